@@ -1,0 +1,404 @@
+//! Builds nodes from the parser's events on a stack of its own, so that depth costs no call stack.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+
+use super::{Limits, Node, Span, Value, YamlError};
+
+/// Reads the one document in `text`. A text without one reads as a null scalar at line 1.
+///
+/// A byte order mark and CRLF line ends are accepted.
+///
+/// # Errors
+/// When the text is not YAML, holds a key twice, a second document or a key that is no scalar,
+/// uses what [`Limits::aliases`] forbids, or exceeds the limits.
+pub fn read(text: &str, limits: Limits) -> Result<Node, YamlError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.len() > limits.bytes {
+        let message = format!(
+            "the text is {} bytes long, at most {} are read",
+            text.len(),
+            limits.bytes
+        );
+        return Err(YamlError::new(START, message));
+    }
+    refuse_control_characters(text)?;
+    let lines: Vec<&str> = text.lines().collect();
+    let mut builder = Builder::new(limits);
+    let mut parser = Parser::new_from_str(text);
+    while let Some(event) = parser.next_event() {
+        let (event, place) = event.map_err(|error| explain(&error, &lines))?;
+        let span = span_at(place.start);
+        refuse_tab_indent(&event, span, &lines)?;
+        builder.take(event, span)?;
+    }
+    Ok(builder.root.unwrap_or(Node {
+        span: START,
+        value: Value::Scalar {
+            text: String::new(),
+            quoted: false,
+        },
+    }))
+}
+
+const START: Span = Span { line: 1, column: 1 };
+
+/// A node under construction with what the limits need to know about it.
+struct Built {
+    node: Node,
+    nodes: usize,
+    height: usize,
+}
+
+/// A sequence or mapping whose end has not been read yet.
+struct Open {
+    span: Span,
+    anchor: usize,
+    nodes: usize,
+    height: usize,
+    content: Content,
+}
+
+enum Content {
+    Sequence(Vec<Node>),
+    Mapping {
+        entries: Vec<(Node, Node)>,
+        key: Option<Node>,
+        lines: HashMap<String, usize>,
+    },
+}
+
+struct Builder {
+    limits: Limits,
+    open: Vec<Open>,
+    anchors: HashMap<usize, (Node, usize, usize)>,
+    nodes: usize,
+    documents: usize,
+    root: Option<Node>,
+}
+
+impl Builder {
+    fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            nodes: 0,
+            documents: 0,
+            root: None,
+        }
+    }
+
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
+        match event {
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+            Event::DocumentStart(_) => self.document(span),
+            Event::Alias(anchor) => self.alias(anchor, span),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.check_extras(anchor, tag.as_deref(), span)?;
+                let quoted =
+                    style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.suffix == "str");
+                let value = Value::Scalar {
+                    text: text.into_owned(),
+                    quoted,
+                };
+                self.count(1, span)?;
+                self.finish(
+                    Built {
+                        node: Node { span, value },
+                        nodes: 1,
+                        height: 0,
+                    },
+                    anchor,
+                )
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.check_extras(anchor, tag.as_deref(), span)?;
+                self.begin(span, anchor, Content::Sequence(Vec::new()))
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.check_extras(anchor, tag.as_deref(), span)?;
+                let content = Content::Mapping {
+                    entries: Vec::new(),
+                    key: None,
+                    lines: HashMap::new(),
+                };
+                self.begin(span, anchor, content)
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(),
+        }
+    }
+
+    fn document(&mut self, span: Span) -> Result<(), YamlError> {
+        self.documents += 1;
+        if self.documents > 1 {
+            return Err(YamlError::new(
+                span,
+                "a second document starts here (`---`): keep one document per file",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_extras(&self, anchor: usize, tag: Option<&Tag>, span: Span) -> Result<(), YamlError> {
+        if anchor != 0 && !self.limits.aliases {
+            return Err(YamlError::new(
+                span,
+                "anchors (`&name`) are not read here: write the value out, or quote the text",
+            ));
+        }
+        match tag {
+            Some(tag) if !self.limits.aliases || !is_core(tag) => {
+                let written = if tag.is_yaml_core_schema() {
+                    format!("!!{}", tag.suffix)
+                } else {
+                    tag.to_string()
+                };
+                let message =
+                    format!("the tag `{written}` is not read here: remove it, or quote the text");
+                Err(YamlError::new(span, message))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), YamlError> {
+        if !self.limits.aliases {
+            return Err(YamlError::new(
+                span,
+                "aliases (`*name`) are not read here: write the value out, or quote the text",
+            ));
+        }
+        let Some((node, nodes, height)) = self.anchors.get(&anchor) else {
+            return Err(YamlError::new(
+                span,
+                "this alias stands inside the value it names: write the value out",
+            ));
+        };
+        let (nodes, height) = (*nodes, *height);
+        if self.nodes + nodes > self.limits.nodes {
+            return Err(self.too_many(span));
+        }
+        let node = Node {
+            span,
+            value: node.value.clone(),
+        };
+        self.count(nodes, span)?;
+        self.check_depth(self.open.len() + height, span)?;
+        self.finish(
+            Built {
+                node,
+                nodes,
+                height,
+            },
+            0,
+        )
+    }
+
+    fn begin(&mut self, span: Span, anchor: usize, content: Content) -> Result<(), YamlError> {
+        if let Some(Open {
+            content: Content::Mapping { key: None, .. },
+            ..
+        }) = self.open.last()
+        {
+            return Err(key_is_no_text(span));
+        }
+        self.count(1, span)?;
+        self.check_depth(self.open.len() + 1, span)?;
+        self.open.push(Open {
+            span,
+            anchor,
+            nodes: 1,
+            height: 1,
+            content,
+        });
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), YamlError> {
+        let Some(open) = self.open.pop() else {
+            return Ok(());
+        };
+        let value = match open.content {
+            Content::Sequence(items) => Value::Sequence(items),
+            Content::Mapping { entries, .. } => Value::Mapping(entries),
+        };
+        let node = Node {
+            span: open.span,
+            value,
+        };
+        self.finish(
+            Built {
+                node,
+                nodes: open.nodes,
+                height: open.height,
+            },
+            open.anchor,
+        )
+    }
+
+    fn finish(&mut self, built: Built, anchor: usize) -> Result<(), YamlError> {
+        if anchor != 0 {
+            self.anchors
+                .insert(anchor, (built.node.clone(), built.nodes, built.height));
+        }
+        let Some(parent) = self.open.last_mut() else {
+            self.root = Some(built.node);
+            return Ok(());
+        };
+        parent.nodes += built.nodes;
+        parent.height = parent.height.max(built.height + 1);
+        match &mut parent.content {
+            Content::Sequence(items) => items.push(built.node),
+            Content::Mapping {
+                entries,
+                key,
+                lines,
+            } => match key.take() {
+                Some(key) => entries.push((key, built.node)),
+                None => {
+                    refuse_twice(lines, &built.node)?;
+                    *key = Some(built.node);
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize, span: Span) -> Result<(), YamlError> {
+        self.nodes += nodes;
+        if self.nodes > self.limits.nodes {
+            return Err(self.too_many(span));
+        }
+        Ok(())
+    }
+
+    fn too_many(&self, span: Span) -> YamlError {
+        YamlError::new(
+            span,
+            format!("the document holds more than {} values", self.limits.nodes),
+        )
+    }
+
+    fn check_depth(&self, depth: usize, span: Span) -> Result<(), YamlError> {
+        if depth > self.limits.depth {
+            let message = format!(
+                "lists and mappings nest deeper than {} levels",
+                self.limits.depth
+            );
+            return Err(YamlError::new(span, message));
+        }
+        Ok(())
+    }
+}
+
+fn refuse_twice(lines: &mut HashMap<String, usize>, key: &Node) -> Result<(), YamlError> {
+    let Value::Scalar { text, .. } = &key.value else {
+        return Err(key_is_no_text(key.span));
+    };
+    match lines.insert(text.clone(), key.span.line) {
+        Some(first) => {
+            let message = format!(
+                "the key `{text}` stands here and already on line {first}: keep one of them"
+            );
+            Err(YamlError::new(key.span, message))
+        }
+        None => Ok(()),
+    }
+}
+
+fn key_is_no_text(span: Span) -> YamlError {
+    YamlError::new(
+        span,
+        "a key must be text, not a list or mapping: quote it if it starts with `{` or `[`",
+    )
+}
+
+fn is_core(tag: &Tag) -> bool {
+    tag.is_yaml_core_schema()
+        && matches!(
+            tag.suffix.as_str(),
+            "str" | "int" | "float" | "bool" | "null" | "seq" | "map"
+        )
+}
+
+fn span_at(marker: Marker) -> Span {
+    Span {
+        line: marker.line(),
+        column: marker.col() + 1,
+    }
+}
+
+/// YAML forbids control characters (YAML 1.2.2, 5.1), and the parser would take NUL for the end of the text.
+fn refuse_control_characters(text: &str) -> Result<(), YamlError> {
+    let is_line_end = |offset: usize| text[offset..].starts_with("\r\n");
+    let forbidden = text
+        .char_indices()
+        .find(|(offset, character)| match character {
+            '\t' | '\n' | '\u{85}' => false,
+            '\r' => !is_line_end(*offset),
+            '\u{feff}' | '\u{fffe}' | '\u{ffff}' => true,
+            other => other.is_control(),
+        });
+    let Some((offset, character)) = forbidden else {
+        return Ok(());
+    };
+    let before = &text[..offset];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let span = Span {
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+    };
+    let code = u32::from(character);
+    Err(YamlError::new(
+        span,
+        format!("the character U+{code:04X} may not stand in YAML: remove it"),
+    ))
+}
+
+const TAB_INDENTS: &str =
+    "a tab indents this line, YAML takes only spaces there: replace the tab with spaces";
+
+/// The parser takes a tab in front of some nodes where YAML and CodeBuild's reader take none.
+fn refuse_tab_indent(event: &Event<'_>, span: Span, lines: &[&str]) -> Result<(), YamlError> {
+    match event {
+        Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => return Ok(()),
+        Event::Scalar(..)
+        | Event::SequenceStart(..)
+        | Event::MappingStart(..)
+        | Event::Alias(_) => {}
+        _ => return Ok(()),
+    }
+    match tab_indent(lines, span.line) {
+        Some(tab) if tab.column < span.column => Err(YamlError::new(tab, TAB_INDENTS)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Says what the parser stumbled over; a tab used as indentation is named, because it cannot be seen.
+fn explain(error: &ScanError, lines: &[&str]) -> YamlError {
+    let span = span_at(*error.marker());
+    if let Some(tab) = tab_indent(lines, span.line).or_else(|| tab_indent(lines, span.line + 1)) {
+        return YamlError::new(tab, TAB_INDENTS);
+    }
+    let hint = match error.info() {
+        info if info.contains("mapping values") => " (quote a text that contains `: `)",
+        info if info.contains("valid YAML whitespace") => " (use a space there, not a tab)",
+        info if info.contains("unknown anchor") => " (quote a text that starts with `*`)",
+        _ => "",
+    };
+    YamlError::new(span, format!("not YAML: {}{hint}", error.info()))
+}
+
+/// Where the first tab of a line's indentation stands, if the line has content behind it.
+fn tab_indent(lines: &[&str], line: usize) -> Option<Span> {
+    let text = lines.get(line.checked_sub(1)?)?;
+    let indent = &text[..text.len() - text.trim_start_matches([' ', '\t']).len()];
+    let has_content = indent.len() < text.trim_end().len();
+    let tab = indent.find('\t').filter(|_| has_content)?;
+    Some(Span {
+        line,
+        column: tab + 1,
+    })
+}
