@@ -1,4 +1,9 @@
 //! The typed CodeBuild buildspec: read, written by preset, and printed; it knows nothing of Towline's other crates.
 
+pub mod model;
+mod print;
+mod suggest;
 pub mod tag;
 pub mod yaml;
+
+pub use model::Buildspec;

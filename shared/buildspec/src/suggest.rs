@@ -5,7 +5,12 @@ pub(crate) fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str>
     let word = word.to_lowercase().replace('_', "-");
     known
         .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.replace('_', "-")), *candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&word, &candidate.replace('_', "-")),
+                *candidate,
+            )
+        })
         .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(4))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

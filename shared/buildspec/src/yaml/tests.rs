@@ -234,7 +234,9 @@ fn a_tab_that_indents_is_named_with_line_and_column() {
     );
     check(
         "b:\tc\n",
-        expect!["line 1, column 4: not YAML: ':' must be followed by a valid YAML whitespace (use a space there, not a tab)"],
+        expect![
+            "line 1, column 4: not YAML: ':' must be followed by a valid YAML whitespace (use a space there, not a tab)"
+        ],
     );
     check(
         "a: b\rc: d\n",
@@ -242,7 +244,9 @@ fn a_tab_that_indents_is_named_with_line_and_column() {
     );
     check(
         "a: |\n  one\n  \ttwo\nb:\tc\n",
-        expect!["line 4, column 4: not YAML: ':' must be followed by a valid YAML whitespace (use a space there, not a tab)"],
+        expect![
+            "line 4, column 4: not YAML: ':' must be followed by a valid YAML whitespace (use a space there, not a tab)"
+        ],
     );
 }
 

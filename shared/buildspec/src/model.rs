@@ -1,0 +1,306 @@
+//! A buildspec as types: what CodeBuild reads of versions 0.1 and 0.2, enough to execute it and to print it again.
+//!
+//! The format is that of the CodeBuild user guide, "Build specification reference for CodeBuild".
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+use crate::yaml::Span;
+pub use read::{ReadError, Warning};
+
+/// Name and value in the order of the document.
+pub type Pairs = Vec<(String, String)>;
+
+/// Keys that are kept and printed but not understood, in the order of the document.
+pub type Others = Vec<(String, Raw)>;
+
+/// One buildspec.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Buildspec {
+    /// Which version of the format it is written in.
+    pub version: Version,
+    /// The Linux user of all commands; root when absent.
+    pub run_as: Option<String>,
+    /// Shell and variables.
+    pub env: Env,
+    /// The commands.
+    pub phases: Phases,
+    /// Test reports by group name or ARN.
+    pub reports: Vec<(String, Report)>,
+    /// What is kept of a build.
+    pub artifacts: Option<Artifacts>,
+    /// What is kept between builds.
+    pub cache: Option<Cache>,
+    /// Other keys at the top level, among them `proxy` and `batch`.
+    pub other: Others,
+}
+
+/// The version of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Version {
+    /// Each command runs in a shell of its own, so exported variables are gone with the next command.
+    V0_1,
+    /// All commands of a build share one shell.
+    #[default]
+    V0_2,
+}
+
+/// Shell and variables.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Env {
+    /// The shell that runs the commands; `sh` when absent.
+    pub shell: Option<Shell>,
+    /// Literal values; the lowest precedence of all sources (StartBuild, then project, then this).
+    pub variables: Pairs,
+    /// Variable and the Parameter Store name it is read from.
+    pub parameter_store: Pairs,
+    /// Variable and `secret-id:json-key:version-stage:version-id`.
+    pub secrets_manager: Pairs,
+    /// Variables whose last value is reported with the build.
+    pub exported_variables: Vec<String>,
+    /// Whether CodeBuild's Git credential helper is used.
+    pub git_credential_helper: Option<bool>,
+    /// Other keys.
+    pub other: Others,
+}
+
+/// The shells CodeBuild knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shell {
+    /// `bash`, also written `/bin/bash`.
+    Bash,
+    /// `/bin/sh`, also written `sh`.
+    Sh,
+    /// `powershell.exe`.
+    PowerShell,
+    /// `cmd.exe`.
+    Cmd,
+}
+
+/// The four phases that have commands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Phases {
+    /// Tools and runtimes.
+    pub install: Phase,
+    /// Preparation such as a login.
+    pub pre_build: Phase,
+    /// The work.
+    pub build: Phase,
+    /// Cleaning up; runs also after a failed `build`.
+    pub post_build: Phase,
+    /// Phases CodeBuild does not have; they never run.
+    pub other: Others,
+}
+
+/// The name of a phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PhaseName {
+    /// `install`
+    Install,
+    /// `pre_build`
+    PreBuild,
+    /// `build`
+    Build,
+    /// `post_build`
+    PostBuild,
+}
+
+/// One phase.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Phase {
+    /// The Linux user; wins over that of the buildspec.
+    pub run_as: Option<String>,
+    /// What a failed command means; CodeBuild's default when absent.
+    pub on_failure: Option<OnFailure>,
+    /// Runtime and version as written (`golang`, `1.20`); only `install` has them.
+    pub runtime_versions: Pairs,
+    /// The commands, in order; the first that fails skips the rest.
+    pub commands: Vec<String>,
+    /// Commands that run after `commands`, failed or not.
+    pub finally: Vec<String>,
+    /// Other keys, among them `steps` (GitHub Actions syntax).
+    pub other: Others,
+}
+
+/// What a failed phase leads to. Not supported on Lambda compute and reserved capacity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The build ends.
+    Abort,
+    /// The next phase runs.
+    Continue,
+    /// The build is tried again.
+    Retry {
+        /// How often, 0 to 100; CodeBuild's default is 3.
+        count: u8,
+        /// Only when the failure matches; absent means always.
+        regex: Option<String>,
+    },
+}
+
+/// One report group.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Patterns of the report files.
+    pub files: Vec<String>,
+    /// The folder the patterns start from.
+    pub base_directory: Option<String>,
+    /// Whether folders are dropped from the names.
+    pub discard_paths: Option<bool>,
+    /// The format as written, such as `JUNITXML`.
+    pub file_format: Option<String>,
+    /// Other keys.
+    pub other: Others,
+}
+
+/// What is kept of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Artifacts {
+    /// Patterns of the files.
+    pub files: Vec<String>,
+    /// The name; the shell evaluates it.
+    pub name: Option<String>,
+    /// The folder the patterns start from.
+    pub base_directory: Option<String>,
+    /// Whether folders are dropped from the names.
+    pub discard_paths: Option<bool>,
+    /// Patterns of files left out.
+    pub exclude_paths: Vec<String>,
+    /// Further artifacts by identifier.
+    pub secondary: Vec<(String, Artifacts)>,
+    /// Other keys.
+    pub other: Others,
+}
+
+/// What is kept between builds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cache {
+    /// Patterns of the files.
+    pub paths: Vec<String>,
+    /// The key; the shell evaluates it.
+    pub key: Option<String>,
+    /// Other keys.
+    pub other: Others,
+}
+
+/// A piece of a document that is kept without being understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Raw {
+    /// A plain scalar that prints as it is and may be a number or a truth value.
+    Bare(String),
+    /// A text.
+    Text(String),
+    /// A list.
+    List(Vec<Raw>),
+    /// A mapping.
+    Map(Vec<(String, Raw)>),
+}
+
+impl Version {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V0_1 => "0.1",
+            Self::V0_2 => "0.2",
+        }
+    }
+}
+
+impl Shell {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Sh => "/bin/sh",
+            Self::PowerShell => "powershell.exe",
+            Self::Cmd => "cmd.exe",
+        }
+    }
+}
+
+impl PhaseName {
+    /// All of them in the order they run.
+    pub const ALL: [Self; 4] = [Self::Install, Self::PreBuild, Self::Build, Self::PostBuild];
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::PreBuild => "pre_build",
+            Self::Build => "build",
+            Self::PostBuild => "post_build",
+        }
+    }
+}
+
+impl Phases {
+    /// The phase of that name.
+    #[must_use]
+    pub fn get(&self, name: PhaseName) -> &Phase {
+        match name {
+            PhaseName::Install => &self.install,
+            PhaseName::PreBuild => &self.pre_build,
+            PhaseName::Build => &self.build,
+            PhaseName::PostBuild => &self.post_build,
+        }
+    }
+
+    /// The phase of that name, to change it.
+    pub fn get_mut(&mut self, name: PhaseName) -> &mut Phase {
+        match name {
+            PhaseName::Install => &mut self.install,
+            PhaseName::PreBuild => &mut self.pre_build,
+            PhaseName::Build => &mut self.build,
+            PhaseName::PostBuild => &mut self.post_build,
+        }
+    }
+}
+
+impl std::fmt::Display for OnFailure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Abort => formatter.write_str("ABORT"),
+            Self::Continue => formatter.write_str("CONTINUE"),
+            Self::Retry { count, regex: None } => write!(formatter, "RETRY-{count}"),
+            Self::Retry {
+                count,
+                regex: Some(regex),
+            } => write!(formatter, "RETRY-{count}-{regex}"),
+        }
+    }
+}
+
+impl Buildspec {
+    /// Reads a buildspec as leniently as CodeBuild does: one command may stand without a list,
+    /// values may be numbers, unknown keys only warn.
+    ///
+    /// # Errors
+    /// When it is not YAML, or CodeBuild would refuse it, or it would pass without building anything
+    /// because its phases stand outside `phases`.
+    pub fn read(text: &str) -> Result<(Self, Vec<Warning>), ReadError> {
+        read::read(text)
+    }
+
+    /// The buildspec as YAML that readers of YAML 1.1 and 1.2 take for the same: every command and value is a
+    /// quoted scalar. Only `version`, yes/no switches and [`Raw::Bare`] values stand bare.
+    ///
+    /// Reading the text gives an equal buildspec, as long as no key of a mapping is longer than YAML's
+    /// 1,024 characters.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        crate::print::to_yaml(self)
+    }
+}
+
+impl Warning {
+    fn new(span: Span, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            span,
+        }
+    }
+}

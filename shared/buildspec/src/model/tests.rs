@@ -1,0 +1,617 @@
+//! What is read of good, odd and wrong buildspecs, and that printing loses nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use expect_test::{Expect, expect};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+
+/// The print of what was read with its warnings, or the error.
+fn outcome(text: &str) -> String {
+    match Buildspec::read(text) {
+        Ok((spec, warnings)) => {
+            let warnings: String = warnings
+                .iter()
+                .map(|warning| format!("warning: {warning}\n"))
+                .collect();
+            format!("{}{warnings}", spec.to_yaml())
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+fn check(text: &str, expected: Expect) {
+    expected.assert_eq(&outcome(text));
+}
+
+#[test]
+fn a_full_buildspec_is_read_and_printed() {
+    check(
+        "version: 0.2
+run-as: builder
+env:
+  shell: /bin/bash
+  variables: {GO: 1.20, ON: yes, EMPTY: , N: 007}
+  parameter-store: {TOKEN: /shop/token}
+  secrets-manager: {KEY: 'shop:key:AWSCURRENT'}
+  exported-variables: IMAGE_DIGEST
+  git-credential-helper: yes
+proxy: {upload-artifacts: yes}
+batch: {fast-fail: true, build-list: [{identifier: one, env: {compute-type: BUILD_GENERAL1_SMALL}}, {identifier: two}]}
+phases:
+  install:
+    runtime-versions: {golang: 1.20, nodejs: 20.x}
+  pre_build:
+    run-as: root
+    on-failure: RETRY-2-timed out
+    commands: make login
+  build:
+    on-failure: ABORT
+    commands:
+      - echo \"it's\" `date`
+      - |
+        if true; then
+          echo yes
+        fi
+      - 42
+    finally: ['true']
+  post_build:
+    commands:
+reports:
+  unit: {files: '**/*.xml', file-format: JUNITXML, base-directory: out, discard-paths: no}
+artifacts:
+  files: '**/*'
+  name: shop-$(date +%F)
+  enable-symlinks: yes
+  secondary-artifacts: {docs: {files: [a, b], base-directory: docs}}
+cache: {paths: [/root/.m2/**/*], key: k, fallback-keys: [a]}
+",
+        expect![[r#"
+            version: 0.2
+            run-as: 'builder'
+
+            env:
+              shell: 'bash'
+              variables:
+                GO: '1.20'
+                'ON': 'yes'
+                EMPTY: ''
+                'N': '007'
+              parameter-store:
+                TOKEN: '/shop/token'
+              secrets-manager:
+                KEY: 'shop:key:AWSCURRENT'
+              exported-variables:
+                - 'IMAGE_DIGEST'
+              git-credential-helper: yes
+
+            phases:
+              install:
+                runtime-versions:
+                  golang: '1.20'
+                  nodejs: '20.x'
+              pre_build:
+                run-as: 'root'
+                on-failure: 'RETRY-2-timed out'
+                commands:
+                  - 'make login'
+              build:
+                on-failure: 'ABORT'
+                commands:
+                  - 'echo "it''s" `date`'
+                  - "if true; then\n\
+                    \  echo yes\n\
+                    fi\n"
+                  - '42'
+                finally:
+                  - 'true'
+
+            reports:
+              unit:
+                files:
+                  - '**/*.xml'
+                base-directory: 'out'
+                discard-paths: no
+                file-format: 'JUNITXML'
+
+            artifacts:
+              files:
+                - '**/*'
+              name: 'shop-$(date +%F)'
+              secondary-artifacts:
+                docs:
+                  files:
+                    - 'a'
+                    - 'b'
+                  base-directory: 'docs'
+              enable-symlinks: yes
+
+            cache:
+              paths:
+                - '/root/.m2/**/*'
+              key: 'k'
+              fallback-keys:
+                - a
+
+            proxy:
+              upload-artifacts: yes
+            batch:
+              fast-fail: true
+              build-list:
+                -
+                  identifier: one
+                  env:
+                    compute-type: BUILD_GENERAL1_SMALL
+                -
+                  identifier: two
+        "#]],
+    );
+}
+
+#[test]
+fn version_0_1_keeps_its_own_place_for_variables() {
+    check(
+        "version: 0.1\nenvironment_variables: {plaintext: {A: 1}}\nphases: {build: {commands: [make]}}\n",
+        expect![[r#"
+            version: 0.1
+
+            environment_variables:
+              plaintext:
+                A: '1'
+
+            phases:
+              build:
+                commands:
+                  - 'make'
+        "#]],
+    );
+}
+
+#[test]
+fn batch_only_files_need_no_phases() {
+    check(
+        "version: 0.2\nbatch: {fast-fail: false}\n",
+        expect![[r#"
+        version: 0.2
+
+        phases: {}
+
+        batch:
+          fast-fail: false
+    "#]],
+    );
+}
+
+#[test]
+fn what_is_probably_not_meant_is_a_warning() {
+    check(
+        "version: 0.2\nenvs: {}\nphases: {prebuild: {commands: [a]}, build: {command: [b], commands: [c, ~]}}\n",
+        expect![[r#"
+        version: 0.2
+
+        phases:
+          build:
+            commands:
+              - 'c'
+            command:
+              - b
+          prebuild:
+            commands:
+              - a
+
+        envs: {}
+        warning: line 2, column 1: the buildspec has no key `envs`, did you mean `env`?
+        warning: line 3, column 10: `phases` has no key `prebuild`, did you mean `pre_build`?
+        warning: line 3, column 45: `build` has no key `command`, did you mean `commands`?
+        warning: line 3, column 73: an empty command is left out
+    "#]],
+    );
+    check(
+        "version: 0.2\nphases:\n  build:\n    commands:\n",
+        expect![[r#"
+        version: 0.2
+
+        phases: {}
+        warning: line 2, column 1: no phase has a command: this buildspec builds nothing
+    "#]],
+    );
+    check(
+        "version: 0.2\neb_codebuild_settings: {CodeBuildServiceRole: r}\nphases: {build: {runtime-versions: {go: 1}, steps: [{run: x}]}}\n",
+        expect![[r#"
+        version: 0.2
+
+        phases:
+          build:
+            runtime-versions:
+              go: '1'
+            steps:
+              -
+                run: x
+
+        eb_codebuild_settings:
+          CodeBuildServiceRole: r
+        warning: line 2, column 1: the buildspec has no key `eb_codebuild_settings`
+        warning: line 3, column 18: `runtime-versions` is read only in `install`, not in `build`
+        warning: line 3, column 45: `steps` are GitHub Actions steps, which only CodeBuild itself runs
+    "#]],
+    );
+}
+
+#[test]
+fn what_codebuild_would_refuse_or_run_as_nothing_is_refused() {
+    check(
+        "version: 0.2\nphases: {install: {}}\nbuild:\n  commands: [make]\n",
+        expect![
+            "line 3, column 1: `build` stands outside `phases` and would never run: move it under `phases:`"
+        ],
+    );
+    check(
+        "version: 0.2\nphases:\n  build:\n    commands:\n      - make\n      - echo a: b\n",
+        expect![
+            "line 6, column 9: a command is not a string but a mapping: quote it, most often because of a `: ` in it"
+        ],
+    );
+    check(
+        "version: 0.2\nphases: {build: {commands: [[a]]}}\n",
+        expect![
+            "line 2, column 29: a command is not a string but a list: quote it, most often because of a `: ` in it"
+        ],
+    );
+    check(
+        "version: 0.2\nphases: {build: {commands: {run: x}}}\n",
+        expect![
+            "line 2, column 28: a command is not a string but a mapping: quote it, most often because of a `: ` in it"
+        ],
+    );
+    check(
+        "phases: {build: {commands: [make]}}\n",
+        expect!["line 1, column 1: `version` is missing: start the buildspec with `version: 0.2`"],
+    );
+    check(
+        "version: 0.3\nphases: {}\n",
+        expect!["line 1, column 10: the version of a buildspec is `0.2` (or the older `0.1`)"],
+    );
+    check(
+        "version: 0.2\n",
+        expect![
+            "line 1, column 1: `phases` is missing: the commands stand under `phases:`, for example in `build:`"
+        ],
+    );
+    check(
+        "",
+        expect![
+            "line 1, column 1: a buildspec is a mapping with `version` and `phases`, this is nothing"
+        ],
+    );
+    check(
+        "- a\n",
+        expect![
+            "line 1, column 1: a buildspec is a mapping with `version` and `phases`, this is a list"
+        ],
+    );
+    check(
+        "version: 0.2\nphases: [build]\n",
+        expect!["line 2, column 9: `phases` is a mapping of keys and values, this is a list"],
+    );
+    check(
+        "version: 0.2\nenv: {variables: {A: [1]}}\nphases: {}\n",
+        expect!["line 2, column 22: `A` takes text, this is a list"],
+    );
+    check(
+        "version: 0.2\nenv: {shell: fish}\nphases: {}\n",
+        expect![
+            "line 2, column 14: `fish` is no shell CodeBuild knows: use `bash`, `/bin/sh`, `powershell.exe` or `cmd.exe`"
+        ],
+    );
+    check(
+        "version: 0.2\nphases: {build: {on-failure: RETRY-200}}\n",
+        expect![
+            "line 2, column 30: `on-failure` is ABORT, CONTINUE, RETRY, RETRY-<0 to 100>, RETRY-<regex> or RETRY-<0 to 100>-<regex>"
+        ],
+    );
+    check(
+        "version: 0.2\nphases: {build: {on-failure: STOP}}\n",
+        expect![
+            "line 2, column 30: `on-failure` is ABORT, CONTINUE, RETRY, RETRY-<0 to 100>, RETRY-<regex> or RETRY-<0 to 100>-<regex>"
+        ],
+    );
+    check(
+        "version: 0.2\nphases: {build: {<<: {commands: [a]}}}\n",
+        expect![
+            "line 2, column 18: merge keys (`<<`) are not read, what they bring would be lost: write the keys out"
+        ],
+    );
+    check(
+        "version: 0.2\nartifacts: {files: a, discard-paths: maybe}\nphases: {}\n",
+        expect!["line 2, column 38: `discard-paths` is `yes` or `no`, not `maybe`"],
+    );
+    check(
+        "version: 0.2\nphases:\n\tbuild:\n\t\tcommands: [make]\n",
+        expect![
+            "line 3, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
+        ],
+    );
+}
+
+#[test]
+fn on_failure_is_read_in_every_form() {
+    for (written, printed) in [
+        ("ABORT", "ABORT"),
+        ("CONTINUE", "CONTINUE"),
+        ("RETRY", "RETRY-3"),
+        ("RETRY-0", "RETRY-0"),
+        ("RETRY-100-a-b", "RETRY-100-a-b"),
+        ("RETRY-.*throttl.*", "RETRY-3-.*throttl.*"),
+        ("RETRY-5x", "RETRY-3-5x"),
+    ] {
+        let text = format!("version: 0.2\nphases: {{build: {{on-failure: '{written}'}}}}\n");
+        let (spec, _) = Buildspec::read(&text).unwrap();
+        assert_eq!(spec.phases.build.on_failure.unwrap().to_string(), printed);
+    }
+}
+
+/// Texts that YAML readers are known to trip over, besides whatever chance brings.
+fn any_text() -> impl Strategy<Value = String> {
+    let traps = [
+        "",
+        " ",
+        "yes",
+        "null",
+        "~",
+        "1.20",
+        "0x1f",
+        "a: b",
+        "- a",
+        "# no comment",
+        "it's",
+        "\"",
+        "\\",
+        "%x",
+        "@",
+        "`id`",
+        "a\n",
+        "\n",
+        "a\n\nb",
+        " lead\n  inner\n\ttab\ntrail ",
+        "\t",
+        "\r\n",
+        "\u{85}",
+        "\u{2028}x",
+        "\u{feff}",
+        "\0",
+        "\u{1b}[31m",
+        "\u{202e}",
+        "é한🚀",
+        "\u{1fffe}",
+        "---",
+        "...",
+        "!!str",
+        "*a",
+        "&a",
+        "{{x}}",
+        "'\"'",
+        "\\n",
+    ];
+    prop_oneof![
+        prop::sample::select(traps.to_vec()).prop_map(str::to_owned),
+        any::<String>(),
+        "[ -~\n]{0,60}"
+    ]
+}
+
+fn any_texts() -> impl Strategy<Value = Vec<String>> {
+    vec(any_text(), 0..4)
+}
+
+fn any_pairs() -> impl Strategy<Value = Pairs> {
+    btree_map(any_text(), any_text(), 0..4).prop_map(|pairs| pairs.into_iter().collect())
+}
+
+fn any_raw() -> impl Strategy<Value = Raw> {
+    let leaf = prop_oneof![
+        "-?[A-Za-z0-9][A-Za-z0-9_./-]{0,8}"
+            .prop_filter("null has one spelling", |text| !text
+                .eq_ignore_ascii_case("null"))
+            .prop_map(Raw::Bare),
+        Just(Raw::Bare("null".to_owned())),
+        any_text().prop_map(Raw::Text),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Raw::List),
+            btree_map(any_text(), inner, 0..3)
+                .prop_map(|entries| Raw::Map(entries.into_iter().collect())),
+        ]
+    })
+}
+
+fn any_others() -> impl Strategy<Value = Others> {
+    btree_map("x-[ -~]{0,8}", any_raw(), 0..2).prop_map(|entries| entries.into_iter().collect())
+}
+
+fn any_on_failure() -> impl Strategy<Value = OnFailure> {
+    prop_oneof![
+        Just(OnFailure::Abort),
+        Just(OnFailure::Continue),
+        (
+            0..=100_u8,
+            option::of(
+                any_text().prop_filter("a regex has a character", |regex| !regex.is_empty())
+            )
+        )
+            .prop_map(|(count, regex)| OnFailure::Retry { count, regex }),
+    ]
+}
+
+fn any_phase() -> impl Strategy<Value = Phase> {
+    (
+        option::of(any_text()),
+        option::of(any_on_failure()),
+        any_pairs(),
+        any_texts(),
+        any_texts(),
+        any_others(),
+    )
+        .prop_map(
+            |(run_as, on_failure, runtime_versions, commands, finally, other)| Phase {
+                run_as,
+                on_failure,
+                runtime_versions,
+                commands,
+                finally,
+                other,
+            },
+        )
+}
+
+fn any_phases() -> impl Strategy<Value = Phases> {
+    (
+        any_phase(),
+        any_phase(),
+        any_phase(),
+        any_phase(),
+        any_others(),
+    )
+        .prop_map(|(install, pre_build, build, post_build, other)| Phases {
+            install,
+            pre_build,
+            build,
+            post_build,
+            other,
+        })
+}
+
+fn any_env() -> impl Strategy<Value = Env> {
+    let shell = prop::sample::select(vec![Shell::Bash, Shell::Sh, Shell::PowerShell, Shell::Cmd]);
+    (
+        option::of(shell),
+        any_pairs(),
+        any_pairs(),
+        any_pairs(),
+        any_texts(),
+        option::of(any::<bool>()),
+        any_others(),
+    )
+        .prop_map(
+            |(
+                shell,
+                variables,
+                parameter_store,
+                secrets_manager,
+                exported_variables,
+                git_credential_helper,
+                other,
+            )| Env {
+                shell,
+                variables,
+                parameter_store,
+                secrets_manager,
+                exported_variables,
+                git_credential_helper,
+                other,
+            },
+        )
+}
+
+fn any_artifacts() -> impl Strategy<Value = Artifacts> {
+    let flat = (
+        any_texts(),
+        option::of(any_text()),
+        option::of(any_text()),
+        option::of(any::<bool>()),
+        any_texts(),
+        any_others(),
+    )
+        .prop_map(
+            |(files, name, base_directory, discard_paths, exclude_paths, other)| Artifacts {
+                files,
+                name,
+                base_directory,
+                discard_paths,
+                exclude_paths,
+                secondary: Vec::new(),
+                other,
+            },
+        );
+    flat.prop_recursive(1, 2, 2, |inner| {
+        (inner.clone(), btree_map(any_text(), inner, 1..2)).prop_map(|(artifacts, secondary)| {
+            Artifacts {
+                secondary: secondary.into_iter().collect(),
+                ..artifacts
+            }
+        })
+    })
+}
+
+fn any_reports() -> impl Strategy<Value = Vec<(String, Report)>> {
+    let report = (
+        any_texts(),
+        option::of(any_text()),
+        option::of(any::<bool>()),
+        option::of(any_text()),
+        any_others(),
+    )
+        .prop_map(
+            |(files, base_directory, discard_paths, file_format, other)| Report {
+                files,
+                base_directory,
+                discard_paths,
+                file_format,
+                other,
+            },
+        );
+    btree_map(any_text(), report, 0..2).prop_map(|reports| reports.into_iter().collect())
+}
+
+fn any_cache() -> impl Strategy<Value = Cache> {
+    (any_texts(), option::of(any_text()), any_others()).prop_map(|(paths, key, other)| Cache {
+        paths,
+        key,
+        other,
+    })
+}
+
+fn any_buildspec() -> impl Strategy<Value = Buildspec> {
+    let version = prop::sample::select(vec![Version::V0_1, Version::V0_2]);
+    (
+        version,
+        option::of(any_text()),
+        any_env(),
+        any_phases(),
+        any_reports(),
+        option::of(any_artifacts()),
+        option::of(any_cache()),
+        any_others(),
+    )
+        .prop_map(
+            |(version, run_as, env, phases, reports, artifacts, cache, other)| Buildspec {
+                version,
+                run_as,
+                env,
+                phases,
+                reports,
+                artifacts,
+                cache,
+                other,
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn reading_the_print_gives_the_same_buildspec(spec in any_buildspec()) {
+        let printed = spec.to_yaml();
+        let read = Buildspec::read(&printed).map(|(read, _)| read);
+        prop_assert_eq!(read, Ok(spec), "{}", printed);
+    }
+
+    #[test]
+    fn no_text_makes_reading_panic(text in "[a-z_:\\-\\[\\]{} \n\"'|]{0,120}") {
+        let _ = Buildspec::read(&format!("version: 0.2\n{text}"));
+    }
+}
