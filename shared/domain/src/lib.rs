@@ -1,1 +1,23 @@
-//! placeholder
+//! What Towline decides, as plain functions: state and fact in, state and intents out.
+//!
+//! Nothing here waits, reads a clock, draws a random number or knows a foreign format; every
+//! function answers the same for the same arguments. `ARCHITECTURE.md` shows who calls what.
+
+pub mod names;
+pub mod person;
+pub mod untrusted;
+
+pub mod definition;
+pub mod filter;
+pub mod tags;
+
+pub mod image;
+pub mod run;
+pub mod stage;
+
+pub mod intent;
+pub mod ledger;
+
+pub mod explain;
+
+pub use jiff::Timestamp;

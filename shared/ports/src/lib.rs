@@ -1,1 +1,51 @@
-//! placeholder
+//! What Towline needs from the world, one trait each; every adapter passes the same contract.
+//!
+//! Adapters live in `shared/embedded` (one machine) and `shared/aws`; [`memory`] holds strict
+//! in-memory ones for stories and simulation. Handlers see only these traits.
+
+pub mod builds;
+pub mod bus;
+pub mod clock;
+pub mod images;
+pub mod source;
+pub mod store;
+
+pub mod contract;
+pub mod memory;
+
+pub use builds::{Builds, StartBuild, StartError};
+pub use bus::{Announcement, Bus};
+pub use clock::Clock;
+pub use images::{Images, PutTagError, RegistryImage};
+pub use source::{CommitInfo, Relation, RepositoryRef, Source};
+pub use store::{Item, Key, Page, Query, Store, TransactError, Write};
+
+/// Why the world did not answer. Trying again may help.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+pub struct PortError {
+    doing: String,
+    #[source]
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl PortError {
+    /// What was being done when the world did not answer, and why it did not.
+    pub fn new(
+        doing: impl Into<String>,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            doing: doing.into(),
+            cause: Some(cause.into()),
+        }
+    }
+
+    /// What was being done, where there is no further cause.
+    pub fn because(doing: impl Into<String>) -> Self {
+        Self {
+            doing: doing.into(),
+            cause: None,
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! What `.towline.yml` says, once it has been checked: components, stages and their gates.
+
+use std::time::Duration;
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde::{Deserialize, Serialize};
+
+use crate::names::{ComponentName, ImageRepository, PipelineName, StageName, Tag};
+
+/// A whole definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// The pipeline's name.
+    pub pipeline: PipelineName,
+    /// Which pushes count.
+    pub source: Source,
+    /// What is built, in the order written; at least one.
+    pub components: Vec<Component>,
+    /// Where images go, each stage after the one it takes from; at most 64.
+    pub stages: Vec<StageRule>,
+    /// What the definition asks for and this version cannot do; a run that needs it is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_executed: Vec<NotExecuted>,
+}
+
+impl Definition {
+    /// The component of that name.
+    #[must_use]
+    pub fn component(&self, name: &ComponentName) -> Option<&Component> {
+        self.components
+            .iter()
+            .find(|component| component.name == *name)
+    }
+
+    /// The stage of that name.
+    #[must_use]
+    pub fn stage(&self, name: &StageName) -> Option<&StageRule> {
+        self.stages.iter().find(|stage| stage.name == *name)
+    }
+
+    /// The stages that take their images from `origin`.
+    pub fn stages_from<'a>(&'a self, origin: &'a Origin) -> impl Iterator<Item = &'a StageRule> {
+        self.stages
+            .iter()
+            .filter(move |stage| stage.from == *origin)
+    }
+
+    /// What is asked for in `scope` and cannot be done, by its path in the file.
+    pub fn not_executed_in<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a str> {
+        self.not_executed
+            .iter()
+            .filter(move |feature| feature.scope == *scope)
+            .map(|feature| feature.path.as_str())
+    }
+}
+
+/// Something the definition asks for that this version does not execute yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotExecuted {
+    /// What has to be refused because of it.
+    pub scope: Scope,
+    /// Where it stands in the file, such as `stages.prod.deploy.ecs`.
+    pub path: String,
+    /// The line it stands on, from 1.
+    pub line: u32,
+}
+
+/// The part of a pipeline that something in the definition concerns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Every run.
+    Pipeline,
+    /// Builds of one component.
+    Component(ComponentName),
+    /// Promotions into one stage.
+    Stage(StageName),
+}
+
+/// Which pushes start a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// `owner/name`, when the definition names its repository; a push from another is refused.
+    pub github: Option<String>,
+    /// Branches that count; none written means the default branch alone.
+    pub branches: Vec<Glob>,
+    /// Git tags that count; none written means none.
+    pub tags: Vec<Glob>,
+    /// Texts in the head commit's message that mean "no run".
+    pub skip_message: Vec<String>,
+}
+
+/// What one image is built from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// Its name.
+    pub name: ComponentName,
+    /// The repository its images are pushed to.
+    pub repository: ImageRepository,
+    /// Files that belong to it; none written means every file.
+    pub paths: Vec<Glob>,
+    /// Files of others whose change rebuilds it too (shared code).
+    pub watch: Vec<Glob>,
+    /// Files that never cause a build.
+    pub ignore: Vec<Glob>,
+    /// How it is built.
+    pub build: Build,
+}
+
+/// How a component is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// What makes the buildspec.
+    pub preset: Preset,
+    /// The folder the build works in, relative to the repository's root; `.` for the root.
+    pub context: String,
+    /// The CodeBuild image.
+    pub image: String,
+    /// `install.runtime-versions`, as written.
+    pub runtime: Vec<(String, String)>,
+    /// Commands that must pass before anything is published.
+    pub test: Vec<String>,
+    /// Environment variables; values may hold placeholders (see [`crate::tags`]).
+    pub env: Vec<(String, String)>,
+    /// The tags the build pushes; at least one differs for every attempt.
+    pub tags: Vec<String>,
+    /// `os/architecture` of the image.
+    pub platform: String,
+    /// Files a later stage may read.
+    pub outputs: Vec<String>,
+    /// How long the build may run.
+    pub timeout: Duration,
+}
+
+/// What makes a component's buildspec.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "preset")]
+pub enum Preset {
+    /// `docker build` and `docker push`.
+    Docker {
+        /// Path of the Dockerfile relative to the context.
+        dockerfile: String,
+        /// Build stage to stop at.
+        target: Option<String>,
+        /// Build arguments.
+        args: Vec<(String, String)>,
+    },
+    /// Targets of the repository's own Makefile.
+    Make {
+        /// Targets that build, test and publish, in order.
+        build: Vec<String>,
+        /// Targets that clean up whatever happened.
+        always: Vec<String>,
+        /// Whether `make login` logs in to the registry, instead of Towline.
+        login: bool,
+    },
+    /// An image assembled from files, without a Docker daemon.
+    Pack {
+        /// Commands that make the files.
+        run: Vec<String>,
+        /// The folder whose content becomes the image, relative to the context.
+        root: String,
+        /// `reference@sha256:…` of the image below.
+        base: Option<String>,
+        /// The image's entrypoint.
+        entrypoint: Vec<String>,
+        /// The image's command.
+        command: Vec<String>,
+        /// The user the image runs as.
+        user: Option<String>,
+        /// The directory the image starts in.
+        workdir: Option<String>,
+        /// Ports the image listens on, such as `8080` or `53/udp`.
+        expose: Vec<String>,
+    },
+    /// A buildspec file of the repository.
+    Buildspec {
+        /// Its path from the repository's root.
+        path: String,
+    },
+    /// A buildspec written into the definition.
+    Inline {
+        /// Its text.
+        text: String,
+    },
+}
+
+/// The rules for promotions into one stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageRule {
+    /// Its name.
+    pub name: StageName,
+    /// Where its images come from.
+    pub from: Origin,
+    /// Whether an image that arrives at the origin is promoted without being asked for.
+    pub promote: Promote,
+    /// What happens when several promotions want in.
+    pub concurrency: Concurrency,
+    /// Who must approve, if anybody must.
+    pub approval: Option<ApprovalRule>,
+    /// Tags put on the digest; at least one.
+    pub tags: Vec<Tag>,
+    /// Whether a rollback holds the stage.
+    pub hold_after_rollback: bool,
+}
+
+/// Where a stage takes its images from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Fresh from a build.
+    Build,
+    /// Live in another stage.
+    Stage(StageName),
+}
+
+/// Whether promotions happen by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Promote {
+    /// As soon as an image arrives at the origin.
+    Auto,
+    /// When somebody asks.
+    Manual,
+}
+
+/// What happens when several promotions want into a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Concurrency {
+    /// One after the other, oldest first.
+    Queue,
+    /// The newest waiting one wins, one that has begun is finished.
+    Supersede,
+    /// Each as soon as its own gates pass.
+    Parallel,
+}
+
+/// Who must approve a promotion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRule {
+    /// Groups whose members may approve; none written means everybody known.
+    pub groups: Vec<String>,
+    /// How many different people must, at least 1.
+    pub min: u32,
+    /// Whether who pushed or wrote the commit may approve it.
+    pub allow_self: bool,
+    /// How long the promotion waits for it.
+    pub expires: Option<Duration>,
+    /// Whether a newer candidate takes the place of one still waiting.
+    pub supersede: bool,
+}
+
+/// A path or ref pattern: `*` within one part, `**` across parts, `{a,b}`, `[a-z]`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Glob {
+    text: String,
+    matcher: GlobMatcher,
+}
+
+impl Glob {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// When the pattern is over 512 bytes or its brackets do not close.
+    pub fn new(text: &str) -> Result<Self, GlobError> {
+        let broken = |reason: String| GlobError {
+            text: text.chars().take(80).collect(),
+            reason,
+        };
+        if text.is_empty() || text.len() > 512 {
+            return Err(broken("it must have 1 to 512 bytes".into()));
+        }
+        let glob = GlobBuilder::new(text)
+            .literal_separator(true)
+            .backslash_escape(true)
+            .build()
+            .map_err(|error| broken(error.kind().to_string()))?;
+        Ok(Self {
+            text: text.to_owned(),
+            matcher: glob.compile_matcher(),
+        })
+    }
+
+    /// Whether the whole of `candidate` fits.
+    #[must_use]
+    pub fn matches(&self, candidate: &str) -> bool {
+        self.matcher.is_match(candidate)
+    }
+
+    /// The pattern as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl std::fmt::Debug for Glob {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(&self.text, formatter)
+    }
+}
+
+impl PartialEq for Glob {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Glob {}
+
+impl TryFrom<String> for Glob {
+    type Error = GlobError;
+    fn try_from(text: String) -> Result<Self, GlobError> {
+        Self::new(&text)
+    }
+}
+
+impl From<Glob> for String {
+    fn from(glob: Glob) -> String {
+        glob.text
+    }
+}
+
+/// Why a pattern cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a pattern: {reason}")]
+pub struct GlobError {
+    text: String,
+    reason: String,
+}

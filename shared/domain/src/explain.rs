@@ -1,0 +1,115 @@
+//! Why something waits or did not happen, told from the same rules that hold it back.
+
+use crate::Timestamp;
+use crate::definition::{Promote, StageRule};
+use crate::names::Digest;
+use crate::run::{Attempt, AttemptState};
+use crate::stage::{Candidate, Stage, Wait};
+
+/// What one attempt is at, in one clause.
+#[must_use]
+pub fn attempt(attempt: &Attempt) -> String {
+    let number = attempt.build_number;
+    match &attempt.state {
+        AttemptState::Due => match &attempt.waiting {
+            Some(reason) => format!("build#{number} is due and waits: {reason}"),
+            None => format!("build#{number} is due"),
+        },
+        AttemptState::Building if attempt.build_succeeded => {
+            format!("build#{number} succeeded; its image has not been read from the registry yet")
+        }
+        AttemptState::Building if attempt.started_at.is_none() => {
+            format!("build#{number} is queued")
+        }
+        AttemptState::Building => format!("build#{number} is running"),
+        AttemptState::Succeeded => format!("build#{number} succeeded"),
+        AttemptState::Failed { reason, .. } => reason.clone(),
+        AttemptState::Cancelled { by } => format!("build#{number} was cancelled by {by}"),
+        AttemptState::Superseded { by } => format!("build#{number} was superseded by run {by}"),
+        AttemptState::Held { reason } => format!("build#{number} is held: {reason}"),
+    }
+}
+
+/// What an image is to a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is live there.
+    Live,
+    /// It is on its way in, or waits, and why.
+    Waiting(String),
+    /// It is not going there by itself, and why not.
+    Outside(String),
+}
+
+/// What an image is to a stage, and what keeps it from being live there.
+#[must_use]
+pub fn standing(
+    stage: &Stage,
+    rule: &StageRule,
+    candidate: &Candidate,
+    now: Timestamp,
+) -> Standing {
+    if is(
+        &candidate.digest,
+        stage.pointer.as_ref().map(|pointer| &pointer.candidate),
+    ) {
+        return Standing::Live;
+    }
+    if let Some(promotion) = stage
+        .waiting
+        .iter()
+        .find(|promotion| promotion.candidate.digest == candidate.digest)
+    {
+        let number = promotion.number;
+        return Standing::Waiting(match stage.wait_of(promotion, rule) {
+            None => format!("promotion #{number} is putting the tag on"),
+            Some(Wait::Approval { given, needed }) => {
+                let expiry = promotion
+                    .expires_at
+                    .map(|at| format!(", expires in {}", span(now, at)))
+                    .unwrap_or_default();
+                format!("promotion #{number} waits for approval {given}/{needed}{expiry}")
+            }
+            Some(Wait::Turn { after }) => {
+                format!("promotion #{number} waits for #{after} before it")
+            }
+            Some(Wait::Hold(hold)) => format!(
+                "promotion #{number} waits: held by {}: {}",
+                hold.by, hold.reason
+            ),
+        });
+    }
+    let newer = stage
+        .pointer
+        .as_ref()
+        .filter(|pointer| pointer.candidate.order > candidate.order);
+    Standing::Outside(match (newer, &stage.hold, rule.promote) {
+        (Some(pointer), _, _) => format!("{} is newer and live", pointer.candidate.commit.short()),
+        (None, Some(hold), _) => format!("held by {}: {}", hold.by, hold.reason),
+        (None, None, Promote::Manual) => "promoted by hand only: towline promote".into(),
+        (None, None, Promote::Auto) => "no promotion is open for it".into(),
+    })
+}
+
+fn is(digest: &Digest, candidate: Option<&Candidate>) -> bool {
+    candidate.is_some_and(|candidate| candidate.digest == *digest)
+}
+
+/// The time between two moments in its two largest units: `3h 12m`, `45s`.
+#[must_use]
+pub fn span(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().unsigned_abs();
+    let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+    let mut rest = seconds;
+    let parts = units.iter().filter_map(|(name, size)| {
+        let whole = rest / size;
+        rest %= size;
+        (whole > 0).then(|| format!("{whole}{name}"))
+    });
+    let parts: Vec<String> = parts.take(2).collect();
+    if parts.is_empty() {
+        "0s".into()
+    } else {
+        parts.join(" ")
+    }
+}

@@ -1,0 +1,174 @@
+//! What we owe: effects we have committed to and moments we must look again, one variant each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::names::{
+    AttemptId, BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, RepositoryId,
+    RepositoryName, RunId, StageName, Tag,
+};
+use crate::stage::Candidate;
+use crate::untrusted::Untrusted;
+
+/// One attempt of one component in one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRef {
+    /// The run.
+    pub run: RunId,
+    /// The component.
+    pub component: ComponentName,
+    /// The attempt.
+    pub attempt: AttemptId,
+}
+
+/// One stage of one component.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StageKey {
+    /// The repository the component lives in.
+    pub repository: RepositoryId,
+    /// The component.
+    pub component: ComponentName,
+    /// The stage.
+    pub stage: StageName,
+}
+
+/// A push we have answered for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushAccepted {
+    /// The repository.
+    pub repository: RepositoryId,
+    /// Its name when the push came.
+    pub repository_name: RepositoryName,
+    /// The branch whose definition is trusted.
+    pub default_branch: String,
+    /// The ref that moved.
+    pub git_ref: GitRef,
+    /// Where it stood before; none when it was created.
+    pub before: Option<CommitSha>,
+    /// The commit to build.
+    pub commit: CommitSha,
+    /// Whether history was rewritten.
+    pub forced: bool,
+    /// Who pushed, by login.
+    pub pusher: String,
+    /// Everybody who wrote or pushed it, by login and address; for refusing self-approval.
+    pub authors: Vec<String>,
+    /// First line of the head commit's message.
+    pub title: Untrusted,
+    /// Whether the head commit's message holds one of these marks is asked of the whole message,
+    /// of which the first 4,096 characters are kept.
+    pub message: Untrusted,
+    /// When it was accepted.
+    pub at: Timestamp,
+}
+
+/// What has to happen, or be looked at, and will be announced until it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Intent {
+    /// Plan the run of an accepted push.
+    PlanRun(Box<PushAccepted>),
+    /// Start an attempt's build.
+    StartBuild(AttemptRef),
+    /// Stop a build that counts no longer.
+    StopBuild {
+        /// The build.
+        build: BuildId,
+    },
+    /// Read the image a successful build should have pushed.
+    ReadImage {
+        /// Whose image.
+        of: AttemptRef,
+        /// The repository to read.
+        repository: ImageRepository,
+        /// The attempt's unique tag.
+        tag: Tag,
+    },
+    /// Make the next attempt after one that failed through no fault of the repository.
+    RetryBuild {
+        /// The run.
+        run: RunId,
+        /// The component.
+        component: ComponentName,
+        /// The number of the attempt that failed.
+        after: u32,
+    },
+    /// A newer run builds the same component: the older one's attempt counts no longer.
+    SupersedeBuild {
+        /// The older run.
+        run: RunId,
+        /// The component.
+        component: ComponentName,
+        /// The newer run.
+        by: RunId,
+    },
+    /// An attempt's image has been read from the registry.
+    ImageRecorded {
+        /// Whose image.
+        of: AttemptRef,
+        /// What the registry holds under the attempt's unique tag.
+        digest: Digest,
+        /// What the event said, when that was something else (A27).
+        contradicts: Option<Digest>,
+    },
+    /// An image has arrived where stages take theirs from.
+    OfferImage {
+        /// The stage it may enter.
+        stage: StageKey,
+        /// The image.
+        candidate: Box<Candidate>,
+    },
+    /// Put a stage's tags on a promoted digest.
+    Promote {
+        /// The stage.
+        stage: StageKey,
+        /// The promotion's number.
+        promotion: u64,
+    },
+    /// Look whether a bound build has ended or its deadline has passed.
+    WatchBuild(AttemptRef),
+    /// Look whether a promotion's approval has expired.
+    WatchPromotion {
+        /// The stage.
+        stage: StageKey,
+        /// The promotion's number.
+        promotion: u64,
+    },
+}
+
+impl Intent {
+    /// The detail-type under which it is announced; rules in `events/rules` match on it.
+    #[must_use]
+    pub fn detail_type(&self) -> &'static str {
+        match self {
+            Self::PlanRun(_) => "Push Accepted",
+            Self::StartBuild(_) => "Build Due",
+            Self::StopBuild { .. } => "Build Stop Due",
+            Self::ReadImage { .. } => "Image Due",
+            Self::RetryBuild { .. } => "Build Retry Due",
+            Self::SupersedeBuild { .. } => "Build Superseded",
+            Self::ImageRecorded { .. } => "Image Recorded",
+            Self::OfferImage { .. } => "Image Ready",
+            Self::Promote { .. } => "Promotion Due",
+            Self::WatchBuild(_) => "Build Watch Due",
+            Self::WatchPromotion { .. } => "Promotion Watch Due",
+        }
+    }
+
+    /// Whether it is only a moment to look again: `sweep` does that itself, nothing is announced.
+    #[must_use]
+    pub fn is_watch(&self) -> bool {
+        match self {
+            Self::WatchBuild(_) | Self::WatchPromotion { .. } => true,
+            Self::PlanRun(_)
+            | Self::StartBuild(_)
+            | Self::StopBuild { .. }
+            | Self::ReadImage { .. }
+            | Self::RetryBuild { .. }
+            | Self::SupersedeBuild { .. }
+            | Self::ImageRecorded { .. }
+            | Self::OfferImage { .. }
+            | Self::Promote { .. } => false,
+        }
+    }
+}

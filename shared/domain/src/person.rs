@@ -1,0 +1,63 @@
+//! Who did something: a person we know, or Towline itself.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Somebody known by name, with what their rights follow from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The login, the one identity that counts towards a quorum.
+    pub login: String,
+    /// Addresses their commits are written under, lower case; for refusing self-approval (A23).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emails: Vec<String>,
+    /// The groups they belong to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+}
+
+impl Person {
+    /// Whether they wrote or pushed what these names and addresses stand for.
+    #[must_use]
+    pub fn is_one_of(&self, authors: &[String]) -> bool {
+        authors.iter().any(|author| {
+            author.eq_ignore_ascii_case(&self.login)
+                || self
+                    .emails
+                    .iter()
+                    .any(|email| email.eq_ignore_ascii_case(author))
+        })
+    }
+
+    /// Whether they belong to any of the groups; no groups asked for means everybody known does.
+    #[must_use]
+    pub fn is_in(&self, groups: &[String]) -> bool {
+        groups.is_empty() || groups.iter().any(|group| self.groups.contains(group))
+    }
+}
+
+/// Who stands behind a row of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// Towline, by a rule of the definition.
+    System,
+    /// A person, by login.
+    Person(String),
+}
+
+impl From<&Person> for Actor {
+    fn from(person: &Person) -> Self {
+        Self::Person(person.login.clone())
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => formatter.pad("towline"),
+            Self::Person(login) => formatter.pad(&format!("@{login}")),
+        }
+    }
+}

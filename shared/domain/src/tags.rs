@@ -1,0 +1,185 @@
+//! The tags of an attempt, computed before it starts, so that the ledger knows what to wait for.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::definition::Build;
+use crate::names::{AttemptId, CommitSha, GitRef, Tag};
+
+/// What placeholders stand for.
+#[derive(Debug, Clone, Copy)]
+pub struct Values<'a> {
+    /// `{sha}` and `{sha7}`.
+    pub commit: &'a CommitSha,
+    /// `{branch_slug}`.
+    pub git_ref: &'a GitRef,
+    /// `{build}`: the build's number within its repository.
+    pub build_number: u64,
+    /// `{build_uuid}`.
+    pub attempt: &'a AttemptId,
+}
+
+/// Why tags cannot be computed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TagError {
+    /// A placeholder nobody knows.
+    #[error(
+        "{template:?} has {{{name}}}, which is no placeholder; there are {{sha}}, {{sha7}}, {{build}}, {{build_uuid}}, {{branch_slug}} and, in tags, {{env.NAME}}"
+    )]
+    UnknownPlaceholder {
+        /// The whole template.
+        template: String,
+        /// What stands in braces.
+        name: String,
+    },
+    /// A brace without its other half.
+    #[error("{0:?} has a brace that does not close")]
+    OpenBrace(String),
+    /// What came out is no tag.
+    #[error(
+        "{template:?} gives {tag:?}, which is not an image tag: 1 to 128 of A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'"
+    )]
+    NotATag {
+        /// The whole template.
+        template: String,
+        /// What it gave.
+        tag: String,
+    },
+    /// No tag tells one attempt from the next.
+    #[error(
+        "no tag differs from build to build; add {{build}} or {{build_uuid}} to one, as in \"{{sha}}-{{build}}\""
+    )]
+    NothingUnique,
+}
+
+/// The tags an attempt pushes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptTags {
+    /// The one no other attempt can push: the evidence of this attempt (I6).
+    pub unique: Tag,
+    /// All of them, the unique one first.
+    pub all: Vec<Tag>,
+}
+
+/// Computes the tags of one attempt.
+///
+/// # Errors
+/// When a template is broken, gives no valid tag, or none tells attempts apart.
+pub fn of_attempt(build: &Build, values: Values<'_>) -> Result<AttemptTags, TagError> {
+    let mut all = Vec::new();
+    for template in &build.tags {
+        let text = expand(template, &build.env, values)?;
+        let tag: Tag = text.parse().map_err(|_| TagError::NotATag {
+            template: template.clone(),
+            tag: text,
+        })?;
+        all.push((is_unique(template, &build.env), tag));
+    }
+    let position = all
+        .iter()
+        .position(|(unique, _)| *unique)
+        .ok_or(TagError::NothingUnique)?;
+    let (_, unique) = all.remove(position);
+    let mut tags = vec![unique.clone()];
+    for (_, tag) in all {
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    Ok(AttemptTags { unique, all: tags })
+}
+
+/// The build's environment variables with their placeholders filled in.
+///
+/// # Errors
+/// When a value has a placeholder nobody knows.
+pub fn environment(build: &Build, values: Values<'_>) -> Result<Vec<(String, String)>, TagError> {
+    build
+        .env
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), expand(value, &[], values)?)))
+        .collect()
+}
+
+/// A ref as a Docker-safe word of at most 60 characters, different for every ref (A11).
+#[must_use]
+pub fn slug(git_ref: &GitRef) -> String {
+    let name = git_ref.name();
+    let word: String = name
+        .chars()
+        .map(|character| {
+            if character.is_ascii_alphanumeric() || "_.".contains(character) {
+                character
+            } else {
+                '-'
+            }
+        })
+        .take(47)
+        .collect();
+    let plain =
+        word == name && !word.starts_with(['.', '-']) && matches!(git_ref, GitRef::Branch(_));
+    if plain && !looks_hashed(&word) {
+        return word;
+    }
+    let hash = hex::encode(Sha256::digest(git_ref.full()));
+    format!("{}--{}", word.trim_matches(['.', '-']), &hash[..10])
+        .trim_start_matches('-')
+        .to_owned()
+}
+
+/// Whether a plain word could be mistaken for one that carries a hash.
+fn looks_hashed(word: &str) -> bool {
+    word.contains("--")
+}
+
+fn is_unique(template: &str, env: &[(String, String)]) -> bool {
+    let direct = |text: &str| text.contains("{build}") || text.contains("{build_uuid}");
+    direct(template)
+        || env
+            .iter()
+            .any(|(name, value)| template.contains(&format!("{{env.{name}}}")) && direct(value))
+}
+
+fn expand(
+    template: &str,
+    env: &[(String, String)],
+    values: Values<'_>,
+) -> Result<String, TagError> {
+    let mut result = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((name, after)) = after.split_once('}') else {
+            return Err(TagError::OpenBrace(template.into()));
+        };
+        result.push_str(before);
+        result.push_str(&value_of(name, template, env, values)?);
+        rest = after;
+    }
+    if rest.contains('}') {
+        return Err(TagError::OpenBrace(template.into()));
+    }
+    result.push_str(rest);
+    Ok(result)
+}
+
+fn value_of(
+    name: &str,
+    template: &str,
+    env: &[(String, String)],
+    values: Values<'_>,
+) -> Result<String, TagError> {
+    let from_env = |name: &str| env.iter().find(|(known, _)| known == name);
+    match name {
+        "sha" => Ok(values.commit.to_string()),
+        "sha7" => Ok(values.commit.short().into()),
+        "build" => Ok(values.build_number.to_string()),
+        "build_uuid" => Ok(values.attempt.to_string()),
+        "branch_slug" => Ok(slug(values.git_ref)),
+        _ => match name.strip_prefix("env.").and_then(from_env) {
+            Some((_, value)) => expand(value, &[], values),
+            None => Err(TagError::UnknownPlaceholder {
+                template: template.into(),
+                name: name.into(),
+            }),
+        },
+    }
+}

@@ -1,0 +1,79 @@
+//! Text that a stranger chose: it can be shown or handed over as a value, nothing else.
+
+use serde::{Deserialize, Serialize};
+
+/// A stranger's text (title, author, message). It has two exits, and neither leads into a
+/// command, a template or a key (A10).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Untrusted(String);
+
+impl Untrusted {
+    /// Longest text kept, in characters; what is longer is cut with an ellipsis.
+    pub const LONGEST: usize = 200;
+
+    /// Keeps the first line of the text, cut to [`Self::LONGEST`] characters.
+    #[must_use]
+    pub fn first_line(text: &str) -> Self {
+        let line = text.lines().next().unwrap_or_default().trim();
+        let mut kept: String = line.chars().take(Self::LONGEST).collect();
+        if line.chars().nth(Self::LONGEST).is_some() {
+            kept.pop();
+            kept.push('…');
+        }
+        Self(kept)
+    }
+
+    /// Keeps a whole text, cut to `longest` characters.
+    #[must_use]
+    pub fn text(text: &str, longest: usize) -> Self {
+        Self(text.chars().take(longest).collect())
+    }
+
+    /// For a person's eyes: control and direction-changing characters become `�`.
+    #[must_use]
+    pub fn display(&self) -> String {
+        self.0
+            .chars()
+            .map(|character| {
+                if is_deceiving(character) {
+                    '\u{fffd}'
+                } else {
+                    character
+                }
+            })
+            .collect()
+    }
+
+    /// For an environment variable's value: the text without NUL, which no environment can hold.
+    #[must_use]
+    pub fn env_value(&self) -> String {
+        self.0.replace('\0', "")
+    }
+}
+
+/// Characters that move the cursor, or change the direction of text, in what a person reads.
+fn is_deceiving(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a10_a_strangers_text_is_one_short_harmless_line() {
+        let check =
+            |text: &str, shown: &str| assert_eq!(Untrusted::first_line(text).display(), shown);
+        check("fix cart\n\ncommands: [rm]", "fix cart");
+        check(
+            "a\u{202e}b\u{1b}[31mc\rd",
+            "a\u{fffd}b\u{fffd}[31mc\u{fffd}d",
+        );
+        check("", "");
+        let long = Untrusted::first_line(&"x".repeat(1 << 20)).display();
+        assert_eq!(long.chars().count(), Untrusted::LONGEST);
+        assert!(long.ends_with('…'));
+    }
+}

@@ -1,0 +1,95 @@
+//! CodeBuild, or what stands in for it: builds are started, asked after and stopped.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use towline_domain::names::{
+    AttemptId, BuildId, CommitSha, ComponentName, ImageRepository, RepositoryName,
+};
+use towline_domain::run::BuildReport;
+
+use crate::PortError;
+
+/// A build to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartBuild {
+    /// The attempt it is for; also the idempotency token, which CodeBuild forgets after five
+    /// minutes (CodeBuild API, `StartBuild`).
+    pub attempt: AttemptId,
+    /// The component; with the repository it names the CodeBuild project.
+    pub component: ComponentName,
+    /// The repository to build.
+    pub repository: super::RepositoryRef,
+    /// The commit to check out.
+    pub commit: CommitSha,
+    /// Where its image goes; the build may push there and nowhere else.
+    pub image_repository: ImageRepository,
+    /// The CodeBuild image to run in.
+    pub image: String,
+    /// Whether it needs a Docker daemon.
+    pub privileged: bool,
+    /// The buildspec: its text.
+    pub buildspec: String,
+    /// Environment variables in plain text; everything a stranger chose travels here.
+    pub environment: Vec<(String, String)>,
+    /// How long it may run once it has begun.
+    pub timeout: Duration,
+}
+
+impl StartBuild {
+    /// The CodeBuild project of a component: `towline-<owner>-<name>-<component>`, in the
+    /// characters a project name may have and cut to 150 (CodeBuild API, `ProjectName`).
+    #[must_use]
+    pub fn project(repository: &RepositoryName, component: &ComponentName) -> String {
+        let text = format!("towline-{repository}-{component}");
+        text.chars()
+            .map(|character| {
+                if character.is_ascii_alphanumeric() {
+                    character
+                } else {
+                    '-'
+                }
+            })
+            .take(150)
+            .collect()
+    }
+}
+
+/// Why a build was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no capacity now; try again later (F9).
+    #[error("no capacity for another build: {0}")]
+    Busy(String),
+    /// It can never be started as asked.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody knows whether it was started: look for it before asking again.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// A place where builds run.
+#[async_trait]
+pub trait Builds: Send + Sync {
+    /// Starts a build. Asking again for the same attempt starts no second one while the service
+    /// remembers it; after that, look with [`Builds::find`] first.
+    async fn start(&self, build: StartBuild) -> Result<BuildId, StartError>;
+
+    /// How a build stands, when it is known.
+    async fn get(&self, build: &BuildId) -> Result<Option<BuildReport>, PortError>;
+
+    /// The build that was started for an attempt, if any was (F10).
+    async fn find(
+        &self,
+        repository: &RepositoryName,
+        component: &ComponentName,
+        attempt: &AttemptId,
+    ) -> Result<Option<BuildReport>, PortError>;
+
+    /// Stops a build; one that has ended is left as it is.
+    async fn stop(&self, build: &BuildId) -> Result<(), PortError>;
+
+    /// The build's log from byte `from` on, at most 256 KiB; none when the build is unknown.
+    async fn log(&self, build: &BuildId, from: u64) -> Result<Option<Vec<u8>>, PortError>;
+}

@@ -1,0 +1,1 @@
+//! Contract tests that every adapter of a port passes.

@@ -1,0 +1,64 @@
+//! The registry: images are read by tag or digest, and a tag is put on a digest.
+
+use async_trait::async_trait;
+use towline_domain::names::{Digest, ImageRepository, Tag};
+
+use crate::PortError;
+
+/// An image as the registry holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryImage {
+    /// Its identity.
+    pub digest: Digest,
+    /// The manifest's media type.
+    pub media_type: String,
+    /// Bytes of its layers together, if the registry says.
+    pub size: Option<u64>,
+    /// `os/architecture` of what it runs on, if the registry says.
+    pub platforms: Vec<String>,
+}
+
+/// Why a tag is not on the digest.
+#[derive(Debug, thiserror::Error)]
+pub enum PutTagError {
+    /// The digest is not in the repository (F29).
+    #[error("the image is gone from the registry; build it again")]
+    Gone,
+    /// The tag may not be moved and is on another image (F28; ECR `ImageTagAlreadyExistsException`).
+    #[error(
+        "tag {tag} is immutable and on another image; exclude it from tag immutability, or use another tag"
+    )]
+    Immutable {
+        /// The tag.
+        tag: Tag,
+    },
+    /// The registry did not answer; the tag may be on it or not.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// A registry of images.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// The image under a tag.
+    async fn by_tag(
+        &self,
+        repository: &ImageRepository,
+        tag: &Tag,
+    ) -> Result<Option<RegistryImage>, PortError>;
+
+    /// The image of that digest.
+    async fn by_digest(
+        &self,
+        repository: &ImageRepository,
+        digest: &Digest,
+    ) -> Result<Option<RegistryImage>, PortError>;
+
+    /// Puts a tag on a digest without pulling or pushing layers. That it is there already is fine.
+    async fn put_tag(
+        &self,
+        repository: &ImageRepository,
+        digest: &Digest,
+        tag: &Tag,
+    ) -> Result<(), PutTagError>;
+}

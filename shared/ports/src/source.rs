@@ -1,0 +1,90 @@
+//! Where source code lives: what a repository holds at a commit and how commits relate.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use towline_domain::filter::ChangedFiles;
+use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
+use towline_domain::untrusted::Untrusted;
+
+use crate::PortError;
+
+/// A repository that was let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryRef {
+    /// Its identity.
+    pub id: RepositoryId,
+    /// Its name, for people and for APIs that take nothing else.
+    pub name: RepositoryName,
+}
+
+/// How one commit stands to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// They are the same.
+    Same,
+    /// The first is an ancestor of the second.
+    Behind,
+    /// The second is an ancestor of the first.
+    Ahead,
+    /// Neither, or one of them is unknown.
+    Diverged,
+}
+
+/// What a commit says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitInfo {
+    /// First line of its message.
+    pub title: Untrusted,
+    /// Its author's name.
+    pub author: Untrusted,
+    /// When it was committed.
+    pub at: Timestamp,
+}
+
+/// A place that holds repositories. It is asked by id and name of a repository that was let in,
+/// never by an address out of a payload (A24).
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// A file at exactly this commit, when it is there; refused when over `most` bytes, and a
+    /// symbolic link is no file.
+    async fn file(
+        &self,
+        repository: &RepositoryRef,
+        commit: &CommitSha,
+        path: &str,
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, PortError>;
+
+    /// The files that differ between two commits.
+    async fn changed_files(
+        &self,
+        repository: &RepositoryRef,
+        base: &CommitSha,
+        head: &CommitSha,
+    ) -> Result<ChangedFiles, PortError>;
+
+    /// Where a ref stands now.
+    async fn head(
+        &self,
+        repository: &RepositoryRef,
+        git_ref: &GitRef,
+    ) -> Result<Option<CommitSha>, PortError>;
+
+    /// How `first` stands to `second`.
+    async fn relation(
+        &self,
+        repository: &RepositoryRef,
+        first: &CommitSha,
+        second: &CommitSha,
+    ) -> Result<Relation, PortError>;
+
+    /// What a commit says about itself, when it is there.
+    async fn commit(
+        &self,
+        repository: &RepositoryRef,
+        commit: &CommitSha,
+    ) -> Result<Option<CommitInfo>, PortError>;
+
+    /// Every repository that is let in and knows its id.
+    async fn repositories(&self) -> Result<Vec<RepositoryRef>, PortError>;
+}

@@ -1,0 +1,208 @@
+//! The store: items under a key, changed together or not at all, only if nobody else changed them.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::PortError;
+
+/// Where an item lies: a partition and a place in its order.
+///
+/// Both parts are compared as UTF-8 bytes, as DynamoDB does. At most 2,048 and 1,024 bytes; never
+/// empty (DynamoDB developer guide, "Constraints").
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// The partition.
+    pub partition: String,
+    /// The place within it.
+    pub sort: String,
+}
+
+impl Key {
+    /// A key of these parts.
+    pub fn new(partition: impl Into<String>, sort: impl Into<String>) -> Self {
+        Self {
+            partition: partition.into(),
+            sort: sort.into(),
+        }
+    }
+}
+
+/// What lies under a key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// Its key.
+    pub key: Key,
+    /// 1 when created, one more with every change; set by the store.
+    pub version: u64,
+    /// Its content: a JSON object of at most 300 KB (DynamoDB takes 400 KB with names).
+    pub body: Value,
+    /// When it has to be looked at again, if ever; [`Store::due`] finds it then.
+    pub due: Option<Timestamp>,
+}
+
+/// One change of a transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Writes an item whose key must be free.
+    Create {
+        /// The key.
+        key: Key,
+        /// The content.
+        body: Value,
+        /// When to look again.
+        due: Option<Timestamp>,
+    },
+    /// Writes an item that must still have the version that was read.
+    Replace {
+        /// The key.
+        key: Key,
+        /// The version that was read.
+        version: u64,
+        /// The content.
+        body: Value,
+        /// When to look again.
+        due: Option<Timestamp>,
+    },
+    /// Writes an item whatever is there.
+    Put {
+        /// The key.
+        key: Key,
+        /// The content.
+        body: Value,
+        /// When to look again.
+        due: Option<Timestamp>,
+    },
+    /// Removes an item; that it is gone already is no conflict.
+    Delete {
+        /// The key.
+        key: Key,
+    },
+    /// Changes nothing, but the item must still have this version; 0 means the key must be free.
+    Require {
+        /// The key.
+        key: Key,
+        /// The version that was read.
+        version: u64,
+    },
+}
+
+impl Write {
+    /// The key it is about.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Create { key, .. }
+            | Self::Replace { key, .. }
+            | Self::Put { key, .. }
+            | Self::Delete { key }
+            | Self::Require { key, .. } => key,
+        }
+    }
+}
+
+/// Items of one partition, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// The partition.
+    pub partition: String,
+    /// Only sorts that begin with this; empty for all.
+    pub prefix: String,
+    /// Only sorts at most this (inclusive), if given.
+    pub up_to: Option<String>,
+    /// Last sort first.
+    pub newest_first: bool,
+    /// At most so many, 1 to 1,000.
+    pub limit: usize,
+    /// Continue behind this sort, from [`Page::next`].
+    pub after: Option<String>,
+}
+
+impl Query {
+    /// All of a partition, in order, the first 1,000.
+    pub fn all(partition: impl Into<String>) -> Self {
+        Self {
+            partition: partition.into(),
+            prefix: String::new(),
+            up_to: None,
+            newest_first: false,
+            limit: 1_000,
+            after: None,
+        }
+    }
+
+    /// Only sorts that begin with `prefix`.
+    #[must_use]
+    pub fn prefix(self, prefix: impl Into<String>) -> Self {
+        Self {
+            prefix: prefix.into(),
+            ..self
+        }
+    }
+
+    /// Only sorts up to and including `sort`.
+    #[must_use]
+    pub fn up_to(self, sort: impl Into<String>) -> Self {
+        Self {
+            up_to: Some(sort.into()),
+            ..self
+        }
+    }
+
+    /// Last first.
+    #[must_use]
+    pub fn newest_first(self) -> Self {
+        Self {
+            newest_first: true,
+            ..self
+        }
+    }
+
+    /// At most so many.
+    #[must_use]
+    pub fn limit(self, limit: usize) -> Self {
+        Self {
+            limit: limit.clamp(1, 1_000),
+            ..self
+        }
+    }
+}
+
+/// What a query found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The items.
+    pub items: Vec<Item>,
+    /// Where to continue, when there may be more.
+    pub next: Option<String>,
+}
+
+/// Why a transaction changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum TransactError {
+    /// Somebody else changed what was read: load and decide again.
+    #[error("{} was changed by somebody else", .0.partition)]
+    Conflict(Key),
+    /// The store did not answer; it may have changed everything or nothing.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// One table of items.
+///
+/// Reads see every transaction that was acknowledged before they began. An acknowledged
+/// transaction survives a crash of the process and a loss of power.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Reads one item.
+    async fn get(&self, key: &Key) -> Result<Option<Item>, PortError>;
+
+    /// Reads items of one partition in order.
+    async fn query(&self, query: &Query) -> Result<Page, PortError>;
+
+    /// Items whose `due` is at or before `until`, earliest first, at most `limit` (1 to 1,000).
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError>;
+
+    /// Makes all changes or none: 1 to 100, no key twice (DynamoDB API, `TransactWriteItems`).
+    async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError>;
+}
