@@ -1,0 +1,91 @@
+//! The connection to a registry.
+
+use std::future::Future;
+use std::time::Duration;
+
+use oci_client::client::{Client, ClientConfig, ClientProtocol};
+use oci_client::errors::OciDistributionError;
+use oci_client::{Reference, RegistryOperation};
+use tokio::time::timeout;
+
+use crate::error::{PackError, Refusal};
+use crate::reference::{Registry, Transport};
+
+/// How long a registry may say nothing.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Makes `ring` the process's TLS provider, unless it has one already.
+///
+/// A binary calls it first thing in `main`, so that every client in the process agrees; this
+/// crate calls it before it connects, so that forgetting it is no error. `ring` and not
+/// `aws-lc`, whose self-tests and size cost a Lambda time at every cold start.
+pub fn install_tls_provider() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // It fails only if another thread was faster, and then there is one.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+}
+
+/// A client for one registry, for asking about and moving blobs.
+pub(crate) fn connect(registry: &Registry) -> Result<Client, PackError> {
+    let protocol = match registry.transport {
+        Transport::Tls => ClientProtocol::Https,
+        Transport::PlainOnLoopback if !registry.host.is_loopback() => {
+            let reason = "is not on this machine, so plain HTTP would show credentials and layers \
+                          to the network; use TLS, or ask for insecure HTTP explicitly";
+            return Err(Refusal::value("the registry", registry.host.as_str(), reason).into());
+        }
+        Transport::PlainOnLoopback | Transport::PlainAnywhere => ClientProtocol::Http,
+    };
+    install_tls_provider();
+    let configuration = |accept_invalid_certificates| ClientConfig {
+        protocol: protocol.clone(),
+        accept_invalid_certificates,
+        // One request per blob. The client's chunks of 4 MiB are smaller than the 5 MiB that
+        // ECR asks of every layer part but the last (ECR API, UploadLayerPart).
+        use_monolithic_push: true,
+        connect_timeout: Some(CONNECT),
+        user_agent: concat!("towline-pack/", env!("CARGO_PKG_VERSION")),
+        ..ClientConfig::default()
+    };
+    let client = Client::try_from(configuration(false));
+    let client = match registry.transport {
+        // A machine without any trusted roots cannot check certificates, but none are shown
+        // where TLS is not spoken.
+        Transport::PlainOnLoopback => client.or_else(|_| Client::try_from(configuration(true))),
+        Transport::Tls | Transport::PlainAnywhere => client,
+    };
+    client.map_err(PackError::registry("connect to", &registry.host))
+}
+
+/// Signs in for what `reference` needs. What the client does later by itself would swallow
+/// the registry's answer.
+pub(crate) async fn sign_in(
+    client: &Client,
+    registry: &Registry,
+    reference: &Reference,
+    operation: RegistryOperation,
+) -> Result<(), PackError> {
+    let authentication = registry.authentication();
+    let request = client.auth(reference, &authentication, operation);
+    patiently("sign in for", reference.whole(), request).await?;
+    Ok(())
+}
+
+/// Awaits a short request, for as long as [`PATIENCE`] goes.
+pub(crate) async fn patiently<T>(
+    action: &'static str,
+    reference: impl Into<String>,
+    request: impl Future<Output = Result<T, OciDistributionError>>,
+) -> Result<T, PackError> {
+    let reference = reference.into();
+    match timeout(PATIENCE, request).await {
+        Ok(answer) => answer.map_err(PackError::registry(action, reference)),
+        Err(_) => Err(PackError::Stalled {
+            action,
+            reference,
+            seconds: PATIENCE.as_secs(),
+        }),
+    }
+}

@@ -1,0 +1,169 @@
+//! What can go wrong, in the words a person reads.
+
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use oci_client::errors::{OciDistributionError, OciErrorCode};
+
+/// Input that is refused: what it is, and the rule it breaks. Nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{subject} {reason}")]
+pub struct Refusal {
+    subject: String,
+    reason: String,
+}
+
+impl Refusal {
+    /// Refuses `subject`, which reads as the beginning of the sentence that `reason` ends.
+    pub(crate) fn new(subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// Refuses a value that has a name, quoted so that blanks and control characters show.
+    pub(crate) fn value(name: &str, value: &str, reason: impl Into<String>) -> Self {
+        Self::new(format!("{name} {value:?}"), reason)
+    }
+
+    /// Refuses a file or folder.
+    pub(crate) fn path(path: &Path, reason: impl Into<String>) -> Self {
+        Self::new(path.display().to_string(), reason)
+    }
+}
+
+/// Why an image was not assembled, written or pushed.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// The plan or the target is not acceptable; asking again changes nothing.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was being done, such as `read`.
+        action: &'static str,
+        /// With which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A document is not the JSON it has to be.
+    #[error("cannot understand {document}")]
+    Document {
+        /// Which document of which image.
+        document: String,
+        /// Where it stops making sense.
+        source: serde_json::Error,
+    },
+    /// The registry asks for credentials, or for others than those given.
+    #[error("not allowed to {action} {reference}; check the credentials for this registry")]
+    NotAllowed {
+        /// What was being done.
+        action: &'static str,
+        /// With which image or blob.
+        reference: String,
+        /// What the registry said.
+        source: Box<OciDistributionError>,
+    },
+    /// The registry could not be reached or said no; trying again may help.
+    #[error("cannot {action} {reference}")]
+    Registry {
+        /// What was being done.
+        action: &'static str,
+        /// With which image or blob.
+        reference: String,
+        /// What the registry or the network said.
+        source: Box<OciDistributionError>,
+    },
+    /// The registry said nothing for so long that waiting was given up.
+    #[error("cannot {action} {reference}: no progress for {seconds} seconds")]
+    Stalled {
+        /// What was being done.
+        action: &'static str,
+        /// With which image or blob.
+        reference: String,
+        /// How long nothing happened.
+        seconds: u64,
+    },
+    /// The registry holds another image under the tag than the one just pushed: somebody
+    /// else pushed the same tag, or the registry rewrites manifests.
+    #[error("{reference} is {found} in the registry, but {pushed} was pushed")]
+    DigestDiffers {
+        /// The tag that was pushed.
+        reference: String,
+        /// The digest of the image that was pushed.
+        pushed: String,
+        /// The digest the registry reports.
+        found: String,
+    },
+    /// The work was ended before it was done, as when the process shuts down.
+    #[error("packing was interrupted")]
+    Interrupted(#[source] tokio::task::JoinError),
+}
+
+impl PackError {
+    /// Whether the input was at fault, so that the same call can never succeed.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+
+    pub(crate) fn file(
+        action: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::File {
+            action,
+            path,
+            source,
+        }
+    }
+
+    pub(crate) fn registry(
+        action: &'static str,
+        reference: impl Display,
+    ) -> impl FnOnce(OciDistributionError) -> Self {
+        let reference = reference.to_string();
+        move |source| {
+            let denied = is_denied(&source);
+            let source = Box::new(source);
+            if denied {
+                Self::NotAllowed {
+                    action,
+                    reference,
+                    source,
+                }
+            } else {
+                Self::Registry {
+                    action,
+                    reference,
+                    source,
+                }
+            }
+        }
+    }
+}
+
+fn is_denied(error: &OciDistributionError) -> bool {
+    match error {
+        OciDistributionError::AuthenticationFailure(_)
+        | OciDistributionError::UnauthorizedError { .. } => true,
+        OciDistributionError::ServerError { code, .. } => matches!(code, 401 | 403),
+        OciDistributionError::RegistryError { envelope, .. } => {
+            envelope.errors.iter().any(|error| {
+                matches!(
+                    error.code,
+                    OciErrorCode::Unauthorized | OciErrorCode::Denied
+                )
+            })
+        }
+        OciDistributionError::RequestError(error) => error
+            .status()
+            .is_some_and(|status| matches!(status.as_u16(), 401 | 403)),
+        _ => false,
+    }
+}
