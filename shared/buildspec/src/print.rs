@@ -97,7 +97,7 @@ impl Page {
             return;
         }
         self.section("env");
-        self.optional(1, "shell", env.shell.map(|shell| shell.as_str()));
+        self.optional(1, "shell", env.shell.map(super::model::Shell::as_str));
         self.pairs(1, "variables", &env.variables);
         self.pairs(1, "parameter-store", &env.parameter_store);
         self.pairs(1, "secrets-manager", &env.secrets_manager);

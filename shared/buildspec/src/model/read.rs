@@ -1,11 +1,14 @@
 //! Turns YAML nodes into a typed buildspec, keeping what it does not know as a warning.
 
-use super::{
-    Artifacts, Buildspec, Cache, Env, OnFailure, Others, Pairs, Phase, PhaseName, Phases, Raw,
-    Report, Shell, Version,
+mod value;
+
+use self::value::{
+    add_pairs, entries, items, optional_text, pairs, raw, read_on_failure, read_shell,
+    read_version, refuse, switch, texts,
 };
+use super::{Artifacts, Buildspec, Cache, Env, Others, Phase, PhaseName, Phases, Report};
 use crate::suggest::did_you_mean;
-use crate::yaml::{self, Limits, Node, Span, Value, YamlError, bool11};
+use crate::yaml::{self, Limits, Node, Span, Value, YamlError};
 
 /// Something that is read but probably not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,10 +59,6 @@ pub(super) fn read(text: &str) -> Result<(Buildspec, Vec<Warning>), ReadError> {
     let mut reader = Reader::default();
     let spec = reader.buildspec(&root)?;
     Ok((spec, reader.warnings))
-}
-
-fn refuse<T>(node: &Node, message: impl Into<String>) -> Result<T, ReadError> {
-    Err(YamlError::new(node.span, message).into())
 }
 
 const TOP_KEYS: &[&str] = &[
@@ -181,10 +180,10 @@ impl Reader {
                 "parameter-store" => env.parameter_store = pairs(value, "`parameter-store`")?,
                 "secrets-manager" => env.secrets_manager = pairs(value, "`secrets-manager`")?,
                 "exported-variables" => {
-                    env.exported_variables = texts(value, "`exported-variables`")?
+                    env.exported_variables = texts(value, "`exported-variables`")?;
                 }
                 "git-credential-helper" => {
-                    env.git_credential_helper = switch(value, "`git-credential-helper`")?
+                    env.git_credential_helper = switch(value, "`git-credential-helper`")?;
                 }
                 _ => self.unknown(key, value, "`env`", ENV_KEYS, &mut env.other)?,
             }
@@ -281,12 +280,12 @@ impl Reader {
                 match key.key_text() {
                     "files" => report.files = texts(value, "`files`")?,
                     "base-directory" => {
-                        report.base_directory = optional_text(value, "`base-directory`")?
+                        report.base_directory = optional_text(value, "`base-directory`")?;
                     }
                     "discard-paths" => report.discard_paths = switch(value, "`discard-paths`")?,
                     "file-format" => report.file_format = optional_text(value, "`file-format`")?,
                     _ => {
-                        self.unknown(key, value, "a report group", REPORT_KEYS, &mut report.other)?
+                        self.unknown(key, value, "a report group", REPORT_KEYS, &mut report.other)?;
                     }
                 }
             }
@@ -305,13 +304,13 @@ impl Reader {
                 "files" => artifacts.files = texts(value, "`files`")?,
                 "name" => artifacts.name = optional_text(value, "`name`")?,
                 "base-directory" => {
-                    artifacts.base_directory = optional_text(value, "`base-directory`")?
+                    artifacts.base_directory = optional_text(value, "`base-directory`")?;
                 }
                 "discard-paths" => artifacts.discard_paths = switch(value, "`discard-paths`")?,
                 "exclude-paths" => artifacts.exclude_paths = texts(value, "`exclude-paths`")?,
                 "secondary-artifacts" => artifacts.secondary = self.secondary(value)?,
                 name @ ("enable-symlinks" | "s3-prefix") => {
-                    artifacts.other.push((name.to_owned(), raw(value)))
+                    artifacts.other.push((name.to_owned(), raw(value)));
                 }
                 _ => self.unknown(key, value, place, ARTIFACT_KEYS, &mut artifacts.other)?,
             }
@@ -340,7 +339,7 @@ impl Reader {
                 "paths" => cache.paths = texts(value, "`paths`")?,
                 "key" => cache.key = optional_text(value, "`key`")?,
                 name @ ("fallback-keys" | "action") => {
-                    cache.other.push((name.to_owned(), raw(value)))
+                    cache.other.push((name.to_owned(), raw(value)));
                 }
                 _ => self.unknown(key, value, "`cache`", CACHE_KEYS, &mut cache.other)?,
             }
@@ -383,192 +382,4 @@ impl Phases {
                 && !phase.other.iter().any(|(key, _)| key == "steps")
         })
     }
-}
-
-fn read_version(node: &Node) -> Result<Version, ReadError> {
-    match node.key_text() {
-        "0.1" => Ok(Version::V0_1),
-        "0.2" => Ok(Version::V0_2),
-        _ => refuse(
-            node,
-            "the version of a buildspec is `0.2` (or the older `0.1`)",
-        ),
-    }
-}
-
-fn read_shell(node: &Node) -> Result<Option<Shell>, ReadError> {
-    let Some(name) = optional_text(node, "`shell`")? else {
-        return Ok(None);
-    };
-    match name.as_str() {
-        "bash" | "/bin/bash" => Ok(Some(Shell::Bash)),
-        "sh" | "/bin/sh" => Ok(Some(Shell::Sh)),
-        "powershell.exe" => Ok(Some(Shell::PowerShell)),
-        "cmd.exe" => Ok(Some(Shell::Cmd)),
-        _ => refuse(
-            node,
-            format!(
-                "`{name}` is no shell CodeBuild knows: use `bash`, `/bin/sh`, `powershell.exe` or `cmd.exe`"
-            ),
-        ),
-    }
-}
-
-fn read_on_failure(node: &Node) -> Result<Option<OnFailure>, ReadError> {
-    let Some(text) = optional_text(node, "`on-failure`")? else {
-        return Ok(None);
-    };
-    match text.as_str() {
-        "ABORT" => Ok(Some(OnFailure::Abort)),
-        "CONTINUE" => Ok(Some(OnFailure::Continue)),
-        "RETRY" => Ok(Some(OnFailure::Retry {
-            count: DEFAULT_RETRIES,
-            regex: None,
-        })),
-        _ => match text.strip_prefix("RETRY-").and_then(read_retry) {
-            Some(retry) => Ok(Some(retry)),
-            None => refuse(
-                node,
-                "`on-failure` is ABORT, CONTINUE, RETRY, RETRY-<0 to 100>, RETRY-<regex> or RETRY-<0 to 100>-<regex>",
-            ),
-        },
-    }
-}
-
-/// `RETRY` alone tries up to three times (CodeBuild user guide, buildspec reference, `on-failure`).
-const DEFAULT_RETRIES: u8 = 3;
-
-fn read_retry(rest: &str) -> Option<OnFailure> {
-    let digits = rest.len()
-        - rest
-            .trim_start_matches(|character: char| character.is_ascii_digit())
-            .len();
-    let (number, tail) = rest.split_at(digits);
-    let count = || number.parse().ok().filter(|count| *count <= 100);
-    match (number, tail) {
-        ("", "") => None,
-        (_, "") => Some(OnFailure::Retry {
-            count: count()?,
-            regex: None,
-        }),
-        (_, tail) if digits > 0 && tail.starts_with('-') => {
-            let regex = Some(tail[1..].to_owned()).filter(|regex| !regex.is_empty())?;
-            Some(OnFailure::Retry {
-                count: count()?,
-                regex: Some(regex),
-            })
-        }
-        _ => Some(OnFailure::Retry {
-            count: DEFAULT_RETRIES,
-            regex: Some(rest.to_owned()),
-        }),
-    }
-}
-
-fn entries<'a>(node: &'a Node, place: &str) -> Result<&'a [(Node, Node)], ReadError> {
-    match node.as_mapping() {
-        Some(entries) => Ok(entries),
-        None if node.is_null() => Ok(&[]),
-        None => refuse(
-            node,
-            format!(
-                "{place} is a mapping of keys and values, this is {}",
-                node.kind()
-            ),
-        ),
-    }
-}
-
-/// The items of a list; a lone value counts as a list of one, nothing as an empty list.
-fn items(node: &Node) -> &[Node] {
-    match node.as_sequence() {
-        Some(items) => items,
-        None if node.is_null() => &[],
-        None => std::slice::from_ref(node),
-    }
-}
-
-fn text(node: &Node, place: &str) -> Result<String, ReadError> {
-    match &node.value {
-        Value::Scalar { .. } if node.is_null() => Ok(String::new()),
-        Value::Scalar { text, .. } => Ok(text.clone()),
-        Value::Sequence(_) | Value::Mapping(_) => {
-            refuse(node, format!("{place} takes text, this is {}", node.kind()))
-        }
-    }
-}
-
-fn optional_text(node: &Node, place: &str) -> Result<Option<String>, ReadError> {
-    if node.is_null() {
-        Ok(None)
-    } else {
-        text(node, place).map(Some)
-    }
-}
-
-fn texts(node: &Node, place: &str) -> Result<Vec<String>, ReadError> {
-    items(node).iter().map(|item| text(item, place)).collect()
-}
-
-fn pairs(node: &Node, place: &str) -> Result<Pairs, ReadError> {
-    let mut read = Pairs::new();
-    add_pairs(&mut read, node, place)?;
-    Ok(read)
-}
-
-fn add_pairs(read: &mut Pairs, node: &Node, place: &str) -> Result<(), ReadError> {
-    for (key, value) in entries(node, place)? {
-        let name = key.key_text();
-        if name == "<<" {
-            return refuse(
-                key,
-                "merge keys (`<<`) are not read, what they bring would be lost: write the keys out",
-            );
-        }
-        if read.iter().any(|(known, _)| known == name) {
-            return refuse(
-                key,
-                format!("the variable `{name}` is set twice: keep one of them"),
-            );
-        }
-        read.push((name.to_owned(), text(value, &format!("`{name}`"))?));
-    }
-    Ok(())
-}
-
-fn switch(node: &Node, place: &str) -> Result<Option<bool>, ReadError> {
-    let Some(text) = optional_text(node, place)? else {
-        return Ok(None);
-    };
-    match bool11(&text) {
-        Some(value) => Ok(Some(value)),
-        None => refuse(node, format!("{place} is `yes` or `no`, not `{text}`")),
-    }
-}
-
-fn raw(node: &Node) -> Raw {
-    match &node.value {
-        Value::Scalar { .. } if node.is_null() => Raw::Bare("null".to_owned()),
-        Value::Scalar {
-            text,
-            quoted: false,
-        } if prints_bare(text) => Raw::Bare(text.clone()),
-        Value::Scalar { text, .. } => Raw::Text(text.clone()),
-        Value::Sequence(items) => Raw::List(items.iter().map(raw).collect()),
-        Value::Mapping(entries) => Raw::Map(
-            entries
-                .iter()
-                .map(|(key, value)| (key.key_text().to_owned(), raw(value)))
-                .collect(),
-        ),
-    }
-}
-
-/// Whether a plain scalar of these characters reads the same wherever it stands.
-fn prints_bare(text: &str) -> bool {
-    let body = text.strip_prefix('-').unwrap_or(text);
-    body.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && body.chars().all(|character| {
-            character.is_ascii_alphanumeric() || matches!(character, '_' | '.' | '/' | '-')
-        })
 }

@@ -1,0 +1,343 @@
+//! Writes the buildspec of a component from its preset.
+//!
+//! The text depends on the definition alone. Whatever a stranger can choose (branch, tag, title) or what differs
+//! from build to build travels as environment variables of StartBuild, listed in [`PROVIDED`], and is used as
+//! `"$NAME"`. What the definition itself says (folders, arguments, targets) stands in the text, quoted for the shell.
+//!
+//! Every generated build publishes last: tests come first, `post_build` only cleans up and never fails a good build.
+
+mod commands;
+mod docker;
+mod given;
+mod make;
+mod names;
+mod pack;
+mod shell;
+#[cfg(test)]
+mod tests;
+
+pub use names::{PROVIDED, is_name, provided, reserved};
+pub use shell::quote;
+
+use crate::model::{Buildspec, Env, Phases, ReadError, Shell};
+
+/// The most characters CodeBuild takes as an inline buildspec (not in its API model; AWS CDK pull request 14974).
+pub const INLINE_LIMIT: usize = 25_600;
+
+/// What all presets have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Common {
+    /// The definition's own variables with literal values; they go under `env.variables`. A value that is
+    /// expanded for each build goes to StartBuild instead.
+    pub variables: Vec<(String, String)>,
+    /// Runtime and version for the `install` phase, such as `golang` and `1.22`.
+    pub runtime_versions: Vec<(String, String)>,
+    /// The folder the build starts in, relative to the root of the repository; `.` is the root.
+    pub context: String,
+    /// Commands that must succeed before anything is published.
+    pub test: Vec<String>,
+    /// How the registry lets the build in.
+    pub login: Login,
+}
+
+impl Default for Common {
+    /// No variables, runtimes or tests, at the root of the repository, with an ECR login.
+    fn default() -> Self {
+        Self {
+            variables: Vec::new(),
+            runtime_versions: Vec::new(),
+            context: ".".to_owned(),
+            test: Vec::new(),
+            login: Login::Ecr,
+        }
+    }
+}
+
+/// How the registry lets the build in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    /// With a password from `aws ecr get-login-password` for the region `$AWS_DEFAULT_REGION`.
+    Ecr,
+    /// Without a login, as the registry on one machine does.
+    Open,
+}
+
+/// What the build does, and with it which buildspec is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Preset {
+    /// `docker build` and `docker push`.
+    Docker(Docker),
+    /// The repository's own Makefile does the work.
+    Make(Make),
+    /// Files become an image without a Docker daemon.
+    Pack(Pack),
+    /// The text of a buildspec: from the definition (`inline`) or read from a file of the repository.
+    Given(String),
+}
+
+/// `docker build` and `docker push`; works with and without buildx.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Docker {
+    /// The Dockerfile, relative to [`Common::context`].
+    pub dockerfile: String,
+    /// The stage of the Dockerfile to build; the last when absent.
+    pub target: Option<String>,
+    /// The platform, such as `linux/arm64`; that of the machine when absent.
+    pub platform: Option<String>,
+    /// Build arguments; without a value the environment variable of that name is passed on.
+    pub arguments: Vec<(String, Option<String>)>,
+}
+
+impl Default for Docker {
+    /// The file `Dockerfile`, its last stage, for the platform of the machine.
+    fn default() -> Self {
+        Self {
+            dockerfile: "Dockerfile".to_owned(),
+            target: None,
+            platform: None,
+            arguments: Vec::new(),
+        }
+    }
+}
+
+/// The repository's own Makefile does the work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Make {
+    /// Targets of the `build` phase in order, the one that publishes last; the first that fails ends the build.
+    pub build: Vec<String>,
+    /// Targets that run in `post_build` whatever happened; their failures are ignored.
+    pub always: Vec<String>,
+    /// Who logs in.
+    pub login: MakeLogin,
+    /// Files later stages read.
+    pub outputs: Vec<Output>,
+}
+
+/// Who logs in to the registry for a Makefile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MakeLogin {
+    /// The generated buildspec, as [`Common::login`] says.
+    Builtin,
+    /// This target of the Makefile.
+    Target(String),
+}
+
+/// A file the build leaves for later stages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its path, relative to [`Common::context`].
+    pub path: String,
+    /// The target whose output becomes the file; absent when the build writes the file itself.
+    pub target: Option<String>,
+}
+
+impl Output {
+    /// A file in the context's own folder is the output of the target named like it without its ending
+    /// (`version.json` of `make version`); a file in a folder is one that the build writes itself.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        let stem = path
+            .split('.')
+            .next()
+            .filter(|stem| !stem.is_empty() && !path.contains('/'));
+        Self {
+            path: path.to_owned(),
+            target: stem.map(str::to_owned),
+        }
+    }
+}
+
+/// Files become an image by `towline pack`, without a Docker daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pack {
+    /// Commands that make the files; they run before the tests.
+    pub build: Vec<String>,
+    /// The folder whose content becomes the image's root, relative to [`Common::context`].
+    pub root: String,
+    /// The image to build on, as `NAME@sha256:<64 hex digits>`; nothing when absent.
+    pub base: Option<String>,
+    /// The entrypoint; that of the base when empty.
+    pub entrypoint: Vec<String>,
+    /// The arguments of the entrypoint.
+    pub command: Vec<String>,
+    /// Environment of the container.
+    pub environment: Vec<(String, String)>,
+    /// Labels besides those that say where the image comes from.
+    pub labels: Vec<(String, String)>,
+    /// The platform, such as `linux/amd64`.
+    pub platform: String,
+    /// The user the container runs as.
+    pub user: Option<String>,
+    /// The folder the container starts in.
+    pub working_directory: Option<String>,
+    /// Ports the container listens on.
+    pub ports: Vec<u16>,
+}
+
+impl Default for Pack {
+    /// The context's files as they are, on nothing, for `linux/amd64`.
+    fn default() -> Self {
+        Self {
+            build: Vec::new(),
+            root: ".".to_owned(),
+            base: None,
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            environment: Vec::new(),
+            labels: Vec::new(),
+            platform: "linux/amd64".to_owned(),
+            user: None,
+            working_directory: None,
+            ports: Vec::new(),
+        }
+    }
+}
+
+/// Why no buildspec can be written from a definition. Trying again does not help, the definition has to change.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    /// CodeBuild would refuse the text.
+    #[error(
+        "the buildspec has {characters} characters, CodeBuild takes at most {INLINE_LIMIT}: move commands into a script of the repository"
+    )]
+    TooLong {
+        /// Its length.
+        characters: usize,
+    },
+    /// Not the name of an environment variable.
+    #[error(
+        "`{name}` is no name of an environment variable: use letters, digits and `_`, no digit first"
+    )]
+    Name {
+        /// The text.
+        name: String,
+    },
+    /// A variable that the build service, the shell or the loader reads; see [`reserved`].
+    #[error(
+        "the variable `{name}` is reserved, it would change how the build itself runs: use another name"
+    )]
+    Reserved {
+        /// Its name.
+        name: String,
+    },
+    /// A variable of [`PROVIDED`].
+    #[error("the variable `{name}` is set by Towline for every build: use another name")]
+    Provided {
+        /// Its name.
+        name: String,
+    },
+    /// A variable that stands in the definition more than once.
+    #[error("the variable `{name}` is set twice: keep one of them")]
+    Twice {
+        /// Its name.
+        name: String,
+    },
+    /// The definition sets a variable that the given buildspec fetches from a secret store.
+    #[error(
+        "the variable `{name}` comes from a secret store in the buildspec: do not set it in the definition too"
+    )]
+    Secret {
+        /// Its name.
+        name: String,
+    },
+    /// A path that leaves the repository, or that no shell or option could take.
+    #[error(
+        "`{path}` is no path inside the repository: write it relative, without `..` and line breaks"
+    )]
+    Path {
+        /// The text.
+        path: String,
+    },
+    /// Not the name of a Makefile target.
+    #[error(
+        "`{target}` is no target of a Makefile: use letters, digits and `_ . / -`, no `-` or `.` first"
+    )]
+    Target {
+        /// The text.
+        target: String,
+    },
+    /// A make preset without a target.
+    #[error("the preset `make` has no targets to build: name them under `make: {{build: [...]}}`")]
+    NoTargets,
+    /// A base image that could change under its name.
+    #[error("the base image `{base}` has no digest: write it as `name@sha256:<64 hex digits>`")]
+    Base {
+        /// The text.
+        base: String,
+    },
+    /// Something of [`Common`] that a given buildspec has to say itself.
+    #[error(
+        "a buildspec of your own decides about `{setting}` itself: move it from the definition into the buildspec"
+    )]
+    NotWithGiven {
+        /// What was set.
+        setting: &'static str,
+    },
+    /// A NUL, which can stand neither in a command nor in a variable.
+    #[error("a command or value of the build holds a NUL character: remove it")]
+    Nul,
+    /// The given text is no buildspec.
+    #[error("the buildspec cannot be used")]
+    Given(#[from] ReadError),
+}
+
+/// The text of the buildspec for one component, at most [`INLINE_LIMIT`] characters long.
+///
+/// The same input gives the same text, byte for byte.
+///
+/// # Errors
+/// When the definition says something that cannot be built, or not safely; the message says what to change.
+pub fn generate(common: &Common, preset: &Preset) -> Result<String, GenerateError> {
+    names::check_variables(&common.variables)?;
+    match preset {
+        Preset::Docker(docker) => finish(common, docker::phases(common, docker)?),
+        Preset::Make(make) => finish(common, make::phases(common, make)?),
+        Preset::Pack(pack) => finish(common, pack::phases(common, pack)?),
+        Preset::Given(text) => given::buildspec(common, text).and_then(within_limit),
+    }
+}
+
+/// What a preset contributes: its phases, and the files it leaves behind.
+struct Written {
+    phases: Phases,
+    artifacts: Option<crate::model::Artifacts>,
+}
+
+fn finish(common: &Common, written: Written) -> Result<String, GenerateError> {
+    let mut spec = Buildspec {
+        phases: written.phases,
+        artifacts: written.artifacts,
+        ..Buildspec::default()
+    };
+    spec.env = Env {
+        shell: Some(Shell::Bash),
+        variables: common.variables.clone(),
+        exported_variables: vec!["IMAGE_DIGEST".to_owned()],
+        ..Env::default()
+    };
+    spec.phases
+        .install
+        .runtime_versions
+        .clone_from(&common.runtime_versions);
+    print(&spec)
+}
+
+fn print(spec: &Buildspec) -> Result<String, GenerateError> {
+    let commands = crate::model::PhaseName::ALL
+        .into_iter()
+        .flat_map(|name| &spec.phases.get(name).commands);
+    let values = spec.env.variables.iter().map(|(_, value)| value);
+    if commands.chain(values).any(|text| text.contains('\0')) {
+        return Err(GenerateError::Nul);
+    }
+    within_limit(spec.to_yaml())
+}
+
+fn within_limit(text: String) -> Result<String, GenerateError> {
+    let characters = text.chars().count();
+    if characters > INLINE_LIMIT {
+        Err(GenerateError::TooLong { characters })
+    } else {
+        Ok(text)
+    }
+}

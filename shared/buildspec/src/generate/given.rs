@@ -1,0 +1,53 @@
+//! A buildspec of somebody's own, from the definition or a file of the repository.
+
+use super::{Common, GenerateError, print};
+use crate::model::Buildspec;
+
+/// The text as it is when the definition adds nothing, otherwise printed anew with the definition's variables.
+///
+/// A variable of the definition wins over one of the buildspec, as it would if it were passed to StartBuild.
+pub(super) fn buildspec(common: &Common, text: &str) -> Result<String, GenerateError> {
+    refuse_settings(common)?;
+    let (mut spec, _) = Buildspec::read(text)?;
+    if common.variables.is_empty() {
+        return Ok(text.to_owned());
+    }
+    inject(&mut spec, &common.variables)?;
+    print(&spec)
+}
+
+fn refuse_settings(common: &Common) -> Result<(), GenerateError> {
+    let settings = [
+        ("runtime", !common.runtime_versions.is_empty()),
+        ("test", !common.test.is_empty()),
+        ("context", common.context != "."),
+    ];
+    match settings.into_iter().find(|(_, is_set)| *is_set) {
+        Some((setting, _)) => Err(GenerateError::NotWithGiven { setting }),
+        None => Ok(()),
+    }
+}
+
+fn inject(spec: &mut Buildspec, variables: &[(String, String)]) -> Result<(), GenerateError> {
+    for (name, value) in variables {
+        let is_secret = spec
+            .env
+            .parameter_store
+            .iter()
+            .chain(&spec.env.secrets_manager)
+            .any(|(known, _)| known == name);
+        if is_secret {
+            return Err(GenerateError::Secret { name: name.clone() });
+        }
+        match spec
+            .env
+            .variables
+            .iter_mut()
+            .find(|(known, _)| known == name)
+        {
+            Some((_, known)) => known.clone_from(value),
+            None => spec.env.variables.push((name.clone(), value.clone())),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Reads every sample buildspec under the folder that `TOWLINE_SAMPLES` named when this test was built.
+//!
+//! The samples belong to others and are not part of this repository; without the variable there is nothing to do.
+
+use std::fs;
+use std::path::Path;
+
+use towline_buildspec::Buildspec;
+
+#[test]
+fn every_sample_is_read_and_printed_or_refused_with_its_place() {
+    let Some(samples) = option_env!("TOWLINE_SAMPLES") else {
+        println!("TOWLINE_SAMPLES is not set: no samples to read");
+        return;
+    };
+    let mut read = 0;
+    for entry in fs::read_dir(Path::new(samples).join("buildspec"))
+        .expect("the folder of samples can be listed")
+    {
+        let path = entry.expect("an entry of the folder can be read").path();
+        let text = fs::read_to_string(&path).expect("a sample is text");
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match Buildspec::read(&text) {
+            Ok((spec, warnings)) => {
+                read += 1;
+                warnings
+                    .iter()
+                    .for_each(|warning| println!("{name}: {warning}"));
+                let again = Buildspec::read(&spec.to_yaml()).map(|(spec, _)| spec);
+                assert_eq!(again, Ok(spec), "{name} changes when it is printed");
+            }
+            Err(error) => println!("{name}: refused: {error}"),
+        }
+    }
+    assert!(read > 0, "not one sample in {samples} could be read");
+}
