@@ -1,1 +1,27 @@
-//! placeholder
+//! An OCI distribution registry for one machine, with its data under one folder.
+//!
+//! [`Registry::open`] gives a handle, [`Registry::router`] serves it over HTTP, and
+//! the handle's own methods do the same in process. Every accepted manifest leaves a
+//! [`PushEvent`] that is committed together with it.
+
+mod authority;
+mod blobs;
+mod database;
+mod error;
+mod events;
+mod garbage;
+mod http;
+mod images;
+mod manifest;
+mod name;
+mod registry;
+mod uploads;
+
+pub use authority::{Access, Authority, Credentials, Verdict};
+pub use error::RegistryError;
+pub use events::PushEvent;
+pub use garbage::Collected;
+pub use images::{Manifest, PutTag, TaggedImage};
+pub use manifest::{MediaType, Platform};
+pub use name::{Digest, NameError, Reference, RepositoryName, Tag};
+pub use registry::{Clock, Registry, Settings};

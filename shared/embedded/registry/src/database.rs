@@ -1,0 +1,199 @@
+//! The SQLite file that says what the registry holds.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::error::RegistryError;
+
+/// The newest layout known here; kept in the file's `user_version`.
+const LAYOUT: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE repositories (
+    name TEXT NOT NULL PRIMARY KEY,
+    created_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE blobs (
+    digest TEXT NOT NULL PRIMARY KEY,
+    size INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Which repository may read which blob. The file exists once, whoever holds it.
+CREATE TABLE repository_blobs (
+    repository TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    linked_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (repository, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX repository_blobs_by_digest ON repository_blobs (digest);
+
+CREATE TABLE manifests (
+    repository TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    subject TEXT,
+    artifact_type TEXT,
+    annotations TEXT NOT NULL,
+    platforms TEXT NOT NULL,
+    content_size INTEGER NOT NULL,
+    pushed_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (repository, digest)
+) STRICT;
+CREATE INDEX manifests_by_subject ON manifests (repository, subject) WHERE subject IS NOT NULL;
+
+CREATE TABLE manifest_references (
+    repository TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('blob', 'manifest')),
+    digest TEXT NOT NULL,
+    PRIMARY KEY (repository, manifest, kind, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX manifest_references_by_digest ON manifest_references (repository, kind, digest);
+
+CREATE TABLE tags (
+    repository TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    moved_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (repository, tag)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tags_by_digest ON tags (repository, digest);
+
+-- AUTOINCREMENT, so that the id of a forgotten event is never given again.
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    repository TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    tag TEXT,
+    media_type TEXT NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT;
+";
+
+/// One connection that writes, and one that reads beside it without waiting for it.
+pub(crate) struct Database {
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+impl Database {
+    /// Opens the file, and lays it out if it is new.
+    pub(crate) fn open(dir: &Path) -> Result<Self, RegistryError> {
+        let path = dir.join("registry.sqlite");
+        let mut writer = connect(&path)?;
+        let found = writer
+            .query_row("PRAGMA user_version", (), |row| row.get(0))
+            .doing("reading the registry database's layout")?;
+        match found {
+            0 => lay_out(&mut writer)?,
+            LAYOUT => {}
+            _ => {
+                return Err(RegistryError::TooNew {
+                    dir: dir.to_owned(),
+                    found,
+                    known: LAYOUT,
+                });
+            }
+        }
+        let reader = connect(&path)?;
+        Ok(Self {
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+        })
+    }
+
+    /// Runs `work` in a transaction that is on disk when this returns `Ok`, and had no
+    /// effect otherwise. Blocks.
+    pub(crate) fn write<T>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        self.write_then(doing, work, Ok)
+    }
+
+    /// Like `write`, then does `after` before anybody else can write.
+    pub(crate) fn write_then<T, U>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, RegistryError>,
+        after: impl FnOnce(T) -> Result<U, RegistryError>,
+    ) -> Result<U, RegistryError> {
+        let mut connection = lock(&self.writer);
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .doing(doing)?;
+        let value = work(&transaction)?;
+        transaction.commit().doing(doing)?;
+        after(value)
+    }
+
+    /// Runs `work` on one unchanging view of the data. Blocks.
+    pub(crate) fn read<T>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let mut connection = lock(&self.reader);
+        let view = connection.transaction().doing(doing)?;
+        work(&view)
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, RegistryError> {
+    let doing = "opening the registry database";
+    let connection = Connection::open(path).doing(doing)?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000;",
+        )
+        .doing(doing)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn lay_out(connection: &mut Connection) -> Result<(), RegistryError> {
+    let doing = "laying out the registry database";
+    let transaction = connection.transaction().doing(doing)?;
+    transaction.execute_batch(SCHEMA).doing(doing)?;
+    transaction
+        .pragma_update(None, "user_version", LAYOUT)
+        .doing(doing)?;
+    transaction.commit().doing(doing)
+}
+
+/// A panic while the lock was held rolled its transaction back, so the data is sound.
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A number of bytes as SQLite keeps it: no larger than its largest number.
+pub(crate) struct Size(pub(crate) u64);
+
+impl ToSql for Size {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(i64::try_from(self.0).unwrap_or(i64::MAX).into())
+    }
+}
+
+impl FromSql for Size {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        i64::column_result(value).map(|size| Self(size.unsigned_abs()))
+    }
+}
+
+/// Says what a failed statement was for.
+pub(crate) trait Doing<T> {
+    fn doing(self, doing: &'static str) -> Result<T, RegistryError>;
+}
+
+impl<T> Doing<T> for rusqlite::Result<T> {
+    fn doing(self, doing: &'static str) -> Result<T, RegistryError> {
+        self.map_err(|source| RegistryError::database(doing, source))
+    }
+}

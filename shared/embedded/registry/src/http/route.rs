@@ -1,0 +1,169 @@
+//! What a path asks for.
+
+use super::fault::Fault;
+use crate::name::{Digest, NameError, Reference, RepositoryName};
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Ping,
+    Catalog,
+    Tags {
+        repository: RepositoryName,
+    },
+    Referrers {
+        repository: RepositoryName,
+        digest: Digest,
+    },
+    Manifest {
+        repository: RepositoryName,
+        reference: Reference,
+    },
+    Blob {
+        repository: RepositoryName,
+        digest: Digest,
+    },
+    Uploads {
+        repository: RepositoryName,
+    },
+    Upload {
+        repository: RepositoryName,
+        id: String,
+    },
+}
+
+impl Route {
+    /// Reads a path as it was sent. Read from its end, since repository names may hold
+    /// every word that stands in paths.
+    pub(super) fn parse(path: &str) -> Result<Self, Fault> {
+        let path = path.strip_prefix("/v2").unwrap_or(path);
+        let path = path.strip_prefix('/').unwrap_or(path);
+        match path {
+            "" => return Ok(Self::Ping),
+            "_catalog" => return Ok(Self::Catalog),
+            _ => {}
+        }
+        if let Some(name) = path
+            .strip_suffix("/blobs/uploads/")
+            .or_else(|| path.strip_suffix("/blobs/uploads"))
+        {
+            return Ok(Self::Uploads {
+                repository: name.parse()?,
+            });
+        }
+        let mut words = path.rsplitn(3, '/');
+        let (last, kind, name) = (words.next(), words.next(), words.next());
+        let (Some(last), Some(kind), Some(name)) = (last, kind, name) else {
+            return Err(Fault::path_unknown());
+        };
+        // Some clients encode the colon of a digest. Nothing else in a path needs it.
+        let last = last.replace("%3A", ":").replace("%3a", ":");
+        match kind {
+            "tags" if last == "list" => Ok(Self::Tags {
+                repository: name.parse()?,
+            }),
+            "referrers" => Ok(Self::Referrers {
+                repository: name.parse()?,
+                digest: last.parse()?,
+            }),
+            "manifests" => Ok(Self::Manifest {
+                repository: name.parse()?,
+                reference: last.parse()?,
+            }),
+            "blobs" => Ok(Self::Blob {
+                repository: name.parse()?,
+                digest: last.parse()?,
+            }),
+            "uploads" => match name.strip_suffix("/blobs") {
+                Some(name) => Ok(Self::Upload {
+                    repository: name.parse()?,
+                    id: last,
+                }),
+                None => Err(Fault::path_unknown()),
+            },
+            _ => Err(Fault::path_unknown()),
+        }
+    }
+}
+
+impl From<NameError> for Fault {
+    fn from(error: NameError) -> Self {
+        Self::from(crate::error::RegistryError::from(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, expected: &str) {
+        let hex = "0".repeat(64);
+        let path = path.replace("HEX", &hex);
+        let found = match Route::parse(&path) {
+            Ok(route) => format!("{route:?}").replace(&hex, "HEX"),
+            Err(fault) => format!("{fault:?}"),
+        };
+        assert!(
+            found.contains(expected),
+            "{path:?}: {found:?} lacks {expected:?}"
+        );
+    }
+
+    #[test]
+    fn a_path_is_read_from_its_end() {
+        check("/v2", "Ping");
+        check("/v2/", "Ping");
+        check("/v2/_catalog", "Catalog");
+        check(
+            "/v2/a/b/tags/list",
+            "Tags { repository: RepositoryName(\"a/b\") }",
+        );
+        check("/v2/ab/manifests/latest", "Tag(Tag(\"latest\"))");
+        check(
+            "/v2/ab/manifests/sha256:HEX",
+            "Digest(Digest(\"sha256:HEX\"))",
+        );
+        check(
+            "/v2/ab/manifests/sha256%3AHEX",
+            "Digest(Digest(\"sha256:HEX\"))",
+        );
+        check(
+            "/v2/ab/blobs/uploads/",
+            "Uploads { repository: RepositoryName(\"ab\") }",
+        );
+        check(
+            "/v2/ab/blobs/uploads",
+            "Uploads { repository: RepositoryName(\"ab\") }",
+        );
+        check(
+            "/v2/ab/blobs/uploads/1-2",
+            "Upload { repository: RepositoryName(\"ab\"), id: \"1-2\" }",
+        );
+        check(
+            "/v2/a/blobs/uploads/manifests/x",
+            "RepositoryName(\"a/blobs/uploads\")",
+        );
+        check(
+            "/v2/manifests/manifests/manifests",
+            "Tag(Tag(\"manifests\"))",
+        );
+    }
+
+    #[test]
+    fn an_evil_path_is_refused() {
+        for path in [
+            "/v2/../x/manifests/latest",
+            "/v2/%2e%2e/manifests/latest",
+            "/v2/a%2fb/manifests/latest",
+            "/v2/UPPER/manifests/latest",
+            "/v2//manifests/latest",
+            "/v2/ab//tags/list",
+        ] {
+            check(path, "NameInvalid");
+        }
+        check("/v2/ab/blobs/sha256:..%2F..%2Fx", "DigestInvalid");
+        check("/v2/ab/manifests/..", "TagInvalid");
+        check("/v2/ab/other/x", "NotFound");
+        check("/v2/x", "NotFound");
+    }
+}

@@ -1,0 +1,619 @@
+//! Manifests and tags: what a repository offers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use crate::blobs::{ensure_repository, linked_size, referring};
+use crate::database::{Doing as _, Size};
+use crate::error::RegistryError;
+use crate::events;
+use crate::manifest::{self, ChildPlatform, Parsed, Platform};
+use crate::name::{Digest, Reference, RepositoryName, Tag};
+use crate::registry::Registry;
+
+/// The largest config blob that is read for its platform, in bytes.
+const CONFIG_LIMIT: u64 = 4 << 20;
+
+/// A manifest with what the registry knows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// The digest of `bytes`.
+    pub digest: Digest,
+    /// One of [`MediaType`](crate::MediaType)'s texts.
+    pub media_type: String,
+    /// Byte for byte as it was pushed.
+    pub bytes: Bytes,
+    /// The tags that point at it now, in order.
+    pub tags: Vec<Tag>,
+    /// When it was first pushed to the repository, in milliseconds since 1970.
+    pub pushed_at_ms: i64,
+    /// The sum of its layers in bytes, for an index of all its images.
+    pub size_bytes: u64,
+    /// What it runs on, by its config blob or its index; none for an artifact.
+    pub platforms: Vec<Platform>,
+}
+
+/// A tag and what it points at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaggedImage {
+    /// The tag.
+    pub tag: Tag,
+    /// What it points at.
+    pub digest: Digest,
+    /// When it was last put there, in milliseconds since 1970.
+    pub moved_at_ms: i64,
+}
+
+/// What putting a tag came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutTag {
+    /// It points there now.
+    Moved {
+        /// Where it pointed before, if it was there.
+        from: Option<Digest>,
+    },
+    /// It pointed there already. Nothing was written and no event recorded.
+    AlreadySo,
+}
+
+/// What was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deleted {
+    Yes,
+    NotThere,
+}
+
+/// A manifest that was put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PutManifest {
+    pub(crate) digest: Digest,
+    /// What the manifest says it is about.
+    pub(crate) subject: Option<Digest>,
+}
+
+/// A manifest as its subject's list of referrers shows it.
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Referrer {
+    media_type: String,
+    digest: String,
+    size: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) artifact_type: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
+}
+
+impl Registry {
+    /// The manifest a tag points at, or with a digest. None when it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn read(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Manifest>, RegistryError> {
+        let (repository, reference) = (repository.clone(), reference.clone());
+        self.blocking(move |registry| {
+            registry.database.read("reading a manifest", |view| {
+                let digest = match reference {
+                    Reference::Digest(digest) => Some(digest),
+                    Reference::Tag(tag) => pointed_at(view, &repository, &tag)?,
+                };
+                match digest {
+                    Some(digest) => read_manifest(view, &repository, &digest),
+                    None => Ok(None),
+                }
+            })
+        })
+        .await
+    }
+
+    /// The repository's tags, in order; none also when there is no such repository.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn tags(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<Vec<TaggedImage>, RegistryError> {
+        let repository = repository.clone();
+        self.blocking(move |registry| {
+            let doing = "listing tags";
+            registry.database.read(doing, |view| {
+                let mut select = view
+                    .prepare_cached(
+                        "SELECT tag, digest, moved_at_ms FROM tags WHERE repository = ?1 ORDER BY tag",
+                    )
+                    .doing(doing)?;
+                let mut rows = select.query([repository.as_str()]).doing(doing)?;
+                let mut tags = Vec::new();
+                while let Some(row) = rows.next().doing(doing)? {
+                    tags.push(TaggedImage {
+                        tag: row.get::<_, String>(0).doing(doing)?.parse()?,
+                        digest: row.get::<_, String>(1).doing(doing)?.parse()?,
+                        moved_at_ms: row.get(2).doing(doing)?,
+                    });
+                }
+                Ok(tags)
+            })
+        })
+        .await
+    }
+
+    /// All repositories, in order.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub async fn repositories(&self) -> Result<Vec<RepositoryName>, RegistryError> {
+        self.blocking(|registry| {
+            let doing = "listing repositories";
+            registry.database.read(doing, |view| {
+                let names: Vec<String> = view
+                    .prepare_cached("SELECT name FROM repositories ORDER BY name")
+                    .and_then(|mut select| select.query_map((), |row| row.get(0))?.collect())
+                    .doing(doing)?;
+                names.iter().map(|name| Ok(name.parse()?)).collect()
+            })
+        })
+        .await
+    }
+
+    /// Whether anything was ever pushed to the repository.
+    pub(crate) async fn has_repository(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<bool, RegistryError> {
+        let repository = repository.clone();
+        self.blocking(move |registry| {
+            let doing = "looking for a repository";
+            registry.database.read(doing, |view| {
+                view.prepare_cached("SELECT 1 FROM repositories WHERE name = ?1")
+                    .and_then(|mut select| select.exists([repository.as_str()]))
+                    .doing(doing)
+            })
+        })
+        .await
+    }
+
+    /// Puts a manifest as a client sent it, and records the event.
+    pub(crate) async fn put_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        content_type: Option<&str>,
+        bytes: Bytes,
+    ) -> Result<PutManifest, RegistryError> {
+        let (repository, reference) = (repository.clone(), reference.clone());
+        let content_type = content_type.map(str::to_owned);
+        let registry = self.clone();
+        let put = self
+            .blocking(move |inner| {
+                let parsed = manifest::parse(content_type.as_deref(), &bytes)?;
+                let digest = Digest::of(&bytes);
+                let tag = match reference {
+                    Reference::Tag(tag) => Some(tag),
+                    Reference::Digest(given) if given == digest => None,
+                    Reference::Digest(given) => {
+                        let actual = digest;
+                        return Err(RegistryError::DigestMismatch { given, actual });
+                    }
+                };
+                let platform = registry.image_platform(&repository, &parsed)?;
+                let now = inner.now();
+                inner
+                    .database
+                    .write("recording a manifest", |transaction| {
+                        ensure_repository(transaction, &repository, now)?;
+                        check_blobs(transaction, &repository, &parsed)?;
+                        let content = content(transaction, &repository, &parsed, platform)?;
+                        insert_manifest(
+                            transaction,
+                            &repository,
+                            &digest,
+                            &bytes,
+                            &parsed,
+                            &content,
+                            now,
+                        )?;
+                        if let Some(tag) = &tag {
+                            point(transaction, &repository, tag, &digest, now)?;
+                        }
+                        let media_type = parsed.media_type.as_str();
+                        events::append(
+                            transaction,
+                            &repository,
+                            &digest,
+                            tag.as_ref(),
+                            media_type,
+                            now,
+                        )
+                    })?;
+                Ok(PutManifest {
+                    digest: digest.clone(),
+                    subject: parsed.subject,
+                })
+            })
+            .await?;
+        self.inner().pushed.notify_one();
+        Ok(put)
+    }
+
+    /// The platform of an image by its config blob. Blocks.
+    fn image_platform(
+        &self,
+        repository: &RepositoryName,
+        parsed: &Parsed,
+    ) -> Result<Option<Platform>, RegistryError> {
+        let Some(config) = &parsed.image_config else {
+            return Ok(None);
+        };
+        let bytes = self.small_blob(repository, config, CONFIG_LIMIT)?;
+        Ok(bytes.and_then(|bytes| Platform::of_config(&bytes)))
+    }
+
+    /// Points a tag at a manifest the repository has, and records a push event if that
+    /// changed anything.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::ManifestUnknown`] when the repository has no such manifest.
+    pub async fn put_tag(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        tag: &Tag,
+    ) -> Result<PutTag, RegistryError> {
+        let (repository, digest, tag) = (repository.clone(), digest.clone(), tag.clone());
+        let put = self
+            .blocking(move |registry| {
+                let now = registry.now();
+                registry.database.write("putting a tag", |transaction| {
+                    let Some(media_type) = media_type(transaction, &repository, &digest)? else {
+                        return Err(RegistryError::ManifestUnknown {
+                            repository,
+                            reference: digest.to_string(),
+                        });
+                    };
+                    let from = pointed_at(transaction, &repository, &tag)?;
+                    if from.as_ref() == Some(&digest) {
+                        return Ok(PutTag::AlreadySo);
+                    }
+                    point(transaction, &repository, &tag, &digest, now)?;
+                    events::append(
+                        transaction,
+                        &repository,
+                        &digest,
+                        Some(&tag),
+                        &media_type,
+                        now,
+                    )?;
+                    Ok(PutTag::Moved { from })
+                })
+            })
+            .await?;
+        if put != PutTag::AlreadySo {
+            self.inner().pushed.notify_one();
+        }
+        Ok(put)
+    }
+
+    /// Deletes a tag, not what it points at. Says whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be written.
+    pub async fn delete_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<bool, RegistryError> {
+        let (repository, tag) = (repository.clone(), tag.clone());
+        self.blocking(move |registry| {
+            let doing = "deleting a tag";
+            registry.database.write(doing, |transaction| {
+                let deleted = transaction
+                    .execute(
+                        "DELETE FROM tags WHERE repository = ?1 AND tag = ?2",
+                        [repository.as_str(), tag.as_str()],
+                    )
+                    .doing(doing)?;
+                Ok(deleted > 0)
+            })
+        })
+        .await
+    }
+
+    /// Deletes a manifest with all its tags, unless an index lists it.
+    pub(crate) async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Deleted, RegistryError> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.blocking(move |registry| {
+            let doing = "deleting a manifest";
+            registry.database.write(doing, |transaction| {
+                if let Some(by) = referring(transaction, &repository, "manifest", &digest)? {
+                    return Err(RegistryError::StillReferred { digest, by });
+                }
+                let names = [repository.as_str(), digest.as_str()];
+                let delete = |from: &'static str| transaction.execute(from, names).doing(doing);
+                delete("DELETE FROM tags WHERE repository = ?1 AND digest = ?2")?;
+                delete("DELETE FROM manifest_references WHERE repository = ?1 AND manifest = ?2")?;
+                match delete("DELETE FROM manifests WHERE repository = ?1 AND digest = ?2")? {
+                    0 => Ok(Deleted::NotThere),
+                    _ => Ok(Deleted::Yes),
+                }
+            })
+        })
+        .await
+    }
+
+    /// The manifests that say they are about this digest.
+    pub(crate) async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Vec<Referrer>, RegistryError> {
+        let (repository, subject) = (repository.clone(), subject.clone());
+        self.blocking(move |registry| {
+            let doing = "listing referrers";
+            registry.database.read(doing, |view| {
+                let mut select = view
+                    .prepare_cached(
+                        "SELECT media_type, digest, length(bytes), artifact_type, annotations
+                         FROM manifests WHERE repository = ?1 AND subject = ?2 ORDER BY digest",
+                    )
+                    .doing(doing)?;
+                select
+                    .query_map([repository.as_str(), subject.as_str()], |row| {
+                        let annotations: String = row.get(4)?;
+                        Ok(Referrer {
+                            media_type: row.get(0)?,
+                            digest: row.get(1)?,
+                            size: row.get(2)?,
+                            artifact_type: row.get(3)?,
+                            // Written as JSON by this crate.
+                            annotations: serde_json::from_str(&annotations).unwrap_or_default(),
+                        })
+                    })
+                    .and_then(Iterator::collect)
+                    .doing(doing)
+            })
+        })
+        .await
+    }
+}
+
+fn pointed_at(
+    view: &Connection,
+    repository: &RepositoryName,
+    tag: &Tag,
+) -> Result<Option<Digest>, RegistryError> {
+    let digest: Option<String> = view
+        .prepare_cached("SELECT digest FROM tags WHERE repository = ?1 AND tag = ?2")
+        .and_then(|mut select| {
+            select
+                .query_row([repository.as_str(), tag.as_str()], |row| row.get(0))
+                .optional()
+        })
+        .doing("looking for a tag")?;
+    Ok(digest.map(|digest| digest.parse()).transpose()?)
+}
+
+fn media_type(
+    view: &Connection,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Option<String>, RegistryError> {
+    view.prepare_cached("SELECT media_type FROM manifests WHERE repository = ?1 AND digest = ?2")
+        .and_then(|mut select| {
+            select
+                .query_row([repository.as_str(), digest.as_str()], |row| row.get(0))
+                .optional()
+        })
+        .doing("looking for a manifest")
+}
+
+fn read_manifest(
+    view: &Connection,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Option<Manifest>, RegistryError> {
+    let doing = "reading a manifest";
+    let names = [repository.as_str(), digest.as_str()];
+    let tags: Vec<String> = view
+        .prepare_cached("SELECT tag FROM tags WHERE repository = ?1 AND digest = ?2 ORDER BY tag")
+        .and_then(|mut select| select.query_map(names, |row| row.get(0))?.collect())
+        .doing(doing)?;
+    let tags = tags
+        .iter()
+        .map(|tag| tag.parse())
+        .collect::<Result<_, _>>()?;
+    view.prepare_cached(
+        "SELECT media_type, bytes, pushed_at_ms, content_size, platforms FROM manifests
+         WHERE repository = ?1 AND digest = ?2",
+    )
+    .and_then(|mut select| {
+        select
+            .query_row(names, |row| {
+                let platforms: String = row.get(4)?;
+                Ok(Manifest {
+                    media_type: row.get(0)?,
+                    bytes: row.get::<_, Vec<u8>>(1)?.into(),
+                    tags,
+                    pushed_at_ms: row.get(2)?,
+                    size_bytes: row.get::<_, Size>(3)?.0,
+                    // Written as JSON by this crate.
+                    platforms: serde_json::from_str(&platforms).unwrap_or_default(),
+                    digest: digest.clone(),
+                })
+            })
+            .optional()
+    })
+    .doing(doing)
+}
+
+fn check_blobs(
+    transaction: &Transaction<'_>,
+    repository: &RepositoryName,
+    parsed: &Parsed,
+) -> Result<(), RegistryError> {
+    for (digest, announced) in &parsed.blobs {
+        match linked_size(transaction, repository, digest)? {
+            None => {
+                return Err(RegistryError::ReferenceUnknown {
+                    repository: repository.clone(),
+                    digest: digest.clone(),
+                });
+            }
+            Some(size) if size != *announced => {
+                return Err(RegistryError::ManifestInvalid(format!(
+                    "it says that {digest} has {announced} bytes, but it has {size}"
+                )));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a manifest adds up to.
+struct Content {
+    size: u64,
+    platforms: BTreeSet<Platform>,
+}
+
+fn content(
+    transaction: &Transaction<'_>,
+    repository: &RepositoryName,
+    parsed: &Parsed,
+    platform: Option<Platform>,
+) -> Result<Content, RegistryError> {
+    let mut content = Content {
+        size: parsed.layers_size,
+        platforms: platform.into_iter().collect(),
+    };
+    for child in &parsed.children {
+        let Some((size, platforms)) = stored_content(transaction, repository, &child.digest)?
+        else {
+            return Err(RegistryError::ReferenceUnknown {
+                repository: repository.clone(),
+                digest: child.digest.clone(),
+            });
+        };
+        content.size = content.size.saturating_add(size);
+        match &child.platform {
+            ChildPlatform::Known(platform) => content.platforms.extend([platform.clone()]),
+            ChildPlatform::NoPlatform => {}
+            ChildPlatform::NotSaid => content.platforms.extend(platforms),
+        }
+    }
+    Ok(content)
+}
+
+fn stored_content(
+    transaction: &Transaction<'_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Option<(u64, Vec<Platform>)>, RegistryError> {
+    transaction
+        .prepare_cached(
+            "SELECT content_size, platforms FROM manifests WHERE repository = ?1 AND digest = ?2",
+        )
+        .and_then(|mut select| {
+            select
+                .query_row([repository.as_str(), digest.as_str()], |row| {
+                    let platforms: String = row.get(1)?;
+                    // Written as JSON by this crate.
+                    Ok((
+                        row.get::<_, Size>(0)?.0,
+                        serde_json::from_str(&platforms).unwrap_or_default(),
+                    ))
+                })
+                .optional()
+        })
+        .doing("looking for a manifest")
+}
+
+fn insert_manifest(
+    transaction: &Transaction<'_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    bytes: &[u8],
+    parsed: &Parsed,
+    content: &Content,
+    now: i64,
+) -> Result<(), RegistryError> {
+    let doing = "recording a manifest";
+    let json = |value| serde_json::to_string(value).expect("texts under text keys become JSON");
+    let platforms = serde_json::to_string(&content.platforms).expect("plain structs become JSON");
+    // The same bytes again say the same, but their media type may be told anew.
+    transaction
+        .prepare_cached(
+            "INSERT INTO manifests (repository, digest, media_type, bytes, subject, artifact_type,
+                annotations, platforms, content_size, pushed_at_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT DO UPDATE SET media_type = excluded.media_type",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![
+                repository.as_str(),
+                digest.as_str(),
+                parsed.media_type.as_str(),
+                bytes,
+                parsed.subject.as_ref().map(Digest::as_str),
+                parsed.artifact_type,
+                json(&parsed.annotations),
+                platforms,
+                Size(content.size),
+                now,
+            ])
+        })
+        .doing(doing)?;
+    let mut insert = transaction
+        .prepare_cached(
+            "INSERT INTO manifest_references (repository, manifest, kind, digest)
+             VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        )
+        .doing(doing)?;
+    let blobs = parsed.blobs.iter().map(|(blob, _)| ("blob", blob));
+    let children = parsed.children.iter().map(|it| ("manifest", &it.digest));
+    for (kind, referred) in blobs.chain(children) {
+        insert
+            .execute([
+                repository.as_str(),
+                digest.as_str(),
+                kind,
+                referred.as_str(),
+            ])
+            .doing(doing)?;
+    }
+    Ok(())
+}
+
+fn point(
+    transaction: &Transaction<'_>,
+    repository: &RepositoryName,
+    tag: &Tag,
+    digest: &Digest,
+    now: i64,
+) -> Result<(), RegistryError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO tags (repository, tag, digest, moved_at_ms) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET digest = excluded.digest, moved_at_ms = excluded.moved_at_ms",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![repository.as_str(), tag.as_str(), digest.as_str(), now])
+        })
+        .doing("putting a tag")?;
+    Ok(())
+}

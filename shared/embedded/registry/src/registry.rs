@@ -1,0 +1,124 @@
+//! The handle to an open registry, and what all its parts share.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
+
+use crate::authority::Authority;
+use crate::blobs::{BlobFiles, Seen, delete_strays};
+use crate::database::Database;
+use crate::error::RegistryError;
+use crate::http;
+use crate::uploads::Uploads;
+
+/// Says what time it is, in milliseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// How a registry is to behave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The largest blob taken, in bytes.
+    pub upload_limit: u64,
+    /// Host names that requests may be for, without port, besides `localhost` and
+    /// loopback addresses. Any other is refused, so that a web page cannot reach the
+    /// registry by a name that it makes resolve to this machine.
+    pub hosts: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            upload_limit: 10 << 30,
+            hosts: Vec::new(),
+        }
+    }
+}
+
+/// An open registry. Clones are the same registry.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) database: Database,
+    pub(crate) files: BlobFiles,
+    pub(crate) uploads: Uploads,
+    pub(crate) seen: Seen,
+    pub(crate) pushed: Notify,
+    clock: Clock,
+    // Held as long as the folder is open. The system frees it however the process ends.
+    _lock: File,
+}
+
+impl Inner {
+    pub(crate) fn now(&self) -> i64 {
+        (self.clock)()
+    }
+}
+
+impl Registry {
+    /// Opens the registry in this folder, making it when it is new, and cleans up what
+    /// a killed process left half done. Blocks; call it before serving.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::InUse`] when another process has the folder open.
+    pub fn open(dir: &Path, settings: Settings, clock: Clock) -> Result<Self, RegistryError> {
+        fs::create_dir_all(dir)
+            .map_err(|source| RegistryError::file("making the folder", dir, source))?;
+        let lock = take_lock(dir)?;
+        let database = Database::open(dir)?;
+        let files = BlobFiles::open(dir)?;
+        let uploads = Uploads::open(dir, clock())?;
+        database.read("looking for stray blob files", |view| {
+            delete_strays(&files, view)
+        })?;
+        Ok(Self(Arc::new(Inner {
+            settings,
+            database,
+            files,
+            uploads,
+            seen: Seen::default(),
+            pushed: Notify::new(),
+            clock,
+            _lock: lock,
+        })))
+    }
+
+    /// Serves `/v2/` of the OCI distribution specification, asking `authority` first.
+    pub fn router(&self, authority: Arc<dyn Authority>) -> Router {
+        http::router(self.clone(), authority)
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    /// Runs `work` where it may block.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Result<T, RegistryError> {
+        let inner = Arc::clone(&self.0);
+        spawn_blocking(move || work(&inner))
+            .await
+            .map_err(|source| RegistryError::CutOff { source })?
+    }
+}
+
+fn take_lock(dir: &Path) -> Result<File, RegistryError> {
+    let path = dir.join("lock");
+    let doing = "locking";
+    let file = File::create(&path).map_err(|source| RegistryError::file(doing, &path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RegistryError::InUse {
+            dir: dir.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(RegistryError::file(doing, &path, source)),
+    }
+}

@@ -1,0 +1,92 @@
+//! Garbage: what is deleted and what never is.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use towline_registry::{Collected, Digest};
+
+use crate::support::{Served, serve};
+
+const MINUTE: i64 = 60_000;
+
+async fn collect(served: &Served) -> Collected {
+    let age = Duration::from_secs(10 * 60);
+    served.registry.collect_garbage(age).await.unwrap()
+}
+
+async fn status(served: &Served, repository: &str, blob: &Digest) -> StatusCode {
+    let path = format!("/v2/{repository}/blobs/{blob}");
+    served.head(&path).await.status()
+}
+
+#[tokio::test]
+async fn only_old_blobs_without_a_manifest_are_collected() {
+    let served = serve().await;
+    served.push_image("team/app", "v1", "used").await;
+    let old = served.push_blob("team/app", "an old one").await;
+    let elsewhere = served.push_blob("team/other", "used").await;
+    served.pass_ms(11 * MINUTE);
+    let young = served.push_blob("team/app", "a young one").await;
+    let collected = Collected::Deleted {
+        blobs: 1,
+        bytes: 10,
+    };
+    assert_eq!(collect(&served).await, collected);
+    assert_eq!(
+        status(&served, "team/app", &old).await,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(status(&served, "team/app", &young).await, StatusCode::OK);
+    assert_eq!(
+        status(&served, "team/app", &elsewhere).await,
+        StatusCode::OK
+    );
+    // The other repository lost its hold of a blob that is used here only.
+    let other = status(&served, "team/other", &elsewhere).await;
+    assert_eq!(other, StatusCode::NOT_FOUND);
+    // What was collected can be pushed again.
+    served.push_blob("team/app", "an old one").await;
+    assert_eq!(status(&served, "team/app", &old).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_blob_somebody_asked_for_or_mounted_is_young_again() {
+    let served = serve().await;
+    let asked_for = served.push_blob("team/app", "asked for").await;
+    let mounted = served.push_blob("team/app", "mounted").await;
+    served.pass_ms(11 * MINUTE);
+    status(&served, "team/app", &asked_for).await;
+    let path = format!("/v2/team/other/blobs/uploads/?mount={mounted}&from=team/app");
+    served.ask(Method::POST, &path).send().await.unwrap();
+    assert_eq!(
+        collect(&served).await,
+        Collected::Deleted { blobs: 0, bytes: 0 }
+    );
+    assert_eq!(
+        status(&served, "team/app", &asked_for).await,
+        StatusCode::OK
+    );
+    assert_eq!(
+        status(&served, "team/other", &mounted).await,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_collected_while_an_upload_is_in_progress() {
+    let served = serve().await;
+    let blob = served.push_blob("team/app", "mountable").await;
+    served.pass_ms(11 * MINUTE);
+    let upload = served.start_upload("team/other").await;
+    assert_eq!(collect(&served).await, Collected::HeldBack { uploads: 1 });
+    let path = format!("/v2/team/other/blobs/uploads/?mount={blob}&from=team/app");
+    let mounted = served.ask(Method::POST, &path).send().await.unwrap();
+    assert_eq!(mounted.status(), StatusCode::CREATED);
+    // An upload nothing comes for any more holds nothing back for ever.
+    served.pass_ms(11 * MINUTE);
+    assert_eq!(
+        collect(&served).await,
+        Collected::Deleted { blobs: 1, bytes: 9 }
+    );
+    assert_eq!(served.get(&upload).await.status(), StatusCode::NOT_FOUND);
+}
