@@ -1,1 +1,5 @@
-//! placeholder
+//! Foreign formats in and out: each is read into types of ours, or refused with a reason.
+
+pub mod http;
+
+pub mod signature;

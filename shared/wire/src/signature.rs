@@ -1,0 +1,163 @@
+//! GitHub's signature over the raw bytes of a webhook: checked before anything is parsed.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use crate::http::Headers;
+
+/// The only header that is looked at; the older SHA-1 one never is (A1).
+pub const HEADER: &str = "x-hub-signature-256";
+
+/// Length of the shortest secret taken, in bytes (A3).
+pub const SHORTEST_SECRET: usize = 32;
+
+/// A body whose signature was checked. Nothing else can make one, so who takes it may trust it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedBody(Vec<u8>);
+
+impl VerifiedBody {
+    /// The bytes that were signed.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A key both sides know. `Debug` never shows it.
+#[derive(Clone)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// Takes a secret as read from the environment or a file; the line end of a file does not count.
+    ///
+    /// # Errors
+    /// When it is shorter than [`SHORTEST_SECRET`] bytes or white space surrounds it (A3).
+    pub fn new(text: &str) -> Result<Self, SecretError> {
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if text.trim().is_empty() {
+            return Err(SecretError::Blank);
+        }
+        if text.trim() != text {
+            return Err(SecretError::Surrounded);
+        }
+        if text.len() < SHORTEST_SECRET {
+            return Err(SecretError::Short(text.len()));
+        }
+        Ok(Self(text.as_bytes().to_vec()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// Why a text is no secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// Nothing was given.
+    #[error(
+        "the secret is empty; set one of at least {SHORTEST_SECRET} characters, such as `openssl rand -hex 32` prints"
+    )]
+    Blank,
+    /// White space that was hardly meant.
+    #[error("the secret begins or ends with white space; remove it")]
+    Surrounded,
+    /// Too easy to guess.
+    #[error(
+        "the secret has {0} bytes and needs at least {SHORTEST_SECRET}; make one with `openssl rand -hex 32` and set it here and at GitHub"
+    )]
+    Short(usize),
+}
+
+/// The keys that are valid now: one, or two while rotating (A4).
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    current: Secret,
+    previous: Option<Secret>,
+}
+
+impl Secrets {
+    /// The key in use and, while rotating, the one before it.
+    #[must_use]
+    pub fn new(current: Secret, previous: Option<Secret>) -> Self {
+        Self { current, previous }
+    }
+}
+
+/// Why a body is not to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// There is none.
+    #[error("the header X-Hub-Signature-256 is missing; set the same secret at GitHub and here")]
+    Missing,
+    /// There are several.
+    #[error("the header X-Hub-Signature-256 came more than once")]
+    Several,
+    /// It is no signature.
+    #[error("the header X-Hub-Signature-256 is not `sha256=` and 64 lower-case hexadecimal digits")]
+    Malformed,
+    /// It is not ours.
+    #[error("the signature does not fit the body; is the secret at GitHub the one set here?")]
+    Wrong,
+}
+
+/// Checks the signature of a body.
+///
+/// # Errors
+/// When there is not exactly one well-formed signature, or it was made with another key or body.
+pub fn verify(
+    headers: &Headers,
+    raw_body: Vec<u8>,
+    secrets: &Secrets,
+) -> Result<VerifiedBody, SignatureError> {
+    let mut values = headers.all(HEADER);
+    let value = values.next().ok_or(SignatureError::Missing)?;
+    if values.next().is_some() {
+        return Err(SignatureError::Several);
+    }
+    let expected = parse(value).ok_or(SignatureError::Malformed)?;
+    let signed = [Some(&secrets.current), secrets.previous.as_ref()]
+        .into_iter()
+        .flatten()
+        .any(|secret| mac(&secret.0, &raw_body).verify_slice(&expected).is_ok());
+    if signed {
+        Ok(VerifiedBody(raw_body))
+    } else {
+        Err(SignatureError::Wrong)
+    }
+}
+
+/// The value of [`HEADER`] for a body that we send.
+#[must_use]
+pub fn sign(secret: &Secret, body: &[u8]) -> String {
+    signature(&secret.0, body)
+}
+
+fn signature(key: &[u8], body: &[u8]) -> String {
+    let code = mac(key, body).finalize().into_bytes();
+    format!("sha256={}", hex::encode(code))
+}
+
+fn mac(key: &[u8], body: &[u8]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(body);
+    mac
+}
+
+fn parse(value: &str) -> Option<[u8; 32]> {
+    let digits = value.strip_prefix("sha256=")?;
+    if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return None;
+    }
+    let mut code = [0; 32];
+    hex::decode_to_slice(digits, &mut code).ok()?;
+    Some(code)
+}
+
+#[cfg(test)]
+mod tests;
