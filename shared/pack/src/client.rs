@@ -39,24 +39,28 @@ pub(crate) fn connect(registry: &Registry) -> Result<Client, PackError> {
         Transport::PlainOnLoopback | Transport::PlainAnywhere => ClientProtocol::Http,
     };
     install_tls_provider();
-    let configuration = |accept_invalid_certificates| ClientConfig {
-        protocol: protocol.clone(),
-        accept_invalid_certificates,
+    // The environment's proxy is for the network, and does not reach this machine. The client
+    // forgets it once it is given one of its own, which then is used for nothing.
+    let (own_proxy, but_not_for) = match registry.host.is_loopback() {
+        true => (
+            Some("http://127.0.0.1:9".to_owned()),
+            Some("*,0.0.0.0/0,::/0".to_owned()),
+        ),
+        false => (None, None),
+    };
+    let configuration = ClientConfig {
+        protocol,
         // One request per blob. The client's chunks of 4 MiB are smaller than the 5 MiB that
         // ECR asks of every layer part but the last (ECR API, UploadLayerPart).
         use_monolithic_push: true,
         connect_timeout: Some(CONNECT),
+        http_proxy: own_proxy,
+        no_proxy: but_not_for,
         user_agent: concat!("towline-pack/", env!("CARGO_PKG_VERSION")),
         ..ClientConfig::default()
     };
-    let client = Client::try_from(configuration(false));
-    let client = match registry.transport {
-        // A machine without any trusted roots cannot check certificates, but none are shown
-        // where TLS is not spoken.
-        Transport::PlainOnLoopback => client.or_else(|_| Client::try_from(configuration(true))),
-        Transport::Tls | Transport::PlainAnywhere => client,
-    };
-    client.map_err(PackError::registry("connect to", &registry.host))
+    // Not `Client::new`, which panics where this fails.
+    Client::try_from(configuration).map_err(|source| PackError::Tls(Box::new(source)))
 }
 
 /// Signs in for what `reference` needs. What the client does later by itself would swallow

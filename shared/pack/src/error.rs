@@ -58,6 +58,12 @@ pub enum PackError {
         /// Where it stops making sense.
         source: serde_json::Error,
     },
+    /// No client could be set up, not even for plain HTTP: it wants to know whom to trust.
+    #[error(
+        "cannot set up TLS; install this system's root certificates \
+         (the package is often called ca-certificates)"
+    )]
+    Tls(#[source] Box<OciDistributionError>),
     /// The registry asks for credentials, or for others than those given.
     #[error("not allowed to {action} {reference}; check the credentials for this registry")]
     NotAllowed {

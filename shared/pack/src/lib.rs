@@ -25,7 +25,8 @@
 //! What it does not: owner, time, other permissions, extended attributes, hard links (each
 //! name is a file of its own).
 //!
-//! This crate knows nothing of pipelines, reads no environment variable and no clock.
+//! This crate knows nothing of pipelines and reads no clock. Of the environment, only the HTTP
+//! client below it takes something: a proxy, and where trusted roots are.
 
 mod plan;
 mod platform;

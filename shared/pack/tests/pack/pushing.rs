@@ -1,5 +1,7 @@
 //! Pushing to a registry.
 
+use std::env::current_exe;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use towline_pack::{Basic, OnProgress, PackError, Progress, Transport, push};
@@ -154,4 +156,29 @@ async fn a_registry_that_is_not_there_is_named() {
     target.registry.host = "127.0.0.1:1".parse().unwrap();
     let error = push(&image, &target, quiet()).await.unwrap_err();
     assert_eq!(error.to_string(), "cannot sign in for 127.0.0.1:1/api:main");
+}
+
+/// Runs the first test again, in a process of its own with another environment.
+fn push_again_with(environment: &[(&str, &str)]) -> String {
+    let again = "pushing::an_image_arrives_under_every_tag_byte_for_byte";
+    let output = Command::new(current_exe().unwrap())
+        .args(["--exact", again])
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_environments_proxy_is_not_used_for_a_registry_on_this_machine() {
+    let nobody = "http://127.0.0.1:1";
+    let said = push_again_with(&[("http_proxy", nobody), ("all_proxy", nobody)]);
+    assert!(said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn a_machine_without_root_certificates_is_told_so() {
+    let nothing = "/nonexistent";
+    let said = push_again_with(&[("SSL_CERT_FILE", nothing), ("SSL_CERT_DIR", nothing)]);
+    assert!(said.contains("an `Err` value: Tls("), "{said}");
 }
