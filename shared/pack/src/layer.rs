@@ -42,6 +42,9 @@ pub(crate) fn write(plan: &ImagePlan, scratch: &Path) -> Result<Layer, PackError
         scratch,
         tar: Builder::new(archive),
     };
+    for folder in plan.destination.folders() {
+        packing.folder(folder)?;
+    }
     for entry in &entries {
         packing.entry(entry)?;
     }
@@ -67,16 +70,9 @@ struct Packing<'a, W: Write> {
 
 impl<W: Write> Packing<'_, W> {
     fn entry(&mut self, entry: &Entry) -> Result<(), PackError> {
-        let mut path = self.plan.destination.place(&entry.path);
+        let path = self.plan.destination.place(&entry.path);
         match &entry.kind {
-            Kind::Folder => {
-                // A slash at the end, as tar writes folders.
-                path.push("");
-                let mut header = self.header(EntryType::Directory, 0o755, 0);
-                self.tar
-                    .append_data(&mut header, &path, io::empty())
-                    .map_err(self.cannot_write())
-            }
+            Kind::Folder => self.folder(path),
             Kind::Link { target } => {
                 let mut header = self.header(EntryType::Symlink, 0o777, 0);
                 self.tar
@@ -85,6 +81,15 @@ impl<W: Write> Packing<'_, W> {
             }
             Kind::File(facts) => self.file(&path, &self.root.join(&entry.path), *facts),
         }
+    }
+
+    fn folder(&mut self, mut path: PathBuf) -> Result<(), PackError> {
+        // A slash at the end, as tar writes folders.
+        path.push("");
+        let mut header = self.header(EntryType::Directory, 0o755, 0);
+        self.tar
+            .append_data(&mut header, &path, io::empty())
+            .map_err(self.cannot_write())
     }
 
     fn file(&mut self, path: &Path, place: &Path, facts: FileFacts) -> Result<(), PackError> {

@@ -142,9 +142,10 @@ fn check_label(key: &str, value: &str) -> Result<(), Refusal> {
 
 /// A folder inside the image, by absolute path; `/` where nothing else is said.
 ///
-/// The layer holds no entry for the folder itself or those above it, so an image below keeps
-/// its own (a merged `/bin` stays a link). What lies in the packed folder does replace what
-/// has its name in the base, folders' modes included.
+/// The layer holds an entry for it and for every folder above it, mode 0755, because Docker
+/// makes those that are missing readable by root only. As with everything in a layer, what
+/// has the same path in the base is replaced: a folder's mode, and a link by a folder. So do
+/// not put anything below `/bin` where that is a link to `usr/bin`; name `/usr/bin`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination(PathBuf);
 
@@ -153,6 +154,19 @@ impl Destination {
     #[must_use]
     pub fn as_path(&self) -> &Path {
         &self.0
+    }
+
+    /// The folders from the first below `/` to the destination itself, as paths in the layer.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        let mut folders: Vec<PathBuf> = self
+            .0
+            .ancestors()
+            .filter_map(|folder| folder.strip_prefix("/").ok())
+            .map(Into::into)
+            .collect();
+        folders.retain(|folder| !folder.as_os_str().is_empty());
+        folders.reverse();
+        folders
     }
 
     /// The path of an entry in the layer, without the slash at its beginning.

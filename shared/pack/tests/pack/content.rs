@@ -157,6 +157,7 @@ async fn links_that_stay_inside_are_kept_as_they_are() {
         &tree,
         |plan| plan.destination = "/app".parse().unwrap(),
         expect![[r#"
+            755 0:0 0 app/
             755 0:0 0 app/d/
             777 0:0 0 app/d/abs -> /app/f
             644 0:0 0 app/f: 1

@@ -75,6 +75,7 @@ async fn a_tiny_tree_has_the_digest_it_always_had() {
     plan.exposed_ports = vec!["8080".parse().unwrap(), "53/udp".parse().unwrap()];
     let image = image(&plan).await;
     expect![[r#"
+        755 0:0 0 app/
         644 0:0 0 app/a.txt: a
         755 0:0 0 app/bin/
         777 0:0 0 app/bin/serve -> server
@@ -84,9 +85,9 @@ async fn a_tiny_tree_has_the_digest_it_always_had() {
         755 0:0 0 app/var/
     "#]]
     .assert_eq(&listing(&image).await);
-    expect![[r#"{"architecture":"amd64","config":{"Cmd":["--port","8080"],"Entrypoint":["/app/bin/server"],"Env":["B=1","A=2=3"],"ExposedPorts":{"53/udp":{},"8080/tcp":{}},"Labels":{"a":"2","z":"1"},"User":"1000:1000","WorkingDir":"/app"},"created":"1970-01-01T00:00:00Z","history":[{"created":"1970-01-01T00:00:00Z","created_by":"towline pack"}],"os":"linux","rootfs":{"diff_ids":["sha256:f765501b686193e7d8d3ea91f351d41ae380ba9a385845add3d9c927aaa0a4ce"],"type":"layers"}}"#]].assert_eq(std::str::from_utf8(image.config()).unwrap());
-    expect![[r#"{"config":{"digest":"sha256:5bbf427c38239c86b0677a4c88b2bd609759376f8a36ddc7d08ad3c26ce74f49","mediaType":"application/vnd.oci.image.config.v1+json","size":458},"layers":[{"digest":"sha256:f97961eb84cb8a8d7a94db3f3e0c161217ecf4f5309c7c4c4497bc28270a8328","mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","size":226}],"mediaType":"application/vnd.oci.image.manifest.v1+json","schemaVersion":2}"#]].assert_eq(std::str::from_utf8(image.manifest()).unwrap());
-    expect!["sha256:e22c305d2fca40b6f9ffe54eb13a436f1079da0bf7604a0695ecd2cb8394dfce"]
+    expect![[r#"{"architecture":"amd64","config":{"Cmd":["--port","8080"],"Entrypoint":["/app/bin/server"],"Env":["B=1","A=2=3"],"ExposedPorts":{"53/udp":{},"8080/tcp":{}},"Labels":{"a":"2","z":"1"},"User":"1000:1000","WorkingDir":"/app"},"created":"1970-01-01T00:00:00Z","history":[{"created":"1970-01-01T00:00:00Z","created_by":"towline pack"}],"os":"linux","rootfs":{"diff_ids":["sha256:8ff81df956d351e0c854d629149725ee8a31244fd5f788735a804be93868569c"],"type":"layers"}}"#]].assert_eq(std::str::from_utf8(image.config()).unwrap());
+    expect![[r#"{"config":{"digest":"sha256:669bde16722f0e40a0c07012b5276074594c322cdc5d00e2fdec9e1f66469fe2","mediaType":"application/vnd.oci.image.config.v1+json","size":458},"layers":[{"digest":"sha256:4cd696ffe08c67813aa9b0e7e6acc47a486b77e66f373bb3ed970b23c2736446","mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","size":234}],"mediaType":"application/vnd.oci.image.manifest.v1+json","schemaVersion":2}"#]].assert_eq(std::str::from_utf8(image.manifest()).unwrap());
+    expect!["sha256:988e2e76173d40ebb212f0e1dcb3a73a6752b9f550794b527cd22f1dc3ea9ba0"]
         .assert_eq(image.digest().as_str());
 }
 
