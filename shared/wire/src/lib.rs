@@ -3,3 +3,5 @@
 pub mod http;
 
 pub mod signature;
+
+pub mod github;

@@ -1,0 +1,340 @@
+//! GitHub's `push` event, of which only what is needed is read.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use towline_domain::Timestamp;
+use towline_domain::intent::PushAccepted;
+use towline_domain::names::{CommitSha, GitRef, NameError, RepositoryId, RepositoryName};
+use towline_domain::untrusted::Untrusted;
+
+use super::{Event, GithubError};
+
+/// Commits GitHub lists in one push at most (GitHub REST description, `webhook-push`).
+pub const MOST_COMMITS: usize = 2_048;
+
+/// Characters of the head commit's message that are kept.
+const LONGEST_MESSAGE: usize = 4_096;
+
+/// A branch or tag that was created or moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Push {
+    /// The repository.
+    pub repository: RepositoryId,
+    /// Its name now.
+    pub repository_name: RepositoryName,
+    /// Its default branch now.
+    pub default_branch: String,
+    /// The ref that moved.
+    pub git_ref: GitRef,
+    /// Where it stood; none when it was created.
+    pub before: Option<CommitSha>,
+    /// Where it stands: a commit, or for an annotated tag the tag's own object.
+    pub after: CommitSha,
+    /// The commit to build.
+    pub commit: CommitSha,
+    /// Whether history was rewritten.
+    pub forced: bool,
+    /// Who pushed, by login.
+    pub pusher: String,
+    /// Who pushed it or wrote its head commit: logins, names and addresses.
+    pub authors: Vec<String>,
+    /// The head commit's message, at most 4,096 characters of it.
+    pub message: String,
+}
+
+impl Push {
+    /// The same text for the same push however often and under whichever delivery id it comes (A5).
+    #[must_use]
+    pub fn key(&self) -> String {
+        key(
+            self.repository,
+            self.before.as_ref(),
+            Some(&self.after),
+            &self.git_ref,
+        )
+    }
+
+    /// What is recorded of it when it is accepted at `at`.
+    #[must_use]
+    pub fn accepted(self, at: Timestamp) -> PushAccepted {
+        PushAccepted {
+            repository: self.repository,
+            repository_name: self.repository_name,
+            default_branch: self.default_branch,
+            git_ref: self.git_ref,
+            before: self.before,
+            commit: self.commit,
+            forced: self.forced,
+            pusher: self.pusher,
+            authors: self.authors,
+            title: Untrusted::first_line(&self.message),
+            message: Untrusted::text(&self.message, LONGEST_MESSAGE),
+            at,
+        }
+    }
+}
+
+/// A branch or tag that was deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// The repository.
+    pub repository: RepositoryId,
+    /// Its name now.
+    pub repository_name: RepositoryName,
+    /// The ref that is gone.
+    pub git_ref: GitRef,
+    /// Where it stood.
+    pub before: CommitSha,
+}
+
+impl Deletion {
+    /// As [`Push::key`].
+    #[must_use]
+    pub fn key(&self) -> String {
+        key(self.repository, Some(&self.before), None, &self.git_ref)
+    }
+}
+
+/// The ref comes last, because it alone may hold any character.
+fn key(
+    repository: RepositoryId,
+    before: Option<&CommitSha>,
+    after: Option<&CommitSha>,
+    git_ref: &GitRef,
+) -> String {
+    let id = |commit: Option<&CommitSha>| commit.map_or("none".into(), CommitSha::to_string);
+    format!(
+        "push/{repository}/{}/{}/{}",
+        id(before),
+        id(after),
+        git_ref.full()
+    )
+}
+
+pub(super) fn decode(json: &str) -> Result<Event, GithubError> {
+    let body: Body = serde_json::from_str(json).map_err(|source| GithubError::Shape {
+        event: "push",
+        source,
+    })?;
+    if body.commits.len() > MOST_COMMITS {
+        return Err(GithubError::Value {
+            field: "commits",
+            reason: format!("{} are more than {MOST_COMMITS}", body.commits.len()),
+        });
+    }
+    let git_ref: GitRef = match body.git_ref.parse() {
+        Ok(git_ref) => git_ref,
+        Err(error) if body.git_ref.starts_with("refs/") => {
+            return Ok(Event::Ignored {
+                reason: format!("the ref is none that is built: {error}"),
+            });
+        }
+        Err(error) => return Err(refused("ref", &error)),
+    };
+    match body.ends()? {
+        Ends::Deleted { before } => Ok(Event::Deleted(Deletion {
+            repository: RepositoryId(body.repository.id),
+            repository_name: body.repository.name()?,
+            git_ref,
+            before,
+        })),
+        Ends::Moved { before, after } => body.moved(git_ref, before, after),
+    }
+}
+
+/// Where the ref stood and stands.
+enum Ends {
+    Moved {
+        before: Option<CommitSha>,
+        after: CommitSha,
+    },
+    Deleted {
+        before: CommitSha,
+    },
+}
+
+/// The fields of a push that are read. Those that must be there are, together, in no other event (A6).
+#[derive(Deserialize)]
+struct Body {
+    #[serde(rename = "ref")]
+    git_ref: String,
+    before: String,
+    after: String,
+    created: bool,
+    deleted: bool,
+    forced: bool,
+    commits: Vec<IgnoredAny>,
+    #[serde(deserialize_with = "written")]
+    head_commit: Option<HeadCommit>,
+    repository: Repository,
+    pusher: Pusher,
+    sender: Option<Sender>,
+}
+
+#[derive(Deserialize)]
+struct HeadCommit {
+    id: String,
+    #[serde(default)]
+    message: String,
+    author: Option<Author>,
+    committer: Option<Author>,
+}
+
+#[derive(Deserialize)]
+struct Author {
+    name: Option<String>,
+    email: Option<String>,
+    username: Option<String>,
+}
+
+/// `created_at` and `pushed_at` are numbers here and texts elsewhere, so they are not read.
+#[derive(Deserialize)]
+struct Repository {
+    id: u64,
+    full_name: String,
+    default_branch: Option<String>,
+    master_branch: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Pusher {
+    name: String,
+    email: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Sender {
+    login: String,
+}
+
+/// Reads what may be null but must be written; serde takes a missing `Option` for null.
+fn written<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer)
+}
+
+impl Body {
+    /// Where the ref stood and stands; zeros stand for nowhere, and the flags must agree with them.
+    fn ends(&self) -> Result<Ends, GithubError> {
+        let before = object("before", &self.before)?;
+        let after = object("after", &self.after)?;
+        let contradiction = |what| Err(GithubError::Contradiction(what));
+        if self.created != before.is_none() {
+            return contradiction("`created` does not fit `before`");
+        }
+        if self.deleted != after.is_none() {
+            return contradiction("`deleted` does not fit `after`");
+        }
+        match (before, after) {
+            (None, None) => contradiction("`before` and `after` are both zero"),
+            (Some(_), None) if self.head_commit.is_some() => {
+                contradiction("the ref was deleted and has a `head_commit`")
+            }
+            (Some(before), None) => Ok(Ends::Deleted { before }),
+            (before, Some(after)) => Ok(Ends::Moved { before, after }),
+        }
+    }
+
+    fn moved(
+        self,
+        git_ref: GitRef,
+        before: Option<CommitSha>,
+        after: CommitSha,
+    ) -> Result<Event, GithubError> {
+        let Some(head) = &self.head_commit else {
+            return Ok(Event::Ignored {
+                reason: "the ref points to no commit".into(),
+            });
+        };
+        let commit: CommitSha = head
+            .id
+            .parse()
+            .map_err(|error| refused("head_commit.id", &error))?;
+        if matches!(git_ref, GitRef::Branch(_)) && commit != after {
+            return Err(GithubError::Contradiction(
+                "`head_commit.id` is not where the branch stands, `after`",
+            ));
+        }
+        Ok(Event::Moved(Box::new(Push {
+            repository: RepositoryId(self.repository.id),
+            repository_name: self.repository.name()?,
+            default_branch: self.repository.default_branch()?,
+            git_ref,
+            before,
+            after,
+            commit,
+            forced: self.forced,
+            pusher: self.login(),
+            authors: self.authors(head),
+            message: head.message.chars().take(LONGEST_MESSAGE).collect(),
+        })))
+    }
+
+    /// The login of who pushed; `pusher.name` is one too, but old payloads alone lack `sender`.
+    fn login(&self) -> String {
+        let sender = self.sender.as_ref().map(|sender| &sender.login);
+        shown(sender.unwrap_or(&self.pusher.name))
+    }
+
+    fn authors(&self, head: &HeadCommit) -> Vec<String> {
+        let people = [&head.author, &head.committer];
+        let written = people
+            .into_iter()
+            .flatten()
+            .flat_map(|author| [&author.username, &author.email, &author.name]);
+        let pushed = [&self.pusher.email].into_iter();
+        let names = [self.login(), shown(&self.pusher.name)].into_iter();
+        let mut authors: Vec<String> = Vec::new();
+        for name in names.chain(pushed.chain(written).flatten().map(|text| shown(text))) {
+            if !name.is_empty() && !authors.contains(&name) {
+                authors.push(name);
+            }
+        }
+        authors
+    }
+}
+
+impl Repository {
+    fn name(&self) -> Result<RepositoryName, GithubError> {
+        self.full_name
+            .parse()
+            .map_err(|error| refused("repository.full_name", &error))
+    }
+
+    fn default_branch(&self) -> Result<String, GithubError> {
+        let known = self.default_branch.as_ref().or(self.master_branch.as_ref());
+        let branch = known.map(String::as_str).unwrap_or_default();
+        match format!("refs/heads/{branch}").parse() {
+            Ok(GitRef::Branch(name)) => Ok(name),
+            Ok(GitRef::Tag(_)) | Err(_) => Err(GithubError::Value {
+                field: "repository.default_branch",
+                reason: "it is missing or no branch's name".into(),
+            }),
+        }
+    }
+}
+
+/// The object a field names; zeros, 40 or 64 of them, stand for none.
+fn object(field: &'static str, text: &str) -> Result<Option<CommitSha>, GithubError> {
+    if matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte == b'0') {
+        return Ok(None);
+    }
+    text.parse()
+        .map(Some)
+        .map_err(|error| refused(field, &error))
+}
+
+fn refused(field: &'static str, error: &NameError) -> GithubError {
+    GithubError::Value {
+        field,
+        reason: error.to_string(),
+    }
+}
+
+/// A name or address on one line without control characters, cut to 200 characters (A10).
+fn shown(text: &str) -> String {
+    Untrusted::first_line(text).display()
+}
