@@ -1,20 +1,17 @@
-//! Manifests and tags: what a repository offers.
+//! Manifests and tags: what a repository offers, and where its tags point.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use crate::blobs::{ensure_repository, linked_size, referring};
+use crate::blobs::referring;
 use crate::database::{Doing as _, Size};
 use crate::error::RegistryError;
 use crate::events;
-use crate::manifest::{self, ChildPlatform, Parsed, Platform};
+use crate::manifest::Platform;
 use crate::name::{Digest, Reference, RepositoryName, Tag};
 use crate::registry::Registry;
-
-/// The largest config blob that is read for its platform, in bytes.
-const CONFIG_LIMIT: u64 = 4 << 20;
 
 /// A manifest with what the registry knows of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,14 +60,6 @@ pub enum PutTag {
 pub(crate) enum Deleted {
     Yes,
     NotThere,
-}
-
-/// A manifest that was put.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PutManifest {
-    pub(crate) digest: Digest,
-    /// What the manifest says it is about.
-    pub(crate) subject: Option<Digest>,
 }
 
 /// A manifest as its subject's list of referrers shows it.
@@ -180,82 +169,6 @@ impl Registry {
             })
         })
         .await
-    }
-
-    /// Puts a manifest as a client sent it, and records the event.
-    pub(crate) async fn put_manifest(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-        content_type: Option<&str>,
-        bytes: Bytes,
-    ) -> Result<PutManifest, RegistryError> {
-        let (repository, reference) = (repository.clone(), reference.clone());
-        let content_type = content_type.map(str::to_owned);
-        let registry = self.clone();
-        let put = self
-            .blocking(move |inner| {
-                let parsed = manifest::parse(content_type.as_deref(), &bytes)?;
-                let digest = Digest::of(&bytes);
-                let tag = match reference {
-                    Reference::Tag(tag) => Some(tag),
-                    Reference::Digest(given) if given == digest => None,
-                    Reference::Digest(given) => {
-                        let actual = digest;
-                        return Err(RegistryError::DigestMismatch { given, actual });
-                    }
-                };
-                let platform = registry.image_platform(&repository, &parsed)?;
-                let now = inner.now();
-                inner
-                    .database
-                    .write("recording a manifest", |transaction| {
-                        ensure_repository(transaction, &repository, now)?;
-                        check_blobs(transaction, &repository, &parsed)?;
-                        let content = content(transaction, &repository, &parsed, platform)?;
-                        insert_manifest(
-                            transaction,
-                            &repository,
-                            &digest,
-                            &bytes,
-                            &parsed,
-                            &content,
-                            now,
-                        )?;
-                        if let Some(tag) = &tag {
-                            point(transaction, &repository, tag, &digest, now)?;
-                        }
-                        let media_type = parsed.media_type.as_str();
-                        events::append(
-                            transaction,
-                            &repository,
-                            &digest,
-                            tag.as_ref(),
-                            media_type,
-                            now,
-                        )
-                    })?;
-                Ok(PutManifest {
-                    digest: digest.clone(),
-                    subject: parsed.subject,
-                })
-            })
-            .await?;
-        self.inner().pushed.notify_one();
-        Ok(put)
-    }
-
-    /// The platform of an image by its config blob. Blocks.
-    fn image_platform(
-        &self,
-        repository: &RepositoryName,
-        parsed: &Parsed,
-    ) -> Result<Option<Platform>, RegistryError> {
-        let Some(config) = &parsed.image_config else {
-            return Ok(None);
-        };
-        let bytes = self.small_blob(repository, config, CONFIG_LIMIT)?;
-        Ok(bytes.and_then(|bytes| Platform::of_config(&bytes)))
     }
 
     /// Points a tag at a manifest the repository has, and records a push event if that
@@ -461,145 +374,8 @@ fn read_manifest(
     .doing(doing)
 }
 
-fn check_blobs(
-    transaction: &Transaction<'_>,
-    repository: &RepositoryName,
-    parsed: &Parsed,
-) -> Result<(), RegistryError> {
-    for (digest, announced) in &parsed.blobs {
-        match linked_size(transaction, repository, digest)? {
-            None => {
-                return Err(RegistryError::ReferenceUnknown {
-                    repository: repository.clone(),
-                    digest: digest.clone(),
-                });
-            }
-            Some(size) if size != *announced => {
-                return Err(RegistryError::ManifestInvalid(format!(
-                    "it says that {digest} has {announced} bytes, but it has {size}"
-                )));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// What a manifest adds up to.
-struct Content {
-    size: u64,
-    platforms: BTreeSet<Platform>,
-}
-
-fn content(
-    transaction: &Transaction<'_>,
-    repository: &RepositoryName,
-    parsed: &Parsed,
-    platform: Option<Platform>,
-) -> Result<Content, RegistryError> {
-    let mut content = Content {
-        size: parsed.layers_size,
-        platforms: platform.into_iter().collect(),
-    };
-    for child in &parsed.children {
-        let Some((size, platforms)) = stored_content(transaction, repository, &child.digest)?
-        else {
-            return Err(RegistryError::ReferenceUnknown {
-                repository: repository.clone(),
-                digest: child.digest.clone(),
-            });
-        };
-        content.size = content.size.saturating_add(size);
-        match &child.platform {
-            ChildPlatform::Known(platform) => content.platforms.extend([platform.clone()]),
-            ChildPlatform::NoPlatform => {}
-            ChildPlatform::NotSaid => content.platforms.extend(platforms),
-        }
-    }
-    Ok(content)
-}
-
-fn stored_content(
-    transaction: &Transaction<'_>,
-    repository: &RepositoryName,
-    digest: &Digest,
-) -> Result<Option<(u64, Vec<Platform>)>, RegistryError> {
-    transaction
-        .prepare_cached(
-            "SELECT content_size, platforms FROM manifests WHERE repository = ?1 AND digest = ?2",
-        )
-        .and_then(|mut select| {
-            select
-                .query_row([repository.as_str(), digest.as_str()], |row| {
-                    let platforms: String = row.get(1)?;
-                    // Written as JSON by this crate.
-                    Ok((
-                        row.get::<_, Size>(0)?.0,
-                        serde_json::from_str(&platforms).unwrap_or_default(),
-                    ))
-                })
-                .optional()
-        })
-        .doing("looking for a manifest")
-}
-
-fn insert_manifest(
-    transaction: &Transaction<'_>,
-    repository: &RepositoryName,
-    digest: &Digest,
-    bytes: &[u8],
-    parsed: &Parsed,
-    content: &Content,
-    now: i64,
-) -> Result<(), RegistryError> {
-    let doing = "recording a manifest";
-    let json = |value| serde_json::to_string(value).expect("texts under text keys become JSON");
-    let platforms = serde_json::to_string(&content.platforms).expect("plain structs become JSON");
-    // The same bytes again say the same, but their media type may be told anew.
-    transaction
-        .prepare_cached(
-            "INSERT INTO manifests (repository, digest, media_type, bytes, subject, artifact_type,
-                annotations, platforms, content_size, pushed_at_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             ON CONFLICT DO UPDATE SET media_type = excluded.media_type",
-        )
-        .and_then(|mut insert| {
-            insert.execute(params![
-                repository.as_str(),
-                digest.as_str(),
-                parsed.media_type.as_str(),
-                bytes,
-                parsed.subject.as_ref().map(Digest::as_str),
-                parsed.artifact_type,
-                json(&parsed.annotations),
-                platforms,
-                Size(content.size),
-                now,
-            ])
-        })
-        .doing(doing)?;
-    let mut insert = transaction
-        .prepare_cached(
-            "INSERT INTO manifest_references (repository, manifest, kind, digest)
-             VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-        )
-        .doing(doing)?;
-    let blobs = parsed.blobs.iter().map(|(blob, _)| ("blob", blob));
-    let children = parsed.children.iter().map(|it| ("manifest", &it.digest));
-    for (kind, referred) in blobs.chain(children) {
-        insert
-            .execute([
-                repository.as_str(),
-                digest.as_str(),
-                kind,
-                referred.as_str(),
-            ])
-            .doing(doing)?;
-    }
-    Ok(())
-}
-
-fn point(
+/// Points a tag there. The event is the caller's to append.
+pub(crate) fn point(
     transaction: &Transaction<'_>,
     repository: &RepositoryName,
     tag: &Tag,

@@ -7,12 +7,14 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex as TurnMutex, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::blobs::make_folder;
 use crate::error::RegistryError;
@@ -24,6 +26,9 @@ const BATCH: usize = 1 << 20;
 
 /// After how long without a byte an upload may be dropped.
 pub(crate) const IDLE_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// For how long a client may send nothing in the middle of a chunk.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// How many uploads may be in progress; each has a file open.
 const AT_ONCE: usize = 256;
@@ -179,19 +184,16 @@ impl Registry {
         let end = range.map(|range| start.saturating_add(range.length()));
         let mut batch = Batch::default();
         loop {
-            let next = body.next().await;
-            let over = match next {
-                Some(Ok(bytes)) => {
+            let over = match next(&mut body).await {
+                Ok(Some(bytes)) => {
                     batch.push(bytes);
                     false
                 }
-                Some(Err(source)) => {
+                Ok(None) => true,
+                Err(source) => {
                     batch.write(received).await?;
-                    return Err(RegistryError::Receiving {
-                        source: source.into(),
-                    });
+                    return Err(RegistryError::Receiving { source });
                 }
-                None => true,
             };
             let size = received.size.saturating_add(batch.length as u64);
             if size > limit {
@@ -285,6 +287,20 @@ impl Registry {
     }
 }
 
+/// The body's next bytes, an error when none come for too long: whoever sends them may
+/// be gone without a word, and the next one to continue the upload waits for the turn.
+async fn next<E>(
+    body: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+) -> Result<Option<Bytes>, Box<dyn Error + Send + Sync>>
+where
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    match timeout(SILENCE, body.next()).await {
+        Ok(next) => next.transpose().map_err(Into::into),
+        Err(elapsed) => Err(elapsed.into()),
+    }
+}
+
 /// What came and is not written yet.
 #[derive(Default)]
 struct Batch {
@@ -331,5 +347,30 @@ impl Received {
             .set_len(self.size)
             .and_then(|()| self.file.sync_all())
             .map_err(|source| RegistryError::file("syncing the upload", &self.path, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use futures::stream;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::registry::Settings;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_gone_silent_loses_its_turn_but_not_what_it_sent() {
+        let dir = TempDir::new().unwrap();
+        let registry = Registry::open(dir.path(), Settings::default(), Arc::new(|| 0)).unwrap();
+        let repository = "team/app".parse().unwrap();
+        let id = registry.start_upload(&repository).await.unwrap();
+        let sent = stream::iter([Ok::<_, std::io::Error>(Bytes::from("half"))]);
+        let body = sent.chain(stream::pending());
+        let error = registry.append_upload(&repository, &id, None, body).await;
+        let error = error.unwrap_err();
+        assert!(matches!(error, RegistryError::Receiving { .. }), "{error}");
+        assert_eq!(registry.upload_size(&repository, &id).await.unwrap(), 4);
     }
 }

@@ -128,9 +128,7 @@ impl From<RegistryError> for Fault {
             E::ManifestUnknown { .. } => (StatusCode::NOT_FOUND, Code::ManifestUnknown),
             E::ManifestInvalid(_) => (StatusCode::BAD_REQUEST, Code::ManifestInvalid),
             E::ManifestTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::ManifestInvalid),
-            // Docker's registry answers 404 here and the specification leaves it open;
-            // clients go by the code.
-            E::ReferenceUnknown { .. } => (StatusCode::NOT_FOUND, Code::ManifestBlobUnknown),
+            E::ReferenceUnknown { .. } => (StatusCode::BAD_REQUEST, Code::ManifestBlobUnknown),
             E::StillReferred { .. } => (StatusCode::CONFLICT, Code::Denied),
             E::UploadUnknown => (StatusCode::NOT_FOUND, Code::BlobUploadUnknown),
             E::TooManyUploads { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests),

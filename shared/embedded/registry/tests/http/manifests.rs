@@ -105,7 +105,7 @@ async fn a_manifest_is_refused_until_all_it_refers_to_is_there() {
     };
     let unknown = |digest: &Digest| {
         format!(
-            "404 MANIFEST_BLOB_UNKNOWN: the manifest refers to {digest}, which repository team/app"
+            "400 MANIFEST_BLOB_UNKNOWN: the manifest refers to {digest}, which repository team/app"
         )
     };
     let other = Digest::of(b"other");
