@@ -5,3 +5,15 @@ pub mod http;
 pub mod signature;
 
 pub mod github;
+
+pub mod eventbridge;
+
+pub mod codebuild;
+pub mod ecr;
+
+pub mod apigateway;
+
+mod lenient;
+mod time;
+
+pub use lenient::ShapeError;

@@ -1,0 +1,226 @@
+//! CodeBuild's `CodeBuild Build State Change` event: a build has begun or ended.
+
+mod compose;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+use towline_domain::Timestamp;
+use towline_domain::intent::AttemptRef;
+use towline_domain::names::BuildId;
+use towline_domain::run::{BuildReport, BuildStatus};
+
+pub use compose::event;
+
+use crate::eventbridge::Envelope;
+use crate::lenient::{ShapeError, at, needed_text, parse, text};
+use crate::time;
+
+/// The source of CodeBuild's events.
+pub const SOURCE: &str = "aws.codebuild";
+
+/// The detail-type of a build that has begun or ended.
+pub const DETAIL_TYPE: &str = "CodeBuild Build State Change";
+
+/// Names the run in a build's environment.
+pub const RUN_VARIABLE: &str = "TOWLINE_RUN";
+
+/// Names the component in a build's environment.
+pub const COMPONENT_VARIABLE: &str = "TOWLINE_COMPONENT";
+
+/// Names the attempt in a build's environment.
+pub const ATTEMPT_VARIABLE: &str = "TOWLINE_ATTEMPT";
+
+/// A build has begun or ended.
+///
+/// Only the build, its status and its project must be there: AWS's own examples lack keys that its
+/// schema registry calls required.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StateChange {
+    /// The event's id.
+    pub id: String,
+    /// When it was sent; with a status that ends a build, when the build ended.
+    pub at: Timestamp,
+    /// The account.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The build.
+    pub build: BuildId,
+    /// How it stands.
+    pub status: Status,
+    /// The project.
+    pub project: String,
+    /// When the build began, if that is said.
+    pub started_at: Option<Timestamp>,
+    /// Its environment variables in plain text.
+    pub environment: Vec<(String, String)>,
+    /// Its phases so far.
+    pub phases: Vec<Phase>,
+}
+
+/// How a build stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// In a way we know.
+    Known(BuildStatus),
+    /// In a way we do not know, in CodeBuild's word; it changes nothing.
+    Unknown(String),
+}
+
+/// One phase of a build.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Phase {
+    /// Its name, such as `PRE_BUILD`.
+    pub name: String,
+    /// How it ended; none while it runs.
+    pub status: Option<String>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// What it says about itself.
+    pub context: Vec<String>,
+}
+
+/// Reads a state change.
+///
+/// # Errors
+/// When the event is another one, or does not say which build of which project stands how.
+pub fn decode(envelope: &Envelope) -> Result<StateChange, ShapeError> {
+    if (envelope.source.as_str(), envelope.detail_type.as_str()) != (SOURCE, DETAIL_TYPE) {
+        return Err(ShapeError::Value {
+            path: "detail-type",
+            reason: format!("it is not {DETAIL_TYPE:?} of {SOURCE}"),
+        });
+    }
+    let detail = &envelope.detail;
+    let word = needed_text(detail, "build-status")?;
+    Ok(StateChange {
+        id: envelope.id.clone(),
+        at: envelope.time,
+        account: envelope.account.clone(),
+        region: envelope.region.clone(),
+        build: build_id(needed_text(detail, "build-id")?)?,
+        status: status(word),
+        project: needed_text(detail, "project-name")?.to_owned(),
+        started_at: at(detail, "additional-information.build-start-time").and_then(time::any),
+        environment: environment(detail),
+        phases: list(detail, "additional-information.phases")
+            .filter_map(phase)
+            .collect(),
+    })
+}
+
+impl StateChange {
+    /// The attempt it was started for, when its environment names one and only one.
+    #[must_use]
+    pub fn attempt(&self) -> Option<AttemptRef> {
+        Some(AttemptRef {
+            run: self.variable(RUN_VARIABLE)?.parse().ok()?,
+            component: self.variable(COMPONENT_VARIABLE)?.parse().ok()?,
+            attempt: self.variable(ATTEMPT_VARIABLE)?.parse().ok()?,
+        })
+    }
+
+    /// What it says about the build; none when its status is unknown.
+    #[must_use]
+    pub fn report(&self) -> Option<BuildReport> {
+        let status = match self.status {
+            Status::Known(status) => status,
+            Status::Unknown(_) => return None,
+        };
+        Some(BuildReport {
+            build: self.build.clone(),
+            status,
+            started_at: self.started_at,
+            ended_at: (status != BuildStatus::InProgress).then_some(self.at),
+            reason: self.reason(),
+        })
+    }
+
+    /// What went wrong, in the words of the first phase that failed.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        let failed = self.phases.iter().find(|phase| {
+            let status = phase.status.as_deref().unwrap_or("SUCCEEDED");
+            status != "SUCCEEDED" && status != "IN_PROGRESS"
+        })?;
+        let said: Vec<&str> = failed.context.iter().map(String::as_str).collect();
+        Some(if said.is_empty() {
+            format!("{} did not succeed", failed.name)
+        } else {
+            format!("{}: {}", failed.name, said.join("; "))
+        })
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        let mut values = self.environment.iter().filter(|(known, _)| known == name);
+        match (values.next(), values.next()) {
+            (Some((_, value)), None) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// The id in `arn:aws:codebuild:region:account:build/project:uuid`. The event's `build-id` is the
+/// ARN; `StartBuild` answers with the id.
+fn build_id(arn: &str) -> Result<BuildId, ShapeError> {
+    let id = arn
+        .strip_prefix("arn:")
+        .and_then(|rest| rest.split_once(":build/"));
+    let Some((_, id)) = id else {
+        return Err(ShapeError::Field {
+            path: "build-id",
+            expected: "the ARN of a build",
+        });
+    };
+    parse(id, "build-id")
+}
+
+fn status(word: &str) -> Status {
+    let known = [
+        BuildStatus::InProgress,
+        BuildStatus::Succeeded,
+        BuildStatus::Failed,
+        BuildStatus::Fault,
+        BuildStatus::Stopped,
+        BuildStatus::TimedOut,
+    ];
+    known
+        .into_iter()
+        .find(|status| status.word() == word)
+        .map_or_else(|| Status::Unknown(word.into()), Status::Known)
+}
+
+fn environment(detail: &Value) -> Vec<(String, String)> {
+    let path = "additional-information.environment.environment-variables";
+    list(detail, path)
+        .filter(|variable| text(variable, "type").is_none_or(|kind| kind == "PLAINTEXT"))
+        .filter_map(|variable| {
+            let name = text(variable, "name")?;
+            Some((name.to_owned(), text(variable, "value")?.to_owned()))
+        })
+        .collect()
+}
+
+fn phase(phase: &Value) -> Option<Phase> {
+    Some(Phase {
+        name: text(phase, "phase-type")?.to_owned(),
+        status: text(phase, "phase-status").map(str::to_owned),
+        started_at: at(phase, "start-time").and_then(time::any),
+        ended_at: at(phase, "end-time").and_then(time::any),
+        context: list(phase, "phase-context")
+            .filter_map(Value::as_str)
+            .map(|said| said.trim().trim_end_matches(':').to_owned())
+            .filter(|said| !said.is_empty())
+            .collect(),
+    })
+}
+
+fn list<'a>(value: &'a Value, path: &'static str) -> impl Iterator<Item = &'a Value> {
+    at(value, path)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
