@@ -1,1 +1,22 @@
 //! Strict in-memory adapters for stories and simulation.
+
+mod builds;
+mod bus;
+mod clock;
+mod images;
+mod source;
+mod store;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use builds::MemoryBuilds;
+pub use bus::MemoryBus;
+pub use clock::{MemoryClock, SplitMix64};
+pub use images::MemoryImages;
+pub use source::{MemoryCommit, MemoryRepository, MemorySource};
+pub use store::MemoryStore;
+
+/// Locks; that a test panicked meanwhile is that test's concern.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,173 @@
+//! What every store refuses before it looks at anything, so that all of them refuse the same.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::{Key, PortError, Query, Write};
+
+/// Changes in one transaction (DynamoDB API, `TransactWriteItems`).
+pub const MOST_WRITES: usize = 100;
+/// Bytes of keys and contents in one transaction: 4 MB (DynamoDB API, `TransactWriteItems`).
+pub const MOST_TRANSACTION: usize = 4 << 20;
+/// Bytes of a key's partition (DynamoDB developer guide, "Constraints").
+pub const MOST_PARTITION: usize = 2_048;
+/// Bytes of a key's sort (DynamoDB developer guide, "Constraints").
+pub const MOST_SORT: usize = 1_024;
+/// Bytes of an item's content, written as JSON without spaces.
+pub const MOST_BODY: usize = 300 << 10;
+/// Objects and arrays within each other; `serde_json` reads no more than 127.
+pub const MOST_DEPTH: usize = 100;
+/// Items of one answer.
+pub const MOST_ITEMS: usize = 1_000;
+
+/// What no store takes. Trying again does not help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LimitError {
+    /// Too many changes, or none.
+    #[error("a transaction makes 1 to {MOST_WRITES} changes, not {0}")]
+    Writes(usize),
+    /// Two changes of one key.
+    #[error("a transaction changes a key once, but this one changes {:?} twice", (&.0.partition, &.0.sort))]
+    KeyTwice(Key),
+    /// Too much in all.
+    #[error("a transaction has at most {MOST_TRANSACTION} bytes, not {0}")]
+    Transaction(usize),
+    /// An empty or too long partition.
+    #[error("the partition of a key has 1 to {MOST_PARTITION} bytes, not {0}")]
+    Partition(usize),
+    /// An empty or too long sort.
+    #[error("the sort of a key has 1 to {MOST_SORT} bytes, not {0}")]
+    Sort(usize),
+    /// A content that is no object.
+    #[error("the content of {:?} is not a JSON object", (&.0.partition, &.0.sort))]
+    NoObject(Key),
+    /// Too large a content.
+    #[error("the content of {:?} has {bytes} bytes, over the {MOST_BODY} an item may have", (&.key.partition, &.key.sort))]
+    Body {
+        /// Its key.
+        key: Key,
+        /// Its size.
+        bytes: usize,
+    },
+    /// Too deep a content.
+    #[error("the content of {:?} is nested more than {MOST_DEPTH} deep", (&.0.partition, &.0.sort))]
+    Depth(Key),
+    /// Too many items asked for, or none.
+    #[error("an answer has 1 to {MOST_ITEMS} items, not {0}")]
+    Items(usize),
+}
+
+impl From<LimitError> for PortError {
+    fn from(error: LimitError) -> Self {
+        Self::new("ask the store for what it can do", error)
+    }
+}
+
+/// Checks the changes of a transaction; gives the content of each as JSON text, where it has one.
+///
+/// # Errors
+///
+/// The first limit that is not kept.
+pub fn checked_bodies(writes: &[Write]) -> Result<Vec<Option<String>>, LimitError> {
+    if !(1..=MOST_WRITES).contains(&writes.len()) {
+        return Err(LimitError::Writes(writes.len()));
+    }
+    let mut keys = HashSet::new();
+    let mut bytes = 0;
+    let mut bodies = Vec::with_capacity(writes.len());
+    for write in writes {
+        let key = write.key();
+        check_key(key)?;
+        if !keys.insert(key) {
+            return Err(LimitError::KeyTwice(key.clone()));
+        }
+        let body = match write {
+            Write::Create { body, .. } | Write::Replace { body, .. } | Write::Put { body, .. } => {
+                Some(checked_body(key, body)?)
+            }
+            Write::Delete { .. } | Write::Require { .. } => None,
+        };
+        bytes += key.partition.len() + key.sort.len() + body.as_ref().map_or(0, String::len);
+        bodies.push(body);
+    }
+    if bytes > MOST_TRANSACTION {
+        return Err(LimitError::Transaction(bytes));
+    }
+    Ok(bodies)
+}
+
+/// Checks a key.
+///
+/// # Errors
+///
+/// When a part of it is empty or too long.
+pub fn check_key(key: &Key) -> Result<(), LimitError> {
+    check_partition(&key.partition)?;
+    if !(1..=MOST_SORT).contains(&key.sort.len()) {
+        return Err(LimitError::Sort(key.sort.len()));
+    }
+    Ok(())
+}
+
+/// Checks a query.
+///
+/// # Errors
+///
+/// When its partition or its limit can find nothing.
+pub fn check_query(query: &Query) -> Result<(), LimitError> {
+    check_partition(&query.partition)?;
+    check_items(query.limit)
+}
+
+/// Checks how many items are asked for.
+///
+/// # Errors
+///
+/// When it is none or too many.
+pub fn check_items(limit: usize) -> Result<(), LimitError> {
+    if !(1..=MOST_ITEMS).contains(&limit) {
+        return Err(LimitError::Items(limit));
+    }
+    Ok(())
+}
+
+fn check_partition(partition: &str) -> Result<(), LimitError> {
+    if !(1..=MOST_PARTITION).contains(&partition.len()) {
+        return Err(LimitError::Partition(partition.len()));
+    }
+    Ok(())
+}
+
+fn checked_body(key: &Key, body: &Value) -> Result<String, LimitError> {
+    if !body.is_object() {
+        return Err(LimitError::NoObject(key.clone()));
+    }
+    if is_too_deep(body) {
+        return Err(LimitError::Depth(key.clone()));
+    }
+    let text = body.to_string();
+    if text.len() > MOST_BODY {
+        return Err(LimitError::Body {
+            key: key.clone(),
+            bytes: text.len(),
+        });
+    }
+    Ok(text)
+}
+
+/// Looks without recursion, which a deep enough value would turn into a crash.
+fn is_too_deep(body: &Value) -> bool {
+    let mut within = vec![(body, 1)];
+    while let Some((value, depth)) = within.pop() {
+        if depth > MOST_DEPTH && (value.is_object() || value.is_array()) {
+            return true;
+        }
+        match value {
+            Value::Array(values) => within.extend(values.iter().map(|value| (value, depth + 1))),
+            Value::Object(fields) => within.extend(fields.values().map(|value| (value, depth + 1))),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    false
+}
