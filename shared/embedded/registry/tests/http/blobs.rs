@@ -117,27 +117,30 @@ async fn a_chunk_out_of_order_is_refused_and_the_upload_goes_on() {
 async fn a_chunk_sent_without_length_is_taken_whole_or_not_at_all() {
     let served = serve().await;
     let upload = served.start_upload("team/app").await;
-    let streamed = |bytes: &'static str| {
-        let parts = bytes
-            .as_bytes()
-            .chunks(1)
+    let streamed = |length: usize| {
+        let parts = vec![b'x'; length];
+        let parts = parts
+            .chunks(1 << 16)
             .map(|part| Ok::<_, String>(part.to_vec()));
         reqwest::Body::wrap_stream(futures::stream::iter(parts.collect::<Vec<_>>()))
     };
-    for (bytes, actual) in [("abc", "3"), ("abcdef", "5")] {
+    // Long enough to be written before its end is seen, or short enough not to be.
+    for (announced, length) in [(4, 3), (4, 5), (3 << 20, 2 << 20), (3 << 20, 4 << 20)] {
         let response = served
             .ask(Method::PATCH, &upload)
-            .header("content-range", "0-3")
-            .body(streamed(bytes))
+            .header("content-range", format!("0-{}", announced - 1))
+            .body(streamed(length))
             .send()
             .await
             .unwrap();
-        let text = refusal(response).await;
-        assert_has(&text, &format!("SIZE_INVALID: the chunk has {actual}"));
+        let expected = format!("but its Content-Range says {announced}");
+        assert_has(&refusal(response).await, &expected);
+        let status = served.get(&upload).await;
+        assert_eq!(header(&status, "range"), "0-0", "{announced} {length}");
     }
     let response = served
         .ask(Method::PATCH, &upload)
-        .body(streamed("other"))
+        .body("other")
         .send()
         .await
         .unwrap();
@@ -258,6 +261,12 @@ async fn a_blob_is_seen_only_from_repositories_that_have_it() {
         let path = format!("/v2/team/other/blobs/uploads/?mount={digest}&from={from}");
         served.ask(Method::POST, &path)
     };
+    let secret = format!("/v2/secret/app/blobs/uploads/?digest={digest}");
+    let secret = served
+        .anonymous(Method::POST, &secret)
+        .basic_auth("AWS", Some("root"))
+        .body("shared");
+    assert_eq!(secret.send().await.unwrap().status(), StatusCode::CREATED);
     // From where it is not, or may not be read, the client is to upload it.
     for from in ["team/empty", "secret/app"] {
         let response = mount(from).send().await.unwrap();
