@@ -1,1 +1,93 @@
-//! placeholder
+//! The `Store` port on SQLite: one folder, one process, and what was acknowledged is on disk.
+//!
+//! All changes go through one thread, which puts everything that waits into one commit, because
+//! what costs time is the wait for the disk ([`writer`]). Reads have connections of their own and
+//! see what was last committed ([`readers`]).
+
+mod fault;
+mod folder;
+mod readers;
+mod schema;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use towline_ports::contract::limits;
+use towline_ports::{Item, Key, Page, PortError, Query, Store, TransactError, Write};
+
+use folder::Folder;
+use readers::Readers;
+use writer::Writer;
+
+pub use folder::OpenError;
+
+/// A store in a folder of its own.
+///
+/// Dropping it waits until everything that was asked of it is on disk.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // Dropped in this order: the last connection to close tidies up, and then the folder is free.
+    readers: Arc<Readers>,
+    writer: Writer,
+    folder: Folder,
+}
+
+impl SqliteStore {
+    /// Opens the store in a folder, which is made if it is not there; no other process can open
+    /// it until this one drops it or ends. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    ///
+    /// When the folder is in use, cannot be written to, or holds what this version cannot read.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let folder = Folder::open(dir.as_ref())?;
+        let path = folder.dir().join("store.sqlite");
+        let connection = schema::open(&path)?;
+        folder.sync()?;
+        Ok(Self {
+            readers: Arc::new(Readers::new(path.clone())),
+            writer: Writer::start(connection, path)?,
+            folder,
+        })
+    }
+
+    /// The folder it is in.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.folder.dir()
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, PortError> {
+        limits::check_key(key)?;
+        let key = key.clone();
+        let read = Arc::clone(&self.readers);
+        read.read(move |connection| readers::get(connection, &key))
+            .await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, PortError> {
+        limits::check_query(query)?;
+        let query = query.clone();
+        let read = Arc::clone(&self.readers);
+        read.read(move |connection| readers::query(connection, &query))
+            .await
+    }
+
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
+        limits::check_items(limit)?;
+        let read = Arc::clone(&self.readers);
+        read.read(move |connection| readers::due(connection, until, limit))
+            .await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {
+        let bodies = limits::checked_bodies(&writes).map_err(PortError::from)?;
+        self.writer.transact(writes, bodies).await
+    }
+}

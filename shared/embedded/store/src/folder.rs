@@ -1,0 +1,141 @@
+//! The folder of a store: it lasts, and it belongs to one process.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crate::fault::Fault;
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open, or this one has.
+    #[error("{} is in use by another towline{}; stop it or use another folder", .dir.display(), in_brackets(*.pid))]
+    InUse {
+        /// The folder.
+        dir: PathBuf,
+        /// The process that has it open, if it said so.
+        pid: Option<u32>,
+    },
+    /// The folder cannot be made or written to.
+    #[error("the folder {} cannot be made or written to; check the path and who owns it", .dir.display())]
+    Folder {
+        /// The folder.
+        dir: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// A newer version wrote it.
+    #[error("{} was written by a newer towline (layout {found}, this one knows {known}); use that version or another folder", .path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its layout.
+        found: i64,
+        /// The newest layout known here.
+        known: i64,
+    },
+    /// The file system cannot do what a store needs.
+    #[error("{} is on a file system without shared memory, such as a network share; use a folder on a local disk", .path.display())]
+    NoLocalDisk {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The database is damaged, or the disk is.
+    #[error("{0}")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The system gives no thread to write with.
+    #[error("no thread could be started to write to the store")]
+    Thread(#[source] io::Error),
+}
+
+impl OpenError {
+    pub(crate) fn database(path: &Path, cause: rusqlite::Error) -> Self {
+        Self::Database(Box::new(Fault::new(path, cause)))
+    }
+}
+
+fn in_brackets(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}
+
+/// A folder that nobody else can open while this lives.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    dir: PathBuf,
+    /// Locked until it is closed, which the system does however a process ends. The file stays:
+    /// if it were removed, two processes could each lock a file of that name.
+    _lock: File,
+}
+
+impl Folder {
+    pub(crate) fn open(dir: &Path) -> Result<Self, OpenError> {
+        let failed = |cause| OpenError::Folder {
+            dir: dir.to_owned(),
+            cause,
+        };
+        make(dir).map_err(failed)?;
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(dir.join("lock"))
+            .map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse {
+                    dir: dir.to_owned(),
+                    pid: read_pid(&mut lock),
+                });
+            }
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+        }
+        write_pid(&mut lock).map_err(failed)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Makes the names of the files in it last; what they hold is SQLite's concern.
+    pub(crate) fn sync(&self) -> Result<(), OpenError> {
+        sync(&self.dir).map_err(|cause| OpenError::Folder {
+            dir: self.dir.clone(),
+            cause,
+        })
+    }
+}
+
+/// Makes a folder, with those it is in, so that a loss of power does not undo it.
+fn make(dir: &Path) -> io::Result<()> {
+    let dir = std::path::absolute(dir)?;
+    let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
+    fs::create_dir_all(&dir)?;
+    for made in missing.iter().rev() {
+        made.parent().map_or(Ok(()), sync)?;
+    }
+    Ok(())
+}
+
+fn sync(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn write_pid(lock: &mut File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    writeln!(lock, "{}", std::process::id())
+}
+
+fn read_pid(lock: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    lock.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
