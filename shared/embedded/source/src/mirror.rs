@@ -1,0 +1,198 @@
+//! One repository's bare mirror: what was fetched of it, and fetching what is missing.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::Mutex;
+use towline_domain::names::{CommitSha, RepositoryId, RepositoryName};
+use towline_ports::PortError;
+
+use crate::git::{self, Output, Patience, Surroundings};
+use crate::origin::Origin;
+
+/// Enough for a list of ids or a message.
+pub(crate) const FEW: usize = 64 * 1024;
+
+/// A registered repository with its mirror.
+pub(crate) struct Mirror {
+    pub(crate) name: RepositoryName,
+    /// The id it has until a push gives it another; only a local one has that.
+    pub(crate) local_id: Option<RepositoryId>,
+    pub(crate) folder: PathBuf,
+    /// A canonical path or an address.
+    location: String,
+    surroundings: Surroundings,
+    /// Held while fetching, so that fetches of one repository follow one another.
+    fetching: Mutex<()>,
+}
+
+impl Mirror {
+    pub(crate) fn new(
+        name: RepositoryName,
+        origin: &Origin,
+        mirrors: &Path,
+        surroundings: Surroundings,
+    ) -> io::Result<Self> {
+        let (location, local_id) = match origin {
+            Origin::Path(path) => {
+                let canonical = path.canonicalize()?;
+                let text = canonical.to_str().ok_or_else(|| {
+                    io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8")
+                })?;
+                (text.to_owned(), Some(crate::origin::local_id(path)?))
+            }
+            Origin::Url(url) => (url.clone(), None),
+        };
+        let folder = mirrors.join(format!("{name}.git"));
+        remove_stale_locks(&folder)?;
+        Ok(Self {
+            name,
+            local_id,
+            folder,
+            location,
+            surroundings,
+            fetching: Mutex::new(()),
+        })
+    }
+
+    /// Looks at what was fetched.
+    pub(crate) async fn look(&self, arguments: &[&str], most: usize) -> Result<Output, PortError> {
+        git::run(
+            &self.surroundings,
+            &self.folder,
+            arguments,
+            Patience::Look,
+            most,
+        )
+        .await
+    }
+
+    /// Whether the commit is there, fetched if need be.
+    pub(crate) async fn ensure(&self, commit: &CommitSha) -> Result<bool, PortError> {
+        if self.has(commit).await? {
+            return Ok(true);
+        }
+        let _turn = self.fetching.lock().await;
+        if self.has(commit).await? {
+            return Ok(true);
+        }
+        self.fetch_refs().await?;
+        if self.has(commit).await? {
+            return Ok(true);
+        }
+        // A commit that a forced push left behind hangs on no ref, but can still be asked for.
+        let only = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--end-of-options",
+            &self.location,
+            commit.as_str(),
+        ];
+        let output = self.ask(&only).await?;
+        if output.code != 0 {
+            tracing::debug!(repository = %self.name, %commit, "the origin does not have the commit");
+            return Ok(false);
+        }
+        self.has(commit).await
+    }
+
+    /// Fetches all branches and tags as they are now.
+    pub(crate) async fn refresh(&self) -> Result<(), PortError> {
+        let _turn = self.fetching.lock().await;
+        self.fetch_refs().await
+    }
+
+    async fn has(&self, commit: &CommitSha) -> Result<bool, PortError> {
+        if !self.folder.exists() {
+            return Ok(false);
+        }
+        let object = format!("{commit}^{{commit}}");
+        let output = self.look(&["cat-file", "-e", &object], FEW).await?;
+        Ok(output.code == 0)
+    }
+
+    async fn fetch_refs(&self) -> Result<(), PortError> {
+        self.create().await?;
+        let output = self
+            .ask(&[
+                "fetch",
+                "--quiet",
+                "--prune",
+                "--no-tags",
+                "--force",
+                "--end-of-options",
+                &self.location,
+                "+refs/heads/*:refs/heads/*",
+                "+refs/tags/*:refs/tags/*",
+            ])
+            .await?;
+        if output.code == 0 {
+            Ok(())
+        } else {
+            Err(output.error(format!("fetching {}", self.name)))
+        }
+    }
+
+    async fn ask(&self, arguments: &[&str]) -> Result<Output, PortError> {
+        git::run(
+            &self.surroundings,
+            &self.folder,
+            arguments,
+            Patience::Fetch,
+            FEW,
+        )
+        .await
+    }
+
+    /// Makes the empty mirror under another name first, so that half a one is never used.
+    async fn create(&self) -> Result<(), PortError> {
+        if self.folder.exists() {
+            return Ok(());
+        }
+        let doing = || format!("creating the mirror of {}", self.name);
+        let new = self.folder.with_extension("git.new");
+        let prepare = || -> io::Result<()> {
+            if new.exists() {
+                fs::remove_dir_all(&new)?;
+            }
+            fs::create_dir_all(&new)
+        };
+        prepare().map_err(|cause| PortError::new(doing(), cause))?;
+        for arguments in [
+            &["init", "--quiet", "--bare", "--template="] as &[&str],
+            &["config", "uploadpack.allowAnySHA1InWant", "true"],
+        ] {
+            let output = git::run(&self.surroundings, &new, arguments, Patience::Look, FEW).await?;
+            if output.code != 0 {
+                return Err(output.error(doing()));
+            }
+        }
+        fs::rename(&new, &self.folder).map_err(|cause| PortError::new(doing(), cause))
+    }
+}
+
+/// Removes the locks of commands that were killed with us: this process is the only one here.
+fn remove_stale_locks(folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            if entry.file_name() != "objects" {
+                remove_stale_locks(&path)?;
+            }
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "lock")
+        {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}

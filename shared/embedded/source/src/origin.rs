@@ -1,0 +1,89 @@
+//! Where a registered repository is fetched from: an address of the operator, never of a payload (A24).
+
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use sha2::{Digest as _, Sha256};
+use towline_domain::names::{RepositoryId, RepositoryName};
+
+/// A repository the operator lets in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Its name, as in the payloads.
+    pub name: RepositoryName,
+    /// Where it is fetched from.
+    pub origin: Origin,
+}
+
+/// A place to fetch from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A repository on this machine.
+    Path(PathBuf),
+    /// An `https://` or `ssh://` address.
+    Url(String),
+}
+
+/// Why a text is no origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OriginError {
+    /// Neither a path nor an address that is fetched from.
+    #[error("{0:?} is not fetched from: give a folder, https://… or ssh://…")]
+    Scheme(String),
+    /// A secret in an address would show in the list of processes.
+    #[error(
+        "the address of {0} holds a password: leave it out and let a Git credential helper give it"
+    )]
+    Password(String),
+    /// Characters no address has.
+    #[error("the address {0:?} holds a space or control character")]
+    Characters(String),
+}
+
+impl FromStr for Origin {
+    type Err = OriginError;
+
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return match text {
+                "" => Err(OriginError::Scheme(text.into())),
+                _ => Ok(Self::Path(PathBuf::from(text))),
+            };
+        };
+        if !matches!(scheme, "https" | "ssh") {
+            return Err(OriginError::Scheme(text.into()));
+        }
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = match authority.rsplit_once('@') {
+            Some((user, host)) if user.contains(':') => {
+                return Err(OriginError::Password(host.into()));
+            }
+            Some((_, host)) => host,
+            None => authority,
+        };
+        if host.is_empty() || host.starts_with('-') {
+            return Err(OriginError::Scheme(text.into()));
+        }
+        if text.chars().any(|c| c.is_control() || c == ' ') {
+            return Err(OriginError::Characters(text.into()));
+        }
+        Ok(Self::Url(text.into()))
+    }
+}
+
+/// The id of a repository on this machine that no push has given one yet: the first 48 bits
+/// of the SHA-256 of its canonical path.
+///
+/// # Errors
+/// When the path cannot be made canonical, for instance because nothing is there.
+pub fn local_id(path: &Path) -> io::Result<RepositoryId> {
+    let canonical = path.canonicalize()?;
+    let hash = Sha256::digest(canonical.as_os_str().as_bytes());
+    let id = hash
+        .iter()
+        .take(6)
+        .fold(0, |id, byte| (id << 8) | u64::from(*byte));
+    Ok(RepositoryId(id))
+}
