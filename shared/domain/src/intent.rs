@@ -133,6 +133,8 @@ pub enum Intent {
         stage: StageKey,
         /// The promotion's number.
         promotion: u64,
+        /// When its time is over.
+        at: Timestamp,
     },
 }
 

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// Stands for every group there is: the owner of a machine belongs to all.
+pub const EVERY_GROUP: &str = "*";
+
 /// Somebody known by name, with what their rights follow from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
@@ -12,7 +15,7 @@ pub struct Person {
     /// Addresses their commits are written under, lower case; for refusing self-approval (A23).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emails: Vec<String>,
-    /// The groups they belong to.
+    /// The groups they belong to; [`EVERY_GROUP`] stands for all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
 }
@@ -33,7 +36,11 @@ impl Person {
     /// Whether they belong to any of the groups; no groups asked for means everybody known does.
     #[must_use]
     pub fn is_in(&self, groups: &[String]) -> bool {
-        groups.is_empty() || groups.iter().any(|group| self.groups.contains(group))
+        groups.is_empty()
+            || self
+                .groups
+                .iter()
+                .any(|own| own == EVERY_GROUP || groups.contains(own))
     }
 }
 

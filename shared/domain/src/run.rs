@@ -454,12 +454,7 @@ impl Decision {
 
     /// Stops the component's latest attempt if it still runs; says whether it did.
     fn stop(&mut self, component: &ComponentName, state: &AttemptState, now: Timestamp) -> bool {
-        let Some(latest) = self
-            .run
-            .components
-            .get(component)
-            .map(ComponentRun::latest)
-        else {
+        let Some(latest) = self.run.components.get(component).map(ComponentRun::latest) else {
             return false;
         };
         if latest.state.is_terminal() {

@@ -599,10 +599,12 @@ impl Step<'_> {
             return;
         }
         self.supersede_older(number);
-        if expires_at.is_some() {
+        if let Some(at) = expires_at {
+            let stage = self.decision.stage.key.clone();
             self.decision.intents.push(Intent::WatchPromotion {
-                stage: self.decision.stage.key.clone(),
+                stage,
                 promotion: number,
+                at,
             });
         }
     }

@@ -1,1 +1,20 @@
-//! placeholder
+//! What each function does, one module per function of the same name.
+//!
+//! Every handler does the same: decode, load, decide (pure, in `towline-domain`), commit, announce.
+//! `Err` means that trying again may help; what can never succeed is recorded and dropped.
+
+pub mod advance_stages;
+pub mod answer_chat;
+pub mod plan_runs;
+pub mod promote_images;
+pub mod receive_github;
+pub mod record_images;
+pub mod start_builds;
+pub mod sweep;
+
+mod apply;
+mod keys;
+mod ledger;
+mod records;
+
+pub use ledger::{HandlerError, Ledger};

@@ -17,7 +17,7 @@ pub use builds::{Builds, StartBuild, StartError};
 pub use bus::{Announcement, Bus};
 pub use clock::Clock;
 pub use images::{Images, PutTagError, RegistryImage};
-pub use source::{CommitInfo, Relation, RepositoryRef, Source};
+pub use source::{Admission, CommitInfo, Relation, Repositories, RepositoryRef, Source};
 pub use store::{Item, Key, Page, Query, Store, TransactError, Write};
 
 /// Why the world did not answer. Trying again may help.

@@ -88,3 +88,24 @@ pub trait Source: Send + Sync {
     /// Every repository that is let in and knows its id.
     async fn repositories(&self) -> Result<Vec<RepositoryRef>, PortError>;
 }
+
+/// Whether a repository may use us at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    Admitted,
+    /// Nobody registered it (A7).
+    Unknown,
+    /// Its name is registered, but for another repository (A8).
+    Impostor {
+        /// The repository the name belongs to.
+        known: RepositoryId,
+    },
+}
+
+/// The repositories that may use us.
+#[async_trait]
+pub trait Repositories: Send + Sync {
+    /// Whether this repository may. The first push of a registered name binds its id for good.
+    async fn admit(&self, repository: &RepositoryRef) -> Result<Admission, PortError>;
+}

@@ -14,6 +14,7 @@ mod http;
 mod images;
 mod manifest;
 mod name;
+mod port;
 mod pushes;
 mod registry;
 mod uploads;

@@ -1,0 +1,108 @@
+//! The queue between those who announce and the functions that act.
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::sync::mpsc;
+use towline_ports::{Announcement, Bus, PortError};
+use towline_wire::eventbridge;
+
+use crate::Router;
+
+/// Events that may wait; what is more stays owed and is announced again later.
+const MOST_QUEUED: usize = 20_000;
+
+/// An event on its way to one function.
+#[derive(Debug)]
+pub struct Queued {
+    /// The function.
+    pub function: String,
+    /// The event, in EventBridge's envelope.
+    pub event: Value,
+}
+
+/// Matches what is announced against the rules and queues it for each function.
+pub struct LocalBus {
+    router: Router,
+    queue: mpsc::Sender<Queued>,
+}
+
+impl LocalBus {
+    /// A bus, and the queue's other end.
+    #[must_use]
+    pub fn new(router: Router) -> (Self, mpsc::Receiver<Queued>) {
+        let (queue, receiver) = mpsc::channel(MOST_QUEUED);
+        (Self { router, queue }, receiver)
+    }
+
+    /// The functions a foreign event is for; whoever sends it keeps it until they are done.
+    #[must_use]
+    pub fn functions(&self, event: &Value) -> Vec<String> {
+        self.router.functions(event)
+    }
+}
+
+#[async_trait]
+impl Bus for LocalBus {
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), PortError> {
+        let mut left_out = 0;
+        for announcement in announcements {
+            let event = eventbridge::own(
+                &announcement.id,
+                &announcement.detail_type,
+                &announcement.detail,
+                announcement.at,
+            );
+            for function in self.router.functions(&event) {
+                if self
+                    .queue
+                    .try_send(Queued {
+                        function,
+                        event: event.clone(),
+                    })
+                    .is_err()
+                {
+                    left_out += 1;
+                }
+            }
+        }
+        match left_out {
+            0 => Ok(()),
+            some => Err(PortError::because(format!(
+                "queueing {some} events: {MOST_QUEUED} wait already"
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_announced_is_queued_for_the_functions_its_rules_name() {
+        let rule = r#"{"towline": {"source": ["towline"], "detail-type": ["Build Due"]}}"#;
+        let (bus, mut queue) =
+            LocalBus::new(Router::new([("start-builds", rule)]).expect("a rule"));
+        let announcement = |id: &str, detail_type: &str| Announcement {
+            id: id.into(),
+            detail_type: detail_type.into(),
+            detail: json!({"intent_id": id}),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        bus.announce(vec![
+            announcement("1", "Build Due"),
+            announcement("2", "Other"),
+        ])
+        .await
+        .expect("queued");
+        let queued = queue.try_recv().expect("an event");
+        assert_eq!(
+            (queued.function.as_str(), queued.event["id"].as_str()),
+            ("start-builds", Some("1"))
+        );
+        assert!(queue.try_recv().is_err());
+    }
+}

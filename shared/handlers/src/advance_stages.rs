@@ -1,0 +1,208 @@
+//! Takes the facts of a run and of its stages, and owes what follows from them.
+
+use towline_domain::definition::Definition;
+use towline_domain::intent::{AttemptRef, Intent};
+use towline_domain::names::{ComponentName, RepositoryId, RunId};
+use towline_domain::run::{Attempt, Fact, NewAttempt, Run};
+use towline_domain::stage;
+use towline_domain::tags::{self, Values};
+use towline_ports::Builds;
+use towline_wire::codebuild::{self, StateChange};
+
+use towline_wire::eventbridge::Envelope;
+
+use crate::apply;
+use crate::keys;
+use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds};
+use crate::records::Numbers;
+
+/// Acts on a `CodeBuild Build State Change`, and on `Image Recorded`, `Build Superseded`,
+/// `Build Retry Due` and `Image Ready`.
+///
+/// # Errors
+/// When the store or CodeBuild does not answer; an intent stays owed.
+pub async fn handle(
+    ledger: Ledger<'_>,
+    builds: &dyn Builds,
+    event: &Envelope,
+) -> Result<(), HandlerError> {
+    if event.source != codebuild::SOURCE {
+        return intent(ledger, event).await;
+    }
+    match codebuild::decode(event) {
+        Ok(change) => build_changed(ledger, builds, &change).await,
+        Err(error) => {
+            tracing::error!(
+                event = event.id,
+                error = &error as &dyn std::error::Error,
+                "dropped"
+            );
+            Ok(())
+        }
+    }
+}
+
+async fn build_changed(
+    ledger: Ledger<'_>,
+    builds: &dyn Builds,
+    event: &StateChange,
+) -> Result<(), HandlerError> {
+    let known = match event.attempt() {
+        // The environment of a build we started says what it is, even before its answer came (F4).
+        Some(of) => Some(of),
+        None => ledger
+            .read::<AttemptRef>(&keys::build(&event.build))
+            .await?
+            .map(|read| read.value),
+    };
+    let Some(of) = known else {
+        return Ok(()); // not a build of ours
+    };
+    let report = match event.report() {
+        Some(report) => Some(report),
+        // A status this version does not know is asked for, never guessed (F19).
+        None => builds.get(&event.build).await?,
+    };
+    if let Some(report) = report {
+        apply::to_run(
+            ledger,
+            &of.run,
+            &Fact::BuildReported(of.attempt, report),
+            None,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn intent(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerError> {
+    let Some(owed) = ledger.owed(event).await? else {
+        return Ok(());
+    };
+    match &owed.intent {
+        Intent::ImageRecorded {
+            of,
+            digest,
+            contradicts,
+        } => {
+            let fact = Fact::ImageRead {
+                attempt: of.attempt.clone(),
+                digest: digest.clone(),
+                contradicts: contradicts.clone(),
+            };
+            apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
+        }
+        Intent::SupersedeBuild { run, component, by } => {
+            apply::to_run(
+                ledger,
+                run,
+                &Fact::Superseded(component.clone(), by.clone()),
+                Some(&owed.id),
+            )
+            .await?;
+        }
+        Intent::RetryBuild {
+            run,
+            component,
+            after,
+        } => retry(ledger, &owed, run, component, *after).await?,
+        Intent::OfferImage { stage, candidate } => {
+            apply::to_stage(
+                ledger,
+                stage,
+                &stage::Fact::Offered((**candidate).clone()),
+                Some(&owed.id),
+            )
+            .await?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+async fn retry(
+    ledger: Ledger<'_>,
+    owed: &Owed,
+    run: &RunId,
+    component: &ComponentName,
+    after: u32,
+) -> Result<(), HandlerError> {
+    match new_attempt(ledger, run, component, after).await? {
+        Ok(fact) => {
+            apply::to_run(ledger, run, &fact, Some(&owed.id)).await?;
+            Ok(())
+        }
+        Err(_) => ledger.finish(owed).await,
+    }
+}
+
+/// The fact that asks for a further attempt, its number and tags drawn; or why there can be none.
+pub(crate) async fn new_attempt(
+    ledger: Ledger<'_>,
+    id: &RunId,
+    component: &ComponentName,
+    after: u32,
+) -> Result<Result<Fact, String>, HandlerError> {
+    let run = ledger.read::<Run>(&keys::run(id)).await?;
+    let definition = ledger.read::<Definition>(&keys::run_definition(id)).await?;
+    let (Some(run), Some(definition)) = (run, definition) else {
+        return Ok(Err(format!("there is no run {id}")));
+    };
+    let (run, definition) = (run.value, definition.value);
+    let Some(rule) = definition.component(component) else {
+        return Ok(Err(format!("run {id} does not build {component}")));
+    };
+    let numbers = draw(ledger, run.key.repository, 1).await?;
+    let attempt = Attempt::id(id, component, after + 1);
+    let values = Values {
+        commit: &run.key.commit,
+        git_ref: &run.key.git_ref,
+        build_number: numbers.build,
+        attempt: &attempt,
+    };
+    let tags = match tags::of_attempt(&rule.build, values) {
+        Ok(tags) => tags,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let next = NewAttempt {
+        build_number: numbers.build,
+        unique_tag: tags.unique,
+        tags: tags.all,
+        timeout: rule.build.timeout,
+    };
+    Ok(Ok(Fact::RetryRequested {
+        component: component.clone(),
+        after,
+        next: Box::new(next),
+    }))
+}
+
+/// Hands out build numbers and one place in the order; what is drawn and not used is a gap.
+pub(crate) async fn draw(
+    ledger: Ledger<'_>,
+    repository: RepositoryId,
+    builds: u64,
+) -> Result<Numbers, HandlerError> {
+    let key = keys::numbers(repository);
+    let mut rounds = Rounds::new();
+    loop {
+        let read = ledger.read::<Numbers>(&key).await?;
+        let now = read
+            .as_ref()
+            .map(|read| read.value.clone())
+            .unwrap_or_default();
+        let mut change = Change::default();
+        change.save(
+            key.clone(),
+            read.as_ref(),
+            &Numbers {
+                build: now.build + builds,
+                order: now.order + 1,
+                ..now.clone()
+            },
+        );
+        if ledger.commit(change, &mut rounds).await? {
+            return Ok(now);
+        }
+    }
+}

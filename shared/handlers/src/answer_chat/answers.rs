@@ -1,0 +1,321 @@
+//! What is answered, in a shape that stays: the JSON of the API and of `--json`.
+
+use serde::{Deserialize, Serialize};
+use towline_domain::Timestamp;
+use towline_domain::image::Built;
+use towline_domain::ledger::TagMove;
+use towline_domain::names::{
+    CommitSha, ComponentName, Digest, GitRef, ImageRepository, RepositoryName, RunId, StageName,
+    Tag,
+};
+use towline_domain::run::RunStatus;
+use towline_domain::stage::Hold;
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`super::Query::Tags`].
+    Tags {
+        /// The component.
+        component: ComponentName,
+        /// Its images, newest first.
+        images: Vec<ImageLine>,
+    },
+    /// To [`super::Query::Commit`].
+    Commit {
+        /// The commit.
+        commit: CommitSha,
+        /// Its runs, newest first.
+        runs: Vec<RunAnswer>,
+    },
+    /// To [`super::Query::Image`].
+    Image {
+        /// Every image the reference fits.
+        images: Vec<ImageAnswer>,
+    },
+    /// To [`super::Query::History`].
+    History {
+        /// The component.
+        component: ComponentName,
+        /// The stage.
+        stage: StageName,
+        /// What was live, newest first.
+        moves: Vec<Move>,
+        /// Why nothing enters by itself, if so.
+        hold: Option<Hold>,
+    },
+    /// To [`super::Query::Now`].
+    Now {
+        /// At which moment, when one was asked for.
+        at: Option<Timestamp>,
+        /// What is live, by component in the definition's order of stages.
+        live: Vec<Live>,
+    },
+    /// To [`super::Query::Where`].
+    Where {
+        /// The commit.
+        commit: CommitSha,
+        /// Its images and where they stand.
+        places: Vec<Place>,
+    },
+    /// To [`super::Query::Why`].
+    Why {
+        /// The commit.
+        commit: CommitSha,
+        /// Why each thing happened or did not, run by run.
+        reasons: Vec<Reason>,
+    },
+    /// To [`super::Query::Runs`].
+    Runs {
+        /// The newest first.
+        runs: Vec<RunAnswer>,
+    },
+    /// To [`super::Query::Log`].
+    Log {
+        /// The build's number.
+        build: u64,
+        /// The log, from the byte asked for on; bytes that are not UTF-8 replaced.
+        text: String,
+        /// Where to go on reading.
+        next: u64,
+        /// Whether the build has ended: then nothing follows an empty text.
+        ended: bool,
+    },
+    /// To a [`super::Command`].
+    Done {
+        /// What was done, in one sentence.
+        message: String,
+        /// The promotion it opened or was about.
+        promotion: Option<u64>,
+        /// The build it started or was about.
+        build: Option<u64>,
+    },
+}
+
+/// An image in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageLine {
+    /// The tags it was built under, then every other but stage tags.
+    pub tags: Vec<Tag>,
+    /// The image.
+    pub digest: Digest,
+    /// Its commit, when a build of ours made it.
+    pub commit: Option<CommitSha>,
+    /// Its ref.
+    pub git_ref: Option<GitRef>,
+    /// Its build's number.
+    pub build: Option<u64>,
+    /// When it was first seen.
+    pub at: Timestamp,
+    /// The stages it is live in.
+    pub stages: Vec<StageName>,
+}
+
+/// An image in full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageAnswer {
+    /// The image repository.
+    pub repository: ImageRepository,
+    /// The image.
+    pub digest: Digest,
+    /// The manifest's media type.
+    pub media_type: String,
+    /// Bytes of its layers.
+    pub size: Option<u64>,
+    /// What it runs on.
+    pub platforms: Vec<String>,
+    /// When it was first seen.
+    pub at: Timestamp,
+    /// What built it.
+    pub built: Option<Built>,
+    /// Every tag ever seen on it.
+    pub tags: Vec<TagState>,
+    /// Where it is live, since when, and by whom.
+    pub live: Vec<Live>,
+}
+
+/// A tag and whether it still points here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TagState {
+    /// The tag.
+    pub tag: Tag,
+    /// Whether it points to the image now.
+    pub current: bool,
+    /// Its newest move.
+    pub moved: Option<TagMove>,
+}
+
+/// What is live in one stage of one component.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    /// The GitHub repository.
+    pub repository: RepositoryName,
+    /// The component.
+    pub component: ComponentName,
+    /// The stage.
+    pub stage: StageName,
+    /// What is live; none when nothing has entered yet.
+    pub image: Option<LiveImage>,
+    /// Why nothing enters by itself, if so.
+    pub hold: Option<Hold>,
+    /// What waits to enter, in one clause each.
+    pub waiting: Vec<Waiting>,
+}
+
+/// The image that is live.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LiveImage {
+    /// The image.
+    pub digest: Digest,
+    /// Its commit.
+    pub commit: CommitSha,
+    /// Its build's number.
+    pub build: u64,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who moved it there.
+    pub by: String,
+    /// Why.
+    pub why: String,
+}
+
+/// A promotion that waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Its number.
+    pub promotion: u64,
+    /// The image's commit.
+    pub commit: CommitSha,
+    /// The image.
+    pub digest: Digest,
+    /// What it waits for.
+    pub why: String,
+}
+
+/// One move of a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Move {
+    /// When.
+    pub at: Timestamp,
+    /// The stage's first tag.
+    pub tag: Tag,
+    /// The commit that was live before.
+    pub from: Option<CommitSha>,
+    /// The commit that is live after it.
+    pub to: CommitSha,
+    /// The image that is live after it.
+    pub digest: Digest,
+    /// Who moved it.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// The promotion's number.
+    pub promotion: u64,
+    /// Whether it went back.
+    pub rollback: bool,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunAnswer {
+    /// Its id.
+    pub run: RunId,
+    /// The GitHub repository.
+    pub repository: RepositoryName,
+    /// The ref.
+    pub git_ref: GitRef,
+    /// The commit.
+    pub commit: CommitSha,
+    /// First line of its message, safe to show.
+    pub title: String,
+    /// Who pushed, safe to show.
+    pub pusher: String,
+    /// When the push was accepted.
+    pub at: Timestamp,
+    /// How it stands.
+    pub status: RunStatus,
+    /// Why nothing of it is built, if so.
+    pub refused: Option<String>,
+    /// What it builds.
+    pub builds: Vec<BuildAnswer>,
+    /// What it does not build, and why not.
+    pub skipped: Vec<Skipped>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// A component a run does not build.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The component.
+    pub component: ComponentName,
+    /// Why not.
+    pub reason: String,
+}
+
+/// The build of one component in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildAnswer {
+    /// The component.
+    pub component: ComponentName,
+    /// The build's number.
+    pub build: u64,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// `due`, `building`, `succeeded`, `failed`, `cancelled`, `superseded` or `held`.
+    pub state: String,
+    /// What it is at, in one clause.
+    pub why: String,
+    /// Why it is built at all.
+    pub because: String,
+    /// Seconds it took, or has taken so far.
+    pub seconds: Option<i64>,
+    /// Its image.
+    pub digest: Option<Digest>,
+    /// The tags it was to push, the unique one first.
+    pub tags: Vec<Tag>,
+    /// The stages its image is live in.
+    pub stages: Vec<StageName>,
+}
+
+/// Where one image of a commit stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// The component.
+    pub component: ComponentName,
+    /// The build's number.
+    pub build: u64,
+    /// The image, once there is one.
+    pub digest: Option<Digest>,
+    /// What the build is at.
+    pub building: String,
+    /// The stages in order, and what the image is to each.
+    pub stages: Vec<PlaceInStage>,
+}
+
+/// What an image is to a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlaceInStage {
+    /// The stage.
+    pub stage: StageName,
+    /// `live`, `waiting` or `outside`.
+    pub state: String,
+    /// Since when it is live.
+    pub since: Option<Timestamp>,
+    /// What keeps it from being live.
+    pub why: Option<String>,
+}
+
+/// Why something happened or did not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// The run.
+    pub run: RunId,
+    /// The component; none when it concerns the whole run.
+    pub component: Option<ComponentName>,
+    /// Whether it was built.
+    pub built: bool,
+    /// Why.
+    pub why: String,
+}

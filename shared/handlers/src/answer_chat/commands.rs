@@ -1,0 +1,543 @@
+//! What people may ask for: checked, decided by the same rules as everything else, recorded.
+
+use towline_domain::definition::{Origin, StageRule};
+use towline_domain::image::Image;
+use towline_domain::intent::StageKey;
+use towline_domain::names::{ComponentName, RepositoryName, StageName};
+use towline_domain::person::{Actor, Person};
+use towline_domain::run::{self, Run};
+use towline_domain::stage::{Candidate, Fact, Pointer, Stage};
+use towline_ports::Query as StoreQuery;
+
+use super::answers::Answer;
+use super::lookup::{self, Found};
+use super::{ChatError, Command, refused};
+use crate::advance_stages::new_attempt;
+use crate::apply::{self, Applied};
+use crate::keys;
+use crate::ledger::Ledger;
+
+/// Longest reason or comment, in characters.
+const LONGEST_TEXT: usize = 500;
+/// Moves of a stage searched for an image to go back to.
+const MOST_MOVES: usize = 1_000;
+
+/// Does what `person` asks for, or says why not.
+///
+/// # Errors
+/// When it is not allowed, not possible or not clear, or the store does not answer. A denial is in
+/// the ledger before it is said (A35).
+pub async fn tell(
+    ledger: Ledger<'_>,
+    person: &Person,
+    command: Command,
+) -> Result<Answer, ChatError> {
+    match command {
+        Command::Promote {
+            component,
+            image,
+            stage,
+            reason,
+            repository,
+        } => {
+            let found = lookup::component(ledger, &component, repository.as_ref()).await?;
+            promote(ledger, person, &found, &image, &stage, text(reason)?).await
+        }
+        Command::Approve {
+            promotion,
+            comment,
+            repository,
+        } => {
+            let fact = Fact::Approved {
+                promotion,
+                by: person.clone(),
+                comment: text(comment)?,
+            };
+            about_promotion(ledger, promotion, repository.as_ref(), fact).await
+        }
+        Command::Reject {
+            promotion,
+            reason,
+            repository,
+        } => {
+            let reason = required(reason)?;
+            let fact = Fact::Rejected {
+                promotion,
+                by: person.clone(),
+                reason,
+            };
+            about_promotion(ledger, promotion, repository.as_ref(), fact).await
+        }
+        Command::Rollback {
+            component,
+            stage,
+            to,
+            reason,
+            repository,
+        } => {
+            let found = lookup::component(ledger, &component, repository.as_ref()).await?;
+            roll_back(ledger, person, &found, &stage, to.as_deref(), text(reason)?).await
+        }
+        Command::Hold {
+            component,
+            stage,
+            reason,
+            repository,
+        } => {
+            let fact = Fact::HoldRequested {
+                by: person.clone(),
+                reason: required(reason)?,
+            };
+            let key = stage_key(ledger, &component, &stage, repository.as_ref()).await?;
+            taken(apply::to_stage(ledger, &key, &fact, None).await?)?;
+            Ok(done(
+                format!(
+                    "{stage} of {component} is held: nothing enters it by itself until it is resumed"
+                ),
+                None,
+                None,
+            ))
+        }
+        Command::Resume {
+            component,
+            stage,
+            repository,
+        } => {
+            let key = stage_key(ledger, &component, &stage, repository.as_ref()).await?;
+            taken(
+                apply::to_stage(
+                    ledger,
+                    &key,
+                    &Fact::ResumeRequested { by: person.clone() },
+                    None,
+                )
+                .await?,
+            )?;
+            Ok(done(
+                format!("{stage} of {component} is no longer held"),
+                None,
+                None,
+            ))
+        }
+        Command::Cancel { build, repository } => {
+            cancel(ledger, person, build, repository.as_ref()).await
+        }
+        Command::Retry { build, repository } => retry(ledger, build, repository.as_ref()).await,
+    }
+}
+
+fn done(message: String, promotion: Option<u64>, build: Option<u64>) -> Answer {
+    Answer::Done {
+        message,
+        promotion,
+        build,
+    }
+}
+
+fn taken<T>(applied: Applied<T>) -> Result<T, ChatError> {
+    match applied {
+        Applied::Taken(state) => Ok(state),
+        Applied::Refused(reason) | Applied::Unknown(reason) => refused(reason),
+    }
+}
+
+/// A text that people will read: one paragraph, without control characters, not too long.
+fn text(given: Option<String>) -> Result<Option<String>, ChatError> {
+    let Some(given) = given
+        .map(|given| given.trim().to_owned())
+        .filter(|given| !given.is_empty())
+    else {
+        return Ok(None);
+    };
+    if given.chars().count() > LONGEST_TEXT {
+        return refused(format!(
+            "the text has more than {LONGEST_TEXT} characters; say it shorter"
+        ));
+    }
+    if given.chars().any(char::is_control) {
+        return refused("the text has line breaks or control characters; write it on one line");
+    }
+    Ok(Some(given))
+}
+
+fn required(given: String) -> Result<String, ChatError> {
+    match text(Some(given))? {
+        Some(given) => Ok(given),
+        None => refused("say why: the reason is empty"),
+    }
+}
+
+async fn stage_key(
+    ledger: Ledger<'_>,
+    component: &ComponentName,
+    stage: &StageName,
+    repository: Option<&RepositoryName>,
+) -> Result<StageKey, ChatError> {
+    let found = lookup::component(ledger, component, repository).await?;
+    Ok(key_in(&found, stage)?.0)
+}
+
+/// A stage of a component, with its rule.
+fn key_in<'a>(found: &'a Found, stage: &StageName) -> Result<(StageKey, &'a StageRule), ChatError> {
+    let Some(rule) = found.definition.stage(stage) else {
+        let known: Vec<&str> = found
+            .definition
+            .stages
+            .iter()
+            .map(|rule| rule.name.as_str())
+            .collect();
+        return refused(format!(
+            "there is no stage {stage}; there are: {}",
+            known.join(", ")
+        ));
+    };
+    Ok((
+        StageKey {
+            repository: found.repository.id,
+            component: found.component.clone(),
+            stage: stage.clone(),
+        },
+        rule,
+    ))
+}
+
+async fn promote(
+    ledger: Ledger<'_>,
+    person: &Person,
+    found: &Found,
+    image: &str,
+    stage: &StageName,
+    reason: Option<String>,
+) -> Result<Answer, ChatError> {
+    let (key, rule) = key_in(found, stage)?;
+    let candidate = candidate(ledger, found, image).await?;
+    if let Origin::Stage(origin) = &rule.from
+        && !was_live(
+            ledger,
+            &StageKey {
+                stage: origin.clone(),
+                ..key.clone()
+            },
+            &candidate,
+        )
+        .await?
+    {
+        return refused(format!(
+            "{} has not been in {origin}, where {stage} takes its images from; promote it there first",
+            candidate.commit.short()
+        ));
+    }
+    let fact = Fact::PromotionRequested {
+        candidate: candidate.clone(),
+        by: person.clone(),
+        reason,
+    };
+    let state = taken(apply::to_stage(ledger, &key, &fact, None).await?)?;
+    Ok(opened(&state, &candidate, rule))
+}
+
+/// What to say of a promotion that was just opened.
+fn opened(state: &Stage, candidate: &Candidate, rule: &StageRule) -> Answer {
+    let promotion = state
+        .waiting
+        .iter()
+        .find(|known| known.candidate.digest == candidate.digest);
+    let Some(promotion) = promotion else {
+        return done(
+            format!("{} goes to {}", candidate.commit.short(), rule.name),
+            None,
+            None,
+        );
+    };
+    let kind = if promotion.rollback {
+        "rollback"
+    } else {
+        "promotion"
+    };
+    let wait = match towline_domain::explain::standing(state, rule, candidate, promotion.at) {
+        towline_domain::explain::Standing::Waiting(why) => why,
+        towline_domain::explain::Standing::Live | towline_domain::explain::Standing::Outside(_) => {
+            String::new()
+        }
+    };
+    let wait = wait
+        .strip_prefix(&format!("promotion #{} ", promotion.number))
+        .unwrap_or(&wait)
+        .to_owned();
+    done(
+        format!(
+            "{kind} #{} of {} to {} is open and {wait}",
+            promotion.number,
+            candidate.commit.short(),
+            rule.name
+        ),
+        Some(promotion.number),
+        None,
+    )
+}
+
+/// The one image of the component that is meant, built by us with all the evidence (I6, I7).
+async fn candidate(
+    ledger: Ledger<'_>,
+    found: &Found,
+    reference: &str,
+) -> Result<Candidate, ChatError> {
+    let image = one_image(ledger, found, reference).await?;
+    let Some(built) = &image.built else {
+        return refused(format!(
+            "{} was not built here; only images of our own builds are promoted",
+            image.digest.short()
+        ));
+    };
+    let run = ledger.read::<Run>(&keys::run(&built.run)).await?;
+    let candidate = run.as_ref().and_then(|run| {
+        let component = run.value.components.get(&built.component)?;
+        let attempt = component
+            .attempts
+            .iter()
+            .find(|attempt| attempt.build_number == built.build_number)?;
+        run.value.candidate(&built.component, attempt)
+    });
+    match candidate.filter(|candidate| candidate.digest == image.digest) {
+        Some(candidate) => Ok(candidate),
+        None => refused(format!(
+            "build#{} of {} has not succeeded, so its image is not promoted",
+            built.build_number,
+            built.commit.short()
+        )),
+    }
+}
+
+async fn one_image(ledger: Ledger<'_>, found: &Found, reference: &str) -> Result<Image, ChatError> {
+    let Some(component) = found.definition.component(&found.component) else {
+        return refused(format!(
+            "component {} is no longer in the default branch's definition",
+            found.component
+        ));
+    };
+    let mut images = lookup::images(ledger, reference, Some(&component.repository)).await?;
+    images.dedup_by(|first, second| first.digest == second.digest);
+    match images.as_slice() {
+        [_] => Ok(images.remove(0)),
+        several => {
+            let digests: Vec<&str> = several.iter().map(|image| image.digest.short()).collect();
+            refused(format!(
+                "{reference} fits several images; say which: {}",
+                digests.join(", ")
+            ))
+        }
+    }
+}
+
+/// What was live in a stage, newest first.
+async fn pointers(ledger: Ledger<'_>, key: &StageKey) -> Result<Vec<Pointer>, ChatError> {
+    Ok(ledger
+        .list(
+            &StoreQuery::all(keys::pointers(key))
+                .newest_first()
+                .limit(MOST_MOVES),
+        )
+        .await?)
+}
+
+async fn was_live(
+    ledger: Ledger<'_>,
+    key: &StageKey,
+    candidate: &Candidate,
+) -> Result<bool, ChatError> {
+    Ok(pointers(ledger, key)
+        .await?
+        .iter()
+        .any(|pointer| pointer.candidate.digest == candidate.digest))
+}
+
+async fn roll_back(
+    ledger: Ledger<'_>,
+    person: &Person,
+    found: &Found,
+    stage: &StageName,
+    to: Option<&str>,
+    reason: Option<String>,
+) -> Result<Answer, ChatError> {
+    let (key, rule) = key_in(found, stage)?;
+    let history = pointers(ledger, &key).await?;
+    let candidate = match to {
+        None => before_the_last(&history, found, stage)?,
+        Some(reference) => {
+            let image = one_image(ledger, found, reference).await?;
+            let known = history
+                .iter()
+                .find(|pointer| pointer.candidate.digest == image.digest);
+            match known {
+                Some(pointer) => pointer.candidate.clone(),
+                None => {
+                    return refused(format!(
+                        "{} was never live in {stage}; a rollback goes back to what was, see towline history {} {stage}",
+                        image.digest.short(),
+                        found.component
+                    ));
+                }
+            }
+        }
+    };
+    let fact = Fact::RollbackRequested {
+        candidate: candidate.clone(),
+        by: person.clone(),
+        reason,
+    };
+    let state = taken(apply::to_stage(ledger, &key, &fact, None).await?)?;
+    Ok(opened(&state, &candidate, rule))
+}
+
+/// The image that was live before the one that is, skipping what a rollback has left.
+fn before_the_last(
+    history: &[Pointer],
+    found: &Found,
+    stage: &StageName,
+) -> Result<Candidate, ChatError> {
+    let Some(live) = history.first() else {
+        return refused(format!(
+            "nothing has been live in {stage} of {} yet",
+            found.component
+        ));
+    };
+    let before = history
+        .iter()
+        .find(|pointer| pointer.candidate.order < live.candidate.order);
+    match before {
+        Some(pointer) => Ok(pointer.candidate.clone()),
+        None => refused(format!(
+            "nothing older than {} has been live in {stage}",
+            live.candidate.commit.short()
+        )),
+    }
+}
+
+async fn about_promotion(
+    ledger: Ledger<'_>,
+    number: u64,
+    repository: Option<&RepositoryName>,
+    fact: Fact,
+) -> Result<Answer, ChatError> {
+    let pointer = lookup::promotion(ledger, number, repository).await?;
+    let state = match apply::to_stage(ledger, &pointer.stage, &fact, None).await? {
+        Applied::Taken(state) => state,
+        Applied::Unknown(reason) => return refused(reason),
+        Applied::Refused(reason) => {
+            return refused(
+                explain_ending(ledger, &pointer.stage, number)
+                    .await?
+                    .unwrap_or(reason),
+            );
+        }
+    };
+    let message = match fact {
+        Fact::Rejected { .. } => format!("promotion #{number} is rejected"),
+        _ => {
+            let definition = apply::trusted(ledger, &pointer.stage).await?;
+            let rule = definition
+                .ok()
+                .and_then(|definition| definition.stage(&pointer.stage.stage).cloned());
+            match (state.promotion(number), rule) {
+                (Some(promotion), Some(rule)) => match state.wait_of(promotion, &rule) {
+                    Some(towline_domain::stage::Wait::Approval { given, needed }) => format!(
+                        "promotion #{number} is approved {given}/{needed}; it needs {} more",
+                        needed - given
+                    ),
+                    Some(_) | None => format!(
+                        "promotion #{number} is approved and goes to {}",
+                        pointer.stage.stage
+                    ),
+                },
+                _ => format!("promotion #{number} is approved"),
+            }
+        }
+    };
+    Ok(done(message, Some(number), None))
+}
+
+/// How a promotion that no longer waits has ended, from the stage's ledger.
+async fn explain_ending(
+    ledger: Ledger<'_>,
+    key: &StageKey,
+    number: u64,
+) -> Result<Option<String>, ChatError> {
+    let state = ledger.read::<Stage>(&keys::stage(key)).await?;
+    if state.is_some_and(|state| state.value.promotion(number).is_some()) {
+        return Ok(None);
+    }
+    let rows: Vec<towline_domain::ledger::Row> = ledger
+        .list(&StoreQuery::all(keys::ledger(key)).newest_first())
+        .await?;
+    Ok(rows.into_iter().find_map(|row| match row.what {
+        towline_domain::ledger::What::Ended {
+            promotion,
+            how,
+            reason,
+        } if promotion == number => {
+            Some(format!("promotion #{number} was {}: {reason}", how.word()))
+        }
+        towline_domain::ledger::What::Moved { promotion, .. } if promotion == number => {
+            Some(format!("promotion #{number} was carried out at {}", row.at))
+        }
+        _ => None,
+    }))
+}
+
+async fn cancel(
+    ledger: Ledger<'_>,
+    person: &Person,
+    number: u64,
+    repository: Option<&RepositoryName>,
+) -> Result<Answer, ChatError> {
+    let (of, run) = lookup::build(ledger, number, repository).await?;
+    if run
+        .components
+        .get(&of.component)
+        .is_none_or(|component| component.latest().build_number != number)
+    {
+        return refused(format!(
+            "build#{number} was followed by another attempt; cancel that one"
+        ));
+    }
+    let fact = run::Fact::CancelRequested(of.component.clone(), Actor::from(person));
+    taken(apply::to_run(ledger, &of.run, &fact, None).await?)?;
+    Ok(done(
+        format!("build#{number} is cancelled"),
+        None,
+        Some(number),
+    ))
+}
+
+async fn retry(
+    ledger: Ledger<'_>,
+    number: u64,
+    repository: Option<&RepositoryName>,
+) -> Result<Answer, ChatError> {
+    let (of, run) = lookup::build(ledger, number, repository).await?;
+    let Some(latest) = run
+        .components
+        .get(&of.component)
+        .map(run::ComponentRun::latest)
+        .filter(|latest| latest.build_number == number)
+    else {
+        return refused(format!(
+            "build#{number} was followed by another attempt; retry that one"
+        ));
+    };
+    let fact = match new_attempt(ledger, &of.run, &of.component, latest.number).await? {
+        Ok(fact) => fact,
+        Err(reason) => return refused(reason),
+    };
+    let after = taken(apply::to_run(ledger, &of.run, &fact, None).await?)?;
+    let next = after
+        .components
+        .get(&of.component)
+        .map(|component| component.latest().build_number);
+    let next = next.unwrap_or(number);
+    Ok(done(
+        format!("{} is built again as build#{next}", of.component),
+        None,
+        Some(next),
+    ))
+}

@@ -1,0 +1,145 @@
+//! The HTTP side of answers: `GET /v1/<question>` and `POST /v1/<command>`.
+//!
+//! The path's last word is the name of the [`Query`] or [`Command`], the query string or JSON body
+//! its fields, so that the API, the command line and chat share one vocabulary.
+
+use serde_json::{Map, Value, json};
+use towline_wire::http::{Headers, Request, Response};
+
+use super::{Answer, ChatError, Command, Query};
+
+/// A call of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// A question.
+    Ask(Query),
+    /// Something to be done.
+    Tell(Command),
+}
+
+/// Largest body of a command.
+const MOST_BYTES: usize = 16 * 1024;
+
+/// Reads a call.
+///
+/// # Errors
+/// The answer to give instead: 400 with what is wrong, 404 or 405.
+pub fn decode(request: &Request) -> Result<Call, Response> {
+    let Some(word) = request
+        .path
+        .strip_prefix("/v1/")
+        .filter(|word| !word.contains('/'))
+    else {
+        return Err(error(
+            404,
+            &format!("there is no {}; see GET /v1/runs", request.path),
+        ));
+    };
+    let word = word.to_owned();
+    match request.method.as_str() {
+        "GET" | "HEAD" => {
+            let fields = form_urlencoded::parse(request.query.as_bytes()).into_owned();
+            typed(
+                "query",
+                &word,
+                fields.map(|(name, value)| (name, scalar(value))).collect(),
+            )
+            .map(Call::Ask)
+        }
+        "POST" if request.body.len() > MOST_BYTES => Err(error(413, "the body is too large")),
+        "POST" => match serde_json::from_slice::<Value>(&request.body) {
+            Ok(Value::Object(fields)) => typed("command", &word, fields).map(Call::Tell),
+            Ok(_) => Err(error(400, "the body must be a JSON object")),
+            Err(cause) => Err(error(400, &format!("the body is not JSON: {cause}"))),
+        },
+        method => Err(error(
+            405,
+            &format!("{method} is not answered here; use GET to ask and POST to tell"),
+        )),
+    }
+}
+
+/// A value of the query string: a number where it is one, for fields that are numbers.
+fn scalar(value: String) -> Value {
+    let canonical = |number: &u64| number.to_string() == value && value.len() < 16;
+    match value.parse::<u64>().ok().filter(canonical) {
+        Some(number) => json!({ "number": number, "text": value }),
+        None => Value::String(value),
+    }
+}
+
+fn typed<T: serde::de::DeserializeOwned>(
+    tag: &str,
+    word: &str,
+    fields: Map<String, Value>,
+) -> Result<T, Response> {
+    // A field may hold a number as text (a commit 1234567) or a number (a limit): try as text first,
+    // then with numbers in the fields that only take those.
+    let pick = |as_number: bool| {
+        let mut picked: Map<String, Value> = fields
+            .iter()
+            .map(|(name, value)| {
+                let choice = if as_number && is_numeric_field(name) {
+                    "number"
+                } else {
+                    "text"
+                };
+                let value = value
+                    .as_object()
+                    .filter(|both| both.contains_key("number"))
+                    .and_then(|both| both.get(choice))
+                    .unwrap_or(value);
+                (name.clone(), value.clone())
+            })
+            .collect();
+        picked.insert(tag.into(), Value::String(word.into()));
+        Value::Object(picked)
+    };
+    serde_json::from_value(pick(true)).map_err(|cause| {
+        let text = cause.to_string();
+        let status = if text.starts_with("unknown variant") {
+            404
+        } else {
+            400
+        };
+        error(status, &text)
+    })
+}
+
+/// The fields that are numbers in every call.
+fn is_numeric_field(name: &str) -> bool {
+    matches!(name, "limit" | "build" | "promotion" | "from")
+}
+
+/// The response to an answer or to what went wrong.
+#[must_use]
+pub fn encode(answer: Result<Answer, ChatError>) -> Response {
+    match answer {
+        Ok(answer) => respond(
+            200,
+            &serde_json::to_value(answer)
+                .unwrap_or_else(|cause| json!({ "error": cause.to_string() })),
+        ),
+        Err(ChatError::Refused(reason)) => error(409, &reason),
+        Err(ChatError::Failed(cause)) => {
+            tracing::error!(error = &cause as &dyn std::error::Error, "could not answer");
+            error(503, "the store did not answer; try again")
+        }
+    }
+}
+
+/// An error as the API says it.
+#[must_use]
+pub fn error(status: u16, reason: &str) -> Response {
+    respond(status, &json!({ "error": reason }))
+}
+
+fn respond(status: u16, body: &Value) -> Response {
+    let mut headers = Headers::default();
+    headers.push("content-type", "application/json");
+    Response {
+        status,
+        headers,
+        body: body.to_string().into_bytes(),
+    }
+}

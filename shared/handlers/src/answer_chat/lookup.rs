@@ -1,0 +1,419 @@
+//! From what a person types to what it means: one thing, or a sentence that says why not.
+
+use std::collections::BTreeMap;
+
+use towline_domain::definition::Definition;
+use towline_domain::image::Image;
+use towline_domain::intent::AttemptRef;
+use towline_domain::names::{
+    CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName,
+};
+use towline_domain::run::Run;
+use towline_ports::Query as StoreQuery;
+
+use super::{ChatError, refused};
+use crate::keys;
+use crate::ledger::Ledger;
+use crate::records::{
+    Claim, ImagePointer, PromotionPointer, Repository, RunPointer, TagName, TagNow, Trusted,
+};
+
+/// Things listed before a person is asked to be more exact.
+const MOST_FOUND: usize = 50;
+
+/// A component of one repository, with the definition that rules its stages.
+pub(super) struct Found {
+    pub(super) repository: Repository,
+    pub(super) definition: Definition,
+    pub(super) component: ComponentName,
+}
+
+/// Every repository that has pushed.
+pub(super) async fn repositories(ledger: Ledger<'_>) -> Result<Vec<Repository>, ChatError> {
+    Ok(ledger.list(&StoreQuery::all(keys::REPOSITORIES)).await?)
+}
+
+/// The repository of that name, or the only one there is.
+async fn chosen(
+    ledger: Ledger<'_>,
+    ids: &[RepositoryId],
+    name: Option<&RepositoryName>,
+    what: &str,
+) -> Result<Repository, ChatError> {
+    let all = repositories(ledger).await?;
+    let fits = |known: &&Repository| {
+        ids.contains(&known.id)
+            && name.is_none_or(|name| known.name.as_str().eq_ignore_ascii_case(name.as_str()))
+    };
+    let found: Vec<&Repository> = all.iter().filter(fits).collect();
+    match found.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => {
+            let place = name.map(|name| format!(" in {name}")).unwrap_or_default();
+            refused(format!("there is no {what}{place}"))
+        }
+        several => {
+            let names: Vec<&str> = several.iter().map(|known| known.name.as_str()).collect();
+            refused(format!(
+                "{what} is in several repositories; say which with --repository: {}",
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+/// The definition that rules a repository's stages.
+pub(super) async fn definition(
+    ledger: Ledger<'_>,
+    repository: &Repository,
+) -> Result<Option<Definition>, ChatError> {
+    Ok(ledger
+        .read::<Trusted>(&keys::trusted_definition(repository.id))
+        .await?
+        .map(|read| read.value.definition))
+}
+
+/// A component by name.
+pub(super) async fn component(
+    ledger: Ledger<'_>,
+    name: &ComponentName,
+    repository: Option<&RepositoryName>,
+) -> Result<Found, ChatError> {
+    let page = ledger
+        .store
+        .query(&StoreQuery::all(keys::components(name)))
+        .await?;
+    let ids: Vec<RepositoryId> = page
+        .items
+        .iter()
+        .filter_map(|item| item.key.sort.parse().ok().map(RepositoryId))
+        .collect();
+    let repository = match chosen(ledger, &ids, repository, &format!("component {name}")).await {
+        Err(ChatError::Refused(reason)) if ids.is_empty() => {
+            let known = component_names(ledger).await?;
+            let hint = if known.is_empty() {
+                "nothing has been built yet".into()
+            } else {
+                format!("there are: {}", known.join(", "))
+            };
+            return refused(format!("{reason}; {hint}"));
+        }
+        other => other?,
+    };
+    let Some(definition) = definition(ledger, &repository).await? else {
+        return refused(format!(
+            "the default branch of {} has no good .towline.yml yet; push one",
+            repository.name
+        ));
+    };
+    Ok(Found {
+        repository,
+        definition,
+        component: name.clone(),
+    })
+}
+
+async fn component_names(ledger: Ledger<'_>) -> Result<Vec<String>, ChatError> {
+    let mut names = Vec::new();
+    for repository in repositories(ledger).await? {
+        let definition = definition(ledger, &repository).await?;
+        names.extend(
+            definition
+                .into_iter()
+                .flat_map(|definition| definition.components)
+                .map(|component| component.name.to_string()),
+        );
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// A build by its number.
+pub(super) async fn build(
+    ledger: Ledger<'_>,
+    number: u64,
+    repository: Option<&RepositoryName>,
+) -> Result<(AttemptRef, Run), ChatError> {
+    let page = ledger
+        .store
+        .query(&StoreQuery::all(keys::number("build", number)))
+        .await?;
+    let ids: Vec<RepositoryId> = page
+        .items
+        .iter()
+        .filter_map(|item| item.key.sort.parse().ok().map(RepositoryId))
+        .collect();
+    let repository = chosen(ledger, &ids, repository, &format!("build#{number}")).await?;
+    let of = ledger
+        .read::<AttemptRef>(&keys::numbered("build", number, repository.id))
+        .await?;
+    let run = match &of {
+        Some(of) => ledger.read::<Run>(&keys::run(&of.value.run)).await?,
+        None => None,
+    };
+    match (of, run) {
+        (Some(of), Some(run)) => Ok((of.value, run.value)),
+        _ => refused(format!("there is no build#{number}")),
+    }
+}
+
+/// A promotion by its number.
+pub(super) async fn promotion(
+    ledger: Ledger<'_>,
+    number: u64,
+    repository: Option<&RepositoryName>,
+) -> Result<PromotionPointer, ChatError> {
+    let page = ledger
+        .store
+        .query(&StoreQuery::all(keys::number("promotion", number)))
+        .await?;
+    let ids: Vec<RepositoryId> = page
+        .items
+        .iter()
+        .filter_map(|item| item.key.sort.parse().ok().map(RepositoryId))
+        .collect();
+    let repository = chosen(ledger, &ids, repository, &format!("promotion #{number}")).await?;
+    match ledger
+        .read::<PromotionPointer>(&keys::numbered("promotion", number, repository.id))
+        .await?
+    {
+        Some(read) => Ok(read.value),
+        None => refused(format!("there is no promotion #{number}")),
+    }
+}
+
+/// What a person may have meant by a reference.
+enum Reference<'a> {
+    Build(u64),
+    Digest(&'a str),
+    Tag(&'a str),
+    CommitOrTag(&'a str),
+}
+
+fn reference(text: &str) -> Result<Reference<'_>, ChatError> {
+    if let Some(number) = text
+        .strip_prefix("build#")
+        .or_else(|| text.strip_prefix('#'))
+    {
+        return match number.parse() {
+            Ok(number) => Ok(Reference::Build(number)),
+            Err(_) => refused(format!("{text:?} is no build; write it as build#142")),
+        };
+    }
+    if let Some(hex) = text.strip_prefix("sha256:") {
+        let good = (keys::PREFIX_DIGITS..=64).contains(&hex.len()) && is_hex(hex);
+        return if good {
+            Ok(Reference::Digest(hex))
+        } else {
+            refused(format!(
+                "{text:?} is no digest; write sha256: and at least {} hexadecimal digits",
+                keys::PREFIX_DIGITS
+            ))
+        };
+    }
+    if let Some(tag) = text.strip_prefix(':') {
+        return Ok(Reference::Tag(tag));
+    }
+    Ok(if is_commit_prefix(text) {
+        Reference::CommitOrTag(text)
+    } else {
+        Reference::Tag(text)
+    })
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_commit_prefix(text: &str) -> bool {
+    (keys::PREFIX_DIGITS..=64).contains(&text.len()) && is_hex(text)
+}
+
+/// The runs of a commit, newest first.
+pub(super) async fn commit(
+    ledger: Ledger<'_>,
+    prefix: &str,
+) -> Result<(CommitSha, Vec<Run>), ChatError> {
+    if !is_commit_prefix(prefix) {
+        return refused(format!(
+            "{prefix:?} is no commit; write at least {} of its hexadecimal digits",
+            keys::PREFIX_DIGITS
+        ));
+    }
+    match runs_of_commit(ledger, prefix).await? {
+        Some(found) => Ok(found),
+        None => refused(format!(
+            "no push of a commit that begins with {prefix} was accepted"
+        )),
+    }
+}
+
+async fn runs_of_commit(
+    ledger: Ledger<'_>,
+    prefix: &str,
+) -> Result<Option<(CommitSha, Vec<Run>)>, ChatError> {
+    let query = StoreQuery::all(keys::commits(prefix))
+        .prefix(prefix)
+        .limit(MOST_FOUND);
+    let pointers: Vec<RunPointer> = ledger.list(&query).await?;
+    let mut by_commit: BTreeMap<CommitSha, Vec<Run>> = BTreeMap::new();
+    for pointer in pointers {
+        if let Some(run) = ledger.read::<Run>(&keys::run(&pointer.run)).await? {
+            by_commit
+                .entry(run.value.key.commit.clone())
+                .or_default()
+                .push(run.value);
+        }
+    }
+    if by_commit.len() > 1 {
+        let commits: Vec<&str> = by_commit
+            .keys()
+            .map(|commit| &commit.as_str()[..12])
+            .collect();
+        return refused(format!(
+            "{prefix} fits several commits; write more digits: {}",
+            commits.join(", ")
+        ));
+    }
+    Ok(by_commit.pop_first().map(|(commit, mut runs)| {
+        runs.sort_by_key(|run| std::cmp::Reverse(run.order));
+        (commit, runs)
+    }))
+}
+
+/// The runs a reference leads to: by commit, by build, or by what an image was built from.
+pub(super) async fn runs(
+    ledger: Ledger<'_>,
+    text: &str,
+) -> Result<(CommitSha, Vec<Run>), ChatError> {
+    match reference(text)? {
+        Reference::Build(number) => {
+            let (_, run) = build(ledger, number, None).await?;
+            Ok((run.key.commit.clone(), vec![run]))
+        }
+        Reference::CommitOrTag(prefix) => match runs_of_commit(ledger, prefix).await? {
+            Some(found) => Ok(found),
+            None => runs_of_image(ledger, text).await,
+        },
+        Reference::Digest(_) | Reference::Tag(_) => runs_of_image(ledger, text).await,
+    }
+}
+
+async fn runs_of_image(ledger: Ledger<'_>, text: &str) -> Result<(CommitSha, Vec<Run>), ChatError> {
+    for image in images(ledger, text, None).await? {
+        if let Some(built) = &image.built
+            && let Some(run) = ledger.read::<Run>(&keys::run(&built.run)).await?
+        {
+            return Ok((run.value.key.commit.clone(), vec![run.value]));
+        }
+    }
+    refused(format!("the image {text} was built by nobody we know"))
+}
+
+/// The images a reference leads to, of one component when it is given; at least one.
+pub(super) async fn images(
+    ledger: Ledger<'_>,
+    text: &str,
+    of: Option<&ImageRepository>,
+) -> Result<Vec<Image>, ChatError> {
+    let found = match reference(text)? {
+        Reference::Build(number) => {
+            let (attempt, run) = build(ledger, number, None).await?;
+            images_of_runs(ledger, &[run], Some(&attempt)).await?
+        }
+        Reference::Digest(hex) => images_of_digest(ledger, hex).await?,
+        Reference::Tag(tag) => images_of_tag(ledger, tag).await?,
+        Reference::CommitOrTag(text) => match runs_of_commit(ledger, text).await? {
+            Some((_, runs)) => images_of_runs(ledger, &runs, None).await?,
+            None => images_of_tag(ledger, text).await?,
+        },
+    };
+    let found: Vec<Image> = found
+        .into_iter()
+        .filter(|image| of.is_none_or(|of| image.repository == *of))
+        .collect();
+    if found.is_empty() {
+        let place = of.map(|of| format!(" in {of}")).unwrap_or_default();
+        return refused(format!(
+            "there is no image {text}{place}; name a commit, a tag, a digest (sha256:…) or build#N"
+        ));
+    }
+    Ok(found)
+}
+
+async fn images_of_runs(
+    ledger: Ledger<'_>,
+    runs: &[Run],
+    only: Option<&AttemptRef>,
+) -> Result<Vec<Image>, ChatError> {
+    let mut found = Vec::new();
+    for run in runs {
+        for component in run.components.values() {
+            let attempts = component
+                .attempts
+                .iter()
+                .filter(|attempt| only.is_none_or(|only| only.attempt == attempt.id));
+            for digest in attempts.filter_map(|attempt| attempt.image.as_ref()) {
+                found.extend(image(ledger, &component.repository, digest).await?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn images_of_digest(ledger: Ledger<'_>, hex: &str) -> Result<Vec<Image>, ChatError> {
+    let query = StoreQuery::all(keys::digests(hex))
+        .prefix(hex)
+        .limit(MOST_FOUND);
+    let mut found = Vec::new();
+    for pointer in ledger.list::<ImagePointer>(&query).await? {
+        found.extend(image(ledger, &pointer.repository, &pointer.digest).await?);
+    }
+    Ok(found)
+}
+
+async fn images_of_tag(ledger: Ledger<'_>, text: &str) -> Result<Vec<Image>, ChatError> {
+    let Ok(tag) = text.parse() else {
+        return refused(format!(
+            "{text:?} is neither a commit, a tag, a digest nor a build"
+        ));
+    };
+    let mut found = Vec::new();
+    for name in ledger
+        .list::<TagName>(&StoreQuery::all(keys::tag_name(text)).limit(MOST_FOUND))
+        .await?
+    {
+        if let Some(now) = ledger
+            .read::<TagNow>(&keys::tag(&name.repository, &tag))
+            .await?
+        {
+            found.extend(image(ledger, &name.repository, &now.value.digest).await?);
+        }
+    }
+    Ok(found)
+}
+
+/// An image of the ledger.
+pub(super) async fn image(
+    ledger: Ledger<'_>,
+    repository: &ImageRepository,
+    digest: &Digest,
+) -> Result<Option<Image>, ChatError> {
+    Ok(ledger
+        .read::<Image>(&keys::image(repository, digest))
+        .await?
+        .map(|read| read.value))
+}
+
+/// The component an image belongs to.
+pub(super) async fn owner(
+    ledger: Ledger<'_>,
+    repository: &ImageRepository,
+) -> Result<Option<Claim>, ChatError> {
+    Ok(ledger
+        .read::<Claim>(&keys::claim(repository))
+        .await?
+        .map(|read| read.value))
+}

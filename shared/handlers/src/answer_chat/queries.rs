@@ -1,0 +1,697 @@
+//! Questions: each is answered from the ledger, in a few reads and no scan.
+
+use towline_domain::Timestamp;
+use towline_domain::definition::Definition;
+use towline_domain::explain::{self, Standing};
+use towline_domain::image::Image;
+use towline_domain::intent::StageKey;
+use towline_domain::names::{
+    BuildId, ComponentName, Digest, GitRef, ImageRepository, RepositoryName, StageName, Tag,
+};
+use towline_domain::run::{Attempt, Run};
+use towline_domain::stage::{Candidate, Pointer, Stage};
+use towline_domain::untrusted::Untrusted;
+use towline_ports::{Builds, Query as StoreQuery};
+
+use super::answers::{
+    Answer, BuildAnswer, ImageAnswer, ImageLine, Live, LiveImage, Move, Place, PlaceInStage,
+    Reason, RunAnswer, Skipped, TagState, Waiting,
+};
+use super::lookup::{self, Found};
+use super::{ChatError, Query, refused};
+use crate::keys;
+use crate::ledger::Ledger;
+use crate::record_images::tag_moves;
+use crate::records::{ImagePointer, Repository, RunPointer, TagNow};
+
+/// Lines answered when nobody says how many.
+const USUAL_LIMIT: usize = 10;
+/// Lines answered at most.
+const MOST_LINES: usize = 500;
+
+fn limited(limit: Option<usize>) -> usize {
+    limit.unwrap_or(USUAL_LIMIT).clamp(1, MOST_LINES)
+}
+
+/// Answers a question.
+///
+/// # Errors
+/// When what is asked for is not there or not clear, or the store does not answer.
+pub async fn ask(
+    ledger: Ledger<'_>,
+    builds: &dyn Builds,
+    query: Query,
+) -> Result<Answer, ChatError> {
+    match query {
+        Query::Tags {
+            component,
+            branch,
+            limit,
+            repository,
+        } => {
+            tags(
+                ledger,
+                &component,
+                branch,
+                limited(limit),
+                repository.as_ref(),
+            )
+            .await
+        }
+        Query::Commit { commit } => {
+            let (commit, runs) = lookup::commit(ledger, &commit).await?;
+            let mut answers = Vec::new();
+            for run in &runs {
+                answers.push(run_answer(ledger, run).await?);
+            }
+            Ok(Answer::Commit {
+                commit,
+                runs: answers,
+            })
+        }
+        Query::Image { image, component } => images(ledger, &image, component.as_ref()).await,
+        Query::History {
+            component,
+            stage,
+            limit,
+            repository,
+        } => {
+            history(
+                ledger,
+                &component,
+                &stage,
+                limited(limit),
+                repository.as_ref(),
+            )
+            .await
+        }
+        Query::Now {
+            stage,
+            component,
+            at,
+        } => now(ledger, stage.as_ref(), component.as_ref(), at).await,
+        Query::Where { reference } => places(ledger, &reference).await,
+        Query::Why {
+            reference,
+            component,
+        } => why(ledger, &reference, component.as_ref()).await,
+        Query::Runs { limit, repository } => {
+            runs(ledger, limited(limit), repository.as_ref()).await
+        }
+        Query::Log {
+            build,
+            from,
+            repository,
+        } => {
+            log(
+                ledger,
+                builds,
+                build,
+                from.unwrap_or(0),
+                repository.as_ref(),
+            )
+            .await
+        }
+    }
+}
+
+async fn tags(
+    ledger: Ledger<'_>,
+    name: &ComponentName,
+    branch: Option<String>,
+    limit: usize,
+    repository: Option<&RepositoryName>,
+) -> Result<Answer, ChatError> {
+    let found = lookup::component(ledger, name, repository).await?;
+    let git_ref = branch.map(GitRef::Branch);
+    let partition = keys::images(found.repository.id, name, git_ref.as_ref());
+    let pointers: Vec<ImagePointer> = ledger
+        .list(&StoreQuery::all(partition).newest_first().limit(limit))
+        .await?;
+    let stages = stages_of(ledger, &found).await?;
+    let stage_tags: Vec<&Tag> = found
+        .definition
+        .stages
+        .iter()
+        .flat_map(|rule| &rule.tags)
+        .collect();
+    let mut lines = Vec::new();
+    for pointer in pointers {
+        let Some(image) = lookup::image(ledger, &pointer.repository, &pointer.digest).await? else {
+            continue;
+        };
+        lines.push(ImageLine {
+            tags: image
+                .tags
+                .iter()
+                .filter(|tag| !stage_tags.contains(tag))
+                .cloned()
+                .collect(),
+            commit: image.built.as_ref().map(|built| built.commit.clone()),
+            git_ref: image.built.as_ref().map(|built| built.git_ref.clone()),
+            build: image.built.as_ref().map(|built| built.build_number),
+            at: image.at,
+            stages: live_in(&stages, &image.digest),
+            digest: image.digest,
+        });
+    }
+    Ok(Answer::Tags {
+        component: name.clone(),
+        images: lines,
+    })
+}
+
+/// The stages of a component, in the definition's order; one nothing has entered yet is new.
+async fn stages_of(ledger: Ledger<'_>, found: &Found) -> Result<Vec<Stage>, ChatError> {
+    let mut stages = Vec::new();
+    for rule in &found.definition.stages {
+        let key = StageKey {
+            repository: found.repository.id,
+            component: found.component.clone(),
+            stage: rule.name.clone(),
+        };
+        let read = ledger.read::<Stage>(&keys::stage(&key)).await?;
+        stages.push(read.map_or_else(|| Stage::new(key), |read| read.value));
+    }
+    Ok(stages)
+}
+
+fn live_in(stages: &[Stage], digest: &Digest) -> Vec<StageName> {
+    let lives = |stage: &&Stage| {
+        stage
+            .pointer
+            .as_ref()
+            .is_some_and(|pointer| pointer.candidate.digest == *digest)
+    };
+    stages
+        .iter()
+        .filter(lives)
+        .map(|stage| stage.key.stage.clone())
+        .collect()
+}
+
+/// A component as its repository's trusted definition has it; none when it has been taken out.
+async fn found(
+    ledger: Ledger<'_>,
+    run: &Run,
+    component: &ComponentName,
+) -> Result<Option<Found>, ChatError> {
+    let repository = Repository {
+        id: run.key.repository,
+        name: run.repository_name.clone(),
+        default_branch: String::new(),
+    };
+    let definition = lookup::definition(ledger, &repository).await?;
+    Ok(definition.map(|definition| Found {
+        repository,
+        definition,
+        component: component.clone(),
+    }))
+}
+
+async fn run_answer(ledger: Ledger<'_>, run: &Run) -> Result<RunAnswer, ChatError> {
+    let mut builds = Vec::new();
+    for (name, component) in &run.components {
+        let attempt = component.latest();
+        let stages = match found(ledger, run, name).await? {
+            Some(found) => stages_of(ledger, &found).await?,
+            None => Vec::new(),
+        };
+        builds.push(BuildAnswer {
+            component: name.clone(),
+            build: attempt.build_number,
+            attempt: attempt.number,
+            state: attempt.state.word().into(),
+            why: explain::attempt(attempt),
+            because: component.reason.clone(),
+            seconds: seconds(attempt, ledger.now()),
+            digest: attempt.image.clone(),
+            tags: attempt.tags.clone(),
+            stages: attempt
+                .image
+                .as_ref()
+                .map(|digest| live_in(&stages, digest))
+                .unwrap_or_default(),
+        });
+    }
+    Ok(RunAnswer {
+        run: run.id.clone(),
+        repository: run.repository_name.clone(),
+        git_ref: run.key.git_ref.clone(),
+        commit: run.key.commit.clone(),
+        title: run.title.display(),
+        pusher: Untrusted::first_line(&run.pusher).display(),
+        at: run.at,
+        status: run.status(),
+        refused: run.refused.clone(),
+        builds,
+        skipped: run
+            .skipped
+            .iter()
+            .map(|(component, reason)| Skipped {
+                component: component.clone(),
+                reason: reason.clone(),
+            })
+            .collect(),
+        notes: run.notes.clone(),
+    })
+}
+
+/// How long an attempt's build took, or has taken.
+fn seconds(attempt: &Attempt, now: Timestamp) -> Option<i64> {
+    let started = attempt.started_at?;
+    Some(
+        attempt
+            .ended_at
+            .unwrap_or(now)
+            .duration_since(started)
+            .as_secs()
+            .max(0),
+    )
+}
+
+async fn images(
+    ledger: Ledger<'_>,
+    reference: &str,
+    component: Option<&ComponentName>,
+) -> Result<Answer, ChatError> {
+    let of = match component {
+        Some(component) => Some(repository_of(ledger, component).await?),
+        None => None,
+    };
+    let mut answers = Vec::new();
+    for image in lookup::images(ledger, reference, of.as_ref()).await? {
+        answers.push(image_answer(ledger, image).await?);
+    }
+    Ok(Answer::Image { images: answers })
+}
+
+async fn repository_of(
+    ledger: Ledger<'_>,
+    component: &ComponentName,
+) -> Result<ImageRepository, ChatError> {
+    let found = lookup::component(ledger, component, None).await?;
+    match found.definition.component(component) {
+        Some(component) => Ok(component.repository.clone()),
+        None => refused(format!(
+            "component {component} is no longer in the default branch's definition"
+        )),
+    }
+}
+
+async fn image_answer(ledger: Ledger<'_>, image: Image) -> Result<ImageAnswer, ChatError> {
+    let mut tags = Vec::new();
+    for tag in &image.tags {
+        let now = ledger
+            .read::<TagNow>(&keys::tag(&image.repository, tag))
+            .await?;
+        let moved = tag_moves(ledger, &image.repository, tag, 1).await?.pop();
+        tags.push(TagState {
+            tag: tag.clone(),
+            current: now.is_some_and(|now| now.value.digest == image.digest),
+            moved,
+        });
+    }
+    let mut live = Vec::new();
+    if let Some(claim) = lookup::owner(ledger, &image.repository).await? {
+        let all = lookup::repositories(ledger).await?;
+        if let Some(repository) = all.into_iter().find(|known| known.id == claim.repository)
+            && let Some(definition) = lookup::definition(ledger, &repository).await?
+        {
+            let found = Found {
+                repository,
+                definition,
+                component: claim.component,
+            };
+            let lines = live_lines(ledger, &found, None).await?;
+            live = lines
+                .into_iter()
+                .filter(|line| {
+                    line.image
+                        .as_ref()
+                        .is_some_and(|live| live.digest == image.digest)
+                })
+                .collect();
+        }
+    }
+    Ok(ImageAnswer {
+        repository: image.repository,
+        digest: image.digest,
+        media_type: image.media_type,
+        size: image.size,
+        platforms: image.platforms,
+        at: image.at,
+        built: image.built,
+        tags,
+        live,
+    })
+}
+
+fn stage_rule<'a>(
+    definition: &'a Definition,
+    name: &StageName,
+) -> Result<&'a towline_domain::definition::StageRule, ChatError> {
+    match definition.stage(name) {
+        Some(rule) => Ok(rule),
+        None => {
+            let known: Vec<&str> = definition
+                .stages
+                .iter()
+                .map(|rule| rule.name.as_str())
+                .collect();
+            refused(format!(
+                "there is no stage {name}; there are: {}",
+                known.join(", ")
+            ))
+        }
+    }
+}
+
+async fn history(
+    ledger: Ledger<'_>,
+    component: &ComponentName,
+    stage: &StageName,
+    limit: usize,
+    repository: Option<&RepositoryName>,
+) -> Result<Answer, ChatError> {
+    let found = lookup::component(ledger, component, repository).await?;
+    let rule = stage_rule(&found.definition, stage)?;
+    let key = StageKey {
+        repository: found.repository.id,
+        component: component.clone(),
+        stage: stage.clone(),
+    };
+    // One more than asked for, so that the last line knows what was live before it.
+    let query = StoreQuery::all(keys::pointers(&key))
+        .newest_first()
+        .limit(limit + 1);
+    let pointers: Vec<Pointer> = ledger.list(&query).await?;
+    let tag = rule
+        .tags
+        .first()
+        .cloned()
+        .ok_or_else(|| ChatError::Refused(format!("stage {stage} has no tag")))?;
+    let moves = pointers
+        .iter()
+        .enumerate()
+        .take(limit)
+        .map(|(index, pointer)| Move {
+            at: pointer.since,
+            tag: tag.clone(),
+            from: pointers
+                .get(index + 1)
+                .map(|before| before.candidate.commit.clone()),
+            to: pointer.candidate.commit.clone(),
+            digest: pointer.candidate.digest.clone(),
+            by: pointer.by.to_string(),
+            why: reason_of(pointer),
+            promotion: pointer.promotion,
+            rollback: pointer.rollback,
+        });
+    let moves: Vec<Move> = moves.collect();
+    let hold = ledger
+        .read::<Stage>(&keys::stage(&key))
+        .await?
+        .and_then(|stage| stage.value.hold);
+    Ok(Answer::History {
+        component: component.clone(),
+        stage: stage.clone(),
+        moves,
+        hold,
+    })
+}
+
+/// Why a stage moved, in a few words.
+fn reason_of(pointer: &Pointer) -> String {
+    match (&pointer.reason, pointer.rollback) {
+        (Some(reason), true) => format!("rollback #{}: {reason}", pointer.promotion),
+        (None, true) => format!("rollback #{}", pointer.promotion),
+        (Some(reason), false) => reason.clone(),
+        (None, false) => format!("promotion #{}", pointer.promotion),
+    }
+}
+
+async fn now(
+    ledger: Ledger<'_>,
+    stage: Option<&StageName>,
+    component: Option<&ComponentName>,
+    at: Option<Timestamp>,
+) -> Result<Answer, ChatError> {
+    let mut live = Vec::new();
+    let mut stages_known = Vec::new();
+    for repository in lookup::repositories(ledger).await? {
+        let Some(definition) = lookup::definition(ledger, &repository).await? else {
+            continue;
+        };
+        stages_known.extend(definition.stages.iter().map(|rule| rule.name.to_string()));
+        let names = definition.components.iter().map(|known| known.name.clone());
+        for name in names.filter(|name| component.is_none_or(|component| component == name)) {
+            let found = Found {
+                repository: repository.clone(),
+                definition: definition.clone(),
+                component: name,
+            };
+            live.extend(live_lines(ledger, &found, at).await?);
+        }
+    }
+    if let Some(stage) = stage {
+        if !stages_known.iter().any(|known| known == stage.as_str()) {
+            stages_known.sort();
+            stages_known.dedup();
+            return refused(format!(
+                "there is no stage {stage}; there are: {}",
+                stages_known.join(", ")
+            ));
+        }
+        live.retain(|line| line.stage == *stage);
+    }
+    if live.is_empty()
+        && let Some(component) = component
+    {
+        lookup::component(ledger, component, None).await?; // says what there is instead
+    }
+    Ok(Answer::Now { at, live })
+}
+
+async fn live_lines(
+    ledger: Ledger<'_>,
+    found: &Found,
+    at: Option<Timestamp>,
+) -> Result<Vec<Live>, ChatError> {
+    let mut lines = Vec::new();
+    for stage in stages_of(ledger, found).await? {
+        let pointer = match at {
+            None => stage.pointer.clone(),
+            Some(at) => live_at(ledger, &stage.key, at).await?,
+        };
+        let rule = found.definition.stage(&stage.key.stage);
+        let waiting = stage
+            .waiting
+            .iter()
+            .filter(|_| at.is_none())
+            .map(|promotion| Waiting {
+                promotion: promotion.number,
+                commit: promotion.candidate.commit.clone(),
+                digest: promotion.candidate.digest.clone(),
+                why: match rule
+                    .map(|rule| explain::standing(&stage, rule, &promotion.candidate, ledger.now()))
+                {
+                    Some(Standing::Waiting(why) | Standing::Outside(why)) => why,
+                    Some(Standing::Live) | None => "is being carried out".into(),
+                },
+            });
+        lines.push(Live {
+            repository: found.repository.name.clone(),
+            component: found.component.clone(),
+            stage: stage.key.stage.clone(),
+            waiting: waiting.collect(),
+            image: pointer.map(|pointer| LiveImage {
+                why: reason_of(&pointer),
+                digest: pointer.candidate.digest,
+                commit: pointer.candidate.commit,
+                build: pointer.candidate.build_number,
+                since: pointer.since,
+                by: pointer.by.to_string(),
+            }),
+            hold: stage.hold.filter(|_| at.is_none()),
+        });
+    }
+    Ok(lines)
+}
+
+/// What was live in a stage at a moment.
+async fn live_at(
+    ledger: Ledger<'_>,
+    key: &StageKey,
+    at: Timestamp,
+) -> Result<Option<Pointer>, ChatError> {
+    let up_to = format!("{}#~", keys::moment(at));
+    let query = StoreQuery::all(keys::pointers(key))
+        .up_to(up_to)
+        .newest_first()
+        .limit(1);
+    Ok(ledger.list::<Pointer>(&query).await?.pop())
+}
+
+async fn places(ledger: Ledger<'_>, reference: &str) -> Result<Answer, ChatError> {
+    let (commit, runs) = lookup::runs(ledger, reference).await?;
+    let mut places = Vec::new();
+    for run in &runs {
+        for (name, component) in &run.components {
+            let attempt = component.latest();
+            let candidate = run.candidate(name, attempt);
+            let stages = match (found(ledger, run, name).await?, &candidate) {
+                (Some(found), Some(candidate)) => standings(ledger, &found, candidate).await?,
+                _ => Vec::new(),
+            };
+            places.push(Place {
+                component: name.clone(),
+                build: attempt.build_number,
+                digest: attempt.image.clone(),
+                building: explain::attempt(attempt),
+                stages,
+            });
+        }
+    }
+    Ok(Answer::Where { commit, places })
+}
+
+/// What an image is to each stage, first to last.
+async fn standings(
+    ledger: Ledger<'_>,
+    found: &Found,
+    candidate: &Candidate,
+) -> Result<Vec<PlaceInStage>, ChatError> {
+    let stages = stages_of(ledger, found).await?;
+    let mut answers = Vec::new();
+    for (stage, rule) in stages.iter().zip(&found.definition.stages) {
+        let since = stage.pointer.as_ref().map(|pointer| pointer.since);
+        let (state, since, why) = match explain::standing(stage, rule, candidate, ledger.now()) {
+            Standing::Live => ("live", since, None),
+            Standing::Waiting(why) => ("waiting", None, Some(why)),
+            Standing::Outside(why) => ("outside", None, Some(why)),
+        };
+        answers.push(PlaceInStage {
+            stage: stage.key.stage.clone(),
+            state: state.into(),
+            since,
+            why,
+        });
+    }
+    Ok(answers)
+}
+
+async fn why(
+    ledger: Ledger<'_>,
+    reference: &str,
+    component: Option<&ComponentName>,
+) -> Result<Answer, ChatError> {
+    let (commit, runs) = lookup::runs(ledger, reference).await?;
+    let reasons = runs
+        .iter()
+        .flat_map(|run| reasons_of(run, component))
+        .collect();
+    Ok(Answer::Why { commit, reasons })
+}
+
+fn reasons_of(run: &Run, only: Option<&ComponentName>) -> Vec<Reason> {
+    let reason = |component: Option<&ComponentName>, built: bool, why: &str| Reason {
+        run: run.id.clone(),
+        component: component.cloned(),
+        built,
+        why: why.into(),
+    };
+    let asked = |name: &ComponentName| only.is_none_or(|only| only == name);
+    let whole = run.refused.iter().map(|why| reason(None, false, why));
+    let built = run
+        .components
+        .iter()
+        .filter(|(name, _)| asked(name))
+        .map(|(name, known)| {
+            reason(
+                Some(name),
+                true,
+                &format!("{}; {}", known.reason, explain::attempt(known.latest())),
+            )
+        });
+    let skipped = run
+        .skipped
+        .iter()
+        .filter(|(name, _)| asked(name))
+        .map(|(name, why)| reason(Some(name), false, why));
+    let notes = run
+        .notes
+        .iter()
+        .filter(|_| only.is_none())
+        .map(|note| reason(None, true, note));
+    whole.chain(built).chain(skipped).chain(notes).collect()
+}
+
+async fn runs(
+    ledger: Ledger<'_>,
+    limit: usize,
+    only: Option<&RepositoryName>,
+) -> Result<Answer, ChatError> {
+    let mut found: Vec<Run> = Vec::new();
+    let all = lookup::repositories(ledger).await?;
+    let asked = |known: &&Repository| {
+        only.is_none_or(|only| known.name.as_str().eq_ignore_ascii_case(only.as_str()))
+    };
+    for repository in all.iter().filter(asked) {
+        let query = StoreQuery::all(keys::runs(repository.id))
+            .newest_first()
+            .limit(limit);
+        for pointer in ledger.list::<RunPointer>(&query).await? {
+            found.extend(
+                ledger
+                    .read::<Run>(&keys::run(&pointer.run))
+                    .await?
+                    .map(|read| read.value),
+            );
+        }
+    }
+    found.sort_by_key(|run| std::cmp::Reverse((run.at, run.order)));
+    found.truncate(limit);
+    let mut answers = Vec::new();
+    for run in &found {
+        answers.push(run_answer(ledger, run).await?);
+    }
+    Ok(Answer::Runs { runs: answers })
+}
+
+async fn log(
+    ledger: Ledger<'_>,
+    builds: &dyn Builds,
+    number: u64,
+    from: u64,
+    repository: Option<&RepositoryName>,
+) -> Result<Answer, ChatError> {
+    let (of, run) = lookup::build(ledger, number, repository).await?;
+    let Some((_, _, attempt)) = run.attempt(&of.attempt) else {
+        return refused(format!("there is no build#{number}"));
+    };
+    let ended = attempt.state.is_terminal() || attempt.build_succeeded;
+    let bytes = match &attempt.build {
+        Some(build) => part_of_log(builds, build, from).await?,
+        None if ended => return refused(explain::attempt(attempt)),
+        None => Vec::new(),
+    };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Answer::Log {
+        build: number,
+        next: from + bytes.len() as u64,
+        text,
+        ended,
+    })
+}
+
+async fn part_of_log(
+    builds: &dyn Builds,
+    build: &BuildId,
+    from: u64,
+) -> Result<Vec<u8>, ChatError> {
+    match builds.log(build, from).await? {
+        Some(bytes) => Ok(bytes),
+        None => refused(format!("the log of {build} is gone")),
+    }
+}

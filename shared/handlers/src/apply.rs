@@ -1,0 +1,270 @@
+//! Facts meet state here: load, decide in `towline-domain`, commit, as often as it takes.
+
+use towline_domain::definition::{Definition, Scope};
+use towline_domain::intent::{AttemptRef, Intent, StageKey};
+use towline_domain::names::RunId;
+use towline_domain::run::{self, AttemptState, Run};
+use towline_domain::stage::{self, Policy, Stage};
+
+use crate::keys;
+use crate::ledger::{Change, HandlerError, Ledger, Read, Rounds};
+use crate::records::{Base, Numbers, PromotionPointer, Trusted};
+
+/// What became of a fact.
+#[derive(Debug)]
+pub(crate) enum Applied<T> {
+    /// It was taken; this is the state after it.
+    Taken(T),
+    /// It asked for something that is not granted, and why.
+    Refused(String),
+    /// There is nothing it could concern.
+    Unknown(String),
+}
+
+/// Applies a fact to a run, commits what follows, and marks `done` the intent that led here.
+pub(crate) async fn to_run(
+    ledger: Ledger<'_>,
+    id: &RunId,
+    fact: &run::Fact,
+    done: Option<&str>,
+) -> Result<Applied<Run>, HandlerError> {
+    let mut rounds = Rounds::new();
+    loop {
+        let mut change = Change::default();
+        if let Some(done) = done {
+            change.done(done);
+        }
+        let Some(read) = ledger.read::<Run>(&keys::run(id)).await? else {
+            ledger.commit(change, &mut rounds).await?;
+            return Ok(Applied::Unknown(format!("there is no run {id}")));
+        };
+        let before = read.value.clone();
+        let decision = run::advance(read.value.clone(), fact, ledger.now());
+        if decision.changed {
+            change.save(keys::run(id), Some(&read), &decision.run);
+        }
+        for intent in decision.intents {
+            change.owe(intent);
+        }
+        if decision.changed {
+            follow_up(ledger, &before, &decision.run, fact, &mut change).await?;
+        }
+        if ledger.commit(change, &mut rounds).await? {
+            return Ok(match decision.refused {
+                Some(reason) => Applied::Refused(reason),
+                None => Applied::Taken(decision.run),
+            });
+        }
+    }
+}
+
+/// What follows from attempts that have just been bound or ended.
+async fn follow_up(
+    ledger: Ledger<'_>,
+    before: &Run,
+    after: &Run,
+    fact: &run::Fact,
+    change: &mut Change,
+) -> Result<(), HandlerError> {
+    for (name, component) in &after.components {
+        for attempt in &component.attempts {
+            let old = before.attempt(&attempt.id).map(|(_, _, old)| old);
+            let of = AttemptRef {
+                run: after.id.clone(),
+                component: name.clone(),
+                attempt: attempt.id.clone(),
+            };
+            if let (Some(build), None) = (&attempt.build, old.and_then(|old| old.build.as_ref())) {
+                change.put(keys::build(build), &of);
+            }
+            let ended =
+                attempt.state.is_terminal() && !old.is_some_and(|old| old.state.is_terminal());
+            if !ended {
+                continue;
+            }
+            change.forget(&Intent::WatchBuild(of));
+            if attempt.state == AttemptState::Succeeded {
+                let definition = definition_of(ledger, after).await?;
+                for offer in definition
+                    .iter()
+                    .flat_map(|definition| after.offers(name, attempt, definition))
+                {
+                    change.owe(offer);
+                }
+                remember_base(ledger, after, name, change).await?;
+            }
+        }
+    }
+    if let run::Fact::RetryRequested {
+        component, next, ..
+    } = fact
+        && let Some(known) = after.components.get(component)
+    {
+        let of = AttemptRef {
+            run: after.id.clone(),
+            component: component.clone(),
+            attempt: known.latest().id.clone(),
+        };
+        change.put(keys::expected(&known.repository, &next.unique_tag), &of);
+        change.put(
+            keys::numbered("build", next.build_number, after.key.repository),
+            &of,
+        );
+    }
+    Ok(())
+}
+
+/// The stages an image may enter are those of the default branch's last good definition.
+async fn definition_of(ledger: Ledger<'_>, run: &Run) -> Result<Option<Definition>, HandlerError> {
+    let trusted = ledger
+        .read::<Trusted>(&keys::trusted_definition(run.key.repository))
+        .await?;
+    Ok(trusted.map(|read| read.value.definition))
+}
+
+/// The next push is compared with this commit, unless a later one was built already.
+async fn remember_base(
+    ledger: Ledger<'_>,
+    run: &Run,
+    component: &towline_domain::names::ComponentName,
+    change: &mut Change,
+) -> Result<(), HandlerError> {
+    let key = keys::base(run.key.repository, component, &run.key.git_ref);
+    let known = ledger.read::<Base>(&key).await?;
+    if known
+        .as_ref()
+        .is_none_or(|known| known.value.order < run.order)
+    {
+        change.save(
+            key,
+            known.as_ref(),
+            &Base {
+                commit: run.key.commit.clone(),
+                order: run.order,
+            },
+        );
+    }
+    Ok(())
+}
+
+/// A stage's rule, as the default branch's last good definition has it.
+pub(crate) async fn trusted(
+    ledger: Ledger<'_>,
+    key: &StageKey,
+) -> Result<Result<Definition, String>, HandlerError> {
+    let Some(trusted) = ledger
+        .read::<Trusted>(&keys::trusted_definition(key.repository))
+        .await?
+    else {
+        return Ok(Err(
+            "the default branch has no good .towline.yml yet; push one".into(),
+        ));
+    };
+    let definition = trusted.value.definition;
+    if definition.stage(&key.stage).is_none() {
+        let known: Vec<&str> = definition
+            .stages
+            .iter()
+            .map(|rule| rule.name.as_str())
+            .collect();
+        return Ok(Err(format!(
+            "there is no stage {} in the default branch's definition; there are: {}",
+            key.stage,
+            known.join(", ")
+        )));
+    }
+    Ok(Ok(definition))
+}
+
+/// Applies a fact to a stage, commits what follows, and marks `done` the intent that led here.
+///
+/// `extra` adds what has to happen in the same transaction; it is asked again in every round.
+pub(crate) async fn to_stage(
+    ledger: Ledger<'_>,
+    key: &StageKey,
+    fact: &stage::Fact,
+    done: Option<&str>,
+) -> Result<Applied<Stage>, HandlerError> {
+    let mut rounds = Rounds::new();
+    loop {
+        let mut change = Change::default();
+        if let Some(done) = done {
+            change.done(done);
+        }
+        let definition = match trusted(ledger, key).await? {
+            Ok(definition) => definition,
+            Err(reason) => {
+                ledger.commit(change, &mut rounds).await?;
+                return Ok(Applied::Unknown(reason));
+            }
+        };
+        let read = ledger.read::<Stage>(&keys::stage(key)).await?;
+        let decision = decide(ledger, key, read.as_ref(), &definition, fact, &mut change).await?;
+        if ledger.commit(change, &mut rounds).await? {
+            return Ok(match decision.refused {
+                Some(reason) => Applied::Refused(reason),
+                None => Applied::Taken(decision.stage),
+            });
+        }
+    }
+}
+
+/// Decides about one stage and puts all that follows into the change.
+pub(crate) async fn decide(
+    ledger: Ledger<'_>,
+    key: &StageKey,
+    read: Option<&Read<Stage>>,
+    definition: &Definition,
+    fact: &stage::Fact,
+    change: &mut Change,
+) -> Result<stage::Decision, HandlerError> {
+    let state = read.map_or_else(|| Stage::new(key.clone()), |read| read.value.clone());
+    let numbers = ledger
+        .read::<Numbers>(&keys::numbers(key.repository))
+        .await?;
+    let next = numbers
+        .as_ref()
+        .map(|read| read.value.clone())
+        .unwrap_or_default();
+    let scope = Scope::Stage(key.stage.clone());
+    let not_executed: Vec<&str> = definition.not_executed_in(&scope).collect();
+    let rule = definition
+        .stage(&key.stage)
+        .expect("`trusted` has looked for the stage");
+    let policy = Policy {
+        rule,
+        not_executed: &not_executed,
+        next_number: next.promotion,
+    };
+    let decision = stage::advance(state, fact, policy, ledger.now());
+    if decision.changed {
+        change.save(keys::stage(key), read, &decision.stage);
+    }
+    if decision.took_number {
+        change.save(
+            keys::numbers(key.repository),
+            numbers.as_ref(),
+            &Numbers {
+                promotion: next.promotion + 1,
+                ..next.clone()
+            },
+        );
+        change.create(
+            keys::numbered("promotion", next.promotion, key.repository),
+            &PromotionPointer { stage: key.clone() },
+        );
+    }
+    for row in &decision.rows {
+        change.create(keys::row(key, row.sequence), row);
+    }
+    for intent in &decision.intents {
+        change.owe(intent.clone());
+    }
+    if let (true, Some(pointer)) = (decision.moved, &decision.stage.pointer) {
+        change.create(keys::pointer(key, pointer.since, pointer.version), pointer);
+        for offer in decision.stage.offers(definition) {
+            change.owe(offer);
+        }
+    }
+    Ok(decision)
+}

@@ -1,0 +1,395 @@
+//! How a decision becomes durable: committed in one transaction, then announced.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use towline_domain::Timestamp;
+use towline_domain::intent::Intent;
+use towline_ports::{Announcement, Bus, Clock, Key, PortError, Query, Store, TransactError, Write};
+
+use towline_wire::eventbridge::{self, Envelope};
+
+use crate::keys;
+
+/// How often a decision is made again because somebody else changed what it was made on.
+const MOST_TRIES: u32 = 5;
+/// How long whoever acts on an announced intent has before it is announced again.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest time between two announcements of one intent.
+const MOST_PATIENCE: Duration = Duration::from_secs(600);
+/// How often a bound build is looked after.
+const WATCH: Duration = Duration::from_secs(60);
+
+/// Why a handler did not finish. Trying again may help.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlerError {
+    /// The world did not answer.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Others kept changing the same item (F22).
+    #[error("others kept changing {0}; try again")]
+    Contended(String),
+    /// An item of the store is not what this version writes (F36).
+    #[error("reading {key} from the store")]
+    Unreadable {
+        /// Its partition.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        cause: serde_json::Error,
+    },
+}
+
+/// The store, the bus and the clock: what every handler needs to decide, commit and announce.
+#[derive(Clone, Copy)]
+pub struct Ledger<'a> {
+    /// Where state lives.
+    pub store: &'a dyn Store,
+    /// Where intents are announced.
+    pub bus: &'a dyn Bus,
+    /// Time and chance.
+    pub clock: &'a dyn Clock,
+}
+
+/// A value as it was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Read<T> {
+    /// The value.
+    pub(crate) value: T,
+    /// The version to replace.
+    pub(crate) version: u64,
+}
+
+/// An intent as it is kept until it is done.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Owed {
+    /// Its id.
+    pub(crate) id: String,
+    /// What is owed.
+    pub(crate) intent: Intent,
+    /// Since when.
+    pub(crate) since: Timestamp,
+    /// How often it was announced again.
+    pub(crate) tries: u32,
+    /// Why it was given up, if it was; then a person must look.
+    pub(crate) dead: Option<String>,
+}
+
+/// The id of an intent: the same for the same intent, so that owing it twice owes it once.
+pub(crate) fn intent_id(intent: &Intent) -> String {
+    let bytes = serde_json::to_vec(intent).expect("an intent holds only strings and numbers");
+    hex::encode(&Sha256::digest(bytes)[..16])
+}
+
+/// Changes that happen together or not at all.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    writes: Vec<Write>,
+    intents: Vec<Intent>,
+}
+
+impl Change {
+    /// Writes an item whose key must be free.
+    pub(crate) fn create(&mut self, key: Key, value: &impl Serialize) {
+        self.writes.push(Write::Create {
+            key,
+            body: body(value),
+            due: None,
+        });
+    }
+
+    /// Writes an item that must still be as it was read; `None` for one that was not there.
+    pub(crate) fn save<T>(&mut self, key: Key, read: Option<&Read<T>>, value: &impl Serialize) {
+        match read {
+            Some(read) => self.writes.push(Write::Replace {
+                key,
+                version: read.version,
+                body: body(value),
+                due: None,
+            }),
+            None => self.create(key, value),
+        }
+    }
+
+    /// Writes an item that says the same whoever writes it.
+    pub(crate) fn put(&mut self, key: Key, value: &impl Serialize) {
+        self.writes.retain(|write| *write.key() != key);
+        self.writes.push(Write::Put {
+            key,
+            body: body(value),
+            due: None,
+        });
+    }
+
+    /// Owes an intent.
+    pub(crate) fn owe(&mut self, intent: Intent) {
+        if !self.intents.contains(&intent) {
+            self.intents.push(intent);
+        }
+    }
+
+    /// An intent is done, or nothing is left to do for it.
+    pub(crate) fn done(&mut self, id: &str) {
+        self.writes.push(Write::Delete {
+            key: keys::intent(id),
+        });
+    }
+
+    /// Nobody needs to look after this any more.
+    pub(crate) fn forget(&mut self, intent: &Intent) {
+        self.done(&intent_id(intent));
+    }
+
+    /// The same writes in several changes of at most `most` each.
+    pub(crate) fn portions(self, most: usize) -> impl Iterator<Item = Self> {
+        let mut writes = self.writes.into_iter().peekable();
+        std::iter::from_fn(move || {
+            writes.peek()?;
+            Some(Self {
+                writes: writes.by_ref().take(most).collect(),
+                intents: Vec::new(),
+            })
+        })
+    }
+
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.intents.is_empty()
+    }
+}
+
+fn body(value: &impl Serialize) -> Value {
+    serde_json::to_value(value)
+        .expect("what we keep holds only strings, numbers, lists and maps with string keys")
+}
+
+/// The rounds a decision may take.
+pub(crate) struct Rounds {
+    left: u32,
+}
+
+impl Rounds {
+    pub(crate) fn new() -> Self {
+        Self { left: MOST_TRIES }
+    }
+}
+
+impl Ledger<'_> {
+    /// The time now, to the millisecond, which is what the store keeps.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    /// Reads a value.
+    pub(crate) async fn read<T: DeserializeOwned>(
+        &self,
+        key: &Key,
+    ) -> Result<Option<Read<T>>, HandlerError> {
+        let Some(item) = self.store.get(key).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Read {
+            value: decode(&item.key, item.body)?,
+            version: item.version,
+        }))
+    }
+
+    /// Reads the values of a query.
+    pub(crate) async fn list<T: DeserializeOwned>(
+        &self,
+        query: &Query,
+    ) -> Result<Vec<T>, HandlerError> {
+        let page = self.store.query(query).await?;
+        page.items
+            .into_iter()
+            .map(|item| decode(&item.key, item.body))
+            .collect()
+    }
+
+    /// Reads the intent an event announces, unless it is done. An event of ours without an intent
+    /// can never be acted on: it is logged and dropped (F18).
+    pub(crate) async fn owed(&self, event: &Envelope) -> Result<Option<Owed>, HandlerError> {
+        let id = match eventbridge::intent_id(event) {
+            Ok(id) => id,
+            Err(error) => {
+                tracing::error!(
+                    event = event.id,
+                    error = &error as &dyn std::error::Error,
+                    "dropped"
+                );
+                return Ok(None);
+            }
+        };
+        Ok(self
+            .read::<Owed>(&keys::intent(id))
+            .await?
+            .map(|read| read.value))
+    }
+
+    /// Commits and announces. `false` means somebody else was faster: load and decide again;
+    /// after five times that is an error, and whoever called tries later (F22).
+    pub(crate) async fn commit(
+        &self,
+        mut change: Change,
+        rounds: &mut Rounds,
+    ) -> Result<bool, HandlerError> {
+        if change.is_empty() {
+            return Ok(true);
+        }
+        let now = self.now();
+        let mut announcements = Vec::new();
+        for intent in std::mem::take(&mut change.intents) {
+            let owed = Owed {
+                id: intent_id(&intent),
+                intent,
+                since: now,
+                tries: 0,
+                dead: None,
+            };
+            let due = first_due(&owed.intent, now);
+            let key = keys::intent(&owed.id);
+            change.writes.retain(|write| *write.key() != key);
+            change.writes.push(Write::Put {
+                key,
+                body: body(&owed),
+                due: Some(due),
+            });
+            if !owed.intent.is_watch() {
+                announcements.push(announcement(&owed, now));
+            }
+        }
+        match self.store.transact(change.writes).await {
+            Ok(()) => {}
+            Err(TransactError::Port(error)) => return Err(error.into()),
+            Err(TransactError::Conflict(key)) => {
+                rounds.left -= 1;
+                if rounds.left == 0 {
+                    return Err(HandlerError::Contended(key.partition));
+                }
+                self.back_off(MOST_TRIES - rounds.left).await;
+                return Ok(false);
+            }
+        }
+        self.announce(announcements).await;
+        Ok(true)
+    }
+
+    /// Announces what is committed. A failure loses nothing: `sweep` announces it again.
+    pub(crate) async fn announce(&self, announcements: Vec<Announcement>) {
+        if announcements.is_empty() {
+            return;
+        }
+        if let Err(error) = self.bus.announce(announcements).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not announce; sweep will"
+            );
+        }
+    }
+
+    /// Nothing is left to do for an intent.
+    pub(crate) async fn finish(&self, owed: &Owed) -> Result<(), HandlerError> {
+        let mut change = Change::default();
+        change.done(&owed.id);
+        self.commit(change, &mut Rounds::new()).await?;
+        Ok(())
+    }
+
+    /// Keeps an intent for later, because what it needs is not to be had now.
+    pub(crate) async fn postpone(&self, owed: &Owed) -> Result<(), HandlerError> {
+        let key = keys::intent(&owed.id);
+        let Some(read) = self.read::<Owed>(&key).await? else {
+            return Ok(());
+        };
+        let later = Owed {
+            tries: read.value.tries + 1,
+            ..read.value
+        };
+        let due = Some(self.now() + patience(later.tries));
+        let write = Write::Replace {
+            key,
+            version: read.version,
+            body: body(&later),
+            due,
+        };
+        match self.store.transact(vec![write]).await {
+            // Somebody else postponed it or did it: either is as good.
+            Ok(()) | Err(TransactError::Conflict(_)) => Ok(()),
+            Err(TransactError::Port(error)) => Err(error.into()),
+        }
+    }
+
+    /// Waits a random time that may be longer with every round (full jitter).
+    async fn back_off(&self, round: u32) {
+        let most = 20u64 << round.min(6);
+        self.clock
+            .sleep(Duration::from_millis(self.clock.random() % most))
+            .await;
+    }
+}
+
+/// The write that marks an intent as announced once more, or given up for good.
+pub(crate) fn announced_again(read: &Read<Owed>, now: Timestamp, dead: Option<String>) -> Write {
+    let owed = Owed {
+        tries: read.value.tries + 1,
+        dead: dead.clone(),
+        ..read.value.clone()
+    };
+    let due = dead.is_none().then(|| {
+        now + if owed.intent.is_watch() {
+            WATCH
+        } else {
+            patience(owed.tries)
+        }
+    });
+    Write::Replace {
+        key: keys::intent(&owed.id),
+        version: read.version,
+        body: body(&owed),
+        due,
+    }
+}
+
+/// An intent as it goes on the bus.
+pub(crate) fn announcement(owed: &Owed, now: Timestamp) -> Announcement {
+    Announcement {
+        id: owed.id.clone(),
+        detail_type: owed.intent.detail_type().into(),
+        detail: eventbridge::detail(&owed.id, &owed.intent, now),
+        at: now,
+    }
+}
+
+fn first_due(intent: &Intent, now: Timestamp) -> Timestamp {
+    match intent {
+        Intent::WatchPromotion { at, .. } => *at,
+        Intent::WatchBuild(_) => now + WATCH,
+        Intent::PlanRun(_)
+        | Intent::StartBuild(_)
+        | Intent::StopBuild { .. }
+        | Intent::ReadImage { .. }
+        | Intent::RetryBuild { .. }
+        | Intent::SupersedeBuild { .. }
+        | Intent::ImageRecorded { .. }
+        | Intent::OfferImage { .. }
+        | Intent::Promote { .. } => now + PATIENCE,
+    }
+}
+
+/// How long until an intent is announced again: 30 s, doubling to ten minutes.
+fn patience(tries: u32) -> Duration {
+    PATIENCE
+        .saturating_mul(1 << tries.min(6))
+        .min(MOST_PATIENCE)
+}
+
+fn decode<T: DeserializeOwned>(key: &Key, body: Value) -> Result<T, HandlerError> {
+    serde_json::from_value(body).map_err(|cause| HandlerError::Unreadable {
+        key: key.partition.clone(),
+        cause,
+    })
+}

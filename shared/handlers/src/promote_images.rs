@@ -1,0 +1,182 @@
+//! Puts a stage's tags on a promoted digest and reads them back, one writer per stage at a time.
+
+use std::time::Duration;
+
+use towline_domain::definition::StageRule;
+use towline_domain::image::Image;
+use towline_domain::intent::{Intent, StageKey};
+use towline_domain::ledger::Mover;
+use towline_domain::stage::{Fact, Lease, Promotion, Stage};
+use towline_ports::{Images, PutTagError};
+
+use towline_wire::eventbridge::Envelope;
+
+use crate::apply::{self, Applied};
+use crate::keys;
+use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds};
+use crate::record_images::record_tag;
+
+/// How long a writer has the stage's tags to itself: twice the 30 s its function may run, so that
+/// one that stalls is dead before the next begins (F32).
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Acts on `Promotion Due`. `holder` is a word for this writer: a new one for every invocation
+/// where several can run at once, always the same one where only one process can.
+///
+/// # Errors
+/// When the store or the registry does not answer; the intent stays owed.
+pub async fn handle(
+    ledger: Ledger<'_>,
+    images: &dyn Images,
+    holder: &str,
+    event: &Envelope,
+) -> Result<(), HandlerError> {
+    let Some(owed) = ledger.owed(event).await? else {
+        return Ok(());
+    };
+    let Intent::Promote {
+        stage: key,
+        promotion: number,
+    } = &owed.intent
+    else {
+        return Ok(());
+    };
+    let known = ledger
+        .read::<Stage>(&keys::stage(key))
+        .await?
+        .and_then(|stage| stage.value.promotion(*number).cloned());
+    let Some(promotion) = known.filter(|promotion| promotion.acting) else {
+        return ledger.finish(&owed).await;
+    };
+    let definition = match apply::trusted(ledger, key).await? {
+        Ok(definition) => definition,
+        Err(_) => return ledger.postpone(&owed).await,
+    };
+    let rule = definition
+        .stage(&key.stage)
+        .expect("`trusted` has looked for the stage");
+    let lease = Lease {
+        holder: holder.into(),
+        until: ledger.now() + LEASE,
+    };
+    let asked = Fact::LeaseRequested {
+        promotion: *number,
+        lease,
+    };
+    if !matches!(
+        apply::to_stage(ledger, key, &asked, None).await?,
+        Applied::Taken(_)
+    ) {
+        return ledger.postpone(&owed).await;
+    }
+    match put_tags(images, rule, &promotion).await {
+        Ok(()) => finish(ledger, key, &owed, rule, &promotion, holder).await,
+        Err(PutTagError::Port(error)) => Err(error.into()),
+        Err(refusal @ (PutTagError::Gone | PutTagError::Immutable { .. })) => {
+            let fact = Fact::TagRefused {
+                promotion: *number,
+                holder: holder.into(),
+                reason: refusal.to_string(),
+            };
+            apply::to_stage(ledger, key, &fact, Some(&owed.id)).await?;
+            Ok(())
+        }
+    }
+}
+
+/// Puts every tag of the stage on the digest and makes sure that it is there.
+async fn put_tags(
+    images: &dyn Images,
+    rule: &StageRule,
+    promotion: &Promotion,
+) -> Result<(), PutTagError> {
+    let candidate = &promotion.candidate;
+    for tag in &rule.tags {
+        images
+            .put_tag(&candidate.repository, &candidate.digest, tag)
+            .await?;
+        let read = images.by_tag(&candidate.repository, tag).await?;
+        if read.is_none_or(|image| image.digest != candidate.digest) {
+            let doing = format!(
+                "reading {}:{tag} back after it was put on {}",
+                candidate.repository, candidate.digest
+            );
+            return Err(towline_ports::PortError::because(doing).into());
+        }
+    }
+    Ok(())
+}
+
+/// Moves the pointer and records the tags' moves in one transaction.
+async fn finish(
+    ledger: Ledger<'_>,
+    key: &StageKey,
+    owed: &Owed,
+    rule: &StageRule,
+    promotion: &Promotion,
+    holder: &str,
+) -> Result<(), HandlerError> {
+    let fact = Fact::Tagged {
+        promotion: promotion.number,
+        holder: holder.into(),
+    };
+    let mut rounds = Rounds::new();
+    loop {
+        let mut change = Change::default();
+        change.done(&owed.id);
+        let definition = match apply::trusted(ledger, key).await? {
+            Ok(definition) => definition,
+            Err(_) => return ledger.postpone(owed).await,
+        };
+        let read = ledger.read::<Stage>(&keys::stage(key)).await?;
+        let decision =
+            apply::decide(ledger, key, read.as_ref(), &definition, &fact, &mut change).await?;
+        if decision.refused.is_some() {
+            return ledger.postpone(owed).await;
+        }
+        if decision.moved {
+            for tag in &rule.tags {
+                let mover = Mover::Promotion {
+                    number: promotion.number,
+                    by: promotion.by.clone(),
+                };
+                record_tag(
+                    ledger,
+                    &promotion.candidate.repository,
+                    tag,
+                    &promotion.candidate.digest,
+                    mover,
+                    &mut change,
+                )
+                .await?;
+            }
+            record_tags_of(ledger, rule, promotion, &mut change).await?;
+        }
+        if ledger.commit(change, &mut rounds).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Adds the stage's tags to what is known of the image.
+async fn record_tags_of(
+    ledger: Ledger<'_>,
+    rule: &StageRule,
+    promotion: &Promotion,
+    change: &mut Change,
+) -> Result<(), HandlerError> {
+    let key = keys::image(&promotion.candidate.repository, &promotion.candidate.digest);
+    let Some(read) = ledger.read::<Image>(&key).await? else {
+        return Ok(());
+    };
+    let mut image = read.value.clone();
+    for tag in &rule.tags {
+        if !image.tags.contains(tag) {
+            image.tags.push(tag.clone());
+        }
+    }
+    if image != read.value {
+        change.save(key, Some(&read), &image);
+    }
+    Ok(())
+}

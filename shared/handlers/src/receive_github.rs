@@ -1,0 +1,151 @@
+//! Takes a signed webhook: size, signature, then meaning; answers 2xx only for what is durable.
+
+use serde_json::json;
+use towline_domain::intent::Intent;
+use towline_ports::{Admission, Repositories, RepositoryRef};
+use towline_wire::github::{self, Event, Push};
+use towline_wire::http::{Headers, Request, Response};
+use towline_wire::signature::{self, Secrets};
+
+use crate::keys;
+use crate::ledger::{Change, HandlerError, Ledger, Rounds, intent_id};
+use crate::records::{Inbox, Repository};
+
+/// The largest body taken: what a Lambda can be handed in one request (Lambda API, `Invoke`).
+pub const MOST_BYTES: usize = 6 * 1024 * 1024;
+
+/// Answers one delivery.
+///
+/// 202 accepted, 200 known already or ignored (the body says why), 400 not what its headers say,
+/// 401 signature, 413 too large, 503 could not be made durable; GitHub delivers nothing again by
+/// itself, so 503 is left to redelivery and to the sweep.
+pub async fn handle(
+    ledger: Ledger<'_>,
+    repositories: &dyn Repositories,
+    secrets: &Secrets,
+    request: Request,
+) -> Response {
+    if request.body.len() > MOST_BYTES {
+        return answer(
+            413,
+            "refused",
+            &format!("the body has more than {MOST_BYTES} bytes"),
+        );
+    }
+    let body = match signature::verify(&request.headers, request.body, secrets) {
+        Ok(body) => body,
+        Err(error) => return answer(401, "refused", &error.to_string()),
+    };
+    let decoded = github::delivery(&request.headers)
+        .and_then(|delivery| Ok((github::decode(&delivery, &body)?, delivery)));
+    let (event, delivery) = match decoded {
+        Ok(decoded) => decoded,
+        Err(error) => return answer(400, "refused", &with_causes(&error)),
+    };
+    let push = match event {
+        Event::Ping => return answer(200, "pong", "the webhook is set up"),
+        Event::Ignored { reason } => return answer(200, "ignored", &reason),
+        Event::Deleted(deletion) => {
+            let reason = format!(
+                "{} was deleted; nothing is built",
+                deletion.git_ref.name().escape_debug()
+            );
+            return answer(200, "ignored", &reason);
+        }
+        Event::Moved(push) => push,
+    };
+    match accept(ledger, repositories, *push, delivery.id).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "could not make a push durable"
+            );
+            answer(
+                503,
+                "refused",
+                "the push could not be made durable; deliver it again",
+            )
+        }
+    }
+}
+
+async fn accept(
+    ledger: Ledger<'_>,
+    repositories: &dyn Repositories,
+    push: Push,
+    delivery: String,
+) -> Result<Response, HandlerError> {
+    let repository = RepositoryRef {
+        id: push.repository,
+        name: push.repository_name.clone(),
+    };
+    match repositories.admit(&repository).await? {
+        Admission::Admitted => {}
+        Admission::Unknown => {
+            let reason = format!(
+                "{} ({}) is not registered here",
+                repository.name, repository.id
+            );
+            return Ok(answer(200, "ignored", &reason));
+        }
+        Admission::Impostor { known } => {
+            let reason = format!(
+                "{} is registered as repository {known}, this push is from {}",
+                repository.name, repository.id
+            );
+            return Ok(answer(200, "ignored", &reason));
+        }
+    }
+    let now = ledger.now();
+    let semantic_key = push.key();
+    let key = keys::inbox(&semantic_key);
+    let mut rounds = Rounds::new();
+    loop {
+        if ledger.store.get(&key).await?.is_some() {
+            return Ok(answer(200, "duplicate", "this push is known already"));
+        }
+        let accepted = push.clone().accepted(now);
+        let known = Repository {
+            id: accepted.repository,
+            name: accepted.repository_name.clone(),
+            default_branch: accepted.default_branch.clone(),
+        };
+        let intent = Intent::PlanRun(Box::new(accepted));
+        let id = intent_id(&intent);
+        let mut change = Change::default();
+        change.create(
+            key.clone(),
+            &Inbox {
+                at: now,
+                delivery: delivery.clone(),
+            },
+        );
+        change.put(keys::repository(known.id), &known);
+        change.owe(intent);
+        if ledger.commit(change, &mut rounds).await? {
+            return Ok(answer(202, "accepted", &id));
+        }
+    }
+}
+
+fn answer(status: u16, word: &str, reason: &str) -> Response {
+    let mut headers = Headers::default();
+    headers.push("content-type", "application/json");
+    Response {
+        status,
+        headers,
+        body: json!({ "status": word, "reason": reason })
+            .to_string()
+            .into_bytes(),
+    }
+}
+
+/// An error and its causes in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

@@ -1,0 +1,148 @@
+//! The small items of the table that are not states of `towline-domain`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use towline_domain::Timestamp;
+use towline_domain::definition::Definition;
+use towline_domain::intent::StageKey;
+use towline_domain::names::{
+    CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName, RunId, Tag,
+};
+
+/// A repository that has pushed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Repository {
+    /// Its identity.
+    pub(crate) id: RepositoryId,
+    /// Its latest name.
+    pub(crate) name: RepositoryName,
+    /// The branch whose definition is trusted.
+    pub(crate) default_branch: String,
+}
+
+/// The next numbers of a repository; each is handed out once.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Numbers {
+    /// As in `build#142`.
+    pub(crate) build: u64,
+    /// As in `promotion #58`.
+    pub(crate) promotion: u64,
+    /// The place of a run among the repository's runs.
+    pub(crate) order: u64,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self {
+            build: 1,
+            promotion: 1,
+            order: 1,
+        }
+    }
+}
+
+/// The definition that rules a repository's stages.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Trusted {
+    /// What it says.
+    pub(crate) definition: Definition,
+    /// The commit of the default branch it is from.
+    pub(crate) commit: CommitSha,
+    /// That commit's place; an older one never replaces it.
+    pub(crate) order: u64,
+}
+
+/// A ref of a repository.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Branch {
+    /// The newest commit that was planned.
+    pub(crate) head: Option<CommitSha>,
+    /// Its place.
+    pub(crate) order: u64,
+    /// The newest run that builds each component.
+    pub(crate) building: BTreeMap<ComponentName, RunId>,
+}
+
+/// The commit a component was last built at.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Base {
+    /// The commit.
+    pub(crate) commit: CommitSha,
+    /// Its place; an older build that ends late never replaces it.
+    pub(crate) order: u64,
+}
+
+/// The component an image repository belongs to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Claim {
+    /// The repository.
+    pub(crate) repository: RepositoryId,
+    /// The component.
+    pub(crate) component: ComponentName,
+    /// The image repository.
+    pub(crate) images: ImageRepository,
+}
+
+/// A run, by a key that is not its id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunPointer {
+    /// The run.
+    pub(crate) run: RunId,
+    /// The component, where it is about one.
+    pub(crate) component: Option<ComponentName>,
+}
+
+/// A promotion, by its number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PromotionPointer {
+    /// The stage.
+    pub(crate) stage: StageKey,
+}
+
+/// An image, by a key that is not its digest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ImagePointer {
+    /// The repository.
+    pub(crate) repository: ImageRepository,
+    /// The digest.
+    pub(crate) digest: Digest,
+}
+
+/// Where a tag points now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TagNow {
+    /// The repository.
+    pub(crate) repository: ImageRepository,
+    /// The tag.
+    pub(crate) tag: Tag,
+    /// What it points to.
+    pub(crate) digest: Digest,
+    /// Moves so far.
+    pub(crate) sequence: u64,
+    /// Since when.
+    pub(crate) since: Timestamp,
+}
+
+/// That a tag of this name exists in a repository.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TagName {
+    /// The repository.
+    pub(crate) repository: ImageRepository,
+}
+
+/// A fact that came in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Inbox {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// Under which delivery id.
+    pub(crate) delivery: String,
+}
+
+/// A buildspec as it was generated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Buildspec {
+    /// Its text, byte for byte what CodeBuild gets.
+    pub(crate) text: String,
+}

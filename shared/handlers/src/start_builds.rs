@@ -1,0 +1,200 @@
+//! Starts the builds that are due and stops those that count no longer.
+
+use std::time::Duration;
+
+use towline_domain::definition::{Definition, Preset};
+use towline_domain::intent::{AttemptRef, Intent};
+use towline_domain::run::{Attempt, AttemptState, Fact, Run};
+use towline_domain::tags::{self, Values};
+use towline_ports::{Builds, RepositoryRef, StartBuild, StartError};
+
+use towline_wire::eventbridge::Envelope;
+
+use crate::apply;
+use crate::keys;
+use crate::ledger::{HandlerError, Ledger, Owed};
+use crate::records::Buildspec;
+
+/// How long the same token is certain to give the same build: CodeBuild forgets it after five
+/// minutes (CodeBuild API, `StartBuild`), less one for clocks that disagree.
+const TOKEN_LASTS: Duration = Duration::from_secs(4 * 60);
+
+/// What builds are told about the place they run in.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `host[:port]` of the registry they push to.
+    pub registry: String,
+}
+
+/// Acts on `Build Due` and `Build Stop Due`.
+///
+/// # Errors
+/// When the store or CodeBuild does not answer; the intent stays owed.
+pub async fn handle(
+    ledger: Ledger<'_>,
+    builds: &dyn Builds,
+    settings: &Settings,
+    event: &Envelope,
+) -> Result<(), HandlerError> {
+    let Some(owed) = ledger.owed(event).await? else {
+        return Ok(());
+    };
+    match &owed.intent {
+        Intent::StartBuild(of) => start(ledger, builds, settings, &owed, of).await,
+        Intent::StopBuild { build } => {
+            builds.stop(build).await?;
+            ledger.finish(&owed).await
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn start(
+    ledger: Ledger<'_>,
+    builds: &dyn Builds,
+    settings: &Settings,
+    owed: &Owed,
+    of: &AttemptRef,
+) -> Result<(), HandlerError> {
+    let run = ledger.read::<Run>(&keys::run(&of.run)).await?;
+    let definition = ledger
+        .read::<Definition>(&keys::run_definition(&of.run))
+        .await?;
+    let buildspec = ledger
+        .read::<Buildspec>(&keys::run_buildspec(&of.run, &of.component))
+        .await?;
+    let (Some(run), Some(definition), Some(buildspec)) = (run, definition, buildspec) else {
+        return ledger.finish(owed).await;
+    };
+    let (run, definition) = (run.value, definition.value);
+    let Some((_, _, attempt)) = run.attempt(&of.attempt) else {
+        return ledger.finish(owed).await;
+    };
+    if attempt.state != AttemptState::Due {
+        return ledger.finish(owed).await;
+    }
+    let fact = match request(
+        &run,
+        &definition,
+        of,
+        attempt,
+        settings,
+        buildspec.value.text,
+    ) {
+        Err(reason) => Fact::BuildRefused(attempt.id.clone(), reason),
+        Ok(request) => match find_or_start(ledger, builds, owed, attempt, request).await {
+            Ok(build) => Fact::BuildBound(attempt.id.clone(), build),
+            Err(StartError::Refused(reason)) => Fact::BuildRefused(attempt.id.clone(), reason),
+            Err(StartError::Busy(reason)) => {
+                apply::to_run(
+                    ledger,
+                    &of.run,
+                    &Fact::BuildDelayed(attempt.id.clone(), reason),
+                    None,
+                )
+                .await?;
+                return ledger.postpone(owed).await;
+            }
+            Err(StartError::Port(error)) => return Err(error.into()),
+        },
+    };
+    apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
+    Ok(())
+}
+
+/// Starts the build, unless so much time has passed since it was first asked for that CodeBuild
+/// may have forgotten; then an earlier answer that was lost is looked for first (F10).
+async fn find_or_start(
+    ledger: Ledger<'_>,
+    builds: &dyn Builds,
+    owed: &Owed,
+    attempt: &Attempt,
+    request: StartBuild,
+) -> Result<towline_domain::names::BuildId, StartError> {
+    if ledger.now() >= owed.since + TOKEN_LASTS
+        && let Some(found) = builds
+            .find(&request.repository.name, &request.component, &attempt.id)
+            .await?
+    {
+        return Ok(found.build);
+    }
+    builds.start(request).await
+}
+
+/// All that CodeBuild is asked for. Whatever a stranger chose is an environment value (A9, A10).
+fn request(
+    run: &Run,
+    definition: &Definition,
+    of: &AttemptRef,
+    attempt: &Attempt,
+    settings: &Settings,
+    buildspec: String,
+) -> Result<StartBuild, String> {
+    let component = definition
+        .component(&of.component)
+        .ok_or_else(|| format!("the run's definition has no component {}", of.component))?;
+    let build = &component.build;
+    let values = Values {
+        commit: &run.key.commit,
+        git_ref: &run.key.git_ref,
+        build_number: attempt.build_number,
+        attempt: &attempt.id,
+    };
+    let mut environment = tags::environment(build, values)
+        .map_err(|error| format!("components.{}.build.env: {error}", component.name))?;
+    let all_tags: Vec<&str> = attempt
+        .tags
+        .iter()
+        .map(towline_domain::names::Tag::as_str)
+        .collect();
+    let ours = [
+        ("ECR_REGISTRY", settings.registry.clone()),
+        ("IMAGE_REPO", component.repository.to_string()),
+        ("IMAGE_TAG", attempt.unique_tag.to_string()),
+        ("IMAGE_TAGS", all_tags.join(" ")),
+        ("GIT_SHA", run.key.commit.to_string()),
+        ("GIT_REF", run.key.git_ref.full()),
+        ("GIT_BRANCH", run.key.git_ref.name().to_owned()),
+        (
+            "SOURCE_URL",
+            format!("https://github.com/{}", run.repository_name),
+        ),
+        ("BUILD_NUMBER", attempt.build_number.to_string()),
+        ("BUILD_UUID", attempt.id.to_string()),
+        (
+            "CREATED_AT",
+            run.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        ),
+        ("TOWLINE_RUN", run.id.to_string()),
+        ("TOWLINE_COMPONENT", component.name.to_string()),
+        ("TOWLINE_ATTEMPT", attempt.id.to_string()),
+    ];
+    environment.retain(|(name, _)| ours.iter().all(|(taken, _)| name != taken));
+    environment.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+    Ok(StartBuild {
+        attempt: attempt.id.clone(),
+        component: component.name.clone(),
+        repository: RepositoryRef {
+            id: run.key.repository,
+            name: run.repository_name.clone(),
+        },
+        commit: run.key.commit.clone(),
+        image_repository: component.repository.clone(),
+        image: build.image.clone(),
+        privileged: needs_docker(&build.preset),
+        buildspec,
+        environment,
+        timeout: build.timeout,
+    })
+}
+
+/// Docker in a build needs CodeBuild's privileged mode; `pack` is there to do without.
+fn needs_docker(preset: &Preset) -> bool {
+    match preset {
+        Preset::Docker { .. }
+        | Preset::Make { .. }
+        | Preset::Buildspec { .. }
+        | Preset::Inline { .. } => true,
+        Preset::Pack { .. } => false,
+    }
+}

@@ -1,0 +1,193 @@
+//! Finds what was lost and feeds it back: announces stale intents again, asks after bound builds,
+//! ends what has run out of time. It performs no effect itself, so it can race nobody.
+
+use towline_domain::intent::{AttemptRef, Intent};
+use towline_domain::run::{BuildStatus, Fact, Run};
+use towline_domain::stage;
+use towline_ports::{Builds, TransactError};
+
+use crate::apply;
+use crate::keys;
+use crate::ledger::{HandlerError, Ledger, Owed, Read, announced_again, announcement};
+
+/// Items looked at in one round; the next round takes the rest.
+const MOST_AT_ONCE: usize = 200;
+/// Announcements after which an intent is given up and shown to a person: about eight hours.
+const MOST_TRIES: u32 = 50;
+
+/// What a round found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Intents announced again.
+    pub announced: usize,
+    /// Builds and promotions looked after.
+    pub watched: usize,
+    /// Intents given up.
+    pub dead: usize,
+    /// Items that could not be dealt with this time.
+    pub failed: usize,
+}
+
+/// Looks after everything that is due. One item that fails does not keep the others (F17).
+///
+/// # Errors
+/// When the store does not answer at all.
+pub async fn handle(ledger: Ledger<'_>, builds: &dyn Builds) -> Result<Swept, HandlerError> {
+    let now = ledger.now();
+    let mut swept = Swept::default();
+    for item in ledger.store.due(now, MOST_AT_ONCE).await? {
+        let version = item.version;
+        let Ok(value) = serde_json::from_value::<Owed>(item.body) else {
+            tracing::error!(key = item.key.partition, "an intent cannot be read");
+            swept.failed += 1;
+            continue;
+        };
+        let read = Read { value, version };
+        let outcome = if read.value.intent.is_watch() {
+            watch(ledger, builds, &read)
+                .await
+                .map(|()| swept.watched += 1)
+        } else {
+            announce_again(ledger, &read, &mut swept).await
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                intent = read.value.id,
+                "could not be swept"
+            );
+            swept.failed += 1;
+        }
+    }
+    Ok(swept)
+}
+
+/// Announces at once everything that is owed, as after a start: whoever was to act may be gone.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn announce_all(ledger: Ledger<'_>) -> Result<usize, HandlerError> {
+    let far = towline_domain::Timestamp::MAX;
+    let items = ledger.store.due(far, 1_000).await?;
+    let owed = items
+        .into_iter()
+        .filter_map(|item| serde_json::from_value::<Owed>(item.body).ok());
+    let now = ledger.now();
+    let announcements: Vec<_> = owed
+        .filter(|owed| !owed.intent.is_watch())
+        .map(|owed| announcement(&owed, now))
+        .collect();
+    let count = announcements.len();
+    ledger.announce(announcements).await;
+    Ok(count)
+}
+
+async fn announce_again(
+    ledger: Ledger<'_>,
+    read: &Read<Owed>,
+    swept: &mut Swept,
+) -> Result<(), HandlerError> {
+    let now = ledger.now();
+    let dead = (read.value.tries >= MOST_TRIES).then(|| {
+        format!(
+            "announced {} times since {} and never done",
+            read.value.tries, read.value.since
+        )
+    });
+    match ledger
+        .store
+        .transact(vec![announced_again(read, now, dead.clone())])
+        .await
+    {
+        Ok(()) => {}
+        Err(TransactError::Conflict(_)) => return Ok(()), // somebody has just done it
+        Err(TransactError::Port(error)) => return Err(error.into()),
+    }
+    match dead {
+        Some(reason) => {
+            if let Intent::StartBuild(of) = &read.value.intent {
+                let fact = Fact::BuildRefused(
+                    of.attempt.clone(),
+                    format!("it could not be started: {reason}"),
+                );
+                apply::to_run(ledger, &of.run, &fact, None).await?;
+            }
+            tracing::error!(
+                intent = read.value.id,
+                kind = read.value.intent.detail_type(),
+                reason,
+                "given up; a person must look"
+            );
+            swept.dead += 1;
+        }
+        None => {
+            ledger.announce(vec![announcement(&read.value, now)]).await;
+            swept.announced += 1;
+        }
+    }
+    Ok(())
+}
+
+async fn watch(
+    ledger: Ledger<'_>,
+    builds: &dyn Builds,
+    read: &Read<Owed>,
+) -> Result<(), HandlerError> {
+    match &read.value.intent {
+        Intent::WatchBuild(of) => watch_build(ledger, builds, of).await?,
+        Intent::WatchPromotion {
+            stage, promotion, ..
+        } => {
+            let fact = stage::Fact::ExpiryDue {
+                promotion: *promotion,
+            };
+            apply::to_stage(ledger, stage, &fact, Some(&read.value.id)).await?;
+            return Ok(());
+        }
+        _ => {}
+    }
+    match ledger
+        .store
+        .transact(vec![announced_again(read, ledger.now(), None)])
+        .await
+    {
+        Ok(()) | Err(TransactError::Conflict(_)) => Ok(()),
+        Err(TransactError::Port(error)) => Err(error.into()),
+    }
+}
+
+/// Asks after the build that is bound (F6, F15), and ends an attempt past its deadline.
+async fn watch_build(
+    ledger: Ledger<'_>,
+    builds: &dyn Builds,
+    of: &AttemptRef,
+) -> Result<(), HandlerError> {
+    let Some(run) = ledger.read::<Run>(&keys::run(&of.run)).await? else {
+        return Ok(());
+    };
+    let Some((_, _, attempt)) = run.value.attempt(&of.attempt) else {
+        return Ok(());
+    };
+    if let Some(build) = attempt.build.as_ref().filter(|_| !attempt.build_succeeded)
+        && let Some(report) = builds.get(build).await?
+        && report.status != BuildStatus::InProgress
+    {
+        apply::to_run(
+            ledger,
+            &of.run,
+            &Fact::BuildReported(of.attempt.clone(), report),
+            None,
+        )
+        .await?;
+    }
+    if ledger.now() >= attempt.deadline {
+        apply::to_run(
+            ledger,
+            &of.run,
+            &Fact::DeadlinePassed(of.attempt.clone()),
+            None,
+        )
+        .await?;
+    }
+    Ok(())
+}
