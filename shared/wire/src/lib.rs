@@ -17,3 +17,5 @@ mod lenient;
 mod time;
 
 pub use lenient::ShapeError;
+
+pub mod definition;

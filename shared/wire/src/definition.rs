@@ -1,0 +1,216 @@
+//! `.towline.yml`: read into the domain's definition, or refused with the place of every mistake.
+
+mod build;
+mod checks;
+mod components;
+mod gates;
+mod presets;
+mod reader;
+mod scalars;
+mod stages;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use towline_buildspec::yaml::{self, Limits, Span};
+use towline_domain::definition::{Definition, Scope, Source};
+
+use reader::{Place, Report};
+
+/// The name of the file, at the root of a repository.
+pub const FILE: &str = ".towline.yml";
+
+/// Bytes the file may have.
+pub const MOST_BYTES: usize = 64 * 1024;
+
+/// Components a definition may have.
+pub const MOST_COMPONENTS: usize = 64;
+
+/// Stages a definition may have.
+pub const MOST_STAGES: usize = 64;
+
+/// Mistakes that are listed; the rest is only counted.
+const MOST_ERRORS: usize = 100;
+
+/// One mistake in a definition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {}{message}", prefix(path))]
+pub struct DefinitionError {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// Where it stands, such as `components.backend.build`; empty for the file as a whole.
+    pub path: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+fn prefix(path: &str) -> String {
+    if path.is_empty() {
+        String::new()
+    } else {
+        format!("{path}: ")
+    }
+}
+
+/// Every mistake in a definition, in the order of the file; at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefinitionErrors {
+    errors: Vec<DefinitionError>,
+    unlisted: usize,
+}
+
+impl DefinitionErrors {
+    /// The mistakes, at most 100.
+    #[must_use]
+    pub fn errors(&self) -> &[DefinitionError] {
+        &self.errors
+    }
+
+    fn new(mut errors: Vec<DefinitionError>) -> Self {
+        errors.sort_by_key(|error| (error.line, error.column));
+        let unlisted = errors.len().saturating_sub(MOST_ERRORS);
+        errors.truncate(MOST_ERRORS);
+        Self { errors, unlisted }
+    }
+
+    fn only(span: Span, message: impl Into<String>) -> Self {
+        Self::new(vec![DefinitionError {
+            line: span.line,
+            column: span.column,
+            path: String::new(),
+            message: message.into(),
+        }])
+    }
+}
+
+impl fmt::Display for DefinitionErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.errors.iter().map(ToString::to_string).collect();
+        formatter.write_str(&lines.join("\n"))?;
+        if self.unlisted > 0 {
+            write!(formatter, "\nand {} more", self.unlisted)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for DefinitionErrors {}
+
+/// Reads a definition. What it asks for and cannot be done yet is listed in
+/// [`Definition::not_executed`].
+///
+/// # Errors
+/// When it is no YAML, exceeds a limit, or says anything that is not understood.
+pub fn read(bytes: &[u8]) -> Result<Definition, DefinitionErrors> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        DefinitionErrors::only(Span { line, column: 1 }, "this line is not UTF-8")
+    })?;
+    let limits = Limits {
+        bytes: MOST_BYTES,
+        aliases: false,
+        ..Limits::default()
+    };
+    let root = yaml::read(text, limits).map_err(|error| {
+        let span = Span {
+            line: error.line,
+            column: error.column,
+        };
+        DefinitionErrors::only(span, error.message)
+    })?;
+    let mut report = Report::default();
+    let definition = definition(&mut report, &Place::root(&root));
+    report.not_executed.sort_by_key(|feature| feature.line);
+    match definition {
+        Some(definition) if report.errors.is_empty() => Ok(Definition {
+            not_executed: report.not_executed,
+            ..definition
+        }),
+        _ => Err(DefinitionErrors::new(report.errors)),
+    }
+}
+
+fn definition(report: &mut Report, root: &Place<'_>) -> Option<Definition> {
+    let keys = [
+        "version",
+        "pipeline",
+        "source",
+        "components",
+        "stages",
+        "notify",
+    ];
+    let fields = report.fields(root, &keys)?;
+    if let Some(version) = report.required(&fields, "version", "write `version: 1`")
+        && let Some(text) = report.text(&version)
+        && text != "1"
+    {
+        report.error(
+            &version,
+            format!("version {text:?} is unknown; write `version: 1`"),
+        );
+    }
+    let pipeline = report.required(&fields, "pipeline", "name it, as in `pipeline: shop`");
+    let pipeline = pipeline.and_then(|place| report.parsed(&place));
+    let source = fields.get("source").map(|place| source(report, &place));
+    let hint = "name at least one, with the repository its image goes to";
+    let components = report.required(&fields, "components", hint);
+    let components = components.map(|place| components::read(report, &place));
+    let components = components.unwrap_or_default();
+    let stages = fields
+        .get("stages")
+        .map(|place| stages::read(report, &place));
+    let stages = stages.unwrap_or_default();
+    if let Some(place) = fields.get("notify") {
+        notify(report, &place);
+    }
+    if !report.errors.is_empty() {
+        return None; // what hangs together is judged only when every part was understood
+    }
+    checks::components(report, &components);
+    checks::tags(report, &components, &stages);
+    let stages = checks::in_order(report, stages);
+    Some(Definition {
+        pipeline: pipeline?,
+        source: source.unwrap_or_default(),
+        components: components.into_iter().map(|read| read.component).collect(),
+        stages,
+        not_executed: Vec::new(),
+    })
+}
+
+fn source(report: &mut Report, place: &Place<'_>) -> Source {
+    let keys = ["github", "branches", "tags", "skip_message"];
+    let Some(fields) = report.fields(place, &keys) else {
+        return Source::default();
+    };
+    let github = fields.get("github");
+    let name =
+        github.and_then(|place| report.parsed::<towline_domain::names::RepositoryName>(&place));
+    Source {
+        github: name.map(String::from),
+        branches: report.globs(&fields, "branches"),
+        tags: report.globs(&fields, "tags"),
+        skip_message: report.texts_of(&fields, "skip_message"),
+    }
+}
+
+fn notify(report: &mut Report, place: &Place<'_>) {
+    let Some(fields) = report.fields(place, &["slack", "github"]) else {
+        return;
+    };
+    if let Some(place) = fields.get("slack") {
+        report.text(&place);
+        report.not_executed(Scope::Pipeline, &place);
+    }
+    if let Some(place) = fields.get("github") {
+        for item in report.items(&place) {
+            let kinds = ["checks", "deployments", "statuses"].map(|kind| (kind, ()));
+            report.choice(&item, &kinds);
+        }
+        report.not_executed(Scope::Pipeline, &place);
+    }
+}

@@ -1,0 +1,118 @@
+//! What must hold between the parts of a definition: nothing twice, and every stage leads back to a build.
+
+use std::collections::BTreeMap;
+
+use towline_domain::definition::{Origin, StageRule};
+use towline_domain::names::{StageName, Tag};
+
+use super::components::ReadComponent;
+use super::reader::{Report, unknown};
+use super::stages::ReadStage;
+
+/// No two components may push to one repository: their tags would meet there.
+pub(super) fn components(report: &mut Report, components: &[ReadComponent<'_>]) {
+    for (index, read) in components.iter().enumerate() {
+        let same = |earlier: &&ReadComponent<'_>| {
+            earlier.component.repository == read.component.repository
+        };
+        if let Some(earlier) = components[..index].iter().find(same) {
+            let message = format!(
+                "{} is the repository of component {} already; give each its own",
+                read.component.repository, earlier.component.name
+            );
+            report.error(&read.repository, message);
+        }
+    }
+}
+
+/// No tag may stand for two stages, nor for a stage and a build (A26).
+pub(super) fn tags(
+    report: &mut Report,
+    components: &[ReadComponent<'_>],
+    stages: &[ReadStage<'_>],
+) {
+    let mut taken: BTreeMap<&Tag, &StageName> = BTreeMap::new();
+    for stage in stages {
+        for (tag, place) in &stage.tags {
+            if let Some(other) = taken.insert(tag, &stage.rule.name) {
+                let message = format!("the tag {tag} is one of stage {other} already");
+                report.error(place, message);
+            }
+        }
+    }
+    for component in components {
+        let Some(place) = &component.tags else {
+            continue;
+        };
+        for item in report.one_or_more(place) {
+            let template = item.node.as_str().unwrap_or_default();
+            let text = component
+                .component
+                .build
+                .env
+                .iter()
+                .fold(template.to_owned(), |text, (name, value)| {
+                    text.replace(&format!("{{env.{name}}}"), value)
+                });
+            let stage = text.parse::<Tag>().ok().and_then(|tag| taken.get(&tag));
+            if let Some(stage) = stage {
+                let message = format!(
+                    "the tag {text} belongs to stage {stage}; only a promotion may move it"
+                );
+                report.error(&item, message);
+            }
+        }
+    }
+}
+
+/// The stages, each after the one it takes from; otherwise in the order written.
+pub(super) fn in_order(report: &mut Report, stages: Vec<ReadStage<'_>>) -> Vec<StageRule> {
+    refuse_twice(report, &stages);
+    let known = refuse_unknown_origins(report, &stages);
+    let mut waiting = stages;
+    let mut ordered: Vec<StageRule> = Vec::new();
+    while let Some(position) = waiting.iter().position(|stage| is_ready(stage, &ordered)) {
+        ordered.push(waiting.remove(position).rule);
+    }
+    for stage in waiting.iter().filter(|_| known) {
+        let message =
+            "this leads round in a circle and never to a build; start one stage with `from: build`";
+        report.error(&stage.from, message);
+    }
+    ordered
+}
+
+fn is_ready(stage: &ReadStage<'_>, ordered: &[StageRule]) -> bool {
+    match &stage.rule.from {
+        Origin::Build => true,
+        Origin::Stage(name) => ordered.iter().any(|earlier| earlier.name == *name),
+    }
+}
+
+fn refuse_twice(report: &mut Report, stages: &[ReadStage<'_>]) {
+    for (index, stage) in stages.iter().enumerate() {
+        let name = &stage.rule.name;
+        if stages[..index]
+            .iter()
+            .any(|earlier| earlier.rule.name == *name)
+        {
+            report.error(&stage.name, format!("there is a stage {name} already"));
+        }
+    }
+}
+
+/// Says whether every origin is known.
+fn refuse_unknown_origins(report: &mut Report, stages: &[ReadStage<'_>]) -> bool {
+    let names = stages.iter().map(|stage| stage.rule.name.as_str());
+    let known: Vec<&str> = std::iter::once("build").chain(names).collect();
+    let mut all_known = true;
+    for stage in stages {
+        if let Origin::Stage(name) = &stage.rule.from
+            && !known.contains(&name.as_str())
+        {
+            all_known = false;
+            report.error(&stage.from, unknown("stage", name.as_str(), &known));
+        }
+    }
+    all_known
+}

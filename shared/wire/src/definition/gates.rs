@@ -1,0 +1,180 @@
+//! What holds a promotion back or follows it: gates, deployments, checks; most of it not executed yet.
+
+use towline_domain::definition::{ApprovalRule, Scope};
+use towline_domain::names::StageName;
+
+use super::reader::{Fields, Place, Report};
+
+/// People whose approval a stage may ask for.
+const MOST_APPROVERS: u32 = 20;
+
+/// Reads the gates of a stage; of the kinds there are, approval alone is executed.
+pub(super) fn read(
+    report: &mut Report,
+    stage: Option<&StageName>,
+    place: &Place<'_>,
+) -> Option<ApprovalRule> {
+    let mut approval = None;
+    for item in report.items(place) {
+        let Some(fields) = report.fields(&item, &["scan", "soak", "window", "approval"]) else {
+            continue;
+        };
+        if fields.place.node.as_mapping().map(<[_]>::len) != Some(1) {
+            report.error(&item, "write one gate per item, as in `- soak: 1h`");
+            continue;
+        }
+        if let Some(place) = fields.get("scan") {
+            scan(report, &place);
+            mark(report, stage, &place);
+        }
+        if let Some(place) = fields.get("soak") {
+            report.duration(&place);
+            mark(report, stage, &place);
+        }
+        if let Some(place) = fields.get("window") {
+            window(report, &place);
+            mark(report, stage, &place);
+        }
+        if let Some(place) = fields.get("approval") {
+            if approval.is_some() {
+                report.error_at(place.key, &place.path, "there is an approval gate already");
+            }
+            approval = approval.or(approval_rule(report, &place));
+        }
+    }
+    approval
+}
+
+fn approval_rule(report: &mut Report, place: &Place<'_>) -> Option<ApprovalRule> {
+    let keys = ["groups", "min", "self", "expires", "supersede"];
+    let fields = report.fields(place, &keys)?;
+    let groups = report.texts_of(&fields, "groups");
+    let min = fields
+        .get("min")
+        .and_then(|place| report.number(&place, 1..=MOST_APPROVERS));
+    let allow_self = fields
+        .get("self")
+        .and_then(|place| report.choice(&place, &[("deny", false), ("allow", true)]));
+    let expires = fields
+        .get("expires")
+        .and_then(|place| report.duration(&place));
+    let supersede = fields
+        .get("supersede")
+        .and_then(|place| report.flag(&place));
+    Some(ApprovalRule {
+        groups,
+        min: min.unwrap_or(1),
+        allow_self: allow_self.unwrap_or(false),
+        expires,
+        supersede: supersede.unwrap_or(true),
+    })
+}
+
+fn scan(report: &mut Report, place: &Place<'_>) {
+    let severities = ["critical", "high", "medium", "low"];
+    let keys = [&severities[..], &["allow", "wait"]].concat();
+    let Some(fields) = report.fields(place, &keys) else {
+        return;
+    };
+    for severity in severities {
+        if let Some(place) = fields.get(severity) {
+            report.number(&place, 0..=100_000);
+        }
+    }
+    report.texts_of(&fields, "allow");
+    if let Some(place) = fields.get("wait") {
+        report.duration(&place);
+    }
+}
+
+fn window(report: &mut Report, place: &Place<'_>) {
+    let Some(fields) = report.fields(place, &["allow", "deny", "tz"]) else {
+        return;
+    };
+    report.texts_of(&fields, "allow");
+    report.texts_of(&fields, "deny");
+    text(report, &fields, "tz");
+}
+
+/// Checks what may stand around a promotion; none of it is executed yet.
+pub(super) fn surroundings(report: &mut Report, stage: Option<&StageName>, fields: &Fields<'_>) {
+    if let Some(place) = fields.get("before") {
+        if let Some(fields) = report.fields(&place, &["ecs_task"]) {
+            texts_in(report, &fields, "ecs_task", &["cluster", "task"]);
+        }
+        mark(report, stage, &place);
+    }
+    if let Some(place) = fields.get("copy_to") {
+        report.text(&place);
+        mark(report, stage, &place);
+    }
+    if let Some(place) = fields.get("deploy") {
+        deploy(report, &place);
+        mark(report, stage, &place);
+    }
+    if let Some(place) = fields.get("verify") {
+        if let Some(fields) = report.fields(&place, &["run", "timeout"]) {
+            report.texts_of(&fields, "run");
+            if let Some(place) = fields.get("timeout") {
+                report.duration(&place);
+            }
+        }
+        mark(report, stage, &place);
+    }
+    if let Some(place) = fields.get("unit") {
+        let pipeline = report.choice(&place, &[("component", false), ("pipeline", true)]);
+        if pipeline == Some(true) {
+            mark(report, stage, &place);
+        }
+    }
+}
+
+fn deploy(report: &mut Report, place: &Place<'_>) {
+    let Some(fields) = report.fields(place, &["ecs", "cloudformation", "lambda"]) else {
+        return;
+    };
+    texts_in(report, &fields, "ecs", &["cluster", "service", "container"]);
+    texts_in(report, &fields, "cloudformation", &["stack", "parameter"]);
+    texts_in(report, &fields, "lambda", &["function", "alias"]);
+}
+
+/// Reads whether a rollback holds the stage, which it does unless said otherwise.
+pub(super) fn rollback(report: &mut Report, stage: Option<&StageName>, place: &Place<'_>) -> bool {
+    let Some(fields) = report.fields(place, &["on", "hold"]) else {
+        return true;
+    };
+    if let Some(place) = fields.get("on") {
+        for item in report.one_or_more(&place) {
+            let expected = "`deploy`, `verify` or `alarm:` and an alarm's name";
+            report.shaped(&item, expected, |text| {
+                let alarm = text.strip_prefix("alarm:");
+                matches!(text, "deploy" | "verify") || alarm.is_some_and(|name| !name.is_empty())
+            });
+        }
+        mark(report, stage, &place);
+    }
+    let hold = fields.get("hold").and_then(|place| report.flag(&place));
+    hold.unwrap_or(true)
+}
+
+fn texts_in(report: &mut Report, fields: &Fields<'_>, key: &str, known: &[&str]) {
+    let Some(place) = fields.get(key) else { return };
+    let Some(fields) = report.fields(&place, known) else {
+        return;
+    };
+    for key in known {
+        text(report, &fields, key);
+    }
+}
+
+fn text(report: &mut Report, fields: &Fields<'_>, key: &str) {
+    if let Some(place) = fields.get(key) {
+        report.text(&place);
+    }
+}
+
+fn mark(report: &mut Report, stage: Option<&StageName>, place: &Place<'_>) {
+    if let Some(stage) = stage {
+        report.not_executed(Scope::Stage(stage.clone()), place);
+    }
+}

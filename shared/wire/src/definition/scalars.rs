@@ -1,0 +1,181 @@
+//! The small values of a definition: durations, numbers, patterns, paths, names of variables.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use towline_domain::definition::Glob;
+
+use super::reader::{Fields, Place, Report, shown};
+
+/// The longest time a definition can name.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+/// Bytes a path may have, as on Linux.
+const LONGEST_PATH: usize = 4_096;
+
+impl Report {
+    /// `90s`, `20m`, `1h` or `7d`, more than nothing.
+    pub(super) fn duration(&mut self, place: &Place<'_>) -> Option<Duration> {
+        self.duration_within(place, Duration::from_secs(1)..=LONGEST, "1s to 366d")
+    }
+
+    /// As [`Self::duration`], from the shortest to the longest that `words` names.
+    pub(super) fn duration_within(
+        &mut self,
+        place: &Place<'_>,
+        range: RangeInclusive<Duration>,
+        words: &str,
+    ) -> Option<Duration> {
+        let text = self.text(place)?;
+        let duration = parse_duration(text);
+        match duration {
+            None => {
+                let message = format!(
+                    "{} is no duration; write a number and a unit, such as 90s, 20m, 1h or 7d",
+                    shown(text)
+                );
+                self.error(place, message);
+            }
+            Some(duration) if !range.contains(&duration) => {
+                self.error(place, format!("{text} is not within {words}"));
+            }
+            Some(_) => {}
+        }
+        duration
+    }
+
+    /// A whole number.
+    pub(super) fn number(&mut self, place: &Place<'_>, range: RangeInclusive<u32>) -> Option<u32> {
+        let text = self.text(place)?;
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            let (from, to) = range.into_inner();
+            let message = format!("{} is no whole number from {from} to {to}", shown(text));
+            self.error(place, message);
+        }
+        number
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, place: &Place<'_>) -> Option<bool> {
+        let flag = place.node.as_bool11();
+        if flag.is_none() {
+            self.error(place, "write `true` or `false`, without quotes");
+        }
+        flag
+    }
+
+    /// The texts listed under a key, or the only one; none when the key is not written.
+    pub(super) fn texts_of(&mut self, fields: &Fields<'_>, key: &str) -> Vec<String> {
+        let Some(place) = fields.get(key) else {
+            return Vec::new();
+        };
+        let items = self.one_or_more(&place);
+        let texts = items.iter().filter_map(|item| self.text(item));
+        texts.map(str::to_owned).collect()
+    }
+
+    /// The patterns listed under a key, or the only one; none when the key is not written.
+    pub(super) fn globs(&mut self, fields: &Fields<'_>, key: &str) -> Vec<Glob> {
+        let Some(place) = fields.get(key) else {
+            return Vec::new();
+        };
+        let items = self.one_or_more(&place);
+        items.iter().filter_map(|item| self.glob(item)).collect()
+    }
+
+    fn glob(&mut self, place: &Place<'_>) -> Option<Glob> {
+        let text = self.text(place)?;
+        Glob::new(text)
+            .map_err(|error| self.error(place, error.to_string()))
+            .ok()
+    }
+
+    /// A path within the repository.
+    pub(super) fn path(&mut self, place: &Place<'_>) -> Option<String> {
+        let text = self.text(place)?;
+        if is_inside(text) {
+            return Some(text.to_owned());
+        }
+        let message = format!(
+            "{} is no path inside the repository; write it relative, without `..` and without `-` or `~` first",
+            shown(text)
+        );
+        self.error(place, message);
+        None
+    }
+
+    /// A text that fits a rule, which `expected` says in words.
+    pub(super) fn shaped(
+        &mut self,
+        place: &Place<'_>,
+        expected: &str,
+        fits: fn(&str) -> bool,
+    ) -> Option<String> {
+        let text = self.text(place)?;
+        if fits(text) {
+            return Some(text.to_owned());
+        }
+        self.error(place, format!("{} is not {expected}", shown(text)));
+        None
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let unit = match text.as_bytes().last()? {
+        b's' => 1,
+        b'm' => 60,
+        b'h' => 3_600,
+        b'd' => 86_400,
+        _ => return None,
+    };
+    let digits = &text[..text.len() - 1];
+    let plain = (1..=9).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = plain.then(|| digits.parse().ok())??;
+    Some(Duration::from_secs(number * unit))
+}
+
+fn is_inside(path: &str) -> bool {
+    path.len() <= LONGEST_PATH
+        && !path.starts_with(['/', '-', '~'])
+        && !path.contains('\\')
+        && !path.chars().any(char::is_control)
+        && path.split('/').all(|part| part != "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        for (text, seconds) in [("90s", 90), ("20m", 1_200), ("1h", 3_600), ("7d", 604_800)] {
+            assert_eq!(parse_duration(text), Some(Duration::from_secs(seconds)));
+        }
+        for text in [
+            "",
+            "m",
+            "20",
+            "1.5h",
+            "-1h",
+            "1 h",
+            "1w",
+            "1h30m",
+            "é",
+            "1é",
+            "9999999999s",
+        ] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_stays_inside_the_repository() {
+        for path in [".", "a", "a/b.yml", "./a", "a..b", "a/"] {
+            assert!(is_inside(path), "{path}");
+        }
+        for path in ["/etc", "..", "a/../..", "-x", "~/x", "a\nb", "a\\b"] {
+            assert!(!is_inside(path), "{path}");
+        }
+    }
+}

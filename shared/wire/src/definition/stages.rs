@@ -1,0 +1,137 @@
+//! The `stages` of a definition.
+
+use std::str::FromStr as _;
+
+use towline_domain::definition::{Concurrency, Origin, Promote, StageRule};
+use towline_domain::names::{StageName, Tag};
+
+use super::reader::{Place, Report};
+use super::{MOST_STAGES, gates};
+
+const KEYS: &[&str] = &[
+    "name",
+    "from",
+    "promote",
+    "concurrency",
+    "gates",
+    "tag",
+    "before",
+    "copy_to",
+    "deploy",
+    "verify",
+    "rollback",
+    "unit",
+];
+
+/// A stage, and where its parts stand.
+#[derive(Debug)]
+pub(super) struct ReadStage<'a> {
+    /// The stage.
+    pub(super) rule: StageRule,
+    /// Where its name stands.
+    pub(super) name: Place<'a>,
+    /// Where its origin stands.
+    pub(super) from: Place<'a>,
+    /// Where each of its tags stands; the default tag stands where the name does.
+    pub(super) tags: Vec<(Tag, Place<'a>)>,
+}
+
+pub(super) fn read<'a>(report: &mut Report, place: &Place<'a>) -> Vec<ReadStage<'a>> {
+    let items = report.items(place);
+    if items.len() > MOST_STAGES {
+        let message = format!("{} stages are more than {MOST_STAGES}", items.len());
+        report.error(place, message);
+        return Vec::new();
+    }
+    items
+        .into_iter()
+        .filter_map(|item| stage(report, &named(item)))
+        .collect()
+}
+
+/// A stage's path says its name rather than its number, when it has one.
+fn named(item: Place<'_>) -> Place<'_> {
+    let name = item.node.get("name").and_then(|name| name.as_str());
+    match name.map(StageName::from_str) {
+        Some(Ok(name)) => Place {
+            path: format!("stages.{name}"),
+            ..item
+        },
+        Some(Err(_)) | None => item,
+    }
+}
+
+fn stage<'a>(report: &mut Report, place: &Place<'a>) -> Option<ReadStage<'a>> {
+    let fields = report.fields(place, KEYS)?;
+    let name_place = report.required(&fields, "name", "name it, as in `name: staging`");
+    let name: Option<StageName> = name_place.as_ref().and_then(|place| report.parsed(place));
+    let hint = "write `from: build`, or the stage its images come from";
+    let from_place = report.required(&fields, "from", hint);
+    let from = from_place.as_ref().and_then(|place| origin(report, place));
+    let promote = fields.get("promote").and_then(|place| {
+        report.choice(
+            &place,
+            &[("auto", Promote::Auto), ("manual", Promote::Manual)],
+        )
+    });
+    let concurrency = fields.get("concurrency").and_then(|place| {
+        let known = [
+            ("queue", Concurrency::Queue),
+            ("supersede", Concurrency::Supersede),
+            ("parallel", Concurrency::Parallel),
+        ];
+        report.choice(&place, &known)
+    });
+    let approval = fields
+        .get("gates")
+        .and_then(|place| gates::read(report, name.as_ref(), &place));
+    gates::surroundings(report, name.as_ref(), &fields);
+    let hold_after_rollback = fields
+        .get("rollback")
+        .is_none_or(|place| gates::rollback(report, name.as_ref(), &place));
+    let written = fields.get("tag").map(|place| tags(report, &place));
+    let name_place = name_place?;
+    let name = name?;
+    let tags = match written {
+        Some(tags) => tags,
+        None => vec![(
+            Tag::from_str(name.as_str()).expect("a stage's name is a tag"),
+            name_place.clone(),
+        )],
+    };
+    Some(ReadStage {
+        rule: StageRule {
+            name,
+            from: from?,
+            promote: promote.unwrap_or(Promote::Auto),
+            concurrency: concurrency.unwrap_or(Concurrency::Queue),
+            approval,
+            tags: tags.iter().map(|(tag, _)| tag.clone()).collect(),
+            hold_after_rollback,
+        },
+        name: name_place,
+        from: from_place?,
+        tags,
+    })
+}
+
+fn origin(report: &mut Report, place: &Place<'_>) -> Option<Origin> {
+    if place.node.as_str() == Some("build") {
+        return Some(Origin::Build);
+    }
+    report.parsed(place).map(Origin::Stage)
+}
+
+fn tags<'a>(report: &mut Report, place: &Place<'a>) -> Vec<(Tag, Place<'a>)> {
+    let items = report.one_or_more(place);
+    if place.node.as_sequence() == Some(&[]) {
+        report.error(place, "name at least one tag, or leave `tag` out");
+    }
+    let mut tags: Vec<(Tag, Place<'a>)> = Vec::new();
+    for item in items {
+        if let Some(tag) = report.parsed(&item) {
+            tags.push((tag, item));
+        }
+    }
+    tags
+}
