@@ -11,7 +11,7 @@ use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
 use towline_domain::untrusted::Untrusted;
 
 use super::lock;
-use crate::{CommitInfo, PortError, Relation, RepositoryRef, Source};
+use crate::{Admission, CommitInfo, PortError, Relation, Repositories, RepositoryRef, Source};
 
 /// Repositories, of which each was let in.
 #[derive(Debug, Default)]
@@ -234,6 +234,24 @@ impl Source for MemorySource {
     }
 }
 
+#[async_trait]
+impl Repositories for MemorySource {
+    /// By its id, whatever it is called; a name alone admits nobody.
+    async fn admit(&self, repository: &RepositoryRef) -> Result<Admission, PortError> {
+        let repositories = lock(&self.repositories);
+        if repositories.contains_key(&repository.id) {
+            return Ok(Admission::Admitted);
+        }
+        let known = repositories
+            .iter()
+            .find(|(_, known)| known.name == repository.name);
+        Ok(match known {
+            Some((id, _)) => Admission::Impostor { known: *id },
+            None => Admission::Unknown,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,5 +348,22 @@ mod tests {
         assert!(source.head(&stranger, &main).await.is_err());
         let all = source.repositories().await.expect("it answers");
         assert_eq!(all, [shop]);
+    }
+
+    #[tokio::test]
+    async fn a7_a8_repositories_are_admitted_by_id_and_never_by_name() {
+        let (source, shop, _) = shop();
+        let other: RepositoryName = "acme/other".parse().expect("a name");
+        let known = SHOP;
+        for (id, name, expected) in [
+            (SHOP, &shop.name, Admission::Admitted),
+            (SHOP, &other, Admission::Admitted),
+            (RepositoryId(8), &shop.name, Admission::Impostor { known }),
+            (RepositoryId(8), &other, Admission::Unknown),
+        ] {
+            let name = name.clone();
+            let answer = source.admit(&RepositoryRef { id, name }).await;
+            assert_eq!(answer.expect("it answers"), expected, "{id}");
+        }
     }
 }
