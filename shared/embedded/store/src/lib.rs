@@ -1,8 +1,8 @@
 //! The `Store` port on SQLite: one folder, one process, and what was acknowledged is on disk.
 //!
 //! All changes go through one thread, which puts everything that waits into one commit, because
-//! what costs time is the wait for the disk ([`writer`]). Reads have connections of their own and
-//! see what was last committed ([`readers`]).
+//! what costs time is the wait for the disk (`writer`). Reads have connections of their own and
+//! see what was last committed (`readers`).
 
 mod fault;
 mod folder;
