@@ -1,0 +1,205 @@
+//! Answers about one thing: a head and what belongs to it below.
+
+use towline_domain::Timestamp;
+use towline_domain::explain;
+use towline_domain::image::Built;
+use towline_domain::ledger::{Mover, TagMove};
+use towline_domain::names::Tag;
+
+use super::super::answers::{BuildAnswer, ImageAnswer, RunAnswer, TagState};
+use super::table::{Cell, Table};
+use super::{Line, Style, live_marks, moment, optional, short, status};
+
+/// Blocks one below the other, with an empty line between them.
+pub(super) fn between(blocks: impl Iterator<Item = Vec<Line>>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for block in blocks {
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        lines.extend(block);
+    }
+    lines
+}
+
+/// A run with its builds.
+pub(super) fn run(run: &RunAnswer) -> Vec<Line> {
+    let head = Line::of(Style::Strong, run.commit.short()).and(
+        Style::Plain,
+        format!(
+            " \"{}\"  @{}  {}  {}",
+            run.title,
+            run.pusher,
+            run.git_ref.name(),
+            run.repository
+        ),
+    );
+    let Cell(word) = status(run.status);
+    let mut state = Line::plain("  ");
+    state.spans.push(word);
+    let pushed = format!(", pushed {} (UTC)", moment(run.at));
+    let mut lines = vec![head, state.and(Style::Plain, pushed)];
+    if let Some(reason) = &run.refused {
+        lines.push(Line::plain("  ").and(Style::Bad, reason));
+    }
+    if !run.builds.is_empty() {
+        let table = builds(&run.builds).into_iter();
+        lines.extend(table.map(|line| Line::plain("  ").joined(line)));
+    }
+    lines.extend(run.builds.iter().filter_map(trouble));
+    for skipped in &run.skipped {
+        let clause = format!("  {}: not built — {}", skipped.component, skipped.reason);
+        lines.push(Line::of(Style::Quiet, clause));
+    }
+    let notes = run.notes.iter();
+    lines.extend(notes.map(|note| Line::plain(format!("  note: {note}"))));
+    lines
+}
+
+fn builds(builds: &[BuildAnswer]) -> Vec<Line> {
+    let heads = [
+        "COMPONENT",
+        "BUILD",
+        "STATE",
+        "TOOK",
+        "DIGEST",
+        "TAGS",
+        "STAGES",
+    ];
+    let mut table = Table::new(&heads);
+    for build in builds {
+        let tags: Vec<&str> = build.tags.iter().map(Tag::as_str).collect();
+        table.row(vec![
+            Cell::plain(build.component.as_str()),
+            Cell::plain(format!("build#{}", build.build)),
+            Cell::new(style_of(&build.state), &build.state),
+            optional(build.seconds.map(lasted)),
+            optional(build.digest.as_ref().map(short)),
+            optional((!tags.is_empty()).then(|| tags.join(", "))),
+            live_marks(&build.stages),
+        ]);
+    }
+    table.lines()
+}
+
+/// What keeps a build from having succeeded, and where to read more.
+fn trouble(build: &BuildAnswer) -> Option<Line> {
+    if build.state == "succeeded" {
+        return None;
+    }
+    let log = match build.state.as_str() {
+        "failed" | "building" => format!("; read on with: towline logs {}", build.build),
+        _ => String::new(),
+    };
+    Some(Line::plain(format!(
+        "  {}: {}{log}",
+        build.component, build.why
+    )))
+}
+
+fn style_of(state: &str) -> Style {
+    match state {
+        "succeeded" => Style::Good,
+        "due" | "building" => Style::Waiting,
+        "superseded" => Style::Quiet,
+        _ => Style::Bad,
+    }
+}
+
+/// Seconds in the two largest units.
+fn lasted(seconds: i64) -> String {
+    let start = Timestamp::UNIX_EPOCH;
+    let end = Timestamp::from_second(seconds).unwrap_or(start);
+    explain::span(start, end)
+}
+
+/// An image in full.
+pub(super) fn image(image: &ImageAnswer, now: Timestamp) -> Vec<Line> {
+    let mut lines = vec![Line::of(Style::Strong, image.digest.as_str())];
+    let mut field = |name: &str, value: String| {
+        lines.push(Line::of(Style::Quiet, format!("  {name:<10}  ")).and(Style::Plain, value));
+    };
+    field("repository", image.repository.to_string());
+    match &image.built {
+        Some(Built {
+            component,
+            commit,
+            git_ref,
+            build_number,
+            ..
+        }) => {
+            field("built as", format!("{component}, build#{build_number}"));
+            field("commit", format!("{commit}  {}", git_ref.name()));
+        }
+        None => field(
+            "built as",
+            "nothing we know: it was pushed from outside, and is never promoted".into(),
+        ),
+    }
+    if !image.platforms.is_empty() {
+        field("platforms", image.platforms.join(", "));
+    }
+    if let Some(size) = image.size {
+        field("size", bytes(size));
+    }
+    field("type", image.media_type.clone());
+    field("first seen", format!("{} (UTC)", moment(image.at)));
+    for (index, tag) in image.tags.iter().enumerate() {
+        field(if index == 0 { "tags" } else { "" }, tag_clause(tag));
+    }
+    for (index, live) in image.live.iter().enumerate() {
+        let held = if live.hold.is_some() { ", held" } else { "" };
+        let clause = live.image.as_ref().map_or_else(
+            || live.stage.to_string(),
+            |known| {
+                let age = explain::span(known.since, now);
+                format!(
+                    "{} ✔ since {} (UTC), {age}, by {}: {}{held}",
+                    live.stage,
+                    moment(known.since),
+                    known.by,
+                    known.why
+                )
+            },
+        );
+        field(if index == 0 { "live in" } else { "" }, clause);
+    }
+    if image.live.is_empty() {
+        field("live in", "no stage".into());
+    }
+    lines
+}
+
+fn tag_clause(tag: &TagState) -> String {
+    let name = &tag.tag;
+    match (tag.current, &tag.moved) {
+        (false, _) => format!("{name} (points to another image now)"),
+        (true, None) => name.to_string(),
+        (true, Some(TagMove { at, by, .. })) => {
+            let by = match by {
+                Mover::Build { number, .. } => format!("build#{number}"),
+                Mover::Promotion { number, by } => format!("promotion #{number} of {by}"),
+                Mover::Outside => "somebody outside".into(),
+            };
+            format!("{name}  put on by {by} at {} (UTC)", moment(*at))
+        }
+    }
+}
+
+/// A size in the largest unit that leaves a number of at least one.
+fn bytes(size: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    if size < 1024 {
+        return format!("{size} bytes");
+    }
+    let mut tenths = size * 10;
+    let mut unit = "bytes";
+    for next in units {
+        if tenths < 10_240 {
+            break;
+        }
+        tenths /= 1024;
+        unit = next;
+    }
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}

@@ -1,0 +1,351 @@
+//! Every answer as it is shown.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+use towline_domain::Timestamp;
+
+use super::super::Answer;
+use super::{Span, Style, lines};
+
+const NOW: &str = "2026-03-02T13:22:30Z";
+
+fn check(answer: Value, expected: &Expect) {
+    let answer: Answer = serde_json::from_value(answer).unwrap();
+    let now: Timestamp = NOW.parse().unwrap();
+    let lines = lines(&answer, now);
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    for line in text.lines() {
+        assert_eq!(line, line.trim_end(), "no line ends in blanks");
+    }
+    expected.assert_eq(&text);
+}
+
+fn sha(first: &str) -> String {
+    format!("{first:0<40}")
+}
+
+fn digest(first: &str) -> String {
+    format!("sha256:{first:0<64}")
+}
+
+fn build(component: &str, number: u64, state: &str) -> Value {
+    json!({
+        "component": component, "build": number, "attempt": 1, "state": state,
+        "why": format!("build#{number} {state} in BUILD"), "because": "files below backend changed", "seconds": 371,
+        "digest": if state == "succeeded" { json!(digest("858e0a1b")) } else { Value::Null },
+        "tags": [format!("3f9c2ab-{number}")], "stages": if state == "succeeded" { json!(["staging"]) } else { json!([]) },
+    })
+}
+
+fn run(status: &str, builds: &[Value]) -> Value {
+    json!({
+        "run": "0011223344556677", "repository": "acme/shop", "git_ref": "refs/heads/main",
+        "commit": sha("3f9c2ab"), "title": "fix cart rounding", "pusher": "kim",
+        "at": "2026-03-02T10:14:09Z", "status": status, "refused": null, "builds": builds,
+        "skipped": [], "notes": [],
+    })
+}
+
+#[test]
+fn tags_are_listed_with_where_they_are_live() {
+    check(
+        json!({"answer": "tags", "component": "backend", "images": [
+            {"tags": ["3f9c2ab-142", "v1.2"], "digest": digest("858e0a1b"), "commit": sha("3f9c2ab"),
+             "git_ref": "refs/heads/feature/표현", "build": 142, "at": "2026-03-02T10:14:09Z", "stages": ["staging", "prod"]},
+            {"tags": ["a1b2c3d-141"], "digest": digest("77aa"), "commit": sha("a1b2c3d"),
+             "git_ref": "refs/heads/main", "build": 141, "at": "2026-03-01T18:40:00Z", "stages": []},
+            {"tags": [], "digest": digest("1234"), "commit": null, "git_ref": null, "build": null,
+             "at": "2026-03-01T08:00:00Z", "stages": []},
+        ]}),
+        &expect![[r#"
+            TAG          DIGEST            COMMIT   BRANCH        BUILT (UTC)       STAGES
+            3f9c2ab-142  sha256:858e0a1b…  3f9c2ab  feature/표현  2026-03-02 10:14  staging ✔, prod ✔
+            v1.2
+            a1b2c3d-141  sha256:77aa0000…  a1b2c3d  main          2026-03-01 18:40  -
+            -            sha256:12340000…  -        -             2026-03-01 08:00  -
+        "#]],
+    );
+    check(
+        json!({"answer": "tags", "component": "backend", "images": []}),
+        &expect![[r#"
+            no image of backend is recorded; push a commit that changes it, or see what was pushed with: towline runs
+        "#]],
+    );
+}
+
+#[test]
+fn a_commit_shows_its_runs_and_what_became_of_each_component() {
+    let mut failed = run(
+        "failed",
+        &[
+            build("backend", 142, "succeeded"),
+            build("worker", 143, "failed"),
+        ],
+    );
+    failed["skipped"] =
+        json!([{"component": "todo", "reason": "no file under todo/** (12 files, base a1b2c3d)"}]);
+    failed["notes"] = json!(["everything is built: the push was forced"]);
+    let mut refused = run("refused", &[]);
+    refused["refused"] = json!(".towline.yml: line 3, column 1: unknown key");
+    check(
+        json!({"answer": "commit", "commit": sha("3f9c2ab"), "runs": [failed, refused]}),
+        &expect![[r#"
+            3f9c2ab "fix cart rounding"  @kim  main  acme/shop
+              failed, pushed 2026-03-02 10:14 (UTC)
+              COMPONENT  BUILD      STATE      TOOK    DIGEST            TAGS         STAGES
+              backend    build#142  succeeded  6m 11s  sha256:858e0a1b…  3f9c2ab-142  staging ✔
+              worker     build#143  failed     6m 11s  -                 3f9c2ab-143  -
+              worker: build#143 failed in BUILD; read on with: towline logs 143
+              todo: not built — no file under todo/** (12 files, base a1b2c3d)
+              note: everything is built: the push was forced
+
+            3f9c2ab "fix cart rounding"  @kim  main  acme/shop
+              refused, pushed 2026-03-02 10:14 (UTC)
+              .towline.yml: line 3, column 1: unknown key
+        "#]],
+    );
+    check(
+        json!({"answer": "commit", "commit": sha("3f9c2ab"), "runs": []}),
+        &expect![[r#"
+            no push of 3f9c2ab was accepted; see what was with: towline runs
+        "#]],
+    );
+}
+
+fn live(stage: &str) -> Value {
+    json!({
+        "repository": "acme/shop", "component": "backend", "stage": stage, "hold": null, "waiting": [],
+        "image": {"digest": digest("858e0a1b"), "commit": sha("3f9c2ab"), "build": 142,
+                  "since": "2026-03-02T10:20:00Z", "by": "towline", "why": "promotion #57"},
+    })
+}
+
+#[test]
+fn an_image_shows_where_it_came_from_and_where_it_went() {
+    check(
+        json!({"answer": "image", "images": [
+            {"repository": "shop/backend", "digest": digest("858e0a1b"), "media_type": "application/vnd.oci.image.manifest.v1+json",
+             "size": 12_900_000, "platforms": ["linux/amd64"], "at": "2026-03-02T10:14:09Z",
+             "built": {"source": 7, "component": "backend", "commit": sha("3f9c2ab"), "git_ref": "refs/heads/main", "run": "0011223344556677", "build_number": 142},
+             "tags": [
+                {"tag": "3f9c2ab-142", "current": true, "moved": {"sequence": 1, "at": "2026-03-02T10:14:09Z", "from": null, "to": digest("858e0a1b"), "by": {"kind": "build", "run": "0011223344556677", "number": 142}}},
+                {"tag": "staging", "current": true, "moved": {"sequence": 9, "at": "2026-03-02T10:20:00Z", "from": null, "to": digest("858e0a1b"), "by": {"kind": "promotion", "number": 57, "by": {"person": "lee"}}}},
+                {"tag": "edge", "current": false, "moved": null},
+             ],
+             "live": [live("staging")]},
+            {"repository": "shop/backend", "digest": digest("1234"), "media_type": "application/vnd.oci.image.index.v1+json",
+             "size": null, "platforms": [], "at": "2026-03-02T10:14:09Z", "built": null, "tags": [], "live": []},
+        ]}),
+        &expect![[r#"
+            sha256:858e0a1b00000000000000000000000000000000000000000000000000000000
+              repository  shop/backend
+              built as    backend, build#142
+              commit      3f9c2ab000000000000000000000000000000000  main
+              platforms   linux/amd64
+              size        12.3 MiB
+              type        application/vnd.oci.image.manifest.v1+json
+              first seen  2026-03-02 10:14 (UTC)
+              tags        3f9c2ab-142  put on by build#142 at 2026-03-02 10:14 (UTC)
+                          staging  put on by promotion #57 of @lee at 2026-03-02 10:20 (UTC)
+                          edge (points to another image now)
+              live in     staging ✔ since 2026-03-02 10:20 (UTC), 3h 2m, by towline: promotion #57
+
+            sha256:1234000000000000000000000000000000000000000000000000000000000000
+              repository  shop/backend
+              built as    nothing we know: it was pushed from outside, and is never promoted
+              type        application/vnd.oci.image.index.v1+json
+              first seen  2026-03-02 10:14 (UTC)
+              live in     no stage
+        "#]],
+    );
+    check(
+        json!({"answer": "image", "images": []}),
+        &expect![[r#"
+        no such image is recorded; name a commit, a tag, a digest (sha256:…) or build#142
+    "#]],
+    );
+}
+
+#[test]
+fn a_history_shows_every_move_with_who_and_why() {
+    let hold = json!({"by": {"person": "lee"}, "reason": "incident 4711", "since": "2026-03-02T11:00:00Z"});
+    let step = |from: Value, to: &str, by: &str, why: &str, rollback: bool| {
+        json!({"at": "2026-03-01T19:02:00Z", "tag": "prod", "from": from, "to": sha(to), "digest": digest(to),
+               "by": by, "why": why, "promotion": 57, "rollback": rollback})
+    };
+    check(
+        json!({"answer": "history", "component": "backend", "stage": "prod", "hold": hold, "moves": [
+            step(json!(sha("9f8e7d6")), "a1b2c3d", "@lee", "promotion #57", false),
+            step(json!(sha("a0b1c2d")), "9f8e7d6", "towline", "rollback #56: too slow", true),
+            step(Value::Null, "a0b1c2d", "@park", "first one", false),
+        ]}),
+        &expect![[r#"
+            WHEN (UTC)        TAG   FROM      TO       BY       WHY
+            2026-03-01 19:02  prod  9f8e7d6 → a1b2c3d  @lee     promotion #57
+            2026-03-01 19:02  prod  a0b1c2d → 9f8e7d6  towline  rollback #56: too slow
+            2026-03-01 19:02  prod  -       → a0b1c2d  @park    first one
+            held by @lee since 2026-03-02 11:00 (UTC): incident 4711
+        "#]],
+    );
+    check(
+        json!({"answer": "history", "component": "backend", "stage": "prod", "hold": hold, "moves": []}),
+        &expect![[r#"
+            nothing has been live in prod of backend yet; move an image there with: towline promote backend COMMIT prod
+            held by @lee since 2026-03-02 11:00 (UTC): incident 4711
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_live_now_shows_holds_and_what_waits() {
+    let mut prod = live("prod");
+    prod["image"] = Value::Null;
+    prod["hold"] = json!({"by": {"person": "lee"}, "reason": "incident 4711", "since": "2026-03-02T11:00:00Z"});
+    prod["waiting"] = json!([{"promotion": 58, "commit": sha("3f9c2ab"), "digest": digest("858e0a1b"), "why": "promotion #58 waits for approval 1/2, expires in 3h"}]);
+    let mut other = live("staging");
+    other["repository"] = json!("acme/billing");
+    check(
+        json!({"answer": "now", "at": null, "live": [live("staging"), prod]}),
+        &expect![[r#"
+            COMPONENT  STAGE    COMMIT   DIGEST            SINCE (UTC)       AGE    BY       WHY
+            backend    staging  3f9c2ab  sha256:858e0a1b…  2026-03-02 10:20  3h 2m  towline  promotion #57
+            backend    prod     nothing yet
+              held by @lee since 2026-03-02 11:00 (UTC): incident 4711
+              promotion #58 of 3f9c2ab waits for approval 1/2, expires in 3h; say yes with: towline approve 58
+        "#]],
+    );
+    check(
+        json!({"answer": "now", "at": "2026-03-02T11:20:00Z", "live": [live("staging"), other]}),
+        &expect![[r#"
+            as of 2026-03-02 11:20 (UTC)
+            REPOSITORY    COMPONENT  STAGE    COMMIT   DIGEST            SINCE (UTC)       AGE  BY       WHY
+            acme/shop     backend    staging  3f9c2ab  sha256:858e0a1b…  2026-03-02 10:20  1h   towline  promotion #57
+            acme/billing  backend    staging  3f9c2ab  sha256:858e0a1b…  2026-03-02 10:20  1h   towline  promotion #57
+        "#]],
+    );
+    check(
+        json!({"answer": "now", "at": null, "live": []}),
+        &expect![[r#"
+            no stage is known yet: none of the repositories has pushed a good .towline.yml with stages to its default branch
+        "#]],
+    );
+}
+
+#[test]
+fn where_shows_each_stage_and_what_keeps_the_image_out() {
+    check(
+        json!({"answer": "where", "commit": sha("3f9c2ab"), "places": [
+            {"component": "backend", "build": 142, "digest": digest("858e0a1b"), "building": "build#142 succeeded", "stages": [
+                {"stage": "staging", "state": "live", "since": "2026-03-02T10:20:00Z", "why": null},
+                {"stage": "prod", "state": "waiting", "since": null, "why": "promotion #58 waits for approval 1/2"},
+                {"stage": "demo", "state": "outside", "since": null, "why": "promoted by hand only: towline promote"},
+            ]},
+            {"component": "todo", "build": 143, "digest": null, "building": "build#143 is running", "stages": []},
+        ]}),
+        &expect![[r#"
+            3f9c2ab
+            backend  build#142 succeeded  sha256:858e0a1b…
+              staging  ✔ live since 2026-03-02 10:20 (UTC), 3h 2m
+              prod     promotion #58 waits for approval 1/2
+              demo     not there: promoted by hand only: towline promote
+            todo  build#143 is running
+        "#]],
+    );
+    check(
+        json!({"answer": "where", "commit": sha("3f9c2ab"), "places": []}),
+        &expect![[r#"
+            nothing was built of 3f9c2ab; ask for the reason with: towline why 3f9c2ab
+        "#]],
+    );
+}
+
+#[test]
+fn why_gives_every_decision() {
+    let reason = |component: Value, built: bool, why: &str| json!({"run": "0011223344556677", "component": component, "built": built, "why": why});
+    check(
+        json!({"answer": "why", "commit": sha("3f9c2ab"), "reasons": [
+            reason(json!("backend"), true, "backend/main.go changed; build#142 succeeded"),
+            reason(json!("todo"), false, "no file under todo/** (12 files, base a1b2c3d)"),
+            reason(Value::Null, true, "the list of files was cut short"),
+            reason(Value::Null, false, "branch x is not one of branches"),
+        ]}),
+        &expect![[r#"
+            3f9c2ab
+              backend: built — backend/main.go changed; build#142 succeeded
+              todo: not built — no file under todo/** (12 files, base a1b2c3d)
+              note: the list of files was cut short
+              the push: refused — branch x is not one of branches
+        "#]],
+    );
+    check(
+        json!({"answer": "why", "commit": sha("3f9c2ab"), "reasons": []}),
+        &expect![[r#"
+            3f9c2ab concerns no component that was asked for; leave the component out to see all
+        "#]],
+    );
+}
+
+#[test]
+fn runs_are_listed_newest_first() {
+    let mut refused = run("refused", &[]);
+    refused["refused"] = json!("there is no .towline.yml at 3f9c2ab");
+    check(
+        json!({"answer": "runs", "runs": [
+            run("building", &[build("backend", 142, "succeeded"), build("todo", 143, "building")]),
+            refused,
+        ]}),
+        &expect![[r#"
+            PUSHED (UTC)      COMMIT   REF   BY    STATUS    BUILDS                                       TITLE
+            2026-03-02 10:14  3f9c2ab  main  @kim  building  backend build#142 succeeded, todo build#143  fix cart rounding
+            2026-03-02 10:14  3f9c2ab  main  @kim  refused   -                                            fix cart rounding
+              there is no .towline.yml at 3f9c2ab
+        "#]],
+    );
+    check(
+        json!({"answer": "runs", "runs": []}),
+        &expect![[r#"
+        no push has been accepted yet; send one with: towline send push --repo FOLDER
+    "#]],
+    );
+}
+
+#[test]
+fn a_log_and_a_deed_are_said_as_they_are() {
+    let log = |text: &str, ended: bool| json!({"answer": "log", "build": 142, "text": text, "next": text.len(), "ended": ended});
+    check(
+        log("one\ntwo\n", false),
+        &expect![[r#"
+        one
+        two
+    "#]],
+    );
+    check(
+        log("", false),
+        &expect![[r#"
+        build#142 has written nothing yet; wait for it with: towline logs 142 --follow
+    "#]],
+    );
+    check(
+        log("", true),
+        &expect![[r#"
+        build#142 has ended; its log is empty
+    "#]],
+    );
+    check(
+        json!({"answer": "done", "message": "build#142 is cancelled", "promotion": null, "build": 142}),
+        &expect![[r#"
+            build#142 is cancelled
+        "#]],
+    );
+}
+
+#[test]
+fn a10_no_span_can_move_a_cursor_or_turn_the_text() {
+    let span = Span::new(Style::Plain, "a\u{1b}[2Jb\u{202e}c\u{9b}31m\rd\n");
+    assert_eq!(
+        span.text,
+        "a\u{fffd}[2Jb\u{fffd}c\u{fffd}31m\u{fffd}d\u{fffd}"
+    );
+}
