@@ -109,8 +109,7 @@ pub(super) fn surroundings(report: &mut Report, stage: Option<&StageName>, field
         mark(report, stage, &place);
     }
     if let Some(place) = fields.get("deploy") {
-        deploy(report, &place);
-        mark(report, stage, &place);
+        deploy(report, stage, &place);
     }
     if let Some(place) = fields.get("verify") {
         if let Some(fields) = report.fields(&place, &["run", "timeout"]) {
@@ -129,13 +128,21 @@ pub(super) fn surroundings(report: &mut Report, stage: Option<&StageName>, field
     }
 }
 
-fn deploy(report: &mut Report, place: &Place<'_>) {
-    let Some(fields) = report.fields(place, &["ecs", "cloudformation", "lambda"]) else {
+fn deploy(report: &mut Report, stage: Option<&StageName>, place: &Place<'_>) {
+    let ways: [(&str, &[&str]); 3] = [
+        ("ecs", &["cluster", "service", "container"]),
+        ("cloudformation", &["stack", "parameter"]),
+        ("lambda", &["function", "alias"]),
+    ];
+    let Some(fields) = report.fields(place, &ways.map(|(way, _)| way)) else {
         return;
     };
-    texts_in(report, &fields, "ecs", &["cluster", "service", "container"]);
-    texts_in(report, &fields, "cloudformation", &["stack", "parameter"]);
-    texts_in(report, &fields, "lambda", &["function", "alias"]);
+    for (way, known) in ways {
+        texts_in(report, &fields, way, known);
+        if let Some(place) = fields.get(way) {
+            mark(report, stage, &place);
+        }
+    }
 }
 
 /// Reads whether a rollback holds the stage, which it does unless said otherwise.

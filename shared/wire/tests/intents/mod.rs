@@ -1,0 +1,153 @@
+//! One intent of each kind, with values that hang together.
+
+use serde_json::Value;
+use towline_domain::Timestamp;
+use towline_domain::intent::{AttemptRef, Intent, PushAccepted, StageKey};
+use towline_domain::names::RepositoryId;
+use towline_domain::stage::Candidate;
+use towline_domain::untrusted::Untrusted;
+use towline_wire::eventbridge;
+
+const COMMIT: &str = "3d1f6a0c9b7e48d25f10c6a3e9b84d7712c0fe58";
+const BEFORE: &str = "b7c24e1d80f95a3662e1d4c9078fa51be3346d0a";
+const DIGEST: &str = "sha256:5b0e7d1f93a2c46880de4fb1672c95aa3e8d0746b19f2c7355e0a8d4c61f9b27";
+const RUN: &str = "7c21e05fa9b3d864";
+const NEXT_RUN: &str = "0f3a96d1c47b25e8";
+const REPOSITORY: RepositoryId = RepositoryId(734_190_285);
+
+/// The event that announces an intent.
+pub(crate) fn announcement(intent: &Intent) -> Value {
+    let detail = eventbridge::detail("01JBPE7V2M-0001", intent, at());
+    let id = "6e5e9ebe-dc39-5fb4-d8b8-8df6db94248f";
+    eventbridge::own(id, intent.detail_type(), &detail, at())
+}
+
+/// One intent of each kind; `number` does not compile when one is new.
+pub(crate) fn one_of_each() -> Vec<Intent> {
+    let intents = vec![
+        Intent::PlanRun(Box::new(push())),
+        Intent::StartBuild(attempt()),
+        Intent::StopBuild {
+            build: "towline-harbour-lane-storefront-backend:9b41c6d2-0e7f-4a85-bd13-6c2f58a07e94"
+                .parse()
+                .unwrap(),
+        },
+        Intent::ReadImage {
+            of: attempt(),
+            repository: "storefront/backend".parse().unwrap(),
+            tag: format!("{COMMIT}-142").parse().unwrap(),
+        },
+        Intent::RetryBuild {
+            run: RUN.parse().unwrap(),
+            component: "backend".parse().unwrap(),
+            after: 1,
+        },
+        Intent::SupersedeBuild {
+            run: RUN.parse().unwrap(),
+            component: "backend".parse().unwrap(),
+            by: NEXT_RUN.parse().unwrap(),
+        },
+        Intent::ImageRecorded {
+            of: attempt(),
+            digest: DIGEST.parse().unwrap(),
+            contradicts: None,
+        },
+        Intent::OfferImage {
+            stage: stage("staging"),
+            candidate: Box::new(candidate()),
+        },
+        Intent::Promote {
+            stage: stage("staging"),
+            promotion: 58,
+        },
+        Intent::WatchBuild(attempt()),
+        Intent::WatchPromotion {
+            stage: stage("prod"),
+            promotion: 59,
+            at: at(),
+        },
+    ];
+    let mut numbers: Vec<usize> = intents.iter().map(number).collect();
+    numbers.dedup();
+    assert_eq!(
+        numbers,
+        (0..=number(intents.last().unwrap())).collect::<Vec<_>>()
+    );
+    intents
+}
+
+/// The place of an intent's kind in [`one_of_each`]. Whoever adds a kind adds a sample too.
+fn number(intent: &Intent) -> usize {
+    match intent {
+        Intent::PlanRun(_) => 0,
+        Intent::StartBuild(_) => 1,
+        Intent::StopBuild { .. } => 2,
+        Intent::ReadImage { .. } => 3,
+        Intent::RetryBuild { .. } => 4,
+        Intent::SupersedeBuild { .. } => 5,
+        Intent::ImageRecorded { .. } => 6,
+        Intent::OfferImage { .. } => 7,
+        Intent::Promote { .. } => 8,
+        Intent::WatchBuild(_) => 9,
+        Intent::WatchPromotion { .. } => 10,
+    }
+}
+
+fn at() -> Timestamp {
+    "2026-11-02T09:14:08Z".parse().unwrap()
+}
+
+fn authors() -> Vec<String> {
+    ["ilsebrandt", "ilse@harbour-lane.example", "Ilse Brandt"]
+        .map(String::from)
+        .to_vec()
+}
+
+fn push() -> PushAccepted {
+    PushAccepted {
+        repository: REPOSITORY,
+        repository_name: "harbour-lane/storefront".parse().unwrap(),
+        default_branch: "main".into(),
+        git_ref: "refs/heads/main".parse().unwrap(),
+        before: Some(BEFORE.parse().unwrap()),
+        commit: COMMIT.parse().unwrap(),
+        forced: false,
+        pusher: "ilsebrandt".into(),
+        authors: authors(),
+        title: Untrusted::first_line("Round vouchers down (#218)"),
+        message: Untrusted::text(
+            "Round vouchers down (#218)\n\nCustomers saw one cent too much.",
+            4_096,
+        ),
+        at: at(),
+    }
+}
+
+fn attempt() -> AttemptRef {
+    AttemptRef {
+        run: RUN.parse().unwrap(),
+        component: "backend".parse().unwrap(),
+        attempt: "4be1a90c-27d5-8f30-a6c8-91d2e7f4b053".parse().unwrap(),
+    }
+}
+
+fn stage(name: &str) -> StageKey {
+    StageKey {
+        repository: REPOSITORY,
+        component: "backend".parse().unwrap(),
+        stage: name.parse().unwrap(),
+    }
+}
+
+fn candidate() -> Candidate {
+    Candidate {
+        digest: DIGEST.parse().unwrap(),
+        commit: COMMIT.parse().unwrap(),
+        git_ref: "refs/heads/main".parse().unwrap(),
+        run: RUN.parse().unwrap(),
+        order: 17,
+        repository: "storefront/backend".parse().unwrap(),
+        build_number: 142,
+        authors: authors(),
+    }
+}
