@@ -70,9 +70,9 @@ impl DefinitionErrors {
     }
 
     fn new(mut errors: Vec<DefinitionError>) -> Self {
-        errors.sort_by_key(|error| (error.line, error.column));
         let unlisted = errors.len().saturating_sub(MOST_ERRORS);
         errors.truncate(MOST_ERRORS);
+        errors.sort_by_key(|error| (error.line, error.column));
         Self { errors, unlisted }
     }
 

@@ -27,6 +27,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// Tags a build may push.
 const MOST_TAGS: usize = 20;
 
+/// Variables a build may set.
+const MOST_VARIABLES: usize = 200;
+
 /// Characters of a variable's value; CodeBuild takes no more.
 const LONGEST_VALUE: usize = 4_096;
 
@@ -206,7 +209,16 @@ fn environment(report: &mut Report, fields: &Fields<'_>) -> Vec<(String, String)
         return Vec::new();
     };
     let mut environment = Vec::new();
-    for (key, place) in report.entries(&place) {
+    let entries = report.entries(&place);
+    if entries.len() > MOST_VARIABLES {
+        let message = format!(
+            "{} variables are more than {MOST_VARIABLES}; read them from a file of the repository",
+            entries.len()
+        );
+        report.error(&place, message);
+        return environment;
+    }
+    for (key, place) in entries {
         let name = key.key_text();
         if let Some(message) = why_not_variable(name) {
             report.error_at(key.span, &place.path, message);
@@ -349,7 +361,7 @@ fn check_placeholders(report: &mut Report, fields: &Fields<'_>, build: &Build) {
         };
         let alone = Build {
             env: vec![variable.clone()],
-            ..build.clone()
+            ..by_default()
         };
         if let Err(error) = tags::environment(&alone, values) {
             report.error(&place, error.to_string());
@@ -374,7 +386,8 @@ fn check_tags(report: &mut Report, place: &Place<'_>, build: &Build, values: Val
         };
         let alone = Build {
             tags: vec![template.to_owned()],
-            ..build.clone()
+            env: build.env.clone(),
+            ..by_default()
         };
         match tags::of_attempt(&alone, values) {
             Ok(_) | Err(TagError::NothingUnique) => {}

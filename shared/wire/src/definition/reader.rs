@@ -6,7 +6,7 @@ use std::str::FromStr;
 use towline_buildspec::yaml::{Node, Span};
 use towline_domain::definition::{NotExecuted, Scope};
 
-use super::DefinitionError;
+use super::{DefinitionError, MOST_ERRORS};
 
 /// A value in the file, and how to speak of it.
 #[derive(Debug, Clone)]
@@ -87,6 +87,8 @@ pub(super) struct Report {
     pub(super) errors: Vec<DefinitionError>,
     /// What is right and cannot be done yet.
     pub(super) not_executed: Vec<NotExecuted>,
+    /// Patterns read so far.
+    pub(super) patterns: usize,
 }
 
 impl Report {
@@ -128,7 +130,12 @@ impl Report {
         for (key, _) in entries {
             let name = key.key_text();
             if !known.contains(&name) {
-                self.error_at(key.span, &place.path, unknown("key", name, known));
+                let message = if self.errors.len() < MOST_ERRORS {
+                    unknown("key", name, known)
+                } else {
+                    String::new() // it will not be listed
+                };
+                self.error_at(key.span, &place.path, message);
             }
         }
         Some(Fields {

@@ -10,6 +10,9 @@ use super::reader::{Fields, Place, Report, shown};
 /// The longest time a definition can name.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
+/// Patterns a definition may have: each costs time to prepare (A33).
+const MOST_PATTERNS: usize = 500;
+
 /// Bytes a path may have, as on Linux.
 const LONGEST_PATH: usize = 4_096;
 
@@ -86,6 +89,14 @@ impl Report {
 
     fn glob(&mut self, place: &Place<'_>) -> Option<Glob> {
         let text = self.text(place)?;
+        self.patterns += 1;
+        if self.patterns > MOST_PATTERNS {
+            if self.patterns == MOST_PATTERNS + 1 {
+                let message = format!("a definition may have {MOST_PATTERNS} patterns");
+                self.error(place, message);
+            }
+            return None;
+        }
         Glob::new(text)
             .map_err(|error| self.error(place, error.to_string()))
             .ok()

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod refused;
+mod schema;
 
 use std::time::Duration;
 

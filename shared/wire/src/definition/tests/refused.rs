@@ -64,13 +64,15 @@ fn builds_that_cannot_be_are_refused() {
     for (build, expected) in [
         (
             "{preset: make}",
-            expect![
-                "line 6, column 12: components.a.build: `make` is missing: name the targets, as in `make: {build: [test, publish]}`"
-            ],
+            expect![[
+                r#"line 6, column 12: components.a.build: `make` is missing: name the targets, as in `make: {build: [test, publish]}`"#
+            ]],
         ),
         (
             "{preset: make, make: {build: []}}",
-            expect!["line 6, column 41: components.a.build.make.build: name at least one target"],
+            expect![[
+                r#"line 6, column 41: components.a.build.make.build: name at least one target"#
+            ]],
         ),
         (
             "{preset: make, make: {build: [-f, a b], login: maybe}}",
@@ -81,15 +83,15 @@ fn builds_that_cannot_be_are_refused() {
         ),
         (
             "{preset: buildspec}",
-            expect![
-                "line 6, column 12: components.a.build: `buildspec` is missing: name the file, as in `buildspec: buildspec.yml`"
-            ],
+            expect![[
+                r#"line 6, column 12: components.a.build: `buildspec` is missing: name the file, as in `buildspec: buildspec.yml`"#
+            ]],
         ),
         (
             "{buildspec: a.yml, inline: x}",
-            expect![
-                "line 6, column 31: components.a.build.inline: this belongs to the preset inline, and this build's is buildspec; remove it or change `preset`"
-            ],
+            expect![[
+                r#"line 6, column 31: components.a.build.inline: this belongs to the preset inline, and this build's is buildspec; remove it or change `preset`"#
+            ]],
         ),
         (
             "{buildspec: ../a.yml, test: [x], context: a}",
@@ -100,9 +102,9 @@ fn builds_that_cannot_be_are_refused() {
         ),
         (
             "{inline: \"version: 0.2\"}",
-            expect![
-                "line 6, column 21: components.a.build.inline: this is no buildspec CodeBuild takes: line 1, column 1: `phases` is missing: the commands stand under `phases:`, for example in `build:`"
-            ],
+            expect![[
+                r#"line 6, column 21: components.a.build.inline: this is no buildspec CodeBuild takes: line 1, column 1: `phases` is missing: the commands stand under `phases:`, for example in `build:`"#
+            ]],
         ),
         (
             "{context: /etc}",
@@ -124,11 +126,15 @@ fn builds_that_cannot_be_are_refused() {
         ),
         (
             "{timeout: 1m}",
-            expect!["line 6, column 22: components.a.build.timeout: 1m is not within 5m to 36h"],
+            expect![[
+                r#"line 6, column 22: components.a.build.timeout: 1m is not within 5m to 36h"#
+            ]],
         ),
         (
             "{timeout: 37h}",
-            expect!["line 6, column 22: components.a.build.timeout: 37h is not within 5m to 36h"],
+            expect![[
+                r#"line 6, column 22: components.a.build.timeout: 37h is not within 5m to 36h"#
+            ]],
         ),
         (
             "{timeout: soon}",
@@ -150,9 +156,9 @@ fn builds_that_cannot_be_are_refused() {
         ),
         (
             "{platforms: [linux/arm64, linux/arm64]}",
-            expect![
-                "line 6, column 38: components.a.build.platforms[1]: this platform is named twice"
-            ],
+            expect![[
+                r#"line 6, column 38: components.a.build.platforms[1]: this platform is named twice"#
+            ]],
         ),
         (
             "{image: \"a b\", runtime: {go lang: \"1\"}}",
@@ -177,13 +183,15 @@ fn builds_that_cannot_be_are_refused() {
         ),
         (
             "",
-            expect![
-                "line 6, column 10: components.a.build: this must be a mapping, and is nothing"
-            ],
+            expect![[
+                r#"line 6, column 10: components.a.build: this must be a mapping, and is nothing"#
+            ]],
         ),
         (
             "[]",
-            expect!["line 6, column 12: components.a.build: this must be a mapping, and is a list"],
+            expect![[
+                r#"line 6, column 12: components.a.build: this must be a mapping, and is a list"#
+            ]],
         ),
     ] {
         check(&with_build(build), &expected);
@@ -223,7 +231,9 @@ fn a13_variables_that_steer_the_build_are_refused() {
     let long = with_build(&format!("{{env: {{A: {}}}}}", "x".repeat(4_097)));
     check(
         &long,
-        &expect!["line 6, column 22: components.a.build.env.A: a value may have 4096 characters"],
+        &expect![[
+            r#"line 6, column 22: components.a.build.env.A: a value may have 4096 characters"#
+        ]],
     );
 }
 
@@ -289,9 +299,9 @@ fn stages_that_cannot_be_are_refused() {
         ),
         (
             "  - {name: a, from: a}",
-            expect![
-                "line 5, column 21: stages.a.from: this leads round in a circle and never to a build; start one stage with `from: build`"
-            ],
+            expect![[
+                r#"line 5, column 21: stages.a.from: this leads round in a circle and never to a build; start one stage with `from: build`"#
+            ]],
         ),
         (
             "  - {name: staging, from: build}\n  - {name: prod, from: stagin}",
@@ -301,15 +311,17 @@ fn stages_that_cannot_be_are_refused() {
         ),
         (
             "  - {name: a, from: build}\n  - {name: a, from: build, tag: b}",
-            expect!["line 6, column 12: stages.a.name: there is a stage a already"],
+            expect![[r#"line 6, column 12: stages.a.name: there is a stage a already"#]],
         ),
         (
             "  - {name: a, from: build, tag: [x]}\n  - {name: b, from: a, tag: [b, x]}",
-            expect!["line 6, column 33: stages.b.tag[1]: the tag x is one of stage a already"],
+            expect![[r#"line 6, column 33: stages.b.tag[1]: the tag x is one of stage a already"#]],
         ),
         (
             "  - {name: a, from: build, tag: []}",
-            expect!["line 5, column 33: stages.a.tag: name at least one tag, or leave `tag` out"],
+            expect![[
+                r#"line 5, column 33: stages.a.tag: name at least one tag, or leave `tag` out"#
+            ]],
         ),
         (
             "  - {name: a, from: build, tag: \"a b\"}",
@@ -333,9 +345,9 @@ fn stages_that_cannot_be_are_refused() {
         ),
         (
             "  - {name: a, from: build, gates: [approval: {}, approval: {}]}",
-            expect![
-                "line 5, column 50: stages.a.gates[1].approval: there is an approval gate already"
-            ],
+            expect![[
+                r#"line 5, column 50: stages.a.gates[1].approval: there is an approval gate already"#
+            ]],
         ),
         (
             "  - {name: a, from: build, gates: [scan: {critical: -1, hihg: 2, wait: 1}]}",
@@ -393,76 +405,106 @@ fn a33_what_is_too_much_is_refused_at_once() {
     for (text, expected) in [
         (
             with_stages(&many("  - {name: sN, from: build}\n")),
-            expect!["line 5, column 3: stages: 65 stages are more than 64"],
+            expect![[r#"line 5, column 3: stages: 65 stages are more than 64"#]],
         ),
         (
             format!(
                 "version: 1\npipeline: p\ncomponents:\n{}",
                 many("  cN: {repository: r/N}\n")
             ),
-            expect![
-                "line 4, column 3: components: 65 components are more than 64; split the pipeline"
-            ],
+            expect![[
+                r#"line 4, column 3: components: 65 components are more than 64; split the pipeline"#
+            ]],
         ),
         (
             "#".repeat(MOST_BYTES + 1),
-            expect!["line 1, column 1: the text is 65537 bytes long, at most 65536 are read"],
+            expect![[r#"line 1, column 1: the text is 65537 bytes long, at most 65536 are read"#]],
         ),
         (
             "- ".repeat(10_000),
-            expect!["line 1, column 129: lists and mappings nest deeper than 64 levels"],
+            expect![[r#"line 1, column 129: lists and mappings nest deeper than 64 levels"#]],
         ),
         (
             "[".repeat(10_000),
-            expect!["line 1, column 256: not YAML: recursion limit exceeded"],
+            expect![[r#"line 1, column 256: not YAML: recursion limit exceeded"#]],
         ),
         (
             bomb.to_owned(),
-            expect![
-                "line 1, column 4: anchors (`&name`) are not read here: write the value out, or quote the text"
-            ],
+            expect![[
+                r#"line 1, column 4: anchors (`&name`) are not read here: write the value out, or quote the text"#
+            ]],
         ),
         (
             "a: 1\na: 2\n".to_owned(),
-            expect![
-                "line 2, column 1: the key `a` stands here and already on line 1: keep one of them"
-            ],
+            expect![[
+                r#"line 2, column 1: the key `a` stands here and already on line 1: keep one of them"#
+            ]],
         ),
         (
             "version: 1\n---\nversion: 1\n".to_owned(),
-            expect![
-                "line 2, column 1: a second document starts here (`---`): keep one document per file"
-            ],
+            expect![[
+                r#"line 2, column 1: a second document starts here (`---`): keep one document per file"#
+            ]],
         ),
         (
             "version: 1\n\tpipeline: p\n".to_owned(),
-            expect![
-                "line 2, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
-            ],
+            expect![[
+                r#"line 2, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"#
+            ]],
         ),
         (
             String::new(),
-            expect![
-                "line 1, column 1: this must be a mapping of version, pipeline, source, components, stages, notify, and is nothing"
-            ],
+            expect![[
+                r#"line 1, column 1: this must be a mapping of version, pipeline, source, components, stages, notify, and is nothing"#
+            ]],
         ),
         (
             "null".to_owned(),
-            expect![
-                "line 1, column 1: this must be a mapping of version, pipeline, source, components, stages, notify, and is nothing"
-            ],
+            expect![[
+                r#"line 1, column 1: this must be a mapping of version, pipeline, source, components, stages, notify, and is nothing"#
+            ]],
         ),
         (
             "just text".to_owned(),
-            expect![
-                "line 1, column 1: this must be a mapping of version, pipeline, source, components, stages, notify, and is text"
-            ],
+            expect![[
+                r#"line 1, column 1: this must be a mapping of version, pipeline, source, components, stages, notify, and is text"#
+            ]],
         ),
     ] {
         check(&text, &expected);
     }
     let binary = read(b"version: 1\npipeline: \xff\n").unwrap_err();
-    expect!["line 2, column 1: this line is not UTF-8"].assert_eq(&binary.to_string());
+    expect![[r#"line 2, column 1: this line is not UTF-8"#]].assert_eq(&binary.to_string());
+}
+
+#[test]
+fn a33_what_takes_time_is_limited() {
+    let list = |number: usize| vec!["x*"; number].join(", ");
+    let globs = |number: usize| {
+        format!(
+            "version: 1\npipeline: p\ncomponents: {{a: {{repository: r/a, paths: [{}]}}}}\n",
+            list(number)
+        )
+    };
+    assert!(read(globs(500).as_bytes()).is_ok());
+    check(
+        &globs(15_000),
+        &expect![[
+            r#"line 3, column 2043: components.a.paths[500]: a definition may have 500 patterns"#
+        ]],
+    );
+    let variables: Vec<String> = (0..201).map(|number| format!("A{number}: x")).collect();
+    let build = format!("{{env: {{{}}}}}", variables.join(", "));
+    check(
+        &with_build(&build),
+        &expect![[
+            r#"line 6, column 18: components.a.build.env: 201 variables are more than 200; read them from a file of the repository"#
+        ]],
+    );
+    check(
+        &with_build(&format!("{{tags: [{}]}}", list(21))),
+        &expect![[r#"line 6, column 19: components.a.build.tags: a build may push 20 tags"#]],
+    );
 }
 
 #[test]
