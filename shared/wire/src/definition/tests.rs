@@ -79,9 +79,9 @@ stages:
     concurrency: supersede
     gates:
       - soak: 1h
-      - window: {allow: "Mon-Thu 09:00-17:00", tz: Asia/Seoul}
+      - window: {allow: "Mon-Fri 08:00-16:00", tz: Europe/Vienna}
       - approval: {groups: [managers], min: 2, self: allow, expires: 24h, supersede: false}
-    before: {ecs_task: {cluster: live, task: "{component}-migrate"}}
+    before: {ecs_task: {cluster: live, task: "{component}-schema"}}
     tag: [prod, live]
     copy_to: 111122223333.dkr.ecr.eu-west-1.amazonaws.com
     deploy: {cloudformation: {stack: "{component}-prod", parameter: Tag}}
@@ -91,9 +91,9 @@ stages:
     from: build
     gates: [{scan: {critical: 0, high: 5, allow: [CVE-2024-1], wait: 15m}}, approval: {}]
     deploy: {ecs: {cluster: test, service: "{component}", container: app}}
-    verify: {run: [make smoke], timeout: 10m}
+    verify: {run: [make probe], timeout: 10m}
     unit: component
-notify: {slack: "#deploys", github: [checks, deployments]}
+notify: {slack: "#releases", github: [checks, deployments]}
 "##;
 
 fn read_text(text: &str) -> Definition {
