@@ -1,0 +1,438 @@
+//! One build from the moment it has a place to run to its end.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::process::Command;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use towline_buildspec::Buildspec;
+use towline_buildspec::model::{Shell, Version};
+use towline_domain::run::BuildStatus;
+use towline_ports::RepositoryRef;
+
+use crate::database;
+use crate::environment;
+use crate::event::state_change;
+use crate::folder::Folder;
+use crate::log::{self, Log};
+use crate::process::{self, Leader, Of};
+use crate::record::{Context, PhaseKind, PhaseStatus, Record, State};
+use crate::runner::Inner;
+use crate::shell::Session;
+use crate::{artifacts, checkout};
+
+/// A build that runs.
+pub(crate) struct Build {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) record: Record,
+    pub(crate) spec: Buildspec,
+    pub(crate) folder: Folder,
+    pub(crate) succeeding: bool,
+    log: Log,
+    password: String,
+    session: Option<Session>,
+    groups: Vec<Leader>,
+}
+
+/// How a build came to its end.
+struct End {
+    status: BuildStatus,
+    /// How the phase it was in ended, when it did not end by itself.
+    cut: Option<(PhaseStatus, Context)>,
+}
+
+impl End {
+    fn cut(status: BuildStatus, phase: PhaseStatus, code: &str, message: &str) -> Self {
+        Self {
+            status,
+            cut: Some((phase, Context::new(code, message))),
+        }
+    }
+}
+
+/// Runs a build that was marked as running until it has ended, by itself or because it took too
+/// long, `stop` says so, or `closing` does.
+pub(crate) async fn run(
+    inner: Arc<Inner>,
+    record: Record,
+    mut stop: watch::Receiver<bool>,
+    mut closing: watch::Receiver<bool>,
+) {
+    let mut build = match Build::new(inner.clone(), record.clone()) {
+        Ok(build) => build,
+        Err(error) => {
+            tracing::error!(build = %record.id, %error, "a build's log cannot be written");
+            let context = Context::new(
+                "INTERNAL_ERROR",
+                format!("its log cannot be written: {error}"),
+            );
+            let mut record = record;
+            record.leave(PhaseStatus::Fault, Some(context), inner.now());
+            conclude(&inner, record, BuildStatus::Fault).await;
+            return;
+        }
+    };
+    let timeout = Duration::from_millis(build.record.request.timeout_ms);
+    let end = tokio::select! {
+        biased;
+        () = told(&mut stop) => End::cut(
+            BuildStatus::Stopped,
+            PhaseStatus::Stopped,
+            "BUILD_STOPPED",
+            "somebody stopped the build",
+        ),
+        () = told(&mut closing) => End::cut(
+            BuildStatus::Fault,
+            PhaseStatus::Fault,
+            "INTERNAL_ERROR",
+            "towline was stopped while the build ran",
+        ),
+        () = sleep(timeout) => End::cut(
+            BuildStatus::TimedOut,
+            PhaseStatus::TimedOut,
+            "BUILD_TIMED_OUT",
+            &format!("the build took longer than {} seconds", timeout.as_secs()),
+        ),
+        status = build.execute() => End { status, cut: None },
+    };
+    build.finish(end).await;
+}
+
+/// Waits until a flag is set; for ever when nobody can set it any more.
+async fn told(flag: &mut watch::Receiver<bool>) {
+    if flag.wait_for(|set| *set).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Build {
+    fn new(inner: Arc<Inner>, record: Record) -> io::Result<Self> {
+        let password =
+            (inner.config.registry_password)(&record.id, &record.request.image_repository);
+        // As Docker keeps it, and prints it when a build shows its configuration.
+        let login = STANDARD.encode(format!("AWS:{password}"));
+        let secrets = vec![password.clone(), login];
+        let log = Log::open(&inner.log_path(&record), secrets, log::MOST)?;
+        Ok(Self {
+            folder: inner.folder(&record),
+            inner,
+            record,
+            spec: Buildspec::default(),
+            succeeding: true,
+            log,
+            password,
+            session: None,
+            groups: Vec::new(),
+        })
+    }
+
+    async fn execute(&mut self) -> BuildStatus {
+        if let Err(error) = self.provision() {
+            let message = format!("preparing the build's folder: {error}");
+            self.leave(
+                PhaseStatus::Fault,
+                Some(Context::new("INTERNAL_ERROR", message)),
+            )
+            .await;
+            return BuildStatus::Fault;
+        }
+        self.leave(PhaseStatus::Succeeded, None).await;
+        self.enter(PhaseKind::DownloadSource).await;
+        if let Err(context) = self.download_source().await {
+            self.leave(PhaseStatus::Failed, Some(context)).await;
+            return BuildStatus::Failed;
+        }
+        self.leave(PhaseStatus::Succeeded, None).await;
+        self.run_phases().await;
+        self.record.exported = self.exported_variables().await;
+        self.enter(PhaseKind::UploadArtifacts).await;
+        self.keep_artifacts().await;
+        self.leave(PhaseStatus::Succeeded, None).await;
+        if self.succeeding {
+            BuildStatus::Succeeded
+        } else {
+            BuildStatus::Failed
+        }
+    }
+
+    fn provision(&self) -> io::Result<()> {
+        let machine = &self.inner.config.machine;
+        let plugins = machine
+            .home
+            .as_ref()
+            .map(|home| home.join(".docker/cli-plugins"));
+        self.folder.prepare(
+            &self.inner.config.towline_binary,
+            plugins.as_deref(),
+            &self.password,
+        )
+    }
+
+    async fn download_source(&mut self) -> Result<(), Context> {
+        let (spec, warnings) = Buildspec::read(&self.record.request.buildspec)
+            .map_err(|error| Context::new("YAML_FILE_ERROR", error.to_string()))?;
+        self.spec = spec;
+        for warning in warnings {
+            self.say(&format!("The buildspec: {warning}")).await;
+        }
+        if let Some(objection) = self.objection() {
+            return Err(Context::new("CLIENT_ERROR", objection));
+        }
+        self.tell_what_is_not_applied().await;
+        let mirror = self.mirror().await?;
+        let source = self.folder.source();
+        for command in checkout::commands(&mirror, &self.record.request.commit, &source) {
+            self.git(command)
+                .await
+                .map_err(|message| Context::new("GIT_CLONE_FAILED", message))?;
+        }
+        Ok(())
+    }
+
+    /// What a buildspec asks for that cannot be done here, and would change what the build does.
+    fn objection(&self) -> Option<String> {
+        let env = &self.spec.env;
+        let stores = [
+            ("parameter-store", &env.parameter_store),
+            ("secrets-manager", &env.secrets_manager),
+        ];
+        for (key, entries) in stores {
+            if let Some((name, _)) = entries.first() {
+                return Some(format!(
+                    "env.{key} wants a value for {name}, but one machine has no such store yet"
+                ));
+            }
+        }
+        if let Some(shell @ (Shell::PowerShell | Shell::Cmd)) = env.shell {
+            let shell = shell.as_str();
+            return Some(format!(
+                "env.shell is {shell}, but only bash and /bin/sh run here"
+            ));
+        }
+        env.variables
+            .iter()
+            .find_map(|(name, value)| environment::objection(name, value))
+    }
+
+    async fn mirror(&self) -> Result<PathBuf, Context> {
+        let request = &self.record.request;
+        let repository = RepositoryRef {
+            id: request.repository_id,
+            name: request.repository.clone(),
+        };
+        let found = self
+            .inner
+            .config
+            .checkout
+            .mirror(&repository, &request.commit)
+            .await;
+        let message = match found {
+            Ok(Some(mirror)) => return Ok(mirror),
+            Ok(None) => format!(
+                "the repository {} does not have the commit {}",
+                request.repository, request.commit
+            ),
+            Err(error) => match std::error::Error::source(&error) {
+                Some(cause) => format!("{error}: {cause}"),
+                None => error.to_string(),
+            },
+        };
+        Err(Context::new("CLIENT_ERROR", message))
+    }
+
+    async fn git(&mut self, mut command: Command) -> Result<(), String> {
+        let doing = |error: io::Error| format!("running git: {error}");
+        let machine = &self.inner.config.machine;
+        command
+            .envs(environment::base(&self.folder, machine))
+            .stdin(Stdio::null())
+            .stdout(self.log.output().map_err(doing)?)
+            .stderr(self.log.output().map_err(doing)?)
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(doing)?;
+        // Its ends of the log's pipe would keep that open.
+        drop(command);
+        self.groups.extend(child.id().and_then(Leader::of));
+        let status = child.wait().await.map_err(doing)?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("checking out the commit: git ended with {status}"))
+        }
+    }
+
+    /// The shell, started if it does not run.
+    pub(crate) async fn session(&mut self) -> io::Result<&mut Session> {
+        if self.session.is_none() {
+            let session = self.start_session()?;
+            let leader = session.id().and_then(Leader::of);
+            self.record.leader.clone_from(&leader);
+            self.groups.extend(leader);
+            self.session = Some(session);
+            // Durable before the first command, so that what it leaves behind can be found.
+            self.save().await;
+        }
+        self.session
+            .as_mut()
+            .ok_or_else(|| io::Error::other("the shell is gone"))
+    }
+
+    fn start_session(&self) -> io::Result<Session> {
+        let (record, folder) = (&self.record, &self.folder);
+        let (machine, place) = (&self.inner.config.machine, &self.inner.place);
+        let control = folder.control();
+        let kept = match self.spec.version {
+            Version::V0_1 => None,
+            Version::V0_2 => control.working_folder(),
+        };
+        let shell = match self.spec.env.shell {
+            Some(Shell::Bash) => "bash",
+            Some(Shell::Sh | Shell::PowerShell | Shell::Cmd) | None => "/bin/sh",
+        };
+        let variables =
+            environment::all(record, &self.spec, folder, machine, place, self.succeeding);
+        let mut command = Command::new(shell);
+        command
+            .env_clear()
+            .envs(variables)
+            .current_dir(kept.unwrap_or_else(|| folder.source()))
+            .stdout(self.log.output()?)
+            .stderr(self.log.output()?);
+        Session::start(command, &control, self.spec.version)
+            .map_err(|error| io::Error::new(error.kind(), format!("starting {shell}: {error}")))
+    }
+
+    /// Lets the shell go; the next command gets a new one.
+    pub(crate) fn drop_session(&mut self) {
+        self.session = None;
+    }
+
+    async fn keep_artifacts(&mut self) {
+        let Some(all) = self.spec.artifacts.clone() else {
+            return;
+        };
+        let kept = self.inner.artifacts(&self.record);
+        let secondary = all.secondary.clone();
+        let secondary = secondary
+            .into_iter()
+            .filter(|(name, _)| !name.contains(['/', '\0']) && name != "." && name != "..")
+            .map(|(name, artifacts)| (kept.join("secondary").join(name), artifacts));
+        let main = kept.join("main");
+        for (target, artifacts) in std::iter::once((main, all)).chain(secondary) {
+            let (source, place) = (self.folder.source(), target.clone());
+            let work = move || artifacts::collect(&artifacts, &source, &place);
+            let line = match tokio::task::spawn_blocking(work).await {
+                Ok(Ok(collected)) => {
+                    for pattern in &collected.missing {
+                        self.say(&format!("No file fits the artifact pattern {pattern}"))
+                            .await;
+                    }
+                    let target = target.display();
+                    format!("Kept {} files as artifacts in {target}", collected.files)
+                }
+                Ok(Err(error)) => format!("Artifacts were not kept: {error}"),
+                Err(error) => format!("Artifacts were not kept: {error}"),
+            };
+            self.say(&line).await;
+        }
+    }
+
+    async fn finish(mut self, end: End) {
+        if let Some((status, context)) = end.cut {
+            self.leave(status, Some(context)).await;
+        }
+        self.enter(PhaseKind::Finalizing).await;
+        process::end_all(&self.folder, Of::Ours(&self.groups)).await;
+        self.session = None;
+        let word = end.status.word();
+        self.say(&format!("The build ended: {word}")).await;
+        self.log.close().await;
+        let folder = self.folder;
+        let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(build = %self.record.id, %error, "a build's folder was not removed");
+        }
+        self.record
+            .leave(PhaseStatus::Succeeded, None, self.inner.now());
+        conclude(&self.inner, self.record, end.status).await;
+    }
+
+    pub(crate) async fn enter(&mut self, kind: PhaseKind) {
+        self.record.enter(kind, self.inner.now());
+        self.save().await;
+        self.say(&format!("Entering phase {}", kind.word())).await;
+    }
+
+    /// Ends the phase that runs, if one does.
+    pub(crate) async fn leave(&mut self, status: PhaseStatus, context: Option<Context>) {
+        let runs = self.record.phases.last();
+        if runs.is_none_or(|phase| phase.status.is_some()) {
+            return;
+        }
+        let phase = self.record.current().word();
+        let state = status.word();
+        self.say(&format!("Phase complete: {phase} State: {state}"))
+            .await;
+        if let Some(Context { code, message }) = &context {
+            self.say(&format!("{code}: {message}")).await;
+        }
+        self.record.leave(status, context, self.inner.now());
+        self.save().await;
+    }
+
+    /// Writes how it stands, so that it can be asked after; what matters is written at its end.
+    async fn save(&self) {
+        let record = self.record.clone();
+        let saved = self
+            .inner
+            .database
+            .call("saving a build", move |transaction| {
+                let kept = database::get(transaction, &record.id)?;
+                match kept {
+                    Some(kept) if kept.state == State::Running => {
+                        database::update(transaction, &record, None)
+                    }
+                    _ => Ok(()),
+                }
+            });
+        if let Err(error) = saved.await {
+            tracing::warn!(build = %self.record.id, %error, "a build was not saved");
+        }
+    }
+
+    /// Says something in the log.
+    pub(crate) async fn say(&self, text: &str) {
+        let now = self.inner.now().strftime("%Y-%m-%dT%H:%M:%SZ");
+        self.log.say(format!("[towline] {now} {text}")).await;
+    }
+}
+
+/// How long to wait before the end of a build is written once more.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Writes the end of a build and its event, again and again until that is done.
+pub(crate) async fn conclude(inner: &Inner, mut record: Record, status: BuildStatus) {
+    let now = inner.now();
+    record.end(status, None, now);
+    let event = state_change(&record, &inner.place, now);
+    loop {
+        let (record, event) = (record.clone(), event.clone());
+        let id = record.id.clone();
+        let written = inner.database.call("ending a build", move |transaction| {
+            database::update(transaction, &record, Some(&event))
+        });
+        match written.await {
+            Ok(()) => break,
+            Err(error) => tracing::error!(build = %id, %error, "a build's end was not written"),
+        }
+        sleep(AGAIN).await;
+    }
+    inner.changed.notify_one();
+}

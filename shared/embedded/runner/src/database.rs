@@ -1,0 +1,223 @@
+//! The SQLite file with the builds and the events they owe.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use serde_json::Value;
+use towline_domain::names::{AttemptId, BuildId};
+use towline_ports::PortError;
+
+use crate::event::StateChange;
+use crate::record::{Record, State};
+
+/// The layout known here; kept in the file's `user_version`.
+const LAYOUT: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE builds (
+    -- The order in which they were asked for.
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    attempt TEXT NOT NULL UNIQUE,
+    project TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'ended')),
+    record TEXT NOT NULL
+) STRICT;
+CREATE INDEX builds_by_state ON builds (state, sequence);
+CREATE INDEX builds_by_project ON builds (project);
+
+-- AUTOINCREMENT, so that the id of a forgotten event is never given again.
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    document TEXT NOT NULL
+) STRICT;
+";
+
+/// Why the database could not be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DatabaseError {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("a build in the database cannot be read")]
+    Record(#[from] serde_json::Error),
+    #[error("a newer version of towline wrote it (layout {0})")]
+    TooNew(i64),
+}
+
+/// One connection; every write is on disk when it returns.
+#[derive(Clone)]
+pub(crate) struct Database(Arc<Mutex<Connection>>);
+
+impl Database {
+    pub(crate) fn open(dir: &Path) -> Result<Self, DatabaseError> {
+        let mut connection = Connection::open(dir.join("builds.sqlite"))?;
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000;",
+        )?;
+        let transaction = connection.transaction()?;
+        match transaction.query_row("PRAGMA user_version", (), |row| row.get(0))? {
+            0 => {
+                transaction.execute_batch(SCHEMA)?;
+                transaction.pragma_update(None, "user_version", LAYOUT)?;
+            }
+            LAYOUT => {}
+            newer => return Err(DatabaseError::TooNew(newer)),
+        }
+        transaction.commit()?;
+        Ok(Self(Arc::new(Mutex::new(connection))))
+    }
+
+    /// Runs `work` in a transaction on a thread that may block; an error leaves no effect.
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseError> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let database = self.clone();
+        let worker = tokio::task::spawn_blocking(move || database.call_here(work));
+        match worker.await {
+            Ok(result) => result.map_err(|cause| PortError::new(doing, cause)),
+            Err(cause) => Err(PortError::new(doing, cause)),
+        }
+    }
+
+    /// As [`Database::call`], on this thread.
+    pub(crate) fn call_here<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = work(&transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+
+    /// A panic while the lock was held rolled its transaction back, so the data is sound.
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The build of an attempt.
+pub(crate) fn find(
+    transaction: &Transaction<'_>,
+    attempt: &AttemptId,
+) -> Result<Option<Record>, DatabaseError> {
+    one(
+        transaction,
+        "SELECT record FROM builds WHERE attempt = ?1",
+        attempt.as_str(),
+    )
+}
+
+/// A build by its id.
+pub(crate) fn get(
+    transaction: &Transaction<'_>,
+    build: &BuildId,
+) -> Result<Option<Record>, DatabaseError> {
+    one(
+        transaction,
+        "SELECT record FROM builds WHERE id = ?1",
+        build.as_str(),
+    )
+}
+
+/// The build that has waited longest.
+pub(crate) fn next_queued(transaction: &Transaction<'_>) -> Result<Option<Record>, DatabaseError> {
+    one(
+        transaction,
+        "SELECT record FROM builds WHERE state = ?1 ORDER BY sequence LIMIT 1",
+        State::Queued.word(),
+    )
+}
+
+/// A build that was running.
+pub(crate) fn any_running(transaction: &Transaction<'_>) -> Result<Option<Record>, DatabaseError> {
+    one(
+        transaction,
+        "SELECT record FROM builds WHERE state = ?1 ORDER BY sequence LIMIT 1",
+        State::Running.word(),
+    )
+}
+
+/// How many builds a project had.
+pub(crate) fn count(transaction: &Transaction<'_>, project: &str) -> Result<i64, DatabaseError> {
+    let mut select =
+        transaction.prepare_cached("SELECT count(*) FROM builds WHERE project = ?1")?;
+    Ok(select.query_row([project], |row| row.get(0))?)
+}
+
+pub(crate) fn insert(transaction: &Transaction<'_>, record: &Record) -> Result<(), DatabaseError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO builds (id, attempt, project, state, record) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            record.id.as_str(),
+            record.request.attempt.as_str(),
+            record.project(),
+            record.state.word(),
+            serde_json::to_string(record)?,
+        ])?;
+    Ok(())
+}
+
+/// Writes a build as it is now, and the event that tells of it.
+pub(crate) fn update(
+    transaction: &Transaction<'_>,
+    record: &Record,
+    event: Option<&Value>,
+) -> Result<(), DatabaseError> {
+    transaction
+        .prepare_cached("UPDATE builds SET state = ?2, record = ?3 WHERE id = ?1")?
+        .execute(params![
+            record.id.as_str(),
+            record.state.word(),
+            serde_json::to_string(record)?,
+        ])?;
+    if let Some(document) = event {
+        transaction
+            .prepare_cached("INSERT INTO events (document) VALUES (?1)")?
+            .execute([document.to_string()])?;
+    }
+    Ok(())
+}
+
+/// At most `limit` events after `after`, oldest first.
+pub(crate) fn events(
+    transaction: &Transaction<'_>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<StateChange>, DatabaseError> {
+    let mut select = transaction
+        .prepare_cached("SELECT id, document FROM events WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let mut rows = select.query([after, limit])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push(StateChange {
+            id: row.get(0)?,
+            document: serde_json::from_str(&row.get::<_, String>(1)?)?,
+        });
+    }
+    Ok(events)
+}
+
+/// Deletes the events up to this one, it included.
+pub(crate) fn forget(transaction: &Transaction<'_>, up_to: i64) -> Result<(), DatabaseError> {
+    transaction.execute("DELETE FROM events WHERE id <= ?1", [up_to])?;
+    Ok(())
+}
+
+fn one(
+    transaction: &Transaction<'_>,
+    select: &str,
+    key: &str,
+) -> Result<Option<Record>, DatabaseError> {
+    let text: Option<String> = transaction
+        .prepare_cached(select)?
+        .query_row([key], |row| row.get(0))
+        .optional()?;
+    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+}

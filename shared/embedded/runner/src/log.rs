@@ -1,0 +1,299 @@
+//! A build's log: what its processes print and what the runner says, in order, with secrets masked.
+
+use std::fs::File;
+use std::io::{self, PipeWriter, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::process::GRACE;
+
+/// Longest output of processes that is kept.
+pub(crate) const MOST: u64 = 64 * 1024 * 1024;
+
+/// Shorter values are no secrets: masking them would blot out the log.
+const SHORTEST_SECRET: usize = 4;
+
+/// What a pipe holds at most, with room to spare (pipe(7): 64 KiB).
+const PIPE: usize = 256 * 1024;
+
+/// Writes to a build's log.
+pub(crate) struct Log {
+    lines: mpsc::Sender<(String, oneshot::Sender<()>)>,
+    writer: PipeWriter,
+    task: JoinHandle<()>,
+}
+
+impl Log {
+    /// Appends to a file, with `secrets` masked wherever they appear.
+    pub(crate) fn open(path: &Path, secrets: Vec<String>, most: u64) -> io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        let (reader, writer) = io::pipe()?;
+        let receiver = Receiver::from_owned_fd(OwnedFd::from(reader))?;
+        let (lines, inbox) = mpsc::channel(1);
+        let sink = Sink::new(file, secrets, most);
+        Ok(Self {
+            lines,
+            writer,
+            task: tokio::spawn(write(receiver, inbox, sink)),
+        })
+    }
+
+    /// An end of the pipe for a process to print to.
+    pub(crate) fn output(&self) -> io::Result<PipeWriter> {
+        self.writer.try_clone()
+    }
+
+    /// Says something, after everything that was printed before.
+    pub(crate) async fn say(&self, line: String) {
+        let (done, said) = oneshot::channel();
+        if self.lines.send((line, done)).await.is_ok() {
+            // An error means that the writer is gone, and with it the reason to wait.
+            let _ = said.await;
+        }
+    }
+
+    /// Waits until everything that was printed is written. Somebody who still holds an end of
+    /// the pipe is not waited for long.
+    pub(crate) async fn close(self) {
+        drop(self.writer);
+        drop(self.lines);
+        let mut task = self.task;
+        if timeout(GRACE, &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+}
+
+async fn write(
+    mut pipe: Receiver,
+    mut inbox: mpsc::Receiver<(String, oneshot::Sender<()>)>,
+    mut sink: Sink,
+) {
+    let mut speaking = true;
+    let mut printing = true;
+    while speaking || printing {
+        tokio::select! {
+            line = inbox.recv(), if speaking => match line {
+                Some((line, done)) => {
+                    drain(&pipe, &mut sink);
+                    sink.say(&line);
+                    // Whoever said it may have stopped waiting.
+                    let _ = done.send(());
+                }
+                None => speaking = false,
+            },
+            more = read(&mut pipe, &mut sink), if printing => printing = more,
+        }
+    }
+    sink.finish();
+}
+
+/// Waits for output and writes it; false at its end.
+async fn read(pipe: &mut Receiver, sink: &mut Sink) -> bool {
+    let mut chunk = [0; 8192];
+    loop {
+        if pipe.readable().await.is_err() {
+            return false;
+        }
+        match pipe.try_read(&mut chunk) {
+            Ok(0) => return false,
+            Ok(count) => {
+                sink.print(&chunk[..count]);
+                return true;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Writes what is in the pipe now. Reads past tokio, which may not have heard of it yet.
+fn drain(pipe: &Receiver, sink: &mut Sink) {
+    let mut chunk = [0; 8192];
+    let mut room = PIPE;
+    while room > 0 {
+        match rustix::io::read(pipe, &mut chunk) {
+            Ok(0) | Err(_) => return,
+            Ok(count) => {
+                sink.print(&chunk[..count]);
+                room = room.saturating_sub(count);
+            }
+        }
+    }
+}
+
+/// Whether more may follow a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    Final,
+}
+
+/// The file with its limit and its mask.
+struct Sink {
+    file: File,
+    secrets: Vec<Vec<u8>>,
+    /// The end of the output, as long as it may be the beginning of a secret.
+    held: Vec<u8>,
+    room: u64,
+    full: bool,
+    in_line: bool,
+}
+
+impl Sink {
+    fn new(file: File, secrets: Vec<String>, most: u64) -> Self {
+        let mut secrets: Vec<Vec<u8>> = secrets
+            .into_iter()
+            .filter(|secret| secret.len() >= SHORTEST_SECRET)
+            .map(String::into_bytes)
+            .collect();
+        // The longest first, so that one that begins like another is masked whole.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Self {
+            file,
+            secrets,
+            held: Vec::new(),
+            room: most,
+            full: false,
+            in_line: false,
+        }
+    }
+
+    fn print(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+        self.release(End::Open);
+    }
+
+    fn say(&mut self, line: &str) {
+        self.release(End::Final);
+        if self.in_line {
+            self.put(b"\n");
+        }
+        let (masked, _) = self.mask(line.as_bytes(), End::Final);
+        self.put(&masked);
+        self.put(b"\n");
+    }
+
+    fn finish(&mut self) {
+        self.release(End::Final);
+        if let Err(error) = self.file.sync_all() {
+            tracing::warn!(%error, "a build's log could not be synced");
+        }
+    }
+
+    /// Writes what is held, but for an open end that may be the beginning of a secret.
+    fn release(&mut self, end: End) {
+        let held = std::mem::take(&mut self.held);
+        let (masked, done) = self.mask(&held, end);
+        self.held = held[done..].to_vec();
+        self.append(&masked);
+    }
+
+    /// The text with stars for every secret, and how much of the text that covers.
+    fn mask(&self, text: &[u8], end: End) -> (Vec<u8>, usize) {
+        let mut masked = Vec::with_capacity(text.len());
+        let mut at = 0;
+        while at < text.len() {
+            let rest = &text[at..];
+            let begins = |secret: &&Vec<u8>| secret.len() > rest.len() && secret.starts_with(rest);
+            if end == End::Open && self.secrets.iter().any(|secret| begins(&secret)) {
+                break;
+            }
+            match self.secrets.iter().find(|secret| rest.starts_with(secret)) {
+                Some(secret) => {
+                    masked.extend_from_slice(b"***");
+                    at += secret.len();
+                }
+                None => {
+                    masked.push(text[at]);
+                    at += 1;
+                }
+            }
+        }
+        (masked, at)
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        if self.full {
+            return;
+        }
+        let length = bytes.len() as u64;
+        if length <= self.room {
+            self.room -= length;
+            self.put(bytes);
+            return;
+        }
+        let fitting = usize::try_from(self.room).map_or(bytes.len(), |room| room.min(bytes.len()));
+        self.put(&bytes[..fitting]);
+        self.full = true;
+        self.put(b"\n[towline] The log is as long as it may be: further output is dropped.\n");
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let Some(last) = bytes.last() else {
+            return;
+        };
+        self.in_line = *last != b'\n';
+        if let Err(error) = self.file.write_all(bytes) {
+            tracing::warn!(%error, "a build's log could not be written");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    fn check(secrets: &[&str], most: u64, printed: &[&str], expected: &str) {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let secrets = secrets.iter().map(|&secret| secret.into()).collect();
+        let mut sink = Sink::new(path.reopen().unwrap(), secrets, most);
+        for part in printed {
+            match part.strip_prefix("say ") {
+                Some(line) => sink.say(line),
+                None => sink.print(part.as_bytes()),
+            }
+        }
+        sink.finish();
+        let written = std::fs::read_to_string(path.path()).unwrap();
+        assert_eq!(written, expected, "{printed:?}");
+    }
+
+    #[test]
+    fn a31_secrets_are_masked_however_they_arrive() {
+        let secrets = ["hunter2", "hunter2-long", "ababab", "abc"];
+        for (printed, expected) in [
+            (&["a hunter2 b\n"] as &[&str], "a *** b\n"),
+            (&["a hun", "ter", "2 b\n"], "a *** b\n"),
+            (&["hunter2-", "long\n"], "***\n"),
+            (&["hunter2hunter2"], "******"),
+            (&["hunter2", "!\n"], "***!\n"),
+            (&["ababa", "bab\n"], "***ab\n"),
+            (&["hunhunter2\n"], "hun***\n"),
+            (&["a hunt", "say now"], "a hunt\nnow\n"),
+            (&["say the hunter2"], "the ***\n"),
+            (&["abc is too short\n"], "abc is too short\n"),
+            (&["hunte"], "hunte"),
+        ] {
+            check(&secrets, 1000, printed, expected);
+        }
+    }
+
+    #[test]
+    fn a_log_has_an_end() {
+        let note = "[towline] The log is as long as it may be: further output is dropped.\n";
+        check(
+            &[],
+            6,
+            &["1234", "5678", "9", "say done"],
+            &format!("123456\n{note}done\n"),
+        );
+    }
+}

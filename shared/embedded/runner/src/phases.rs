@@ -1,0 +1,235 @@
+//! Which commands run, in which order, and what a failed one means.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+
+use regex_lite::Regex;
+use towline_buildspec::model::{OnFailure, Phase, PhaseName, Version};
+
+use crate::build::Build;
+use crate::environment::flag;
+use crate::record::{Context, PhaseKind, PhaseStatus};
+use crate::shell::Done;
+
+/// How much of a failed phase's output a `RETRY` pattern is looked for in, in bytes.
+const MOST_SEARCHED: u64 = 256 * 1024;
+
+impl Build {
+    /// Runs the four phases with commands as CodeBuild does: after a failure of `install` or
+    /// `pre_build` nothing more runs, after one of `build` only `post_build` does, and
+    /// `on-failure` says otherwise. Where CodeBuild is silent, a failure that `CONTINUE` passes
+    /// over still fails the build.
+    pub(crate) async fn run_phases(&mut self) {
+        for name in PhaseName::ALL {
+            if !self.run_phase(name).await {
+                return;
+            }
+        }
+    }
+
+    /// Runs one phase; whether the next one follows.
+    async fn run_phase(&mut self, name: PhaseName) -> bool {
+        self.enter(kind(name)).await;
+        let phase = self.spec.phases.get(name).clone();
+        let Err(context) = self.run_attempts(&phase).await else {
+            self.leave(PhaseStatus::Succeeded, None).await;
+            return true;
+        };
+        self.succeeding = false;
+        self.leave(PhaseStatus::Failed, Some(context)).await;
+        match phase.on_failure {
+            Some(OnFailure::Continue) => true,
+            Some(OnFailure::Abort) => false,
+            Some(OnFailure::Retry { .. }) | None => name == PhaseName::Build,
+        }
+    }
+
+    /// Runs a phase as often as its `on-failure` allows.
+    async fn run_attempts(&mut self, phase: &Phase) -> Result<(), Context> {
+        let (count, regex) = match &phase.on_failure {
+            Some(OnFailure::Retry { count, regex }) => (*count, regex.as_deref()),
+            Some(OnFailure::Abort | OnFailure::Continue) | None => (0, None),
+        };
+        let mut left = count;
+        loop {
+            let from = self.log_length();
+            let Err(context) = self.run_once(phase).await else {
+                return Ok(());
+            };
+            if left == 0 || !self.fits(regex, &context, from).await {
+                return Err(context);
+            }
+            self.say(&format!("{}: {}", context.code, context.message))
+                .await;
+            self.say(&format!("Trying the phase again; {left} tries are left"))
+                .await;
+            left -= 1;
+        }
+    }
+
+    async fn run_once(&mut self, phase: &Phase) -> Result<(), Context> {
+        self.tell_succeeding().await;
+        let done = self.run_list(&phase.commands).await;
+        let last = self.run_list(&phase.finally).await;
+        done.and(last)
+    }
+
+    /// Runs commands up to the first that fails.
+    async fn run_list(&mut self, commands: &[String]) -> Result<(), Context> {
+        for command in commands {
+            self.run_command(command).await?;
+        }
+        Ok(())
+    }
+
+    async fn run_command(&mut self, command: &str) -> Result<(), Context> {
+        self.say(&format!("Running command {command}")).await;
+        let reason = match self.in_shell(command).await {
+            Ok(0) => return Ok(()),
+            Ok(status) => format!("exit status {status}"),
+            Err(error) => error.to_string(),
+        };
+        self.say(&format!(
+            "Command did not exit successfully {command} {reason}"
+        ))
+        .await;
+        Err(Context::new(
+            "COMMAND_EXECUTION_ERROR",
+            format!("Error while executing command: {command}. Reason: {reason}"),
+        ))
+    }
+
+    /// Runs something in the build's shell; its exit status.
+    async fn in_shell(&mut self, command: &str) -> std::io::Result<i32> {
+        let done = self.session().await?.run(command).await?;
+        if matches!(done, Done::Ended(_)) || self.spec.version == Version::V0_1 {
+            self.drop_session();
+        }
+        Ok(done.status())
+    }
+
+    /// Lets the shell know how the build stands; one that starts later knows it from the start.
+    async fn tell_succeeding(&mut self) {
+        if self.spec.version == Version::V0_1 {
+            return;
+        }
+        let flag = flag(self.succeeding);
+        // A shell that cannot be started is told of by the first command that wants it.
+        let _ = self
+            .in_shell(&format!("export CODEBUILD_BUILD_SUCCEEDING={flag}"))
+            .await;
+    }
+
+    /// Asks the shell for the variables that the buildspec exports.
+    pub(crate) async fn exported_variables(&mut self) -> Vec<(String, String)> {
+        let names: Vec<String> = self
+            .spec
+            .env
+            .exported_variables
+            .iter()
+            .filter(|name| is_identifier(name) && !name.starts_with("AWS_"))
+            .cloned()
+            .collect();
+        if names.is_empty() || self.spec.version == Version::V0_1 {
+            return Vec::new();
+        }
+        let path = self.folder.control().folder.join("exported");
+        let values: String = names
+            .iter()
+            .map(|name| format!("command printf '%s\\0' \"${{{name}+set}}\" \"${{{name}-}}\"\n"))
+            .collect();
+        let ask = format!("{{\n{values}}} >|{}", crate::shell::quote(&path));
+        if !matches!(self.in_shell(&ask).await, Ok(0)) {
+            return Vec::new();
+        }
+        let answer = std::fs::read(&path).unwrap_or_default();
+        let texts: Vec<&[u8]> = answer.split(|byte| *byte == 0).collect();
+        names
+            .into_iter()
+            .zip(texts.chunks_exact(2))
+            .filter(|(_, answer)| answer[0] == b"set")
+            .map(|(name, answer)| (name, String::from_utf8_lossy(answer[1]).into_owned()))
+            .collect()
+    }
+
+    /// Says what a buildspec asks for that one machine does not do.
+    pub(crate) async fn tell_what_is_not_applied(&self) {
+        let spec = &self.spec;
+        let phases = PhaseName::ALL.map(|name| spec.phases.get(name));
+        let users = phases.iter().filter_map(|phase| phase.run_as.as_ref());
+        let mut lines: Vec<String> = users
+            .chain(&spec.run_as)
+            .map(|user| format!("run-as: {user} (commands run as the user that runs towline)"))
+            .collect();
+        for (runtime, version) in &spec.phases.install.runtime_versions {
+            lines.push(format!(
+                "runtime-versions: {runtime} {version} (what the machine has is used)"
+            ));
+        }
+        for (group, report) in &spec.reports {
+            let files = report.files.join(", ");
+            lines.push(format!("reports: {group} ({files} are not read)"));
+        }
+        if spec.cache.is_some() {
+            lines.push("cache (every build starts empty)".into());
+        }
+        for line in lines {
+            self.say(&format!("Not applied on one machine: {line}"))
+                .await;
+        }
+    }
+
+    /// Whether a failure is one that is tried again.
+    async fn fits(&self, regex: Option<&str>, context: &Context, from: u64) -> bool {
+        let Some(text) = regex else {
+            return true;
+        };
+        let regex = match Regex::new(text) {
+            Ok(regex) => regex,
+            Err(error) => {
+                self.say(&format!(
+                    "on-failure: RETRY with a pattern that is none: {error}"
+                ))
+                .await;
+                return false;
+            }
+        };
+        regex.is_match(&context.message) || regex.is_match(&self.log_since(from))
+    }
+
+    fn log_length(&self) -> u64 {
+        let log = std::fs::metadata(self.inner.log_path(&self.record));
+        log.map_or(0, |log| log.len())
+    }
+
+    fn log_since(&self, from: u64) -> String {
+        let from = from.max(self.log_length().saturating_sub(MOST_SEARCHED));
+        let mut bytes = Vec::new();
+        let read = File::open(self.inner.log_path(&self.record)).and_then(|mut file| {
+            file.seek(SeekFrom::Start(from))?;
+            file.take(MOST_SEARCHED).read_to_end(&mut bytes)
+        });
+        if let Err(error) = read {
+            tracing::warn!(build = %self.record.id, %error, "a build's log cannot be read");
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+fn kind(name: PhaseName) -> PhaseKind {
+    match name {
+        PhaseName::Install => PhaseKind::Install,
+        PhaseName::PreBuild => PhaseKind::PreBuild,
+        PhaseName::Build => PhaseKind::Build,
+        PhaseName::PostBuild => PhaseKind::PostBuild,
+    }
+}
+
+/// Whether a name can be a shell variable; only such a name may stand in a command.
+fn is_identifier(name: &str) -> bool {
+    !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}

@@ -1,0 +1,154 @@
+//! Finding and ending the processes of a build, whatever group they moved to.
+//!
+//! Every process of a build inherits `CODEBUILD_SRC_DIR`, which no other build has, not even one
+//! of the same id below another folder; that and the group it was started in are how it is found
+//! below `/proc`.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, getsid, kill_process};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+use crate::folder::Folder;
+
+/// The first process of a group, told from any later one of the same number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Leader {
+    pid: i32,
+    /// Clock ticks from the start of the machine (proc(5), `starttime`).
+    started: u64,
+    /// Which start of the machine.
+    boot: String,
+}
+
+impl Leader {
+    /// The leader that has this process id now.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let pid = i32::try_from(pid).ok()?;
+        Some(Self {
+            pid,
+            started: Stat::read(pid)?.started,
+            boot: boot()?,
+        })
+    }
+
+    /// Its group, if it still runs and nobody else took its number.
+    pub(crate) fn group(&self) -> Option<i32> {
+        let same = boot().as_ref() == Some(&self.boot)
+            && Stat::read(self.pid).is_some_and(|stat| stat.started == self.started);
+        same.then_some(self.pid)
+    }
+}
+
+/// Which processes are meant.
+pub(crate) enum Of<'a> {
+    /// Those of a build that this process runs: its groups are in our session.
+    Ours(&'a [Leader]),
+    /// Those that a former process left behind, by the group of a leader that still runs.
+    Left(Option<i32>),
+}
+
+/// Time between asking processes to end and ending them.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+
+/// How long ended processes may take to go.
+const GOING: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether they went.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Asks every process of a build to end, ends those that did not, and waits until all are gone.
+pub(crate) async fn end_all(folder: &Folder, of: Of<'_>) {
+    for (signal, patience) in [(Signal::TERM, GRACE), (Signal::KILL, GOING)] {
+        let until = Instant::now() + patience;
+        let mut asked = Vec::new();
+        loop {
+            let members = members(folder, &of);
+            if members.is_empty() {
+                return;
+            }
+            for pid in members {
+                // Whoever appears later is asked too, but nobody twice.
+                if !asked.contains(&pid) || signal == Signal::KILL {
+                    asked.push(pid);
+                    send(pid, signal);
+                }
+            }
+            if Instant::now() >= until {
+                break;
+            }
+            sleep(LOOK).await;
+        }
+    }
+    tracing::warn!(build = %folder.source().display(), "some processes of the build do not end");
+}
+
+fn send(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        // An error means that it is gone already.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// The living processes of a build.
+fn members(folder: &Folder, of: &Of<'_>) -> Vec<i32> {
+    let mut mark = b"CODEBUILD_SRC_DIR=".to_vec();
+    mark.extend_from_slice(folder.source().as_os_str().as_bytes());
+    let session = getsid(None).ok().map(|pid| pid.as_raw_nonzero().get());
+    let group_counts = |stat: &Stat| match of {
+        Of::Ours(leaders) => {
+            Some(stat.session) == session && leaders.iter().any(|leader| leader.pid == stat.group)
+        }
+        Of::Left(group) => *group == Some(stat.group),
+    };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let own = std::process::id();
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| u32::try_from(*pid) != Ok(own))
+        .filter(|pid| {
+            Stat::read(*pid)
+                .is_some_and(|stat| stat.lives && (group_counts(&stat) || has_mark(*pid, &mark)))
+        })
+        .collect()
+}
+
+fn has_mark(pid: i32, mark: &[u8]) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment
+        .split(|byte| *byte == 0)
+        .any(|variable| variable == mark)
+}
+
+/// What proc(5) tells of a process.
+struct Stat {
+    lives: bool,
+    group: i32,
+    session: i32,
+    started: u64,
+}
+
+impl Stat {
+    fn read(pid: i32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The second field is the program's name in parentheses and may hold anything.
+        let (_, rest) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        Some(Self {
+            lives: !matches!(*fields.first()?, "Z" | "X"),
+            group: fields.get(2)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
+            started: fields.get(19)?.parse().ok()?,
+        })
+    }
+}
+
+fn boot() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim().to_owned())
+}

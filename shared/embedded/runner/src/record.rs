@@ -1,0 +1,263 @@
+//! What is kept of a build.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use towline_domain::names::{
+    AttemptId, BuildId, CommitSha, ComponentName, ImageRepository, RepositoryId, RepositoryName,
+};
+use towline_domain::run::{BuildReport, BuildStatus};
+use towline_ports::StartBuild;
+
+use crate::process::Leader;
+
+/// One build, from the moment it was asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) id: BuildId,
+    /// Counts the builds of its project, from 1.
+    pub(crate) number: i64,
+    pub(crate) request: Request,
+    pub(crate) state: State,
+    pub(crate) status: BuildStatus,
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) submitted_at: Timestamp,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) reason: Option<String>,
+    pub(crate) exported: Vec<(String, String)>,
+    /// The shell, while it runs.
+    pub(crate) leader: Option<Leader>,
+}
+
+/// Where a build is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum State {
+    Queued,
+    Running,
+    Ended,
+}
+
+impl State {
+    /// As it stands in the database.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// A [`StartBuild`] as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Request {
+    pub(crate) attempt: AttemptId,
+    pub(crate) component: ComponentName,
+    pub(crate) repository_id: RepositoryId,
+    pub(crate) repository: RepositoryName,
+    pub(crate) commit: CommitSha,
+    pub(crate) image_repository: ImageRepository,
+    pub(crate) image: String,
+    pub(crate) privileged: bool,
+    pub(crate) buildspec: String,
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) timeout_ms: u64,
+}
+
+impl From<StartBuild> for Request {
+    fn from(build: StartBuild) -> Self {
+        Self {
+            attempt: build.attempt,
+            component: build.component,
+            repository_id: build.repository.id,
+            repository: build.repository.name,
+            commit: build.commit,
+            image_repository: build.image_repository,
+            image: build.image,
+            privileged: build.privileged,
+            buildspec: build.buildspec,
+            environment: build.environment,
+            timeout_ms: u64::try_from(build.timeout.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// One phase that was entered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Phase {
+    pub(crate) kind: PhaseKind,
+    /// None while it runs, and for `COMPLETED`.
+    pub(crate) status: Option<PhaseStatus>,
+    pub(crate) started_at: Timestamp,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) context: Option<Context>,
+}
+
+/// Why a phase failed, as CodeBuild says it: `CODE: message`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Context {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+impl Context {
+    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// CodeBuild's phases (CodeBuild API, `BuildPhase`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum PhaseKind {
+    Submitted,
+    Queued,
+    Provisioning,
+    DownloadSource,
+    Install,
+    PreBuild,
+    Build,
+    PostBuild,
+    UploadArtifacts,
+    Finalizing,
+    Completed,
+}
+
+impl PhaseKind {
+    /// CodeBuild's word for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Submitted => "SUBMITTED",
+            Self::Queued => "QUEUED",
+            Self::Provisioning => "PROVISIONING",
+            Self::DownloadSource => "DOWNLOAD_SOURCE",
+            Self::Install => "INSTALL",
+            Self::PreBuild => "PRE_BUILD",
+            Self::Build => "BUILD",
+            Self::PostBuild => "POST_BUILD",
+            Self::UploadArtifacts => "UPLOAD_ARTIFACTS",
+            Self::Finalizing => "FINALIZING",
+            Self::Completed => "COMPLETED",
+        }
+    }
+}
+
+/// How a phase ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum PhaseStatus {
+    Succeeded,
+    Failed,
+    Fault,
+    TimedOut,
+    Stopped,
+}
+
+impl PhaseStatus {
+    /// CodeBuild's word for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::Fault => "FAULT",
+            Self::TimedOut => "TIMED_OUT",
+            Self::Stopped => "STOPPED",
+        }
+    }
+}
+
+/// Longest reason that is reported, in characters.
+const LONGEST_REASON: usize = 1000;
+
+impl Record {
+    /// A build that waits for its turn.
+    pub(crate) fn queued(id: BuildId, number: i64, request: Request, now: Timestamp) -> Self {
+        let mut record = Self {
+            id,
+            number,
+            request,
+            state: State::Queued,
+            status: BuildStatus::InProgress,
+            phases: Vec::new(),
+            submitted_at: now,
+            started_at: None,
+            ended_at: None,
+            reason: None,
+            exported: Vec::new(),
+            leader: None,
+        };
+        record.enter(PhaseKind::Submitted, now);
+        record.leave(PhaseStatus::Succeeded, None, now);
+        record.enter(PhaseKind::Queued, now);
+        record
+    }
+
+    /// The CodeBuild project.
+    pub(crate) fn project(&self) -> String {
+        StartBuild::project(&self.request.repository, &self.request.component)
+    }
+
+    /// The phase it is in.
+    pub(crate) fn current(&self) -> PhaseKind {
+        self.phases
+            .last()
+            .map_or(PhaseKind::Submitted, |phase| phase.kind)
+    }
+
+    pub(crate) fn enter(&mut self, kind: PhaseKind, now: Timestamp) {
+        self.phases.push(Phase {
+            kind,
+            status: None,
+            started_at: now,
+            ended_at: None,
+            context: None,
+        });
+    }
+
+    /// Ends the phase it is in, unless that has ended.
+    pub(crate) fn leave(&mut self, status: PhaseStatus, context: Option<Context>, now: Timestamp) {
+        let Some(phase) = self.phases.last_mut() else {
+            return;
+        };
+        if phase.status.is_none() && phase.kind != PhaseKind::Completed {
+            phase.status = Some(status);
+            phase.ended_at = Some(now);
+            phase.context = context;
+        }
+    }
+
+    /// Ends the build for good; without a reason of its own it takes that of the first phase
+    /// that failed.
+    pub(crate) fn end(&mut self, status: BuildStatus, reason: Option<String>, now: Timestamp) {
+        let failed = || {
+            let phase = self.phases.iter().find(|phase| phase.context.is_some())?;
+            let context = phase.context.as_ref()?;
+            Some(format!("{}: {}", phase.kind.word(), context.message))
+        };
+        let reason = match status {
+            BuildStatus::Succeeded => None,
+            BuildStatus::InProgress
+            | BuildStatus::Failed
+            | BuildStatus::Fault
+            | BuildStatus::Stopped
+            | BuildStatus::TimedOut => reason.or_else(failed),
+        };
+        self.reason = reason.map(|reason| reason.chars().take(LONGEST_REASON).collect());
+        self.enter(PhaseKind::Completed, now);
+        self.state = State::Ended;
+        self.status = status;
+        self.ended_at = Some(now);
+        self.leader = None;
+    }
+
+    pub(crate) fn report(&self) -> BuildReport {
+        BuildReport {
+            build: self.id.clone(),
+            status: self.status,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            reason: self.reason.clone(),
+        }
+    }
+}

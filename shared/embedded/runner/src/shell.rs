@@ -1,0 +1,147 @@
+//! The one shell of a build, fed command by command so that `cd` and `export` last.
+//!
+//! The shell's standard input is a socket to us: a line in asks it to run the command file, a line
+//! out is the command's exit status. Commands themselves read from `/dev/null`. A command that
+//! ends the shell (`exit 3`) has failed with that status, and the next command gets a new shell
+//! with the folder and the exported variables that the command before it left.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use towline_buildspec::model::Version;
+
+/// A running shell.
+pub(crate) struct Session {
+    child: Child,
+    channel: UnixStream,
+    control: Control,
+}
+
+/// The folder where the shell and we leave notes for each other.
+#[derive(Debug, Clone)]
+pub(crate) struct Control {
+    pub(crate) folder: PathBuf,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// It ended with this status, and the shell takes the next one.
+    Status(i32),
+    /// It ended the shell as well.
+    Ended(i32),
+}
+
+impl Done {
+    /// The exit status.
+    pub(crate) fn status(self) -> i32 {
+        match self {
+            Self::Status(status) | Self::Ended(status) => status,
+        }
+    }
+}
+
+impl Control {
+    /// The folder that the last command left the shell in.
+    pub(crate) fn working_folder(&self) -> Option<PathBuf> {
+        let text = fs::read_to_string(self.folder.join("cwd")).ok()?;
+        let path = PathBuf::from(text.strip_suffix('\n')?);
+        path.is_dir().then_some(path)
+    }
+
+    /// What the shell runs. It uses builtins only and leaves no variable of its own behind.
+    fn driver(&self, version: Version) -> String {
+        let path = |name: &str| quote(&self.folder.join(name));
+        let (command, state, cwd) = (path("command"), path("state"), path("cwd"));
+        let restore = match version {
+            Version::V0_1 => String::new(),
+            Version::V0_2 => format!("[ ! -f {state} ] || . {state}"),
+        };
+        format!(
+            "{restore}
+while {{ IFS= read -r _; }} 2>/dev/null; do
+. {command} </dev/null
+{{ printf '%s\\n' \"$?\" >&0; }} 2>/dev/null
+{{ export -p >|{state}; pwd >|{cwd}; }} 2>/dev/null
+done
+"
+        )
+    }
+}
+
+impl Session {
+    /// Starts a shell; `command` says which, in which surroundings, and where it prints to.
+    /// It goes on where the last one was, except in version 0.1, where each command begins anew.
+    pub(crate) fn start(
+        mut command: Command,
+        control: &Control,
+        version: Version,
+    ) -> io::Result<Self> {
+        let driver = control.folder.join("driver");
+        fs::write(&driver, control.driver(version))?;
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let child = command
+            .arg(&driver)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(Self {
+            child,
+            channel: UnixStream::from_std(ours)?,
+            control: control.clone(),
+        })
+    }
+
+    /// The shell's process id, while it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Runs one command, of any number of lines.
+    pub(crate) async fn run(&mut self, command: &str) -> io::Result<Done> {
+        fs::write(self.control.folder.join("command"), format!("{command}\n"))?;
+        if self.channel.write_all(b"go\n").await.is_err() {
+            return Ok(Done::Ended(code(self.child.wait().await?)));
+        }
+        tokio::select! {
+            biased;
+            status = status(&mut self.channel) => match status {
+                Some(status) => Ok(Done::Status(status)),
+                None => Ok(Done::Ended(code(self.child.wait().await?))),
+            },
+            // A background process may hold the socket open when the shell is gone.
+            ended = self.child.wait() => Ok(Done::Ended(code(ended?))),
+        }
+    }
+}
+
+/// The number on the line that follows a command; none when the shell is gone.
+async fn status(channel: &mut UnixStream) -> Option<i32> {
+    let mut line = String::new();
+    loop {
+        match channel.read_u8().await.ok()? {
+            b'\n' => return line.parse().ok(),
+            byte => line.push(char::from(byte)),
+        }
+    }
+}
+
+/// The status as a shell would tell it.
+fn code(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    let signal = || status.signal().map_or(1, |signal| 128 + signal);
+    status.code().unwrap_or_else(signal)
+}
+
+/// A path as one word of a shell.
+pub(crate) fn quote(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}

@@ -1,0 +1,312 @@
+//! Builds are started once, run in order, are told of by events, and keep their logs.
+
+use expect_test::expect;
+use towline_ports::StartError;
+
+use super::*;
+
+#[tokio::test]
+async fn f10_an_attempt_is_started_once_for_ever() {
+    let world = World::new(1).await;
+    let spec = "version: 0.2\nphases: {build: {commands: ['echo x >> \"$OUT\"']}}\n";
+    let out = world.path("out");
+    let mut request = world.request(1, spec);
+    request.environment = vec![("OUT".into(), out.display().to_string())];
+    let build = world.runner.start(request.clone()).await.unwrap();
+    world.end(&build).await;
+    for _ in 0..3 {
+        let again = world.runner.start(request.clone()).await.unwrap();
+        assert_eq!(again, build);
+        world.end(&again).await;
+    }
+    // One that would show if it had been queued again runs after it.
+    let last = world.start(2, spec).await;
+    world.end(&last).await;
+    assert_eq!(fs::read_to_string(out).unwrap(), "x\n");
+    let (repository, component) = (&request.repository.name, &request.component);
+    let find = async |component, attempt: AttemptId| {
+        let found = world.runner.find(repository, component, &attempt);
+        found.await.unwrap().map(|report| report.build)
+    };
+    assert_eq!(find(component, attempt(1)).await, Some(build));
+    assert_eq!(find(component, attempt(9)).await, None);
+    assert_eq!(find(&"other".parse().unwrap(), attempt(1)).await, None);
+    let unknown = "x:y".parse().unwrap();
+    assert_eq!(world.runner.get(&unknown).await.unwrap(), None);
+    assert_eq!(world.runner.log(&unknown, 0).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn builds_beyond_the_limit_wait_their_turn() {
+    let world = World::new(2).await;
+    let out = world.path("out");
+    let gate = world.path("gate");
+    let spec = format!(
+        "version: 0.2\nphases: {{build: {{commands: ['echo $CODEBUILD_BUILD_NUMBER >> {out}; \
+         until rmdir {gate} 2>/dev/null; do sleep 0.01; done']}}}}\n",
+        out = out.display(),
+        gate = gate.display()
+    );
+    let mut builds = Vec::new();
+    for number in 1..=4 {
+        builds.push(world.start(number, &spec).await);
+    }
+    let lines = async |count: usize| loop {
+        let text = appears(&out).await;
+        if text.lines().count() >= count {
+            return text;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    for running in [2, 3, 4] {
+        let text = timeout(LONG, lines(running)).await.unwrap();
+        assert_eq!(text.lines().count(), running);
+        fs::create_dir(&gate).unwrap();
+        let taken = async {
+            while gate.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LONG, taken).await.unwrap();
+    }
+    fs::create_dir(&gate).unwrap();
+    for build in &builds {
+        assert_eq!(world.end(build).await.status, BuildStatus::Succeeded);
+    }
+    let order = fs::read_to_string(out).unwrap();
+    assert!(
+        order == "1\n2\n3\n4\n" || order == "2\n1\n3\n4\n",
+        "{order}"
+    );
+}
+
+#[tokio::test]
+async fn what_codebuild_would_refuse_is_refused() {
+    let world = World::new(1).await;
+    let with = |name: &str, value: &str| {
+        let mut request = world.request(1, "version: 0.2\nphases: {}\n");
+        request.environment = vec![(name.into(), value.into())];
+        request
+    };
+    for (request, expected) in [
+        (
+            world.request(1, &"x".repeat(25_601)),
+            "the buildspec has 25601 characters, CodeBuild takes at most 25600 inline",
+        ),
+        (
+            with("TITLE", &"\u{e9}".repeat(4097)),
+            "the environment variable TITLE has 4097 characters, CodeBuild takes at most 4096",
+        ),
+        (
+            with("A=B", ""),
+            "\"A=B\" is no name of an environment variable",
+        ),
+        (
+            with("TITLE", "a\0b"),
+            "the environment variable TITLE holds a NUL",
+        ),
+    ] {
+        match world.runner.start(request).await {
+            Err(StartError::Refused(reason)) => assert_eq!(reason, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+    let longest = with("TITLE", &"\u{e9}".repeat(4096));
+    assert!(world.runner.start(longest).await.is_ok());
+}
+
+#[tokio::test]
+async fn events_look_like_codebuilds_and_never_hold_the_password() {
+    let world = World::new(1).await;
+    let mut request = world.request(
+        1,
+        "version: 0.2\nphases: {build: {commands: ['aws ecr get-login-password; false']}}\n",
+    );
+    request.environment = vec![("TOWLINE_RUN".into(), "0123456789abcdef".into())];
+    let build = world.runner.start(request).await.unwrap();
+    world.end(&build).await;
+    let events = world.runner.next_events(0, 10).await.unwrap();
+    assert_eq!(events.len(), 2);
+    let text = serde_json::to_string_pretty(&events[1].document).unwrap();
+    assert!(!text.contains(PASSWORD), "{text}");
+    let text = text.replace(world.commit.as_str(), "COMMIT");
+    expect![[r#"
+        {
+          "account": "000000000000",
+          "detail": {
+            "additional-information": {
+              "artifact": {
+                "location": ""
+              },
+              "build-complete": true,
+              "build-number": 1,
+              "build-start-time": "Jan 2, 2026 3:04:05 AM",
+              "environment": {
+                "compute-type": "BUILD_GENERAL1_SMALL",
+                "environment-variables": [
+                  {
+                    "name": "TOWLINE_RUN",
+                    "type": "PLAINTEXT",
+                    "value": "0123456789abcdef"
+                  }
+                ],
+                "image": "aws/codebuild/standard:7.0",
+                "privileged-mode": false,
+                "type": "LINUX_CONTAINER"
+              },
+              "initiator": "towline",
+              "logs": {
+                "deep-link": "/v1/builds/towline-acme-shop-web:00000000-0000-0000-0000-000000000001/log",
+                "group-name": "/aws/codebuild/towline-acme-shop-web",
+                "stream-name": "00000000-0000-0000-0000-000000000001"
+              },
+              "phases": [
+                {
+                  "duration-in-seconds": 0,
+                  "end-time": "Jan 2, 2026 3:04:05 AM",
+                  "phase-context": [],
+                  "phase-status": "SUCCEEDED",
+                  "phase-type": "SUBMITTED",
+                  "start-time": "Jan 2, 2026 3:04:05 AM"
+                },
+                {
+                  "duration-in-seconds": 0,
+                  "end-time": "Jan 2, 2026 3:04:05 AM",
+                  "phase-context": [],
+                  "phase-status": "SUCCEEDED",
+                  "phase-type": "QUEUED",
+                  "start-time": "Jan 2, 2026 3:04:05 AM"
+                },
+                {
+                  "duration-in-seconds": 0,
+                  "end-time": "Jan 2, 2026 3:04:05 AM",
+                  "phase-context": [],
+                  "phase-status": "SUCCEEDED",
+                  "phase-type": "PROVISIONING",
+                  "start-time": "Jan 2, 2026 3:04:05 AM"
+                },
+                {
+                  "duration-in-seconds": 0,
+                  "end-time": "Jan 2, 2026 3:04:05 AM",
+                  "phase-context": [],
+                  "phase-status": "SUCCEEDED",
+                  "phase-type": "DOWNLOAD_SOURCE",
+                  "start-time": "Jan 2, 2026 3:04:05 AM"
+                },
+                {
+                  "duration-in-seconds": 0,
+                  "end-time": "Jan 2, 2026 3:04:05 AM",
+                  "phase-context": [],
+                  "phase-status": "SUCCEEDED",
+                  "phase-type": "INSTALL",
+                  "start-time": "Jan 2, 2026 3:04:05 AM"
+                },
+                {
+                  "duration-in-seconds": 0,
+                  "end-time": "Jan 2, 2026 3:04:05 AM",
+                  "phase-context": [],
+                  "phase-status": "SUCCEEDED",
+                  "phase-type": "PRE_BUILD",
+                  "start-time": "Jan 2, 2026 3:04:05 AM"
+                },
+                {
+                  "duration-in-seconds": 0,
+                  "end-time": "Jan 2, 2026 3:04:05 AM",
+                  "phase-context": [
+                    "COMMAND_EXECUTION_ERROR: Error while executing command: aws ecr get-login-password; false. Reason: exit status 1"
+                  ],
+                  "phase-status": "FAILED",
+                  "phase-type": "BUILD",
+                  "start-time": "Jan 2, 2026 3:04:05 AM"
+                },
+                {
+                  "duration-in-seconds": 0,
+                  "end-time": "Jan 2, 2026 3:04:05 AM",
+                  "phase-context": [],
+                  "phase-status": "SUCCEEDED",
+                  "phase-type": "POST_BUILD",
+                  "start-time": "Jan 2, 2026 3:04:05 AM"
+                },
+                {
+                  "duration-in-seconds": 0,
+                  "end-time": "Jan 2, 2026 3:04:05 AM",
+                  "phase-context": [],
+                  "phase-status": "SUCCEEDED",
+                  "phase-type": "UPLOAD_ARTIFACTS",
+                  "start-time": "Jan 2, 2026 3:04:05 AM"
+                },
+                {
+                  "duration-in-seconds": 0,
+                  "end-time": "Jan 2, 2026 3:04:05 AM",
+                  "phase-context": [],
+                  "phase-status": "SUCCEEDED",
+                  "phase-type": "FINALIZING",
+                  "start-time": "Jan 2, 2026 3:04:05 AM"
+                },
+                {
+                  "phase-type": "COMPLETED",
+                  "start-time": "Jan 2, 2026 3:04:05 AM"
+                }
+              ],
+              "queued-timeout-in-minutes": 480,
+              "source": {
+                "buildspec": "version: 0.2\nphases: {build: {commands: ['aws ecr get-login-password; false']}}\n",
+                "location": "https://github.com/acme/shop.git",
+                "type": "GITHUB"
+              },
+              "source-version": "COMMIT",
+              "timeout-in-minutes": 1
+            },
+            "build-id": "arn:aws:codebuild:eu-central-1:000000000000:build/towline-acme-shop-web:00000000-0000-0000-0000-000000000001",
+            "build-status": "FAILED",
+            "current-phase": "COMPLETED",
+            "current-phase-context": "[]",
+            "project-name": "towline-acme-shop-web",
+            "version": "1"
+          },
+          "detail-type": "CodeBuild Build State Change",
+          "id": "08d627a3-9c94-d517-954b-29438a7fc636",
+          "region": "eu-central-1",
+          "resources": [
+            "arn:aws:codebuild:eu-central-1:000000000000:build/towline-acme-shop-web:00000000-0000-0000-0000-000000000001"
+          ],
+          "source": "aws.codebuild",
+          "time": "2026-01-02T03:04:05Z",
+          "version": "0"
+        }"#]].assert_eq(&text);
+    let first = &events[0].document["detail"];
+    assert_eq!(first["build-status"], "IN_PROGRESS");
+    assert_eq!(first["current-phase"], "PROVISIONING");
+    assert_eq!(first["additional-information"]["build-complete"], false);
+    let rest = world.runner.next_events(events[0].id, 10).await.unwrap();
+    assert_eq!(rest, events[1..]);
+    world.runner.forget_events(events[1].id).await.unwrap();
+    assert!(world.runner.next_events(0, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_log_grows_while_the_build_runs_and_is_read_from_anywhere() {
+    let world = World::new(1).await;
+    let gate = world.path("gate");
+    let spec = format!(
+        "version: 0.2\nphases: {{build: {{commands: ['echo early; while ! [ -e {gate} ]; do sleep \
+         0.01; done; head -c 300000 /dev/zero | tr \"\\0\" x; echo; echo late']}}}}\n",
+        gate = gate.display()
+    );
+    let build = world.start(1, &spec).await;
+    let early = async {
+        while !world.log(&build).await.contains("\nearly\n") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(LONG, early).await.unwrap();
+    fs::create_dir(&gate).unwrap();
+    world.end(&build).await;
+    let part = async |from| world.runner.log(&build, from).await.unwrap().unwrap();
+    let first = part(0).await;
+    assert_eq!(first.len(), 256 * 1024);
+    let rest = String::from_utf8(part(256 * 1024).await).unwrap();
+    assert!(rest.contains("x\nlate\n"), "{rest}");
+    assert!(rest.ends_with("The build ended: SUCCEEDED\n"), "{rest}");
+    assert_eq!(part(10_000_000).await, b"");
+}
