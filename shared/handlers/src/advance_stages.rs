@@ -14,6 +14,7 @@ use towline_wire::eventbridge::Envelope;
 use crate::apply;
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds};
+use crate::plan_runs::stage_tag_among;
 use crate::records::Numbers;
 
 /// Acts on a `CodeBuild Build State Change`, and on `Image Recorded`, `Build Superseded`,
@@ -164,6 +165,11 @@ pub(crate) async fn new_attempt(
         Ok(tags) => tags,
         Err(error) => return Ok(Err(error.to_string())),
     };
+    if let Some(tag) = stage_tag_among(&definition, &tags.all) {
+        return Ok(Err(format!(
+            "{tag} belongs to a stage; a build may not push it"
+        )));
+    }
     let next = NewAttempt {
         build_number: numbers.build,
         unique_tag: tags.unique,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use towline_domain::definition::{Component, Definition, Scope};
 use towline_domain::filter::{self, ChangedFiles, Verdict};
 use towline_domain::intent::{AttemptRef, Intent, PushAccepted};
-use towline_domain::names::{CommitSha, ComponentName, GitRef, PipelineName};
+use towline_domain::names::{CommitSha, ComponentName, GitRef, PipelineName, Tag};
 use towline_domain::run::{Attempt, ComponentRun, NewAttempt, Run, RunKey};
 use towline_domain::tags::{self, Values};
 use towline_ports::{Relation, RepositoryRef, Source};
@@ -241,7 +241,7 @@ impl Plan<'_> {
                         buildspec,
                     }),
                     Err(reason) => {
-                        drop(skipped.insert(component.name.clone(), format!("refused: {reason}")))
+                        drop(skipped.insert(component.name.clone(), format!("refused: {reason}")));
                     }
                 },
             }
@@ -334,7 +334,7 @@ impl Plan<'_> {
         let mut rows = Change::default();
         for (build_number, choice) in (first..).zip(chosen) {
             let name = choice.component.name.clone();
-            match self.enrol(&mut run, choice, build_number) {
+            match self.enrol(&mut run, definition, choice, build_number) {
                 Ok((of, tag, buildspec)) => {
                     rows.put(keys::expected(&run.components[&name].repository, &tag), &of);
                     rows.put(
@@ -385,9 +385,10 @@ impl Plan<'_> {
     fn enrol(
         &self,
         run: &mut Run,
+        definition: &Definition,
         choice: Chosen,
         build_number: u64,
-    ) -> Result<(AttemptRef, towline_domain::names::Tag, String), String> {
+    ) -> Result<(AttemptRef, Tag, String), String> {
         let Component {
             name,
             repository,
@@ -403,6 +404,11 @@ impl Plan<'_> {
         };
         let tags = tags::of_attempt(&build, values)
             .map_err(|error| format!("components.{name}.build.tags: {error}"))?;
+        if let Some(tag) = stage_tag_among(definition, &tags.all) {
+            return Err(format!(
+                "components.{name}.build.tags: {tag} belongs to a stage; a build may not push it"
+            ));
+        }
         let of = AttemptRef {
             run: run.id.clone(),
             component: name.clone(),
@@ -563,6 +569,12 @@ fn superseded(run: &Run, branch: Option<&Read<Branch>>) -> Vec<Intent> {
         })
     };
     run.components.keys().filter_map(intent).collect()
+}
+
+/// A tag that only a promotion may move, among those a build would push (A26).
+pub(crate) fn stage_tag_among<'a>(definition: &Definition, tags: &'a [Tag]) -> Option<&'a Tag> {
+    tags.iter()
+        .find(|tag| definition.stages.iter().any(|rule| rule.tags.contains(tag)))
 }
 
 /// Why something the definition asks for is not done.

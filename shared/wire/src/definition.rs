@@ -24,8 +24,9 @@ pub const FILE: &str = ".towline.yml";
 /// Bytes the file may have.
 pub const MOST_BYTES: usize = 64 * 1024;
 
-/// Components a definition may have.
-pub const MOST_COMPONENTS: usize = 64;
+/// Components a definition may have: a run owes up to two intents for each in the one transaction
+/// that creates it, and DynamoDB takes 100 writes in one.
+pub const MOST_COMPONENTS: usize = 40;
 
 /// Stages a definition may have.
 pub const MOST_STAGES: usize = 64;
