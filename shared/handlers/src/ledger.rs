@@ -333,10 +333,10 @@ impl Ledger<'_> {
 }
 
 /// The write that marks an intent as announced once more, or given up for good.
-pub(crate) fn announced_again(read: &Read<Owed>, now: Timestamp, dead: Option<String>) -> Write {
+pub(crate) fn announced_again(read: &Read<Owed>, now: Timestamp, dead: Option<&str>) -> Write {
     let owed = Owed {
         tries: read.value.tries + 1,
-        dead: dead.clone(),
+        dead: dead.map(Into::into),
         ..read.value.clone()
     };
     let due = dead.is_none().then(|| {

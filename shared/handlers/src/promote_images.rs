@@ -48,9 +48,8 @@ pub async fn handle(
     let Some(promotion) = known.filter(|promotion| promotion.acting) else {
         return ledger.finish(&owed).await;
     };
-    let definition = match apply::trusted(ledger, key).await? {
-        Ok(definition) => definition,
-        Err(_) => return ledger.postpone(&owed).await,
+    let Ok(definition) = apply::trusted(ledger, key).await? else {
+        return ledger.postpone(&owed).await;
     };
     let rule = definition
         .stage(&key.stage)
@@ -124,9 +123,8 @@ async fn finish(
     loop {
         let mut change = Change::default();
         change.done(&owed.id);
-        let definition = match apply::trusted(ledger, key).await? {
-            Ok(definition) => definition,
-            Err(_) => return ledger.postpone(owed).await,
+        let Ok(definition) = apply::trusted(ledger, key).await? else {
+            return ledger.postpone(owed).await;
         };
         let read = ledger.read::<Stage>(&keys::stage(key)).await?;
         let decision =

@@ -96,7 +96,7 @@ async fn announce_again(
     });
     match ledger
         .store
-        .transact(vec![announced_again(read, now, dead.clone())])
+        .transact(vec![announced_again(read, now, dead.as_deref())])
         .await
     {
         Ok(()) => {}

@@ -3,6 +3,7 @@
 //! The path's last word is the name of the [`Query`] or [`Command`], the query string or JSON body
 //! its fields, so that the API, the command line and chat share one vocabulary.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use towline_wire::http::{Headers, Request, Response};
 
@@ -39,12 +40,8 @@ pub fn decode(request: &Request) -> Result<Call, Response> {
     match request.method.as_str() {
         "GET" | "HEAD" => {
             let fields = form_urlencoded::parse(request.query.as_bytes()).into_owned();
-            typed(
-                "query",
-                &word,
-                fields.map(|(name, value)| (name, scalar(value))).collect(),
-            )
-            .map(Call::Ask)
+            let fields = fields.map(|(name, value)| (name.clone(), typed_value(&name, value)));
+            typed("query", &word, fields.collect()).map(Call::Ask)
         }
         "POST" if request.body.len() > MOST_BYTES => Err(error(413, "the body is too large")),
         "POST" => match serde_json::from_slice::<Value>(&request.body) {
@@ -59,43 +56,22 @@ pub fn decode(request: &Request) -> Result<Call, Response> {
     }
 }
 
-/// A value of the query string: a number where it is one, for fields that are numbers.
-fn scalar(value: String) -> Value {
-    let canonical = |number: &u64| number.to_string() == value && value.len() < 16;
-    match value.parse::<u64>().ok().filter(canonical) {
-        Some(number) => json!({ "number": number, "text": value }),
-        None => Value::String(value),
+/// A value of the query string, which knows only text: a number where the field takes one.
+fn typed_value(name: &str, value: String) -> Value {
+    let numeric = matches!(name, "limit" | "build" | "promotion" | "from");
+    match value.parse::<u64>() {
+        Ok(number) if numeric => json!(number),
+        Ok(_) | Err(_) => Value::String(value),
     }
 }
 
-fn typed<T: serde::de::DeserializeOwned>(
+fn typed<T: DeserializeOwned>(
     tag: &str,
     word: &str,
-    fields: Map<String, Value>,
+    mut fields: Map<String, Value>,
 ) -> Result<T, Response> {
-    // A field may hold a number as text (a commit 1234567) or a number (a limit): try as text first,
-    // then with numbers in the fields that only take those.
-    let pick = |as_number: bool| {
-        let mut picked: Map<String, Value> = fields
-            .iter()
-            .map(|(name, value)| {
-                let choice = if as_number && is_numeric_field(name) {
-                    "number"
-                } else {
-                    "text"
-                };
-                let value = value
-                    .as_object()
-                    .filter(|both| both.contains_key("number"))
-                    .and_then(|both| both.get(choice))
-                    .unwrap_or(value);
-                (name.clone(), value.clone())
-            })
-            .collect();
-        picked.insert(tag.into(), Value::String(word.into()));
-        Value::Object(picked)
-    };
-    serde_json::from_value(pick(true)).map_err(|cause| {
+    fields.insert(tag.into(), Value::String(word.into()));
+    serde_json::from_value(Value::Object(fields)).map_err(|cause| {
         let text = cause.to_string();
         let status = if text.starts_with("unknown variant") {
             404
@@ -104,11 +80,6 @@ fn typed<T: serde::de::DeserializeOwned>(
         };
         error(status, &text)
     })
-}
-
-/// The fields that are numbers in every call.
-fn is_numeric_field(name: &str) -> bool {
-    matches!(name, "limit" | "build" | "promotion" | "from")
 }
 
 /// The response to an answer or to what went wrong.
