@@ -374,7 +374,7 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
     match fact {
         Fact::BuildBound(attempt, build) => decision.on(attempt, |step| step.bind(build)),
         Fact::BuildRefused(attempt, reason) => {
-            decision.on(attempt, |step| step.refuse(reason, now))
+            decision.on(attempt, |step| step.refuse(reason, now));
         }
         Fact::BuildDelayed(attempt, reason) => decision.on(attempt, |step| step.delay(reason)),
         Fact::BuildReported(attempt, report) => decision.on(attempt, |step| step.report(report)),
@@ -384,7 +384,7 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
             contradicts,
         } => {
             decision.on(attempt, |step| {
-                step.read_image(digest, contradicts.as_ref(), now)
+                step.read_image(digest, contradicts.as_ref(), now);
             });
         }
         Fact::ImageMissing(attempt) => decision.on(attempt, |step| step.miss_image(now)),
@@ -563,7 +563,7 @@ impl Step<'_> {
         }
         match report.status {
             BuildStatus::InProgress => {
-                self.attempt.started_at = self.attempt.started_at.or(report.started_at)
+                self.attempt.started_at = self.attempt.started_at.or(report.started_at);
             }
             BuildStatus::Succeeded => {
                 self.take_times(report);

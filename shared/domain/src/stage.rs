@@ -496,7 +496,7 @@ impl Step<'_> {
                 self.decision.refused = Some(format!(
                     "{} is live in {name} already",
                     candidate.commit.short()
-                ))
+                ));
             }
             Some((_, true, live)) => {
                 let reason = format!(
