@@ -22,8 +22,8 @@ use crate::event::state_change;
 use crate::folder::Folder;
 use crate::log::{self, Log};
 use crate::process::{self, Leader, Of};
+use crate::queue::Inner;
 use crate::record::{Context, PhaseKind, PhaseStatus, Record, State};
-use crate::runner::Inner;
 use crate::shell::Session;
 use crate::{artifacts, checkout};
 
@@ -133,6 +133,10 @@ impl Build {
     }
 
     async fn execute(&mut self) -> BuildStatus {
+        let request = &self.record.request;
+        let (id, commit, repository) = (&self.record.id, &request.commit, &request.repository);
+        self.say(&format!("Build {id} of {repository} at {commit}"))
+            .await;
         if let Err(error) = self.provision() {
             let message = format!("preparing the build's folder: {error}");
             self.leave(
@@ -349,6 +353,9 @@ impl Build {
             self.leave(status, Some(context)).await;
         }
         self.enter(PhaseKind::Finalizing).await;
+        if let Some(session) = &mut self.session {
+            session.close().await;
+        }
         process::end_all(&self.folder, Of::Ours(&self.groups)).await;
         self.session = None;
         let word = end.status.word();
@@ -383,8 +390,8 @@ impl Build {
         if let Some(Context { code, message }) = &context {
             self.say(&format!("{code}: {message}")).await;
         }
+        // Saved when the next phase is entered, or with the end of the build.
         self.record.leave(status, context, self.inner.now());
-        self.save().await;
     }
 
     /// Writes how it stands, so that it can be asked after; what matters is written at its end.

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 
 use towline_buildspec::model::Buildspec;
 
+use crate::config::Machine;
 use crate::event::{Place, repository_url};
 use crate::folder::Folder;
 use crate::record::Record;
-use crate::runner::Machine;
 
 /// Most characters of a value (CodeBuild, `InvalidInputException: EnvironmentVariable should be
 /// at most 4096 characters`).

@@ -10,11 +10,16 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 use towline_buildspec::model::Version;
+
+/// How long an idle shell may take to go.
+const IDLE: Duration = Duration::from_millis(200);
 
 /// A running shell.
 pub(crate) struct Session {
@@ -103,6 +108,14 @@ impl Session {
     /// The shell's process id, while it runs.
     pub(crate) fn id(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// Tells the shell that no command follows, and gives an idle one the time to go. One that is
+    /// not idle is left to those who end processes.
+    pub(crate) async fn close(&mut self) {
+        // Either fails when there is no shell to wait for.
+        let _ = self.channel.shutdown().await;
+        let _ = timeout(IDLE, self.child.wait()).await;
     }
 
     /// Runs one command, of any number of lines.

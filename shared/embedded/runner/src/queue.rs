@@ -1,0 +1,221 @@
+//! The queue of builds: who runs next, and what became of those that ran when the process died.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustix::fs::{FlockOperation, flock};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::sleep;
+use towline_domain::names::BuildId;
+use towline_domain::run::BuildStatus;
+use towline_ports::PortError;
+
+use crate::build;
+use crate::config::{Config, OpenError};
+use crate::database::{self, Database};
+use crate::event::{Place, state_change};
+use crate::folder::Folder;
+use crate::process::{self, Leader, Of};
+use crate::record::{Context, PhaseKind, PhaseStatus, Record, State};
+
+/// What became of builds that ran when the process died.
+const RESTARTED: &str = "towline was restarted while the build ran";
+
+/// How long to wait when the queue cannot be read.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What the runner and its builds share.
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) place: Place,
+    pub(crate) database: Database,
+    pub(crate) changed: Notify,
+    running: Mutex<HashMap<BuildId, watch::Sender<bool>>>,
+    pub(crate) queued: Notify,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) closing: watch::Sender<bool>,
+    /// Held as long as the folder is in use.
+    _lock: File,
+}
+
+impl Inner {
+    pub(crate) fn open(
+        mut config: Config,
+        folder: &dyn Fn(Box<dyn std::error::Error + Send + Sync>) -> OpenError,
+    ) -> Result<Self, OpenError> {
+        let failed = |error: io::Error| folder(Box::new(error));
+        for name in ["builds", "logs", "artifacts"] {
+            fs::create_dir_all(config.dir.join(name)).map_err(failed)?;
+        }
+        config.dir = config.dir.canonicalize().map_err(failed)?;
+        let lock = File::create(config.dir.join("lock")).map_err(failed)?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(OpenError::InUse(config.dir));
+        }
+        let database = Database::open(&config.dir).map_err(|error| folder(Box::new(error)))?;
+        let place = Place {
+            region: config.region.clone(),
+            account: config.account.clone(),
+        };
+        Ok(Self {
+            places: Arc::new(Semaphore::new(config.concurrency.max(1))),
+            config,
+            place,
+            database,
+            changed: Notify::new(),
+            running: Mutex::default(),
+            queued: Notify::new(),
+            closing: watch::Sender::new(false),
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.config.now)()
+    }
+
+    pub(crate) fn log_path(&self, record: &Record) -> PathBuf {
+        let name = format!("{}.log", record.request.attempt);
+        self.config.dir.join("logs").join(name)
+    }
+
+    pub(crate) fn folder(&self, record: &Record) -> Folder {
+        Folder::new(
+            &self.config.dir.join("builds"),
+            record.request.attempt.as_str(),
+        )
+    }
+
+    pub(crate) fn artifacts(&self, record: &Record) -> PathBuf {
+        let name = record.request.attempt.as_str();
+        self.config.dir.join("artifacts").join(name)
+    }
+
+    /// The builds that run, each with the flag that stops it.
+    pub(crate) fn running(&self) -> MutexGuard<'_, HashMap<BuildId, watch::Sender<bool>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) async fn record(&self, build: &BuildId) -> Result<Option<Record>, PortError> {
+        let build = build.clone();
+        let work =
+            move |transaction: &rusqlite::Transaction<'_>| database::get(transaction, &build);
+        self.database.call("reading a build", work).await
+    }
+
+    /// Ends the builds that ran when the last process died, processes and folders included (F37).
+    pub(crate) async fn recover(&self) -> Result<(), PortError> {
+        let doing = "looking for builds that were running";
+        while let Some(mut record) = self.database.call(doing, database::any_running).await? {
+            let group = record.leader.as_ref().and_then(Leader::group);
+            process::end_all(&self.folder(&record), Of::Left(group)).await;
+            let now = self.now();
+            let context = Context::new("INTERNAL_ERROR", RESTARTED);
+            record.leave(PhaseStatus::Fault, Some(context), now);
+            build::conclude(self, record, BuildStatus::Fault).await;
+        }
+        let builds = self.config.dir.join("builds");
+        let clear = move || -> io::Result<()> {
+            for entry in fs::read_dir(&builds)? {
+                let name = entry?.file_name();
+                Folder::new(&builds, &name.to_string_lossy()).remove()?;
+            }
+            Ok(())
+        };
+        match tokio::task::spawn_blocking(clear).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "an old build's folder was not removed"),
+            Err(error) => tracing::warn!(%error, "an old build's folder was not removed"),
+        }
+        Ok(())
+    }
+
+    /// Gives builds a place to run in the order they were asked for, until the runner closes.
+    pub(crate) async fn schedule(self: Arc<Self>) {
+        let mut closing = self.closing.subscribe();
+        loop {
+            let place = tokio::select! {
+                biased;
+                _ = closing.wait_for(|closing| *closing) => return,
+                place = self.next_place() => place,
+            };
+            match self.begin().await {
+                Ok(Some((record, stop))) => {
+                    let id = record.id.clone();
+                    let inner = self.clone();
+                    let closing = self.closing.subscribe();
+                    tokio::spawn(async move {
+                        build::run(inner.clone(), record, stop, closing).await;
+                        inner.running().remove(&id);
+                        drop(place);
+                    });
+                }
+                Ok(None) => {
+                    drop(place);
+                    tokio::select! {
+                        biased;
+                        _ = closing.wait_for(|closing| *closing) => return,
+                        () = self.queued.notified() => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the queue of builds cannot be read");
+                    sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn next_place(&self) -> Option<OwnedSemaphorePermit> {
+        // The places are never closed, so there is always one in the end.
+        self.places.clone().acquire_owned().await.ok()
+    }
+
+    /// Marks the build that has waited longest as running.
+    async fn begin(&self) -> Result<Option<(Record, watch::Receiver<bool>)>, PortError> {
+        let doing = "looking for a queued build";
+        let Some(next) = self.database.call(doing, database::next_queued).await? else {
+            return Ok(None);
+        };
+        let (stop, stopped) = watch::channel(false);
+        self.running().insert(next.id.clone(), stop);
+        let (id, place, now) = (next.id.clone(), self.place.clone(), self.now());
+        let work = move |transaction: &rusqlite::Transaction<'_>| {
+            let Some(mut record) = database::get(transaction, &id)? else {
+                return Ok(None);
+            };
+            if record.state != State::Queued {
+                return Ok(None);
+            }
+            record.state = State::Running;
+            record.started_at = Some(now);
+            record.leave(PhaseStatus::Succeeded, None, now);
+            record.enter(PhaseKind::Provisioning, now);
+            let event = state_change(&record, &place, now);
+            database::update(transaction, &record, Some(&event))?;
+            Ok(Some(record))
+        };
+        let begun = self.database.call("beginning a build", work).await;
+        match begun {
+            Ok(Some(record)) => {
+                self.changed.notify_one();
+                Ok(Some((record, stopped)))
+            }
+            Ok(None) => {
+                self.running().remove(&next.id);
+                // It was stopped meanwhile; there may be another.
+                self.queued.notify_one();
+                Ok(None)
+            }
+            Err(error) => {
+                self.running().remove(&next.id);
+                Err(error)
+            }
+        }
+    }
+}
