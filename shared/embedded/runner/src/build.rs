@@ -387,8 +387,8 @@ impl Build {
         let state = status.word();
         self.say(&format!("Phase complete: {phase} State: {state}"))
             .await;
-        if let Some(Context { code, message }) = &context {
-            self.say(&format!("{code}: {message}")).await;
+        if let Some(context) = &context {
+            self.say(&context.to_string()).await;
         }
         // Saved when the next phase is entered, or with the end of the build.
         self.record.leave(status, context, self.inner.now());
@@ -427,7 +427,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Writes the end of a build and its event, again and again until that is done.
 pub(crate) async fn conclude(inner: &Inner, mut record: Record, status: BuildStatus) {
     let now = inner.now();
-    record.end(status, None, now);
+    record.end(status, now);
     let event = state_change(&record, &inner.place, now);
     loop {
         let (record, event) = (record.clone(), event.clone());

@@ -1,11 +1,11 @@
-//! CodeBuild's "Build State Change" events, as its user guide shows them.
+//! What events say of builds: CodeBuild's "Build State Change", as `towline-wire` composes it.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use towline_wire::codebuild::{self, Status};
 
-use crate::record::{Phase, Record, State};
+use crate::record::{Phase, Record};
 
 /// An event that was committed together with what it tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,59 +33,17 @@ impl Place {
 
 /// The event that tells how a build stands now.
 pub(crate) fn state_change(record: &Record, place: &Place, now: Timestamp) -> Value {
-    let request = &record.request;
-    let arn = place.arn(record);
-    let variables: Vec<Value> = request
-        .environment
-        .iter()
-        .map(|(name, value)| json!({"name": name, "type": "PLAINTEXT", "value": value}))
-        .collect();
-    let began = record.started_at.unwrap_or(record.submitted_at);
-    json!({
-        "version": "0",
-        "id": event_id(record),
-        "detail-type": "CodeBuild Build State Change",
-        "source": "aws.codebuild",
-        "account": place.account,
-        "time": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        "region": place.region,
-        "resources": [arn],
-        "detail": {
-            "build-status": record.status.word(),
-            "project-name": record.project(),
-            "build-id": arn,
-            "current-phase": record.current().word(),
-            "current-phase-context": "[]",
-            "version": "1",
-            "additional-information": {
-                "artifact": {"location": ""},
-                "environment": {
-                    "image": request.image,
-                    "privileged-mode": request.privileged,
-                    "compute-type": "BUILD_GENERAL1_SMALL",
-                    "type": "LINUX_CONTAINER",
-                    "environment-variables": variables,
-                },
-                "timeout-in-minutes": request.timeout_ms.div_ceil(60_000),
-                "queued-timeout-in-minutes": 480,
-                "build-complete": record.state == State::Ended,
-                "build-number": record.number,
-                "initiator": "towline",
-                "build-start-time": time(began),
-                "source": {
-                    "type": "GITHUB",
-                    "location": repository_url(record),
-                    "buildspec": request.buildspec,
-                },
-                "source-version": request.commit.as_str(),
-                "logs": {
-                    "group-name": format!("/aws/codebuild/{}", record.project()),
-                    "stream-name": request.attempt.as_str(),
-                    "deep-link": format!("/v1/builds/{}/log", record.id),
-                },
-                "phases": record.phases.iter().map(phase).collect::<Vec<_>>(),
-            },
-        },
+    codebuild::event(&codebuild::StateChange {
+        id: event_id(record),
+        at: now,
+        account: place.account.clone(),
+        region: place.region.clone(),
+        build: record.id.clone(),
+        status: Status::Known(record.status),
+        project: record.project(),
+        started_at: record.started_at,
+        environment: record.request.environment.clone(),
+        phases: record.phases.iter().map(phase).collect(),
     })
 }
 
@@ -94,31 +52,14 @@ pub(crate) fn repository_url(record: &Record) -> String {
     format!("https://github.com/{}.git", record.request.repository)
 }
 
-fn phase(phase: &Phase) -> Value {
-    let mut value = json!({
-        "phase-type": phase.kind.word(),
-        "start-time": time(phase.started_at),
-    });
-    if let (Some(status), Some(ended_at)) = (phase.status, phase.ended_at) {
-        let context: Vec<String> = phase
-            .context
-            .iter()
-            .map(|context| format!("{}: {}", context.code, context.message))
-            .collect();
-        let seconds = ended_at.duration_since(phase.started_at).as_secs();
-        value["phase-context"] = json!(context);
-        value["phase-status"] = json!(status.word());
-        value["end-time"] = json!(time(ended_at));
-        value["duration-in-seconds"] = json!(seconds.max(0));
+fn phase(phase: &Phase) -> codebuild::Phase {
+    codebuild::Phase {
+        name: phase.kind.word().into(),
+        status: phase.status.map(|status| status.word().into()),
+        started_at: Some(phase.started_at),
+        ended_at: phase.ended_at,
+        context: phase.context.iter().map(ToString::to_string).collect(),
     }
-    value
-}
-
-/// As in `Sep 1, 2017 4:12:29 PM`.
-fn time(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::UTC)
-        .strftime("%b %-d, %Y %-I:%M:%S %p")
-        .to_string()
 }
 
 /// The same for the same change, in the form of a UUID.

@@ -59,8 +59,7 @@ impl Build {
             if left == 0 || !self.fits(regex, &context, from).await {
                 return Err(context);
             }
-            self.say(&format!("{}: {}", context.code, context.message))
-                .await;
+            self.say(&context.to_string()).await;
             self.say(&format!("Trying the phase again; {left} tries are left"))
                 .await;
             left -= 1;

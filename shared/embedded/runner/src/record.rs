@@ -1,5 +1,7 @@
 //! What is kept of a build.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use towline_domain::names::{
@@ -93,6 +95,9 @@ pub(crate) struct Phase {
     pub(crate) context: Option<Context>,
 }
 
+/// Longest message that is kept, in characters; it may repeat a whole command.
+const LONGEST_MESSAGE: usize = 1000;
+
 /// Why a phase failed, as CodeBuild says it: `CODE: message`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Context {
@@ -104,8 +109,14 @@ impl Context {
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
         Self {
             code: code.into(),
-            message: message.into(),
+            message: message.into().chars().take(LONGEST_MESSAGE).collect(),
         }
+    }
+}
+
+impl fmt::Display for Context {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.code, self.message)
     }
 }
 
@@ -167,9 +178,6 @@ impl PhaseStatus {
     }
 }
 
-/// Longest reason that is reported, in characters.
-const LONGEST_REASON: usize = 1000;
-
 impl Record {
     /// A build that waits for its turn.
     pub(crate) fn queued(id: BuildId, number: i64, request: Request, now: Timestamp) -> Self {
@@ -227,23 +235,12 @@ impl Record {
         }
     }
 
-    /// Ends the build for good; without a reason of its own it takes that of the first phase
-    /// that failed.
-    pub(crate) fn end(&mut self, status: BuildStatus, reason: Option<String>, now: Timestamp) {
-        let failed = || {
-            let phase = self.phases.iter().find(|phase| phase.context.is_some())?;
+    /// Ends the build for good, for the reason of the first phase that failed.
+    pub(crate) fn end(&mut self, status: BuildStatus, now: Timestamp) {
+        self.reason = self.phases.iter().find_map(|phase| {
             let context = phase.context.as_ref()?;
-            Some(format!("{}: {}", phase.kind.word(), context.message))
-        };
-        let reason = match status {
-            BuildStatus::Succeeded => None,
-            BuildStatus::InProgress
-            | BuildStatus::Failed
-            | BuildStatus::Fault
-            | BuildStatus::Stopped
-            | BuildStatus::TimedOut => reason.or_else(failed),
-        };
-        self.reason = reason.map(|reason| reason.chars().take(LONGEST_REASON).collect());
+            Some(format!("{}: {context}", phase.kind.word()))
+        });
         self.enter(PhaseKind::Completed, now);
         self.state = State::Ended;
         self.status = status;

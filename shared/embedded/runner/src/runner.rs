@@ -184,7 +184,7 @@ impl Builds for Runner {
             if record.state == State::Queued {
                 let context = Context::new("BUILD_STOPPED", "somebody stopped the build");
                 record.leave(PhaseStatus::Stopped, Some(context), now);
-                record.end(BuildStatus::Stopped, None, now);
+                record.end(BuildStatus::Stopped, now);
                 let event = state_change(&record, &place, now);
                 database::update(transaction, &record, Some(&event))?;
             }

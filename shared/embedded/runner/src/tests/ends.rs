@@ -44,7 +44,7 @@ async fn a_timeout_ends_every_process_of_the_build() {
     assert_eq!(report.status, BuildStatus::TimedOut);
     assert_eq!(
         report.reason.as_deref(),
-        Some("BUILD: the build took longer than 2 seconds")
+        Some("BUILD: BUILD_TIMED_OUT: the build took longer than 2 seconds")
     );
     assert_gone(&appears(&out).await);
     assert_eq!(
@@ -105,7 +105,10 @@ async fn a_closed_runner_ends_its_builds_and_keeps_its_queue() {
     let report = world.end(&build).await;
     assert_eq!(report.status, BuildStatus::Fault);
     let reason = report.reason.unwrap();
-    assert_eq!(reason, "BUILD: towline was stopped while the build ran");
+    assert_eq!(
+        reason,
+        "BUILD: INTERNAL_ERROR: towline was stopped while the build ran"
+    );
     let World {
         dir,
         commit,
@@ -185,7 +188,7 @@ async fn f37_a_killed_runner_leaves_nothing_running() {
     assert_eq!(report.status, BuildStatus::Fault);
     assert_eq!(
         report.reason.as_deref(),
-        Some("BUILD: towline was restarted while the build ran")
+        Some("BUILD: INTERNAL_ERROR: towline was restarted while the build ran")
     );
     assert_eq!(world.end(&ids[1]).await.status, BuildStatus::Succeeded);
     let events = world.runner.next_events(0, 10).await.unwrap();

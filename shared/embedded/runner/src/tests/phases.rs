@@ -105,7 +105,7 @@ phases:
     finally: [echo finally, 'false', echo never]
 ",
         expect![[r#"
-            FAILED: BUILD: Error while executing command: (exit 7). Reason: exit status 7
+            FAILED: BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: (exit 7). Reason: exit status 7
             INSTALL PRE_BUILD BUILD=FAILED POST_BUILD
             > Entering phase INSTALL
             > Phase complete: INSTALL State: SUCCEEDED
@@ -140,7 +140,7 @@ phases:
   post_build: {commands: [echo never]}
 ",
         expect![[r#"
-            FAILED: INSTALL: Error while executing command: false. Reason: exit status 1
+            FAILED: INSTALL: COMMAND_EXECUTION_ERROR: Error while executing command: false. Reason: exit status 1
             INSTALL=FAILED
             > Entering phase INSTALL
             > Running command false
@@ -162,7 +162,7 @@ phases:
   post_build: {commands: [echo never]}
 ",
         expect![[r#"
-            FAILED: PRE_BUILD: Error while executing command: false. Reason: exit status 1
+            FAILED: PRE_BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: false. Reason: exit status 1
             INSTALL PRE_BUILD=FAILED
             > Entering phase INSTALL
             > Phase complete: INSTALL State: SUCCEEDED
@@ -185,7 +185,7 @@ phases:
   post_build: {commands: ['echo $CODEBUILD_BUILD_SUCCEEDING']}
 ",
         expect![[r#"
-            FAILED: BUILD: Error while executing command: false. Reason: exit status 1
+            FAILED: BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: false. Reason: exit status 1
             INSTALL PRE_BUILD BUILD=FAILED POST_BUILD
             > Entering phase INSTALL
             > Phase complete: INSTALL State: SUCCEEDED
@@ -217,7 +217,7 @@ phases:
   post_build: {commands: [echo never]}
 ",
         expect![[r#"
-            FAILED: INSTALL: Error while executing command: false. Reason: exit status 1
+            FAILED: INSTALL: COMMAND_EXECUTION_ERROR: Error while executing command: false. Reason: exit status 1
             INSTALL=FAILED PRE_BUILD BUILD=FAILED
             > Entering phase INSTALL
             > Running command false
@@ -250,7 +250,7 @@ phases:
     commands: [echo refused; false]
 ",
         expect![[r#"
-            FAILED: BUILD: Error while executing command: echo refused; false. Reason: exit status 1
+            FAILED: BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: echo refused; false. Reason: exit status 1
             INSTALL PRE_BUILD BUILD=FAILED POST_BUILD
             > Entering phase INSTALL
             > Running command echo x >> tries; [ $(wc -l < tries) = 3 ] || { printf 'timed %s\n' out; false; }
@@ -291,7 +291,7 @@ phases:
   post_build: {commands: ['echo $KEPT $CODEBUILD_BUILD_SUCCEEDING', set -e, 'false', echo never]}
 ",
         expect![[r#"
-            FAILED: BUILD: Error while executing command: exit 3. Reason: exit status 3
+            FAILED: BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: exit 3. Reason: exit status 3
             INSTALL PRE_BUILD BUILD=FAILED POST_BUILD=FAILED
             > Entering phase INSTALL
             > Running command export KEPT="it's $HOME" && KEPT=kept
@@ -429,21 +429,21 @@ async fn what_cannot_be_run_fails_before_any_command() {
     for (buildspec, expected) in [
         (
             "version: 0.2\nphases: {build: {commands: [\n",
-            "DOWNLOAD_SOURCE: line ",
+            "DOWNLOAD_SOURCE: YAML_FILE_ERROR: line ",
         ),
         (
             "version: 0.2\nenv: {parameter-store: {TOKEN: /shop/token}}\nphases: {}\n",
-            "DOWNLOAD_SOURCE: env.parameter-store wants a value for TOKEN, but one machine has no \
+            "DOWNLOAD_SOURCE: CLIENT_ERROR: env.parameter-store wants a value for TOKEN, but one machine has no \
              such store yet",
         ),
         (
             "version: 0.2\nenv: {secrets-manager: {KEY: 'shop:key'}}\nphases: {}\n",
-            "DOWNLOAD_SOURCE: env.secrets-manager wants a value for KEY, but one machine has no \
+            "DOWNLOAD_SOURCE: CLIENT_ERROR: env.secrets-manager wants a value for KEY, but one machine has no \
              such store yet",
         ),
         (
             "version: 0.2\nenv: {shell: powershell.exe}\nphases: {}\n",
-            "DOWNLOAD_SOURCE: env.shell is powershell.exe, but only bash and /bin/sh run here",
+            "DOWNLOAD_SOURCE: CLIENT_ERROR: env.shell is powershell.exe, but only bash and /bin/sh run here",
         ),
     ] {
         let world = World::new(1).await;

@@ -79,7 +79,7 @@ fn random_refs(count: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn a9_evil_refs_are_values_and_never_commands() {
-    let world = World::new(2).await;
+    let world = World::new(4).await;
     let refs: Vec<String> = EVIL
         .iter()
         .map(|name| (*name).to_owned())
