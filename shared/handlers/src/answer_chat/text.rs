@@ -323,6 +323,17 @@ fn waits(waiting: &Waiting) -> Line {
         )
 }
 
+/// Who pushed: a login, or the name that Git alone knows.
+fn who(pusher: &str) -> String {
+    let in_login =
+        |character: char| character.is_ascii_alphanumeric() || "-_.[]".contains(character);
+    if !pusher.is_empty() && pusher.chars().all(in_login) {
+        format!("@{pusher}")
+    } else {
+        pusher.to_owned()
+    }
+}
+
 fn several<'a>(names: impl Iterator<Item = &'a str>) -> bool {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
@@ -395,7 +406,7 @@ fn run_table(runs: &[RunAnswer]) -> Vec<Line> {
             Cell::plain(moment(run.at)),
             Cell::new(Style::Strong, run.commit.short()),
             Cell::plain(run.git_ref.name()),
-            Cell::plain(format!("@{}", run.pusher)),
+            Cell::plain(who(&run.pusher)),
             status(run.status),
             optional((!builds.is_empty()).then(|| builds.join(", "))),
             Cell::plain(&run.title),

@@ -8,7 +8,7 @@ use towline_domain::names::Tag;
 
 use super::super::answers::{BuildAnswer, ImageAnswer, RunAnswer, TagState};
 use super::table::{Cell, Table};
-use super::{Line, Style, live_marks, moment, optional, short, status};
+use super::{Line, Style, live_marks, moment, optional, short, status, who};
 
 /// Blocks one below the other, with an empty line between them.
 pub(super) fn between(blocks: impl Iterator<Item = Vec<Line>>) -> Vec<Line> {
@@ -27,9 +27,9 @@ pub(super) fn run(run: &RunAnswer) -> Vec<Line> {
     let head = Line::of(Style::Strong, run.commit.short()).and(
         Style::Plain,
         format!(
-            " \"{}\"  @{}  {}  {}",
+            " \"{}\"  {}  {}  {}",
             run.title,
-            run.pusher,
+            who(&run.pusher),
             run.git_ref.name(),
             run.repository
         ),

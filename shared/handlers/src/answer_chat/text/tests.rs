@@ -291,15 +291,16 @@ fn why_gives_every_decision() {
 fn runs_are_listed_newest_first() {
     let mut refused = run("refused", &[]);
     refused["refused"] = json!("there is no .towline.yml at 3f9c2ab");
+    refused["pusher"] = json!("Kim Lee");
     check(
         json!({"answer": "runs", "runs": [
             run("building", &[build("backend", 142, "succeeded"), build("todo", 143, "building")]),
             refused,
         ]}),
         &expect![[r#"
-            PUSHED (UTC)      COMMIT   REF   BY    STATUS    BUILDS                                       TITLE
-            2026-03-02 10:14  3f9c2ab  main  @kim  building  backend build#142 succeeded, todo build#143  fix cart rounding
-            2026-03-02 10:14  3f9c2ab  main  @kim  refused   -                                            fix cart rounding
+            PUSHED (UTC)      COMMIT   REF   BY       STATUS    BUILDS                                       TITLE
+            2026-03-02 10:14  3f9c2ab  main  @kim     building  backend build#142 succeeded, todo build#143  fix cart rounding
+            2026-03-02 10:14  3f9c2ab  main  Kim Lee  refused   -                                            fix cart rounding
               there is no .towline.yml at 3f9c2ab
         "#]],
     );
