@@ -1,0 +1,41 @@
+//! Time and chance of the machine itself; the one place that asks for them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use towline_ports::Clock;
+
+/// The system's clock and random numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+#[async_trait]
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "time comes in here and nowhere else"
+    )]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    fn random(&self) -> u64 {
+        u64::from_ne_bytes(random_bytes())
+    }
+}
+
+/// Bytes nobody can guess.
+///
+/// # Panics
+/// When the system has no source of randomness; nothing safe can be done without.
+#[must_use]
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("a system without randomness can keep no secret");
+    bytes
+}

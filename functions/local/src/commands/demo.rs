@@ -1,0 +1,96 @@
+//! `towline demo`: the main job, end to end, on a sample repository and nothing but this binary.
+
+mod sample;
+mod story;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use tokio::sync::watch;
+use towline_domain::person::Person;
+use towline_source::{Origin, Registered};
+use towline_wire::signature::{Secret, Secrets};
+
+use crate::clock::random_bytes;
+use crate::console;
+use crate::machine::{Config, Folder, Machine, Opened};
+use crate::outcome::Outcome;
+use crate::output::Output;
+use crate::people::People;
+use crate::surroundings;
+
+use sample::{Preset, Sample};
+use story::Story;
+
+/// Settings of `demo`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Everything happens in a folder of its own, on free ports of 127.0.0.1. Nothing is installed,
+nothing is left behind unless --keep says so.")]
+pub struct Args {
+    /// Build with `docker build` and push with `docker push`; needs a Docker daemon
+    #[arg(long)]
+    docker: bool,
+    /// Keep everything in this folder, to look at afterwards
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+/// Runs the demo; as JSON it prints one document at the end instead of the steps as they happen.
+///
+/// # Errors
+/// When a step does not come about; the message says which and shows the log of a failed build.
+pub async fn run(args: Args, output: Output) -> Outcome {
+    let scratch = tempfile::Builder::new().prefix("towline-demo-").tempdir().context("making a folder for the demo")?;
+    let keep = args.keep.as_deref().unwrap_or(scratch.path());
+    let (opened, story) = set_up(keep, args.docker, output).await?;
+    let (stop, stopped) = watch::channel(false);
+    let serving = tokio::spawn(opened.run(stopped));
+    let told = tokio::select! {
+        told = story.tell() => told,
+        () = console::asked_to_stop() => Err(anyhow!("stopped").into()),
+    };
+    stop.send_replace(true);
+    let served = serving.await.map_err(anyhow::Error::from)?;
+    told.and(served.map_err(|error| anyhow::Error::new(error).context("serving").into()))
+}
+
+/// Everything that has to be there before the first push.
+async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(Opened, Story)> {
+    if docker {
+        sample::look_for_docker().await?;
+    }
+    let folder = Folder::open(place)?;
+    let around = surroundings::of_git();
+    let preset = if docker { Preset::Docker } else { Preset::Pack };
+    let repository = Sample::create(&folder.path("shop"), preset, &around).await?;
+    let secret = hex::encode(random_bytes::<32>());
+    let data = Folder::open(&folder.path("data"))?;
+    let people = People::open(&data)?;
+    let kim = known(&people, "kim", &["release-managers"])?;
+    let lee = known(&people, "lee", &["release-managers"])?;
+    let origin = Origin::Path(repository.path().to_owned());
+    let opened = Machine::open(Config {
+        folder: data,
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        repositories: vec![Registered { name: repository.name(), origin }],
+        secrets: Secrets::new(Secret::new(&secret)?, None),
+        concurrency: 2,
+        binary: console::own_binary()?,
+        surroundings: around,
+    })
+    .await?;
+    let url = format!("http://{}", opened.address()).parse().context("naming the machine")?;
+    let story = Story { url, secret: Secret::new(&secret)?, repository, kim, lee, output };
+    Ok((opened, story))
+}
+
+/// A person of the sample team, known anew or from a folder that was kept; gives their token.
+fn known(people: &People, login: &str, groups: &[&str]) -> anyhow::Result<String> {
+    if people.entries()?.iter().any(|entry| entry.person.login == login) {
+        people.remove(login)?;
+    }
+    let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+    Ok(people.add(Person { login: login.into(), emails: vec![format!("{login}@acme.example")], groups })?)
+}

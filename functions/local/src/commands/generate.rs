@@ -1,0 +1,157 @@
+//! `towline generate`: prints what a run would use, or a definition to begin with.
+
+mod starter;
+
+use std::fs;
+use std::path::{Component as Part, Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use clap::{Args, Subcommand};
+use serde_json::json;
+use towline_domain::definition::{Component, Preset};
+use towline_domain::names::ComponentName;
+use towline_handlers::plan_runs::buildspec_text;
+use towline_wire::definition::{self, FILE};
+
+use super::{Context, validate};
+use crate::outcome::{Failure, Outcome, refused};
+
+/// Settings of `generate`.
+#[derive(Debug, Args)]
+pub struct Generate {
+    #[command(subcommand)]
+    what: What,
+}
+
+/// What is generated.
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The buildspec of a component, byte for byte as a run hands it to CodeBuild
+    Buildspec(Buildspec),
+    /// A .towline.yml to begin with, guessed from what the folder holds
+    Definition(Starter),
+}
+
+/// Settings of `generate buildspec`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  towline generate buildspec backend
+  towline generate buildspec backend --definition shop/.towline.yml --output buildspec.yml")]
+struct Buildspec {
+    /// The component
+    component: ComponentName,
+    /// The definition, or the folder it is in
+    #[arg(long, value_name = "PATH", default_value = FILE)]
+    definition: PathBuf,
+    /// File to write instead of printing
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Settings of `generate definition`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  towline generate definition > .towline.yml")]
+struct Starter {
+    /// The folder to look at
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    folder: PathBuf,
+}
+
+/// Generates and prints.
+///
+/// # Errors
+/// When the definition has mistakes, or files cannot be read or written.
+pub fn run(context: &Context, args: &Generate) -> Outcome {
+    match &args.what {
+        What::Buildspec(args) => buildspec(context, args),
+        What::Definition(args) => {
+            let text = starter::definition(&args.folder)?;
+            print(context, "definition", &text)
+        }
+    }
+}
+
+fn print(context: &Context, name: &str, text: &str) -> Outcome {
+    if context.output.is_json() {
+        return context.output.value(&json!({ name: text }));
+    }
+    context.output.text(text)
+}
+
+fn buildspec(context: &Context, args: &Buildspec) -> Outcome {
+    let (path, bytes) = validate::read(&args.definition)?;
+    let definition = match definition::read(&bytes) {
+        Ok(definition) => definition,
+        Err(errors) => {
+            if context.output.is_json() {
+                return refused(format!("{}: {errors}", path.display()));
+            }
+            let source = String::from_utf8_lossy(&bytes);
+            context
+                .output
+                .progress(validate::mistakes(&path, &source, &errors).trim_end());
+            return Err(Failure::Found);
+        }
+    };
+    let Some(component) = definition.component(&args.component) else {
+        let known: Vec<&str> = definition
+            .components
+            .iter()
+            .map(|known| known.name.as_str())
+            .collect();
+        return refused(format!(
+            "{} has no component {}; there are: {}",
+            path.display(),
+            args.component,
+            known.join(", ")
+        ));
+    };
+    let file = own_buildspec(&path, component)?;
+    let text = match buildspec_text(component, file) {
+        Ok(text) => text,
+        Err(reason) => {
+            return refused(format!(
+                "there is no buildspec for {}: {reason}",
+                component.name
+            ));
+        }
+    };
+    match &args.output {
+        None => print(context, "buildspec", &text),
+        Some(output) => {
+            fs::write(output, &text).with_context(|| format!("writing {}", output.display()))?;
+            context
+                .output
+                .progress(&format!("wrote {}", output.display()));
+            Ok(())
+        }
+    }
+}
+
+/// The repository's own buildspec, where the preset asks for it.
+fn own_buildspec(definition: &Path, component: &Component) -> anyhow::Result<Option<Vec<u8>>> {
+    let Preset::Buildspec { path } = &component.build.preset else {
+        return Ok(None);
+    };
+    let leaves = Path::new(path)
+        .components()
+        .any(|part| !matches!(part, Part::Normal(_) | Part::CurDir));
+    if leaves {
+        return Err(anyhow!(
+            "the buildspec {path} of {} lies outside the repository",
+            component.name
+        ));
+    }
+    let file = definition.parent().unwrap_or(Path::new(".")).join(path);
+    let bytes = fs::read(&file).with_context(|| {
+        format!(
+            "reading {}, the buildspec of {}",
+            file.display(),
+            component.name
+        )
+    })?;
+    Ok(Some(bytes))
+}

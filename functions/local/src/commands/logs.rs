@@ -1,0 +1,74 @@
+//! `towline logs`: what a build has written, and what it goes on writing.
+
+use std::time::Duration;
+
+use clap::Args;
+use towline_handlers::answer_chat::{Answer, Query};
+
+use super::Context;
+use super::read::In;
+use crate::outcome::Outcome;
+use crate::terminal::Harmless;
+
+/// How often is asked for more.
+const EVERY: Duration = Duration::from_millis(400);
+
+/// Settings of `logs`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  towline logs 142
+  towline logs build#142 --follow")]
+pub struct Logs {
+    /// The build's number, as 142 or build#142
+    #[arg(value_name = "BUILD", value_parser = super::write::build)]
+    build: u64,
+    /// Go on until the build has ended
+    #[arg(long, short)]
+    follow: bool,
+    #[command(flatten)]
+    place: In,
+}
+
+/// Prints the log.
+///
+/// # Errors
+/// When there is none, or it cannot be printed.
+pub async fn run(context: &Context, args: Logs) -> Outcome {
+    let client = context.client()?;
+    let mut from = 0;
+    let mut printed = false;
+    let mut harmless = Harmless::default();
+    loop {
+        let query = Query::Log {
+            build: args.build,
+            from: Some(from),
+            repository: args.place.repository.clone(),
+        };
+        let answer = client.ask(&query).await?;
+        let Answer::Log {
+            text, next, ended, ..
+        } = &answer
+        else {
+            return context.output.answer(&answer);
+        };
+        let (grown, ended) = (!text.is_empty(), *ended);
+        if !args.follow && (context.output.is_json() || !grown && !printed) {
+            return context.output.answer(&answer);
+        }
+        if grown && context.output.is_json() {
+            let line = serde_json::to_string(&answer).map_err(anyhow::Error::from)?;
+            context.output.text(&format!("{line}\n"))?;
+        } else if grown {
+            context.output.text(&harmless.pass(text))?;
+        }
+        printed |= grown;
+        from = *next;
+        // A part comes at a time: only an empty one means that there is no more for now.
+        match (grown, ended || !args.follow) {
+            (true, _) => {}
+            (false, true) => return Ok(()),
+            (false, false) => tokio::time::sleep(EVERY).await,
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! `towline pack`: makes an image of files and pushes it, without a Docker daemon. Builds of the
+//! preset `pack` run it.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use serde_json::json;
+use towline_pack::{
+    BaseReference, Basic, Destination, Digest, ExposedPort, Host, Image, ImagePlan, PackError,
+    Platform, Progress, Registry, Repository, Tag, Target, Transport,
+};
+
+use super::Context;
+use crate::outcome::{Failure, Outcome};
+use crate::output::Output;
+use crate::surroundings;
+
+/// Longest password read.
+const MOST_PASSWORD: u64 = 64 * 1024;
+
+/// Bytes of a blob from which on it is told how far it is.
+const LARGE: u64 = 8 * 1024 * 1024;
+
+/// Settings of `pack`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  towline pack --root=dist --repository=127.0.0.1:8017/shop/api --tag=v1 --entrypoint='[\"/server\"]'
+  aws ecr get-login-password | towline pack --root=dist --repository=\"$REGISTRY/shop\" --tag=v1 --password-stdin
+  towline pack --root=dist --layout=image      writes an OCI layout and pushes nothing
+
+The same files and options give the same digest, on any machine and at any time.")]
+pub struct Pack {
+    /// Folder whose content becomes the image
+    #[arg(long, value_name = "FOLDER")]
+    root: PathBuf,
+    /// Where the content is put in the image
+    #[arg(long, value_name = "FOLDER", default_value = "/")]
+    destination: Destination,
+    /// Only files that match this glob; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// Leaves out files that match this glob, as .dockerignore does; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Image below, by digest: HOST/REPOSITORY@sha256:…
+    #[arg(long, value_name = "IMAGE")]
+    base: Option<BaseReference>,
+    /// What the image runs on [default: that of the base, else linux/amd64]
+    #[arg(
+        long,
+        value_name = "OS/ARCHITECTURE",
+        default_value = "linux/amd64",
+        hide_default_value = true
+    )]
+    platform: Platform,
+    /// Program the image runs, as a JSON list of words or one word
+    #[arg(long, value_name = "JSON", value_parser = words)]
+    entrypoint: Option<Words>,
+    /// Arguments of the program, as a JSON list of words or one word
+    #[arg(long, value_name = "JSON", value_parser = words)]
+    cmd: Option<Words>,
+    /// Environment variable in the image; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    env: Vec<(String, String)>,
+    /// Label of the image; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    label: Vec<(String, String)>,
+    /// User the program runs as
+    #[arg(long, value_name = "USER[:GROUP]")]
+    user: Option<String>,
+    /// Folder the program starts in
+    #[arg(long, value_name = "FOLDER")]
+    workdir: Option<String>,
+    /// Port the program listens on; may be repeated
+    #[arg(long, value_name = "PORT[/PROTOCOL]")]
+    expose: Vec<ExposedPort>,
+    /// Where to push: HOST/REPOSITORY
+    #[arg(long, value_name = "HOST/REPOSITORY", value_parser = place, required_unless_present = "layout")]
+    repository: Option<Place>,
+    /// Tag to push; may be repeated
+    #[arg(long = "tag", value_name = "TAG", required_unless_present = "layout")]
+    tags: Vec<Tag>,
+    /// User for the registry; the password comes by --password-stdin
+    #[arg(
+        long,
+        value_name = "USER",
+        default_value = "AWS",
+        requires = "password_stdin"
+    )]
+    username: String,
+    /// Read the registry's password from standard input
+    #[arg(long)]
+    password_stdin: bool,
+    /// Allow plain HTTP to a registry beyond this machine; it shows layers and passwords to the network
+    #[arg(long)]
+    insecure_http: bool,
+    /// File that gets the digest of the image
+    #[arg(long, value_name = "FILE")]
+    output_file: Option<PathBuf>,
+    /// Folder to write the image to as an OCI layout, instead of pushing it
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["repository", "tags"])]
+    layout: Option<PathBuf>,
+}
+
+/// Words of a command.
+#[derive(Debug, Clone)]
+struct Words(Vec<String>);
+
+/// A repository in a registry.
+#[derive(Debug, Clone)]
+struct Place {
+    host: Host,
+    repository: Repository,
+}
+
+/// Assembles the image and pushes it; prints its digest.
+///
+/// # Errors
+/// When the files or options are refused, or the registry says no.
+pub async fn run(context: &Context, args: Pack) -> Outcome {
+    let password = if args.password_stdin {
+        Some(password()?)
+    } else {
+        None
+    };
+    let credentials = password.map(|password| Basic {
+        username: args.username.clone(),
+        password,
+    });
+    let scratch =
+        surroundings::variable("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    let plan = plan(&args, credentials.as_ref());
+    let image = towline_pack::assemble(&plan, &scratch)
+        .await
+        .map_err(failure)?;
+    let digest = match (&args.layout, &args.repository) {
+        (Some(folder), _) => {
+            towline_pack::write_layout(&image, folder)
+                .await
+                .map_err(failure)?;
+            image.digest().clone()
+        }
+        (None, Some(place)) => push(context.output, &args, place, credentials, &image).await?,
+        (None, None) => return Err(anyhow!("say where to push with --repository").into()),
+    };
+    if let Some(file) = &args.output_file {
+        std::fs::write(file, format!("{digest}\n"))
+            .with_context(|| format!("writing {}", file.display()))?;
+    }
+    if context.output.is_json() {
+        return context.output.value(&json!({ "digest": digest.to_string(), "tags": args.tags.iter().map(ToString::to_string).collect::<Vec<_>>() }));
+    }
+    context.output.text(&format!("{digest}\n"))
+}
+
+fn plan(args: &Pack, credentials: Option<&Basic>) -> ImagePlan {
+    let mut plan = ImagePlan::new(&args.root, args.platform.clone());
+    plan.base = args.base.clone().map(|mut base| {
+        // The password is for the registry that is pushed to, and for no other.
+        let ours = args
+            .repository
+            .as_ref()
+            .is_some_and(|place| place.host == base.registry.host);
+        base.registry.credentials = credentials.filter(|_| ours).cloned();
+        base.registry.transport = transport(&base.registry.host, args.insecure_http && ours);
+        base
+    });
+    plan.destination = args.destination.clone();
+    plan.include.clone_from(&args.include);
+    plan.exclude.clone_from(&args.exclude);
+    plan.entrypoint = args
+        .entrypoint
+        .clone()
+        .map(|words| words.0)
+        .unwrap_or_default();
+    plan.command = args.cmd.clone().map(|words| words.0).unwrap_or_default();
+    plan.environment.clone_from(&args.env);
+    plan.labels = args.label.iter().cloned().collect::<BTreeMap<_, _>>();
+    plan.working_directory.clone_from(&args.workdir);
+    plan.user.clone_from(&args.user);
+    plan.exposed_ports.clone_from(&args.expose);
+    plan
+}
+
+async fn push(
+    output: Output,
+    args: &Pack,
+    place: &Place,
+    credentials: Option<Basic>,
+    image: &Image,
+) -> Outcome<Digest> {
+    let mut registry = Registry::new(place.host.clone());
+    registry.transport = transport(&place.host, args.insecure_http);
+    registry.credentials = credentials;
+    let target = Target {
+        registry,
+        repository: place.repository.clone(),
+        tags: args.tags.clone(),
+    };
+    output.progress(&format!(
+        "pushing {} to {}/{}",
+        image.digest(),
+        place.host,
+        place.repository
+    ));
+    let teller = Arc::new(Teller::new(output));
+    let digest = towline_pack::push(
+        image,
+        &target,
+        Arc::new(move |progress| teller.tell(&progress)),
+    )
+    .await;
+    digest.map_err(failure)
+}
+
+fn transport(host: &Host, insecure: bool) -> Transport {
+    match (host.is_loopback(), insecure) {
+        (true, _) => Transport::PlainOnLoopback,
+        (false, true) => Transport::PlainAnywhere,
+        (false, false) => Transport::Tls,
+    }
+}
+
+/// Tells what becomes of every blob; of a large one also how far it is, in tenths.
+struct Teller {
+    output: Output,
+    tenths: Mutex<BTreeMap<Digest, u64>>,
+}
+
+impl Teller {
+    fn new(output: Output) -> Self {
+        Self {
+            output,
+            tenths: Mutex::default(),
+        }
+    }
+
+    fn tell(&self, progress: &Progress) {
+        let (digest, what) = match progress {
+            Progress::Present { digest, size } => (digest, format!("{size} bytes, there already")),
+            Progress::Mounted { digest, size } => {
+                let from = "taken over from another repository";
+                (digest, format!("{size} bytes, {from}"))
+            }
+            Progress::Sent { digest, sent, size } if self.is_news(digest, *sent, *size) => {
+                (digest, format!("{sent} of {size} bytes sent"))
+            }
+            Progress::Sent { .. } => return,
+        };
+        let short: String = digest.hex().chars().take(8).collect();
+        self.output.progress(&format!("  sha256:{short}…  {what}"));
+    }
+
+    fn is_news(&self, digest: &Digest, sent: u64, size: u64) -> bool {
+        if sent == size || size < LARGE {
+            return sent == size;
+        }
+        let tenth = sent.saturating_mul(10) / size;
+        let mut tenths = self.tenths.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = tenths.insert(digest.clone(), tenth).unwrap_or(0);
+        before < tenth
+    }
+}
+
+/// What is refused is a no; everything else could not be done.
+fn failure(error: PackError) -> Failure {
+    match error {
+        PackError::Refused(refusal) => Failure::Refused(refusal.to_string()),
+        other => Failure::Impossible(other.into()),
+    }
+}
+
+fn password() -> anyhow::Result<String> {
+    let mut text = String::new();
+    std::io::stdin()
+        .take(MOST_PASSWORD)
+        .read_to_string(&mut text)
+        .context("reading the password from standard input")?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(anyhow!(
+            "the password on standard input is empty; did the command that prints it fail?"
+        ));
+    }
+    Ok(password.to_owned())
+}
+
+fn words(text: &str) -> Result<Words, String> {
+    if !text.trim_start().starts_with('[') {
+        return Ok(Words(vec![text.to_owned()]));
+    }
+    let list = serde_json::from_str(text).map(Words);
+    list.map_err(|_| {
+        r#"write one word, or a JSON list of words such as ["/server","--port=80"]"#.into()
+    })
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".into()),
+    }
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    let Some((host, repository)) = text.split_once('/') else {
+        return Err("write it as HOST/REPOSITORY, such as 127.0.0.1:8017/shop/api".into());
+    };
+    let refusal = |refusal: towline_pack::Refusal| refusal.to_string();
+    Ok(Place {
+        host: host.parse().map_err(refusal)?,
+        repository: repository.parse().map_err(refusal)?,
+    })
+}

@@ -1,0 +1,198 @@
+//! `towline rollback`: goes back to an image that was live, after showing which.
+
+use clap::Args;
+use towline_domain::names::{ComponentName, Digest, StageName};
+use towline_handlers::answer_chat::answers::Move;
+use towline_handlers::answer_chat::{Answer, Command, Query};
+
+use super::read::{In, reference};
+use super::{Context, wait};
+use crate::client::Client;
+use crate::outcome::{Outcome, refused};
+use crate::output;
+
+/// Moves of the stage that are looked at.
+const MOVES: usize = 500;
+
+/// Settings of `rollback`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  towline rollback backend prod                    to what was live before; asks first
+  towline rollback backend prod --to 9f8e7d6 --yes
+
+A rollback holds the stage: nothing enters by itself until `towline resume`.")]
+pub struct Rollback {
+    /// The component
+    component: ComponentName,
+    /// The stage
+    stage: StageName,
+    /// The image to go back to: a commit, tag, digest or build#N that was live there
+    #[arg(long, value_name = "REF", value_parser = reference)]
+    to: Option<String>,
+    /// Why
+    #[arg(long)]
+    reason: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Wait until the rollback has ended
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    place: In,
+}
+
+/// Goes back.
+///
+/// # Errors
+/// When there is nothing to go back to, nobody said yes, or it is refused.
+pub async fn run(context: &Context, args: Rollback) -> Outcome {
+    let client = context.client()?;
+    let mut to = args.to.clone();
+    if !args.yes {
+        if !output::is_interactive() || context.output.is_json() {
+            return refused(
+                "a rollback asks before it begins, and there is no terminal to ask on; say --yes",
+            );
+        }
+        let Some(target) = target(&client, &args).await? else {
+            return refused(format!(
+                "nothing older has been live in {} of {}, so there is nothing to go back to",
+                args.stage, args.component
+            ));
+        };
+        let question = question(&args, &target);
+        if !context.output.confirm(&question)? {
+            return refused("nothing was done");
+        }
+        // Exactly what was agreed to, whatever has happened since.
+        to = Some(target.image.to_string());
+    }
+    let place = wait::Place {
+        component: args.component.clone(),
+        stage: args.stage.clone(),
+        repository: args.place.repository.clone(),
+    };
+    let command = Command::Rollback {
+        component: args.component,
+        stage: args.stage,
+        to,
+        reason: args.reason,
+        repository: args.place.repository,
+    };
+    let answer = client.tell(&command).await?;
+    wait::finish(context, &client, &answer, args.wait.then_some(place)).await
+}
+
+/// What would be live after it.
+struct Target {
+    live: Move,
+    image: Digest,
+    was: Option<Move>,
+}
+
+fn question(args: &Rollback, target: &Target) -> String {
+    let (commit, since) = match &target.was {
+        Some(was) => (
+            was.to.short().to_owned(),
+            format!(" (was live from {} UTC)", was.at.strftime("%Y-%m-%d %H:%M")),
+        ),
+        None => (target.image.short().to_owned(), String::new()),
+    };
+    let (stage, component, from) = (&args.stage, &args.component, target.live.to.short());
+    format!("{stage} of {component}: {from} → {commit}{since}; {stage} will be held. Go back?")
+}
+
+async fn target(client: &Client, args: &Rollback) -> Outcome<Option<Target>> {
+    let query = Query::History {
+        component: args.component.clone(),
+        stage: args.stage.clone(),
+        limit: Some(MOVES),
+        repository: args.place.repository.clone(),
+    };
+    let Answer::History { moves, .. } = client.ask(&query).await? else {
+        return Ok(None);
+    };
+    let Some(live) = moves.first().cloned() else {
+        return Ok(None);
+    };
+    let image = match &args.to {
+        Some(reference) => Some(named(client, args, reference).await?),
+        None => before(&moves).map(|step| step.digest.clone()),
+    };
+    Ok(image.map(|image| {
+        let was = moves.iter().find(|step| step.digest == image).cloned();
+        Target { live, image, was }
+    }))
+}
+
+/// The one image a reference names.
+async fn named(client: &Client, args: &Rollback, reference: &str) -> Outcome<Digest> {
+    let query = Query::Image {
+        image: reference.to_owned(),
+        component: Some(args.component.clone()),
+    };
+    let Answer::Image { images } = client.ask(&query).await? else {
+        return refused(format!("there is no image {reference}"));
+    };
+    match images.as_slice() {
+        [image] => Ok(image.digest.clone()),
+        several => {
+            let digests: Vec<&str> = several.iter().map(|image| image.digest.short()).collect();
+            refused(format!(
+                "{reference} fits several images; say which: {}",
+                digests.join(", ")
+            ))
+        }
+    }
+}
+
+/// The newest move to an image that first became live before the one that is live now: what a
+/// rollback has left is not gone back to.
+fn before(moves: &[Move]) -> Option<&Move> {
+    let first_seen = |step: &Move| moves.iter().rposition(|other| other.digest == step.digest);
+    let live = first_seen(moves.first()?)?;
+    moves
+        .iter()
+        .find(|step| first_seen(step).is_some_and(|position| position > live))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    /// Images by letter, newest move first.
+    fn check(moves: &str, expected: &str) {
+        let step = |letter: char| {
+            let digits = u32::from(letter).to_string().repeat(32);
+            Move {
+                at: jiff::Timestamp::UNIX_EPOCH,
+                tag: "prod".parse().unwrap(),
+                from: None,
+                to: digits[..40].parse().unwrap(),
+                digest: format!("sha256:{}", &digits[..64]).parse().unwrap(),
+                by: letter.to_string(),
+                why: String::new(),
+                promotion: 1,
+                rollback: false,
+            }
+        };
+        let moves: Vec<Move> = moves.chars().map(step).collect();
+        let found = before(&moves).map(|step| step.by.clone());
+        assert_eq!(found.unwrap_or_default(), expected);
+    }
+
+    #[test]
+    fn a_rollback_goes_to_the_newest_image_older_than_the_live_one() {
+        check("", "");
+        check("A", "");
+        check("BA", "A");
+        check("CBA", "B");
+        check("BCBA", "A"); // C was left by a rollback to B
+        check("ABCBA", "");
+        check("DABCBA", "A");
+    }
+}

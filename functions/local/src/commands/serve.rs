@@ -1,0 +1,160 @@
+//! `towline serve`: the whole of Towline on this machine, for real repositories.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use tokio::sync::watch;
+use towline_source::{Origin, Registered};
+use towline_wire::signature::{Secret, SecretError, Secrets};
+
+use crate::machine::{Config, Folder, Machine};
+use crate::surroundings;
+use crate::{console, repository};
+
+/// Settings of `serve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  towline serve --repo ~/code/shop
+  towline serve --repo acme/shop=https://github.com/acme/shop.git --listen 127.0.0.1:8017
+
+Secrets come from the environment or from files, never from arguments:
+  TOWLINE_GITHUB_WEBHOOK_SECRET(_FILE)            signs webhooks; made up in DIR when not set
+  TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS(_FILE)   still taken while rotating")]
+pub struct Args {
+    /// Folder that holds everything: ledger, images, logs, tokens
+    #[arg(long, value_name = "DIR", default_value = ".towline-data")]
+    data: PathBuf,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8017")]
+    listen: SocketAddr,
+    /// Repository that may push: a folder or URL, with OWNER/NAME= before it where that cannot be told
+    #[arg(long = "repo", value_name = "[OWNER/NAME=]SOURCE")]
+    repositories: Vec<String>,
+    /// Where definitions are read from
+    #[arg(long, value_name = "PLACE", default_value = "git")]
+    definition_from: DefinitionFrom,
+    /// Builds that run at the same time
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    builds: u16,
+}
+
+/// Where definitions are read from.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DefinitionFrom {
+    /// From the repository itself, at the commit that is built.
+    Git,
+}
+
+/// Why `serve` does not start.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("no repository may push; name one with --repo, such as --repo . or --repo acme/shop=https://github.com/acme/shop.git")]
+    NoRepository,
+    #[error("{0}")]
+    Repository(String),
+    #[error("{name} cannot be used")]
+    Secret {
+        name: &'static str,
+        #[source]
+        cause: SecretError,
+    },
+    #[error("reading {name}")]
+    File {
+        name: String,
+        #[source]
+        cause: std::io::Error,
+    },
+}
+
+/// Serves until it is told to stop by SIGINT or SIGTERM.
+///
+/// # Errors
+/// When it cannot start, or the listener fails.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    console::log_to_stderr();
+    let DefinitionFrom::Git = args.definition_from;
+    if args.repositories.is_empty() {
+        return Err(ServeError::NoRepository.into());
+    }
+    let repositories = args.repositories.iter().map(|text| registered(text)).collect::<Result<Vec<_>, _>>()?;
+    let folder = Folder::open(&args.data)?;
+    let secrets = webhook_secrets(&folder)?;
+    let names: Vec<String> = repositories.iter().map(|known| known.name.to_string()).collect();
+    let opened = Machine::open(Config {
+        folder: folder.clone(),
+        listen: args.listen,
+        repositories,
+        secrets,
+        concurrency: usize::from(args.builds),
+        binary: console::own_binary()?,
+        surroundings: surroundings::of_git(),
+    })
+    .await?;
+    welcome(opened.address(), &folder, &names);
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        console::asked_to_stop().await;
+        anstream::eprintln!("stopping; what is under way is resumed at the next start");
+        stop.send_replace(true);
+    });
+    Ok(opened.run(stopped).await?)
+}
+
+fn welcome(address: SocketAddr, folder: &Folder, names: &[String]) {
+    let secret = if surroundings::variable("TOWLINE_GITHUB_WEBHOOK_SECRET").or_else(|| surroundings::variable("TOWLINE_GITHUB_WEBHOOK_SECRET_FILE")).is_some() {
+        String::new()
+    } else {
+        format!("  export TOWLINE_GITHUB_WEBHOOK_SECRET_FILE={}\n", folder.webhook_secret_file().display())
+    };
+    anstream::println!(
+        "towline serves {} on http://{address}, data in {}\n\nIn another terminal:\n  export TOWLINE_URL=http://{address} TOWLINE_TOKEN_FILE={}\n{secret}  towline send push --repo PATH    sends the newest commit as a signed GitHub push\n  towline runs                     shows what came of it\n\nGitHub's webhook goes to http://{address}/webhooks/github; images are at {address} (docker login -u AWS).\n",
+        names.join(", "),
+        folder.path("").display(),
+        folder.token_file().display(),
+    );
+}
+
+/// A repository as `--repo` names it.
+fn registered(text: &str) -> Result<Registered, ServeError> {
+    let refused = |reason: String| ServeError::Repository(reason);
+    if let Some((name, origin)) = text.split_once('=')
+        && let Ok(name) = name.parse()
+    {
+        let origin: Origin = origin.parse().map_err(|error| refused(format!("--repo {text}: {error}")))?;
+        return Ok(Registered { name, origin });
+    }
+    match text.parse().map_err(|error| refused(format!("--repo {text}: {error}")))? {
+        Origin::Url(_) => Err(refused(format!("--repo {text}: whose is it? write OWNER/NAME={text}"))),
+        Origin::Path(path) => {
+            let described = repository::describe(&path).map_err(|error| refused(format!("--repo {text}: {error}")))?;
+            Ok(Registered { name: described.name, origin: Origin::Path(described.path) })
+        }
+    }
+}
+
+/// The secrets that sign webhooks: given, or made up and kept in the folder.
+fn webhook_secrets(folder: &Folder) -> anyhow::Result<Secrets> {
+    const CURRENT: &str = "TOWLINE_GITHUB_WEBHOOK_SECRET";
+    const PREVIOUS: &str = "TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS";
+    let secret = |name: &'static str, text: String| Secret::new(&text).map_err(|cause| ServeError::Secret { name, cause });
+    let current = match secret_text(CURRENT)? {
+        Some(text) => text,
+        None => folder.secret(&folder.webhook_secret_file())?,
+    };
+    let previous = secret_text(PREVIOUS)?.map(|text| secret(PREVIOUS, text)).transpose()?;
+    Ok(Secrets::new(secret(CURRENT, current)?, previous))
+}
+
+/// A secret from the environment variable, or from the file that `…_FILE` names.
+fn secret_text(name: &str) -> Result<Option<String>, ServeError> {
+    if let Some(text) = surroundings::text(name) {
+        return Ok(Some(text));
+    }
+    let file = format!("{name}_FILE");
+    let Some(path) = surroundings::variable(&file) else {
+        return Ok(None);
+    };
+    std::fs::read_to_string(Path::new(&path)).map(Some).map_err(|cause| ServeError::File { name: format!("{file}={}", path.to_string_lossy()), cause })
+}

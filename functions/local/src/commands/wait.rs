@@ -1,0 +1,158 @@
+//! Waits for a promotion to end, one way or the other.
+
+use std::time::Duration;
+
+use serde_json::json;
+use towline_domain::names::{ComponentName, RepositoryName, StageName};
+use towline_handlers::answer_chat::answers::{Live, Move};
+use towline_handlers::answer_chat::{Answer, Query};
+
+use super::Context;
+use crate::client::Client;
+use crate::outcome::{Outcome, refused};
+
+/// How often is asked.
+const EVERY: Duration = Duration::from_millis(400);
+/// Moves looked through for the promotion's.
+const MOVES: usize = 20;
+
+/// Where a promotion goes.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The component.
+    pub component: ComponentName,
+    /// The stage.
+    pub stage: StageName,
+    /// The repository, when it was said.
+    pub repository: Option<RepositoryName>,
+}
+
+/// Where a promotion that waits goes; none when none of that number waits.
+///
+/// # Errors
+/// When nobody answers.
+pub async fn place_of(
+    client: &Client,
+    promotion: u64,
+    repository: Option<&RepositoryName>,
+) -> Outcome<Option<Place>> {
+    let live = live(client, None, None).await?;
+    let fits = |line: &&Live| {
+        repository.is_none_or(|name| line.repository.as_str().eq_ignore_ascii_case(name.as_str()))
+    };
+    let waits = |line: &&Live| {
+        line.waiting
+            .iter()
+            .any(|waiting| waiting.promotion == promotion)
+    };
+    let place = live.iter().filter(fits).find(waits);
+    Ok(place.map(|line| Place {
+        component: line.component.clone(),
+        stage: line.stage.clone(),
+        repository: Some(line.repository.clone()),
+    }))
+}
+
+/// Prints what was done; with a place, waits there for the end first said to come.
+///
+/// # Errors
+/// When the promotion ends without moving the stage, or nobody answers.
+pub async fn finish(
+    context: &Context,
+    client: &Client,
+    answer: &Answer,
+    place: Option<Place>,
+) -> Outcome {
+    let (
+        Some(place),
+        Answer::Done {
+            message,
+            promotion: Some(promotion),
+            ..
+        },
+    ) = (place, answer)
+    else {
+        return context.output.answer(answer);
+    };
+    if !context.output.is_json() {
+        context.output.text(&format!("{message}\n"))?;
+    }
+    let moved = ended(context, client, *promotion, &place).await?;
+    if context.output.is_json() {
+        return context.output.value(&json!({ "answer": "done", "message": message, "promotion": promotion, "moved": moved }));
+    }
+    let sentence = format!(
+        "{} of {}: {} is live, by {} ({})\n",
+        place.stage,
+        place.component,
+        moved.to.short(),
+        moved.by,
+        moved.why
+    );
+    context.output.text(&sentence)
+}
+
+async fn ended(context: &Context, client: &Client, promotion: u64, place: &Place) -> Outcome<Move> {
+    let mut said = String::new();
+    loop {
+        // What waits is asked for first: a promotion leaves there when it enters the history.
+        let waiting = waiting(client, promotion, place).await?;
+        if let Some(moved) = moved(client, promotion, place).await? {
+            return Ok(moved);
+        }
+        let Some(why) = waiting else {
+            return refused(format!(
+                "promotion #{promotion} has ended without moving {} of {}; see: towline now {}",
+                place.stage, place.component, place.stage
+            ));
+        };
+        if why != said && !context.output.is_json() {
+            context.output.progress(&format!("  {why}"));
+            said = why;
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn waiting(client: &Client, promotion: u64, place: &Place) -> Outcome<Option<String>> {
+    let live = live(client, Some(&place.stage), Some(&place.component)).await?;
+    let ours = live.into_iter().filter(|line| {
+        place
+            .repository
+            .as_ref()
+            .is_none_or(|name| line.repository == *name)
+    });
+    let mut waiting = ours.flat_map(|line| line.waiting);
+    Ok(waiting
+        .find(|waiting| waiting.promotion == promotion)
+        .map(|waiting| waiting.why))
+}
+
+async fn moved(client: &Client, promotion: u64, place: &Place) -> Outcome<Option<Move>> {
+    let query = Query::History {
+        component: place.component.clone(),
+        stage: place.stage.clone(),
+        limit: Some(MOVES),
+        repository: place.repository.clone(),
+    };
+    let Answer::History { moves, .. } = client.ask(&query).await? else {
+        return Ok(None);
+    };
+    Ok(moves.into_iter().find(|step| step.promotion == promotion))
+}
+
+async fn live(
+    client: &Client,
+    stage: Option<&StageName>,
+    component: Option<&ComponentName>,
+) -> Outcome<Vec<Live>> {
+    let query = Query::Now {
+        stage: stage.cloned(),
+        component: component.cloned(),
+        at: None,
+    };
+    match client.ask(&query).await? {
+        Answer::Now { live, .. } => Ok(live),
+        _ => Ok(Vec::new()),
+    }
+}

@@ -1,0 +1,68 @@
+//! Tokens and secrets: from the environment or from files, never from arguments, which everybody
+//! on the machine can read.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use reqwest::Url;
+
+use crate::surroundings;
+
+/// Where `towline serve` keeps its data when nobody says.
+pub const DATA_FOLDER: &str = ".towline-data";
+
+/// The token that says who asks; none when there is none to be found.
+///
+/// What is not set is looked for where a `towline serve` in the same folder has left it, and then
+/// given only to this machine.
+///
+/// # Errors
+/// When the file named for it cannot be read.
+pub fn token(asked: &Url) -> anyhow::Result<Option<String>> {
+    found("TOWLINE_TOKEN", asked, "owner.token")
+}
+
+/// The secret that signs webhooks; found as [`token`] is.
+///
+/// # Errors
+/// When the file named for it cannot be read.
+pub fn webhook_secret(asked: &Url) -> anyhow::Result<Option<String>> {
+    found("TOWLINE_GITHUB_WEBHOOK_SECRET", asked, "webhook.secret")
+}
+
+/// Whether an address is one of this machine alone.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => {
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            bare.parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+        }
+        None => false,
+    }
+}
+
+fn found(variable: &str, asked: &Url, left: &str) -> anyhow::Result<Option<String>> {
+    if let Some(text) = surroundings::text(variable) {
+        return Ok(Some(text.trim_end().to_owned()));
+    }
+    let named = format!("{variable}_FILE");
+    if let Some(path) = surroundings::variable(&named).map(PathBuf::from) {
+        return read(&path)
+            .with_context(|| format!("{named} names {}", path.display()))
+            .map(Some);
+    }
+    let path = Path::new(DATA_FOLDER).join(left);
+    if is_loopback(asked) && path.is_file() {
+        return read(&path).map(Some);
+    }
+    Ok(None)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(text.trim_end().to_owned())
+}

@@ -1,0 +1,247 @@
+//! One machine as the whole cloud: store, bus, registry, build runner and source in one process.
+
+mod dispatch;
+mod doors;
+mod folder;
+mod keys;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use towline_bus::{LocalBus, Queued, Router};
+use towline_handlers::Ledger;
+use towline_handlers::start_builds::Settings;
+use towline_ports::Clock;
+use towline_registry::Registry;
+use towline_runner::Runner;
+use towline_source::{GitSource, Registered, Surroundings};
+use towline_store::SqliteStore;
+use towline_wire::signature::Secrets;
+
+pub use folder::{Folder, FolderError, write_private};
+
+use crate::clock::SystemClock;
+use crate::people::People;
+
+/// How often what was lost is looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// The rules of `events/rules`, as they are deployed.
+const RULES: [(&str, &str); 5] = [
+    (
+        "advance-stages",
+        include_str!("../../../events/rules/advance-stages.json"),
+    ),
+    (
+        "plan-runs",
+        include_str!("../../../events/rules/plan-runs.json"),
+    ),
+    (
+        "promote-images",
+        include_str!("../../../events/rules/promote-images.json"),
+    ),
+    (
+        "record-images",
+        include_str!("../../../events/rules/record-images.json"),
+    ),
+    (
+        "start-builds",
+        include_str!("../../../events/rules/start-builds.json"),
+    ),
+];
+
+/// What a machine is made of.
+pub struct Config {
+    /// Where everything is kept.
+    pub folder: Folder,
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The repositories that may push.
+    pub repositories: Vec<Registered>,
+    /// What signs their webhooks.
+    pub secrets: Secrets,
+    /// Builds that run at the same time.
+    pub concurrency: usize,
+    /// The `towline` that builds find on their path.
+    pub binary: PathBuf,
+    /// What `git` and builds get to see of this machine.
+    pub surroundings: Surroundings,
+}
+
+/// Why a machine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] towline_store::OpenError),
+    /// The registry does not open.
+    #[error(transparent)]
+    Registry(#[from] towline_registry::RegistryError),
+    /// The runner does not open.
+    #[error(transparent)]
+    Runner(#[from] towline_runner::OpenError),
+    /// A repository cannot be registered.
+    #[error(transparent)]
+    Source(#[from] towline_source::OpenError),
+    /// A rule is broken.
+    #[error(transparent)]
+    Rule(#[from] towline_bus::RuleError),
+    /// The people cannot be read.
+    #[error(transparent)]
+    People(#[from] crate::people::PeopleError),
+    /// Nobody can listen there.
+    #[error(
+        "listening on {address}; is another towline running there? use --listen with another port"
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        cause: std::io::Error,
+    },
+}
+
+/// One machine, running.
+pub struct Machine {
+    /// Where it listens.
+    pub address: SocketAddr,
+    store: SqliteStore,
+    bus: LocalBus,
+    registry: Registry,
+    runner: Runner,
+    source: Arc<GitSource>,
+    people: People,
+    secrets: Secrets,
+    settings: Settings,
+    clock: SystemClock,
+    keys: keys::RegistryKeys,
+}
+
+/// A machine that is open but does nothing yet.
+pub struct Opened {
+    machine: Arc<Machine>,
+    listener: TcpListener,
+    queue: mpsc::Receiver<Queued>,
+}
+
+impl Machine {
+    /// Opens everything below the folder and binds the address.
+    ///
+    /// # Errors
+    /// When the folder is in use or unusable, or the address is taken.
+    pub async fn open(config: Config) -> Result<Opened, MachineError> {
+        let folder = &config.folder;
+        let store = SqliteStore::open(folder.path("store"))?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .and_then(|listener| Ok((listener.local_addr()?, listener)))
+            .map_err(|cause| MachineError::Listen {
+                address: config.listen,
+                cause,
+            });
+        let (address, listener) = listener?;
+        let keys = keys::RegistryKeys::new(folder.registry_key()?);
+        let clock = SystemClock;
+        let registry_settings = towline_registry::Settings {
+            hosts: hosts(address),
+            ..towline_registry::Settings::default()
+        };
+        let registry = Registry::open(
+            &folder.path("registry"),
+            registry_settings,
+            Arc::new(move || clock.now().as_millisecond()),
+        )?;
+        let source = Arc::new(GitSource::open(
+            &folder.path("source"),
+            &config.surroundings,
+            config.repositories,
+        )?);
+        let runner = Runner::open(dispatch::runner_config(
+            &config.folder,
+            config.concurrency,
+            config.binary,
+            &config.surroundings,
+            keys.clone(),
+            Arc::clone(&source),
+        ))
+        .await?;
+        let (bus, queue) = LocalBus::new(Router::new(RULES)?);
+        let people = People::open(folder)?;
+        let settings = Settings {
+            registry: address.to_string(),
+        };
+        let machine = Self {
+            address,
+            store,
+            bus,
+            registry,
+            runner,
+            source,
+            people,
+            secrets: config.secrets,
+            settings,
+            clock,
+            keys,
+        };
+        Ok(Opened {
+            machine: Arc::new(machine),
+            listener,
+            queue,
+        })
+    }
+
+    /// What handlers decide, commit and announce with.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger<'_> {
+        Ledger {
+            store: &self.store,
+            bus: &self.bus,
+            clock: &self.clock,
+        }
+    }
+}
+
+/// The names under which a machine may be asked, against pages that point a name of theirs here.
+fn hosts(address: SocketAddr) -> Vec<String> {
+    let ip = address.ip().to_string();
+    vec![
+        ip,
+        "localhost".into(),
+        "127.0.0.1".into(),
+        "[::1]".into(),
+        "host.docker.internal".into(),
+    ]
+}
+
+impl Opened {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.machine.address
+    }
+
+    /// Does its work until `stop` says so; what is being done then is finished or resumed later.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn run(self, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+        let Self {
+            machine,
+            listener,
+            queue,
+        } = self;
+        let work = dispatch::start(&machine, queue, SWEEP, &stop);
+        let serve = doors::serve(Arc::clone(&machine), listener, stop);
+        let served = serve.await;
+        work.finish().await;
+        served
+    }
+}

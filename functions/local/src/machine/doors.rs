@@ -1,0 +1,141 @@
+//! The doors: webhooks, the API and the registry on one address, as behind API Gateway.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use towline_domain::person::Person;
+use towline_handlers::answer_chat::{self, http as api};
+use towline_handlers::receive_github::{self, MOST_BYTES};
+use towline_wire::http as wire;
+
+use super::Machine;
+use super::keys::Doorman;
+
+/// Answers until `stop` says so.
+pub(super) async fn serve(
+    machine: Arc<Machine>,
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let doorman = Doorman {
+        keys: machine.keys.clone(),
+        people: machine.people.clone(),
+        clock: machine.clock,
+    };
+    let registry = machine.registry.router(Arc::new(doorman));
+    let ours = axum::Router::new()
+        .route("/webhooks/github", post(github))
+        .route("/v1/{word}", any(call))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .fallback(nothing)
+        .with_state(machine);
+    let stopped = async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    axum::serve(listener, ours.merge(registry))
+        .with_graceful_shutdown(stopped)
+        .await
+}
+
+async fn nothing(request: Request) -> Response {
+    let reason = format!(
+        "there is no {}; there are /webhooks/github, /v1/…, /v2/… and /healthz",
+        request.uri().path()
+    );
+    (StatusCode::NOT_FOUND, Json(json!({ "error": reason }))).into_response()
+}
+
+async fn github(State(machine): State<Arc<Machine>>, request: Request) -> Response {
+    // One byte more than is taken, so that the handler sees that it is too many.
+    let request = match whole(request, MOST_BYTES + 1).await {
+        Ok(request) => request,
+        Err(response) => return response,
+    };
+    let answer = receive_github::handle(
+        machine.ledger(),
+        machine.source.as_ref(),
+        &machine.secrets,
+        request,
+    )
+    .await;
+    respond(answer)
+}
+
+async fn call(State(machine): State<Arc<Machine>>, request: Request) -> Response {
+    let Some(person) = caller(&machine, request.headers()) else {
+        let reason = "who is asking? put the token from TOWLINE_TOKEN or the file owner.token into the header Authorization: Bearer …";
+        return (
+            StatusCode::UNAUTHORIZED,
+            [(header::WWW_AUTHENTICATE, "Bearer")],
+            Json(json!({ "error": reason })),
+        )
+            .into_response();
+    };
+    let request = match whole(request, 64 * 1024).await {
+        Ok(request) => request,
+        Err(response) => return response,
+    };
+    let answer = match api::decode(&request) {
+        Err(response) => return respond(response),
+        Ok(api::Call::Ask(query)) => {
+            answer_chat::ask(machine.ledger(), &machine.runner, query).await
+        }
+        Ok(api::Call::Tell(command)) => answer_chat::tell(machine.ledger(), &person, command).await,
+    };
+    respond(api::encode(answer))
+}
+
+fn caller(machine: &Machine, headers: &HeaderMap) -> Option<Person> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    machine.people.authenticate(value.strip_prefix("Bearer ")?)
+}
+
+/// A request with its whole body, in the form handlers take.
+async fn whole(request: Request, most: usize) -> Result<wire::Request, Response> {
+    let (parts, body) = request.into_parts();
+    let body: Bytes = to_bytes(body, most).await.map_err(|_| too_large())?;
+    let text = |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    Ok(wire::Request {
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), text(value)))
+            .collect(),
+        body: body.into(),
+    })
+}
+
+fn too_large() -> Response {
+    let reason = "the body is too large, or did not arrive whole";
+    (
+        StatusCode::PAYLOAD_TOO_LARGE,
+        Json(json!({ "status": "refused", "reason": reason })),
+    )
+        .into_response()
+}
+
+fn respond(answer: wire::Response) -> Response {
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in answer.headers.iter() {
+        if let (Ok(name), Ok(value)) = (
+            header::HeaderName::try_from(name),
+            header::HeaderValue::try_from(value),
+        ) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,124 @@
+//! Who may push to the registry: a running build to its own repository, people to all.
+
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use towline_domain::Timestamp;
+use towline_domain::names::{BuildId, ImageRepository};
+use towline_ports::Clock as _;
+use towline_registry::{Access, Authority, Credentials, Verdict};
+
+use crate::clock::SystemClock;
+use crate::people::People;
+
+/// How long a build's password is good: as long as one of ECR's (12 hours; ECR API,
+/// `GetAuthorizationToken`).
+const LASTS_SECONDS: i64 = 12 * 3600;
+
+/// Makes and checks the passwords of builds: what they may push to, until when, and a MAC.
+#[derive(Clone)]
+pub struct RegistryKeys {
+    key: Arc<str>,
+}
+
+impl RegistryKeys {
+    pub(super) fn new(key: String) -> Self {
+        Self { key: key.into() }
+    }
+
+    fn mac(&self, message: &str) -> Hmac<Sha256> {
+        let mut mac =
+            Hmac::new_from_slice(self.key.as_bytes()).expect("HMAC takes a key of any length");
+        mac.update(message.as_bytes());
+        mac
+    }
+
+    /// A password for pushing to `repository` alone.
+    pub(super) fn password(
+        &self,
+        build: &BuildId,
+        repository: &ImageRepository,
+        now: Timestamp,
+    ) -> String {
+        let message = format!("{}.{build}.{repository}", now.as_second() + LASTS_SECONDS);
+        let mac = hex::encode(self.mac(&message).finalize().into_bytes());
+        format!("{mac}.{message}")
+    }
+
+    /// The repository a password is good for, if it is good now.
+    fn repository(&self, password: &str, now: Timestamp) -> Option<String> {
+        let (mac, message) = password.split_once('.')?;
+        self.mac(message)
+            .verify_slice(&hex::decode(mac).ok()?)
+            .ok()?;
+        let mut parts = message.splitn(3, '.');
+        let until: i64 = parts.next()?.parse().ok()?;
+        let _build = parts.next()?;
+        let repository = parts.next()?;
+        (now.as_second() < until).then(|| repository.to_owned())
+    }
+}
+
+/// Decides about requests to the registry.
+pub(super) struct Doorman {
+    pub(super) keys: RegistryKeys,
+    pub(super) people: People,
+    pub(super) clock: SystemClock,
+}
+
+impl Authority for Doorman {
+    fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict {
+        let Some(credentials) = credentials else {
+            return Verdict::Unknown;
+        };
+        if self.people.authenticate(&credentials.password).is_some() {
+            return Verdict::Allow;
+        }
+        let Some(own) = self
+            .keys
+            .repository(&credentials.password, self.clock.now())
+        else {
+            return Verdict::Unknown;
+        };
+        match access {
+            Access::Ping | Access::Pull { .. } => Verdict::Allow,
+            Access::Push { repository, .. } if repository.as_str() == own => Verdict::Allow,
+            Access::Push { repository, .. } => {
+                Verdict::Deny(format!("this build may push to {own}, not to {repository}"))
+            }
+            Access::Delete { .. } | Access::Catalog => {
+                Verdict::Deny("a build may neither delete nor list".into())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a26_a_builds_password_opens_its_own_repository_until_it_expires() {
+        let keys = RegistryKeys::new("k".repeat(64));
+        let build = "towline-acme-shop-web:0b5c".parse().expect("a build id");
+        let repository = "acme/web.app".parse().expect("an image repository");
+        let now = Timestamp::UNIX_EPOCH;
+        let password = keys.password(&build, &repository, now);
+        assert_eq!(
+            keys.repository(&password, now).as_deref(),
+            Some("acme/web.app")
+        );
+        let late = Timestamp::from_second(LASTS_SECONDS).expect("a time");
+        assert_eq!(keys.repository(&password, late), None);
+        assert_eq!(
+            keys.repository(&password.replace("acme/web", "acme/api"), now),
+            None
+        );
+        assert_eq!(
+            RegistryKeys::new("other".into()).repository(&password, now),
+            None
+        );
+        assert_eq!(keys.repository("", now), None);
+    }
+}

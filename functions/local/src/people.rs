@@ -1,0 +1,225 @@
+//! The people a machine knows: who they are by their token, and which groups they belong to.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use towline_domain::person::{EVERY_GROUP, Person};
+
+use crate::clock::random_bytes;
+use crate::machine::{Folder, FolderError, write_private};
+
+/// Login of whoever started the machine first.
+const OWNER: &str = "owner";
+
+/// A person in the file. The token itself is kept nowhere.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entry {
+    /// Who.
+    #[serde(flatten)]
+    pub person: Person,
+    /// SHA-256 of their token, in hexadecimal.
+    token_sha256: String,
+}
+
+/// The people in `people.json`, read again whenever the file changes.
+#[derive(Clone)]
+pub struct People {
+    path: PathBuf,
+    read: Arc<Mutex<Read>>,
+}
+
+#[derive(Default)]
+struct Read {
+    modified: Option<SystemTime>,
+    entries: Vec<Entry>,
+}
+
+/// Why people cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PeopleError {
+    /// The file cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The file is not what it should be.
+    #[error("{} is broken: {cause}; mend or remove it", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// What was asked for cannot be.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl People {
+    /// Opens the people of a folder; the owner, who belongs to every group, is there from the start.
+    ///
+    /// # Errors
+    /// When the files can be neither read nor made.
+    pub fn open(folder: &Folder) -> Result<Self, PeopleError> {
+        let people = Self {
+            path: folder.path("people.json"),
+            read: Arc::default(),
+        };
+        let token = folder.secret(&folder.token_file())?;
+        let mut entries = people.entries()?;
+        if !entries.iter().any(|entry| entry.person.login == OWNER) {
+            let person = Person {
+                login: OWNER.into(),
+                emails: Vec::new(),
+                groups: vec![EVERY_GROUP.into()],
+            };
+            entries.push(Entry {
+                person,
+                token_sha256: hash(&token),
+            });
+            people.write(&entries)?;
+        }
+        Ok(people)
+    }
+
+    /// Everybody.
+    ///
+    /// # Errors
+    /// When the file is broken.
+    pub fn entries(&self) -> Result<Vec<Entry>, PeopleError> {
+        match fs::read(&self.path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| self.broken(&error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(self.broken(&error)),
+        }
+    }
+
+    fn broken(&self, cause: &dyn std::error::Error) -> PeopleError {
+        PeopleError::Broken {
+            path: self.path.clone(),
+            cause: cause.to_string(),
+        }
+    }
+
+    fn write(&self, entries: &[Entry]) -> Result<(), PeopleError> {
+        let mut text =
+            serde_json::to_string_pretty(entries).map_err(|error| self.broken(&error))?;
+        text.push('\n');
+        Ok(write_private(&self.path, text.as_bytes())?)
+    }
+
+    /// Adds a person and gives the token to hand to them; it cannot be shown again.
+    ///
+    /// # Errors
+    /// When the login is taken or no login.
+    pub fn add(&self, person: Person) -> Result<String, PeopleError> {
+        let mut entries = self.entries()?;
+        let good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+        if person.login.is_empty() || person.login.len() > 39 || !person.login.chars().all(good) {
+            return Err(PeopleError::Refused(format!(
+                "{:?} is no login: 1 to 39 letters, digits, '-', '_' and '.'",
+                person.login
+            )));
+        }
+        if entries
+            .iter()
+            .any(|entry| entry.person.login.eq_ignore_ascii_case(&person.login))
+        {
+            return Err(PeopleError::Refused(format!(
+                "{} is known already; remove them first to give a new token",
+                person.login
+            )));
+        }
+        let token = hex::encode(random_bytes::<32>());
+        entries.push(Entry {
+            person,
+            token_sha256: hash(&token),
+        });
+        self.write(&entries)?;
+        Ok(token)
+    }
+
+    /// Removes a person; their token is good for nothing from then on.
+    ///
+    /// # Errors
+    /// When nobody has the login.
+    pub fn remove(&self, login: &str) -> Result<(), PeopleError> {
+        let mut entries = self.entries()?;
+        let before = entries.len();
+        entries.retain(|entry| !entry.person.login.eq_ignore_ascii_case(login));
+        if entries.len() == before {
+            return Err(PeopleError::Refused(format!(
+                "nobody has the login {login}"
+            )));
+        }
+        self.write(&entries)
+    }
+
+    /// Who a token belongs to. Only hashes are compared, so time tells nothing of the token.
+    #[must_use]
+    pub fn authenticate(&self, token: &str) -> Option<Person> {
+        let modified = fs::metadata(&self.path)
+            .and_then(|metadata| metadata.modified())
+            .ok();
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.modified != modified || modified.is_none() {
+            match self.entries() {
+                Ok(entries) => *read = Read { modified, entries },
+                Err(error) => {
+                    tracing::error!(%error, "nobody is let in");
+                    return None;
+                }
+            }
+        }
+        let hash = hash(token);
+        read.entries
+            .iter()
+            .find(|entry| entry.token_sha256 == hash)
+            .map(|entry| entry.person.clone())
+    }
+}
+
+fn hash(token: &str) -> String {
+    hex::encode(Sha256::digest(token.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_leads_to_one_person_until_they_are_removed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("a folder");
+        let people = People::open(&folder).expect("people");
+        let owner = fs::read_to_string(folder.token_file()).expect("the owner's token");
+        assert_eq!(
+            people
+                .authenticate(&owner)
+                .map(|person| person.login)
+                .as_deref(),
+            Some("owner")
+        );
+        let lee = Person {
+            login: "lee".into(),
+            emails: vec!["lee@acme.example".into()],
+            groups: vec!["release".into()],
+        };
+        let token = people.add(lee.clone()).expect("a token");
+        assert_eq!(people.authenticate(&token), Some(lee.clone()));
+        assert!(people.add(lee).is_err(), "a login is given once");
+        assert_eq!(people.authenticate("guess"), None);
+        let again = People::open(&folder).expect("people");
+        assert_eq!(
+            again
+                .authenticate(&token)
+                .map(|person| person.login)
+                .as_deref(),
+            Some("lee")
+        );
+        people.remove("LEE").expect("removed");
+        assert_eq!(people.authenticate(&token), None);
+    }
+}
