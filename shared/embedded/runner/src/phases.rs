@@ -156,8 +156,10 @@ impl Build {
         let spec = &self.spec;
         let phases = PhaseName::ALL.map(|name| spec.phases.get(name));
         let users = phases.iter().filter_map(|phase| phase.run_as.as_ref());
+        let is_root = rustix::process::geteuid().is_root();
         let mut lines: Vec<String> = users
             .chain(&spec.run_as)
+            .filter(|user| !(is_root && *user == "root"))
             .map(|user| format!("run-as: {user} (commands run as the user that runs towline)"))
             .collect();
         for (runtime, version) in &spec.phases.install.runtime_versions {

@@ -41,6 +41,11 @@ impl Leader {
             && Stat::read(self.pid).is_some_and(|stat| stat.started == self.started);
         same.then_some(self.pid)
     }
+
+    /// Whether this is its group: nobody else leads it, though it may have gone itself.
+    fn leads(&self, group: i32) -> bool {
+        self.pid == group && Stat::read(self.pid).is_none_or(|stat| stat.started == self.started)
+    }
 }
 
 /// Which processes are meant.
@@ -100,7 +105,7 @@ fn members(folder: &Folder, of: &Of<'_>) -> Vec<i32> {
     let session = getsid(None).ok().map(|pid| pid.as_raw_nonzero().get());
     let group_counts = |stat: &Stat| match of {
         Of::Ours(leaders) => {
-            Some(stat.session) == session && leaders.iter().any(|leader| leader.pid == stat.group)
+            Some(stat.session) == session && leaders.iter().any(|leader| leader.leads(stat.group))
         }
         Of::Left(group) => *group == Some(stat.group),
     };

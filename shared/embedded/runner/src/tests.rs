@@ -80,6 +80,8 @@ fn origin(dir: &Path) -> CommitSha {
         let output = Command::new("git")
             .current_dir(&origin)
             .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"])
+            .env_clear()
+            .env("PATH", env!("PATH"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .args(arguments)

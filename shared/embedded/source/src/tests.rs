@@ -64,6 +64,8 @@ impl World {
             .current_dir(self.origin())
             .args(["-c", "user.name=Ada L", "-c", "user.email=ada@example.com"])
             .args(["-c", "commit.gpgSign=false", "-c", "tag.gpgSign=false"])
+            .env_clear()
+            .env("PATH", env!("PATH"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")

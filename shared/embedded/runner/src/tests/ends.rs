@@ -147,6 +147,7 @@ async fn reopened(dir: TempDir, commit: CommitSha) -> World {
 #[ignore = "the other half of f37_a_killed_runner_leaves_nothing_running"]
 async fn a_runner_that_waits_to_be_killed() {
     let dir = Path::new(".").canonicalize().unwrap();
+    assert!(dir.join("here").exists(), "only the test below runs this");
     let commit = origin(&dir);
     let runner = Runner::open(config(&dir, 1)).await.unwrap();
     let mut running = request(1, &commit, STUBBORN);
@@ -162,6 +163,7 @@ async fn a_runner_that_waits_to_be_killed() {
 #[tokio::test]
 async fn f37_a_killed_runner_leaves_nothing_running() {
     let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("here"), "").unwrap();
     let mut runner = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture"])
         .arg("tests::ends::a_runner_that_waits_to_be_killed")

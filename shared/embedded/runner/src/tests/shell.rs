@@ -204,6 +204,9 @@ phases:
       - echo \"it is $p\"; aws ecr get-login-password; printf 'AWS:%s' \"$p\" | base64
       - env | grep -c hunter2 || true
       - PATH=${PATH%%:*} aws s3 ls || echo \"status $?\"
+      - mkdir tools; printf '#!/bin/sh\\necho \"the real one $*\"\\n' > tools/aws; chmod +x tools/aws
+      - PATH=${PATH%%:*}:$PWD/tools aws ecr get-login-password --profile other
+      - PATH=${PATH%%:*}:$PWD/tools aws s3 ls 'a b'
       - towline && echo towline is there
 ",
         )
@@ -214,7 +217,10 @@ phases:
     let sentence = "aws: there is no AWS command line on this machine; towline stands in for";
     assert!(log.contains(sentence), "{log}");
     assert!(log.contains("status 127\n"), "{log}");
-    assert!(log.contains("towline is there"), "{log}");
+    let real = "the real one ecr get-login-password --profile other\n";
+    assert!(log.contains(real), "{log}");
+    assert!(log.contains("\nthe real one s3 ls a b\n"), "{log}");
+    assert!(log.contains("\ntowline is there\n"), "{log}");
 }
 
 #[tokio::test]
