@@ -10,6 +10,9 @@ use super::super::answers::{BuildAnswer, ImageAnswer, RunAnswer, TagState};
 use super::table::{Cell, Table};
 use super::{Line, Style, live_marks, moment, optional, short, status, who};
 
+/// Room made for a tag; a longer one pushes its own line only.
+const WIDEST_TAG: usize = 48;
+
 /// Blocks one below the other, with an empty line between them.
 pub(super) fn between(blocks: impl Iterator<Item = Vec<Line>>) -> Vec<Line> {
     let mut lines = Vec::new();
@@ -144,8 +147,10 @@ pub(super) fn image(image: &ImageAnswer, now: Timestamp) -> Vec<Line> {
     }
     field("type", image.media_type.clone());
     field("first seen", format!("{} (UTC)", moment(image.at)));
+    let lengths = image.tags.iter().map(|tag| tag.tag.as_str().len());
+    let width = lengths.max().unwrap_or(0).min(WIDEST_TAG);
     for (index, tag) in image.tags.iter().enumerate() {
-        field(if index == 0 { "tags" } else { "" }, tag_clause(tag));
+        field(if index == 0 { "tags" } else { "" }, tag_clause(tag, width));
     }
     for (index, live) in image.live.iter().enumerate() {
         let held = if live.hold.is_some() { ", held" } else { "" };
@@ -170,11 +175,11 @@ pub(super) fn image(image: &ImageAnswer, now: Timestamp) -> Vec<Line> {
     lines
 }
 
-fn tag_clause(tag: &TagState) -> String {
-    let name = &tag.tag;
+fn tag_clause(tag: &TagState, width: usize) -> String {
+    let name = format!("{:width$}", tag.tag);
     match (tag.current, &tag.moved) {
-        (false, _) => format!("{name} (points to another image now)"),
-        (true, None) => name.to_string(),
+        (false, _) => format!("{name}  (points to another image now)"),
+        (true, None) => tag.tag.to_string(),
         (true, Some(TagMove { at, by, .. })) => {
             let by = match by {
                 Mover::Build { number, .. } => format!("build#{number}"),

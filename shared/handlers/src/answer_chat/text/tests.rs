@@ -148,8 +148,8 @@ fn an_image_shows_where_it_came_from_and_where_it_went() {
               type        application/vnd.oci.image.manifest.v1+json
               first seen  2026-03-02 10:14 (UTC)
               tags        3f9c2ab-142  put on by build#142 at 2026-03-02 10:14 (UTC)
-                          staging  put on by promotion #57 of @lee at 2026-03-02 10:20 (UTC)
-                          edge (points to another image now)
+                          staging      put on by promotion #57 of @lee at 2026-03-02 10:20 (UTC)
+                          edge         (points to another image now)
               live in     staging ✔ since 2026-03-02 10:20 (UTC), 3h 2m, by towline: promotion #57
 
             sha256:1234000000000000000000000000000000000000000000000000000000000000
