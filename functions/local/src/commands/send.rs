@@ -82,16 +82,26 @@ pub async fn run(context: &Context, args: Send) -> Outcome {
     if let Some(name) = &push.name {
         described.name = name.clone();
     }
-    let pushed = Pushed::read(&described, &push)?;
     let address = address_of(push.to.as_deref().unwrap_or(&context.url))?;
     let secret = credentials::webhook_secret(&address)?.ok_or_else(|| {
         anyhow!("the push has to be signed: put the webhook secret into TOWLINE_GITHUB_WEBHOOK_SECRET, or name its file with TOWLINE_GITHUB_WEBHOOK_SECRET_FILE (towline serve prints which)")
     })?;
     let secret = Secret::new(&secret).context("the webhook secret cannot be used")?;
+    let pushed = Pushed::read(&described, &push)?;
+    if push.commit.is_none() && has_changes(&described) {
+        let note = "note: what is not committed in the folder is no part of the push";
+        context.output.progress(note);
+    }
     let body = serde_json::to_vec(&pushed.payload(&described)).context("writing the push")?;
     let headers = headers(signature::sign(&secret, &body));
     let delivered = Client::anonymous(address)?.deliver(&headers, body).await?;
     report(context, &described, &pushed, &delivered)
+}
+
+fn has_changes(described: &Described) -> bool {
+    let git = Git::at(&described.path);
+    git.maybe(&["status", "--porcelain", "--untracked-files=no"])
+        .is_some()
 }
 
 /// The headers GitHub sends with a push.

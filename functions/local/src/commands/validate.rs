@@ -11,6 +11,7 @@ use towline_domain::definition::{
     Component, Definition, Origin, Preset, Promote, Scope, StageRule,
 };
 use towline_domain::names::Tag;
+use towline_domain::untrusted::Untrusted;
 use towline_handlers::answer_chat::text::Style;
 use towline_wire::definition::{self, DefinitionErrors, FILE};
 
@@ -103,9 +104,13 @@ pub fn mistakes(path: &Path, source: &str, errors: &DefinitionErrors) -> String 
             paint(Style::Strong, &place),
             error.message
         );
-        if let Some(line) = lines.get(error.line - 1) {
+        if let Some(line) = lines.get(error.line.saturating_sub(1)) {
             text.push_str(&pointed(line, error.line, error.column));
         }
+    }
+    let all = errors.to_string();
+    if let Some(more) = all.lines().last().filter(|line| line.starts_with("and ")) {
+        let _ = writeln!(text, "{more}");
     }
     let count = errors.errors().len();
     let noun = if count == 1 { "mistake" } else { "mistakes" };
@@ -120,27 +125,24 @@ pub fn mistakes(path: &Path, source: &str, errors: &DefinitionErrors) -> String 
 /// The line of a mistake and a caret below its column, cut to what fits.
 fn pointed(line: &str, number: usize, column: usize) -> String {
     use unicode_width::UnicodeWidthStr as _;
-    let shown: Vec<char> = line
-        .chars()
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect();
-    let at = (column - 1).min(shown.len());
-    let from = at.saturating_sub(WINDOW / 2);
+    let harmless = Untrusted::text(&line.replace('\t', " "), usize::MAX).display();
+    let shown: Vec<char> = harmless.chars().collect();
+    let at = column.saturating_sub(1).min(shown.len());
+    // A line that is too long is cut, with some of it left before the mistake.
+    let from = (at + WINDOW / 4).saturating_sub(WINDOW);
     let cut: String = shown.iter().skip(from).take(WINDOW).collect();
-    let before: String = shown[from..at].iter().collect();
+    let mark = if from > 0 { "…" } else { "" };
+    let before: String = mark
+        .chars()
+        .chain(shown[from..at].iter().copied())
+        .collect();
     let margin = number.to_string();
     let blank = " ".repeat(margin.len());
     let caret = " ".repeat(before.width());
     let bar = paint(Style::Quiet, &format!("  {margin} |"));
     let empty = paint(Style::Quiet, &format!("  {blank} |"));
     format!(
-        "{bar} {}\n{empty} {caret}{}\n",
+        "{bar} {mark}{}\n{empty} {caret}{}\n",
         cut.trim_end(),
         paint(Style::Bad, "^")
     )

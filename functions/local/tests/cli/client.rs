@@ -1,0 +1,540 @@
+//! What is sent to a server, and what is made of its answers.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+
+use crate::session::Session;
+
+/// A server that says one thing after the other, the last one for ever, and remembers what it was asked.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+#[derive(Clone)]
+struct Script {
+    answers: Arc<Mutex<Vec<(u16, String)>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    pub(crate) fn saying(answers: &[(u16, Value)]) -> Self {
+        Self::replying(
+            answers
+                .iter()
+                .map(|(status, body)| (*status, body.to_string()))
+                .collect(),
+        )
+    }
+
+    pub(crate) fn replying(mut answers: Vec<(u16, String)>) -> Self {
+        answers.reverse();
+        let script = Script {
+            answers: Arc::new(Mutex::new(answers)),
+            asked: Arc::default(),
+        };
+        let asked = Arc::clone(&script.asked);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = Router::new().fallback(answer).with_state(script);
+        runtime.spawn(async { axum::serve(listener, app).await });
+        Self {
+            url,
+            asked,
+            _runtime: runtime,
+        }
+    }
+
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn answer(
+    State(script): State<Script>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, String) {
+    let mut asked = format!("{method} {uri}");
+    for name in ["authorization", "x-github-event", "x-hub-signature-256"] {
+        if let Some(value) = headers.get(name) {
+            asked += &format!(" {name}={}", value.to_str().unwrap());
+        }
+    }
+    if !body.is_empty() {
+        asked += &format!(" {}", String::from_utf8_lossy(&body));
+    }
+    script.asked.lock().unwrap().push(asked);
+    let mut answers = script.answers.lock().unwrap();
+    let (status, body) = if answers.len() > 1 {
+        answers.pop().unwrap()
+    } else {
+        answers[0].clone()
+    };
+    (StatusCode::from_u16(status).unwrap(), body)
+}
+
+/// What comes out for answers, and after it what was asked for.
+fn check(answers: &[(u16, Value)], commands: &[&[&str]], expected: &Expect) {
+    let server = Server::saying(answers);
+    let session = Session::new()
+        .set("TOWLINE_URL", &server.url)
+        .set("TOWLINE_TOKEN", "kims-token");
+    let mut text = session.play(commands).replace(&server.url, "[server]");
+    for asked in server.asked() {
+        assert!(
+            asked.contains(" authorization=Bearer kims-token"),
+            "{asked}"
+        );
+        text += &format!(
+            "> {}\n",
+            asked.replace(" authorization=Bearer kims-token", "")
+        );
+    }
+    expected.assert_eq(&text);
+}
+
+fn done(message: &str, promotion: Option<u64>) -> (u16, Value) {
+    (
+        200,
+        json!({"answer": "done", "message": message, "promotion": promotion, "build": null}),
+    )
+}
+
+#[test]
+fn every_reader_asks_for_what_was_typed() {
+    check(
+        &[(200, json!({"answer": "runs", "runs": []}))],
+        &[
+            &[
+                "tags",
+                "backend",
+                "--branch",
+                "a&b",
+                "--limit",
+                "5",
+                "--repository",
+                "acme/shop",
+            ],
+            &["commit", "1234567"],
+            &["image", ":prod", "--component", "backend"],
+            &["image", "sha256:858e0a1b…"],
+            &["history", "backend", "prod"],
+            &["now"],
+            &[
+                "now",
+                "prod",
+                "--component",
+                "backend",
+                "--at",
+                "2026-02-27T12:00",
+            ],
+            &["where", "build#142"],
+            &["why", "3f9c2ab", "todo"],
+            &["runs", "--repository", "acme/shop"],
+            &["runs", "--json"],
+        ],
+        &expect![[r#"
+            $ towline tags backend --branch a&b --limit 5 --repository acme/shop
+            no push has been accepted yet; send one with: towline send push --repo FOLDER
+            $ towline commit 1234567
+            no push has been accepted yet; send one with: towline send push --repo FOLDER
+            $ towline image :prod --component backend
+            no push has been accepted yet; send one with: towline send push --repo FOLDER
+            $ towline image sha256:858e0a1b…
+            no push has been accepted yet; send one with: towline send push --repo FOLDER
+            $ towline history backend prod
+            no push has been accepted yet; send one with: towline send push --repo FOLDER
+            $ towline now
+            no push has been accepted yet; send one with: towline send push --repo FOLDER
+            $ towline now prod --component backend --at 2026-02-27T12:00
+            no push has been accepted yet; send one with: towline send push --repo FOLDER
+            $ towline where build#142
+            no push has been accepted yet; send one with: towline send push --repo FOLDER
+            $ towline why 3f9c2ab todo
+            no push has been accepted yet; send one with: towline send push --repo FOLDER
+            $ towline runs --repository acme/shop
+            no push has been accepted yet; send one with: towline send push --repo FOLDER
+            $ towline runs --json
+            {
+              "answer": "runs",
+              "runs": []
+            }
+            > GET /v1/tags?branch=a%26b&component=backend&limit=5&repository=acme%2Fshop
+            > GET /v1/commit?commit=1234567
+            > GET /v1/image?component=backend&image=%3Aprod
+            > GET /v1/image?image=sha256%3A858e0a1b
+            > GET /v1/history?component=backend&limit=10&stage=prod
+            > GET /v1/now
+            > GET /v1/now?at=2026-02-27T12%3A00%3A00Z&component=backend&stage=prod
+            > GET /v1/where?reference=build%23142
+            > GET /v1/why?component=todo&reference=3f9c2ab
+            > GET /v1/runs?limit=10&repository=acme%2Fshop
+            > GET /v1/runs?limit=10
+        "#]],
+    );
+}
+
+#[test]
+fn every_writer_tells_what_was_typed() {
+    check(
+        &[done("done", None)],
+        &[
+            &[
+                "promote",
+                "backend",
+                "3f9c2ab",
+                "prod",
+                "--reason",
+                "release 12",
+            ],
+            &["approve", "#58", "looks good"],
+            &["reject", "58", "breaks it", "--repository", "acme/shop"],
+            &["rollback", "backend", "prod", "--to", "9f8e7d6", "--yes"],
+            &["hold", "backend", "prod", "incident 4711"],
+            &["resume", "backend", "prod"],
+            &["cancel", "build#142"],
+            &["retry", "142", "--json"],
+        ],
+        &expect![[r#"
+            $ towline promote backend 3f9c2ab prod --reason release 12
+            done
+            $ towline approve #58 looks good
+            done
+            $ towline reject 58 breaks it --repository acme/shop
+            done
+            $ towline rollback backend prod --to 9f8e7d6 --yes
+            done
+            $ towline hold backend prod incident 4711
+            done
+            $ towline resume backend prod
+            done
+            $ towline cancel build#142
+            done
+            $ towline retry 142 --json
+            {
+              "answer": "done",
+              "message": "done",
+              "promotion": null,
+              "build": null
+            }
+            > POST /v1/promote {"component":"backend","image":"3f9c2ab","reason":"release 12","stage":"prod"}
+            > POST /v1/approve {"comment":"looks good","promotion":58}
+            > POST /v1/reject {"promotion":58,"reason":"breaks it","repository":"acme/shop"}
+            > POST /v1/rollback {"component":"backend","stage":"prod","to":"9f8e7d6"}
+            > POST /v1/hold {"component":"backend","reason":"incident 4711","stage":"prod"}
+            > POST /v1/resume {"component":"backend","stage":"prod"}
+            > POST /v1/cancel {"build":142}
+            > POST /v1/retry {"build":142}
+        "#]],
+    );
+}
+
+#[test]
+fn a_rollback_nobody_can_be_asked_about_is_not_begun() {
+    check(
+        &[done("done", None)],
+        &[
+            &["rollback", "backend", "prod"],
+            &["rollback", "backend", "prod", "--json"],
+        ],
+        &expect![[r#"
+        $ towline rollback backend prod
+        ! towline: a rollback asks before it begins, and there is no terminal to ask on; say --yes
+        [exit 1]
+        $ towline rollback backend prod --json
+        {
+          "error": "a rollback asks before it begins, and there is no terminal to ask on; say --yes"
+        }
+        [exit 1]
+    "#]],
+    );
+}
+
+#[test]
+fn a_no_ends_with_1_and_what_cannot_be_with_2() {
+    let error = |status: u16, reason: &str| (status, json!({"error": reason}));
+    check(
+        &[
+            error(409, "there is no stage prd; there are: staging, prod"),
+            error(400, "missing field `stage`"),
+            error(404, "there is no /v1/runs"),
+            error(403, "only release-managers may"),
+            error(401, "who is asking?"),
+            error(503, "the store did not answer; try again"),
+            (200, json!({"answer": "later"})),
+            (302, json!(null)),
+            error(409, "as JSON"),
+        ],
+        &[
+            &["runs"],
+            &["runs"],
+            &["runs"],
+            &["runs"],
+            &["runs"],
+            &["runs"],
+            &["runs"],
+            &["runs"],
+            &["runs", "--json"],
+        ],
+        &expect![[r#"
+            $ towline runs
+            ! towline: there is no stage prd; there are: staging, prod
+            [exit 1]
+            $ towline runs
+            ! towline: missing field `stage`
+            [exit 1]
+            $ towline runs
+            ! towline: there is no /v1/runs
+            [exit 1]
+            $ towline runs
+            ! towline: only release-managers may
+            [exit 1]
+            $ towline runs
+            ! towline: [server] does not know the token given; use another in TOWLINE_TOKEN or the file that TOWLINE_TOKEN_FILE names
+            [exit 1]
+            $ towline runs
+            ! towline: [server] answered 503 Service Unavailable: the store did not answer; try again
+            [exit 2]
+            $ towline runs
+            ! towline: understanding what [server] answered; is it the same version as this towline?: unknown variant `later`, expected one of `tags`, `commit`, `image`, `history`, `now`, `where`, `why`, `runs`, `log`, `done` at line 1 column 17
+            [exit 2]
+            $ towline runs
+            ! towline: [server] answered 302 Found and nothing that a towline says; is --url (or TOWLINE_URL) right?
+            [exit 2]
+            $ towline runs --json
+            {
+              "error": "as JSON"
+            }
+            [exit 1]
+            > GET /v1/runs?limit=10
+            > GET /v1/runs?limit=10
+            > GET /v1/runs?limit=10
+            > GET /v1/runs?limit=10
+            > GET /v1/runs?limit=10
+            > GET /v1/runs?limit=10
+            > GET /v1/runs?limit=10
+            > GET /v1/runs?limit=10
+            > GET /v1/runs?limit=10
+        "#]],
+    );
+}
+
+#[test]
+fn nobody_listening_is_told_with_what_to_do() {
+    // Port 1 is given to nobody who asks for a free one.
+    let session = Session::new().set("TOWLINE_URL", "http://127.0.0.1:1");
+    let text = session.play(&[&["runs"], &["runs", "--json"]]);
+    expect![[r#"
+        $ towline runs
+        ! towline: nothing answers at http://127.0.0.1:1 (Connection refused (os error 111)); start it with `towline serve --repo FOLDER`, or name another with --url or TOWLINE_URL
+        [exit 2]
+        $ towline runs --json
+        {
+          "error": "nothing answers at http://127.0.0.1:1 (Connection refused (os error 111)); start it with `towline serve --repo FOLDER`, or name another with --url or TOWLINE_URL"
+        }
+        [exit 2]
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn the_token_comes_from_the_environment_a_file_or_the_folder_of_serve() {
+    let runs = (200, json!({"answer": "runs", "runs": []}));
+    let check = |prepare: &dyn Fn(Session) -> Session, expected: &str| {
+        let server = Server::saying(std::slice::from_ref(&runs));
+        let session = prepare(Session::new().set("TOWLINE_URL", &server.url));
+        let output = session.towline(&["runs"]);
+        let asked = server.asked().join("\n");
+        let token = asked
+            .split_once("Bearer ")
+            .map_or("none", |(_, token)| token);
+        assert_eq!(token, expected, "{output:?}");
+    };
+    check(&|session| session, "none");
+    check(
+        &|session| session.set("TOWLINE_TOKEN", "from-environment"),
+        "from-environment",
+    );
+    check(
+        &|session| {
+            session.write("token", "from-file\n");
+            session.set("TOWLINE_TOKEN_FILE", "token")
+        },
+        "from-file",
+    );
+    check(
+        &|session| {
+            session.write(".towline-data/owner.token", "from-serve\n");
+            session
+        },
+        "from-serve",
+    );
+    let session = Session::new().set("TOWLINE_TOKEN_FILE", "gone");
+    expect![[r#"
+        $ towline runs
+        ! towline: TOWLINE_TOKEN_FILE names gone: reading gone: No such file or directory (os error 2)
+        [exit 2]
+    "#]].assert_eq(&session.play(&[&["runs"]]));
+}
+
+#[test]
+fn a_log_is_followed_until_the_build_has_ended() {
+    let log = |text: &str, next: usize, ended: bool| {
+        (
+            200,
+            json!({"answer": "log", "build": 142, "text": text, "next": next, "ended": ended}),
+        )
+    };
+    let parts = [
+        log("", 0, false),
+        log("one\n\u{1b}[2Jt", 10, false),
+        log("", 10, false),
+        log("wo\n", 13, true),
+        log("", 13, true),
+    ];
+    check(
+        &parts,
+        &[&["logs", "142", "--follow"]],
+        &expect![[r#"
+        $ towline logs 142 --follow
+        one
+        two
+        > GET /v1/log?build=142&from=0
+        > GET /v1/log?build=142&from=0
+        > GET /v1/log?build=142&from=10
+        > GET /v1/log?build=142&from=10
+        > GET /v1/log?build=142&from=13
+    "#]],
+    );
+    check(
+        &parts,
+        &[&["logs", "142"]],
+        &expect![[r#"
+        $ towline logs 142
+        build#142 has written nothing yet; wait for it with: towline logs 142 --follow
+        > GET /v1/log?build=142&from=0
+    "#]],
+    );
+    check(
+        &parts[1..],
+        &[&["logs", "142", "--follow", "--json"]],
+        &expect![[r#"
+        $ towline logs 142 --follow --json
+        {"answer":"log","build":142,"text":"one\n\u001b[2Jt","next":10,"ended":false}
+        {"answer":"log","build":142,"text":"wo\n","next":13,"ended":true}
+        > GET /v1/log?build=142&from=0
+        > GET /v1/log?build=142&from=10
+        > GET /v1/log?build=142&from=10
+        > GET /v1/log?build=142&from=13
+    "#]],
+    );
+}
+
+#[test]
+fn waiting_ends_when_the_promotion_does() {
+    let digest = format!("sha256:{}", "8".repeat(64));
+    let (commit, other) = (
+        "3f9c2ab".repeat(6)[..40].to_owned(),
+        "9f8e7d6".repeat(6)[..40].to_owned(),
+    );
+    let now = |why: Option<&str>| {
+        let waiting: Vec<Value> = why
+            .iter()
+            .map(|why| json!({"promotion": 58, "commit": commit, "digest": digest, "why": why}))
+            .collect();
+        (
+            200,
+            json!({"answer": "now", "at": null, "live": [
+                {"repository": "acme/shop", "component": "backend", "stage": "prod", "image": null, "hold": null, "waiting": waiting},
+            ]}),
+        )
+    };
+    let history = |moved: bool| {
+        let step = json!({"at": "2026-03-02T10:20:00Z", "tag": "prod", "from": other, "to": commit, "digest": digest,
+                          "by": "towline", "why": "approval #58", "promotion": 58, "rollback": false});
+        let moves: Vec<Value> = moved.then_some(step).into_iter().collect();
+        (
+            200,
+            json!({"answer": "history", "component": "backend", "stage": "prod", "moves": moves, "hold": null}),
+        )
+    };
+    let opened = done("promotion #58 of 3f9c2ab to prod is open", Some(58));
+    let waits = "promotion #58 waits for approval 0/1";
+    check(
+        &[
+            opened.clone(),
+            now(Some(waits)),
+            history(false),
+            now(None),
+            history(true),
+        ],
+        &[&["promote", "backend", "3f9c2ab", "prod", "--wait"]],
+        &expect![[r#"
+            $ towline promote backend 3f9c2ab prod --wait
+            promotion #58 of 3f9c2ab to prod is open
+            prod of backend: 3f9c2ab is live, by towline (approval #58)
+            !   promotion #58 waits for approval 0/1
+            > POST /v1/promote {"component":"backend","image":"3f9c2ab","stage":"prod"}
+            > GET /v1/now?component=backend&stage=prod
+            > GET /v1/history?component=backend&limit=20&stage=prod
+            > GET /v1/now?component=backend&stage=prod
+            > GET /v1/history?component=backend&limit=20&stage=prod
+        "#]],
+    );
+    check(
+        &[
+            opened,
+            now(Some(waits)),
+            history(false),
+            now(None),
+            history(false),
+        ],
+        &[&["promote", "backend", "3f9c2ab", "prod", "--wait"]],
+        &expect![[r#"
+            $ towline promote backend 3f9c2ab prod --wait
+            promotion #58 of 3f9c2ab to prod is open
+            !   promotion #58 waits for approval 0/1
+            ! towline: promotion #58 has ended without moving prod of backend; see: towline now prod
+            [exit 1]
+            > POST /v1/promote {"component":"backend","image":"3f9c2ab","stage":"prod"}
+            > GET /v1/now?component=backend&stage=prod
+            > GET /v1/history?component=backend&limit=20&stage=prod
+            > GET /v1/now?component=backend&stage=prod
+            > GET /v1/history?component=backend&limit=20&stage=prod
+        "#]],
+    );
+    check(
+        &[
+            now(Some(waits)),
+            done("promotion #58 is approved", Some(58)),
+            now(None),
+            history(true),
+        ],
+        &[&["approve", "58", "--wait"]],
+        &expect![[r#"
+            $ towline approve 58 --wait
+            promotion #58 is approved
+            prod of backend: 3f9c2ab is live, by towline (approval #58)
+            > GET /v1/now
+            > POST /v1/approve {"promotion":58}
+            > GET /v1/now?component=backend&stage=prod
+            > GET /v1/history?component=backend&limit=20&repository=acme%2Fshop&stage=prod
+        "#]],
+    );
+}

@@ -1,0 +1,9 @@
+//! The command line as people use it: sessions in text, against files and against a server that
+//! says what the test tells it to.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod client;
+mod files;
+mod pushes;
+mod session;
