@@ -29,8 +29,8 @@ const LARGE: u64 = 8 * 1024 * 1024;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  towline pack --root=dist --repository=127.0.0.1:8017/shop/api --tag=v1 --entrypoint='[\"/server\"]'
-  aws ecr get-login-password | towline pack --root=dist --repository=\"$REGISTRY/shop\" --tag=v1 --password-stdin
+  towline pack --root=dist --repository=127.0.0.1:8017/shop --tag=v1 --entrypoint=/server
+  aws ecr get-login-password | towline pack --root=dist --repository=HOST/shop --tag=v1 --password-stdin
   towline pack --root=dist --layout=image      writes an OCI layout and pushes nothing
 
 The same files and options give the same digest, on any machine and at any time.")]
@@ -50,13 +50,8 @@ pub struct Pack {
     /// Image below, by digest: HOST/REPOSITORY@sha256:…
     #[arg(long, value_name = "IMAGE")]
     base: Option<BaseReference>,
-    /// What the image runs on [default: that of the base, else linux/amd64]
-    #[arg(
-        long,
-        value_name = "OS/ARCHITECTURE",
-        default_value = "linux/amd64",
-        hide_default_value = true
-    )]
+    /// What the image runs on; a base has to be for it too
+    #[arg(long, value_name = "OS/ARCHITECTURE", default_value = "linux/amd64")]
     platform: Platform,
     /// Program the image runs, as a JSON list of words or one word
     #[arg(long, value_name = "JSON", value_parser = words)]

@@ -21,7 +21,8 @@ Examples:
   towline rollback backend prod                    to what was live before; asks first
   towline rollback backend prod --to 9f8e7d6 --yes
 
-A rollback holds the stage: nothing enters by itself until `towline resume`.")]
+Unless the definition says otherwise, a rollback holds the stage: nothing enters it by itself
+until `towline resume`.")]
 pub struct Rollback {
     /// The component
     component: ComponentName,
@@ -101,7 +102,7 @@ fn question(args: &Rollback, target: &Target) -> String {
         None => (target.image.short().to_owned(), String::new()),
     };
     let (stage, component, from) = (&args.stage, &args.component, target.live.to.short());
-    format!("{stage} of {component}: {from} → {commit}{since}; {stage} will be held. Go back?")
+    format!("{stage} of {component}: {from} → {commit}{since}. Go back?")
 }
 
 async fn target(client: &Client, args: &Rollback) -> Outcome<Option<Target>> {
