@@ -1,5 +1,6 @@
 //! The other end of the API: asks and tells a running Towline over HTTP.
 
+use std::io;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -182,13 +183,13 @@ impl Client {
     fn silence(&self, error: reqwest::Error) -> Failure {
         let base = self.base();
         if error.is_connect() {
-            let hint = if is_loopback(&self.base) {
-                "start it with `towline serve --repo FOLDER`, or name another with --url or TOWLINE_URL"
-            } else {
-                "is the address in --url or TOWLINE_URL right?"
-            };
             let cause = root_cause(&error);
-            return anyhow!("nothing answers at {base} ({cause}); {hint}").into();
+            let hint = "is the address in --url or TOWLINE_URL right?";
+            return match is_loopback(&self.base) && is_refused(&error) {
+                true => anyhow!("nothing answers at {base} ({cause}); start it with `towline serve --repo FOLDER`, or name another with --url or TOWLINE_URL"),
+                false => anyhow!("cannot connect to {base} ({cause}); {hint}"),
+            }
+            .into();
         }
         anyhow::Error::new(error.without_url())
             .context(format!("asking {base}"))
@@ -196,10 +197,24 @@ impl Client {
     }
 }
 
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
 /// What lies at the bottom of an error.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.last().map(ToString::to_string).unwrap_or_default()
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let last = causes(error).last();
+    last.map(ToString::to_string).unwrap_or_default()
+}
+
+/// Whether nobody listens there.
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let system = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    system
+        .map(io::Error::kind)
+        .any(|kind| kind == io::ErrorKind::ConnectionRefused)
 }
 
 /// Reads an address.
