@@ -35,8 +35,10 @@ pub(crate) async fn to_run(
             change.done(done);
         }
         let Some(read) = ledger.read::<Run>(&keys::run(id)).await? else {
-            ledger.commit(change, &mut rounds).await?;
-            return Ok(Applied::Unknown(format!("there is no run {id}")));
+            if ledger.commit(change, &mut rounds).await? {
+                return Ok(Applied::Unknown(format!("there is no run {id}")));
+            }
+            continue;
         };
         let before = read.value.clone();
         let decision = run::advance(read.value.clone(), fact, ledger.now());
@@ -194,8 +196,10 @@ pub(crate) async fn to_stage(
         let definition = match trusted(ledger, key).await? {
             Ok(definition) => definition,
             Err(reason) => {
-                ledger.commit(change, &mut rounds).await?;
-                return Ok(Applied::Unknown(reason));
+                if ledger.commit(change, &mut rounds).await? {
+                    return Ok(Applied::Unknown(reason));
+                }
+                continue;
             }
         };
         let read = ledger.read::<Stage>(&keys::stage(key)).await?;

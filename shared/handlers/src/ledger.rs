@@ -85,7 +85,7 @@ pub(crate) fn intent_id(intent: &Intent) -> String {
 }
 
 /// Changes that happen together or not at all.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Change {
     writes: Vec<Write>,
     intents: Vec<Intent>,
@@ -295,7 +295,8 @@ impl Ledger<'_> {
     pub(crate) async fn finish(&self, owed: &Owed) -> Result<(), HandlerError> {
         let mut change = Change::default();
         change.done(&owed.id);
-        self.commit(change, &mut Rounds::new()).await?;
+        let mut rounds = Rounds::new();
+        while !self.commit(change.clone(), &mut rounds).await? {}
         Ok(())
     }
 

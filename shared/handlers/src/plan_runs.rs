@@ -357,7 +357,8 @@ impl Plan<'_> {
             }
         }
         for portion in rows.portions(MOST_ROWS) {
-            self.ledger.commit(portion, &mut Rounds::new()).await?;
+            let mut rounds = Rounds::new();
+            while !self.ledger.commit(portion.clone(), &mut rounds).await? {}
         }
         run.skipped = std::mem::take(skipped);
         self.create(run, Some(definition)).await
