@@ -1,5 +1,6 @@
 //! What `.towline.yml` says, once it has been checked: components, stages and their gates.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -255,8 +256,9 @@ pub struct ApprovalRule {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Glob {
-    text: String,
-    matcher: GlobMatcher,
+    glob: globset::Glob,
+    /// Made when it is first needed: a definition is read far more often than it is matched with.
+    matcher: OnceLock<GlobMatcher>,
 }
 
 impl Glob {
@@ -278,33 +280,35 @@ impl Glob {
             .build()
             .map_err(|error| broken(error.kind().to_string()))?;
         Ok(Self {
-            text: text.to_owned(),
-            matcher: glob.compile_matcher(),
+            glob,
+            matcher: OnceLock::new(),
         })
     }
 
     /// Whether the whole of `candidate` fits.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> bool {
-        self.matcher.is_match(candidate)
+        self.matcher
+            .get_or_init(|| self.glob.compile_matcher())
+            .is_match(candidate)
     }
 
     /// The pattern as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.glob.glob()
     }
 }
 
 impl std::fmt::Debug for Glob {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Debug::fmt(&self.text, formatter)
+        std::fmt::Debug::fmt(self.as_str(), formatter)
     }
 }
 
 impl PartialEq for Glob {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.as_str() == other.as_str()
     }
 }
 
@@ -319,7 +323,7 @@ impl TryFrom<String> for Glob {
 
 impl From<Glob> for String {
     fn from(glob: Glob) -> String {
-        glob.text
+        glob.as_str().to_owned()
     }
 }
 
