@@ -1,1 +1,19 @@
-//! placeholder
+//! The real handlers in a world that loses, repeats, reorders and kills, deterministic from a seed.
+//!
+//! A [`World`] holds the in-memory adapters of `towline-ports`, the rules of `events/rules`, and
+//! everybody who acts: developers, CodeBuild, ECR, people and the sweep. Each handler runs as a
+//! future that stops at every I/O step, where it may be killed, so "crash at step k" is nothing but
+//! a future that is dropped. What must always hold ([`watch`]) is checked at every commit.
+
+pub mod campaign;
+pub mod chance;
+pub mod faulty;
+pub mod rest;
+pub mod shop;
+pub mod view;
+pub mod watch;
+pub mod world;
+
+pub use campaign::{Outcome, campaign};
+pub use chance::{Chance, Profile};
+pub use world::{BuildPlan, Job, Pushes, World};

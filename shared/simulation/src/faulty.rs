@@ -1,0 +1,283 @@
+//! The in-memory adapters behind ports at which things go wrong.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use towline_domain::filter::ChangedFiles;
+use towline_domain::names::{
+    AttemptId, BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, RepositoryName,
+    Tag,
+};
+use towline_domain::run::{BuildReport, BuildStatus};
+use towline_ports::memory::{MemoryBuilds, MemoryBus, MemoryImages, MemorySource, MemoryStore};
+use towline_ports::{
+    Admission, Announcement, Builds, Bus, CommitInfo, Images, Item, Key, Page, PortError,
+    PutTagError, Query, RegistryImage, Relation, Repositories, RepositoryRef, Source, StartBuild,
+    StartError, Store, TransactError, Write,
+};
+
+use crate::chance::Chance;
+use crate::watch::Watch;
+
+/// The store, watched at every commit.
+pub struct FaultyStore {
+    pub(crate) inner: MemoryStore,
+    pub(crate) chance: Arc<Chance>,
+    pub(crate) watch: Arc<Watch>,
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, PortError> {
+        self.chance.before("get").await?;
+        self.inner.get(key).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, PortError> {
+        self.chance.before("query").await?;
+        self.inner.query(query).await
+    }
+
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
+        self.chance.before("due").await?;
+        self.inner.due(until, limit).await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {
+        self.chance.before("transact").await?;
+        if let Some(write) = writes.first()
+            && self.chance.happens(self.chance.profile().conflict)
+        {
+            return Err(TransactError::Conflict(write.key().clone()));
+        }
+        let keys: Vec<Key> = writes.iter().map(|write| write.key().clone()).collect();
+        self.inner.transact(writes).await?;
+        let mut changed = Vec::new();
+        for key in keys {
+            let item = self.inner.get(&key).await?;
+            let version = item.as_ref().map_or(0, |item| item.version);
+            self.chance.trace(&format!("{key:?} {version}"));
+            changed.push((key, item));
+        }
+        self.watch.committed(&changed);
+        self.chance.after("transact").await?;
+        Ok(())
+    }
+}
+
+/// The bus.
+pub struct FaultyBus {
+    pub(crate) inner: MemoryBus,
+    pub(crate) chance: Arc<Chance>,
+}
+
+#[async_trait]
+impl Bus for FaultyBus {
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), PortError> {
+        self.chance.before("announce").await?;
+        self.inner.announce(announcements).await?;
+        self.chance.after("announce").await
+    }
+}
+
+/// CodeBuild.
+pub struct FaultyBuilds {
+    pub(crate) inner: MemoryBuilds,
+    pub(crate) chance: Arc<Chance>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) news: Mutex<Vec<BuildNews>>,
+}
+
+/// What CodeBuild has just been made to do.
+#[derive(Debug)]
+pub(crate) enum BuildNews {
+    Started(BuildId, Box<StartBuild>),
+    Stopped(BuildId),
+}
+
+impl FaultyBuilds {
+    pub(crate) fn take_news(&self) -> Vec<BuildNews> {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tell(&self, news: BuildNews) {
+        self.news
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(news);
+    }
+}
+
+#[async_trait]
+impl Builds for FaultyBuilds {
+    async fn start(&self, build: StartBuild) -> Result<BuildId, StartError> {
+        self.chance.before("StartBuild").await?;
+        if self.chance.happens(self.chance.profile().busy) {
+            return Err(StartError::Busy("AccountLimitExceeded".into()));
+        }
+        self.watch.build_starts(&build.attempt);
+        let id = self.inner.start(build.clone()).await?;
+        if self.watch.build_started(&id) {
+            self.tell(BuildNews::Started(id.clone(), Box::new(build)));
+        }
+        self.chance.after("StartBuild").await?;
+        Ok(id)
+    }
+
+    async fn get(&self, build: &BuildId) -> Result<Option<BuildReport>, PortError> {
+        self.chance.before("BatchGetBuilds").await?;
+        self.inner.get(build).await
+    }
+
+    async fn find(
+        &self,
+        repository: &RepositoryName,
+        component: &ComponentName,
+        attempt: &AttemptId,
+    ) -> Result<Option<BuildReport>, PortError> {
+        self.chance.before("ListBuildsForProject").await?;
+        self.inner.find(repository, component, attempt).await
+    }
+
+    async fn stop(&self, build: &BuildId) -> Result<(), PortError> {
+        self.chance.before("StopBuild").await?;
+        self.watch.build_stops(build);
+        let before = self.inner.get(build).await?;
+        self.inner.stop(build).await?;
+        if before.is_some_and(|report| report.status == BuildStatus::InProgress) {
+            self.tell(BuildNews::Stopped(build.clone()));
+        }
+        self.chance.after("StopBuild").await
+    }
+
+    async fn log(&self, build: &BuildId, from: u64) -> Result<Option<Vec<u8>>, PortError> {
+        self.chance.before("GetLogEvents").await?;
+        self.inner.log(build, from).await
+    }
+}
+
+/// The registry.
+pub struct FaultyImages {
+    pub(crate) inner: MemoryImages,
+    pub(crate) chance: Arc<Chance>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) news: Mutex<Vec<(ImageRepository, Tag, Digest)>>,
+}
+
+impl FaultyImages {
+    pub(crate) fn take_news(&self) -> Vec<(ImageRepository, Tag, Digest)> {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl Images for FaultyImages {
+    async fn by_tag(
+        &self,
+        repository: &ImageRepository,
+        tag: &Tag,
+    ) -> Result<Option<RegistryImage>, PortError> {
+        self.chance.before("DescribeImages").await?;
+        let found = self.inner.by_tag(repository, tag).await;
+        self.chance.after("DescribeImages").await?;
+        found
+    }
+
+    async fn by_digest(
+        &self,
+        repository: &ImageRepository,
+        digest: &Digest,
+    ) -> Result<Option<RegistryImage>, PortError> {
+        self.chance.before("BatchGetImage").await?;
+        self.inner.by_digest(repository, digest).await
+    }
+
+    async fn put_tag(
+        &self,
+        repository: &ImageRepository,
+        digest: &Digest,
+        tag: &Tag,
+    ) -> Result<(), PutTagError> {
+        self.chance.before("PutImage").await?;
+        self.watch.tag_is_put(tag, digest);
+        self.inner.put_tag(repository, digest, tag).await?;
+        self.news
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((repository.clone(), tag.clone(), digest.clone()));
+        self.chance.after("PutImage").await?;
+        Ok(())
+    }
+}
+
+/// GitHub.
+pub struct FaultySource {
+    pub(crate) inner: MemorySource,
+    pub(crate) chance: Arc<Chance>,
+}
+
+#[async_trait]
+impl Source for FaultySource {
+    async fn file(
+        &self,
+        repository: &RepositoryRef,
+        commit: &CommitSha,
+        path: &str,
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, PortError> {
+        self.chance.before("get a file").await?;
+        self.inner.file(repository, commit, path, most).await
+    }
+
+    async fn changed_files(
+        &self,
+        repository: &RepositoryRef,
+        base: &CommitSha,
+        head: &CommitSha,
+    ) -> Result<ChangedFiles, PortError> {
+        self.chance.before("compare").await?;
+        self.inner.changed_files(repository, base, head).await
+    }
+
+    async fn head(
+        &self,
+        repository: &RepositoryRef,
+        git_ref: &GitRef,
+    ) -> Result<Option<CommitSha>, PortError> {
+        self.chance.before("get a ref").await?;
+        self.inner.head(repository, git_ref).await
+    }
+
+    async fn relation(
+        &self,
+        repository: &RepositoryRef,
+        first: &CommitSha,
+        second: &CommitSha,
+    ) -> Result<Relation, PortError> {
+        self.chance.before("compare").await?;
+        self.inner.relation(repository, first, second).await
+    }
+
+    async fn commit(
+        &self,
+        repository: &RepositoryRef,
+        commit: &CommitSha,
+    ) -> Result<Option<CommitInfo>, PortError> {
+        self.chance.before("get a commit").await?;
+        self.inner.commit(repository, commit).await
+    }
+
+    async fn repositories(&self) -> Result<Vec<RepositoryRef>, PortError> {
+        self.chance.before("list repositories").await?;
+        self.inner.repositories().await
+    }
+}
+
+#[async_trait]
+impl Repositories for FaultySource {
+    async fn admit(&self, repository: &RepositoryRef) -> Result<Admission, PortError> {
+        self.chance.before("admit").await?;
+        self.inner.admit(repository).await
+    }
+}

@@ -1,0 +1,66 @@
+//! The one shop every story is about: its definition, its people, its first files.
+
+use std::collections::BTreeMap;
+
+use towline_domain::names::{RepositoryId, RepositoryName};
+use towline_domain::person::Person;
+
+/// Two components, a stage that takes everything and one that asks two people.
+pub const DEFINITION: &str = r#"
+version: 1
+pipeline: shop
+source: {branches: [main, "release/**"], skip_message: ["[skip ci]"]}
+components:
+  backend:
+    repository: acme/backend
+    paths: ["backend/**"]
+    watch: ["libs/**"]
+    ignore: ["**/*.md"]
+    build: {preset: docker, context: backend, tags: ["{sha7}-{build}", "{branch_slug}"]}
+  web:
+    repository: acme/web
+    paths: ["web/**"]
+    watch: ["libs/**"]
+    build: {preset: pack, root: dist, context: web, tags: ["{sha}-{build_uuid}"]}
+stages:
+  - {name: staging, from: build}
+  - name: prod
+    from: staging
+    concurrency: queue
+    gates: [approval: {groups: [release-managers], min: 2, expires: 24h}]
+"#;
+
+/// The shop's id at GitHub.
+pub const REPOSITORY: RepositoryId = RepositoryId(7);
+
+/// The shop's name at GitHub.
+#[must_use]
+pub fn repository_name() -> RepositoryName {
+    "acme/shop".parse().expect("a repository's name")
+}
+
+/// Somebody by login: lee, park and dana manage releases, everybody else does not.
+#[must_use]
+pub fn person(login: &str) -> Person {
+    let manages = ["lee", "park", "dana"].contains(&login);
+    Person {
+        login: login.into(),
+        emails: vec![format!("{login}@acme.example")],
+        groups: if manages {
+            vec!["release-managers".into()]
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+/// What the first commit holds.
+pub(crate) fn first_files(definition: &str) -> BTreeMap<String, Vec<u8>> {
+    let file = |path: &str, text: &str| (path.to_owned(), text.as_bytes().to_vec());
+    BTreeMap::from([
+        file(".towline.yml", definition),
+        file("backend/Dockerfile", "FROM scratch\n"),
+        file("web/index.html", "<h1>shop</h1>\n"),
+        file("README.md", "# shop\n"),
+    ])
+}

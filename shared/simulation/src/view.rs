@@ -1,0 +1,280 @@
+//! What the world has come to: in words for stories, and checked where it should have come to rest.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use towline_domain::intent::Intent;
+use towline_domain::ledger::{Head, Row, What};
+use towline_domain::names::{CommitSha, GitRef};
+use towline_domain::run::{AttemptState, Run, RunStatus};
+use towline_domain::stage::{Candidate, Stage, Wait};
+
+use crate::shop;
+use crate::watch::Known;
+use crate::world::World;
+
+impl World {
+    /// What is owed and not given up, except moments to look again at what waits for a person.
+    #[must_use]
+    pub fn owed(&self) -> Vec<Intent> {
+        let for_a_person = |intent: &&Intent| !matches!(intent, Intent::WatchPromotion { .. });
+        self.watch
+            .look(|known| known.owed.values().filter(for_a_person).cloned().collect())
+    }
+
+    /// Runs, stages and the registry's stage tags in words, without numbers that chance could change.
+    #[must_use]
+    pub fn view(&self) -> String {
+        self.watch.look(|known| {
+            let mut text = String::new();
+            let mut runs: Vec<&Run> = known.runs.values().collect();
+            runs.sort_by_key(|run| run.order);
+            for run in runs {
+                let _ = writeln!(text, "{}", of_run(run));
+            }
+            for stage in known.stages.values() {
+                let _ = writeln!(text, "{}", self.of_stage(known, stage));
+            }
+            text
+        })
+    }
+
+    fn of_stage(&self, known: &Known, stage: &Stage) -> String {
+        let title = |candidate: &Candidate| {
+            let run = known.runs.get(&candidate.run);
+            run.map_or("?".into(), |run| run.title.display())
+        };
+        let live = match &stage.pointer {
+            None => "nothing".into(),
+            Some(live) => {
+                let on = self.is_tagged(known, stage);
+                let back = if live.rollback { ", rolled back" } else { "" };
+                let off = if on { "" } else { ", but its tag is elsewhere" };
+                format!("{}{back}{off}", title(&live.candidate))
+            }
+        };
+        let rule = known
+            .definition
+            .as_ref()
+            .and_then(|definition| definition.stage(&stage.key.stage));
+        let mut text = format!("{}/{}: {live}", stage.key.component, stage.key.stage);
+        for promotion in &stage.waiting {
+            let wait = rule.and_then(|rule| stage.wait_of(promotion, rule));
+            let why = match wait {
+                None => "is on its way".into(),
+                Some(Wait::Approval { given, needed }) => format!("has {given} of {needed} yes"),
+                Some(Wait::Turn { .. }) => "waits its turn".into(),
+                Some(Wait::Hold(_)) => "waits for the hold".into(),
+            };
+            let _ = write!(text, "; {} {why}", title(&promotion.candidate));
+        }
+        if let Some(hold) = &stage.hold {
+            let reason = hold.reason.split(" to sha256:").next().unwrap_or_default();
+            let _ = write!(text, "; held by {}: {reason}", hold.by);
+        }
+        text
+    }
+
+    fn is_tagged(&self, known: &Known, stage: &Stage) -> bool {
+        let Some(live) = &stage.pointer else {
+            return true;
+        };
+        let rule = known
+            .definition
+            .as_ref()
+            .and_then(|definition| definition.stage(&stage.key.stage));
+        let tags = self.ports.images.inner.tags(&live.candidate.repository);
+        rule.is_none_or(|rule| {
+            rule.tags
+                .iter()
+                .all(|tag| tags.get(tag) == Some(&live.candidate.digest))
+        })
+    }
+
+    /// What should hold once nothing goes wrong any more and everything has come to rest, and
+    /// does not.
+    #[must_use]
+    pub fn faults_at_rest(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut must = |holds: bool, otherwise: String| {
+            if !holds {
+                faults.push(otherwise);
+            }
+        };
+        self.watch.look(|known| {
+            for run in known.runs.values() {
+                must(
+                    run.status() != RunStatus::Building,
+                    format!("I14: run {} is still building", of_run(run)),
+                );
+            }
+            for (key, stage) in &known.stages {
+                let acts = stage.waiting.iter().any(|promotion| promotion.acting);
+                must(!acts, format!("I14: a promotion still acts in {key:?}"));
+                // A move from outside whose event was lost is not found yet: the sweep asks no registry.
+                let meddled = known
+                    .meddled
+                    .iter()
+                    .any(|tag| tag.as_str() == key.stage.as_str());
+                let tagged = stage.hold.is_some() || meddled || self.is_tagged(known, stage);
+                must(
+                    tagged,
+                    format!("I9: a tag of {key:?} is not where it should be"),
+                );
+                let rows = known.rows.get(key).map_or(&[][..], Vec::as_slice);
+                if let Err(why) = folds(rows, stage) {
+                    must(false, format!("I3: {key:?}: {why}"));
+                }
+            }
+            for branch in self.branches() {
+                if let Some(head) = self.head(&branch) {
+                    must(
+                        has_run(known, &branch, &head),
+                        format!("I10: the head of {branch} has no run of its own"),
+                    );
+                }
+            }
+            for fault in left_behind(known) {
+                must(false, fault);
+            }
+        });
+        faults
+    }
+
+    fn branches(&self) -> Vec<String> {
+        self.ports
+            .source
+            .inner
+            .change(shop::REPOSITORY, |repository| {
+                repository
+                    .refs
+                    .keys()
+                    .map(|git_ref| git_ref.name().to_owned())
+                    .collect()
+            })
+    }
+}
+
+fn of_run(run: &Run) -> String {
+    let mut text = format!("{} {}:", run.key.git_ref.name(), run.title.display());
+    if let Some(reason) = &run.refused {
+        let _ = write!(text, " refused: {reason}");
+    }
+    let mut parts: Vec<String> = run
+        .components
+        .iter()
+        .map(|(name, component)| {
+            let states: Vec<&str> = component
+                .attempts
+                .iter()
+                .map(|attempt| match &attempt.state {
+                    AttemptState::Failed { fault: true, .. } => "fault",
+                    state => state.word(),
+                })
+                .collect();
+            format!(" {name} {}", states.join(", "))
+        })
+        .collect();
+    parts.sort();
+    text + &parts.join(";")
+}
+
+/// The head of a branch has a run that was not turned away as an old one.
+fn has_run(known: &Known, branch: &str, head: &CommitSha) -> bool {
+    known.runs.values().any(|run| {
+        let old = run
+            .refused
+            .as_ref()
+            .is_some_and(|reason| reason.starts_with("superseded"));
+        run.key.git_ref == GitRef::Branch(branch.into()) && run.key.commit == *head && !old
+    })
+}
+
+/// Images that should have gone to staging by themselves and have not.
+fn left_behind(known: &Known) -> Vec<String> {
+    let mut newest: std::collections::BTreeMap<_, (u64, Candidate)> = Default::default();
+    for run in known.runs.values() {
+        for (name, component) in &run.components {
+            let made = component.attempts.iter();
+            for candidate in made.filter_map(|attempt| run.candidate(name, attempt)) {
+                let known = newest.entry(name.clone()).or_insert((0, candidate.clone()));
+                if known.0 < run.order {
+                    *known = (run.order, candidate);
+                }
+            }
+        }
+    }
+    let staging = |name: &_| {
+        known
+            .stages
+            .values()
+            .find(|stage| stage.key.component == *name && stage.key.stage.as_str() == "staging")
+    };
+    newest
+        .into_iter()
+        .filter(|(name, (order, candidate))| {
+            let Some(stage) = staging(name) else {
+                return true;
+            };
+            let there = stage.pointer.as_ref().is_some_and(|live| {
+                live.candidate.order >= *order
+                    || live.candidate.digest == candidate.digest
+                    || live.rollback
+            });
+            !there && stage.hold.is_none()
+        })
+        .map(|(name, _)| format!("I9: the newest image of {name} never reached staging"))
+        .collect()
+}
+
+/// Whether the rows of a ledger, read from the first to the last, give the stage.
+///
+/// # Errors
+/// With what they say otherwise.
+pub fn folds(rows: &[Row], stage: &Stage) -> Result<(), String> {
+    let mut head = Head::default();
+    let (mut version, mut live, mut held) = (0, None, None);
+    let mut waiting = BTreeSet::new();
+    for row in rows {
+        if (row.sequence, &row.previous) != (head.sequence + 1, &head.hash) {
+            return Err(format!(
+                "row {} does not follow the one before",
+                row.sequence
+            ));
+        }
+        head = Head {
+            sequence: row.sequence,
+            hash: row.hash(),
+        };
+        match &row.what {
+            What::Requested { promotion, .. } => drop(waiting.insert(*promotion)),
+            What::Ended { promotion, .. } => drop(waiting.remove(promotion)),
+            What::Moved {
+                promotion,
+                to,
+                version: now,
+                ..
+            } => {
+                waiting.remove(promotion);
+                (version, live) = (*now, Some(to.clone()));
+            }
+            What::Held { reason } => held = Some(reason.clone()),
+            What::Resumed => held = None,
+            What::Approved { .. } | What::Denied { .. } | What::Drifted { .. } => {}
+        }
+    }
+    let pointer = stage.pointer.as_ref();
+    let numbers: BTreeSet<u64> = stage.waiting.iter().map(|known| known.number).collect();
+    let same = head == stage.ledger
+        && version == pointer.map_or(0, |pointer| pointer.version)
+        && live.as_ref() == pointer.map(|pointer| &pointer.candidate.digest)
+        && held.as_ref() == stage.hold.as_ref().map(|hold| &hold.reason)
+        && waiting == numbers;
+    if same {
+        Ok(())
+    } else {
+        Err(format!(
+            "the rows give version {version} of {live:?}, held {held:?}, waiting {waiting:?}"
+        ))
+    }
+}
