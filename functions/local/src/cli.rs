@@ -7,9 +7,8 @@ use clap::{ColorChoice, Parser, Subcommand};
 use crate::commands::{
     Context, demo, generate, logs, pack, people, read, rollback, send, serve, validate, write,
 };
-use crate::outcome::{Outcome, refused};
+use crate::outcome::Outcome;
 use crate::output::Output;
-use crate::people::PeopleError;
 
 /// Moves container images from a Git push to production, and knows which one is where, since when and why
 #[derive(Debug, Parser)]
@@ -145,7 +144,7 @@ pub async fn run() -> ExitCode {
 async fn command(context: &Context, command: Command) -> Outcome {
     match command {
         Command::Demo(args) => demo::run(args, context.output).await,
-        Command::Serve(args) => Ok(serve::run(args).await?),
+        Command::Serve(args) => serve::run(args, context.output).await,
         Command::Send(args) => send::run(context, args).await,
         Command::Now(args) => read::now(context, args).await,
         Command::Where(args) => read::run(context, args).await,
@@ -167,10 +166,7 @@ async fn command(context: &Context, command: Command) -> Outcome {
         Command::Validate(args) => validate::run(context, &args),
         Command::Generate(args) => generate::run(context, &args),
         Command::Pack(args) => pack::run(context, *args).await,
-        Command::People(args) => match people::run(&args, context.output.is_json()) {
-            Err(PeopleError::Refused(reason)) => refused(reason),
-            other => Ok(other.map_err(anyhow::Error::new)?),
-        },
+        Command::People(args) => people::run(&args, context.output),
     }
 }
 

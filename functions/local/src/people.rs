@@ -1,6 +1,7 @@
 //! The people a machine knows: who they are by their token, and which groups they belong to.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -34,8 +35,17 @@ pub struct People {
 
 #[derive(Default)]
 struct Read {
-    modified: Option<SystemTime>,
+    stamp: Option<Stamp>,
     entries: Vec<Entry>,
+}
+
+/// What tells one version of the file from the next: it is always replaced by a new one, so the
+/// inode differs even where two changes fall into one tick of the file system's clock.
+#[derive(PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    modified: Option<SystemTime>,
 }
 
 /// Why people cannot be read or changed.
@@ -94,6 +104,15 @@ impl People {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(self.broken(&error)),
         }
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        let metadata = fs::metadata(&self.path).ok()?;
+        Some(Stamp {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+        })
     }
 
     fn broken(&self, cause: &dyn std::error::Error) -> PeopleError {
@@ -160,13 +179,11 @@ impl People {
     /// Who a token belongs to. Only hashes are compared, so time tells nothing of the token.
     #[must_use]
     pub fn authenticate(&self, token: &str) -> Option<Person> {
-        let modified = fs::metadata(&self.path)
-            .and_then(|metadata| metadata.modified())
-            .ok();
+        let stamp = self.stamp();
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if read.modified != modified || modified.is_none() {
+        if read.stamp != stamp || stamp.is_none() {
             match self.entries() {
-                Ok(entries) => *read = Read { modified, entries },
+                Ok(entries) => *read = Read { stamp, entries },
                 Err(error) => {
                     tracing::error!(%error, "nobody is let in");
                     return None;

@@ -51,7 +51,16 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
     (
         "towline-simulation",
         "shared/simulation",
-        &["domain", "wire", "ports", "buildspec", "pack", "handlers"],
+        // The bus gives it the matcher that reads `events/rules`, so that stories follow the real rules.
+        &[
+            "domain",
+            "wire",
+            "ports",
+            "buildspec",
+            "pack",
+            "handlers",
+            "bus",
+        ],
     ),
     ("towline", "functions/local", FUNCTION),
 ];

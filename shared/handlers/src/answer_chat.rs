@@ -8,6 +8,7 @@ mod commands;
 pub mod http;
 mod lookup;
 mod queries;
+mod stages;
 pub mod text;
 
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,7 @@ use crate::keys;
 use crate::ledger::{HandlerError, Ledger, Owed, Read, announced_again, announcement};
 
 /// Items looked at in one round; the next round takes the rest.
-const MOST_AT_ONCE: usize = 200;
+const MOST_AT_ONCE: usize = 500;
 /// Announcements after which an intent is given up and shown to a person: about eight hours.
 const MOST_TRIES: u32 = 50;
 

@@ -42,7 +42,10 @@ pub struct Args {
 /// # Errors
 /// When a step does not come about; the message says which and shows the log of a failed build.
 pub async fn run(args: Args, output: Output) -> Outcome {
-    let scratch = tempfile::Builder::new().prefix("towline-demo-").tempdir().context("making a folder for the demo")?;
+    let scratch = tempfile::Builder::new()
+        .prefix("towline-demo-")
+        .tempdir()
+        .context("making a folder for the demo")?;
     let keep = args.keep.as_deref().unwrap_or(scratch.path());
     let (opened, story) = set_up(keep, args.docker, output).await?;
     let (stop, stopped) = watch::channel(false);
@@ -74,23 +77,43 @@ async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(O
     let opened = Machine::open(Config {
         folder: data,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        repositories: vec![Registered { name: repository.name(), origin }],
+        repositories: vec![Registered {
+            name: repository.name(),
+            origin,
+        }],
         secrets: Secrets::new(Secret::new(&secret)?, None),
         concurrency: 2,
         binary: console::own_binary()?,
         surroundings: around,
     })
     .await?;
-    let url = format!("http://{}", opened.address()).parse().context("naming the machine")?;
-    let story = Story { url, secret: Secret::new(&secret)?, repository, kim, lee, output };
+    let url = format!("http://{}", opened.address())
+        .parse()
+        .context("naming the machine")?;
+    let story = Story {
+        url,
+        secret: Secret::new(&secret)?,
+        repository,
+        kim,
+        lee,
+        output,
+    };
     Ok((opened, story))
 }
 
 /// A person of the sample team, known anew or from a folder that was kept; gives their token.
 fn known(people: &People, login: &str, groups: &[&str]) -> anyhow::Result<String> {
-    if people.entries()?.iter().any(|entry| entry.person.login == login) {
+    if people
+        .entries()?
+        .iter()
+        .any(|entry| entry.person.login == login)
+    {
         people.remove(login)?;
     }
     let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-    Ok(people.add(Person { login: login.into(), emails: vec![format!("{login}@acme.example")], groups })?)
+    Ok(people.add(Person {
+        login: login.into(),
+        emails: vec![format!("{login}@acme.example")],
+        groups,
+    })?)
 }

@@ -2,16 +2,24 @@
 
 use std::path::PathBuf;
 
+use serde_json::json;
 use towline_domain::person::Person;
 
 use crate::machine::Folder;
+use crate::outcome::{Failure, Outcome};
+use crate::output::Output;
 use crate::people::{People, PeopleError};
 
 /// Settings of `people`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder that `towline serve` keeps everything in
-    #[arg(long, value_name = "DIR", default_value = ".towline-data", global = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = ".towline-data",
+        global = true
+    )]
     data: PathBuf,
     #[command(subcommand)]
     action: Action,
@@ -44,39 +52,62 @@ enum Action {
 ///
 /// # Errors
 /// When the folder cannot be used, or the login is taken, unknown or no login.
-pub fn run(args: &Args, json: bool) -> Result<(), PeopleError> {
-    let people = People::open(&Folder::open(&args.data)?)?;
+pub fn run(args: &Args, output: Output) -> Outcome {
+    let folder = Folder::open(&args.data).map_err(anyhow::Error::from)?;
+    let people = People::open(&folder).map_err(failure)?;
     match &args.action {
-        Action::Add { login, emails, groups } => {
-            let person = Person { login: login.clone(), emails: emails.clone(), groups: groups.clone() };
-            let token = people.add(person)?;
-            if json {
-                anstream::println!("{}", serde_json::json!({ "login": login, "token": token }));
-            } else {
-                anstream::eprintln!("The token of {login}; it is shown this once, TOWLINE_TOKEN takes it:");
-                anstream::println!("{token}");
+        Action::Add {
+            login,
+            emails,
+            groups,
+        } => {
+            let person = Person {
+                login: login.clone(),
+                emails: emails.clone(),
+                groups: groups.clone(),
+            };
+            let token = people.add(person).map_err(failure)?;
+            if output.is_json() {
+                return output.value(&json!({ "login": login, "token": token }));
             }
+            output.progress(&format!(
+                "The token of {login}; it is shown this once, TOWLINE_TOKEN takes it:"
+            ));
+            output.text(&format!("{token}\n"))
         }
-        Action::List => list(&people, json)?,
+        Action::List => list(&people, output),
         Action::Remove { login } => {
-            people.remove(login)?;
-            anstream::eprintln!("{login} is shut out");
+            people.remove(login).map_err(failure)?;
+            output.progress(&format!("{login} is shut out"));
+            Ok(())
         }
     }
-    Ok(())
 }
 
-fn list(people: &People, json: bool) -> Result<(), PeopleError> {
-    let entries = people.entries()?;
-    if json {
+/// What was refused is the caller's to mend; everything else could not be done.
+fn failure(error: PeopleError) -> Failure {
+    match error {
+        PeopleError::Refused(reason) => Failure::Refused(reason),
+        PeopleError::Folder(_) | PeopleError::Broken { .. } => Failure::Impossible(error.into()),
+    }
+}
+
+fn list(people: &People, output: Output) -> Outcome {
+    let entries = people.entries().map_err(failure)?;
+    if output.is_json() {
         let persons: Vec<&Person> = entries.iter().map(|entry| &entry.person).collect();
-        anstream::println!("{:#}", serde_json::json!(persons));
-        return Ok(());
+        return output.value(&persons);
     }
-    anstream::println!("{:<20}  {:<24}  EMAILS", "LOGIN", "GROUPS");
+    let mut text = format!("{:<20}  {:<24}  EMAILS\n", "LOGIN", "GROUPS");
     for entry in entries {
-        let Person { login, emails, groups } = entry.person;
-        anstream::println!("{login:<20}  {:<24}  {}", groups.join(", "), emails.join(", "));
+        let Person {
+            login,
+            emails,
+            groups,
+        } = entry.person;
+        let groups = groups.join(", ");
+        text += format!("{login:<20}  {groups:<24}  {}", emails.join(", ")).trim_end();
+        text.push('\n');
     }
-    Ok(())
+    output.text(&text)
 }

@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::ValueEnum;
 use tokio::sync::watch;
 use towline_source::{Origin, Registered};
 use towline_wire::signature::{Secret, SecretError, Secrets};
 
-use crate::machine::{Config, Folder, Machine};
+use crate::machine::{Config, Folder, Machine, Opened};
+use crate::outcome::Outcome;
+use crate::output::Output;
 use crate::surroundings;
 use crate::{console, repository};
 
@@ -50,7 +53,9 @@ enum DefinitionFrom {
 /// Why `serve` does not start.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
-    #[error("no repository may push; name one with --repo, such as --repo . or --repo acme/shop=https://github.com/acme/shop.git")]
+    #[error(
+        "no repository may push; name one with --repo, such as --repo . or --repo acme/shop=https://github.com/acme/shop.git"
+    )]
     NoRepository,
     #[error("{0}")]
     Repository(String),
@@ -72,48 +77,81 @@ enum ServeError {
 ///
 /// # Errors
 /// When it cannot start, or the listener fails.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub async fn run(args: Args, output: Output) -> Outcome {
     console::log_to_stderr();
     let DefinitionFrom::Git = args.definition_from;
+    let folder = Folder::open(&args.data).map_err(anyhow::Error::from)?;
+    let (opened, names) = open(args, &folder).await?;
+    welcome(opened.address(), &folder, &names, output)?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        console::asked_to_stop().await;
+        output.progress("stopping; what is under way is resumed at the next start");
+        stop.send_replace(true);
+    });
+    Ok(opened.run(stopped).await.context("serving")?)
+}
+
+/// The machine, and the names of the repositories that may push to it.
+async fn open(args: Args, folder: &Folder) -> anyhow::Result<(Opened, Vec<String>)> {
     if args.repositories.is_empty() {
         return Err(ServeError::NoRepository.into());
     }
-    let repositories = args.repositories.iter().map(|text| registered(text)).collect::<Result<Vec<_>, _>>()?;
-    let folder = Folder::open(&args.data)?;
-    let secrets = webhook_secrets(&folder)?;
-    let names: Vec<String> = repositories.iter().map(|known| known.name.to_string()).collect();
+    let repositories: Result<Vec<_>, _> = args
+        .repositories
+        .iter()
+        .map(|text| registered(text))
+        .collect();
+    let repositories = repositories?;
+    let names = repositories
+        .iter()
+        .map(|known| known.name.to_string())
+        .collect();
     let opened = Machine::open(Config {
         folder: folder.clone(),
         listen: args.listen,
         repositories,
-        secrets,
+        secrets: webhook_secrets(folder)?,
         concurrency: usize::from(args.builds),
         binary: console::own_binary()?,
         surroundings: surroundings::of_git(),
-    })
-    .await?;
-    welcome(opened.address(), &folder, &names);
-    let (stop, stopped) = watch::channel(false);
-    tokio::spawn(async move {
-        console::asked_to_stop().await;
-        anstream::eprintln!("stopping; what is under way is resumed at the next start");
-        stop.send_replace(true);
     });
-    Ok(opened.run(stopped).await?)
+    Ok((opened.await?, names))
 }
 
-fn welcome(address: SocketAddr, folder: &Folder, names: &[String]) {
-    let secret = if surroundings::variable("TOWLINE_GITHUB_WEBHOOK_SECRET").or_else(|| surroundings::variable("TOWLINE_GITHUB_WEBHOOK_SECRET_FILE")).is_some() {
+fn welcome(address: SocketAddr, folder: &Folder, names: &[String], output: Output) -> Outcome {
+    const SECRET: [&str; 2] = [
+        "TOWLINE_GITHUB_WEBHOOK_SECRET",
+        "TOWLINE_GITHUB_WEBHOOK_SECRET_FILE",
+    ];
+    let given = SECRET
+        .iter()
+        .any(|name| surroundings::variable(name).is_some());
+    let secret = folder.webhook_secret_file();
+    let secret = if given {
         String::new()
     } else {
-        format!("  export TOWLINE_GITHUB_WEBHOOK_SECRET_FILE={}\n", folder.webhook_secret_file().display())
+        format!(
+            "  export TOWLINE_GITHUB_WEBHOOK_SECRET_FILE={}\n",
+            secret.display()
+        )
     };
-    anstream::println!(
-        "towline serves {} on http://{address}, data in {}\n\nIn another terminal:\n  export TOWLINE_URL=http://{address} TOWLINE_TOKEN_FILE={}\n{secret}  towline send push --repo PATH    sends the newest commit as a signed GitHub push\n  towline runs                     shows what came of it\n\nGitHub's webhook goes to http://{address}/webhooks/github; images are at {address} (docker login -u AWS).\n",
-        names.join(", "),
-        folder.path("").display(),
-        folder.token_file().display(),
-    );
+    output.text(&format!(
+        "\
+towline serves {names} on http://{address}, data in {data}
+
+In another terminal:
+  export TOWLINE_URL=http://{address} TOWLINE_TOKEN_FILE={token}
+{secret}  towline send push --repo PATH    sends the newest commit as a signed GitHub push
+  towline runs                     shows what came of it
+
+GitHub's webhook goes to http://{address}/webhooks/github; images are at {address} (docker login -u AWS).
+
+",
+        names = names.join(", "),
+        data = folder.path("").display(),
+        token = folder.token_file().display(),
+    ))
 }
 
 /// A repository as `--repo` names it.
@@ -122,14 +160,25 @@ fn registered(text: &str) -> Result<Registered, ServeError> {
     if let Some((name, origin)) = text.split_once('=')
         && let Ok(name) = name.parse()
     {
-        let origin: Origin = origin.parse().map_err(|error| refused(format!("--repo {text}: {error}")))?;
+        let origin: Origin = origin
+            .parse()
+            .map_err(|error| refused(format!("--repo {text}: {error}")))?;
         return Ok(Registered { name, origin });
     }
-    match text.parse().map_err(|error| refused(format!("--repo {text}: {error}")))? {
-        Origin::Url(_) => Err(refused(format!("--repo {text}: whose is it? write OWNER/NAME={text}"))),
+    match text
+        .parse()
+        .map_err(|error| refused(format!("--repo {text}: {error}")))?
+    {
+        Origin::Url(_) => Err(refused(format!(
+            "--repo {text}: whose is it? write OWNER/NAME={text}"
+        ))),
         Origin::Path(path) => {
-            let described = repository::describe(&path).map_err(|error| refused(format!("--repo {text}: {error}")))?;
-            Ok(Registered { name: described.name, origin: Origin::Path(described.path) })
+            let described = repository::describe(&path)
+                .map_err(|error| refused(format!("--repo {text}: {error}")))?;
+            Ok(Registered {
+                name: described.name,
+                origin: Origin::Path(described.path),
+            })
         }
     }
 }
@@ -138,12 +187,16 @@ fn registered(text: &str) -> Result<Registered, ServeError> {
 fn webhook_secrets(folder: &Folder) -> anyhow::Result<Secrets> {
     const CURRENT: &str = "TOWLINE_GITHUB_WEBHOOK_SECRET";
     const PREVIOUS: &str = "TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS";
-    let secret = |name: &'static str, text: String| Secret::new(&text).map_err(|cause| ServeError::Secret { name, cause });
+    let secret = |name: &'static str, text: String| {
+        Secret::new(&text).map_err(|cause| ServeError::Secret { name, cause })
+    };
     let current = match secret_text(CURRENT)? {
         Some(text) => text,
         None => folder.secret(&folder.webhook_secret_file())?,
     };
-    let previous = secret_text(PREVIOUS)?.map(|text| secret(PREVIOUS, text)).transpose()?;
+    let previous = secret_text(PREVIOUS)?
+        .map(|text| secret(PREVIOUS, text))
+        .transpose()?;
     Ok(Secrets::new(secret(CURRENT, current)?, previous))
 }
 
@@ -156,5 +209,10 @@ fn secret_text(name: &str) -> Result<Option<String>, ServeError> {
     let Some(path) = surroundings::variable(&file) else {
         return Ok(None);
     };
-    std::fs::read_to_string(Path::new(&path)).map(Some).map_err(|cause| ServeError::File { name: format!("{file}={}", path.to_string_lossy()), cause })
+    std::fs::read_to_string(Path::new(&path))
+        .map(Some)
+        .map_err(|cause| ServeError::File {
+            name: format!("{file}={}", path.to_string_lossy()),
+            cause,
+        })
 }

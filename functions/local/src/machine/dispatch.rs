@@ -243,7 +243,7 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
             Ok(swept) if swept != sweep::Swept::default() => tracing::info!(?swept, "swept"),
             Ok(_) => {}
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "could not sweep")
+                tracing::error!(error = &error as &dyn std::error::Error, "could not sweep");
             }
         }
     }

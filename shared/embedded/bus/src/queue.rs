@@ -9,7 +9,7 @@ use towline_wire::eventbridge;
 use crate::Router;
 
 /// Events that may wait; what is more stays owed and is announced again later.
-const MOST_QUEUED: usize = 20_000;
+const MOST_QUEUED: usize = 4_000;
 
 /// An event on its way to one function.
 #[derive(Debug)]

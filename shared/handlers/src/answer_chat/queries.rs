@@ -1,23 +1,18 @@
 //! Questions: each is answered from the ledger, in a few reads and no scan.
 
 use towline_domain::Timestamp;
-use towline_domain::definition::Definition;
-use towline_domain::explain::{self, Standing};
+use towline_domain::explain;
 use towline_domain::image::Image;
-use towline_domain::intent::StageKey;
-use towline_domain::names::{
-    BuildId, ComponentName, Digest, GitRef, ImageRepository, RepositoryName, StageName, Tag,
-};
+use towline_domain::names::{BuildId, ComponentName, GitRef, ImageRepository, RepositoryName, Tag};
 use towline_domain::run::{Attempt, Run};
-use towline_domain::stage::{Candidate, Pointer, Stage};
 use towline_domain::untrusted::Untrusted;
 use towline_ports::{Builds, Query as StoreQuery};
 
 use super::answers::{
-    Answer, BuildAnswer, ImageAnswer, ImageLine, Live, LiveImage, Move, Place, PlaceInStage,
-    Reason, RunAnswer, Skipped, TagState, Waiting,
+    Answer, BuildAnswer, ImageAnswer, ImageLine, Reason, RunAnswer, Skipped, TagState,
 };
 use super::lookup::{self, Found};
+use super::stages::{found, history, live_in, live_lines, now, places, stages_of};
 use super::{ChatError, Query, refused};
 use crate::keys;
 use crate::ledger::Ledger;
@@ -161,54 +156,6 @@ async fn tags(
     })
 }
 
-/// The stages of a component, in the definition's order; one nothing has entered yet is new.
-async fn stages_of(ledger: Ledger<'_>, found: &Found) -> Result<Vec<Stage>, ChatError> {
-    let mut stages = Vec::new();
-    for rule in &found.definition.stages {
-        let key = StageKey {
-            repository: found.repository.id,
-            component: found.component.clone(),
-            stage: rule.name.clone(),
-        };
-        let read = ledger.read::<Stage>(&keys::stage(&key)).await?;
-        stages.push(read.map_or_else(|| Stage::new(key), |read| read.value));
-    }
-    Ok(stages)
-}
-
-fn live_in(stages: &[Stage], digest: &Digest) -> Vec<StageName> {
-    let lives = |stage: &&Stage| {
-        stage
-            .pointer
-            .as_ref()
-            .is_some_and(|pointer| pointer.candidate.digest == *digest)
-    };
-    stages
-        .iter()
-        .filter(lives)
-        .map(|stage| stage.key.stage.clone())
-        .collect()
-}
-
-/// A component as its repository's trusted definition has it; none when it has been taken out.
-async fn found(
-    ledger: Ledger<'_>,
-    run: &Run,
-    component: &ComponentName,
-) -> Result<Option<Found>, ChatError> {
-    let repository = Repository {
-        id: run.key.repository,
-        name: run.repository_name.clone(),
-        default_branch: String::new(),
-    };
-    let definition = lookup::definition(ledger, &repository).await?;
-    Ok(definition.map(|definition| Found {
-        repository,
-        definition,
-        component: component.clone(),
-    }))
-}
-
 async fn run_answer(ledger: Ledger<'_>, run: &Run) -> Result<RunAnswer, ChatError> {
     let mut builds = Vec::new();
     for (name, component) in &run.components {
@@ -345,240 +292,6 @@ async fn image_answer(ledger: Ledger<'_>, image: Image) -> Result<ImageAnswer, C
         tags,
         live,
     })
-}
-
-fn stage_rule<'a>(
-    definition: &'a Definition,
-    name: &StageName,
-) -> Result<&'a towline_domain::definition::StageRule, ChatError> {
-    match definition.stage(name) {
-        Some(rule) => Ok(rule),
-        None => {
-            let known: Vec<&str> = definition
-                .stages
-                .iter()
-                .map(|rule| rule.name.as_str())
-                .collect();
-            refused(format!(
-                "there is no stage {name}; there are: {}",
-                known.join(", ")
-            ))
-        }
-    }
-}
-
-async fn history(
-    ledger: Ledger<'_>,
-    component: &ComponentName,
-    stage: &StageName,
-    limit: usize,
-    repository: Option<&RepositoryName>,
-) -> Result<Answer, ChatError> {
-    let found = lookup::component(ledger, component, repository).await?;
-    let rule = stage_rule(&found.definition, stage)?;
-    let key = StageKey {
-        repository: found.repository.id,
-        component: component.clone(),
-        stage: stage.clone(),
-    };
-    // One more than asked for, so that the last line knows what was live before it.
-    let query = StoreQuery::all(keys::pointers(&key))
-        .newest_first()
-        .limit(limit + 1);
-    let pointers: Vec<Pointer> = ledger.list(&query).await?;
-    let tag = rule
-        .tags
-        .first()
-        .cloned()
-        .ok_or_else(|| ChatError::Refused(format!("stage {stage} has no tag")))?;
-    let moves = pointers
-        .iter()
-        .enumerate()
-        .take(limit)
-        .map(|(index, pointer)| Move {
-            at: pointer.since,
-            tag: tag.clone(),
-            from: pointers
-                .get(index + 1)
-                .map(|before| before.candidate.commit.clone()),
-            to: pointer.candidate.commit.clone(),
-            digest: pointer.candidate.digest.clone(),
-            by: pointer.by.to_string(),
-            why: reason_of(pointer),
-            promotion: pointer.promotion,
-            rollback: pointer.rollback,
-        });
-    let moves: Vec<Move> = moves.collect();
-    let hold = ledger
-        .read::<Stage>(&keys::stage(&key))
-        .await?
-        .and_then(|stage| stage.value.hold);
-    Ok(Answer::History {
-        component: component.clone(),
-        stage: stage.clone(),
-        moves,
-        hold,
-    })
-}
-
-/// Why a stage moved, in a few words.
-fn reason_of(pointer: &Pointer) -> String {
-    match (&pointer.reason, pointer.rollback) {
-        (Some(reason), true) => format!("rollback #{}: {reason}", pointer.promotion),
-        (None, true) => format!("rollback #{}", pointer.promotion),
-        (Some(reason), false) => reason.clone(),
-        (None, false) => format!("promotion #{}", pointer.promotion),
-    }
-}
-
-async fn now(
-    ledger: Ledger<'_>,
-    stage: Option<&StageName>,
-    component: Option<&ComponentName>,
-    at: Option<Timestamp>,
-) -> Result<Answer, ChatError> {
-    let mut live = Vec::new();
-    let mut stages_known = Vec::new();
-    for repository in lookup::repositories(ledger).await? {
-        let Some(definition) = lookup::definition(ledger, &repository).await? else {
-            continue;
-        };
-        stages_known.extend(definition.stages.iter().map(|rule| rule.name.to_string()));
-        let names = definition.components.iter().map(|known| known.name.clone());
-        for name in names.filter(|name| component.is_none_or(|component| component == name)) {
-            let found = Found {
-                repository: repository.clone(),
-                definition: definition.clone(),
-                component: name,
-            };
-            live.extend(live_lines(ledger, &found, at).await?);
-        }
-    }
-    if let Some(stage) = stage {
-        if !stages_known.iter().any(|known| known == stage.as_str()) {
-            stages_known.sort();
-            stages_known.dedup();
-            return refused(format!(
-                "there is no stage {stage}; there are: {}",
-                stages_known.join(", ")
-            ));
-        }
-        live.retain(|line| line.stage == *stage);
-    }
-    if live.is_empty()
-        && let Some(component) = component
-    {
-        lookup::component(ledger, component, None).await?; // says what there is instead
-    }
-    Ok(Answer::Now { at, live })
-}
-
-async fn live_lines(
-    ledger: Ledger<'_>,
-    found: &Found,
-    at: Option<Timestamp>,
-) -> Result<Vec<Live>, ChatError> {
-    let mut lines = Vec::new();
-    for stage in stages_of(ledger, found).await? {
-        let pointer = match at {
-            None => stage.pointer.clone(),
-            Some(at) => live_at(ledger, &stage.key, at).await?,
-        };
-        let rule = found.definition.stage(&stage.key.stage);
-        let waiting = stage
-            .waiting
-            .iter()
-            .filter(|_| at.is_none())
-            .map(|promotion| Waiting {
-                promotion: promotion.number,
-                commit: promotion.candidate.commit.clone(),
-                digest: promotion.candidate.digest.clone(),
-                why: match rule
-                    .map(|rule| explain::standing(&stage, rule, &promotion.candidate, ledger.now()))
-                {
-                    Some(Standing::Waiting(why) | Standing::Outside(why)) => why,
-                    Some(Standing::Live) | None => "is being carried out".into(),
-                },
-            });
-        lines.push(Live {
-            repository: found.repository.name.clone(),
-            component: found.component.clone(),
-            stage: stage.key.stage.clone(),
-            waiting: waiting.collect(),
-            image: pointer.map(|pointer| LiveImage {
-                why: reason_of(&pointer),
-                digest: pointer.candidate.digest,
-                commit: pointer.candidate.commit,
-                build: pointer.candidate.build_number,
-                since: pointer.since,
-                by: pointer.by.to_string(),
-            }),
-            hold: stage.hold.filter(|_| at.is_none()),
-        });
-    }
-    Ok(lines)
-}
-
-/// What was live in a stage at a moment.
-async fn live_at(
-    ledger: Ledger<'_>,
-    key: &StageKey,
-    at: Timestamp,
-) -> Result<Option<Pointer>, ChatError> {
-    let up_to = format!("{}#~", keys::moment(at));
-    let query = StoreQuery::all(keys::pointers(key))
-        .up_to(up_to)
-        .newest_first()
-        .limit(1);
-    Ok(ledger.list::<Pointer>(&query).await?.pop())
-}
-
-async fn places(ledger: Ledger<'_>, reference: &str) -> Result<Answer, ChatError> {
-    let (commit, runs) = lookup::runs(ledger, reference).await?;
-    let mut places = Vec::new();
-    for run in &runs {
-        for (name, component) in &run.components {
-            let attempt = component.latest();
-            let candidate = run.candidate(name, attempt);
-            let stages = match (found(ledger, run, name).await?, &candidate) {
-                (Some(found), Some(candidate)) => standings(ledger, &found, candidate).await?,
-                _ => Vec::new(),
-            };
-            places.push(Place {
-                component: name.clone(),
-                build: attempt.build_number,
-                digest: attempt.image.clone(),
-                building: explain::attempt(attempt),
-                stages,
-            });
-        }
-    }
-    Ok(Answer::Where { commit, places })
-}
-
-/// What an image is to each stage, first to last.
-async fn standings(
-    ledger: Ledger<'_>,
-    found: &Found,
-    candidate: &Candidate,
-) -> Result<Vec<PlaceInStage>, ChatError> {
-    let stages = stages_of(ledger, found).await?;
-    let mut answers = Vec::new();
-    for (stage, rule) in stages.iter().zip(&found.definition.stages) {
-        let since = stage.pointer.as_ref().map(|pointer| pointer.since);
-        let (state, since, why) = match explain::standing(stage, rule, candidate, ledger.now()) {
-            Standing::Live => ("live", since, None),
-            Standing::Waiting(why) => ("waiting", None, Some(why)),
-            Standing::Outside(why) => ("outside", None, Some(why)),
-        };
-        answers.push(PlaceInStage {
-            stage: stage.key.stage.clone(),
-            state: state.into(),
-            since,
-            why,
-        });
-    }
-    Ok(answers)
 }
 
 async fn why(

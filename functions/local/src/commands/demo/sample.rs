@@ -53,25 +53,46 @@ pub(super) struct Sample {
 /// Fails with what to do when no Docker daemon answers.
 pub(super) async fn look_for_docker() -> anyhow::Result<()> {
     let mut command = Command::new("docker");
-    let output = command.args(["version", "--format", "{{.Server.Version}}"]).stdin(Stdio::null()).output().await;
+    let output = command
+        .args(["version", "--format", "{{.Server.Version}}"])
+        .stdin(Stdio::null())
+        .output()
+        .await;
     match output {
         Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => bail!("no Docker daemon answers; start one, or run the demo without --docker\n{}", String::from_utf8_lossy(&output.stderr).trim()),
-        Err(_) => bail!("there is no docker command; install Docker, or run the demo without --docker"),
+        Ok(output) => bail!(
+            "no Docker daemon answers; start one, or run the demo without --docker\n{}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ),
+        Err(_) => {
+            bail!("there is no docker command; install Docker, or run the demo without --docker")
+        }
     }
 }
 
 impl Sample {
     /// Makes the repository, with nothing committed yet.
-    pub(super) async fn create(path: &Path, preset: Preset, around: &Surroundings) -> anyhow::Result<Self> {
+    pub(super) async fn create(
+        path: &Path,
+        preset: Preset,
+        around: &Surroundings,
+    ) -> anyhow::Result<Self> {
         if path.exists() {
             fs::remove_dir_all(path).await?;
         }
         fs::create_dir_all(path).await?;
-        let sample = Self { path: path.to_owned(), search_path: around.search_path.clone(), preset };
-        sample.git("kim", &["init", "--quiet", "--initial-branch=main"]).await?;
+        let sample = Self {
+            path: path.to_owned(),
+            search_path: around.search_path.clone(),
+            preset,
+        };
+        sample
+            .git("kim", &["init", "--quiet", "--initial-branch=main"])
+            .await?;
         sample.write(".towline.yml", &definition(preset)).await?;
-        sample.write("Dockerfile", "FROM scratch\nCOPY index.html /\n").await?;
+        sample
+            .write("Dockerfile", "FROM scratch\nCOPY index.html /\n")
+            .await?;
         Ok(sample)
     }
 
@@ -87,27 +108,48 @@ impl Sample {
 
     /// Writes a file.
     pub(super) async fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        fs::write(self.path.join(name), text).await.with_context(|| format!("writing {name} of the sample"))
+        fs::write(self.path.join(name), text)
+            .await
+            .with_context(|| format!("writing {name} of the sample"))
     }
 
     /// Commits everything.
     pub(super) async fn commit(&self, author: &str, title: &str) -> anyhow::Result<CommitSha> {
         self.git(author, &["add", "--all"]).await?;
-        self.git(author, &["commit", "--quiet", "-m", title]).await?;
+        self.git(author, &["commit", "--quiet", "-m", title])
+            .await?;
         let head = self.git(author, &["rev-parse", "HEAD"]).await?;
         Ok(head.trim().parse()?)
     }
 
     async fn git(&self, author: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new("git");
-        command.current_dir(&self.path).env_clear().env("PATH", &self.search_path).stdin(Stdio::null());
+        command
+            .current_dir(&self.path)
+            .env_clear()
+            .env("PATH", &self.search_path)
+            .stdin(Stdio::null());
         for role in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{role}_NAME"), author).env(format!("GIT_{role}_EMAIL"), format!("{author}@acme.example"));
+            command.env(format!("GIT_{role}_NAME"), author).env(
+                format!("GIT_{role}_EMAIL"),
+                format!("{author}@acme.example"),
+            );
         }
-        command.envs([("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null")]);
-        let output = command.args(arguments).output().await.context("the demo needs git; install it")?;
+        command.envs([
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ]);
+        let output = command
+            .args(arguments)
+            .output()
+            .await
+            .context("the demo needs git; install it")?;
         if !output.status.success() {
-            bail!("git {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "git {} failed: {}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }

@@ -46,45 +46,126 @@ impl Story {
     /// Plays it.
     pub(super) async fn tell(&self) -> Outcome {
         let began = now();
-        self.say("towline demo", &format!("serving acme/shop on {}, preset {}", self.url, self.repository.preset.word()))?;
-        self.repository.write("index.html", "<h1>Shop</h1>\n").await?;
+        self.say(
+            "towline demo",
+            &format!(
+                "serving acme/shop on {}, preset {}",
+                self.url,
+                self.repository.preset.word()
+            ),
+        )?;
+        self.repository
+            .write("index.html", "<h1>Shop</h1>\n")
+            .await?;
         let first = self.repository.commit("kim", "Open the shop").await?;
         let opened = self.ship(None, &first, "Open the shop").await?;
-        self.repository.write("index.html", "<h1>Shop</h1><p>Now with a cart</p>\n").await?;
+        self.repository
+            .write("index.html", "<h1>Shop</h1><p>Now with a cart</p>\n")
+            .await?;
         let second = self.repository.commit("kim", "Add a cart").await?;
         self.ship(Some(&first), &second, "Add a cart").await?;
-        let answer = self.client(&self.lee)?.tell(&Command::Rollback { component: web(), stage: prod(), to: None, reason: Some("cart loses items".into()), repository: None }).await?;
+        let answer = self
+            .client(&self.lee)?
+            .tell(&Command::Rollback {
+                component: web(),
+                stage: prod(),
+                to: None,
+                reason: Some("cart loses items".into()),
+                repository: None,
+            })
+            .await?;
         self.say("rollback", &message(&answer))?;
         self.until_live(&prod(), &opened.digest).await?;
-        self.say("live", &format!("prod is back on {}, and held until somebody resumes it", first.short()))?;
+        self.say(
+            "live",
+            &format!(
+                "prod is back on {}, and held until somebody resumes it",
+                first.short()
+            ),
+        )?;
         self.finish(began).await
     }
 
     /// Takes one commit from a push to production.
-    async fn ship(&self, before: Option<&CommitSha>, commit: &CommitSha, title: &str) -> Outcome<Built> {
+    async fn ship(
+        &self,
+        before: Option<&CommitSha>,
+        commit: &CommitSha,
+        title: &str,
+    ) -> Outcome<Built> {
         let status = self.push(before, commit, title).await?;
-        self.say("push", &format!("{} {title:?} by @kim: signed webhook, answered {status}", commit.short()))?;
+        self.say(
+            "push",
+            &format!(
+                "{} {title:?} by @kim: signed webhook, answered {status}",
+                commit.short()
+            ),
+        )?;
         let built = self.until_built(commit).await?;
-        self.say("build", &format!("build#{} SUCCEEDED from a generated buildspec", built.build))?;
-        self.say("image", &format!("{} pushed as :{}", built.digest.short(), built.tag))?;
+        self.say(
+            "build",
+            &format!("build#{} SUCCEEDED from a generated buildspec", built.build),
+        )?;
+        self.say(
+            "image",
+            &format!("{} pushed as :{}", built.digest.short(), built.tag),
+        )?;
         self.until_live(&staging(), &built.digest).await?;
-        self.say("staging", &format!("{} promoted by itself: the same digest under tag :staging", built.digest.short()))?;
+        self.say(
+            "staging",
+            &format!(
+                "{} promoted by itself: the same digest under tag :staging",
+                built.digest.short()
+            ),
+        )?;
         let promotion = self.until_waiting(&built.digest).await?;
-        match self.client(&self.kim)?.tell(&Command::Approve { promotion, comment: None, repository: None }).await {
-            Err(Failure::Refused(reason)) => self.say("approval", &format!("by @kim refused: {reason}"))?,
+        match self
+            .client(&self.kim)?
+            .tell(&Command::Approve {
+                promotion,
+                comment: None,
+                repository: None,
+            })
+            .await
+        {
+            Err(Failure::Refused(reason)) => {
+                self.say("approval", &format!("by @kim refused: {reason}"))?;
+            }
             Ok(_) => return Err(anyhow!("the author's own approval was taken").into()),
             Err(failure) => return Err(failure),
         }
-        let answer = self.client(&self.lee)?.tell(&Command::Approve { promotion, comment: None, repository: None }).await?;
+        let answer = self
+            .client(&self.lee)?
+            .tell(&Command::Approve {
+                promotion,
+                comment: None,
+                repository: None,
+            })
+            .await?;
         self.say("approval", &format!("by @lee: {}", message(&answer)))?;
         self.until_live(&prod(), &built.digest).await?;
-        self.say("prod", &format!("{} is live: the same digest under tag :prod", built.digest.short()))?;
+        self.say(
+            "prod",
+            &format!(
+                "{} is live: the same digest under tag :prod",
+                built.digest.short()
+            ),
+        )?;
         Ok(built)
     }
 
     /// Sends what GitHub would send.
-    async fn push(&self, before: Option<&CommitSha>, commit: &CommitSha, title: &str) -> Outcome<String> {
-        let kim = Account { name: "kim".into(), email: "kim@acme.example".into(), login: Some("kim".into()) };
+    async fn push(
+        &self,
+        before: Option<&CommitSha>,
+        commit: &CommitSha,
+        title: &str,
+    ) -> Outcome<String> {
+        let kim = Account {
+            name: "kim".into(),
+            email: "kim@acme.example".into(),
+            login: Some("kim".into()),
+        };
         let head = Commit {
             id: commit.clone(),
             tree: commit.to_string(),
@@ -97,7 +178,8 @@ impl Story {
             modified: vec!["index.html".into()],
         };
         let payload = push_payload(&Sketch {
-            repository: towline_source::local_id(self.repository.path()).context("looking at the sample")?,
+            repository: towline_source::local_id(self.repository.path())
+                .context("looking at the sample")?,
             repository_name: &self.repository.name(),
             default_branch: "main",
             git_ref: &GitRef::Branch("main".into()),
@@ -116,26 +198,46 @@ impl Story {
             ("x-github-delivery", hex::encode(random_bytes::<16>())),
             (HEADER, sign(&self.secret, body.as_bytes())),
         ];
-        let delivered = self.client(&self.kim)?.deliver(&headers, body.into_bytes()).await?;
+        let delivered = self
+            .client(&self.kim)?
+            .deliver(&headers, body.into_bytes())
+            .await?;
         Ok(delivered.status.to_string())
     }
 
     async fn until_built(&self, commit: &CommitSha) -> Outcome<Built> {
-        let query = Query::Commit { commit: commit.to_string() };
+        let query = Query::Commit {
+            commit: commit.to_string(),
+        };
         let found = self
             .until("the build", &query, |answer| match answer {
-                Answer::Commit { runs, .. } => runs.iter().flat_map(|run| &run.builds).find(|build| !matches!(build.state.as_str(), "due" | "building")).cloned(),
+                Answer::Commit { runs, .. } => runs
+                    .iter()
+                    .flat_map(|run| &run.builds)
+                    .find(|build| !matches!(build.state.as_str(), "due" | "building"))
+                    .cloned(),
                 _ => None,
             })
             .await?;
         match (found.state.as_str(), &found.digest, found.tags.first()) {
-            ("succeeded", Some(digest), Some(tag)) => Ok(Built { build: found.build, digest: digest.clone(), tag: tag.to_string() }),
+            ("succeeded", Some(digest), Some(tag)) => Ok(Built {
+                build: found.build,
+                digest: digest.clone(),
+                tag: tag.to_string(),
+            }),
             _ => self.show_failure(&found).await,
         }
     }
 
     async fn show_failure(&self, build: &BuildAnswer) -> Outcome<Built> {
-        let log = self.client(&self.kim)?.ask(&Query::Log { build: build.build, from: None, repository: None }).await?;
+        let log = self
+            .client(&self.kim)?
+            .ask(&Query::Log {
+                build: build.build,
+                from: None,
+                repository: None,
+            })
+            .await?;
         let log = match log {
             Answer::Log { text, .. } => text,
             _ => String::new(),
@@ -144,8 +246,16 @@ impl Story {
     }
 
     async fn until_live(&self, stage: &StageName, digest: &Digest) -> Outcome {
-        let query = Query::Now { stage: Some(stage.clone()), component: Some(web()), at: None };
-        let live = |line: &Live| line.image.as_ref().is_some_and(|image| image.digest == *digest);
+        let query = Query::Now {
+            stage: Some(stage.clone()),
+            component: Some(web()),
+            at: None,
+        };
+        let live = |line: &Live| {
+            line.image
+                .as_ref()
+                .is_some_and(|image| image.digest == *digest)
+        };
         self.until(&format!("{stage}"), &query, |answer| match answer {
             Answer::Now { live: lines, .. } => lines.iter().any(live).then_some(()),
             _ => None,
@@ -154,16 +264,29 @@ impl Story {
     }
 
     async fn until_waiting(&self, digest: &Digest) -> Outcome<u64> {
-        let query = Query::Now { stage: Some(prod()), component: Some(web()), at: None };
+        let query = Query::Now {
+            stage: Some(prod()),
+            component: Some(web()),
+            at: None,
+        };
         self.until("the promotion to prod", &query, |answer| match answer {
-            Answer::Now { live, .. } => live.iter().flat_map(|line| &line.waiting).find(|waiting| waiting.digest == *digest).map(|waiting| waiting.promotion),
+            Answer::Now { live, .. } => live
+                .iter()
+                .flat_map(|line| &line.waiting)
+                .find(|waiting| waiting.digest == *digest)
+                .map(|waiting| waiting.promotion),
             _ => None,
         })
         .await
     }
 
     /// Asks until the answer has what is waited for. "Not there yet" is an answer too.
-    async fn until<T>(&self, what: &str, query: &Query, found: impl Fn(&Answer) -> Option<T>) -> Outcome<T> {
+    async fn until<T>(
+        &self,
+        what: &str,
+        query: &Query,
+        found: impl Fn(&Answer) -> Option<T>,
+    ) -> Outcome<T> {
         let client = self.client(&self.kim)?;
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
@@ -178,7 +301,11 @@ impl Story {
             }
             sleep(GLANCE).await;
         }
-        Err(anyhow!("{what} did not come about within {} seconds", PATIENCE.as_secs()).into())
+        Err(anyhow!(
+            "{what} did not come about within {} seconds",
+            PATIENCE.as_secs()
+        )
+        .into())
     }
 
     fn client(&self, token: &str) -> Outcome<Client> {
@@ -194,11 +321,27 @@ impl Story {
 
     async fn finish(&self, began: Timestamp) -> Outcome {
         let client = self.client(&self.kim)?;
-        let history = client.ask(&Query::History { component: web(), stage: prod(), limit: None, repository: None }).await?;
-        let tags = client.ask(&Query::Tags { component: web(), branch: None, limit: None, repository: None }).await?;
+        let history = client
+            .ask(&Query::History {
+                component: web(),
+                stage: prod(),
+                limit: None,
+                repository: None,
+            })
+            .await?;
+        let tags = client
+            .ask(&Query::Tags {
+                component: web(),
+                branch: None,
+                limit: None,
+                repository: None,
+            })
+            .await?;
         let seconds = now().duration_since(began).as_secs_f64();
         if self.output.is_json() {
-            return self.output.value(&json!({ "seconds": seconds, "tags": tags, "history": history }));
+            return self
+                .output
+                .value(&json!({ "seconds": seconds, "tags": tags, "history": history }));
         }
         self.output.text("\n$ towline tags web\n")?;
         self.output.answer(&tags)?;

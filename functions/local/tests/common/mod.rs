@@ -1,0 +1,264 @@
+//! A real `towline serve` in a process of its own, a sample repository, and signed pushes to both.
+
+#![expect(dead_code, reason = "each test uses its own part")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use towline_wire::signature::{Secret, sign};
+
+/// What signs the webhooks of tests.
+pub const SECRET: &str = "a secret of tests, long enough for anybody";
+
+/// An HTTP client for loopback.
+pub fn client() -> reqwest::Client {
+    towline_pack::install_tls_provider();
+    reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client")
+}
+
+/// A running server; killed when it is dropped.
+pub struct Server {
+    child: Child,
+    pub url: String,
+    pub token: String,
+}
+
+impl Server {
+    /// Starts one on a free port and waits until it says where it listens.
+    pub fn start(data: &Path, repository: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_towline"))
+            .arg("serve")
+            .args(["--listen", "127.0.0.1:0", "--builds", "2", "--data"])
+            .arg(data)
+            .arg("--repo")
+            .arg(repository)
+            .env("TOWLINE_GITHUB_WEBHOOK_SECRET", SECRET)
+            .env("TOWLINE_LOG", "error")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("a line");
+        let url = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .unwrap_or_else(|| panic!("no address in {line:?}"));
+        let url = url.trim_end_matches(',').to_owned();
+        // The rest of the welcome is read away, so that the server never waits for us.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        let token = std::fs::read_to_string(data.join("owner.token")).expect("the owner's token");
+        Self {
+            child,
+            url,
+            token: token.trim().to_owned(),
+        }
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a loss of power would: SIGKILL, nothing is tidied up.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Asks the API.
+    pub async fn ask(&self, client: &reqwest::Client, path: &str) -> Result<Value, String> {
+        let request = client
+            .get(format!("{}/v1/{path}", self.url))
+            .bearer_auth(&self.token);
+        let response = request.send().await.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let body: Value = response.json().await.map_err(|error| error.to_string())?;
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(format!("{status}: {body}"))
+        }
+    }
+
+    /// Tells the API.
+    pub async fn tell(
+        &self,
+        client: &reqwest::Client,
+        word: &str,
+        body: Value,
+    ) -> Result<Value, String> {
+        let request = client
+            .post(format!("{}/v1/{word}", self.url))
+            .bearer_auth(&self.token)
+            .json(&body);
+        let response = request.send().await.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let body: Value = response.json().await.map_err(|error| error.to_string())?;
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(format!("{status}: {body}"))
+        }
+    }
+
+    /// Asks until `found` finds what is waited for.
+    pub async fn until<T>(
+        &self,
+        client: &reqwest::Client,
+        path: &str,
+        patience: Duration,
+        found: impl Fn(&Value) -> Option<T>,
+    ) -> T {
+        let began = Instant::now();
+        loop {
+            let answer = self.ask(client, path).await;
+            if let Some(found) = answer.as_ref().ok().and_then(&found) {
+                return found;
+            }
+            assert!(
+                began.elapsed() < patience,
+                "not within {patience:?}: {path} still says {answer:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have been killed already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A Git repository on disk.
+pub struct Repository {
+    pub path: PathBuf,
+}
+
+impl Repository {
+    /// An empty one.
+    pub fn create(path: PathBuf) -> Self {
+        std::fs::create_dir_all(&path).expect("a folder");
+        let repository = Self { path };
+        repository.git(&["init", "--quiet", "--initial-branch=main"]);
+        repository
+    }
+
+    /// Writes a file.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path.join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+
+    /// Commits everything; gives the commit.
+    pub fn commit(&self, title: &str) -> String {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "-m", title]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// Runs git.
+    pub fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(&self.path)
+            .args(arguments)
+            .envs([
+                ("GIT_AUTHOR_NAME", "kim"),
+                ("GIT_AUTHOR_EMAIL", "kim@acme.example"),
+            ])
+            .envs([
+                ("GIT_COMMITTER_NAME", "kim"),
+                ("GIT_COMMITTER_EMAIL", "kim@acme.example"),
+            ])
+            .envs([
+                ("GIT_CONFIG_GLOBAL", "/dev/null"),
+                ("GIT_CONFIG_NOSYSTEM", "1"),
+            ])
+            .output()
+            .expect("git runs");
+        assert!(
+            output.status.success(),
+            "git {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// The body of a push of `after` to main.
+    pub fn push(&self, before: &str, after: &str) -> String {
+        let id = towline_source::local_id(&self.path).expect("an id");
+        let name = self
+            .path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let commit = json!({
+            "id": after, "message": "a change", "timestamp": "2026-01-01T00:00:00Z",
+            "author": {"name": "kim", "email": "kim@acme.example", "username": "kim"},
+            "committer": {"name": "kim", "email": "kim@acme.example", "username": "kim"},
+            "added": [], "removed": [], "modified": [],
+        });
+        json!({
+            "ref": "refs/heads/main", "before": before, "after": after,
+            "created": before.bytes().all(|byte| byte == b'0'), "deleted": false, "forced": false,
+            "base_ref": null, "compare": "", "commits": [commit], "head_commit": commit,
+            "repository": {
+                "id": id, "name": name, "full_name": format!("local/{name}"), "default_branch": "main",
+                "owner": {"name": "local", "login": "local"}, "created_at": 1, "pushed_at": 1,
+            },
+            "pusher": {"name": "kim", "email": "kim@acme.example"},
+            "sender": {"login": "kim", "id": 1},
+        })
+        .to_string()
+    }
+}
+
+/// Delivers a push, signed as GitHub signs; gives the status, or what went wrong on the way.
+pub async fn deliver(
+    client: &reqwest::Client,
+    url: &str,
+    body: String,
+    signature: Option<String>,
+) -> Result<u16, String> {
+    let signature =
+        signature.unwrap_or_else(|| sign(&Secret::new(SECRET).expect("a secret"), body.as_bytes()));
+    let response = client
+        .post(format!("{url}/webhooks/github"))
+        .header("content-type", "application/json")
+        .header("x-github-event", "push")
+        .header("x-github-delivery", "0b989ba4-242f-11e5-81e1-c7b6966d2516")
+        .header("x-hub-signature-256", signature)
+        .body(body)
+        .send()
+        .await
+        .map_err(|error| error.to_string())?;
+    let status = response.status().as_u16();
+    let _ = response.bytes().await;
+    Ok(status)
+}
+
+/// A small sequence of numbers that a seed decides.
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// The next number below `most`.
+    pub fn roll(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % most
+    }
+}
