@@ -1,0 +1,188 @@
+//! Whole repositories, each from a signed push to prod through the real binary: one per preset.
+//!
+//! Those that need a Docker daemon run where `TOWLINE_CLIENTS=1` says that there is one.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Repository, Server, client, deliver};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Stages of every repository here: staging by itself, prod after somebody said yes.
+const STAGES: &str = "\
+stages:
+  - {name: staging, from: build}
+  - {name: prod, from: staging, gates: [approval: {}]}
+";
+
+/// Pushes a repository with this `build:` and these files, and follows its image to prod.
+async fn check(build: &str, files: &[(&str, &str)]) {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let repository = Repository::create(scratch.path().join("shop"));
+    let definition = format!(
+        "version: 1\npipeline: shop\ncomponents:\n  web:\n    repository: acme/shop-web\n    build:\n{build}\n{STAGES}"
+    );
+    repository.write(".towline.yml", &definition);
+    for (name, text) in files {
+        repository.write(name, text);
+    }
+    let commit = repository.commit("Open the shop");
+    let server = Server::start(&scratch.path().join("data"), &repository.path);
+    let client = client();
+    let body = repository.push(&"0".repeat(40), &commit);
+    assert_eq!(deliver(&client, &server.url, body, None).await, Ok(202));
+
+    let (digest, tags) = server
+        .until(&client, &format!("commit?commit={commit}"), PATIENCE, built)
+        .await
+        .unwrap_or_else(|why| panic!("{why}"));
+    let live = |stage: &str| {
+        let (path, digest) = (format!("now?stage={stage}"), digest.clone());
+        (path, move |answer: &Value| {
+            (answer["live"][0]["image"]["digest"] == digest.as_str()).then_some(())
+        })
+    };
+    let (path, found) = live("staging");
+    server.until(&client, &path, PATIENCE, found).await;
+    let waiting = |answer: &Value| answer["live"][0]["waiting"][0]["promotion"].as_u64();
+    let promotion = server
+        .until(&client, "now?stage=prod", PATIENCE, waiting)
+        .await;
+    server
+        .tell(&client, "approve", json!({ "promotion": promotion }))
+        .await
+        .expect("taken");
+    let (path, found) = live("prod");
+    server.until(&client, &path, PATIENCE, found).await;
+
+    // What the ledger says, the registry holds: the same digest under every tag.
+    for tag in tags.iter().map(String::as_str).chain(["staging", "prod"]) {
+        let request = client.get(format!("{}/v2/acme/shop-web/manifests/{tag}", server.url));
+        let accept = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+        let answer = request
+            .basic_auth("AWS", Some(&server.token))
+            .header("accept", accept)
+            .send()
+            .await
+            .expect("an answer");
+        let held = answer
+            .headers()
+            .get("docker-content-digest")
+            .map(|value| value.to_str().expect("a digest").to_owned());
+        assert_eq!(held.as_deref(), Some(digest.as_str()), "tag {tag}");
+    }
+}
+
+/// The digest and tags of the one build, once it has ended, or why it failed.
+fn built(answer: &Value) -> Option<Result<(String, Vec<String>), String>> {
+    let build = answer["runs"].get(0)?.clone();
+    if let Some(reason) = build["refused"].as_str() {
+        return Some(Err(reason.to_owned()));
+    }
+    let build = build["builds"].get(0)?.clone();
+    match build["state"].as_str()? {
+        "due" | "building" => None,
+        "succeeded" => {
+            let tags = build["tags"]
+                .as_array()?
+                .iter()
+                .filter_map(|tag| tag.as_str().map(str::to_owned))
+                .collect();
+            Some(Ok((build["digest"].as_str()?.to_owned(), tags)))
+        }
+        _ => Some(Err(build["why"].to_string())),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only the environment says whether a daemon is there"
+)]
+fn has_docker() -> bool {
+    let there = std::env::var_os("TOWLINE_CLIENTS").is_some();
+    if !there {
+        println!("skipped: set TOWLINE_CLIENTS=1 where a Docker daemon answers");
+    }
+    there
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_become_an_image_without_docker() {
+    let build = "      {preset: pack, run: [mkdir -p dist, cp index.html dist/], test: [grep -q Shop index.html], root: dist, tags: [\"{sha7}-{build}\", \"{branch_slug}\"]}";
+    check(build, &[("index.html", "Shop")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_buildspec_of_the_repository_runs_unchanged() {
+    let buildspec = "\
+version: 0.2
+phases:
+  build:
+    commands:
+      - mkdir -p out && cp index.html out/
+      - aws ecr get-login-password | towline pack --password-stdin --output-file=digest.txt --repository=\"$ECR_REGISTRY/$IMAGE_REPO\" --tag=\"$IMAGE_TAG\" --root=out --platform=linux/amd64
+";
+    check(
+        "      {buildspec: ci/buildspec.yml}",
+        &[("index.html", "Shop"), ("ci/buildspec.yml", buildspec)],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_makefile_does_the_work_without_docker_too() {
+    let makefile = "\
+test:
+\tgrep -q Shop index.html
+publish:
+\tmkdir -p out && cp index.html out/
+\taws ecr get-login-password | towline pack --password-stdin --output-file=digest.txt --repository=\"$$ECR_REGISTRY/$$IMAGE_REPO\" --tag=\"$$APP_VERSION\" --root=out --platform=linux/amd64
+clean:
+\trm -rf out
+";
+    let build = "      {preset: make, make: {build: [test, publish], always: [clean]}, env: {APP_VERSION: \"{sha}.{build_uuid}\"}, tags: [\"{env.APP_VERSION}\"]}";
+    check(build, &[("index.html", "Shop"), ("Makefile", makefile)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dockerfile_goes_from_push_to_prod() {
+    if has_docker() {
+        let dockerfile =
+            "FROM scratch\nARG GREETING\nLABEL greeting=$GREETING\nCOPY index.html /\n";
+        let build = "      {preset: docker, args: {GREETING: \"hello $(id)\"}, test: [grep -q Shop index.html], tags: [\"{sha}-{build}\", \"{sha}\"]}";
+        check(build, &[("index.html", "Shop"), ("Dockerfile", dockerfile)]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_makefile_that_uses_docker_goes_from_push_to_prod() {
+    if has_docker() {
+        let makefile = "\
+export APP_VERSION ?= $(shell git rev-parse --short HEAD)
+image = $(ECR_REGISTRY)/$(IMAGE_REPO)
+test:
+\tgrep -q Shop index.html
+release:
+\tdocker build -t $(image):$(APP_VERSION) .
+publish:
+\tdocker push $(image):$(APP_VERSION)
+version:
+\t@echo '{\"Version\": \"$(APP_VERSION)\"}'
+clean:
+\tdocker image rm $(image):$(APP_VERSION)
+";
+        let build = "      {preset: make, make: {build: [test, release, publish], always: [clean]}, outputs: [version.json], env: {APP_VERSION: \"{sha}.{build_uuid}\"}, tags: [\"{env.APP_VERSION}\"]}";
+        check(
+            build,
+            &[
+                ("index.html", "Shop"),
+                ("Dockerfile", "FROM scratch\nCOPY index.html /\n"),
+                ("Makefile", makefile),
+            ],
+        )
+        .await;
+    }
+}
