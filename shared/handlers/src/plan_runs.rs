@@ -105,15 +105,17 @@ impl Plan<'_> {
             return self.ledger.finish(self.owed).await;
         }
         let order = draw(self.ledger, self.push.repository, 0).await?.order;
-        if let Some(reason) = self.overtaken().await? {
+        let branch = self.branch().await?;
+        if let Some(reason) = self.overtaken(branch.as_ref()).await? {
             return self.refuse(pipeline, reason).await;
         }
+        let judged = branch.map(|branch| branch.version);
         if let Some(reason) = self.reason_to_refuse(&definition) {
             let mut run = self.run(&pipeline, order);
             run.refused = Some(reason);
-            return self.create(run, Some(&definition)).await;
+            return self.create(run, Some(&definition), judged).await;
         }
-        let (chosen, mut skipped, changed) = self.choose(&definition).await?;
+        let (chosen, skipped, changed) = self.choose(&definition).await?;
         let mut notes = Vec::new();
         let outside = filter::outside_every_component(&definition.components, &changed);
         if !outside.is_empty() {
@@ -128,8 +130,11 @@ impl Plan<'_> {
                 shown.join(", ")
             ));
         }
-        self.commit(&definition, order, chosen, &mut skipped, notes)
-            .await
+        let run = Run {
+            notes,
+            ..self.run(&pipeline, order)
+        };
+        self.commit(run, &definition, chosen, skipped, judged).await
     }
 
     fn key(&self, pipeline: &PipelineName) -> RunKey {
@@ -141,33 +146,38 @@ impl Plan<'_> {
         }
     }
 
+    async fn branch(&self) -> Result<Option<Read<Branch>>, HandlerError> {
+        let key = keys::branch(self.push.repository, &self.push.git_ref);
+        self.ledger.read::<Branch>(&key).await
+    }
+
     /// Why an older push must not come after a newer one (F3): the order of arrival proves
     /// nothing, the ref itself is asked.
-    async fn overtaken(&self) -> Result<Option<String>, HandlerError> {
-        let branch = self
-            .ledger
-            .read::<Branch>(&keys::branch(self.push.repository, &self.push.git_ref))
-            .await?;
+    async fn overtaken(
+        &self,
+        branch: Option<&Read<Branch>>,
+    ) -> Result<Option<String>, HandlerError> {
         let Some(planned) = branch
-            .and_then(|branch| branch.value.head)
+            .and_then(|branch| branch.value.head.clone())
             .filter(|head| *head != self.push.commit)
         else {
             return Ok(None);
         };
-        if self
+        let head = self
             .source
             .head(&self.repository, &self.push.git_ref)
-            .await?
-            .as_ref()
-            == Some(&self.push.commit)
-        {
+            .await?;
+        if head.as_ref() == Some(&self.push.commit) {
             return Ok(None);
         }
-        let relation = self
-            .source
-            .relation(&self.repository, &self.push.commit, &planned)
-            .await?;
-        Ok((relation == Relation::Behind).then(|| {
+        // Where the ref stands is newest, even when history was rewritten to come there.
+        let older = head.as_ref() == Some(&planned)
+            || self
+                .source
+                .relation(&self.repository, &self.push.commit, &planned)
+                .await?
+                == Relation::Behind;
+        Ok(older.then(|| {
             format!(
                 "superseded before it began: {} is newer on {} and planned already",
                 planned.short(),
@@ -320,14 +330,12 @@ impl Plan<'_> {
     /// they lead to nothing, and the next try draws new numbers.
     async fn commit(
         &self,
+        mut run: Run,
         definition: &Definition,
-        order: u64,
         chosen: Vec<Chosen>,
-        skipped: &mut BTreeMap<ComponentName, String>,
-        notes: Vec<String>,
+        mut skipped: BTreeMap<ComponentName, String>,
+        judged: Option<u64>,
     ) -> Result<(), HandlerError> {
-        let mut run = self.run(&definition.pipeline, order);
-        run.notes = notes;
         let first = draw(self.ledger, self.push.repository, chosen.len() as u64)
             .await?
             .build;
@@ -360,8 +368,8 @@ impl Plan<'_> {
             let mut rounds = Rounds::new();
             while !self.ledger.commit(portion.clone(), &mut rounds).await? {}
         }
-        run.skipped = std::mem::take(skipped);
-        self.create(run, Some(definition)).await
+        run.skipped = skipped;
+        self.create(run, Some(definition), judged).await
     }
 
     fn run(&self, pipeline: &PipelineName, order: u64) -> Run {
@@ -439,14 +447,16 @@ impl Plan<'_> {
         let order = draw(self.ledger, self.push.repository, 0).await?.order;
         let mut run = self.run(&pipeline, order);
         run.refused = Some(reason);
-        self.create(run, None).await
+        self.create(run, None, None).await
     }
 
-    /// Creates the run, unless it is there already (I1), and what is owed because of it.
+    /// Creates the run, unless it is there already (I1), and what is owed because of it. `judged`
+    /// is the version of the ref at which the run was found to be the newest.
     async fn create(
         &self,
         mut run: Run,
-        definition: Option<&Definition>,
+        mut definition: Option<&Definition>,
+        mut judged: Option<u64>,
     ) -> Result<(), HandlerError> {
         let mut rounds = Rounds::new();
         loop {
@@ -454,20 +464,23 @@ impl Plan<'_> {
                 return self.ledger.finish(self.owed).await;
             }
             let branch_key = keys::branch(run.key.repository, &run.key.git_ref);
-            let branch = self.ledger.read::<Branch>(&branch_key).await?;
-            if branch
-                .as_ref()
-                .is_some_and(|branch| branch.value.order > run.order)
-                && run.refused.is_none()
-            {
+            let branch = self.branch().await?;
+            let version = branch.as_ref().map(|branch| branch.version);
+            if run.refused.is_none() && version != judged {
                 // Another push of this ref was planned meanwhile: which of the two is newer?
-                match self.overtaken().await? {
+                let order = branch.as_ref().map_or(0, |branch| branch.value.order);
+                match self.overtaken(branch.as_ref()).await? {
                     Some(reason) => {
                         run.refused = Some(reason);
                         run.components.clear();
+                        definition = None;
                     }
-                    None => run.order = draw(self.ledger, self.push.repository, 0).await?.order,
+                    None if order > run.order => {
+                        run.order = draw(self.ledger, self.push.repository, 0).await?.order;
+                    }
+                    None => {}
                 }
+                judged = version;
             }
             let mut change = Change::default();
             change.done(&self.owed.id);
