@@ -140,6 +140,7 @@ impl Change {
 
     /// Nobody needs to look after this any more.
     pub(crate) fn forget(&mut self, intent: &Intent) {
+        self.intents.retain(|known| known != intent);
         self.done(&intent_id(intent));
     }
 

@@ -68,6 +68,7 @@ async fn pushed(
     };
     record(
         ledger,
+        images,
         &claim.value,
         tag,
         &image,
@@ -96,7 +97,7 @@ async fn due(
     let claim = ledger.read::<Claim>(&keys::claim(repository)).await?;
     match (images.by_tag(repository, tag).await?, claim) {
         (Some(image), Some(claim)) => {
-            record(ledger, &claim.value, tag, &image, None, Some(&owed)).await
+            record(ledger, images, &claim.value, tag, &image, None, Some(&owed)).await
         }
         _ if ledger.now() >= owed.since + MISSING => {
             let fact = Fact::ImageMissing(of.attempt.clone());
@@ -110,6 +111,7 @@ async fn due(
 /// Records an image under a tag, and tells whoever waits for it.
 async fn record(
     ledger: Ledger<'_>,
+    images: &dyn Images,
     claim: &Claim,
     tag: &Tag,
     image: &RegistryImage,
@@ -117,7 +119,7 @@ async fn record(
     owed: Option<&Owed>,
 ) -> Result<(), HandlerError> {
     let repository = &claim.images;
-    let drifted = stage_that_drifted(ledger, claim, tag, &image.digest).await?;
+    let drifted = stage_that_drifted(ledger, images, claim, tag, &image.digest).await?;
     let mut rounds = Rounds::new();
     loop {
         let mut change = Change::default();
@@ -254,6 +256,7 @@ async fn promoted_by(
 /// The stage whose tag was put on an image that nobody promoted.
 async fn stage_that_drifted(
     ledger: Ledger<'_>,
+    images: &dyn Images,
     claim: &Claim,
     tag: &Tag,
     digest: &Digest,
@@ -262,7 +265,14 @@ async fn stage_that_drifted(
     if promoted.is_some() {
         return Ok(None);
     }
-    stage_of(ledger, claim, tag).await
+    let Some(stage) = stage_of(ledger, claim, tag).await? else {
+        return Ok(None);
+    };
+    // What was read may be older than the stage: a promotion in between has moved the tag since.
+    let now = images.by_tag(&claim.images, tag).await?;
+    Ok(now
+        .is_some_and(|image| image.digest == *digest)
+        .then_some(stage))
 }
 
 /// Enters the image, or its further tag.

@@ -133,8 +133,8 @@ async fn watch(
     builds: &dyn Builds,
     read: &Read<Owed>,
 ) -> Result<(), HandlerError> {
-    match &read.value.intent {
-        Intent::WatchBuild(of) => watch_build(ledger, builds, of).await?,
+    let over = match &read.value.intent {
+        Intent::WatchBuild(of) => !watch_build(ledger, builds, of).await?,
         Intent::WatchPromotion {
             stage, promotion, ..
         } => {
@@ -144,7 +144,10 @@ async fn watch(
             apply::to_stage(ledger, stage, &fact, Some(&read.value.id)).await?;
             return Ok(());
         }
-        _ => {}
+        _ => false,
+    };
+    if over {
+        return ledger.finish(&read.value).await;
     }
     match ledger
         .store
@@ -156,18 +159,22 @@ async fn watch(
     }
 }
 
-/// Asks after the build that is bound (F6, F15), and ends an attempt past its deadline.
+/// Asks after the build that is bound (F6, F15), and ends an attempt past its deadline. Says
+/// whether there is anything left to watch.
 async fn watch_build(
     ledger: Ledger<'_>,
     builds: &dyn Builds,
     of: &AttemptRef,
-) -> Result<(), HandlerError> {
+) -> Result<bool, HandlerError> {
     let Some(run) = ledger.read::<Run>(&keys::run(&of.run)).await? else {
-        return Ok(());
+        return Ok(false);
     };
     let Some((_, _, attempt)) = run.value.attempt(&of.attempt) else {
-        return Ok(());
+        return Ok(false);
     };
+    if attempt.state.is_terminal() {
+        return Ok(false);
+    }
     if let Some(build) = attempt.build.as_ref().filter(|_| !attempt.build_succeeded)
         && let Some(report) = builds.get(build).await?
         && report.status != BuildStatus::InProgress
@@ -189,5 +196,5 @@ async fn watch_build(
         )
         .await?;
     }
-    Ok(())
+    Ok(true)
 }
