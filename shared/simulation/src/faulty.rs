@@ -27,6 +27,14 @@ pub struct FaultyStore {
     pub(crate) watch: Arc<Watch>,
 }
 
+impl FaultyStore {
+    /// What is behind it, where nothing goes wrong.
+    #[must_use]
+    pub fn inner(&self) -> &MemoryStore {
+        &self.inner
+    }
+}
+
 #[async_trait]
 impl Store for FaultyStore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, PortError> {
@@ -97,6 +105,17 @@ pub(crate) enum BuildNews {
 }
 
 impl FaultyBuilds {
+    /// What is behind it, where nothing goes wrong.
+    #[must_use]
+    pub fn inner(&self) -> &MemoryBuilds {
+        &self.inner
+    }
+
+    pub(crate) fn has_news(&self) -> bool {
+        let news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        !news.is_empty()
+    }
+
     pub(crate) fn take_news(&self) -> Vec<BuildNews> {
         std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -166,6 +185,12 @@ pub struct FaultyImages {
 }
 
 impl FaultyImages {
+    /// What is behind it, where nothing goes wrong.
+    #[must_use]
+    pub fn inner(&self) -> &MemoryImages {
+        &self.inner
+    }
+
     pub(crate) fn take_news(&self) -> Vec<(ImageRepository, Tag, Digest)> {
         std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
     }

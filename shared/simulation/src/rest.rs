@@ -75,6 +75,15 @@ impl World {
         })
     }
 
+    /// Moves a branch to a commit that is there, as a forced push does; nobody hears of it.
+    pub fn move_ref(&mut self, branch: &str, commit: &CommitSha) {
+        let git_ref = GitRef::Branch(branch.into());
+        let source = &self.ports.source.inner;
+        source.change(shop::REPOSITORY, |repository| {
+            repository.refs.insert(git_ref, commit.clone())
+        });
+    }
+
     /// A signed webhook comes in: at once, or late, or twice.
     pub fn deliver(&mut self, request: Request) {
         let profile = self.chance.profile();

@@ -186,7 +186,14 @@ fn has_run(known: &Known, branch: &str, head: &CommitSha) -> bool {
             .refused
             .as_ref()
             .is_some_and(|reason| reason.starts_with("superseded"));
-        run.key.git_ref == GitRef::Branch(branch.into()) && run.key.commit == *head && !old
+        let given_up = run
+            .components
+            .values()
+            .any(|component| matches!(component.latest().state, AttemptState::Superseded { .. }));
+        run.key.git_ref == GitRef::Branch(branch.into())
+            && run.key.commit == *head
+            && !old
+            && !given_up
     })
 }
 

@@ -176,6 +176,10 @@ pub struct World {
     pub answers: Vec<String>,
     /// The I/O step at which an invocation dies, counted from 1.
     pub crash_at: Option<u64>,
+    /// Whether whoever starts a build dies before learning that it was started.
+    crash_after_start: bool,
+    /// Whether every event comes twice.
+    pub everything_twice: bool,
     /// Whether builds, and who comes when, are left to chance.
     pub(crate) by_chance: bool,
     /// Deliveries so far.
@@ -247,6 +251,8 @@ impl World {
             next_builds: VecDeque::new(),
             answers: Vec::new(),
             crash_at: None,
+            crash_after_start: false,
+            everything_twice: false,
             by_chance: false,
             deliveries: 0,
             router: Arc::clone(router),
@@ -257,6 +263,11 @@ impl World {
         };
         world.later(Duration::from_secs(60), Happening::Job(Job::Sweep));
         world
+    }
+
+    /// The first to start a build dies before learning that it was started (F10).
+    pub fn crash_after_start(&mut self) {
+        self.crash_after_start = true;
     }
 
     /// The key GitHub signs with.
@@ -342,7 +353,9 @@ impl World {
             };
             self.go_on(one);
         }
-        self.hear();
+        if !self.crash_after_start || self.active.is_empty() {
+            self.hear();
+        }
         self.watch.look(|known| {
             assert!(
                 known.violations.is_empty(),
@@ -386,7 +399,10 @@ impl World {
         };
         self.ports.clock.advance(wait);
         let late = self.active[one].since + TIMEOUT < self.now();
+        let started = self.crash_after_start && self.ports.builds.has_news();
+        self.crash_after_start &= !started;
         let dies = late
+            || started
             || self.crash_at == Some(self.chance.steps() + 1)
             || self.chance.happens(self.chance.profile().crash);
         if dies {
@@ -490,7 +506,8 @@ impl World {
     pub fn emit(&mut self, event: &Value) {
         let profile = self.chance.profile();
         for function in self.router.functions(event) {
-            let times = 1 + u32::from(self.chance.happens(profile.duplicate));
+            let twice = self.everything_twice || self.chance.happens(profile.duplicate);
+            let times = 1 + u32::from(twice);
             for _ in 0..times {
                 if self.chance.happens(profile.lose) {
                     continue;

@@ -1,0 +1,874 @@
+//! Stories through all handlers, one fault at a time; each bears the ids of what it is about.
+
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use towline_domain::ledger::What;
+use towline_domain::names::{BuildId, CommitSha, ComponentName, ImageRepository, Tag};
+use towline_domain::run::BuildStatus;
+use towline_handlers::answer_chat::Command;
+use towline_ports::StartBuild;
+use towline_simulation::rest::{signed, variable, with_header};
+use towline_simulation::shop::DEFINITION;
+use towline_simulation::{BuildPlan, Job, Profile, Pushes, World};
+use towline_wire::codebuild::Status;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How a world ends: its runs and stages in words, and what people and webhooks were answered.
+fn check(world: &mut World, expect: Expect) {
+    world.settle();
+    let mut text = world.view();
+    for answer in &world.answers {
+        text += &format!("> {answer}\n");
+    }
+    expect.assert_eq(&text);
+    assert_eq!(world.faults_at_rest(), Vec::<String>::new());
+}
+
+/// The shop after its first push.
+fn shop() -> World {
+    let mut world = World::quiet();
+    world.push("main", "first", &[]);
+    world
+}
+
+fn approve(promotion: u64) -> Command {
+    Command::Approve {
+        promotion,
+        comment: None,
+        repository: None,
+    }
+}
+
+fn rollback(stage: &str) -> Command {
+    Command::Rollback {
+        component: "backend".parse().expect("a component"),
+        stage: stage.parse().expect("a stage"),
+        to: None,
+        reason: Some("broken".into()),
+        repository: None,
+    }
+}
+
+fn backend() -> ImageRepository {
+    "acme/backend".parse().expect("an image repository")
+}
+
+fn tag(text: &str) -> Tag {
+    text.parse().expect("a tag")
+}
+
+fn builds(world: &World) -> Vec<(BuildId, StartBuild)> {
+    world.ports.builds.inner().started()
+}
+
+fn plan(ends: BuildStatus, pushes: Pushes) -> BuildPlan {
+    BuildPlan {
+        takes: 2 * MINUTE,
+        ends,
+        pushes,
+    }
+}
+
+/// A push of the backend alone, all the way to prod; the numbers are those of an undisturbed world.
+fn straight(world: &mut World) {
+    world.push("main", "first", &[]);
+    world.settle();
+    world.push("main", "second", &["backend/main.rs"]);
+    world.settle();
+    for person in ["lee", "park"] {
+        let waiting = world.watch.look(|known| {
+            let stages = known.stages.values();
+            let waiting = stages.flat_map(|stage| &stage.waiting);
+            let mut numbers: Vec<u64> = waiting
+                .filter(|known| known.candidate.repository == backend())
+                .map(|known| known.number)
+                .collect();
+            numbers.sort_unstable();
+            numbers
+        });
+        world.ask(person, approve(waiting.last().copied().unwrap_or(0)));
+        world.settle();
+    }
+}
+
+#[test]
+fn a_push_goes_straight_to_prod() {
+    let mut world = World::quiet();
+    straight(&mut world);
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main second: backend succeeded
+        backend/prod: second
+        backend/staging: second
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > 202 accepted
+        > promotion #6 is approved 1/2; it needs 1 more
+        > promotion #6 is approved and goes to prod
+    "#]],
+    );
+}
+
+#[test]
+fn f11_f12_f13_a_crash_at_any_step_changes_nothing_in_the_end() {
+    let end = |crash_at: Option<u64>| {
+        let mut world = World::quiet();
+        world.crash_at = crash_at;
+        straight(&mut world);
+        assert_eq!(world.faults_at_rest(), Vec::<String>::new(), "{crash_at:?}");
+        assert_eq!(world.crash_at, None, "step {crash_at:?} never came");
+        (world.view(), world.chance.steps())
+    };
+    let (usual, steps) = end(None);
+    assert!(steps > 100);
+    for step in 1..=steps {
+        assert_eq!(end(Some(step)).0, usual, "a crash at step {step}");
+    }
+    println!("a crash at each of {steps} steps");
+}
+
+#[test]
+fn f1_f2_a5_a_push_delivered_again_is_one_run() {
+    let mut world = World::quiet();
+    let head = world.commit("main", "first", &[]);
+    let request = world.webhook("main", None, &head, "first");
+    world.invoke(Job::Webhook(request.clone()));
+    world.invoke(Job::Webhook(request.clone()));
+    world.settle();
+    world.pass(60 * 24 * 60 * MINUTE);
+    world.invoke(Job::Webhook(with_header(
+        request,
+        "X-GitHub-Delivery",
+        "another",
+    )));
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        backend/prod: nothing
+        backend/staging: first
+        web/prod: nothing
+        web/staging: first
+        > 202 accepted
+        > 200 duplicate
+        > 200 duplicate
+    "#]],
+    );
+}
+
+#[test]
+fn f3_an_older_push_that_comes_later_is_superseded_at_birth() {
+    let mut world = shop();
+    world.settle();
+    let first = world.head("main");
+    let second = world.commit("main", "second", &[("backend/main.rs", "2")]);
+    let late = world.webhook("main", first.as_ref(), &second, "second");
+    world.push("main", "third", &["backend/main.rs"]);
+    world.pass(MINUTE);
+    world.invoke(Job::Webhook(late));
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main third: backend succeeded
+        main second: refused: superseded before it began: eb68f05 is newer on main and planned already
+        backend/prod: nothing; third has 0 of 2 yes
+        backend/staging: third
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > 202 accepted
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn f3_f26_a_push_that_was_forced_away_is_superseded_at_birth() {
+    let mut world = shop();
+    world.settle();
+    let first = world.head("main");
+    let lost = world.commit("main", "lost", &[("backend/main.rs", "2")]);
+    let late = world.webhook("main", first.as_ref(), &lost, "lost");
+    world.move_ref("main", &first.expect("the first commit"));
+    world.push("main", "kept", &["backend/main.rs"]);
+    world.pass(MINUTE);
+    world.invoke(Job::Webhook(late));
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main kept: backend succeeded
+        main lost: refused: superseded before it began: 4526629 is newer on main and planned already
+        backend/prod: nothing; kept has 0 of 2 yes
+        backend/staging: kept
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > 202 accepted
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn f25_i10_a_newer_push_supersedes_what_is_still_built() {
+    let mut world = shop();
+    world.pass(MINUTE);
+    world.push("main", "second", &["backend/main.rs"]);
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend superseded; web superseded
+        main second: backend succeeded; web succeeded
+        backend/prod: nothing; second has 0 of 2 yes
+        backend/staging: second
+        web/prod: nothing; second has 0 of 2 yes
+        web/staging: second
+        > 202 accepted
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn f4_the_end_of_a_build_may_be_known_before_its_beginning() {
+    let mut world = World::quiet();
+    world.crash_after_start();
+    world.push("main", "first", &[]);
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        backend/prod: nothing; first has 0 of 2 yes
+        backend/staging: first
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn f6_lost_events_of_codebuild_are_found_by_asking() {
+    let mut world = shop();
+    world.withheld.builds = true;
+    world.next_builds = [
+        plan(BuildStatus::Succeeded, Pushes::Image),
+        plan(BuildStatus::Failed, Pushes::Nothing),
+    ]
+    .into();
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web failed
+        backend/prod: nothing; first has 0 of 2 yes
+        backend/staging: first
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn f5_f7_lost_events_of_ecr_are_found_by_reading() {
+    let mut world = shop();
+    world.withheld.images = true;
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        backend/prod: nothing; first has 0 of 2 yes
+        backend/staging: first
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn f11_lost_announcements_are_made_again_by_the_sweep() {
+    let mut world = shop();
+    world.withheld.announcements = true;
+    world.pass(5 * MINUTE);
+    world.withheld.announcements = false;
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        backend/prod: nothing; first has 0 of 2 yes
+        backend/staging: first
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn f10_a_lost_answer_of_startbuild_is_healed_early_and_late() {
+    for wait in [MINUTE, 30 * MINUTE] {
+        let mut world = World::quiet();
+        world.crash_after_start();
+        world.withheld.builds = true; // so that nothing but StartBuild can bind
+        world.push("main", "first", &[]);
+        world.withheld.sweeps = true;
+        world.pass(wait);
+        world.withheld.sweeps = false;
+        world.settle();
+        assert_eq!(
+            builds(&world).len(),
+            2,
+            "one build for each component after {wait:?}"
+        );
+        check(
+            &mut world,
+            expect![[r#"
+            main first: backend succeeded; web succeeded
+            backend/prod: nothing; first has 0 of 2 yes
+            backend/staging: first
+            web/prod: nothing; first has 0 of 2 yes
+            web/staging: first
+            > 202 accepted
+        "#]],
+        );
+    }
+}
+
+#[test]
+fn a_fault_of_codebuild_is_retried_and_a_third_one_is_final() {
+    let mut world = shop();
+    let fault = plan(BuildStatus::Fault, Pushes::Nothing);
+    let fine = BuildPlan::default();
+    world.next_builds = [fault, fine, fault, fault].into();
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend fault, fault, fault; web succeeded
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn a_failed_build_promotes_nothing_even_if_it_pushed() {
+    let mut world = shop();
+    world.next_builds = [
+        plan(BuildStatus::Failed, Pushes::Image),
+        plan(BuildStatus::Succeeded, Pushes::Nothing),
+    ]
+    .into();
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend failed; web failed
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn a26_what_pushes_its_tag_twice_is_held() {
+    let mut world = shop();
+    world.next_builds = [plan(BuildStatus::Succeeded, Pushes::Twice)].into();
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend held; web succeeded
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn a27_an_event_that_contradicts_the_registry_is_held() {
+    let mut world = shop();
+    world.withheld.images = true;
+    world.next_builds = [plan(BuildStatus::Succeeded, Pushes::Nothing)].into();
+    world.pass(MINUTE);
+    let (_, start) = builds(&world).remove(0);
+    let unique = tag(variable(&start, "IMAGE_TAG"));
+    world.put_image(&start.image_repository, &unique, "what is there");
+    let other = format!("sha256:{}", "e".repeat(64))
+        .parse()
+        .expect("a digest");
+    let event = world.image_pushed(&start.image_repository, &unique, &other);
+    world.emit(&event);
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend held; web succeeded
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn f35_a_stage_tag_moved_by_somebody_else_holds_the_stage() {
+    let mut world = shop();
+    world.settle();
+    world.put_image(&backend(), &tag("staging"), "from elsewhere");
+    world.settle();
+    world.push("main", "second", &["backend/main.rs"]);
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main second: backend succeeded
+        backend/prod: nothing; first has 0 of 2 yes
+        backend/staging: first, but its tag is elsewhere; held by towline: tag staging was moved
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn f33_i11_events_of_our_own_retag_change_nothing() {
+    let mut world = shop();
+    world.settle();
+    let before = world.ports.store.inner().dump();
+    let digest = world.ports.images.inner().tags(&backend())[&tag("staging")].clone();
+    let event = world.image_pushed(&backend(), &tag("staging"), &digest);
+    world.emit(&event);
+    world.settle();
+    assert_eq!(world.ports.store.inner().dump(), before);
+}
+
+#[test]
+fn f30_a_rollback_goes_back_and_holds() {
+    let mut world = shop();
+    world.settle();
+    world.push("main", "second", &["backend/main.rs"]);
+    world.settle();
+    world.ask("lee", rollback("staging"));
+    world.settle();
+    world.push("main", "third", &["backend/main.rs"]);
+    world.settle();
+    world.ask("lee", rollback("prod"));
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main second: backend succeeded
+        main third: backend succeeded
+        backend/prod: nothing; second has 0 of 2 yes
+        backend/staging: first, rolled back; held by @lee: rollback: broken
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > 202 accepted
+        > rollback #7 of fee4ed8 to staging is open and is putting the tag on
+        > 202 accepted
+        > refused: nothing has been live in prod of backend yet
+    "#]],
+    );
+}
+
+#[test]
+fn a22_a23_approvals_count_once_and_not_from_who_pushed() {
+    let mut world = shop();
+    world.settle();
+    for person in ["dana", "mallory", "lee", "lee", "park", "park"] {
+        world.ask(person, approve(3));
+        world.settle();
+    }
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        backend/prod: first
+        backend/staging: first
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > refused: @dana pushed or wrote fee4ed8; somebody else must approve it (approval.self: deny)
+        > refused: @mallory is not in release-managers
+        > promotion #3 is approved 1/2; it needs 1 more
+        > refused: promotion #3 is approved by @lee already
+        > promotion #3 is approved and goes to prod
+        > refused: promotion #3 was carried out at 2026-03-02T09:02:00.305Z
+    "#]],
+    );
+}
+
+#[test]
+fn a1_a2_i12_what_is_not_signed_by_us_touches_nothing() {
+    let mut world = World::quiet();
+    let head = world.commit("main", "first", &[]);
+    let request = world.webhook("main", None, &head, "first");
+    let wrong = format!("sha256={}", "0".repeat(64));
+    world.invoke(Job::Webhook(with_header(
+        request,
+        "X-Hub-Signature-256",
+        &wrong,
+    )));
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.answers, ["401 refused"]);
+    assert_eq!(world.chance.steps(), 0);
+}
+
+#[test]
+fn a7_a8_a_repository_nobody_registered_is_ignored() {
+    let mut world = World::quiet();
+    let head = world.commit("main", "first", &[]);
+    let request = world.webhook("main", None, &head, "first");
+    for (field, value) in [("id", "8"), ("full_name", "\"mallory/shop\"")] {
+        let mut body: serde_json::Value = serde_json::from_slice(&request.body).expect("JSON");
+        body["repository"]["id"] = "8".parse().expect("a number");
+        body["repository"][field] = value.parse().expect("JSON");
+        world.invoke(Job::Webhook(signed(&body, "stranger")));
+    }
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.answers, ["200 ignored", "200 ignored"]);
+    assert_eq!(world.ports.store.inner().dump(), []);
+}
+
+#[test]
+fn f18_f19_poison_is_dropped_and_an_unknown_status_is_asked_after() {
+    let mut world = shop();
+    world.pass(MINUTE);
+    let (id, start) = builds(&world).remove(0);
+    let mut poison = world.build_changed(&id, &start, Status::Known(BuildStatus::Succeeded));
+    poison["detail"]["build-id"] = "nonsense".into();
+    let odd = world.build_changed(&id, &start, Status::Unknown("ODD".into()));
+    for event in [poison, odd] {
+        world.invoke(Job::Event("advance-stages".into(), event, 0));
+    }
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        backend/prod: nothing; first has 0 of 2 yes
+        backend/staging: first
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn f14_two_deliveries_of_one_intent_are_as_good_as_one() {
+    let mut world = World::quiet();
+    world.everything_twice = true;
+    straight(&mut world);
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main second: backend succeeded
+        backend/prod: second
+        backend/staging: second
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > 202 accepted
+        > promotion #6 is approved 1/2; it needs 1 more
+        > promotion #6 is approved and goes to prod
+    "#]],
+    );
+}
+
+#[test]
+fn a_build_that_never_ends_is_given_up_at_its_deadline() {
+    let mut world = shop();
+    let for_ever = BuildPlan {
+        takes: Duration::from_secs(20 * 3600),
+        ..BuildPlan::default()
+    };
+    world.next_builds = [for_ever].into();
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend failed; web succeeded
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn a_definition_that_is_absent_or_broken_or_asks_too_much_is_refused_with_the_reason() {
+    let mut world = World::quiet();
+    world.push_files(
+        "main",
+        "broken",
+        &[(".towline.yml", "version: 1\npipelin: shop\n")],
+    );
+    world.settle();
+    let later = format!("{DEFINITION}notify: {{slack: \"#deploys\"}}\n");
+    world.push_files("main", "asks too much", &[(".towline.yml", &later)]);
+    world.settle();
+    world.push_files("main", "good [skip ci]", &[(".towline.yml", DEFINITION)]);
+    world.settle();
+    world.push("main", "good", &[]);
+    world.settle();
+    world.push("feature", "not for us", &[]);
+    check(
+        &mut world,
+        expect![[r#"
+        main broken: refused: .towline.yml at 9f14338: line 1, column 1: `pipeline` is missing: name it, as in `pipeline: shop`
+        line 1, column 1: `components` is missing: name at least one, with the repository its image goes to
+        line 2, column 1: unknown key "pipelin", did you mean `pipeline`? (known here are version, pipeline, source, components, stages, notify)
+        main asks too much: refused: this version of Towline does not execute notify.slack yet; take it out of .towline.yml to go on without
+        main good [skip ci]: refused: not run: the commit message contains "[skip ci]" (source.skip_message)
+        main good: backend succeeded; web succeeded
+        feature not for us: refused: not run: no pattern of source.branches fits
+        backend/prod: nothing; good has 0 of 2 yes
+        backend/staging: good
+        web/prod: nothing; good has 0 of 2 yes
+        web/staging: good
+        > 202 accepted
+        > 202 accepted
+        > 202 accepted
+        > 202 accepted
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn a_component_is_built_when_something_of_its_own_changed_since_it_was_last_built() {
+    let mut world = shop();
+    world.settle();
+    let mut why = |title: &str, files: &[&str], plan: Option<BuildPlan>| {
+        world.next_builds.extend(plan);
+        let commit: CommitSha = world.push("main", title, files);
+        world.settle();
+        world.watch.look(|known| {
+            let run = known.runs.values().find(|run| run.key.commit == commit);
+            let run = run.expect("every push has its run");
+            let built = run
+                .components
+                .iter()
+                .map(|(name, built)| format!("{name}: {}", built.reason));
+            let skipped = run
+                .skipped
+                .iter()
+                .map(|(name, why)| format!("{name}: {why}"));
+            let mut lines: Vec<String> = built.chain(skipped).collect();
+            lines.sort();
+            format!("{title}\n  {}\n", lines.join("\n  "))
+        })
+    };
+    let failing = plan(BuildStatus::Failed, Pushes::Nothing);
+    let text = [
+        why("docs only", &["backend/README.md"], None),
+        why("backend fails", &["backend/main.rs"], Some(failing)),
+        why(
+            "web, and the backend is not forgotten",
+            &["web/index.html"],
+            None,
+        ),
+        why("shared code", &["libs/money.rs"], None),
+        why("elsewhere", &["Makefile"], None),
+    ];
+    expect![[r#"
+        docs only
+          backend: no file under backend/**, libs/** (1 file changed since COMMIT)
+          web: no file under web/**, libs/** (1 file changed since COMMIT)
+        backend fails
+          backend: backend/main.rs changed since COMMIT
+          web: no file under web/**, libs/** (2 files changed since COMMIT)
+        web, and the backend is not forgotten
+          backend: backend/main.rs changed since COMMIT
+          web: web/index.html changed since COMMIT
+        shared code
+          backend: libs/money.rs, which it watches, changed since COMMIT
+          web: libs/money.rs, which it watches, changed since COMMIT
+        elsewhere
+          backend: no file under backend/**, libs/** (1 file changed since COMMIT)
+          web: no file under web/**, libs/** (1 file changed since COMMIT)
+    "#]]
+    .assert_eq(&mask(&text.concat()));
+}
+
+/// The text without commit ids, which follow from the time in the story.
+fn mask(text: &str) -> String {
+    let words = text.split_inclusive([' ', '\n', ')']);
+    words
+        .map(|word| {
+            let digits = word.trim_end_matches([' ', '\n', ')']);
+            let is_commit =
+                digits.len() == 7 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if is_commit {
+                word.replace(digits, "COMMIT")
+            } else {
+                word.into()
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn f1_eight_deliveries_at_the_same_time_are_one_run() {
+    let mut world = World::quiet();
+    world.chance.set_profile(Profile {
+        concurrency: 8,
+        ..Profile::QUIET
+    });
+    let head = world.commit("main", "first", &[]);
+    let request = world.webhook("main", None, &head, "first");
+    for _ in 0..8 {
+        world.invoke(Job::Webhook(request.clone()));
+    }
+    world.settle();
+    world.answers.sort();
+    check(&mut world, expect![[r#"
+        main first: backend succeeded; web succeeded
+        backend/prod: nothing; first has 0 of 2 yes
+        backend/staging: first
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 200 duplicate
+        > 200 duplicate
+        > 200 duplicate
+        > 200 duplicate
+        > 200 duplicate
+        > 200 duplicate
+        > 200 duplicate
+        > 202 accepted
+    "#]]);
+}
+
+#[test]
+fn f9_no_capacity_delays_a_build_and_never_fails_it() {
+    let mut world = World::quiet();
+    world.chance.set_profile(Profile {
+        busy: 10_000,
+        ..Profile::QUIET
+    });
+    world.push("main", "first", &[]);
+    world.pass(60 * MINUTE);
+    expect![[r#"
+        main first: backend due; web due
+    "#]].assert_eq(&world.view());
+    assert_eq!(builds(&world), []);
+    world.chance.set_profile(Profile::QUIET);
+    check(&mut world, expect![[r#"
+        main first: backend succeeded; web succeeded
+        backend/prod: nothing; first has 0 of 2 yes
+        backend/staging: first
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+    "#]]);
+}
+
+#[test]
+fn f22_f23_conflicts_at_every_other_commit_only_take_longer() {
+    let mut world = World::quiet();
+    world.chance.set_profile(Profile {
+        conflict: 5_000,
+        ..Profile::QUIET
+    });
+    straight(&mut world);
+    check(&mut world, expect![[r#"
+        main first: backend succeeded; web succeeded
+        main second: backend succeeded
+        backend/prod: second
+        backend/staging: second
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > 202 accepted
+        > promotion #6 is approved 1/2; it needs 1 more
+        > promotion #6 is approved and goes to prod
+    "#]]);
+}
+
+#[test]
+fn f29_an_image_that_is_gone_fails_its_promotion_and_leaves_the_stage() {
+    let mut world = shop();
+    world.settle();
+    let images = world.ports.images.inner();
+    let digest = images.tags(&backend())[&tag("staging")].clone();
+    assert!(images.delete(&backend(), &digest));
+    for person in ["lee", "park"] {
+        world.ask(person, approve(3));
+        world.settle();
+    }
+    let ended = world.watch.look(|known| {
+        let rows = known.rows.values().flatten();
+        let last = rows.filter_map(|row| match &row.what {
+            What::Ended { reason, .. } => Some(reason.clone()),
+            _ => None,
+        });
+        last.last()
+    });
+    expect!["the image is gone from the registry; build it again"].assert_eq(&ended.unwrap_or_default());
+    assert!(world.view().contains("backend/prod: nothing\n"));
+}
+
+#[test]
+fn people_can_cancel_hold_resume_and_try_again() {
+    let mut world = shop();
+    world.pass(MINUTE);
+    let (component, stage) = (backend_name(), "staging".parse().expect("a stage"));
+    world.ask(
+        "lee",
+        Command::Cancel {
+            build: 1,
+            repository: None,
+        },
+    );
+    world.settle();
+    world.ask(
+        "lee",
+        Command::Hold {
+            component: backend_name(),
+            stage,
+            reason: "freeze".into(),
+            repository: None,
+        },
+    );
+    world.settle();
+    world.ask(
+        "lee",
+        Command::Retry {
+            build: 1,
+            repository: None,
+        },
+    );
+    world.settle();
+    let stage = "staging".parse().expect("a stage");
+    world.ask(
+        "park",
+        Command::Resume {
+            component,
+            stage,
+            repository: None,
+        },
+    );
+    check(&mut world, expect![[r#"
+        main first: backend cancelled, succeeded; web succeeded
+        backend/prod: nothing; first has 0 of 2 yes
+        backend/staging: first
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > build#1 is cancelled
+        > staging of backend is held: nothing enters it by itself until it is resumed
+        > backend is built again as build#3
+        > staging of backend is no longer held
+    "#]]);
+}
+
+fn backend_name() -> ComponentName {
+    "backend".parse().expect("a component")
+}
