@@ -5,7 +5,7 @@ mod doors;
 mod folder;
 mod keys;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +60,8 @@ pub struct Config {
     pub folder: Folder,
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Further names under which it is asked, besides its address and `localhost`.
+    pub names: Vec<String>,
     /// The repositories that may push.
     pub repositories: Vec<Registered>,
     /// What signs their webhooks.
@@ -151,7 +153,7 @@ impl Machine {
         let keys = keys::RegistryKeys::new(folder.registry_key()?);
         let clock = SystemClock;
         let registry_settings = towline_registry::Settings {
-            hosts: hosts(address),
+            hosts: hosts(address, config.names),
             ..towline_registry::Settings::default()
         };
         let registry = Registry::open(
@@ -176,7 +178,7 @@ impl Machine {
         let (bus, queue) = LocalBus::new(Router::new(RULES)?);
         let people = People::open(folder)?;
         let settings = Settings {
-            registry: address.to_string(),
+            registry: from_here(address).to_string(),
         };
         let machine = Self {
             address,
@@ -209,16 +211,24 @@ impl Machine {
     }
 }
 
+/// Where builds of this machine reach it: an address that means "every interface" is no place to go.
+fn from_here(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
+    } else {
+        address
+    }
+}
+
 /// The names under which a machine may be asked, against pages that point a name of theirs here.
-fn hosts(address: SocketAddr) -> Vec<String> {
-    let ip = address.ip().to_string();
-    vec![
-        ip,
+fn hosts(address: SocketAddr, names: Vec<String>) -> Vec<String> {
+    let own = [
+        address.ip().to_string(),
         "localhost".into(),
         "127.0.0.1".into(),
         "[::1]".into(),
-        "host.docker.internal".into(),
-    ]
+    ];
+    own.into_iter().chain(names).collect()
 }
 
 impl Opened {

@@ -77,6 +77,7 @@ async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(O
     let opened = Machine::open(Config {
         folder: data,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        names: Vec::new(),
         repositories: vec![Registered {
             name: repository.name(),
             origin,

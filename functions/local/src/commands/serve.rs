@@ -32,6 +32,9 @@ pub struct Args {
     /// Address to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8017")]
     listen: SocketAddr,
+    /// Further name under which images are pulled from here, such as a host name
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
     /// Repository that may push: a folder or URL, with OWNER/NAME= before it where that cannot be told
     #[arg(long = "repo", value_name = "[OWNER/NAME=]SOURCE")]
     repositories: Vec<String>,
@@ -110,6 +113,7 @@ async fn open(args: Args, folder: &Folder) -> anyhow::Result<(Opened, Vec<String
     let opened = Machine::open(Config {
         folder: folder.clone(),
         listen: args.listen,
+        names: args.hosts,
         repositories,
         secrets: webhook_secrets(folder)?,
         concurrency: usize::from(args.builds),
