@@ -87,13 +87,15 @@ pub fn judge(component: &Component, base: Option<&CommitSha>, changed: &ChangedF
         .chain(&component.watch)
         .map(Glob::as_str)
         .collect();
-    let place = if patterns.is_empty() {
-        "that is not ignored".into()
-    } else {
-        format!("under {}", patterns.join(", "))
-    };
+    let mut place = String::new();
+    if !patterns.is_empty() {
+        place = format!(" under {}", patterns.join(", "));
+    }
+    if patterns.is_empty() || !component.ignore.is_empty() {
+        place += " that is not ignored";
+    }
     Verdict::No(format!(
-        "no file {place} ({} changed since {})",
+        "no file{place} ({} changed since {})",
         count(files.len(), "file"),
         base.short()
     ))

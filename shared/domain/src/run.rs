@@ -396,10 +396,8 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
             let stopped =
                 decision.stop(component, &AttemptState::Cancelled { by: by.clone() }, now);
             if !stopped {
-                decision.refused = Some(format!(
-                    "no build of {component} is running in run {}",
-                    decision.run.id
-                ));
+                let commit = decision.run.key.commit.short();
+                decision.refused = Some(format!("no build of {component} is running for {commit}"));
             }
         }
         Fact::RetryRequested {
@@ -476,10 +474,13 @@ impl Decision {
             return; // asked twice: the attempt is there already
         }
         if !latest.state.is_terminal() || latest.state == AttemptState::Succeeded {
+            let state = match latest.state {
+                AttemptState::Succeeded => "has succeeded",
+                _ => "has not ended",
+            };
+            let number = latest.build_number;
             self.refused = Some(format!(
-                "build#{} of {component} is {}; only what has failed or was stopped can be retried",
-                latest.build_number,
-                latest.state.word()
+                "build#{number} of {component} {state}; only what has failed or was stopped can be retried"
             ));
             return;
         }

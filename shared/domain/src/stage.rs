@@ -426,11 +426,15 @@ impl Step<'_> {
             .map(|pointer| &pointer.candidate)
     }
 
-    fn is_live_or_waiting(&self, candidate: &Candidate) -> bool {
-        let waits = |promotion: &Promotion| promotion.candidate.digest == candidate.digest;
-        self.live()
-            .is_some_and(|live| live.digest == candidate.digest)
-            || self.decision.stage.waiting.iter().any(waits)
+    /// Whether the stage would come to be on this image if everything that waits went in.
+    fn is_live_or_coming(&self, candidate: &Candidate) -> bool {
+        let waiting = self.decision.stage.waiting.iter();
+        let newest = waiting
+            .map(|promotion| &promotion.candidate)
+            .max_by_key(|waiting| waiting.order);
+        newest
+            .or(self.live())
+            .is_some_and(|last| last.digest == candidate.digest)
     }
 
     /// An image has arrived; remembers the newest, and asks for it where the rule says so.
@@ -458,9 +462,7 @@ impl Step<'_> {
         let newer_is_live = self
             .live()
             .is_some_and(|live| live.order >= candidate.order);
-        if newer_is_live
-            || self.decision.stage.hold.is_some()
-            || self.is_live_or_waiting(&candidate)
+        if newer_is_live || self.decision.stage.hold.is_some() || self.is_live_or_coming(&candidate)
         {
             return;
         }
@@ -520,9 +522,27 @@ impl Step<'_> {
     }
 
     fn roll_back(&mut self, candidate: &Candidate, by: &Person, reason: Option<&str>) {
-        if self
-            .live()
-            .is_some_and(|live| live.digest == candidate.digest)
+        let coming = self
+            .decision
+            .stage
+            .waiting
+            .iter()
+            .find(|known| known.acting && known.candidate.digest == candidate.digest);
+        if let Some(coming) = coming {
+            self.decision.refused = Some(format!(
+                "{} is on its way to {} already, as #{}",
+                candidate.commit.short(),
+                self.decision.stage.key.stage,
+                coming.number
+            ));
+            return;
+        }
+        // While something else is put in its place, even what is live can be asked back (F30).
+        let replaced = self.decision.stage.waiting.iter().any(|known| known.acting);
+        if !replaced
+            && self
+                .live()
+                .is_some_and(|live| live.digest == candidate.digest)
         {
             self.decision.refused = Some(format!(
                 "{} is live in {} already",
@@ -548,11 +568,12 @@ impl Step<'_> {
                 format!("{by} rolls the stage back", by = Actor::from(by)),
             );
         }
-        let reason = reason.unwrap_or("rolled back");
         if self.policy.rule.hold_after_rollback {
-            self.hold(by.into(), &format!("rollback: {reason}"));
+            let hold =
+                reason.map_or_else(|| "rollback".into(), |reason| format!("rollback: {reason}"));
+            self.hold(by.into(), &hold);
         }
-        self.open(candidate, true, by.into(), Some(reason));
+        self.open(candidate, true, by.into(), reason);
     }
 
     /// Opens a promotion, or records why there can be none.

@@ -121,9 +121,11 @@ pub fn slug(git_ref: &GitRef) -> String {
         return word;
     }
     let hash = hex::encode(Sha256::digest(git_ref.full()));
-    format!("{}--{}", word.trim_matches(['.', '-']), &hash[..10])
-        .trim_start_matches('-')
-        .to_owned()
+    let word = match word.trim_matches(['.', '-']) {
+        "" => "ref", // a hash alone could be the name of a branch
+        word => word,
+    };
+    format!("{word}--{}", &hash[..10])
 }
 
 /// Whether a plain word could be mistaken for one that carries a hash.

@@ -1,0 +1,601 @@
+//! `stage::advance` fact by fact: who gets in, who waits, who is refused and why.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "what is expected stands where it is expected"
+)]
+
+mod common;
+
+use common::{at, intent_text, new_stage, number_of, policy, row_text, rule, stage_fact};
+use expect_test::{Expect, expect};
+use towline_domain::stage::{MOST_WAITING, Stage, Wait, advance};
+
+/// Each line is a fact, at the second it stands in the script; `wait N` lets N seconds pass. Each
+/// answer is what the ledger gains, what is owed and what was refused; the last line, the stage.
+fn check(rules: &str, facts: &str, expect: Expect) {
+    check_with(rules, &[], facts, expect);
+}
+
+fn check_with(rules: &str, not_executed: &[&str], facts: &str, expect: Expect) {
+    let rule = rule(rules);
+    let (mut stage, mut number, mut now) = (new_stage(), 1, 0);
+    let mut text = String::new();
+    for line in facts.lines().map(str::trim) {
+        if let Some(seconds) = line.strip_prefix("wait ") {
+            now += common::good::<u64>(seconds);
+            continue;
+        }
+        let fact = stage_fact(line, at(now));
+        let policy = policy(&rule, not_executed, number);
+        let decision = advance(stage, &fact, policy, at(now));
+        number += u64::from(decision.took_number);
+        stage = decision.stage;
+        let mut parts: Vec<String> = decision.rows.iter().map(row_text).collect();
+        parts.extend(decision.intents.iter().map(intent_text));
+        parts.extend(decision.refused.map(|why| format!("refused: {why}")));
+        if parts.is_empty() {
+            parts.push(if decision.changed { "noted" } else { "nothing" }.into());
+        }
+        text += &format!("{line} -> {}\n", parts.join("; "));
+    }
+    text += &stage_text(&stage, rules);
+    expect.assert_eq(&text);
+}
+
+fn stage_text(stage: &Stage, rules: &str) -> String {
+    let rule = rule(rules);
+    let mut text = match &stage.pointer {
+        Some(live) => format!("= {} v{}", number_of(&live.candidate.digest), live.version),
+        None => "= nothing".into(),
+    };
+    for promotion in &stage.waiting {
+        let why = match stage.wait_of(promotion, &rule) {
+            None => "acts".into(),
+            Some(Wait::Approval { given, needed }) => format!("{given}/{needed}"),
+            Some(Wait::Turn { after }) => format!("after #{after}"),
+            Some(Wait::Hold(_)) => "held".into(),
+        };
+        text += &format!(", #{} {why}", promotion.number);
+    }
+    text + if stage.hold.is_some() {
+        ", held\n"
+    } else {
+        "\n"
+    }
+}
+
+/// Puts the first image live in a stage whose promotions need nobody.
+const FIRST_IS_LIVE: &str = "offer 1\nlease 1 for a\ntagged 1 by a";
+
+#[test]
+fn an_automatic_stage_takes_what_arrives_and_a_manual_one_waits_to_be_asked() {
+    check(
+        "auto",
+        "offer 1\noffer 1\nlease 1 for a\ntagged 1 by a\noffer 1",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+        offer 1 -> nothing
+        lease 1 for a -> noted
+        tagged 1 by a -> moved to 1 v1
+        offer 1 -> nothing
+        = 1 v1
+    "#]],
+    );
+    check(
+        "manual",
+        "offer 1\npromote 1 by lee\npromote 1 by lee\nlease 1 for a\ntagged 1 by a\npromote 1 by lee",
+        expect![[r#"
+        offer 1 -> noted
+        promote 1 by lee -> #1 for 1 asked by @lee; Promotion Due #1
+        promote 1 by lee -> refused: 1111111 waits for prod already, as promotion #1
+        lease 1 for a -> noted
+        tagged 1 by a -> moved to 1 v1
+        promote 1 by lee -> refused: 1111111 is live in prod already
+        = 1 v1
+    "#]],
+    );
+}
+
+#[test]
+fn i8_an_older_image_never_enters_by_itself_and_not_by_promotion() {
+    check(
+        "auto",
+        "offer 2\noffer 1\nlease 1 for a\ntagged 1 by a\noffer 1\npromote 1 by lee",
+        expect![[r#"
+        offer 2 -> #1 for 2 asked by towline; Promotion Due #1
+        offer 1 -> nothing
+        lease 1 for a -> noted
+        tagged 1 by a -> moved to 2 v1
+        offer 1 -> nothing
+        promote 1 by lee -> denied @lee: promote 1111111 to prod: 1111111 is older than 2222222, which is live in prod; to go back, use rollback; refused: 1111111 is older than 2222222, which is live in prod; to go back, use rollback
+        = 2 v1
+    "#]],
+    );
+}
+
+#[test]
+fn the_same_bytes_built_again_are_no_news_unless_something_else_came_between() {
+    let facts = format!("{FIRST_IS_LIVE}\noffer 2=1");
+    check(
+        "auto",
+        &facts,
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+        lease 1 for a -> noted
+        tagged 1 by a -> moved to 1 v1
+        offer 2=1 -> noted
+        = 1 v1
+    "#]],
+    );
+    let facts = format!(
+        "{FIRST_IS_LIVE}\noffer 2\noffer 3=1\nlease 2 for a\ntagged 2 by a\nlease 3 for a\ntagged 3 by a"
+    );
+    check(
+        "auto",
+        &facts,
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+        lease 1 for a -> noted
+        tagged 1 by a -> moved to 1 v1
+        offer 2 -> #2 for 2 asked by towline; Promotion Due #2
+        offer 3=1 -> #3 for 1 asked by towline
+        lease 2 for a -> noted
+        tagged 2 by a -> moved to 2 v2; Promotion Due #3
+        lease 3 for a -> noted
+        tagged 3 by a -> moved to 1 v3
+        = 1 v3
+    "#]],
+    );
+    check(
+        "keep; approval 1",
+        "offer 1\noffer 2\noffer 3=1\noffer 4=1",
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline
+            offer 2 -> #2 for 2 asked by towline
+            offer 3=1 -> #3 for 1 asked by towline
+            offer 4=1 -> noted
+            = nothing, #1 0/1, #2 0/1, #3 0/1
+        "#]],
+    );
+}
+
+#[test]
+fn a_queue_goes_one_by_one_and_oldest_first() {
+    check(
+        "queue",
+        "offer 1\noffer 2\noffer 3\nlease 1 for a\ntagged 1 by a\nlease 2 for b\ntagged 2 by b",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+        offer 2 -> #2 for 2 asked by towline
+        offer 3 -> #3 for 3 asked by towline
+        lease 1 for a -> noted
+        tagged 1 by a -> moved to 1 v1; Promotion Due #2
+        lease 2 for b -> noted
+        tagged 2 by b -> moved to 2 v2; Promotion Due #3
+        = 2 v2, #3 acts
+    "#]],
+    );
+}
+
+#[test]
+fn superseding_keeps_what_acts_and_the_newest() {
+    check(
+        "supersede",
+        "offer 1\noffer 2\noffer 3\nlease 1 for a\ntagged 1 by a",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+        offer 2 -> #2 for 2 asked by towline
+        offer 3 -> #3 for 3 asked by towline; #2 superseded by towline: superseded by #3 (3333333)
+        lease 1 for a -> noted
+        tagged 1 by a -> moved to 1 v1; Promotion Due #3
+        = 1 v1, #3 acts
+    "#]],
+    );
+}
+
+#[test]
+fn in_parallel_a_later_one_may_pass_one_that_lacks_approval() {
+    check(
+        "parallel; keep; approval 1",
+        "offer 1\noffer 2\napprove 2 by lee\napprove 1 by lee\nlease 2 for a\ntagged 2 by a",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline
+        offer 2 -> #2 for 2 asked by towline
+        approve 2 by lee -> #2 approved by @lee; Promotion Due #2
+        approve 1 by lee -> #1 approved by @lee
+        lease 2 for a -> noted
+        tagged 2 by a -> moved to 2 v1; #1 superseded by towline: 2222222 is live and not older
+        = 2 v1
+    "#]],
+    );
+    check(
+        "queue; keep; approval 1",
+        "offer 1\noffer 2\napprove 2 by lee\napprove 1 by lee",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline
+        offer 2 -> #2 for 2 asked by towline
+        approve 2 by lee -> #2 approved by @lee
+        approve 1 by lee -> #1 approved by @lee; Promotion Due #1
+        = nothing, #1 acts, #2 after #1
+    "#]],
+    );
+}
+
+#[test]
+fn i12_approval_needs_as_many_different_people_as_the_rule_says() {
+    check(
+        "approval 2",
+        "offer 1\napprove 1 by lee\napprove 1 by lee\napprove 1 by LEE\napprove 1 by mallory\napprove 1 by park\napprove 1 by kim",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline
+        approve 1 by lee -> #1 approved by @lee
+        approve 1 by lee -> refused: promotion #1 is approved by @lee already
+        approve 1 by LEE -> refused: promotion #1 is approved by @LEE already
+        approve 1 by mallory -> denied @mallory: approve #1: @mallory is not in managers; refused: @mallory is not in managers
+        approve 1 by park -> #1 approved by @park; Promotion Due #1
+        approve 1 by kim -> denied @kim: approve #1: promotion #1 needs no approval any more; refused: promotion #1 needs no approval any more
+        = nothing, #1 acts
+    "#]],
+    );
+    check(
+        "anybody; approval 1",
+        "offer 1\napprove 1 by mallory",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline
+        approve 1 by mallory -> #1 approved by @mallory; Promotion Due #1
+        = nothing, #1 acts
+    "#]],
+    );
+}
+
+#[test]
+fn a23_nobody_approves_what_they_pushed_or_wrote() {
+    check(
+        "approval 1",
+        "offer 1\napprove 1 by dana\napprove 1 by DANA\napprove 1 by ada\napprove 1 by lee",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline
+        approve 1 by dana -> denied @dana: approve #1: @dana pushed or wrote 1111111; somebody else must approve it (approval.self: deny); refused: @dana pushed or wrote 1111111; somebody else must approve it (approval.self: deny)
+        approve 1 by DANA -> denied @DANA: approve #1: @DANA pushed or wrote 1111111; somebody else must approve it (approval.self: deny); refused: @DANA pushed or wrote 1111111; somebody else must approve it (approval.self: deny)
+        approve 1 by ada -> denied @ada: approve #1: @ada pushed or wrote 1111111; somebody else must approve it (approval.self: deny); refused: @ada pushed or wrote 1111111; somebody else must approve it (approval.self: deny)
+        approve 1 by lee -> #1 approved by @lee; Promotion Due #1
+        = nothing, #1 acts
+    "#]],
+    );
+    check(
+        "self; approval 1",
+        "offer 1\napprove 1 by dana",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline
+        approve 1 by dana -> #1 approved by @dana; Promotion Due #1
+        = nothing, #1 acts
+    "#]],
+    );
+}
+
+#[test]
+fn f31_after_the_end_there_is_nothing_to_approve() {
+    check(
+        "approval 1",
+        "offer 1\nreject 1 by lee not today\napprove 1 by park\nreject 1 by park\noffer 1",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline
+        reject 1 by lee not today -> #1 rejected by @lee: not today
+        approve 1 by park -> refused: promotion #1 waits for nothing any more
+        reject 1 by park -> refused: promotion #1 waits for nothing any more
+        offer 1 -> nothing
+        = nothing
+    "#]],
+    );
+    check(
+        "approval 1",
+        "offer 1\noffer 2\napprove 1 by lee\napprove 2 by lee\nreject 2 by lee too late",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline
+        offer 2 -> #2 for 2 asked by towline; #1 superseded by towline: superseded by #2 (2222222)
+        approve 1 by lee -> refused: promotion #1 waits for nothing any more
+        approve 2 by lee -> #2 approved by @lee; Promotion Due #2
+        reject 2 by lee too late -> denied @lee: reject #2: promotion #2 is being carried out; roll back instead; refused: promotion #2 is being carried out; roll back instead
+        = nothing, #2 acts
+    "#]],
+    );
+    check(
+        "auto",
+        "offer 1\napprove 1 by lee\napprove 9 by lee",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+        approve 1 by lee -> refused: promotion #1 needs no approval
+        approve 9 by lee -> refused: promotion #9 waits for nothing any more
+        = nothing, #1 acts
+    "#]],
+    );
+}
+
+#[test]
+fn only_who_may_approve_may_reject() {
+    check(
+        "approval 1",
+        "offer 1\nreject 1 by mallory no\nreject 1 by lee no",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline
+        reject 1 by mallory no -> denied @mallory: reject #1: @mallory is not in managers; refused: @mallory is not in managers
+        reject 1 by lee no -> #1 rejected by @lee: no
+        = nothing
+    "#]],
+    );
+}
+
+#[test]
+fn an_approval_expires() {
+    check(
+        "expires 60; approval 2",
+        "offer 1\napprove 1 by lee\nwait 59\nexpire 1\nwait 1\napprove 1 by park\nexpire 1\nexpire 1",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; Promotion Watch Due #1
+        approve 1 by lee -> #1 approved by @lee
+        expire 1 -> nothing
+        approve 1 by park -> denied @park: approve #1: promotion #1 has expired; refused: promotion #1 has expired
+        expire 1 -> #1 expired by towline: nobody else approved it by 2026-03-02T09:01:00Z
+        expire 1 -> nothing
+        = nothing
+    "#]],
+    );
+    check(
+        "expires 60; approval 1",
+        "offer 1\napprove 1 by lee\nwait 60\nexpire 1",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; Promotion Watch Due #1
+        approve 1 by lee -> #1 approved by @lee; Promotion Due #1
+        expire 1 -> nothing
+        = nothing, #1 acts
+    "#]],
+    );
+}
+
+#[test]
+fn a_newer_candidate_takes_the_place_of_one_that_lacks_approval() {
+    check(
+        "approval 2",
+        "offer 1\napprove 1 by lee\noffer 2",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline
+        approve 1 by lee -> #1 approved by @lee
+        offer 2 -> #2 for 2 asked by towline; #1 superseded by towline: superseded by #2 (2222222)
+        = nothing, #2 0/2
+    "#]],
+    );
+    check(
+        "keep; approval 2",
+        "offer 1\noffer 2",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline
+        offer 2 -> #2 for 2 asked by towline
+        = nothing, #1 0/2, #2 0/2
+    "#]],
+    );
+}
+
+#[test]
+fn a_hold_lets_nothing_in_until_it_is_lifted() {
+    check(
+        "auto",
+        "hold by lee freeze\noffer 1\noffer 2\npromote 2 by lee\nresume by park\nresume by park",
+        expect![[r#"
+        hold by lee freeze -> held by @lee: freeze
+        offer 1 -> noted
+        offer 2 -> noted
+        promote 2 by lee -> denied @lee: promote 2222222 to prod: prod is held by @lee since 2026-03-02T09:00:00Z: freeze; resume it first; refused: prod is held by @lee since 2026-03-02T09:00:00Z: freeze; resume it first
+        resume by park -> resumed by @park; #1 for 2 asked by towline; Promotion Due #1
+        resume by park -> refused: prod is not held
+        = nothing, #1 acts
+    "#]],
+    );
+    check(
+        "approval 1",
+        "offer 1\nhold by lee freeze\napprove 1 by park\nresume by lee",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline
+        hold by lee freeze -> held by @lee: freeze
+        approve 1 by park -> #1 approved by @park
+        resume by lee -> resumed by @lee; Promotion Due #1
+        = nothing, #1 acts
+    "#]],
+    );
+    check(
+        "manual",
+        "offer 1\nhold by lee freeze\nresume by lee",
+        expect![[r#"
+        offer 1 -> noted
+        hold by lee freeze -> held by @lee: freeze
+        resume by lee -> resumed by @lee
+        = nothing
+    "#]],
+    );
+}
+
+#[test]
+fn a_rollback_needs_no_approval_goes_back_and_holds() {
+    let facts = format!(
+        "{FIRST_IS_LIVE}\noffer 2\nlease 2 for a\ntagged 2 by a\nrollback 1 by lee\nlease 3 for a\ntagged 3 by a\noffer 3\nrollback 1 by lee\nresume by lee"
+    );
+    check(
+        "auto",
+        &facts,
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+        lease 1 for a -> noted
+        tagged 1 by a -> moved to 1 v1
+        offer 2 -> #2 for 2 asked by towline; Promotion Due #2
+        lease 2 for a -> noted
+        tagged 2 by a -> moved to 2 v2
+        rollback 1 by lee -> held by @lee: rollback; #3 back to 1 asked by @lee; Promotion Due #3
+        lease 3 for a -> noted
+        tagged 3 by a -> moved to 1 v3
+        offer 3 -> noted
+        rollback 1 by lee -> refused: 1111111 is live in prod already
+        resume by lee -> resumed by @lee; #4 for 3 asked by towline; Promotion Due #4
+        = 1 v3, #4 acts
+    "#]],
+    );
+    check(
+        "no hold",
+        &facts,
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            offer 2 -> #2 for 2 asked by towline; Promotion Due #2
+            lease 2 for a -> noted
+            tagged 2 by a -> moved to 2 v2
+            rollback 1 by lee -> #3 back to 1 asked by @lee; Promotion Due #3
+            lease 3 for a -> noted
+            tagged 3 by a -> moved to 1 v3
+            offer 3 -> #4 for 3 asked by towline; Promotion Due #4
+            rollback 1 by lee -> #5 back to 1 asked by @lee
+            resume by lee -> refused: prod is not held
+            = 1 v3, #4 acts, #5 after #4
+        "#]],
+    );
+}
+
+#[test]
+fn f30_a_rollback_lets_finish_what_acts_and_ends_what_waits() {
+    let facts = format!(
+        "{FIRST_IS_LIVE}\noffer 2\nlease 2 for a\ntagged 2 by a\noffer 3\noffer 4\nrollback 1 by lee\nlease 3 for a\ntagged 3 by a\nlease 5 for a\ntagged 5 by a"
+    );
+    check(
+        "auto",
+        &facts,
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+        lease 1 for a -> noted
+        tagged 1 by a -> moved to 1 v1
+        offer 2 -> #2 for 2 asked by towline; Promotion Due #2
+        lease 2 for a -> noted
+        tagged 2 by a -> moved to 2 v2
+        offer 3 -> #3 for 3 asked by towline; Promotion Due #3
+        offer 4 -> #4 for 4 asked by towline
+        rollback 1 by lee -> #4 superseded by @lee: @lee rolls the stage back; held by @lee: rollback; #5 back to 1 asked by @lee
+        lease 3 for a -> noted
+        tagged 3 by a -> moved to 3 v3; Promotion Due #5
+        lease 5 for a -> noted
+        tagged 5 by a -> moved to 1 v4
+        = 1 v4, held
+    "#]],
+    );
+}
+
+#[test]
+fn f30_what_is_live_can_be_asked_back_while_something_else_is_put_in_its_place() {
+    let facts = format!(
+        "{FIRST_IS_LIVE}\noffer 2\nrollback 1 by lee\nlease 2 for a\ntagged 2 by a\nlease 3 for b\nrollback 1 by park\ntagged 3 by b"
+    );
+    check(
+        "auto",
+        &facts,
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            offer 2 -> #2 for 2 asked by towline; Promotion Due #2
+            rollback 1 by lee -> held by @lee: rollback; #3 back to 1 asked by @lee
+            lease 2 for a -> noted
+            tagged 2 by a -> moved to 2 v2; Promotion Due #3
+            lease 3 for b -> noted
+            rollback 1 by park -> refused: 1111111 is on its way to prod already, as #3
+            tagged 3 by b -> moved to 1 v3
+            = 1 v3, held
+        "#]],
+    );
+}
+
+#[test]
+fn f33_f35_a_tag_moved_from_outside_holds_the_stage_and_our_own_move_does_not() {
+    let facts = format!(
+        "{FIRST_IS_LIVE}\noutside prod on 1\noffer 2\noutside prod on 2\noutside prod on 9\noutside prod on 9\nlease 2 for a\ntagged 2 by a\noffer 3"
+    );
+    check(
+        "auto",
+        &facts,
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+        lease 1 for a -> noted
+        tagged 1 by a -> moved to 1 v1
+        outside prod on 1 -> nothing
+        offer 2 -> #2 for 2 asked by towline; Promotion Due #2
+        outside prod on 2 -> nothing
+        outside prod on 9 -> prod drifted to 9; held by towline: tag prod was moved to sha256:00000000 from outside
+        outside prod on 9 -> nothing
+        lease 2 for a -> noted
+        tagged 2 by a -> moved to 2 v2
+        offer 3 -> noted
+        = 2 v2, held
+    "#]],
+    );
+}
+
+#[test]
+fn f14_f32_one_writer_at_a_time_has_the_lease() {
+    check(
+        "auto",
+        "lease 1 for a\noffer 1\nlease 1 for a\nlease 1 for b\nlease 1 for a\ntagged 1 by b\nwait 60\nlease 1 for b\ntagged 1 by a\ntagged 1 by b\ntagged 1 by b",
+        expect![[r#"
+        lease 1 for a -> refused: promotion #1 is not to be carried out
+        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+        lease 1 for a -> noted
+        lease 1 for b -> refused: promotion #1 is being carried out by another
+        lease 1 for a -> nothing
+        tagged 1 by b -> refused: the lease for promotion #1 was lost
+        lease 1 for b -> noted
+        tagged 1 by a -> refused: the lease for promotion #1 was lost
+        tagged 1 by b -> moved to 1 v1
+        tagged 1 by b -> nothing
+        = 1 v1
+    "#]],
+    );
+}
+
+#[test]
+fn f29_what_cannot_be_tagged_ends_and_the_next_one_goes() {
+    check(
+        "queue",
+        "offer 1\noffer 2\nuntaggable 1 by a\nlease 1 for a\nuntaggable 1 by b\nuntaggable 1 by a",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+        offer 2 -> #2 for 2 asked by towline
+        untaggable 1 by a -> nothing
+        lease 1 for a -> noted
+        untaggable 1 by b -> nothing
+        untaggable 1 by a -> #1 failed by towline: the image is gone; Promotion Due #2
+        = nothing, #2 acts
+    "#]],
+    );
+}
+
+#[test]
+fn what_this_version_does_not_execute_is_refused_by_name() {
+    check_with(
+        "auto",
+        &["stages.prod.deploy.ecs", "stages.prod.verify"],
+        "offer 1\npromote 1 by lee",
+        expect![[r#"
+        offer 1 -> #1 for 1 asked by towline; #1 refused by towline: the definition asks for stages.prod.deploy.ecs, stages.prod.verify, which this version of Towline does not execute; take it out, or promote by other means; refused: the definition asks for stages.prod.deploy.ecs, stages.prod.verify, which this version of Towline does not execute; take it out, or promote by other means
+        promote 1 by lee -> #2 for 1 asked by @lee; #2 refused by towline: the definition asks for stages.prod.deploy.ecs, stages.prod.verify, which this version of Towline does not execute; take it out, or promote by other means; refused: the definition asks for stages.prod.deploy.ecs, stages.prod.verify, which this version of Towline does not execute; take it out, or promote by other means
+        = nothing
+    "#]],
+    );
+}
+
+#[test]
+fn the_oldest_of_too_many_gives_way() {
+    let rule = rule("queue; keep; approval 1");
+    let mut stage = new_stage();
+    let last = MOST_WAITING as u64 + 2;
+    for order in 1..=last {
+        let fact = stage_fact(&format!("offer {order}"), at(0));
+        stage = advance(stage, &fact, policy(&rule, &[], order), at(0)).stage;
+    }
+    let numbers: Vec<u64> = stage.waiting.iter().map(|known| known.number).collect();
+    assert_eq!(numbers, (3..=last).collect::<Vec<_>>());
+}
