@@ -1,5 +1,6 @@
 //! One machine as the whole cloud: store, bus, registry, build runner and source in one process.
 
+mod accept;
 mod dispatch;
 mod doors;
 mod folder;
@@ -239,19 +240,15 @@ impl Opened {
     }
 
     /// Does its work until `stop` says so; what is being done then is finished or resumed later.
-    ///
-    /// # Errors
-    /// When the listener fails.
-    pub async fn run(self, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    pub async fn run(self, stop: watch::Receiver<bool>) {
         let Self {
             machine,
             listener,
             queue,
         } = self;
         let work = dispatch::start(&machine, queue, SWEEP, &stop);
-        let serve = doors::serve(Arc::clone(&machine), listener, stop);
-        let served = serve.await;
-        work.finish().await;
-        served
+        let serve = doors::serve(Arc::clone(&machine), listener, stop.clone());
+        // Builds end while the last answers are given.
+        tokio::join!(serve, work.finish(stop));
     }
 }

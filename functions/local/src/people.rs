@@ -13,6 +13,8 @@ use towline_domain::person::{EVERY_GROUP, Person};
 use crate::clock::random_bytes;
 use crate::machine::{Folder, FolderError, write_private};
 
+/// The file that keeps two changes from meeting.
+const LOCK: &str = "people.lock";
 /// Login of whoever started the machine first.
 const OWNER: &str = "owner";
 
@@ -29,6 +31,7 @@ pub struct Entry {
 /// The people in `people.json`, read again whenever the file changes.
 #[derive(Clone)]
 pub struct People {
+    folder: Folder,
     path: PathBuf,
     read: Arc<Mutex<Read>>,
 }
@@ -73,24 +76,37 @@ impl People {
     /// # Errors
     /// When the files can be neither read nor made.
     pub fn open(folder: &Folder) -> Result<Self, PeopleError> {
+        let path = folder.path("people.json");
         let people = Self {
-            path: folder.path("people.json"),
+            folder: folder.clone(),
+            path,
             read: Arc::default(),
         };
-        let token = folder.secret(&folder.token_file())?;
+        let _lock = people.folder.lock(LOCK)?;
+        let token = hash(&folder.secret(&folder.token_file())?);
+        let is_new = !people.path.exists();
         let mut entries = people.entries()?;
-        if !entries.iter().any(|entry| entry.person.login == OWNER) {
-            let person = Person {
-                login: OWNER.into(),
-                emails: Vec::new(),
-                groups: vec![EVERY_GROUP.into()],
-            };
-            entries.push(Entry {
-                person,
-                token_sha256: hash(&token),
-            });
-            people.write(&entries)?;
+        let owner = entries.iter_mut().find(|entry| entry.person.login == OWNER);
+        match owner {
+            // The file is the owner's token, whatever it was before: that is how it is changed.
+            Some(owner) if owner.token_sha256 != token => owner.token_sha256 = token,
+            // Who was removed stays removed.
+            Some(_) => return Ok(people),
+            None if !is_new => return Ok(people),
+            None => {
+                let groups = vec![EVERY_GROUP.into()];
+                let person = Person {
+                    login: OWNER.into(),
+                    emails: Vec::new(),
+                    groups,
+                };
+                entries.push(Entry {
+                    person,
+                    token_sha256: token,
+                });
+            }
         }
+        people.write(&entries)?;
         Ok(people)
     }
 
@@ -134,6 +150,7 @@ impl People {
     /// # Errors
     /// When the login is taken or no login.
     pub fn add(&self, person: Person) -> Result<String, PeopleError> {
+        let _lock = self.folder.lock(LOCK)?;
         let mut entries = self.entries()?;
         let good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
         if person.login.is_empty() || person.login.len() > 39 || !person.login.chars().all(good) {
@@ -165,6 +182,7 @@ impl People {
     /// # Errors
     /// When nobody has the login.
     pub fn remove(&self, login: &str) -> Result<(), PeopleError> {
+        let _lock = self.folder.lock(LOCK)?;
         let mut entries = self.entries()?;
         let before = entries.len();
         entries.retain(|entry| !entry.person.login.eq_ignore_ascii_case(login));
@@ -238,5 +256,22 @@ mod tests {
         );
         people.remove("LEE").expect("removed");
         assert_eq!(people.authenticate(&token), None);
+
+        std::fs::remove_file(folder.token_file()).expect("removed");
+        People::open(&folder).expect("people");
+        let fresh = fs::read_to_string(folder.token_file()).expect("the owner's new token");
+        assert_eq!(
+            people.authenticate(&owner),
+            None,
+            "the old token is good for nothing"
+        );
+        assert!(people.authenticate(&fresh).is_some());
+        people.remove("owner").expect("removed");
+        People::open(&folder).expect("people");
+        assert_eq!(
+            people.authenticate(&fresh),
+            None,
+            "who was removed stays removed"
+        );
     }
 }

@@ -55,17 +55,17 @@ pub async fn run(args: Args, output: Output) -> Outcome {
         () = console::asked_to_stop() => Err(anyhow!("stopped").into()),
     };
     stop.send_replace(true);
-    let served = serving.await.map_err(anyhow::Error::from)?;
-    told.and(served.map_err(|error| anyhow::Error::new(error).context("serving").into()))
+    serving.await.map_err(anyhow::Error::from)?;
+    told
 }
 
 /// Everything that has to be there before the first push.
 async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(Opened, Story)> {
+    let around = surroundings::of_git();
     if docker {
-        sample::look_for_docker().await?;
+        sample::look_for_docker(&around).await?;
     }
     let folder = Folder::open(place)?;
-    let around = surroundings::of_git();
     let preset = if docker { Preset::Docker } else { Preset::Pack };
     let repository = Sample::create(&folder.path("shop"), preset, &around).await?;
     let secret = hex::encode(random_bytes::<32>());

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::ValueEnum;
 use tokio::sync::watch;
 use towline_source::{Origin, Registered};
@@ -60,6 +59,10 @@ enum ServeError {
         "no repository may push; name one with --repo, such as --repo . or --repo acme/shop=https://github.com/acme/shop.git"
     )]
     NoRepository,
+    #[error(
+        "{0} is neither this machine nor every interface; listen on 127.0.0.1, or on 0.0.0.0 to be reached from elsewhere"
+    )]
+    Listen(SocketAddr),
     #[error("{0}")]
     Repository(String),
     #[error("{name} cannot be used")]
@@ -87,18 +90,28 @@ pub async fn run(args: Args, output: Output) -> Outcome {
     let (opened, names) = open(args, &folder).await?;
     welcome(opened.address(), &folder, &names, output)?;
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(async move {
+    let asked = async {
         console::asked_to_stop().await;
         output.progress("stopping; what is under way is resumed at the next start");
         stop.send_replace(true);
-    });
-    Ok(opened.run(stopped).await.context("serving")?)
+        console::asked_to_stop().await;
+        output.progress("stopped at once");
+    };
+    tokio::select! {
+        () = opened.run(stopped) => {}
+        () = asked => {}
+    }
+    Ok(())
 }
 
 /// The machine, and the names of the repositories that may push to it.
 async fn open(args: Args, folder: &Folder) -> anyhow::Result<(Opened, Vec<String>)> {
     if args.repositories.is_empty() {
         return Err(ServeError::NoRepository.into());
+    }
+    // Builds push to the registry as to a machine of their own, which Docker takes without TLS.
+    if !args.listen.ip().is_loopback() && !args.listen.ip().is_unspecified() {
+        return Err(ServeError::Listen(args.listen).into());
     }
     let repositories: Result<Vec<_>, _> = args
         .repositories

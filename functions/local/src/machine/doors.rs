@@ -1,6 +1,7 @@
 //! The doors: webhooks, the API and the registry on one address, as behind API Gateway.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
@@ -11,20 +12,24 @@ use axum::routing::{any, get, post};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use towline_domain::person::Person;
 use towline_handlers::answer_chat::{self, http as api};
 use towline_handlers::receive_github::{self, MOST_BYTES};
 use towline_wire::http as wire;
 
-use super::Machine;
 use super::keys::Doorman;
+use super::{Machine, accept};
+
+/// How long a body may take to arrive; GitHub itself gives up after 10 seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Answers until `stop` says so.
 pub(super) async fn serve(
     machine: Arc<Machine>,
     listener: TcpListener,
-    mut stop: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+    stop: watch::Receiver<bool>,
+) {
     let doorman = Doorman {
         keys: machine.keys.clone(),
         people: machine.people.clone(),
@@ -37,12 +42,7 @@ pub(super) async fn serve(
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(nothing)
         .with_state(machine);
-    let stopped = async move {
-        let _ = stop.wait_for(|stop| *stop).await;
-    };
-    axum::serve(listener, ours.merge(registry))
-        .with_graceful_shutdown(stopped)
-        .await
+    accept::connections(listener, ours.merge(registry), stop).await;
 }
 
 async fn nothing(request: Request) -> Response {
@@ -101,7 +101,10 @@ fn caller(machine: &Machine, headers: &HeaderMap) -> Option<Person> {
 /// A request with its whole body, in the form handlers take.
 async fn whole(request: Request, most: usize) -> Result<wire::Request, Response> {
     let (parts, body) = request.into_parts();
-    let body: Bytes = to_bytes(body, most).await.map_err(|_| too_large())?;
+    let body: Bytes = match timeout(PATIENCE, to_bytes(body, most)).await {
+        Ok(body) => body.map_err(|_| too_large())?,
+        Err(_) => return Err(too_slow()),
+    };
     let text = |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     Ok(wire::Request {
         method: parts.method.to_string(),
@@ -114,6 +117,15 @@ async fn whole(request: Request, most: usize) -> Result<wire::Request, Response>
             .collect(),
         body: body.into(),
     })
+}
+
+fn too_slow() -> Response {
+    let reason = format!(
+        "the body did not arrive within {} seconds",
+        PATIENCE.as_secs()
+    );
+    let body = Json(json!({ "status": "refused", "reason": reason }));
+    (StatusCode::REQUEST_TIMEOUT, body).into_response()
 }
 
 fn too_large() -> Response {

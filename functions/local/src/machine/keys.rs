@@ -1,4 +1,8 @@
-//! Who may push to the registry: a running build to its own repository, people to all.
+//! Who may push to the registry: a build to its own repository for a while, people to all.
+//!
+//! As on AWS, where no policy limits the tags a role may push, a build can put any tag on an image
+//! of its own repository. That proves nothing (A26): what counts is the unique tag of the bound
+//! build, read back, and a stage's tag that moves otherwise holds the stage.
 
 use std::sync::Arc;
 
@@ -12,9 +16,8 @@ use towline_registry::{Access, Authority, Credentials, Verdict};
 use crate::clock::SystemClock;
 use crate::people::People;
 
-/// How long a build's password is good: as long as one of ECR's (12 hours; ECR API,
-/// `GetAuthorizationToken`).
-const LASTS_SECONDS: i64 = 12 * 3600;
+/// How long a build's password is good: longer than the longest build, 36 hours.
+const LASTS_SECONDS: i64 = 40 * 3600;
 
 /// Makes and checks the passwords of builds: what they may push to, until when, and a MAC.
 #[derive(Clone)]

@@ -32,18 +32,7 @@ pub struct Server {
 impl Server {
     /// Starts one on a free port and waits until it says where it listens.
     pub fn start(data: &Path, repository: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_towline"))
-            .arg("serve")
-            .args(["--listen", "127.0.0.1:0", "--builds", "2", "--data"])
-            .arg(data)
-            .arg("--repo")
-            .arg(repository)
-            .env("TOWLINE_GITHUB_WEBHOOK_SECRET", SECRET)
-            .env("TOWLINE_LOG", "error")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        let mut child = spawn(data, repository);
         let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
         output.read_line(&mut line).expect("a line");
@@ -60,6 +49,14 @@ impl Server {
             url,
             token: token.trim().to_owned(),
         }
+    }
+
+    /// Starts one and kills it after a time, however far it has come.
+    pub fn stillborn(data: &Path, repository: &Path, life: Duration) {
+        let mut child = spawn(data, repository);
+        std::thread::sleep(life);
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
     }
 
     /// The process.
@@ -130,6 +127,21 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+fn spawn(data: &Path, repository: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_towline"))
+        .arg("serve")
+        .args(["--listen", "127.0.0.1:0", "--builds", "2", "--data"])
+        .arg(data)
+        .arg("--repo")
+        .arg(repository)
+        .env("TOWLINE_GITHUB_WEBHOOK_SECRET", SECRET)
+        .env("TOWLINE_LOG", "error")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary starts")
 }
 
 impl Drop for Server {

@@ -9,6 +9,8 @@ use tokio::process::Command;
 use towline_domain::names::{CommitSha, RepositoryName};
 use towline_source::Surroundings;
 
+use crate::surroundings;
+
 /// How the sample is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Preset {
@@ -50,18 +52,21 @@ pub(super) struct Sample {
     pub(super) preset: Preset,
 }
 
-/// Fails with what to do when no Docker daemon answers.
-pub(super) async fn look_for_docker() -> anyhow::Result<()> {
+/// Fails with what to do when no Docker daemon answers to what builds get to see of the machine.
+pub(super) async fn look_for_docker(around: &Surroundings) -> anyhow::Result<()> {
+    let seen = surroundings::of_builds(around);
     let mut command = Command::new("docker");
-    let output = command
+    command
         .args(["version", "--format", "{{.Server.Version}}"])
-        .stdin(Stdio::null())
-        .output()
-        .await;
-    match output {
+        .stdin(Stdio::null());
+    command
+        .env_clear()
+        .env("PATH", seen.search_path)
+        .envs(seen.docker_host.map(|host| ("DOCKER_HOST", host)));
+    match command.output().await {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => bail!(
-            "no Docker daemon answers; start one, or run the demo without --docker\n{}",
+            "no Docker daemon answers; start one, name it with DOCKER_HOST (`docker context inspect` shows yours), or run the demo without --docker\n{}",
             String::from_utf8_lossy(&output.stderr).trim()
         ),
         Err(_) => {
