@@ -29,7 +29,7 @@ pub enum Collected {
 
 impl Registry {
     /// Deletes the blobs that no manifest refers to, and that nobody pushed, mounted or
-    /// asked for since `age`. Ends uploads that were idle as long, a day at most.
+    /// asked for since `age`. Ends uploads that were idle as long, an hour at most.
     ///
     /// Deletes nothing while an upload is in progress: a client that found a blob there
     /// does not send it again, and puts its manifest only when the last upload is done.

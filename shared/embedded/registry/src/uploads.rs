@@ -25,7 +25,7 @@ use crate::registry::Registry;
 const BATCH: usize = 1 << 20;
 
 /// After how long without a byte an upload may be dropped.
-pub(crate) const IDLE_MS: i64 = 24 * 60 * 60 * 1000;
+pub(crate) const IDLE_MS: i64 = 60 * 60 * 1000;
 
 /// For how long a client may send nothing in the middle of a chunk.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -98,11 +98,20 @@ impl Uploads {
         })
     }
 
-    /// Drops uploads that nothing came for since `before_ms`; says how many are left.
+    /// Drops uploads that nothing came for since `before_ms`; says how many are left. One that
+    /// somebody has the turn to write to is not idle, however long ago that began.
     pub(crate) fn drop_idle(&self, before_ms: i64) -> usize {
         let mut open = self.lock();
-        open.retain(|_, upload| upload.active_at_ms >= before_ms);
+        open.retain(|_, upload| {
+            upload.active_at_ms >= before_ms || upload.sink.try_lock().is_err()
+        });
         open.len()
+    }
+
+    fn touch(&self, id: &str, now: i64) {
+        if let Some(upload) = self.lock().get_mut(id) {
+            upload.active_at_ms = now;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Upload>> {
@@ -192,6 +201,7 @@ impl Registry {
                 Ok(None) => true,
                 Err(source) => {
                     batch.write(received).await?;
+                    self.inner().uploads.touch(id, self.inner().now());
                     return Err(RegistryError::Receiving { source });
                 }
             };
@@ -210,6 +220,7 @@ impl Registry {
             }
             if over || batch.length >= BATCH {
                 received = std::mem::take(&mut batch).write(received).await?;
+                self.inner().uploads.touch(id, self.inner().now());
             }
             if over {
                 return Ok(size);
@@ -354,6 +365,8 @@ impl Received {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+    use std::sync::atomic::AtomicI64;
+
     use futures::stream;
     use tempfile::TempDir;
 
@@ -372,5 +385,27 @@ mod tests {
         let error = error.unwrap_err();
         assert!(matches!(error, RegistryError::Receiving { .. }), "{error}");
         assert_eq!(registry.upload_size(&repository, &id).await.unwrap(), 4);
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_written_to_is_not_idle_however_long_that_takes() {
+        let dir = TempDir::new().unwrap();
+        let now = Arc::new(AtomicI64::new(0));
+        let ticking = Arc::clone(&now);
+        let clock = Arc::new(move || ticking.load(Ordering::SeqCst));
+        let registry = Registry::open(dir.path(), Settings::default(), clock).unwrap();
+        let repository = "team/app".parse().unwrap();
+        let id = registry.start_upload(&repository).await.unwrap();
+        let uploads = &registry.inner().uploads;
+        let late = stream::once(async {
+            now.store(2 * IDLE_MS, Ordering::SeqCst);
+            assert_eq!(uploads.drop_idle(IDLE_MS), 1, "while it is written to");
+            Ok::<_, std::io::Error>(Bytes::from("late"))
+        });
+        let body = Box::pin(late);
+        let size = registry.append_upload(&repository, &id, None, body).await;
+        assert_eq!(size.unwrap(), 4);
+        assert_eq!(uploads.drop_idle(2 * IDLE_MS), 1, "it was active just now");
+        assert_eq!(uploads.drop_idle(2 * IDLE_MS + 1), 0);
     }
 }

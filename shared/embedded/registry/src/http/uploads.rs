@@ -123,7 +123,10 @@ async fn mount(
     let (Some(digest), Some(from)) = (query(request, "mount"), query(request, "from")) else {
         return Ok(None);
     };
-    let (digest, from): (Digest, RepositoryName) = (digest.parse()?, from.parse()?);
+    let digest: Digest = digest.parse()?;
+    let Ok(from) = from.parse::<RepositoryName>() else {
+        return Ok(None);
+    };
     if asked.verdict(Access::Pull { repository: &from }) != Verdict::Allow {
         return Ok(None);
     }

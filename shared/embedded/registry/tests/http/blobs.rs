@@ -267,8 +267,15 @@ async fn a_blob_is_seen_only_from_repositories_that_have_it() {
         .basic_auth("AWS", Some("root"))
         .body("shared");
     assert_eq!(secret.send().await.unwrap().status(), StatusCode::CREATED);
-    // From where it is not, or may not be read, the client is to upload it.
-    for from in ["team/empty", "secret/app"] {
+    // From where it is not, or may not be read, or can never be, the client is to upload it.
+    for from in [
+        "team/empty",
+        "secret/app",
+        "",
+        "Team/App",
+        "../app",
+        "a%00b",
+    ] {
         let response = mount(from).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::ACCEPTED, "{from}");
         served.delete(header(&response, "location")).await;

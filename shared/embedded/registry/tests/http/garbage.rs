@@ -90,3 +90,35 @@ async fn nothing_is_collected_while_an_upload_is_in_progress() {
     );
     assert_eq!(served.get(&upload).await.status(), StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn abandoned_uploads_are_dropped_after_an_hour_and_make_room() {
+    let served = serve().await;
+    let path = "/v2/team/app/blobs/uploads/";
+    let start = async || {
+        let request = served.ask(Method::POST, path).send();
+        request.await.unwrap().status()
+    };
+    let abandoned = served.start_upload("team/app").await;
+    let blob = served.push_blob("team/app", "old").await;
+    for _ in 1..256 {
+        assert_eq!(start().await, StatusCode::ACCEPTED);
+    }
+    assert_eq!(start().await, StatusCode::TOO_MANY_REQUESTS);
+    let day = Duration::from_secs(24 * 60 * 60);
+    let collect = async || served.registry.collect_garbage(day).await.unwrap();
+    served.pass_ms(59 * MINUTE);
+    let active = served.get(&abandoned).await;
+    assert_eq!(active.status(), StatusCode::NO_CONTENT);
+    assert_eq!(collect().await, Collected::HeldBack { uploads: 256 });
+    served.pass_ms(2 * MINUTE);
+    assert_eq!(collect().await, Collected::HeldBack { uploads: 1 });
+    assert_eq!(start().await, StatusCode::ACCEPTED);
+    served.pass_ms(61 * MINUTE);
+    let nothing_else = Collected::Deleted { blobs: 0, bytes: 0 };
+    assert_eq!(collect().await, nothing_else);
+    assert_eq!(served.get(&abandoned).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(status(&served, "team/app", &blob).await, StatusCode::OK);
+    let uploads = served.dir.path().join("uploads");
+    assert_eq!(std::fs::read_dir(uploads).unwrap().count(), 0);
+}
