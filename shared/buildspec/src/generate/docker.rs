@@ -17,6 +17,7 @@ pub(super) fn phases(common: &Common, docker: &Docker) -> Result<Written, Genera
         .post_build
         .commands
         .extend(docker_logout(common.login));
+    phases.post_build.commands.push(untag_each());
     Ok(Written {
         phases,
         artifacts: None,
@@ -69,4 +70,12 @@ fn options(docker: &Docker) -> Result<Vec<String>, GenerateError> {
 fn push_each_tag() -> String {
     let name = r#""$ECR_REGISTRY/$IMAGE_REPO:$tag""#;
     format!("(set -f; {EACH_TAG} docker tag {IMAGE} {name} && docker push {name} || exit 1; done)")
+}
+
+/// A daemon that outlives the build would keep every image for ever. Layers that other images use stay. After a
+/// failed build some tags are not there, and saying so would only hide why it failed.
+fn untag_each() -> String {
+    format!(
+        r#"(set -f; {EACH_TAG} docker image rm "$ECR_REGISTRY/$IMAGE_REPO:$tag" 2> /dev/null; done) || true"#
+    )
 }

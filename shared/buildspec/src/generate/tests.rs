@@ -128,6 +128,7 @@ fn docker_builds_once_and_pushes_last() {
               post_build:
                 commands:
                   - 'docker logout "$ECR_REGISTRY" || true'
+                  - '(set -f; for tag in ${IMAGE_TAGS:-$IMAGE_TAG}; do docker image rm "$ECR_REGISTRY/$IMAGE_REPO:$tag" 2> /dev/null; done) || true'
         "#]],
     );
 }
@@ -160,6 +161,9 @@ fn docker_with_nothing_said_builds_the_dockerfile_at_the_root() {
                   - '$TOWLINE_BUILDER --file=Dockerfile --label="org.opencontainers.image.revision=$GIT_SHA" --label="org.opencontainers.image.source=$SOURCE_URL" --label="org.opencontainers.image.created=$CREATED_AT" --tag="$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG" .'
                   - '(set -f; for tag in ${IMAGE_TAGS:-$IMAGE_TAG}; do docker tag "$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG" "$ECR_REGISTRY/$IMAGE_REPO:$tag" && docker push "$ECR_REGISTRY/$IMAGE_REPO:$tag" || exit 1; done)'
                   - 'export IMAGE_DIGEST="$(docker inspect --format ''{{range .RepoDigests}}{{println .}}{{end}}'' "$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG" | grep -F -e "$ECR_REGISTRY/$IMAGE_REPO@" | grep -o -E -e ''sha256:[0-9a-f]{64}$'' | head -n 1)"'
+              post_build:
+                commands:
+                  - '(set -f; for tag in ${IMAGE_TAGS:-$IMAGE_TAG}; do docker image rm "$ECR_REGISTRY/$IMAGE_REPO:$tag" 2> /dev/null; done) || true'
         "#]],
     );
 }
@@ -452,7 +456,7 @@ fn what_cannot_be_built_safely_is_refused_with_what_to_change() {
         b` is no path inside the repository: write it relative, without `..` and line breaks
         a buildspec of your own decides about `context` itself: move it from the definition into the buildspec
         a buildspec of your own decides about `test` itself: move it from the definition into the buildspec
-        the buildspec has 26940 characters, CodeBuild takes at most 25600: move commands into a script of the repository
+        the buildspec has 27077 characters, CodeBuild takes at most 25600: move commands into a script of the repository
         the buildspec has 25723 characters, CodeBuild takes at most 25600: move commands into a script of the repository
         the buildspec cannot be used
         the preset `make` has no targets to build: name them under `make: {build: [...]}`

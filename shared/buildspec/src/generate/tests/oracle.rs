@@ -72,6 +72,7 @@ case "${0##*/} $1 $2" in
   "docker buildx version") exit "$NO_BUILDX" ;;
   "docker inspect "*) printf '%s\n' "other/repo@$DIGEST" "$ECR_REGISTRY/$IMAGE_REPO@${DIGEST//0/1}" ;;
   "docker push "*) [ "${!#}" != "$FAILING_PUSH" ] ;;
+  "docker image rm") exit "${FAILING_UNTAG:-0}" ;;
   "aws ecr "*) echo password ;;
   "towline pack "*) for word in "$@"; do case "$word" in
       --output-file=*) printf 'sha256:packed' > "${word#*=}" ;;
@@ -214,6 +215,8 @@ fn each_preset_calls_its_tools_in_this_order() {
         docker [push] [<ECR_REGISTRY>/<IMAGE_REPO>:v1.2]
         docker [inspect] [--format] [{{range .RepoDigests}}{{println .}}{{end}}] [<ECR_REGISTRY>/<IMAGE_REPO>:3f9c2ab-1]
         docker [logout] [<ECR_REGISTRY>]
+        docker [image] [rm] [<ECR_REGISTRY>/<IMAGE_REPO>:3f9c2ab-1]
+        docker [image] [rm] [<ECR_REGISTRY>/<IMAGE_REPO>:v1.2]
         digest sha256:1111111111111111111111111111111111111111111111111111111111111111
 
         aws [ecr] [get-login-password] [--region] [eu-west-1]
@@ -252,6 +255,8 @@ fn docker_without_buildx_builds_with_plain_options() {
         docker [push] [<ECR_REGISTRY>/<IMAGE_REPO>:v1.2]
         docker [inspect] [--format] [{{range .RepoDigests}}{{println .}}{{end}}] [<ECR_REGISTRY>/<IMAGE_REPO>:3f9c2ab-1]
         docker [logout] [<ECR_REGISTRY>]
+        docker [image] [rm] [<ECR_REGISTRY>/<IMAGE_REPO>:3f9c2ab-1]
+        docker [image] [rm] [<ECR_REGISTRY>/<IMAGE_REPO>:v1.2]
         digest sha256:1111111111111111111111111111111111111111111111111111111111111111
     "#]].assert_eq(&calls);
 }
@@ -264,6 +269,20 @@ fn a_failed_push_fails_the_build_at_once() {
         .run(&text((Common::default(), docker())));
     assert_eq!(calls.matches("docker [push]").count(), 1, "{calls}");
     assert!(calls.contains("build failed"), "{calls}");
+}
+
+#[test]
+fn every_tag_is_taken_from_the_daemon_again_and_a_tag_that_stays_fails_nothing() {
+    for failing in ["0", "1"] {
+        let calls = Machine::new()
+            .with("FAILING_UNTAG", failing)
+            .run(&text((Common::default(), docker())));
+        for tag in ["3f9c2ab-1", "v1.2"] {
+            let untag = format!("docker [image] [rm] [<ECR_REGISTRY>/<IMAGE_REPO>:{tag}]");
+            assert_eq!(calls.matches(&untag).count(), 1, "{calls}");
+        }
+        assert!(!calls.contains("failed"), "{calls}");
+    }
 }
 
 #[test]
@@ -293,6 +312,10 @@ fn a_failed_test_publishes_nothing_and_cleans_up() {
     assert!(
         failing(backend()).contains("docker [logout]"),
         "the build leaves a login behind"
+    );
+    assert!(
+        failing(backend()).contains("docker [image] [rm]"),
+        "the build leaves its tags behind"
     );
 }
 
