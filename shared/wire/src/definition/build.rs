@@ -53,23 +53,15 @@ const KINDS: &[(&str, Kind)] = &[
 
 /// Keys that every preset takes.
 const SHARED_KEYS: &[&str] = &[
-    "preset",
-    "image",
-    "env",
-    "tags",
-    "platform",
-    "platforms",
-    "outputs",
-    "timeout",
-    "secrets",
-    "reports",
-    "cache",
+    "preset", "image", "env", "tags", "outputs", "timeout", "secrets", "reports", "cache",
 ];
 
 const GENERATED: &[Kind] = &[Kind::Docker, Kind::Make, Kind::Pack];
 
 /// Keys that only some presets take.
 const OWN_KEYS: &[(&str, &[Kind])] = &[
+    ("platform", &[Kind::Docker, Kind::Pack]),
+    ("platforms", &[Kind::Docker, Kind::Pack]),
     ("context", GENERATED),
     ("runtime", GENERATED),
     ("test", GENERATED),

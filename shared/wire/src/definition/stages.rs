@@ -122,10 +122,19 @@ fn origin(report: &mut Report, place: &Place<'_>) -> Option<Origin> {
     report.parsed(place).map(Origin::Stage)
 }
 
+/// Tags of one stage: each takes three of the 100 writes of the transaction that moves the stage.
+const MOST_TAGS: usize = 10;
+
 fn tags<'a>(report: &mut Report, place: &Place<'a>) -> Vec<(Tag, Place<'a>)> {
     let items = report.one_or_more(place);
     if place.node.as_sequence() == Some(&[]) {
         report.error(place, "name at least one tag, or leave `tag` out");
+    }
+    if items.len() > MOST_TAGS {
+        report.error(
+            place,
+            format!("{} tags are more than {MOST_TAGS}", items.len()),
+        );
     }
     let mut tags: Vec<(Tag, Place<'a>)> = Vec::new();
     for item in items {

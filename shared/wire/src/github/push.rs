@@ -1,7 +1,6 @@
 //! GitHub's `push` event, of which only what is needed is read.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use towline_domain::Timestamp;
 use towline_domain::intent::PushAccepted;
 use towline_domain::names::{CommitSha, GitRef, NameError, RepositoryId, RepositoryName};
@@ -11,6 +10,9 @@ use super::{Event, GithubError};
 
 /// Commits GitHub lists in one push at most (GitHub REST description, `webhook-push`).
 pub const MOST_COMMITS: usize = 2_048;
+
+/// Names and addresses of authors that are kept; a push of more people is a merge of much.
+const MOST_AUTHORS: usize = 200;
 
 /// Characters of the head commit's message that are kept.
 const LONGEST_MESSAGE: usize = 4_096;
@@ -36,7 +38,7 @@ pub struct Push {
     pub forced: bool,
     /// Who pushed, by login.
     pub pusher: String,
-    /// Who pushed it or wrote its head commit: logins, names and addresses.
+    /// Who pushed it or wrote any of its commits: logins, names and addresses, at most 200.
     pub authors: Vec<String>,
     /// The head commit's message, at most 4,096 characters of it.
     pub message: String,
@@ -163,7 +165,7 @@ struct Body {
     created: bool,
     deleted: bool,
     forced: bool,
-    commits: Vec<IgnoredAny>,
+    commits: Vec<Listed>,
     #[serde(deserialize_with = "written")]
     head_commit: Option<HeadCommit>,
     repository: Repository,
@@ -176,6 +178,13 @@ struct HeadCommit {
     id: String,
     #[serde(default)]
     message: String,
+    author: Option<Author>,
+    committer: Option<Author>,
+}
+
+/// A commit of the push, of which only who wrote it is read.
+#[derive(Deserialize)]
+struct Listed {
     author: Option<Author>,
     committer: Option<Author>,
 }
@@ -280,16 +289,20 @@ impl Body {
     }
 
     fn authors(&self, head: &HeadCommit) -> Vec<String> {
-        let people = [&head.author, &head.committer];
-        let written = people
+        let listed = self
+            .commits
+            .iter()
+            .flat_map(|commit| [&commit.author, &commit.committer]);
+        let written = [&head.author, &head.committer]
             .into_iter()
+            .chain(listed)
             .flatten()
             .flat_map(|author| [&author.username, &author.email, &author.name]);
         let pushed = [&self.pusher.email].into_iter();
         let names = [self.login(), shown(&self.pusher.name)].into_iter();
         let mut authors: Vec<String> = Vec::new();
         for name in names.chain(pushed.chain(written).flatten().map(|text| shown(text))) {
-            if !name.is_empty() && !authors.contains(&name) {
+            if authors.len() < MOST_AUTHORS && !name.is_empty() && !authors.contains(&name) {
                 authors.push(name);
             }
         }
