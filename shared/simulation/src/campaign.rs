@@ -121,7 +121,6 @@ impl World {
         let manifest = format!("meddled {}", self.acts);
         let repository = repository.parse().expect("an image repository");
         let tag = tag.parse().expect("a tag");
-        self.watch.meddled(&tag);
         self.put_image(&repository, &tag, &manifest);
     }
 

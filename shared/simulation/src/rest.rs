@@ -230,12 +230,17 @@ impl World {
         let tags = variable(start, "IMAGE_TAGS").split(' ');
         let tags: Vec<Tag> = tags.filter_map(|tag| tag.parse().ok()).collect();
         for tag in tags {
-            self.put_image(&start.image_repository, &tag, manifest);
+            self.image_lands(&start.image_repository, &tag, manifest);
         }
     }
 
-    /// Somebody pushes an image, and ECR says so.
+    /// Somebody who is no build of ours pushes an image, and ECR says so.
     pub fn put_image(&mut self, repository: &ImageRepository, tag: &Tag, manifest: &str) -> Digest {
+        self.watch.meddled(tag);
+        self.image_lands(repository, tag, manifest)
+    }
+
+    fn image_lands(&mut self, repository: &ImageRepository, tag: &Tag, manifest: &str) -> Digest {
         let images = &self.ports.images.inner;
         let digest = images
             .push(repository, tag, manifest.as_bytes())

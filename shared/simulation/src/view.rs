@@ -230,7 +230,18 @@ fn left_behind(known: &Known) -> Vec<String> {
             });
             !there && stage.hold.is_none()
         })
-        .map(|(name, _)| format!("I9: the newest image of {name} never reached staging"))
+        .map(|(name, (_, candidate))| {
+            let rows = known.rows.iter();
+            let rows =
+                rows.filter(|(key, _)| key.component == name && key.stage.as_str() == "staging");
+            let rows: Vec<&Row> = rows
+                .flat_map(|(_, rows)| rows.iter().rev().take(6))
+                .collect();
+            format!(
+                "I9: {} of {name} never reached staging: {rows:#?}",
+                candidate.digest
+            )
+        })
         .collect()
 }
 

@@ -42,7 +42,7 @@ pub struct Known {
     pub builds: BTreeMap<BuildId, Option<BuildStatus>>,
     /// Every push into the registry.
     pub pushed: BTreeSet<(ImageRepository, Tag, Digest)>,
-    /// Tags of stages that somebody outside has moved.
+    /// Tags that somebody outside has pushed.
     pub meddled: BTreeSet<Tag>,
     /// What did not hold.
     pub violations: Vec<String>,
@@ -287,6 +287,12 @@ impl Known {
     fn history(&mut self, before: &Stage, after: &Stage, rows: &[Row]) {
         let mut head = before.ledger.clone();
         for row in rows {
+            if let What::Drifted { tag, digest } = &row.what {
+                let meddled = self.meddled.contains(tag);
+                self.must(meddled, || {
+                    format!("F33: nobody outside moved {tag} to {digest}")
+                });
+            }
             self.must(
                 row.sequence == head.sequence + 1 && row.previous == head.hash,
                 || format!("I3: row {} does not follow {head:?}", row.sequence),

@@ -1,5 +1,10 @@
 //! Stories through all handlers, one fault at a time; each bears the ids of what it is about.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "what is expected stands where it is expected"
+)]
+
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
@@ -10,6 +15,7 @@ use towline_handlers::answer_chat::Command;
 use towline_ports::StartBuild;
 use towline_simulation::rest::{signed, variable, with_header};
 use towline_simulation::shop::DEFINITION;
+use towline_simulation::world::router;
 use towline_simulation::{BuildPlan, Job, Profile, Pushes, World};
 use towline_wire::codebuild::Status;
 
@@ -237,6 +243,35 @@ fn f25_i10_a_newer_push_supersedes_what_is_still_built() {
 }
 
 #[test]
+fn f3_f25_of_two_pushes_that_are_planned_at_once_the_newer_one_wins() {
+    let router = router();
+    for seed in 0..60 {
+        let at_once = Profile {
+            concurrency: 8,
+            ..Profile::QUIET
+        };
+        let mut world = World::new(seed, at_once, &router);
+        world.push("main", "first", &[]);
+        world.settle();
+        let first = world.head("main");
+        let second = world.commit("main", "second", &[("backend/main.rs", "2")]);
+        let third = world.commit("main", "third", &[("backend/main.rs", "3")]);
+        let newer = world.webhook("main", Some(&second), &third, "third");
+        let older = world.webhook("main", first.as_ref(), &second, "second");
+        for request in [newer, older] {
+            world.invoke(Job::Webhook(request));
+        }
+        world.settle();
+        assert_eq!(world.faults_at_rest(), Vec::<String>::new(), "seed {seed}");
+        let view = world.view();
+        assert!(
+            view.contains("backend/staging: third"),
+            "seed {seed}:\n{view}"
+        );
+    }
+}
+
+#[test]
 fn f4_the_end_of_a_build_may_be_known_before_its_beginning() {
     let mut world = World::quiet();
     world.crash_after_start();
@@ -252,6 +287,22 @@ fn f4_the_end_of_a_build_may_be_known_before_its_beginning() {
         > 202 accepted
     "#]],
     );
+}
+
+#[test]
+fn f4_a_build_that_is_first_heard_of_when_it_has_failed_is_not_watched_for_ever() {
+    let mut world = World::quiet();
+    world.crash_after_start();
+    world.withheld.builds = true;
+    world.withheld.sweeps = true;
+    world.next_builds = [plan(BuildStatus::Failed, Pushes::Nothing)].into();
+    world.push("main", "first", &[]);
+    world.pass(MINUTE);
+    world.withheld.builds = false;
+    world.pass(2 * MINUTE);
+    world.withheld.sweeps = false;
+    world.settle();
+    assert!(world.view().contains(" failed"), "{}", world.view());
 }
 
 #[test]
@@ -680,7 +731,7 @@ fn a_component_is_built_when_something_of_its_own_changed_since_it_was_last_buil
     ];
     expect![[r#"
         docs only
-          backend: no file under backend/**, libs/** (1 file changed since COMMIT)
+          backend: no file under backend/**, libs/** that is not ignored (1 file changed since COMMIT)
           web: no file under web/**, libs/** (1 file changed since COMMIT)
         backend fails
           backend: backend/main.rs changed since COMMIT
@@ -692,7 +743,7 @@ fn a_component_is_built_when_something_of_its_own_changed_since_it_was_last_buil
           backend: libs/money.rs, which it watches, changed since COMMIT
           web: libs/money.rs, which it watches, changed since COMMIT
         elsewhere
-          backend: no file under backend/**, libs/** (1 file changed since COMMIT)
+          backend: no file under backend/**, libs/** that is not ignored (1 file changed since COMMIT)
           web: no file under web/**, libs/** (1 file changed since COMMIT)
     "#]]
     .assert_eq(&mask(&text.concat()));
@@ -729,7 +780,9 @@ fn f1_eight_deliveries_at_the_same_time_are_one_run() {
     }
     world.settle();
     world.answers.sort();
-    check(&mut world, expect![[r#"
+    check(
+        &mut world,
+        expect![[r#"
         main first: backend succeeded; web succeeded
         backend/prod: nothing; first has 0 of 2 yes
         backend/staging: first
@@ -743,7 +796,8 @@ fn f1_eight_deliveries_at_the_same_time_are_one_run() {
         > 200 duplicate
         > 200 duplicate
         > 202 accepted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -757,17 +811,21 @@ fn f9_no_capacity_delays_a_build_and_never_fails_it() {
     world.pass(60 * MINUTE);
     expect![[r#"
         main first: backend due; web due
-    "#]].assert_eq(&world.view());
+    "#]]
+    .assert_eq(&world.view());
     assert_eq!(builds(&world), []);
     world.chance.set_profile(Profile::QUIET);
-    check(&mut world, expect![[r#"
+    check(
+        &mut world,
+        expect![[r#"
         main first: backend succeeded; web succeeded
         backend/prod: nothing; first has 0 of 2 yes
         backend/staging: first
         web/prod: nothing; first has 0 of 2 yes
         web/staging: first
         > 202 accepted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -778,7 +836,9 @@ fn f22_f23_conflicts_at_every_other_commit_only_take_longer() {
         ..Profile::QUIET
     });
     straight(&mut world);
-    check(&mut world, expect![[r#"
+    check(
+        &mut world,
+        expect![[r#"
         main first: backend succeeded; web succeeded
         main second: backend succeeded
         backend/prod: second
@@ -789,7 +849,8 @@ fn f22_f23_conflicts_at_every_other_commit_only_take_longer() {
         > 202 accepted
         > promotion #6 is approved 1/2; it needs 1 more
         > promotion #6 is approved and goes to prod
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -805,13 +866,14 @@ fn f29_an_image_that_is_gone_fails_its_promotion_and_leaves_the_stage() {
     }
     let ended = world.watch.look(|known| {
         let rows = known.rows.values().flatten();
-        let last = rows.filter_map(|row| match &row.what {
+        let mut last = rows.filter_map(|row| match &row.what {
             What::Ended { reason, .. } => Some(reason.clone()),
             _ => None,
         });
-        last.last()
+        last.next_back()
     });
-    expect!["the image is gone from the registry; build it again"].assert_eq(&ended.unwrap_or_default());
+    expect!["the image is gone from the registry; build it again"]
+        .assert_eq(&ended.unwrap_or_default());
     assert!(world.view().contains("backend/prod: nothing\n"));
 }
 
@@ -855,7 +917,9 @@ fn people_can_cancel_hold_resume_and_try_again() {
             repository: None,
         },
     );
-    check(&mut world, expect![[r#"
+    check(
+        &mut world,
+        expect![[r#"
         main first: backend cancelled, succeeded; web succeeded
         backend/prod: nothing; first has 0 of 2 yes
         backend/staging: first
@@ -866,7 +930,8 @@ fn people_can_cancel_hold_resume_and_try_again() {
         > staging of backend is held: nothing enters it by itself until it is resumed
         > backend is built again as build#3
         > staging of backend is no longer held
-    "#]]);
+    "#]],
+    );
 }
 
 fn backend_name() -> ComponentName {
