@@ -1,10 +1,12 @@
 //! Turns an accepted push into a run: what is built, under which numbers and tags, and why.
 
 mod buildspecs;
+mod source_files;
 
 pub use buildspecs::text as buildspec_text;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use towline_domain::definition::{Component, Definition, Scope};
 use towline_domain::filter::{self, ChangedFiles, Verdict};
@@ -21,9 +23,13 @@ use crate::advance_stages::draw;
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Owed, Read, Rounds};
 use crate::records::{Base, Branch, Buildspec, Claim, RunPointer, Trusted};
+use source_files::Stop;
 
 /// Rows written in one transaction, of the 100 that DynamoDB takes.
 const MOST_ROWS: usize = 90;
+
+/// How long after its push a commit may come.
+const COMMIT_COMES_WITHIN: Duration = Duration::from_secs(5 * 60);
 
 /// Acts on `Push Accepted`.
 ///
@@ -44,7 +50,6 @@ pub async fn handle(
         id: push.repository,
         name: push.repository_name.clone(),
     };
-    let read = read_definition(source, &repository, &push.commit).await?;
     let plan = Plan {
         ledger,
         source,
@@ -52,9 +57,15 @@ pub async fn handle(
         push,
         repository,
     };
-    match read {
-        Ok(definition) => plan.with(definition).await,
-        Err(reason) => plan.refuse(unnamed(), reason).await,
+    let (pipeline, planned) = match read_definition(source, &plan.repository, &push.commit).await {
+        Ok(Ok(definition)) => (definition.pipeline.clone(), plan.with(definition).await),
+        Ok(Err(reason)) => return plan.refuse(unnamed(), reason).await,
+        Err(stop) => (unnamed(), Err(stop)),
+    };
+    match planned {
+        Ok(()) => Ok(()),
+        Err(Stop::Failed(error)) => Err(error),
+        Err(Stop::NoCommit) => plan.without_commit(pipeline).await,
     }
 }
 
@@ -63,17 +74,11 @@ async fn read_definition(
     source: &dyn Source,
     repository: &RepositoryRef,
     commit: &CommitSha,
-) -> Result<Result<Definition, String>, HandlerError> {
-    let Some(bytes) = source
-        .file(repository, commit, FILE, definition::MOST_BYTES)
-        .await?
-    else {
-        return Ok(Err(format!("there is no {FILE} at {}", commit.short())));
-    };
-    Ok(
-        definition::read(&bytes)
-            .map_err(|errors| format!("{FILE} at {}: {errors}", commit.short())),
-    )
+) -> Result<Result<Definition, String>, Stop> {
+    let read = source_files::read(source, repository, commit, FILE, definition::MOST_BYTES).await?;
+    Ok(read.and_then(|bytes| {
+        definition::read(&bytes).map_err(|errors| format!("{FILE} at {}: {errors}", commit.short()))
+    }))
 }
 
 /// The pipeline of a run whose definition cannot be read.
@@ -98,22 +103,22 @@ struct Chosen {
 }
 
 impl Plan<'_> {
-    async fn with(&self, definition: Definition) -> Result<(), HandlerError> {
+    async fn with(&self, definition: Definition) -> Result<(), Stop> {
         let pipeline = definition.pipeline.clone();
         let id = self.key(&pipeline).id();
         if self.ledger.store.get(&keys::run(&id)).await?.is_some() {
-            return self.ledger.finish(self.owed).await;
+            return Ok(self.ledger.finish(self.owed).await?);
         }
         let order = draw(self.ledger, self.push.repository, 0).await?.order;
         let branch = self.branch().await?;
         if let Some(reason) = self.overtaken(branch.as_ref()).await? {
-            return self.refuse(pipeline, reason).await;
+            return Ok(self.refuse(pipeline, reason).await?);
         }
         let judged = branch.map(|branch| branch.version);
         if let Some(reason) = self.reason_to_refuse(&definition) {
             let mut run = self.run(&pipeline, order);
             run.refused = Some(reason);
-            return self.create(run, Some(&definition), judged).await;
+            return Ok(self.create(run, Some(&definition), judged).await?);
         }
         let (chosen, skipped, changed) = self.choose(&definition).await?;
         let mut notes = Vec::new();
@@ -134,7 +139,21 @@ impl Plan<'_> {
             notes,
             ..self.run(&pipeline, order)
         };
-        self.commit(run, &definition, chosen, skipped, judged).await
+        self.commit(run, &definition, chosen, skipped, judged)
+            .await?;
+        Ok(())
+    }
+
+    /// Looks again later, and gives up once the commit had its time to come.
+    async fn without_commit(&self, pipeline: PipelineName) -> Result<(), HandlerError> {
+        if self.ledger.now() < self.push.at + COMMIT_COMES_WITHIN {
+            return self.ledger.postpone(self.owed).await;
+        }
+        let reason = format!(
+            "commit {} is not in the repository; was it pushed there?",
+            self.push.commit.short()
+        );
+        self.refuse(pipeline, reason).await
     }
 
     fn key(&self, pipeline: &PipelineName) -> RunKey {
@@ -190,7 +209,11 @@ impl Plan<'_> {
         let Some(commit) = self.source.head(&self.repository, git_ref).await? else {
             return Ok(None);
         };
-        let read = read_definition(self.source, &self.repository, &commit).await?;
+        let read = match read_definition(self.source, &self.repository, &commit).await {
+            Ok(read) => read,
+            Err(Stop::NoCommit) => return Ok(None), // the ref moved on, and so does the next push
+            Err(Stop::Failed(error)) => return Err(error),
+        };
         Ok(read.ok().map(|definition| Trusted {
             definition,
             commit,
@@ -227,7 +250,7 @@ impl Plan<'_> {
     async fn choose(
         &self,
         definition: &Definition,
-    ) -> Result<(Vec<Chosen>, BTreeMap<ComponentName, String>, ChangedFiles), HandlerError> {
+    ) -> Result<(Vec<Chosen>, BTreeMap<ComponentName, String>, ChangedFiles), Stop> {
         let mut chosen = Vec::new();
         let mut skipped = BTreeMap::new();
         let mut compared: BTreeMap<CommitSha, ChangedFiles> = BTreeMap::new();
@@ -287,7 +310,7 @@ impl Plan<'_> {
         &self,
         definition: &Definition,
         component: &Component,
-    ) -> Result<Result<String, String>, HandlerError> {
+    ) -> Result<Result<String, String>, Stop> {
         let scope = Scope::Component(component.name.clone());
         let wants: Vec<&str> = definition.not_executed_in(&scope).collect();
         if !wants.is_empty() {

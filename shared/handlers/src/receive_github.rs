@@ -73,7 +73,7 @@ pub async fn handle(
 async fn accept(
     ledger: Ledger<'_>,
     repositories: &dyn Repositories,
-    push: Push,
+    mut push: Push,
     delivery: String,
 ) -> Result<Response, HandlerError> {
     let repository = RepositoryRef {
@@ -81,7 +81,8 @@ async fn accept(
         name: push.repository_name.clone(),
     };
     match repositories.admit(&repository).await? {
-        Admission::Admitted => {}
+        // Whichever of its ids the push names: all of it is kept under one.
+        Admission::Admitted(id) => push.repository = id,
         Admission::Unknown => {
             let reason = format!(
                 "{} ({}) is not registered here",
@@ -89,10 +90,10 @@ async fn accept(
             );
             return Ok(answer(200, "ignored", &reason));
         }
-        Admission::Impostor { known } => {
+        Admission::Impostor { known, remedy } => {
             let reason = format!(
-                "{} is registered as repository {known}, this push is from {}",
-                repository.name, repository.id
+                "{} is registered as repository {known}, this push is from {}; if {} is right, {remedy}",
+                repository.name, repository.id, repository.id
             );
             return Ok(answer(200, "ignored", &reason));
         }

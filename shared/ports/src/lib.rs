@@ -3,6 +3,7 @@
 //! Adapters live in `shared/embedded` (one machine) and `shared/aws`; [`memory`] holds strict
 //! in-memory ones for stories and simulation. Handlers see only these traits.
 
+pub mod admission;
 pub mod builds;
 pub mod bus;
 pub mod clock;
@@ -17,7 +18,7 @@ pub use builds::{Builds, StartBuild, StartError};
 pub use bus::{Announcement, Bus};
 pub use clock::Clock;
 pub use images::{Images, PutTagError, RegistryImage};
-pub use source::{Admission, CommitInfo, Relation, Repositories, RepositoryRef, Source};
+pub use source::{Admission, CommitInfo, FileAt, Relation, Repositories, RepositoryRef, Source};
 pub use store::{Item, Key, Page, Query, Store, TransactError, Write};
 
 /// Why the world did not answer. Trying again may help.

@@ -41,19 +41,35 @@ pub struct CommitInfo {
     pub at: Timestamp,
 }
 
+/// What is at a path of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileAt {
+    /// A file with these bytes.
+    Found(Vec<u8>),
+    /// No file; a symbolic link or a folder is none.
+    Missing,
+    /// A file larger than was asked for.
+    TooLarge {
+        /// How large it is.
+        bytes: u64,
+    },
+    /// The repository does not have the commit, or does not have it yet.
+    NoCommit,
+}
+
 /// A place that holds repositories. It is asked by id and name of a repository that was let in,
 /// never by an address out of a payload (A24).
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// A file at exactly this commit, when it is there; refused when over `most` bytes, and a
-    /// symbolic link is no file.
+    /// The file at exactly this commit, of at most `most` bytes. That the repository could not be
+    /// asked is an error, never [`FileAt::NoCommit`].
     async fn file(
         &self,
         repository: &RepositoryRef,
         commit: &CommitSha,
         path: &str,
         most: usize,
-    ) -> Result<Option<Vec<u8>>, PortError>;
+    ) -> Result<FileAt, PortError>;
 
     /// The files that differ between two commits.
     async fn changed_files(
@@ -90,22 +106,25 @@ pub trait Source: Send + Sync {
 }
 
 /// Whether a repository may use us at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// It may.
-    Admitted,
+    /// It may, and everything of it is kept under this id, whichever the push named.
+    Admitted(RepositoryId),
     /// Nobody registered it (A7).
     Unknown,
     /// Its name is registered, but for another repository (A8).
     Impostor {
         /// The repository the name belongs to.
         known: RepositoryId,
+        /// What a person does when the other one is right: the end of a sentence.
+        remedy: String,
     },
 }
 
 /// The repositories that may use us.
 #[async_trait]
 pub trait Repositories: Send + Sync {
-    /// Whether this repository may. The first push of a registered name binds its id for good.
+    /// Whether this repository may, as [`judge`](crate::admission::judge) says. The first push of a
+    /// registered name binds its id for good.
     async fn admit(&self, repository: &RepositoryRef) -> Result<Admission, PortError>;
 }

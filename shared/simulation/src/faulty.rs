@@ -12,7 +12,7 @@ use towline_domain::names::{
 use towline_domain::run::{BuildReport, BuildStatus};
 use towline_ports::memory::{MemoryBuilds, MemoryBus, MemoryImages, MemorySource, MemoryStore};
 use towline_ports::{
-    Admission, Announcement, Builds, Bus, CommitInfo, Images, Item, Key, Page, PortError,
+    Admission, Announcement, Builds, Bus, CommitInfo, FileAt, Images, Item, Key, Page, PortError,
     PutTagError, Query, RegistryImage, Relation, Repositories, RepositoryRef, Source, StartBuild,
     StartError, Store, TransactError, Write,
 };
@@ -250,7 +250,7 @@ impl Source for FaultySource {
         commit: &CommitSha,
         path: &str,
         most: usize,
-    ) -> Result<Option<Vec<u8>>, PortError> {
+    ) -> Result<FileAt, PortError> {
         self.chance.before("get a file").await?;
         self.inner.file(repository, commit, path, most).await
     }

@@ -1,64 +1,74 @@
-//! Which numeric id each registered name was first seen with, kept in one small file (A8).
+//! Which ids each registered name was first seen with, kept in one small file (A8).
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use towline_domain::names::{RepositoryId, RepositoryName};
-use towline_ports::source::Admission;
+use towline_domain::names::RepositoryName;
+use towline_ports::admission::{Binding, same_name};
 
 /// The bound ids, in memory and on disk.
 pub(crate) struct Bindings {
     path: PathBuf,
-    ids: BTreeMap<RepositoryName, RepositoryId>,
+    bound: BTreeMap<RepositoryName, Binding>,
 }
 
 impl Bindings {
     pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
-        let ids = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice::<BTreeMap<RepositoryName, RepositoryId>>(&bytes)?,
+        let bound = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error),
         };
-        Ok(Self { path, ids })
+        Ok(Self { path, bound })
     }
 
-    pub(crate) fn id(&self, name: &RepositoryName) -> Option<RepositoryId> {
-        self.ids.get(name).copied()
+    /// Where they are kept.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Takes a registered name with the id it claims, and binds them when neither is bound yet.
-    pub(crate) fn admit(
-        &mut self,
-        id: RepositoryId,
-        name: &RepositoryName,
-    ) -> io::Result<Admission> {
-        let bound = self
-            .ids
-            .iter()
-            .find(|(bound_name, bound_id)| *bound_name == name || **bound_id == id);
-        match bound {
-            Some((bound_name, bound_id)) if bound_name == name && *bound_id == id => {
-                Ok(Admission::Admitted)
+    pub(crate) fn of(&self, name: &RepositoryName) -> Option<Binding> {
+        let bound = self.bound.iter();
+        bound
+            .filter(|(bound, _)| same_name(bound, name))
+            .map(|(_, binding)| *binding)
+            .next()
+    }
+
+    /// Binds a registered name, durably.
+    ///
+    /// A name that is no longer registered but holds one of the ids is the same repository before
+    /// it was renamed: a name bound for the first time takes over what that one was bound to.
+    pub(crate) fn bind(&mut self, name: &RepositoryName, new: Binding) -> io::Result<Binding> {
+        let mut bound = self.bound.clone();
+        let mut former = None;
+        bound.retain(|other, binding| {
+            let same = same_name(other, name);
+            let renamed =
+                !same && (binding.holds(new.id) || new.real.is_some_and(|id| binding.holds(id)));
+            if renamed {
+                former = Some(*binding);
             }
-            Some((_, known)) => Ok(Admission::Impostor { known: *known }),
-            None => {
-                let mut ids = self.ids.clone();
-                ids.insert(name.clone(), id);
-                write(&self.path, &ids)?;
-                self.ids = ids;
-                Ok(Admission::Admitted)
-            }
-        }
+            !same && !renamed
+        });
+        let binding = match former {
+            Some(former) if self.of(name).is_none() => former,
+            _ => new,
+        };
+        bound.insert(name.clone(), binding);
+        write(&self.path, &bound)?;
+        self.bound = bound;
+        Ok(binding)
     }
 }
 
 /// Replaces the file so that either the old or the new one is there after a power loss.
-fn write(path: &Path, ids: &BTreeMap<RepositoryName, RepositoryId>) -> io::Result<()> {
+fn write(path: &Path, bound: &BTreeMap<RepositoryName, Binding>) -> io::Result<()> {
     let new = path.with_extension("json.new");
     let mut file = File::create(&new)?;
-    file.write_all(&serde_json::to_vec_pretty(ids)?)?;
+    file.write_all(&serde_json::to_vec_pretty(bound)?)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
     match path.parent() {

@@ -69,7 +69,7 @@ impl Output {
 const MOST_STDERR: usize = 16 * 1024;
 
 /// Time between asking a command to end and ending it.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// Commands on one repository's folder. Nothing of our own environment reaches them.
 pub(crate) async fn run(

@@ -7,6 +7,7 @@ mod bindings;
 mod git;
 mod mirror;
 mod origin;
+mod orphans;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -14,3 +15,4 @@ mod tests;
 pub use git::Surroundings;
 pub use origin::{Origin, OriginError, Registered, local_id};
 pub use source::{GitSource, OpenError};
+pub use towline_ports::admission::is_local;

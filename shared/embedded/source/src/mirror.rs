@@ -10,6 +10,7 @@ use towline_ports::PortError;
 
 use crate::git::{self, Output, Patience, Surroundings};
 use crate::origin::Origin;
+use crate::orphans;
 
 /// Enough for a list of ids or a message.
 pub(crate) const FEW: usize = 64 * 1024;
@@ -45,6 +46,10 @@ impl Mirror {
             Origin::Url(url) => (url.clone(), None),
         };
         let folder = mirrors.join(format!("{name}.git"));
+        // A command that outlived a killed process of ours may still write, and holds its locks.
+        for folder in [&folder, &unfinished(&folder)] {
+            orphans::end(folder, git::GRACE)?;
+        }
         remove_stale_locks(&folder)?;
         Ok(Self {
             name,
@@ -68,7 +73,7 @@ impl Mirror {
         .await
     }
 
-    /// Whether the commit is there, fetched if need be.
+    /// Whether the commit is there, fetched if need be; an error when the origin does not answer.
     pub(crate) async fn ensure(&self, commit: &CommitSha) -> Result<bool, PortError> {
         if self.has(commit).await? {
             return Ok(true);
@@ -91,11 +96,22 @@ impl Mirror {
             commit.as_str(),
         ];
         let output = self.ask(&only).await?;
-        if output.code != 0 {
-            tracing::debug!(repository = %self.name, %commit, "the origin does not have the commit");
-            return Ok(false);
+        if output.code == 0 {
+            return self.has(commit).await;
         }
-        self.has(commit).await
+        // How a refusal is worded is every server's own; one that still answers did refuse.
+        let answers = [
+            "ls-remote",
+            "--quiet",
+            "--end-of-options",
+            &self.location,
+            "HEAD",
+        ];
+        if self.ask(&answers).await?.code != 0 {
+            return Err(output.error(format!("fetching {commit} of {}", self.name)));
+        }
+        tracing::debug!(repository = %self.name, %commit, "the origin does not have the commit");
+        Ok(false)
     }
 
     /// Fetches all branches and tags as they are now.
@@ -152,7 +168,7 @@ impl Mirror {
             return Ok(());
         }
         let doing = || format!("creating the mirror of {}", self.name);
-        let new = self.folder.with_extension("git.new");
+        let new = unfinished(&self.folder);
         let prepare = || -> io::Result<()> {
             if new.exists() {
                 fs::remove_dir_all(&new)?;
@@ -173,7 +189,12 @@ impl Mirror {
     }
 }
 
-/// Removes the locks of commands that were killed with us: this process is the only one here.
+/// What a mirror is called while it is made.
+fn unfinished(folder: &Path) -> PathBuf {
+    folder.with_extension("git.new")
+}
+
+/// Removes the locks of commands that were killed: nobody else is at work here any more.
 fn remove_stale_locks(folder: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

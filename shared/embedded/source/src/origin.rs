@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 use towline_domain::names::{RepositoryId, RepositoryName};
+use towline_ports::admission;
 
 /// A repository the operator lets in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,8 @@ pub enum OriginError {
     Scheme(String),
     /// A secret in an address would show in the list of processes.
     #[error(
-        "the address of {0} holds a password: leave it out and let a Git credential helper give it"
+        "the address of {0} holds a user, password or token: leave it out and let a Git credential \
+         helper give it"
     )]
     Password(String),
     /// Characters no address has.
@@ -52,38 +54,44 @@ impl FromStr for Origin {
                 _ => Ok(Self::Path(PathBuf::from(text))),
             };
         };
-        if !matches!(scheme, "https" | "ssh") {
-            return Err(OriginError::Scheme(text.into()));
-        }
         let authority = rest.split('/').next().unwrap_or_default();
+        // No error repeats what stands before the host.
+        let shown = || match rest.rsplit_once('@') {
+            Some((_, rest)) => format!("{scheme}://{rest}"),
+            None => text.to_owned(),
+        };
+        if !matches!(scheme, "https" | "ssh") {
+            return Err(OriginError::Scheme(shown()));
+        }
         let host = match authority.rsplit_once('@') {
-            Some((user, host)) if user.contains(':') => {
+            // In a name alone, GitHub takes a token; who logs in with ssh is no secret.
+            Some((user, host)) if scheme == "https" || user.contains(':') => {
                 return Err(OriginError::Password(host.into()));
             }
             Some((_, host)) => host,
             None => authority,
         };
         if host.is_empty() || host.starts_with('-') {
-            return Err(OriginError::Scheme(text.into()));
+            return Err(OriginError::Scheme(shown()));
         }
         if text.chars().any(|c| c.is_control() || c == ' ') {
-            return Err(OriginError::Characters(text.into()));
+            return Err(OriginError::Characters(shown()));
         }
         Ok(Self::Url(text.into()))
     }
 }
 
-/// The id of a repository on this machine that no push has given one yet: the first 48 bits
-/// of the SHA-256 of its canonical path.
+/// The id of a repository on this machine: the first 48 bits of the SHA-256 of its canonical path,
+/// in a range of their own ([`is_local`](crate::is_local)).
 ///
 /// # Errors
 /// When the path cannot be made canonical, for instance because nothing is there.
 pub fn local_id(path: &Path) -> io::Result<RepositoryId> {
     let canonical = path.canonicalize()?;
     let hash = Sha256::digest(canonical.as_os_str().as_bytes());
-    let id = hash
+    let bits = hash
         .iter()
         .take(6)
-        .fold(0, |id, byte| (id << 8) | u64::from(*byte));
-    Ok(RepositoryId(id))
+        .fold(0, |bits, byte| (bits << 8) | u64::from(*byte));
+    Ok(admission::local(bits))
 }

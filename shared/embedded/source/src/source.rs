@@ -10,8 +10,10 @@ use jiff::Timestamp;
 use towline_domain::filter::ChangedFiles;
 use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
 use towline_domain::untrusted::Untrusted;
-use towline_ports::source::{Admission, Repositories};
-use towline_ports::{CommitInfo, PortError, Relation, RepositoryRef, Source};
+use towline_ports::admission::{self, Ids, Judgement, Known, same_name};
+use towline_ports::{
+    Admission, CommitInfo, FileAt, PortError, Relation, Repositories, RepositoryRef, Source,
+};
 
 use crate::bindings::Bindings;
 use crate::git::Surroundings;
@@ -52,6 +54,7 @@ pub enum OpenError {
 pub struct GitSource {
     mirrors: Vec<Mirror>,
     bindings: Mutex<Bindings>,
+    admitting: tokio::sync::Mutex<()>,
 }
 
 impl GitSource {
@@ -96,6 +99,7 @@ impl GitSource {
         Ok(Self {
             mirrors,
             bindings: Mutex::new(bindings),
+            admitting: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -124,14 +128,35 @@ impl GitSource {
         self.bindings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn id(&self, mirror: &Mirror) -> Option<RepositoryId> {
-        self.bindings().id(&mirror.name).or(mirror.local_id)
+    /// What is known of the ids of each mirror, in their order.
+    fn ids(&self) -> Vec<Known> {
+        let bindings = self.bindings();
+        let bound: Vec<_> = self
+            .mirrors
+            .iter()
+            .map(|mirror| bindings.of(&mirror.name))
+            .collect();
+        let free = |id: &RepositoryId| !bound.iter().flatten().any(|bound| bound.holds(*id));
+        self.mirrors
+            .iter()
+            .zip(&bound)
+            .map(|(mirror, bound)| Known {
+                name: mirror.name.clone(),
+                ids: match (bound, mirror.local_id.filter(free)) {
+                    (Some(bound), _) => Ids::Bound(*bound),
+                    (None, Some(id)) => Ids::Provisional(id),
+                    (None, None) => Ids::Unseen,
+                },
+            })
+            .collect()
     }
 
     fn mirror(&self, id: RepositoryId) -> Option<&Mirror> {
-        self.mirrors
+        let ids = self.ids();
+        let found = ids
             .iter()
-            .find(|mirror| self.id(mirror) == Some(id))
+            .position(|known| known.ids.canonical() == Some(id))?;
+        self.mirrors.get(found)
     }
 
     fn known(&self, repository: &RepositoryRef) -> Result<&Mirror, PortError> {
@@ -150,11 +175,6 @@ fn is_inside(path: &str) -> bool {
     !path.contains('\0') && path.split('/').all(part)
 }
 
-/// GitHub takes names that differ in case alone for the same.
-fn same_name(one: &RepositoryName, other: &RepositoryName) -> bool {
-    one.as_str().eq_ignore_ascii_case(other.as_str())
-}
-
 #[async_trait]
 impl Source for GitSource {
     async fn file(
@@ -163,10 +183,13 @@ impl Source for GitSource {
         commit: &CommitSha,
         path: &str,
         most: usize,
-    ) -> Result<Option<Vec<u8>>, PortError> {
+    ) -> Result<FileAt, PortError> {
         let mirror = self.known(repository)?;
-        if !is_inside(path) || !mirror.ensure(commit).await? {
-            return Ok(None);
+        if !mirror.ensure(commit).await? {
+            return Ok(FileAt::NoCommit);
+        }
+        if !is_inside(path) {
+            return Ok(FileAt::Missing);
         }
         let doing = || format!("reading a file of {} at {}", mirror.name, commit.short());
         let arguments = [
@@ -183,13 +206,12 @@ impl Source for GitSource {
             return Err(listing.error(doing()));
         }
         let Some(entry) = Entry::find(&listing.stdout, path) else {
-            return Ok(None);
+            return Ok(FileAt::Missing);
         };
         if entry.size > most {
-            return Err(PortError::new(
-                doing(),
-                format!("it has {} bytes, at most {most} are taken", entry.size),
-            ));
+            return Ok(FileAt::TooLarge {
+                bytes: entry.size as u64,
+            });
         }
         let content = mirror
             .look(&["cat-file", "blob", &entry.object], most)
@@ -197,7 +219,7 @@ impl Source for GitSource {
         if content.code != 0 || content.cut {
             return Err(content.error(doing()));
         }
-        Ok(Some(content.stdout))
+        Ok(FileAt::Found(content.stdout))
     }
 
     async fn changed_files(
@@ -349,10 +371,10 @@ impl Source for GitSource {
     }
 
     async fn repositories(&self) -> Result<Vec<RepositoryRef>, PortError> {
-        let known = self.mirrors.iter().filter_map(|mirror| {
+        let known = self.ids().into_iter().filter_map(|known| {
             Some(RepositoryRef {
-                id: self.id(mirror)?,
-                name: mirror.name.clone(),
+                id: known.ids.canonical()?,
+                name: known.name,
             })
         });
         Ok(known.collect())
@@ -362,19 +384,27 @@ impl Source for GitSource {
 #[async_trait]
 impl Repositories for GitSource {
     async fn admit(&self, repository: &RepositoryRef) -> Result<Admission, PortError> {
-        let named = self
-            .mirrors
-            .iter()
-            .find(|mirror| same_name(&mirror.name, &repository.name));
-        let Some(mirror) = named else {
-            return Ok(Admission::Unknown);
-        };
-        // Waits for the disk, once in the life of a repository.
-        self.bindings()
-            .admit(repository.id, &mirror.name)
-            .map_err(|cause| {
-                PortError::new(format!("binding {} to its id", repository.name), cause)
-            })
+        // Two first pushes at once are judged one after the other.
+        let _turn = self.admitting.lock().await;
+        Ok(match admission::judge(&self.ids(), repository) {
+            Judgement::Admitted(id) => Admission::Admitted(id),
+            // Waits for the disk, at most twice in the life of a repository.
+            Judgement::Bind { name, binding } => {
+                let bound = self
+                    .bindings()
+                    .bind(&name, binding)
+                    .map_err(|cause| PortError::new(format!("binding {name} to its id"), cause))?;
+                Admission::Admitted(bound.id)
+            }
+            Judgement::Unknown => Admission::Unknown,
+            Judgement::Impostor { name, known } => Admission::Impostor {
+                known,
+                remedy: format!(
+                    "stop Towline, take {name} out of {} and start it again",
+                    self.bindings().path().display()
+                ),
+            },
+        })
     }
 }
 

@@ -9,8 +9,9 @@ use std::process::Command;
 use tempfile::TempDir;
 use towline_domain::filter::ChangedFiles;
 use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
-use towline_ports::source::{Admission, Repositories};
-use towline_ports::{Relation, RepositoryRef, Source};
+use towline_ports::{Admission, FileAt, Relation, Repositories, RepositoryRef, Source};
+
+use towline_ports::admission;
 
 use crate::*;
 
@@ -135,9 +136,14 @@ async fn files_are_read_at_the_commit_and_nothing_else_is() {
     std::os::unix::fs::symlink("sub", world.origin().join("linked")).unwrap();
     let second = world.commit("second");
     let (source, repository) = (world.source(), world.repository());
-    let read = async |commit: &CommitSha, path: &str| {
-        let bytes = source.file(&repository, commit, path, 100).await.unwrap();
-        bytes.map(|bytes| String::from_utf8(bytes).unwrap())
+    let read = async |commit: &CommitSha, path: &str| match source
+        .file(&repository, commit, path, 100)
+        .await
+        .unwrap()
+    {
+        FileAt::Found(bytes) => Some(String::from_utf8(bytes).unwrap()),
+        FileAt::Missing => None,
+        other => panic!("{path:?}: {other:?}"),
     };
     for (commit, path, expected) in [
         (&first, ".towline.yml", Some("one")),
@@ -158,12 +164,118 @@ async fn files_are_read_at_the_commit_and_nothing_else_is() {
         assert_eq!(read(commit, path).await.as_deref(), expected, "{path:?}");
     }
     let unknown: CommitSha = "f".repeat(40).parse().unwrap();
-    assert_eq!(read(&unknown, ".towline.yml").await, None);
-    let refused = source.file(&repository, &second, "sub/file", 5).await;
-    let cause = std::error::Error::source(&refused.unwrap_err())
-        .unwrap()
-        .to_string();
-    assert_eq!(cause, "it has 11 bytes, at most 5 are taken");
+    for (commit, path, most, expected) in [
+        (&second, "sub/file", 5, FileAt::TooLarge { bytes: 11 }),
+        (&unknown, ".towline.yml", 100, FileAt::NoCommit),
+        (&unknown, "../x", 100, FileAt::NoCommit),
+    ] {
+        let found = source.file(&repository, commit, path, most).await.unwrap();
+        assert_eq!(found, expected, "{path:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_does_not_answer_is_no_origin_without_the_commit() {
+    let world = World::new();
+    let first = world.commit("first");
+    let source = world.source();
+    let repository = world.repository();
+    let unknown: CommitSha = "f".repeat(40).parse().unwrap();
+    let read = async |commit| source.file(&repository, commit, "x", 1).await;
+    assert_eq!(read(&first).await.unwrap(), FileAt::Missing);
+    fs::rename(world.origin(), world.dir.path().join("away")).unwrap();
+    assert_eq!(read(&first).await.unwrap(), FileAt::Missing);
+    let error = read(&unknown).await.unwrap_err();
+    assert_eq!(error.to_string(), "fetching acme/shop");
+    // The connection may also go between fetching the refs and asking for the commit alone.
+    fs::rename(world.dir.path().join("away"), world.origin()).unwrap();
+    let folder = world.dir.path().join("bin");
+    fs::create_dir(&folder).unwrap();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *{unknown}|*ls-remote*) echo no route >&2; exit 128; esac\n\
+         PATH='{}' exec git \"$@\"\n",
+        env!("PATH")
+    );
+    executable(&folder.join("git"), &script);
+    let surroundings = Surroundings {
+        search_path: format!("{}:{}", folder.display(), env!("PATH")).into(),
+        home: None,
+    };
+    let registered = vec![registered("acme/shop", &world.origin())];
+    let source = GitSource::open(&world.dir.path().join("data"), &surroundings, registered);
+    let source = source.unwrap();
+    let read = source.file(&repository, &unknown, "x", 1).await;
+    assert_eq!(
+        read.unwrap_err().to_string(),
+        format!("fetching {unknown} of acme/shop")
+    );
+}
+
+/// Written by another process: one forked meanwhile by another test could hold our file open for
+/// writing, and then it would not start.
+fn executable(path: &Path, script: &str) {
+    let mut child = Command::new("sh")
+        .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn commands_left_at_work_in_a_mirror_are_gone_before_it_is_opened() {
+    use std::io::{BufRead as _, BufReader};
+    let world = World::new();
+    world.commit("first");
+    drop(world.source());
+    let data = world.dir.path().canonicalize().unwrap().join("data");
+    let mirror = data.join("mirrors/acme/shop.git");
+    fs::create_dir_all(&mirror).unwrap();
+    let lock = mirror.join("HEAD.lock");
+    let start = |git_dir: &Path, script: &str| {
+        let mut child = Command::new("sh")
+            .args(["-c", script])
+            .env("GIT_DIR", git_dir)
+            .env("LOCK", &lock)
+            .stdout(std::process::Stdio::piped())
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = child.stdout.as_mut().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        child
+    };
+    let willing = "trap 'rm \"$LOCK\"; exit 0' TERM; echo >\"$LOCK\"; echo ready; read _ ; exit 9";
+    let mut orphans = [
+        start(&mirror, "trap '' TERM; echo ready; read _; exit 9"),
+        start(&mirror, "echo ready; read _; exit 9"),
+        start(
+            &mirror.with_extension("git.new"),
+            "echo ready; read _; exit 9",
+        ),
+        start(&mirror, willing),
+    ];
+    let mut others = [
+        start(
+            &data.join("mirrors/acme/shop.git2"),
+            "echo ready; read _; exit 9",
+        ),
+        start(&world.origin(), "echo ready; read _; exit 9"),
+    ];
+    orphans::end(&mirror, std::time::Duration::from_millis(200)).unwrap();
+    drop(world.source());
+    for orphan in &mut orphans {
+        assert_ne!(orphan.try_wait().unwrap().map(|status| status.code()), None);
+    }
+    for other in &mut others {
+        assert_eq!(other.try_wait().unwrap(), None);
+        drop(other.stdin.take());
+        assert_eq!(other.wait().unwrap().code(), Some(9));
+    }
 }
 
 #[tokio::test]
@@ -309,7 +421,7 @@ async fn a_new_commit_is_fetched_once_it_is_asked_for() {
         .map(|_| source.file(&repository, &late, "late", 10))
         .collect();
     for answer in asked {
-        assert_eq!(answer.await.unwrap().as_deref(), Some(b"yes".as_slice()));
+        assert_eq!(answer.await.unwrap(), FileAt::Found(b"yes".into()));
     }
     let mirror = source.mirror_path(repository.id).unwrap();
     let found = source.mirror_with(&repository, &late).await.unwrap();
@@ -325,7 +437,6 @@ async fn a_new_commit_is_fetched_once_it_is_asked_for() {
 #[tokio::test]
 async fn a7_a8_an_id_is_bound_once_and_for_good() {
     let world = World::new();
-    let id = RepositoryId;
     let repositories = || {
         vec![
             registered("acme/shop", &world.origin()),
@@ -339,29 +450,48 @@ async fn a7_a8_an_id_is_bound_once_and_for_good() {
     let source = open(world.dir.path(), repositories()).unwrap();
     assert_eq!(source.repositories().await.unwrap(), vec![local]);
     let reopened = || open(world.dir.path(), repositories()).unwrap();
+    let admitted = |id| Admission::Admitted(RepositoryId(id));
+    let file = world.dir.path().canonicalize().unwrap();
+    let file = file.join("data/repositories.json");
+    let impostor = |id, name: &str| Admission::Impostor {
+        known: RepositoryId(id),
+        remedy: format!(
+            "stop Towline, take {name} out of {} and start it again",
+            file.display()
+        ),
+    };
+    let clone = admission::local(1).0;
     let claims = [
         (7, "attacker/repo", Admission::Unknown),
-        (7, "acme/shop", Admission::Admitted),
-        (7, "Acme/Shop", Admission::Admitted),
+        (7, "acme/shop", admitted(7)),
+        (7, "Acme/Shop", admitted(7)),
+        (clone, "acme/shop", admitted(7)),
         // Made anew under the old name.
-        (8, "acme/shop", Admission::Impostor { known: id(7) }),
-        // Renamed to a name that is registered for another repository.
-        (7, "acme/other", Admission::Impostor { known: id(7) }),
+        (8, "acme/shop", impostor(7, "acme/shop")),
+        // Renamed, even to a name that is registered for another repository.
+        (7, "acme/renamed", admitted(7)),
+        (7, "acme/other", admitted(7)),
+        // A clone is pushed first, then the webhook is set up.
+        (clone, "acme/other", admitted(clone)),
+        (9, "acme/other", admitted(clone)),
+        (10, "acme/other", impostor(9, "acme/other")),
+        (clone + 1, "acme/other", admitted(clone)),
     ];
-    for source in [source, reopened(), reopened()] {
-        for (id, claimed, expected) in claims {
+    for (number, source) in [source, reopened(), reopened()].iter().enumerate() {
+        let first = usize::from(number > 0); // known by then
+        for (id, claimed, expected) in &claims[first..] {
             let claim = RepositoryRef {
-                id: RepositoryId(id),
+                id: RepositoryId(*id),
                 name: name(claimed),
             };
             let admission = source.admit(&claim).await.unwrap();
-            assert_eq!(admission, expected, "{id} {claimed}");
+            assert_eq!(admission, *expected, "{id} {claimed}");
         }
-        let bound = RepositoryRef {
-            id: id(7),
-            name: name("acme/shop"),
-        };
-        assert_eq!(source.repositories().await.unwrap(), vec![bound]);
+        let bound = [(7, "acme/shop"), (clone, "acme/other")].map(|(id, text)| RepositoryRef {
+            id: RepositoryId(id),
+            name: name(text),
+        });
+        assert_eq!(source.repositories().await.unwrap(), bound);
     }
     let source = reopened();
     let stranger = RepositoryRef {
@@ -374,6 +504,38 @@ async fn a7_a8_an_id_is_bound_once_and_for_good() {
         refused.to_string(),
         "acme/shop (id 99) is not registered here"
     );
+}
+
+#[tokio::test]
+async fn a8_a_repository_renamed_here_and_there_keeps_its_id() {
+    let world = World::new();
+    let served = |text: &str| {
+        let origin = format!("https://git.example.com/{text}.git");
+        let registered = Registered {
+            name: name(text),
+            origin: origin.parse().unwrap(),
+        };
+        open(world.dir.path(), vec![registered]).unwrap()
+    };
+    let clone = admission::local(1).0;
+    for (text, id, expected) in [
+        ("acme/shop", clone, Admission::Admitted(admission::local(1))),
+        ("acme/shop", 7, Admission::Admitted(admission::local(1))),
+        ("Acme/Store", 7, Admission::Admitted(admission::local(1))),
+        (
+            "acme/store",
+            clone,
+            Admission::Admitted(admission::local(1)),
+        ),
+        ("acme/else", 8, Admission::Admitted(RepositoryId(8))),
+    ] {
+        let claim = RepositoryRef {
+            id: RepositoryId(id),
+            name: name(text),
+        };
+        let source = served(text);
+        assert_eq!(source.admit(&claim).await.unwrap(), expected, "{text} {id}");
+    }
 }
 
 #[tokio::test]
@@ -428,8 +590,19 @@ fn a24_origins_are_folders_or_addresses_without_secrets() {
         ("https://git.example.com/a\nb", "control character"),
         (
             "https://me:secret@git.example.com/a",
-            "the address of git.example.com holds a password",
+            "the address of git.example.com holds a user, password or token",
         ),
+        (
+            "https://secret@git.example.com/a",
+            "the address of git.example.com holds a user, password or token",
+        ),
+        (
+            "ssh://git:secret@git.example.com/a",
+            "the address of git.example.com holds a user, password or token",
+        ),
+        ("http://secret@git.example.com/a", "is not fetched from"),
+        ("ssh://secret@-git.example.com/a", "is not fetched from"),
+        ("ssh://secret@git.example.com/a b", "control character"),
     ] {
         let error = bad.parse::<Origin>().unwrap_err().to_string();
         assert!(error.contains(expected), "{bad}: {error}");

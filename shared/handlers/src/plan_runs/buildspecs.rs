@@ -5,7 +5,7 @@ use towline_domain::definition::{Component, Preset};
 use towline_domain::names::CommitSha;
 use towline_ports::{RepositoryRef, Source};
 
-use crate::ledger::HandlerError;
+use super::source_files::{self, Stop};
 
 /// The largest buildspec file read from a repository; CodeBuild takes 25,600 characters inline.
 const MOST_BYTES: usize = 64 * 1024;
@@ -16,15 +16,12 @@ pub(super) async fn text_of(
     repository: &RepositoryRef,
     commit: &CommitSha,
     component: &Component,
-) -> Result<Result<String, String>, HandlerError> {
-    let mut file = None;
-    if let Preset::Buildspec { path } = &component.build.preset {
-        file = source.file(repository, commit, path, MOST_BYTES).await?;
-        if file.is_none() {
-            return Ok(Err(format!("there is no {path} at {}", commit.short())));
-        }
-    }
-    Ok(text(component, file))
+) -> Result<Result<String, String>, Stop> {
+    let Preset::Buildspec { path } = &component.build.preset else {
+        return Ok(text(component, None));
+    };
+    let file = source_files::read(source, repository, commit, path, MOST_BYTES).await?;
+    Ok(file.and_then(|file| text(component, Some(file))))
 }
 
 /// The text for a component, byte for byte as CodeBuild gets it; `file` is the repository's own

@@ -11,12 +11,17 @@ use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
 use towline_domain::untrusted::Untrusted;
 
 use super::lock;
-use crate::{Admission, CommitInfo, PortError, Relation, Repositories, RepositoryRef, Source};
+use crate::admission::{self, Binding, Ids, Judgement, Known};
+use crate::{
+    Admission, CommitInfo, FileAt, PortError, Relation, Repositories, RepositoryRef, Source,
+};
 
 /// Repositories, of which each was let in.
 #[derive(Debug, Default)]
 pub struct MemorySource {
     repositories: Mutex<BTreeMap<RepositoryId, MemoryRepository>>,
+    /// The real ids of those that were added with a local one.
+    real: Mutex<BTreeMap<RepositoryId, RepositoryId>>,
 }
 
 /// One repository.
@@ -145,17 +150,19 @@ impl Source for MemorySource {
         commit: &CommitSha,
         path: &str,
         most: usize,
-    ) -> Result<Option<Vec<u8>>, PortError> {
-        let bytes = self.read(repository, |repository| {
-            repository.commits.get(commit)?.files.get(path).cloned()
-        })?;
-        match bytes {
-            Some(bytes) if bytes.len() > most => Err(PortError::because(format!(
-                "read {path}: it has {} bytes, over {most}",
-                bytes.len()
-            ))),
-            bytes => Ok(bytes),
-        }
+    ) -> Result<FileAt, PortError> {
+        self.read(repository, |repository| {
+            let Some(commit) = repository.commits.get(commit) else {
+                return FileAt::NoCommit;
+            };
+            match commit.files.get(path) {
+                None => FileAt::Missing,
+                Some(bytes) if bytes.len() > most => FileAt::TooLarge {
+                    bytes: bytes.len() as u64,
+                },
+                Some(bytes) => FileAt::Found(bytes.clone()),
+            }
+        })
     }
 
     async fn changed_files(
@@ -236,18 +243,30 @@ impl Source for MemorySource {
 
 #[async_trait]
 impl Repositories for MemorySource {
-    /// By its id, whatever it is called; a name alone admits nobody.
     async fn admit(&self, repository: &RepositoryRef) -> Result<Admission, PortError> {
         let repositories = lock(&self.repositories);
-        if repositories.contains_key(&repository.id) {
-            return Ok(Admission::Admitted);
-        }
-        let known = repositories
+        let mut real = lock(&self.real);
+        let known: Vec<Known> = repositories
             .iter()
-            .find(|(_, known)| known.name == repository.name);
-        Ok(match known {
-            Some((id, _)) => Admission::Impostor { known: *id },
-            None => Admission::Unknown,
+            .map(|(id, repository)| Known {
+                name: repository.name.clone(),
+                ids: Ids::Bound(Binding {
+                    id: *id,
+                    real: real.get(id).copied(),
+                }),
+            })
+            .collect();
+        Ok(match admission::judge(&known, repository) {
+            Judgement::Admitted(id) => Admission::Admitted(id),
+            Judgement::Bind { binding, .. } => {
+                real.extend(binding.real.map(|real| (binding.id, real)));
+                Admission::Admitted(binding.id)
+            }
+            Judgement::Unknown => Admission::Unknown,
+            Judgement::Impostor { name, known } => Admission::Impostor {
+                known,
+                remedy: format!("add {name} with the other id"),
+            },
         })
     }
 }
@@ -324,13 +343,17 @@ mod tests {
         let first = source.push(SHOP, &main, commit(&[], &[("a/b", "one")]));
         let second = source.push(SHOP, &main, commit(&[&first], &[]));
         let read = async |commit, path, most| source.file(&shop, commit, path, most).await;
-        assert_eq!(
-            read(&first, "a/b", 3).await.expect("it answers"),
-            Some(b"one".to_vec())
-        );
-        assert_eq!(read(&second, "a/b", 3).await.expect("it answers"), None);
-        assert_eq!(read(&first, "/a/b", 3).await.expect("it answers"), None);
-        assert!(read(&first, "a/b", 2).await.is_err());
+        let unknown: CommitSha = "f".repeat(40).parse().expect("a commit id");
+        for (commit, path, most, expected) in [
+            (&first, "a/b", 3, FileAt::Found(b"one".to_vec())),
+            (&first, "a/b", 2, FileAt::TooLarge { bytes: 3 }),
+            (&first, "/a/b", 3, FileAt::Missing),
+            (&second, "a/b", 3, FileAt::Missing),
+            (&unknown, "a/b", 3, FileAt::NoCommit),
+        ] {
+            let found = read(commit, path, most).await.expect("it answers");
+            assert_eq!(found, expected, "{path} {most}");
+        }
         let info = source.commit(&shop, &first).await.expect("it answers");
         assert_eq!(
             info.map(|info| info.title.display()),
@@ -353,13 +376,26 @@ mod tests {
     #[tokio::test]
     async fn a7_a8_repositories_are_admitted_by_id_and_never_by_name() {
         let (source, shop, _) = shop();
+        let admitted = |id| Admission::Admitted(RepositoryId(id));
+        let impostor = |id, name: &str| Admission::Impostor {
+            known: RepositoryId(id),
+            remedy: format!("add {name} with the other id"),
+        };
+        let cloned: RepositoryName = "acme/cloned".parse().expect("a name");
+        let local = admission::local(1);
+        source.add(local, MemoryRepository::new(cloned.clone()));
         let other: RepositoryName = "acme/other".parse().expect("a name");
-        let known = SHOP;
         for (id, name, expected) in [
-            (SHOP, &shop.name, Admission::Admitted),
-            (SHOP, &other, Admission::Admitted),
-            (RepositoryId(8), &shop.name, Admission::Impostor { known }),
+            (SHOP, &shop.name, admitted(7)),
+            (SHOP, &other, admitted(7)),
+            (RepositoryId(8), &shop.name, impostor(7, "acme/shop")),
             (RepositoryId(8), &other, Admission::Unknown),
+            (admission::local(2), &shop.name, admitted(7)),
+            // The first real id of a clone is the only one.
+            (RepositoryId(8), &cloned, admitted(local.0)),
+            (RepositoryId(9), &cloned, impostor(8, "acme/cloned")),
+            (RepositoryId(8), &cloned, admitted(local.0)),
+            (admission::local(2), &cloned, admitted(local.0)),
         ] {
             let name = name.clone();
             let answer = source.admit(&RepositoryRef { id, name }).await;
