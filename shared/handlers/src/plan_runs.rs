@@ -2,6 +2,8 @@
 
 mod buildspecs;
 mod source_files;
+#[cfg(test)]
+mod tests;
 
 pub use buildspecs::text as buildspec_text;
 
