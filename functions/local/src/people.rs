@@ -257,7 +257,7 @@ mod tests {
         people.remove("LEE").expect("removed");
         assert_eq!(people.authenticate(&token), None);
 
-        std::fs::remove_file(folder.token_file()).expect("removed");
+        fs::remove_file(folder.token_file()).expect("removed");
         People::open(&folder).expect("people");
         let fresh = fs::read_to_string(folder.token_file()).expect("the owner's new token");
         assert_eq!(

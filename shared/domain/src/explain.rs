@@ -4,7 +4,7 @@ use crate::Timestamp;
 use crate::definition::{Promote, StageRule};
 use crate::names::Digest;
 use crate::run::{Attempt, AttemptState};
-use crate::stage::{Candidate, Stage, Wait};
+use crate::stage::{Candidate, Promotion, Stage, Wait};
 
 /// What one attempt is at, in one clause.
 #[must_use]
@@ -60,24 +60,12 @@ pub fn standing(
         .iter()
         .find(|promotion| promotion.candidate.digest == candidate.digest)
     {
-        let number = promotion.number;
-        return Standing::Waiting(match stage.wait_of(promotion, rule) {
-            None => format!("promotion #{number} is putting the tag on"),
-            Some(Wait::Approval { given, needed }) => {
-                let expiry = promotion
-                    .expires_at
-                    .map(|at| format!(", expires in {}", span(now, at)))
-                    .unwrap_or_default();
-                format!("promotion #{number} waits for approval {given}/{needed}{expiry}")
-            }
-            Some(Wait::Turn { after }) => {
-                format!("promotion #{number} waits for #{after} before it")
-            }
-            Some(Wait::Hold(hold)) => format!(
-                "promotion #{number} waits: held by {}: {}",
-                hold.by, hold.reason
-            ),
-        });
+        let waits = waits_for(stage, promotion, rule, now);
+        return Standing::Waiting(format!("promotion #{} {waits}", promotion.number));
+    }
+    if stage.left.contains(&candidate.digest) {
+        let why = "a rollback left it; it comes back only when somebody promotes it";
+        return Standing::Outside(why.into());
     }
     let newer = stage
         .pointer
@@ -89,6 +77,23 @@ pub fn standing(
         (None, None, Promote::Manual) => "promoted by hand only: towline promote".into(),
         (None, None, Promote::Auto) => "no promotion is open for it".into(),
     })
+}
+
+/// What a promotion waits for, in a clause that begins with a verb.
+#[must_use]
+pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Timestamp) -> String {
+    match stage.wait_of(promotion, rule) {
+        None => "is putting the tag on".into(),
+        Some(Wait::Approval { given, needed }) => {
+            let expiry = promotion
+                .expires_at
+                .map(|at| format!(", expires in {}", span(now, at)))
+                .unwrap_or_default();
+            format!("waits for approval {given}/{needed}{expiry}")
+        }
+        Some(Wait::Turn { after }) => format!("waits for #{after} before it"),
+        Some(Wait::Hold(hold)) => format!("waits: held by {}: {}", hold.by, hold.reason),
+    }
 }
 
 fn is(digest: &Digest, candidate: Option<&Candidate>) -> bool {

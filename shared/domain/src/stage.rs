@@ -12,7 +12,9 @@ use crate::names::{CommitSha, Digest, GitRef, ImageRepository, RunId, Tag};
 use crate::person::{Actor, Person};
 
 /// Promotions that may wait in one stage; the oldest gives way to a further one.
-pub const MOST_WAITING: usize = 50;
+pub const MOST_WAITING: usize = 20;
+/// Images remembered that a rollback has left.
+const MOST_LEFT: usize = 20;
 
 /// An image that may enter a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +112,9 @@ pub struct Stage {
     pub hold: Option<Hold>,
     /// The newest image that arrived at the origin.
     pub offered: Option<Candidate>,
+    /// Images a rollback has left, newest last: none of them comes back by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Digest>,
     /// What wants in, oldest first.
     pub waiting: Vec<Promotion>,
     /// Where its ledger stands.
@@ -214,6 +219,22 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// Nobody could put the tags on, however often it was tried.
+    GivenUp {
+        /// The promotion.
+        promotion: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Something was asked for that is denied before it concerns the stage's state.
+    Denied {
+        /// Who asked.
+        by: Actor,
+        /// For what.
+        request: String,
+        /// Why not.
+        reason: String,
+    },
     /// The time to approve may be over.
     ExpiryDue {
         /// The promotion.
@@ -275,6 +296,7 @@ impl Stage {
             pointer: None,
             hold: None,
             offered: None,
+            left: Vec::new(),
             waiting: Vec::new(),
             ledger: Head::default(),
             lease: None,
@@ -379,6 +401,12 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
             holder,
             reason,
         } => step.tag_refused(*promotion, holder, reason),
+        Fact::GivenUp { promotion, reason } => step.give_up(*promotion, reason),
+        Fact::Denied {
+            by,
+            request,
+            reason,
+        } => step.deny(by.clone(), None, request, reason.clone()),
         Fact::ExpiryDue { promotion } => step.expire(*promotion),
         Fact::TagMovedOutside { tag, digest } => step.drift(tag, digest),
     }
@@ -462,8 +490,9 @@ impl Step<'_> {
         let newer_is_live = self
             .live()
             .is_some_and(|live| live.order >= candidate.order);
-        if newer_is_live || self.decision.stage.hold.is_some() || self.is_live_or_coming(&candidate)
-        {
+        let was_left = self.decision.stage.left.contains(&candidate.digest);
+        let held = self.decision.stage.hold.is_some();
+        if newer_is_live || was_left || held || self.is_live_or_coming(&candidate) {
             return;
         }
         self.open(&candidate, false, Actor::System, None);
@@ -522,12 +551,14 @@ impl Step<'_> {
     }
 
     fn roll_back(&mut self, candidate: &Candidate, by: &Person, reason: Option<&str>) {
-        let coming = self
-            .decision
-            .stage
-            .waiting
-            .iter()
-            .find(|known| known.acting && known.candidate.digest == candidate.digest);
+        let request = format!("roll back to {}", candidate.commit.short());
+        if let Some(denial) = self.lacks_right(by).or_else(|| self.wants_too_much()) {
+            self.deny(by.into(), None, &request, denial);
+            return;
+        }
+        let coming = self.decision.stage.waiting.iter().find(|known| {
+            (known.acting || known.rollback) && known.candidate.digest == candidate.digest
+        });
         if let Some(coming) = coming {
             self.decision.refused = Some(format!(
                 "{} is on its way to {} already, as #{}",
@@ -576,6 +607,24 @@ impl Step<'_> {
         self.open(candidate, true, by.into(), reason);
     }
 
+    /// Why somebody may not undo what approvers have decided: they are none of them.
+    fn lacks_right(&self, by: &Person) -> Option<String> {
+        let groups = &self.policy.rule.approval.as_ref()?.groups;
+        (!by.is_in(groups))
+            .then(|| format!("{} is not in {}", Actor::from(by), groups.join(" or ")))
+    }
+
+    /// Why nothing can enter the stage: its rule asks for what this version cannot do.
+    fn wants_too_much(&self) -> Option<String> {
+        if self.policy.not_executed.is_empty() {
+            return None;
+        }
+        let wants = self.policy.not_executed.join(", ");
+        Some(format!(
+            "the definition asks for {wants}, which this version of Towline does not execute; take it out, or promote by other means"
+        ))
+    }
+
     /// Opens a promotion, or records why there can be none.
     fn open(&mut self, candidate: &Candidate, rollback: bool, by: Actor, reason: Option<&str>) {
         let number = self.policy.next_number;
@@ -610,11 +659,7 @@ impl Step<'_> {
             acting: false,
         };
         self.stage().waiting.push(promotion);
-        if !self.policy.not_executed.is_empty() {
-            let wants = self.policy.not_executed.join(", ");
-            let reason = format!(
-                "the definition asks for {wants}, which this version of Towline does not execute; take it out, or promote by other means"
-            );
+        if let Some(reason) = self.wants_too_much() {
             self.end(number, Actor::System, Ending::Refused, reason.clone());
             self.decision.refused = Some(reason);
             return;
@@ -837,6 +882,10 @@ impl Step<'_> {
     }
 
     fn resume(&mut self, by: &Person) {
+        if let Some(denial) = self.lacks_right(by) {
+            self.deny(by.into(), None, "resume", denial);
+            return;
+        }
         if self.stage().hold.take().is_none() {
             self.decision.refused = Some(format!("{} is not held", self.decision.stage.key.stage));
             return;
@@ -907,12 +956,19 @@ impl Step<'_> {
             promotion.by.clone(),
             What::Moved {
                 promotion: number,
-                from,
+                from: from.clone(),
                 to: promotion.candidate.digest.clone(),
                 version,
             },
         );
+        let to = promotion.candidate.digest.clone();
         let stage = self.stage();
+        stage.left.retain(|digest| *digest != to);
+        if let Some(left) = from.filter(|_| promotion.rollback) {
+            stage.left.push(left);
+            let surplus = stage.left.len().saturating_sub(MOST_LEFT);
+            stage.left.drain(..surplus);
+        }
         stage.waiting.retain(|known| known.number != number);
         stage.lease = None;
         stage.pointer = Some(Pointer {
@@ -934,6 +990,18 @@ impl Step<'_> {
             .promotion(number)
             .is_some_and(|promotion| promotion.acting);
         if acts && self.holds_lease(holder) {
+            self.stage().lease = None;
+            self.end(number, Actor::System, Ending::Failed, reason.into());
+        }
+    }
+
+    fn give_up(&mut self, number: u64, reason: &str) {
+        if self
+            .decision
+            .stage
+            .promotion(number)
+            .is_some_and(|known| known.acting)
+        {
             self.stage().lease = None;
             self.end(number, Actor::System, Ending::Failed, reason.into());
         }

@@ -599,3 +599,79 @@ fn the_oldest_of_too_many_gives_way() {
     let numbers: Vec<u64> = stage.waiting.iter().map(|known| known.number).collect();
     assert_eq!(numbers, (3..=last).collect::<Vec<_>>());
 }
+
+#[test]
+fn what_a_rollback_left_comes_back_by_hand_only() {
+    check(
+        "auto",
+        &format!(
+            "{FIRST_IS_LIVE}\noffer 2\nlease 2 for a\ntagged 2 by a\nrollback 1 by lee\nlease 3 for a\ntagged 3 by a\nresume by lee\noffer 2\npromote 2 by lee\nlease 4 for a\ntagged 4 by a"
+        ),
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            offer 2 -> #2 for 2 asked by towline; Promotion Due #2
+            lease 2 for a -> noted
+            tagged 2 by a -> moved to 2 v2
+            rollback 1 by lee -> held by @lee: rollback; #3 back to 1 asked by @lee; Promotion Due #3
+            lease 3 for a -> noted
+            tagged 3 by a -> moved to 1 v3
+            resume by lee -> resumed by @lee
+            offer 2 -> nothing
+            promote 2 by lee -> #4 for 2 asked by @lee; Promotion Due #4
+            lease 4 for a -> noted
+            tagged 4 by a -> moved to 2 v4
+            = 2 v4
+        "#]],
+    );
+}
+
+#[test]
+fn i12_only_approvers_undo_what_approvers_decided() {
+    check(
+        "auto; approval 1",
+        &format!(
+            "{FIRST_IS_LIVE}\nrollback 1 by eve\nhold by eve something smells\nresume by eve\nresume by lee"
+        ),
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline
+            lease 1 for a -> refused: promotion #1 is not to be carried out
+            tagged 1 by a -> nothing
+            rollback 1 by eve -> denied @eve: roll back to 1111111: @eve is not in managers; refused: @eve is not in managers
+            hold by eve something smells -> held by @eve: something smells
+            resume by eve -> denied @eve: resume: @eve is not in managers; refused: @eve is not in managers
+            resume by lee -> resumed by @lee
+            = nothing, #1 0/1
+        "#]],
+    );
+}
+
+#[test]
+fn a_rollback_into_a_stage_that_wants_too_much_does_nothing_by_half() {
+    check_with(
+        "auto",
+        &["stages.prod.deploy"],
+        "offer 1\nrollback 2 by lee",
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline; #1 refused by towline: the definition asks for stages.prod.deploy, which this version of Towline does not execute; take it out, or promote by other means; refused: the definition asks for stages.prod.deploy, which this version of Towline does not execute; take it out, or promote by other means
+            rollback 2 by lee -> denied @lee: roll back to 2222222: the definition asks for stages.prod.deploy, which this version of Towline does not execute; take it out, or promote by other means; refused: the definition asks for stages.prod.deploy, which this version of Towline does not execute; take it out, or promote by other means
+            = nothing
+        "#]],
+    );
+}
+
+#[test]
+fn a_promotion_nobody_could_carry_out_gives_the_stage_free() {
+    check(
+        "auto",
+        "offer 1\nlease 1 for a\ngive up 1\noffer 2",
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            lease 1 for a -> noted
+            give up 1 -> #1 failed by towline: the registry never answered
+            offer 2 -> #2 for 2 asked by towline; Promotion Due #2
+            = nothing, #2 acts
+        "#]],
+    );
+}

@@ -24,7 +24,7 @@ use crate::ledger::HandlerError;
 /// A question. References are a commit's first digits, a tag (`:prod` or `prod`), a digest's first
 /// digits (`sha256:858e`) or `build#142`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "query", rename_all = "snake_case")]
+#[serde(tag = "query", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Query {
     /// A component's images and their tags, newest first.
     Tags {
@@ -48,6 +48,8 @@ pub enum Query {
         image: String,
         /// Only of this component.
         component: Option<ComponentName>,
+        /// Which repository's, when several have the component or build.
+        repository: Option<RepositoryName>,
     },
     /// What was live in a stage, newest first.
     History {
@@ -73,6 +75,8 @@ pub enum Query {
     Where {
         /// A reference to the commit or one of its images.
         reference: String,
+        /// Which repository's, when several have a build of the number.
+        repository: Option<RepositoryName>,
     },
     /// Why a commit was built or not, component by component.
     Why {
@@ -80,6 +84,8 @@ pub enum Query {
         reference: String,
         /// Only this component.
         component: Option<ComponentName>,
+        /// Which repository's, when several have a build of the number.
+        repository: Option<RepositoryName>,
     },
     /// The newest runs.
     Runs {
@@ -101,7 +107,7 @@ pub enum Query {
 
 /// Something to be done, by somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "snake_case")]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     /// Move an image into a stage.
     Promote {

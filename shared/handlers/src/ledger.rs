@@ -307,11 +307,12 @@ impl Ledger<'_> {
         let Some(read) = self.read::<Owed>(&key).await? else {
             return Ok(());
         };
+        // Whoever was to act has answered: this is no failure, and does not count as one (F9).
         let later = Owed {
-            tries: read.value.tries + 1,
+            tries: 0,
             ..read.value
         };
-        let due = Some(self.now() + patience(later.tries));
+        let due = Some(self.now() + PATIENCE);
         let write = Write::Replace {
             key,
             version: read.version,

@@ -136,7 +136,7 @@ async fn record(
                 run: run.id.clone(),
                 number: attempt.build_number,
             },
-            (None, None) => Mover::Outside,
+            (None, None) => built_under(ledger, repository, tag, &image.digest).await?,
         };
         let built = expected.as_ref().map(|(of, run, attempt)| Built {
             source: claim.repository,
@@ -193,6 +193,37 @@ async fn expected_by(
         .attempt(&of.attempt)
         .map(|(_, _, attempt)| attempt.clone());
     Ok(attempt.map(|attempt| (of, run.value, attempt)))
+}
+
+/// Who put a further tag on an image: the build that made it, if it was to push that tag too.
+async fn built_under(
+    ledger: Ledger<'_>,
+    repository: &ImageRepository,
+    tag: &Tag,
+    digest: &Digest,
+) -> Result<Mover, HandlerError> {
+    let image = ledger
+        .read::<Image>(&keys::image(repository, digest))
+        .await?;
+    let Some(built) = image.and_then(|image| image.value.built) else {
+        return Ok(Mover::Outside);
+    };
+    let run = ledger.read::<Run>(&keys::run(&built.run)).await?;
+    let pushes_it = run.is_some_and(|run| {
+        let component = run.value.components.get(&built.component);
+        let mut attempts = component
+            .into_iter()
+            .flat_map(|component| &component.attempts);
+        attempts
+            .any(|attempt| attempt.build_number == built.build_number && attempt.tags.contains(tag))
+    });
+    Ok(match pushes_it {
+        true => Mover::Build {
+            run: built.run,
+            number: built.build_number,
+        },
+        false => Mover::Outside,
+    })
 }
 
 /// The stage of the component that has this tag.
@@ -307,8 +338,11 @@ async fn record_image(
     if !known.tags.contains(tag) {
         known.tags.push(tag.clone());
     }
-    // The first attempt to push an image is what built it: the same bytes built again are no news.
-    known.built = known.built.or(built);
+    // The same bytes can be built again: the newest build is the one to ask about.
+    let number = |built: &Option<Built>| built.as_ref().map_or(0, |built| built.build_number);
+    if number(&built) > number(&known.built) {
+        known.built = built;
+    }
     if read.as_ref().is_some_and(|read| read.value == known) {
         return Ok(());
     }

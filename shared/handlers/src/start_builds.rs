@@ -73,6 +73,11 @@ async fn start(
     if attempt.state != AttemptState::Due {
         return ledger.finish(owed).await;
     }
+    if ledger.now() >= attempt.deadline {
+        let fact = Fact::DeadlinePassed(attempt.id.clone());
+        apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
+        return Ok(());
+    }
     let fact = match request(
         &run,
         &definition,

@@ -88,42 +88,71 @@ async fn announce_again(
     swept: &mut Swept,
 ) -> Result<(), HandlerError> {
     let now = ledger.now();
-    let dead = (read.value.tries >= MOST_TRIES).then(|| {
-        format!(
-            "announced {} times since {} and never done",
-            read.value.tries, read.value.since
-        )
-    });
+    let owed = &read.value;
+    if owed.tries >= MOST_TRIES && may_be_given_up(&owed.intent) {
+        swept.dead += 1;
+        return give_up(ledger, read, now).await;
+    }
     match ledger
         .store
-        .transact(vec![announced_again(read, now, dead.as_deref())])
+        .transact(vec![announced_again(read, now, None)])
         .await
     {
         Ok(()) => {}
         Err(TransactError::Conflict(_)) => return Ok(()), // somebody has just done it
         Err(TransactError::Port(error)) => return Err(error.into()),
     }
-    match dead {
-        Some(reason) => {
-            if let Intent::StartBuild(of) = &read.value.intent {
-                let fact = Fact::BuildRefused(
-                    of.attempt.clone(),
-                    format!("it could not be started: {reason}"),
-                );
-                apply::to_run(ledger, &of.run, &fact, None).await?;
-            }
-            tracing::error!(
-                intent = read.value.id,
-                kind = read.value.intent.detail_type(),
-                reason,
-                "given up; a person must look"
+    ledger.announce(vec![announcement(owed, now)]).await;
+    swept.announced += 1;
+    Ok(())
+}
+
+/// Whether an intent may ever be given up. An accepted push may not: it was answered for.
+fn may_be_given_up(intent: &Intent) -> bool {
+    !matches!(intent, Intent::PlanRun(_))
+}
+
+/// Ends what waits for an intent that was never done, in the transaction that ends the intent;
+/// what nothing waits for is kept, marked, for a person to look at.
+async fn give_up(
+    ledger: Ledger<'_>,
+    read: &Read<Owed>,
+    now: towline_domain::Timestamp,
+) -> Result<(), HandlerError> {
+    let owed = &read.value;
+    let reason = format!(
+        "tried {} times since {} and never done",
+        owed.tries, owed.since
+    );
+    tracing::error!(
+        intent = owed.id,
+        kind = owed.intent.detail_type(),
+        reason,
+        "given up; a person must look"
+    );
+    match &owed.intent {
+        Intent::StartBuild(of) => {
+            let fact = Fact::BuildRefused(
+                of.attempt.clone(),
+                format!("it could not be started: {reason}"),
             );
-            swept.dead += 1;
+            apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
         }
-        None => {
-            ledger.announce(vec![announcement(&read.value, now)]).await;
-            swept.announced += 1;
+        Intent::Promote { stage, promotion } => {
+            let fact = stage::Fact::GivenUp {
+                promotion: *promotion,
+                reason: format!("the tags could not be put on: {reason}"),
+            };
+            apply::to_stage(ledger, stage, &fact, Some(&owed.id)).await?;
         }
+        _ => match ledger
+            .store
+            .transact(vec![announced_again(read, now, Some(&reason))])
+            .await
+        {
+            Ok(()) | Err(TransactError::Conflict(_)) => {}
+            Err(TransactError::Port(error)) => return Err(error.into()),
+        },
     }
     Ok(())
 }

@@ -77,6 +77,8 @@ pub struct Image {
     /// Only images of this component
     #[arg(long)]
     component: Option<ComponentName>,
+    #[command(flatten)]
+    place: In,
 }
 
 /// Settings of `history`.
@@ -126,6 +128,8 @@ pub struct Where {
     /// A commit, tag, digest or build#N
     #[arg(value_name = "REF", value_parser = reference)]
     reference: String,
+    #[command(flatten)]
+    place: In,
 }
 
 /// Settings of `why`.
@@ -140,6 +144,8 @@ pub struct Why {
     reference: String,
     /// Only this component
     component: Option<ComponentName>,
+    #[command(flatten)]
+    place: In,
 }
 
 /// Settings of `runs`.
@@ -179,6 +185,7 @@ impl From<Image> for Query {
         Self::Image {
             image: args.image,
             component: args.component,
+            repository: args.place.repository,
         }
     }
 }
@@ -198,6 +205,7 @@ impl From<Where> for Query {
     fn from(args: Where) -> Self {
         Self::Where {
             reference: args.reference,
+            repository: args.place.repository,
         }
     }
 }
@@ -207,6 +215,7 @@ impl From<Why> for Query {
         Self::Why {
             reference: args.reference,
             component: args.component,
+            repository: args.place.repository,
         }
     }
 }

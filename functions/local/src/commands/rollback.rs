@@ -133,6 +133,7 @@ async fn named(client: &Client, args: &Rollback, reference: &str) -> Outcome<Dig
     let query = Query::Image {
         image: reference.to_owned(),
         component: Some(args.component.clone()),
+        repository: args.place.repository.clone(),
     };
     let Answer::Image { images } = client.ask(&query).await? else {
         return refused(format!("there is no image {reference}"));

@@ -334,6 +334,10 @@ pub fn stage_fact(line: &str, now: Timestamp) -> stage::Fact {
             holder: (*holder).into(),
             reason: "the image is gone".into(),
         },
+        ["give", "up", promotion] => stage::Fact::GivenUp {
+            promotion: good(promotion),
+            reason: "the registry never answered".into(),
+        },
         ["expire", promotion] => stage::Fact::ExpiryDue {
             promotion: good(promotion),
         },

@@ -1,6 +1,7 @@
 //! What people may ask for: checked, decided by the same rules as everything else, recorded.
 
 use towline_domain::definition::{Origin, StageRule};
+use towline_domain::explain;
 use towline_domain::image::Image;
 use towline_domain::intent::StageKey;
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
@@ -141,6 +142,23 @@ fn taken<T>(applied: Applied<T>) -> Result<T, ChatError> {
     }
 }
 
+/// Says no, in the stage's ledger first (A35).
+async fn deny(
+    ledger: Ledger<'_>,
+    person: &Person,
+    key: &StageKey,
+    request: &str,
+    reason: String,
+) -> Result<Answer, ChatError> {
+    let fact = Fact::Denied {
+        by: person.into(),
+        request: request.into(),
+        reason: reason.clone(),
+    };
+    apply::to_stage(ledger, key, &fact, None).await?;
+    refused(reason)
+}
+
 /// A text that people will read: one paragraph, without control characters, not too long.
 fn text(given: Option<String>) -> Result<Option<String>, ChatError> {
     let Some(given) = given
@@ -222,10 +240,18 @@ async fn promote(
         )
         .await?
     {
-        return refused(format!(
+        let reason = format!(
             "{} has not been in {origin}, where {stage} takes its images from; promote it there first",
             candidate.commit.short()
-        ));
+        );
+        return deny(
+            ledger,
+            person,
+            &key,
+            &format!("promote {}", candidate.commit.short()),
+            reason,
+        )
+        .await;
     }
     let fact = Fact::PromotionRequested {
         candidate: candidate.clone(),
@@ -254,16 +280,7 @@ fn opened(state: &Stage, candidate: &Candidate, rule: &StageRule) -> Answer {
     } else {
         "promotion"
     };
-    let wait = match towline_domain::explain::standing(state, rule, candidate, promotion.at) {
-        towline_domain::explain::Standing::Waiting(why) => why,
-        towline_domain::explain::Standing::Live | towline_domain::explain::Standing::Outside(_) => {
-            String::new()
-        }
-    };
-    let wait = wait
-        .strip_prefix(&format!("promotion #{} ", promotion.number))
-        .unwrap_or(&wait)
-        .to_owned();
+    let wait = explain::waits_for(state, promotion, rule, promotion.at);
     done(
         format!(
             "{kind} #{} of {} to {} is open and {wait}",
@@ -315,7 +332,13 @@ async fn one_image(ledger: Ledger<'_>, found: &Found, reference: &str) -> Result
             found.component
         ));
     };
-    let mut images = lookup::images(ledger, reference, Some(&component.repository)).await?;
+    let mut images = lookup::images(
+        ledger,
+        reference,
+        Some(&component.repository),
+        Some(&found.repository.name),
+    )
+    .await?;
     images.dedup_by(|first, second| first.digest == second.digest);
     match images.as_slice() {
         [_] => Ok(images.remove(0)),
@@ -371,11 +394,19 @@ async fn roll_back(
             match known {
                 Some(pointer) => pointer.candidate.clone(),
                 None => {
-                    return refused(format!(
-                        "{} was never live in {stage}; a rollback goes back to what was, see towline history {} {stage}",
-                        image.digest.short(),
+                    let digest = image.digest.short();
+                    let reason = format!(
+                        "{digest} was never live in {stage}; a rollback goes back to what was, see towline history {} {stage}",
                         found.component
-                    ));
+                    );
+                    return deny(
+                        ledger,
+                        person,
+                        &key,
+                        &format!("roll back to {digest}"),
+                        reason,
+                    )
+                    .await;
                 }
             }
         }

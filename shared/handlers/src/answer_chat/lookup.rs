@@ -287,22 +287,27 @@ async fn runs_of_commit(
 pub(super) async fn runs(
     ledger: Ledger<'_>,
     text: &str,
+    repository: Option<&RepositoryName>,
 ) -> Result<(CommitSha, Vec<Run>), ChatError> {
     match reference(text)? {
         Reference::Build(number) => {
-            let (_, run) = build(ledger, number, None).await?;
+            let (_, run) = build(ledger, number, repository).await?;
             Ok((run.key.commit.clone(), vec![run]))
         }
         Reference::CommitOrTag(prefix) => match runs_of_commit(ledger, prefix).await? {
             Some(found) => Ok(found),
-            None => runs_of_image(ledger, text).await,
+            None => runs_of_image(ledger, text, repository).await,
         },
-        Reference::Digest(_) | Reference::Tag(_) => runs_of_image(ledger, text).await,
+        Reference::Digest(_) | Reference::Tag(_) => runs_of_image(ledger, text, repository).await,
     }
 }
 
-async fn runs_of_image(ledger: Ledger<'_>, text: &str) -> Result<(CommitSha, Vec<Run>), ChatError> {
-    for image in images(ledger, text, None).await? {
+async fn runs_of_image(
+    ledger: Ledger<'_>,
+    text: &str,
+    repository: Option<&RepositoryName>,
+) -> Result<(CommitSha, Vec<Run>), ChatError> {
+    for image in images(ledger, text, None, repository).await? {
         if let Some(built) = &image.built
             && let Some(run) = ledger.read::<Run>(&keys::run(&built.run)).await?
         {
@@ -317,10 +322,11 @@ pub(super) async fn images(
     ledger: Ledger<'_>,
     text: &str,
     of: Option<&ImageRepository>,
+    repository: Option<&RepositoryName>,
 ) -> Result<Vec<Image>, ChatError> {
     let found = match reference(text)? {
         Reference::Build(number) => {
-            let (attempt, run) = build(ledger, number, None).await?;
+            let (attempt, run) = build(ledger, number, repository).await?;
             images_of_runs(ledger, &[run], Some(&attempt)).await?
         }
         Reference::Digest(hex) => images_of_digest(ledger, hex).await?,

@@ -64,7 +64,11 @@ pub async fn ask(
                 runs: answers,
             })
         }
-        Query::Image { image, component } => images(ledger, &image, component.as_ref()).await,
+        Query::Image {
+            image,
+            component,
+            repository,
+        } => images(ledger, &image, component.as_ref(), repository.as_ref()).await,
         Query::History {
             component,
             stage,
@@ -85,11 +89,15 @@ pub async fn ask(
             component,
             at,
         } => now(ledger, stage.as_ref(), component.as_ref(), at).await,
-        Query::Where { reference } => places(ledger, &reference).await,
+        Query::Where {
+            reference,
+            repository,
+        } => places(ledger, &reference, repository.as_ref()).await,
         Query::Why {
             reference,
             component,
-        } => why(ledger, &reference, component.as_ref()).await,
+            repository,
+        } => why(ledger, &reference, component.as_ref(), repository.as_ref()).await,
         Query::Runs { limit, repository } => {
             runs(ledger, limited(limit), repository.as_ref()).await
         }
@@ -221,13 +229,14 @@ async fn images(
     ledger: Ledger<'_>,
     reference: &str,
     component: Option<&ComponentName>,
+    repository: Option<&RepositoryName>,
 ) -> Result<Answer, ChatError> {
     let of = match component {
-        Some(component) => Some(repository_of(ledger, component).await?),
+        Some(component) => Some(repository_of(ledger, component, repository).await?),
         None => None,
     };
     let mut answers = Vec::new();
-    for image in lookup::images(ledger, reference, of.as_ref()).await? {
+    for image in lookup::images(ledger, reference, of.as_ref(), repository).await? {
         answers.push(image_answer(ledger, image).await?);
     }
     Ok(Answer::Image { images: answers })
@@ -236,8 +245,9 @@ async fn images(
 async fn repository_of(
     ledger: Ledger<'_>,
     component: &ComponentName,
+    repository: Option<&RepositoryName>,
 ) -> Result<ImageRepository, ChatError> {
-    let found = lookup::component(ledger, component, None).await?;
+    let found = lookup::component(ledger, component, repository).await?;
     match found.definition.component(component) {
         Some(component) => Ok(component.repository.clone()),
         None => refused(format!(
@@ -298,8 +308,9 @@ async fn why(
     ledger: Ledger<'_>,
     reference: &str,
     component: Option<&ComponentName>,
+    repository: Option<&RepositoryName>,
 ) -> Result<Answer, ChatError> {
-    let (commit, runs) = lookup::runs(ledger, reference).await?;
+    let (commit, runs) = lookup::runs(ledger, reference, repository).await?;
     let reasons = runs
         .iter()
         .flat_map(|run| reasons_of(run, component))

@@ -230,8 +230,12 @@ async fn live_at(
     Ok(ledger.list::<Pointer>(&query).await?.pop())
 }
 
-pub(super) async fn places(ledger: Ledger<'_>, reference: &str) -> Result<Answer, ChatError> {
-    let (commit, runs) = lookup::runs(ledger, reference).await?;
+pub(super) async fn places(
+    ledger: Ledger<'_>,
+    reference: &str,
+    repository: Option<&RepositoryName>,
+) -> Result<Answer, ChatError> {
+    let (commit, runs) = lookup::runs(ledger, reference, repository).await?;
     let mut places = Vec::new();
     for run in &runs {
         for (name, component) in &run.components {

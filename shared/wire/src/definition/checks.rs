@@ -69,6 +69,7 @@ pub(super) fn tags(
 pub(super) fn in_order(report: &mut Report, stages: Vec<ReadStage<'_>>) -> Vec<StageRule> {
     refuse_twice(report, &stages);
     let known = refuse_unknown_origins(report, &stages);
+    refuse_crowds(report, &stages);
     let mut waiting = stages;
     let mut ordered: Vec<StageRule> = Vec::new();
     while let Some(position) = waiting.iter().position(|stage| is_ready(stage, &ordered)) {
@@ -97,6 +98,22 @@ fn refuse_twice(report: &mut Report, stages: &[ReadStage<'_>]) {
             .any(|earlier| earlier.rule.name == *name)
         {
             report.error(&stage.name, format!("there is a stage {name} already"));
+        }
+    }
+}
+
+/// Stages that may take from the same origin: each is owed an offer in the transaction in which an
+/// image arrives there, and DynamoDB takes 100 writes in one.
+const MOST_TAKERS: usize = 16;
+
+fn refuse_crowds(report: &mut Report, stages: &[ReadStage<'_>]) {
+    for (index, stage) in stages.iter().enumerate() {
+        let earlier = stages[..index]
+            .iter()
+            .filter(|earlier| earlier.rule.from == stage.rule.from);
+        if earlier.count() == MOST_TAKERS {
+            let message = format!("more than {MOST_TAKERS} stages take from here; put one between");
+            report.error(&stage.from, message);
         }
     }
 }

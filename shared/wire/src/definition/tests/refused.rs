@@ -412,7 +412,9 @@ fn a33_what_is_too_much_is_refused_at_once() {
                 "version: 1\npipeline: p\ncomponents:\n{}",
                 many("  cN: {repository: r/N}\n")
             ),
-            expect!["line 4, column 3: components: 65 components are more than 40; split the pipeline"],
+            expect![
+                "line 4, column 3: components: 65 components are more than 40; split the pipeline"
+            ],
         ),
         (
             "#".repeat(MOST_BYTES + 1),
