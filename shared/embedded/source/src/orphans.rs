@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// How often it is looked for more, which those found have started meanwhile.
@@ -73,8 +74,10 @@ fn working_on(mirror: &Path) -> io::Result<Vec<OwnedFd>> {
         if !has_mark(pid, &mark) {
             continue;
         }
-        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
-            continue; // it went
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(process) => process,
+            Err(Errno::SRCH) => continue, // it went
+            Err(error) => return Err(error.into()),
         };
         // Looked at again, now that the number cannot be another's any more.
         if has_mark(pid, &mark) {
@@ -94,7 +97,7 @@ fn has_mark(pid: Pid, mark: &[u8]) -> bool {
 
 fn send(process: &OwnedFd, signal: Signal) -> io::Result<()> {
     match pidfd_send_signal(process, signal) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
@@ -106,7 +109,7 @@ fn gone_by(process: &OwnedFd, until: Instant) -> io::Result<bool> {
         let mut ended = [PollFd::new(process, PollFlags::IN)];
         match poll(&mut ended, Some(&left)) {
             Ok(count) => return Ok(count > 0),
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
