@@ -396,6 +396,7 @@ pub(super) fn runner_config(
     Config {
         dir: folder.path("runner"),
         concurrency,
+        keep: Config::KEEP,
         machine: surroundings::of_builds(around),
         now: Arc::new(move || clock.now()),
         towline_binary: binary,

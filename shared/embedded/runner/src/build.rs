@@ -156,8 +156,13 @@ impl Build {
         self.run_phases().await;
         self.record.exported = self.exported_variables().await;
         self.enter(PhaseKind::UploadArtifacts).await;
-        self.keep_artifacts().await;
-        self.leave(PhaseStatus::Succeeded, None).await;
+        match self.keep_artifacts().await {
+            Ok(()) => self.leave(PhaseStatus::Succeeded, None).await,
+            Err(context) => {
+                self.succeeding = false;
+                self.leave(PhaseStatus::Failed, Some(context)).await;
+            }
+        }
         if self.succeeding {
             BuildStatus::Succeeded
         } else {
@@ -318,34 +323,32 @@ impl Build {
         self.session = None;
     }
 
-    async fn keep_artifacts(&mut self) {
-        let Some(all) = self.spec.artifacts.clone() else {
-            return;
-        };
+    /// Keeps what the buildspec names as artifacts. As with CodeBuild, one that cannot be kept or
+    /// that no file fits fails the phase; the others are kept all the same.
+    async fn keep_artifacts(&mut self) -> Result<(), Context> {
+        let all = self.spec.artifacts.clone().unwrap_or_default();
         let kept = self.inner.artifacts(&self.record);
-        let secondary = all.secondary.clone();
-        let secondary = secondary
-            .into_iter()
-            .filter(|(name, _)| !name.contains(['/', '\0']) && name != "." && name != "..")
-            .map(|(name, artifacts)| (kept.join("secondary").join(name), artifacts));
-        let main = kept.join("main");
-        for (target, artifacts) in std::iter::once((main, all)).chain(secondary) {
-            let (source, place) = (self.folder.source(), target.clone());
-            let work = move || artifacts::collect(&artifacts, &source, &place);
-            let line = match tokio::task::spawn_blocking(work).await {
-                Ok(Ok(collected)) => {
-                    for pattern in &collected.missing {
-                        self.say(&format!("No file fits the artifact pattern {pattern}"))
-                            .await;
-                    }
-                    let target = target.display();
-                    format!("Kept {} files as artifacts in {target}", collected.files)
+        let mut outcome = Ok(());
+        for (name, artifacts) in artifacts::by_name(all) {
+            let (source, target) = (self.folder.source(), kept.clone());
+            let work = move || artifacts::keep(&name, &artifacts, &source, &target);
+            let said = match tokio::task::spawn_blocking(work).await {
+                Ok(Ok(said)) => said,
+                Ok(Err(objection)) => {
+                    outcome = outcome.and(Err(Context::new("CLIENT_ERROR", &objection)));
+                    vec![objection]
                 }
-                Ok(Err(error)) => format!("Artifacts were not kept: {error}"),
-                Err(error) => format!("Artifacts were not kept: {error}"),
+                Err(error) => {
+                    let message = format!("keeping artifacts: {error}");
+                    outcome = outcome.and(Err(Context::new("INTERNAL_ERROR", &message)));
+                    vec![message]
+                }
             };
-            self.say(&line).await;
+            for line in said {
+                self.say(&line).await;
+            }
         }
+        outcome
     }
 
     async fn finish(mut self, end: End) {
@@ -442,4 +445,5 @@ pub(crate) async fn conclude(inner: &Inner, mut record: Record, status: BuildSta
         sleep(AGAIN).await;
     }
     inner.changed.notify_one();
+    inner.tidy().await;
 }

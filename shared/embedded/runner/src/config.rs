@@ -46,6 +46,9 @@ pub struct Config {
     pub dir: PathBuf,
     /// How many builds run at a time, at least one.
     pub concurrency: usize,
+    /// How many builds that have ended are kept with their logs and artifacts, at least one; see
+    /// [`Config::KEEP`].
+    pub keep: usize,
     /// What builds see of the machine.
     pub machine: Machine,
     /// Tells the time.
@@ -60,6 +63,11 @@ pub struct Config {
     pub region: String,
     /// The account that builds see and events name.
     pub account: String,
+}
+
+impl Config {
+    /// How many ended builds are kept when nobody says otherwise.
+    pub const KEEP: usize = 200;
 }
 
 /// Why the runner could not be opened.

@@ -11,11 +11,10 @@ use towline_ports::PortError;
 use crate::event::StateChange;
 use crate::record::{Record, State};
 
-/// The layout known here; kept in the file's `user_version`.
-const LAYOUT: i64 = 1;
-
-const SCHEMA: &str = "
-CREATE TABLE builds (
+/// What leads from each layout to the next, from an empty file on. How many were run is kept in
+/// the file's `user_version`.
+const LAYOUTS: [&str; 2] = [
+    "CREATE TABLE builds (
     -- The order in which they were asked for.
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -31,8 +30,19 @@ CREATE INDEX builds_by_project ON builds (project);
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     document TEXT NOT NULL
-) STRICT;
-";
+) STRICT;",
+    "
+-- The order in which they ended; none for those that did not. No clock is asked.
+ALTER TABLE builds ADD COLUMN ended INTEGER;
+UPDATE builds SET ended = sequence WHERE state = 'ended';
+CREATE INDEX builds_by_end ON builds (ended) WHERE ended IS NOT NULL;
+
+-- How many builds a project had, those included that are not kept any more.
+CREATE TABLE projects (project TEXT PRIMARY KEY, builds INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO projects SELECT project, count(*) FROM builds GROUP BY project;
+DROP INDEX builds_by_project;
+",
+];
 
 /// Why the database could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,13 +66,14 @@ impl Database {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000;",
         )?;
         let transaction = connection.transaction()?;
-        match transaction.query_row("PRAGMA user_version", (), |row| row.get(0))? {
-            0 => {
-                transaction.execute_batch(SCHEMA)?;
-                transaction.pragma_update(None, "user_version", LAYOUT)?;
-            }
-            LAYOUT => {}
-            newer => return Err(DatabaseError::TooNew(newer)),
+        let layout: i64 = transaction.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+        let steps = (1..).zip(LAYOUTS);
+        if steps.clone().all(|(number, _)| number < layout) {
+            return Err(DatabaseError::TooNew(layout));
+        }
+        for (number, step) in steps.filter(|(number, _)| *number > layout) {
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "user_version", number)?;
         }
         transaction.commit()?;
         Ok(Self(Arc::new(Mutex::new(connection))))
@@ -142,11 +153,38 @@ pub(crate) fn any_running(transaction: &Transaction<'_>) -> Result<Option<Record
     )
 }
 
-/// How many builds a project had.
-pub(crate) fn count(transaction: &Transaction<'_>, project: &str) -> Result<i64, DatabaseError> {
-    let mut select =
-        transaction.prepare_cached("SELECT count(*) FROM builds WHERE project = ?1")?;
-    Ok(select.query_row([project], |row| row.get(0))?)
+/// The number of a project's next build, which no other gets.
+pub(crate) fn next_number(
+    transaction: &Transaction<'_>,
+    project: &str,
+) -> Result<i64, DatabaseError> {
+    let mut count = transaction.prepare_cached(
+        "INSERT INTO projects (project, builds) VALUES (?1, 1)
+         ON CONFLICT DO UPDATE SET builds = builds + 1 RETURNING builds",
+    )?;
+    Ok(count.query_row([project], |row| row.get(0))?)
+}
+
+/// The builds that have ended, but for the `keep` that ended last.
+pub(crate) fn beyond(
+    transaction: &Transaction<'_>,
+    keep: i64,
+) -> Result<Vec<Record>, DatabaseError> {
+    let mut select = transaction.prepare_cached(
+        "SELECT record FROM builds WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT -1 OFFSET ?1",
+    )?;
+    let texts = select.query_map([keep], |row| row.get::<_, String>(0))?;
+    texts
+        .map(|text| Ok(serde_json::from_str(&text?)?))
+        .collect()
+}
+
+/// Deletes a build.
+pub(crate) fn delete(transaction: &Transaction<'_>, build: &BuildId) -> Result<(), DatabaseError> {
+    transaction
+        .prepare_cached("DELETE FROM builds WHERE id = ?1")?
+        .execute([build.as_str()])?;
+    Ok(())
 }
 
 pub(crate) fn insert(transaction: &Transaction<'_>, record: &Record) -> Result<(), DatabaseError> {
@@ -171,7 +209,11 @@ pub(crate) fn update(
     event: Option<&Value>,
 ) -> Result<(), DatabaseError> {
     transaction
-        .prepare_cached("UPDATE builds SET state = ?2, record = ?3 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE builds SET state = ?2, record = ?3, ended = CASE WHEN ?2 = 'ended' THEN
+                coalesce(ended, (SELECT coalesce(max(ended), 0) + 1 FROM builds)) END
+             WHERE id = ?1",
+        )?
         .execute(params![
             record.id.as_str(),
             record.state.word(),

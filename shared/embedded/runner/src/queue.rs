@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -132,7 +132,53 @@ impl Inner {
             Ok(Err(error)) => tracing::warn!(%error, "an old build's folder was not removed"),
             Err(error) => tracing::warn!(%error, "an old build's folder was not removed"),
         }
+        self.tidy().await;
         Ok(())
+    }
+
+    /// Removes the builds that ended before the newest that are kept. What cannot be removed now
+    /// is tried again when the next build ends.
+    pub(crate) async fn tidy(&self) {
+        let keep = i64::try_from(self.config.keep.max(1)).unwrap_or(i64::MAX);
+        let doing = "looking for builds that are not kept";
+        let old = self
+            .database
+            .call(doing, move |transaction| {
+                database::beyond(transaction, keep)
+            })
+            .await;
+        let removed = match old {
+            Ok(old) => self.remove(old).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
+            let cause = &error as &dyn std::error::Error;
+            tracing::warn!(error = cause, "old builds were not removed");
+        }
+    }
+
+    async fn remove(&self, old: Vec<Record>) -> Result<(), PortError> {
+        if old.is_empty() {
+            return Ok(());
+        }
+        let paths = |record: &Record| {
+            let (log, artifacts) = (self.log_path(record), self.artifacts(record));
+            (record.id.clone(), log, artifacts)
+        };
+        let old: Vec<_> = old.iter().map(paths).collect();
+        let work = move |transaction: &rusqlite::Transaction<'_>| {
+            for (build, log, artifacts) in old {
+                // The row last, so that a file which stays is looked for again.
+                match remove_kept(&log, &artifacts) {
+                    Ok(()) => database::delete(transaction, &build)?,
+                    Err(error) => {
+                        tracing::warn!(%build, %error, "an old build's files were not removed");
+                    }
+                }
+            }
+            Ok(())
+        };
+        self.database.call("removing old builds", work).await
     }
 
     /// Gives builds a place to run in the order they were asked for, until the runner closes.
@@ -218,4 +264,14 @@ impl Inner {
             }
         }
     }
+}
+
+fn remove_kept(log: &Path, artifacts: &Path) -> io::Result<()> {
+    for removed in [fs::remove_file(log), fs::remove_dir_all(artifacts)] {
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }

@@ -144,7 +144,7 @@ impl Builds for Runner {
             if let Some(record) = database::find(transaction, &request.attempt)? {
                 return Ok(record.id);
             }
-            let number = database::count(transaction, &project)? + 1;
+            let number = database::next_number(transaction, &project)?;
             let record = Record::queued(id, number, request, now);
             database::insert(transaction, &record)?;
             Ok(record.id)
@@ -196,6 +196,7 @@ impl Builds for Runner {
         if let Some(stop) = self.inner.running().get(build) {
             stop.send_replace(true);
         }
+        self.inner.tidy().await;
         Ok(())
     }
 

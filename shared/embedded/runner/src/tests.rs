@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod artifacts;
 mod ends;
+mod kept;
 mod phases;
 mod queue;
 mod shell;
@@ -57,6 +59,7 @@ fn config(dir: &Path, concurrency: usize) -> Config {
     Config {
         dir: dir.join("data"),
         concurrency,
+        keep: Config::KEEP,
         machine: Machine {
             search_path: env!("PATH").into(),
             home: None,
@@ -126,9 +129,37 @@ fn request(number: u32, commit: &CommitSha, buildspec: &str) -> StartBuild {
 
 impl World {
     async fn new(concurrency: usize) -> Self {
+        Self::with(concurrency, |_, _| ()).await
+    }
+
+    /// One whose configuration is changed, knowing the folder.
+    async fn with(concurrency: usize, change: impl FnOnce(&mut Config, &Path)) -> Self {
         let dir = TempDir::new().unwrap();
         let commit = origin(dir.path());
-        let runner = Runner::open(config(dir.path(), concurrency)).await.unwrap();
+        let mut config = config(dir.path(), concurrency);
+        change(&mut config, dir.path());
+        let runner = Runner::open(config).await.unwrap();
+        Self {
+            dir,
+            commit,
+            runner,
+        }
+    }
+
+    /// The folder opened again, once the runner before has let it go.
+    async fn reopened(dir: TempDir, commit: CommitSha, change: impl Fn(&mut Config)) -> Self {
+        let open = async {
+            loop {
+                let mut config = config(dir.path(), 1);
+                change(&mut config);
+                match Runner::open(config).await {
+                    Ok(runner) => return runner,
+                    Err(crate::OpenError::InUse(_)) => tokio::task::yield_now().await,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        let runner = timeout(LONG, open).await.unwrap();
         Self {
             dir,
             commit,

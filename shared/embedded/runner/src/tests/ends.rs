@@ -119,27 +119,8 @@ async fn a_closed_runner_ends_its_builds_and_keeps_its_queue() {
         Err(crate::OpenError::InUse(_))
     ));
     drop(runner);
-    let world = reopened(dir, commit).await;
+    let world = World::reopened(dir, commit, |_| ()).await;
     assert_eq!(world.end(&waiting).await.status, BuildStatus::Succeeded);
-}
-
-/// The folder opened again, once the runner before has let it go.
-async fn reopened(dir: TempDir, commit: CommitSha) -> World {
-    let open = async {
-        loop {
-            match Runner::open(config(dir.path(), 1)).await {
-                Ok(runner) => return runner,
-                Err(crate::OpenError::InUse(_)) => tokio::task::yield_now().await,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    };
-    let runner = timeout(LONG, open).await.unwrap();
-    World {
-        dir,
-        commit,
-        runner,
-    }
 }
 
 /// Not a test of its own: what `kill -9` meets in the test below, run in that test's folder.
@@ -180,7 +161,7 @@ async fn f37_a_killed_runner_leaves_nothing_running() {
     runner.wait().unwrap();
     let pids = appears(&dir.path().join("out")).await;
     assert!(pids.split(' ').all(lives), "they outlive the kill: {pids}");
-    let world = reopened(dir, commit).await;
+    let world = World::reopened(dir, commit, |_| ()).await;
     assert_gone(&pids);
     let ids = [1, 2].map(|number| {
         let id = format!("towline-acme-shop-web:{}", attempt(number));
