@@ -5,6 +5,7 @@
 mod artifacts;
 mod ends;
 mod kept;
+mod oracle;
 mod phases;
 mod queue;
 mod shell;
