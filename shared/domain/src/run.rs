@@ -31,18 +31,33 @@ pub struct RunKey {
     pub commit: CommitSha,
     /// The pipeline.
     pub pipeline: PipelineName,
+    /// How often the ref came back to a commit that had a run already: 0 for the first time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub again: u32,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl RunKey {
     /// The run's id: the same for the same key, whoever asks.
     #[must_use]
     pub fn id(&self) -> RunId {
-        let text = fingerprint(&[
-            &self.repository.to_string(),
-            &self.git_ref.full(),
+        let (repository, again) = (self.repository.to_string(), self.again.to_string());
+        let git_ref = self.git_ref.full();
+        let mut parts = vec![
+            repository.as_str(),
+            &git_ref,
             self.commit.as_str(),
             self.pipeline.as_str(),
-        ]);
+        ];
+        parts.extend((self.again > 0).then_some(again.as_str()));
+        let text = fingerprint(&parts);
         text[..16].parse().expect("16 hexadecimal digits")
     }
 }

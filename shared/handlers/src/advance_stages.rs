@@ -15,7 +15,7 @@ use crate::apply;
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds};
 use crate::plan_runs::stage_tag_among;
-use crate::records::Numbers;
+use crate::records::{Numbers, Trusted};
 
 /// Acts on a `CodeBuild Build State Change`, and on `Image Recorded`, `Build Superseded`,
 /// `Build Retry Due` and `Image Ready`.
@@ -153,6 +153,11 @@ pub(crate) async fn new_attempt(
     let Some(rule) = definition.component(component) else {
         return Ok(Err(format!("run {id} does not build {component}")));
     };
+    let trusted = ledger
+        .read::<Trusted>(&keys::trusted_definition(run.key.repository))
+        .await?;
+    let trusted = trusted.map(|trusted| trusted.value.definition);
+    let definitions: Vec<&Definition> = trusted.iter().chain([&definition]).collect();
     let numbers = draw(ledger, run.key.repository, 1).await?;
     let attempt = Attempt::id(id, component, after + 1);
     let values = Values {
@@ -165,7 +170,7 @@ pub(crate) async fn new_attempt(
         Ok(tags) => tags,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    if let Some(tag) = stage_tag_among(&definition, &tags.all) {
+    if let Some(tag) = stage_tag_among(&definitions, &tags.all) {
         return Ok(Err(format!(
             "{tag} belongs to a stage; a build may not push it"
         )));

@@ -1,14 +1,15 @@
 //! Facts meet state here: load, decide in `towline-domain`, commit, as often as it takes.
 
 use towline_domain::definition::{Definition, Scope};
+use towline_domain::filter::{self, Verdict};
 use towline_domain::intent::{AttemptRef, Intent, StageKey};
-use towline_domain::names::RunId;
-use towline_domain::run::{self, AttemptState, Run};
+use towline_domain::names::{ComponentName, RunId};
+use towline_domain::run::{self, Attempt, AttemptState, Run};
 use towline_domain::stage::{self, Policy, Stage};
 
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Read, Rounds};
-use crate::records::{Base, Numbers, PromotionPointer, Trusted};
+use crate::records::{Base, Branch, Numbers, PromotionPointer, Repository, Trusted};
 
 /// What became of a fact.
 #[derive(Debug)]
@@ -41,15 +42,14 @@ pub(crate) async fn to_run(
             continue;
         };
         let before = read.value.clone();
-        let decision = run::advance(read.value.clone(), fact, ledger.now());
-        if decision.changed {
-            change.save(keys::run(id), Some(&read), &decision.run);
-        }
-        for intent in decision.intents {
+        let mut decision = run::advance(read.value.clone(), fact, ledger.now());
+        for intent in std::mem::take(&mut decision.intents) {
             change.owe(intent);
         }
         if decision.changed {
-            follow_up(ledger, &before, &decision.run, fact, &mut change).await?;
+            let notes = follow_up(ledger, &before, &decision.run, fact, &mut change).await?;
+            decision.run.notes.extend(notes);
+            change.save(keys::run(id), Some(&read), &decision.run);
         }
         if ledger.commit(change, &mut rounds).await? {
             return Ok(match decision.refused {
@@ -60,14 +60,15 @@ pub(crate) async fn to_run(
     }
 }
 
-/// What follows from attempts that have just been bound or ended.
+/// What follows from attempts that have just been bound or ended; gives what a person should know.
 async fn follow_up(
     ledger: Ledger<'_>,
     before: &Run,
     after: &Run,
     fact: &run::Fact,
     change: &mut Change,
-) -> Result<(), HandlerError> {
+) -> Result<Vec<String>, HandlerError> {
+    let mut notes = Vec::new();
     for (name, component) in &after.components {
         for attempt in &component.attempts {
             let old = before.attempt(&attempt.id).map(|(_, _, old)| old);
@@ -86,12 +87,9 @@ async fn follow_up(
             }
             change.forget(&Intent::WatchBuild(of));
             if attempt.state == AttemptState::Succeeded {
-                let definition = definition_of(ledger, after).await?;
-                for offer in definition
-                    .iter()
-                    .flat_map(|definition| after.offers(name, attempt, definition))
-                {
-                    change.owe(offer);
+                match offers(ledger, after, name, attempt).await? {
+                    Ok(offers) => offers.into_iter().for_each(|offer| change.owe(offer)),
+                    Err(reason) => notes.push(format!("{name} is offered to no stage: {reason}")),
                 }
                 remember_base(ledger, after, name, change).await?;
             }
@@ -113,7 +111,54 @@ async fn follow_up(
             &of,
         );
     }
-    Ok(())
+    Ok(notes)
+}
+
+/// What a built image is offered to, or why to nothing. The default branch's last good definition
+/// decides, whatever the pushed one said of itself (I7): which refs count, which component may put
+/// images into its stages, and which stages there are.
+async fn offers(
+    ledger: Ledger<'_>,
+    run: &Run,
+    name: &ComponentName,
+    attempt: &Attempt,
+) -> Result<Result<Vec<Intent>, String>, HandlerError> {
+    let Some(definition) = definition_of(ledger, run).await? else {
+        return Ok(Err("the default branch has no good .towline.yml yet".into()));
+    };
+    let known = definition
+        .component(name)
+        .map(|component| &component.repository);
+    if known
+        != run
+            .components
+            .get(name)
+            .map(|component| &component.repository)
+    {
+        return Ok(Err(
+            "the default branch's .towline.yml has no such component with these images".into(),
+        ));
+    }
+    let repository = ledger
+        .read::<Repository>(&keys::repository(run.key.repository))
+        .await?;
+    let default_branch = repository
+        .map(|read| read.value.default_branch)
+        .unwrap_or_default();
+    if let Verdict::No(reason) =
+        filter::admits(&definition.source, &run.key.git_ref, &default_branch, "")
+    {
+        return Ok(Err(format!(
+            "by the default branch's .towline.yml, {reason}"
+        )));
+    }
+    let branch = ledger
+        .read::<Branch>(&keys::branch(run.key.repository, &run.key.git_ref))
+        .await?;
+    if branch.is_some_and(|branch| branch.value.deleted) {
+        return Ok(Err("its ref was deleted meanwhile".into()));
+    }
+    Ok(Ok(run.offers(name, attempt, &definition)))
 }
 
 /// The stages an image may enter are those of the default branch's last good definition.
@@ -128,7 +173,7 @@ async fn definition_of(ledger: Ledger<'_>, run: &Run) -> Result<Option<Definitio
 async fn remember_base(
     ledger: Ledger<'_>,
     run: &Run,
-    component: &towline_domain::names::ComponentName,
+    component: &ComponentName,
     change: &mut Change,
 ) -> Result<(), HandlerError> {
     let key = keys::base(run.key.repository, component, &run.key.git_ref);

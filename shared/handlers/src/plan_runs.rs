@@ -4,6 +4,7 @@ mod buildspecs;
 mod source_files;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use buildspecs::text as buildspec_text;
 
@@ -12,10 +13,9 @@ use std::time::Duration;
 
 use towline_domain::definition::{Component, Definition, Scope};
 use towline_domain::filter::{self, ChangedFiles, Verdict};
-use towline_domain::intent::{AttemptRef, Intent, PushAccepted};
+use towline_domain::intent::{Intent, PushAccepted};
 use towline_domain::names::{CommitSha, ComponentName, GitRef, PipelineName, Tag};
-use towline_domain::run::{Attempt, ComponentRun, NewAttempt, Run, RunKey};
-use towline_domain::tags::{self, Values};
+use towline_domain::run::{AttemptState, Run, RunKey};
 use towline_ports::{Relation, RepositoryRef, Source};
 use towline_wire::definition::{self, FILE};
 
@@ -24,11 +24,8 @@ use towline_wire::eventbridge::Envelope;
 use crate::advance_stages::draw;
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Owed, Read, Rounds};
-use crate::records::{Base, Branch, Buildspec, Claim, RunPointer, Trusted};
+use crate::records::{Base, Branch, Claim, Trusted};
 use source_files::Stop;
-
-/// Rows written in one transaction, of the 100 that DynamoDB takes.
-const MOST_ROWS: usize = 90;
 
 /// How long after its push a commit may come.
 const COMMIT_COMES_WITHIN: Duration = Duration::from_secs(5 * 60);
@@ -61,7 +58,7 @@ pub async fn handle(
     };
     let (pipeline, planned) = match read_definition(source, &plan.repository, &push.commit).await {
         Ok(Ok(definition)) => (definition.pipeline.clone(), plan.with(definition).await),
-        Ok(Err(reason)) => return plan.refuse(unnamed(), reason).await,
+        Ok(Err(reason)) => return plan.refuse(plan.key(&unnamed()), reason).await,
         Err(stop) => (unnamed(), Err(stop)),
     };
     match planned {
@@ -106,23 +103,26 @@ struct Chosen {
 
 impl Plan<'_> {
     async fn with(&self, definition: Definition) -> Result<(), Stop> {
-        let pipeline = definition.pipeline.clone();
-        let id = self.key(&pipeline).id();
-        if self.ledger.store.get(&keys::run(&id)).await?.is_some() {
+        let branch = self.branch().await?;
+        let Some(key) = self.free_key(&definition.pipeline, branch.as_ref()).await? else {
             return Ok(self.ledger.finish(self.owed).await?);
+        };
+        let refused = match is_for_another(&definition, &self.repository) {
+            Some(reason) => Some(reason),
+            None => self.overtaken(branch.as_ref()).await?,
+        };
+        if let Some(reason) = refused {
+            return Ok(self.refuse(key, reason).await?);
         }
         let order = draw(self.ledger, self.push.repository, 0).await?.order;
-        let branch = self.branch().await?;
-        if let Some(reason) = self.overtaken(branch.as_ref()).await? {
-            return Ok(self.refuse(pipeline, reason).await?);
-        }
-        let judged = branch.map(|branch| branch.version);
+        let judged = branch.as_ref().map(|branch| branch.version);
         if let Some(reason) = self.reason_to_refuse(&definition) {
-            let mut run = self.run(&pipeline, order);
+            let mut run = self.run(key, order);
             run.refused = Some(reason);
             return Ok(self.create(run, Some(&definition), judged).await?);
         }
-        let (chosen, skipped, changed) = self.choose(&definition).await?;
+        let branch = branch.map(|branch| branch.value).unwrap_or_default();
+        let (chosen, skipped, changed) = self.choose(&definition, &branch).await?;
         let mut notes = Vec::new();
         let outside = filter::outside_every_component(&definition.components, &changed);
         if !outside.is_empty() {
@@ -139,7 +139,7 @@ impl Plan<'_> {
         }
         let run = Run {
             notes,
-            ..self.run(&pipeline, order)
+            ..self.run(key, order)
         };
         self.commit(run, &definition, chosen, skipped, judged)
             .await?;
@@ -155,7 +155,34 @@ impl Plan<'_> {
             "commit {} is not in the repository; was it pushed there?",
             self.push.commit.short()
         );
-        self.refuse(pipeline, reason).await
+        self.refuse(self.key(&pipeline), reason).await
+    }
+
+    /// The key of a new run; none when the push has its run already. A ref that came back to a
+    /// commit it had left gets a further one, or its head would have none (I10).
+    async fn free_key(
+        &self,
+        pipeline: &PipelineName,
+        branch: Option<&Read<Branch>>,
+    ) -> Result<Option<RunKey>, HandlerError> {
+        let mut key = self.key(pipeline);
+        while self
+            .ledger
+            .store
+            .get(&keys::run(&key.id()))
+            .await?
+            .is_some()
+        {
+            let had_left = branch
+                .and_then(|branch| branch.value.head.as_ref())
+                .is_some_and(|head| *head != self.push.commit);
+            let head = self.source.head(&self.repository, &self.push.git_ref);
+            if !had_left || head.await?.as_ref() != Some(&self.push.commit) {
+                return Ok(None);
+            }
+            key.again += 1;
+        }
+        Ok(Some(key))
     }
 
     fn key(&self, pipeline: &PipelineName) -> RunKey {
@@ -164,6 +191,7 @@ impl Plan<'_> {
             git_ref: self.push.git_ref.clone(),
             commit: self.push.commit.clone(),
             pipeline: pipeline.clone(),
+            again: 0,
         }
     }
 
@@ -224,17 +252,6 @@ impl Plan<'_> {
     }
 
     fn reason_to_refuse(&self, definition: &Definition) -> Option<String> {
-        if let Some(named) = definition
-            .source
-            .github
-            .as_ref()
-            .filter(|named| !named.eq_ignore_ascii_case(self.repository.name.as_str()))
-        {
-            return Some(format!(
-                "the definition is for {named} (source.github), the push came from {}",
-                self.repository.name
-            ));
-        }
         let message = self.push.message.env_value();
         if let Verdict::No(reason) = filter::admits(
             &definition.source,
@@ -252,22 +269,13 @@ impl Plan<'_> {
     async fn choose(
         &self,
         definition: &Definition,
+        branch: &Branch,
     ) -> Result<(Vec<Chosen>, BTreeMap<ComponentName, String>, ChangedFiles), Stop> {
         let mut chosen = Vec::new();
         let mut skipped = BTreeMap::new();
         let mut compared: BTreeMap<CommitSha, ChangedFiles> = BTreeMap::new();
         for component in &definition.components {
-            let key = keys::base(self.push.repository, &component.name, &self.push.git_ref);
-            let base = self
-                .ledger
-                .read::<Base>(&key)
-                .await?
-                .map(|base| base.value.commit);
-            let changed = match &base {
-                None => ChangedFiles::Known(Vec::new()),
-                Some(base) => self.changed_since(base, &mut compared).await?,
-            };
-            match filter::judge(component, base.as_ref(), &changed) {
+            match self.judge(component, branch, &mut compared).await? {
                 Verdict::No(reason) => drop(skipped.insert(component.name.clone(), reason)),
                 Verdict::Yes(reason) => match self.prepare(definition, component).await? {
                     Ok(buildspec) => chosen.push(Chosen {
@@ -289,6 +297,51 @@ impl Plan<'_> {
             skipped,
             changed.unwrap_or(ChangedFiles::Known(Vec::new())),
         ))
+    }
+
+    /// Whether a component has to be built: since it was last built, or since what is being built
+    /// right now, which a push that takes a change back must not leave to win.
+    async fn judge(
+        &self,
+        component: &Component,
+        branch: &Branch,
+        compared: &mut BTreeMap<CommitSha, ChangedFiles>,
+    ) -> Result<Verdict, HandlerError> {
+        let key = keys::base(self.push.repository, &component.name, &self.push.git_ref);
+        let base = self.ledger.read::<Base>(&key).await?;
+        let base = base.map(|base| base.value.commit);
+        let changed = match &base {
+            None => ChangedFiles::Known(Vec::new()),
+            Some(base) => self.changed_since(base, compared).await?,
+        };
+        let verdict = filter::judge(component, base.as_ref(), &changed);
+        let (Verdict::No(_), Some(building)) =
+            (&verdict, self.being_built(component, branch).await?)
+        else {
+            return Ok(verdict);
+        };
+        let changed = self.changed_since(&building, compared).await?;
+        Ok(match filter::judge(component, Some(&building), &changed) {
+            Verdict::Yes(reason) => Verdict::Yes(format!("{reason}, which is being built")),
+            Verdict::No(_) => verdict,
+        })
+    }
+
+    /// The commit at which the newest run of the ref builds a component, or has just built it.
+    async fn being_built(
+        &self,
+        component: &Component,
+        branch: &Branch,
+    ) -> Result<Option<CommitSha>, HandlerError> {
+        let Some(run) = branch.building.get(&component.name) else {
+            return Ok(None);
+        };
+        let run = self.ledger.read::<Run>(&keys::run(run)).await?;
+        Ok(run.and_then(|run| {
+            let state = &run.value.components.get(&component.name)?.latest().state;
+            let counts = !state.is_terminal() || *state == AttemptState::Succeeded;
+            counts.then_some(run.value.key.commit)
+        }))
     }
 
     async fn changed_since(
@@ -323,7 +376,7 @@ impl Plan<'_> {
             component: component.name.clone(),
             images: component.repository.clone(),
         };
-        if let Some(owner) = self.claim(&claim).await? {
+        if let Some(owner) = self.claim(definition, &claim).await? {
             let reason = format!(
                 "image repository {} belongs to component {} of repository {}; name another",
                 claim.images, owner.component, owner.repository
@@ -333,72 +386,39 @@ impl Plan<'_> {
         buildspecs::text_of(self.source, &self.repository, &self.push.commit, component).await
     }
 
-    /// Takes the image repository for the component; names the owner when it is another's.
-    async fn claim(&self, claim: &Claim) -> Result<Option<Claim>, HandlerError> {
+    /// Takes the image repository for the component; names the owner when it is another's. The
+    /// default branch may hand it from one of its components to another.
+    async fn claim(
+        &self,
+        definition: &Definition,
+        claim: &Claim,
+    ) -> Result<Option<Claim>, HandlerError> {
         let key = keys::claim(&claim.images);
+        let on_default = self.push.git_ref == GitRef::Branch(self.push.default_branch.clone());
         let mut rounds = Rounds::new();
         loop {
-            if let Some(known) = self.ledger.read::<Claim>(&key).await? {
-                return Ok(Some(known.value).filter(|known| known != claim));
+            let known = self.ledger.read::<Claim>(&key).await?;
+            if let Some(known) = known.as_ref().map(|known| &known.value) {
+                let still_has_it = definition.component(&known.component);
+                let still_has_it =
+                    still_has_it.is_some_and(|other| other.repository == known.images);
+                let may_move = known.repository == claim.repository && on_default && !still_has_it;
+                if known == claim {
+                    return Ok(None);
+                }
+                if !may_move {
+                    return Ok(Some(known.clone()));
+                }
             }
             let mut change = Change::default();
-            change.create(key.clone(), claim);
+            change.save(key.clone(), known.as_ref(), claim);
             if self.ledger.commit(change, &mut rounds).await? {
                 return Ok(None);
             }
         }
     }
 
-    /// Writes the run and owes its builds.
-    ///
-    /// Rows that only lead to the run are written first, in portions: should this stop half-way
-    /// they lead to nothing, and the next try draws new numbers.
-    async fn commit(
-        &self,
-        mut run: Run,
-        definition: &Definition,
-        chosen: Vec<Chosen>,
-        mut skipped: BTreeMap<ComponentName, String>,
-        judged: Option<u64>,
-    ) -> Result<(), HandlerError> {
-        let first = draw(self.ledger, self.push.repository, chosen.len() as u64)
-            .await?
-            .build;
-        let mut rows = Change::default();
-        for (build_number, choice) in (first..).zip(chosen) {
-            let name = choice.component.name.clone();
-            match self.enrol(&mut run, definition, choice, build_number) {
-                Ok((of, tag, buildspec)) => {
-                    rows.put(keys::expected(&run.components[&name].repository, &tag), &of);
-                    rows.put(
-                        keys::numbered("build", build_number, self.push.repository),
-                        &of,
-                    );
-                    rows.put(
-                        keys::run_buildspec(&run.id, &name),
-                        &Buildspec { text: buildspec },
-                    );
-                    rows.put(
-                        keys::component(&name, self.push.repository),
-                        &RunPointer {
-                            run: run.id.clone(),
-                            component: Some(name.clone()),
-                        },
-                    );
-                }
-                Err(reason) => drop(skipped.insert(name, format!("refused: {reason}"))),
-            }
-        }
-        for portion in rows.portions(MOST_ROWS) {
-            let mut rounds = Rounds::new();
-            while !self.ledger.commit(portion.clone(), &mut rounds).await? {}
-        }
-        run.skipped = skipped;
-        self.create(run, Some(definition), judged).await
-    }
-
-    fn run(&self, pipeline: &PipelineName, order: u64) -> Run {
-        let key = self.key(pipeline);
+    fn run(&self, key: RunKey, order: u64) -> Run {
         Run {
             id: key.id(),
             key,
@@ -414,206 +434,24 @@ impl Plan<'_> {
             notes: Vec::new(),
         }
     }
-
-    /// Adds a component with its first attempt to the run.
-    fn enrol(
-        &self,
-        run: &mut Run,
-        definition: &Definition,
-        choice: Chosen,
-        build_number: u64,
-    ) -> Result<(AttemptRef, Tag, String), String> {
-        let Component {
-            name,
-            repository,
-            build,
-            ..
-        } = choice.component;
-        let attempt = Attempt::id(&run.id, &name, 1);
-        let values = Values {
-            commit: &run.key.commit,
-            git_ref: &run.key.git_ref,
-            build_number,
-            attempt: &attempt,
-        };
-        let tags = tags::of_attempt(&build, values)
-            .map_err(|error| format!("components.{name}.build.tags: {error}"))?;
-        if let Some(tag) = stage_tag_among(definition, &tags.all) {
-            return Err(format!(
-                "components.{name}.build.tags: {tag} belongs to a stage; a build may not push it"
-            ));
-        }
-        let of = AttemptRef {
-            run: run.id.clone(),
-            component: name.clone(),
-            attempt: attempt.clone(),
-        };
-        let unique = tags.unique.clone();
-        let new = NewAttempt {
-            build_number,
-            unique_tag: tags.unique,
-            tags: tags.all,
-            timeout: build.timeout,
-        };
-        let attempts = vec![Attempt::due(attempt, 1, new, self.ledger.now())];
-        run.components.insert(
-            name,
-            ComponentRun {
-                repository,
-                reason: choice.reason,
-                attempts,
-            },
-        );
-        Ok((of, unique, choice.buildspec))
-    }
-
-    /// Records that nothing is built, and why.
-    async fn refuse(&self, pipeline: PipelineName, reason: String) -> Result<(), HandlerError> {
-        let order = draw(self.ledger, self.push.repository, 0).await?.order;
-        let mut run = self.run(&pipeline, order);
-        run.refused = Some(reason);
-        self.create(run, None, None).await
-    }
-
-    /// Creates the run, unless it is there already (I1), and what is owed because of it. `judged`
-    /// is the version of the ref at which the run was found to be the newest.
-    async fn create(
-        &self,
-        mut run: Run,
-        mut definition: Option<&Definition>,
-        mut judged: Option<u64>,
-    ) -> Result<(), HandlerError> {
-        let mut rounds = Rounds::new();
-        loop {
-            if self.ledger.store.get(&keys::run(&run.id)).await?.is_some() {
-                return self.ledger.finish(self.owed).await;
-            }
-            let branch_key = keys::branch(run.key.repository, &run.key.git_ref);
-            let branch = self.branch().await?;
-            let version = branch.as_ref().map(|branch| branch.version);
-            if run.refused.is_none() && version != judged {
-                // Another push of this ref was planned meanwhile: which of the two is newer?
-                let order = branch.as_ref().map_or(0, |branch| branch.value.order);
-                match self.overtaken(branch.as_ref()).await? {
-                    Some(reason) => {
-                        run.refused = Some(reason);
-                        run.components.clear();
-                        definition = None;
-                    }
-                    None if order > run.order => {
-                        run.order = draw(self.ledger, self.push.repository, 0).await?.order;
-                    }
-                    None => {}
-                }
-                judged = version;
-            }
-            let mut change = Change::default();
-            change.done(&self.owed.id);
-            change.create(keys::run(&run.id), &run);
-            let pointer = RunPointer {
-                run: run.id.clone(),
-                component: None,
-            };
-            change.put(
-                keys::run_by_time(run.key.repository, run.at, &run.id),
-                &pointer,
-            );
-            change.put(keys::run_by_commit(&run.key.commit, &run.id), &pointer);
-            if let Some(definition) = definition {
-                change.put(keys::run_definition(&run.id), definition);
-                self.trust(definition, run.order, &mut change).await?;
-                if run.refused.is_none() {
-                    change.save(
-                        branch_key,
-                        branch.as_ref(),
-                        &take_over(&run, branch.as_ref()),
-                    );
-                }
-            }
-            for (component, planned) in &run.components {
-                let attempt = planned.latest().id.clone();
-                change.owe(Intent::StartBuild(AttemptRef {
-                    run: run.id.clone(),
-                    component: component.clone(),
-                    attempt,
-                }));
-            }
-            for intent in superseded(&run, branch.as_ref()) {
-                change.owe(intent);
-            }
-            if self.ledger.commit(change, &mut rounds).await? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Stages, gates and approvers are those of the default branch's newest good definition; on
-    /// any other ref it is looked for only when there is none yet.
-    async fn trust(
-        &self,
-        definition: &Definition,
-        order: u64,
-        change: &mut Change,
-    ) -> Result<(), HandlerError> {
-        let default_branch = GitRef::Branch(self.push.default_branch.clone());
-        let key = keys::trusted_definition(self.push.repository);
-        let known = self.ledger.read::<Trusted>(&key).await?;
-        let trusted = if self.push.git_ref == default_branch {
-            Some(Trusted {
-                definition: definition.clone(),
-                commit: self.push.commit.clone(),
-                order,
-            })
-        } else if known.is_none() {
-            self.at_head(&default_branch).await?
-        } else {
-            None
-        };
-        if let Some(trusted) = trusted.filter(|new| {
-            known
-                .as_ref()
-                .is_none_or(|known| known.value.order < new.order)
-        }) {
-            change.save(key, known.as_ref(), &trusted);
-        }
-        Ok(())
-    }
 }
 
-/// The ref with this run as its newest, component by component.
-fn take_over(run: &Run, branch: Option<&Read<Branch>>) -> Branch {
-    let mut branch = branch.map(|read| read.value.clone()).unwrap_or_default();
-    branch.head = Some(run.key.commit.clone());
-    branch.order = run.order;
-    branch.building.extend(
-        run.components
-            .keys()
-            .map(|component| (component.clone(), run.id.clone())),
-    );
-    branch
-}
-
-/// What older runs of the ref still build of the same components counts no longer.
-fn superseded(run: &Run, branch: Option<&Read<Branch>>) -> Vec<Intent> {
-    let older = |component: &ComponentName| {
-        branch
-            .and_then(|branch| branch.value.building.get(component))
-            .filter(|older| **older != run.id)
-    };
-    let intent = |component: &ComponentName| {
-        older(component).map(|older| Intent::SupersedeBuild {
-            run: older.clone(),
-            component: component.clone(),
-            by: run.id.clone(),
-        })
-    };
-    run.components.keys().filter_map(intent).collect()
+/// Why a definition does not count in this repository.
+fn is_for_another(definition: &Definition, repository: &RepositoryRef) -> Option<String> {
+    let named = definition.source.github.as_ref()?;
+    (!named.eq_ignore_ascii_case(repository.name.as_str())).then(|| {
+        format!(
+            "the definition is for {named} (source.github), the push came from {}",
+            repository.name
+        )
+    })
 }
 
 /// A tag that only a promotion may move, among those a build would push (A26).
-pub(crate) fn stage_tag_among<'a>(definition: &Definition, tags: &'a [Tag]) -> Option<&'a Tag> {
+pub(crate) fn stage_tag_among<'a>(definitions: &[&Definition], tags: &'a [Tag]) -> Option<&'a Tag> {
+    let rules = || definitions.iter().flat_map(|definition| &definition.stages);
     tags.iter()
-        .find(|tag| definition.stages.iter().any(|rule| rule.tags.contains(tag)))
+        .find(|tag| rules().any(|rule| rule.tags.contains(tag)))
 }
 
 /// Why something the definition asks for is not done.

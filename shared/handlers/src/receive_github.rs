@@ -3,13 +3,13 @@
 use serde_json::json;
 use towline_domain::intent::Intent;
 use towline_ports::{Admission, Repositories, RepositoryRef};
-use towline_wire::github::{self, Event, Push};
+use towline_wire::github::{self, Deletion, Event, Push};
 use towline_wire::http::{Headers, Request, Response};
 use towline_wire::signature::{self, Secrets};
 
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Rounds, intent_id};
-use crate::records::{Inbox, Repository};
+use crate::records::{Branch, Inbox, Repository};
 
 /// The largest body taken: what a Lambda can be handed in one request (Lambda API, `Invoke`).
 pub const MOST_BYTES: usize = 6 * 1024 * 1024;
@@ -46,26 +46,82 @@ pub async fn handle(
         Event::Ping => return answer(200, "pong", "the webhook is set up"),
         Event::Ignored { reason } => return answer(200, "ignored", &reason),
         Event::Deleted(deletion) => {
-            let reason = format!(
-                "{} was deleted; nothing is built",
-                deletion.git_ref.name().escape_debug()
-            );
-            return answer(200, "ignored", &reason);
+            let noted = note_deletion(ledger, repositories, &deletion, delivery.id).await;
+            return durable(noted);
         }
         Event::Moved(push) => push,
     };
-    match accept(ledger, repositories, *push, delivery.id).await {
-        Ok(response) => response,
-        Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "could not make a push durable"
-            );
-            answer(
-                503,
-                "refused",
-                "the push could not be made durable; deliver it again",
-            )
+    durable(accept(ledger, repositories, *push, delivery.id).await)
+}
+
+/// The answer to what was to be made durable.
+fn durable(outcome: Result<Response, HandlerError>) -> Response {
+    outcome.unwrap_or_else(|error| {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "could not make a push durable"
+        );
+        answer(
+            503,
+            "refused",
+            "the push could not be made durable; deliver it again",
+        )
+    })
+}
+
+/// Notes that a ref is gone, so that what it still builds goes nowhere (F27).
+async fn note_deletion(
+    ledger: Ledger<'_>,
+    repositories: &dyn Repositories,
+    deletion: &Deletion,
+    delivery: String,
+) -> Result<Response, HandlerError> {
+    let repository = RepositoryRef {
+        id: deletion.repository,
+        name: deletion.repository_name.clone(),
+    };
+    let reason = format!(
+        "{} was deleted; nothing is built",
+        deletion.git_ref.name().escape_debug()
+    );
+    let ignored = || Ok(answer(200, "ignored", &reason));
+    let Admission::Admitted(id) = repositories.admit(&repository).await? else {
+        return ignored();
+    };
+    let inbox = keys::inbox(
+        &Deletion {
+            repository: id,
+            ..deletion.clone()
+        }
+        .key(),
+    );
+    let key = keys::branch(id, &deletion.git_ref);
+    let mut rounds = Rounds::new();
+    loop {
+        let branch = ledger.read::<Branch>(&key).await?;
+        let known = ledger.store.get(&inbox).await?.is_some();
+        let Some(branch) = branch.filter(|_| !known) else {
+            return ignored();
+        };
+        let mut change = Change::default();
+        let at = ledger.now();
+        change.create(
+            inbox.clone(),
+            &Inbox {
+                at,
+                delivery: delivery.clone(),
+            },
+        );
+        change.save(
+            key.clone(),
+            Some(&branch),
+            &Branch {
+                deleted: true,
+                ..branch.value.clone()
+            },
+        );
+        if ledger.commit(change, &mut rounds).await? {
+            return ignored();
         }
     }
 }

@@ -62,6 +62,9 @@ pub(crate) struct Branch {
     pub(crate) order: u64,
     /// The newest run that builds each component.
     pub(crate) building: BTreeMap<ComponentName, RunId>,
+    /// Whether the ref was deleted since: what it still builds is offered to no stage (F27).
+    #[serde(default)]
+    pub(crate) deleted: bool,
 }
 
 /// The commit a component was last built at.

@@ -62,6 +62,7 @@ pub fn new_run() -> Run {
         git_ref: GitRef::Branch("main".into()),
         commit: good(&"a".repeat(40)),
         pipeline: good("shop"),
+        again: 0,
     };
     let id = key.id();
     let component: ComponentName = good("backend");

@@ -144,6 +144,7 @@ impl World {
                 git_ref: GitRef::Branch("main".into()),
                 commit: commit.clone(),
                 pipeline: pipeline.parse().expect("a label"),
+                again: 0,
             };
             let run = now(self.ledger().read::<Run>(&keys::run(&key.id())));
             let run = run.expect("the store answers")?.value;

@@ -1,0 +1,259 @@
+//! Writes a planned run: its numbers, its rows, and what is owed because of it.
+
+use std::collections::BTreeMap;
+
+use towline_domain::definition::{Component, Definition};
+use towline_domain::intent::{AttemptRef, Intent};
+use towline_domain::names::{ComponentName, GitRef, Tag};
+use towline_domain::run::{Attempt, ComponentRun, NewAttempt, Run, RunKey};
+use towline_domain::tags::{self, Values};
+
+use super::{Chosen, Plan, stage_tag_among};
+use crate::advance_stages::draw;
+use crate::keys;
+use crate::ledger::{Change, HandlerError, Read, Rounds};
+use crate::records::{Branch, Buildspec, RunPointer, Trusted};
+
+/// Rows written in one transaction, of the 100 that DynamoDB takes.
+const MOST_ROWS: usize = 90;
+
+impl Plan<'_> {
+    /// Writes the run and owes its builds.
+    ///
+    /// Rows that only lead to the run are written first, in portions: should this stop half-way
+    /// they lead to nothing, and the next try draws new numbers.
+    pub(super) async fn commit(
+        &self,
+        mut run: Run,
+        definition: &Definition,
+        chosen: Vec<Chosen>,
+        mut skipped: BTreeMap<ComponentName, String>,
+        judged: Option<u64>,
+    ) -> Result<(), HandlerError> {
+        let first = draw(self.ledger, self.push.repository, chosen.len() as u64)
+            .await?
+            .build;
+        let key = keys::trusted_definition(self.push.repository);
+        let trusted = self.ledger.read::<Trusted>(&key).await?;
+        let trusted = trusted.map(|trusted| trusted.value.definition);
+        let definitions: Vec<&Definition> = trusted.iter().chain([definition]).collect();
+        let mut rows = Change::default();
+        for (build_number, choice) in (first..).zip(chosen) {
+            let name = choice.component.name.clone();
+            match self.enrol(&mut run, &definitions, choice, build_number) {
+                Ok((of, tag, buildspec)) => {
+                    rows.put(keys::expected(&run.components[&name].repository, &tag), &of);
+                    rows.put(
+                        keys::numbered("build", build_number, self.push.repository),
+                        &of,
+                    );
+                    rows.put(
+                        keys::run_buildspec(&run.id, &name),
+                        &Buildspec { text: buildspec },
+                    );
+                    rows.put(
+                        keys::component(&name, self.push.repository),
+                        &RunPointer {
+                            run: run.id.clone(),
+                            component: Some(name.clone()),
+                        },
+                    );
+                }
+                Err(reason) => drop(skipped.insert(name, format!("refused: {reason}"))),
+            }
+        }
+        for portion in rows.portions(MOST_ROWS) {
+            let mut rounds = Rounds::new();
+            while !self.ledger.commit(portion.clone(), &mut rounds).await? {}
+        }
+        run.skipped = skipped;
+        self.create(run, Some(definition), judged).await
+    }
+
+    /// Adds a component with its first attempt to the run.
+    fn enrol(
+        &self,
+        run: &mut Run,
+        definitions: &[&Definition],
+        choice: Chosen,
+        build_number: u64,
+    ) -> Result<(AttemptRef, Tag, String), String> {
+        let Component {
+            name,
+            repository,
+            build,
+            ..
+        } = choice.component;
+        let attempt = Attempt::id(&run.id, &name, 1);
+        let values = Values {
+            commit: &run.key.commit,
+            git_ref: &run.key.git_ref,
+            build_number,
+            attempt: &attempt,
+        };
+        let tags = tags::of_attempt(&build, values)
+            .map_err(|error| format!("components.{name}.build.tags: {error}"))?;
+        if let Some(tag) = stage_tag_among(definitions, &tags.all) {
+            return Err(format!(
+                "components.{name}.build.tags: {tag} belongs to a stage; a build may not push it"
+            ));
+        }
+        let of = AttemptRef {
+            run: run.id.clone(),
+            component: name.clone(),
+            attempt: attempt.clone(),
+        };
+        let unique = tags.unique.clone();
+        let new = NewAttempt {
+            build_number,
+            unique_tag: tags.unique,
+            tags: tags.all,
+            timeout: build.timeout,
+        };
+        let attempts = vec![Attempt::due(attempt, 1, new, self.ledger.now())];
+        run.components.insert(
+            name,
+            ComponentRun {
+                repository,
+                reason: choice.reason,
+                attempts,
+            },
+        );
+        Ok((of, unique, choice.buildspec))
+    }
+
+    /// Records that nothing is built, and why.
+    pub(super) async fn refuse(&self, key: RunKey, reason: String) -> Result<(), HandlerError> {
+        let order = draw(self.ledger, self.push.repository, 0).await?.order;
+        let mut run = self.run(key, order);
+        run.refused = Some(reason);
+        self.create(run, None, None).await
+    }
+
+    /// Creates the run, unless it is there already (I1), and what is owed because of it. `judged`
+    /// is the version of the ref at which the run was found to be the newest.
+    pub(super) async fn create(
+        &self,
+        mut run: Run,
+        mut definition: Option<&Definition>,
+        mut judged: Option<u64>,
+    ) -> Result<(), HandlerError> {
+        let mut rounds = Rounds::new();
+        loop {
+            if self.ledger.store.get(&keys::run(&run.id)).await?.is_some() {
+                return self.ledger.finish(self.owed).await;
+            }
+            let branch_key = keys::branch(run.key.repository, &run.key.git_ref);
+            let branch = self.branch().await?;
+            let version = branch.as_ref().map(|branch| branch.version);
+            if definition.is_some() && version != judged {
+                // Another push of this ref was planned meanwhile: which of the two is newer?
+                if let Some(reason) = self.overtaken(branch.as_ref()).await? {
+                    run.refused = Some(reason);
+                    run.components.clear();
+                    definition = None;
+                }
+                judged = version;
+            }
+            let order = branch.as_ref().map_or(0, |branch| branch.value.order);
+            if definition.is_some() && order > run.order {
+                run.order = draw(self.ledger, self.push.repository, 0).await?.order;
+            }
+            let mut change = Change::default();
+            change.done(&self.owed.id);
+            change.create(keys::run(&run.id), &run);
+            let pointer = RunPointer {
+                run: run.id.clone(),
+                component: None,
+            };
+            change.put(
+                keys::run_by_time(run.key.repository, run.at, &run.id),
+                &pointer,
+            );
+            change.put(keys::run_by_commit(&run.key.commit, &run.id), &pointer);
+            if let Some(definition) = definition {
+                change.put(keys::run_definition(&run.id), definition);
+                self.trust(definition, run.order, &mut change).await?;
+                let taken = take_over(&run, branch.as_ref());
+                change.save(branch_key, branch.as_ref(), &taken);
+            }
+            for (component, planned) in &run.components {
+                let attempt = planned.latest().id.clone();
+                change.owe(Intent::StartBuild(AttemptRef {
+                    run: run.id.clone(),
+                    component: component.clone(),
+                    attempt,
+                }));
+            }
+            for intent in superseded(&run, branch.as_ref()) {
+                change.owe(intent);
+            }
+            if self.ledger.commit(change, &mut rounds).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Stages, gates and approvers are those of the default branch's newest good definition; on
+    /// any other ref it is looked for only when there is none yet.
+    async fn trust(
+        &self,
+        definition: &Definition,
+        order: u64,
+        change: &mut Change,
+    ) -> Result<(), HandlerError> {
+        let default_branch = GitRef::Branch(self.push.default_branch.clone());
+        let key = keys::trusted_definition(self.push.repository);
+        let known = self.ledger.read::<Trusted>(&key).await?;
+        let trusted = if self.push.git_ref == default_branch {
+            Some(Trusted {
+                definition: definition.clone(),
+                commit: self.push.commit.clone(),
+                order,
+            })
+        } else if known.is_none() {
+            self.at_head(&default_branch).await?
+        } else {
+            None
+        };
+        if let Some(trusted) = trusted.filter(|new| {
+            known
+                .as_ref()
+                .is_none_or(|known| known.value.order < new.order)
+        }) {
+            change.save(key, known.as_ref(), &trusted);
+        }
+        Ok(())
+    }
+}
+
+/// The ref with this run as its newest, component by component.
+fn take_over(run: &Run, branch: Option<&Read<Branch>>) -> Branch {
+    let mut branch = branch.map(|read| read.value.clone()).unwrap_or_default();
+    branch.head = Some(run.key.commit.clone());
+    branch.order = run.order;
+    branch.deleted = false;
+    branch.building.extend(
+        run.components
+            .keys()
+            .map(|component| (component.clone(), run.id.clone())),
+    );
+    branch
+}
+
+/// What older runs of the ref still build of the same components counts no longer.
+fn superseded(run: &Run, branch: Option<&Read<Branch>>) -> Vec<Intent> {
+    let older = |component: &ComponentName| {
+        branch
+            .and_then(|branch| branch.value.building.get(component))
+            .filter(|older| **older != run.id)
+    };
+    let intent = |component: &ComponentName| {
+        older(component).map(|older| Intent::SupersedeBuild {
+            run: older.clone(),
+            component: component.clone(),
+            by: run.id.clone(),
+        })
+    };
+    run.components.keys().filter_map(intent).collect()
+}
