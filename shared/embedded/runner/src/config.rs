@@ -47,7 +47,7 @@ pub struct Config {
     /// How many builds run at a time, at least one.
     pub concurrency: usize,
     /// How many builds that have ended are kept with their logs and artifacts, at least one; see
-    /// [`Config::KEEP`].
+    /// [`Config::KEEP`]. One that is not kept is unknown: asked for again, it would be built again.
     pub keep: usize,
     /// What builds see of the machine.
     pub machine: Machine,
