@@ -489,9 +489,11 @@ impl Decision {
             return; // asked twice: the attempt is there already
         }
         if !latest.state.is_terminal() || latest.state == AttemptState::Succeeded {
-            let state = match latest.state {
-                AttemptState::Succeeded => "has succeeded",
-                _ => "has not ended",
+            let ended = latest.state.is_terminal();
+            let state = if ended {
+                "has succeeded"
+            } else {
+                "has not ended"
             };
             let number = latest.build_number;
             self.refused = Some(format!(
