@@ -1,0 +1,352 @@
+//! Decides what follows from a fact that concerns a run.
+
+use super::{
+    Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, Decision, Fact, MOST_ATTEMPTS,
+    NewAttempt, Run,
+};
+use crate::Timestamp;
+use crate::intent::{AttemptRef, Intent};
+use crate::names::{AttemptId, BuildId, ComponentName, Digest, ImageRepository};
+
+/// Decides what follows from a fact. The same fact twice changes nothing the second time (I11).
+#[must_use]
+pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
+    let mut decision = Decision {
+        run,
+        changed: false,
+        intents: Vec::new(),
+        refused: None,
+    };
+    match fact {
+        Fact::BuildBound(attempt, build) => decision.on(attempt, |step| step.bind(build)),
+        Fact::BuildRefused(attempt, reason) => {
+            decision.on(attempt, |step| step.refuse(reason, now));
+        }
+        Fact::BuildDelayed(attempt, reason) => decision.on(attempt, |step| step.delay(reason)),
+        Fact::BuildReported(attempt, report) => decision.on(attempt, |step| step.report(report)),
+        Fact::ImageRead {
+            attempt,
+            digest,
+            contradicts,
+        } => {
+            decision.on(attempt, |step| {
+                step.read_image(digest, contradicts.as_ref(), now);
+            });
+        }
+        Fact::ImageMissing(attempt) => decision.on(attempt, |step| step.miss_image(now)),
+        Fact::DeadlinePassed(attempt) => decision.on(attempt, |step| step.give_up(now)),
+        Fact::Superseded(component, by) => {
+            decision.stop(component, &AttemptState::Superseded { by: by.clone() }, now);
+        }
+        Fact::CancelRequested(component, by) => {
+            let stopped =
+                decision.stop(component, &AttemptState::Cancelled { by: by.clone() }, now);
+            if !stopped {
+                let commit = decision.run.key.commit.short();
+                decision.refused = Some(format!("no build of {component} is running for {commit}"));
+            }
+        }
+        Fact::RetryRequested {
+            component,
+            after,
+            next,
+        } => decision.retry(component, *after, next, now),
+    }
+    decision
+}
+
+impl Decision {
+    /// Lets one attempt take a step; an attempt of another run is none of ours.
+    fn on(&mut self, attempt: &AttemptId, take: impl FnOnce(&mut Step<'_>)) {
+        let found = self
+            .run
+            .components
+            .iter_mut()
+            .find_map(|(name, component)| {
+                component
+                    .attempts
+                    .iter_mut()
+                    .find(|known| known.id == *attempt)
+                    .map(|known| (name, &component.repository, known))
+            });
+        let Some((component, repository, attempt)) = found else {
+            return;
+        };
+        let of = AttemptRef {
+            run: self.run.id.clone(),
+            component: component.clone(),
+            attempt: attempt.id.clone(),
+        };
+        let before = attempt.clone();
+        let mut step = Step {
+            of,
+            repository,
+            attempt,
+            intents: &mut self.intents,
+            notes: Vec::new(),
+        };
+        take(&mut step);
+        let notes = std::mem::take(&mut step.notes);
+        self.changed |= *step.attempt != before;
+        for note in notes {
+            if !self.run.notes.contains(&note) {
+                self.run.notes.push(note);
+                self.changed = true;
+            }
+        }
+    }
+
+    /// Stops the component's latest attempt if it still runs; says whether it did.
+    fn stop(&mut self, component: &ComponentName, state: &AttemptState, now: Timestamp) -> bool {
+        let Some(latest) = self.run.components.get(component).map(ComponentRun::latest) else {
+            return false;
+        };
+        if latest.state.is_terminal() {
+            return false;
+        }
+        let id = latest.id.clone();
+        self.on(&id, |step| step.end(state.clone(), now));
+        true
+    }
+
+    fn retry(&mut self, component: &ComponentName, after: u32, next: &NewAttempt, now: Timestamp) {
+        let run = self.run.id.clone();
+        let Some(known) = self.run.components.get_mut(component) else {
+            self.refused = Some(format!("run {run} does not build {component}"));
+            return;
+        };
+        let latest = known.latest();
+        if latest.number != after {
+            return; // asked twice: the attempt is there already
+        }
+        if !latest.state.is_terminal() || latest.state == AttemptState::Succeeded {
+            let ended = latest.state.is_terminal();
+            let state = if ended {
+                "has succeeded"
+            } else {
+                "has not ended"
+            };
+            let number = latest.build_number;
+            self.refused = Some(format!(
+                "build#{number} of {component} {state}; only what has failed or was stopped can be retried"
+            ));
+            return;
+        }
+        let number = after + 1;
+        let attempt = Attempt::due(
+            Attempt::id(&run, component, number),
+            number,
+            next.clone(),
+            now,
+        );
+        self.intents.push(Intent::StartBuild(AttemptRef {
+            run,
+            component: component.clone(),
+            attempt: attempt.id.clone(),
+        }));
+        known.attempts.push(attempt);
+        self.changed = true;
+    }
+}
+
+/// One attempt, about to change.
+struct Step<'a> {
+    of: AttemptRef,
+    repository: &'a ImageRepository,
+    attempt: &'a mut Attempt,
+    intents: &'a mut Vec<Intent>,
+    notes: Vec<String>,
+}
+
+impl Step<'_> {
+    /// Binds the first build that is named; every other one is stopped (I5, F15).
+    fn bind(&mut self, build: &BuildId) {
+        match &self.attempt.build {
+            Some(bound) if bound == build => {}
+            None if !self.attempt.state.is_terminal() => {
+                self.attempt.build = Some(build.clone());
+                self.attempt.waiting = None;
+                self.attempt.state = AttemptState::Building;
+                self.intents.push(Intent::WatchBuild(self.of.clone()));
+                self.settle();
+            }
+            Some(_) | None => self.intents.push(Intent::StopBuild {
+                build: build.clone(),
+            }),
+        }
+    }
+
+    fn refuse(&mut self, reason: &str, now: Timestamp) {
+        if self.attempt.state == AttemptState::Due {
+            self.end(
+                AttemptState::Failed {
+                    reason: reason.into(),
+                    fault: false,
+                },
+                now,
+            );
+        }
+    }
+
+    fn delay(&mut self, reason: &str) {
+        if self.attempt.state == AttemptState::Due {
+            self.attempt.waiting = Some(reason.into());
+        }
+    }
+
+    /// Takes a report on the bound build, binding it if it is the first that is heard of (F4).
+    fn report(&mut self, report: &BuildReport) {
+        if self.attempt.build.is_none() && !self.attempt.state.is_terminal() {
+            self.bind(&report.build);
+        }
+        if self.attempt.build.as_ref() != Some(&report.build) {
+            if report.status == BuildStatus::InProgress {
+                self.intents.push(Intent::StopBuild {
+                    build: report.build.clone(),
+                });
+            }
+            return;
+        }
+        if self.attempt.state.is_terminal() || self.attempt.build_succeeded {
+            return;
+        }
+        match report.status {
+            BuildStatus::InProgress => {
+                self.attempt.started_at = self.attempt.started_at.or(report.started_at);
+            }
+            BuildStatus::Succeeded => {
+                self.take_times(report);
+                self.attempt.build_succeeded = true;
+                self.settle();
+                if !self.attempt.state.is_terminal() {
+                    self.intents.push(Intent::ReadImage {
+                        of: self.of.clone(),
+                        repository: self.repository.clone(),
+                        tag: self.attempt.unique_tag.clone(),
+                    });
+                }
+            }
+            BuildStatus::Failed
+            | BuildStatus::Fault
+            | BuildStatus::Stopped
+            | BuildStatus::TimedOut => {
+                self.take_times(report);
+                self.fail(report);
+            }
+        }
+    }
+
+    fn take_times(&mut self, report: &BuildReport) {
+        self.attempt.started_at = report.started_at;
+        self.attempt.ended_at = report.ended_at;
+    }
+
+    fn fail(&mut self, report: &BuildReport) {
+        let fault = report.status == BuildStatus::Fault;
+        let said = report
+            .reason
+            .clone()
+            .unwrap_or_else(|| "no phase said why; see the log".into());
+        let reason = format!(
+            "build#{} ended {}: {said}",
+            self.attempt.build_number,
+            report.status.word()
+        );
+        self.attempt.image = None;
+        self.attempt.state = AttemptState::Failed { reason, fault };
+        if fault && self.attempt.number < MOST_ATTEMPTS {
+            self.intents.push(Intent::RetryBuild {
+                run: self.of.run.clone(),
+                component: self.of.component.clone(),
+                after: self.attempt.number,
+            });
+        }
+    }
+
+    /// Takes what the registry holds under the unique tag; the first digest counts (A26, A27).
+    fn read_image(&mut self, digest: &Digest, contradicts: Option<&Digest>, now: Timestamp) {
+        let tag = &self.attempt.unique_tag;
+        let contradiction = match (&self.attempt.image, contradicts) {
+            (Some(known), _) if known != digest => Some(format!(
+                "tag {tag} was on {known} and is on {digest}: somebody pushed it twice"
+            )),
+            (_, Some(said)) if said != digest => Some(format!(
+                "the push event said {said} under tag {tag}, the registry holds {digest}"
+            )),
+            _ => None,
+        };
+        match contradiction {
+            Some(reason) if self.attempt.state.is_terminal() => {
+                if self.attempt.state == AttemptState::Succeeded {
+                    self.notes.push(reason);
+                }
+            }
+            Some(reason) => self.end(AttemptState::Held { reason }, now),
+            None if self.attempt.state.is_terminal() => {}
+            None => {
+                self.attempt.image = Some(digest.clone());
+                self.settle();
+            }
+        }
+    }
+
+    fn miss_image(&mut self, now: Timestamp) {
+        if !self.attempt.state.is_terminal()
+            && self.attempt.build_succeeded
+            && self.attempt.image.is_none()
+        {
+            let reason = format!(
+                "build#{} succeeded but pushed nothing to {} under tag {}; push \"$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG\" in the build phase",
+                self.attempt.build_number, self.repository, self.attempt.unique_tag
+            );
+            self.end(
+                AttemptState::Failed {
+                    reason,
+                    fault: false,
+                },
+                now,
+            );
+        }
+    }
+
+    fn give_up(&mut self, now: Timestamp) {
+        if !self.attempt.state.is_terminal() && now >= self.attempt.deadline {
+            let reason = format!(
+                "build#{} had no result by its deadline, {}",
+                self.attempt.build_number, self.attempt.deadline
+            );
+            self.end(
+                AttemptState::Failed {
+                    reason,
+                    fault: false,
+                },
+                now,
+            );
+        }
+    }
+
+    /// Success needs both halves of the evidence, in whichever order they come (F5, I6).
+    fn settle(&mut self) {
+        if self.attempt.state == AttemptState::Building
+            && self.attempt.build_succeeded
+            && self.attempt.image.is_some()
+        {
+            self.attempt.state = AttemptState::Succeeded;
+        }
+    }
+
+    /// Ends an attempt that has not ended; its build, if it runs, is stopped.
+    fn end(&mut self, state: AttemptState, now: Timestamp) {
+        if self.attempt.state.is_terminal() {
+            return;
+        }
+        if let (Some(build), false) = (&self.attempt.build, self.attempt.build_succeeded) {
+            self.intents.push(Intent::StopBuild {
+                build: build.clone(),
+            });
+        }
+        self.attempt.ended_at = self.attempt.ended_at.or(Some(now));
+        self.attempt.waiting = None;
+        self.attempt.state = state;
+    }
+}
