@@ -52,6 +52,10 @@ impl Server {
     }
 
     /// Starts one and kills it after a time, however far it has come.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the moment of the kill is a time, not a state"
+    )]
     pub fn stillborn(data: &Path, repository: &Path, life: Duration) {
         let mut child = spawn(data, repository);
         std::thread::sleep(life);
