@@ -169,6 +169,10 @@ impl People {
             )));
         }
         let token = hex::encode(random_bytes::<32>());
+        if person.login == OWNER {
+            // The file is the owner's token, so it changes with it.
+            write_private(&self.folder.token_file(), format!("{token}\n").as_bytes())?;
+        }
         entries.push(Entry {
             person,
             token_sha256: hash(&token),

@@ -265,7 +265,7 @@ impl Glob {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// When the pattern is over 512 bytes or its brackets do not close.
+    /// When the pattern is over 512 bytes, begins with `/`, or its brackets do not close.
     pub fn new(text: &str) -> Result<Self, GlobError> {
         let broken = |reason: String| GlobError {
             text: text.chars().take(80).collect(),
@@ -273,6 +273,11 @@ impl Glob {
         };
         if text.is_empty() || text.len() > 512 {
             return Err(broken("it must have 1 to 512 bytes".into()));
+        }
+        if let Some(rest) = text.strip_prefix('/') {
+            return Err(broken(format!(
+                "no path or ref begins with '/'; write {rest}"
+            )));
         }
         let glob = GlobBuilder::new(text)
             .literal_separator(true)

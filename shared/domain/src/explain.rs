@@ -25,7 +25,9 @@ pub fn attempt(attempt: &Attempt) -> String {
         AttemptState::Succeeded => format!("build#{number} succeeded"),
         AttemptState::Failed { reason, .. } => reason.clone(),
         AttemptState::Cancelled { by } => format!("build#{number} was cancelled by {by}"),
-        AttemptState::Superseded { by } => format!("build#{number} was superseded by run {by}"),
+        AttemptState::Superseded { by } => {
+            format!("build#{number} was superseded by a newer push of the same ref (run {by})")
+        }
         AttemptState::Held { reason } => format!("build#{number} is held: {reason}"),
     }
 }
@@ -98,6 +100,12 @@ pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Ti
 
 fn is(digest: &Digest, candidate: Option<&Candidate>) -> bool {
     candidate.is_some_and(|candidate| candidate.digest == *digest)
+}
+
+/// A moment as people read it: `2026-03-02 10:14 UTC`.
+#[must_use]
+pub fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// The time between two moments in its two largest units: `3h 12m`, `45s`.

@@ -116,6 +116,10 @@ pub struct Stage {
     pub hold: Option<Hold>,
     /// The newest image that arrived at the origin.
     pub offered: Option<Candidate>,
+    /// Whether a tag of the stage was found on another image than the one that is live; resuming
+    /// puts it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drifted: bool,
     /// Images a rollback has left, newest last: none of them comes back by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Digest>,
@@ -300,6 +304,7 @@ impl Stage {
             pointer: None,
             hold: None,
             offered: None,
+            drifted: false,
             left: Vec::new(),
             waiting: Vec::new(),
             ledger: Head::default(),

@@ -365,7 +365,7 @@ fn an_attempt_says_what_it_is_at() {
     check("cancel lee", expect!["build#1 was cancelled by @lee"]);
     check(
         "superseded",
-        expect!["build#1 was superseded by run 00112233aabbccdd"],
+        expect!["build#1 was superseded by a newer push of the same ref (run 00112233aabbccdd)"],
     );
     check(
         "image 1 said 2",

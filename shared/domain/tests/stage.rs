@@ -332,14 +332,14 @@ fn an_approval_expires() {
         "expires 60; approval 2",
         "offer 1\napprove 1 by lee\nwait 59\nexpire 1\nwait 1\napprove 1 by park\nexpire 1\nexpire 1",
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline; Promotion Watch Due #1
-        approve 1 by lee -> #1 approved by @lee
-        expire 1 -> nothing
-        approve 1 by park -> denied @park: approve #1: promotion #1 has expired; refused: promotion #1 has expired
-        expire 1 -> #1 expired by towline: nobody else approved it by 2026-03-02T09:01:00Z
-        expire 1 -> nothing
-        = nothing
-    "#]],
+            offer 1 -> #1 for 1 asked by towline; Promotion Watch Due #1
+            approve 1 by lee -> #1 approved by @lee
+            expire 1 -> nothing
+            approve 1 by park -> denied @park: approve #1: promotion #1 has expired; refused: promotion #1 has expired
+            expire 1 -> #1 expired by towline: nobody else approved it by 2026-03-02 09:01 UTC
+            expire 1 -> nothing
+            = nothing
+        "#]],
     );
     check(
         "expires 60; approval 1",
@@ -382,14 +382,14 @@ fn a_hold_lets_nothing_in_until_it_is_lifted() {
         "auto",
         "hold by lee freeze\noffer 1\noffer 2\npromote 2 by lee\nresume by park\nresume by park",
         expect![[r#"
-        hold by lee freeze -> held by @lee: freeze
-        offer 1 -> noted
-        offer 2 -> noted
-        promote 2 by lee -> denied @lee: promote 2222222 to prod: prod is held by @lee since 2026-03-02T09:00:00Z: freeze; resume it first; refused: prod is held by @lee since 2026-03-02T09:00:00Z: freeze; resume it first
-        resume by park -> resumed by @park; #1 for 2 asked by towline; Promotion Due #1
-        resume by park -> refused: prod is not held
-        = nothing, #1 acts
-    "#]],
+            hold by lee freeze -> held by @lee: freeze
+            offer 1 -> noted
+            offer 2 -> noted
+            promote 2 by lee -> denied @lee: promote 2222222 to prod: prod is held by @lee since 2026-03-02 09:00 UTC: freeze; resume it first; refused: prod is held by @lee since 2026-03-02 09:00 UTC: freeze; resume it first
+            resume by park -> resumed by @park; #1 for 2 asked by towline; Promotion Due #1
+            resume by park -> refused: prod is not held
+            = nothing, #1 acts
+        "#]],
     );
     check(
         "approval 1",
@@ -672,6 +672,28 @@ fn a_promotion_nobody_could_carry_out_gives_the_stage_free() {
             give up 1 -> #1 failed by towline: the registry never answered
             offer 2 -> #2 for 2 asked by towline; Promotion Due #2
             = nothing, #2 acts
+        "#]],
+    );
+}
+
+#[test]
+fn f35_a_tag_moved_from_outside_is_put_back_when_the_stage_is_resumed() {
+    check(
+        "auto",
+        &format!(
+            "{FIRST_IS_LIVE}\noutside prod on 9\noffer 2\nhold by lee again\nresume by lee\nlease 2 for a\ntagged 2 by a"
+        ),
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            outside prod on 9 -> prod drifted to 9; held by towline: tag prod was moved to sha256:00000000 from outside
+            offer 2 -> noted
+            hold by lee again -> refused: prod is held already, by towline since 2026-03-02 09:00 UTC: tag prod was moved to sha256:00000000 from outside
+            resume by lee -> resumed by @lee; #2 back to 1 asked by @lee; Promotion Due #2
+            lease 2 for a -> noted
+            tagged 2 by a -> moved to 1 v2; #3 for 2 asked by towline; Promotion Due #3
+            = 1 v2, #3 acts
         "#]],
     );
 }

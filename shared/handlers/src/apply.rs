@@ -1,6 +1,7 @@
 //! Facts meet state here: load, decide in `towline-domain`, commit, as often as it takes.
 
 use towline_domain::definition::{Definition, Scope};
+use towline_domain::explain;
 use towline_domain::filter::{self, Verdict};
 use towline_domain::intent::{AttemptRef, Intent, StageKey};
 use towline_domain::names::{ComponentName, RunId};
@@ -52,11 +53,45 @@ pub(crate) async fn to_run(
             change.save(keys::run(id), Some(&read), &decision.run);
         }
         if ledger.commit(change, &mut rounds).await? {
+            tell_of_run(&before, &decision.run);
             return Ok(match decision.refused {
                 Some(reason) => Applied::Refused(reason),
                 None => Applied::Taken(decision.run),
             });
         }
+    }
+}
+
+/// Logs what became of builds.
+fn tell_of_run(before: &Run, after: &Run) {
+    for (name, component) in &after.components {
+        for attempt in &component.attempts {
+            let old = before.attempt(&attempt.id).map(|(_, _, old)| &old.state);
+            if old != Some(&attempt.state) {
+                tracing::info!(
+                    run = after.id.as_str(),
+                    component = name.as_str(),
+                    commit = after.key.commit.short(),
+                    "{}",
+                    explain::attempt(attempt)
+                );
+            }
+        }
+    }
+}
+
+/// Logs where a stage has moved.
+pub(crate) fn tell_of_stage(decision: &stage::Decision) {
+    if let (true, Some(pointer)) = (decision.moved, &decision.stage.pointer) {
+        let key = &decision.stage.key;
+        tracing::info!(
+            component = key.component.as_str(),
+            stage = key.stage.as_str(),
+            commit = pointer.candidate.commit.short(),
+            digest = pointer.candidate.digest.short(),
+            promotion = pointer.promotion,
+            "live"
+        );
     }
 }
 

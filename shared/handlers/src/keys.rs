@@ -94,6 +94,16 @@ pub(crate) fn run_by_commit(commit: &CommitSha, run: &RunId) -> Key {
     Key::new(commits(commit.as_str()), format!("{commit}#{run}"))
 }
 
+/// The partition of accepted pushes of commits that begin with the same digits.
+pub(crate) fn accepted_commits(prefix: &str) -> String {
+    format!("ACCEPTED#{}", &prefix[..PREFIX_DIGITS])
+}
+
+/// The newest accepted push of a commit.
+pub(crate) fn accepted(commit: &CommitSha) -> Key {
+    Key::new(accepted_commits(commit.as_str()), commit.as_str())
+}
+
 /// The partition of everything a number stands for.
 pub(crate) fn number(kind: &str, number: u64) -> String {
     format!("NUMBER#{kind}#{number}")

@@ -76,7 +76,16 @@ async fn read_definition(
 ) -> Result<Result<Definition, String>, Stop> {
     let read = source_files::read(source, repository, commit, FILE, definition::MOST_BYTES).await?;
     Ok(read.and_then(|bytes| {
-        definition::read(&bytes).map_err(|errors| format!("{FILE} at {}: {errors}", commit.short()))
+        definition::read(&bytes).map_err(|errors| {
+            let all = errors.to_string();
+            let mut lines = all.lines();
+            let first = lines.next().unwrap_or_default();
+            let more = match lines.count() {
+                0 => String::new(),
+                more => format!(" (and {more} more; `towline validate` shows them all)"),
+            };
+            format!("{FILE} at {}: {first}{more}", commit.short())
+        })
     }))
 }
 

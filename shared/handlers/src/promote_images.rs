@@ -151,6 +151,7 @@ async fn finish(
             record_tags_of(ledger, rule, promotion, &mut change).await?;
         }
         if ledger.commit(change, &mut rounds).await? {
+            apply::tell_of_stage(&decision);
             return Ok(());
         }
     }

@@ -9,7 +9,7 @@ use towline_wire::signature::{self, Secrets};
 
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Rounds, intent_id};
-use crate::records::{Branch, Inbox, Repository};
+use crate::records::{Accepted, Branch, Inbox, Repository};
 
 /// The largest body taken: what a Lambda can be handed in one request (Lambda API, `Invoke`).
 pub const MOST_BYTES: usize = 6 * 1024 * 1024;
@@ -168,6 +168,7 @@ async fn accept(
             name: accepted.repository_name.clone(),
             default_branch: accepted.default_branch.clone(),
         };
+        let commit = accepted.commit.clone();
         let intent = Intent::PlanRun(Box::new(accepted));
         let id = intent_id(&intent);
         let mut change = Change::default();
@@ -179,8 +180,20 @@ async fn accept(
             },
         );
         change.put(keys::repository(known.id), &known);
+        let row = Accepted {
+            commit: commit.clone(),
+            at: now,
+            intent: id.clone(),
+        };
+        change.put(keys::accepted(&commit), &row);
         change.owe(intent);
         if ledger.commit(change, &mut rounds).await? {
+            tracing::info!(
+                repository = known.name.as_str(),
+                commit = commit.short(),
+                git_ref = push.git_ref.full().escape_debug().to_string(),
+                "push accepted"
+            );
             return Ok(answer(202, "accepted", &id));
         }
     }

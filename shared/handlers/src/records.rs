@@ -149,3 +149,14 @@ pub(crate) struct Buildspec {
     /// Its text, byte for byte what CodeBuild gets.
     pub(crate) text: String,
 }
+
+/// A push that was accepted, by its commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Accepted {
+    /// The commit.
+    pub(crate) commit: CommitSha,
+    /// When.
+    pub(crate) at: Timestamp,
+    /// The intent to plan it, while that is owed.
+    pub(crate) intent: String,
+}

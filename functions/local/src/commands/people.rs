@@ -53,7 +53,7 @@ enum Action {
 /// # Errors
 /// When the folder cannot be used, or the login is taken, unknown or no login.
 pub fn run(args: &Args, output: Output) -> Outcome {
-    let folder = Folder::open(&args.data).map_err(anyhow::Error::from)?;
+    let folder = Folder::existing(&args.data).map_err(anyhow::Error::from)?;
     let people = People::open(&folder).map_err(failure)?;
     match &args.action {
         Action::Add {

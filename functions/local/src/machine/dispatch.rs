@@ -363,7 +363,7 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
     loop {
         machine.clock.sleep(period).await;
         match sweep::handle(machine.ledger(), &machine.runner).await {
-            Ok(swept) if swept != sweep::Swept::default() => tracing::info!(?swept, "swept"),
+            Ok(swept) if swept != sweep::Swept::default() => tracing::debug!(?swept, "swept"),
             Ok(_) => {}
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "could not sweep");
@@ -377,7 +377,7 @@ async fn keep_tidy(machine: Arc<Machine>) {
     loop {
         machine.clock.sleep(TIDY).await;
         match machine.registry.collect_garbage(OLD).await {
-            Ok(collected) => tracing::info!(?collected, "tidied the registry"),
+            Ok(collected) => tracing::debug!(?collected, "tidied the registry"),
             Err(error) => tracing::error!(%error, "could not tidy the registry"),
         }
     }

@@ -30,6 +30,9 @@ pub enum FolderError {
     /// It holds what is not ours.
     #[error("{} holds other things already; name an empty or a new folder", .0.display())]
     Foreign(PathBuf),
+    /// No Towline has kept anything there.
+    #[error("nothing has been served from {}; name the folder of `towline serve` with --data", .0.display())]
+    Missing(PathBuf),
     /// A secret's file that protects nothing.
     #[error("{} holds a secret of fewer than {SHORTEST_SECRET} characters; remove the file to have a new one made", .0.display())]
     Weak(PathBuf),
@@ -77,6 +80,18 @@ impl Folder {
         let closed = fs::set_permissions(&path, fs::Permissions::from_mode(0o700));
         closed.map_err(FolderError::at(&path))?;
         Ok(Self { path })
+    }
+
+    /// Opens a folder that has been made before.
+    ///
+    /// # Errors
+    /// When it is not there, or not ours.
+    pub fn existing(path: &Path) -> Result<Self, FolderError> {
+        if path.join(MARK).exists() {
+            Self::open(path)
+        } else {
+            Err(FolderError::Missing(path.to_owned()))
+        }
     }
 
     /// A path below it.

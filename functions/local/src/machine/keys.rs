@@ -1,4 +1,4 @@
-//! Who may push to the registry: a build to its own repository for a while, people to all.
+//! Who may push to the registry: a build to its own repository for a while; people only pull.
 //!
 //! As on AWS, where no policy limits the tags a role may push, a build can put any tag on an image
 //! of its own repository. That proves nothing (A26): what counts is the unique tag of the bound
@@ -10,6 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use towline_domain::Timestamp;
 use towline_domain::names::{BuildId, ImageRepository};
+use towline_domain::person::{EVERY_GROUP, Person};
 use towline_ports::Clock as _;
 use towline_registry::{Access, Authority, Credentials, Verdict};
 
@@ -75,8 +76,8 @@ impl Authority for Doorman {
         let Some(credentials) = credentials else {
             return Verdict::Unknown;
         };
-        if self.people.authenticate(&credentials.password).is_some() {
-            return Verdict::Allow;
+        if let Some(person) = self.people.authenticate(&credentials.password) {
+            return judge_person(&person, access);
         }
         let Some(own) = self
             .keys
@@ -94,6 +95,20 @@ impl Authority for Doorman {
                 Verdict::Deny("a build may neither delete nor list".into())
             }
         }
+    }
+}
+
+/// People pull. What is in the registry comes from builds and moves by promotion; only who belongs
+/// to every group, as the owner does, may push or delete past them.
+fn judge_person(person: &Person, access: Access<'_>) -> Verdict {
+    let owns = person.groups.iter().any(|group| group == EVERY_GROUP);
+    match access {
+        Access::Ping | Access::Pull { .. } | Access::Catalog => Verdict::Allow,
+        Access::Push { .. } | Access::Delete { .. } if owns => Verdict::Allow,
+        Access::Push { .. } | Access::Delete { .. } => Verdict::Deny(format!(
+            "{} may pull; images are pushed by builds and moved by promotions",
+            person.login
+        )),
     }
 }
 
@@ -123,5 +138,33 @@ mod tests {
             None
         );
         assert_eq!(keys.repository("", now), None);
+    }
+
+    #[test]
+    fn people_pull_and_the_owner_may_mend() {
+        let person = |groups: &[&str]| Person {
+            login: "bob".into(),
+            emails: Vec::new(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        };
+        let repository = "acme/web".parse().expect("a repository");
+        let push = Access::Push {
+            repository: &repository,
+            tag: None,
+        };
+        let pull = Access::Pull {
+            repository: &repository,
+        };
+        let delete = Access::Delete {
+            repository: &repository,
+        };
+        assert_eq!(judge_person(&person(&["release"]), pull), Verdict::Allow);
+        for access in [push, delete] {
+            assert!(matches!(
+                judge_person(&person(&["release"]), access),
+                Verdict::Deny(_)
+            ));
+            assert_eq!(judge_person(&person(&["*"]), access), Verdict::Allow);
+        }
     }
 }

@@ -5,6 +5,8 @@ use super::{
     Candidate, Decision, Fact, Lease, Pointer, Policy, Promotion, Stage, missing_approval,
 };
 use crate::Timestamp;
+use crate::definition::Promote;
+use crate::explain::minute;
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
 use crate::names::{Digest, Tag};
@@ -53,7 +55,7 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
             by,
             reason,
         } => step.roll_back(candidate, by, reason.as_deref()),
-        Fact::HoldRequested { by, reason } => step.hold(by.into(), reason),
+        Fact::HoldRequested { by, reason } => step.ask_to_hold(by, reason),
         Fact::ResumeRequested { by } => step.resume(by),
         Fact::LeaseRequested { promotion, lease } => step.take_lease(*promotion, lease),
         Fact::Tagged { promotion, holder } => step.tagged(*promotion, holder),
@@ -198,15 +200,17 @@ impl Step<'_> {
             },
         );
         let to = promotion.candidate.digest.clone();
+        let was_put_back = from.as_ref() == Some(&to);
         let stage = self.stage();
         stage.left.retain(|digest| *digest != to);
-        if let Some(left) = from.filter(|_| promotion.rollback) {
+        if let Some(left) = from.filter(|from| promotion.rollback && *from != to) {
             stage.left.push(left);
             let surplus = stage.left.len().saturating_sub(MOST_LEFT);
             stage.left.drain(..surplus);
         }
         stage.waiting.retain(|known| known.number != number);
         stage.lease = None;
+        stage.drifted = false;
         stage.pointer = Some(Pointer {
             version,
             candidate: promotion.candidate,
@@ -217,6 +221,9 @@ impl Step<'_> {
             since,
         });
         self.decision.moved = true;
+        if was_put_back && self.policy.rule.promote == Promote::Auto {
+            self.ask_for_offered();
+        }
     }
 
     pub(super) fn tag_refused(&mut self, number: u64, holder: &str, reason: &str) {
@@ -254,7 +261,7 @@ impl Step<'_> {
                     number,
                     Actor::System,
                     Ending::Expired,
-                    format!("nobody else approved it by {expires}"),
+                    format!("nobody else approved it by {}", minute(expires)),
                 );
             }
             Some(_) | None => {}
@@ -284,6 +291,7 @@ impl Step<'_> {
                 digest: digest.clone(),
             },
         );
+        self.stage().drifted = true;
         self.hold(Actor::System, &reason);
     }
 

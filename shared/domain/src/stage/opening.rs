@@ -3,6 +3,7 @@
 use super::advance::Step;
 use super::{Candidate, MOST_WAITING, Promotion, missing_approval};
 use crate::definition::{Concurrency, Promote};
+use crate::explain::minute;
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
 use crate::person::{Actor, Person};
@@ -84,7 +85,9 @@ impl Step<'_> {
                 Some(hold) => {
                     let reason = format!(
                         "{name} is held by {} since {}: {}; resume it first",
-                        hold.by, hold.since, hold.reason
+                        hold.by,
+                        minute(hold.since),
+                        hold.reason
                     );
                     self.deny(by.into(), None, &request, reason);
                 }
@@ -111,8 +114,9 @@ impl Step<'_> {
             ));
             return;
         }
-        // While something else is put in its place, even what is live can be asked back (F30).
-        let replaced = self.decision.stage.waiting.iter().any(|known| known.acting);
+        // While something else is put in its place, or lies there, what is live can be asked back (F30).
+        let replaced = self.decision.stage.drifted
+            || self.decision.stage.waiting.iter().any(|known| known.acting);
         if !replaced
             && self
                 .live()

@@ -3,6 +3,7 @@
 use super::advance::Step;
 use super::{Approval, Hold, Promotion};
 use crate::definition::{ApprovalRule, Promote};
+use crate::explain::minute;
 use crate::ledger::{Ending, What};
 use crate::person::{Actor, Person};
 
@@ -130,6 +131,21 @@ impl Step<'_> {
         }
     }
 
+    pub(super) fn ask_to_hold(&mut self, by: &Person, reason: &str) {
+        match &self.decision.stage.hold {
+            Some(hold) => {
+                self.decision.refused = Some(format!(
+                    "{} is held already, by {} since {}: {}",
+                    self.decision.stage.key.stage,
+                    hold.by,
+                    minute(hold.since),
+                    hold.reason
+                ));
+            }
+            None => self.hold(by.into(), reason),
+        }
+    }
+
     pub(super) fn hold(&mut self, by: Actor, reason: &str) {
         let hold = Hold {
             by: by.clone(),
@@ -155,8 +171,12 @@ impl Step<'_> {
             return;
         }
         self.row(by.into(), What::Resumed);
-        if self.policy.rule.promote == Promote::Auto {
-            self.ask_for_offered();
+        let drifted = std::mem::take(&mut self.stage().drifted);
+        match self.live().filter(|_| drifted).cloned() {
+            // What was offered meanwhile is asked for once the tag is back.
+            Some(live) => self.open(&live, true, by.into(), Some("the tag was put back")),
+            None if self.policy.rule.promote == Promote::Auto => self.ask_for_offered(),
+            None => {}
         }
     }
 }
@@ -166,15 +186,18 @@ pub(super) fn approved_by(promotion: &Promotion) -> Option<String> {
     if promotion.approvals.is_empty() {
         return None;
     }
-    let logins: Vec<&str> = promotion
+    let said = promotion
         .approvals
         .iter()
-        .map(|approval| approval.login.as_str())
-        .collect();
+        .map(|approval| match &approval.comment {
+            Some(comment) => format!("{} “{comment}”", approval.login),
+            None => approval.login.clone(),
+        });
+    let said: Vec<String> = said.collect();
     Some(format!(
         "approval #{} ({}: {})",
         promotion.number,
-        logins.len(),
-        logins.join(", ")
+        said.len(),
+        said.join(", ")
     ))
 }

@@ -3,7 +3,7 @@
 use towline_domain::definition::{Origin, StageRule};
 use towline_domain::explain;
 use towline_domain::image::Image;
-use towline_domain::intent::StageKey;
+use towline_domain::intent::{AttemptRef, StageKey};
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
 use towline_domain::person::{Actor, Person};
 use towline_domain::run::{self, Run};
@@ -509,7 +509,10 @@ async fn explain_ending(
             Some(format!("promotion #{number} was {}: {reason}", how.word()))
         }
         towline_domain::ledger::What::Moved { promotion, .. } if promotion == number => {
-            Some(format!("promotion #{number} was carried out at {}", row.at))
+            Some(format!(
+                "promotion #{number} was carried out at {}",
+                explain::minute(row.at)
+            ))
         }
         _ => None,
     }))
@@ -522,15 +525,7 @@ async fn cancel(
     repository: Option<&RepositoryName>,
 ) -> Result<Answer, ChatError> {
     let (of, run) = lookup::build(ledger, number, repository).await?;
-    if run
-        .components
-        .get(&of.component)
-        .is_none_or(|component| component.latest().build_number != number)
-    {
-        return refused(format!(
-            "build#{number} was followed by another attempt; cancel that one"
-        ));
-    }
+    latest_of(&run, &of, number)?;
     let fact = run::Fact::CancelRequested(of.component.clone(), Actor::from(person));
     taken(apply::to_run(ledger, &of.run, &fact, None).await?)?;
     Ok(done(
@@ -540,22 +535,33 @@ async fn cancel(
     ))
 }
 
+/// The attempt of that number, if no other followed it.
+fn latest_of<'a>(
+    run: &'a Run,
+    of: &AttemptRef,
+    number: u64,
+) -> Result<&'a run::Attempt, ChatError> {
+    let latest = run
+        .components
+        .get(&of.component)
+        .map(run::ComponentRun::latest);
+    match latest {
+        Some(latest) if latest.build_number == number => Ok(latest),
+        Some(latest) => refused(format!(
+            "build#{number} was followed by build#{}; name that one",
+            latest.build_number
+        )),
+        None => refused(format!("there is no build#{number}")),
+    }
+}
+
 async fn retry(
     ledger: Ledger<'_>,
     number: u64,
     repository: Option<&RepositoryName>,
 ) -> Result<Answer, ChatError> {
     let (of, run) = lookup::build(ledger, number, repository).await?;
-    let Some(latest) = run
-        .components
-        .get(&of.component)
-        .map(run::ComponentRun::latest)
-        .filter(|latest| latest.build_number == number)
-    else {
-        return refused(format!(
-            "build#{number} was followed by another attempt; retry that one"
-        ));
-    };
+    let latest = latest_of(&run, &of, number)?;
     let fact = match new_attempt(ledger, &of.run, &of.component, latest.number).await? {
         Ok(fact) => fact,
         Err(reason) => return refused(reason),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use towline_domain::definition::Definition;
+use towline_domain::explain;
 use towline_domain::image::Image;
 use towline_domain::intent::AttemptRef;
 use towline_domain::names::{
@@ -15,7 +16,8 @@ use super::{ChatError, refused};
 use crate::keys;
 use crate::ledger::Ledger;
 use crate::records::{
-    Claim, ImagePointer, PromotionPointer, Repository, RunPointer, TagName, TagNow, Trusted,
+    Accepted, Claim, ImagePointer, PromotionPointer, Repository, RunPointer, TagName, TagNow,
+    Trusted,
 };
 
 /// Things listed before a person is asked to be more exact.
@@ -244,10 +246,29 @@ pub(super) async fn commit(
     }
     match runs_of_commit(ledger, prefix).await? {
         Some(found) => Ok(found),
-        None => refused(format!(
-            "no push of a commit that begins with {prefix} was accepted"
-        )),
+        None => refused(match not_planned(ledger, prefix).await? {
+            Some(reason) => reason,
+            None => format!("no push of a commit that begins with {prefix} was accepted"),
+        }),
     }
+}
+
+/// That a push of the commit was accepted and has no run yet.
+async fn not_planned(ledger: Ledger<'_>, prefix: &str) -> Result<Option<String>, ChatError> {
+    let query = StoreQuery::all(keys::accepted_commits(prefix))
+        .prefix(prefix)
+        .limit(1);
+    let Some(accepted) = ledger.list::<Accepted>(&query).await?.pop() else {
+        return Ok(None);
+    };
+    let owed = ledger.store.get(&keys::intent(&accepted.intent)).await?;
+    Ok(owed.map(|_| {
+        format!(
+            "the push of {} was accepted at {} and is not planned yet; ask again in a moment",
+            accepted.commit.short(),
+            explain::minute(accepted.at)
+        )
+    }))
 }
 
 async fn runs_of_commit(
@@ -296,6 +317,7 @@ pub(super) async fn runs(
         }
         Reference::CommitOrTag(prefix) => match runs_of_commit(ledger, prefix).await? {
             Some(found) => Ok(found),
+            None if not_planned(ledger, prefix).await?.is_some() => commit(ledger, prefix).await,
             None => runs_of_image(ledger, text, repository).await,
         },
         Reference::Digest(_) | Reference::Tag(_) => runs_of_image(ledger, text, repository).await,

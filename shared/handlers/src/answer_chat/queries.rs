@@ -361,6 +361,13 @@ async fn runs(
     let asked = |known: &&Repository| {
         only.is_none_or(|only| known.name.as_str().eq_ignore_ascii_case(only.as_str()))
     };
+    if let Some(only) = only.filter(|_| !all.iter().any(|known| asked(&known))) {
+        let names: Vec<&str> = all.iter().map(|known| known.name.as_str()).collect();
+        return refused(format!(
+            "no push of {only} was accepted; there are: {}",
+            names.join(", ")
+        ));
+    }
     for repository in all.iter().filter(asked) {
         let query = StoreQuery::all(keys::runs(repository.id))
             .newest_first()

@@ -4,6 +4,7 @@ use towline_domain::Timestamp;
 use towline_domain::definition::{Definition, StageRule};
 use towline_domain::explain::{self, Standing};
 use towline_domain::intent::StageKey;
+use towline_domain::ledger::{Row, What};
 use towline_domain::names::{ComponentName, Digest, RepositoryName, StageName};
 use towline_domain::run::Run;
 use towline_domain::stage::{Candidate, Pointer, Stage};
@@ -270,7 +271,10 @@ async fn standings(
         let (state, since, why) = match explain::standing(stage, rule, candidate, ledger.now()) {
             Standing::Live => ("live", since, None),
             Standing::Waiting(why) => ("waiting", None, Some(why)),
-            Standing::Outside(why) => ("outside", None, Some(why)),
+            Standing::Outside(why) => {
+                let ended = how_it_ended(ledger, stage, candidate).await?;
+                ("outside", None, Some(ended.unwrap_or(why)))
+            }
         };
         answers.push(PlaceInStage {
             stage: stage.key.stage.clone(),
@@ -280,6 +284,41 @@ async fn standings(
         });
     }
     Ok(answers)
+}
+
+/// How the last promotion of an image ended, unless something newer has made that old news.
+async fn how_it_ended(
+    ledger: Ledger<'_>,
+    stage: &Stage,
+    candidate: &Candidate,
+) -> Result<Option<String>, ChatError> {
+    let live = stage
+        .pointer
+        .as_ref()
+        .map(|pointer| pointer.candidate.order);
+    if live.is_some_and(|live| live > candidate.order) {
+        return Ok(None);
+    }
+    let query = StoreQuery::all(keys::ledger(&stage.key)).newest_first();
+    let rows: Vec<Row> = ledger.list(&query).await?;
+    let asked = rows.iter().find_map(|row| match &row.what {
+        What::Requested {
+            promotion, digest, ..
+        } if *digest == candidate.digest => Some(*promotion),
+        _ => None,
+    });
+    Ok(rows.iter().find_map(|row| match &row.what {
+        What::Ended {
+            promotion,
+            how,
+            reason,
+        } if Some(*promotion) == asked => Some(format!(
+            "promotion #{promotion} was {} by {}: {reason}",
+            how.word(),
+            row.by
+        )),
+        _ => None,
+    }))
 }
 
 fn stage_rule<'a>(

@@ -189,6 +189,13 @@ impl Plan<'_> {
                 change.owe(intent);
             }
             if self.ledger.commit(change, &mut rounds).await? {
+                tracing::info!(
+                    run = run.id.as_str(),
+                    commit = run.key.commit.short(),
+                    builds = run.components.len(),
+                    refused = run.refused.as_deref().unwrap_or_default(),
+                    "run planned"
+                );
                 return Ok(());
             }
         }

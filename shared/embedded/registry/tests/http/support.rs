@@ -96,6 +96,8 @@ async fn start(dir: Arc<TempDir>, now: Arc<AtomicI64>, settings: Settings) -> Se
 }
 
 pub(crate) fn client() -> reqwest::Client {
+    // Other crates of the workspace switch TLS on in reqwest, and leave the provider to the binary.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
