@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use towline_domain::intent::Intent;
+use towline_ports::admission::is_local;
 use towline_ports::{Admission, Repositories, RepositoryRef};
 use towline_wire::github::{self, Deletion, Event, Push};
 use towline_wire::http::{Headers, Request, Response};
@@ -85,9 +86,10 @@ async fn note_deletion(
         deletion.git_ref.name().escape_debug()
     );
     let ignored = || Ok(answer(200, "ignored", &reason));
-    let Admission::Admitted(id) = repositories.admit(&repository).await? else {
+    let Admission::Admitted(known) = repositories.admit(&repository).await? else {
         return ignored();
     };
+    let id = known.id;
     let inbox = keys::inbox(
         &Deletion {
             repository: id,
@@ -137,8 +139,14 @@ async fn accept(
         name: push.repository_name.clone(),
     };
     match repositories.admit(&repository).await? {
-        // Whichever of its ids the push names: all of it is kept under one.
-        Admission::Admitted(id) => push.repository = id,
+        // Whichever of its ids the push names: all of it is kept under one. A clone's own idea of
+        // its name gives way to the registered one; what GitHub says is the name of today.
+        Admission::Admitted(known) => {
+            if is_local(push.repository) {
+                push.repository_name = known.name;
+            }
+            push.repository = known.id;
+        }
         Admission::Unknown => {
             let reason = format!(
                 "{} ({}) is not registered here",

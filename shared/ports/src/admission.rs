@@ -95,8 +95,8 @@ pub struct Known {
 /// What is to be done about a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
-    /// Admit it under this id.
-    Admitted(RepositoryId),
+    /// Admit it under this id and name.
+    Admitted(RepositoryRef),
     /// Make this binding durable, then admit it under the binding's id.
     Bind {
         /// The registered name.
@@ -133,7 +133,12 @@ pub fn judge(known: &[Known], claim: &RepositoryRef) -> Judgement {
     };
     let name = found.name.clone();
     match found.ids {
-        Ids::Bound(binding) if local || binding.holds(claim.id) => Judgement::Admitted(binding.id),
+        Ids::Bound(binding) if local || binding.holds(claim.id) => {
+            Judgement::Admitted(RepositoryRef {
+                id: binding.id,
+                name,
+            })
+        }
         Ids::Bound(Binding { id, real: None }) if is_local(id) => Judgement::Bind {
             name,
             binding: Binding {
@@ -221,7 +226,17 @@ mod tests {
                 ids: Ids::Provisional(RepositoryId(FOLDER)),
             },
         ];
-        let admitted = |id| Judgement::Admitted(RepositoryId(id));
+        let admitted = |id| {
+            let registered = match id {
+                L => "acme/cloned",
+                M => "acme/both",
+                _ => "acme/real",
+            };
+            Judgement::Admitted(RepositoryRef {
+                id: RepositoryId(id),
+                name: name(registered),
+            })
+        };
         let impostor = |text, id| Judgement::Impostor {
             name: name(text),
             known: RepositoryId(id),

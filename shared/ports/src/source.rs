@@ -108,8 +108,9 @@ pub trait Source: Send + Sync {
 /// Whether a repository may use us at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// It may, and everything of it is kept under this id, whichever the push named.
-    Admitted(RepositoryId),
+    /// It may, and everything of it is kept under this id and this name, the registered ones,
+    /// whichever the push named.
+    Admitted(RepositoryRef),
     /// Nobody registered it (A7).
     Unknown,
     /// Its name is registered, but for another repository (A8).

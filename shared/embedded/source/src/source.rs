@@ -387,14 +387,14 @@ impl Repositories for GitSource {
         // Two first pushes at once are judged one after the other.
         let _turn = self.admitting.lock().await;
         Ok(match admission::judge(&self.ids(), repository) {
-            Judgement::Admitted(id) => Admission::Admitted(id),
+            Judgement::Admitted(known) => Admission::Admitted(known),
             // Waits for the disk, at most twice in the life of a repository.
             Judgement::Bind { name, binding } => {
                 let bound = self
                     .bindings()
                     .bind(&name, binding)
                     .map_err(|cause| PortError::new(format!("binding {name} to its id"), cause))?;
-                Admission::Admitted(bound.id)
+                Admission::Admitted(RepositoryRef { id: bound.id, name })
             }
             Judgement::Unknown => Admission::Unknown,
             Judgement::Impostor { name, known } => Admission::Impostor {

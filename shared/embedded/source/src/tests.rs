@@ -450,7 +450,13 @@ async fn a7_a8_an_id_is_bound_once_and_for_good() {
     let source = open(world.dir.path(), repositories()).unwrap();
     assert_eq!(source.repositories().await.unwrap(), vec![local]);
     let reopened = || open(world.dir.path(), repositories()).unwrap();
-    let admitted = |id| Admission::Admitted(RepositoryId(id));
+    let admitted = |id| {
+        let registered = if id == 7 { "acme/shop" } else { "acme/other" };
+        Admission::Admitted(RepositoryRef {
+            id: RepositoryId(id),
+            name: name(registered),
+        })
+    };
     let file = world.dir.path().canonicalize().unwrap();
     let file = file.join("data/repositories.json");
     let impostor = |id, name: &str| Admission::Impostor {
@@ -519,21 +525,21 @@ async fn a8_a_repository_renamed_here_and_there_keeps_its_id() {
     };
     let clone = admission::local(1).0;
     for (text, id, expected) in [
-        ("acme/shop", clone, Admission::Admitted(admission::local(1))),
-        ("acme/shop", 7, Admission::Admitted(admission::local(1))),
-        ("Acme/Store", 7, Admission::Admitted(admission::local(1))),
-        (
-            "acme/store",
-            clone,
-            Admission::Admitted(admission::local(1)),
-        ),
-        ("acme/else", 8, Admission::Admitted(RepositoryId(8))),
+        ("acme/shop", clone, clone),
+        ("acme/shop", 7, clone),
+        ("Acme/Store", 7, clone),
+        ("acme/store", clone, clone),
+        ("acme/else", 8, 8),
     ] {
         let claim = RepositoryRef {
             id: RepositoryId(id),
             name: name(text),
         };
         let source = served(text);
+        let expected = Admission::Admitted(RepositoryRef {
+            id: RepositoryId(expected),
+            name: name(text),
+        });
         assert_eq!(source.admit(&claim).await.unwrap(), expected, "{text} {id}");
     }
 }

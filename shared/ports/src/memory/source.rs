@@ -257,10 +257,11 @@ impl Repositories for MemorySource {
             })
             .collect();
         Ok(match admission::judge(&known, repository) {
-            Judgement::Admitted(id) => Admission::Admitted(id),
-            Judgement::Bind { binding, .. } => {
+            Judgement::Admitted(known) => Admission::Admitted(known),
+            Judgement::Bind { binding, name } => {
                 real.extend(binding.real.map(|real| (binding.id, real)));
-                Admission::Admitted(binding.id)
+                let id = binding.id;
+                Admission::Admitted(RepositoryRef { id, name })
             }
             Judgement::Unknown => Admission::Unknown,
             Judgement::Impostor { name, known } => Admission::Impostor {
@@ -376,7 +377,13 @@ mod tests {
     #[tokio::test]
     async fn a7_a8_repositories_are_admitted_by_id_and_never_by_name() {
         let (source, shop, _) = shop();
-        let admitted = |id| Admission::Admitted(RepositoryId(id));
+        let admitted = |id| {
+            let registered = if id == 7 { "acme/shop" } else { "acme/cloned" };
+            Admission::Admitted(RepositoryRef {
+                id: RepositoryId(id),
+                name: registered.parse().expect("a name"),
+            })
+        };
         let impostor = |id, name: &str| Admission::Impostor {
             known: RepositoryId(id),
             remedy: format!("add {name} with the other id"),
