@@ -242,6 +242,7 @@ fn live(
         let fact = stage_fact(fact, *now);
         // A rollback goes back to what was live: whoever asks has looked that up (A29).
         let decision = stage::advance(stage.clone(), &fact, policy(&rule, &[], number), *now);
+        assert_eq!(decision.changed, decision.stage != stage, "{fact:?}");
         check(&stage, &fact, &decision);
         number += u64::from(decision.took_number);
         stage = decision.stage;

@@ -18,7 +18,6 @@ const MOST_LEFT: usize = 20;
 /// Decides what follows from a fact. The same fact twice changes nothing the second time (I11).
 #[must_use]
 pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) -> Decision {
-    let before = stage.clone();
     let decision = Decision {
         stage,
         changed: false,
@@ -75,7 +74,8 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
     }
     step.settle();
     let mut decision = step.decision;
-    decision.changed = decision.stage != before;
+    // Whatever else changes a stage leaves a row or owes an intent.
+    decision.changed |= !decision.rows.is_empty() || !decision.intents.is_empty();
     decision
 }
 
@@ -154,6 +154,7 @@ impl Step<'_> {
                 "promotion #{number} is being carried out by another"
             ));
         } else {
+            self.decision.changed |= self.decision.stage.lease.as_ref() != Some(lease);
             self.stage().lease = Some(lease.clone());
         }
     }

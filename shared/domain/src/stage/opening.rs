@@ -19,6 +19,7 @@ impl Step<'_> {
             .is_none_or(|known| known.order < candidate.order);
         if newest {
             self.stage().offered = Some(candidate.clone());
+            self.decision.changed = true;
         }
         if newest && self.policy.rule.promote == Promote::Auto {
             self.ask_for_offered();
