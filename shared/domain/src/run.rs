@@ -363,6 +363,8 @@ pub enum Fact {
         component: ComponentName,
         /// The number of the attempt it follows.
         after: u32,
+        /// Who wants it.
+        by: Actor,
         /// The attempt to make.
         next: Box<NewAttempt>,
     },

@@ -126,12 +126,12 @@ fn a_fault_is_retried_up_to_three_attempts() {
         "report 1 FAULT\nretry 1\nretry 1\n2: report 2 FAULT\nretry 2\n3: report 3 FAULT\nretry 3",
         expect![[r#"
             report 1 FAULT -> failed (build#1 ended FAULT: no phase said why; see the log; a fault); Build Watch Due; Build Retry Due after 1
-            retry 1 -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | due; Build Due
+            retry 1 -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | due; Build Due; note: build#1 of backend is tried again as build#2 by towline
             retry 1 -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | due; unchanged
             2: report 2 FAULT -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | failed (build#2 ended FAULT: no phase said why; see the log; a fault); Build Watch Due; Build Retry Due after 2
-            retry 2 -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | failed (build#2 ended FAULT: no phase said why; see the log; a fault) | due; Build Due
+            retry 2 -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | failed (build#2 ended FAULT: no phase said why; see the log; a fault) | due; Build Due; note: build#2 of backend is tried again as build#3 by towline
             3: report 3 FAULT -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | failed (build#2 ended FAULT: no phase said why; see the log; a fault) | failed (build#3 ended FAULT: no phase said why; see the log; a fault); Build Watch Due
-            retry 3 -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | failed (build#2 ended FAULT: no phase said why; see the log; a fault) | failed (build#3 ended FAULT: no phase said why; see the log; a fault) | due; Build Due
+            retry 3 -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | failed (build#2 ended FAULT: no phase said why; see the log; a fault) | failed (build#3 ended FAULT: no phase said why; see the log; a fault) | due; Build Due; note: build#3 of backend is tried again as build#4 by towline
         "#]],
     );
 }
@@ -152,12 +152,12 @@ fn only_what_has_failed_or_was_stopped_is_retried() {
     check(
         "cancel lee\nretry 1\n2: report 2 SUCCEEDED\n2: image 2\n1: image 1",
         expect![[r#"
-        cancel lee -> cancelled by @lee
-        retry 1 -> cancelled by @lee | due; Build Due
-        2: report 2 SUCCEEDED -> cancelled by @lee | building; Build Watch Due; Image Due aaaaaaa-2
-        2: image 2 -> cancelled by @lee | succeeded
-        1: image 1 -> cancelled by @lee | succeeded; unchanged
-    "#]],
+            cancel lee -> cancelled by @lee
+            retry 1 -> cancelled by @lee | due; Build Due; note: build#1 of backend is tried again as build#2 by towline
+            2: report 2 SUCCEEDED -> cancelled by @lee | building; Build Watch Due; Image Due aaaaaaa-2
+            2: image 2 -> cancelled by @lee | succeeded
+            1: image 1 -> cancelled by @lee | succeeded; unchanged
+        "#]],
     );
 }
 

@@ -3,6 +3,7 @@
 use towline_domain::definition::Definition;
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::{ComponentName, RepositoryId, RunId};
+use towline_domain::person::Actor;
 use towline_domain::run::{Attempt, Fact, NewAttempt, Run};
 use towline_domain::stage;
 use towline_domain::tags::{self, Values};
@@ -128,7 +129,7 @@ async fn retry(
     component: &ComponentName,
     after: u32,
 ) -> Result<(), HandlerError> {
-    match new_attempt(ledger, run, component, after).await? {
+    match new_attempt(ledger, run, component, after, Actor::System).await? {
         Ok(fact) => {
             apply::to_run(ledger, run, &fact, Some(&owed.id)).await?;
             Ok(())
@@ -143,6 +144,7 @@ pub(crate) async fn new_attempt(
     id: &RunId,
     component: &ComponentName,
     after: u32,
+    by: Actor,
 ) -> Result<Result<Fact, String>, HandlerError> {
     let run = ledger.read::<Run>(&keys::run(id)).await?;
     let definition = ledger.read::<Definition>(&keys::run_definition(id)).await?;
@@ -184,6 +186,7 @@ pub(crate) async fn new_attempt(
     Ok(Ok(Fact::RetryRequested {
         component: component.clone(),
         after,
+        by,
         next: Box::new(next),
     }))
 }

@@ -7,6 +7,7 @@ use super::{
 use crate::Timestamp;
 use crate::intent::{AttemptRef, Intent};
 use crate::names::{AttemptId, BuildId, ComponentName, Digest, ImageRepository};
+use crate::person::Actor;
 
 /// Decides what follows from a fact. The same fact twice changes nothing the second time (I11).
 #[must_use]
@@ -49,8 +50,9 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
         Fact::RetryRequested {
             component,
             after,
+            by,
             next,
-        } => decision.retry(component, *after, next, now),
+        } => decision.retry(component, *after, by, next, now),
     }
     decision
 }
@@ -109,7 +111,14 @@ impl Decision {
         true
     }
 
-    fn retry(&mut self, component: &ComponentName, after: u32, next: &NewAttempt, now: Timestamp) {
+    fn retry(
+        &mut self,
+        component: &ComponentName,
+        after: u32,
+        by: &Actor,
+        next: &NewAttempt,
+        now: Timestamp,
+    ) {
         let run = self.run.id.clone();
         let Some(known) = self.run.components.get_mut(component) else {
             self.refused = Some(format!("run {run} does not build {component}"));
@@ -132,6 +141,10 @@ impl Decision {
             ));
             return;
         }
+        self.run.notes.push(format!(
+            "build#{} of {component} is tried again as build#{} by {by}",
+            latest.build_number, next.build_number
+        ));
         let number = after + 1;
         let attempt = Attempt::due(
             Attempt::id(&run, component, number),

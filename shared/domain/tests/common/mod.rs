@@ -169,6 +169,7 @@ pub fn run_fact(line: &str) -> run::Fact {
         ["retry", after] => run::Fact::RetryRequested {
             component,
             after: good(after),
+            by: Actor::System,
             next: Box::new(new_attempt(good::<u64>(after) + 1)),
         },
         _ => panic!("{line:?} is no fact about a run"),

@@ -123,7 +123,9 @@ pub async fn tell(
         Command::Cancel { build, repository } => {
             cancel(ledger, person, build, repository.as_ref()).await
         }
-        Command::Retry { build, repository } => retry(ledger, build, repository.as_ref()).await,
+        Command::Retry { build, repository } => {
+            retry(ledger, person, build, repository.as_ref()).await
+        }
     }
 }
 
@@ -557,15 +559,17 @@ fn latest_of<'a>(
 
 async fn retry(
     ledger: Ledger<'_>,
+    person: &Person,
     number: u64,
     repository: Option<&RepositoryName>,
 ) -> Result<Answer, ChatError> {
     let (of, run) = lookup::build(ledger, number, repository).await?;
     let latest = latest_of(&run, &of, number)?;
-    let fact = match new_attempt(ledger, &of.run, &of.component, latest.number).await? {
-        Ok(fact) => fact,
-        Err(reason) => return refused(reason),
-    };
+    let fact =
+        match new_attempt(ledger, &of.run, &of.component, latest.number, person.into()).await? {
+            Ok(fact) => fact,
+            Err(reason) => return refused(reason),
+        };
     let after = taken(apply::to_run(ledger, &of.run, &fact, None).await?)?;
     let next = after
         .components
