@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, getsid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
@@ -102,7 +102,11 @@ fn send(pid: i32, signal: Signal) {
 fn members(folder: &Folder, of: &Of<'_>) -> Vec<i32> {
     let mut mark = b"CODEBUILD_SRC_DIR=".to_vec();
     mark.extend_from_slice(folder.source().as_os_str().as_bytes());
-    let session = getsid(None).ok().map(|pid| pid.as_raw_nonzero().get());
+    let own = std::process::id();
+    // Zero in a container whose session began outside of it, which `rustix::getsid` panics at.
+    let session = i32::try_from(own)
+        .ok()
+        .and_then(|pid| Some(Stat::read(pid)?.session));
     let group_counts = |stat: &Stat| match of {
         Of::Ours(leaders) => {
             Some(stat.session) == session && leaders.iter().any(|leader| leader.leads(stat.group))
@@ -112,7 +116,6 @@ fn members(folder: &Folder, of: &Of<'_>) -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
-    let own = std::process::id();
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
         .filter(|pid| u32::try_from(*pid) != Ok(own))
