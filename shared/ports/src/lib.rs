@@ -9,6 +9,7 @@ pub mod bus;
 pub mod clock;
 pub mod images;
 pub mod source;
+pub mod statuses;
 pub mod store;
 
 pub mod contract;
@@ -19,6 +20,7 @@ pub use bus::{Announcement, Bus};
 pub use clock::Clock;
 pub use images::{Images, PutTagError, RegistryImage};
 pub use source::{Admission, CommitInfo, FileAt, Relation, Repositories, RepositoryRef, Source};
+pub use statuses::{CommitStatus, StatusError, StatusState, Statuses};
 pub use store::{Item, Key, Page, Query, Store, TransactError, Write};
 
 /// Why the world did not answer. Trying again may help.

@@ -5,6 +5,7 @@ mod bus;
 mod clock;
 mod images;
 mod source;
+mod statuses;
 mod store;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ pub use bus::MemoryBus;
 pub use clock::{MemoryClock, SplitMix64};
 pub use images::MemoryImages;
 pub use source::{MemoryCommit, MemoryRepository, MemorySource};
+pub use statuses::MemoryStatuses;
 pub use store::MemoryStore;
 
 /// Locks; that a test panicked meanwhile is that test's concern.

@@ -100,9 +100,6 @@ pub trait Source: Send + Sync {
         repository: &RepositoryRef,
         commit: &CommitSha,
     ) -> Result<Option<CommitInfo>, PortError>;
-
-    /// Every repository that is let in and knows its id.
-    async fn repositories(&self) -> Result<Vec<RepositoryRef>, PortError>;
 }
 
 /// Whether a repository may use us at all.

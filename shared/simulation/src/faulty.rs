@@ -292,11 +292,6 @@ impl Source for FaultySource {
         self.chance.before("get a commit").await?;
         self.inner.commit(repository, commit).await
     }
-
-    async fn repositories(&self) -> Result<Vec<RepositoryRef>, PortError> {
-        self.chance.before("list repositories").await?;
-        self.inner.repositories().await
-    }
 }
 
 #[async_trait]

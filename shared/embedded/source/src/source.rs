@@ -129,7 +129,7 @@ impl GitSource {
     }
 
     /// What is known of the ids of each mirror, in their order.
-    fn ids(&self) -> Vec<Known> {
+    pub(crate) fn ids(&self) -> Vec<Known> {
         let bindings = self.bindings();
         let bound: Vec<_> = self
             .mirrors
@@ -368,16 +368,6 @@ impl Source for GitSource {
             author: Untrusted::first_line(author.unwrap_or_default()),
             at,
         }))
-    }
-
-    async fn repositories(&self) -> Result<Vec<RepositoryRef>, PortError> {
-        let known = self.ids().into_iter().filter_map(|known| {
-            Some(RepositoryRef {
-                id: known.ids.canonical()?,
-                name: known.name,
-            })
-        });
-        Ok(known.collect())
     }
 }
 

@@ -230,15 +230,6 @@ impl Source for MemorySource {
             })
         })
     }
-
-    async fn repositories(&self) -> Result<Vec<RepositoryRef>, PortError> {
-        let repositories = lock(&self.repositories);
-        let refs = repositories.iter().map(|(id, repository)| RepositoryRef {
-            id: *id,
-            name: repository.name.clone(),
-        });
-        Ok(refs.collect())
-    }
 }
 
 #[async_trait]
@@ -370,8 +361,6 @@ mod tests {
             ..shop.clone()
         };
         assert!(source.head(&stranger, &main).await.is_err());
-        let all = source.repositories().await.expect("it answers");
-        assert_eq!(all, [shop]);
     }
 
     #[tokio::test]

@@ -1,0 +1,3 @@
+//! A function on Lambda.
+
+fn main() {}

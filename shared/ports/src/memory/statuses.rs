@@ -1,0 +1,60 @@
+//! Commit statuses that are plain lists.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use towline_domain::names::{CommitSha, RepositoryId};
+
+use super::lock;
+use crate::statuses::MOST_DESCRIPTION;
+use crate::{CommitStatus, RepositoryRef, StatusError, Statuses};
+
+type ByContext = BTreeMap<(RepositoryId, CommitSha, String), CommitStatus>;
+
+/// Statuses in memory; a context has one.
+#[derive(Debug, Default)]
+pub struct MemoryStatuses {
+    shown: Mutex<ByContext>,
+}
+
+impl MemoryStatuses {
+    /// Nothing shown yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What is shown beside a commit, by context.
+    #[must_use]
+    pub fn of(&self, repository: RepositoryId, commit: &CommitSha) -> Vec<CommitStatus> {
+        let shown = lock(&self.shown);
+        let its = shown
+            .iter()
+            .filter(|((id, sha, _), _)| *id == repository && sha == commit);
+        its.map(|(_, status)| status.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl Statuses for MemoryStatuses {
+    async fn set(
+        &self,
+        repository: &RepositoryRef,
+        commit: &CommitSha,
+        status: &CommitStatus,
+    ) -> Result<(), StatusError> {
+        if status.description.chars().count() > MOST_DESCRIPTION {
+            let reason = format!("the description is over {MOST_DESCRIPTION} characters");
+            return Err(StatusError::Refused(reason));
+        }
+        // GitHub takes contexts that differ in case alone for the same.
+        let key = (
+            repository.id,
+            commit.clone(),
+            status.context.to_ascii_lowercase(),
+        );
+        lock(&self.shown).insert(key, status.clone());
+        Ok(())
+    }
+}
