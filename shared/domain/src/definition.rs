@@ -203,6 +203,17 @@ pub struct StageRule {
     pub tags: Vec<Tag>,
     /// Whether a rollback holds the stage.
     pub hold_after_rollback: bool,
+    /// What brings a live image to where it runs, if anything of ours does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploy: Option<Deploy>,
+}
+
+/// What brings a live image to where it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deploy {
+    /// The event `Image Promoted`: whoever hears it deploys.
+    Event,
 }
 
 /// Where a stage takes its images from.

@@ -125,6 +125,36 @@ pub enum Intent {
         /// The promotion's number.
         promotion: u64,
     },
+    /// Carry out the deployment of what has become live.
+    Deploy {
+        /// The stage.
+        stage: StageKey,
+        /// The promotion that moved it.
+        promotion: u64,
+        /// What was live before.
+        previous: Option<Digest>,
+    },
+    /// Show beside the commit how a build stands, or that the whole run was refused.
+    ReportBuild {
+        /// The run.
+        run: RunId,
+        /// The component; none for the run as a whole.
+        component: Option<ComponentName>,
+        /// What was to be shown when this became due. Whoever acts shows what is so then; this
+        /// only makes a later change an intent of its own, which the end of this one cannot end.
+        shows: String,
+    },
+    /// Show beside the commit how it stands with a stage.
+    ReportStage {
+        /// The stage.
+        stage: StageKey,
+        /// The repository's name.
+        repository: RepositoryName,
+        /// The commit.
+        commit: CommitSha,
+        /// As in [`Intent::ReportBuild`].
+        shows: String,
+    },
     /// Look whether a bound build has ended or its deadline has passed.
     WatchBuild(AttemptRef),
     /// Look whether a promotion's approval has expired.
@@ -152,6 +182,9 @@ impl Intent {
             Self::ImageRecorded { .. } => "Image Recorded",
             Self::OfferImage { .. } => "Image Ready",
             Self::Promote { .. } => "Promotion Due",
+            Self::Deploy { .. } => "Deploy Due",
+            Self::ReportBuild { .. } => "Build Status Due",
+            Self::ReportStage { .. } => "Stage Status Due",
             Self::WatchBuild(_) => "Build Watch Due",
             Self::WatchPromotion { .. } => "Promotion Watch Due",
         }
@@ -170,7 +203,10 @@ impl Intent {
             | Self::SupersedeBuild { .. }
             | Self::ImageRecorded { .. }
             | Self::OfferImage { .. }
-            | Self::Promote { .. } => false,
+            | Self::Promote { .. }
+            | Self::Deploy { .. }
+            | Self::ReportBuild { .. }
+            | Self::ReportStage { .. } => false,
         }
     }
 }

@@ -19,5 +19,6 @@ pub mod intent;
 pub mod ledger;
 
 pub mod explain;
+pub mod report;
 
 pub use jiff::Timestamp;

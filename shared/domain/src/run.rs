@@ -103,6 +103,9 @@ pub struct Run {
     pub refused: Option<String>,
     /// What a person should know: files outside every component, alarms.
     pub notes: Vec<String>,
+    /// Whether how it stands is shown beside its commit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shown: bool,
 }
 
 /// One component of a run.
@@ -483,6 +486,7 @@ impl Run {
             repository: self.components.get(component)?.repository.clone(),
             build_number: attempt.build_number,
             authors: self.authors.clone(),
+            shown_in: self.shown.then(|| self.repository_name.clone()),
         })
     }
 

@@ -12,7 +12,7 @@ use crate::Timestamp;
 use crate::definition::{Concurrency, Origin, StageRule};
 use crate::intent::{Intent, StageKey};
 use crate::ledger::{Head, Row};
-use crate::names::{CommitSha, Digest, GitRef, ImageRepository, RunId, Tag};
+use crate::names::{CommitSha, Digest, GitRef, ImageRepository, RepositoryName, RunId, Tag};
 use crate::person::{Actor, Person};
 
 pub use advance::advance;
@@ -39,6 +39,9 @@ pub struct Candidate {
     pub build_number: u64,
     /// Who pushed or wrote it, by login and address.
     pub authors: Vec<String>,
+    /// The repository beside whose commit it is shown how it stands; none where nobody shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_in: Option<RepositoryName>,
 }
 
 /// What is live in a stage.

@@ -5,6 +5,7 @@ use towline_domain::explain;
 use towline_domain::filter::{self, Verdict};
 use towline_domain::intent::{AttemptRef, Intent, StageKey};
 use towline_domain::names::{ComponentName, RunId};
+use towline_domain::report;
 use towline_domain::run::{self, Attempt, AttemptState, Run};
 use towline_domain::stage::{self, Policy, Stage};
 
@@ -51,6 +52,9 @@ pub(crate) async fn to_run(
             let notes = follow_up(ledger, &before, &decision.run, fact, &mut change).await?;
             decision.run.notes.extend(notes);
             change.save(keys::run(id), Some(&read), &decision.run);
+            for intent in report::builds_to_show(Some(&before), &decision.run) {
+                change.owe(intent);
+            }
         }
         if ledger.commit(change, &mut rounds).await? {
             tell_of_run(&before, &decision.run);
@@ -323,6 +327,10 @@ pub(crate) async fn decide(
     let decision = stage::advance(state, fact, policy, ledger.now());
     if decision.changed {
         change.save(keys::stage(key), read, &decision.stage);
+        let before = read.map(|read| &read.value);
+        for intent in report::stages_to_show(before, &decision, rule) {
+            change.owe(intent);
+        }
     }
     if decision.took_number {
         change.save(

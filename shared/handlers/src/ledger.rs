@@ -379,7 +379,10 @@ fn first_due(intent: &Intent, now: Timestamp) -> Timestamp {
         | Intent::SupersedeBuild { .. }
         | Intent::ImageRecorded { .. }
         | Intent::OfferImage { .. }
-        | Intent::Promote { .. } => now + PATIENCE,
+        | Intent::Promote { .. }
+        | Intent::Deploy { .. }
+        | Intent::ReportBuild { .. }
+        | Intent::ReportStage { .. } => now + PATIENCE,
     }
 }
 

@@ -5,10 +5,12 @@
 
 pub mod advance_stages;
 pub mod answer_chat;
+pub mod deploy_images;
 pub mod plan_runs;
 pub mod promote_images;
 pub mod receive_github;
 pub mod record_images;
+pub mod report_status;
 pub mod start_builds;
 pub mod sweep;
 

@@ -15,6 +15,7 @@ use towline_domain::definition::{Component, Definition, Scope};
 use towline_domain::filter::{self, ChangedFiles, Verdict};
 use towline_domain::intent::{Intent, PushAccepted};
 use towline_domain::names::{CommitSha, ComponentName, GitRef, PipelineName, Tag};
+use towline_domain::report::REFUSED;
 use towline_domain::run::{AttemptState, Run, RunKey};
 use towline_ports::{Relation, RepositoryRef, Source};
 use towline_wire::definition::{self, FILE};
@@ -293,7 +294,7 @@ impl Plan<'_> {
                         buildspec,
                     }),
                     Err(reason) => {
-                        drop(skipped.insert(component.name.clone(), format!("refused: {reason}")));
+                        drop(skipped.insert(component.name.clone(), format!("{REFUSED}{reason}")));
                     }
                 },
             }
@@ -441,6 +442,7 @@ impl Plan<'_> {
             skipped: BTreeMap::new(),
             refused: None,
             notes: Vec::new(),
+            shown: self.source.shows_statuses(),
         }
     }
 }

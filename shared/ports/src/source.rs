@@ -100,6 +100,12 @@ pub trait Source: Send + Sync {
         repository: &RepositoryRef,
         commit: &CommitSha,
     ) -> Result<Option<CommitInfo>, PortError>;
+
+    /// Whether it can be shown beside a commit how it stands ([`crate::Statuses`]). Where it
+    /// cannot, nothing is owed for it.
+    fn shows_statuses(&self) -> bool {
+        true
+    }
 }
 
 /// Whether a repository may use us at all.

@@ -1,8 +1,13 @@
 //! EventBridge's envelope: read from any service, written around our own announcements.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use towline_domain::Timestamp;
 use towline_domain::intent::Intent;
+use towline_domain::names::{
+    CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName, RunId,
+    StageName, Tag,
+};
 
 use crate::lenient::{ShapeError, at, needed_text, text};
 use crate::time;
@@ -100,6 +105,58 @@ pub fn own(id: &str, detail_type: &str, detail: &Value, at: Timestamp) -> Value 
         resources: Vec::new(),
         detail: detail.clone(),
     })
+}
+
+/// The detail-type of [`Promoted`].
+pub const PROMOTED: &str = "Image Promoted";
+
+/// That an image has become live in a stage, for whoever deploys it. Unlike our other events it
+/// is meant for others: `events/schemas/image-promoted.schema.json` is its contract.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promoted {
+    /// The same for the same promotion, however often it is announced.
+    pub id: String,
+    /// The GitHub repository's id.
+    pub repository_id: RepositoryId,
+    /// Its name.
+    pub repository: Option<RepositoryName>,
+    /// The component.
+    pub component: ComponentName,
+    /// The stage.
+    pub stage: StageName,
+    /// The image repository, without the registry's host.
+    pub image_repository: ImageRepository,
+    /// The image.
+    pub digest: Digest,
+    /// Every tag it has had.
+    pub tags: Vec<Tag>,
+    /// What was live before.
+    pub previous: Option<Digest>,
+    /// The image's commit.
+    pub commit: CommitSha,
+    /// The ref it was pushed to, in full.
+    #[serde(rename = "ref")]
+    pub git_ref: String,
+    /// The run that built it.
+    pub run: RunId,
+    /// The build's number in the GitHub repository.
+    pub build: u64,
+    /// The promotion's number in the GitHub repository.
+    pub promotion: u64,
+    /// Whether it goes back to an image that was live before.
+    pub rollback: bool,
+    /// Who asked for it.
+    pub by: String,
+    /// Why, in the words of who asked or approved.
+    pub reason: Option<String>,
+    /// Since when it is live.
+    pub at: Timestamp,
+}
+
+/// What the event says.
+#[must_use]
+pub fn promoted(promoted: &Promoted) -> Value {
+    serde_json::to_value(promoted).expect("it holds only strings, numbers and lists")
 }
 
 /// Which intent an event of ours announces. What is due is read from the store, never from here (A25).

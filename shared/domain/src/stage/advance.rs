@@ -5,7 +5,7 @@ use super::{
     Candidate, Decision, Fact, Lease, Pointer, Policy, Promotion, Stage, missing_approval,
 };
 use crate::Timestamp;
-use crate::definition::Promote;
+use crate::definition::{Deploy, Promote};
 use crate::explain::minute;
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
@@ -204,7 +204,10 @@ impl Step<'_> {
         let was_put_back = from.as_ref() == Some(&to);
         let stage = self.stage();
         stage.left.retain(|digest| *digest != to);
-        if let Some(left) = from.filter(|from| promotion.rollback && *from != to) {
+        if let Some(left) = from
+            .clone()
+            .filter(|from| promotion.rollback && *from != to)
+        {
             stage.left.push(left);
             let surplus = stage.left.len().saturating_sub(MOST_LEFT);
             stage.left.drain(..surplus);
@@ -222,6 +225,17 @@ impl Step<'_> {
             since,
         });
         self.decision.moved = true;
+        match self.policy.rule.deploy {
+            Some(Deploy::Event) => {
+                let stage = self.decision.stage.key.clone();
+                self.decision.intents.push(Intent::Deploy {
+                    stage,
+                    promotion: number,
+                    previous: from,
+                });
+            }
+            None => {}
+        }
         if was_put_back && self.policy.rule.promote == Promote::Auto {
             self.ask_for_offered();
         }

@@ -87,6 +87,7 @@ pub fn new_run() -> Run {
         skipped: BTreeMap::new(),
         refused: None,
         notes: Vec::new(),
+        shown: false,
     }
 }
 
@@ -225,6 +226,7 @@ pub fn candidate(order: u64) -> Candidate {
         repository: good("acme/backend"),
         build_number: 100 + order,
         authors: vec!["dana".into(), "dana@acme.example".into()],
+        shown_in: None,
     }
 }
 
@@ -249,6 +251,7 @@ pub fn rule(text: &str) -> StageRule {
         approval: None,
         tags: vec![good("prod")],
         hold_after_rollback: true,
+        deploy: None,
     };
     let mut approval = ApprovalRule {
         groups: vec!["managers".into()],

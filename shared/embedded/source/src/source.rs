@@ -369,6 +369,11 @@ impl Source for GitSource {
             at,
         }))
     }
+
+    /// A clone has nobody who looks at its commits.
+    fn shows_statuses(&self) -> bool {
+        false
+    }
 }
 
 #[async_trait]

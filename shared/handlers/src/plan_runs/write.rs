@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use towline_domain::definition::{Component, Definition};
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::{ComponentName, GitRef, Tag};
+use towline_domain::report::{self, REFUSED};
 use towline_domain::run::{Attempt, ComponentRun, NewAttempt, Run, RunKey};
 use towline_domain::tags::{self, Values};
 
@@ -59,7 +60,7 @@ impl Plan<'_> {
                         },
                     );
                 }
-                Err(reason) => drop(skipped.insert(name, format!("refused: {reason}"))),
+                Err(reason) => drop(skipped.insert(name, format!("{REFUSED}{reason}"))),
             }
         }
         for portion in rows.portions(MOST_ROWS) {
@@ -185,7 +186,8 @@ impl Plan<'_> {
                     attempt,
                 }));
             }
-            for intent in superseded(&run, branch.as_ref()) {
+            let to_show = report::builds_to_show(None, &run);
+            for intent in superseded(&run, branch.as_ref()).into_iter().chain(to_show) {
                 change.owe(intent);
             }
             if self.ledger.commit(change, &mut rounds).await? {

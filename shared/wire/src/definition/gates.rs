@@ -1,6 +1,6 @@
 //! What holds a promotion back or follows it: gates, deployments, checks; most of it not executed yet.
 
-use towline_domain::definition::{ApprovalRule, Scope};
+use towline_domain::definition::{ApprovalRule, Deploy, Scope};
 use towline_domain::names::StageName;
 
 use super::reader::{Fields, Place, Report};
@@ -96,8 +96,13 @@ fn window(report: &mut Report, place: &Place<'_>) {
     text(report, &fields, "tz");
 }
 
-/// Checks what may stand around a promotion; none of it is executed yet.
-pub(super) fn surroundings(report: &mut Report, stage: Option<&StageName>, fields: &Fields<'_>) {
+/// Reads what may stand around a promotion. Of it only the deployment by an event of ours is
+/// executed yet.
+pub(super) fn surroundings(
+    report: &mut Report,
+    stage: Option<&StageName>,
+    fields: &Fields<'_>,
+) -> Option<Deploy> {
     if let Some(place) = fields.get("before") {
         if let Some(fields) = report.fields(&place, &["ecs_task"]) {
             texts_in(report, &fields, "ecs_task", &["cluster", "task"]);
@@ -108,9 +113,9 @@ pub(super) fn surroundings(report: &mut Report, stage: Option<&StageName>, field
         report.text(&place);
         mark(report, stage, &place);
     }
-    if let Some(place) = fields.get("deploy") {
-        deploy(report, stage, &place);
-    }
+    let deploy = fields
+        .get("deploy")
+        .and_then(|place| deploy(report, stage, &place));
     if let Some(place) = fields.get("verify") {
         if let Some(fields) = report.fields(&place, &["run", "timeout"]) {
             report.texts_of(&fields, "run");
@@ -126,23 +131,24 @@ pub(super) fn surroundings(report: &mut Report, stage: Option<&StageName>, field
             mark(report, stage, &place);
         }
     }
+    deploy
 }
 
-fn deploy(report: &mut Report, stage: Option<&StageName>, place: &Place<'_>) {
-    let ways: [(&str, &[&str]); 3] = [
+fn deploy(report: &mut Report, stage: Option<&StageName>, place: &Place<'_>) -> Option<Deploy> {
+    let ways: [(&str, &[&str]); 4] = [
+        ("event", &[]),
         ("ecs", &["cluster", "service", "container"]),
         ("cloudformation", &["stack", "parameter"]),
         ("lambda", &["function", "alias"]),
     ];
-    let Some(fields) = report.fields(place, &ways.map(|(way, _)| way)) else {
-        return;
-    };
+    let fields = report.fields(place, &ways.map(|(way, _)| way))?;
     for (way, known) in ways {
         texts_in(report, &fields, way, known);
-        if let Some(place) = fields.get(way) {
+        if let Some(place) = fields.get(way).filter(|_| way != "event") {
             mark(report, stage, &place);
         }
     }
+    fields.get("event").map(|_| Deploy::Event)
 }
 
 /// Reads whether a rollback holds the stage, which it does unless said otherwise.

@@ -85,7 +85,7 @@ fn stage<'a>(report: &mut Report, place: &Place<'a>) -> Option<ReadStage<'a>> {
     let approval = fields
         .get("gates")
         .and_then(|place| gates::read(report, name.as_ref(), &place));
-    gates::surroundings(report, name.as_ref(), &fields);
+    let deploy = gates::surroundings(report, name.as_ref(), &fields);
     let hold_after_rollback = fields
         .get("rollback")
         .is_none_or(|place| gates::rollback(report, name.as_ref(), &place));
@@ -108,6 +108,7 @@ fn stage<'a>(report: &mut Report, place: &Place<'a>) -> Option<ReadStage<'a>> {
             approval,
             tags: tags.iter().map(|(tag, _)| tag.clone()).collect(),
             hold_after_rollback,
+            deploy,
         },
         name: name_place,
         from: from_place?,

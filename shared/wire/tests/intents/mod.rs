@@ -60,6 +60,22 @@ pub(crate) fn one_of_each() -> Vec<Intent> {
             stage: stage("staging"),
             promotion: 58,
         },
+        Intent::Deploy {
+            stage: stage("staging"),
+            promotion: 58,
+            previous: None,
+        },
+        Intent::ReportBuild {
+            run: RUN.parse().unwrap(),
+            component: Some("backend".parse().unwrap()),
+            shows: "build #142 was started".into(),
+        },
+        Intent::ReportStage {
+            stage: stage("prod"),
+            repository: "harbour-lane/storefront".parse().unwrap(),
+            commit: COMMIT.parse().unwrap(),
+            shows: "waits for approval 0/1: towline approve 59".into(),
+        },
         Intent::WatchBuild(attempt()),
         Intent::WatchPromotion {
             stage: stage("prod"),
@@ -88,8 +104,11 @@ fn number(intent: &Intent) -> usize {
         Intent::ImageRecorded { .. } => 6,
         Intent::OfferImage { .. } => 7,
         Intent::Promote { .. } => 8,
-        Intent::WatchBuild(_) => 9,
-        Intent::WatchPromotion { .. } => 10,
+        Intent::Deploy { .. } => 9,
+        Intent::ReportBuild { .. } => 10,
+        Intent::ReportStage { .. } => 11,
+        Intent::WatchBuild(_) => 12,
+        Intent::WatchPromotion { .. } => 13,
     }
 }
 
@@ -149,5 +168,6 @@ fn candidate() -> Candidate {
         repository: "storefront/backend".parse().unwrap(),
         build_number: 142,
         authors: authors(),
+        shown_in: Some("harbour-lane/storefront".parse().unwrap()),
     }
 }

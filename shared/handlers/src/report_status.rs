@@ -1,0 +1,179 @@
+//! Shows beside each commit what becomes of it: one line for each build and each stage.
+
+use towline_domain::intent::{Intent, StageKey};
+use towline_domain::ledger::Row;
+use towline_domain::names::{CommitSha, ComponentName, RepositoryName, RunId};
+use towline_domain::report::{self, Line, Standing};
+use towline_domain::run::Run;
+use towline_domain::stage::Stage;
+use towline_ports::{CommitStatus, Query, RepositoryRef, StatusError, StatusState, Statuses};
+
+use towline_wire::eventbridge::Envelope;
+
+use crate::apply;
+use crate::keys;
+use crate::ledger::{HandlerError, Ledger};
+
+/// How often a line is shown again because it changed while it was being shown.
+const MOST_ROUNDS: usize = 5;
+/// Rows of a stage's ledger in which a commit that has left it is looked for.
+const MOST_ROWS: usize = 100;
+
+/// What links need.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Where the API answers, such as `https://towline.acme.example`; without it nothing is linked.
+    pub url: Option<String>,
+}
+
+/// Acts on `Build Status Due` and `Stage Status Due`.
+///
+/// What is shown is what is so when it is shown, so order and repetition do no harm. It is looked
+/// at again afterwards: another who showed something newer in between may have been overtaken.
+///
+/// # Errors
+/// When the store or GitHub does not answer; the intent stays owed.
+pub async fn handle(
+    ledger: Ledger<'_>,
+    statuses: &dyn Statuses,
+    settings: &Settings,
+    event: &Envelope,
+) -> Result<(), HandlerError> {
+    let Some(owed) = ledger.owed(event).await? else {
+        return Ok(());
+    };
+    let mut shown = None;
+    for _ in 0..MOST_ROUNDS {
+        let now = match &owed.intent {
+            Intent::ReportBuild { run, component, .. } => {
+                of_run(ledger, run, component.as_ref()).await?
+            }
+            Intent::ReportStage {
+                stage,
+                repository,
+                commit,
+                ..
+            } => of_stage(ledger, stage, repository, commit).await?,
+            _ => return Ok(()),
+        };
+        let Some(now) = now.filter(|now| shown.as_ref() != Some(&now.line)) else {
+            return ledger.finish(&owed).await;
+        };
+        let status = now.status(settings);
+        match statuses.set(&now.repository, &now.commit, &status).await {
+            Ok(()) => shown = Some(now.line),
+            Err(StatusError::Refused(reason)) => {
+                tracing::warn!(
+                    repository = now.repository.name.as_str(),
+                    commit = now.commit.short(),
+                    context = status.context,
+                    reason,
+                    "not shown beside the commit"
+                );
+                return ledger.finish(&owed).await;
+            }
+            Err(StatusError::Port(error)) => return Err(error.into()),
+        }
+    }
+    Err(HandlerError::Contended(owed.id))
+}
+
+/// A line and where it belongs.
+struct Shown {
+    repository: RepositoryRef,
+    commit: CommitSha,
+    context: String,
+    line: Line,
+}
+
+impl Shown {
+    fn status(&self, settings: &Settings) -> CommitStatus {
+        let url = settings.url.as_deref();
+        CommitStatus {
+            context: self.context.clone(),
+            state: match self.line.standing {
+                Standing::Pending => StatusState::Pending,
+                Standing::Success => StatusState::Success,
+                Standing::Failure => StatusState::Failure,
+                Standing::Error => StatusState::Error,
+            },
+            description: self.line.text.clone(),
+            target_url: url.map(|url| {
+                let url = url.trim_end_matches('/');
+                format!("{url}/v1/commit?commit={}", self.commit)
+            }),
+        }
+    }
+}
+
+async fn of_run(
+    ledger: Ledger<'_>,
+    id: &RunId,
+    component: Option<&ComponentName>,
+) -> Result<Option<Shown>, HandlerError> {
+    let Some(run) = ledger.read::<Run>(&keys::run(id)).await? else {
+        return Ok(None);
+    };
+    let run = run.value;
+    let (context, line) = match component {
+        None => ("towline/run".into(), report::run(&run)),
+        Some(component) => (
+            format!("towline/build/{component}"),
+            report::build(&run, component),
+        ),
+    };
+    Ok(line.map(|line| Shown {
+        repository: RepositoryRef {
+            id: run.key.repository,
+            name: run.repository_name,
+        },
+        commit: run.key.commit,
+        context,
+        line,
+    }))
+}
+
+async fn of_stage(
+    ledger: Ledger<'_>,
+    key: &StageKey,
+    repository: &RepositoryName,
+    commit: &CommitSha,
+) -> Result<Option<Shown>, HandlerError> {
+    let Some(stage) = ledger.read::<Stage>(&keys::stage(key)).await? else {
+        return Ok(None);
+    };
+    Ok(line_of_stage(ledger, key, &stage.value, commit)
+        .await?
+        .map(|line| Shown {
+            repository: RepositoryRef {
+                id: key.repository,
+                name: repository.clone(),
+            },
+            commit: commit.clone(),
+            context: format!("towline/{}/{}", key.stage, key.component),
+            line,
+        }))
+}
+
+async fn line_of_stage(
+    ledger: Ledger<'_>,
+    key: &StageKey,
+    stage: &Stage,
+    commit: &CommitSha,
+) -> Result<Option<Line>, HandlerError> {
+    let waits = |known: &&towline_domain::stage::Promotion| known.candidate.commit == *commit;
+    if stage.waiting.iter().any(|known| waits(&known)) {
+        // What it waits for depends on the stage's rule.
+        let Ok(definition) = apply::trusted(ledger, key).await? else {
+            return Ok(None);
+        };
+        let rule = definition.stage(&key.stage);
+        return Ok(rule.and_then(|rule| report::stage(stage, rule, commit)));
+    }
+    if let Some(line) = report::live(stage, commit) {
+        return Ok(Some(line));
+    }
+    let newest = Query::all(keys::ledger(key)).newest_first();
+    let rows: Vec<Row> = ledger.list(&newest.limit(MOST_ROWS)).await?;
+    Ok(report::stage_before(stage, &rows, commit))
+}
