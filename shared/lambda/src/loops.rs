@@ -1,0 +1,196 @@
+//! The loops: take an invocation from Lambda, hand it on, answer; one at a time, until the end.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt::Debug;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::task::{Context as Waker, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use lambda_runtime::tower::Service;
+use lambda_runtime::tower::layer::layer_fn;
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
+use serde_json::{Value, json};
+use towline_ports::Clock as _;
+use towline_wire::apigateway::{self, RequestError};
+use towline_wire::eventbridge::{self, Envelope};
+use towline_wire::http::{Headers, Request, Response};
+use tracing::Instrument as _;
+
+use crate::clock::SystemClock;
+use crate::failure::{Failure, with_causes};
+
+/// What is left of an invocation's time when it is ended here, so that Lambda need not kill the
+/// process and somebody hears of it.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Hands on what comes over a bus.
+///
+/// What is no event can never be acted on: it is logged and dropped. Lambda tries again what failed
+/// or panicked, twice, and then sends it to the function's failure destination.
+///
+/// # Errors
+/// When Lambda cannot be asked for more.
+pub async fn events<E>(handle: impl AsyncFn(&Envelope) -> Result<(), E>) -> Result<(), Failure>
+where
+    E: Error + Send + Sync + 'static,
+{
+    serve(async |body: Bytes| {
+        let event = match eventbridge::decode(&body) {
+            Ok(event) => event,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn Error, "dropped: it is no event");
+                return Ok(Value::Null);
+            }
+        };
+        drop(body);
+        let said = |pointer| event.detail.pointer(pointer).and_then(Value::as_str);
+        let span = tracing::info_span!(
+            "event",
+            event = event.id,
+            kind = event.detail_type,
+            intent = said("/intent_id"),
+            run = said("/intent/run"),
+        );
+        handle(&event).instrument(span).await?;
+        Ok(Value::Null)
+    })
+    .await
+}
+
+/// Hands on what comes through API Gateway, and what is answered back.
+///
+/// A request that cannot be handed on is answered here: 413 when its body is too large, else 400.
+/// When `handle` panics or takes too long, API Gateway answers 500.
+///
+/// # Errors
+/// When Lambda cannot be asked for more.
+pub async fn requests(handle: impl AsyncFn(Request) -> Response) -> Result<(), Failure> {
+    serve(async |body: Bytes| {
+        let request = apigateway::decode(&body);
+        drop(body);
+        let response = match request {
+            Ok(request) => handle(request).await,
+            Err(error) => refuse(&error),
+        };
+        Ok(apigateway::encode(&response))
+    })
+    .await
+}
+
+/// Acts whenever the clock says so; what came of it is logged at `debug`.
+///
+/// # Errors
+/// When Lambda cannot be asked for more.
+pub async fn schedule<T: Debug, E>(handle: impl AsyncFn() -> Result<T, E>) -> Result<(), Failure>
+where
+    E: Error + Send + Sync + 'static,
+{
+    serve(async |_| {
+        let outcome = handle().await?;
+        tracing::debug!(?outcome, "done");
+        Ok(Value::Null)
+    })
+    .await
+}
+
+async fn serve(handle: impl AsyncFn(Bytes) -> Result<Value, Failure>) -> Result<(), Failure> {
+    let body = Rc::new(Cell::new(Bytes::new()));
+    let service = service_fn(|event: LambdaEvent<()>| {
+        let work = handle(body.take());
+        invoke(work, event.context)
+    });
+    let whole = layer_fn(|inner| WholeBody {
+        inner,
+        body: Rc::clone(&body),
+    });
+    let runtime = Runtime::new(service).layer(whole);
+    runtime.run().await.map_err(Failure)
+}
+
+/// One invocation: ended before its time is over, and told of whatever becomes of it.
+async fn invoke(
+    work: impl Future<Output = Result<Value, Failure>>,
+    context: Context,
+) -> Result<Value, Diagnostic> {
+    let span = tracing::info_span!("invocation", request_id = context.request_id);
+    let left = time_left(context.deadline);
+    async {
+        let work = AssertUnwindSafe(work).catch_unwind();
+        match tokio::time::timeout(left.saturating_sub(LAST_WORDS), work).await {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(failure))) => {
+                tracing::error!(error = failure.cause(), "failed");
+                Err(diagnostic("Failed", with_causes(failure.cause())))
+            }
+            // Where and why stands in the log already.
+            Ok(Err(_)) => Err(diagnostic("Panicked", "the function panicked".into())),
+            Err(_) => {
+                let most = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+                tracing::error!(milliseconds = most, "ended: its time was nearly over");
+                let reason = format!("not done within {most} ms");
+                Err(diagnostic("OutOfTime", reason))
+            }
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+/// The time until a deadline in milliseconds since 1970.
+fn time_left(deadline: u64) -> Duration {
+    let now = u64::try_from(SystemClock.now().as_millisecond()).unwrap_or(0);
+    Duration::from_millis(deadline.saturating_sub(now))
+}
+
+fn diagnostic(error_type: &str, error_message: String) -> Diagnostic {
+    Diagnostic {
+        error_type: error_type.into(),
+        error_message,
+    }
+}
+
+fn refuse(error: &RequestError) -> Response {
+    let status = match error {
+        RequestError::TooLarge(_) => 413,
+        RequestError::Shape(_) | RequestError::Base64(_) => 400,
+    };
+    let reason = with_causes(error);
+    tracing::warn!(status, reason, "refused");
+    let mut headers = Headers::default();
+    headers.push("content-type", "application/json");
+    Response {
+        status,
+        headers,
+        body: json!({"status": "refused", "reason": reason})
+            .to_string()
+            .into_bytes(),
+    }
+}
+
+/// Keeps what came from being parsed by the runtime, whose parser keeps track of where it is and
+/// would take several times as long; the loops read the same bytes once.
+struct WholeBody<S> {
+    inner: S,
+    body: Rc<Cell<Bytes>>,
+}
+
+impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for WholeBody<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, waker: &mut Waker<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(waker)
+    }
+
+    fn call(&mut self, mut invocation: LambdaInvocation) -> S::Future {
+        let nothing = Bytes::from_static(b"null");
+        self.body
+            .set(std::mem::replace(&mut invocation.body, nothing));
+        self.inner.call(invocation)
+    }
+}

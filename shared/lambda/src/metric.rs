@@ -1,0 +1,52 @@
+//! Metrics: events with the target `towline::metric`, written as lines CloudWatch counts by itself.
+//!
+//! Handlers count with `tracing::info!(target: "towline::metric", name = "QueueTime", milliseconds =
+//! 1_234_u64)`. CloudWatch reads lines in its embedded metric format out of any log (CloudWatch user
+//! guide, "Specification: Embedded metric format"), so a metric costs no request.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use tracing::Metadata;
+
+/// The target of events that are metrics.
+const TARGET: &str = "towline::metric";
+/// Under which name CloudWatch shows them.
+const NAMESPACE: &str = "Towline";
+
+/// The fields that hold what is measured, with CloudWatch's name of the unit.
+const UNITS: [(&str, &str); 3] = [
+    ("milliseconds", "Milliseconds"),
+    ("seconds", "Seconds"),
+    ("count", "Count"),
+];
+
+/// Whether an event is a metric.
+pub(crate) fn is_one(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event() && metadata.target() == TARGET
+}
+
+/// The line of a metric, by function and over all of them; what else is known stays searchable.
+pub(crate) fn line(function: &str, now: Timestamp, mut fields: Map<String, Value>) -> String {
+    let name = match fields.remove("name") {
+        Some(Value::String(name)) => name,
+        _ => "Unnamed".into(),
+    };
+    let measured = UNITS
+        .iter()
+        .find_map(|(field, unit)| Some((fields.remove(*field)?, *unit)));
+    let (value, unit) = measured.unwrap_or((json!(1), "Count"));
+    fields.insert(
+        "_aws".into(),
+        json!({
+            "Timestamp": now.as_millisecond(),
+            "CloudWatchMetrics": [{
+                "Namespace": NAMESPACE,
+                "Dimensions": [["Function"], []],
+                "Metrics": [{"Name": name, "Unit": unit}],
+            }],
+        }),
+    );
+    fields.insert("Function".into(), function.into());
+    fields.insert(name, value);
+    format!("{}\n", Value::Object(fields))
+}
