@@ -1,1 +1,223 @@
-//! The ports on GitHub's API.
+//! The ports [`Source`](towline_ports::Source) and [`Statuses`](towline_ports::Statuses) on
+//! GitHub's REST API, for functions that start often and live briefly.
+//!
+//! Every address is built from constants and percent-encoded parts (A24); none is taken from a
+//! payload, and a redirect is followed only to the repository that was asked for. Facts about
+//! GitHub stand where they are used, each with the page of its documentation.
+//!
+//! The client is hyper with rustls, ring and the system's root certificates: the very crates that
+//! the AWS SDK brings into the same binary, so that it costs next to nothing there. It connects
+//! when it is first used, and not before.
+
+mod address;
+mod app;
+mod call;
+mod compare;
+mod credentials;
+mod http;
+mod pace;
+mod source;
+mod statuses;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper::http::uri::{Authority, Scheme};
+use jiff::Timestamp;
+use towline_domain::names::{RepositoryId, RepositoryName};
+use towline_ports::Clock;
+
+pub use credentials::{Credentials, CredentialsError, CredentialsSource, Secret};
+
+/// Where GitHub is, and how it is spoken to.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its API.
+    pub api: Api,
+    /// Who we say we are; GitHub refuses requests that say nothing (GitHub REST API, "Getting
+    /// started", User-Agent).
+    pub user_agent: String,
+    /// The time one call of a port may take, waits and further attempts included. One request
+    /// may take half of it.
+    pub patience: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            api: Api::default(),
+            user_agent: concat!("towline/", env!("CARGO_PKG_VERSION")).to_owned(),
+            patience: Duration::from_secs(20),
+        }
+    }
+}
+
+/// The base address of GitHub's API: `https://api.github.com`, or `https://HOST/api/v3` of a
+/// GitHub Enterprise Server. Plain `http` is taken for this machine only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    scheme: Scheme,
+    authority: Authority,
+    prefix: String,
+}
+
+/// Why a text is no base address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not the address of GitHub's API: {reason}")]
+pub struct ApiError {
+    text: String,
+    reason: &'static str,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            scheme: Scheme::HTTPS,
+            authority: Authority::from_static("api.github.com"),
+            prefix: String::new(),
+        }
+    }
+}
+
+impl FromStr for Api {
+    type Err = ApiError;
+
+    fn from_str(text: &str) -> Result<Self, ApiError> {
+        let refuse = |reason| ApiError {
+            text: text.chars().take(200).collect(),
+            reason,
+        };
+        let uri: Uri = text
+            .parse()
+            .map_err(|_| refuse("it is no address; write https://api.github.com"))?;
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(refuse("it needs https:// and a host"));
+        };
+        if authority.as_str().contains('@') {
+            let error = ApiError {
+                text: authority.host().to_owned(),
+                reason: "credentials belong into the secret and not into the address",
+            };
+            return Err(error);
+        }
+        let host = authority.host();
+        let loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        if scheme != Scheme::HTTPS && !(scheme == Scheme::HTTP && loopback) {
+            return Err(refuse("only https keeps the credentials secret"));
+        }
+        let path = parts.path_and_query;
+        if path.as_ref().is_some_and(|path| path.query().is_some()) {
+            return Err(refuse("it may not have a query"));
+        }
+        let prefix = path.map_or_else(String::new, |path| {
+            path.path().trim_end_matches('/').to_owned()
+        });
+        Ok(Self {
+            scheme,
+            authority,
+            prefix,
+        })
+    }
+}
+
+impl Api {
+    /// Whether nothing is encrypted on the way.
+    fn is_plain(&self) -> bool {
+        self.scheme == Scheme::HTTP
+    }
+}
+
+impl fmt::Display for Api {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            scheme,
+            authority,
+            prefix,
+        } = self;
+        write!(formatter, "{scheme}://{authority}{prefix}")
+    }
+}
+
+/// GitHub, as a place where source code lives and where statuses are shown.
+///
+/// One per process: it holds the connections, the installation tokens, the pauses that rate
+/// limits ask for, and which statuses were shown last.
+pub struct GitHub {
+    settings: Settings,
+    credentials: Arc<dyn CredentialsSource>,
+    clock: Arc<dyn Clock>,
+    client: http::Client,
+    tokens: app::Tokens,
+    pauses: pace::Pauses,
+    identified: Mutex<HashMap<RepositoryId, (RepositoryName, Timestamp)>>,
+    shown: Mutex<statuses::Shown>,
+}
+
+impl GitHub {
+    /// Connects to nothing yet, and asks for the credentials when it first needs them.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        credentials: Arc<dyn CredentialsSource>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            client: http::Client::new(&settings),
+            settings,
+            credentials,
+            clock,
+            tokens: app::Tokens::default(),
+            pauses: pace::Pauses::default(),
+            identified: Mutex::default(),
+            shown: Mutex::default(),
+        }
+    }
+}
+
+/// What is kept in these locks stays sound when somebody panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_is_reached_over_https_or_on_this_machine() {
+        let shown = |text: &str| match text.parse::<Api>() {
+            Ok(api) => api.to_string(),
+            Err(error) => error
+                .reason
+                .split(' ')
+                .take(3)
+                .collect::<Vec<_>>()
+                .join(" "),
+        };
+        for (text, expected) in [
+            ("https://api.github.com", "https://api.github.com"),
+            ("https://api.github.com/", "https://api.github.com"),
+            ("https://ghe.example/api/v3/", "https://ghe.example/api/v3"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://[::1]:1/x", "http://[::1]:1/x"),
+            ("http://api.github.com", "only https keeps"),
+            ("http://127.0.0.1.evil.example", "only https keeps"),
+            ("ftp://127.0.0.1", "only https keeps"),
+            ("https://a:b@api.github.com", "credentials belong into"),
+            ("https://api.github.com?x=1", "it may not"),
+            ("api.github.com", "it needs https://"),
+            ("", "it is no"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+        let error = "https://me:hunter2@x"
+            .parse::<Api>()
+            .expect_err("no credentials");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,302 @@
+//! One call of a port: its requests with credentials, further attempts, pauses and redirects,
+//! all within one deadline.
+
+use std::time::Duration;
+
+use hyper::header::HeaderValue;
+use hyper::{Method, StatusCode};
+use jiff::Timestamp;
+use tokio::time::timeout;
+use towline_ports::admission::is_local;
+use towline_ports::{PortError, RepositoryRef};
+
+use crate::address::Path;
+use crate::credentials::Credentials;
+use crate::http::{Answer, Ask, JSON, MOST};
+use crate::{GitHub, lock, pace};
+
+/// The longest pause that is waited for; a longer one is the caller's to come back from.
+const WAITED_FOR: Duration = Duration::from_secs(10);
+
+/// The first delay before a further attempt; each is twice the one before, and a random part less.
+const DELAY: Duration = Duration::from_millis(250);
+
+/// Redirects that are followed, one after the other.
+const REDIRECTS: usize = 3;
+
+/// How long it is taken for granted that a name is still that of the repository.
+const IDENTIFIED: Duration = Duration::from_secs(600);
+
+/// What an installation token has to be good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Purpose {
+    /// Reading commits and files.
+    Read,
+    /// Showing statuses.
+    Status,
+}
+
+/// One call, about one repository.
+pub(crate) struct Call<'a> {
+    pub(crate) github: &'a GitHub,
+    pub(crate) repository: &'a RepositoryRef,
+    pub(crate) purpose: Purpose,
+    until: Timestamp,
+}
+
+#[derive(serde::Deserialize)]
+struct Known {
+    id: u64,
+    full_name: String,
+}
+
+impl GitHub {
+    pub(crate) fn call<'a>(&'a self, repository: &'a RepositoryRef, purpose: Purpose) -> Call<'a> {
+        let now = self.clock.now();
+        Call {
+            github: self,
+            repository,
+            purpose,
+            until: now.checked_add(self.settings.patience).unwrap_or(now),
+        }
+    }
+}
+
+impl Call<'_> {
+    /// The same with half of the time.
+    pub(crate) fn hurried(mut self) -> Self {
+        let half = self.left() / 2;
+        let now = self.github.clock.now();
+        self.until = now.checked_add(half).unwrap_or(now);
+        self
+    }
+
+    /// A path below the repository.
+    pub(crate) fn path(&self) -> Path {
+        Path::repository(&self.repository.name)
+    }
+
+    /// Asks for JSON.
+    pub(crate) async fn get(&self, doing: &str, path: &Path) -> Result<Answer, PortError> {
+        let ask = Ask {
+            method: Method::GET,
+            accept: JSON,
+            body: None,
+            most: MOST,
+        };
+        self.ask(doing, path, &ask).await
+    }
+
+    /// Asks with our credentials. Where GitHub refuses them they are read again, once.
+    pub(crate) async fn ask(
+        &self,
+        doing: &str,
+        path: &Path,
+        ask: &Ask,
+    ) -> Result<Answer, PortError> {
+        let source = &self.github.credentials;
+        let credentials = source.read().await?;
+        if let Some(answer) = self.ask_as(doing, path, ask, &credentials).await? {
+            return Ok(answer);
+        }
+        tracing::info!("GitHub refuses the credentials; reading them again");
+        self.github.tokens.forget(self);
+        let credentials = source.reread().await?;
+        let answer = self.ask_as(doing, path, ask, &credentials).await?;
+        answer.ok_or_else(|| {
+            PortError::because(format!(
+                "{doing}: GitHub refuses {} (401)",
+                match credentials {
+                    Credentials::None =>
+                        "requests without credentials; put a token or a GitHub App into the secret",
+                    Credentials::Token(_) => "the token; put a valid one into the secret",
+                    Credentials::App { .. } =>
+                        "the GitHub App; put its id and a private key of it into the secret",
+                }
+            ))
+        })
+    }
+
+    /// Asks with these credentials; none when GitHub refuses them.
+    async fn ask_as(
+        &self,
+        doing: &str,
+        path: &Path,
+        ask: &Ask,
+        credentials: &Credentials,
+    ) -> Result<Option<Answer>, PortError> {
+        let token = match credentials {
+            Credentials::None => None,
+            Credentials::Token(token) => Some(token.clone()),
+            Credentials::App { id, private_key } => {
+                let Some(token) = self.github.tokens.of(self, id, private_key).await? else {
+                    return Ok(None);
+                };
+                Some(token)
+            }
+        };
+        let authorization = token.as_ref().map(|token| bearer(token.expose()));
+        let authorization = authorization.transpose()?;
+        let answer = self.exchange(doing, path, ask, authorization).await?;
+        Ok((answer.status != StatusCode::UNAUTHORIZED).then_some(answer))
+    }
+
+    /// Asks until there is an answer that is neither a fault of GitHub's nor about its limits.
+    pub(crate) async fn exchange(
+        &self,
+        doing: &str,
+        path: &Path,
+        ask: &Ask,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Answer, PortError> {
+        let Self { github, .. } = self;
+        let mut path = path.to_string();
+        let mut redirects = 0;
+        let mut delay = DELAY;
+        loop {
+            self.wait_for_limits(doing).await?;
+            let left = self.left().min(github.settings.patience / 2);
+            let exchange = github.client.exchange(ask, &path, authorization.as_ref());
+            let failure = match timeout(left, exchange).await {
+                Ok(Ok(answer)) if answer.status.is_server_error() => answer.error(doing),
+                Ok(Ok(answer)) if answer.status.is_redirection() => {
+                    redirects += 1;
+                    if redirects > REDIRECTS {
+                        return Err(answer.error(doing));
+                    }
+                    path = self.follow(doing, ask, &answer)?;
+                    continue;
+                }
+                Ok(Ok(answer)) => {
+                    let Some(until) = pace::limited(&answer, github.clock.now()) else {
+                        return Ok(answer);
+                    };
+                    tracing::warn!(%until, answer = answer.refusal(), "GitHub asks for a pause");
+                    github.pauses.pause(self.whose(), until);
+                    continue;
+                }
+                Ok(Err(cause)) => PortError::new(format!("{doing}: asking GitHub"), cause),
+                Err(cause) => PortError::new(format!("{doing}: waiting for GitHub"), cause),
+            };
+            // Between half and all of it, so that many who failed together come back apart.
+            let random = (github.clock.random() % 512) as f64 / 1024.0;
+            let wait = delay.mul_f64(1.0 - random);
+            delay *= 2;
+            if self.left() <= wait {
+                return Err(failure);
+            }
+            tracing::debug!(error = %failure, "asking GitHub again");
+            github.clock.sleep(wait).await;
+        }
+    }
+
+    /// Waits as long as GitHub asked for, when that is short.
+    async fn wait_for_limits(&self, doing: &str) -> Result<(), PortError> {
+        let Self { github, .. } = self;
+        let now = github.clock.now();
+        let Some(until) = github.pauses.until(self.whose(), now) else {
+            return Ok(());
+        };
+        let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+        if wait > WAITED_FOR || wait >= self.left() {
+            return Err(PortError::because(format!(
+                "{doing}: GitHub's rate limit is used up, and nothing is asked before {until}"
+            )));
+        }
+        github.clock.sleep(wait).await;
+        Ok(())
+    }
+
+    /// Whose limit a request counts against. An App has one for each owner it is installed at; a
+    /// token has one alone, so that a second owner is told once more.
+    fn whose(&self) -> &str {
+        let name = self.repository.name.as_str();
+        name.split_once('/').map_or(name, |(owner, _)| owner)
+    }
+
+    /// Where a renamed repository is: GitHub leads to `/repositories/ID/…` (GitHub REST API,
+    /// "Best practices", follow redirects). No other host and no other repository is asked.
+    fn follow(&self, doing: &str, ask: &Ask, answer: &Answer) -> Result<String, PortError> {
+        let refuse = |reason| {
+            PortError::because(format!("{doing}: GitHub redirects {reason}, not followed"))
+        };
+        let same_method = matches!(answer.status.as_u16(), 307 | 308);
+        if ask.method != Method::GET && !same_method {
+            return Err(refuse("a change to a page"));
+        }
+        let location = answer.header("location").unwrap_or_default();
+        let Some(path) = self.github.client.below(location) else {
+            return Err(refuse("to another place"));
+        };
+        let whole = path.split('?').next().unwrap_or_default();
+        let mut segments = whole.split('/').skip(1);
+        let (Some("repositories"), Some(id)) = (segments.next(), segments.next()) else {
+            return Err(refuse("to something that is no repository"));
+        };
+        let expected = self.repository.id;
+        if !is_local(expected) && id != expected.to_string() {
+            return Err(refuse("to another repository"));
+        }
+        if segments.any(|segment| matches!(segment, "." | "..")) {
+            return Err(refuse("out of the repository"));
+        }
+        Ok(path.to_owned())
+    }
+
+    fn left(&self) -> Duration {
+        let left = self.until.duration_since(self.github.clock.now());
+        Duration::try_from(left).unwrap_or_default()
+    }
+
+    /// Makes sure that the repository can be read and is the one that was let in (A8).
+    ///
+    /// GitHub answers 404 for what is not there and for what we may not see alike (GitHub REST
+    /// API, "Troubleshooting"); this tells them apart.
+    pub(crate) async fn reach(&self, doing: &str) -> Result<(), PortError> {
+        let answer = self.get(doing, &self.path()).await?;
+        let RepositoryRef { id, name } = self.repository;
+        if answer.status != StatusCode::OK {
+            return Err(PortError::because(format!(
+                "{doing}: GitHub shows us no repository {name} ({}); give our credentials access \
+                 to it",
+                answer.refusal()
+            )));
+        }
+        let known: Known = answer.json(doing)?;
+        if !is_local(*id) && known.id != id.0 {
+            return Err(PortError::because(format!(
+                "{doing}: {name} is the repository {} now, and not {id}, which was let in",
+                known.id
+            )));
+        }
+        if !known.full_name.eq_ignore_ascii_case(name.as_str()) {
+            tracing::debug!(%name, now = known.full_name, "the repository was renamed");
+        }
+        let now = self.github.clock.now();
+        lock(&self.github.identified).insert(*id, (name.clone(), now));
+        Ok(())
+    }
+
+    /// As [`Self::reach`], unless that was done a short while ago.
+    pub(crate) async fn identify(&self, doing: &str) -> Result<(), PortError> {
+        let now = self.github.clock.now();
+        let known = lock(&self.github.identified)
+            .get(&self.repository.id)
+            .is_some_and(|(name, at)| {
+                *name == self.repository.name && now.duration_since(*at).unsigned_abs() < IDENTIFIED
+            });
+        if known {
+            return Ok(());
+        }
+        self.reach(doing).await
+    }
+}
+
+/// The header of a token. Tokens have no white space and no line end, which was checked.
+pub(crate) fn bearer(token: &str) -> Result<HeaderValue, PortError> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+        PortError::because("the token for GitHub has characters no header may have")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}

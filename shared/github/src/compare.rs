@@ -1,0 +1,183 @@
+//! How two commits differ, and how they stand to each other.
+
+use std::collections::{BTreeSet, HashMap};
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use towline_domain::filter::ChangedFiles;
+use towline_domain::names::CommitSha;
+use towline_ports::{PortError, Relation, RepositoryRef};
+
+use crate::GitHub;
+use crate::call::{Call, Purpose};
+use crate::source::{Tree, found, is_absent};
+
+/// Files that a comparison has at most; with as many, some may be missing (GitHub REST API,
+/// "Compare two commits").
+const MOST_COMPARED: usize = 300;
+
+/// Most files that are told one by one; above that, everything counts as changed.
+const MOST_CHANGED: usize = 10_000;
+
+#[derive(Deserialize)]
+struct Comparison {
+    status: Standing,
+    #[serde(default)]
+    files: Vec<Changed>,
+}
+
+/// How the head stands to the base.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Standing {
+    Ahead,
+    Behind,
+    Diverged,
+    Identical,
+}
+
+#[derive(Deserialize)]
+struct Changed {
+    filename: String,
+    /// What it was called before, when it was renamed.
+    #[serde(default)]
+    previous_filename: Option<String>,
+}
+
+/// What a tree with those below it said.
+enum Listed {
+    /// Everything it holds.
+    All(Tree),
+    /// There is no such commit.
+    NoCommit,
+    /// More than GitHub tells at once: 100,000 entries or 7 MB (GitHub REST API, "Get a tree").
+    TooLarge,
+}
+
+impl GitHub {
+    /// The files that differ. GitHub compares the head with the last commit both have in common,
+    /// so its comparison is used only where that is the base.
+    pub(crate) async fn changed(
+        &self,
+        repository: &RepositoryRef,
+        base: &CommitSha,
+        head: &CommitSha,
+    ) -> Result<ChangedFiles, PortError> {
+        let doing = &format!("comparing commits of {}", repository.name);
+        // A comparison that is too much work for GitHub fails each time; half of the time is
+        // left for the trees.
+        let call = self.call(repository, Purpose::Read).hurried();
+        match compared(&call, doing, base, head).await {
+            Ok(Some(files)) => return Ok(known(files)),
+            Ok(None) => {}
+            Err(error) => tracing::info!(%error, "comparing the trees instead"),
+        }
+        let call = self.call(repository, Purpose::Read).hurried();
+        let mut trees = Vec::new();
+        for commit in [base, head] {
+            match listed(&call, doing, commit).await? {
+                Listed::All(tree) => trees.push(files_of(tree)),
+                Listed::NoCommit => {
+                    call.reach(doing).await?;
+                    return Ok(ChangedFiles::Unknown(format!(
+                        "{} does not have the commit {commit}",
+                        repository.name
+                    )));
+                }
+                Listed::TooLarge => {
+                    return Ok(ChangedFiles::Unknown(format!(
+                        "{} has more files than GitHub tells",
+                        commit.short()
+                    )));
+                }
+            }
+        }
+        let [before, after] = &trees[..] else {
+            unreachable!("one tree for each of two commits");
+        };
+        let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let changed = |path: &&String| before.get(*path) != after.get(*path);
+        Ok(known(paths.into_iter().filter(changed).cloned().collect()))
+    }
+
+    pub(crate) async fn relate(
+        &self,
+        repository: &RepositoryRef,
+        first: &CommitSha,
+        second: &CommitSha,
+    ) -> Result<Relation, PortError> {
+        let doing = &format!("relating commits of {}", repository.name);
+        let call = self.call(repository, Purpose::Read);
+        // The files are on the first page only, and can be megabytes.
+        let path = call.path().then("/compare").between(first, second);
+        let answer = call.get(doing, &path.then("?per_page=1&page=2")).await?;
+        if is_absent(&answer) {
+            call.reach(doing).await?;
+            return Ok(Relation::Diverged);
+        }
+        let comparison: Comparison = found(&answer, doing)?;
+        Ok(match comparison.status {
+            Standing::Identical => Relation::Same,
+            Standing::Ahead => Relation::Behind,
+            Standing::Behind => Relation::Ahead,
+            Standing::Diverged => Relation::Diverged,
+        })
+    }
+}
+
+/// The files that differ, both names of a renamed one among them; none when GitHub's comparison
+/// does not tell all of them.
+async fn compared(
+    call: &Call<'_>,
+    doing: &str,
+    base: &CommitSha,
+    head: &CommitSha,
+) -> Result<Option<BTreeSet<String>>, PortError> {
+    let path = call.path().then("/compare").between(base, head);
+    // One commit is enough; all files are on the first page.
+    let answer = call.get(doing, &path.then("?per_page=1")).await?;
+    if answer.status != StatusCode::OK || answer.body.is_none() {
+        return Ok(None);
+    }
+    let comparison: Comparison = answer.json(doing)?;
+    let straight = matches!(comparison.status, Standing::Ahead | Standing::Identical);
+    if !straight || comparison.files.len() >= MOST_COMPARED {
+        return Ok(None);
+    }
+    let names = comparison.files.into_iter();
+    let names = names.flat_map(|file| [Some(file.filename), file.previous_filename]);
+    Ok(Some(names.flatten().collect()))
+}
+
+async fn listed(call: &Call<'_>, doing: &str, commit: &CommitSha) -> Result<Listed, PortError> {
+    let path = call.path().then("/git/trees").id(commit);
+    let answer = call.get(doing, &path.then("?recursive=1")).await?;
+    if is_absent(&answer) {
+        return Ok(Listed::NoCommit);
+    }
+    if answer.status == StatusCode::OK && answer.body.is_none() {
+        return Ok(Listed::TooLarge);
+    }
+    let tree: Tree = found(&answer, doing)?;
+    Ok(if tree.truncated {
+        Listed::TooLarge
+    } else {
+        Listed::All(tree)
+    })
+}
+
+/// Mode and object by path, of everything but folders, whose content says it.
+fn files_of(tree: Tree) -> HashMap<String, (String, String)> {
+    let entries = tree.tree.into_iter();
+    let files = entries.filter(|entry| !entry.is_folder());
+    files
+        .map(|entry| (entry.path, (entry.mode, entry.sha)))
+        .collect()
+}
+
+fn known(files: BTreeSet<String>) -> ChangedFiles {
+    if files.len() > MOST_CHANGED {
+        return ChangedFiles::Unknown(format!("more than {MOST_CHANGED} files changed"));
+    }
+    ChangedFiles::Known(files.into_iter().collect())
+}

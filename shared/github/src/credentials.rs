@@ -1,0 +1,187 @@
+//! How we prove to GitHub who we are, and where that comes from.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use towline_ports::PortError;
+
+use crate::app::AppKey;
+
+/// A token or a private key. `Debug` never shows it; what it holds may be of any length
+/// (installation tokens are no longer 40 characters since 2026).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret; white space around it does not count.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    /// The secret itself, for the one place that sends or uses it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// How we prove to GitHub who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// Not at all: public repositories can be read, 60 times an hour, and no status is shown.
+    None,
+    /// A personal access token. It needs "Contents: read" and "Commit statuses: write" of the
+    /// repositories (classic: `repo`).
+    Token(Secret),
+    /// A GitHub App with the same permissions, installed on the repositories.
+    App {
+        /// Its client id (which GitHub recommends) or its number.
+        id: String,
+        /// Its private key in PEM, as GitHub lets it be downloaded (PKCS#1), or as PKCS#8.
+        private_key: Secret,
+    },
+}
+
+/// Why a text holds no credentials; it says how to mend that and never shows the text.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// It is no JSON object.
+    #[error(
+        "GitHub's secret is not a JSON object (line {line}, column {column}); write \
+         {{\"token\": \"…\"}} or {{\"app_id\": \"…\", \"private_key\": \"…\"}}"
+    )]
+    NotJson {
+        /// Where it stops being one.
+        line: usize,
+        /// Where in that line.
+        column: usize,
+    },
+    /// It has a key that means nothing, or half of what is needed.
+    #[error("GitHub's secret {0}")]
+    Wrong(&'static str),
+    /// The private key cannot be used.
+    #[error("the private_key of GitHub's secret {0}")]
+    Key(#[from] KeyError),
+}
+
+/// Why a private key cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// No PEM.
+    #[error(
+        "is not a private key in PEM; paste the whole file that GitHub gave, its BEGIN and END \
+         lines included, and line ends as \\n"
+    )]
+    NotPem,
+    /// Another kind of key.
+    #[error(
+        "is not an RSA key of 2048 to 4096 bits; generate a private key in the settings of the \
+         GitHub App"
+    )]
+    NotRsa,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    token: Option<String>,
+    app_id: Option<Id>,
+    private_key: Option<String>,
+}
+
+/// People write the number of an App with and without quotes.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Text(String),
+    Number(u64),
+}
+
+impl Credentials {
+    /// Reads what a secret holds: `{"token": "…"}`, `{"app_id": "…", "private_key": "…"}`, or
+    /// `{}`, `unset` or nothing at all, which is [`Credentials::None`].
+    ///
+    /// # Errors
+    /// When it is anything else, or the private key cannot be used.
+    pub fn from_json(text: &str) -> Result<Self, CredentialsError> {
+        use CredentialsError::Wrong;
+        let text = text.trim();
+        if text.is_empty() || text == "unset" {
+            return Ok(Self::None);
+        }
+        let written: Written =
+            serde_json::from_str(text).map_err(|error| match error.classify() {
+                serde_json::error::Category::Data => Wrong(
+                    "has a key or a value that is not known; it takes \"token\", or \"app_id\" and \
+                 \"private_key\", all of them texts",
+                ),
+                _ => CredentialsError::NotJson {
+                    line: error.line(),
+                    column: error.column(),
+                },
+            })?;
+        match (written.token, written.app_id, written.private_key) {
+            (None, None, None) => Ok(Self::None),
+            (Some(token), None, None) => {
+                let token = Secret::new(&token);
+                match token.expose() {
+                    "" => Err(Wrong("has an empty token; fill it, or write {}")),
+                    text if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                        Ok(Self::Token(token))
+                    }
+                    _ => Err(Wrong("has a token with characters that no token has")),
+                }
+            }
+            (None, Some(id), Some(private_key)) => {
+                let id = match id {
+                    Id::Text(text) => text.trim().to_owned(),
+                    Id::Number(number) => number.to_string(),
+                };
+                if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+                    return Err(Wrong(
+                        "has an app_id that is none; write the App's client id",
+                    ));
+                }
+                let private_key = Secret::new(&private_key);
+                AppKey::new(&id, &private_key)?;
+                Ok(Self::App { id, private_key })
+            }
+            (None, Some(_), None) => Err(Wrong("has app_id, but no private_key; add it")),
+            (None, None, Some(_)) => Err(Wrong("has private_key, but no app_id; add it")),
+            (Some(_), _, _) => Err(Wrong(
+                "has a token and a GitHub App; keep one, so that it is clear who acts",
+            )),
+        }
+    }
+}
+
+/// Where credentials come from: a secret that may change while we run.
+#[async_trait]
+pub trait CredentialsSource: Send + Sync {
+    /// The credentials, possibly as they were a while ago. It is asked before every call, so an
+    /// outside secret is kept for some time.
+    async fn read(&self) -> Result<Credentials, PortError>;
+
+    /// The credentials as they are now. It is asked once after GitHub refused the ones before.
+    async fn reread(&self) -> Result<Credentials, PortError>;
+}
+
+/// Credentials that stay the same.
+#[async_trait]
+impl CredentialsSource for Credentials {
+    async fn read(&self) -> Result<Credentials, PortError> {
+        Ok(self.clone())
+    }
+
+    async fn reread(&self) -> Result<Credentials, PortError> {
+        Ok(self.clone())
+    }
+}

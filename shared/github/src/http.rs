@@ -1,0 +1,220 @@
+//! One request to GitHub and its answer, limited in size.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use serde::Deserialize;
+use towline_domain::untrusted::Untrusted;
+use towline_ports::PortError;
+
+use crate::{Api, Settings};
+
+/// The version of the API that this crate was written for (GitHub REST API, "API Versions").
+const VERSION: &str = "2022-11-28";
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a connection is kept without use; GitHub closes it after about a minute, and a frozen
+/// function does not notice.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// GitHub's usual media type.
+pub(crate) const JSON: &str = "application/vnd.github+json";
+
+/// What a file holds, as it is.
+pub(crate) const RAW: &str = "application/vnd.github.raw+json";
+
+/// Most bytes of an answer: a tree has up to 7 MB (GitHub REST API, "Get a tree").
+pub(crate) const MOST: usize = 8 * 1024 * 1024;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// A client for one API, made when it is first used.
+pub(crate) struct Client {
+    api: Api,
+    user_agent: String,
+    made: OnceLock<legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    pub(crate) accept: &'static str,
+    pub(crate) body: Option<Bytes>,
+    /// Most bytes of the answer.
+    pub(crate) most: usize,
+}
+
+/// What GitHub answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// None when it was larger than asked for.
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+impl Client {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            api: settings.api.clone(),
+            user_agent: settings.user_agent.clone(),
+            made: OnceLock::new(),
+        }
+    }
+
+    /// Sends one request. `path` has its leading slash, and is already encoded.
+    pub(crate) async fn exchange(
+        &self,
+        ask: &Ask,
+        path: &str,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Answer, Error> {
+        let Api {
+            scheme,
+            authority,
+            prefix,
+        } = &self.api;
+        let uri = Uri::builder()
+            .scheme(scheme.clone())
+            .authority(authority.clone())
+            .path_and_query(format!("{prefix}{path}"))
+            .build()?;
+        let mut request = Request::builder()
+            .method(ask.method.clone())
+            .uri(uri)
+            .header(ACCEPT, ask.accept)
+            .header(USER_AGENT, &self.user_agent)
+            .header("x-github-api-version", VERSION);
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if ask.body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = Full::new(ask.body.clone().unwrap_or_default());
+        let response = self.made()?.request(request.body(body)?).await?;
+        let (parts, mut body) = response.into_parts();
+        let mut bytes = Some(Vec::new());
+        while let Some(frame) = body.frame().await {
+            let frame = frame?;
+            let (Some(kept), Some(data)) = (&mut bytes, frame.data_ref()) else {
+                continue;
+            };
+            if kept.len() + data.len() > ask.most {
+                bytes = None;
+                break;
+            }
+            kept.extend_from_slice(data);
+        }
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: bytes,
+        })
+    }
+
+    /// Where a redirect leads, below the base of this API; none when it leads elsewhere.
+    pub(crate) fn below<'a>(&self, location: &'a str) -> Option<&'a str> {
+        let base = self.api.to_string();
+        let path = location.strip_prefix(&base)?;
+        path.starts_with('/').then_some(path)
+    }
+
+    fn made(&self) -> Result<&legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>, Error> {
+        if let Some(made) = self.made.get() {
+            return Ok(made);
+        }
+        let provider = ring::default_provider();
+        let connector = HttpsConnectorBuilder::new();
+        let connector = if self.api.is_plain() {
+            // Nothing is encrypted on this machine, so no certificate is looked for.
+            let none = ClientConfig::builder_with_provider(provider.into())
+                .with_safe_default_protocol_versions()?
+                .with_root_certificates(RootCertStore::empty())
+                .with_no_client_auth();
+            connector.with_tls_config(none).https_or_http()
+        } else {
+            connector
+                .with_provider_and_native_roots(provider)?
+                .https_only()
+        };
+        let mut plain = HttpConnector::new();
+        plain.enforce_http(false);
+        plain.set_nodelay(true);
+        plain.set_connect_timeout(Some(CONNECT));
+        let client = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(connector.enable_http1().wrap_connector(plain));
+        Ok(self.made.get_or_init(|| client))
+    }
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    message: String,
+    #[serde(default)]
+    errors: Vec<serde_json::Value>,
+}
+
+impl Answer {
+    /// The answer as JSON.
+    pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self, doing: &str) -> Result<T, PortError> {
+        let Some(body) = &self.body else {
+            return Err(PortError::because(format!(
+                "{doing}: GitHub's answer is too large"
+            )));
+        };
+        serde_json::from_slice(body)
+            .map_err(|cause| PortError::new(format!("{doing}: reading GitHub's answer"), cause))
+    }
+
+    /// What GitHub said against it: `404 Not Found`.
+    pub(crate) fn refusal(&self) -> String {
+        let status = self.status.as_u16();
+        let body = self.body.as_deref().unwrap_or_default();
+        let Ok(refusal) = serde_json::from_slice::<Refusal>(body) else {
+            let reason = self.status.canonical_reason().unwrap_or_default();
+            return format!("{status} {reason}");
+        };
+        let mut text = refusal.message;
+        for error in &refusal.errors {
+            // Either a text, or an object with a message or with resource, field and code.
+            let fact = |key| error.get(key).and_then(serde_json::Value::as_str);
+            let said = match (
+                error.as_str().or(fact("message")),
+                fact("field"),
+                fact("code"),
+            ) {
+                (Some(message), _, _) => message.to_owned(),
+                (None, Some(field), Some(code)) => format!("{field} {code}"),
+                _ => continue,
+            };
+            text += &format!("; {said}");
+        }
+        format!("{status} {}", Untrusted::first_line(&text).display())
+    }
+
+    /// An error that says what was being done and what GitHub said.
+    pub(crate) fn error(&self, doing: &str) -> PortError {
+        PortError::because(format!("{doing}: GitHub answered {}", self.refusal()))
+    }
+
+    /// A header's text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

@@ -1,0 +1,149 @@
+//! When GitHub wants to be left alone, and until when.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use jiff::Timestamp;
+
+use crate::http::Answer;
+use crate::lock;
+
+/// The shortest pause, so that a clock that is behind does not make us ask in a loop.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// The pause where GitHub names none (GitHub REST API, "Rate limits", secondary rate limits).
+const UNNAMED: Duration = Duration::from_secs(60);
+
+/// The longest pause: limits begin anew every hour (same page).
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Until when no request may go out, by whose limit it is.
+#[derive(Default)]
+pub(crate) struct Pauses(Mutex<HashMap<String, Timestamp>>);
+
+impl Pauses {
+    /// Until when to wait, when that is later than now.
+    pub(crate) fn until(&self, whose: &str, now: Timestamp) -> Option<Timestamp> {
+        let mut pauses = lock(&self.0);
+        pauses.retain(|_, until| *until > now);
+        pauses.get(whose).copied()
+    }
+
+    /// Remembers a pause; a shorter one does not shorten it.
+    pub(crate) fn pause(&self, whose: &str, until: Timestamp) {
+        let mut pauses = lock(&self.0);
+        let known = pauses.entry(whose.to_owned()).or_insert(until);
+        *known = until.max(*known);
+    }
+}
+
+/// Until when an answer asks us to wait; none when it is not about limits.
+///
+/// Both limits answer 403 or 429. `Retry-After` counts first, then `x-ratelimit-reset` where
+/// `x-ratelimit-remaining` is 0, else it is a minute (same page).
+pub(crate) fn limited(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
+    let refused = match answer.status {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::FORBIDDEN => false,
+        _ => return None,
+    };
+    let seconds = |name| answer.header(name)?.trim().parse::<u32>().ok();
+    let pause = if answer.header("retry-after").is_some() {
+        let named = seconds("retry-after").map(u64::from);
+        named.map_or(UNNAMED, Duration::from_secs)
+    } else if seconds("x-ratelimit-remaining") == Some(0) {
+        let reset = seconds("x-ratelimit-reset").map(i64::from);
+        let reset = reset.and_then(|reset| Timestamp::from_second(reset).ok());
+        reset.map_or(UNNAMED, |reset| {
+            Duration::try_from(reset.duration_since(now)).unwrap_or(SHORTEST)
+        })
+    } else if refused || answer.refusal().contains("rate limit") {
+        UNNAMED
+    } else {
+        return None;
+    };
+    now.checked_add(pause.clamp(SHORTEST, LONGEST)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::{HeaderMap, HeaderName};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_says_how_long_to_wait() {
+        let now = Timestamp::from_second(1_000_000).expect("a time");
+        for (status, headers, message, expected) in [
+            (429, &[("retry-after", "7")][..], "", Some(7)),
+            (403, &[("retry-after", "30")], "", Some(30)),
+            (429, &[("retry-after", "0")], "", Some(1)),
+            (429, &[("retry-after", "999999")], "", Some(3600)),
+            (
+                429,
+                &[("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")],
+                "",
+                Some(60),
+            ),
+            (
+                403,
+                &[
+                    ("x-ratelimit-remaining", "0"),
+                    ("x-ratelimit-reset", "1000042"),
+                ],
+                "",
+                Some(42),
+            ),
+            (
+                403,
+                &[
+                    ("x-ratelimit-remaining", "0"),
+                    ("x-ratelimit-reset", "999000"),
+                ],
+                "",
+                Some(1),
+            ),
+            (403, &[("x-ratelimit-remaining", "0")], "", Some(60)),
+            (429, &[], "", Some(60)),
+            (
+                403,
+                &[],
+                "You have exceeded a secondary rate limit",
+                Some(60),
+            ),
+            (
+                403,
+                &[("x-ratelimit-remaining", "17")],
+                "Resource not accessible by integration",
+                None,
+            ),
+            (200, &[("x-ratelimit-remaining", "0")], "", None),
+            (404, &[("retry-after", "7")], "", None),
+        ] {
+            let headers = headers.iter().map(|(name, value)| {
+                let value = value.parse().expect("a header");
+                (HeaderName::from_static(name), value)
+            });
+            let answer = Answer {
+                status: StatusCode::from_u16(status).expect("a status"),
+                headers: HeaderMap::from_iter(headers),
+                body: Some(format!("{{\"message\":{message:?}}}").into_bytes()),
+            };
+            let expected = expected.map(|seconds| now + Duration::from_secs(seconds));
+            assert_eq!(limited(&answer, now), expected, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_ends_by_itself_and_is_not_shortened() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let pauses = Pauses::default();
+        pauses.pause("acme", at(60));
+        pauses.pause("acme", at(30));
+        assert_eq!(pauses.until("acme", at(59)), Some(at(60)));
+        assert_eq!(pauses.until("other", at(59)), None);
+        assert_eq!(pauses.until("acme", at(60)), None);
+    }
+}
