@@ -1,1 +1,21 @@
 //! The deployed whole, on stand-ins for AWS: what is built, deployed and driven here is the real thing.
+//!
+//! ministack plays CloudFormation, API Gateway, Lambda, DynamoDB, EventBridge, Secrets Manager and
+//! ECR; the embedded runner plays CodeBuild; a proxy between the functions and all of them writes
+//! down what they ask for and checks it against AWS's own description of each service.
+
+pub mod build_service;
+pub mod carrier;
+pub mod client;
+pub mod emulator;
+pub mod model;
+pub mod processes;
+pub mod proxy;
+pub mod recording;
+pub mod shop;
+
+/// The region that everything seems to be in.
+pub const REGION: &str = "eu-west-1";
+
+/// The account that everything seems to belong to.
+pub const ACCOUNT: &str = "000000000000";

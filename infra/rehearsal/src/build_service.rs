@@ -1,0 +1,498 @@
+//! CodeBuild, played over the embedded runner: its API with all overrides and its idempotency
+//! token, its events, and on request its bad days.
+
+mod answers;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use towline_domain::names::{BuildId, CommitSha, RepositoryId, RepositoryName};
+use towline_ports::{Builds as _, PortError, RepositoryRef, StartBuild, StartError};
+use towline_runner::{Checkout, Config, Machine, Runner};
+
+use crate::client::Client;
+use crate::{ACCOUNT, REGION};
+
+/// How long the same token gives the same build (CodeBuild API, `StartBuild`).
+const TOKEN_LASTS: Duration = Duration::from_secs(5 * 60);
+
+/// What of a `StartBuild` is carried out; anything else is refused, so that nothing we send is
+/// ignored in silence.
+const UNDERSTOOD: &[&str] = &[
+    "projectName",
+    "sourceVersion",
+    "sourceTypeOverride",
+    "sourceLocationOverride",
+    "gitCloneDepthOverride",
+    "buildspecOverride",
+    "environmentVariablesOverride",
+    "imageOverride",
+    "imagePullCredentialsTypeOverride",
+    "privilegedModeOverride",
+    "timeoutInMinutesOverride",
+    "queuedTimeoutInMinutesOverride",
+    "reportBuildStatusOverride",
+    "autoRetryLimitOverride",
+    "idempotencyToken",
+];
+
+/// A `StartBuild` that will not be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadDay {
+    /// Too many requests: `ThrottlingException`.
+    Throttled,
+    /// Too many builds: `AccountLimitExceededException`.
+    Full,
+}
+
+impl BadDay {
+    fn error(self) -> Refusal {
+        match self {
+            Self::Throttled => Refusal("ThrottlingException", "Rate exceeded".into()),
+            Self::Full => Refusal(
+                "AccountLimitExceededException",
+                "Cannot have more than 1 builds in queue for the account".into(),
+            ),
+        }
+    }
+}
+
+/// What the service needs.
+pub struct Settings {
+    /// The folder it may keep things in.
+    pub folder: PathBuf,
+    /// What `towline` means inside a build.
+    pub towline: PathBuf,
+    /// The host and port builds push to, whatever name they were given for it: what the name
+    /// service of the network they run in would do.
+    pub registry: String,
+    /// The search path of builds.
+    pub search_path: std::ffi::OsString,
+    /// The folder of each repository's clone, by its name.
+    pub clones: HashMap<String, PathBuf>,
+}
+
+/// CodeBuild.
+pub struct BuildService {
+    runner: Runner,
+    registry: String,
+    projects: Client,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    builds: Vec<Started>,
+    tokens: HashMap<String, Token>,
+    bad_days: HashMap<String, VecDeque<BadDay>>,
+    silent: HashSet<String>,
+}
+
+/// A build that was started, and with what.
+#[derive(Clone)]
+struct Started {
+    id: BuildId,
+    project: String,
+    asked: Value,
+    environment: Vec<(String, String)>,
+    at: Timestamp,
+}
+
+struct Token {
+    asked: Value,
+    build: BuildId,
+    at: Timestamp,
+}
+
+/// A kind of error, and what it says.
+struct Refusal(&'static str, String);
+
+impl Refusal {
+    fn invalid(reason: impl Into<String>) -> Self {
+        Self("InvalidInputException", reason.into())
+    }
+}
+
+impl From<PortError> for Refusal {
+    fn from(error: PortError) -> Self {
+        Self("InternalFailure", error.to_string())
+    }
+}
+
+impl BuildService {
+    /// Opens it; `projects` knows which projects there are, and `events` hears what CodeBuild
+    /// would tell the default bus.
+    ///
+    /// # Errors
+    /// When the runner does not open.
+    pub async fn open(
+        settings: Settings,
+        projects: Client,
+        events: mpsc::UnboundedSender<Value>,
+    ) -> anyhow::Result<Arc<Self>> {
+        let runner = Runner::open(Config {
+            dir: settings.folder,
+            concurrency: 4,
+            keep: Config::KEEP,
+            machine: Machine {
+                search_path: settings.search_path,
+                home: None,
+                lang: None,
+                docker_host: None,
+            },
+            now: Arc::new(Timestamp::now),
+            towline_binary: settings.towline,
+            // The emulator's registry asks nobody for a password.
+            registry_password: Arc::new(|_, _| "anything".into()),
+            checkout: Arc::new(Clones(settings.clones)),
+            region: REGION.into(),
+            account: ACCOUNT.into(),
+        });
+        let service = Arc::new(Self {
+            runner: runner.await?,
+            registry: settings.registry,
+            projects,
+            state: Mutex::default(),
+        });
+        tokio::spawn(tell(Arc::downgrade(&service), events));
+        Ok(service)
+    }
+
+    /// Has the next `StartBuild`s of a project refused.
+    pub fn refuse(&self, project: &str, days: impl IntoIterator<Item = BadDay>) {
+        self.state()
+            .bad_days
+            .entry(project.into())
+            .or_default()
+            .extend(days);
+    }
+
+    /// Tells nobody of a project's builds any more.
+    pub fn lose_events(&self, project: &str) {
+        self.state().silent.insert(project.into());
+    }
+
+    /// How many builds of a project were started.
+    #[must_use]
+    pub fn started(&self, project: &str) -> usize {
+        let state = self.state();
+        let of_project = state.builds.iter();
+        of_project.filter(|build| build.project == project).count()
+    }
+
+    /// The log of a project's newest build, for whoever wonders why it failed.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn log(&self, project: &str) -> anyhow::Result<String> {
+        let newest = {
+            let state = self.state();
+            let mut builds = state.builds.iter().rev();
+            builds.find(|build| build.project == project).cloned()
+        };
+        let Some(newest) = newest else {
+            return Ok(String::new());
+        };
+        let log = self.runner.log(&newest.id, 0).await?;
+        Ok(String::from_utf8_lossy(&log.unwrap_or_default()).into_owned())
+    }
+
+    /// Ends all builds.
+    pub async fn close(&self) {
+        self.runner.close().await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers one operation of CodeBuild's API: status and body.
+    pub async fn answer(&self, operation: &str, asked: &Value) -> (u16, Value) {
+        let answer = match operation {
+            "StartBuild" => self.start_build(asked).await,
+            "BatchGetBuilds" => self.batch_get_builds(asked).await,
+            "ListBuildsForProject" => self.list_builds(asked),
+            "StopBuild" => self.stop_build(asked).await,
+            other => Err(Refusal::invalid(format!("{other} is not played here"))),
+        };
+        match answer {
+            Ok(answer) => (200, answer),
+            Err(Refusal(kind, message)) => (400, json!({"__type": kind, "message": message})),
+        }
+    }
+
+    async fn start_build(&self, asked: &Value) -> Result<Value, Refusal> {
+        let project = asked["projectName"].as_str().unwrap_or_default();
+        let unknown = asked.as_object().into_iter().flatten();
+        let mut unknown = unknown.filter(|(name, _)| !UNDERSTOOD.contains(&name.as_str()));
+        if let Some((name, _)) = unknown.next() {
+            return Err(Refusal::invalid(format!("{name} is not played here")));
+        }
+        if let Some(day) = self.bad_day(project) {
+            return Err(day.error());
+        }
+        if let Some(build) = self.same_token(asked)? {
+            return Ok(json!({"build": self.describe(&build).await?}));
+        }
+        let told = self.project(project).await?;
+        let (request, environment) = self.request(project, &told, asked)?;
+        let id = self
+            .runner
+            .start(request)
+            .await
+            .map_err(|error| match error {
+                StartError::Busy(reason) => Refusal("AccountLimitExceededException", reason),
+                StartError::Refused(reason) => Refusal::invalid(reason),
+                StartError::Port(error) => error.into(),
+            })?;
+        let at = Timestamp::now();
+        let started = Started {
+            id: id.clone(),
+            project: project.into(),
+            asked: asked.clone(),
+            environment,
+            at,
+        };
+        {
+            let mut state = self.state();
+            if let Some(token) = asked["idempotencyToken"].as_str() {
+                let token = (
+                    token.to_owned(),
+                    Token {
+                        asked: asked.clone(),
+                        build: id,
+                        at,
+                    },
+                );
+                state.tokens.extend([token]);
+            }
+            state.builds.push(started.clone());
+        }
+        Ok(json!({"build": self.describe(&started).await?}))
+    }
+
+    fn bad_day(&self, project: &str) -> Option<BadDay> {
+        self.state().bad_days.get_mut(project)?.pop_front()
+    }
+
+    /// The build that was started with this token not long ago.
+    fn same_token(&self, asked: &Value) -> Result<Option<Started>, Refusal> {
+        let state = self.state();
+        let token = asked["idempotencyToken"].as_str();
+        let Some(known) = token.and_then(|token| state.tokens.get(token)) else {
+            return Ok(None);
+        };
+        let age = Timestamp::now().duration_since(known.at);
+        if age.unsigned_abs() > TOKEN_LASTS {
+            return Ok(None);
+        }
+        if known.asked != *asked {
+            return Err(Refusal::invalid(
+                "The idempotency token was used with other parameters: parameter mismatch error",
+            ));
+        }
+        let mut builds = state.builds.iter();
+        Ok(builds.find(|build| build.id == known.build).cloned())
+    }
+
+    /// The project as CloudFormation made it.
+    async fn project(&self, name: &str) -> Result<Value, Refusal> {
+        let asked = json!({"names": [name]});
+        let answer = self
+            .projects
+            .call("codebuild", "CodeBuild_20161006.BatchGetProjects", &asked)
+            .await
+            .map_err(|error| Refusal("InternalFailure", error.to_string()))?;
+        let project = answer["projects"][0].clone();
+        if project.is_null() {
+            let arn = format!("arn:aws:codebuild:{REGION}:{ACCOUNT}:project/{name}");
+            let text = format!("Project cannot be found: {arn}");
+            return Err(Refusal("ResourceNotFoundException", text));
+        }
+        Ok(project)
+    }
+
+    /// What the runner is to do, and with which environment: the request's wins over the project's.
+    fn request(
+        &self,
+        project: &str,
+        told: &Value,
+        asked: &Value,
+    ) -> Result<(StartBuild, Vec<(String, String)>), Refusal> {
+        let mut environment: Vec<(String, String)> = Vec::new();
+        let of_project = &told["environment"]["environmentVariables"];
+        let overriding = &asked["environmentVariablesOverride"];
+        let all = [of_project, overriding].into_iter();
+        for variable in all.filter_map(Value::as_array).flatten() {
+            let name = variable["name"].as_str().unwrap_or_default();
+            let value = variable["value"].as_str().unwrap_or_default();
+            environment.retain(|(known, _)| known != name);
+            environment.push((name.into(), value.into()));
+        }
+        let variable = |name: &str| {
+            let found = environment.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.as_str()).unwrap_or_default()
+        };
+        let either = |ours: &str, theirs: &Value| {
+            let ours = asked[ours].as_str();
+            ours.or(theirs.as_str()).unwrap_or_default().to_owned()
+        };
+        let location = either("sourceLocationOverride", &told["source"]["location"]);
+        let component = parsed("TOWLINE_COMPONENT", variable("TOWLINE_COMPONENT"))?;
+        let name: RepositoryName = parsed("the location of the source", repository(&location))?;
+        if StartBuild::project(&name, &component) != project {
+            return Err(Refusal::invalid(format!(
+                "{project} is not the project of {component} in {name}"
+            )));
+        }
+        let minutes = asked["timeoutInMinutesOverride"].as_u64();
+        let minutes = minutes.or(told["timeoutInMinutes"].as_u64()).unwrap_or(60);
+        let privileged = asked["privilegedModeOverride"].as_bool();
+        let privileged = privileged.or(told["environment"]["privilegedMode"].as_bool());
+        let version = asked["sourceVersion"].as_str().unwrap_or_default();
+        let there: Vec<(String, String)> = environment
+            .iter()
+            .map(|(name, value)| match name.as_str() {
+                "ECR_REGISTRY" => (name.clone(), self.registry.clone()),
+                _ => (name.clone(), value.clone()),
+            })
+            .collect();
+        let request = StartBuild {
+            attempt: parsed("an id", &fresh_id())?,
+            component,
+            repository: RepositoryRef {
+                id: RepositoryId(0), // CodeBuild knows no such thing
+                name,
+            },
+            commit: parsed("sourceVersion", version)?,
+            image_repository: parsed("IMAGE_REPO", variable("IMAGE_REPO"))?,
+            image: either("imageOverride", &told["environment"]["image"]),
+            privileged: privileged.unwrap_or_default(),
+            buildspec: either("buildspecOverride", &told["source"]["buildspec"]),
+            environment: there,
+            timeout: Duration::from_secs(minutes * 60),
+        };
+        Ok((request, environment))
+    }
+
+    async fn batch_get_builds(&self, asked: &Value) -> Result<Value, Refusal> {
+        let (mut builds, mut missing) = (Vec::new(), Vec::new());
+        for id in asked["ids"].as_array().into_iter().flatten() {
+            match self.known(id.as_str().unwrap_or_default()) {
+                Some(build) => builds.push(self.describe(&build).await?),
+                None => missing.push(id.clone()),
+            }
+        }
+        Ok(json!({"builds": builds, "buildsNotFound": missing}))
+    }
+
+    fn list_builds(&self, asked: &Value) -> Result<Value, Refusal> {
+        let state = self.state();
+        let of_project = state.builds.iter();
+        let of_project = of_project.filter(|build| build.project == asked["projectName"]);
+        let mut ids: Vec<&str> = of_project.map(|build| build.id.as_str()).collect();
+        if asked["sortOrder"] != "ASCENDING" {
+            ids.reverse();
+        }
+        Ok(json!({"ids": ids}))
+    }
+
+    async fn stop_build(&self, asked: &Value) -> Result<Value, Refusal> {
+        let id = asked["id"].as_str().unwrap_or_default();
+        let Some(build) = self.known(id) else {
+            let text = format!("Build {id} not found");
+            return Err(Refusal("ResourceNotFoundException", text));
+        };
+        self.runner.stop(&build.id).await?;
+        Ok(json!({"build": self.describe(&build).await?}))
+    }
+
+    /// A build by its id or ARN.
+    fn known(&self, id: &str) -> Option<Started> {
+        let id = id.rsplit_once("build/").map_or(id, |(_, id)| id);
+        let state = self.state();
+        let mut builds = state.builds.iter();
+        builds.find(|build| build.id.as_str() == id).cloned()
+    }
+
+    async fn describe(&self, build: &Started) -> Result<Value, Refusal> {
+        let report = self.runner.get(&build.id).await?;
+        let report = report.ok_or_else(|| Refusal::invalid("the runner forgot the build"))?;
+        let exported = self.runner.exported_variables(&build.id).await?;
+        Ok(answers::build(
+            build,
+            &report,
+            &exported.unwrap_or_default(),
+        ))
+    }
+}
+
+/// Passes on what the runner tells of builds.
+async fn tell(
+    service: std::sync::Weak<BuildService>,
+    events: mpsc::UnboundedSender<Value>,
+) -> anyhow::Result<()> {
+    loop {
+        let service = service.upgrade().context("nobody builds any more")?;
+        for change in service.runner.next_events(0, 100).await? {
+            let project = change.document["detail"]["project-name"].as_str();
+            let project = project.unwrap_or_default();
+            if !service.state().silent.contains(project) {
+                events
+                    .send(change.document)
+                    .map_err(|_| anyhow!("nobody listens"))?;
+            }
+            service.runner.forget_events(change.id).await?;
+        }
+        // Not held for ever, so that the service can end.
+        let changed = service.runner.changed().notified();
+        let _either = tokio::time::timeout(Duration::from_secs(1), changed).await;
+    }
+}
+
+/// `owner/name` of a GitHub address.
+fn repository(location: &str) -> &str {
+    let path = location.strip_prefix("https://github.com/");
+    let path = path.unwrap_or_default();
+    path.strip_suffix(".git").unwrap_or(path)
+}
+
+fn parsed<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Refusal>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse()
+        .map_err(|error: T::Err| Refusal::invalid(format!("{what}: {error}")))
+}
+
+/// An id nothing else has, in UUID form.
+fn fresh_id() -> String {
+    static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let now = Timestamp::now().as_nanosecond();
+    let hex = hex::encode(Sha256::digest(format!("{now} {count}")));
+    let (one, two, three) = (&hex[..8], &hex[8..12], &hex[12..16]);
+    format!("{one}-{two}-{three}-{}-{}", &hex[16..20], &hex[20..32])
+}
+
+/// The clones builds are checked out from.
+struct Clones(HashMap<String, PathBuf>);
+
+#[async_trait]
+impl Checkout for Clones {
+    async fn mirror(
+        &self,
+        repository: &RepositoryRef,
+        _commit: &CommitSha,
+    ) -> Result<Option<PathBuf>, PortError> {
+        Ok(self.0.get(&repository.name.to_string()).cloned())
+    }
+}

@@ -1,0 +1,120 @@
+//! Asks the emulator's own APIs, as an operator with every right would.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::REGION;
+
+/// How often a state is looked at.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// A client of the emulator.
+#[derive(Clone)]
+pub struct Client {
+    address: SocketAddr,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// A client of the emulator there.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(address: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self {
+            address,
+            http: reqwest::Client::builder().no_proxy().build()?,
+        })
+    }
+
+    /// Where the emulator listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks a service that speaks JSON; the target is such as `DynamoDB_20120810.Query`.
+    ///
+    /// # Errors
+    /// When it does not answer, or with an error.
+    pub async fn call(&self, service: &str, target: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = self
+            .http
+            .post(format!("http://{}/", self.address))
+            .header("x-amz-target", target)
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("authorization", authorization(service))
+            .body(body.to_string());
+        let response = request.send().await?;
+        let status = response.status();
+        let text = response.text().await?;
+        if !status.is_success() {
+            bail!("{target} was answered with {status}: {text}");
+        }
+        serde_json::from_str(&text).with_context(|| format!("{target} was answered with no JSON"))
+    }
+
+    /// Calls a function, without waiting for what it answers when `later` says so.
+    ///
+    /// # Errors
+    /// When it cannot be called; the answer of one that failed is an answer.
+    pub async fn invoke(
+        &self,
+        function: &str,
+        event: &Value,
+        later: bool,
+    ) -> anyhow::Result<Value> {
+        let kind = if later { "Event" } else { "RequestResponse" };
+        let url = format!(
+            "http://{}/2015-03-31/functions/{function}/invocations",
+            self.address
+        );
+        let request = self
+            .http
+            .post(url)
+            .header("x-amz-invocation-type", kind)
+            .header("authorization", authorization("lambda"))
+            .body(event.to_string());
+        let response = request.send().await?;
+        let status = response.status();
+        let text = response.text().await?;
+        if !status.is_success() {
+            bail!("calling {function} was answered with {status}: {text}");
+        }
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+}
+
+/// What a signed request says of its signer; the emulator reads who it is and believes it.
+fn authorization(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, \
+         SignedHeaders=host, Signature=none"
+    )
+}
+
+/// Asks until the answer is there.
+///
+/// # Errors
+/// When it is not within that time, or asking fails.
+pub async fn until<T, F>(
+    what: &str,
+    patience: Duration,
+    mut ask: impl FnMut() -> F,
+) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<Option<T>>>,
+{
+    let began = Instant::now();
+    while began.elapsed() < patience {
+        if let Some(found) = ask().await? {
+            return Ok(found);
+        }
+        sleep(GLANCE).await;
+    }
+    bail!("{what} did not come about within {} s", patience.as_secs())
+}

@@ -1,0 +1,365 @@
+//! Stands between the functions and AWS: writes down what they ask for, checks it, breaks it on
+//! request, and notices pushes to the registry, which the emulator tells nobody of.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Request as HttpRequest, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use towline_wire::ecr::{self, Action, ImageAction};
+
+use crate::build_service::BuildService;
+use crate::model::Models;
+use crate::processes;
+use crate::recording::{Recording, Request};
+use crate::{ACCOUNT, REGION};
+
+/// Most bytes of a request; a layer of an image may be large.
+const MOST_BODY: usize = 256 * 1024 * 1024;
+
+/// How a request goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// AWS answers with this error and does nothing.
+    Refused(&'static str),
+    /// The function dies before AWS hears of the request.
+    DeadBefore,
+    /// The function dies when AWS has done what was asked, before it hears of that.
+    DeadAfter,
+}
+
+/// What has to come by for something to go wrong, and what does.
+#[derive(Debug, Clone)]
+pub struct Trap {
+    /// The function that asks.
+    pub function: &'static str,
+    /// The operation it asks for.
+    pub operation: &'static str,
+    /// Something in the body of the request.
+    pub about: String,
+    /// What goes wrong.
+    pub fault: Fault,
+    /// How often.
+    pub times: usize,
+}
+
+/// The proxy, serving as long as it lives.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+struct Shared {
+    upstream: OnceLock<Upstream>,
+    models: Models,
+    recording: Recording,
+    builds: OnceLock<Arc<BuildService>>,
+    traps: Mutex<Vec<Trap>>,
+    pushes: mpsc::UnboundedSender<Value>,
+    http: reqwest::Client,
+}
+
+/// The emulator behind the proxy.
+struct Upstream {
+    address: SocketAddr,
+    process: u32,
+}
+
+impl Proxy {
+    /// Listens on a free port of this machine; what is pushed to the registry is told to `pushes`.
+    ///
+    /// # Errors
+    /// When nobody can listen.
+    pub async fn start(
+        models: Models,
+        pushes: mpsc::UnboundedSender<Value>,
+    ) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            upstream: OnceLock::new(),
+            models,
+            recording: Recording::default(),
+            builds: OnceLock::new(),
+            traps: Mutex::default(),
+            pushes,
+            http: reqwest::Client::builder().no_proxy().build()?,
+        });
+        let router = Router::new()
+            .fallback(answer)
+            .layer(DefaultBodyLimit::disable())
+            .with_state(Arc::clone(&shared));
+        let serving = tokio::spawn(async move {
+            // It ends with the handle, and only so.
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self {
+            shared,
+            address,
+            serving,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends on to an emulator from now on; to be told once.
+    pub fn forward_to(&self, address: SocketAddr, process: u32) {
+        let _already = self.shared.upstream.set(Upstream { address, process });
+    }
+
+    /// Has this one answer for CodeBuild from now on; to be told once.
+    pub fn build_with(&self, builds: Arc<BuildService>) {
+        let _already = self.shared.builds.set(builds);
+    }
+
+    /// What came by.
+    #[must_use]
+    pub fn recording(&self) -> &Recording {
+        &self.shared.recording
+    }
+
+    /// Lets something go wrong.
+    pub fn set(&self, trap: Trap) {
+        self.shared.traps().push(trap);
+    }
+
+    /// The traps nothing has gone into.
+    #[must_use]
+    pub fn traps_left(&self) -> Vec<Trap> {
+        self.shared.traps().clone()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
+    let outcome = match axum::body::to_bytes(body, MOST_BODY).await {
+        Err(error) => Err(error.into()),
+        Ok(body) => match text(&parts.headers, "x-amz-target") {
+            Some(target) => shared.call(&target, &path, &parts.headers, body).await,
+            None => shared.pass(parts.method, &path, &parts.headers, body).await,
+        },
+    };
+    outcome.unwrap_or_else(|error: anyhow::Error| {
+        (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response()
+    })
+}
+
+impl Shared {
+    fn traps(&self) -> std::sync::MutexGuard<'_, Vec<Trap>> {
+        self.traps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request of the JSON protocols.
+    async fn call(
+        &self,
+        target: &str,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> anyhow::Result<Response> {
+        let function = text(headers, "user-agent")
+            .and_then(|agent| function(&agent))
+            .unwrap_or_default();
+        let (service, operation) = self.models.called(target).unwrap_or(("unknown", target));
+        let violations = self.models.violations(target, &body);
+        let fault = self.sprung(&function, operation, &body);
+        let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let size = body.len();
+        if fault == Some(Fault::DeadBefore) {
+            self.kill(&function);
+        }
+        let (status, answer) = match fault {
+            Some(Fault::DeadBefore) => (0, Value::Null),
+            Some(Fault::Refused(kind)) => (400, json!({"__type": kind, "message": "on request"})),
+            Some(Fault::DeadAfter) | None if service == "codebuild" => {
+                let builds = self.builds.get().context("nobody plays CodeBuild yet")?;
+                builds.answer(operation, &asked).await
+            }
+            Some(Fault::DeadAfter) | None => {
+                let answered = self
+                    .forward(reqwest::Method::POST, path, headers, body)
+                    .await?;
+                let status = answered.status().as_u16();
+                let bytes = answered.bytes().await?;
+                (status, serde_json::from_slice(&bytes).unwrap_or_default())
+            }
+        };
+        if operation == "PutImage" && status == 200 {
+            self.tell_retagged(&asked, &answer);
+        }
+        self.recording.add(
+            Request {
+                function: function.clone(),
+                service: service.into(),
+                operation: operation.into(),
+                body: asked,
+                size,
+                status,
+                answer: answer.clone(),
+            },
+            violations,
+        );
+        if fault == Some(Fault::DeadAfter) {
+            self.kill(&function);
+        }
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let kind = [(header::CONTENT_TYPE, "application/x-amz-json-1.1")];
+        Ok((status, kind, answer.to_string()).into_response())
+    }
+
+    /// Everything else: the registry's own protocol.
+    async fn pass(
+        &self,
+        method: axum::http::Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> anyhow::Result<Response> {
+        let method = reqwest::Method::from_bytes(method.as_str().as_bytes())?;
+        let pushed = (method == reqwest::Method::PUT)
+            .then(|| manifest(path))
+            .flatten();
+        let answered = self.forward(method, path, headers, body).await?;
+        if let Some((repository, tag)) = pushed
+            && answered.status().is_success()
+        {
+            let digest = answered.headers().get("docker-content-digest");
+            let digest = digest.and_then(|digest| digest.to_str().ok());
+            self.tell(repository, digest, tag, text(headers, "content-type"));
+        }
+        let mut response = Response::builder().status(answered.status().as_u16());
+        for (name, value) in answered.headers() {
+            if !HOP.contains(&name.as_str()) {
+                response = response.header(name.as_str(), value.as_bytes());
+            }
+        }
+        Ok(response.body(Body::from(answered.bytes().await?))?)
+    }
+
+    async fn forward(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> anyhow::Result<reqwest::Response> {
+        let upstream = self.upstream.get().context("there is no emulator yet")?;
+        let mut request = self
+            .http
+            .request(method, format!("http://{}{path}", upstream.address))
+            .body(body);
+        for (name, value) in headers {
+            if !HOP.contains(&name.as_str()) {
+                request = request.header(name.as_str(), value.as_bytes());
+            }
+        }
+        Ok(request.send().await?)
+    }
+
+    fn kill(&self, function: &str) {
+        if let Some(upstream) = self.upstream.get() {
+            let _how_many = processes::kill(upstream.process, function);
+        }
+    }
+
+    /// The fault a request runs into, if it does.
+    fn sprung(&self, function: &str, operation: &str, body: &[u8]) -> Option<Fault> {
+        let body = String::from_utf8_lossy(body);
+        let mut traps = self.traps();
+        let place = traps.iter().position(|trap| {
+            trap.function == function && trap.operation == operation && body.contains(&trap.about)
+        })?;
+        let fault = traps[place].fault;
+        traps[place].times -= 1;
+        if traps[place].times == 0 {
+            traps.remove(place);
+        }
+        Some(fault)
+    }
+
+    fn tell_retagged(&self, asked: &Value, answer: &Value) {
+        let repository = asked["repositoryName"].as_str().unwrap_or_default();
+        let digest = answer["image"]["imageId"]["imageDigest"].as_str();
+        let media_type = asked["imageManifestMediaType"].as_str().map(str::to_owned);
+        self.tell(repository, digest, asked["imageTag"].as_str(), media_type);
+    }
+
+    /// Tells of a push as ECR would.
+    fn tell(
+        &self,
+        repository: &str,
+        digest: Option<&str>,
+        tag: Option<&str>,
+        media_type: Option<String>,
+    ) {
+        let Ok(repository) = repository.parse() else {
+            return;
+        };
+        let at = Timestamp::now();
+        let event = ecr::event(&ImageAction {
+            id: format!("push-{}", at.as_nanosecond()),
+            at,
+            account: ACCOUNT.into(),
+            region: REGION.into(),
+            repository,
+            action: Action::Push,
+            succeeded: true,
+            digest: digest.and_then(|digest| digest.parse().ok()),
+            tag: tag.and_then(|tag| tag.parse().ok()),
+            media_type,
+        });
+        // Who does not listen need not know.
+        let _ = self.pushes.send(event);
+    }
+}
+
+/// Headers that concern one connection, or that are made anew on the next.
+const HOP: &[&str] = &[
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "transfer-encoding",
+];
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
+/// The function in a user agent: its app name is `towline-<function>`.
+fn function(agent: &str) -> Option<String> {
+    let mut words = agent.split_whitespace();
+    let app = words.find_map(|word| word.strip_prefix("app/"))?;
+    Some(app.strip_prefix("towline-").unwrap_or(app).to_owned())
+}
+
+/// Repository and tag of a manifest's path; no tag when it is put by digest.
+fn manifest(path: &str) -> Option<(&str, Option<&str>)> {
+    let (repository, reference) = path.strip_prefix("/v2/")?.split_once("/manifests/")?;
+    let tag = (!reference.contains(':')).then_some(reference);
+    Some((repository, tag))
+}

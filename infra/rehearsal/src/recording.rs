@@ -1,0 +1,79 @@
+//! What the functions asked AWS for, in order.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::model::Violation;
+
+/// One request of a function, and what came of it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Which function sent it; empty when its user agent does not say.
+    pub function: String,
+    /// The service, in botocore's word.
+    pub service: String,
+    /// The operation.
+    pub operation: String,
+    /// What was asked.
+    pub body: Value,
+    /// How long the body was, in bytes.
+    pub size: usize,
+    /// The status of the answer; 0 when the connection was cut.
+    pub status: u16,
+    /// What was answered.
+    pub answer: Value,
+}
+
+/// All requests so far.
+#[derive(Clone, Default)]
+pub struct Recording {
+    inner: Arc<Mutex<Inner>>,
+    grown: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Inner {
+    requests: Vec<Request>,
+    violations: Vec<Violation>,
+}
+
+impl Recording {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, request: Request, violations: Vec<Violation>) {
+        let mut inner = self.inner();
+        inner.requests.push(request);
+        inner.violations.extend(violations);
+        drop(inner);
+        self.grown.notify_waiters();
+    }
+
+    /// Where the recording stands, for [`Recording::since`].
+    #[must_use]
+    pub fn mark(&self) -> usize {
+        self.inner().requests.len()
+    }
+
+    /// The requests after a mark.
+    #[must_use]
+    pub fn since(&self, mark: usize) -> Vec<Request> {
+        self.inner().requests[mark..].to_vec()
+    }
+
+    /// Everything AWS would have refused, each once, in the words of its model.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        let inner = self.inner();
+        let texts = inner.violations.iter();
+        let mut texts: Vec<String> = texts
+            .map(|found| format!("{}: {}", found.path, found.reason))
+            .collect();
+        texts.sort();
+        texts.dedup();
+        texts
+    }
+}

@@ -1,0 +1,141 @@
+//! The sample repositories: a small shop each, and commits to it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, bail};
+use tokio::process::Command;
+use towline_domain::names::{CommitSha, RepositoryName};
+
+/// A repository on disk.
+pub struct Shop {
+    path: PathBuf,
+    name: RepositoryName,
+}
+
+/// A file of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its path.
+    pub path: String,
+    /// What is in it.
+    pub text: String,
+}
+
+impl Shop {
+    /// Makes a repository, with nothing committed yet.
+    ///
+    /// # Errors
+    /// When git does not.
+    pub async fn create(folder: &Path, name: &str) -> anyhow::Result<Self> {
+        let path = folder.join(name.replace('/', "-"));
+        tokio::fs::create_dir_all(&path).await?;
+        let shop = Self {
+            path,
+            name: name.parse()?,
+        };
+        shop.git(&["init", "--quiet", "--initial-branch=main"])
+            .await?;
+        shop.write(".towline.yml", &definition(name)).await?;
+        Ok(shop)
+    }
+
+    /// Its name on GitHub.
+    #[must_use]
+    pub fn name(&self) -> &RepositoryName {
+        &self.name
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The repository of its images.
+    #[must_use]
+    pub fn images(&self) -> String {
+        format!("{}-web", self.name)
+    }
+
+    /// Writes a file, to be committed.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn write(&self, path: &str, text: &str) -> anyhow::Result<()> {
+        tokio::fs::write(self.path.join(path), text)
+            .await
+            .with_context(|| format!("writing {path} of {}", self.name))
+    }
+
+    /// Commits everything on the current branch.
+    ///
+    /// # Errors
+    /// When git does not.
+    pub async fn commit(&self, title: &str) -> anyhow::Result<CommitSha> {
+        self.git(&["add", "--all"]).await?;
+        self.git(&["commit", "--quiet", "--message", title]).await?;
+        Ok(self.git(&["rev-parse", "HEAD"]).await?.trim().parse()?)
+    }
+
+    /// All files as they are now.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn files(&self) -> anyhow::Result<Vec<File>> {
+        let list = self.git(&["ls-files"]).await?;
+        let mut files = Vec::new();
+        for path in list.lines() {
+            let text = tokio::fs::read_to_string(self.path.join(path)).await?;
+            files.push(File {
+                path: path.into(),
+                text,
+            });
+        }
+        Ok(files)
+    }
+
+    async fn git(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::new("git");
+        command.current_dir(&self.path).stdin(Stdio::null());
+        for role in ["AUTHOR", "COMMITTER"] {
+            command
+                .env(format!("GIT_{role}_NAME"), "kim")
+                .env(format!("GIT_{role}_EMAIL"), "kim@acme.example");
+        }
+        command.envs([
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ]);
+        let output = command.args(arguments).output().await?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("git {} failed: {}", arguments.join(" "), said.trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+fn definition(name: &str) -> String {
+    format!(
+        "version: 1
+pipeline: shop
+components:
+  web:
+    repository: {name}-web
+    build:
+      preset: pack
+      run: [mkdir -p dist, cp index.html dist/]
+      test: [grep -q Shop index.html]
+      root: dist
+stages:
+  - name: staging
+    from: build
+    promote: auto
+  - name: prod
+    from: staging
+    gates:
+      - approval: {{groups: [release-managers], self: deny}}
+"
+    )
+}
