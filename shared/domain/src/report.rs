@@ -7,7 +7,7 @@ use crate::definition::StageRule;
 use crate::explain;
 use crate::intent::Intent;
 use crate::ledger::{Ending, Row, What};
-use crate::names::{CommitSha, ComponentName, RepositoryName};
+use crate::names::{CommitSha, ComponentName, Digest, RepositoryName};
 use crate::run::{Attempt, AttemptState, MOST_ATTEMPTS, Run};
 use crate::stage::{Decision, Pointer, Promotion, Stage, Wait};
 use crate::untrusted::Untrusted;
@@ -87,7 +87,7 @@ fn attempt(attempt: &Attempt) -> Option<Line> {
             (Standing::Pending, text)
         }
         AttemptState::Succeeded => {
-            let image = attempt.image.as_ref().map(|digest| digest.short());
+            let image = attempt.image.as_ref().map(Digest::short);
             let took = attempt.started_at.zip(attempt.ended_at);
             let took = took.map(|(from, to)| format!(" in {}", explain::span(from, to)));
             let text = format!(
@@ -228,7 +228,11 @@ pub fn stage_before(stage: &Stage, rows: &[Row], commit: &CommitSha) -> Option<L
 
 /// What has to be shown of a stage that is not shown yet.
 #[must_use]
-pub fn stages_to_show(before: Option<&Stage>, decision: &Decision, rule: &StageRule) -> Vec<Intent> {
+pub fn stages_to_show(
+    before: Option<&Stage>,
+    decision: &Decision,
+    rule: &StageRule,
+) -> Vec<Intent> {
     let after = &decision.stage;
     let commits = |of: &Stage| {
         let waiting = of.waiting.iter().map(|promotion| &promotion.candidate);
@@ -256,12 +260,7 @@ pub fn stages_to_show(before: Option<&Stage>, decision: &Decision, rule: &StageR
 }
 
 /// What to show of a commit that has just left the stage, or what waits for it.
-fn gone(
-    before: Option<&Stage>,
-    after: &Stage,
-    rows: &[Row],
-    commit: &CommitSha,
-) -> Option<Line> {
+fn gone(before: Option<&Stage>, after: &Stage, rows: &[Row], commit: &CommitSha) -> Option<Line> {
     let its = |known: &&Promotion| known.candidate.commit == *commit;
     if after.waiting.iter().any(|known| its(&known)) {
         return None; // its tags are being put on

@@ -5,9 +5,13 @@
 
 pub mod answers;
 mod commands;
+mod door;
+mod grammar;
 pub mod http;
 mod lookup;
+pub mod moment;
 mod queries;
+pub mod slack;
 mod stages;
 pub mod text;
 
@@ -17,6 +21,7 @@ use towline_domain::names::{ComponentName, RepositoryName, StageName};
 
 pub use answers::Answer;
 pub use commands::tell;
+pub use door::{Authenticate, Door};
 pub use queries::ask;
 
 use crate::ledger::HandlerError;

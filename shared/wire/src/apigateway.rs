@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::http::{Headers, Request, Response};
+use crate::http::{CALLER_ARN, Headers, Request, Response};
 use crate::lenient::{ShapeError, at, needed_text, text};
 
 /// Bytes of a body that are taken at most: a synchronous invoke of Lambda carries 6 MB
@@ -81,8 +81,10 @@ fn path(event: &Value) -> Result<String, ShapeError> {
     })
 }
 
-/// The headers; a name that came several times has its values joined by commas already.
+/// The headers; a name that came several times has its values joined by commas already. Who the
+/// gateway let in by `AWS_IAM` stands under [`CALLER_ARN`].
 fn headers(event: &Value) -> Headers {
+    let caller = text(event, "requestContext.authorizer.iam.userArn");
     let headers = at(event, "headers").and_then(Value::as_object);
     let cookies = at(event, "cookies").and_then(Value::as_array);
     let cookies = cookies.into_iter().flatten().filter_map(Value::as_str);
@@ -90,7 +92,9 @@ fn headers(event: &Value) -> Headers {
         .into_iter()
         .flatten()
         .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+        .filter(|(name, _)| !name.starts_with(':'))
         .chain(cookies.map(|cookie| ("cookie", cookie)))
+        .chain(caller.map(|arn| (CALLER_ARN, arn)))
         .collect()
 }
 
@@ -149,6 +153,25 @@ mod tests {
         assert_eq!(read(&encoded).unwrap().body, b"\xff\x00");
         let empty = json!({"body": null});
         assert_eq!(read(&empty).unwrap().body, b"");
+    }
+
+    #[test]
+    fn a_caller_is_who_the_gateway_says_and_nobody_else() {
+        let arn = "arn:aws:iam::123456789012:user/kim";
+        let check = |claimed: &str, by_gateway: Value, expected: Option<&str>| {
+            let context = json!({"http": {"method": "GET"}, "authorizer": by_gateway});
+            let request = read(&json!({"headers": {claimed: arn}, "requestContext": context}));
+            assert_eq!(request.unwrap().headers.only(CALLER_ARN), expected);
+        };
+        check("x-a", json!({"iam": {"userArn": arn}}), Some(arn));
+        check("x-a", json!({"jwt": {"claims": {"sub": arn}}}), None);
+        check(CALLER_ARN, json!(null), None);
+        check(":Caller-ARN", json!(null), None);
+        check(
+            ":caller-arn",
+            json!({"iam": {"userArn": "other"}}),
+            Some("other"),
+        );
     }
 
     #[test]

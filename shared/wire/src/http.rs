@@ -1,5 +1,9 @@
 //! A request and a response as our handlers see them, whatever server or gateway stands before them.
 
+/// Under this name among the headers stands the ARN of the caller whose signature the gateway has
+/// checked. No client can send it: a colon begins no name of HTTP.
+pub const CALLER_ARN: &str = ":caller-arn";
+
 /// A request that has arrived whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {

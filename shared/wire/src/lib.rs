@@ -6,6 +6,10 @@ pub mod signature;
 
 pub mod github;
 
+pub mod slack;
+
+pub mod people;
+
 pub mod eventbridge;
 
 pub mod codebuild;

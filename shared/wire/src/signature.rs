@@ -87,6 +87,14 @@ impl Secrets {
     pub fn new(current: Secret, previous: Option<Secret>) -> Self {
         Self { current, previous }
     }
+
+    /// Whether a code over these parts was made with one of the keys, compared in constant time.
+    pub(crate) fn have_signed(&self, parts: &[&[u8]], code: &[u8; 32]) -> bool {
+        let keys = [Some(&self.current), self.previous.as_ref()];
+        keys.into_iter()
+            .flatten()
+            .any(|secret| mac(&secret.0, parts).verify_slice(code).is_ok())
+    }
 }
 
 /// Why a body is not to be trusted.
@@ -120,12 +128,8 @@ pub fn verify(
     if values.next().is_some() {
         return Err(SignatureError::Several);
     }
-    let expected = parse(value).ok_or(SignatureError::Malformed)?;
-    let signed = [Some(&secrets.current), secrets.previous.as_ref()]
-        .into_iter()
-        .flatten()
-        .any(|secret| mac(&secret.0, &raw_body).verify_slice(&expected).is_ok());
-    if signed {
+    let expected = parse(value, "sha256=").ok_or(SignatureError::Malformed)?;
+    if secrets.have_signed(&[&raw_body], &expected) {
         Ok(VerifiedBody(raw_body))
     } else {
         Err(SignatureError::Wrong)
@@ -139,18 +143,29 @@ pub fn sign(secret: &Secret, body: &[u8]) -> String {
 }
 
 fn signature(key: &[u8], body: &[u8]) -> String {
-    let code = mac(key, body).finalize().into_bytes();
-    format!("sha256={}", hex::encode(code))
+    format!("sha256={}", code(key, &[body]))
 }
 
-fn mac(key: &[u8], body: &[u8]) -> Hmac<Sha256> {
+/// The code over these parts, in hexadecimal.
+pub(crate) fn code_of(secret: &Secret, parts: &[&[u8]]) -> String {
+    code(&secret.0, parts)
+}
+
+fn code(key: &[u8], parts: &[&[u8]]) -> String {
+    hex::encode(mac(key, parts).finalize().into_bytes())
+}
+
+fn mac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(body);
+    for part in parts {
+        mac.update(part);
+    }
     mac
 }
 
-fn parse(value: &str) -> Option<[u8; 32]> {
-    let digits = value.strip_prefix("sha256=")?;
+/// The code behind a prefix, in lower-case hexadecimal.
+pub(crate) fn parse(value: &str, prefix: &str) -> Option<[u8; 32]> {
+    let digits = value.strip_prefix(prefix)?;
     if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return None;
     }

@@ -105,7 +105,7 @@ pub fn error(status: u16, reason: &str) -> Response {
     respond(status, &json!({ "error": reason }))
 }
 
-fn respond(status: u16, body: &Value) -> Response {
+pub(super) fn respond(status: u16, body: &Value) -> Response {
     let mut headers = Headers::default();
     headers.push("content-type", "application/json");
     Response {

@@ -1,0 +1,250 @@
+//! Slack's slash commands: the signature over the raw body, then the form; answers within its limits.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::http::Headers;
+use crate::signature::{self, Secret, Secrets};
+
+/// The header with the signature.
+pub const SIGNATURE: &str = "x-slack-signature";
+/// The header with the second at which Slack signed.
+pub const TIMESTAMP: &str = "x-slack-request-timestamp";
+/// Characters of a section's text (Slack Block Kit, section).
+pub const MOST_SECTION: usize = 3_000;
+
+/// How old a request may be (Slack, "Verifying requests from Slack").
+const OLDEST: SignedDuration = SignedDuration::from_mins(5);
+/// How far ahead of ours Slack's clock may be.
+const AHEAD: SignedDuration = SignedDuration::from_mins(1);
+
+/// A form whose signature was checked. Nothing else can make one, so who takes it may trust it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedForm(Vec<u8>);
+
+/// Why a request is not to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SlackError {
+    /// A header is not there, came twice, or is no such value.
+    #[error("the header {0} is missing, came more than once or is not what Slack sends")]
+    Header(&'static str),
+    /// It was signed too long ago: it may be sent again by somebody else.
+    #[error("the request is older than five minutes")]
+    Old,
+    /// It was signed at a time that has not come.
+    #[error("the request is from the future; is this clock right?")]
+    Future,
+    /// It is not Slack's.
+    #[error("the signature does not fit the body; is the app's signing secret the one set here?")]
+    Wrong,
+}
+
+/// Checks the signature `v0` of a request and its age.
+///
+/// # Errors
+/// When it was made with another key or for another body, too long ago, or ahead of `now`.
+pub fn verify(
+    headers: &Headers,
+    raw_body: Vec<u8>,
+    secrets: &Secrets,
+    now: Timestamp,
+) -> Result<VerifiedForm, SlackError> {
+    let header = |name| headers.only(name).ok_or(SlackError::Header(name));
+    let signature = header(SIGNATURE)?;
+    let code = signature::parse(signature, "v0=").ok_or(SlackError::Header(SIGNATURE))?;
+    let text = header(TIMESTAMP)?;
+    let at = seconds(text).ok_or(SlackError::Header(TIMESTAMP))?;
+    if !secrets.have_signed(&base(text, &raw_body), &code) {
+        return Err(SlackError::Wrong);
+    }
+    let age = now.duration_since(at);
+    if age > OLDEST {
+        return Err(SlackError::Old);
+    }
+    if age < -AHEAD {
+        return Err(SlackError::Future);
+    }
+    Ok(VerifiedForm(raw_body))
+}
+
+/// What is signed: the version, the time as it was sent, and the body.
+fn base<'a>(timestamp: &'a str, body: &'a [u8]) -> [&'a [u8]; 4] {
+    [b"v0:", timestamp.as_bytes(), b":", body]
+}
+
+fn seconds(text: &str) -> Option<Timestamp> {
+    let digits = !text.is_empty() && text.len() <= 12 && text.bytes().all(|c| c.is_ascii_digit());
+    let seconds: i64 = digits.then(|| text.parse().ok())??;
+    Timestamp::from_second(seconds).ok()
+}
+
+/// The value of [`SIGNATURE`] for a request that we send, as tests and `towline send` do.
+#[must_use]
+pub fn sign(secret: &Secret, timestamp: &str, body: &[u8]) -> String {
+    let code = signature::code_of(secret, &base(timestamp, body));
+    format!("v0={code}")
+}
+
+/// Whether this is Slack's question whether the address answers over TLS at all. It is not signed
+/// and wants nothing but 200.
+#[must_use]
+pub fn is_probe(body: &[u8]) -> bool {
+    form_urlencoded::parse(body).any(|(name, value)| name == "ssl_check" && value == "1")
+}
+
+/// A slash command.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SlashCommand {
+    /// The workspace.
+    pub team: String,
+    /// Who typed it, as `U…`.
+    pub user: String,
+    /// Where.
+    pub channel: String,
+    /// The command, such as `/towline`.
+    pub command: String,
+    /// What followed it, as it was typed.
+    pub text: String,
+}
+
+/// Reads the form of a slash command.
+#[must_use]
+pub fn command(form: &VerifiedForm) -> SlashCommand {
+    let mut command = SlashCommand::default();
+    for (name, value) in form_urlencoded::parse(&form.0) {
+        let field = match &*name {
+            "team_id" => &mut command.team,
+            "user_id" => &mut command.user,
+            "channel_id" => &mut command.channel,
+            "command" => &mut command.command,
+            "text" => &mut command.text,
+            _ => continue,
+        };
+        *field = value.into_owned();
+    }
+    command.text = as_typed(&command.text);
+    command
+}
+
+/// The text as somebody typed it: Slack escapes `&`, `<` and `>`, turns what it takes for a user,
+/// channel or link into `<…|shown>`, and quotes into typographic ones.
+fn as_typed(text: &str) -> String {
+    let mut typed = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('<') {
+        let Some((inside, after)) = behind.split_once('>') else {
+            break;
+        };
+        typed.push_str(before);
+        let (target, shown) = inside.split_once('|').unwrap_or((inside, inside));
+        match target.chars().next() {
+            Some(mark @ ('@' | '#')) => {
+                let shown = shown.trim_start_matches(mark);
+                typed.push(mark);
+                typed.push_str(shown);
+            }
+            _ => typed.push_str(shown),
+        }
+        rest = after;
+    }
+    typed.push_str(rest);
+    typed
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+        .replace(['\u{201c}', '\u{201d}'], "\"")
+        .replace(['\u{2018}', '\u{2019}'], "'")
+}
+
+/// Who sees an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Who asked.
+    Asker,
+    /// Everybody in the channel.
+    Channel,
+}
+
+/// The body of an answer in words.
+#[must_use]
+pub fn words(audience: Audience, text: &str) -> Value {
+    respond(audience, &cut(&escaped(text), MOST_SECTION, ""))
+}
+
+/// The body of an answer in lines of a fixed width. What does not fit is cut, and `more` says how
+/// to see all of it.
+#[must_use]
+pub fn lines(audience: Audience, lines: &[String], more: &str) -> Value {
+    const FENCES: usize = "```\n```\n".len();
+    let more = escaped(more);
+    let room = MOST_SECTION - FENCES;
+    let all: Vec<String> = lines.iter().map(|line| escaped(line)).collect();
+    let length = |line: &String| line.chars().count() + 1;
+    if all.iter().map(length).sum::<usize>() <= room {
+        return respond(audience, &format!("```\n{}\n```", all.join("\n")));
+    }
+    let behind = |left: usize| format!("… {left} more lines; all of them: {more}");
+    let room = room.saturating_sub(behind(all.len()).chars().count() + 1);
+    let mut used = 0;
+    let kept: Vec<&String> = all
+        .iter()
+        .take_while(|line| {
+            used += length(line);
+            used <= room
+        })
+        .collect();
+    let shown = match kept.len() {
+        // Not even the first line fits.
+        0 => cut(&all[0], room, "…"),
+        _ => kept
+            .iter()
+            .map(|line| line.as_str())
+            .collect::<Vec<_>>()
+            .join("\n"),
+    };
+    let behind = behind(all.len() - kept.len());
+    respond(audience, &format!("```\n{shown}\n```\n{behind}"))
+}
+
+fn respond(audience: Audience, text: &str) -> Value {
+    let audience = match audience {
+        Audience::Asker => "ephemeral",
+        Audience::Channel => "in_channel",
+    };
+    json!({
+        "response_type": audience,
+        "text": text,
+        "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": true}}],
+    })
+}
+
+/// The first characters of a text that was escaped, whole entities only.
+fn cut(text: &str, most: usize, end: &str) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(end.len())).collect();
+    let whole = match kept.rfind('&') {
+        Some(at) if !kept[at..].contains(';') => &kept[..at],
+        Some(_) | None => &kept,
+    };
+    format!("{whole}{end}")
+}
+
+/// A stranger's text that neither calls anybody nor formats anything: `&`, `<` and `>` as Slack
+/// wants them, no backtick that could end a block, no word that calls a whole channel.
+fn escaped(text: &str) -> String {
+    let mut safe = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('`', "\u{2cb}");
+    for word in ["@here", "@channel", "@everyone"] {
+        let broken = word.replacen('@', "@\u{2060}", 1);
+        safe = safe.replace(word, &broken);
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests;
