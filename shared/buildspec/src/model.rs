@@ -1,13 +1,16 @@
-//! A buildspec as types: what CodeBuild reads of versions 0.1 and 0.2, enough to execute it and to print it again.
+//! A buildspec as types: all that CodeBuild's user guide documents of versions 0.1 and 0.2.
 //!
 //! The format is that of the CodeBuild user guide, "Build specification reference for CodeBuild".
 
+mod batch;
+mod problem;
 mod read;
 #[cfg(test)]
 mod tests;
 
-use crate::yaml::Span;
-pub use read::{ReadError, Warning};
+use crate::yaml::YamlError;
+pub use batch::{Batch, BatchBuild, BatchEnv, BatchForm, Dynamic, Fanout, Matrix, Static};
+pub use problem::{Problem, ProblemKind, ReadError, Reading, Warning};
 
 /// Name and value in the order of the document.
 pub type Pairs = Vec<(String, String)>;
@@ -24,6 +27,10 @@ pub struct Buildspec {
     pub run_as: Option<String>,
     /// Shell and variables.
     pub env: Env,
+    /// What goes through an explicit proxy server.
+    pub proxy: Option<Proxy>,
+    /// The builds that StartBuildBatch starts from this one; StartBuild ignores it.
+    pub batch: Option<Batch>,
     /// The commands.
     pub phases: Phases,
     /// Test reports by group name or ARN.
@@ -32,7 +39,7 @@ pub struct Buildspec {
     pub artifacts: Option<Artifacts>,
     /// What is kept between builds.
     pub cache: Option<Cache>,
-    /// Other keys at the top level, among them `proxy` and `batch`.
+    /// Other keys at the top level.
     pub other: Others,
 }
 
@@ -78,6 +85,17 @@ pub enum Shell {
     Cmd,
 }
 
+/// What goes through an explicit proxy server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Proxy {
+    /// Whether artifacts are uploaded through it; no when absent.
+    pub upload_artifacts: Option<bool>,
+    /// Whether CloudWatch logs are sent through it; no when absent.
+    pub logs: Option<bool>,
+    /// Other keys.
+    pub other: Others,
+}
+
 /// The four phases that have commands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Phases {
@@ -119,7 +137,28 @@ pub struct Phase {
     pub commands: Vec<String>,
     /// Commands that run after `commands`, failed or not.
     pub finally: Vec<String>,
-    /// Other keys, among them `steps` (GitHub Actions syntax).
+    /// GitHub Actions steps, which stand instead of commands; only CodeBuild itself runs them, and only for a source on GitHub.
+    pub steps: Vec<Step>,
+    /// Other keys.
+    pub other: Others,
+}
+
+/// A step in the syntax of GitHub Actions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Step {
+    /// The name that is shown.
+    pub name: Option<String>,
+    /// The id by which later steps refer to it.
+    pub id: Option<String>,
+    /// The action with its version.
+    pub uses: Option<String>,
+    /// The inputs of the action.
+    pub with: Pairs,
+    /// The variables of the step.
+    pub env: Pairs,
+    /// A script instead of an action.
+    pub run: Option<String>,
+    /// Other keys.
     pub other: Others,
 }
 
@@ -167,6 +206,10 @@ pub struct Artifacts {
     pub discard_paths: Option<bool>,
     /// Patterns of files left out.
     pub exclude_paths: Vec<String>,
+    /// Whether symbolic links stay links in a ZIP.
+    pub enable_symlinks: Option<bool>,
+    /// What stands before the build's id in the artifact's key, with the namespace type `BUILD_ID`.
+    pub s3_prefix: Option<String>,
     /// Further artifacts by identifier.
     pub secondary: Vec<(String, Artifacts)>,
     /// Other keys.
@@ -180,8 +223,21 @@ pub struct Cache {
     pub paths: Vec<String>,
     /// The key; the shell evaluates it.
     pub key: Option<String>,
+    /// Prefixes of keys to look for when there is nothing under the key; at most five, ignored without a key.
+    pub fallback_keys: Vec<String>,
+    /// What is done with the cache; both when absent.
+    pub action: Option<CacheAction>,
     /// Other keys.
     pub other: Others,
+}
+
+/// What is done with a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheAction {
+    /// It is only read.
+    Restore,
+    /// It is only written.
+    Save,
 }
 
 /// A piece of a document that is kept without being understood.
@@ -195,6 +251,17 @@ pub enum Raw {
     List(Vec<Raw>),
     /// A mapping.
     Map(Vec<(String, Raw)>),
+}
+
+impl CacheAction {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Restore => "restore",
+            Self::Save => "save",
+        }
+    }
 }
 
 impl Version {
@@ -282,6 +349,28 @@ impl Buildspec {
     /// When it is not YAML, or CodeBuild would refuse it, or it would pass without building anything
     /// because its phases stand outside `phases`.
     pub fn read(text: &str) -> Result<(Self, Vec<Warning>), ReadError> {
+        let reading = Self::read_all(text)?;
+        if let Some(problem) = reading
+            .problems
+            .iter()
+            .find(|problem| problem.kind.refuses())
+        {
+            return Err(problem.into());
+        }
+        let warnings = reading
+            .problems
+            .iter()
+            .filter(|problem| problem.kind != ProblemKind::Lenient)
+            .map(Warning::from)
+            .collect();
+        Ok((reading.spec, warnings))
+    }
+
+    /// Reads as much of a buildspec as can be read, with everything that is off and the place of every value.
+    ///
+    /// # Errors
+    /// When it is not YAML.
+    pub fn read_all(text: &str) -> Result<Reading, YamlError> {
         read::read(text)
     }
 
@@ -293,14 +382,5 @@ impl Buildspec {
     #[must_use]
     pub fn to_yaml(&self) -> String {
         crate::print::to_yaml(self)
-    }
-}
-
-impl Warning {
-    fn new(span: Span, message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            span,
-        }
     }
 }

@@ -1,15 +1,27 @@
 //! Prints a buildspec so that every reader of YAML sees the same texts.
 
+mod batch;
+mod scalar;
+
+use self::scalar::{key, scalar};
 use crate::model::{
-    Artifacts, Buildspec, Cache, Env, Others, Phase, PhaseName, Raw, Report, Version,
+    Artifacts, Buildspec, Cache, CacheAction, Env, Others, Phase, PhaseName, Proxy, Raw, Report,
+    Shell, Step, Version,
 };
-use crate::yaml::bool11;
 
 pub(crate) fn to_yaml(spec: &Buildspec) -> String {
     let mut page = Page::default();
     page.line(0, &format!("version: {}", spec.version.as_str()));
     page.optional(0, "run-as", spec.run_as.as_deref());
     page.env(&spec.env, spec.version);
+    if let Some(proxy) = &spec.proxy {
+        page.gap();
+        page.proxy(proxy);
+    }
+    if let Some(batch) = &spec.batch {
+        page.gap();
+        page.batch(batch);
+    }
     page.phases(spec);
     page.reports(&spec.reports);
     if let Some(artifacts) = &spec.artifacts {
@@ -20,7 +32,7 @@ pub(crate) fn to_yaml(spec: &Buildspec) -> String {
         page.cache(cache);
     }
     if !spec.other.is_empty() {
-        page.text.push('\n');
+        page.gap();
         page.others(0, &spec.other);
     }
     page.text
@@ -39,10 +51,36 @@ impl Page {
         self.text.push('\n');
     }
 
+    /// An empty line, which sets off a key at the top level.
+    fn gap(&mut self) {
+        self.text.push('\n');
+    }
+
     /// A key at the top level, set off by an empty line.
     fn section(&mut self, name: &str) {
-        self.text.push('\n');
+        self.gap();
         self.line(0, &format!("{name}:"));
+    }
+
+    /// A key with a mapping, also when there is nothing in it.
+    fn mapping(&mut self, depth: usize, name: &str, body: impl FnOnce(&mut Self)) {
+        self.filled(depth, &format!("{}:", key(name)), body);
+    }
+
+    /// An item of a list that is a mapping, also when there is nothing in it.
+    fn item(&mut self, depth: usize, body: impl FnOnce(&mut Self)) {
+        self.filled(depth, "-", body);
+    }
+
+    fn filled(&mut self, depth: usize, head: &str, body: impl FnOnce(&mut Self)) {
+        let before = self.text.len();
+        self.line(depth, head);
+        let start = self.text.len();
+        body(self);
+        if self.text.len() == start {
+            self.text.truncate(before);
+            self.line(depth, &format!("{head} {{}}"));
+        }
     }
 
     fn value(&mut self, depth: usize, name: &str, value: &str) {
@@ -97,7 +135,7 @@ impl Page {
             return;
         }
         self.section("env");
-        self.optional(1, "shell", env.shell.map(super::model::Shell::as_str));
+        self.optional(1, "shell", env.shell.map(Shell::as_str));
         self.pairs(1, "variables", &env.variables);
         self.pairs(1, "parameter-store", &env.parameter_store);
         self.pairs(1, "secrets-manager", &env.secrets_manager);
@@ -137,7 +175,31 @@ impl Page {
         self.pairs(2, "runtime-versions", &phase.runtime_versions);
         self.list(2, "commands", &phase.commands);
         self.list(2, "finally", &phase.finally);
+        if !phase.steps.is_empty() {
+            self.line(2, "steps:");
+        }
+        for step in &phase.steps {
+            self.item(3, |page| page.step(4, step));
+        }
         self.others(2, &phase.other);
+    }
+
+    fn step(&mut self, depth: usize, step: &Step) {
+        self.optional(depth, "name", step.name.as_deref());
+        self.optional(depth, "id", step.id.as_deref());
+        self.optional(depth, "uses", step.uses.as_deref());
+        self.pairs(depth, "with", &step.with);
+        self.pairs(depth, "env", &step.env);
+        self.optional(depth, "run", step.run.as_deref());
+        self.others(depth, &step.other);
+    }
+
+    fn proxy(&mut self, proxy: &Proxy) {
+        self.mapping(0, "proxy", |page| {
+            page.switch(1, "upload-artifacts", proxy.upload_artifacts);
+            page.switch(1, "logs", proxy.logs);
+            page.others(1, &proxy.other);
+        });
     }
 
     fn reports(&mut self, reports: &[(String, Report)]) {
@@ -164,6 +226,8 @@ impl Page {
         self.optional(depth, "base-directory", artifacts.base_directory.as_deref());
         self.switch(depth, "discard-paths", artifacts.discard_paths);
         self.list(depth, "exclude-paths", &artifacts.exclude_paths);
+        self.switch(depth, "enable-symlinks", artifacts.enable_symlinks);
+        self.optional(depth, "s3-prefix", artifacts.s3_prefix.as_deref());
         if !artifacts.secondary.is_empty() {
             self.line(depth, "secondary-artifacts:");
         }
@@ -181,6 +245,8 @@ impl Page {
         }
         self.list(1, "paths", &cache.paths);
         self.optional(1, "key", cache.key.as_deref());
+        self.list(1, "fallback-keys", &cache.fallback_keys);
+        self.optional(1, "action", cache.action.map(CacheAction::as_str));
         self.others(1, &cache.other);
     }
 
@@ -228,92 +294,4 @@ fn inline(value: &Raw, depth: usize) -> Option<String> {
         Raw::Map(entries) if entries.is_empty() => Some("{}".to_owned()),
         Raw::List(_) | Raw::Map(_) => None,
     }
-}
-
-fn key(name: &str) -> String {
-    let starts_plain = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    let is_plain = name
-        .chars()
-        .all(|character| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.'));
-    let is_a_word_of_yaml =
-        bool11(name).is_some() || matches!(name.to_ascii_lowercase().as_str(), "y" | "n" | "null");
-    if starts_plain && is_plain && !is_a_word_of_yaml {
-        return name.to_owned();
-    }
-    if needs_escapes(name) {
-        return format!("\"{}\"", escape(name));
-    }
-    single_or_double(name)
-}
-
-/// A quoted scalar whose further lines, if it has any, are indented by `depth`.
-fn scalar(text: &str, depth: usize) -> String {
-    if !needs_escapes(text) {
-        return single_or_double(text);
-    }
-    let mut out = String::from("\"");
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        if index > 0 {
-            out.push_str("\\\n");
-            out.push_str(&"  ".repeat(depth));
-        }
-        // A space at the start of a continued line would be taken for indentation.
-        let (space, rest) = match line.strip_prefix(' ') {
-            Some(rest) if index > 0 => ("\\ ", rest),
-            Some(_) | None => ("", line),
-        };
-        out.push_str(space);
-        out.push_str(&escape(rest));
-    }
-    out.push('"');
-    out
-}
-
-fn single_or_double(text: &str) -> String {
-    if text.contains('\'') && !text.contains(['"', '\\']) {
-        format!("\"{text}\"")
-    } else {
-        format!("'{}'", text.replace('\'', "''"))
-    }
-}
-
-fn needs_escapes(text: &str) -> bool {
-    text.chars()
-        .any(|character| !matches!(character, '"' | '\\') && escaped(character).is_some())
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match escaped(character) {
-            Some(escape) => out.push_str(&escape),
-            None => out.push(character),
-        }
-    }
-    out
-}
-
-/// How a character is written between double quotes when it cannot stand there itself,
-/// or when somebody reading the text could be deceived by it (bidirectional controls).
-fn escaped(character: char) -> Option<String> {
-    let code = u32::from(character);
-    match character {
-        '"' => Some("\\\"".to_owned()),
-        '\\' => Some("\\\\".to_owned()),
-        '\n' => Some("\\n".to_owned()),
-        '\t' => Some("\\t".to_owned()),
-        _ if code > 0xffff => is_noncharacter(code).then(|| format!("\\U{code:08X}")),
-        _ if is_deceiving(code) || is_noncharacter(code) || character.is_control() => {
-            Some(format!("\\u{code:04X}"))
-        }
-        _ => None,
-    }
-}
-
-fn is_noncharacter(code: u32) -> bool {
-    code & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&code)
-}
-
-fn is_deceiving(code: u32) -> bool {
-    matches!(code, 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x2069 | 0xfeff)
 }

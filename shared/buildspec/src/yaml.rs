@@ -7,7 +7,9 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use read::read;
+use std::ops::Range;
+
+pub use read::{indenting_tabs, read};
 
 /// How much one document may hold. What exceeds it is refused before memory is spent on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +45,13 @@ pub struct Span {
     pub column: usize,
 }
 
-/// One value and where it starts.
+/// One value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Where it starts; for a block mapping that is its first key.
     pub span: Span,
+    /// The bytes of the text it was read from, quotes and indicators included; an alias stands where it is used.
+    pub range: Range<usize>,
     /// What it is.
     pub value: Value,
 }

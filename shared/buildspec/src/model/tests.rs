@@ -91,6 +91,19 @@ cache: {paths: [/root/.m2/**/*], key: k, fallback-keys: [a]}
                 - 'IMAGE_DIGEST'
               git-credential-helper: yes
 
+            proxy:
+              upload-artifacts: yes
+
+            batch:
+              fast-fail: yes
+              build-list:
+                -
+                  identifier: 'one'
+                  env:
+                    compute-type: 'BUILD_GENERAL1_SMALL'
+                -
+                  identifier: 'two'
+
             phases:
               install:
                 runtime-versions:
@@ -124,32 +137,20 @@ cache: {paths: [/root/.m2/**/*], key: k, fallback-keys: [a]}
               files:
                 - '**/*'
               name: 'shop-$(date +%F)'
+              enable-symlinks: yes
               secondary-artifacts:
                 docs:
                   files:
                     - 'a'
                     - 'b'
                   base-directory: 'docs'
-              enable-symlinks: yes
 
             cache:
               paths:
                 - '/root/.m2/**/*'
               key: 'k'
               fallback-keys:
-                - a
-
-            proxy:
-              upload-artifacts: yes
-            batch:
-              fast-fail: true
-              build-list:
-                -
-                  identifier: one
-                  env:
-                    compute-type: BUILD_GENERAL1_SMALL
-                -
-                  identifier: two
+                - 'a'
         "#]],
     );
 }
@@ -178,13 +179,13 @@ fn batch_only_files_need_no_phases() {
     check(
         "version: 0.2\nbatch: {fast-fail: false}\n",
         expect![[r#"
-        version: 0.2
+            version: 0.2
 
-        phases: {}
+            batch:
+              fast-fail: no
 
-        batch:
-          fast-fail: false
-    "#]],
+            phases: {}
+        "#]],
     );
 }
 
@@ -224,22 +225,22 @@ fn what_is_probably_not_meant_is_a_warning() {
     check(
         "version: 0.2\neb_codebuild_settings: {CodeBuildServiceRole: r}\nphases: {build: {runtime-versions: {go: 1}, steps: [{run: x}]}}\n",
         expect![[r#"
-        version: 0.2
+            version: 0.2
 
-        phases:
-          build:
-            runtime-versions:
-              go: '1'
-            steps:
-              -
-                run: x
+            phases:
+              build:
+                runtime-versions:
+                  go: '1'
+                steps:
+                  -
+                    run: 'x'
 
-        eb_codebuild_settings:
-          CodeBuildServiceRole: r
-        warning: line 2, column 1: the buildspec has no key `eb_codebuild_settings`
-        warning: line 3, column 18: `runtime-versions` is read only in `install`, not in `build`
-        warning: line 3, column 45: `steps` are GitHub Actions steps, which only CodeBuild itself runs
-    "#]],
+            eb_codebuild_settings:
+              CodeBuildServiceRole: r
+            warning: line 2, column 1: the buildspec has no key `eb_codebuild_settings`
+            warning: line 3, column 18: `runtime-versions` is read only in `install`, not in `build`
+            warning: line 3, column 45: `steps` are GitHub Actions steps, which only CodeBuild itself runs
+        "#]],
     );
 }
 
@@ -354,4 +355,83 @@ fn on_failure_is_read_in_every_form() {
         let (spec, _) = Buildspec::read(&text).unwrap();
         assert_eq!(spec.phases.build.on_failure.unwrap().to_string(), printed);
     }
+}
+
+#[test]
+fn all_four_batch_forms_are_read_and_printed() {
+    for (written, form) in [
+        (
+            "build-list: [{identifier: a, env: {variables: {N: 1}, type: ARM_CONTAINER}, ignore-failure: yes}]",
+            "build-list",
+        ),
+        (
+            "build-graph: [{identifier: a}, {identifier: b, depend-on: [a], debug-session: true, buildspec: b.yml}]",
+            "build-graph",
+        ),
+        (
+            "build-matrix: {static: {ignore-failure: no, env: {privileged-mode: true}}, dynamic: {buildspec: [a.yml], env: {image: [x], compute-type: [y], variables: {V: [1, 2]}}}}",
+            "build-matrix",
+        ),
+        (
+            "build-fanout: {parallelism: 5, ignore-failure: false}",
+            "build-fanout",
+        ),
+    ] {
+        let text = format!("version: 0.2\nbatch: {{fast-fail: true, {written}}}\n");
+        let reading = Buildspec::read_all(&text).unwrap();
+        assert_eq!(reading.problems, Vec::new(), "{written}");
+        let batch = reading.spec.batch.as_ref().unwrap();
+        assert_eq!(batch.fast_fail, Some(true));
+        assert_eq!(batch.forms[0].key(), form);
+        assert_eq!(batch.other, Vec::new());
+        let again = Buildspec::read_all(&reading.spec.to_yaml()).unwrap();
+        assert_eq!(again.spec, reading.spec, "{written}");
+    }
+}
+
+#[test]
+fn everything_off_is_told_at_once_with_its_place() {
+    let text = "phases:
+  install: {runtime-versions: {golang: [1]}, commands: make}
+  build:
+    commands: [a: b, make]
+    finally: [[x]]
+post_build: {}
+artifacts: {files: out, discard-paths: perhaps}
+cache: {fallback-keys: [a], action: keep}
+batch: {build-list: [{identifier: a-b}], build-fanout: {}}
+reports: {unit: {files: [a], file-format: junit}}
+";
+    let reading = Buildspec::read_all(text).unwrap();
+    let told: Vec<String> = reading
+        .problems
+        .iter()
+        .map(|problem| {
+            let place = text[problem.range.clone()]
+                .lines()
+                .next()
+                .unwrap_or_default();
+            format!(
+                "{:?} {}:{} `{place}`",
+                problem.kind, problem.span.line, problem.span.column
+            )
+        })
+        .collect();
+    expect![[r#"
+        Wrong 2:40 `[1]`
+        Lenient 2:56 `make`
+        CommandNotText 4:16 `a: b`
+        CommandNotText 5:15 `[x]`
+        PhaseOutside 6:1 `post_build`
+        Lenient 7:20 `out`
+        Wrong 7:40 `perhaps`
+        Wrong 8:37 `keep`
+        Odd 8:8 `{fallback-keys: [a], action: keep}`
+        Odd 9:22 `{identifier: a-b}`
+        Odd 9:8 `{build-list: [{identifier: a-b}], build-fanout: {}}`
+        Odd 10:43 `junit`
+        NoVersion 1:1 `phases:`"#]]
+    .assert_eq(&told.join("\n"));
+    assert_eq!(reading.spec.phases.build.commands, ["make"]);
+    assert_eq!(reading.spec.artifacts.unwrap().files, ["out"]);
 }

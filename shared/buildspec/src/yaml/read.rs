@@ -1,6 +1,7 @@
 //! Builds nodes from the parser's events on a stack of its own, so that depth costs no call stack.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
@@ -14,7 +15,9 @@ use super::{Limits, Node, Span, Value, YamlError};
 /// When the text is not YAML, holds a key twice, a second document or a key that is no scalar,
 /// uses what [`Limits::aliases`] forbids, or exceeds the limits.
 pub fn read(text: &str, limits: Limits) -> Result<Node, YamlError> {
+    let whole = text.len();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let skipped = whole - text.len();
     if text.len() > limits.bytes {
         let message = format!(
             "the text is {} bytes long, at most {} are read",
@@ -25,16 +28,19 @@ pub fn read(text: &str, limits: Limits) -> Result<Node, YamlError> {
     }
     refuse_control_characters(text)?;
     let lines: Vec<&str> = text.lines().collect();
+    let offsets = Offsets::new(text, skipped);
     let mut builder = Builder::new(limits);
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, place) = event.map_err(|error| explain(&error, &lines))?;
         let span = span_at(place.start);
         refuse_tab_indent(&event, span, &lines)?;
-        builder.take(event, span)?;
+        let range = offsets.of(place.start)..offsets.of(place.end);
+        builder.take(event, At { span, range })?;
     }
     Ok(builder.root.unwrap_or(Node {
         span: START,
+        range: 0..0,
         value: Value::Scalar {
             text: String::new(),
             quoted: false,
@@ -43,6 +49,46 @@ pub fn read(text: &str, limits: Limits) -> Result<Node, YamlError> {
 }
 
 const START: Span = Span { line: 1, column: 1 };
+
+/// Where an event stands.
+#[derive(Clone)]
+struct At {
+    span: Span,
+    range: Range<usize>,
+}
+
+/// Tells bytes from the parser's characters.
+struct Offsets {
+    /// The first byte of each character; empty where all characters are one byte long.
+    bytes: Vec<usize>,
+    length: usize,
+    skipped: usize,
+}
+
+impl Offsets {
+    fn new(text: &str, skipped: usize) -> Self {
+        let bytes = if text.is_ascii() {
+            Vec::new()
+        } else {
+            text.char_indices().map(|(offset, _)| offset).collect()
+        };
+        Self {
+            bytes,
+            length: text.len(),
+            skipped,
+        }
+    }
+
+    fn of(&self, marker: Marker) -> usize {
+        let index = marker.index();
+        let offset = if self.bytes.is_empty() {
+            index.min(self.length)
+        } else {
+            self.bytes.get(index).copied().unwrap_or(self.length)
+        };
+        self.skipped + offset
+    }
+}
 
 /// A node under construction with what the limits need to know about it.
 struct Built {
@@ -53,7 +99,7 @@ struct Built {
 
 /// A sequence or mapping whose end has not been read yet.
 struct Open {
-    span: Span,
+    at: At,
     anchor: usize,
     nodes: usize,
     height: usize,
@@ -90,11 +136,12 @@ impl Builder {
         }
     }
 
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
+    fn take(&mut self, event: Event<'_>, at: At) -> Result<(), YamlError> {
+        let span = at.span;
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart(_) => self.document(span),
-            Event::Alias(anchor) => self.alias(anchor, span),
+            Event::Alias(anchor) => self.alias(anchor, at),
             Event::Scalar(text, style, anchor, tag) => {
                 self.check_extras(anchor, tag.as_deref(), span)?;
                 let quoted =
@@ -106,7 +153,7 @@ impl Builder {
                 self.count(1, span)?;
                 self.finish(
                     Built {
-                        node: Node { span, value },
+                        node: at.node(value),
                         nodes: 1,
                         height: 0,
                     },
@@ -115,7 +162,7 @@ impl Builder {
             }
             Event::SequenceStart(anchor, tag) => {
                 self.check_extras(anchor, tag.as_deref(), span)?;
-                self.begin(span, anchor, Content::Sequence(Vec::new()))
+                self.begin(at, anchor, Content::Sequence(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
                 self.check_extras(anchor, tag.as_deref(), span)?;
@@ -124,9 +171,9 @@ impl Builder {
                     key: None,
                     lines: HashMap::new(),
                 };
-                self.begin(span, anchor, content)
+                self.begin(at, anchor, content)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::SequenceEnd | Event::MappingEnd => self.end(&at),
         }
     }
 
@@ -163,7 +210,8 @@ impl Builder {
         }
     }
 
-    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), YamlError> {
+    fn alias(&mut self, anchor: usize, at: At) -> Result<(), YamlError> {
+        let span = at.span;
         if !self.limits.aliases {
             return Err(YamlError::new(
                 span,
@@ -180,10 +228,7 @@ impl Builder {
         if self.nodes + nodes > self.limits.nodes {
             return Err(self.too_many(span));
         }
-        let node = Node {
-            span,
-            value: node.value.clone(),
-        };
+        let node = at.node(node.value.clone());
         self.count(nodes, span)?;
         self.check_depth(self.open.len() + height, span)?;
         self.finish(
@@ -196,7 +241,8 @@ impl Builder {
         )
     }
 
-    fn begin(&mut self, span: Span, anchor: usize, content: Content) -> Result<(), YamlError> {
+    fn begin(&mut self, at: At, anchor: usize, content: Content) -> Result<(), YamlError> {
+        let span = at.span;
         if let Some(Open {
             content: Content::Mapping { key: None, .. },
             ..
@@ -207,7 +253,7 @@ impl Builder {
         self.count(1, span)?;
         self.check_depth(self.open.len() + 1, span)?;
         self.open.push(Open {
-            span,
+            at,
             anchor,
             nodes: 1,
             height: 1,
@@ -216,7 +262,7 @@ impl Builder {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), YamlError> {
+    fn end(&mut self, at: &At) -> Result<(), YamlError> {
         let Some(open) = self.open.pop() else {
             return Ok(());
         };
@@ -224,8 +270,18 @@ impl Builder {
             Content::Sequence(items) => Value::Sequence(items),
             Content::Mapping { entries, .. } => Value::Mapping(entries),
         };
+        // The parser tells the end of a block only when the next thing begins.
+        let last = match &value {
+            Value::Sequence(items) => items.last().map(|item| item.range.end),
+            Value::Mapping(entries) => entries.last().map(|(_, value)| value.range.end),
+            Value::Scalar { .. } => None,
+        };
+        let is_flow = at.range.end > at.range.start;
+        let end = last.filter(|_| !is_flow).unwrap_or(at.range.end);
+        let start = open.at.range.start;
         let node = Node {
-            span: open.span,
+            span: open.at.span,
+            range: start..end.max(start),
             value,
         };
         self.finish(
@@ -290,6 +346,16 @@ impl Builder {
             return Err(YamlError::new(span, message));
         }
         Ok(())
+    }
+}
+
+impl At {
+    fn node(self, value: Value) -> Node {
+        Node {
+            span: self.span,
+            range: self.range,
+            value,
+        }
     }
 }
 
@@ -401,4 +467,20 @@ fn tab_indent(lines: &[&str], line: usize) -> Option<Span> {
         line,
         column: tab + 1,
     })
+}
+
+/// The byte ranges of the tabs that indent lines with content, if YAML takes such a text badly at all.
+#[must_use]
+pub fn indenting_tabs(text: &str) -> Vec<Range<usize>> {
+    let mut tabs = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
+        if indent < line.trim_end().len() {
+            let in_indent = line[..indent].match_indices('\t');
+            tabs.extend(in_indent.map(|(offset, _)| start + offset..start + offset + 1));
+        }
+        start += line.len();
+    }
+    tabs
 }

@@ -360,3 +360,33 @@ proptest! {
         let _ = read(&text, WITH_ALIASES());
     }
 }
+
+#[test]
+fn nodes_know_the_bytes_they_were_read_from() {
+    let text = "\u{feff}a: 'é x'\r\nb:\r\n  - plain é # no\r\n  - |\r\n    two\r\n    lines\r\nc: [1, {d: \"e\"}]\r\n";
+    let root = read(text, Limits::default()).unwrap();
+    let mut seen = Vec::new();
+    let mut left = vec![&root];
+    while let Some(node) = left.pop() {
+        seen.push(text[node.range.clone()].trim_end().to_owned());
+        match &node.value {
+            Value::Scalar { .. } => {}
+            Value::Sequence(items) => left.extend(items.iter().rev()),
+            Value::Mapping(entries) => left.extend(entries.iter().rev().map(|(_, value)| value)),
+        }
+    }
+    expect![[r#"
+        [
+            "a: 'é x'\r\nb:\r\n  - plain é # no\r\n  - |\r\n    two\r\n    lines\r\nc: [1, {d: \"e\"}]",
+            "'é x'",
+            "- plain é # no\r\n  - |\r\n    two\r\n    lines",
+            "plain é",
+            "two\r\n    lines",
+            "[1, {d: \"e\"}]",
+            "1",
+            "{d: \"e\"}",
+            "\"e\"",
+        ]
+    "#]]
+    .assert_debug_eq(&seen);
+}

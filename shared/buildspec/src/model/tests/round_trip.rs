@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Texts that YAML readers are known to trip over, besides whatever chance brings.
-fn any_text() -> impl Strategy<Value = String> {
+fn any_text() -> BoxedStrategy<String> {
     let traps = [
         "",
         " ",
@@ -53,17 +53,20 @@ fn any_text() -> impl Strategy<Value = String> {
         any::<String>(),
         "[ -~\n]{0,60}"
     ]
+    .boxed()
 }
 
-fn any_texts() -> impl Strategy<Value = Vec<String>> {
-    vec(any_text(), 0..4)
+fn any_texts() -> BoxedStrategy<Vec<String>> {
+    vec(any_text(), 0..4).boxed()
 }
 
-fn any_pairs() -> impl Strategy<Value = Pairs> {
-    btree_map(any_text(), any_text(), 0..4).prop_map(|pairs| pairs.into_iter().collect())
+fn any_pairs() -> BoxedStrategy<Pairs> {
+    btree_map(any_text(), any_text(), 0..4)
+        .prop_map(|pairs| pairs.into_iter().collect())
+        .boxed()
 }
 
-fn any_raw() -> impl Strategy<Value = Raw> {
+fn any_raw() -> BoxedStrategy<Raw> {
     let leaf = prop_oneof![
         "-?[A-Za-z0-9][A-Za-z0-9_./-]{0,8}"
             .prop_filter("null has one spelling", |text| !text
@@ -79,13 +82,16 @@ fn any_raw() -> impl Strategy<Value = Raw> {
                 .prop_map(|entries| Raw::Map(entries.into_iter().collect())),
         ]
     })
+    .boxed()
 }
 
-fn any_others() -> impl Strategy<Value = Others> {
-    btree_map("x-[ -~]{0,8}", any_raw(), 0..2).prop_map(|entries| entries.into_iter().collect())
+fn any_others() -> BoxedStrategy<Others> {
+    btree_map("x-[ -~]{0,8}", any_raw(), 0..2)
+        .prop_map(|entries| entries.into_iter().collect())
+        .boxed()
 }
 
-fn any_on_failure() -> impl Strategy<Value = OnFailure> {
+fn any_on_failure() -> BoxedStrategy<OnFailure> {
     prop_oneof![
         Just(OnFailure::Abort),
         Just(OnFailure::Continue),
@@ -97,30 +103,177 @@ fn any_on_failure() -> impl Strategy<Value = OnFailure> {
         )
             .prop_map(|(count, regex)| OnFailure::Retry { count, regex }),
     ]
+    .boxed()
 }
 
-fn any_phase() -> impl Strategy<Value = Phase> {
+fn any_phase() -> BoxedStrategy<Phase> {
     (
         option::of(any_text()),
         option::of(any_on_failure()),
         any_pairs(),
         any_texts(),
         any_texts(),
+        vec(any_step(), 0..2),
         any_others(),
     )
         .prop_map(
-            |(run_as, on_failure, runtime_versions, commands, finally, other)| Phase {
+            |(run_as, on_failure, runtime_versions, commands, finally, steps, other)| Phase {
                 run_as,
                 on_failure,
                 runtime_versions,
                 commands,
                 finally,
+                steps,
                 other,
             },
         )
+        .boxed()
 }
 
-fn any_phases() -> impl Strategy<Value = Phases> {
+fn any_step() -> BoxedStrategy<Step> {
+    (
+        (option::of(any_text()), option::of(any_text())),
+        option::of(any_text()),
+        any_pairs(),
+        any_pairs(),
+        option::of(any_text()),
+        any_others(),
+    )
+        .prop_map(|((name, id), uses, with, env, run, other)| Step {
+            name,
+            id,
+            uses,
+            with,
+            env,
+            run,
+            other,
+        })
+        .boxed()
+}
+
+fn any_switch() -> BoxedStrategy<Option<bool>> {
+    option::of(any::<bool>()).boxed()
+}
+
+fn any_batch_env() -> BoxedStrategy<BatchEnv> {
+    (
+        option::of(any_text()),
+        option::of(any_text()),
+        option::of(any_text()),
+        any_switch(),
+        option::of(any_text()),
+        any_pairs(),
+        any_others(),
+    )
+        .prop_map(
+            |(compute_type, fleet, image, privileged_mode, kind, variables, other)| BatchEnv {
+                compute_type,
+                fleet,
+                image,
+                privileged_mode,
+                kind,
+                variables,
+                other,
+            },
+        )
+        .boxed()
+}
+
+fn any_batch_build() -> BoxedStrategy<BatchBuild> {
+    (
+        any_text(),
+        option::of(any_text()),
+        any_switch(),
+        any_texts(),
+        option::of(any_batch_env()),
+        any_switch(),
+        any_others(),
+    )
+        .prop_map(
+            |(identifier, buildspec, debug_session, depend_on, env, ignore_failure, other)| {
+                BatchBuild {
+                    identifier,
+                    buildspec,
+                    debug_session,
+                    depend_on,
+                    env,
+                    ignore_failure,
+                    other,
+                }
+            },
+        )
+        .boxed()
+}
+
+fn any_matrix() -> BoxedStrategy<Matrix> {
+    let fixed = (any_switch(), option::of(any_batch_env()), any_others()).prop_map(
+        |(ignore_failure, env, other)| Static {
+            ignore_failure,
+            env,
+            other,
+        },
+    );
+    let dynamic = (
+        any_texts(),
+        any_texts(),
+        any_texts(),
+        btree_map(any_text(), any_texts(), 0..2),
+        any_others(),
+        any_others(),
+    )
+        .prop_map(
+            |(buildspec, compute_type, image, variables, other_env, other)| Dynamic {
+                buildspec,
+                compute_type,
+                image,
+                variables: variables.into_iter().collect(),
+                other_env,
+                other,
+            },
+        );
+    (option::of(fixed), option::of(dynamic), any_others())
+        .prop_map(|(fixed, dynamic, other)| Matrix {
+            fixed,
+            dynamic,
+            other,
+        })
+        .boxed()
+}
+
+fn any_batch() -> BoxedStrategy<Batch> {
+    let fanout = (option::of(any_text()), any_switch(), any_others()).prop_map(
+        |(parallelism, ignore_failure, other)| Fanout {
+            parallelism,
+            ignore_failure,
+            other,
+        },
+    );
+    let form = prop_oneof![
+        vec(any_batch_build(), 0..3).prop_map(BatchForm::List),
+        vec(any_batch_build(), 0..3).prop_map(BatchForm::Graph),
+        any_matrix().prop_map(|matrix| BatchForm::Matrix(Box::new(matrix))),
+        fanout.prop_map(BatchForm::Fanout),
+    ];
+    (any_switch(), option::of(form), any_others())
+        .prop_map(|(fast_fail, form, other)| Batch {
+            fast_fail,
+            forms: form.into_iter().collect(),
+            other,
+        })
+        .boxed()
+}
+
+fn any_proxy() -> BoxedStrategy<Proxy> {
+    (any_switch(), any_switch(), any_others())
+        .prop_map(|(upload_artifacts, logs, other)| Proxy {
+            upload_artifacts,
+            logs,
+            other,
+        })
+        .boxed()
+}
+
+fn any_phases() -> BoxedStrategy<Phases> {
     (
         any_phase(),
         any_phase(),
@@ -135,9 +288,10 @@ fn any_phases() -> impl Strategy<Value = Phases> {
             post_build,
             other,
         })
+        .boxed()
 }
 
-fn any_env() -> impl Strategy<Value = Env> {
+fn any_env() -> BoxedStrategy<Env> {
     let shell = prop::sample::select(vec![Shell::Bash, Shell::Sh, Shell::PowerShell, Shell::Cmd]);
     (
         option::of(shell),
@@ -167,24 +321,28 @@ fn any_env() -> impl Strategy<Value = Env> {
                 other,
             },
         )
+        .boxed()
 }
 
-fn any_artifacts() -> impl Strategy<Value = Artifacts> {
+fn any_artifacts() -> BoxedStrategy<Artifacts> {
     let flat = (
         any_texts(),
         option::of(any_text()),
         option::of(any_text()),
         option::of(any::<bool>()),
         any_texts(),
+        (any_switch(), option::of(any_text())),
         any_others(),
     )
         .prop_map(
-            |(files, name, base_directory, discard_paths, exclude_paths, other)| Artifacts {
+            |(files, name, base_directory, discard_paths, exclude_paths, s3, other)| Artifacts {
                 files,
                 name,
                 base_directory,
                 discard_paths,
                 exclude_paths,
+                enable_symlinks: s3.0,
+                s3_prefix: s3.1,
                 secondary: Vec::new(),
                 other,
             },
@@ -197,9 +355,10 @@ fn any_artifacts() -> impl Strategy<Value = Artifacts> {
             }
         })
     })
+    .boxed()
 }
 
-fn any_reports() -> impl Strategy<Value = Vec<(String, Report)>> {
+fn any_reports() -> BoxedStrategy<Vec<(String, Report)>> {
     let report = (
         any_texts(),
         option::of(any_text()),
@@ -216,23 +375,37 @@ fn any_reports() -> impl Strategy<Value = Vec<(String, Report)>> {
                 other,
             },
         );
-    btree_map(any_text(), report, 0..2).prop_map(|reports| reports.into_iter().collect())
+    btree_map(any_text(), report, 0..2)
+        .prop_map(|reports| reports.into_iter().collect())
+        .boxed()
 }
 
-fn any_cache() -> impl Strategy<Value = Cache> {
-    (any_texts(), option::of(any_text()), any_others()).prop_map(|(paths, key, other)| Cache {
-        paths,
-        key,
-        other,
-    })
+fn any_cache() -> BoxedStrategy<Cache> {
+    let action = prop::sample::select(vec![CacheAction::Restore, CacheAction::Save]);
+    (
+        any_texts(),
+        option::of(any_text()),
+        any_texts(),
+        option::of(action),
+        any_others(),
+    )
+        .prop_map(|(paths, key, fallback_keys, action, other)| Cache {
+            paths,
+            key,
+            fallback_keys,
+            action,
+            other,
+        })
+        .boxed()
 }
 
-fn any_buildspec() -> impl Strategy<Value = Buildspec> {
+fn any_buildspec() -> BoxedStrategy<Buildspec> {
     let version = prop::sample::select(vec![Version::V0_1, Version::V0_2]);
     (
-        version,
-        option::of(any_text()),
+        (version, option::of(any_text())),
         any_env(),
+        option::of(any_proxy()),
+        option::of(any_batch()),
         any_phases(),
         any_reports(),
         option::of(any_artifacts()),
@@ -240,17 +413,22 @@ fn any_buildspec() -> impl Strategy<Value = Buildspec> {
         any_others(),
     )
         .prop_map(
-            |(version, run_as, env, phases, reports, artifacts, cache, other)| Buildspec {
-                version,
-                run_as,
-                env,
-                phases,
-                reports,
-                artifacts,
-                cache,
-                other,
+            |((version, run_as), env, proxy, batch, phases, reports, artifacts, cache, other)| {
+                Buildspec {
+                    version,
+                    run_as,
+                    env,
+                    proxy,
+                    batch,
+                    phases,
+                    reports,
+                    artifacts,
+                    cache,
+                    other,
+                }
             },
         )
+        .boxed()
 }
 
 proptest! {
@@ -261,6 +439,20 @@ proptest! {
         let printed = spec.to_yaml();
         let read = Buildspec::read(&printed).map(|(read, _)| read);
         prop_assert_eq!(read, Ok(spec), "{}", printed);
+    }
+
+    #[test]
+    fn every_printed_command_is_a_string_to_yaml_1_1_and_1_2(spec in any_buildspec()) {
+        let printed = spec.to_yaml();
+        let root = crate::yaml::read(&printed, crate::yaml::Limits::default()).unwrap();
+        let phases = root.get("phases").and_then(|phases| phases.as_mapping()).unwrap_or_default();
+        let lists = phases.iter().filter(|(name, _)| !name.key_text().starts_with("x-"));
+        for list in lists.flat_map(|(_, phase)| [phase.get("commands"), phase.get("finally")]).flatten() {
+            for command in list.as_sequence().unwrap_or_default() {
+                let is_quoted = matches!(&command.value, crate::yaml::Value::Scalar { quoted: true, .. });
+                prop_assert!(is_quoted, "{:?} in {}", command, printed);
+            }
+        }
     }
 
     #[test]
