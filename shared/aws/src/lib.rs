@@ -1,1 +1,34 @@
 //! The ports on AWS, one module and one cargo feature for each service.
+//!
+//! A function switches on what its role allows and nothing else. Everything begins at [`Aws`].
+
+mod environment;
+mod fault;
+#[cfg(any(feature = "dynamodb", feature = "eventbridge"))]
+mod wait;
+
+#[cfg(feature = "codebuild")]
+mod builds;
+#[cfg(feature = "eventbridge")]
+mod bus;
+#[cfg(feature = "ecr")]
+mod images;
+mod repositories;
+#[cfg(feature = "secretsmanager")]
+mod secrets;
+#[cfg(feature = "dynamodb")]
+pub mod table;
+
+pub use environment::Aws;
+pub use repositories::{NamesError, TableRepositories};
+
+#[cfg(feature = "codebuild")]
+pub use builds::CodeBuild;
+#[cfg(feature = "eventbridge")]
+pub use bus::EventBus;
+#[cfg(feature = "ecr")]
+pub use images::Ecr;
+#[cfg(feature = "secretsmanager")]
+pub use secrets::{CachedSecret, SecretText, SecretVersions, Secrets};
+#[cfg(feature = "dynamodb")]
+pub use table::Table;

@@ -1,0 +1,82 @@
+//! What CodeBuild says of a build, in the words that its event would have.
+
+use aws_sdk_codebuild::primitives::DateTime;
+use aws_sdk_codebuild::types::{Build, BuildPhase, EnvironmentVariable, ProjectEnvironment};
+use jiff::Timestamp;
+use towline_domain::names::AttemptId;
+use towline_domain::run::{BuildReport, BuildStatus};
+use towline_wire::codebuild::{ATTEMPT_VARIABLE, Phase, StateChange, Status};
+
+/// How a build stands; none when it has no id or a status that this version does not know.
+pub(super) fn report(build: &Build) -> Option<BuildReport> {
+    let word = build.build_status()?.as_str();
+    let ended_at = build.end_time().and_then(time);
+    let change = StateChange {
+        id: String::new(),
+        at: ended_at.unwrap_or_default(),
+        account: String::new(),
+        region: String::new(),
+        build: build.id()?.parse().ok()?,
+        status: status(word),
+        project: String::new(),
+        started_at: build.start_time().and_then(time),
+        environment: Vec::new(),
+        phases: build.phases().iter().filter_map(phase).collect(),
+    };
+    Some(BuildReport {
+        ended_at,
+        ..change.report()?
+    })
+}
+
+/// Whether a build was started for this attempt: its environment names it, once.
+pub(super) fn is_of(build: &Build, attempt: &AttemptId) -> bool {
+    let variables = build
+        .environment()
+        .map(ProjectEnvironment::environment_variables);
+    let mut named = variables
+        .unwrap_or_default()
+        .iter()
+        .filter(|variable| variable.name() == ATTEMPT_VARIABLE);
+    let is_ours = named.next().map(EnvironmentVariable::value) == Some(attempt.as_str());
+    is_ours && named.next().is_none()
+}
+
+fn status(word: &str) -> Status {
+    let known = [
+        BuildStatus::InProgress,
+        BuildStatus::Succeeded,
+        BuildStatus::Failed,
+        BuildStatus::Fault,
+        BuildStatus::Stopped,
+        BuildStatus::TimedOut,
+    ];
+    let known = known.into_iter().find(|status| status.word() == word);
+    known.map_or_else(|| Status::Unknown(word.to_owned()), Status::Known)
+}
+
+fn phase(phase: &BuildPhase) -> Option<Phase> {
+    let contexts = phase.contexts().iter().filter_map(|context| {
+        let said = [context.status_code(), context.message()];
+        let said: Vec<&str> = said
+            .into_iter()
+            .flatten()
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .collect();
+        (!said.is_empty()).then(|| said.join(": "))
+    });
+    Some(Phase {
+        name: phase.phase_type()?.as_str().to_owned(),
+        status: phase
+            .phase_status()
+            .map(|status| status.as_str().to_owned()),
+        started_at: phase.start_time().and_then(time),
+        ended_at: phase.end_time().and_then(time),
+        context: contexts.collect(),
+    })
+}
+
+fn time(at: &DateTime) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(at.as_nanos()).ok()
+}

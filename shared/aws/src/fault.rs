@@ -1,0 +1,98 @@
+//! Why AWS did not do what was asked, in one line that holds no body of a request or an answer.
+
+use std::error::Error;
+use std::fmt;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::request_id::RequestId as _;
+use towline_ports::PortError;
+
+/// What the SDK's error says. The error itself is not kept: its debug text holds the raw answer.
+#[derive(Debug)]
+pub(crate) struct Fault(String);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Error for Fault {}
+
+impl Fault {
+    pub(crate) fn new<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let text = match error {
+            SdkError::TimeoutError(_) => "there was no answer in time".to_owned(),
+            SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+                Some(cause) => DisplayErrorContext(cause).to_string(),
+                None => "the request could not be sent".to_owned(),
+            },
+            SdkError::ServiceError(said) => {
+                let meta = said.err().meta();
+                let code = meta.code().unwrap_or("an error without a code");
+                let message = meta.message().unwrap_or("no message");
+                match error.request_id() {
+                    Some(id) => format!("{code}: {message} (request {id})"),
+                    None => format!("{code}: {message}"),
+                }
+            }
+            SdkError::ResponseError(answer) => {
+                let status = answer.raw().status().as_u16();
+                format!("the answer, of status {status}, cannot be read")
+            }
+            SdkError::ConstructionFailure(_) => match error.source() {
+                Some(cause) => chain(cause),
+                None => "the request could not be made".to_owned(),
+            },
+            _ => "the request failed".to_owned(),
+        };
+        Self(text)
+    }
+}
+
+/// All texts of an error and its sources.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Makes a port's error of what was being done and the SDK's error.
+pub(crate) fn failed<E>(doing: impl Into<String>, error: &SdkError<E, HttpResponse>) -> PortError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    PortError::new(doing, Fault::new(error))
+}
+
+/// The service's own word for an error, if it answered at all.
+pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
+    error
+        .as_service_error()
+        .and_then(|error| error.meta().code())
+}
+
+/// Whether a service's word means that it is asked too often.
+#[cfg(feature = "codebuild")]
+pub(crate) fn is_throttled(code: Option<&str>) -> bool {
+    code.is_some_and(|code| {
+        code.starts_with("Throttl")
+            || matches!(
+                code,
+                "TooManyRequestsException"
+                    | "RequestLimitExceeded"
+                    | "RequestThrottled"
+                    | "RequestThrottledException"
+            )
+    })
+}

@@ -1,0 +1,257 @@
+//! `Images` on ECR.
+
+mod manifest;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_ecr::Client;
+use aws_sdk_ecr::types::{Image, ImageFailureCode, ImageIdentifier, ImageStatus};
+use towline_domain::names::{Digest, ImageRepository, Tag};
+use towline_ports::{Images, PortError, PutTagError, RegistryImage};
+
+use crate::environment::{Aws, Patience};
+use crate::fault::{code, failed};
+
+/// `PutImage` is ten a second for an account, so being throttled is part of its day.
+const PATIENCE: Patience = Patience::new(Duration::from_secs(3), Duration::from_secs(8), 4);
+
+/// All kinds of manifests: by tag, ECR translates what is not accepted, and then the digest is
+/// another one (ECR user guide, "Container image manifest format support").
+const ACCEPTED: [&str; 4] = [
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+];
+
+/// The account's private registry.
+#[derive(Debug, Clone)]
+pub struct Ecr {
+    client: Client,
+}
+
+impl Aws {
+    /// The account's private registry.
+    #[must_use]
+    pub fn images(&self) -> Ecr {
+        Ecr {
+            client: Client::new(&self.patient(&PATIENCE)),
+        }
+    }
+}
+
+/// An image as it is stored: its digest is that of the bytes, which was checked.
+struct Stored {
+    digest: Digest,
+    media_type: String,
+    manifest: String,
+}
+
+/// What ECR gives for an image that is asked for.
+enum Answer {
+    Stored(Stored),
+    /// There is no such image, tag or repository.
+    Nothing,
+    /// ECR has its reasons not to give it.
+    Withheld {
+        code: String,
+        reason: String,
+    },
+}
+
+#[async_trait]
+impl Images for Ecr {
+    async fn by_tag(
+        &self,
+        repository: &ImageRepository,
+        tag: &Tag,
+    ) -> Result<Option<RegistryImage>, PortError> {
+        let id = ImageIdentifier::builder().image_tag(tag.as_str()).build();
+        let doing = format!("reading {repository}:{tag}");
+        self.image(doing, repository, id).await
+    }
+
+    async fn by_digest(
+        &self,
+        repository: &ImageRepository,
+        digest: &Digest,
+    ) -> Result<Option<RegistryImage>, PortError> {
+        let id = by_digest(digest);
+        let doing = format!("reading {repository}@{digest}");
+        self.image(doing, repository, id).await
+    }
+
+    async fn put_tag(
+        &self,
+        repository: &ImageRepository,
+        digest: &Digest,
+        tag: &Tag,
+    ) -> Result<(), PutTagError> {
+        let doing = || format!("putting {tag} on {repository}@{digest}");
+        let stored = match self.stored(doing(), repository, by_digest(digest)).await? {
+            Answer::Stored(stored) => stored,
+            Answer::Nothing => return Err(PutTagError::Gone),
+            Answer::Withheld { code, reason } => {
+                return Err(self
+                    .withheld(doing(), repository, digest, &code, &reason)
+                    .await);
+            }
+        };
+        if stored.digest != *digest {
+            let other = format!("ECR gave {} instead", stored.digest);
+            return Err(PortError::new(doing(), other).into());
+        }
+        let answer = self
+            .client
+            .put_image()
+            .repository_name(repository.as_str())
+            .image_manifest(stored.manifest)
+            .image_manifest_media_type(stored.media_type)
+            .image_tag(tag.as_str())
+            .image_digest(digest.as_str())
+            .send()
+            .await;
+        let Err(error) = answer else {
+            return Ok(());
+        };
+        match code(&error) {
+            Some("ImageAlreadyExistsException") => Ok(()),
+            Some("ImageTagAlreadyExistsException") => {
+                let on = self.by_tag(repository, tag).await?;
+                match on.is_some_and(|on| on.digest == *digest) {
+                    true => Ok(()),
+                    false => Err(PutTagError::Immutable { tag: tag.clone() }),
+                }
+            }
+            Some(
+                "LayersNotFoundException"
+                | "ReferencedImagesNotFoundException"
+                | "RepositoryNotFoundException",
+            ) => Err(PutTagError::Gone),
+            _ => Err(failed(doing(), &error).into()),
+        }
+    }
+}
+
+impl Ecr {
+    async fn image(
+        &self,
+        doing: String,
+        repository: &ImageRepository,
+        id: ImageIdentifier,
+    ) -> Result<Option<RegistryImage>, PortError> {
+        match self.stored(doing.clone(), repository, id).await? {
+            Answer::Stored(stored) => {
+                let read = manifest::read(&stored.manifest);
+                let (size, platforms) = read.map_err(|cause| PortError::new(doing, cause))?;
+                Ok(Some(RegistryImage {
+                    digest: stored.digest,
+                    media_type: stored.media_type,
+                    size,
+                    platforms,
+                }))
+            }
+            Answer::Nothing => Ok(None),
+            Answer::Withheld { code, reason } => {
+                Err(PortError::new(doing, format!("{code}: {reason}")))
+            }
+        }
+    }
+
+    /// One request gives all that is asked of an image: its digest, and the manifest it is of.
+    async fn stored(
+        &self,
+        doing: String,
+        repository: &ImageRepository,
+        id: ImageIdentifier,
+    ) -> Result<Answer, PortError> {
+        let answer = self
+            .client
+            .batch_get_image()
+            .repository_name(repository.as_str())
+            .image_ids(id)
+            .set_accepted_media_types(Some(ACCEPTED.map(str::to_owned).to_vec()))
+            .send()
+            .await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) if code(&error) == Some("RepositoryNotFoundException") => {
+                return Ok(Answer::Nothing);
+            }
+            Err(error) => return Err(failed(doing, &error)),
+        };
+        if let Some(image) = answer.images().first() {
+            return verified(image)
+                .map(Answer::Stored)
+                .map_err(|cause| PortError::new(doing, cause));
+        }
+        let Some(failure) = answer.failures().first() else {
+            return Ok(Answer::Nothing);
+        };
+        match failure.failure_code() {
+            Some(ImageFailureCode::ImageNotFound) => Ok(Answer::Nothing),
+            other => Ok(Answer::Withheld {
+                code: other.map_or("no code", ImageFailureCode::as_str).to_owned(),
+                reason: failure.failure_reason().unwrap_or("no reason").to_owned(),
+            }),
+        }
+    }
+
+    /// Why an image that is withheld cannot get a tag: an archived one is as good as gone until a
+    /// person brings it back.
+    async fn withheld(
+        &self,
+        doing: String,
+        repository: &ImageRepository,
+        digest: &Digest,
+        code: &str,
+        reason: &str,
+    ) -> PutTagError {
+        let answer = self
+            .client
+            .describe_images()
+            .repository_name(repository.as_str())
+            .image_ids(by_digest(digest))
+            .send()
+            .await;
+        let described = answer.ok();
+        let image = described
+            .as_ref()
+            .and_then(|all| all.image_details().first());
+        if image.and_then(|image| image.image_status()) == Some(&ImageStatus::Archived) {
+            tracing::warn!(
+                %repository,
+                %digest,
+                "the image is archived: restore it with `aws ecr update-image-storage-class --target-storage-class STANDARD`, or build it again"
+            );
+            return PutTagError::Gone;
+        }
+        PortError::new(doing, format!("{code}: {reason}")).into()
+    }
+}
+
+fn by_digest(digest: &Digest) -> ImageIdentifier {
+    let id = ImageIdentifier::builder();
+    id.image_digest(digest.as_str()).build()
+}
+
+/// Takes an image only if its digest is that of its bytes.
+fn verified(image: &Image) -> Result<Stored, String> {
+    let manifest = image.image_manifest().ok_or("the answer has no manifest")?;
+    let said = image.image_id().and_then(ImageIdentifier::image_digest);
+    let said = said.ok_or("the answer has no digest")?;
+    let digest = manifest::digest(manifest);
+    if digest.as_str() != said {
+        return Err(format!("ECR says {said}, but its manifest is {digest}"));
+    }
+    Ok(Stored {
+        media_type: image
+            .image_manifest_media_type()
+            .map_or_else(|| manifest::media_type(manifest), str::to_owned),
+        digest,
+        manifest: manifest.to_owned(),
+    })
+}

@@ -1,0 +1,227 @@
+//! Secrets Manager: secrets kept for a while, with the version before the current one.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::Client;
+use jiff::Timestamp;
+use tokio::sync::Mutex;
+use towline_ports::{Clock, PortError};
+
+use crate::environment::{Aws, Patience};
+use crate::fault::{code, failed};
+
+/// Leaves receive-github, which has ten seconds, time for its write.
+const PATIENCE: Patience = Patience::new(Duration::from_secs(1), Duration::from_secs(3), 3);
+
+/// How long a secret is used without being read again; for so long a changed one may be unknown,
+/// unless a signature fails first.
+const LASTS: Duration = Duration::from_secs(5 * 60);
+
+/// How long a secret that cannot be read again is still used, so that an outage of Secrets Manager
+/// is not one of ours; and no longer, so that a revoked one ends.
+const OUTLASTS: Duration = Duration::from_secs(60 * 60);
+
+/// At least so long lies between two reads that a bad signature, or a failed read, brings about.
+const APART: Duration = Duration::from_secs(10);
+
+/// What a secret holds that was never filled: CloudFormation has to create it with something.
+const UNSET: &str = "unset";
+
+const CURRENT: &str = "AWSCURRENT";
+const PREVIOUS: &str = "AWSPREVIOUS";
+
+/// The text of a secret. `Debug` never shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// The text itself; do not log it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The text, unless nobody has set any.
+    fn new(text: String) -> Option<Self> {
+        let said = text.trim();
+        (!said.is_empty() && said != UNSET).then_some(Self(text))
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SecretText(…)")
+    }
+}
+
+/// The versions of a secret that count now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretVersions {
+    /// The current one; none when nobody has set it.
+    pub current: Option<SecretText>,
+    /// The one before, where there is one. After [`CachedSecret::read`] it is there only if a
+    /// failed signature asked for it before: each read is a request.
+    pub previous: Option<SecretText>,
+}
+
+/// Secrets Manager.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    client: Client,
+}
+
+impl Aws {
+    /// Secrets Manager.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        Secrets {
+            client: Client::new(&self.patient(&PATIENCE)),
+        }
+    }
+}
+
+impl Secrets {
+    /// The secret of this ARN or name; nothing is read before it is needed.
+    pub fn cached(&self, id: impl Into<String>, clock: Arc<dyn Clock>) -> CachedSecret {
+        CachedSecret {
+            client: self.client.clone(),
+            id: id.into(),
+            clock,
+            known: Mutex::default(),
+        }
+    }
+}
+
+/// One secret, kept for five minutes.
+pub struct CachedSecret {
+    client: Client,
+    id: String,
+    clock: Arc<dyn Clock>,
+    /// Held while reading, so that many who wait cause one read.
+    known: Mutex<Known>,
+}
+
+impl fmt::Debug for CachedSecret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("CachedSecret");
+        shown.field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Known {
+    /// What was read last, and when. A failed read never gets here.
+    versions: Option<(Timestamp, Arc<SecretVersions>)>,
+    /// When a read failed or was asked for by a bad signature.
+    hurried: Option<Timestamp>,
+    /// Whether a bad signature ever made the previous version worth reading.
+    with_previous: bool,
+}
+
+impl CachedSecret {
+    /// The secret, read again when it is older than five minutes. When that fails, what is known
+    /// serves for an hour.
+    ///
+    /// # Errors
+    ///
+    /// When Secrets Manager does not give it and nothing is known.
+    pub async fn read(&self) -> Result<Arc<SecretVersions>, PortError> {
+        let mut known = self.known.lock().await;
+        let now = self.clock.now();
+        let Some((at, versions)) = known.versions.clone() else {
+            return self.fetch(&mut known, now).await;
+        };
+        let age = now.duration_since(at).unsigned_abs();
+        let soon_again = age < OUTLASTS && known.is_hurried(now);
+        if age < LASTS || soon_again {
+            return Ok(versions);
+        }
+        match self.fetch(&mut known, now).await {
+            Ok(versions) => Ok(versions),
+            Err(error) if age < OUTLASTS => {
+                tracing::warn!(
+                    secret = self.id,
+                    cause = std::error::Error::source(&error).map(tracing::field::display),
+                    "the secret could not be read again, so the known one is used"
+                );
+                known.hurried = Some(now);
+                Ok(versions)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The secret with its previous version, read now, because a signature failed with what is
+    /// known; none when that was done within the last ten seconds, so that a flood of bad
+    /// signatures costs nothing.
+    ///
+    /// # Errors
+    ///
+    /// When Secrets Manager does not give it.
+    pub async fn reread(&self) -> Result<Option<Arc<SecretVersions>>, PortError> {
+        let mut known = self.known.lock().await;
+        let now = self.clock.now();
+        if known.is_hurried(now) {
+            return Ok(None);
+        }
+        known.hurried = Some(now);
+        known.with_previous = true;
+        self.fetch(&mut known, now).await.map(Some)
+    }
+
+    async fn fetch(
+        &self,
+        known: &mut Known,
+        now: Timestamp,
+    ) -> Result<Arc<SecretVersions>, PortError> {
+        let current = self.version(CURRENT).await?;
+        let previous = match known.with_previous {
+            true => self.version(PREVIOUS).await?,
+            false => None,
+        };
+        let versions = Arc::new(SecretVersions { current, previous });
+        known.versions = Some((now, Arc::clone(&versions)));
+        Ok(versions)
+    }
+
+    /// One version; none when it does not exist or nobody has set it.
+    async fn version(&self, stage: &str) -> Result<Option<SecretText>, PortError> {
+        let doing = || format!("reading the secret {} ({stage})", self.id);
+        let answer = self
+            .client
+            .get_secret_value()
+            .secret_id(&self.id)
+            .version_stage(stage)
+            .send()
+            .await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            // Without a version of that stage, which only the current one always has.
+            Err(error)
+                if stage == PREVIOUS && code(&error) == Some("ResourceNotFoundException") =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(failed(doing(), &error)),
+        };
+        let text = match (answer.secret_string, answer.secret_binary) {
+            (Some(text), _) => text,
+            (None, Some(bytes)) => String::from_utf8(bytes.into_inner())
+                .map_err(|_| PortError::new(doing(), "it is no text"))?,
+            (None, None) => String::new(),
+        };
+        Ok(SecretText::new(text))
+    }
+}
+
+impl Known {
+    fn is_hurried(&self, now: Timestamp) -> bool {
+        let hurried = self.hurried;
+        hurried.is_some_and(|at| now.duration_since(at).unsigned_abs() < APART)
+    }
+}

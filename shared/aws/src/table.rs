@@ -1,0 +1,78 @@
+//! `Store` on one DynamoDB table.
+
+mod bounds;
+mod item;
+mod reads;
+pub mod schema;
+mod writes;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use jiff::Timestamp;
+use towline_ports::contract::limits;
+use towline_ports::{Item, Key, Page, PortError, Query, Store, TransactError, Write};
+
+use crate::environment::{Aws, Patience};
+
+/// A read or write takes a few milliseconds; a new connection to a slow host is the only reason for
+/// a second. Five seconds in all leave receive-github, which has ten, time to read its secret too.
+const PATIENCE: Patience = Patience::new(Duration::from_secs(2), Duration::from_secs(5), 4);
+
+/// The store on a table of this [schema].
+///
+/// One change is one `PutItem`, `UpdateItem` or `DeleteItem` with a condition, at half the price of
+/// a transaction; several are one `TransactWriteItems`. All reads are strongly consistent.
+#[derive(Debug, Clone)]
+pub struct Table {
+    client: Client,
+    name: String,
+}
+
+impl Aws {
+    /// The table of this name.
+    #[must_use]
+    pub fn table(&self, name: impl Into<String>) -> Table {
+        Table::new(Client::new(&self.patient(&PATIENCE)), name)
+    }
+}
+
+impl Table {
+    /// The table of this name, through a client that somebody else has made.
+    pub fn new(client: Client, name: impl Into<String>) -> Self {
+        Self {
+            client,
+            name: name.into(),
+        }
+    }
+
+    /// The client, for [`schema::create`] and for whoever looks into the table in a test.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+#[async_trait]
+impl Store for Table {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, PortError> {
+        limits::check_key(key)?;
+        self.read(key).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, PortError> {
+        limits::check_query(query)?;
+        self.read_in_order(query).await
+    }
+
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
+        limits::check_items(limit)?;
+        self.read_due(until, limit).await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {
+        let bodies = limits::checked_bodies(&writes).map_err(PortError::from)?;
+        self.write(&writes, bodies).await
+    }
+}

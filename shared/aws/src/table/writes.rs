@@ -1,0 +1,374 @@
+//! Writes: one change by itself, several in a transaction, and what a refusal means.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, ConditionCheck, Delete, Put,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
+use jiff::Timestamp;
+use towline_ports::{Key, PortError, TransactError, Write};
+
+use super::Table;
+use super::item::{self, Attributes};
+use super::schema::{BODY, DUE, DUE_SHARD, PARTITION, VERSION, WRITER};
+use crate::fault::failed;
+use crate::wait::{chance, pause};
+
+/// So often a change is tried while transactions of others hold one of its items; they hold it for
+/// milliseconds.
+const MOST_TRIES: u32 = 6;
+
+/// Longest first wait before the next try.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What DynamoDB made of a change.
+enum Outcome {
+    Done,
+    /// A condition did not hold: that of the change at this place.
+    Held(usize),
+    /// Another transaction is changing the item at this place.
+    Contended(usize),
+    /// This very transaction is still being made, from an earlier attempt.
+    InProgress,
+    Failed(PortError),
+}
+
+/// A condition, and how it is said.
+struct Condition {
+    expression: &'static str,
+    names: HashMap<String, String>,
+    values: Option<HashMap<String, AttributeValue>>,
+}
+
+impl Condition {
+    fn is_free() -> Self {
+        Self {
+            expression: "attribute_not_exists(#p)",
+            names: HashMap::from([("#p".to_owned(), PARTITION.to_owned())]),
+            values: None,
+        }
+    }
+
+    fn has_version(version: u64) -> Self {
+        Self {
+            expression: "#v = :read",
+            names: HashMap::from([("#v".to_owned(), VERSION.to_owned())]),
+            values: Some(HashMap::from([(":read".to_owned(), item::number(version))])),
+        }
+    }
+}
+
+/// An item that is written whole, under a condition.
+struct Whole {
+    item: Attributes,
+    condition: Condition,
+}
+
+impl Whole {
+    fn new(
+        write: &Write,
+        key: &Key,
+        body: String,
+        due: Option<Timestamp>,
+        writer: Option<&str>,
+    ) -> Self {
+        let (version, condition) = match write {
+            // No item has version 0, so the condition of replacing that one never holds.
+            Write::Replace { version, .. } => (*version, Condition::has_version(*version)),
+            _ => (0, Condition::is_free()),
+        };
+        Self {
+            item: item::whole(key, i128::from(version) + 1, body, due, writer),
+            condition,
+        }
+    }
+}
+
+impl Table {
+    pub(super) async fn write(
+        &self,
+        writes: &[Write],
+        bodies: Vec<Option<String>>,
+    ) -> Result<(), TransactError> {
+        let mut token = token();
+        for attempt in 0..MOST_TRIES {
+            let outcome = match writes {
+                [write] => self.write_one(write, bodies[0].as_deref(), &token).await,
+                _ => self.write_together(writes, &bodies, &token).await,
+            };
+            let last = attempt + 1 == MOST_TRIES;
+            match outcome {
+                Outcome::Done => return Ok(()),
+                Outcome::Held(place) => return Err(conflict(writes, place)),
+                Outcome::Contended(place) if last => return Err(conflict(writes, place)),
+                // Nothing was changed, so the next try is another transaction.
+                Outcome::Contended(_) => token = self::token(),
+                Outcome::InProgress => {}
+                Outcome::Failed(error) => return Err(error.into()),
+            }
+            pause(PAUSE, attempt).await;
+        }
+        Err(PortError::because(format!(
+            "{}: the transaction is still in progress",
+            doing(writes)
+        ))
+        .into())
+    }
+
+    async fn write_one(&self, write: &Write, body: Option<&str>, token: &str) -> Outcome {
+        let doing = || doing(std::slice::from_ref(write));
+        let body = body.unwrap_or_default().to_owned();
+        match write {
+            Write::Create { key, due, .. } | Write::Replace { key, due, .. } => {
+                let whole = Whole::new(write, key, body, *due, Some(token));
+                let answer = self
+                    .client
+                    .put_item()
+                    .table_name(&self.name)
+                    .set_item(Some(whole.item))
+                    .condition_expression(whole.condition.expression)
+                    .set_expression_attribute_names(Some(whole.condition.names))
+                    .set_expression_attribute_values(whole.condition.values)
+                    .return_values_on_condition_check_failure(
+                        ReturnValuesOnConditionCheckFailure::AllOld,
+                    )
+                    .send()
+                    .await;
+                let Err(error) = answer else {
+                    return Outcome::Done;
+                };
+                match error.as_service_error() {
+                    // An attempt of ours whose answer was lost has written it.
+                    Some(PutItemError::ConditionalCheckFailedException(held))
+                        if held.item().is_some_and(|item| is_by(item, token)) =>
+                    {
+                        Outcome::Done
+                    }
+                    Some(PutItemError::ConditionalCheckFailedException(_)) => Outcome::Held(0),
+                    Some(PutItemError::TransactionConflictException(_)) => Outcome::Contended(0),
+                    _ => Outcome::Failed(failed(doing(), &error)),
+                }
+            }
+            Write::Put { key, due, .. } => {
+                let update = Upsert::new(key, body, *due);
+                let answer = self
+                    .client
+                    .update_item()
+                    .table_name(&self.name)
+                    .set_key(Some(item::key(key)))
+                    .update_expression(update.expression)
+                    .set_expression_attribute_names(Some(update.names))
+                    .set_expression_attribute_values(Some(update.values))
+                    .send()
+                    .await;
+                let Err(error) = answer else {
+                    return Outcome::Done;
+                };
+                match error.as_service_error() {
+                    Some(UpdateItemError::TransactionConflictException(_)) => Outcome::Contended(0),
+                    _ => Outcome::Failed(failed(doing(), &error)),
+                }
+            }
+            Write::Delete { key } => {
+                let answer = self
+                    .client
+                    .delete_item()
+                    .table_name(&self.name)
+                    .set_key(Some(item::key(key)))
+                    .send()
+                    .await;
+                let Err(error) = answer else {
+                    return Outcome::Done;
+                };
+                match error.as_service_error() {
+                    Some(DeleteItemError::TransactionConflictException(_)) => Outcome::Contended(0),
+                    _ => Outcome::Failed(failed(doing(), &error)),
+                }
+            }
+            Write::Require { key, version } => match self.read(key).await {
+                Ok(item) if item.as_ref().map_or(0, |item| item.version) == *version => {
+                    Outcome::Done
+                }
+                Ok(_) => Outcome::Held(0),
+                Err(error) => Outcome::Failed(error),
+            },
+        }
+    }
+
+    async fn write_together(
+        &self,
+        writes: &[Write],
+        bodies: &[Option<String>],
+        token: &str,
+    ) -> Outcome {
+        let mut parts = Vec::with_capacity(writes.len());
+        for (write, body) in writes.iter().zip(bodies) {
+            match self.part(write, body.clone().unwrap_or_default()) {
+                Ok(part) => parts.push(part),
+                Err(error) => return Outcome::Failed(PortError::new(doing(writes), error)),
+            }
+        }
+        let answer = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(parts))
+            .client_request_token(token)
+            .send()
+            .await;
+        let Err(error) = answer else {
+            return Outcome::Done;
+        };
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                let reasons = cancelled.cancellation_reasons();
+                let first = |code: &str| {
+                    let mut reasons = reasons.iter();
+                    reasons.position(|reason| reason.code() == Some(code))
+                };
+                if let Some(place) = first("ConditionalCheckFailed") {
+                    Outcome::Held(place)
+                } else if let Some(place) = first("TransactionConflict") {
+                    Outcome::Contended(place)
+                } else {
+                    let reasons = reasons.iter().filter_map(said).collect::<Vec<_>>();
+                    let doing = format!("{} ({})", doing(writes), reasons.join(", "));
+                    Outcome::Failed(failed(doing, &error))
+                }
+            }
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => Outcome::InProgress,
+            _ => Outcome::Failed(failed(doing(writes), &error)),
+        }
+    }
+
+    /// One change as part of a transaction.
+    fn part(&self, write: &Write, body: String) -> Result<TransactWriteItem, BuildError> {
+        let part = TransactWriteItem::builder();
+        let part = match write {
+            Write::Create { key, due, .. } | Write::Replace { key, due, .. } => {
+                // The transaction's token knows its own work.
+                let whole = Whole::new(write, key, body, *due, None);
+                part.put(
+                    Put::builder()
+                        .table_name(&self.name)
+                        .set_item(Some(whole.item))
+                        .condition_expression(whole.condition.expression)
+                        .set_expression_attribute_names(Some(whole.condition.names))
+                        .set_expression_attribute_values(whole.condition.values)
+                        .build()?,
+                )
+            }
+            Write::Put { key, due, .. } => {
+                let update = Upsert::new(key, body, *due);
+                part.update(
+                    Update::builder()
+                        .table_name(&self.name)
+                        .set_key(Some(item::key(key)))
+                        .update_expression(update.expression)
+                        .set_expression_attribute_names(Some(update.names))
+                        .set_expression_attribute_values(Some(update.values))
+                        .build()?,
+                )
+            }
+            Write::Delete { key } => part.delete(
+                Delete::builder()
+                    .table_name(&self.name)
+                    .set_key(Some(item::key(key)))
+                    .build()?,
+            ),
+            Write::Require { key, version } => {
+                let condition = match version {
+                    0 => Condition::is_free(),
+                    version => Condition::has_version(*version),
+                };
+                part.condition_check(
+                    ConditionCheck::builder()
+                        .table_name(&self.name)
+                        .set_key(Some(item::key(key)))
+                        .condition_expression(condition.expression)
+                        .set_expression_attribute_names(Some(condition.names))
+                        .set_expression_attribute_values(condition.values)
+                        .build()?,
+                )
+            }
+        };
+        Ok(part.build())
+    }
+}
+
+/// An item that is written whatever is there: only DynamoDB knows which version comes next.
+struct Upsert {
+    expression: String,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Upsert {
+    fn new(key: &Key, body: String, due: Option<Timestamp>) -> Self {
+        let mut expression =
+            "SET #version = if_not_exists(#version, :zero) + :one, #body = :body".to_owned();
+        let mut names = HashMap::from([
+            ("#version".to_owned(), VERSION.to_owned()),
+            ("#body".to_owned(), BODY.to_owned()),
+        ]);
+        let mut values = HashMap::from([
+            (":zero".to_owned(), item::number(0)),
+            (":one".to_owned(), item::number(1)),
+            (":body".to_owned(), item::text(body)),
+        ]);
+        for (name, value) in item::times(key, due) {
+            expression.push_str(&format!(", #{name} = :{name}"));
+            names.insert(format!("#{name}"), name.to_owned());
+            values.insert(format!(":{name}"), value);
+        }
+        if due.is_none() {
+            expression.push_str(&format!(" REMOVE #{DUE}, #{DUE_SHARD}"));
+            names.insert(format!("#{DUE}"), DUE.to_owned());
+            names.insert(format!("#{DUE_SHARD}"), DUE_SHARD.to_owned());
+        }
+        Self {
+            expression,
+            names,
+            values,
+        }
+    }
+}
+
+/// 1 to 36 characters that nobody used before (DynamoDB API, `ClientRequestToken`).
+fn token() -> String {
+    format!("{:016x}{:016x}", chance(), chance())
+}
+
+fn is_by(item: &Attributes, token: &str) -> bool {
+    matches!(item.get(WRITER), Some(AttributeValue::S(writer)) if writer == token)
+}
+
+fn conflict(writes: &[Write], place: usize) -> TransactError {
+    let write = writes.get(place).or(writes.first());
+    match write {
+        Some(write) => TransactError::Conflict(write.key().clone()),
+        None => PortError::because("writing nothing").into(),
+    }
+}
+
+fn doing(writes: &[Write]) -> String {
+    match writes {
+        [write] => {
+            let key = write.key();
+            format!("writing {:?}", (&key.partition, &key.sort))
+        }
+        _ => format!("writing {} items together", writes.len()),
+    }
+}
+
+fn said(reason: &CancellationReason) -> Option<String> {
+    let code = reason.code().filter(|code| *code != "None")?;
+    let message = reason.message().unwrap_or_default();
+    Some(format!("{code} {message}").trim_end().to_owned())
+}
