@@ -1,6 +1,7 @@
 //! The typed CodeBuild buildspec: read, written by preset, and printed; it knows nothing of Towline's other crates.
 
 pub mod generate;
+pub mod images;
 pub mod model;
 mod print;
 mod suggest;

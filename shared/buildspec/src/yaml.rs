@@ -50,7 +50,8 @@ pub struct Span {
 pub struct Node {
     /// Where it starts; for a block mapping that is its first key.
     pub span: Span,
-    /// The bytes of the text it was read from, quotes and indicators included; an alias stands where it is used.
+    /// The bytes of the text it was read from with its quotes. A block (`|`, `>`) begins with its first character,
+    /// and an alias stands where it is used.
     pub range: Range<usize>,
     /// What it is.
     pub value: Value,
