@@ -44,15 +44,8 @@ struct Changed {
     previous_filename: Option<String>,
 }
 
-/// What a tree with those below it said.
-enum Listed {
-    /// Everything it holds.
-    All(Tree),
-    /// There is no such commit.
-    NoCommit,
-    /// More than GitHub tells at once: 100,000 entries or 7 MB (GitHub REST API, "Get a tree").
-    TooLarge,
-}
+/// Mode and object of every file, by path.
+type Files = HashMap<String, (String, String)>;
 
 impl GitHub {
     /// The files that differ. GitHub compares the head with the last commit both have in common,
@@ -73,27 +66,11 @@ impl GitHub {
             Err(error) => tracing::info!(%error, "comparing the trees instead"),
         }
         let call = self.call(repository, Purpose::Read).hurried();
-        let mut trees = Vec::new();
-        for commit in [base, head] {
-            match listed(&call, doing, commit).await? {
-                Listed::All(tree) => trees.push(files_of(tree)),
-                Listed::NoCommit => {
-                    call.reach(doing).await?;
-                    return Ok(ChangedFiles::Unknown(format!(
-                        "{} does not have the commit {commit}",
-                        repository.name
-                    )));
-                }
-                Listed::TooLarge => {
-                    return Ok(ChangedFiles::Unknown(format!(
-                        "{} has more files than GitHub tells",
-                        commit.short()
-                    )));
-                }
-            }
-        }
-        let [before, after] = &trees[..] else {
-            unreachable!("one tree for each of two commits");
+        let before = files_at(&call, doing, base).await?;
+        let after = files_at(&call, doing, head).await?;
+        let (before, after) = match (before, after) {
+            (Ok(before), Ok(after)) => (before, after),
+            (Err(reason), _) | (_, Err(reason)) => return Ok(ChangedFiles::Unknown(reason)),
         };
         let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let changed = |path: &&String| before.get(*path) != after.get(*path);
@@ -149,30 +126,36 @@ async fn compared(
     Ok(Some(names.flatten().collect()))
 }
 
-async fn listed(call: &Call<'_>, doing: &str, commit: &CommitSha) -> Result<Listed, PortError> {
+/// Every file of a commit, or why they are not to be had.
+async fn files_at(
+    call: &Call<'_>,
+    doing: &str,
+    commit: &CommitSha,
+) -> Result<Result<Files, String>, PortError> {
     let path = call.path().then("/git/trees").id(commit);
     let answer = call.get(doing, &path.then("?recursive=1")).await?;
     if is_absent(&answer) {
-        return Ok(Listed::NoCommit);
+        call.reach(doing).await?;
+        let name = &call.repository.name;
+        return Ok(Err(format!("{name} does not have the commit {commit}")));
     }
+    // GitHub tells 100,000 entries or 7 MB at once (GitHub REST API, "Get a tree").
+    let too_many = || {
+        let commit = commit.short();
+        Ok(Err(format!("{commit} has more files than GitHub tells")))
+    };
     if answer.status == StatusCode::OK && answer.body.is_none() {
-        return Ok(Listed::TooLarge);
+        return too_many();
     }
     let tree: Tree = found(&answer, doing)?;
-    Ok(if tree.truncated {
-        Listed::TooLarge
-    } else {
-        Listed::All(tree)
-    })
-}
-
-/// Mode and object by path, of everything but folders, whose content says it.
-fn files_of(tree: Tree) -> HashMap<String, (String, String)> {
-    let entries = tree.tree.into_iter();
-    let files = entries.filter(|entry| !entry.is_folder());
-    files
+    if tree.truncated {
+        return too_many();
+    }
+    // What a folder holds says what it is.
+    let files = tree.tree.into_iter().filter(|entry| !entry.is_folder());
+    Ok(Ok(files
         .map(|entry| (entry.path, (entry.mode, entry.sha)))
-        .collect()
+        .collect()))
 }
 
 fn known(files: BTreeSet<String>) -> ChangedFiles {

@@ -19,6 +19,9 @@ mod pace;
 mod source;
 mod statuses;
 
+#[cfg(feature = "memory")]
+pub mod memory;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;

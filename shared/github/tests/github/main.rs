@@ -1,0 +1,83 @@
+//! The ports on GitHub, against a GitHub in memory over HTTP on loopback.
+
+mod app;
+mod faults;
+mod memory;
+mod source;
+mod statuses;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use towline_domain::names::{CommitSha, RepositoryId};
+use towline_github::memory::{MemoryGitHub, Repository, Server, Token};
+use towline_github::{Credentials, CredentialsSource, GitHub, Secret, Settings};
+use towline_ports::memory::MemoryClock;
+use towline_ports::{PortError, RepositoryRef};
+
+const MAIN: &str = "refs/heads/main";
+
+/// What every story has.
+struct World {
+    server: Server,
+    github: GitHub,
+    clock: Arc<MemoryClock>,
+    shop: RepositoryRef,
+}
+
+/// A GitHub with the private repository `acme/shop`, and us with a token for everything.
+async fn world(shop: Repository) -> World {
+    let token = Credentials::Token(Secret::new("ghp_ours"));
+    world_with(Arc::new(token), shop, |_| ()).await
+}
+
+async fn world_with(
+    credentials: Arc<dyn CredentialsSource>,
+    mut shop: Repository,
+    change: impl FnOnce(&mut MemoryGitHub),
+) -> World {
+    shop.private = true;
+    let start: Timestamp = "2026-03-01T12:00:00Z".parse().expect("a time");
+    let clock = Arc::new(MemoryClock::new(start, 1));
+    let mut memory = MemoryGitHub::new(clock.clone());
+    let known = RepositoryRef {
+        id: RepositoryId(shop.id),
+        name: shop.name.clone(),
+    };
+    memory.repositories.push(shop);
+    memory
+        .tokens
+        .insert("ghp_ours".into(), Token::of_everything());
+    change(&mut memory);
+    let server = memory.serve(([127, 0, 0, 1], 0).into()).await;
+    let server = server.expect("a free port");
+    let settings = Settings {
+        api: server.url().parse().expect("an address"),
+        ..Settings::default()
+    };
+    World {
+        github: GitHub::new(settings, credentials, clock.clone()),
+        server,
+        clock,
+        shop: known,
+    }
+}
+
+fn shop() -> Repository {
+    Repository::new(7, "acme/shop".parse().expect("a name"))
+}
+
+fn unknown() -> CommitSha {
+    "f".repeat(40).parse().expect("a commit id")
+}
+
+/// An error and all of its causes, without the address of the server.
+fn words(error: &PortError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
