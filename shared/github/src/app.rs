@@ -199,3 +199,25 @@ async fn mint(call: &Call<'_>, app: &AppKey) -> Result<Option<Given>, PortError>
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_begins_a_minute_ago_and_ends_within_ten() {
+        let pem = Secret::new(include_str!("memory/app-key.pem"));
+        let app = AppKey::new("Iv23.towline", &pem).expect("a key");
+        let now = Timestamp::from_second(1_000_000).expect("a time");
+        let proof = app.prove(now).expect("it is signed");
+        let parts: Vec<_> = proof.split('.').collect();
+        let read = |part: &str| {
+            let bytes = URL_SAFE_NO_PAD.decode(part).expect("base64");
+            String::from_utf8(bytes).expect("text")
+        };
+        assert_eq!(read(parts[0]), r#"{"alg":"RS256","typ":"JWT"}"#);
+        let claims = r#"{"exp":1000540,"iat":999940,"iss":"Iv23.towline"}"#;
+        assert_eq!(read(parts[1]), claims);
+        assert_eq!(parts.len(), 3);
+    }
+}

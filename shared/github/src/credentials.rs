@@ -185,3 +185,113 @@ impl CredentialsSource for Credentials {
         Ok(self.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const KEY: &str = include_str!("memory/app-key.pem");
+
+    fn check(text: &str, expected: &str) {
+        let shown = match Credentials::from_json(text) {
+            Ok(Credentials::None) => "none".into(),
+            Ok(Credentials::Token(token)) => format!("token {}", token.expose()),
+            Ok(Credentials::App { id, .. }) => format!("app {id}"),
+            Err(error) => error.to_string(),
+        };
+        assert!(shown.starts_with(expected), "{text}: {shown}");
+    }
+
+    #[test]
+    fn a_secret_holds_nothing_a_token_or_an_app() {
+        for nothing in ["", "unset", "unset\n", "{}", " {} "] {
+            check(nothing, "none");
+        }
+        check(r#"{"token": " ghp_x\n"}"#, "token ghp_x");
+        let long = "x".repeat(5000);
+        check(
+            &json!({"token": long}).to_string(),
+            &format!("token {long}"),
+        );
+        let app = |id: serde_json::Value, key: &str| {
+            json!({"app_id": id, "private_key": key}).to_string()
+        };
+        check(&app(json!("Iv23.x"), KEY), "app Iv23.x");
+        check(&app(json!(1234), KEY), "app 1234");
+        check(&app(json!("1234"), &KEY.replace('\n', "\\n")), "app 1234");
+        check(&app(json!("1234"), &KEY.replace('\n', "\r\n")), "app 1234");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_secret_is_said_without_showing_it() {
+        let app = |key: &str| json!({"app_id": "1", "private_key": key}).to_string();
+        let elliptic = "-----BEGIN EC PRIVATE KEY-----\nSFVOVEVSMg==\n-----END EC PRIVATE KEY-----";
+        for (text, expected) in [
+            (
+                "hunter2",
+                "GitHub's secret is not a JSON object (line 1, column 1)",
+            ),
+            (
+                r#"{"token": "hunter2""#,
+                "GitHub's secret is not a JSON object",
+            ),
+            (r#""hunter2""#, "GitHub's secret has a key or a value"),
+            (r#"["hunter2"]"#, "GitHub's secret has a key or a value"),
+            (
+                r#"{"tokne": "hunter2"}"#,
+                "GitHub's secret has a key or a value",
+            ),
+            (r#"{"hunter2": 1}"#, "GitHub's secret has a key or a value"),
+            (
+                r#"{"token": ["hunter2"]}"#,
+                "GitHub's secret has a key or a value",
+            ),
+            (r#"{"token": ""}"#, "GitHub's secret has an empty token"),
+            (
+                r#"{"token": "hunter2\n\nx"}"#,
+                "GitHub's secret has a token with",
+            ),
+            (
+                r#"{"token": "hünter2"}"#,
+                "GitHub's secret has a token with",
+            ),
+            (
+                r#"{"app_id": "hunter2"}"#,
+                "GitHub's secret has app_id, but no",
+            ),
+            (
+                r#"{"private_key": "hunter2"}"#,
+                "GitHub's secret has private_key, but no",
+            ),
+            (
+                r#"{"app_id": " ", "private_key": "hunter2"}"#,
+                "GitHub's secret has an app_id that",
+            ),
+            (
+                r#"{"token": "hunter2", "app_id": "1", "private_key": "x"}"#,
+                "GitHub's secret has a token and a GitHub App",
+            ),
+            (
+                &app("hunter2"),
+                "the private_key of GitHub's secret is not a private key in PEM",
+            ),
+            (
+                &app(&KEY[..KEY.len() / 2]),
+                "the private_key of GitHub's secret is not a private key",
+            ),
+            (
+                &app(elliptic),
+                "the private_key of GitHub's secret is not an RSA key",
+            ),
+        ] {
+            check(text, expected);
+            let error = Credentials::from_json(text).expect_err("it is wrong");
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("unter2"), "{shown}");
+        }
+        let token = Credentials::Token(Secret::new("hunter2"));
+        assert_eq!(format!("{token:?}"), "Token(Secret(…))");
+    }
+}

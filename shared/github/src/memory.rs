@@ -165,7 +165,6 @@ impl Server {
     }
 
     /// What it holds, to read and to change; it answers nobody as long as this is held.
-    #[must_use]
     pub fn github(&self) -> MutexGuard<'_, MemoryGitHub> {
         lock(&self.github)
     }

@@ -86,7 +86,11 @@ impl Token {
     pub fn of_everything() -> Self {
         Self {
             repositories: None,
-            permissions: permissions(&[("contents", "write"), ("statuses", "write")]),
+            permissions: permissions(&[
+                ("contents", "write"),
+                ("repository_hooks", "write"),
+                ("statuses", "write"),
+            ]),
             expires: None,
         }
     }

@@ -204,8 +204,9 @@ impl Served {
             let mut names = repository.former_names.iter();
             names.any(|former| former.as_str().eq_ignore_ascii_case(name))
         };
+        let is_app = matches!(asking, Asking::App(_));
         let mut all = github.repositories.iter().filter(had);
-        let Some(repository) = all.find(|repository| asking.sees(repository)) else {
+        let Some(repository) = all.find(|repository| asking.sees(repository) || is_app) else {
             return not_found();
         };
         let path = uri.path_and_query().map_or("", |path| path.as_str());
@@ -244,11 +245,13 @@ impl MemoryGitHub {
                 _ if !asking.may(repository, "statuses", "write") => forbidden(),
                 _ => show(repository, commit, asked.body),
             },
-            ("GET", ["hooks"]) if asking.may(repository, "contents", "write") => {
+            ("GET", ["hooks"]) if asking.may(repository, "repository_hooks", "read") => {
                 let hooks: Vec<Value> = repository.hooks.iter().map(hook).collect();
                 reply(StatusCode::OK, hooks)
             }
-            ("GET", ["hooks", id, "deliveries"]) if asking.may(repository, "contents", "write") => {
+            ("GET", ["hooks", id, "deliveries"])
+                if asking.may(repository, "repository_hooks", "read") =>
+            {
                 let mut hooks = repository.hooks.iter();
                 match hooks.find(|hook| hook.id.to_string() == *id) {
                     Some(hook) => reply(StatusCode::OK, deliveries(hook)),

@@ -8,7 +8,9 @@ use expect_test::expect;
 use towline_domain::names::GitRef;
 use towline_github::memory::{APP_KEY, App, Fault};
 use towline_github::{Credentials, CredentialsSource, Secret};
-use towline_ports::{CommitStatus, PortError, Source as _, StatusState, Statuses as _};
+use towline_ports::{
+    CommitStatus, PortError, RepositoryRef, Source as _, StatusState, Statuses as _,
+};
 
 use crate::{MAIN, World, shop, words, world_with};
 
@@ -146,6 +148,24 @@ async fn credentials_that_github_refuses_are_read_again_once() {
         true after 4 requests
         reading a ref of acme/shop: GitHub refuses the token; put a valid one into the secret (401) after 2 requests
         reading a ref of acme/shop: GitHub refuses the GitHub App; put its id and a private key of it into the secret (401) after 2 requests"#]].assert_eq(&said.join("\n"));
+}
+
+#[tokio::test]
+async fn a8_an_app_finds_a_renamed_repository_by_its_old_name() {
+    let mut renamed = shop();
+    let head = renamed.push(MAIN, "Begin", &[]);
+    renamed.former_names = vec!["acme/old".parse().expect("a name")];
+    let world = world_with(Arc::new(app(APP_KEY)), renamed, |memory| {
+        memory.apps.push(App::new("Iv23.towline", vec![7]));
+    })
+    .await;
+    let name = "acme/old".parse().expect("a name");
+    let old = RepositoryRef {
+        name,
+        ..world.shop.clone()
+    };
+    let found = world.github.head(&old, &main_branch()).await;
+    assert_eq!(found.expect("it answers"), Some(head));
 }
 
 #[tokio::test]

@@ -42,23 +42,31 @@ async fn check(faults: &[Fault], expected: Expect) {
 async fn a_fault_that_passes_is_not_noticed() {
     check(&[], expect!["Begin | 0 s | 1 requests"]).await;
     check(&[ServerError], expect!["Begin | 0 s | 2 requests"]).await;
-    check(&[ServerError, HangUp, ServerError], expect!["Begin | 1 s | 4 requests"]).await;
+    check(
+        &[ServerError, HangUp, ServerError],
+        expect!["Begin | 1 s | 4 requests"],
+    )
+    .await;
     check(&[RetryAfter(0)], expect!["Begin | 1 s | 2 requests"]).await;
     check(&[RetryAfter(7)], expect!["Begin | 7 s | 2 requests"]).await;
-    check(&[RetryAfter(10), ServerError], expect!["Begin | 10 s | 3 requests"]).await;
+    check(
+        &[RetryAfter(10), ServerError],
+        expect!["Begin | 10 s | 3 requests"],
+    )
+    .await;
     let soon = "2026-03-01T12:00:05Z".parse().expect("a time");
     check(&[Exhausted(soon)], expect!["Begin | 5 s | 2 requests"]).await;
 }
 
 #[tokio::test]
 async fn a_fault_that_stays_is_an_error_in_time() {
-    check(&vec![ServerError; 99], expect!["reading the commit 941e0b2 of acme/shop: GitHub answered 502 Bad Gateway | 12 s | 7 requests"]).await;
-    check(&[RetryAfter(11)], expect!["reading the commit 941e0b2 of acme/shop: GitHub's rate limit is used up, and nothing is asked before 2026-03-01T12:00:11Z | 0 s | 1 requests"]).await;
-    check(&[RetryAfter(9), RetryAfter(9), RetryAfter(9)], expect!["reading the commit 941e0b2 of acme/shop: GitHub's rate limit is used up, and nothing is asked before 2026-03-01T12:00:27Z | 18 s | 3 requests"]).await;
+    check(&vec![ServerError; 99], expect!["reading the commit 5d89aa8 of acme/shop: GitHub answered 502 Bad Gateway | 12 s | 7 requests"]).await;
+    check(&[RetryAfter(11)], expect!["reading the commit 5d89aa8 of acme/shop: GitHub's rate limit is used up, and nothing is asked before 2026-03-01T12:00:11Z | 0 s | 1 requests"]).await;
+    check(&[RetryAfter(9), RetryAfter(9), RetryAfter(9)], expect!["reading the commit 5d89aa8 of acme/shop: GitHub's rate limit is used up, and nothing is asked before 2026-03-01T12:00:27Z | 18 s | 3 requests"]).await;
     let later = "2026-03-01T12:40:00Z".parse().expect("a time");
-    check(&[Exhausted(later)], expect!["reading the commit 941e0b2 of acme/shop: GitHub's rate limit is used up, and nothing is asked before 2026-03-01T12:40:00Z | 0 s | 1 requests"]).await;
-    check(&[Large(9 << 20)], expect!["reading the commit 941e0b2 of acme/shop: GitHub's answer is too large | 0 s | 1 requests"]).await;
-    check(&[Large(9)], expect!["reading the commit 941e0b2 of acme/shop: reading GitHub's answer: EOF while parsing a value at line 1 column 9 | 0 s | 1 requests"]).await;
+    check(&[Exhausted(later)], expect!["reading the commit 5d89aa8 of acme/shop: GitHub's rate limit is used up, and nothing is asked before 2026-03-01T12:40:00Z | 0 s | 1 requests"]).await;
+    check(&[Large(9 << 20)], expect!["reading the commit 5d89aa8 of acme/shop: GitHub's answer is too large | 0 s | 1 requests"]).await;
+    check(&[Large(9)], expect!["reading the commit 5d89aa8 of acme/shop: reading GitHub's answer: EOF while parsing a value at line 1 column 9 | 0 s | 1 requests"]).await;
 }
 
 #[tokio::test]
@@ -116,7 +124,8 @@ async fn an_answer_that_does_not_come_is_not_waited_for() {
     assert!(info.is_some());
     server.github().faults.extend(vec![never; 9]);
     let error = github.commit(&shop, &commit).await.expect_err("no answer");
-    expect!["reading the commit 941e0b2 of acme/shop: waiting for GitHub: deadline has elapsed"].assert_eq(&words(&error));
+    expect!["reading the commit 5d89aa8 of acme/shop: waiting for GitHub: deadline has elapsed"]
+        .assert_eq(&words(&error));
     server.github().faults.clear();
 }
 

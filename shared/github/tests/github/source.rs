@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use towline_domain::filter::ChangedFiles;
 use towline_domain::names::{CommitSha, GitRef};
 use towline_github::memory::{Commit, Fault, File, Repository};
-use towline_ports::{FileAt, Relation, RepositoryRef, Source as _};
+use towline_ports::{FileAt, Relation, RepositoryRef, Source as _, Statuses as _};
 
 use crate::{MAIN, World, shop, unknown, words, world};
 
@@ -258,7 +258,7 @@ async fn changed_files_are_all_of_them_or_not_to_be_had() {
     check(
         &base,
         &most,
-        expect!["dbe83ea has more files than GitHub tells"],
+        expect!["ad30a3d has more files than GitHub tells"],
     )
     .await;
     check(&base, &ahead, expect!["a added dir/new gone old"]).await;
@@ -269,7 +269,12 @@ async fn changed_files_are_all_of_them_or_not_to_be_had() {
         .github()
         .faults
         .extend([Fault::Large(9 << 20), Fault::Large(9 << 20)]);
-    check(&base, &ahead, expect!["0cd1793 has more files than GitHub tells"]).await;
+    check(
+        &base,
+        &ahead,
+        expect!["b3faa66 has more files than GitHub tells"],
+    )
+    .await;
     // GitHub cannot compare them in time.
     server.github().faults.extend(vec![Fault::ServerError; 7]);
     check(&base, &ahead, expect!["a added dir/new gone old"]).await;
@@ -404,6 +409,18 @@ async fn a8_a_renamed_repository_is_found_by_its_old_name() {
         changed.expect("it answers"),
         ChangedFiles::Known(vec!["a".into()])
     );
+    // Changes are led there as well.
+    let status = towline_ports::CommitStatus {
+        context: "towline/build/backend".into(),
+        state: towline_ports::StatusState::Pending,
+        description: "building".into(),
+        target_url: None,
+    };
+    github
+        .set(&old, &second, &status)
+        .await
+        .expect("it is shown");
+    assert_eq!(world.server.github().repository(7).statuses.len(), 1);
     // The name is another's now: what GitHub leads to is not what was let in.
     world.server.github().repository_mut(7).id = 9;
     check_unreachable(&world, &old, expect![[r#"

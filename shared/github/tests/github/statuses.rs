@@ -167,9 +167,9 @@ async fn what_never_will_be_shown_is_refused_and_the_rest_may_be_tried_again() {
     expect![[r#"
         never: GitHub refuses the status (422 No commit found for SHA: ffffffffffffffffffffffffffffffffffffffff)
         never: GitHub refuses the status (422 Validation Failed; This SHA and context has reached the maximum number of statuses.)
-        later: showing "towline/build/backend" at acme/hidden 941e0b2: GitHub shows us no repository acme/hidden (404 Not Found); give our credentials access to it
-        later: showing "towline/build/backend" at acme/shop 941e0b2: acme/shop is the repository 7 now, and not 9, which was let in
-        showing "towline/build/backend" at acme/shop 941e0b2: GitHub answered 403 Resource not accessible by integration; give our credentials "Commit statuses: write" there"#]].assert_eq(&said.join("\n"));
+        later: showing "towline/build/backend" at acme/hidden 5d89aa8: GitHub shows us no repository acme/hidden (404 Not Found); give our credentials access to it
+        later: showing "towline/build/backend" at acme/shop 5d89aa8: acme/shop is the repository 7 now, and not 9, which was let in
+        showing "towline/build/backend" at acme/shop 5d89aa8: GitHub answered 403 Resource not accessible by integration; give our credentials "Commit statuses: write" there"#]].assert_eq(&said.join("\n"));
 }
 
 #[tokio::test]
