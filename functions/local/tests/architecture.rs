@@ -86,6 +86,7 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
     ("report-status", "functions/report-status", ON_LAMBDA),
     ("answer-chat", "functions/answer-chat", ON_LAMBDA),
     ("sweep", "functions/sweep", ON_LAMBDA),
+    ("towline-bench", "infra/bench", &["wire"]),
     // It plays AWS and GitHub, so it holds the pieces of both that run on one machine.
     (
         "towline-rehearsal",

@@ -1,3 +1,44 @@
-//! A function on Lambda.
+//! Plans the run of a push that was accepted.
 
-fn main() {}
+mod credentials;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use towline_aws::Aws;
+use towline_github::GitHub;
+use towline_handlers::{Ledger, plan_runs};
+use towline_lambda::{Failure, Settings, SystemClock, events, run};
+
+use credentials::GitHubSecret;
+
+const NAME: &str = "plan-runs";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    run(NAME, serve()).await
+}
+
+async fn serve() -> Result<(), Failure> {
+    let settings = Settings::from_environment();
+    let aws = Aws::from_environment(NAME).await;
+    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
+    let ledger = Ledger {
+        store: &table,
+        bus: &bus,
+        clock: &SystemClock,
+    };
+    let clock = Arc::new(SystemClock);
+    let secret = aws
+        .secrets()
+        .cached(settings.github_secret()?, clock.clone());
+    let github = GitHub::new(
+        towline_github::Settings {
+            api: settings.github_api().parse()?,
+            ..towline_github::Settings::default()
+        },
+        Arc::new(GitHubSecret(secret)),
+        clock,
+    );
+    events(async |event| plan_runs::handle(ledger, &github, event).await).await
+}

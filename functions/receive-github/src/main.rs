@@ -1,3 +1,55 @@
-//! A function on Lambda.
+//! Takes GitHub's webhooks.
 
-fn main() {}
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use towline_aws::{Aws, SecretText, TableRepositories};
+use towline_handlers::{Ledger, receive_github};
+use towline_lambda::{
+    Failure, Settings, SystemClock, again, keys, refusal, requests, run, unusable,
+};
+
+const NAME: &str = "receive-github";
+const SECRET: &str = "the webhook secret";
+const UNSET: &str = "the webhook secret is not set; set the same at GitHub and in Secrets Manager";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    run(NAME, serve()).await
+}
+
+async fn serve() -> Result<(), Failure> {
+    let settings = Settings::from_environment();
+    let aws = Aws::from_environment(NAME).await;
+    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
+    let ledger = Ledger {
+        store: &table,
+        bus: &bus,
+        clock: &SystemClock,
+    };
+    let repositories = TableRepositories::new(table.clone(), &settings.repositories()?)?;
+    let secret = settings.webhook_secret()?;
+    let secret = aws.secrets().cached(secret, Arc::new(SystemClock));
+    let secrets = async || {
+        let read = secret.read().await;
+        let read = read.map_err(|error| unusable(SECRET, &error))?;
+        let [current, previous] =
+            [&read.current, &read.previous].map(|text| text.as_ref().map(SecretText::expose));
+        keys(SECRET, current, previous)?.ok_or_else(|| refusal(503, UNSET))
+    };
+    requests(async |request| {
+        again(request, async |request, anew| {
+            if anew && !matches!(secret.reread().await, Ok(Some(_))) {
+                return None;
+            }
+            Some(match secrets().await {
+                Ok(secrets) => {
+                    receive_github::handle(ledger, &repositories, &secrets, request).await
+                }
+                Err(response) => response,
+            })
+        })
+        .await
+    })
+    .await
+}

@@ -1,3 +1,27 @@
-//! A function on Lambda.
+//! Records what was pushed to ECR.
 
-fn main() {}
+use std::process::ExitCode;
+
+use towline_aws::Aws;
+use towline_handlers::{Ledger, record_images};
+use towline_lambda::{Failure, Settings, SystemClock, events, run};
+
+const NAME: &str = "record-images";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    run(NAME, serve()).await
+}
+
+async fn serve() -> Result<(), Failure> {
+    let settings = Settings::from_environment();
+    let aws = Aws::from_environment(NAME).await;
+    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
+    let ledger = Ledger {
+        store: &table,
+        bus: &bus,
+        clock: &SystemClock,
+    };
+    let images = aws.images();
+    events(async |event| record_images::handle(ledger, &images, event).await).await
+}

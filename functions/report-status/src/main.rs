@@ -1,3 +1,47 @@
-//! A function on Lambda.
+//! Shows beside a commit on GitHub what becomes of it.
 
-fn main() {}
+mod credentials;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use towline_aws::Aws;
+use towline_github::GitHub;
+use towline_handlers::{Ledger, report_status};
+use towline_lambda::{Failure, Settings, SystemClock, events, run};
+
+use credentials::GitHubSecret;
+
+const NAME: &str = "report-status";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    run(NAME, serve()).await
+}
+
+async fn serve() -> Result<(), Failure> {
+    let settings = Settings::from_environment();
+    let aws = Aws::from_environment(NAME).await;
+    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
+    let ledger = Ledger {
+        store: &table,
+        bus: &bus,
+        clock: &SystemClock,
+    };
+    let clock = Arc::new(SystemClock);
+    let secret = aws
+        .secrets()
+        .cached(settings.github_secret()?, clock.clone());
+    let github = GitHub::new(
+        towline_github::Settings {
+            api: settings.github_api().parse()?,
+            ..towline_github::Settings::default()
+        },
+        Arc::new(GitHubSecret(secret)),
+        clock,
+    );
+    let settings = report_status::Settings {
+        url: settings.url(),
+    };
+    events(async |event| report_status::handle(ledger, &github, &settings, event).await).await
+}

@@ -1,3 +1,30 @@
-//! A function on Lambda.
+//! Starts and stops builds on CodeBuild when that is due.
 
-fn main() {}
+use std::process::ExitCode;
+
+use towline_aws::Aws;
+use towline_handlers::{Ledger, start_builds};
+use towline_lambda::{Failure, Settings, SystemClock, events, run};
+
+const NAME: &str = "start-builds";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    run(NAME, serve()).await
+}
+
+async fn serve() -> Result<(), Failure> {
+    let settings = Settings::from_environment();
+    let aws = Aws::from_environment(NAME).await;
+    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
+    let ledger = Ledger {
+        store: &table,
+        bus: &bus,
+        clock: &SystemClock,
+    };
+    let builds = aws.builds();
+    let settings = start_builds::Settings {
+        registry: settings.registry()?,
+    };
+    events(async |event| start_builds::handle(ledger, &builds, &settings, event).await).await
+}

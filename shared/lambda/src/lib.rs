@@ -10,6 +10,7 @@ mod log;
 mod loops;
 mod metric;
 mod settings;
+mod signed;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ pub use clock::{SystemClock, random_word};
 pub use failure::Failure;
 pub use loops::{events, requests, schedule};
 pub use settings::{SettingError, Settings};
+pub use signed::{again, keys, refusal, unusable};
 
 /// Runs a function under its name until Lambda ends the process.
 ///

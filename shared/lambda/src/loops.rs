@@ -10,18 +10,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
 use lambda_runtime::tower::Service;
 use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
-use serde_json::{Value, json};
+use serde_json::Value;
 use towline_ports::Clock as _;
 use towline_wire::apigateway::{self, RequestError};
 use towline_wire::eventbridge::{self, Envelope};
-use towline_wire::http::{Headers, Request, Response};
+use towline_wire::http::{Request, Response};
 use tracing::Instrument as _;
 
 use crate::clock::SystemClock;
 use crate::failure::{Failure, with_causes};
+use crate::signed::refusal;
 
 /// What is left of an invocation's time when it is ended here, so that Lambda need not kill the
 /// process and somebody hears of it.
@@ -100,7 +102,8 @@ where
 async fn serve(handle: impl AsyncFn(Bytes) -> Result<Value, Failure>) -> Result<(), Failure> {
     let body = Rc::new(Cell::new(Bytes::new()));
     let service = service_fn(|event: LambdaEvent<()>| {
-        let work = handle(body.take());
+        // Boxed, or its type would hold those of all futures within, deeper than rustc likes.
+        let work = handle(body.take()).boxed_local();
         invoke(work, event.context)
     });
     let whole = layer_fn(|inner| WholeBody {
@@ -113,7 +116,7 @@ async fn serve(handle: impl AsyncFn(Bytes) -> Result<Value, Failure>) -> Result<
 
 /// One invocation: ended before its time is over, and told of whatever becomes of it.
 async fn invoke(
-    work: impl Future<Output = Result<Value, Failure>>,
+    work: LocalBoxFuture<'_, Result<Value, Failure>>,
     context: Context,
 ) -> Result<Value, Diagnostic> {
     let span = tracing::info_span!("invocation", request_id = context.request_id);
@@ -160,15 +163,7 @@ fn refuse(error: &RequestError) -> Response {
     };
     let reason = with_causes(error);
     tracing::warn!(status, reason, "refused");
-    let mut headers = Headers::default();
-    headers.push("content-type", "application/json");
-    Response {
-        status,
-        headers,
-        body: json!({"status": "refused", "reason": reason})
-            .to_string()
-            .into_bytes(),
-    }
+    refusal(status, &reason)
 }
 
 /// Keeps what came from being parsed by the runtime, whose parser keeps track of where it is and

@@ -50,17 +50,12 @@ impl Settings {
         self.needed("TOWLINE_REGISTRY")
     }
 
-    /// The repositories that may push, by name or as `owner/*`.
+    /// The repositories that may push: names and `owner/*`, with commas between them.
     ///
     /// # Errors
     /// When `TOWLINE_REPOSITORIES` is not set.
-    pub fn repositories(self) -> Result<Vec<String>, SettingError> {
-        let list = self.needed("TOWLINE_REPOSITORIES")?;
-        let names = list.split(',').map(str::trim);
-        Ok(names
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect())
+    pub fn repositories(self) -> Result<String, SettingError> {
+        self.needed("TOWLINE_REPOSITORIES")
     }
 
     /// The secret that signs GitHub's webhooks, by ARN.
@@ -151,14 +146,5 @@ mod tests {
             SettingError::Missing("TOWLINE_TABLE").to_string(),
             "TOWLINE_TABLE is not set; infra/template.yaml sets it"
         );
-    }
-
-    #[test]
-    fn repositories_are_a_list_with_commas() {
-        let settings = Settings {
-            read: |_| Some("acme/shop, acme/*,".into()),
-        };
-        let names = ["acme/shop".to_owned(), "acme/*".to_owned()];
-        assert_eq!(settings.repositories().as_deref(), Ok(&names[..]));
     }
 }

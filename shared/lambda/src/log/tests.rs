@@ -121,11 +121,11 @@ fn a_metric_is_a_line_that_cloudwatch_counts() {
                 "Timestamp": null,
                 "CloudWatchMetrics": [{
                     "Namespace": "Towline",
-                    "Dimensions": [["Function"], []],
+                    "Dimensions": [[]],
                     "Metrics": [{"Name": name, "Unit": unit}],
                 }],
             },
-            "Function": "plan-runs",
+            "function": "plan-runs",
             "request_id": "r-1",
         });
         line[name] = value;

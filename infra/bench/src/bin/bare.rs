@@ -1,0 +1,12 @@
+//! A function that does nothing: what `lambda_runtime` alone costs, from which the others are told.
+
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde_json::{Value, json};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    run(service_fn(|_: LambdaEvent<Value>| async {
+        Ok::<_, Error>(json!({"statusCode": 200}))
+    }))
+    .await
+}
