@@ -54,14 +54,11 @@ async fn serve() -> Result<(), Failure> {
         Ok(door.answer(request).await)
     };
     requests(async |request| {
-        again(request, async |request, anew| {
-            if anew {
-                let (slack, people) = tokio::join!(slack.reread(), people.reread());
-                [slack, people]
-                    .into_iter()
-                    .find_map(|read| read.ok().flatten())?;
-            }
-            Some(answer(request).await.unwrap_or_else(|refusal| refusal))
+        again(request, &answer, async || {
+            let (slack, people) = tokio::join!(slack.reread(), people.reread());
+            [slack, people]
+                .iter()
+                .any(|read| matches!(read, Ok(Some(_))))
         })
         .await
     })

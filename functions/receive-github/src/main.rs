@@ -8,6 +8,7 @@ use towline_handlers::{Ledger, receive_github};
 use towline_lambda::{
     Failure, Settings, SystemClock, again, keys, refusal, requests, run, unusable,
 };
+use towline_wire::http::Response;
 
 const NAME: &str = "receive-github";
 const SECRET: &str = "the webhook secret";
@@ -30,24 +31,18 @@ async fn serve() -> Result<(), Failure> {
     let repositories = TableRepositories::new(table.clone(), &settings.repositories()?)?;
     let secret = settings.webhook_secret()?;
     let secret = aws.secrets().cached(secret, Arc::new(SystemClock));
-    let secrets = async || {
+    let answer = async |request| -> Result<Response, Response> {
         let read = secret.read().await;
         let read = read.map_err(|error| unusable(SECRET, &error))?;
         let [current, previous] =
             [&read.current, &read.previous].map(|text| text.as_ref().map(SecretText::expose));
-        keys(SECRET, current, previous)?.ok_or_else(|| refusal(503, UNSET))
+        let secrets = keys(SECRET, current, previous)?;
+        let secrets = secrets.ok_or_else(|| refusal(503, UNSET))?;
+        Ok(receive_github::handle(ledger, &repositories, &secrets, request).await)
     };
     requests(async |request| {
-        again(request, async |request, anew| {
-            if anew && !matches!(secret.reread().await, Ok(Some(_))) {
-                return None;
-            }
-            Some(match secrets().await {
-                Ok(secrets) => {
-                    receive_github::handle(ledger, &repositories, &secrets, request).await
-                }
-                Err(response) => response,
-            })
+        again(request, &answer, async || {
+            matches!(secret.reread().await, Ok(Some(_)))
         })
         .await
     })

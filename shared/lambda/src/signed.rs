@@ -6,23 +6,26 @@ use serde_json::json;
 use towline_wire::http::{Headers, Request, Response};
 use towline_wire::signature::{Secret, Secrets};
 
-/// Answers a request, and once more if it was refused with 401: its secret may be a new one.
+/// Answers a request, and once more with secrets read anew if nobody was let in (401) or could be
+/// (503): somebody may have changed or set them just now.
 ///
-/// `answer` is told whether it is asked once more; then it reads its secrets anew, and has no
-/// answer when there is nothing new to read.
+/// An `Err` of `answer` is an answer too. `reread` says whether there is anything new; it is to see to it that a flood of bad signatures
+/// is no flood of reads.
 pub async fn again(
     request: Request,
-    answer: impl AsyncFn(Request, bool) -> Option<Response>,
+    answer: impl AsyncFn(Request) -> Result<Response, Response>,
+    reread: impl AsyncFn() -> bool,
 ) -> Response {
     let copy = request.clone();
-    let first = answer(request, false).await;
-    match first {
-        Some(response) if response.status != 401 => response,
-        first => match answer(copy, true).await.or(first) {
-            Some(response) => response,
-            None => refusal(500, "nobody answered"),
-        },
+    let response = either(answer(request).await);
+    if matches!(response.status, 401 | 503) && reread().await {
+        return either(answer(copy).await);
     }
+    response
+}
+
+fn either(response: Result<Response, Response>) -> Response {
+    response.unwrap_or_else(|refusal| refusal)
 }
 
 /// The keys that sign requests, from the texts of a secret's versions; none while nobody has set it.
@@ -59,5 +62,64 @@ pub fn refusal(status: u16, reason: &str) -> Response {
         status,
         headers,
         body: body.into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// The status that is answered when the first and the second answer are so, and what was done.
+    fn answered(first: u16, anew: bool, second: u16) -> (u16, String) {
+        let done = RefCell::new(String::new());
+        let request = Request {
+            method: "POST".into(),
+            path: "/webhooks/github".into(),
+            query: String::new(),
+            headers: Headers::default(),
+            body: b"signed".to_vec(),
+        };
+        let answer = async |request: Request| {
+            assert_eq!(request.body, b"signed");
+            let again = !done.borrow().is_empty();
+            done.borrow_mut().push_str("answered ");
+            Ok(refusal(if again { second } else { first }, "as asked"))
+        };
+        let reread = async || {
+            done.borrow_mut().push_str("reread ");
+            anew
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let response = runtime.unwrap().block_on(again(request, answer, reread));
+        (response.status, done.take())
+    }
+
+    #[test]
+    fn a4_a_refused_signature_is_checked_once_more_with_secrets_read_anew() {
+        let check = |first, anew, second, status, done: &str| {
+            assert_eq!(answered(first, anew, second), (status, done.into()));
+        };
+        check(202, true, 500, 202, "answered ");
+        check(400, true, 500, 400, "answered ");
+        check(401, true, 202, 202, "answered reread answered ");
+        check(401, true, 401, 401, "answered reread answered ");
+        check(401, false, 202, 401, "answered reread ");
+        check(503, true, 202, 202, "answered reread answered ");
+    }
+
+    #[test]
+    fn a3_a_secret_that_is_none_lets_nobody_in() {
+        let good = "x".repeat(32);
+        let read = |current, previous| keys("the secret", current, previous);
+        assert!(read(None, Some(&good)).unwrap().is_none());
+        assert!(read(Some(&good), None).unwrap().is_some());
+        assert!(read(Some(&good), Some("short")).unwrap().is_some());
+        for bad in ["", "short", " surrounded by white space, as if pasted "] {
+            assert_eq!(read(Some(bad), Some(&good)).unwrap_err().status, 503);
+        }
     }
 }
