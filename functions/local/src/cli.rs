@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    Context, demo, generate, logs, pack, people, read, rollback, send, serve, validate, write,
+    Context, demo, deploy, doctor, generate, logs, pack, people, read, rollback, secret, send,
+    serve, validate, write,
 };
 use crate::outcome::Outcome;
 use crate::output::Output;
@@ -29,23 +30,26 @@ A REF is a commit's first digits (3f9c2ab), a tag (:prod), a digest's first digi
 Environment:
   TOWLINE_URL                              the Towline to ask, as --url
   TOWLINE_TOKEN, TOWLINE_TOKEN_FILE        who asks; on this machine, else .towline-data/owner.token
+  TOWLINE_AUTH=sigv4                       as --sigv4
   TOWLINE_GITHUB_WEBHOOK_SECRET(_FILE)     signs what `send` sends
   NO_COLOR                                 no colours
 
 Exit status: 0 done, 1 refused or something found, 2 could not."
 )]
 pub struct Cli {
-    /// The Towline to ask
+    /// The Towline to ask [default: http://127.0.0.1:8017]
     #[arg(
         long,
         global = true,
         value_name = "URL",
         env = "TOWLINE_URL",
         hide_env_values = true,
-        default_value = "http://127.0.0.1:8017",
         help_heading = "Everywhere"
     )]
-    url: String,
+    url: Option<String>,
+    /// Sign calls with AWS credentials instead of a token, for a Towline on AWS
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    sigv4: bool,
     /// Print JSON for programs, errors too
     #[arg(long, global = true, help_heading = "Everywhere")]
     json: bool,
@@ -115,8 +119,15 @@ enum Command {
     Generate(generate::Generate),
     /// Make an image of files and push it, without Docker
     Pack(Box<pack::Pack>),
-    /// Who may use this machine's Towline
+
+    /// Put Towline on AWS, or what its components need
+    Deploy(Box<deploy::Args>),
+    /// Fill in or rotate a secret of a Towline on AWS
+    Secret(secret::Args),
+    /// Who may use a Towline
     People(people::Args),
+    /// Say what is wrong with a Towline and how to mend it
+    Doctor(Box<doctor::Args>),
 }
 
 /// Runs what was typed.
@@ -130,6 +141,7 @@ pub async fn run() -> ExitCode {
     .write_global();
     let context = Context {
         url: cli.url,
+        sigv4: cli.sigv4,
         output: Output::new(cli.json),
     };
     match command(&context, cli.command).await {
@@ -166,7 +178,10 @@ async fn command(context: &Context, command: Command) -> Outcome {
         Command::Validate(args) => validate::run(context, &args),
         Command::Generate(args) => generate::run(context, &args),
         Command::Pack(args) => pack::run(context, *args).await,
-        Command::People(args) => people::run(&args, context.output),
+        Command::Deploy(args) => deploy::run(*args, context.output).await,
+        Command::Secret(args) => secret::run(args, context.output).await,
+        Command::People(args) => people::run(args, context.output).await,
+        Command::Doctor(args) => doctor::run(context, *args).await,
     }
 }
 

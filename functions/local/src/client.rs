@@ -10,8 +10,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use towline_handlers::answer_chat::{Answer, Command, Query};
 
-use crate::credentials::{self, is_loopback};
+use crate::credentials::{self, Auth, is_loopback};
 use crate::outcome::{Failure, Outcome, refused};
+use crate::signing::Signer;
 
 /// How long the other end may take to take up the connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -21,8 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A running Towline.
 pub struct Client {
     base: Url,
-    token: Option<String>,
+    caller: Caller,
     http: reqwest::Client,
+}
+
+/// Who asks.
+enum Caller {
+    /// Nobody says so.
+    Nobody,
+    /// Whoever the token belongs to.
+    Bearer(String),
+    /// Whoever AWS knows by the signature.
+    Signed(Signer),
 }
 
 /// An answer to a webhook.
@@ -37,12 +48,15 @@ impl Client {
     /// A client for a Towline at an address such as `http://127.0.0.1:8017`, as somebody.
     ///
     /// # Errors
-    /// When the address is none, or the token's file cannot be read.
-    pub fn open(address: &str) -> Outcome<Self> {
+    /// When the address is none, the token's file cannot be read, or there is nothing to sign with.
+    pub async fn open(address: &str, auth: Auth) -> Outcome<Self> {
         let base = address_of(address)?;
-        let token = credentials::token(&base)?;
+        let caller = match auth {
+            Auth::Sigv4 => Caller::Signed(Signer::find(&base).await?),
+            Auth::Token => credentials::token(&base)?.map_or(Caller::Nobody, Caller::Bearer),
+        };
         let mut client = Self::anonymous(base)?;
-        client.token = token;
+        client.caller = caller;
         Ok(client)
     }
 
@@ -64,7 +78,7 @@ impl Client {
         let http = builder.build().context("setting up HTTP")?;
         Ok(Self {
             base,
-            token: None,
+            caller: Caller::Nobody,
             http,
         })
     }
@@ -75,7 +89,7 @@ impl Client {
     /// As [`Client::anonymous`].
     pub fn with_token(base: Url, token: String) -> Outcome<Self> {
         let mut client = Self::anonymous(base)?;
-        client.token = Some(token);
+        client.caller = Caller::Bearer(token);
         Ok(client)
     }
 
@@ -85,7 +99,7 @@ impl Client {
     /// Refused with the other end's sentence; impossible when nobody answers.
     pub async fn ask(&self, query: &Query) -> Outcome<Answer> {
         let (word, fields) = parts(query, "query")?;
-        let mut url = self.at(&format!("v1/{word}"));
+        let mut url = self.at(&self.route(&word));
         for (name, value) in &fields {
             let text = value
                 .as_str()
@@ -101,8 +115,17 @@ impl Client {
     /// As [`Client::ask`].
     pub async fn tell(&self, command: &Command) -> Outcome<Answer> {
         let (word, fields) = parts(command, "command")?;
-        let url = self.at(&format!("v1/{word}"));
+        let url = self.at(&self.route(&word));
         self.answer(self.http.post(url).json(&fields)).await
+    }
+
+    /// Whether it is well: the status of `/healthz`.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn health(&self) -> Outcome<StatusCode> {
+        let response = self.http.get(self.at("healthz")).send().await;
+        Ok(response.map_err(|error| self.silence(error))?.status())
     }
 
     /// Delivers a webhook.
@@ -127,11 +150,16 @@ impl Client {
     }
 
     async fn answer(&self, request: RequestBuilder) -> Outcome<Answer> {
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
+        let request = match &self.caller {
+            Caller::Bearer(token) => request.bearer_auth(token),
+            Caller::Signed(_) | Caller::Nobody => request,
         };
-        let response = request.send().await.map_err(|error| self.silence(error))?;
+        let mut request = request.build().context("writing the call")?;
+        if let Caller::Signed(signer) = &self.caller {
+            signer.sign(&mut request)?;
+        }
+        let response = self.http.execute(request).await;
+        let response = response.map_err(|error| self.silence(error))?;
         let status = response.status();
         let body = response
             .bytes()
@@ -147,8 +175,13 @@ impl Client {
             })?);
         }
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        // API Gateway itself says no to a signature, in a shape of its own.
+        let said_by_gateway = body["message"].as_str().filter(|_| self.is_signed());
         match body["error"].as_str() {
             Some(_) if status == StatusCode::UNAUTHORIZED => refused(self.who()),
+            None if status == StatusCode::FORBIDDEN && said_by_gateway.is_some() => {
+                refused(format!("{}: {}", self.who(), said_by_gateway.unwrap_or_default()))
+            }
             Some(reason) if status.is_client_error() => refused(reason),
             Some(reason) => Err(anyhow!("{} answered {status}: {reason}", self.base()).into()),
             None => Err(anyhow!("{} answered {status} and nothing that a towline says; is --url (or TOWLINE_URL) right?", self.base()).into()),
@@ -157,13 +190,28 @@ impl Client {
 
     fn who(&self) -> String {
         let base = self.base();
-        match &self.token {
-            Some(_) => format!(
+        match &self.caller {
+            Caller::Signed(_) => format!(
+                "{base} does not take calls of whoever signs here; their role needs execute-api:Invoke, and `towline people add LOGIN --arn ROLE` makes them known"
+            ),
+            Caller::Bearer(_) => format!(
                 "{base} does not know the token given; use another in TOWLINE_TOKEN or the file that TOWLINE_TOKEN_FILE names"
             ),
-            None => format!(
+            Caller::Nobody => format!(
                 "{base} wants to know who asks; put your token into TOWLINE_TOKEN, or name its file with TOWLINE_TOKEN_FILE (towline serve prints which)"
             ),
+        }
+    }
+
+    fn is_signed(&self) -> bool {
+        matches!(self.caller, Caller::Signed(_))
+    }
+
+    /// Where a word is asked: signed calls come in by a door of their own.
+    fn route(&self, word: &str) -> String {
+        match self.caller {
+            Caller::Signed(_) => format!("aws/v1/{word}"),
+            Caller::Bearer(_) | Caller::Nobody => format!("v1/{word}"),
         }
     }
 

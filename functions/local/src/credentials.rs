@@ -4,13 +4,35 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use reqwest::Url;
 
 use crate::surroundings;
 
 /// Where `towline serve` keeps its data when nobody says.
 pub const DATA_FOLDER: &str = ".towline-data";
+
+/// How a caller says who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// By a token of Towline's.
+    Token,
+    /// By a signature with AWS credentials.
+    Sigv4,
+}
+
+/// How this caller does: as `--sigv4` or `TOWLINE_AUTH` says.
+///
+/// # Errors
+/// When `TOWLINE_AUTH` holds another word.
+pub fn auth(sigv4: bool) -> anyhow::Result<Auth> {
+    match surroundings::text("TOWLINE_AUTH").as_deref() {
+        _ if sigv4 => Ok(Auth::Sigv4),
+        None | Some("token") => Ok(Auth::Token),
+        Some("sigv4") => Ok(Auth::Sigv4),
+        Some(other) => Err(anyhow!("TOWLINE_AUTH is {other:?}; write token or sigv4")),
+    }
+}
 
 /// The token that says who asks; none when there is none to be found.
 ///

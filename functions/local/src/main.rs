@@ -7,6 +7,11 @@ mod client;
 mod credentials;
 mod outcome;
 mod output;
+mod signing;
+
+mod aws_cli;
+mod stack;
+mod templates;
 
 mod git;
 mod moment;

@@ -10,6 +10,8 @@ pub enum Failure {
     Refused(String),
     /// The findings have been printed already: exit status 1.
     Found,
+    /// What could not be looked at has been printed already: exit status 2.
+    Unsure,
     /// Could not even ask: exit status 2.
     Impossible(anyhow::Error),
     /// Whoever read the output has closed it, as `head` does; that is their right: exit status 0.
@@ -26,7 +28,7 @@ impl Failure {
         match self {
             Self::Closed => ExitCode::SUCCESS,
             Self::Refused(_) | Self::Found => ExitCode::from(1),
-            Self::Impossible(_) => ExitCode::from(2),
+            Self::Impossible(_) | Self::Unsure => ExitCode::from(2),
         }
     }
 
@@ -36,7 +38,7 @@ impl Failure {
         match self {
             Self::Refused(reason) => Some(reason.clone()),
             Self::Impossible(error) => Some(format!("{error:#}")),
-            Self::Found | Self::Closed => None,
+            Self::Found | Self::Unsure | Self::Closed => None,
         }
     }
 

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use towline_domain::person::{EVERY_GROUP, Person};
+use towline_wire::people::{Known, People as Everybody, hash};
 
 use crate::clock::random_bytes;
 use crate::machine::{Folder, FolderError, write_private};
@@ -18,14 +17,56 @@ const LOCK: &str = "people.lock";
 /// Login of whoever started the machine first.
 const OWNER: &str = "owner";
 
-/// A person in the file. The token itself is kept nowhere.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Entry {
-    /// Who.
-    #[serde(flatten)]
-    pub person: Person,
-    /// SHA-256 of their token, in hexadecimal.
-    token_sha256: String,
+/// Adds a person to a list and gives the token to hand to them; it cannot be shown again.
+///
+/// # Errors
+/// With the reason, when the login is taken or no login.
+pub fn add(entries: &mut Vec<Known>, newcomer: Known) -> Result<String, String> {
+    let login = &newcomer.person.login;
+    let good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    if login.is_empty() || login.len() > 39 || !login.chars().all(good) {
+        return Err(format!(
+            "{login:?} is no login: 1 to 39 letters, digits, '-', '_' and '.'"
+        ));
+    }
+    if find(entries, login).is_some() {
+        return Err(format!(
+            "{login} is known already; remove them first to give a new token"
+        ));
+    }
+    let token = hex::encode(random_bytes::<32>());
+    entries.push(Known {
+        token_sha256: Some(hash(&token)),
+        ..newcomer
+    });
+    Ok(token)
+}
+
+/// Removes a person from a list.
+///
+/// # Errors
+/// With the reason, when nobody has the login.
+pub fn remove(entries: &mut Vec<Known>, login: &str) -> Result<(), String> {
+    let place = find(entries, login).ok_or_else(|| format!("nobody has the login {login}"))?;
+    entries.remove(place);
+    Ok(())
+}
+
+/// A person with no token yet and no name elsewhere.
+#[must_use]
+pub fn known(person: Person) -> Known {
+    Known {
+        person,
+        token_sha256: None,
+        slack: None,
+        arn: None,
+    }
+}
+
+fn find(entries: &[Known], login: &str) -> Option<usize> {
+    entries
+        .iter()
+        .position(|entry| entry.person.login.eq_ignore_ascii_case(login))
 }
 
 /// The people in `people.json`, read again whenever the file changes.
@@ -39,7 +80,7 @@ pub struct People {
 #[derive(Default)]
 struct Read {
     stamp: Option<Stamp>,
-    entries: Vec<Entry>,
+    entries: Everybody,
 }
 
 /// What tells one version of the file from the next: it is always replaced by a new one, so the
@@ -89,7 +130,9 @@ impl People {
         let owner = entries.iter_mut().find(|entry| entry.person.login == OWNER);
         match owner {
             // The file is the owner's token, whatever it was before: that is how it is changed.
-            Some(owner) if owner.token_sha256 != token => owner.token_sha256 = token,
+            Some(owner) if owner.token_sha256.as_ref() != Some(&token) => {
+                owner.token_sha256 = Some(token);
+            }
             // Who was removed stays removed.
             Some(_) => return Ok(people),
             None if !is_new => return Ok(people),
@@ -100,9 +143,9 @@ impl People {
                     emails: Vec::new(),
                     groups,
                 };
-                entries.push(Entry {
-                    person,
-                    token_sha256: token,
+                entries.push(Known {
+                    token_sha256: Some(token),
+                    ..known(person)
                 });
             }
         }
@@ -114,7 +157,7 @@ impl People {
     ///
     /// # Errors
     /// When the file is broken.
-    pub fn entries(&self) -> Result<Vec<Entry>, PeopleError> {
+    pub fn entries(&self) -> Result<Vec<Known>, PeopleError> {
         match fs::read(&self.path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| self.broken(&error)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -138,7 +181,7 @@ impl People {
         }
     }
 
-    fn write(&self, entries: &[Entry]) -> Result<(), PeopleError> {
+    fn write(&self, entries: &[Known]) -> Result<(), PeopleError> {
         let mut text =
             serde_json::to_string_pretty(entries).map_err(|error| self.broken(&error))?;
         text.push('\n');
@@ -149,34 +192,15 @@ impl People {
     ///
     /// # Errors
     /// When the login is taken or no login.
-    pub fn add(&self, person: Person) -> Result<String, PeopleError> {
+    pub fn add(&self, newcomer: Known) -> Result<String, PeopleError> {
         let _lock = self.folder.lock(LOCK)?;
         let mut entries = self.entries()?;
-        let good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
-        if person.login.is_empty() || person.login.len() > 39 || !person.login.chars().all(good) {
-            return Err(PeopleError::Refused(format!(
-                "{:?} is no login: 1 to 39 letters, digits, '-', '_' and '.'",
-                person.login
-            )));
-        }
-        if entries
-            .iter()
-            .any(|entry| entry.person.login.eq_ignore_ascii_case(&person.login))
-        {
-            return Err(PeopleError::Refused(format!(
-                "{} is known already; remove them first to give a new token",
-                person.login
-            )));
-        }
-        let token = hex::encode(random_bytes::<32>());
-        if person.login == OWNER {
+        let is_owner = newcomer.person.login == OWNER;
+        let token = add(&mut entries, newcomer).map_err(PeopleError::Refused)?;
+        if is_owner {
             // The file is the owner's token, so it changes with it.
             write_private(&self.folder.token_file(), format!("{token}\n").as_bytes())?;
         }
-        entries.push(Entry {
-            person,
-            token_sha256: hash(&token),
-        });
         self.write(&entries)?;
         Ok(token)
     }
@@ -188,13 +212,7 @@ impl People {
     pub fn remove(&self, login: &str) -> Result<(), PeopleError> {
         let _lock = self.folder.lock(LOCK)?;
         let mut entries = self.entries()?;
-        let before = entries.len();
-        entries.retain(|entry| !entry.person.login.eq_ignore_ascii_case(login));
-        if entries.len() == before {
-            return Err(PeopleError::Refused(format!(
-                "nobody has the login {login}"
-            )));
-        }
+        remove(&mut entries, login).map_err(PeopleError::Refused)?;
         self.write(&entries)
     }
 
@@ -205,23 +223,20 @@ impl People {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.stamp != stamp || stamp.is_none() {
             match self.entries() {
-                Ok(entries) => *read = Read { stamp, entries },
+                Ok(entries) => {
+                    *read = Read {
+                        stamp,
+                        entries: Everybody(entries),
+                    };
+                }
                 Err(error) => {
                     tracing::error!(%error, "nobody is let in");
                     return None;
                 }
             }
         }
-        let hash = hash(token);
-        read.entries
-            .iter()
-            .find(|entry| entry.token_sha256 == hash)
-            .map(|entry| entry.person.clone())
+        read.entries.by_token(token).cloned()
     }
-}
-
-fn hash(token: &str) -> String {
-    hex::encode(Sha256::digest(token.trim()))
 }
 
 #[cfg(test)]
@@ -246,9 +261,9 @@ mod tests {
             emails: vec!["lee@acme.example".into()],
             groups: vec!["release".into()],
         };
-        let token = people.add(lee.clone()).expect("a token");
+        let token = people.add(known(lee.clone())).expect("a token");
         assert_eq!(people.authenticate(&token), Some(lee.clone()));
-        assert!(people.add(lee).is_err(), "a login is given once");
+        assert!(people.add(known(lee)).is_err(), "a login is given once");
         assert_eq!(people.authenticate("guess"), None);
         let again = People::open(&folder).expect("people");
         assert_eq!(

@@ -17,7 +17,7 @@ use crate::console;
 use crate::machine::{Config, Folder, Machine, Opened};
 use crate::outcome::Outcome;
 use crate::output::Output;
-use crate::people::People;
+use crate::people::{People, known};
 use crate::surroundings;
 
 use sample::{Preset, Sample};
@@ -71,8 +71,8 @@ async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(O
     let secret = hex::encode(random_bytes::<32>());
     let data = Folder::open(&folder.path("data"))?;
     let people = People::open(&data)?;
-    let kim = known(&people, "kim", &["release-managers"])?;
-    let lee = known(&people, "lee", &["release-managers"])?;
+    let kim = let_in(&people, "kim", &["release-managers"])?;
+    let lee = let_in(&people, "lee", &["release-managers"])?;
     let origin = Origin::Path(repository.path().to_owned());
     let opened = Machine::open(Config {
         folder: data,
@@ -103,7 +103,7 @@ async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(O
 }
 
 /// A person of the sample team, known anew or from a folder that was kept; gives their token.
-fn known(people: &People, login: &str, groups: &[&str]) -> anyhow::Result<String> {
+fn let_in(people: &People, login: &str, groups: &[&str]) -> anyhow::Result<String> {
     if people
         .entries()?
         .iter()
@@ -112,9 +112,9 @@ fn known(people: &People, login: &str, groups: &[&str]) -> anyhow::Result<String
         people.remove(login)?;
     }
     let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-    Ok(people.add(Person {
+    Ok(people.add(known(Person {
         login: login.into(),
         emails: vec![format!("{login}@acme.example")],
         groups,
-    })?)
+    }))?)
 }

@@ -35,7 +35,7 @@ pub struct Logs {
 /// # Errors
 /// When there is none, or it cannot be printed.
 pub async fn run(context: &Context, args: Logs) -> Outcome {
-    let client = context.client()?;
+    let client = context.client().await?;
     let mut from = 0;
     let mut printed = false;
     let mut harmless = Harmless::default();

@@ -234,7 +234,7 @@ impl From<Runs> for Query {
 /// # Errors
 /// When there is no answer, or it cannot be printed.
 pub async fn run(context: &Context, query: impl Into<Query>) -> Outcome {
-    let answer = context.client()?.ask(&query.into()).await?;
+    let answer = context.client().await?.ask(&query.into()).await?;
     context.output.answer(&answer)
 }
 
@@ -257,7 +257,7 @@ pub async fn now(context: &Context, args: Now) -> Outcome {
         component: args.component,
         at,
     };
-    let mut answer = context.client()?.ask(&query).await?;
+    let mut answer = context.client().await?.ask(&query).await?;
     if let (Answer::Now { live, .. }, Some(only)) = (&mut answer, &args.repository) {
         live.retain(|line| line.repository.as_str().eq_ignore_ascii_case(only.as_str()));
     }

@@ -49,7 +49,7 @@ pub struct Rollback {
 /// # Errors
 /// When there is nothing to go back to, nobody said yes, or it is refused.
 pub async fn run(context: &Context, args: Rollback) -> Outcome {
-    let client = context.client()?;
+    let client = context.client().await?;
     let mut to = args.to.clone();
     if !args.yes {
         if !output::is_interactive() || context.output.is_json() {

@@ -82,7 +82,7 @@ pub async fn run(context: &Context, args: Send) -> Outcome {
     if let Some(name) = &push.name {
         described.name = name.clone();
     }
-    let address = address_of(push.to.as_deref().unwrap_or(&context.url))?;
+    let address = address_of(push.to.as_deref().unwrap_or(context.url()))?;
     let secret = credentials::webhook_secret(&address)?.ok_or_else(|| {
         anyhow!("the push has to be signed: put the webhook secret into TOWLINE_GITHUB_WEBHOOK_SECRET, or name its file with TOWLINE_GITHUB_WEBHOOK_SECRET_FILE (towline serve prints which)")
     })?;

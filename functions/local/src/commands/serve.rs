@@ -54,7 +54,7 @@ enum DefinitionFrom {
 
 /// Why `serve` does not start.
 #[derive(Debug, thiserror::Error)]
-enum ServeError {
+pub enum ServeError {
     #[error(
         "no repository may push; name one with --repo, such as --repo . or --repo acme/shop=https://github.com/acme/shop.git"
     )]
@@ -172,7 +172,10 @@ GitHub's webhook goes to http://{address}/webhooks/github; images are at {addres
 }
 
 /// A repository as `--repo` names it.
-fn registered(text: &str) -> Result<Registered, ServeError> {
+///
+/// # Errors
+/// When it is no folder or URL, or nobody says whose it is.
+pub fn registered(text: &str) -> Result<Registered, ServeError> {
     let refused = |reason: String| ServeError::Repository(reason);
     if let Some((name, origin)) = text.split_once('=')
         && let Ok(name) = name.parse()

@@ -163,7 +163,7 @@ impl OfBuild {
 /// # Errors
 /// When it is not done, or the answer cannot be printed.
 pub async fn run(context: &Context, command: impl Into<Command>) -> Outcome {
-    let answer = context.client()?.tell(&command.into()).await?;
+    let answer = context.client().await?.tell(&command.into()).await?;
     context.output.answer(&answer)
 }
 
@@ -172,7 +172,7 @@ pub async fn run(context: &Context, command: impl Into<Command>) -> Outcome {
 /// # Errors
 /// As [`run`]; when waiting, also if the promotion ends without moving the stage.
 pub async fn promote(context: &Context, args: Promote) -> Outcome {
-    let client = context.client()?;
+    let client = context.client().await?;
     let place = wait::Place {
         component: args.component.clone(),
         stage: args.stage.clone(),
@@ -194,7 +194,7 @@ pub async fn promote(context: &Context, args: Promote) -> Outcome {
 /// # Errors
 /// As [`promote`].
 pub async fn approve(context: &Context, args: Approve) -> Outcome {
-    let client = context.client()?;
+    let client = context.client().await?;
     let repository = args.place.repository;
     // Once it is approved it may be gone from where it is found.
     let place = match args.wait {

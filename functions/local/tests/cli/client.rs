@@ -15,7 +15,7 @@ use crate::session::Session;
 pub(crate) struct Server {
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<String>>>,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 #[derive(Clone)]
@@ -55,8 +55,27 @@ impl Server {
         Self {
             url,
             asked,
-            _runtime: runtime,
+            runtime,
         }
+    }
+
+    /// A server that says the same thing at a path, however often it is asked.
+    pub(crate) fn by_path(answers: &[(&'static str, Value)]) -> Self {
+        let mut server = Self::saying(&[(404, Value::Null)]);
+        let listener = server
+            .runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+        let listener = listener.unwrap();
+        server.url = format!("http://{}", listener.local_addr().unwrap());
+        let mut app = Router::new();
+        for (path, body) in answers {
+            let body = body.to_string();
+            app = app.route(path, axum::routing::get(|| async { body }));
+        }
+        server
+            .runtime
+            .spawn(async { axum::serve(listener, app).await });
+        server
     }
 
     pub(crate) fn asked(&self) -> Vec<String> {

@@ -3,7 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod aws;
 mod client;
+mod deploy;
+mod doctor;
 mod files;
 mod pushes;
+mod secrets;
 mod session;
+mod signed;

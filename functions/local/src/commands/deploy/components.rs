@@ -1,0 +1,299 @@
+//! Makes what the components of a definition need at AWS: one stack each, from infra/component.yaml.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use towline_domain::definition::{Component, Definition, Preset};
+use towline_domain::names::{ComponentName, RepositoryName, Tag};
+use towline_handlers::answer_chat::text::Style;
+use towline_ports::StartBuild;
+use towline_wire::definition::{self, FILE};
+
+use super::control::{self, Caller, overriding};
+use super::follow::{self, Follow};
+use super::plan::{Consent, Plan, Wanted};
+use crate::aws_cli::{AwsCli, Call};
+use crate::commands::validate;
+use crate::outcome::{Failure, Outcome, refused};
+use crate::output::{Output, paint};
+use crate::stack::{Place, Stack};
+use crate::{repository, templates};
+
+/// The template's parameter for tags that may move.
+const STAGE_TAGS: &str = "StageTags";
+/// Patterns of tags that ECR excludes from immutability at most (ECR API,
+/// `ImageTagMutabilityExclusionFilters`).
+const MOST_STAGE_TAGS: usize = 5;
+
+/// Settings of `deploy components`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  towline deploy components --dry-run
+  towline deploy components --component api --connection arn:aws:codeconnections:…")]
+pub struct Components {
+    #[command(flatten)]
+    defined: Defined,
+    /// Only this component; can be given several times
+    #[arg(long = "component", value_name = "NAME")]
+    components: Vec<ComponentName>,
+    /// The AWS connection that CodeBuild clones a private repository by
+    #[arg(long, value_name = "ARN", value_parser = arn)]
+    connection: Option<String>,
+    /// A further parameter of infra/component.yaml; can be given several times
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = control::parameter)]
+    parameters: Vec<(String, String)>,
+    #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which definition is meant, and whose it is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Defined {
+    /// The definition
+    #[arg(long, value_name = "PATH", default_value = FILE)]
+    pub definition: PathBuf,
+    /// Its repository at GitHub, where the definition or the folder does not tell
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<RepositoryName>,
+}
+
+impl Defined {
+    /// Whether there is a definition to read.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.definition.exists()
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When it cannot be read or has mistakes, or nobody says whose it is.
+    pub fn read(&self, output: Output) -> Outcome<(RepositoryName, Definition)> {
+        let (path, bytes) = validate::read(&self.definition)?;
+        let definition = match definition::read(&bytes) {
+            Ok(definition) => definition,
+            Err(errors) => {
+                let source = String::from_utf8_lossy(&bytes);
+                output.progress(&validate::mistakes(&path, &source, &errors));
+                return Err(Failure::Found);
+            }
+        };
+        let named = self.repository.clone();
+        let written = || definition.source.github.as_deref()?.parse().ok();
+        let folder = || {
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            let described = repository::describe(folder.unwrap_or(Path::new("."))).ok()?;
+            Some(described.name).filter(|name| !name.as_str().starts_with("local/"))
+        };
+        match named.or_else(written).or_else(folder) {
+            Some(name) => Ok((name, definition)),
+            None => refused(format!(
+                "whose is {}? name its repository at GitHub with --repository OWNER/NAME",
+                path.display()
+            )),
+        }
+    }
+}
+
+/// One component's stack.
+struct Target {
+    stack: String,
+    before: Option<Stack>,
+    given: BTreeMap<String, String>,
+}
+
+/// Deploys the stacks, one after the other.
+///
+/// # Errors
+/// Refused when a person or AWS says no; impossible when something it needs is missing.
+pub async fn run(args: Components, output: Output) -> Outcome {
+    let (repository, definition) = args.defined.read(output)?;
+    for name in &args.components {
+        if definition.component(name).is_none() {
+            let known: Vec<&str> = definition
+                .components
+                .iter()
+                .map(|it| it.name.as_str())
+                .collect();
+            return refused(format!(
+                "there is no component {name}; there is {}",
+                known.join(", ")
+            ));
+        }
+    }
+    let wanted_ones = |component: &&Component| {
+        args.components.is_empty() || args.components.contains(&component.name)
+    };
+    let components: Vec<&Component> = definition.components.iter().filter(wanted_ones).collect();
+    let (aws, region) = args.place.located().await?;
+    let caller = Caller::find(&aws).await?;
+    let mut targets = Vec::new();
+    for component in &components {
+        let stack = stack_of(&repository, component);
+        let before = Stack::find(&aws, &stack).await?;
+        let status = before.as_ref().map(|stack| stack.status.as_str());
+        if let Some(advice) = status.and_then(|status| follow::advice(&aws, &stack, status)) {
+            return refused(advice);
+        }
+        let mut given = parameters(&repository, &definition, component);
+        given.extend(
+            args.connection
+                .iter()
+                .map(|arn| ("Connection".to_owned(), arn.clone())),
+        );
+        given.extend(args.parameters.iter().cloned());
+        if given[STAGE_TAGS].split(',').count() > MOST_STAGE_TAGS {
+            return refused(format!(
+                "the stages have the tags {}, and ECR lets only {MOST_STAGE_TAGS} patterns of tags move; cover them with patterns, such as --parameter 'StageTags=prod*,staging*'",
+                given[STAGE_TAGS]
+            ));
+        }
+        targets.push(Target {
+            stack,
+            before,
+            given,
+        });
+    }
+    let mut plan = Plan::default();
+    plan.fact("account", format!("{} as {}", caller.account, caller.arn));
+    plan.fact("region", &region);
+    plan.fact("repository", repository.to_string());
+    for target in &targets {
+        let what = if target.before.is_some() {
+            "update"
+        } else {
+            "new"
+        };
+        plan.fact("stacks", format!("{} ({what})", target.stack));
+        plan.command(deploy(&aws, target, "infra/component.yaml").shown());
+    }
+    for warning in warnings(&components, &targets) {
+        plan.warn(warning);
+    }
+    if !plan.agree(Wanted::from(args.consent), output)? {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().map_err(anyhow::Error::from)?;
+    let template = folder.path().join("component.yaml");
+    std::fs::write(&template, templates::COMPONENT).map_err(anyhow::Error::from)?;
+    let template = template.display().to_string();
+    let mut done = Vec::new();
+    for target in &targets {
+        output.progress(&format!("Deploying {}.", target.stack));
+        let follow = Follow {
+            aws: &aws,
+            stack: &target.stack,
+            output,
+        };
+        let changed = follow.through(deploy(&aws, target, &template)).await?;
+        done.push((target, changed));
+    }
+    finish(&done, output)
+}
+
+fn finish(done: &[(&Target, bool)], output: Output) -> Outcome {
+    if output.is_json() {
+        let stacks = done
+            .iter()
+            .map(|(target, changed)| json!({ "stack": target.stack, "changed": changed }));
+        return output.value(&json!({ "stacks": stacks.collect::<Vec<_>>() }));
+    }
+    let mut text = String::new();
+    for (target, changed) in done {
+        let what = match (changed, &target.before) {
+            (false, _) => "as it should be",
+            (true, None) => "made",
+            (true, Some(_)) => "changed",
+        };
+        text += &format!("{} {what}\n", paint(Style::Good, &target.stack));
+    }
+    text += "\nNext: push a commit, and see what comes of it with: towline runs\n";
+    output.text(&text)
+}
+
+/// A component's stack is called as its CodeBuild project, as far as a stack's name may be long.
+fn stack_of(repository: &RepositoryName, component: &Component) -> String {
+    let project = StartBuild::project(repository, &component.name);
+    project.chars().take(128).collect()
+}
+
+/// What infra/component.yaml is told.
+fn parameters(
+    repository: &RepositoryName,
+    definition: &Definition,
+    component: &Component,
+) -> BTreeMap<String, String> {
+    let mut tags: Vec<&str> = definition
+        .stages
+        .iter()
+        .flat_map(|stage| stage.tags.iter().map(Tag::as_str))
+        .collect();
+    tags.sort_unstable();
+    tags.dedup();
+    // As `start_builds` asks for it: only `pack` does without a Docker daemon.
+    let needs_docker = !matches!(component.build.preset, Preset::Pack { .. });
+    let given = [
+        ("Repository", repository.to_string()),
+        ("Component", component.name.to_string()),
+        ("ImageRepository", component.repository.to_string()),
+        (STAGE_TAGS, tags.join(",")),
+        ("Privileged", needs_docker.to_string()),
+        ("BuildImage", component.build.image.clone()),
+    ];
+    let mut given: BTreeMap<String, String> = given
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    if component.build.image.contains("aarch64") {
+        given.insert("Environment".into(), "ARM_CONTAINER".into());
+    }
+    given
+}
+
+fn warnings(components: &[&Component], targets: &[Target]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let packed = components
+        .iter()
+        .filter(|it| matches!(it.build.preset, Preset::Pack { .. }));
+    let packed: Vec<&str> = packed.map(|it| it.name.as_str()).collect();
+    if !packed.is_empty() {
+        warnings.push(format!(
+            "{}: the preset pack needs a build image with `towline` on its PATH; a later version fetches it by itself",
+            packed.join(", ")
+        ));
+    }
+    if targets
+        .iter()
+        .any(|target| target.before.is_none() && !target.given.contains_key("Connection"))
+    {
+        warnings.push("without --connection CodeBuild clones public repositories only".into());
+    }
+    warnings
+}
+
+fn deploy(aws: &AwsCli, target: &Target, template: &str) -> Call {
+    let call = aws
+        .call("cloudformation", "deploy")
+        .option("--template-file", template)
+        .option("--stack-name", &target.stack)
+        .list(
+            "--capabilities",
+            ["CAPABILITY_IAM".into(), "CAPABILITY_NAMED_IAM".into()],
+        )
+        .word("--no-fail-on-empty-changeset");
+    overriding(call, &target.given)
+}
+
+fn arn(text: &str) -> Result<String, String> {
+    if text.starts_with("arn:") && !text.contains(char::is_whitespace) {
+        Ok(text.to_owned())
+    } else {
+        Err("an ARN begins with arn:".into())
+    }
+}

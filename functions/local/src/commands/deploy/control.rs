@@ -1,0 +1,365 @@
+//! Deploys Towline itself: builds its functions, uploads them, and has CloudFormation make the rest.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::json;
+use towline_handlers::answer_chat::text::Style;
+
+use super::bucket::Bucket;
+use super::build::{self, Arch, Functions};
+use super::follow::{self, Follow};
+use super::plan::{Consent, Plan, Wanted};
+use crate::aws_cli::{AwsCli, Call};
+use crate::outcome::{Outcome, refused};
+use crate::output::{Output, paint};
+use crate::stack::{self, Place, STACK, Stack};
+
+/// What CloudFormation may make: roles, some by name, and what the SAM transform makes of functions.
+const CAPABILITIES: [&str; 3] = [
+    "CAPABILITY_IAM",
+    "CAPABILITY_NAMED_IAM",
+    "CAPABILITY_AUTO_EXPAND",
+];
+/// The template's parameter for repositories that may push.
+const REPOSITORIES: &str = "Repositories";
+/// The template's parameter for the processors of functions.
+const ARCHITECTURE: &str = "Architecture";
+/// The template's parameter for who is told of alarms.
+const ALARM_EMAIL: &str = "AlarmEmail";
+
+/// The outputs that a person needs; the others are for programs.
+const SHOWN: [&str; 2] = ["ApiUrl", "WebhookUrl"];
+
+/// Settings of `deploy` itself.
+#[derive(Debug, clap::Args)]
+pub struct Control {
+    /// Name of the stack
+    #[arg(long, value_name = "NAME", default_value = STACK, value_parser = stack::stack_name)]
+    stack: String,
+    /// Repositories that may push: OWNER/NAME or OWNER/*, separated by commas
+    #[arg(long, value_name = "LIST", value_parser = repositories)]
+    repositories: Option<String>,
+    /// Processors of the functions: arm64 or x86_64
+    #[arg(long, value_enum, hide_possible_values = true)]
+    arch: Option<Arch>,
+    /// Where alarms are mailed to
+    #[arg(long, value_name = "ADDRESS")]
+    alarm_email: Option<String>,
+    /// A further parameter of infra/template.yaml; can be given several times
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+    /// Functions built before, as DIR/NAME/bootstrap.zip
+    #[arg(long, value_name = "DIR")]
+    functions: Option<PathBuf>,
+    /// The checkout to build from; else the one this is run in
+    #[arg(long, value_name = "DIR", conflicts_with = "functions")]
+    source: Option<PathBuf>,
+    /// Bucket to upload to; else towline-ACCOUNT-REGION, made where it is missing
+    #[arg(long, value_name = "NAME", value_parser = stack::label)]
+    bucket: Option<String>,
+    #[command(flatten)]
+    consent: Consent,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Who is signed in to AWS.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Caller {
+    /// The account's number.
+    pub account: String,
+    /// Who in it.
+    pub arn: String,
+}
+
+impl Caller {
+    /// Asks AWS.
+    ///
+    /// # Errors
+    /// When nobody is signed in.
+    pub async fn find(aws: &AwsCli) -> Outcome<Self> {
+        Ok(aws.call("sts", "get-caller-identity").json().await?)
+    }
+}
+
+/// Everything that is known before anything is changed.
+struct Deployment {
+    aws: AwsCli,
+    region: String,
+    caller: Caller,
+    stack: String,
+    before: Option<Stack>,
+    functions: Functions,
+    template: String,
+    bucket: Bucket,
+    bucket_exists: bool,
+    given: BTreeMap<String, String>,
+}
+
+/// Deploys.
+///
+/// # Errors
+/// Refused when a person or AWS says no; impossible when something it needs is missing.
+pub async fn run(args: Control, output: Output) -> Outcome {
+    let wanted = Wanted::from(args.consent);
+    let deployment = Deployment::prepare(args).await?;
+    let plan = deployment.plan(wanted == Wanted::DryRun);
+    if !plan.agree(wanted, output)? {
+        return Ok(());
+    }
+    deployment.carry_out(output).await
+}
+
+impl Deployment {
+    async fn prepare(args: Control) -> Outcome<Self> {
+        let (aws, region) = args.place.located().await?;
+        let caller = Caller::find(&aws).await?;
+        let before = Stack::find(&aws, &args.stack).await?;
+        let status = before.as_ref().map(|stack| stack.status.as_str());
+        if let Some(advice) = status.and_then(|status| follow::advice(&aws, &args.stack, status)) {
+            return refused(advice);
+        }
+        let mut given: BTreeMap<String, String> = args.parameters.into_iter().collect();
+        let kept = before.as_ref().map(Stack::parameters).unwrap_or_default();
+        let kept_arch = kept.get(ARCHITECTURE).copied();
+        let arch = args.arch.unwrap_or(match kept_arch {
+            Some("x86_64") => Arch::X86,
+            Some(_) | None => Arch::Arm64,
+        });
+        if args.arch.is_some() {
+            given.insert(ARCHITECTURE.into(), arch.name().into());
+        }
+        given.extend(args.repositories.map(|list| (REPOSITORIES.into(), list)));
+        given.extend(
+            args.alarm_email
+                .map(|address| (ALARM_EMAIL.into(), address)),
+        );
+        if !given.contains_key(REPOSITORIES) && !kept.contains_key(REPOSITORIES) {
+            return refused(
+                "which repositories may push? name them with --repositories, such as --repositories 'acme/shop,acme/*'",
+            );
+        }
+        let functions = Functions::find(args.functions.as_deref(), args.source.as_deref(), arch)?;
+        let template = functions.template()?;
+        let bucket = Bucket::of(args.bucket, &caller.account, &region);
+        let bucket_exists = match bucket.exists(&aws).await {
+            Err(error) if error.is_denied() => {
+                return refused(format!(
+                    "the bucket {} is not to be used: it belongs to somebody else, or {} may not see it; name another with --bucket",
+                    bucket.name, caller.arn
+                ));
+            }
+            exists => exists?,
+        };
+        Ok(Self {
+            aws,
+            region,
+            caller,
+            stack: args.stack,
+            before,
+            functions,
+            template,
+            bucket,
+            bucket_exists,
+            given,
+        })
+    }
+
+    fn plan(&self, is_dry: bool) -> Plan {
+        let mut plan = Plan::default();
+        plan.fact(
+            "account",
+            format!("{} as {}", self.caller.account, self.caller.arn),
+        );
+        plan.fact("region", &self.region);
+        plan.fact(
+            "stack",
+            match &self.before {
+                None => format!("{} (new)", self.stack),
+                Some(before) => format!("{} (update; it is {} now)", self.stack, before.status),
+            },
+        );
+        plan.fact("functions", self.functions.described());
+        plan.fact("bucket", self.bucket.described(self.bucket_exists));
+        for (name, value) in &self.given {
+            plan.fact("parameters", format!("{name} = {value}"));
+        }
+        let kept = self
+            .before
+            .as_ref()
+            .map(Stack::parameters)
+            .unwrap_or_default();
+        let kept = kept
+            .into_iter()
+            .filter(|(name, _)| !self.given.contains_key(*name));
+        for (name, value) in kept {
+            plan.fact("parameters", format!("{name} = {value} (kept)"));
+        }
+        let names = build::names(&self.template);
+        if let Some(command) = self.functions.shown(&names) {
+            plan.command(command);
+        }
+        for call in self.bucket.calls(&self.aws, self.bucket_exists) {
+            plan.command(call.shown());
+        }
+        plan.command(self.package("infra/template.yaml", "packaged.yaml").shown());
+        plan.command(self.deploy("packaged.yaml").shown());
+        if is_dry && let Functions::Built(folder) = &self.functions {
+            let absent = |name: &&str| !folder.join(name).join("bootstrap.zip").is_file();
+            let missing: Vec<&str> = names.into_iter().filter(absent).collect();
+            if !missing.is_empty() {
+                plan.warn(format!("{} lacks {}", folder.display(), missing.join(", ")));
+            }
+        }
+        plan
+    }
+
+    fn package(&self, template: &str, packaged: &str) -> Call {
+        self.aws
+            .call("cloudformation", "package")
+            .option("--template-file", template)
+            .option("--s3-bucket", &self.bucket.name)
+            .option("--s3-prefix", &self.stack)
+            .option("--output-template-file", packaged)
+    }
+
+    fn deploy(&self, packaged: &str) -> Call {
+        let call = self
+            .aws
+            .call("cloudformation", "deploy")
+            .option("--template-file", packaged)
+            .option("--stack-name", &self.stack)
+            .option("--s3-bucket", &self.bucket.name)
+            .option("--s3-prefix", &self.stack)
+            .list("--capabilities", CAPABILITIES.map(str::to_owned))
+            .word("--no-fail-on-empty-changeset");
+        overriding(call, &self.given)
+    }
+
+    async fn carry_out(&self, output: Output) -> Outcome {
+        self.functions.check_tools().await?;
+        self.functions
+            .build(&build::names(&self.template), output)
+            .await?;
+        let folder = self.functions.lay_out(&self.template)?;
+        for call in self.bucket.calls(&self.aws, self.bucket_exists) {
+            call.text().await?;
+        }
+        output.progress(&format!("Uploading the functions to {}.", self.bucket.name));
+        let template = folder.path().join(crate::templates::CONTROL_PATH);
+        let packaged = folder.path().join("packaged.yaml");
+        let packaged = packaged.display().to_string();
+        let package = self.package(&template.display().to_string(), &packaged);
+        package.text().await?;
+        let patience = match &self.before {
+            None => "; the first time takes some minutes",
+            Some(_) => "",
+        };
+        output.progress(&format!("Deploying {}{patience}.", self.stack));
+        let follow = Follow {
+            aws: &self.aws,
+            stack: &self.stack,
+            output,
+        };
+        let changed = follow.through(self.deploy(&packaged)).await?;
+        let stack = Stack::existing(&self.aws, &self.stack).await?;
+        self.finish(&stack, changed, output)
+    }
+
+    fn finish(&self, stack: &Stack, changed: bool, output: Output) -> Outcome {
+        let outputs = stack.outputs();
+        if output.is_json() {
+            return output.value(&json!({
+                "stack": self.stack, "region": self.region, "changed": changed, "outputs": outputs,
+            }));
+        }
+        let what = if changed {
+            "is deployed"
+        } else {
+            "was as it should be; nothing has changed"
+        };
+        let mut text = format!("{} {what}.\n\n", paint(Style::Good, &self.stack));
+        for name in SHOWN {
+            let value = outputs.get(name).copied().unwrap_or("–");
+            text += &format!("  {name:<10}  {value}\n");
+        }
+        text += &self.next(stack);
+        output.text(&text)
+    }
+
+    /// What is left for a person to do.
+    fn next(&self, stack: &Stack) -> String {
+        let mut place = format!(" --stack {}", self.stack);
+        place += &format!(" --region {}", self.region);
+        if self.before.is_some() {
+            return format!("\nNext: towline doctor{place}\n");
+        }
+        let webhook = stack.output("WebhookUrl").unwrap_or("the webhook's URL");
+        format!(
+            "
+{next}
+  1. towline secret set webhook --generate{place}
+     prints the secret that GitHub signs with; keep it for step 3.
+  2. towline secret set github{place}
+     takes a token or a GitHub App's key, for reading definitions and writing statuses.
+  3. On GitHub, in each repository: Settings, Webhooks, Add webhook
+       Payload URL   {webhook}
+       Content type  application/json
+       Secret        what step 1 printed
+       Events        just the push event
+  4. towline people add YOU --group '*'{place}
+     prints your token; put it into TOWLINE_TOKEN.
+  5. towline deploy components --region {region}
+     in each repository, beside its .towline.yml.
+  6. towline doctor{place}
+     says what is missing.
+",
+            next = paint(Style::Strong, "Next"),
+            region = self.region
+        )
+    }
+}
+
+/// A call with parameters that differ from what the stack has.
+#[must_use]
+pub fn overriding(call: Call, given: &BTreeMap<String, String>) -> Call {
+    if given.is_empty() {
+        return call;
+    }
+    let pairs = given.iter().map(|(name, value)| format!("{name}={value}"));
+    call.list("--parameter-overrides", pairs)
+}
+
+/// `NAME=VALUE`.
+///
+/// # Errors
+/// When it is not of that shape.
+pub fn parameter(text: &str) -> Result<(String, String), String> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err("write NAME=VALUE".into());
+    };
+    if name.is_empty()
+        || !name
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric())
+    {
+        return Err("a parameter's name has letters and digits only".into());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// `OWNER/NAME` or `OWNER/*`, separated by commas.
+fn repositories(text: &str) -> Result<String, String> {
+    let list: Vec<&str> = text.split(',').map(str::trim).collect();
+    for name in &list {
+        let whole = name.strip_suffix("/*").map(|owner| format!("{owner}/any"));
+        let whole = whole.unwrap_or_else(|| (*name).to_owned());
+        whole
+            .parse::<towline_domain::names::RepositoryName>()
+            .map_err(|_| format!("{name:?} is no OWNER/NAME and no OWNER/*"))?;
+    }
+    Ok(list.join(","))
+}

@@ -1,0 +1,152 @@
+//! `towline doctor`: says what is wrong with a Towline, and how to mend it.
+
+mod api;
+mod component;
+mod folder;
+mod machinery;
+mod pointers;
+mod policy;
+mod report;
+mod rules;
+mod webhook;
+
+use std::path::PathBuf;
+
+use towline_domain::definition::Definition;
+use towline_domain::names::RepositoryName;
+use towline_handlers::answer_chat::text::Style;
+
+use super::Context;
+use super::deploy;
+use crate::client::Client;
+use crate::credentials::{self, DATA_FOLDER};
+use crate::outcome::{Failure, Outcome};
+use crate::output::{is_interactive, paint};
+use crate::stack::{self, Place, STACK, Stack};
+use report::Report;
+
+/// Settings of `doctor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  towline doctor --stack towline                  a deployed Towline; beside a .towline.yml its components too
+  towline doctor --data .towline-data --repo .    one machine
+  towline doctor --url https://a1b2c3.execute-api.eu-west-1.amazonaws.com
+
+Environment:
+  TOWLINE_GITHUB_TOKEN   lets it look at webhooks and their deliveries (repository hooks: read)
+  TOWLINE_TOKEN          lets it compare what is live with what the registry has
+
+Each line: ✔ good, ✘ wrong and how to mend it, ? could not be looked at, – not looked at.
+Exit status: 0 nothing wrong, 1 something wrong, 2 something could not be looked at.")]
+pub struct Args {
+    /// A stack at AWS
+    #[arg(long, value_name = "NAME", value_parser = stack::stack_name, conflicts_with = "data")]
+    stack: Option<String>,
+    /// The folder of a `towline serve`
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Repository served from the folder, as for `towline serve`; looks whether it answers
+    #[arg(long = "repo", value_name = "[OWNER/NAME=]SOURCE")]
+    repositories: Vec<String>,
+    #[command(flatten)]
+    defined: deploy::Defined,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Looks and tells. What is meant is the stack, folder or address named, in this order; else the
+/// folder here, else the stack of the usual name.
+///
+/// # Errors
+/// Found when something is wrong, unsure when something could not be looked at.
+pub async fn run(context: &Context, args: Args) -> Outcome {
+    let usual = PathBuf::from(DATA_FOLDER);
+    let report = match (&args.stack, &args.data, &context.url) {
+        (Some(stack), _, _) => look_at_stack(context, &args, stack).await?,
+        (None, Some(folder), _) => folder::look(folder, &args.repositories).await,
+        (None, None, Some(address)) => at(context, address).await?,
+        (None, None, None) if usual.is_dir() => folder::look(&usual, &args.repositories).await,
+        (None, None, None) => look_at_stack(context, &args, STACK).await?,
+    };
+    report.print(context.output)
+}
+
+async fn at(context: &Context, address: &str) -> Outcome<Report> {
+    let client = Client::open(address, credentials::auth(context.sigv4)?).await?;
+    let mut report = Report::of(address);
+    report.take(api::look(address).await);
+    report.take(api::known(&client).await);
+    Ok(report)
+}
+
+/// What is known of the definition here.
+enum Defined {
+    Read((RepositoryName, Definition)),
+    WithMistakes,
+    Nowhere,
+}
+
+async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome<Report> {
+    let (aws, region) = args.place.located().await?;
+    let stack = Stack::existing(&aws, name).await?;
+    let defined = match args.defined.is_there() {
+        true => match args.defined.read(context.output) {
+            Ok(defined) => Defined::Read(defined),
+            Err(Failure::Found) => Defined::WithMistakes,
+            Err(failure) => return Err(failure),
+        },
+        false => Defined::Nowhere,
+    };
+    let mut report = Report::of(format!("stack {name} in {region}"));
+    if is_interactive() && !context.output.is_json() {
+        let wait = paint(Style::Quiet, "Looking; AWS is asked a few dozen things.");
+        context.output.progress(&wait);
+    }
+    let place = machinery::Place {
+        aws: &aws,
+        name,
+        stack: &stack,
+        again: format!("towline deploy --stack {name} --region {region}"),
+        at: format!("--stack {name} --region {region}"),
+    };
+    let url = stack.output("ApiUrl").unwrap_or_default();
+    let functions = async {
+        let (functions, arns) = machinery::functions(&place).await;
+        let rules = rules::look(&place, &arns).await;
+        (functions, rules)
+    };
+    let own = match &defined {
+        Defined::Read((repository, _)) => Some(repository),
+        Defined::WithMistakes | Defined::Nowhere => None,
+    };
+    let repositories = webhook::repositories(&stack, own);
+    let components = async {
+        match &defined {
+            Defined::Read((repository, definition)) => {
+                component::look(&aws, repository, definition).await
+            }
+            Defined::WithMistakes => component::with_mistakes(),
+            Defined::Nowhere => component::not_looked_at(),
+        }
+    };
+    let (whole, (functions, rules), kept, api, webhooks, components, pointers) = tokio::join!(
+        async { machinery::whole(&place) },
+        functions,
+        machinery::kept(&place),
+        api::look(url),
+        webhook::look(
+            &repositories,
+            stack.output("WebhookUrl").unwrap_or_default(),
+            &place.at
+        ),
+        components,
+        pointers::of_stack(&aws, url, context.sigv4),
+    );
+    for findings in [
+        whole, functions, rules, kept, api, webhooks, components, pointers,
+    ] {
+        report.take(findings);
+    }
+    Ok(report)
+}

@@ -1,0 +1,338 @@
+//! What a definition's components need at AWS: image repository, CodeBuild project, its role.
+
+use futures::future::join_all;
+use serde_json::Value;
+use towline_domain::definition::{Component, Definition, Preset};
+use towline_domain::names::{RepositoryName, Tag};
+use towline_ports::StartBuild;
+
+use super::policy::{Policy, fits};
+use super::report::Findings;
+use crate::aws_cli::{AwsCli, AwsError};
+
+/// The group these findings are in.
+const GROUP: &str = "Components";
+/// What a push to ECR takes (ECR user guide, "IAM permissions for pushing an image").
+const PUSH: [&str; 5] = [
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:CompleteLayerUpload",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:UploadLayerPart",
+];
+/// What CodeBuild does to pull the image that builds run in.
+const PULL: [&str; 2] = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
+/// Who pulls it when the project's own role does not.
+const CODEBUILD: &str = "codebuild.amazonaws.com";
+/// What mends nearly everything here.
+const AGAIN: &str = "towline deploy components";
+
+/// That there is no definition to go by.
+#[must_use]
+pub fn not_looked_at() -> Findings {
+    let mut findings = Findings::of(GROUP);
+    findings.left_out("no .towline.yml here; run this beside one, or name it with --definition");
+    findings
+}
+
+/// That the definition has been found to be wrong.
+#[must_use]
+pub fn with_mistakes() -> Findings {
+    let mut findings = Findings::of(GROUP);
+    findings.wrong(
+        "the definition has mistakes",
+        "see them with `towline validate`",
+    );
+    findings
+}
+
+/// Looks at each of them.
+pub async fn look(aws: &AwsCli, repository: &RepositoryName, definition: &Definition) -> Findings {
+    let asked = definition.components.iter().map(|component| Looked {
+        aws,
+        component,
+        definition,
+        project: StartBuild::project(repository, &component.name),
+        findings: Findings::of(GROUP),
+    });
+    let mut all = Findings::of(GROUP);
+    for findings in join_all(asked.map(Looked::all)).await {
+        all.extend(findings);
+    }
+    all
+}
+
+struct Looked<'a> {
+    aws: &'a AwsCli,
+    component: &'a Component,
+    definition: &'a Definition,
+    project: String,
+    findings: Findings,
+}
+
+impl Looked<'_> {
+    async fn all(mut self) -> Findings {
+        let name = self.component.name.to_string();
+        let (images, project) = tokio::join!(self.images(), self.project());
+        let images = match images {
+            Ok(images) => Some(images),
+            Err(error) if error.is_absent() => {
+                self.findings.wrong(
+                    format!(
+                        "{name}: there is no image repository {}",
+                        self.component.repository
+                    ),
+                    AGAIN,
+                );
+                None
+            }
+            Err(error) => {
+                self.findings
+                    .refused(format!("{name}: its image repository"), &error);
+                None
+            }
+        };
+        if let Some(images) = &images {
+            self.judge_tags(images);
+        }
+        match project {
+            Ok(Some(project)) => {
+                self.judge_project(&project);
+                let arn = images
+                    .as_ref()
+                    .and_then(|images| images["repositoryArn"].as_str());
+                if let Some(arn) = arn {
+                    self.judge_role(&project, arn).await;
+                }
+                self.judge_pull(&project).await;
+            }
+            Ok(None) => self.findings.wrong(
+                format!("{name}: there is no CodeBuild project {}", self.project),
+                AGAIN,
+            ),
+            Err(error) => self
+                .findings
+                .refused(format!("{name}: its CodeBuild project"), &error),
+        }
+        self.findings.good_unless_found(format!(
+            "{name}: repository, project and role are as they should be"
+        ));
+        self.findings
+    }
+
+    async fn images(&self) -> Result<Value, AwsError> {
+        let call = self.aws.call("ecr", "describe-repositories");
+        let call = call.option("--repository-names", &self.component.repository);
+        let mut answer: Value = call.json().await?;
+        Ok(answer["repositories"][0].take())
+    }
+
+    async fn project(&self) -> Result<Option<Value>, AwsError> {
+        let call = self.aws.call("codebuild", "batch-get-projects");
+        let mut answer: Value = call.option("--names", &self.project).json().await?;
+        Ok(Some(answer["projects"][0].take()).filter(|project| !project.is_null()))
+    }
+
+    /// Stage tags move, all others never do.
+    fn judge_tags(&mut self, images: &Value) {
+        let name = &self.component.name;
+        let filters = images["imageTagMutabilityExclusionFilters"].as_array();
+        let patterns: Vec<&str> = filters
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["filter"].as_str())
+            .collect();
+        let tags = self.definition.stages.iter().flat_map(|stage| &stage.tags);
+        let mut stuck: Vec<&str> = tags
+            .map(Tag::as_str)
+            .filter(|tag| !patterns.iter().any(|pattern| fits(pattern, tag)))
+            .collect();
+        stuck.sort_unstable();
+        stuck.dedup();
+        match images["imageTagMutability"].as_str() {
+            Some("MUTABLE") => self.findings.wrong(
+                format!("{name}: a build's own tags can be moved to another image"),
+                AGAIN,
+            ),
+            Some("MUTABLE_WITH_EXCLUSION") => self.findings.wrong(
+                format!("{name}: tags can be moved but for {}", patterns.join(", ")),
+                AGAIN,
+            ),
+            _ if !stuck.is_empty() => self.findings.wrong(
+                format!(
+                    "{name}: the stage tags {} cannot be moved",
+                    stuck.join(", ")
+                ),
+                AGAIN,
+            ),
+            _ => {}
+        }
+    }
+
+    fn judge_project(&mut self, project: &Value) {
+        let needs_docker = !matches!(self.component.build.preset, Preset::Pack { .. });
+        // Towline asks for Docker with each build; one that could have it for nothing is a risk.
+        if project["environment"]["privilegedMode"] == true && !needs_docker {
+            self.findings.wrong(
+                format!(
+                    "{}: its builds are privileged and need not be",
+                    self.component.name
+                ),
+                AGAIN,
+            );
+        }
+    }
+
+    /// Its role pushes there and nowhere else.
+    async fn judge_role(&mut self, project: &Value, images: &str) {
+        let name = self.component.name.to_string();
+        let arn = project["serviceRole"].as_str().unwrap_or_default();
+        let role = arn.rsplit('/').next().unwrap_or_default();
+        let policy = match role_policy(self.aws, role).await {
+            Ok(policy) => policy,
+            Err(error) if error.is_absent() => {
+                self.findings
+                    .wrong(format!("{name}: its role {role} is gone"), AGAIN);
+                return;
+            }
+            Err(error) => {
+                self.findings
+                    .refused(format!("{name}: its role {role}"), &error);
+                return;
+            }
+        };
+        let lacks: Vec<&str> = PUSH
+            .into_iter()
+            .filter(|action| !policy.allows(action, images))
+            .collect();
+        if !lacks.is_empty() {
+            self.findings.wrong(
+                format!("{name}: its role lacks {} on {images}", lacks.join(", ")),
+                AGAIN,
+            );
+        }
+        if !policy.allows("ecr:GetAuthorizationToken", "*") {
+            self.findings.wrong(
+                format!("{name}: its role lacks ecr:GetAuthorizationToken"),
+                AGAIN,
+            );
+        }
+        let wider: Vec<String> = policy
+            .resources_of("ecr:PutImage")
+            .into_iter()
+            .filter(|it| it != images)
+            .collect();
+        if !wider.is_empty() {
+            self.findings.wrong(
+                format!("{name}: its role may push to {} too", wider.join(", ")),
+                AGAIN,
+            );
+        }
+        if lacks.is_empty() {
+            self.simulate(arn, images).await;
+        }
+    }
+
+    /// What policies of the organization or a boundary take away shows in no policy of the role.
+    async fn simulate(&mut self, role: &str, images: &str) {
+        let call = self.aws.call("iam", "simulate-principal-policy");
+        let call = call
+            .option("--policy-source-arn", role)
+            .option("--resource-arns", images);
+        let call = call.list("--action-names", PUSH.map(str::to_owned));
+        // Few may simulate; the role's own policies have been read then.
+        let Ok(answer) = call.json::<Value>().await else {
+            return;
+        };
+        let results = answer["EvaluationResults"].as_array();
+        let denied: Vec<&str> = results
+            .into_iter()
+            .flatten()
+            .filter(|result| result["EvalDecision"] != "allowed")
+            .filter_map(|result| result["EvalActionName"].as_str())
+            .collect();
+        if !denied.is_empty() {
+            self.findings.wrong(
+                format!(
+                    "{}: its role is not allowed {} in the end",
+                    self.component.name,
+                    denied.join(", ")
+                ),
+                "look for a permissions boundary, or a policy of the organization",
+            );
+        }
+    }
+
+    /// Where builds run in an image of this account's own ECR, whoever pulls it must be let.
+    async fn judge_pull(&mut self, project: &Value) {
+        let name = self.component.name.to_string();
+        let image = &self.component.build.image;
+        let Some((host, rest)) = image.split_once('/') else {
+            return;
+        };
+        let Some((account, _)) = host.split_once(".dkr.ecr.") else {
+            return;
+        };
+        let repository = rest.split(['@', ':']).next().unwrap_or_default();
+        if project["environment"]["imagePullCredentialsType"] == "SERVICE_ROLE" {
+            return;
+        }
+        let call = self.aws.call("ecr", "get-repository-policy");
+        let call = call
+            .option("--repository-name", repository)
+            .option("--registry-id", account);
+        let mut policy = Policy::default();
+        match call.json::<Value>().await {
+            Ok(answer) => policy.take(&answer["policyText"]),
+            Err(error) if error.is_absent() => {}
+            Err(error) => {
+                self.findings
+                    .refused(format!("{name}: the policy of {repository}"), &error);
+                return;
+            }
+        }
+        let lacks: Vec<&str> = PULL
+            .into_iter()
+            .filter(|action| !policy.lets_service(CODEBUILD, action))
+            .collect();
+        if !lacks.is_empty() {
+            self.findings.wrong(
+                format!("{name}: the policy of {repository} does not let CodeBuild pull the image builds run in ({})", lacks.join(", ")),
+                format!("allow {CODEBUILD} that with `aws ecr set-repository-policy --repository-name {repository}`"),
+            );
+        }
+    }
+}
+
+/// Everything a role may do, by its own policies and those attached to it.
+async fn role_policy(aws: &AwsCli, role: &str) -> Result<Policy, AwsError> {
+    let of_role = |operation| aws.call("iam", operation).option("--role-name", role);
+    let (inline, attached) = tokio::join!(
+        of_role("list-role-policies").json::<Value>(),
+        of_role("list-attached-role-policies").json::<Value>(),
+    );
+    let mut policy = Policy::default();
+    let (inline, attached) = (inline?, attached?);
+    let inline = inline["PolicyNames"].as_array().into_iter().flatten();
+    for name in inline.filter_map(Value::as_str) {
+        let call = of_role("get-role-policy").option("--policy-name", name);
+        policy.take(&call.json::<Value>().await?["PolicyDocument"]);
+    }
+    let attached = attached["AttachedPolicies"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    for arn in attached.filter_map(|it| it["PolicyArn"].as_str()) {
+        let call = aws.call("iam", "get-policy").option("--policy-arn", arn);
+        let described: Value = call.json().await?;
+        let version = described["Policy"]["DefaultVersionId"]
+            .as_str()
+            .unwrap_or("v1");
+        let call = aws
+            .call("iam", "get-policy-version")
+            .option("--policy-arn", arn);
+        let call = call.option("--version-id", version);
+        policy.take(&call.json::<Value>().await?["PolicyVersion"]["Document"]);
+    }
+    Ok(policy)
+}

@@ -1,0 +1,270 @@
+//! A stack's own parts: functions, table, dead letters, secrets.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use serde_json::Value;
+use towline_wire::people::People;
+use towline_wire::signature::Secret;
+
+use super::report::Findings;
+use crate::aws_cli::{AwsCli, AwsError};
+use crate::commands::deploy::function_names;
+use crate::commands::secret::{Kept, Name};
+use crate::stack::Stack;
+use crate::templates;
+
+/// The stack that is looked at.
+pub struct Place<'a> {
+    /// The command line.
+    pub aws: &'a AwsCli,
+    /// Its name.
+    pub name: &'a str,
+    /// What CloudFormation says of it.
+    pub stack: &'a Stack,
+    /// The command that deploys it again.
+    pub again: String,
+    /// The options that name it to other commands.
+    pub at: String,
+}
+
+/// Whether the last deployment came to its end.
+pub fn whole(place: &Place<'_>) -> Findings {
+    let mut findings = Findings::of("Stack");
+    let status = place.stack.status.as_str();
+    if status.ends_with("_IN_PROGRESS") {
+        findings.unknown(
+            format!("it is being worked on ({status})"),
+            "look again when that is done",
+        );
+    } else if status == "CREATE_COMPLETE"
+        || status == "UPDATE_COMPLETE"
+        || status == "IMPORT_COMPLETE"
+    {
+        findings.good(format!("deployed ({status})"));
+    } else {
+        findings.wrong(
+            format!("the last deployment failed ({status})"),
+            place.again.clone(),
+        );
+    }
+    findings
+}
+
+/// Whether every function is there and up to date; with the ARNs of those that are there.
+pub async fn functions(place: &Place<'_>) -> (Findings, BTreeMap<&'static str, String>) {
+    let mut findings = Findings::of("Functions");
+    let mut arns = BTreeMap::new();
+    let names = function_names(templates::CONTROL);
+    let asked = names.iter().map(|name| {
+        let call = place.aws.call("lambda", "get-function-configuration");
+        call.option("--function-name", format!("{}-{name}", place.name))
+            .json::<Value>()
+    });
+    for (name, answer) in names.iter().zip(join_all(asked).await) {
+        let function = match answer {
+            Ok(function) => function,
+            Err(error) if error.is_absent() => {
+                findings.wrong(format!("{name} is not there"), place.again.clone());
+                continue;
+            }
+            Err(error) => {
+                findings.refused(*name, &error);
+                continue;
+            }
+        };
+        arns.extend(
+            function["FunctionArn"]
+                .as_str()
+                .map(|arn| (*name, arn.to_owned())),
+        );
+        let state = function["State"].as_str().unwrap_or("Active");
+        let update = function["LastUpdateStatus"]
+            .as_str()
+            .unwrap_or("Successful");
+        let reasons = ["StateReason", "LastUpdateStatusReason"];
+        let reason = reasons
+            .into_iter()
+            .find_map(|key| function[key].as_str())
+            .unwrap_or("no reason given");
+        if !matches!(state, "Active" | "Inactive") {
+            findings.wrong(format!("{name} is {state}: {reason}"), place.again.clone());
+        } else if update != "Successful" {
+            findings.wrong(
+                format!("{name} was not updated ({update}): {reason}"),
+                place.again.clone(),
+            );
+        }
+    }
+    findings.good_unless_found(format!("all {} are there and up to date", names.len()));
+    (findings, arns)
+}
+
+/// The table, dead letters and secrets.
+pub async fn kept(place: &Place<'_>) -> Findings {
+    let (table, letters, secrets) = tokio::join!(table(place), dead_letters(place), secrets(place));
+    let mut findings = table;
+    findings.extend(letters);
+    findings.extend(secrets);
+    findings
+}
+
+async fn table(place: &Place<'_>) -> Findings {
+    let mut findings = Findings::of("Table");
+    let Some(table) = place.stack.output("TableName") else {
+        findings.wrong("the stack does not tell its table", place.again.clone());
+        return findings;
+    };
+    let ask = |operation| {
+        let call = place.aws.call("dynamodb", operation);
+        call.option("--table-name", table).json::<Value>()
+    };
+    let (described, backups, expiry) = tokio::join!(
+        ask("describe-table"),
+        ask("describe-continuous-backups"),
+        ask("describe-time-to-live"),
+    );
+    match described {
+        Err(error) if error.is_absent() => {
+            findings.wrong(format!("{table} is gone"), "restore it from its point-in-time backup: `aws dynamodb restore-table-to-point-in-time`");
+            return findings;
+        }
+        Err(error) => findings.refused(table, &error),
+        Ok(described) => {
+            let described = &described["Table"];
+            let status = described["TableStatus"].as_str().unwrap_or_default();
+            if status != "ACTIVE" {
+                findings.wrong(format!("{table} is {status}"), "wait until it is ACTIVE");
+            }
+            let indexes = described["GlobalSecondaryIndexes"].as_array();
+            let due = indexes
+                .into_iter()
+                .flatten()
+                .find(|index| index["IndexName"] == "due");
+            if due.is_none_or(|index| index["IndexStatus"] != "ACTIVE") {
+                findings.wrong(
+                    "its index `due` is not there, so nothing lost is found again",
+                    place.again.clone(),
+                );
+            }
+            if described["DeletionProtectionEnabled"] == false {
+                findings.wrong("it can be deleted by mistake", format!("aws dynamodb update-table --table-name {table} --deletion-protection-enabled"));
+            }
+        }
+    }
+    match backups {
+        Err(error) => findings.refused("point-in-time recovery", &error),
+        Ok(backups) => {
+            let recovery =
+                &backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"];
+            if recovery["PointInTimeRecoveryStatus"] != "ENABLED" {
+                findings.wrong("it cannot be brought back to a point in time", format!("aws dynamodb update-continuous-backups --table-name {table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"));
+            }
+        }
+    }
+    match expiry {
+        Err(error) => findings.refused("expiry", &error),
+        Ok(expiry) => {
+            let expiry = &expiry["TimeToLiveDescription"];
+            let on = ["ENABLED", "ENABLING"]
+                .iter()
+                .any(|status| expiry["TimeToLiveStatus"] == *status);
+            if !on || expiry["AttributeName"] != "expires" {
+                findings.wrong("what has expired is not deleted from it", format!("aws dynamodb update-time-to-live --table-name {table} --time-to-live-specification Enabled=true,AttributeName=expires"));
+            }
+        }
+    }
+    findings.good_unless_found("active, with recovery, expiry, index and protection");
+    findings
+}
+
+async fn dead_letters(place: &Place<'_>) -> Findings {
+    let mut findings = Findings::of("Dead letters");
+    let Some(queue) = place.stack.output("DeadLettersUrl") else {
+        findings.wrong("the stack does not tell its queue", place.again.clone());
+        return findings;
+    };
+    let call = place.aws.call("sqs", "get-queue-attributes");
+    let call = call.address("--queue-url", queue);
+    let call = call.list(
+        "--attribute-names",
+        ["ApproximateNumberOfMessages".to_owned()],
+    );
+    match call.json::<Value>().await {
+        Err(error) if error.is_absent() => findings.wrong("the queue is gone", place.again.clone()),
+        Err(error) => findings.refused("the queue", &error),
+        Ok(answer) => match answer["Attributes"]["ApproximateNumberOfMessages"].as_str() {
+            Some("0") => findings.good("none"),
+            count => findings.wrong(
+                format!("{} wait in the queue", count.unwrap_or("some")),
+                format!("read why with `aws sqs receive-message --queue-url {queue} --attribute-names All --message-attribute-names All`"),
+            ),
+        },
+    }
+    findings
+}
+
+async fn secrets(place: &Place<'_>) -> Findings {
+    let names = [Name::Webhook, Name::Github, Name::Slack, Name::People];
+    let asked = names.map(|name| async move {
+        match place.stack.output(name.output()) {
+            Some(arn) => Some(Kept::at(place.aws, arn).read().await),
+            None => None,
+        }
+    });
+    let mut findings = Findings::of("Secrets");
+    for (name, answer) in names.into_iter().zip(join_all(asked).await) {
+        match answer {
+            Some(answer) => judge(&mut findings, name, answer, &place.at),
+            None => findings.wrong(
+                format!("the stack does not tell its {} secret", name.word()),
+                place.again.clone(),
+            ),
+        }
+    }
+    findings
+}
+
+fn judge(findings: &mut Findings, name: Name, answer: Result<Option<String>, AwsError>, at: &str) {
+    let word = name.word();
+    let set = format!("towline secret set {word} {at}");
+    let text = match answer {
+        Ok(Some(text)) => text,
+        Ok(None) if name == Name::Slack => {
+            return findings.left_out("slack is not set; nobody asks from Slack");
+        }
+        Ok(None) if name == Name::People => {
+            return findings.wrong(
+                "people: nobody is known",
+                format!("towline people add YOU --group '*' {at}"),
+            );
+        }
+        Ok(None) => return findings.wrong(format!("{word} is not set"), set),
+        Err(error) if error.is_absent() => {
+            return findings.wrong(format!("{word} is gone"), format!("towline deploy {at}"));
+        }
+        Err(error) => return findings.refused(word, &error),
+    };
+    match name {
+        Name::Webhook => match Secret::new(&text) {
+            Ok(_) => findings.good("webhook is set"),
+            Err(error) => findings.wrong(format!("webhook: {error}"), set),
+        },
+        Name::Slack => findings.good("slack is set"),
+        Name::Github => {
+            let value: Value = serde_json::from_str(&text).unwrap_or_default();
+            if crate::commands::secret::is_github(&value) {
+                findings.good("github is set");
+            } else {
+                findings.wrong("github holds neither a token nor an App's id and key", set);
+            }
+        }
+        Name::People => match People::decode(text.as_bytes()) {
+            Ok(people) => findings.good(format!("people: {} known", people.0.len())),
+            Err(error) => findings.wrong(
+                error.to_string(),
+                format!("mend it with `towline people add` {at}"),
+            ),
+        },
+    }
+}

@@ -1,0 +1,158 @@
+//! Whether the registry has under each stage's tag what the ledger says is live there.
+
+use towline_domain::names::{Digest, ImageRepository, Tag};
+use towline_domain::person::Actor;
+use towline_handlers::answer_chat::{Answer, Query};
+
+use super::report::Findings;
+use crate::aws_cli::AwsCli;
+use crate::client::Client;
+use crate::credentials;
+use crate::outcome::{Failure, Outcome};
+
+/// The group these findings are in.
+pub const GROUP: &str = "Live images";
+
+/// What should be under a tag.
+#[derive(Debug)]
+pub struct Pointer {
+    /// Where it is live, for people.
+    pub place: String,
+    /// The image repository.
+    pub repository: ImageRepository,
+    /// The stage's tag.
+    pub tag: Tag,
+    /// The image.
+    pub digest: Digest,
+}
+
+/// What the ledger says is live, asked question by question; stages held for safety are findings.
+///
+/// # Errors
+/// When a question is not answered.
+pub async fn expected(
+    findings: &mut Findings,
+    ask: impl AsyncFn(Query) -> Outcome<Answer>,
+) -> Outcome<Vec<Pointer>> {
+    let now = Query::Now {
+        stage: None,
+        component: None,
+        at: None,
+    };
+    let Answer::Now { live, .. } = ask(now).await? else {
+        return Ok(Vec::new());
+    };
+    let mut pointers = Vec::new();
+    for line in live {
+        let Some(image) = line.image else {
+            continue;
+        };
+        let place = format!(
+            "{} of {} in {}",
+            line.stage, line.component, line.repository
+        );
+        let by_itself = line.hold.as_ref().filter(|hold| hold.by == Actor::System);
+        if let Some(hold) = by_itself {
+            findings.wrong(
+                format!("{place} is held by Towline itself: {}", hold.reason),
+                format!(
+                    "find out why, then `towline resume {} {}`",
+                    line.component, line.stage
+                ),
+            );
+        }
+        let moves = Query::History {
+            component: line.component.clone(),
+            stage: line.stage.clone(),
+            limit: Some(1),
+            repository: Some(line.repository.clone()),
+        };
+        let about = Query::Image {
+            image: image.digest.to_string(),
+            component: Some(line.component.clone()),
+            repository: Some(line.repository.clone()),
+        };
+        let (Answer::History { moves, .. }, Answer::Image { images }) =
+            (ask(moves).await?, ask(about).await?)
+        else {
+            continue;
+        };
+        if let (Some(newest), Some(known)) = (moves.into_iter().next(), images.into_iter().next()) {
+            pointers.push(Pointer {
+                place,
+                repository: known.repository,
+                tag: newest.tag,
+                digest: image.digest,
+            });
+        }
+    }
+    Ok(pointers)
+}
+
+/// Says what the registry has instead, if it does.
+pub fn judge(findings: &mut Findings, pointer: &Pointer, found: Option<&str>) {
+    let Pointer {
+        place,
+        repository,
+        tag,
+        digest,
+    } = pointer;
+    if found == Some(digest.as_str()) {
+        return;
+    }
+    let instead = found.map_or("no image".to_owned(), |found| {
+        found.chars().take(19).collect()
+    });
+    let right: String = digest.as_str().chars().take(19).collect();
+    findings.wrong(
+        format!("{place}: {repository}:{tag} is {instead}, not {right}"),
+        "`towline history` says what was live; promote it again to put the tag back",
+    );
+}
+
+/// Compares a deployed Towline with ECR.
+pub async fn of_stack(aws: &AwsCli, url: &str, sigv4: bool) -> Findings {
+    let mut findings = Findings::of(GROUP);
+    let compared = compare(&mut findings, aws, url, sigv4).await;
+    match compared {
+        Ok(Some(0)) => findings.good("nothing is live yet"),
+        Ok(Some(count)) => findings.good_unless_found(format!(
+            "{count} stage tags are on the images the ledger says"
+        )),
+        Ok(None) => {
+            findings.left_out("set TOWLINE_TOKEN, or use --sigv4, to have them compared with ECR");
+        }
+        Err(failure) => findings.unknown("what is live", failure.sentence().unwrap_or_default()),
+    }
+    findings
+}
+
+async fn compare(
+    findings: &mut Findings,
+    aws: &AwsCli,
+    url: &str,
+    sigv4: bool,
+) -> Outcome<Option<usize>> {
+    let auth = credentials::auth(sigv4)?;
+    let address = crate::client::address_of(url)?;
+    if auth == credentials::Auth::Token && credentials::token(&address)?.is_none() {
+        return Ok(None);
+    }
+    let client = Client::open(url, auth).await?;
+    let pointers = expected(findings, async |query| client.ask(&query).await).await?;
+    for pointer in &pointers {
+        let call = aws.call("ecr", "describe-images");
+        let call = call.option("--repository-name", &pointer.repository);
+        let call = call.list("--image-ids", [format!("imageTag={}", pointer.tag)]);
+        match call.json::<serde_json::Value>().await {
+            Ok(answer) => judge(
+                findings,
+                pointer,
+                answer["imageDetails"][0]["imageDigest"].as_str(),
+            ),
+            Err(error) if error.is_absent() => judge(findings, pointer, None),
+            Err(error) => return Err(Failure::from(error)),
+        }
+    }
+    Ok(Some(pointers.len()))
+}

@@ -1,0 +1,405 @@
+//! `towline secret`: fills in and rotates the secrets of a stack, which never stand in an argument.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow};
+use clap::{Subcommand, ValueEnum};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use towline_wire::signature::Secret;
+
+use crate::aws_cli::{AwsCli, AwsError};
+use crate::clock::random_bytes;
+use crate::console;
+use crate::outcome::{Outcome, refused};
+use crate::output::Output;
+use crate::stack::{self, Place, STACK, Stack};
+
+/// Settings of `secret`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  towline secret set webhook --generate             made here, shown once, to paste into GitHub
+  towline secret set github --from token.txt        a token
+  towline secret set github --app-id 123456 --from key.pem
+  pass slack/towline | towline secret set slack     from standard input
+
+Setting a secret again rotates it: functions take notice within minutes. What GitHub and Slack
+sign with the one before stays valid too, until `towline secret drop-previous` ends that.")]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Set a secret, read from standard input or a file
+    Set {
+        /// webhook, github or slack
+        #[arg(value_enum, hide_possible_values = true)]
+        secret: Name,
+        /// File it is in; else standard input
+        #[arg(long, value_name = "FILE", conflicts_with = "generate")]
+        from: Option<PathBuf>,
+        /// Make one up and print it, this once
+        #[arg(long)]
+        generate: bool,
+        /// GitHub App's id or client id: what is read is its private key
+        #[arg(long, value_name = "ID")]
+        app_id: Option<String>,
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Make the secret before the current one invalid
+    DropPrevious {
+        /// webhook, github or slack
+        #[arg(value_enum, hide_possible_values = true)]
+        secret: Name,
+        #[command(flatten)]
+        of: Of,
+    },
+}
+
+/// Which stack is meant.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Of {
+    /// Name of the stack
+    #[arg(long, value_name = "NAME", default_value = STACK, value_parser = stack::stack_name)]
+    pub stack: String,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// One of a stack's secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Name {
+    /// What GitHub signs webhooks with.
+    Webhook,
+    /// What commits are read and statuses written with.
+    Github,
+    /// What Slack signs commands with.
+    Slack,
+    /// Who may ask and approve.
+    #[value(skip)]
+    People,
+}
+
+impl Name {
+    /// Its name, as typed and shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Github => "github",
+            Self::Slack => "slack",
+            Self::People => "people",
+        }
+    }
+
+    /// The output of the stack that tells where it is.
+    #[must_use]
+    pub fn output(self) -> &'static str {
+        match self {
+            Self::Webhook => "WebhookSecretArn",
+            Self::Github => "GitHubSecretArn",
+            Self::Slack => "SlackSecretArn",
+            Self::People => "PeopleSecretArn",
+        }
+    }
+}
+
+/// What secrets hold that have never been set (infra/template.yaml).
+const UNSET: [&str; 3] = ["unset", "{}", "[]"];
+
+/// A secret in Secrets Manager.
+pub struct Kept<'a> {
+    aws: &'a AwsCli,
+    id: String,
+}
+
+impl<'a> Kept<'a> {
+    /// The stack's secret of that name.
+    ///
+    /// # Errors
+    /// When the stack has none, or does not say.
+    pub async fn find(aws: &'a AwsCli, stack: &str, name: Name) -> Outcome<Self> {
+        let described = Stack::existing(aws, stack).await?;
+        match described.output(name.output()) {
+            Some(id) => Ok(Self {
+                aws,
+                id: id.to_owned(),
+            }),
+            None => Err(anyhow!("the stack {stack} does not tell its {} secret; deploy it again with `towline deploy`", name.word()).into()),
+        }
+    }
+
+    /// A secret by its ARN.
+    #[must_use]
+    pub fn at(aws: &'a AwsCli, id: &str) -> Self {
+        Self {
+            aws,
+            id: id.to_owned(),
+        }
+    }
+
+    /// Its current text; none when it has never been set.
+    ///
+    /// # Errors
+    /// When it may not be read.
+    pub async fn read(&self) -> Result<Option<String>, AwsError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Got {
+            secret_string: String,
+        }
+        let call = self.aws.call("secretsmanager", "get-secret-value");
+        let got: Got = call.option("--secret-id", &self.id).json().await?;
+        Ok(Some(got.secret_string).filter(|text| !UNSET.contains(&text.trim())))
+    }
+
+    /// Makes a text the current one; the one before stays valid beside it.
+    ///
+    /// # Errors
+    /// When it may not be written.
+    pub async fn write(&self, text: String) -> Outcome {
+        let call = self.aws.call("secretsmanager", "put-secret-value");
+        let call = call.option("--secret-id", &self.id);
+        call.secret("--secret-string", text).json::<Value>().await?;
+        Ok(())
+    }
+
+    /// Makes the text before the current one invalid; whether there was one.
+    ///
+    /// # Errors
+    /// When it may not be done.
+    pub async fn drop_previous(&self) -> Outcome<bool> {
+        const PREVIOUS: &str = "AWSPREVIOUS";
+        let call = self.aws.call("secretsmanager", "describe-secret");
+        let described: Value = call.option("--secret-id", &self.id).json().await?;
+        let versions = described["VersionIdsToStages"].as_object();
+        let previous = versions.into_iter().flatten().find_map(|(id, stages)| {
+            let stages = stages.as_array()?;
+            stages.iter().any(|stage| stage == PREVIOUS).then_some(id)
+        });
+        let Some(version) = previous else {
+            return Ok(false);
+        };
+        let call = self
+            .aws
+            .call("secretsmanager", "update-secret-version-stage");
+        let call = call.option("--secret-id", &self.id);
+        let call = call.option("--version-stage", PREVIOUS);
+        call.option("--remove-from-version-id", version)
+            .text()
+            .await?;
+        Ok(true)
+    }
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// Refused when what was given is no such secret; impossible when AWS or a file cannot be used.
+pub async fn run(args: Args, output: Output) -> Outcome {
+    match args.action {
+        Action::Set {
+            secret,
+            from,
+            generate,
+            app_id,
+            of,
+        } => {
+            if generate && secret != Name::Webhook {
+                return refused(format!(
+                    "only the webhook's secret can be made up; give {}",
+                    source_of(secret)
+                ));
+            }
+            if app_id.is_some() && secret != Name::Github {
+                return refused("--app-id belongs to the github secret");
+            }
+            let (text, made) = if generate {
+                let made = hex::encode(random_bytes::<32>());
+                (made.clone(), Some(made))
+            } else {
+                let given = given(secret, app_id.is_some(), from.as_deref())?;
+                (checked(secret, &given, app_id)?, None)
+            };
+            set(secret, &of, text, made, output).await
+        }
+        Action::DropPrevious { secret, of } => {
+            let aws = of.place.aws();
+            let kept = Kept::find(&aws, &of.stack, secret).await?;
+            let word = secret.word();
+            let sentence = if kept.drop_previous().await? {
+                format!("the {word} secret before the current one is no longer valid")
+            } else {
+                format!("there is no {word} secret before the current one")
+            };
+            done(output, &sentence, None)
+        }
+    }
+}
+
+async fn set(secret: Name, of: &Of, text: String, made: Option<String>, output: Output) -> Outcome {
+    let aws = of.place.aws();
+    let kept = Kept::find(&aws, &of.stack, secret).await?;
+    kept.write(text).await?;
+    let word = secret.word();
+    let stack = &of.stack;
+    let before = match secret {
+        // What signs is checked against both; what we ask GitHub with is always the newest.
+        Name::Webhook | Name::Slack => {
+            format!("; the one before stays valid until `towline secret drop-previous {word}`")
+        }
+        Name::Github | Name::People => String::new(),
+    };
+    let sentence = format!("the {word} secret of {stack} is set{before}");
+    done(output, &sentence, made)
+}
+
+fn done(output: Output, sentence: &str, made: Option<String>) -> Outcome {
+    if output.is_json() {
+        return output.value(&json!({ "message": sentence, "secret": made }));
+    }
+    output.progress(sentence);
+    let Some(made) = made else {
+        return Ok(());
+    };
+    output.progress("It is shown this once; GitHub's webhook takes it as its secret:");
+    output.text(&format!("{made}\n"))
+}
+
+/// What a person hands over: a file's text, or what they type or pipe.
+fn given(secret: Name, is_key: bool, from: Option<&std::path::Path>) -> Outcome<String> {
+    if let Some(path) = from {
+        let text = std::fs::read_to_string(path);
+        return Ok(text.with_context(|| format!("reading {}", path.display()))?);
+    }
+    let what = if is_key {
+        "the App's private key, with --from FILE"
+    } else {
+        source_of(secret)
+    };
+    let typed = console::hidden(&format!("{} secret ({what}): ", secret.word()));
+    Ok(typed.context("reading what was typed")?)
+}
+
+fn source_of(secret: Name) -> &'static str {
+    match secret {
+        Name::Webhook => "at least 32 characters, the same at GitHub",
+        Name::Github => "a token of GitHub's, or --app-id with the App's key",
+        Name::Slack => "the signing secret, on the Slack app's Basic Information page",
+        Name::People => "towline people",
+    }
+}
+
+/// The secret as functions read it.
+fn checked(secret: Name, given: &str, app_id: Option<String>) -> Outcome<String> {
+    let text = given.trim();
+    let one_word =
+        !text.is_empty() && !text.contains(|it: char| it.is_whitespace() || it.is_control());
+    match secret {
+        Name::Webhook => match Secret::new(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(error) => refused(error.to_string()),
+        },
+        Name::Slack if one_word => Ok(text.to_owned()),
+        Name::Slack => refused("that is no signing secret: it is one word"),
+        Name::Github => match (app_id, serde_json::from_str::<Value>(text)) {
+            (Some(id), _)
+                if text.starts_with("-----BEGIN") && text.contains("PRIVATE KEY-----") =>
+            {
+                Ok(json!({ "app_id": id, "private_key": format!("{text}\n") }).to_string())
+            }
+            (Some(_), _) => {
+                refused("that is no private key: it begins with -----BEGIN RSA PRIVATE KEY-----")
+            }
+            (None, Ok(value)) if is_github(&value) => Ok(value.to_string()),
+            (None, Ok(Value::Object(_))) => {
+                refused(r#"that JSON is neither {"token": …} nor {"app_id": …, "private_key": …}"#)
+            }
+            (None, _) if text.starts_with("-----BEGIN") => {
+                refused("that is an App's private key; say whose with --app-id")
+            }
+            (None, _) if one_word => Ok(json!({ "token": text }).to_string()),
+            (None, _) => refused("that is no token of GitHub's: it is one word"),
+        },
+        Name::People => refused("people are set with `towline people`"),
+    }
+}
+
+/// Whether functions can ask GitHub with it.
+#[must_use]
+pub fn is_github(value: &Value) -> bool {
+    let has = |name: &str| value[name].as_str().is_some_and(|text| !text.is_empty());
+    has("token") || (has("app_id") && has("private_key"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_checked_before_it_is_set() {
+        let check = |secret, given: &str, app: Option<&str>, expected: Result<&str, &str>| {
+            let outcome = checked(secret, given, app.map(str::to_owned));
+            let found = outcome.map_err(|failure| failure.sentence().unwrap_or_default());
+            assert_eq!(
+                found.as_deref().map_err(String::as_str),
+                expected,
+                "{given}"
+            );
+        };
+        let long = "0123456789abcdef0123456789abcdef";
+        check(Name::Webhook, &format!("{long}\n"), None, Ok(long));
+        check(
+            Name::Webhook,
+            "short",
+            None,
+            Err(
+                "the secret has 5 bytes and needs at least 32; make one with `openssl rand -hex 32` and set it here and at GitHub",
+            ),
+        );
+        check(Name::Slack, "8f742231\n", None, Ok("8f742231"));
+        check(
+            Name::Slack,
+            "two words",
+            None,
+            Err("that is no signing secret: it is one word"),
+        );
+        check(
+            Name::Github,
+            "ghp_abc\n",
+            None,
+            Ok(r#"{"token":"ghp_abc"}"#),
+        );
+        check(
+            Name::Github,
+            r#"{ "token": "x" }"#,
+            None,
+            Ok(r#"{"token":"x"}"#),
+        );
+        check(
+            Name::Github,
+            r#"{"tokens": "x"}"#,
+            None,
+            Err(r#"that JSON is neither {"token": …} nor {"app_id": …, "private_key": …}"#),
+        );
+        let key = "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----";
+        check(
+            Name::Github,
+            key,
+            Some("12"),
+            Ok(
+                r#"{"app_id":"12","private_key":"-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\n"}"#,
+            ),
+        );
+        check(
+            Name::Github,
+            key,
+            None,
+            Err("that is an App's private key; say whose with --app-id"),
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! What this binary carries of the repository it was built from: templates and rules.
+
+use std::path::Path;
+
+/// The template of Towline itself, for functions that come with no checkout.
+pub const CONTROL: &str = include_str!("../../../infra/template.yaml");
+/// Where it lies in a checkout.
+pub const CONTROL_PATH: &str = "infra/template.yaml";
+/// The template of what one component needs.
+pub const COMPONENT: &str = include_str!("../../../infra/component.yaml");
+
+/// The rules of `events/rules`, by function.
+pub const RULES: [(&str, &str); 7] = [
+    (
+        "advance-stages",
+        include_str!("../../../events/rules/advance-stages.json"),
+    ),
+    (
+        "deploy-images",
+        include_str!("../../../events/rules/deploy-images.json"),
+    ),
+    (
+        "plan-runs",
+        include_str!("../../../events/rules/plan-runs.json"),
+    ),
+    (
+        "promote-images",
+        include_str!("../../../events/rules/promote-images.json"),
+    ),
+    (
+        "record-images",
+        include_str!("../../../events/rules/record-images.json"),
+    ),
+    (
+        "report-status",
+        include_str!("../../../events/rules/report-status.json"),
+    ),
+    (
+        "start-builds",
+        include_str!("../../../events/rules/start-builds.json"),
+    ),
+];
+
+/// Whether a folder is the top of a checkout of Towline: somebody else's repository may well have
+/// an `infra/template.yaml` of its own.
+#[must_use]
+pub fn is_checkout(folder: &Path) -> bool {
+    let of_ours = [CONTROL_PATH, "functions/receive-github/Cargo.toml"];
+    of_ours.iter().all(|path| folder.join(path).is_file())
+}

@@ -1,0 +1,508 @@
+//! Deploying: what is shown first, what is done, and what is told when AWS does not want to.
+
+use expect_test::{Expect, expect};
+use serde_json::{Value, json};
+
+use crate::aws::Aws;
+use crate::session::{Session, shown};
+
+const FUNCTIONS: [&str; 10] = [
+    "advance-stages",
+    "answer-chat",
+    "deploy-images",
+    "plan-runs",
+    "promote-images",
+    "receive-github",
+    "record-images",
+    "report-status",
+    "start-builds",
+    "sweep",
+];
+const ABSENT: (&str, &str) = ("ValidationError", "Stack with id towline does not exist");
+
+/// An account in which somebody is signed in.
+fn aws() -> Aws {
+    Aws::new().says(
+        "sts get-caller-identity *",
+        json!({"Account": "111122223333", "Arn": "arn:aws:iam::111122223333:user/kim", "UserId": "U"}),
+    )
+}
+
+fn stack(status: &str) -> Value {
+    let output = |name: &str, value: &str| json!({"OutputKey": name, "OutputValue": value});
+    let parameter =
+        |name: &str, value: &str| json!({"ParameterKey": name, "ParameterValue": value});
+    json!({"Stacks": [{
+        "StackStatus": status,
+        "Parameters": [parameter("Repositories", "acme/shop"), parameter("Architecture", "x86_64")],
+        "Outputs": [
+            output("ApiUrl", "https://a1b2c3.execute-api.eu-west-1.amazonaws.com"),
+            output("WebhookUrl", "https://a1b2c3.execute-api.eu-west-1.amazonaws.com/webhooks/github"),
+        ],
+    }]})
+}
+
+fn event(id: &str, name: &str, kind: &str, status: &str, reason: &str) -> Value {
+    json!({
+        "EventId": id, "LogicalResourceId": name, "ResourceType": kind,
+        "ResourceStatus": status, "ResourceStatusReason": reason,
+    })
+}
+
+fn with_functions(aws: &Aws) -> Session {
+    let session = aws.session();
+    for name in FUNCTIONS {
+        session.write(&format!("built/{name}/bootstrap.zip"), "PK");
+    }
+    session
+}
+
+fn check(aws: &Aws, session: &Session, command: &[&str], expected: &Expect) {
+    let text = shown(&session.towline(command));
+    let folder = session
+        .path("")
+        .canonicalize()
+        .unwrap()
+        .display()
+        .to_string();
+    let text = text.replace(folder.trim_end_matches('/'), "[folder]");
+    expected.assert_eq(&aws.plain(&text));
+}
+
+/// Calls, with the names of folders made for one deployment taken out.
+fn without_scratch(calls: &str) -> String {
+    let mut text = String::new();
+    for word in calls.split_inclusive([' ', '\n']) {
+        let end = if word.ends_with('\n') { "\n" } else { " " };
+        match word.trim_end().split_once("=/") {
+            Some((option, path)) => {
+                let file = path.rsplit('/').next().unwrap_or_default();
+                text += &format!("{option}=[scratch]/{file}{end}");
+            }
+            None => text += word,
+        }
+    }
+    text
+}
+
+#[test]
+fn a_dry_run_shows_everything_and_changes_nothing() {
+    let aws = aws()
+        .refuses("cloudformation describe-stacks *", ABSENT.0, ABSENT.1)
+        .refuses("s3api head-bucket *", "404", "Not Found");
+    let session = with_functions(&aws);
+    let command = &[
+        "deploy",
+        "--repositories",
+        "acme/shop, acme/*",
+        "--functions",
+        "built",
+        "--parameter",
+        "Tracing=Active",
+        "--dry-run",
+    ];
+    check(
+        &aws,
+        &session,
+        command,
+        &expect![[r#"
+          account     111122223333 as arn:aws:iam::111122223333:user/kim
+          region      eu-west-1
+          stack       towline (new)
+          functions   as built in [folder]/built
+          bucket      towline-111122223333-eu-west-1 (will be made: private, encrypted, versioned)
+          parameters  Repositories = acme/shop,acme/*
+                      Tracing = Active
+
+        Commands
+          aws s3api create-bucket --bucket=towline-111122223333-eu-west-1 --create-bucket-configuration=LocationConstraint=eu-west-1 --region=eu-west-1
+          aws s3api put-public-access-block --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 --public-access-block-configuration=BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true --region=eu-west-1
+          aws s3api put-bucket-encryption --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 '--server-side-encryption-configuration={"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}' --region=eu-west-1
+          aws s3api put-bucket-versioning --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 --versioning-configuration=Status=Enabled --region=eu-west-1
+          aws cloudformation package --template-file=infra/template.yaml --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --output-template-file=packaged.yaml --region=eu-west-1
+          aws cloudformation deploy --template-file=packaged.yaml --stack-name=towline --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --parameter-overrides 'Repositories=acme/shop,acme/*' Tracing=Active --region=eu-west-1
+        !
+        ! Nothing has been changed.
+    "#]],
+    );
+    assert_eq!(aws.changes(), "");
+    let mut nothing = command.to_vec();
+    nothing.pop();
+    nothing.extend(["--alarm-email", "ops@acme.example"]);
+    let output = shown(&session.towline(&nothing));
+    assert!(
+        output.contains("there is nobody to ask; say --yes to go on"),
+        "{output}"
+    );
+    assert_eq!(aws.changes(), "");
+}
+
+#[test]
+fn a_first_deployment_makes_the_bucket_and_says_what_is_next() {
+    let aws = aws()
+        .refuses_once("cloudformation describe-stacks *", ABSENT.0, ABSENT.1)
+        .says("cloudformation describe-stacks *", stack("CREATE_COMPLETE"))
+        .refuses("s3api head-bucket *", "404", "Not Found")
+        .says("s3api *", json!(""))
+        .says("cloudformation package *", json!(""))
+        .refuses_once("cloudformation describe-stack-events *", ABSENT.0, ABSENT.1)
+        .says("cloudformation deploy *", json!(""))
+        .says(
+            "cloudformation describe-stack-events *",
+            json!({"StackEvents": [
+                event("3", "towline", "AWS::CloudFormation::Stack", "CREATE_COMPLETE", ""),
+                event("2", "ReceiveGitHub", "AWS::Lambda::Function", "CREATE_COMPLETE", ""),
+                event("1", "Table", "AWS::DynamoDB::Table", "CREATE_COMPLETE", ""),
+                event("0", "Table", "AWS::DynamoDB::Table", "CREATE_IN_PROGRESS", ""),
+            ]}),
+        );
+    let session = with_functions(&aws);
+    let command = &[
+        "deploy",
+        "--repositories",
+        "acme/shop",
+        "--functions",
+        "built",
+        "--yes",
+    ];
+    check(
+        &aws,
+        &session,
+        command,
+        &expect![[r#"
+        towline is deployed.
+
+          ApiUrl      https://a1b2c3.execute-api.eu-west-1.amazonaws.com
+          WebhookUrl  https://a1b2c3.execute-api.eu-west-1.amazonaws.com/webhooks/github
+
+        Next
+          1. towline secret set webhook --generate --stack towline --region eu-west-1
+             prints the secret that GitHub signs with; keep it for step 3.
+          2. towline secret set github --stack towline --region eu-west-1
+             takes a token or a GitHub App's key, for reading definitions and writing statuses.
+          3. On GitHub, in each repository: Settings, Webhooks, Add webhook
+               Payload URL   https://a1b2c3.execute-api.eu-west-1.amazonaws.com/webhooks/github
+               Content type  application/json
+               Secret        what step 1 printed
+               Events        just the push event
+          4. towline people add YOU --group '*' --stack towline --region eu-west-1
+             prints your token; put it into TOWLINE_TOKEN.
+          5. towline deploy components --region eu-west-1
+             in each repository, beside its .towline.yml.
+          6. towline doctor --stack towline --region eu-west-1
+             says what is missing.
+        !   account     111122223333 as arn:aws:iam::111122223333:user/kim
+        !   region      eu-west-1
+        !   stack       towline (new)
+        !   functions   as built in [folder]/built
+        !   bucket      towline-111122223333-eu-west-1 (will be made: private, encrypted, versioned)
+        !   parameters  Repositories = acme/shop
+        !
+        ! Commands
+        !   aws s3api create-bucket --bucket=towline-111122223333-eu-west-1 --create-bucket-configuration=LocationConstraint=eu-west-1 --region=eu-west-1
+        !   aws s3api put-public-access-block --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 --public-access-block-configuration=BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true --region=eu-west-1
+        !   aws s3api put-bucket-encryption --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 '--server-side-encryption-configuration={"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}' --region=eu-west-1
+        !   aws s3api put-bucket-versioning --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 --versioning-configuration=Status=Enabled --region=eu-west-1
+        !   aws cloudformation package --template-file=infra/template.yaml --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --output-template-file=packaged.yaml --region=eu-west-1
+        !   aws cloudformation deploy --template-file=packaged.yaml --stack-name=towline --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --parameter-overrides Repositories=acme/shop --region=eu-west-1
+        !
+        ! Uploading the functions to towline-111122223333-eu-west-1.
+        ! Deploying towline; the first time takes some minutes.
+        !   made       Table                               AWS::DynamoDB::Table
+        !   made       ReceiveGitHub                       AWS::Lambda::Function
+    "#]],
+    );
+    expect![[r#"
+        s3api create-bucket --bucket=towline-111122223333-eu-west-1 --create-bucket-configuration=LocationConstraint=eu-west-1 --region=eu-west-1
+        s3api put-public-access-block --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 --public-access-block-configuration=BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true --region=eu-west-1
+        s3api put-bucket-encryption --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 --server-side-encryption-configuration={"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]} --region=eu-west-1
+        s3api put-bucket-versioning --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 --versioning-configuration=Status=Enabled --region=eu-west-1
+        cloudformation package --template-file=[scratch]/template.yaml --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --output-template-file=[scratch]/packaged.yaml --region=eu-west-1
+        cloudformation deploy --template-file=[scratch]/packaged.yaml --stack-name=towline --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --parameter-overrides Repositories=acme/shop --region=eu-west-1
+    "#]].assert_eq(&without_scratch(&aws.changes()));
+}
+
+#[test]
+fn an_upgrade_keeps_what_is_not_given() {
+    let aws = aws()
+        .says("cloudformation describe-stacks *", stack("UPDATE_COMPLETE"))
+        .says("s3api *", json!(""))
+        .says("cloudformation package *", json!(""))
+        .says(
+            "cloudformation describe-stack-events *",
+            json!({"StackEvents": []}),
+        )
+        .says("cloudformation deploy *", json!(""));
+    let session = with_functions(&aws);
+    let command = &[
+        "deploy",
+        "--functions",
+        "built",
+        "--bucket",
+        "acme-deployments",
+        "--yes",
+    ];
+    check(
+        &aws,
+        &session,
+        command,
+        &expect![[r#"
+        towline was as it should be; nothing has changed.
+
+          ApiUrl      https://a1b2c3.execute-api.eu-west-1.amazonaws.com
+          WebhookUrl  https://a1b2c3.execute-api.eu-west-1.amazonaws.com/webhooks/github
+
+        Next: towline doctor --stack towline --region eu-west-1
+        !   account     111122223333 as arn:aws:iam::111122223333:user/kim
+        !   region      eu-west-1
+        !   stack       towline (update of UPDATE_COMPLETE)
+        !   functions   as built in [folder]/built
+        !   bucket      acme-deployments (yours, left as it is)
+        !   parameters  Architecture = x86_64 (kept)
+        !               Repositories = acme/shop (kept)
+        !
+        ! Commands
+        !   aws cloudformation package --template-file=infra/template.yaml --s3-bucket=acme-deployments --s3-prefix=towline --output-template-file=packaged.yaml --region=eu-west-1
+        !   aws cloudformation deploy --template-file=packaged.yaml --stack-name=towline --s3-bucket=acme-deployments --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --region=eu-west-1
+        !
+        ! Uploading the functions to acme-deployments.
+        ! Deploying towline; the first time takes some minutes.
+    "#]],
+    );
+    assert!(
+        !aws.changes().contains("--parameter-overrides"),
+        "{}",
+        aws.changes()
+    );
+    assert!(
+        !aws.changes().contains("put-bucket"),
+        "a bucket of theirs is left as it is"
+    );
+}
+
+#[test]
+fn a_failed_deployment_tells_why_and_what_to_do() {
+    let kept = "You have exceeded the ReservedConcurrentExecutions";
+    let aws = aws()
+        .refuses_once("cloudformation describe-stacks *", ABSENT.0, ABSENT.1)
+        .says("cloudformation describe-stacks *", stack("ROLLBACK_COMPLETE"))
+        .says("s3api *", json!(""))
+        .says("cloudformation package *", json!(""))
+        .refuses_once("cloudformation describe-stack-events *", ABSENT.0, ABSENT.1)
+        .refuses("cloudformation deploy *", "", "Failed to create/update the stack")
+        .says("cloudformation describe-stack-events *", json!({"StackEvents": [
+            event("3", "towline", "AWS::CloudFormation::Stack", "ROLLBACK_IN_PROGRESS", "The following resource(s) failed"),
+            event("2", "Table", "AWS::DynamoDB::Table", "CREATE_FAILED", "Resource creation cancelled"),
+            event("1", "PlanRuns", "AWS::Lambda::Function", "CREATE_FAILED", kept),
+        ]}));
+    let session = with_functions(&aws);
+    let command = &[
+        "deploy",
+        "--repositories",
+        "acme/shop",
+        "--functions",
+        "built",
+        "--yes",
+    ];
+    let text = shown(&session.towline(command));
+    let (_, end) = text.split_once("Deploying").unwrap();
+    expect![[r#"
+         towline; the first time takes some minutes.
+        !   failed     PlanRuns                            AWS::Lambda::Function
+        !   failed     Table                               AWS::DynamoDB::Table
+        !   goes back  towline                             AWS::CloudFormation::Stack
+        ! towline: CloudFormation could not deploy towline
+        !   PlanRuns: You have exceeded the ReservedConcurrentExecutions
+        ! The stack was never whole and is ROLLBACK_COMPLETE; remove it with `aws cloudformation delete-stack --stack-name=towline --region=eu-west-1`, mend the cause, and run the same command again.
+        [exit 1]
+    "#]].assert_eq(end);
+    // Running it again says what is in the way before anything is built.
+    check(
+        &aws,
+        &session,
+        command,
+        &expect![[r#"
+        ! towline: The stack was never whole and is ROLLBACK_COMPLETE; remove it with `aws cloudformation delete-stack --stack-name=towline --region=eu-west-1`, mend the cause, and run the same command again.
+        [exit 1]
+    "#]],
+    );
+}
+
+#[test]
+fn what_is_missing_is_named_before_anything_changes() {
+    let aws = aws().refuses("cloudformation describe-stacks *", ABSENT.0, ABSENT.1);
+    let session = aws.session();
+    check(
+        &aws,
+        &session,
+        &["deploy"],
+        &expect![[r#"
+        ! towline: which repositories may push? name them with --repositories, such as --repositories 'acme/shop,acme/*'
+        [exit 1]
+    "#]],
+    );
+    check(
+        &aws,
+        &session,
+        &["deploy", "--repositories", "acme"],
+        &expect![[r#"
+            ! error: invalid value 'acme' for '--repositories <LIST>': "acme" is no OWNER/NAME and no OWNER/*
+            !
+            ! For more information, try '--help'.
+            [exit 2]
+        "#]],
+    );
+    let command = &["deploy", "--repositories", "acme/shop", "--yes"];
+    check(
+        &aws,
+        &session,
+        command,
+        &expect![[r#"
+        ! towline: [folder] is in no checkout of Towline to build functions from; name one with --source DIR, or built functions with --functions DIR
+        [exit 2]
+    "#]],
+    );
+    let aws = aws.refuses("s3api head-bucket *", "403", "Forbidden");
+    let command = &[
+        "deploy",
+        "--repositories",
+        "acme/shop",
+        "--functions",
+        ".",
+        "--yes",
+    ];
+    check(
+        &aws,
+        &session,
+        command,
+        &expect![[r#"
+        ! towline: the bucket towline-111122223333-eu-west-1 is not to be used: it belongs to somebody else, or arn:aws:iam::111122223333:user/kim may not see it; name another with --bucket
+        [exit 1]
+    "#]],
+    );
+}
+
+#[test]
+fn functions_are_built_from_the_checkout() {
+    let aws = aws()
+        .refuses("cloudformation describe-stacks *", ABSENT.0, ABSENT.1)
+        .says("s3api *", json!(""));
+    aws.program("cargo", "#!/bin/sh\necho \"cargo $*\" >>\"${0%/*}/built\"\n[ \"$2\" = --version ] && exit ${CARGO_LAMBDA:-1}\nexit 3\n");
+    let session = aws.session();
+    session.write("infra/template.yaml", "CodeUri: ../target/lambda/sweep/bootstrap.zip\nCodeUri: ../target/lambda/plan-runs/bootstrap.zip\n");
+    session.write("functions/receive-github/Cargo.toml", "");
+    session.write("below/it/file", "");
+    let command = &[
+        "deploy",
+        "--repositories",
+        "acme/shop",
+        "--source",
+        "below/it",
+        "--yes",
+    ];
+    let last = |session: &Session| {
+        let text = shown(&session.towline(command));
+        text.lines()
+            .rev()
+            .take(2)
+            .map(|line| format!("{line}\n"))
+            .collect::<String>()
+    };
+    expect![[r#"
+        [exit 2]
+        ! towline: functions are built with cargo-lambda and zig, which are not both here; install them with `pip install cargo-lambda ziglang` (and `rustup target add aarch64-unknown-linux-gnu`), or name built functions with --functions DIR
+    "#]].assert_eq(&last(&session));
+    aws.program("zig", "#!/bin/sh\nexit 0\n");
+    expect![[r#"
+        [exit 1]
+        ! towline: the functions were not built, and nothing has been changed; where a target is missing, `rustup target add aarch64-unknown-linux-gnu` (or x86_64-unknown-linux-gnu) adds it
+    "#]].assert_eq(&last(&session.set("CARGO_LAMBDA", "0")));
+}
+
+const DEFINITION: &str = "\
+version: 1
+pipeline: shop
+source: {github: acme/shop}
+components:
+  api:
+    repository: acme/api
+    build: {preset: docker}
+  site:
+    repository: acme/site
+    build: {preset: pack, run: [\"true\"], root: out}
+stages:
+  - {name: staging, from: build, promote: auto, tags: [staging]}
+  - {name: prod, from: staging, promote: manual, tags: [prod, live]}
+";
+
+#[test]
+fn components_get_a_stack_each() {
+    let absent = "Stack with id x does not exist";
+    let aws = aws()
+        .refuses(
+            "cloudformation describe-stacks --stack-name=towline-acme-shop-api *",
+            "ValidationError",
+            absent,
+        )
+        .says(
+            "cloudformation describe-stacks --stack-name=towline-acme-shop-site *",
+            stack("UPDATE_COMPLETE"),
+        )
+        .refuses_once(
+            "cloudformation describe-stack-events *",
+            "ValidationError",
+            absent,
+        )
+        .says_once(
+            "cloudformation describe-stack-events *",
+            json!({"StackEvents": [
+                event("1", "Images", "AWS::ECR::Repository", "CREATE_COMPLETE", ""),
+            ]}),
+        )
+        .says(
+            "cloudformation describe-stack-events *",
+            json!({"StackEvents": []}),
+        )
+        .says("cloudformation deploy *", json!(""));
+    let session = aws.session();
+    session.write(".towline.yml", DEFINITION);
+    let dry = &["deploy", "components", "--dry-run"];
+    check(
+        &aws,
+        &session,
+        dry,
+        &expect![[r#"
+        ! .towline.yml:1:1: `version` is missing: write `version: 1`
+        !   1 | pipeline: shop
+        !     | ^
+        ! .towline.yml:11:3: stages: this must be a list, and is a mapping
+        !   11 |   staging: {from: build, promote: auto, tags: [staging]}
+        !      |   ^
+        ! 2 mistakes in .towline.yml
+        !
+        [exit 1]
+    "#]],
+    );
+    let command = &["deploy", "components", "--component", "web"];
+    check(
+        &aws,
+        &session,
+        command,
+        &expect![[r#"
+        ! .towline.yml:1:1: `version` is missing: write `version: 1`
+        !   1 | pipeline: shop
+        !     | ^
+        ! .towline.yml:11:3: stages: this must be a list, and is a mapping
+        !   11 |   staging: {from: build, promote: auto, tags: [staging]}
+        !      |   ^
+        ! 2 mistakes in .towline.yml
+        !
+        [exit 1]
+    "#]],
+    );
+    let connection = "arn:aws:codeconnections:eu-west-1:111122223333:connection/1";
+    let command = &["deploy", "components", "--connection", connection, "--yes"];
+    let output = session.towline(command);
+    expect![[r#""#]].assert_eq(&String::from_utf8(output.stdout).unwrap());
+    expect![[r#""#]].assert_eq(&without_scratch(&aws.changes()));
+}

@@ -1,0 +1,447 @@
+//! The doctor: a sound stack, one with everything wrong, a folder, and an address.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use crate::aws::Aws;
+use crate::client::Server;
+use crate::session::{Session, shown};
+
+const DEFINITION: &str = "\
+version: 1
+pipeline: shop
+source: {github: acme/shop}
+components:
+  api:
+    repository: acme/api
+    build: {preset: docker, image: \"111122223333.dkr.ecr.eu-west-1.amazonaws.com/builders/rust:1\"}
+stages:
+  - {name: staging, from: build, promote: auto, tags: [staging]}
+  - {name: prod, from: staging, promote: manual, tags: [prod]}
+";
+const IMAGES: &str = "arn:aws:ecr:eu-west-1:111122223333:repository/acme/api";
+const ROLE: &str = "arn:aws:iam::111122223333:role/towline-acme-shop-api-Role-1";
+
+fn stack(url: &str) -> Value {
+    let output = |name: &str, value: &str| json!({"OutputKey": name, "OutputValue": value});
+    json!({"Stacks": [{
+        "StackStatus": "UPDATE_COMPLETE",
+        "Parameters": [{"ParameterKey": "Repositories", "ParameterValue": "acme/shop,tools/*"}],
+        "Outputs": [
+            output("ApiUrl", url),
+            output("WebhookUrl", &format!("{url}/webhooks/github")),
+            output("TableName", "towline-Table-1"),
+            output("BusName", "towline"),
+            output("DeadLettersUrl", "https://sqs.eu-west-1.amazonaws.com/111122223333/dead"),
+            output("WebhookSecretArn", "arn:webhook"),
+            output("GitHubSecretArn", "arn:github"),
+            output("SlackSecretArn", "arn:slack"),
+            output("PeopleSecretArn", "arn:people"),
+        ],
+    }]})
+}
+
+fn function_arn(name: &str) -> String {
+    format!("arn:aws:lambda:eu-west-1:111122223333:function:towline-{name}")
+}
+
+fn with_functions(mut aws: Aws) -> Aws {
+    for name in [
+        "advance-stages",
+        "answer-chat",
+        "deploy-images",
+        "plan-runs",
+        "promote-images",
+        "receive-github",
+        "record-images",
+        "report-status",
+        "start-builds",
+        "sweep",
+    ] {
+        aws = aws.says(
+            &format!("lambda get-function-configuration --function-name=towline-{name} *"),
+            json!({"FunctionArn": function_arn(name), "State": "Active", "LastUpdateStatus": "Successful"}),
+        );
+    }
+    aws
+}
+
+/// The rules as `events/rules` has them, but those of the table before this one.
+fn with_rules(mut aws: Aws) -> Aws {
+    let rules = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/rules");
+    for entry in fs::read_dir(rules).unwrap() {
+        let path = entry.unwrap().path();
+        let function = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let rule: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        for (bus, pattern) in rule.as_object().unwrap() {
+            let name = format!("towline-{function}-{bus}");
+            let target = format!(
+                "events list-rule-names-by-target --target-arn={} --event-bus-name={bus} *",
+                function_arn(&function)
+            );
+            aws = aws.says(&target, json!({"RuleNames": [name]})).says(
+                &format!("events describe-rule --name={name} --event-bus-name={bus} *"),
+                json!({"Name": name, "State": "ENABLED", "EventPattern": pattern.to_string()}),
+            );
+        }
+    }
+    aws
+}
+
+fn with_the_rest(aws: Aws) -> Aws {
+    let secret = |text: &str| json!({"SecretString": text});
+    let push = [
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:CompleteLayerUpload",
+        "ecr:InitiateLayerUpload",
+        "ecr:PutImage",
+        "ecr:UploadLayerPart",
+    ];
+    aws.says("scheduler get-schedule --name=towline-sweep *", json!({"State": "ENABLED"}))
+        .says("dynamodb describe-table *", json!({"Table": {
+            "TableStatus": "ACTIVE", "DeletionProtectionEnabled": true,
+            "GlobalSecondaryIndexes": [{"IndexName": "due", "IndexStatus": "ACTIVE"}],
+        }}))
+        .says("dynamodb describe-continuous-backups *", json!({"ContinuousBackupsDescription": {
+            "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "ENABLED"},
+        }}))
+        .says("dynamodb describe-time-to-live *", json!({"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}}))
+        .says("sqs get-queue-attributes *", json!({"Attributes": {"ApproximateNumberOfMessages": "0"}}))
+        .says("secretsmanager get-secret-value --secret-id=arn:webhook *", secret("a secret of tests, long enough for anybody"))
+        .says("secretsmanager get-secret-value --secret-id=arn:github *", secret(r#"{"token": "ghp_the-token"}"#))
+        .says("secretsmanager get-secret-value --secret-id=arn:slack *", secret("unset"))
+        .says("secretsmanager get-secret-value --secret-id=arn:people *", secret(r#"[{"login": "kim", "token_sha256": "00"}]"#))
+        .says("ecr describe-repositories *", json!({"repositories": [{
+            "repositoryArn": IMAGES, "imageTagMutability": "IMMUTABLE_WITH_EXCLUSION",
+            "imageTagMutabilityExclusionFilters": [{"filterType": "WILDCARD", "filter": "staging"}, {"filterType": "WILDCARD", "filter": "pro*"}],
+        }]}))
+        .says("codebuild batch-get-projects --names=towline-acme-shop-api *", json!({"projects": [{
+            "serviceRole": ROLE, "environment": {"privilegedMode": true, "imagePullCredentialsType": "CODEBUILD"},
+        }]}))
+        .says("iam list-role-policies *", json!({"PolicyNames": ["build"]}))
+        .says("iam list-attached-role-policies *", json!({"AttachedPolicies": []}))
+        .says("iam get-role-policy *", json!({"PolicyDocument": {"Statement": [
+            {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
+            {"Effect": "Allow", "Action": push, "Resource": IMAGES},
+        ]}}))
+        .refuses("iam simulate-principal-policy *", "AccessDenied", "not authorized")
+        .says("ecr get-repository-policy *", json!({"policyText": json!({"Statement": [{
+            "Effect": "Allow", "Principal": {"Service": "codebuild.amazonaws.com"},
+            "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+        }]}).to_string()}))
+}
+
+fn check(aws: &Aws, url: &str, session: &Session, expected: &expect_test::Expect) {
+    let text = shown(&session.towline(&["doctor", "--stack", "towline"]));
+    expected.assert_eq(&text.replace(url, "[server]"));
+    for secret in ["a secret of tests", "ghp_", "gh-token"] {
+        assert!(
+            !aws.asked().contains(secret) && !text.contains(secret),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_sound_stack_is_found_sound() {
+    let server = Server::saying(&[(200, json!({"status": "ok"}))]);
+    let aws = Aws::new().says("cloudformation describe-stacks *", stack(&server.url));
+    let aws = with_the_rest(with_rules(with_functions(aws)));
+    let session = aws.session();
+    session.write(".towline.yml", DEFINITION);
+    check(
+        &aws,
+        &server.url,
+        &session,
+        &expect![[r#"
+        ! .towline.yml:1:1: `version` is missing: write `version: 1`
+        !   1 | pipeline: shop
+        !     | ^
+        ! .towline.yml:8:3: stages: this must be a list, and is a mapping
+        !   8 |   staging: {from: build, promote: auto, tags: [staging]}
+        !     |   ^
+        ! 2 mistakes in .towline.yml
+        !
+        [exit 1]
+    "#]],
+    );
+}
+
+#[test]
+fn everything_wrong_is_told_with_how_to_mend_it() {
+    let server = Server::saying(&[(502, json!({"message": "Internal Server Error"}))]);
+    let mut sick = stack(&server.url);
+    sick["Stacks"][0]["StackStatus"] = json!("UPDATE_ROLLBACK_COMPLETE");
+    let aws = Aws::new()
+        .says("cloudformation describe-stacks *", sick)
+        .refuses("lambda get-function-configuration --function-name=towline-sweep *", "ResourceNotFoundException", "Function not found")
+        .says("lambda get-function-configuration --function-name=towline-plan-runs *", json!({
+            "FunctionArn": function_arn("plan-runs"), "State": "Active",
+            "LastUpdateStatus": "Failed", "LastUpdateStatusReason": "The image is gone",
+        }))
+        .says("events list-rule-names-by-target --target-arn=*plan-runs *", json!({"RuleNames": []}))
+        .says("events describe-rule --name=towline-start-builds-towline *", json!({
+            "Name": "towline-start-builds-towline", "State": "ENABLED",
+            "EventPattern": r#"{"source": ["towline"], "detail-type": ["Build Due"]}"#,
+        }))
+        .says("events describe-rule --name=towline-record-images-default *", json!({
+            "Name": "towline-record-images-default", "State": "DISABLED",
+            "EventPattern": include_str!("../../../../events/rules/record-images.json")
+                .split_once("\"default\":").unwrap().1.split_once(",\n  \"towline\"").unwrap().0,
+        }))
+        .refuses("scheduler get-schedule *", "AccessDeniedException", "User: kim is not authorized to perform: scheduler:GetSchedule")
+        .says("dynamodb describe-continuous-backups *", json!({"ContinuousBackupsDescription": {
+            "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "DISABLED"},
+        }}))
+        .says("sqs get-queue-attributes *", json!({"Attributes": {"ApproximateNumberOfMessages": "3"}}))
+        .says("secretsmanager get-secret-value --secret-id=arn:webhook *", json!({"SecretString": "unset"}))
+        .says("secretsmanager get-secret-value --secret-id=arn:github *", json!({"SecretString": "{}"}))
+        .says("secretsmanager get-secret-value --secret-id=arn:people *", json!({"SecretString": "[]"}))
+        .says("ecr describe-repositories *", json!({"repositories": [{
+            "repositoryArn": IMAGES, "imageTagMutability": "IMMUTABLE",
+        }]}))
+        .says("iam get-role-policy *", json!({"PolicyDocument": {"Statement": [
+            {"Effect": "Allow", "Action": ["ecr:Get*", "ecr:Put*", "ecr:Batch*"], "Resource": "*"},
+        ]}}))
+        .refuses("ecr get-repository-policy *", "RepositoryPolicyNotFoundException", "none");
+    let aws = with_the_rest(with_rules(with_functions(aws)));
+    let session = aws.session();
+    session.write(".towline.yml", DEFINITION);
+    check(
+        &aws,
+        &server.url,
+        &session,
+        &expect![[r#"
+        ! .towline.yml:1:1: `version` is missing: write `version: 1`
+        !   1 | pipeline: shop
+        !     | ^
+        ! .towline.yml:8:3: stages: this must be a list, and is a mapping
+        !   8 |   staging: {from: build, promote: auto, tags: [staging]}
+        !     |   ^
+        ! 2 mistakes in .towline.yml
+        !
+        [exit 1]
+    "#]],
+    );
+}
+
+#[test]
+fn a_webhook_that_does_not_deliver_is_found() {
+    let server = Server::saying(&[(200, json!({"status": "ok"}))]);
+    let soon = "2999-01-01T00:00:00Z";
+    let hook = json!([{
+        "id": 7, "active": true, "events": ["push"],
+        "config": {"url": format!("{}/webhooks/github", server.url), "content_type": "form", "secret": "********"},
+    }]);
+    let delivery = |id: u64, guid: &str, status: u16| json!({"id": id, "guid": guid, "delivered_at": soon, "status_code": status});
+    let deliveries = json!([
+        delivery(12, "b", 401),
+        delivery(11, "a", 401),
+        delivery(10, "c", 202)
+    ]);
+    let github = Server::saying(&[(200, hook), (200, deliveries)]);
+    let aws = Aws::new().says("cloudformation describe-stacks *", stack(&server.url));
+    let aws = with_the_rest(with_rules(with_functions(aws)));
+    let session = aws
+        .session()
+        .set("TOWLINE_GITHUB_TOKEN", "gh-token")
+        .set("TOWLINE_GITHUB_API", &github.url);
+    check(
+        &aws,
+        &server.url,
+        &session,
+        &expect![[r#"
+        stack towline in eu-west-1
+
+        Stack
+          ✔ deployed (UPDATE_COMPLETE)
+
+        Functions
+          ✔ all 10 are there and up to date
+
+        Rules
+          ✔ all 9 are on, as they should be, and lead to their functions; so does the schedule of the sweep
+
+        Table
+          ✔ active, with recovery, expiry, index and protection
+
+        Dead letters
+          ✔ none
+
+        Secrets
+          ✔ webhook is set
+          ✔ github is set
+          – slack is not set; nobody asks from Slack
+          ✔ people: 1 known
+
+        API
+          ✔ [server] answers
+
+        Webhooks
+          ✘ acme/shop: its webhook sends forms, which grow larger than is taken; choose application/json at github.com/acme/shop/settings/hooks/7
+          ✘ acme/shop: 2 deliveries have failed since 2999-01-01T00:00:00Z: the secret at GitHub is not the one here (401); set both anew: `towline secret set webhook --generate --stack towline --region eu-west-1`, and paste it at github.com/acme/shop/settings/hooks/7; then deliver again with `gh api -X POST repos/acme/shop/hooks/7/deliveries/ID/attempts`, for ID 12 11
+
+        Components
+          – no .towline.yml here; run this beside one, or name it with --definition
+
+        Live images
+          – set TOWLINE_TOKEN, or use --sigv4, to have them compared with ECR
+
+        2 things are wrong.
+        [exit 1]
+    "#]],
+    );
+    expect![[r#"
+        GET /repos/acme/shop/hooks?per_page=100 authorization=Bearer gh-token
+        GET /repos/acme/shop/hooks/7/deliveries?per_page=100 authorization=Bearer gh-token"#]]
+    .assert_eq(&github.asked().join("\n"));
+}
+
+#[test]
+fn a_stage_tag_on_another_image_is_found() {
+    let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
+    let commit = "3".repeat(40);
+    let at = "2026-03-02T10:14:09Z";
+    let now = json!({"answer": "now", "at": null, "live": [{
+        "repository": "acme/shop", "component": "api", "stage": "prod", "hold": null, "waiting": [],
+        "image": {"digest": digest("a"), "commit": commit, "build": 1, "since": at, "by": "@kim", "why": "asked"},
+    }]});
+    let history = json!({"answer": "history", "component": "api", "stage": "prod", "hold": null, "moves": [{
+        "at": at, "tag": "prod", "from": null, "to": commit, "digest": digest("a"),
+        "by": "@kim", "why": "asked", "promotion": 1, "rollback": false,
+    }]});
+    let image = json!({"answer": "image", "images": [{
+        "repository": "acme/api", "digest": digest("a"), "media_type": "application/vnd.oci.image.manifest.v1+json",
+        "size": null, "platforms": [], "at": at, "built": null, "tags": [], "live": [],
+    }]});
+    let health = json!({"status": "ok"});
+    let api = Server::by_path(&[
+        ("/healthz", health),
+        ("/v1/now", now),
+        ("/v1/history", history),
+        ("/v1/image", image),
+    ]);
+    let aws = Aws::new()
+        .says("cloudformation describe-stacks *", stack(&api.url))
+        .says(
+            "ecr describe-images --repository-name=acme/api --image-ids imageTag=prod *",
+            json!({"imageDetails": [{"imageDigest": digest("b")}]}),
+        );
+    let aws = with_the_rest(with_rules(with_functions(aws)));
+    let session = aws.session().set("TOWLINE_TOKEN", "kims-token");
+    let text = shown(&session.towline(&["doctor", "--stack", "towline"]));
+    let (_, found) = text.split_once("Live images\n").unwrap();
+    expect![[r#"
+          ✔ nothing is live yet
+
+        Nothing is wrong.
+    "#]]
+    .assert_eq(found);
+}
+
+#[test]
+fn a_folder_is_looked_through() {
+    let session = Session::new();
+    let text = session.play(&[
+        &["doctor", "--data", "data"],
+        &["doctor", "--data", "shop.yml", "--json"],
+    ]);
+    expect![[r#"
+        $ towline doctor --data data
+        the folder data
+
+        Folder
+          ✘ nothing has been served from data; name the folder of `towline serve` with --data; start with `towline serve --repo FOLDER`
+
+        1 thing is wrong.
+        [exit 1]
+        $ towline doctor --data shop.yml --json
+        {
+          "findings": [
+            {
+              "group": "Folder",
+              "mend": "start with `towline serve --repo FOLDER`",
+              "state": "wrong",
+              "what": "nothing has been served from shop.yml; name the folder of `towline serve` with --data"
+            }
+          ],
+          "of": "the folder shop.yml",
+          "unknown": 0,
+          "wrong": 1
+        }
+        [exit 1]
+    "#]].assert_eq(&text);
+    session.git(&["init", "-q", "-b", "main", "repo"]);
+    session.git(&["-C", "repo", "commit", "-q", "--allow-empty", "-m", "first"]);
+    session.write(
+        "data/.gitignore",
+        "# Made by towline: everything in this folder is its own, secrets included.\n*\n",
+    );
+    session.write("data/owner.token", "0123456789abcdef0123456789abcdef\n");
+    fs::set_permissions(session.path("data"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(
+        session.path("data/owner.token"),
+        fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
+    let text = session.play(&[&[
+        "doctor",
+        "--data",
+        "data",
+        "--repo",
+        "repo",
+        "--repo",
+        "acme/gone=/nowhere/at/all",
+    ]]);
+    // Which git and Docker are here is not for the test to say.
+    let lines = text
+        .lines()
+        .filter(|line| !line.contains("git version") && !line.contains("ocker"));
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    expect![[r#"
+        $ towline doctor --data data --repo repo --repo acme/gone=/nowhere/at/all
+        the folder data
+
+        Folder
+          ✘ others can read owner.token; chmod 600 [folder]/shop/data/owner.token
+          ✔ ledger 0.0 KB, images 0.0 KB, mirrors 0.0 KB, builds and logs 0.0 KB
+
+        Tools
+
+        Repositories
+          ✔ local/repo answers
+          ✘ acme/gone does not answer (fatal: '/nowhere/at/all' does not appear to be a git repository); check its address and the credentials in .netrc or .ssh
+
+        Live images
+          – nothing has been kept yet
+
+        2 things are wrong.
+        [exit 1]
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn an_address_is_asked() {
+    let server = Server::saying(&[
+        (200, json!({"status": "ok"})),
+        (401, json!({"error": "who?"})),
+    ]);
+    let session = Session::new().set("TOWLINE_TOKEN", "kims-token");
+    let text = session
+        .play(&[&["doctor", "--url", &server.url]])
+        .replace(&server.url, "[server]");
+    expect![[r#"
+        $ towline doctor --url [server]
+        [server]
+
+        API
+          ✔ [server] answers
+          ✘ it does not let us ask; [server] does not know the token given; use another in TOWLINE_TOKEN or the file that TOWLINE_TOKEN_FILE names
+
+        1 thing is wrong.
+        [exit 1]
+    "#]].assert_eq(&text);
+}

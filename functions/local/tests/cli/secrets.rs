@@ -1,0 +1,209 @@
+//! Secrets and people of a stack: set, rotated and shown without ever standing in an argument.
+
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use crate::aws::Aws;
+use crate::session::shown;
+
+const WEBHOOK: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:webhook";
+const PEOPLE: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:people";
+
+fn stack() -> Value {
+    let output = |name: &str, value: &str| json!({"OutputKey": name, "OutputValue": value});
+    json!({"Stacks": [{
+        "StackStatus": "CREATE_COMPLETE",
+        "Outputs": [
+            output("WebhookSecretArn", WEBHOOK),
+            output("GitHubSecretArn", "arn:github"),
+            output("SlackSecretArn", "arn:slack"),
+            output("PeopleSecretArn", PEOPLE),
+        ],
+    }]})
+}
+
+fn aws() -> Aws {
+    Aws::new()
+        .says("cloudformation describe-stacks *", stack())
+        .says(
+            "secretsmanager put-secret-value *",
+            json!({"VersionId": "v2"}),
+        )
+}
+
+#[test]
+fn a_secret_goes_from_stdin_or_a_file_to_stdin_alone() {
+    let aws = aws();
+    let session = aws.session();
+    session.write("token.txt", "ghp_the-token\n");
+    let long = "a secret of tests, long enough for anybody";
+    let mut text =
+        shown(&session.towline_with(&["secret", "set", "webhook"], &format!("{long}\n")));
+    text += &session.play(&[
+        &["secret", "set", "github", "--from", "token.txt"],
+        &["secret", "set", "github", "--generate"],
+        &["secret", "set", "webhook", "--from", "token.txt"],
+        &[
+            "secret",
+            "set",
+            "slack",
+            "--app-id",
+            "12",
+            "--from",
+            "token.txt",
+        ],
+    ]);
+    expect![[r#"
+        ! the webhook secret of towline is set; the one before stays valid until `towline secret drop-previous webhook`
+        $ towline secret set github --from token.txt
+        ! the github secret of towline is set
+        $ towline secret set github --generate
+        ! towline: only the webhook's secret can be made up; a token of GitHub's, or --app-id with the App's key gives you the other
+        [exit 1]
+        $ towline secret set webhook --from token.txt
+        ! towline: the secret has 13 bytes and needs at least 32; make one with `openssl rand -hex 32` and set it here and at GitHub
+        [exit 1]
+        $ towline secret set slack --app-id 12 --from token.txt
+        ! towline: --app-id belongs to the github secret
+        [exit 1]
+    "#]]
+    .assert_eq(&text);
+    assert_eq!(aws.given(), format!(r#"{long}{{"token":"ghp_the-token"}}"#));
+    assert!(
+        !aws.asked().contains(long) && !aws.asked().contains("ghp_"),
+        "{}",
+        aws.asked()
+    );
+    expect![[r#"
+        secretsmanager put-secret-value --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:webhook --secret-string=file:///dev/stdin --output=json
+        secretsmanager put-secret-value --secret-id=arn:github --secret-string=file:///dev/stdin --output=json
+    "#]]
+    .assert_eq(&aws.changes());
+}
+
+#[test]
+fn a_webhook_secret_is_made_up_and_shown_once() {
+    let aws = aws();
+    let output = aws
+        .session()
+        .towline(&["secret", "set", "webhook", "--generate"]);
+    let secret = String::from_utf8(output.stdout.clone()).unwrap();
+    assert_eq!(secret.trim().len(), 64, "{secret}");
+    assert_eq!(aws.given(), secret.trim());
+    assert!(!aws.asked().contains(secret.trim()), "{}", aws.asked());
+}
+
+#[test]
+fn the_secret_before_is_dropped_when_somebody_says_so() {
+    let versions = json!({"VersionIdsToStages": {"v1": ["AWSPREVIOUS"], "v2": ["AWSCURRENT"]}});
+    let aws = aws()
+        .says_once("secretsmanager describe-secret *", versions)
+        .says(
+            "secretsmanager describe-secret *",
+            json!({"VersionIdsToStages": {"v2": ["AWSCURRENT"]}}),
+        )
+        .says("secretsmanager update-secret-version-stage *", json!(""));
+    let drop: &[&str] = &["secret", "drop-previous", "webhook"];
+    expect![[r#"
+        $ towline secret drop-previous webhook
+        ! the webhook secret before the current one is no longer valid
+        $ towline secret drop-previous webhook
+        ! there is no webhook secret before the current one
+    "#]]
+    .assert_eq(&aws.session().play(&[drop, drop]));
+    expect![[r#"
+        secretsmanager update-secret-version-stage --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:webhook --version-stage=AWSPREVIOUS --remove-from-version-id=v1
+    "#]]
+    .assert_eq(&aws.changes());
+}
+
+#[test]
+fn what_aws_refuses_is_told_in_its_words() {
+    let check = |aws: Aws, expected: expect_test::Expect| {
+        let output = aws.session().towline(&["secret", "drop-previous", "slack"]);
+        expected.assert_eq(&shown(&output));
+    };
+    let absent = "Stack with id towline does not exist";
+    check(
+        Aws::new().refuses("cloudformation *", "ValidationError", absent),
+        expect![[r#"
+            ! towline: there is no stack towline in this region; deploy it with `towline deploy`, or name another with --stack and --region
+            [exit 2]
+        "#]],
+    );
+    check(
+        Aws::new().refuses(
+            "cloudformation *",
+            "ExpiredToken",
+            "The security token is expired",
+        ),
+        expect![[r#"
+            ! towline: aws has no credentials that work (ExpiredToken: The security token is expired); run `aws configure` or `aws sso login`, or name others with --profile
+            [exit 2]
+        "#]],
+    );
+    let nobody = Aws::new();
+    let session = nobody.session().set("PATH", "/nowhere");
+    expect![[r#"
+        ! towline: there is no `aws` on the PATH; install AWS's command line with `pip install awscli`, or version 2 as AWS describes
+        [exit 2]
+    "#]]
+    .assert_eq(&shown(&session.towline(&["secret", "drop-previous", "slack"])));
+}
+
+#[test]
+fn people_of_a_stack_are_let_in_listed_and_shut_out() {
+    let known = json!([{"login": "kim", "groups": ["*"], "token_sha256": "00"}]).to_string();
+    let aws = aws()
+        .says_once(
+            "secretsmanager get-secret-value *",
+            json!({"SecretString": "[]"}),
+        )
+        .says(
+            "secretsmanager get-secret-value *",
+            json!({"SecretString": known}),
+        );
+    let session = aws.session();
+    let arn = "arn:aws:iam::111122223333:role/release";
+    let add = [
+        "people",
+        "add",
+        "lee",
+        "--group",
+        "release",
+        "--slack",
+        "U012AB3CD",
+        "--arn",
+        arn,
+        "--stack",
+        "towline",
+    ];
+    let output = session.towline(&add);
+    let token = String::from_utf8(output.stdout.clone()).unwrap();
+    let given: Value = serde_json::from_str(&aws.given()).unwrap();
+    assert_eq!(given[0]["login"], "lee");
+    assert_eq!(given[0]["slack"], "U012AB3CD");
+    assert_eq!(given[0]["arn"], arn);
+    assert!(!aws.given().contains(token.trim()), "only its hash is kept");
+    assert!(!aws.asked().contains("token"), "{}", aws.asked());
+    expect![[r#"
+        $ towline people list --stack towline
+        LOGIN                 GROUPS                    ALSO KNOWN AS
+        kim                   *
+        $ towline people add KIM --stack towline
+        ! towline: KIM is known already; remove them first to give a new token
+        [exit 1]
+        $ towline people remove kim --stack towline
+        ! kim is shut out
+        $ towline people remove lee --stack towline
+        ! towline: nobody has the login lee
+        [exit 1]
+    "#]]
+    .assert_eq(&session.play(&[
+        &["people", "list", "--stack", "towline"],
+        &["people", "add", "KIM", "--stack", "towline"],
+        &["people", "remove", "kim", "--stack", "towline"],
+        &["people", "remove", "lee", "--stack", "towline"],
+    ]));
+    assert!(aws.given().ends_with("[]"), "{}", aws.given());
+}
