@@ -7,12 +7,15 @@
 pub mod build_service;
 pub mod carrier;
 pub mod client;
+pub mod clock;
 pub mod emulator;
 pub mod model;
+pub mod package;
 pub mod processes;
 pub mod proxy;
 pub mod recording;
 pub mod shop;
+pub mod stack;
 
 /// The region that everything seems to be in.
 pub const REGION: &str = "eu-west-1";

@@ -13,15 +13,6 @@ pub struct Shop {
     name: RepositoryName,
 }
 
-/// A file of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// Its path.
-    pub path: String,
-    /// What is in it.
-    pub text: String,
-}
-
 impl Shop {
     /// Makes a repository, with nothing committed yet.
     ///
@@ -78,21 +69,15 @@ impl Shop {
         Ok(self.git(&["rev-parse", "HEAD"]).await?.trim().parse()?)
     }
 
-    /// All files as they are now.
+    /// Where the branch stands; nowhere before the first commit.
     ///
     /// # Errors
-    /// When they cannot be read.
-    pub async fn files(&self) -> anyhow::Result<Vec<File>> {
-        let list = self.git(&["ls-files"]).await?;
-        let mut files = Vec::new();
-        for path in list.lines() {
-            let text = tokio::fs::read_to_string(self.path.join(path)).await?;
-            files.push(File {
-                path: path.into(),
-                text,
-            });
-        }
-        Ok(files)
+    /// When git does not say.
+    pub async fn head(&self) -> anyhow::Result<Option<CommitSha>> {
+        let list = self.git(&["for-each-ref", "--format=%(objectname)", "refs/heads/main"]);
+        let list = list.await?;
+        let line = list.lines().next();
+        Ok(line.map(str::parse).transpose()?)
     }
 
     async fn git(&self, arguments: &[&str]) -> anyhow::Result<String> {

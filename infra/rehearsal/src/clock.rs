@@ -1,0 +1,27 @@
+//! The time as it is.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use towline_ports::Clock;
+
+/// This machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealClock;
+
+#[async_trait]
+impl Clock for RealClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    fn random(&self) -> u64 {
+        // Good enough to tell two things apart, which is all that is asked of it here.
+        Timestamp::now().subsec_nanosecond().unsigned_abs().into()
+    }
+}

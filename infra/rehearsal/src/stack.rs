@@ -1,0 +1,366 @@
+//! Everything together: the stand-ins, and Towline deployed on them as a person would deploy it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, bail};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::sync::mpsc;
+use towline_github::memory::{MemoryGitHub, Server};
+
+use crate::build_service::{BuildService, Settings};
+use crate::carrier::{Carrier, rules};
+use crate::client::Client;
+use crate::emulator::Emulator;
+use crate::model::Models;
+use crate::package::pack;
+use crate::proxy::Proxy;
+use crate::shop::Shop;
+
+/// The name of the stack.
+pub const STACK: &str = "towline";
+
+/// The functions, by the name that runs through everything.
+pub const FUNCTIONS: &[&str] = &[
+    "receive-github",
+    "plan-runs",
+    "start-builds",
+    "record-images",
+    "advance-stages",
+    "promote-images",
+    "deploy-images",
+    "report-status",
+    "answer-chat",
+    "sweep",
+];
+
+/// Where things are on this machine.
+pub struct Surroundings {
+    /// The Python environment with ministack and the AWS command line.
+    pub venv: PathBuf,
+    /// The folder with the functions' binaries and `towline`.
+    pub binaries: PathBuf,
+    /// The search path.
+    pub search_path: OsString,
+}
+
+/// The deployed whole. What is listed first ends first.
+pub struct Stack {
+    /// Carries events of AWS's own services in.
+    _carrier: Carrier,
+    /// CodeBuild.
+    pub builds: Arc<BuildService>,
+    /// Everything else of AWS.
+    pub emulator: Emulator,
+    /// What stands between.
+    pub proxy: Proxy,
+    /// GitHub.
+    pub github: Server,
+    /// An operator's way to AWS.
+    pub client: Client,
+    /// The address of the API.
+    pub api: String,
+    /// What the stack tells about itself, by name.
+    pub outputs: BTreeMap<String, String>,
+    /// The sample repositories, by name.
+    pub shops: HashMap<String, Shop>,
+    around: Surroundings,
+    folder: TempDir,
+}
+
+impl Stack {
+    /// Starts the stand-ins and deploys, for repositories of these names that are on this GitHub.
+    ///
+    /// # Errors
+    /// When anything does not start or deploy.
+    pub async fn deploy(
+        around: Surroundings,
+        names: &[&str],
+        github: MemoryGitHub,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("towline-rehearsal-")
+            .tempdir()?;
+        let (events, carried) = mpsc::unbounded_channel();
+        let models = Models::read(&around.venv)?;
+        let proxy = Proxy::start(models, events.clone()).await?;
+        let emulator = Emulator::start(&around.venv, folder.path(), proxy.address()).await?;
+        proxy.forward_to(emulator.address(), emulator.process());
+        let client = Client::new(emulator.address())?;
+        let github = github.serve(([127, 0, 0, 1], 0).into()).await?;
+        let mut shops = HashMap::new();
+        for name in names {
+            shops.insert((*name).to_owned(), Shop::create(folder.path(), name).await?);
+        }
+        let clones = shops
+            .iter()
+            .map(|(name, shop)| (name.clone(), shop.path().to_owned()));
+        let settings = Settings {
+            folder: folder.path().join("builds"),
+            towline: around.binaries.join("towline"),
+            registry: proxy.address().to_string(),
+            search_path: around.search_path.clone(),
+            clones: clones.collect(),
+        };
+        let builds = BuildService::open(settings, client.clone(), events).await?;
+        proxy.build_with(Arc::clone(&builds));
+        let operator = Operator {
+            around: &around,
+            emulator: &emulator,
+            folder: folder.path(),
+        };
+        operator.deploy_control(names, &github.url()).await?;
+        for shop in shops.values() {
+            operator.deploy_components(shop).await?;
+        }
+        let outputs = operator.outputs(STACK).await?;
+        let api = api(&client, &outputs)?;
+        let rules = rules(&client, "default").await?;
+        Ok(Self {
+            _carrier: Carrier::start(client.clone(), rules, carried),
+            builds,
+            proxy,
+            emulator,
+            github,
+            client,
+            api,
+            outputs,
+            shops,
+            around,
+            folder,
+        })
+    }
+
+    /// One of the sample repositories.
+    ///
+    /// # Panics
+    /// When it was not named when the stack was deployed.
+    #[must_use]
+    pub fn shop(&self, name: &str) -> &Shop {
+        &self.shops[name]
+    }
+
+    /// Fills a secret, as `towline secret set` does.
+    ///
+    /// # Errors
+    /// When it cannot be filled.
+    pub async fn fill_secret(&self, output: &str, content: &str) -> anyhow::Result<()> {
+        let id = self.outputs.get(output);
+        let id = id.with_context(|| format!("the stack has no output {output}"))?;
+        let asked = json!({"SecretId": id, "SecretString": content});
+        self.client
+            .call("secretsmanager", "secretsmanager.PutSecretValue", &asked)
+            .await?;
+        Ok(())
+    }
+
+    /// Every item of the table. Only a test may scan.
+    ///
+    /// # Errors
+    /// When the table does not answer.
+    pub async fn table(&self) -> anyhow::Result<Vec<Value>> {
+        let name = &self.outputs["TableName"];
+        let (mut items, mut from) = (Vec::new(), Value::Null);
+        loop {
+            let mut asked = json!({"TableName": name, "ConsistentRead": true});
+            if !from.is_null() {
+                asked["ExclusiveStartKey"] = from;
+            }
+            let mut page = self
+                .client
+                .call("dynamodb", "DynamoDB_20120810.Scan", &asked)
+                .await?;
+            if let Value::Array(found) = page["Items"].take() {
+                items.extend(found);
+            }
+            from = page["LastEvaluatedKey"].take();
+            if from.is_null() {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// Has a function called with an event of its schedule, and waits for its end.
+    ///
+    /// # Errors
+    /// When it cannot be called.
+    pub async fn sweep(&self) -> anyhow::Result<Value> {
+        let event = json!({"source": "aws.scheduler"});
+        self.client
+            .invoke(&format!("{STACK}-sweep"), &event, false)
+            .await
+    }
+
+    /// Runs `towline` against the stack, as a person at a terminal would.
+    ///
+    /// # Errors
+    /// When it fails; the error has what it printed.
+    pub async fn towline(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let operator = Operator {
+            around: &self.around,
+            emulator: &self.emulator,
+            folder: self.folder.path(),
+        };
+        operator.towline(arguments, self.folder.path()).await
+    }
+
+    /// Runs the AWS command line.
+    ///
+    /// # Errors
+    /// When it fails; the error has what it printed.
+    pub async fn aws(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let operator = Operator {
+            around: &self.around,
+            emulator: &self.emulator,
+            folder: self.folder.path(),
+        };
+        let program = self.around.venv.join("bin/aws");
+        operator
+            .run(program.as_os_str(), arguments, self.folder.path())
+            .await
+    }
+
+    /// What the functions logged, the newest lines.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn log(&self, function: &str) -> anyhow::Result<Vec<String>> {
+        let group = format!("/aws/lambda/{STACK}-{function}");
+        let (mut lines, mut next) = (Vec::new(), Value::Null);
+        loop {
+            let mut asked = json!({"logGroupName": group});
+            if !next.is_null() {
+                asked["nextToken"] = next;
+            }
+            let mut page = self
+                .client
+                .call("logs", "Logs_20140328.FilterLogEvents", &asked)
+                .await?;
+            let events = page["events"].as_array().into_iter().flatten();
+            lines.extend(events.filter_map(|event| event["message"].as_str().map(str::to_owned)));
+            next = page["nextToken"].take();
+            if next.is_null() {
+                return Ok(lines);
+            }
+        }
+    }
+
+    /// Ends the builds that still run.
+    pub async fn close(self) {
+        self.builds.close().await;
+    }
+}
+
+/// Where the API answers. The emulator's own name for it needs a name service; the path does not.
+fn api(client: &Client, outputs: &BTreeMap<String, String>) -> anyhow::Result<String> {
+    let url = outputs.get("ApiUrl").context("the stack has no ApiUrl")?;
+    let name = url
+        .split("://")
+        .nth(1)
+        .and_then(|rest| rest.split('.').next());
+    let name = name.ok_or_else(|| anyhow!("{url} is no address of an API"))?;
+    let address = client.address();
+    Ok(format!("http://{address}/_aws/execute-api/{name}/$default"))
+}
+
+/// A person who deploys.
+struct Operator<'a> {
+    around: &'a Surroundings,
+    emulator: &'a Emulator,
+    folder: &'a Path,
+}
+
+impl Operator<'_> {
+    async fn deploy_control(&self, names: &[&str], github: &str) -> anyhow::Result<()> {
+        let functions = self.folder.join("functions");
+        for function in FUNCTIONS {
+            pack(&self.around.binaries, function, &functions)?;
+        }
+        let functions = functions.display().to_string();
+        let (repositories, github) = (names.join(","), format!("GitHubApi={github}"));
+        let arguments = [
+            "deploy",
+            "--stack",
+            STACK,
+            "--functions",
+            &functions,
+            "--arch",
+            "x86_64",
+            "--repositories",
+            &repositories,
+            "--parameter",
+            &github,
+            "--yes",
+        ];
+        self.towline(&arguments, self.folder).await.map(|_| ())
+    }
+
+    async fn deploy_components(&self, shop: &Shop) -> anyhow::Result<()> {
+        let name = shop.name().to_string();
+        let arguments = ["deploy", "components", "--repository", &name, "--yes"];
+        self.towline(&arguments, shop.path()).await.map(|_| ())
+    }
+
+    async fn towline(&self, arguments: &[&str], folder: &Path) -> anyhow::Result<String> {
+        let program = self.around.binaries.join("towline");
+        self.run(program.as_os_str(), arguments, folder).await
+    }
+
+    async fn outputs(&self, stack: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let arguments = [
+            "cloudformation",
+            "describe-stacks",
+            "--stack-name",
+            stack,
+            "--query",
+            "Stacks[0].Outputs",
+            "--output",
+            "json",
+        ];
+        let text = self.run("aws".as_ref(), &arguments, self.folder).await?;
+        let outputs: Vec<Value> = serde_json::from_str(&text)?;
+        let pair = |output: &Value| {
+            let name = output["OutputKey"].as_str()?;
+            Some((name.to_owned(), output["OutputValue"].as_str()?.to_owned()))
+        };
+        Ok(outputs.iter().filter_map(pair).collect())
+    }
+
+    async fn run(
+        &self,
+        program: &OsStr,
+        arguments: &[&str],
+        folder: &Path,
+    ) -> anyhow::Result<String> {
+        let mut path = self.around.venv.join("bin").into_os_string();
+        path.push(":");
+        path.push(&self.around.search_path);
+        let output = Command::new(program)
+            .args(arguments)
+            .current_dir(folder)
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.folder)
+            .envs(self.emulator.environment())
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .with_context(|| format!("running {}", program.display()))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            bail!(
+                "{} {} ended with {}:\n{text}{}",
+                program.display(),
+                arguments.join(" "),
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(text)
+    }
+}

@@ -1,0 +1,91 @@
+//! Towline deployed on stand-ins for AWS, driven from outside, and looked into afterwards.
+//!
+//! Runs when `TOWLINE_REHEARSAL` is set; `.ci/run rehearsal` makes what it needs.
+
+#[path = "rehearsal/costs.rs"]
+mod costs;
+#[path = "rehearsal/driver.rs"]
+mod driver;
+#[path = "rehearsal/invariants.rs"]
+mod invariants;
+#[path = "rehearsal/patterns.rs"]
+mod patterns;
+#[path = "rehearsal/policies.rs"]
+mod policies;
+#[path = "rehearsal/stories.rs"]
+mod stories;
+
+use std::env;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use towline_rehearsal::stack::{Stack, Surroundings};
+
+use driver::Driver;
+
+/// What happened to each story, by name.
+#[derive(Default)]
+struct Outcomes(Vec<(&'static str, anyhow::Result<()>)>);
+
+impl Outcomes {
+    /// Waits for a story and keeps what became of it.
+    async fn add(&mut self, name: &'static str, story: impl Future<Output = anyhow::Result<()>>) {
+        let outcome = told(name, story).await;
+        self.0.push((name, outcome));
+    }
+
+    fn failures(&self) -> Vec<String> {
+        let failed = self.0.iter().filter_map(|(name, outcome)| {
+            let error = outcome.as_ref().err()?;
+            Some(format!("{name}: {error:#}"))
+        });
+        failed.collect()
+    }
+}
+
+/// Tells how a story went, as it ends.
+async fn told(name: &str, story: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let outcome = story.await;
+    let word = if outcome.is_ok() { "ok" } else { "FAILED" };
+    println!("{name} ... {word} ({:.1} s)", began.elapsed().as_secs_f64());
+    outcome
+}
+
+fn surroundings() -> anyhow::Result<Surroundings> {
+    let venv = env::var_os("TOWLINE_MINISTACK_VENV");
+    let venv = venv.context("TOWLINE_MINISTACK_VENV names no Python environment")?;
+    let this = env::current_exe()?;
+    // target/debug/deps/<this>: the functions lie two folders up.
+    let binaries = this.ancestors().nth(2).context("where is this program?")?;
+    Ok(Surroundings {
+        venv: PathBuf::from(venv),
+        binaries: binaries.to_owned(),
+        search_path: env::var_os("PATH").unwrap_or_default(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_deployed_does_the_whole_job() -> anyhow::Result<()> {
+    if env::var_os("TOWLINE_REHEARSAL").is_none() {
+        println!("skipped: TOWLINE_REHEARSAL is not set; `.ci/run rehearsal` runs it");
+        return Ok(());
+    }
+    let began = Instant::now();
+    let stack = Stack::deploy(surroundings()?, driver::REPOSITORIES, driver::github()).await?;
+    println!("deployed in {:.1} s", began.elapsed().as_secs_f64());
+    let driver = Driver::new(&stack).await?;
+    let mut outcomes = Outcomes::default();
+    stories::all(&driver, &mut outcomes).await;
+    let mut failures = outcomes.failures();
+    if !failures.is_empty() {
+        driver.show_logs().await;
+    }
+    failures.extend(stack.proxy.recording().violations());
+    println!("{} requests", stack.proxy.recording().mark());
+    drop(driver);
+    stack.close().await;
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
+}

@@ -1,0 +1,267 @@
+//! What one run asks of AWS, and what that costs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::ensure;
+use serde_json::Value;
+use towline_rehearsal::recording::Request;
+
+use super::driver::Driver;
+
+/// Most requests that one run may take.
+const MOST_REQUESTS: usize = 60;
+
+/// Most dollars that 1,000 runs may cost.
+const MOST_DOLLARS: f64 = 0.04;
+
+/// Dollars for a million of each, in us-east-1.
+const WRITE_UNITS: f64 = 0.625;
+const READ_UNITS: f64 = 0.125;
+const EVENTS: f64 = 1.0;
+const INVOCATIONS: f64 = 0.20;
+const API_REQUESTS: f64 = 1.0;
+const SECRET_READS: f64 = 5.0;
+/// Dollars for a gigabyte-second on arm64.
+const GIGABYTE_SECOND: f64 = 0.000_013_333_4;
+/// Dollars for a gigabyte of logs.
+const LOG_GIGABYTE: f64 = 0.50;
+/// Gigabytes of memory of a function.
+const MEMORY: f64 = 0.25;
+
+/// What was counted.
+#[derive(Default)]
+struct Bill {
+    write_units: f64,
+    read_units: f64,
+    events: f64,
+    secret_reads: f64,
+}
+
+/// Counts the requests since a mark, and holds them to the aims.
+pub async fn of_one_run(driver: &Driver<'_>, mark: usize) -> anyhow::Result<()> {
+    let requests = driver.stack.proxy.recording().since(mark);
+    let own = requests.iter().filter(|request| !is_asking(request));
+    let own: Vec<&Request> = own.collect();
+    let mut table: BTreeMap<(&str, &str, &str), (usize, usize)> = BTreeMap::new();
+    for request in &own {
+        let key = (
+            request.function.as_str(),
+            request.service.as_str(),
+            request.operation.as_str(),
+        );
+        let counted = table.entry(key).or_default();
+        *counted = (counted.0 + 1, counted.1 + request.size);
+    }
+    println!(
+        "\n| function | service | operation | requests | bytes sent |\n| --- | --- | --- | ---: | ---: |"
+    );
+    for ((function, service, operation), (count, bytes)) in &table {
+        println!("| {function} | {service} | {operation} | {count} | {bytes} |");
+    }
+    let bill = bill(&own);
+    let (invocations, milliseconds, logged) = invocations(driver).await?;
+    let gigabyte_seconds = milliseconds / 1000.0 * MEMORY;
+    let parts = [
+        ("DynamoDB, write units", bill.write_units, WRITE_UNITS / 1e6),
+        ("DynamoDB, read units", bill.read_units, READ_UNITS / 1e6),
+        ("EventBridge, events", bill.events, EVENTS / 1e6),
+        ("Lambda, invocations", invocations, INVOCATIONS / 1e6),
+        (
+            "Lambda, gigabyte-seconds",
+            gigabyte_seconds,
+            GIGABYTE_SECOND,
+        ),
+        ("HTTP API, requests", 2.0, API_REQUESTS / 1e6),
+        (
+            "Secrets Manager, reads",
+            bill.secret_reads,
+            SECRET_READS / 1e6,
+        ),
+        ("Logs, megabytes", logged / 1e6, LOG_GIGABYTE / 1e3),
+    ];
+    println!("\n| part | in one run | $ per 1,000 runs |\n| --- | ---: | ---: |");
+    let mut total = 0.0;
+    for (name, count, price) in parts {
+        let dollars = count * price * 1000.0;
+        total += dollars;
+        println!("| {name} | {count:.3} | {dollars:.4} |");
+    }
+    println!("| together | {} requests | {total:.4} |\n", own.len());
+    ensure!(
+        own.len() <= MOST_REQUESTS,
+        "one run takes {} requests, more than {MOST_REQUESTS}",
+        own.len()
+    );
+    ensure!(
+        total <= MOST_DOLLARS,
+        "1,000 runs cost ${total:.4}, more than ${MOST_DOLLARS}"
+    );
+    Ok(())
+}
+
+/// Whether a request is not the run's own: the sweep goes on whether there are runs or not, and
+/// this test asks all the time how things stand.
+fn is_asking(request: &Request) -> bool {
+    let reads = ["GetItem", "Query", "GetSecretValue", "BatchGetItem"];
+    request.function == "sweep"
+        || (request.function == "answer-chat" && reads.contains(&request.operation.as_str()))
+}
+
+/// What DynamoDB and the others would bill for.
+fn bill(requests: &[&Request]) -> Bill {
+    let mut bill = Bill::default();
+    let mut sizes: HashMap<String, (usize, Option<String>)> = HashMap::new();
+    for request in requests.iter().filter(|request| request.status == 200) {
+        let body = &request.body;
+        match request.operation.as_str() {
+            "PutItem" => bill.write_units += put(&body["Item"], &mut sizes),
+            "UpdateItem" => bill.write_units += update(body, &mut sizes),
+            "DeleteItem" => bill.write_units += delete(&body["Key"], &mut sizes),
+            "TransactWriteItems" => {
+                for part in body["TransactItems"].as_array().into_iter().flatten() {
+                    // A transaction costs twice, but not what it does to the index.
+                    let (base, index) = part_units(part, &mut sizes);
+                    bill.write_units += 2.0 * base + index;
+                }
+            }
+            "GetItem" => bill.read_units += read(&request.answer["Item"]),
+            "Query" => {
+                let items = request.answer["Items"].as_array().into_iter().flatten();
+                let bytes: usize = items.map(size).sum();
+                bill.read_units += quarters(bytes);
+            }
+            "PutEvents" => bill.events += body["Entries"].as_array().map_or(0, Vec::len) as f64,
+            "GetSecretValue" => bill.secret_reads += 1.0,
+            _ => {}
+        }
+    }
+    bill
+}
+
+type Sizes = HashMap<String, (usize, Option<String>)>;
+
+fn part_units(part: &Value, sizes: &mut Sizes) -> (f64, f64) {
+    let total = if !part["Put"].is_null() {
+        put_parts(&part["Put"]["Item"], sizes)
+    } else if !part["Update"].is_null() {
+        update_parts(&part["Update"], sizes)
+    } else if !part["Delete"].is_null() {
+        delete_parts(&part["Delete"]["Key"], sizes)
+    } else {
+        (
+            kilobytes(known(&part["ConditionCheck"]["Key"], sizes).0),
+            0.0,
+        )
+    };
+    total
+}
+
+fn put(item: &Value, sizes: &mut Sizes) -> f64 {
+    let (base, index) = put_parts(item, sizes);
+    base + index
+}
+
+fn update(update: &Value, sizes: &mut Sizes) -> f64 {
+    let (base, index) = update_parts(update, sizes);
+    base + index
+}
+
+fn delete(key: &Value, sizes: &mut Sizes) -> f64 {
+    let (base, index) = delete_parts(key, sizes);
+    base + index
+}
+
+/// The larger of what was there and what is there counts, and the index follows.
+fn put_parts(item: &Value, sizes: &mut Sizes) -> (f64, f64) {
+    let before = known(item, sizes);
+    let due = item["due"]["N"].as_str().map(str::to_owned);
+    let bytes = size(item);
+    sizes.insert(name(item), (bytes, due.clone()));
+    let index = index_units(&before, bytes, due.as_ref());
+    (kilobytes(bytes.max(before.0)), index)
+}
+
+fn update_parts(update: &Value, sizes: &mut Sizes) -> (f64, f64) {
+    let values = &update["ExpressionAttributeValues"];
+    let key = &update["Key"];
+    let bytes = size(key) + size(values);
+    let due = values[":due"]["N"].as_str().map(str::to_owned);
+    let before = known(key, sizes);
+    sizes.insert(name(key), (bytes, due.clone()));
+    let index = index_units(&before, bytes, due.as_ref());
+    (kilobytes(bytes.max(before.0)), index)
+}
+
+fn delete_parts(key: &Value, sizes: &mut Sizes) -> (f64, f64) {
+    let before = known(key, sizes);
+    sizes.remove(&name(key));
+    let index = index_units(&before, 0, None);
+    (kilobytes(before.0), index)
+}
+
+/// An entry of the index is written, replaced in place, or removed and written anew when its place
+/// changes.
+fn index_units(before: &(usize, Option<String>), bytes: usize, due: Option<&String>) -> f64 {
+    let (old, new) = (before.1.as_ref(), due);
+    let removed = old
+        .filter(|old| Some(*old) != new)
+        .map(|_| kilobytes(before.0));
+    let written = new.map(|_| kilobytes(bytes));
+    removed.unwrap_or_default() + written.unwrap_or_default()
+}
+
+fn known(key: &Value, sizes: &Sizes) -> (usize, Option<String>) {
+    sizes.get(&name(key)).cloned().unwrap_or_default()
+}
+
+fn name(item: &Value) -> String {
+    format!("{} {}", item["partition"]["S"], item["sort"]["S"])
+}
+
+/// Bytes of an item: names and values.
+fn size(item: &Value) -> usize {
+    let attributes = item.as_object().into_iter().flatten();
+    attributes
+        .map(|(name, value)| {
+            let text = value["S"].as_str().map(str::len);
+            // A number takes a byte for two digits, and one more.
+            let number = value["N"].as_str().map(|digits| digits.len() / 2 + 2);
+            name.len() + text.or(number).unwrap_or(1)
+        })
+        .sum()
+}
+
+/// Write units: one for each kilobyte begun.
+fn kilobytes(bytes: usize) -> f64 {
+    bytes.div_ceil(1024).max(1) as f64
+}
+
+/// Read units of a consistent read: one for each four kilobytes begun.
+fn quarters(bytes: usize) -> f64 {
+    bytes.div_ceil(4096).max(1) as f64
+}
+
+fn read(item: &Value) -> f64 {
+    quarters(size(item))
+}
+
+/// Invocations of the functions so far but for those that only answer and sweep, what they took in
+/// billed milliseconds, and the bytes they logged.
+async fn invocations(driver: &Driver<'_>) -> anyhow::Result<(f64, f64, f64)> {
+    let (mut count, mut milliseconds, mut bytes) = (0.0, 0.0, 0.0);
+    for function in towline_rehearsal::stack::FUNCTIONS {
+        if ["answer-chat", "sweep"].contains(function) {
+            continue;
+        }
+        for line in driver.stack.log(function).await? {
+            bytes += line.len() as f64 + 26.0;
+            let Some((_, rest)) = line.split_once("Billed Duration: ") else {
+                continue;
+            };
+            count += 1.0;
+            let number = rest.split_whitespace().next().unwrap_or_default();
+            milliseconds += number.parse::<f64>().unwrap_or_default();
+        }
+    }
+    Ok((count, milliseconds, bytes))
+}

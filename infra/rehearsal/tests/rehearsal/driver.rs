@@ -1,0 +1,421 @@
+//! Drives a deployed stack from outside: pushes, asks and tells over HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use towline_domain::names::{CommitSha, GitRef, RepositoryId};
+use towline_domain::person::Person;
+use towline_github::memory::{MemoryGitHub, Repository, Token};
+use towline_rehearsal::client::until;
+use towline_rehearsal::clock::RealClock;
+use towline_rehearsal::shop::Shop;
+use towline_rehearsal::stack::Stack;
+use towline_wire::github::compose::{Account, Commit, Sketch, push_payload};
+use towline_wire::people::{Known, People, hash};
+use towline_wire::signature::{HEADER, Secret, sign};
+
+/// The sample repositories, one for each story that would disturb another.
+pub const REPOSITORIES: &[&str] = &[
+    "acme/shop",
+    "acme/broken",
+    "acme/lost",
+    "acme/busy",
+    "acme/mortal",
+    "acme/doomed",
+];
+
+/// How long anything that nothing holds up may take.
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// How long something may take that only the sweep can mend: it looks after a minute, and each
+/// further try waits longer.
+pub const HEALED: Duration = Duration::from_secs(200);
+
+/// What signs webhooks at first.
+pub const WEBHOOK_SECRET: &str = "a secret of thirty-two characters";
+
+/// What signs Slack's requests.
+pub const SLACK_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+
+/// Kim's token, who pushes.
+pub const KIM: &str = "kim-may-ask";
+
+/// Lee's token, who approves.
+pub const LEE: &str = "lee-may-approve";
+
+/// The id of the first repository on GitHub; the others follow.
+const FIRST_ID: u64 = 731_004_501;
+
+/// The id of a sample repository.
+pub fn id_of(name: &str) -> u64 {
+    let place = REPOSITORIES.iter().position(|known| *known == name);
+    FIRST_ID + place.expect("a sample repository") as u64
+}
+
+/// GitHub with the sample repositories, nothing in them yet.
+pub fn github() -> MemoryGitHub {
+    let mut github = MemoryGitHub::new(Arc::new(RealClock));
+    for name in REPOSITORIES {
+        let name_there = name.parse().expect("a repository name");
+        github
+            .repositories
+            .push(Repository::new(id_of(name), name_there));
+    }
+    github
+        .tokens
+        .insert(GITHUB_TOKEN.into(), Token::of_everything());
+    github
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+/// A commit that was pushed.
+#[derive(Debug, Clone)]
+pub struct Pushed {
+    pub repository: String,
+    pub commit: CommitSha,
+    pub body: String,
+}
+
+/// Whoever is outside of the stack.
+pub struct Driver<'a> {
+    pub stack: &'a Stack,
+    http: reqwest::Client,
+}
+
+impl<'a> Driver<'a> {
+    /// Fills the secrets and makes everybody known.
+    pub async fn new(stack: &'a Stack) -> anyhow::Result<Self> {
+        let driver = Self {
+            stack,
+            http: reqwest::Client::builder().no_proxy().build()?,
+        };
+        let known = |login: &str, token: &str, groups: &[&str]| Known {
+            person: Person {
+                login: login.into(),
+                emails: vec![format!("{login}@acme.example")],
+                groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            },
+            token_sha256: Some(hash(token)),
+            slack: Some(format!("U{}", login.to_uppercase())),
+            arn: None,
+        };
+        let people = People(vec![
+            known("kim", KIM, &["release-managers"]),
+            known("lee", LEE, &["release-managers"]),
+        ]);
+        let people = serde_json::to_string(&people)?;
+        stack.fill_secret("PeopleSecretArn", &people).await?;
+        let token = json!({"token": GITHUB_TOKEN}).to_string();
+        stack.fill_secret("GitHubSecretArn", &token).await?;
+        Ok(driver)
+    }
+
+    pub fn shop(&self, name: &str) -> &Shop {
+        self.stack.shop(name)
+    }
+
+    /// Commits, brings the commit to GitHub, and has GitHub tell of it.
+    pub async fn push(&self, name: &str, title: &str, page: &str) -> anyhow::Result<Pushed> {
+        let shop = self.shop(name);
+        let before = shop.head().await?;
+        shop.write("index.html", page).await?;
+        let commit = shop.commit(title).await?;
+        {
+            let mut github = self.stack.github.github();
+            github.repository_mut(id_of(name)).import(shop.path())?;
+        }
+        let body = payload(shop, before.as_ref(), &commit, title).to_string();
+        Ok(Pushed {
+            repository: name.into(),
+            commit,
+            body,
+        })
+    }
+
+    /// Delivers a webhook that is signed with this.
+    pub async fn deliver(
+        &self,
+        body: &str,
+        secret: &str,
+        delivery: &str,
+    ) -> anyhow::Result<Answer> {
+        let signature = sign(&Secret::new(secret)?, body.as_bytes());
+        self.deliver_signed(body, &signature, delivery).await
+    }
+
+    /// Delivers a webhook with this signature.
+    pub async fn deliver_signed(
+        &self,
+        body: &str,
+        signature: &str,
+        delivery: &str,
+    ) -> anyhow::Result<Answer> {
+        let request = self
+            .http
+            .post(format!("{}/webhooks/github", self.stack.api))
+            .header("content-type", "application/json")
+            .header("x-github-event", "push")
+            .header("x-github-delivery", delivery)
+            .header(HEADER, signature)
+            .body(body.to_owned());
+        answer(request).await
+    }
+
+    /// Pushes, and sees to it that the push is accepted.
+    pub async fn ship(&self, name: &str, title: &str, page: &str) -> anyhow::Result<Pushed> {
+        let pushed = self.push(name, title, page).await?;
+        let delivery = format!("delivery-{}", pushed.commit);
+        let answer = self
+            .deliver(&pushed.body, WEBHOOK_SECRET, &delivery)
+            .await?;
+        if answer.status != 202 {
+            bail!("the push was answered with {answer:?}");
+        }
+        Ok(pushed)
+    }
+
+    /// Asks the API.
+    pub async fn ask(
+        &self,
+        token: Option<&str>,
+        word: &str,
+        fields: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
+        let url = format!("{}/v1/{word}", self.stack.api);
+        let url = reqwest::Url::parse_with_params(&url, fields)?;
+        let mut request = self.http.get(url);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        answer(request).await
+    }
+
+    /// Has the API do something.
+    pub async fn tell(&self, token: &str, word: &str, fields: &Value) -> anyhow::Result<Answer> {
+        let request = self
+            .http
+            .post(format!("{}/v1/{word}", self.stack.api))
+            .bearer_auth(token)
+            .json(fields);
+        answer(request).await
+    }
+
+    /// Sends a command as Slack does.
+    pub async fn slack(&self, text: &str, secret: &str) -> anyhow::Result<Answer> {
+        let fields = [
+            ("command", "/towline"),
+            ("text", text),
+            ("user_id", "UKIM"),
+            ("user_name", "kim"),
+            ("team_id", "T1"),
+            ("channel_id", "C1"),
+        ];
+        let body = reqwest::Url::parse_with_params("http://unused/", fields)?;
+        let body = body.query().unwrap_or_default().to_owned();
+        let at = Timestamp::now().as_second().to_string();
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
+        mac.update(format!("v0:{at}:{body}").as_bytes());
+        let signature = format!("v0={}", hex::encode(mac.finalize().into_bytes()));
+        let request = self
+            .http
+            .post(format!("{}/slack/commands", self.stack.api))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("x-slack-request-timestamp", at)
+            .header("x-slack-signature", signature)
+            .body(body);
+        answer(request).await
+    }
+
+    /// The build of a commit, once it is in one of these states.
+    pub async fn until_build(
+        &self,
+        pushed: &Pushed,
+        states: &[&str],
+        patience: Duration,
+    ) -> anyhow::Result<Value> {
+        let commit = pushed.commit.to_string();
+        let what = format!(
+            "a build of {} that is {}",
+            pushed.repository,
+            states.join(" or ")
+        );
+        until(&what, patience, || async {
+            let answer = self
+                .ask(Some(KIM), "commit", &[("commit", &commit)])
+                .await?;
+            let builds = answer.body["runs"][0]["builds"].as_array();
+            let build = builds.and_then(|builds| builds.first());
+            let state = build.and_then(|build| build["state"].as_str());
+            let there = state.is_some_and(|state| states.contains(&state));
+            Ok(build.filter(|_| there).cloned())
+        })
+        .await
+    }
+
+    /// Waits until a digest is live in a stage.
+    pub async fn until_live(
+        &self,
+        pushed: &Pushed,
+        stage: &str,
+        digest: &str,
+        patience: Duration,
+    ) -> anyhow::Result<Value> {
+        let what = format!("{digest} of {} in {stage}", pushed.repository);
+        until(&what, patience, || async {
+            let line = self.now(&pushed.repository, stage).await?;
+            Ok(line.filter(|line| line["image"]["digest"] == digest))
+        })
+        .await
+    }
+
+    /// Waits until a promotion of a digest waits for a yes; gives its number.
+    pub async fn until_waiting(
+        &self,
+        pushed: &Pushed,
+        stage: &str,
+        digest: &str,
+    ) -> anyhow::Result<u64> {
+        let what = format!(
+            "a promotion of {} that waits for {stage}",
+            pushed.repository
+        );
+        until(&what, SOON, || async {
+            let line = self
+                .now(&pushed.repository, stage)
+                .await?
+                .unwrap_or_default();
+            let waiting = line["waiting"].as_array().into_iter().flatten();
+            let mut ours = waiting.filter(|promotion| promotion["digest"] == digest);
+            Ok(ours.next().and_then(|ours| ours["promotion"].as_u64()))
+        })
+        .await
+    }
+
+    /// What `now` says of a repository's stage.
+    async fn now(&self, repository: &str, stage: &str) -> anyhow::Result<Option<Value>> {
+        let fields = [("component", "web"), ("stage", stage)];
+        let answer = self.ask(Some(KIM), "now", &fields).await?;
+        let live = answer.body["live"].as_array().into_iter().flatten();
+        let mut ours = live.filter(|line| line["repository"] == repository);
+        Ok(ours.next().cloned())
+    }
+
+    /// Takes a pushed commit to production: built, in staging, approved by Lee, in prod.
+    pub async fn carry(&self, pushed: &Pushed, patience: Duration) -> anyhow::Result<String> {
+        let states = ["succeeded", "failed", "cancelled", "held"];
+        let build = self.until_build(pushed, &states, patience).await?;
+        if build["state"] != "succeeded" {
+            let log = self.stack.builds.log(&project(&pushed.repository)).await?;
+            bail!("the build ended so: {build}\n{log}");
+        }
+        let digest = build["digest"].as_str().context("no digest")?.to_owned();
+        self.until_live(pushed, "staging", &digest, patience)
+            .await?;
+        let promotion = self.until_waiting(pushed, "prod", &digest).await?;
+        let fields = json!({"promotion": promotion, "repository": pushed.repository});
+        let answer = self.tell(LEE, "approve", &fields).await?;
+        if answer.status != 200 {
+            bail!("the approval was answered with {answer:?}");
+        }
+        self.until_live(pushed, "prod", &digest, patience).await?;
+        Ok(digest)
+    }
+
+    /// The statuses beside a commit on GitHub: the last of each context.
+    pub fn statuses(&self, pushed: &Pushed) -> Vec<(String, String)> {
+        let github = self.stack.github.github();
+        let repository = github.repository(id_of(&pushed.repository));
+        let mut latest = std::collections::BTreeMap::new();
+        for status in &repository.statuses {
+            if status.commit == pushed.commit.as_str() {
+                latest.insert(status.context.clone(), status.state.clone());
+            }
+        }
+        latest.into_iter().collect()
+    }
+
+    /// What the AWS command line answers.
+    pub async fn aws(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+        let mut all = arguments.to_vec();
+        all.push("--output=json");
+        let text = self.stack.aws(&all).await?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Prints what the functions said last, for whoever wonders why a story failed.
+    pub async fn show_logs(&self) {
+        for function in towline_rehearsal::stack::FUNCTIONS {
+            let lines = self.stack.log(function).await.unwrap_or_default();
+            let telling = |line: &&String| {
+                let plain = ["START ", "END ", "REPORT ", "INIT_START", "\"INFO\""];
+                !plain.iter().any(|word| line.contains(word))
+            };
+            let telling: Vec<&String> = lines.iter().filter(telling).collect();
+            println!("--- {function}: {} lines", lines.len());
+            for line in telling.iter().rev().take(12).rev() {
+                println!("{}", line.chars().take(600).collect::<String>());
+            }
+        }
+    }
+}
+
+/// The token with which functions ask GitHub.
+const GITHUB_TOKEN: &str = "ghs_token-of-the-rehearsal";
+
+/// The CodeBuild project of a sample repository.
+pub fn project(repository: &str) -> String {
+    format!("towline-{}-web", repository.replace('/', "-"))
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Answer> {
+    let response = request.send().await?;
+    let status = response.status().as_u16();
+    let text = response.text().await?;
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Ok(Answer { status, body })
+}
+
+/// What GitHub would send of a push to `main`.
+fn payload(shop: &Shop, before: Option<&CommitSha>, commit: &CommitSha, title: &str) -> Value {
+    let kim = Account {
+        name: "kim".into(),
+        email: "kim@acme.example".into(),
+        login: Some("kim".into()),
+    };
+    let now = Timestamp::now();
+    let head = Commit {
+        id: commit.clone(),
+        tree: commit.to_string(),
+        message: title.into(),
+        at: now,
+        author: kim.clone(),
+        committer: kim.clone(),
+        added: Vec::new(),
+        removed: Vec::new(),
+        modified: vec!["index.html".into()],
+    };
+    push_payload(&Sketch {
+        repository: RepositoryId(id_of(shop.name().as_str())),
+        repository_name: shop.name(),
+        default_branch: "main",
+        git_ref: &GitRef::Branch("main".into()),
+        before,
+        after: Some(commit),
+        head: Some(&head),
+        commits: std::slice::from_ref(&head),
+        forced: false,
+        pusher: &kim,
+        at: now,
+    })
+}

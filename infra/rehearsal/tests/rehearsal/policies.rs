@@ -1,0 +1,142 @@
+//! What the functions' roles allow, against what the functions were seen to ask for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::ensure;
+use serde_json::{Value, json};
+use towline_rehearsal::recording::Request;
+use towline_rehearsal::stack::{FUNCTIONS, STACK};
+
+use super::driver::Driver;
+
+/// What a role allows that the rehearsal gives its function no reason for, and why it is allowed.
+const NOT_PROVOKED: &[(&str, &str, &str)] = &[
+    (
+        "",
+        "sqs:SendMessage",
+        "Lambda sends failed events to the dead-letter queue by it",
+    ),
+    ("", "logs:CreateLogStream", "Lambda writes logs by it"),
+    ("", "logs:PutLogEvents", "Lambda writes logs by it"),
+];
+
+/// Each function's role allows what the function asks for, and nothing else without a reason.
+pub async fn are_exact(driver: &Driver<'_>) -> anyhow::Result<()> {
+    let requests = driver.stack.proxy.recording().since(0);
+    let mut wrong = Vec::new();
+    for function in FUNCTIONS {
+        let asked: BTreeSet<String> = requests
+            .iter()
+            .filter(|request| request.function == *function)
+            .flat_map(actions)
+            .collect();
+        let allowed = allowed(driver, function).await?;
+        for action in asked.difference(&allowed) {
+            wrong.push(format!(
+                "{function} asks for {action}, which its role does not allow"
+            ));
+        }
+        for action in allowed.difference(&asked) {
+            let known = NOT_PROVOKED
+                .iter()
+                .any(|(of, known, _)| (of.is_empty() || of == function) && known == action);
+            if !known {
+                wrong.push(format!(
+                    "{function} never asks for {action}, which its role allows"
+                ));
+            }
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// What IAM calls what a request does; a transaction needs the right to each of its parts.
+fn actions(request: &Request) -> Vec<String> {
+    let operation = request.operation.as_str();
+    if operation != "TransactWriteItems" {
+        return vec![format!("{}:{operation}", request.service)];
+    }
+    let parts = request.body["TransactItems"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let parts = parts
+        .filter_map(Value::as_object)
+        .flat_map(|part| part.keys());
+    let words: BTreeMap<&str, &str> = [
+        ("Put", "PutItem"),
+        ("Update", "UpdateItem"),
+        ("Delete", "DeleteItem"),
+        ("ConditionCheck", "ConditionCheckItem"),
+    ]
+    .into();
+    parts
+        .map(|part| format!("dynamodb:{}", words[part.as_str()]))
+        .collect()
+}
+
+/// The actions of a function's role, by IAM's word.
+async fn allowed(driver: &Driver<'_>, function: &str) -> anyhow::Result<BTreeSet<String>> {
+    let name = format!("{STACK}-{function}");
+    let told = driver
+        .aws(&[
+            "lambda",
+            "get-function-configuration",
+            "--function-name",
+            &name,
+        ])
+        .await?;
+    let role = told["Role"].as_str().unwrap_or_default();
+    let role = role.rsplit('/').next().unwrap_or_default();
+    let mut documents = Vec::new();
+    let inline = driver
+        .aws(&["iam", "list-role-policies", "--role-name", role])
+        .await?;
+    for policy in inline["PolicyNames"].as_array().into_iter().flatten() {
+        let policy = policy.as_str().unwrap_or_default();
+        let asked = [
+            "iam",
+            "get-role-policy",
+            "--role-name",
+            role,
+            "--policy-name",
+            policy,
+        ];
+        documents.push(driver.aws(&asked).await?["PolicyDocument"].clone());
+    }
+    let attached = driver
+        .aws(&["iam", "list-attached-role-policies", "--role-name", role])
+        .await?;
+    for policy in attached["AttachedPolicies"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let arn = policy["PolicyArn"].as_str().unwrap_or_default();
+        let asked = [
+            "iam",
+            "get-policy-version",
+            "--policy-arn",
+            arn,
+            "--version-id",
+            "v1",
+        ];
+        documents.push(driver.aws(&asked).await?["PolicyVersion"]["Document"].clone());
+    }
+    let statements = documents
+        .iter()
+        .flat_map(|document| list(&document["Statement"]));
+    let actions = statements.flat_map(|statement| list(&statement["Action"]));
+    Ok(actions
+        .filter_map(|action| action.as_str().map(str::to_owned))
+        .collect())
+}
+
+/// What stands in a policy alone or as a list.
+fn list(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Array(all) => all.clone(),
+        one => vec![json!(one)],
+    }
+}

@@ -1,0 +1,443 @@
+//! What happens to a deployed Towline, and what has to come of it.
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+use towline_rehearsal::build_service::BadDay;
+use towline_rehearsal::client::until;
+use towline_rehearsal::proxy::{Fault, Trap};
+
+use super::driver::{
+    Driver, HEALED, KIM, LEE, Pushed, SLACK_SECRET, SOON, WEBHOOK_SECRET, id_of, project,
+};
+use super::{Outcomes, costs, invariants, patterns, policies, told};
+
+type Told = anyhow::Result<()>;
+
+/// All of it, in an order that lets one story build on another, and those side by side that wait.
+pub async fn all(driver: &Driver<'_>, outcomes: &mut Outcomes) {
+    outcomes
+        .add(
+            "patterns",
+            patterns::every_sample_goes_where_it_should(driver),
+        )
+        .await;
+    outcomes
+        .add("unset secret", nothing_is_taken_without_a_secret(driver))
+        .await;
+    let filled = async {
+        driver
+            .stack
+            .fill_secret("WebhookSecretArn", WEBHOOK_SECRET)
+            .await?;
+        driver
+            .stack
+            .fill_secret("SlackSecretArn", SLACK_SECRET)
+            .await
+    };
+    outcomes.add("secrets", filled).await;
+    let mark = driver.stack.proxy.recording().mark();
+    let mut shipped = None;
+    outcomes
+        .add("whole trip", the_whole_trip(driver, &mut shipped))
+        .await;
+    outcomes.add("costs", costs::of_one_run(driver, mark)).await;
+    if let Some((pushed, digest)) = shipped {
+        outcomes
+            .add("duplicate", a_duplicate_changes_nothing(driver, &pushed))
+            .await;
+        outcomes
+            .add(
+                "retag",
+                our_own_tags_change_nothing(driver, &pushed, &digest),
+            )
+            .await;
+        outcomes
+            .add("slack", slack_is_answered(driver, &pushed))
+            .await;
+        outcomes
+            .add("strangers", strangers_are_refused(driver, &pushed))
+            .await;
+    }
+    let (broken, lost, busy, mortal, doomed) = tokio::join!(
+        told("failed build", a_failed_build_is_told(driver)),
+        told("lost events", lost_events_are_healed(driver)),
+        told("busy", a_busy_codebuild_is_waited_for(driver)),
+        told("mortal", functions_die_in_the_middle(driver)),
+        told("doomed", a_function_dies_at_every_try(driver)),
+    );
+    let side_by_side = [
+        ("failed build", broken),
+        ("lost events", lost),
+        ("busy", busy),
+        ("mortal", mortal),
+        ("doomed", doomed),
+    ];
+    outcomes.0.extend(side_by_side);
+    outcomes
+        .add("rotation", the_webhook_secret_is_rotated(driver))
+        .await;
+    outcomes
+        .add("everything happened", every_trap_was_sprung(driver))
+        .await;
+    outcomes.add("invariants", invariants::hold(driver)).await;
+    outcomes.add("policies", policies::are_exact(driver)).await;
+}
+
+/// A secret that was never filled lets nothing in.
+async fn nothing_is_taken_without_a_secret(driver: &Driver<'_>) -> Told {
+    let body = json!({"zen": "nothing"}).to_string();
+    let secret = "unset, which is what stands there".to_owned();
+    let answer = driver.deliver(&body, &secret, "delivery-unset").await?;
+    ensure!(answer.status == 503, "a push was answered with {answer:?}");
+    let answer = driver.slack("now", SLACK_SECRET).await?;
+    ensure!(answer.status == 503, "Slack was answered with {answer:?}");
+    Ok(())
+}
+
+/// Pushed, built, recorded, in staging, approved, in prod, and told so everywhere.
+async fn the_whole_trip(driver: &Driver<'_>, shipped: &mut Option<(Pushed, String)>) -> Told {
+    let pushed = driver
+        .ship("acme/shop", "Open the shop", "<h1>Shop</h1>\n")
+        .await?;
+    let digest = driver.carry(&pushed, SOON).await?;
+    let fields = [
+        ("component", "web"),
+        ("stage", "prod"),
+        ("repository", "acme/shop"),
+    ];
+    let answer = driver.ask(Some(LEE), "history", &fields).await?;
+    let newest = &answer.body["moves"][0];
+    ensure!(
+        newest["digest"] == digest.as_str(),
+        "the history says {answer:?}"
+    );
+    ensure!(
+        newest["by"].as_str().is_some_and(|by| by.contains("lee")),
+        "by whom? {newest}"
+    );
+    let expected = [
+        ("towline/build/web", "success"),
+        ("towline/prod/web", "success"),
+        ("towline/staging/web", "success"),
+    ];
+    let expected: Vec<(String, String)> = expected
+        .map(|(context, state)| (context.into(), state.into()))
+        .into();
+    until("the statuses on GitHub", SOON, || async {
+        Ok((driver.statuses(&pushed) == expected).then_some(()))
+    })
+    .await
+    .with_context(|| format!("they are {:?}", driver.statuses(&pushed)))?;
+    let tags = tags_of(driver, "acme/shop-web", &digest).await?;
+    for tag in ["staging", "prod"] {
+        ensure!(
+            tags.iter().any(|known| known == tag),
+            "the registry has {tags:?}"
+        );
+    }
+    *shipped = Some((pushed, digest));
+    Ok(())
+}
+
+/// F1, F2: the same push again, with the same delivery id and with another.
+async fn a_duplicate_changes_nothing(driver: &Driver<'_>, pushed: &Pushed) -> Told {
+    let before = driver.stack.builds.started(&project("acme/shop"));
+    let (first, second) = (
+        format!("delivery-{}", pushed.commit),
+        "delivery-other".to_owned(),
+    );
+    for delivery in [first, second] {
+        let answer = driver
+            .deliver(&pushed.body, WEBHOOK_SECRET, &delivery)
+            .await?;
+        ensure!(
+            answer.status == 200,
+            "{delivery} was answered with {answer:?}"
+        );
+    }
+    let fields = [("commit", pushed.commit.as_str())];
+    let answer = driver.ask(Some(KIM), "commit", &fields).await?;
+    let runs = answer.body["runs"].as_array().map(Vec::len);
+    ensure!(runs == Some(1), "there are {runs:?} runs");
+    let after = driver.stack.builds.started(&project("acme/shop"));
+    ensure!(before == after, "{} builds were started", after - before);
+    Ok(())
+}
+
+/// F33: the event of a tag that we have put on ourselves comes again.
+async fn our_own_tags_change_nothing(driver: &Driver<'_>, pushed: &Pushed, digest: &str) -> Told {
+    let before = facts(driver).await?;
+    for tag in ["staging", "prod"] {
+        let event = push_event("acme/shop-web", tag, digest);
+        let function = "towline-record-images";
+        driver.stack.client.invoke(function, &event, false).await?;
+    }
+    let after = facts(driver).await?;
+    ensure!(
+        before == after,
+        "the table has changed after an event of {}",
+        pushed.commit
+    );
+    Ok(())
+}
+
+/// Everything in the table that says something; when it is looked at again is no fact.
+async fn facts(driver: &Driver<'_>) -> anyhow::Result<Vec<(String, String)>> {
+    let items = driver.stack.table().await?;
+    let text = |item: &Value, name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
+    let mut facts: Vec<(String, String)> = items
+        .iter()
+        .map(|item| {
+            let key = format!("{} {}", text(item, "partition"), text(item, "sort"));
+            (key, text(item, "body"))
+        })
+        .filter(|(key, _)| !key.starts_with("INTENT#"))
+        .collect();
+    facts.sort();
+    Ok(facts)
+}
+
+fn push_event(repository: &str, tag: &str, digest: &str) -> Value {
+    json!({
+        "version": "0",
+        "id": format!("again-{tag}"),
+        "detail-type": "ECR Image Action",
+        "source": "aws.ecr",
+        "account": towline_rehearsal::ACCOUNT,
+        "time": "2026-01-01T00:00:00Z",
+        "region": towline_rehearsal::REGION,
+        "resources": [],
+        "detail": {
+            "result": "SUCCESS",
+            "repository-name": repository,
+            "image-digest": digest,
+            "action-type": "PUSH",
+            "image-tag": tag,
+        },
+    })
+}
+
+/// The same is told in Slack, to who is signed for.
+async fn slack_is_answered(driver: &Driver<'_>, pushed: &Pushed) -> Told {
+    let answer = driver.slack("history web prod", SLACK_SECRET).await?;
+    ensure!(answer.status == 200, "Slack was answered with {answer:?}");
+    let text = answer.body.to_string();
+    ensure!(
+        text.contains(pushed.commit.short()),
+        "Slack was told {text}"
+    );
+    let forged = driver
+        .slack("history web prod", "8f742231b10e8888abcd99yyyzzz85a6")
+        .await?;
+    ensure!(
+        forged.status == 401,
+        "a forged command was answered with {forged:?}"
+    );
+    Ok(())
+}
+
+/// A2, A7 and who has no token.
+async fn strangers_are_refused(driver: &Driver<'_>, pushed: &Pushed) -> Told {
+    let forged = "an entirely different secret, long enough";
+    let answer = driver
+        .deliver(&pushed.body, forged, "delivery-forged")
+        .await?;
+    ensure!(
+        answer.status == 401,
+        "a forged push was answered with {answer:?}"
+    );
+    let answer = driver
+        .deliver_signed(&pushed.body, "sha256=00", "delivery-short")
+        .await?;
+    ensure!(
+        answer.status == 401,
+        "half a signature was answered with {answer:?}"
+    );
+    let foreign = pushed.body.replace("acme/shop", "evil/shop");
+    let answer = driver
+        .deliver(&foreign, WEBHOOK_SECRET, "delivery-foreign")
+        .await?;
+    ensure!(
+        answer.status == 200,
+        "a foreign push was answered with {answer:?}"
+    );
+    for token in [None, Some("nobody-has-this-token")] {
+        let answer = driver.ask(token, "now", &[]).await?;
+        ensure!(
+            answer.status == 401,
+            "{token:?} was answered with {answer:?}"
+        );
+    }
+    Ok(())
+}
+
+/// A build that fails is failed, with its reason, and nothing is promoted.
+async fn a_failed_build_is_told(driver: &Driver<'_>) -> Told {
+    let pushed = driver
+        .ship("acme/broken", "Close it", "<h1>Closed</h1>\n")
+        .await?;
+    let build = driver
+        .until_build(&pushed, &["succeeded", "failed"], SOON)
+        .await?;
+    ensure!(build["state"] == "failed", "the build ended so: {build}");
+    let expected = [("towline/build/web".to_owned(), "failure".to_owned())];
+    until("the failure on GitHub", SOON, || async {
+        Ok((driver.statuses(&pushed) == expected).then_some(()))
+    })
+    .await
+}
+
+/// F6: no event of the build ever comes; the sweep asks after it.
+async fn lost_events_are_healed(driver: &Driver<'_>) -> Told {
+    driver.stack.builds.lose_events(&project("acme/lost"));
+    let pushed = driver
+        .ship("acme/lost", "Lose it", "<h1>Shop</h1>\n")
+        .await?;
+    driver.carry(&pushed, HEALED).await.map(|_| ())
+}
+
+/// F9: CodeBuild is full and throttled; nothing fails, and the build starts in the end.
+async fn a_busy_codebuild_is_waited_for(driver: &Driver<'_>) -> Told {
+    // More than one call tries again by itself.
+    let days = [
+        BadDay::Full,
+        BadDay::Throttled,
+        BadDay::Throttled,
+        BadDay::Throttled,
+    ];
+    driver.stack.builds.refuse(&project("acme/busy"), days);
+    let pushed = driver
+        .ship("acme/busy", "Be patient", "<h1>Shop</h1>\n")
+        .await?;
+    driver.carry(&pushed, HEALED).await?;
+    let started = driver.stack.builds.started(&project("acme/busy"));
+    ensure!(started == 1, "{started} builds were started");
+    Ok(())
+}
+
+/// F11 to F13: every function of the chain dies once in the middle of what it does.
+async fn functions_die_in_the_middle(driver: &Driver<'_>) -> Told {
+    let about = id_of("acme/mortal").to_string();
+    let deaths = [
+        ("plan-runs", "TransactWriteItems", &about, Fault::DeadAfter),
+        (
+            "start-builds",
+            "StartBuild",
+            &"towline-acme-mortal-web".to_owned(),
+            Fault::DeadAfter,
+        ),
+        (
+            "record-images",
+            "TransactWriteItems",
+            &"acme/mortal-web".to_owned(),
+            Fault::DeadBefore,
+        ),
+        (
+            "advance-stages",
+            "TransactWriteItems",
+            &about,
+            Fault::DeadAfter,
+        ),
+        (
+            "promote-images",
+            "PutImage",
+            &"acme/mortal-web".to_owned(),
+            Fault::DeadAfter,
+        ),
+    ];
+    for (function, operation, about, fault) in deaths {
+        driver.stack.proxy.set(Trap {
+            function,
+            operation,
+            about: about.clone(),
+            fault,
+            times: 1,
+        });
+    }
+    let pushed = driver.ship("acme/mortal", "Die", "<h1>Shop</h1>\n").await?;
+    driver.carry(&pushed, HEALED).await?;
+    let started = driver.stack.builds.started(&project("acme/mortal"));
+    ensure!(started == 1, "{started} builds were started");
+    Ok(())
+}
+
+/// F11: a function dies each time Lambda calls it; the sweep has it called again.
+async fn a_function_dies_at_every_try(driver: &Driver<'_>) -> Told {
+    driver.stack.proxy.set(Trap {
+        function: "plan-runs",
+        operation: "TransactWriteItems",
+        about: id_of("acme/doomed").to_string(),
+        fault: Fault::DeadBefore,
+        times: 3,
+    });
+    let pushed = driver
+        .ship("acme/doomed", "Die three times", "<h1>Shop</h1>\n")
+        .await?;
+    driver.carry(&pushed, HEALED).await.map(|_| ())
+}
+
+/// A4: the secret before counts as long as there is none after the one that counts now.
+async fn the_webhook_secret_is_rotated(driver: &Driver<'_>) -> Told {
+    let [second, third] = [
+        "the second secret of thirty-two chars",
+        "the third secret, as long",
+    ]
+    .map(|text| format!("{text:-<40}"));
+    let ping = json!({"zen": "again", "hook_id": 1, "hook": {}}).to_string();
+    let try_with = |secret: String| {
+        let ping = ping.clone();
+        async move {
+            let signature = driver.deliver(&ping, &secret, "delivery-rotation").await?;
+            anyhow::Ok(signature.status)
+        }
+    };
+    driver
+        .stack
+        .fill_secret("WebhookSecretArn", &second)
+        .await?;
+    for secret in [&second, &WEBHOOK_SECRET.to_owned()] {
+        let status = try_with(secret.clone()).await?;
+        ensure!(
+            status != 401,
+            "after one rotation {secret:?} was answered with {status}"
+        );
+    }
+    driver.stack.fill_secret("WebhookSecretArn", &third).await?;
+    for secret in [&third, &second] {
+        let status = try_with(secret.clone()).await?;
+        ensure!(
+            status != 401,
+            "after two rotations {secret:?} was answered with {status}"
+        );
+    }
+    let status = try_with(WEBHOOK_SECRET.to_owned()).await?;
+    ensure!(
+        status == 401,
+        "the first secret was answered with {status} at last"
+    );
+    Ok(())
+}
+
+async fn every_trap_was_sprung(driver: &Driver<'_>) -> Told {
+    let left = driver.stack.proxy.traps_left();
+    ensure!(left.is_empty(), "nothing went into {left:?}");
+    Ok(())
+}
+
+/// The tags of an image, as the registry has them.
+async fn tags_of(
+    driver: &Driver<'_>,
+    repository: &str,
+    digest: &str,
+) -> anyhow::Result<Vec<String>> {
+    let asked = json!({"repositoryName": repository, "imageIds": [{"imageDigest": digest}]});
+    let target = "AmazonEC2ContainerRegistry_V20150921.DescribeImages";
+    let answer = driver.stack.client.call("ecr", target, &asked).await?;
+    let Some(tags) = answer["imageDetails"][0]["imageTags"].as_array() else {
+        bail!("the registry says {answer}");
+    };
+    Ok(tags
+        .iter()
+        .filter_map(|tag| tag.as_str().map(str::to_owned))
+        .collect())
+}
