@@ -2,8 +2,10 @@
 
 pub mod generate;
 pub mod images;
+#[cfg(feature = "lint")]
+pub mod lint;
 pub mod model;
-mod print;
+pub(crate) mod print;
 mod suggest;
 pub mod tag;
 pub mod yaml;

@@ -1,7 +1,7 @@
 //! Prints a buildspec so that every reader of YAML sees the same texts.
 
 mod batch;
-mod scalar;
+pub(crate) mod scalar;
 
 use self::scalar::{key, scalar};
 use crate::model::{

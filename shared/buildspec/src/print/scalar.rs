@@ -20,7 +20,7 @@ pub(super) fn key(name: &str) -> String {
 }
 
 /// A quoted scalar whose further lines, if it has any, are indented by `depth`.
-pub(super) fn scalar(text: &str, depth: usize) -> String {
+pub(crate) fn scalar(text: &str, depth: usize) -> String {
     if !needs_escapes(text) {
         return single_or_double(text);
     }

@@ -1,0 +1,180 @@
+//! Says what will go wrong on CodeBuild before a build minute is spent.
+//!
+//! [`lint`] reads a buildspec and the files around it and tells each thing that fails, does nothing or surprises,
+//! with its place, what will happen and what to do. [`fix`] mends what can be mended without asking. Nothing here
+//! touches a disk: files come through [`Files`].
+//!
+//! A finding that is meant so is allowed in the file, with a reason, on its line or the line above, or above the
+//! first key for the whole file:
+//!
+//! ```yaml
+//! # towline: allow W031 because tags of seven characters are what our users know
+//! ```
+
+mod allow;
+mod code;
+mod fix;
+mod render;
+mod rules;
+mod shell;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::ops::Range;
+
+pub use code::{Code, Level};
+pub use fix::{Fixed, fix};
+pub use render::{sarif, to_json, to_text};
+
+use crate::yaml::Span;
+
+/// The files around a buildspec, by their path from the root of the source with `/` between folders.
+pub trait Files {
+    /// The text of a file; none where there is none, or none that can be read.
+    fn read(&self, path: &str) -> Option<String>;
+
+    /// The names of the files in a folder, without folders; the root is the empty path.
+    fn list(&self, folder: &str) -> Vec<String>;
+}
+
+/// No files at all: the buildspec is judged by itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoFiles;
+
+impl Files for NoFiles {
+    fn read(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn list(&self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What is known of the project that runs the buildspec; a rule that needs more stays silent.
+#[derive(Clone)]
+pub struct Context<'a> {
+    /// The files around it.
+    pub files: &'a dyn Files,
+    /// The image of the build container.
+    pub image: Option<String>,
+    /// Whether the build container is privileged, so that a Docker daemon can run in it.
+    pub privileged: Option<bool>,
+    /// Whether the source comes with Git metadata; that of CodePipeline does not.
+    pub git_metadata: Option<bool>,
+    /// Whether the tags of the ECR repository cannot be moved.
+    pub immutable_tags: Option<bool>,
+    /// The platforms images are built for, such as `linux/arm64`.
+    pub platforms: Vec<String>,
+    /// The region of the project.
+    pub region: Option<String>,
+    /// The account of the project.
+    pub account: Option<String>,
+}
+
+impl Default for Context<'_> {
+    /// Nothing is known.
+    fn default() -> Self {
+        Self {
+            files: &NoFiles,
+            image: None,
+            privileged: None,
+            git_metadata: None,
+            immutable_tags: None,
+            platforms: Vec::new(),
+            region: None,
+            account: None,
+        }
+    }
+}
+
+/// One thing that is off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub code: Code,
+    /// The file it stands in.
+    pub file: String,
+    /// The bytes of that file.
+    pub range: Range<usize>,
+    /// Where it starts.
+    pub start: Span,
+    /// Where it ends; the column is that behind the last character.
+    pub end: Span,
+    /// What stands there.
+    pub text: String,
+    /// What will happen on CodeBuild, in one sentence.
+    pub consequence: String,
+    /// What to do, in one sentence.
+    pub advice: String,
+    /// How it can be mended without asking, if it can.
+    pub fix: Option<Fix>,
+}
+
+/// A change of the buildspec that mends a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fix {
+    /// What is replaced; the ranges do not overlap.
+    pub edits: Vec<Edit>,
+}
+
+/// A replacement of bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The bytes that go; empty where something is only put in.
+    pub range: Range<usize>,
+    /// What stands there afterwards.
+    pub text: String,
+}
+
+/// A finding that the file allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// The finding.
+    pub finding: Finding,
+    /// Why it is meant so.
+    pub reason: String,
+}
+
+/// What the linter has to say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// What is off, by file and place.
+    pub findings: Vec<Finding>,
+    /// What would be off, had the file not allowed it.
+    pub allowed: Vec<Allowed>,
+}
+
+impl Report {
+    /// The worst level there is.
+    #[must_use]
+    pub fn worst(&self) -> Option<Level> {
+        self.findings
+            .iter()
+            .map(|finding| finding.code.level())
+            .max()
+    }
+}
+
+/// Tells what is off in the buildspec `text`, which is shown under the name `path`.
+#[must_use]
+pub fn lint(path: &str, text: &str, context: &Context<'_>) -> Report {
+    let mut report = rules::apply(path, text, context);
+    report.findings.sort_by(|one, other| {
+        let key = |finding: &Finding| {
+            (
+                finding.file != path,
+                finding.file.clone(),
+                finding.range.start,
+                finding.code,
+            )
+        };
+        key(one).cmp(&key(other))
+    });
+    report.findings.dedup_by(|one, other| {
+        one.code == other.code && one.file == other.file && one.range == other.range
+    });
+    report
+}

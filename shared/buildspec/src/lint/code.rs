@@ -1,0 +1,134 @@
+//! The catalogue: every code with what it is about.
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// It works, and could be written better.
+    Note,
+    /// It works, and will surprise somebody.
+    Warning,
+    /// It fails, does nothing, or publishes what must not be published.
+    Error,
+}
+
+impl Level {
+    /// As it is shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($code:ident $name:literal $about:literal)*) => {
+        /// What a finding is about.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $about] $code,)*
+        }
+
+        impl Code {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$code,)*];
+
+            /// As it is shown and allowed: `E003`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$code => stringify!($code),)*
+                }
+            }
+
+            /// Its name in words: `publish-in-post-build`.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$code => $name,)*
+                }
+            }
+
+            /// What it is about, in one sentence.
+            #[must_use]
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Self::$code => $about,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    E000 "unreadable" "The text is no buildspec that CodeBuild reads."
+    E001 "tab-indent" "Tabs indent lines, where YAML takes only spaces."
+    E002 "phase-outside-phases" "A phase stands outside `phases`, so nothing of it runs."
+    E003 "publish-in-post-build" "`post_build` publishes or deploys, also after a failed `build`."
+    E004 "command-is-no-string" "A command is a mapping or a list, most often because of a `: ` in it."
+    E005 "section-missing" "`version` or `phases` is missing."
+    E006 "unknown-key" "CodeBuild has no such phase or key."
+    E010 "unknown-runtime" "The build image does not take this runtime version."
+    E011 "ecr-get-login" "`aws ecr get-login` is not in version 2 of the AWS CLI."
+    E012 "timeout-t" "`timeout -t` is not an option of GNU timeout."
+    E013 "removed-storage-driver" "The storage driver is no longer in Docker."
+    E015 "docker-without-privileged" "Docker is used where no Docker daemon can run."
+    E016 "invalid-tag" "The tag cannot be the tag of an image."
+    E017 "empty-tag" "The tag is made of a variable that is empty there."
+    W002 "bad-allow" "A comment that allows a finding is not understood."
+    W014 "dockerd-already-running" "A Docker daemon is started where the image has started one."
+    W016 "content-trust" "Docker content trust is being retired."
+    W018 "version-0.1" "In version 0.1 each command runs in a shell of its own."
+    W020 "region-mismatch" "A region stands in a command beside a variable for it, or differs from it."
+    W021 "registry-mismatch" "Account or region differ between files."
+    W030 "git-in-build" "Git is called where the source has no Git metadata."
+    W031 "short-commit-tag" "The only tag is a commit hash cut short."
+    W032 "mutable-tag-in-immutable-repository" "`latest` is pushed where a tag cannot be moved."
+    W040 "mutable-tag-deployed" "A tag that moves is what gets deployed."
+    W041 "port-mismatch" "Ports differ between appspec, task definition and Dockerfile."
+    W042 "pinned-architecture" "The architecture is pinned while images for another one are built."
+    W043 "float-version" "An unquoted version loses its last zero where YAML reads a number."
+    W044 "docker-hub-unauthenticated" "A base image is pulled from Docker Hub without a login."
+    W045 "secret-in-plain-text" "Something that looks like a secret stands in `env.variables`."
+    N001 "odd" "CodeBuild takes it, and it is probably not meant or not documented."
+}
+
+impl Code {
+    /// How bad it is: its letter says so.
+    #[must_use]
+    pub fn level(self) -> Level {
+        match self.as_str().as_bytes()[0] {
+            b'E' => Level::Error,
+            b'W' => Level::Warning,
+            _ => Level::Note,
+        }
+    }
+
+    /// Where CodeBuild's documentation tells more.
+    #[must_use]
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::E010 | Self::W043 => {
+                "https://docs.aws.amazon.com/codebuild/latest/userguide/available-runtimes.html"
+            }
+            Self::E011 => {
+                "https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html"
+            }
+            Self::E015 | Self::W014 | Self::E013 => {
+                "https://docs.aws.amazon.com/codebuild/latest/userguide/sample-docker.html"
+            }
+            Self::E003 => {
+                "https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html"
+            }
+            _ => "https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html",
+        }
+    }
+
+    /// The code of that name, such as `W031`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == text)
+    }
+}

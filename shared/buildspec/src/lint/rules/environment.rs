@@ -1,0 +1,233 @@
+//! E010, W016, W043, W045: runtimes and variables.
+
+use super::{Note, Notes, Spec, phase_node, place};
+use crate::images::{self, Image};
+use crate::lint::fix::entry_removed;
+use crate::lint::{Code, Edit};
+use crate::model::{Pairs, PhaseName};
+use crate::yaml::{Node, Value};
+
+pub(super) fn apply(spec: &Spec<'_>, notes: &mut Notes) {
+    let root = &spec.reading.root;
+    let install = phase_node(spec.reading, PhaseName::Install);
+    let runtimes = install.and_then(|install| install.get("runtime-versions"));
+    for (name, version) in runtimes.and_then(Node::as_mapping).unwrap_or_default() {
+        runtime(spec, name, version, notes);
+    }
+    let places = [("env", "variables"), ("environment_variables", "plaintext")];
+    for (section, key) in places {
+        let variables = root.get(section).and_then(|section| section.get(key));
+        for (name, value) in variables.and_then(Node::as_mapping).unwrap_or_default() {
+            secret(spec, name, value, notes);
+            if name.key_text() == "DOCKER_CONTENT_TRUST" && value.key_text() == "1" {
+                notes.add(spec.source, content_trust(place(value, spec.source)));
+            }
+        }
+    }
+}
+
+pub(super) fn content_trust(range: std::ops::Range<usize>) -> Note {
+    Note::new(
+        Code::W016,
+        range,
+        "Docker is retiring content trust: pulls of official images with DOCKER_CONTENT_TRUST=1 fail.",
+        "Drop the variable, and pin base images by digest instead.",
+    )
+}
+
+fn runtime(spec: &Spec<'_>, name: &Node, version: &Node, notes: &mut Notes) {
+    let (Some(runtime), Some(wanted)) = (name.as_str(), version.as_str()) else {
+        return;
+    };
+    float(spec, runtime, version, notes);
+    if wanted.contains('$') {
+        return;
+    }
+    let range = name.range.start..place(version, spec.source).end;
+    let images: Vec<&Image> = match &spec.context.image {
+        Some(image) => match images::find(image) {
+            Some(image) => vec![image],
+            // A custom image, or one that the table does not know: nothing can be said.
+            None => return,
+        },
+        None => images::all()
+            .iter()
+            .filter(|image| image.maintained)
+            .collect(),
+    };
+    if images.iter().any(|image| image.takes(runtime, wanted)) {
+        return;
+    }
+    let known: Vec<String> = images
+        .iter()
+        .filter_map(|image| image.runtime(runtime))
+        .flat_map(|runtime| runtime.versions.iter().map(ToString::to_string))
+        .collect();
+    let known = sorted(known);
+    let whose = match &spec.context.image {
+        Some(image) => format!("the image {image}"),
+        None => "any image that AWS maintains".to_owned(),
+    };
+    let consequence = format!(
+        "The build ends with `YAML_FILE_ERROR: Unknown runtime version named '{wanted}' of {runtime}`, because it is not in {whose}."
+    );
+    let advice = if runtime == "docker" {
+        "Drop it: Docker is part of the images, and its version is not chosen here.".to_owned()
+    } else if known.is_empty() {
+        format!("Drop `{runtime}`, or build in an image of your own that has it.")
+    } else {
+        format!("Use one of {}.", known.join(", "))
+    };
+    let note = Note::new(Code::E010, range, consequence, advice);
+    let edits = if runtime == "docker" {
+        entry_removed(
+            spec.source,
+            &spec.reading.root,
+            &["phases", "install", "runtime-versions", "docker"],
+        )
+    } else {
+        Vec::new()
+    };
+    notes.add(spec.source, note.fixed_by(edits));
+}
+
+fn sorted(mut versions: Vec<String>) -> Vec<String> {
+    let key = |version: &String| {
+        let parts: Vec<u32> = version
+            .split(|letter: char| !letter.is_ascii_digit())
+            .filter_map(|part| part.parse().ok())
+            .collect();
+        (parts, version.clone())
+    };
+    versions.sort_by_key(key);
+    versions.dedup();
+    versions
+}
+
+/// `1.20` is the number 1.2 to a YAML reader that knows numbers.
+fn float(spec: &Spec<'_>, runtime: &str, version: &Node, notes: &mut Notes) {
+    let Value::Scalar {
+        text,
+        quoted: false,
+    } = &version.value
+    else {
+        return;
+    };
+    let Some((whole, decimals)) = text.split_once('.') else {
+        return;
+    };
+    let is_number = [whole, decimals]
+        .iter()
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    if !is_number || decimals.len() < 2 || !decimals.ends_with('0') {
+        return;
+    }
+    let short = format!("{whole}.{}", decimals.trim_end_matches('0'));
+    let range = place(version, spec.source);
+    let consequence = format!(
+        "Without quotes {text} is a number, so a reader of YAML may ask for {runtime} {short} instead."
+    );
+    let edits = vec![Edit {
+        range: range.clone(),
+        text: format!("'{text}'"),
+    }];
+    let note = Note::new(
+        Code::W043,
+        range,
+        consequence,
+        format!("Write '{text}' in quotes."),
+    );
+    notes.add(spec.source, note.fixed_by(edits));
+}
+
+/// Names that secrets have, in upper case and without `_`.
+const SECRET_NAMES: [&str; 9] = [
+    "PASSWORD",
+    "PASSWD",
+    "SECRET",
+    "TOKEN",
+    "APIKEY",
+    "PRIVATEKEY",
+    "ACCESSKEY",
+    "CREDENTIAL",
+    "PASSPHRASE",
+];
+/// What the name of a secret is followed by when it only tells where the secret is.
+const POINTERS: [&str; 12] = [
+    "NAME",
+    "ID",
+    "ARN",
+    "PATH",
+    "FILE",
+    "URL",
+    "URI",
+    "KEYID",
+    "PREFIX",
+    "PARAMETER",
+    "STORE",
+    "TTL",
+];
+/// How well-known secrets begin, with how long they are at least.
+const SECRET_STARTS: [(&str, usize); 9] = [
+    ("AKIA", 20),
+    ("ASIA", 20),
+    ("ghp_", 30),
+    ("ghs_", 30),
+    ("github_pat_", 30),
+    ("glpat-", 20),
+    ("xoxb-", 20),
+    ("xoxp-", 20),
+    ("-----BEGIN ", 20),
+];
+
+fn secret(spec: &Spec<'_>, name: &Node, value: &Node, notes: &mut Notes) {
+    let text = value.key_text();
+    let name = name.key_text();
+    if !looks_secret(name, text) {
+        return;
+    }
+    let note = Note::new(
+        Code::W045,
+        place(value, spec.source),
+        format!(
+            "Everybody who can read the repository, the project or a build's log can read {name}."
+        ),
+        format!(
+            "Put it into Secrets Manager or Parameter Store, and name it under `env: secrets-manager: {name}:`."
+        ),
+    );
+    notes.add(spec.source, note);
+}
+
+fn looks_secret(name: &str, value: &str) -> bool {
+    if SECRET_STARTS
+        .iter()
+        .any(|(start, length)| value.starts_with(start) && value.len() >= *length)
+    {
+        return true;
+    }
+    let name = name.to_ascii_uppercase().replace(['_', '-'], "");
+    let is_named = SECRET_NAMES.iter().any(|secret| name.contains(secret));
+    let points = POINTERS.iter().any(|pointer| name.ends_with(pointer));
+    let is_placeholder = value.len() < 8
+        || value.starts_with(['$', '/', '<', '{', '[', '!', '*'])
+        || value.starts_with("arn:")
+        || value.contains("://")
+        || value.contains("${")
+        || value.contains(' ')
+        || ["example", "changeme", "placeholder", "your", "dummy"]
+            .iter()
+            .any(|word| value.to_ascii_lowercase().contains(word));
+    let is_flag = crate::yaml::bool11(value).is_some() || value.parse::<f64>().is_ok();
+    is_named && !points && !is_placeholder && !is_flag
+}
+
+/// The names of variables that hold a region, with the region.
+pub(super) fn regions(variables: &Pairs) -> impl Iterator<Item = (&str, &str)> {
+    variables
+        .iter()
+        .filter(|(name, value)| {
+            name.to_ascii_uppercase().contains("REGION") && crate::lint::value::is_region(value)
+        })
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+}

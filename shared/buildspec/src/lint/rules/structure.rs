@@ -1,0 +1,200 @@
+//! E000, E001, E002, E004, E005, E006, W018, N001: what the reader has to say.
+
+use super::{Note, Notes, Spec, place};
+use crate::lint::fix::{detabbed, phases_moved};
+use crate::lint::source::Source;
+use crate::lint::{Code, Context, Edit};
+use crate::model::{Problem, ProblemKind, Version};
+use crate::yaml::{self, YamlError};
+
+pub(super) fn apply(spec: &Spec<'_>, notes: &mut Notes) {
+    let problems = &spec.reading.problems;
+    let is_outside = problems
+        .iter()
+        .any(|problem| problem.kind == ProblemKind::PhaseOutside);
+    for problem in problems {
+        if is_outside && problem.message.starts_with("no phase has a command") {
+            // The phases outside are the reason, and told.
+            continue;
+        }
+        if let Some(note) = note(spec, problem) {
+            notes.add(spec.source, note);
+        }
+    }
+    version_0_1(spec, notes);
+}
+
+fn note(spec: &Spec<'_>, problem: &Problem) -> Option<Note> {
+    let text = spec.source.text.get(problem.range.clone()).unwrap_or("");
+    // A mapping that lacks something is shown by its first line.
+    let first = text.lines().next().unwrap_or("").trim_end();
+    let range = problem.range.start..problem.range.start + first.len();
+    let (code, consequence) = match problem.kind {
+        ProblemKind::Wrong => (
+            Code::E000,
+            "CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.",
+        ),
+        ProblemKind::NoVersion | ProblemKind::NoPhases => (
+            Code::E005,
+            "CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.",
+        ),
+        ProblemKind::PhaseOutside => (
+            Code::E002,
+            "CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.",
+        ),
+        ProblemKind::CommandNotText => (
+            Code::E004,
+            "CodeBuild refuses the buildspec with `Expected Commands[n] to be of string type: found subkeys instead`.",
+        ),
+        ProblemKind::UnknownPhase => (
+            Code::E006,
+            "CodeBuild has only install, pre_build, build and post_build: nothing of this phase runs.",
+        ),
+        ProblemKind::UnknownKey => (Code::E006, "CodeBuild passes over this key."),
+        ProblemKind::UnknownSection if problem.message.contains("did you mean") => (
+            Code::E006,
+            "CodeBuild passes over this key with all that is under it.",
+        ),
+        // Other tools keep sections of their own in buildspecs, such as `eb_codebuild_settings`.
+        ProblemKind::UnknownSection => return None,
+        ProblemKind::Odd | ProblemKind::Lenient => (
+            Code::N001,
+            "CodeBuild takes this, though probably not as it was meant.",
+        ),
+    };
+    let is_steps = problem.kind == ProblemKind::Odd && problem.message.starts_with("`steps` are");
+    if is_steps {
+        return None;
+    }
+    let note = Note::new(code, range, consequence, sentence(&problem.message));
+    Some(match problem.kind {
+        ProblemKind::PhaseOutside => {
+            let edits = phases_moved(spec.source, &spec.reading.root, problem);
+            note.fixed_by(edits)
+        }
+        _ => note,
+    })
+}
+
+fn version_0_1(spec: &Spec<'_>, notes: &mut Notes) {
+    if spec.reading.spec.version != Version::V0_1 {
+        return;
+    }
+    if let Some(version) = spec.reading.root.get("version") {
+        let note = Note::new(
+            Code::W018,
+            place(version, spec.source),
+            "Each command runs in a shell of its own, so variables and folders that one sets are gone with the next.",
+            "Write `version: 0.2`, and `env: variables:` instead of `environment_variables: plaintext:`.",
+        );
+        notes.add(spec.source, note);
+    }
+}
+
+/// Tells that a text is longer than any buildspec.
+pub(super) fn too_long(start: &Source, length: usize, notes: &mut Notes) {
+    let most = yaml::Limits::default().bytes;
+    let note = Note::new(
+        Code::E000,
+        start.line(1),
+        format!("A buildspec of {length} bytes is not read: at most {most} are."),
+        "Move what the commands do into scripts of the repository.",
+    );
+    notes.add(start, note);
+}
+
+/// Tells why a text is no YAML; one that is only indented with tabs is judged as if it were not.
+pub(super) fn unreadable(
+    source: &Source,
+    error: &YamlError,
+    context: &Context<'_>,
+    notes: &mut Notes,
+) {
+    let start = source.line(error.line.max(1)).start;
+    let column = source
+        .text
+        .get(start..)
+        .unwrap_or("")
+        .char_indices()
+        .nth(error.column - 1);
+    let at = column.map_or(source.text.len(), |(offset, _)| start + offset);
+    let line_end = source.line(error.line.max(1)).end;
+    let tabs = yaml::indenting_tabs(&source.text);
+    let Some(width) = detabbed(&source.text).map(|(_, width)| width) else {
+        let is_tab = error.message.contains("tab indents");
+        let code = if is_tab { Code::E001 } else { Code::E000 };
+        let range = if is_tab {
+            at..at + 1
+        } else {
+            at..line_end.max(at)
+        };
+        let note = Note::new(
+            code,
+            range,
+            "CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.",
+            sentence(&error.message),
+        );
+        notes.add(source, note);
+        return;
+    };
+    let spaces = " ".repeat(width);
+    let lines = tabs.iter().map(|tab| source.span(tab.start).line);
+    let lines: std::collections::BTreeSet<usize> = lines.collect();
+    let count = lines.len();
+    let first = tabs.first().map_or(0..0, Clone::clone);
+    let edits = tabs
+        .iter()
+        .map(|tab| Edit {
+            range: tab.clone(),
+            text: spaces.clone(),
+        })
+        .collect();
+    let note = Note::new(
+        Code::E001,
+        first,
+        "CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.",
+        format!("Replace the tabs that indent {count} lines with spaces."),
+    );
+    notes.add(source, note.fixed_by(edits));
+    behind_tabs(source, context, width, notes);
+}
+
+/// What is off besides the tabs, put where it stands in the text with tabs.
+fn behind_tabs(source: &Source, context: &Context<'_>, width: usize, notes: &mut Notes) {
+    let Some((text, _)) = detabbed(&source.text) else {
+        return;
+    };
+    let tabs = yaml::indenting_tabs(&source.text);
+    let back = |offset: usize| -> usize {
+        let grown: Vec<usize> = (0..tabs.len())
+            .map(|index| tabs[index].start + index * (width - 1))
+            .collect();
+        let before = grown.partition_point(|start| start + width <= offset);
+        match grown.get(before) {
+            Some(start) if *start <= offset => tabs[before].start,
+            Some(_) | None => offset - before * (width - 1),
+        }
+    };
+    let report = super::apply(&source.name, &text, context);
+    for finding in report.findings {
+        if finding.file != source.name {
+            notes.findings.push(finding);
+            continue;
+        }
+        let range = back(finding.range.start)..back(finding.range.end);
+        let note = Note::new(finding.code, range, finding.consequence, finding.advice);
+        notes.add(source, note);
+    }
+}
+
+/// A message as a sentence: with a capital letter and a full stop.
+pub(super) fn sentence(message: &str) -> String {
+    let mut letters = message.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    let text = first.unwrap_or_default() + letters.as_str();
+    if text.ends_with(['.', '?', '!']) {
+        text
+    } else {
+        text + "."
+    }
+}

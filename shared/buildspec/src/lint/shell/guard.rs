@@ -1,0 +1,104 @@
+//! Whether something runs only after a good build.
+
+/// What is known of the build where something runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Guard {
+    /// Nothing.
+    #[default]
+    None,
+    /// It has succeeded so far.
+    Succeeding,
+    /// It has failed.
+    Failing,
+}
+
+impl Guard {
+    /// Both hold.
+    pub(crate) fn and(self, other: Self) -> Self {
+        if other == Self::None { self } else { other }
+    }
+
+    /// The opposite holds.
+    pub(crate) fn not(self) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Succeeding => Self::Failing,
+            Self::Failing => Self::Succeeding,
+        }
+    }
+}
+
+const FLAG: &str = "CODEBUILD_BUILD_SUCCEEDING";
+
+/// Whether a text uses the variable that tells how the build stands.
+pub(crate) fn names_success(text: &str) -> bool {
+    text.contains(FLAG)
+}
+
+/// What holds when a condition such as `[ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]` does.
+///
+/// Several conditions in one count as the last that tells of the build, joined by `&&` only.
+pub(crate) fn test(text: &str) -> Guard {
+    if !names_success(text) || text.contains("||") {
+        return Guard::None;
+    }
+    let Some(start) = text.rfind(FLAG) else {
+        return Guard::None;
+    };
+    let before = text[..start].trim_start();
+    let behind = &text[start + FLAG.len()..];
+    // `${NAME:-0}`
+    let behind = match behind.starts_with([':', '-']) {
+        true => behind.split_once('}').map_or("", |(_, rest)| rest),
+        false => behind,
+    };
+    let behind = behind.trim_start_matches(['}', '"', ' ']);
+    let is_arithmetic = before.starts_with("((");
+    let turned = before.starts_with('!') || before.contains(" ! ");
+    let mut rest = behind;
+    let mut is_equal = None;
+    for (operator, equal) in [
+        ("==", true),
+        ("=~", true),
+        ("!=", false),
+        ("=", true),
+        ("-eq", true),
+        ("-ne", false),
+        ("-gt", false),
+        ("-lt", false),
+    ] {
+        if let Some(tail) = behind.strip_prefix(operator) {
+            is_equal = Some(equal);
+            rest = tail;
+            break;
+        }
+    }
+    let value = rest
+        .trim_start_matches([' ', '"', '\'', '^'])
+        .chars()
+        .next()
+        .unwrap_or(' ');
+    let guard = match (is_equal, value) {
+        (Some(true), '1') | (Some(false), '0') => Guard::Succeeding,
+        (Some(true), '0') | (Some(false), '1') => Guard::Failing,
+        (None, _) if is_arithmetic => Guard::Succeeding,
+        _ => yoda(before),
+    };
+    if turned { guard.not() } else { guard }
+}
+
+/// `[ 1 = "$CODEBUILD_BUILD_SUCCEEDING" ]`
+fn yoda(before: &str) -> Guard {
+    let words: Vec<&str> = before
+        .trim_end_matches(['"', '$', '{', ' '])
+        .split_whitespace()
+        .collect();
+    let [.., value, operator] = words[..] else {
+        return Guard::None;
+    };
+    match (value.trim_matches(['"', '\'']), operator) {
+        ("1", "=" | "==" | "-eq") | ("0", "!=" | "-ne") => Guard::Succeeding,
+        ("0", "=" | "==" | "-eq") | ("1", "!=" | "-ne") => Guard::Failing,
+        _ => Guard::None,
+    }
+}

@@ -1,0 +1,252 @@
+//! The words of a command, with what is constant in them and what is not.
+
+use std::ops::Range;
+
+use tree_sitter::Node;
+
+use super::{Call, named_children};
+
+/// One word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Word {
+    /// Where it stands in the command's text.
+    pub(crate) range: Range<usize>,
+    /// What it is made of, quotes taken off.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// A piece of a word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// What stands there.
+    Text(String),
+    /// `$NAME` or `${NAME}`.
+    Variable(String),
+    /// `${NAME:-default}`, `${NAME:0:7}` and the like: the name with what follows it.
+    Expansion {
+        /// The variable.
+        name: String,
+        /// All behind the name, such as `:-latest`.
+        rest: String,
+        /// Where it stands.
+        range: Range<usize>,
+    },
+    /// `$(...)` with the script inside.
+    Output {
+        /// The script.
+        script: String,
+        /// Where it stands.
+        range: Range<usize>,
+    },
+    /// Something else that only the shell knows.
+    Unknown,
+}
+
+impl Word {
+    pub(crate) fn empty(at: usize) -> Self {
+        Self {
+            range: at..at,
+            parts: Vec::new(),
+        }
+    }
+
+    /// The text of a word in which nothing is expanded.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.parts[..] {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What stands behind `name=`.
+    pub(crate) fn behind(&self, name: &str) -> Option<Self> {
+        let Some(Part::Text(first)) = self.parts.first() else {
+            return None;
+        };
+        let rest = first.strip_prefix(name)?.strip_prefix('=')?;
+        let mut parts = self.parts.clone();
+        if rest.is_empty() {
+            parts.remove(0);
+        } else {
+            parts[0] = Part::Text(rest.to_owned());
+        }
+        Some(Self {
+            range: self.range.clone(),
+            parts,
+        })
+    }
+
+    fn push(&mut self, part: Part) {
+        if let (Some(Part::Text(last)), Part::Text(text)) = (self.parts.last_mut(), &part) {
+            last.push_str(text);
+        } else if part != Part::Text(String::new()) {
+            self.parts.push(part);
+        }
+    }
+}
+
+pub(super) fn read(node: Node<'_>, text: &str, offset: usize) -> Word {
+    let mut word = Word {
+        range: offset + node.start_byte()..offset + node.end_byte(),
+        parts: Vec::new(),
+    };
+    add(&mut word, node, text, offset, 0);
+    word
+}
+
+fn add(word: &mut Word, node: Node<'_>, text: &str, offset: usize, depth: usize) {
+    let source = text.get(node.byte_range()).unwrap_or("");
+    let range = offset + node.start_byte()..offset + node.end_byte();
+    if depth > super::DEEPEST {
+        word.push(Part::Unknown);
+        return;
+    }
+    match node.kind() {
+        "word" | "number" | "variable_name" | "special_variable_name" => {
+            word.push(Part::Text(source.replace('\\', "")));
+        }
+        "raw_string" => word.push(Part::Text(source.trim_matches('\'').to_owned())),
+        "string" => add_string(word, node, text, offset, depth),
+        "string_content" => word.push(Part::Text(unescape(source))),
+        "command_name" | "concatenation" => {
+            for child in named_children(node) {
+                add(word, child, text, offset, depth + 1);
+            }
+        }
+        "simple_expansion" => word.push(Part::Variable(source.trim_start_matches('$').to_owned())),
+        "expansion" => word.push(expansion(source, range)),
+        "command_substitution" => {
+            let script = source
+                .strip_prefix("$(")
+                .and_then(|rest| rest.strip_suffix(')'))
+                .or_else(|| {
+                    source
+                        .strip_prefix('`')
+                        .and_then(|rest| rest.strip_suffix('`'))
+                });
+            word.push(script.map_or(Part::Unknown, |script| Part::Output {
+                script: script.trim().to_owned(),
+                range,
+            }));
+        }
+        _ => word.push(Part::Unknown),
+    }
+}
+
+/// The grammar leaves white space beside expansions out of a string's content.
+fn add_string(word: &mut Word, node: Node<'_>, text: &str, offset: usize, depth: usize) {
+    let mut end = node.start_byte() + 1;
+    for child in named_children(node) {
+        word.push(Part::Text(unescape(
+            text.get(end..child.start_byte()).unwrap_or(""),
+        )));
+        add(word, child, text, offset, depth + 1);
+        end = child.end_byte();
+    }
+    let close = node.end_byte().saturating_sub(1);
+    word.push(Part::Text(unescape(text.get(end..close).unwrap_or(""))));
+}
+
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character != '\\' {
+            out.push(character);
+            continue;
+        }
+        match characters.next() {
+            Some(next @ ('"' | '\\' | '$' | '`')) => out.push(next),
+            Some('\n') | None => {}
+            Some(other) => out.extend(['\\', other]),
+        }
+    }
+    out
+}
+
+fn expansion(source: &str, range: Range<usize>) -> Part {
+    let inner = source
+        .strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'))
+        .unwrap_or("");
+    let length = inner.len()
+        - inner
+            .trim_start_matches(|letter: char| letter.is_ascii_alphanumeric() || letter == '_')
+            .len();
+    let (name, rest) = inner.split_at(length);
+    match (name, rest) {
+        ("", _) => Part::Unknown,
+        (name, "") => Part::Variable(name.to_owned()),
+        (name, rest) => Part::Expansion {
+            name: name.to_owned(),
+            rest: rest.to_owned(),
+            range,
+        },
+    }
+}
+
+/// Programs that only run the one behind them, with those of their options that take a value.
+const WRAPPERS: [(&str, &[&str]); 9] = [
+    ("sudo", &["-u", "-g", "-h", "-p"]),
+    ("env", &["-u", "-C"]),
+    ("command", &[]),
+    ("exec", &[]),
+    ("time", &[]),
+    ("nohup", &[]),
+    ("nice", &["-n"]),
+    ("timeout", &["-s", "-k", "-t", "--signal", "--kill-after"]),
+    ("then", &[]),
+];
+
+/// Where the program stands behind its wrappers.
+pub(super) fn program(words: &[Word]) -> usize {
+    let mut at = 0;
+    while let Some(name) = words.get(at).and_then(Word::text) {
+        let name = name.rsplit('/').next().unwrap_or(name);
+        let Some((_, with_value)) = WRAPPERS.iter().find(|(wrapper, _)| *wrapper == name) else {
+            break;
+        };
+        at += 1;
+        let mut seen_t = false;
+        while let Some(option) = words.get(at).and_then(Word::text) {
+            if name == "env" && option.contains('=') && !option.starts_with('-') {
+                at += 1;
+            } else if option.starts_with('-') {
+                seen_t |= option == "-t";
+                at += if with_value.contains(&option) { 2 } else { 1 };
+            } else {
+                break;
+            }
+        }
+        if name == "timeout" && !seen_t {
+            at += 1;
+        }
+        if at >= words.len() {
+            // The wrapper itself is what is called.
+            return 0;
+        }
+    }
+    at.min(words.len().saturating_sub(1))
+}
+
+/// Where the script of `sh -c '...'` stands between its quotes.
+pub(super) fn script(call: &Call) -> Option<Range<usize>> {
+    let arguments = call.arguments();
+    let at = if call.name() == "eval" {
+        0
+    } else {
+        let flag = |word: &Word| {
+            word.text().is_some_and(|text| {
+                text.starts_with('-') && !text.starts_with("--") && text.ends_with('c')
+            })
+        };
+        arguments.iter().position(flag)? + 1
+    };
+    let word = arguments.get(at)?;
+    let is_quoted = word.range.len() > 2;
+    let is_constant = word
+        .text()
+        .is_some_and(|text| text.len() + 2 == word.range.len());
+    (is_quoted && is_constant).then(|| word.range.start + 1..word.range.end - 1)
+}

@@ -1,0 +1,595 @@
+//! What the linter says of buildspecs that fail and of those that do not, by code and by the documents' lines.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "cases read better without references"
+)]
+
+mod around;
+mod documents;
+mod fixes;
+mod good;
+mod hostile;
+mod output;
+
+use std::collections::BTreeMap;
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+/// Files in memory.
+#[derive(Default)]
+struct Memory(BTreeMap<String, String>);
+
+impl Memory {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let files = files
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        Self(files.collect())
+    }
+}
+
+impl Files for Memory {
+    fn read(&self, path: &str) -> Option<String> {
+        self.0.get(path).cloned()
+    }
+
+    fn list(&self, folder: &str) -> Vec<String> {
+        assert_eq!(folder, "", "only the root is listed");
+        self.0
+            .keys()
+            .filter(|name| !name.contains('/'))
+            .cloned()
+            .collect()
+    }
+}
+
+/// The findings, one a line: code, place and what stands there.
+fn told(text: &str, context: &Context<'_>) -> String {
+    let report = lint("buildspec.yml", text, context);
+    let lines = report.findings.iter().map(|finding| {
+        let file = if finding.file == "buildspec.yml" {
+            ""
+        } else {
+            &finding.file
+        };
+        let first = finding.text.lines().next().unwrap_or("");
+        format!(
+            "{} {file}{}{}:{} {first}\n",
+            finding.code.as_str(),
+            if file.is_empty() { "" } else { ":" },
+            finding.start.line,
+            finding.start.column,
+        )
+    });
+    lines.collect()
+}
+
+fn check(text: &str, expected: Expect) {
+    expected.assert_eq(&told(text, &Context::default()));
+}
+
+/// Checks commands of the phase `build`, each on a line of its own from line 5.
+fn check_build(commands: &[&str], expected: Expect) {
+    check(&build(commands), expected);
+}
+
+fn build(commands: &[&str]) -> String {
+    let mut text = String::from("version: 0.2\nphases:\n  build:\n    commands:\n");
+    for command in commands {
+        text.push_str(&format!("      - {command}\n"));
+    }
+    text
+}
+
+/// Checks commands of `post_build` behind a `build` that may fail, each on a line of its own from line 6.
+fn check_post_build(commands: &[&str], expected: Expect) {
+    let mut text = String::from(
+        "version: 0.2\nphases:\n  build: {commands: [make test]}\n  post_build:\n    commands:\n",
+    );
+    for command in commands {
+        text.push_str(&format!("      - {command}\n"));
+    }
+    check(&text, expected);
+}
+
+#[test]
+fn e000_what_codebuild_refuses() {
+    check(
+        "version: 0.2\nphases: {build: {commands: [make]}\n",
+        expect![[r#"
+            E000 3:1 
+        "#]],
+    );
+    check(
+        "version: 0.3\nenv: {shell: fish}\nphases: {build: {commands: [make], on-failure: STOP}}\n",
+        expect![[r#"
+            E000 1:10 0.3
+            E000 2:14 fish
+            E000 3:48 STOP
+        "#]],
+    );
+}
+
+#[test]
+fn e001_tabs_and_what_is_behind_them() {
+    check(
+        "version: 0.2\nphases:\n\tbuild:\n\t\tcommands:\n\t\t\t- timeout -t 5 make\n",
+        expect![[r#"
+            E001 3:1 	
+            E012 5:6 timeout -t
+        "#]],
+    );
+    check(
+        "version: 0.2\nphases:\n  build:\n    commands:\n      - |\n        cat <<-E\n        \tindented by a tab\n        E\n",
+        expect![[""]],
+    );
+}
+
+#[test]
+fn e002_e005_e006_sections() {
+    check(
+        "phases: {build: {commands: [make]}}\n",
+        expect![[r#"
+        E005 1:1 phases: {build: {commands: [make]}}
+    "#]],
+    );
+    check(
+        "version: 0.2\n",
+        expect![[r#"
+        E005 1:1 version: 0.2
+    "#]],
+    );
+    check(
+        "version: 0.2\nphases:\n  install: {}\nbuild:\n  commands: [make]\n",
+        expect![[r#"
+            E002 4:1 build
+        "#]],
+    );
+    check(
+        "version: 0.2\nphase: {}\neb_codebuild_settings: {}\nx-common: &a b\nphases: {prebuild: {commands: [a]}, build: {command: [b], commands: [c]}}\n",
+        expect![[r#"
+            E006 2:1 phase
+            E006 5:10 prebuild
+            E006 5:45 command
+        "#]],
+    );
+}
+
+#[test]
+fn e003_publishing_in_post_build() {
+    check_post_build(
+        &[
+            "docker push a/b:1",
+            "docker image push a/b:1",
+            "docker buildx build --push -t a/b:1 .",
+            "sudo docker-compose push app",
+            "aws ecs update-service --cluster c --service s --force-new-deployment",
+            "'echo ready && aws cloudformation deploy --template-file t.yml --stack-name s'",
+            "sh -c 'kubectl apply -f k8s'",
+            "make publish",
+            "if [ -f x ]; then docker push a/b:2; fi",
+            "if [ $CODEBUILD_BUILD_SUCCEEDING = 0 ]; then docker push a/b:3; fi",
+            "if [ $CODEBUILD_BUILD_SUCCEEDING = 1 ]; then echo; else docker push a/b:4; fi",
+        ],
+        expect![[r#"
+            E003 6:9 docker push a/b:1
+            E003 7:9 docker image push a/b:1
+            E003 8:9 docker buildx build --push -t a/b:1 .
+            E003 9:9 sudo docker-compose push app
+            E003 10:9 aws ecs update-service --cluster c --service s --force-new-deployment
+            E003 11:24 aws cloudformation deploy --template-file t.yml --stack-name s
+            E003 12:16 kubectl apply -f k8s
+            E003 13:9 make publish
+            E003 14:27 docker push a/b:2
+            E003 15:54 docker push a/b:3
+            E003 16:65 docker push a/b:4
+        "#]],
+    );
+}
+
+#[test]
+fn e003_is_silent_where_nothing_broken_can_be_published() {
+    check_post_build(
+        &[
+            "'# docker push a/b'",
+            "echo \"docker push a/b\"",
+            "'echo docker push a/b'",
+            "\"cat > push.sh <<'E'\\ndocker push a/b\\nE\"",
+            "'publish() { docker push a/b; }'",
+            "docker logout",
+            "docker compose down",
+            "'if [ \"$CODEBUILD_BUILD_SUCCEEDING\" = 1 ]; then docker push a/b; fi'",
+            "'if [ \"$CODEBUILD_BUILD_SUCCEEDING\" == \"1\" ] && [ -f x ]; then docker push a/b; fi'",
+            "'[ \"$CODEBUILD_BUILD_SUCCEEDING\" = 1 ] && docker push a/b'",
+            "'[[ $CODEBUILD_BUILD_SUCCEEDING -eq 0 ]] || docker push a/b'",
+            "'test ${CODEBUILD_BUILD_SUCCEEDING} -eq 1 && docker push a/b'",
+            "'if [ ${CODEBUILD_BUILD_SUCCEEDING:-0} != 1 ]; then echo bad; else docker push a/b; fi'",
+            "'case $CODEBUILD_BUILD_SUCCEEDING in 1) docker push a/b;; esac'",
+            "'bash -c \"if [ \\\"$CODEBUILD_BUILD_SUCCEEDING\\\" = 1 ]; then docker push a/b; fi\"'",
+            "make clean",
+            "kubectl apply --dry-run -f k8s",
+            "'if [ \"$CODEBUILD_BUILD_SUCCEEDING\" = 0 ]; then exit 1; fi'",
+            "docker push a/b",
+        ],
+        expect![""],
+    );
+    check_post_build(
+        &[
+            "'[ $CODEBUILD_BUILD_SUCCEEDING = 1 ] || exit 1'",
+            "docker push a/b",
+        ],
+        expect![[""]],
+    );
+    check(
+        "version: 0.2\nphases:\n  post_build: {commands: [docker push a/b]}\n",
+        expect![[""]],
+    );
+    check(
+        "version: 0.2\nphases:\n  build: {on-failure: ABORT, commands: [make]}\n  post_build: {commands: [docker push a/b]}\n",
+        expect![[""]],
+    );
+    check_build(&["docker push a/b:1"], expect![[""]]);
+}
+
+#[test]
+fn e003_follows_functions_to_where_they_are_called() {
+    check(
+        "version: 0.2
+phases:
+  install:
+    commands:
+      - 'publish() { docker push a/b:1; }'
+  build:
+    commands: [make]
+  post_build:
+    commands:
+      - publish
+",
+        expect![[r#"
+            E003 5:22 docker push a/b:1
+        "#]],
+    );
+}
+
+#[test]
+fn e004_commands_that_are_mappings() {
+    check_build(
+        &["echo a: b", "make"],
+        expect![[r#"
+        E004 5:9 echo a: b
+    "#]],
+    );
+}
+
+#[test]
+fn e010_runtimes() {
+    check(
+        "version: 0.2\nphases:\n  install:\n    runtime-versions:\n      docker: 19\n      golang: 1.22\n      java: openjdk11\n      python: $PYTHON\n      nodejs: 20.x\n  build: {commands: [make]}\n",
+        expect![[r#"
+            E010 5:7 docker: 19
+            E010 7:7 java: openjdk11
+        "#]],
+    );
+    let text = "version: 0.2\nphases:\n  install:\n    runtime-versions: {docker: 23}\n  build: {commands: [make]}\n";
+    for (image, expected) in [
+        (None, ""),
+        (Some("aws/codebuild/amazonlinux-aarch64-standard:3.0"), ""),
+        (Some("aws/codebuild/standard:7.0"), "E010 4:24 docker: 23\n"),
+        (
+            Some("111122223333.dkr.ecr.eu-west-1.amazonaws.com/builder"),
+            "",
+        ),
+    ] {
+        let context = Context {
+            image: image.map(str::to_owned),
+            ..Context::default()
+        };
+        assert_eq!(told(text, &context), expected, "{image:?}");
+    }
+}
+
+#[test]
+fn e011_e012_e013_calls_that_fail() {
+    check_build(
+        &[
+            "$(aws ecr get-login --no-include-email --region eu-west-1)",
+            "eval $(aws ecr get-login --no-include-email)",
+            "aws ecr get-login-password | docker login --username AWS --password-stdin x",
+            "timeout -t 15 sh -c \"until docker info; do echo .; sleep 1; done\"",
+            "timeout 15 tail -t",
+            "nohup dockerd --storage-driver=overlay &",
+            "dockerd --storage-driver overlay2 &",
+            "'echo aws ecr get-login # timeout -t 15'",
+        ],
+        expect![[r#"
+            E011 5:11 aws ecr get-login --no-include-email --region eu-west-1
+            E011 6:16 aws ecr get-login --no-include-email
+            E012 8:9 timeout -t
+            E013 10:23 --storage-driver=overlay
+        "#]],
+    );
+}
+
+#[test]
+fn e015_w014_by_what_is_known_of_the_project() {
+    let text = build(&[
+        "docker login -u a registry.example.com",
+        "docker build .",
+        "docker push a/b:1",
+        "dockerd &",
+    ]);
+    let context = |image: &str, privileged| Context {
+        image: Some(image.to_owned()),
+        privileged,
+        ..Context::default()
+    };
+    let standard = "aws/codebuild/standard:7.0";
+    assert_eq!(
+        told(&text, &context(standard, Some(true))),
+        "W014 8:9 dockerd\n"
+    );
+    assert_eq!(told(&text, &context("own/image", Some(true))), "");
+    assert_eq!(
+        told(&text, &context("own/image", Some(false))),
+        "E015 6:9 docker build .\n"
+    );
+    let lambda = "aws/codebuild/amazonlinux-x86_64-lambda-standard:go1.24";
+    assert_eq!(
+        told(&text, &context(lambda, None)),
+        "E015 6:9 docker build .\n"
+    );
+}
+
+#[test]
+fn e016_e017_tags_that_cannot_be() {
+    check_build(
+        &[
+            "docker build -t shop:$CODEBUILD_BUILD_ID .",
+            "docker tag shop shop:$CODEBUILD_WEBHOOK_HEAD_REF",
+            "docker build -t registry:5000/shop:v1+2 .",
+            "docker push shop:-x",
+            "docker build -t shop:$LATER .",
+            "LATER=1",
+            "docker build -t shop:$LATER -t shop:$FROM_PROJECT -t \"$REGISTRY/shop:$CODEBUILD_RESOLVED_SOURCE_VERSION.${CODEBUILD_BUILD_ID##*:}\" .",
+        ],
+        expect![[r#"
+            E016 5:25 shop:$CODEBUILD_BUILD_ID
+            E016 6:25 shop:$CODEBUILD_WEBHOOK_HEAD_REF
+            E016 7:25 registry:5000/shop:v1+2
+            E016 8:21 shop:-x
+            E017 9:25 shop:$LATER
+        "#]],
+    );
+    check(
+        "version: 0.1\nphases:\n  build:\n    commands:\n      - TAG=$(date +%s)\n      - docker build -t shop:$TAG .\n      - TAG=1 && docker push shop:$TAG\n",
+        expect![[r#"
+            W018 1:10 0.1
+            E017 6:25 shop:$TAG
+        "#]],
+    );
+    check(
+        "version: 0.2\nenv: {variables: {TAG: ''}}\nphases:\n  build:\n    commands:\n      - docker build -t shop:$TAG .\n      - docker build -t shop:${TAG:-dev} .\n      - docker build -t shop@sha256:0 .\n",
+        expect![[r#"
+            E017 6:25 shop:$TAG
+        "#]],
+    );
+    check_build(
+        &[
+            "source ./tags.sh",
+            "docker build -t shop:$LATER .",
+            "LATER=1",
+        ],
+        expect![[""]],
+    );
+    let long = format!(
+        "docker build -t shop:{}$CODEBUILD_RESOLVED_SOURCE_VERSION .",
+        "a".repeat(90)
+    );
+    check_build(
+        &[&long],
+        expect![[r#"
+        E016 5:25 shop:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa$CODEBUILD_RESOLVED_SOURCE_VERSION
+    "#]],
+    );
+}
+
+#[test]
+fn w031_the_short_commit_as_the_only_tag() {
+    check_build(
+        &[
+            "TAG=$(echo $CODEBUILD_RESOLVED_SOURCE_VERSION | cut -c 1-7)",
+            "docker build -t shop:$TAG .",
+            "docker push shop:$TAG",
+        ],
+        expect![[r#"
+            W031 5:13 $(echo $CODEBUILD_RESOLVED_SOURCE_VERSION | cut -c 1-7)
+        "#]],
+    );
+    check_build(
+        &["docker build -t shop:${CODEBUILD_RESOLVED_SOURCE_VERSION:0:8} ."],
+        expect![[r#"
+            W031 5:30 ${CODEBUILD_RESOLVED_SOURCE_VERSION:0:8}
+        "#]],
+    );
+    check_build(
+        &[
+            "TAG=$(git rev-parse --short HEAD)",
+            "docker build -t shop:${TAG:-latest} .",
+        ],
+        expect![[r#"
+            W031 5:13 $(git rev-parse --short HEAD)
+        "#]],
+    );
+    check_build(
+        &[
+            "TAG=$(echo $CODEBUILD_RESOLVED_SOURCE_VERSION | head -c 7)-$CODEBUILD_BUILD_NUMBER",
+            "docker build -t shop:$TAG .",
+            "docker build -t app:${CODEBUILD_RESOLVED_SOURCE_VERSION:0:7} -t app:$CODEBUILD_RESOLVED_SOURCE_VERSION .",
+            "echo ${CODEBUILD_RESOLVED_SOURCE_VERSION:0:7}",
+        ],
+        expect![[""]],
+    );
+}
+
+#[test]
+fn w032_latest_where_tags_cannot_move() {
+    let text = build(&[
+        "docker push shop",
+        "docker push shop:latest",
+        "docker push shop:1",
+    ]);
+    for (immutable_tags, expected) in [
+        (None, ""),
+        (Some(false), ""),
+        (Some(true), "W032 5:21 shop\nW032 6:21 shop:latest\n"),
+    ] {
+        let context = Context {
+            immutable_tags,
+            ..Context::default()
+        };
+        assert_eq!(told(&text, &context), expected);
+    }
+}
+
+#[test]
+fn w016_w018_w043_w045_in_the_environment() {
+    check(
+        "version: 0.1
+environment_variables:
+  plaintext:
+    DOCKER_CONTENT_TRUST: 1
+    DB_PASSWORD: hunter2hunter2
+    TOKEN_URL: https://example.com/token
+    SECRET_NAME: prod/shop/database
+    API_TOKEN: ${FROM_ELSEWHERE}
+    PASSWORD: changeme
+    KEY: AKIAABCDEFGHIJKLMNOP
+phases:
+  install:
+    runtime-versions:
+      golang: 1.20
+      python: '3.10'
+      dotnet: 8.0
+      nodejs: 18
+  build:
+    commands:
+      - export DOCKER_CONTENT_TRUST=1 && make
+",
+        expect![[r#"
+            W018 1:10 0.1
+            W016 4:27 1
+            W045 5:18 hunter2hunter2
+            W045 10:10 AKIAABCDEFGHIJKLMNOP
+            W043 14:15 1.20
+            W016 20:16 DOCKER_CONTENT_TRUST=1
+        "#]],
+    );
+}
+
+#[test]
+fn w020_regions_beside_a_variable_or_against_it() {
+    check(
+        "version: 0.2
+env: {variables: {AWS_REGION_NAME: ap-northeast-2}}
+phases:
+  build:
+    commands:
+      - aws ecr --region ap-northeast-2 get-login-password | docker login -u AWS --password-stdin x
+      - URI=111122223333.dkr.ecr.us-east-1.amazonaws.com/shop
+      - aws s3 cp --region us-east-1 a s3://b
+      - aws ecr get-login-password --region $AWS_REGION_NAME
+",
+        expect![[r#"
+            W020 6:26 ap-northeast-2
+            W020 7:13 111122223333.dkr.ecr.us-east-1
+        "#]],
+    );
+    let text = build(&["aws ecr get-login-password --region us-east-1"]);
+    assert_eq!(told(&text, &Context::default()), "");
+    let context = Context {
+        region: Some("eu-west-1".to_owned()),
+        ..Context::default()
+    };
+    assert_eq!(told(&text, &context), "W020 5:45 us-east-1\n");
+}
+
+#[test]
+fn w030_git_where_there_is_none() {
+    let text = build(&[
+        "git rev-parse HEAD",
+        "git --version",
+        "git config user.name x",
+        "'echo $(git describe --tags)'",
+    ]);
+    assert_eq!(told(&text, &Context::default()), "");
+    let context = Context {
+        git_metadata: Some(false),
+        ..Context::default()
+    };
+    expect![[r#"
+        W030 5:9 git rev-parse HEAD
+        W030 8:17 git describe --tags
+    "#]]
+    .assert_eq(&told(&text, &context));
+    let clones = build(&[
+        "git clone https://example.com/x",
+        "cd x && git rev-parse HEAD",
+    ]);
+    assert_eq!(told(&clones, &context), "");
+}
+
+#[test]
+fn w040_a_moving_tag_deployed() {
+    check_build(
+        &[
+            "aws cloudformation deploy --stack-name s --parameter-overrides ImageTag=latest Mode=latest",
+            "printf '[{\"name\":\"app\",\"imageUri\":\"%s\"}]' $REPO:latest > imagedefinitions.json",
+            "printf '[{\"name\":\"app\",\"imageUri\":\"%s\"}]' $REPO:$TAG > imagedefinitions.json",
+            "kubectl set image deployment/app app=shop:latest",
+            "docker tag app:1 app:latest",
+        ],
+        expect![[r#"
+            W040 5:72 ImageTag=latest
+            W040 6:51 $REPO:latest
+            W040 8:42 app=shop:latest
+        "#]],
+    );
+}
+
+#[test]
+fn findings_are_allowed_with_a_reason() {
+    check(
+        "version: 0.2
+phases:
+  build:
+    commands:
+      - timeout -t 5 a # towline: allow E012 because the image is Alpine 3.8
+      # towline: allow E012 E011 because of the same
+      - |
+        timeout -t 5 b
+        $(aws ecr get-login)
+      # towline: allow E012
+      - timeout -t 5 c
+      # towline: allow E999 because there is no such code
+      - timeout -t 5 d
+",
+        expect![[r#"
+            W002 10:7 # towline: allow E012
+            E012 11:9 timeout -t
+            W002 12:7 # towline: allow E999 because there is no such code
+            E012 13:9 timeout -t
+        "#]],
+    );
+    let whole = format!(
+        "# towline: allow E012 because the image is Alpine 3.8\n{}",
+        build(&["timeout -t 5 a"])
+    );
+    let report = lint("b.yml", &whole, &Context::default());
+    assert_eq!(report.findings, Vec::new());
+    assert_eq!(report.allowed[0].reason, "the image is Alpine 3.8");
+    assert_eq!(report.worst(), None);
+}
