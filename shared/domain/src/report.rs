@@ -8,8 +8,9 @@ use crate::explain;
 use crate::intent::Intent;
 use crate::ledger::{Ending, Row, What};
 use crate::names::{CommitSha, ComponentName, Digest, RepositoryName};
+use crate::person::Actor;
 use crate::run::{Attempt, AttemptState, MOST_ATTEMPTS, Run};
-use crate::stage::{Decision, Pointer, Promotion, Stage, Wait};
+use crate::stage::{Decision, Promotion, Stage, Wait};
 use crate::untrusted::Untrusted;
 
 /// Characters of a line (GitHub REST API, "Create a commit status").
@@ -181,13 +182,9 @@ fn ended(promotion: u64, how: Ending, reason: &str) -> Line {
     Line::new(standing, &text)
 }
 
-fn left(pointer: &Pointer) -> Line {
-    let text = format!(
-        "rolled back to {} by {} {}",
-        pointer.candidate.commit.short(),
-        pointer.by,
-        explain::minute(pointer.since)
-    );
+fn left(to: &CommitSha, by: &Actor, at: Timestamp) -> Line {
+    let at = explain::minute(at);
+    let text = format!("rolled back to {} by {by} {at}", to.short());
     Line::new(Standing::Error, &text)
 }
 
@@ -203,7 +200,7 @@ impl Ending {
 /// How a commit stood last with a stage it neither waits for nor is live in, by the newest rows of
 /// the stage's ledger, newest first.
 #[must_use]
-pub fn stage_before(stage: &Stage, rows: &[Row], commit: &CommitSha) -> Option<Line> {
+pub fn stage_before(rows: &[Row], commit: &CommitSha) -> Option<Line> {
     let asked = rows.iter().find_map(|row| match &row.what {
         What::Requested {
             promotion,
@@ -212,16 +209,37 @@ pub fn stage_before(stage: &Stage, rows: &[Row], commit: &CommitSha) -> Option<L
         } if of == commit => Some(*promotion),
         _ => None,
     })?;
-    rows.iter().find_map(|row| match &row.what {
-        What::Ended {
-            promotion,
-            how,
-            reason,
-        } if *promotion == asked => Some(ended(asked, *how, reason)),
-        What::Moved { promotion, to, .. } if *promotion == asked => {
-            let back = stage.pointer.as_ref().filter(|_| stage.left.contains(to));
-            Some(back.map_or_else(|| went_live(row.at, asked), left))
+    let mut move_after = None;
+    for row in rows {
+        match &row.what {
+            What::Ended {
+                promotion,
+                how,
+                reason,
+            } if *promotion == asked => return Some(ended(asked, *how, reason)),
+            What::Moved { promotion, .. } if *promotion == asked => {
+                let back = move_after.and_then(|after| rollback(rows, after));
+                return Some(back.unwrap_or_else(|| went_live(row.at, asked)));
+            }
+            What::Moved { .. } => move_after = Some(row),
+            _ => {}
         }
+    }
+    None
+}
+
+/// That a move went back to an earlier image, if it did.
+fn rollback(rows: &[Row], moved: &Row) -> Option<Line> {
+    let What::Moved { promotion, .. } = &moved.what else {
+        return None;
+    };
+    rows.iter().find_map(|row| match &row.what {
+        What::Requested {
+            promotion: number,
+            commit,
+            rollback: true,
+            ..
+        } if number == promotion => Some(left(commit, &moved.by, moved.at)),
         _ => None,
     })
 }
@@ -276,11 +294,11 @@ fn gone(before: Option<&Stage>, after: &Stage, rows: &[Row], commit: &CommitSha)
             _ => None,
         });
     }
-    if let Some(line) = stage_before(after, rows, commit) {
+    if let Some(line) = stage_before(rows, commit) {
         return Some(line); // opened and ended in one
     }
     let was_live = before.and_then(|before| before.pointer.as_ref());
     let was_live = was_live.filter(|pointer| pointer.candidate.commit == *commit)?;
     let back = after.pointer.as_ref().filter(|pointer| pointer.rollback)?;
-    (was_live.version != back.version).then(|| left(back))
+    (was_live.version != back.version).then(|| left(&back.candidate.commit, &back.by, back.since))
 }

@@ -117,18 +117,18 @@ impl Plan<'_> {
         let Some(key) = self.free_key(&definition.pipeline, branch.as_ref()).await? else {
             return Ok(self.ledger.finish(self.owed).await?);
         };
-        let refused = match is_for_another(&definition, &self.repository) {
-            Some(reason) => Some(reason),
-            None => self.overtaken(branch.as_ref()).await?,
-        };
-        if let Some(reason) = refused {
+        if let Some(reason) = is_for_another(&definition, &self.repository) {
             return Ok(self.refuse(key, reason).await?);
+        }
+        if let Some(reason) = self.overtaken(branch.as_ref()).await? {
+            return Ok(self.turn_away(key, reason).await?);
         }
         let order = draw(self.ledger, self.push.repository, 0).await?.order;
         let judged = branch.as_ref().map(|branch| branch.version);
-        if let Some(reason) = self.reason_to_refuse(&definition) {
+        if let Some((reason, expected)) = self.reason_to_refuse(&definition) {
             let mut run = self.run(key, order);
             run.refused = Some(reason);
+            run.shown &= !expected;
             return Ok(self.create(run, Some(&definition), judged).await?);
         }
         let branch = branch.map(|branch| branch.value).unwrap_or_default();
@@ -165,7 +165,7 @@ impl Plan<'_> {
             "commit {} is not in the repository; was it pushed there?",
             self.push.commit.short()
         );
-        self.refuse(self.key(&pipeline), reason).await
+        self.turn_away(self.key(&pipeline), reason).await
     }
 
     /// The key of a new run; none when the push has its run already. A ref that came back to a
@@ -261,7 +261,8 @@ impl Plan<'_> {
         }))
     }
 
-    fn reason_to_refuse(&self, definition: &Definition) -> Option<String> {
+    /// Why nothing of the push is built, and whether the definition wants it so.
+    fn reason_to_refuse(&self, definition: &Definition) -> Option<(String, bool)> {
         let message = self.push.message.env_value();
         if let Verdict::No(reason) = filter::admits(
             &definition.source,
@@ -269,10 +270,10 @@ impl Plan<'_> {
             &self.push.default_branch,
             &message,
         ) {
-            return Some(format!("not run: {reason}"));
+            return Some((format!("not run: {reason}"), true));
         }
         let wants: Vec<&str> = definition.not_executed_in(&Scope::Pipeline).collect();
-        (!wants.is_empty()).then(|| refusal(&wants))
+        (!wants.is_empty()).then(|| (refusal(&wants), false))
     }
 
     /// What is built, what is not and why, and the files that changed since the oldest base.

@@ -175,5 +175,5 @@ async fn line_of_stage(
     }
     let newest = Query::all(keys::ledger(key)).newest_first();
     let rows: Vec<Row> = ledger.list(&newest.limit(MOST_ROWS)).await?;
-    Ok(report::stage_before(stage, &rows, commit))
+    Ok(report::stage_before(&rows, commit))
 }

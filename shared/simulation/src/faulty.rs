@@ -10,11 +10,13 @@ use towline_domain::names::{
     Tag,
 };
 use towline_domain::run::{BuildReport, BuildStatus};
-use towline_ports::memory::{MemoryBuilds, MemoryBus, MemoryImages, MemorySource, MemoryStore};
+use towline_ports::memory::{
+    MemoryBuilds, MemoryBus, MemoryImages, MemorySource, MemoryStatuses, MemoryStore,
+};
 use towline_ports::{
-    Admission, Announcement, Builds, Bus, CommitInfo, FileAt, Images, Item, Key, Page, PortError,
-    PutTagError, Query, RegistryImage, Relation, Repositories, RepositoryRef, Source, StartBuild,
-    StartError, Store, TransactError, Write,
+    Admission, Announcement, Builds, Bus, CommitInfo, CommitStatus, FileAt, Images, Item, Key,
+    Page, PortError, PutTagError, Query, RegistryImage, Relation, Repositories, RepositoryRef,
+    Source, StartBuild, StartError, StatusError, Statuses, Store, TransactError, Write,
 };
 
 use crate::chance::Chance;
@@ -233,6 +235,36 @@ impl Images for FaultyImages {
             .push((repository.clone(), tag.clone(), digest.clone()));
         self.chance.after("PutImage").await?;
         Ok(())
+    }
+}
+
+/// GitHub's commit statuses.
+pub struct FaultyStatuses {
+    pub(crate) inner: MemoryStatuses,
+    pub(crate) chance: Arc<Chance>,
+    pub(crate) watch: Arc<Watch>,
+}
+
+impl FaultyStatuses {
+    /// What is behind it, where nothing goes wrong.
+    #[must_use]
+    pub fn inner(&self) -> &MemoryStatuses {
+        &self.inner
+    }
+}
+
+#[async_trait]
+impl Statuses for FaultyStatuses {
+    async fn set(
+        &self,
+        repository: &RepositoryRef,
+        commit: &CommitSha,
+        status: &CommitStatus,
+    ) -> Result<(), StatusError> {
+        self.chance.before("POST a status").await?;
+        self.watch.status_is_set(commit, status);
+        self.inner.set(repository, commit, status).await?;
+        Ok(self.chance.after("POST a status").await?)
     }
 }
 

@@ -152,6 +152,11 @@ impl World {
     /// Takes what handlers have set in motion.
     pub(crate) fn hear(&mut self) {
         for announcement in self.ports.bus.inner.take() {
+            if announcement.detail_type == eventbridge::PROMOTED {
+                let promoted = serde_json::from_value(announcement.detail.clone());
+                self.promoted
+                    .push(promoted.expect("it says what it should"));
+            }
             if self.withheld.announcements {
                 continue;
             }

@@ -28,6 +28,7 @@ stages:
     from: staging
     concurrency: queue
     gates: [approval: {groups: [release-managers], min: 2, expires: 24h}]
+    deploy: {event: {}}
 "#;
 
 /// The shop's id at GitHub.

@@ -1,13 +1,17 @@
 //! What the world has come to: in words for stories, and checked where it should have come to rest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use towline_domain::intent::Intent;
+use towline_domain::definition::Deploy;
+use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Head, Row, What};
 use towline_domain::names::{CommitSha, GitRef};
+use towline_domain::report::{self, Line};
 use towline_domain::run::{AttemptState, Run, RunStatus};
 use towline_domain::stage::{Candidate, Stage, Wait};
+
+use towline_wire::eventbridge::Promoted;
 
 use crate::shop;
 use crate::watch::Known;
@@ -138,6 +142,104 @@ impl World {
                 must(false, fault);
             }
         });
+        faults.extend(self.watch.look(|known| self.not_shown(known)));
+        faults.extend(self.watch.look(|known| self.not_deployed(known)));
+        faults
+    }
+
+    /// Lines that should stand beside commits and do not.
+    fn not_shown(&self, known: &Known) -> Vec<String> {
+        // Each context may be told of by several runs of one commit: any of them is right.
+        let mut right: BTreeMap<(CommitSha, String), Vec<Line>> = BTreeMap::new();
+        for run in known.runs.values() {
+            let mut tell = |context: String, line: Option<Line>| {
+                let place = (run.key.commit.clone(), context);
+                right.entry(place).or_default().extend(line);
+            };
+            tell("towline/run".into(), report::run(run));
+            for name in run.components.keys().chain(run.skipped.keys()) {
+                tell(format!("towline/build/{name}"), report::build(run, name));
+            }
+        }
+        for (key, stage) in &known.stages {
+            let definition = known.definition.as_ref();
+            let Some(rule) = definition.and_then(|definition| definition.stage(&key.stage)) else {
+                continue;
+            };
+            let mut rows = known.rows.get(key).cloned().unwrap_or_default();
+            rows.reverse();
+            let commits: BTreeSet<&CommitSha> = rows
+                .iter()
+                .filter_map(|row| match &row.what {
+                    What::Requested { commit, .. } => Some(commit),
+                    _ => None,
+                })
+                .collect();
+            for commit in commits {
+                let line = report::stage(stage, rule, commit)
+                    .or_else(|| report::stage_before(&rows, commit));
+                let context = format!("towline/{}/{}", key.stage, key.component);
+                right
+                    .entry((commit.clone(), context))
+                    .or_default()
+                    .extend(line);
+            }
+        }
+        let shown = |commit: &CommitSha, context: &str| {
+            let all = self.ports.statuses.inner.of(shop::REPOSITORY, commit);
+            all.into_iter().find(|status| status.context == context)
+        };
+        right
+            .into_iter()
+            .filter(|(_, lines)| !lines.is_empty())
+            .filter_map(|((commit, context), lines)| {
+                let found = shown(&commit, &context).map(|status| status.description);
+                let fits = lines.iter().any(|line| Some(&line.text) == found.as_ref());
+                (!fits).then(|| {
+                    let short = commit.short();
+                    format!("{context} of {short} shows {found:?}, not {lines:?}")
+                })
+            })
+            .collect()
+    }
+
+    /// What is live in a stage that deploys by event and was announced to nobody, and what was
+    /// announced without ever having been live.
+    fn not_deployed(&self, known: &Known) -> Vec<String> {
+        let mut faults = Vec::new();
+        for promoted in &self.promoted {
+            let key = StageKey {
+                repository: promoted.repository_id,
+                component: promoted.component.clone(),
+                stage: promoted.stage.clone(),
+            };
+            if !known.lived.contains(&(key, promoted.digest.clone())) {
+                faults.push(format!("I7: {promoted:?} never was live"));
+            }
+            let same = |other: &&Promoted| other.id == promoted.id;
+            let mut others = self.promoted.iter().filter(same);
+            if !others.all(|other| (&other.digest, other.at) == (&promoted.digest, promoted.at)) {
+                faults.push(format!("I11: {} says two things", promoted.id));
+            }
+        }
+        for (key, stage) in &known.stages {
+            let definition = known.definition.as_ref();
+            let rule = definition.and_then(|definition| definition.stage(&key.stage));
+            let (Some(Deploy::Event), Some(live)) =
+                (rule.and_then(|rule| rule.deploy), &stage.pointer)
+            else {
+                continue;
+            };
+            let told = self.promoted.iter().any(|promoted| {
+                promoted.promotion == live.promotion && promoted.digest == live.candidate.digest
+            });
+            if !told {
+                faults.push(format!(
+                    "I14: promotion #{} was told nobody",
+                    live.promotion
+                ));
+            }
+        }
         faults
     }
 
@@ -199,7 +301,7 @@ fn has_run(known: &Known, branch: &str, head: &CommitSha) -> bool {
 
 /// Images that should have gone to staging by themselves and have not.
 fn left_behind(known: &Known) -> Vec<String> {
-    let mut newest: std::collections::BTreeMap<_, (u64, Candidate)> = Default::default();
+    let mut newest: BTreeMap<_, (u64, Candidate)> = Default::default();
     for run in known.runs.values() {
         for (name, component) in &run.components {
             let made = component.attempts.iter();

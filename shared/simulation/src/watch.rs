@@ -8,10 +8,10 @@ use serde_json::Value;
 use towline_domain::definition::{Definition, Origin};
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Head, Row, What};
-use towline_domain::names::{AttemptId, BuildId, Digest, ImageRepository, RunId, Tag};
+use towline_domain::names::{AttemptId, BuildId, CommitSha, Digest, ImageRepository, RunId, Tag};
 use towline_domain::run::{Attempt, AttemptState, BuildStatus, Run};
 use towline_domain::stage::{Promotion, Stage};
-use towline_ports::{Item, Key};
+use towline_ports::{CommitStatus, Item, Key};
 
 use crate::shop;
 
@@ -109,6 +109,36 @@ impl Watch {
         let holds = known.stages.values().any(acts);
         known.must(holds, || {
             format!("I9: {tag} is put on {digest}, which no stage is being moved to")
+        });
+    }
+
+    pub(crate) fn status_is_set(&self, commit: &CommitSha, status: &CommitStatus) {
+        let mut known = self.known();
+        let owed = |intent: &Intent| match intent {
+            Intent::ReportStage {
+                stage, commit: of, ..
+            } => {
+                let context = format!("towline/{}/{}", stage.stage, stage.component);
+                of == commit && status.context == context
+            }
+            Intent::ReportBuild { run, component, .. } => {
+                let context = component
+                    .as_ref()
+                    .map_or("towline/run".into(), |component| {
+                        format!("towline/build/{component}")
+                    });
+                let run = known.runs.get(run);
+                run.is_some_and(|run| run.key.commit == *commit) && status.context == context
+            }
+            _ => false,
+        };
+        let holds = known.intents.iter().any(owed);
+        known.must(holds, || {
+            format!(
+                "I4: {} of {} that nobody owed",
+                status.context,
+                commit.short()
+            )
         });
     }
 

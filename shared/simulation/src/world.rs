@@ -16,27 +16,34 @@ use towline_domain::run::BuildStatus;
 use towline_handlers::answer_chat::{self, ChatError, Command};
 use towline_handlers::start_builds::Settings;
 use towline_handlers::{
-    Ledger, advance_stages, plan_runs, promote_images, receive_github, record_images, start_builds,
-    sweep,
+    Ledger, advance_stages, deploy_images, plan_runs, promote_images, receive_github,
+    record_images, report_status, start_builds, sweep,
 };
 use towline_ports::memory::{
-    MemoryBuilds, MemoryBus, MemoryClock, MemoryImages, MemoryRepository, MemorySource, MemoryStore,
+    MemoryBuilds, MemoryBus, MemoryClock, MemoryImages, MemoryRepository, MemorySource,
+    MemoryStatuses, MemoryStore,
 };
 use towline_ports::{Clock as _, StartBuild};
-use towline_wire::eventbridge;
+use towline_wire::eventbridge::{self, Promoted};
 use towline_wire::http::Request;
 use towline_wire::signature::{Secret, Secrets};
 
 use crate::chance::{Chance, Profile};
-use crate::faulty::{FaultyBuilds, FaultyBus, FaultyImages, FaultySource, FaultyStore};
+use crate::faulty::{
+    FaultyBuilds, FaultyBus, FaultyImages, FaultySource, FaultyStatuses, FaultyStore,
+};
 use crate::shop;
 use crate::watch::Watch;
 
 /// The rules of every function, as infra and the local bus read them.
-const RULES: [(&str, &str); 5] = [
+const RULES: [(&str, &str); 7] = [
     (
         "advance-stages",
         include_str!("../../../events/rules/advance-stages.json"),
+    ),
+    (
+        "deploy-images",
+        include_str!("../../../events/rules/deploy-images.json"),
     ),
     (
         "plan-runs",
@@ -49,6 +56,10 @@ const RULES: [(&str, &str); 5] = [
     (
         "record-images",
         include_str!("../../../events/rules/record-images.json"),
+    ),
+    (
+        "report-status",
+        include_str!("../../../events/rules/report-status.json"),
     ),
     (
         "start-builds",
@@ -147,6 +158,8 @@ pub struct Ports {
     pub images: FaultyImages,
     /// GitHub.
     pub source: FaultySource,
+    /// What is shown beside commits.
+    pub statuses: FaultyStatuses,
     secrets: Secrets,
     settings: Settings,
 }
@@ -182,6 +195,8 @@ pub struct World {
     pub everything_twice: bool,
     /// Whether builds, and who comes when, are left to chance.
     pub(crate) by_chance: bool,
+    /// Every `Image Promoted` that was announced, oldest first.
+    pub promoted: Vec<Promoted>,
     /// Deliveries so far.
     pub deliveries: u64,
     pub(crate) router: Arc<Router>,
@@ -237,6 +252,11 @@ impl World {
                 inner: source,
                 chance: Arc::clone(&chance),
             },
+            statuses: FaultyStatuses {
+                inner: MemoryStatuses::new(),
+                chance: Arc::clone(&chance),
+                watch: Arc::clone(&watch),
+            },
             clock,
             secrets: Secrets::new(secret, None),
             settings: Settings {
@@ -254,6 +274,7 @@ impl World {
             crash_after_start: false,
             everything_twice: false,
             by_chance: false,
+            promoted: Vec::new(),
             deliveries: 0,
             router: Arc::clone(router),
             acts: 0,
@@ -482,6 +503,11 @@ impl World {
                         "promote-images" => {
                             promote_images::handle(ledger, &ports.images, &holder, &event).await
                         }
+                        "report-status" => {
+                            let settings = report_status::Settings::default();
+                            report_status::handle(ledger, &ports.statuses, &settings, &event).await
+                        }
+                        "deploy-images" => deploy_images::handle(ledger, &event).await,
                         other => panic!("there is no function {other}"),
                     };
                     done.map(|()| "done".into()).map_err(|error| told(&error))

@@ -7,7 +7,8 @@ mod intents;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use towline_wire::eventbridge::Promoted;
 use towline_wire::http::Headers;
 use towline_wire::signature::{Secret, Secrets, sign, verify};
 use towline_wire::{apigateway, codebuild, definition, ecr, eventbridge, github};
@@ -84,6 +85,11 @@ fn bus_event(bytes: &[u8]) -> Result<&'static str, String> {
         (codebuild::SOURCE, codebuild::DETAIL_TYPE) => {
             codebuild::decode(&envelope).map(|_| "state change")
         }
+        (eventbridge::SOURCE, eventbridge::PROMOTED) => {
+            return serde_json::from_value::<Promoted>(envelope.detail)
+                .map(|_| "announcement")
+                .map_err(|error| error.to_string());
+        }
         (eventbridge::SOURCE, _) => eventbridge::intent_id(&envelope).map(|_| "announcement"),
         _ => Ok("another event"),
     }
@@ -151,10 +157,39 @@ fn our_own_events_are_what_the_intents_say() {
         expect_test::expect_file![path].assert_eq(&(text + "\n"));
         expected.push(file);
     }
+    let promoted = intents::promoted();
+    let path = samples().join("own").join("image-promoted.json");
+    let text = serde_json::to_string_pretty(&promoted).unwrap();
+    expect_test::expect_file![path].assert_eq(&(text + "\n"));
+    expected.push("image-promoted.json".into());
     expected.sort();
     let found = files(&samples().join("own"));
     let found: Vec<&str> = found.iter().map(|path| name(path)).collect();
     assert_eq!(found, expected);
+}
+
+/// What deployers of others rely on: every field of the event stands in the schema, and the other
+/// way round.
+#[test]
+fn the_schema_of_image_promoted_names_what_the_event_says() {
+    let path = samples().join("../schemas/image-promoted.schema.json");
+    let schema: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let event = intents::promoted();
+    let keys = |value: &Value| {
+        let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys
+    };
+    let said = keys(&event["detail"]);
+    assert_eq!(keys(&schema["properties"]), said);
+    let mut required: Vec<String> = serde_json::from_value(schema["required"].clone()).unwrap();
+    required.sort();
+    assert_eq!(required, said);
+    assert_eq!(
+        schema["additionalProperties"],
+        json!(true),
+        "a later version may say more"
+    );
 }
 
 /// The samples belong to others and are no part of this repository; without them nothing is done.

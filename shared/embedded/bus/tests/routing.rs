@@ -85,39 +85,43 @@ fn every_sample_goes_where_the_rules_say() {
     check(
         &routed(),
         &expect![[r#"
-        apigateway/push.base64.json -> nobody
-        apigateway/push.form.json -> nobody
-        apigateway/push.json -> nobody
-        codebuild/failed.json -> advance-stages
-        codebuild/fault.json -> advance-stages
-        codebuild/in_progress.json -> advance-stages
-        codebuild/stopped.json -> advance-stages
-        codebuild/succeeded.json -> advance-stages
-        codebuild/timed_out.json -> advance-stages
-        ecr/delete.json -> nobody
-        ecr/push.tagged.json -> record-images
-        ecr/push.untagged-empty.json -> nobody
-        ecr/push.untagged.json -> nobody
-        ecr/push.without-digest.json -> record-images
-        ecr/storage-class.json -> nobody
-        github/ping.json -> nobody
-        github/push.annotated-tag.json -> nobody
-        github/push.branch.json -> nobody
-        github/push.deleted.json -> nobody
-        github/push.forced.json -> nobody
-        github/push.new-branch.json -> nobody
-        github/push.tag.json -> nobody
-        own/build-due.json -> start-builds
-        own/build-retry-due.json -> advance-stages
-        own/build-stop-due.json -> start-builds
-        own/build-superseded.json -> advance-stages
-        own/build-watch-due.json -> nobody
-        own/image-due.json -> record-images
-        own/image-ready.json -> advance-stages
-        own/image-recorded.json -> advance-stages
-        own/promotion-due.json -> promote-images
-        own/promotion-watch-due.json -> nobody
-        own/push-accepted.json -> plan-runs
-    "#]],
+            apigateway/push.base64.json -> nobody
+            apigateway/push.form.json -> nobody
+            apigateway/push.json -> nobody
+            codebuild/failed.json -> advance-stages
+            codebuild/fault.json -> advance-stages
+            codebuild/in_progress.json -> advance-stages
+            codebuild/stopped.json -> advance-stages
+            codebuild/succeeded.json -> advance-stages
+            codebuild/timed_out.json -> advance-stages
+            ecr/delete.json -> nobody
+            ecr/push.tagged.json -> record-images
+            ecr/push.untagged-empty.json -> nobody
+            ecr/push.untagged.json -> nobody
+            ecr/push.without-digest.json -> record-images
+            ecr/storage-class.json -> nobody
+            github/ping.json -> nobody
+            github/push.annotated-tag.json -> nobody
+            github/push.branch.json -> nobody
+            github/push.deleted.json -> nobody
+            github/push.forced.json -> nobody
+            github/push.new-branch.json -> nobody
+            github/push.tag.json -> nobody
+            own/build-due.json -> start-builds
+            own/build-retry-due.json -> advance-stages
+            own/build-status-due.json -> report-status
+            own/build-stop-due.json -> start-builds
+            own/build-superseded.json -> advance-stages
+            own/build-watch-due.json -> nobody
+            own/deploy-due.json -> deploy-images
+            own/image-due.json -> record-images
+            own/image-promoted.json -> nobody
+            own/image-ready.json -> advance-stages
+            own/image-recorded.json -> advance-stages
+            own/promotion-due.json -> promote-images
+            own/promotion-watch-due.json -> nobody
+            own/push-accepted.json -> plan-runs
+            own/stage-status-due.json -> report-status
+        "#]],
     );
 }

@@ -123,11 +123,20 @@ impl Plan<'_> {
         Ok((of, unique, choice.buildspec))
     }
 
-    /// Records that nothing is built, and why.
+    /// Records that nothing is built and why, and shows it beside the commit.
     pub(super) async fn refuse(&self, key: RunKey, reason: String) -> Result<(), HandlerError> {
         let order = draw(self.ledger, self.push.repository, 0).await?.order;
         let mut run = self.run(key, order);
         run.refused = Some(reason);
+        self.create(run, None, None).await
+    }
+
+    /// As [`Self::refuse`], of a push that is in nobody's way: nothing is shown.
+    pub(super) async fn turn_away(&self, key: RunKey, reason: String) -> Result<(), HandlerError> {
+        let order = draw(self.ledger, self.push.repository, 0).await?.order;
+        let mut run = self.run(key, order);
+        run.refused = Some(reason);
+        run.shown = false;
         self.create(run, None, None).await
     }
 
@@ -151,6 +160,7 @@ impl Plan<'_> {
                 // Another push of this ref was planned meanwhile: which of the two is newer?
                 if let Some(reason) = self.overtaken(branch.as_ref()).await? {
                     run.refused = Some(reason);
+                    run.shown = false;
                     run.components.clear();
                     definition = None;
                 }

@@ -8,7 +8,7 @@ mod schema;
 use std::time::Duration;
 
 use expect_test::expect;
-use towline_domain::definition::{Concurrency, Origin, Preset, Promote};
+use towline_domain::definition::{Concurrency, Deploy, Origin, Preset, Promote};
 
 use super::*;
 
@@ -177,6 +177,20 @@ fn what_is_not_executed_yet_is_named_with_its_scope_and_line() {
         81 notify.slack Pipeline
         81 notify.github Pipeline"#]]
     .assert_eq(&listed.join("\n"));
+}
+
+#[test]
+fn deployment_by_an_event_is_executed() {
+    let read = |deploy: &str| {
+        let head = "version: 1\npipeline: p\ncomponents: {a: {repository: r/a}}\nstages:\n";
+        let text = format!("{head}  - {{name: a, from: build, deploy: {deploy}}}\n");
+        let definition = read_text(&text);
+        (definition.stages[0].deploy, definition.not_executed.len())
+    };
+    assert_eq!(read("{event: {}}"), (Some(Deploy::Event), 0));
+    let both = read("{event: {}, ecs: {cluster: a, service: b, container: c}}");
+    assert_eq!(both, (Some(Deploy::Event), 1));
+    assert_eq!(read("{}"), (None, 0));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use towline_domain::intent::{AttemptRef, Intent, PushAccepted, StageKey};
 use towline_domain::names::RepositoryId;
 use towline_domain::stage::Candidate;
 use towline_domain::untrusted::Untrusted;
-use towline_wire::eventbridge;
+use towline_wire::eventbridge::{self, Promoted};
 
 const COMMIT: &str = "3d1f6a0c9b7e48d25f10c6a3e9b84d7712c0fe58";
 const BEFORE: &str = "b7c24e1d80f95a3662e1d4c9078fa51be3346d0a";
@@ -20,6 +20,37 @@ pub(crate) fn announcement(intent: &Intent) -> Value {
     let detail = eventbridge::detail("01JBPE7V2M-0001", intent, at());
     let id = "6e5e9ebe-dc39-5fb4-d8b8-8df6db94248f";
     eventbridge::own(id, intent.detail_type(), &detail, at())
+}
+
+/// The event that tells deployers of others.
+pub(crate) fn promoted() -> Value {
+    let candidate = candidate();
+    let promoted = Promoted {
+        id: format!("promotion-{REPOSITORY}-58"),
+        repository_id: REPOSITORY,
+        repository: candidate.shown_in,
+        component: "backend".parse().unwrap(),
+        stage: "staging".parse().unwrap(),
+        image_repository: candidate.repository,
+        digest: candidate.digest,
+        tags: vec![
+            format!("{COMMIT}-142").parse().unwrap(),
+            "staging".parse().unwrap(),
+        ],
+        previous: None,
+        commit: candidate.commit,
+        git_ref: candidate.git_ref.full(),
+        run: candidate.run,
+        build: candidate.build_number,
+        promotion: 58,
+        rollback: false,
+        by: "towline".into(),
+        reason: None,
+        at: at(),
+    };
+    let id = "0d4c8a4e-8c0c-4f7a-9d3a-6b8c1f0e2a57";
+    let detail = eventbridge::promoted(&promoted);
+    eventbridge::own(id, eventbridge::PROMOTED, &detail, at())
 }
 
 /// One intent of each kind; `number` does not compile when one is new.

@@ -365,6 +365,12 @@ fn stages_that_cannot_be_are_refused() {
                 line 5, column 101: stages.a.unit: unknown word "all"; known here are component, pipeline"#]],
         ),
         (
+            "  - {name: a, from: build, deploy: {event: {bus: x}}}",
+            expect![[
+                r#"line 5, column 45: stages.a.deploy.event: unknown key "bus"; none is known here"#
+            ]],
+        ),
+        (
             "  - {name: a, from: build, before: {run: x}, verify: [x], copy_to: {}}",
             expect![[r#"
                 line 5, column 37: stages.a.before: unknown key "run"; only ecs_task is known here

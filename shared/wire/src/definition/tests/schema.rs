@@ -21,7 +21,7 @@ stages:
   - name: test
     from: build
     gates: [scan: {medium: 1, low: 2}, window: {deny: "Fri 12:00-24:00"}]
-    deploy: {lambda: {function: api, alias: test}}
+    deploy: {event: {}, lambda: {function: api, alias: test}}
 "#;
 
 struct Walk<'a> {
