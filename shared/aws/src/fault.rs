@@ -75,6 +75,7 @@ where
     PortError::new(doing, Fault::new(error))
 }
 
+#[cfg(any(feature = "codebuild", feature = "ecr", feature = "secretsmanager"))]
 /// The service's own word for an error, if it answered at all.
 pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
     error

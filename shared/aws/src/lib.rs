@@ -4,6 +4,8 @@
 
 mod environment;
 mod fault;
+#[cfg(test)]
+mod testing;
 #[cfg(any(feature = "dynamodb", feature = "eventbridge"))]
 mod wait;
 

@@ -1,1 +1,241 @@
-//! Not yet.
+//! What is read of an image, how it gets a tag, and what each of ECR's answers means.
+
+use serde_json::{Value, json};
+use towline_domain::names::{Digest, ImageRepository, Tag};
+use towline_ports::{Images as _, PutTagError, RegistryImage};
+
+use super::manifest::digest;
+use crate::testing::{Answer, Service, broken, ok, refused, said};
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+fn shop() -> ImageRepository {
+    "acme/shop".parse().expect("a repository")
+}
+
+fn tag() -> Tag {
+    "prod".parse().expect("a tag")
+}
+
+/// A manifest as a builder prints it, whose every byte counts.
+fn manifest() -> String {
+    format!(
+        "{{\n  \"mediaType\": \"{MANIFEST}\",\n  \"layers\": [{{\"size\": 40}}, {{\"size\": 2}}]\n}} "
+    )
+}
+
+fn index() -> String {
+    let child = |os: &str, architecture: &str, variant: Value| json!({ "platform": { "os": os, "architecture": architecture, "variant": variant } });
+    json!({ "manifests": [
+        child("linux", "amd64", Value::Null),
+        child("linux", "arm", json!("v7")),
+        child("unknown", "unknown", Value::Null),
+        {},
+    ]})
+    .to_string()
+}
+
+fn image(manifest: &str, media_type: &str, digest: &Digest) -> Answer {
+    ok(json!({ "images": [{
+        "imageId": { "imageDigest": digest, "imageTag": "prod" },
+        "imageManifest": manifest,
+        "imageManifestMediaType": media_type,
+    }], "failures": [] }))
+}
+
+fn good() -> Answer {
+    image(&manifest(), MANIFEST, &digest(&manifest()))
+}
+
+fn failure(code: &str) -> Answer {
+    ok(json!({ "images": [], "failures": [{ "failureCode": code, "failureReason": "so it is" }] }))
+}
+
+fn status(status: &str) -> Answer {
+    ok(json!({ "imageDetails": [{ "imageStatus": status }] }))
+}
+
+#[tokio::test]
+async fn an_image_is_read_with_one_request_and_by_its_own_bytes() {
+    let read = |manifest: &str, media_type: &str, size, platforms: &[&str]| RegistryImage {
+        digest: digest(manifest),
+        media_type: media_type.into(),
+        size,
+        platforms: platforms.iter().map(|text| (*text).to_owned()).collect(),
+    };
+    for (text, media_type, expected) in [
+        (
+            manifest(),
+            MANIFEST,
+            read(&manifest(), MANIFEST, Some(42), &[]),
+        ),
+        (
+            index(),
+            INDEX,
+            read(&index(), INDEX, None, &["linux/amd64", "linux/arm/v7"]),
+        ),
+    ] {
+        let answer = || image(&text, media_type, &digest(&text));
+        let (service, aws) = Service::start([answer(), answer()]).await;
+        let images = aws.images();
+        let by_tag = images.by_tag(&shop(), &tag()).await.expect("it answers");
+        assert_eq!(by_tag.as_ref(), Some(&expected));
+        let by_digest = images.by_digest(&shop(), &digest(&text)).await;
+        assert_eq!(by_digest.expect("it answers"), Some(expected));
+        let asked = service.asked();
+        let ids: Vec<&Value> = asked.iter().map(|(_, asked)| &asked["imageIds"]).collect();
+        let expected = [
+            json!([{ "imageTag": "prod" }]),
+            json!([{ "imageDigest": digest(&text) }]),
+        ];
+        assert_eq!(ids, expected.iter().collect::<Vec<_>>());
+        for (operation, asked) in &asked {
+            assert_eq!(operation, "BatchGetImage");
+            assert_eq!(
+                asked["acceptedMediaTypes"].as_array().map(Vec::len),
+                Some(4)
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_none_and_what_is_withheld_is_an_error() {
+    let other = digest("something else");
+    let lie = format!(
+        "reading acme/shop:prod: ECR says {other}, but its manifest is {}",
+        digest(&manifest())
+    );
+    for (answer, expected) in [
+        (failure("ImageNotFound"), None),
+        (ok(json!({})), None),
+        (refused("RepositoryNotFoundException"), None),
+        (
+            failure("ImageInaccessible"),
+            Some("reading acme/shop:prod: ImageInaccessible: so it is"),
+        ),
+        (
+            failure("KmsError"),
+            Some("reading acme/shop:prod: KmsError: so it is"),
+        ),
+        (
+            failure("NewError"),
+            Some("reading acme/shop:prod: NewError: so it is"),
+        ),
+        (
+            refused("AccessDeniedException"),
+            Some("reading acme/shop:prod: AccessDeniedException: because of AccessDeniedException"),
+        ),
+        (image(&manifest(), MANIFEST, &other), Some(lie.as_str())),
+    ] {
+        let (_service, aws) = Service::start([answer.clone()]).await;
+        let read = aws.images().by_tag(&shop(), &tag()).await;
+        let found = read.map_err(|error| said(&error));
+        assert_eq!(
+            found,
+            expected.map_or(Ok(None), |text| Err(text.to_owned())),
+            "{answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_tag_is_put_with_the_very_bytes_of_the_digest() {
+    let (service, aws) = Service::start([good(), broken(), ok(json!({}))]).await;
+    let wanted = digest(&manifest());
+    aws.images()
+        .put_tag(&shop(), &wanted, &tag())
+        .await
+        .expect("it is put");
+    let asked = service.asked();
+    assert_eq!(asked[0].1["imageIds"], json!([{ "imageDigest": wanted }]));
+    let expected = json!({
+        "repositoryName": "acme/shop",
+        "imageManifest": manifest(),
+        "imageManifestMediaType": MANIFEST,
+        "imageTag": "prod",
+        "imageDigest": wanted,
+    });
+    assert_eq!(
+        asked[1..],
+        [
+            ("PutImage".to_owned(), expected.clone()),
+            ("PutImage".to_owned(), expected)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn each_error_of_a_tag_means_one_thing() {
+    let taken = || refused("ImageTagAlreadyExistsException");
+    let immutable = "tag prod is immutable and on another image; exclude it from tag immutability, or use another tag";
+    let gone = "the image is gone from the registry; build it again";
+    let putting = format!("putting prod on acme/shop@{}", digest(&manifest()));
+    let other = || image("{}", MANIFEST, &digest("{}"));
+    for (answers, expected) in [
+        (
+            vec![good(), refused("ImageAlreadyExistsException")],
+            String::new(),
+        ),
+        // F28
+        (vec![good(), taken(), good()], String::new()),
+        (vec![good(), taken(), other()], immutable.to_owned()),
+        (
+            vec![good(), taken(), failure("ImageNotFound")],
+            immutable.to_owned(),
+        ),
+        // F29
+        (vec![failure("ImageNotFound")], gone.to_owned()),
+        (
+            vec![refused("RepositoryNotFoundException")],
+            gone.to_owned(),
+        ),
+        (
+            vec![good(), refused("LayersNotFoundException")],
+            gone.to_owned(),
+        ),
+        (
+            vec![good(), refused("ReferencedImagesNotFoundException")],
+            gone.to_owned(),
+        ),
+        (
+            vec![failure("ImageInaccessible"), status("ARCHIVED")],
+            gone.to_owned(),
+        ),
+        (
+            vec![failure("ImageInaccessible"), status("ACTIVE")],
+            format!("{putting}: ImageInaccessible: so it is"),
+        ),
+        (
+            vec![failure("KmsError"), refused("AccessDeniedException")],
+            format!("{putting}: KmsError: so it is"),
+        ),
+        (
+            vec![other()],
+            format!("{putting}: ECR gave {} instead", digest("{}")),
+        ),
+        (
+            vec![good(), refused("ImageDigestDoesNotMatchException")],
+            format!(
+                "{putting}: ImageDigestDoesNotMatchException: because of ImageDigestDoesNotMatchException"
+            ),
+        ),
+        (
+            [vec![good()], vec![refused("LimitExceededException"); 4]].concat(),
+            format!("{putting}: LimitExceededException: because of LimitExceededException"),
+        ),
+    ] {
+        let (_service, aws) = Service::start(answers.clone()).await;
+        let put = aws
+            .images()
+            .put_tag(&shop(), &digest(&manifest()), &tag())
+            .await;
+        let found = match put {
+            Ok(()) => String::new(),
+            Err(error @ (PutTagError::Gone | PutTagError::Immutable { .. })) => error.to_string(),
+            Err(PutTagError::Port(error)) => said(&error),
+        };
+        assert_eq!(found, expected, "{answers:?}");
+    }
+}

@@ -34,14 +34,20 @@ pub(super) fn bounds(query: &Query) -> Option<Bounds<'_>> {
     let Some(after) = query.after.as_deref() else {
         return Some(Bounds { sorts, after: None });
     };
-    let is_below = after.is_empty() || after < prefix;
+    let is_under = after.is_empty() || after < prefix;
     let is_over = match sorts {
         Sorts::UpTo(up_to) | Sorts::Between(_, up_to) => after > up_to,
         Sorts::BeginWith(prefix) => after > prefix && !after.starts_with(prefix),
         Sorts::All => false,
     };
-    match (is_below, is_over, query.newest_first) {
+    // DynamoDB refuses a start that has nothing of the range behind it.
+    let is_last = match query.newest_first {
+        true => after == prefix,
+        false => query.up_to.as_deref() == Some(after),
+    };
+    match (is_under, is_over, query.newest_first) {
         (true, _, true) | (_, true, false) => None,
+        _ if is_last => None,
         (true, _, false) | (_, true, true) => Some(Bounds { sorts, after: None }),
         (false, false, _) => Some(Bounds {
             sorts,
@@ -92,11 +98,11 @@ mod tests {
             ("", None, Some("x"), all(Some("x")), all(Some("x"))),
             ("", Some(""), None, None, None),
             ("", Some("m"), None, until(None), until(None)),
-            ("", Some("m"), Some("m"), until(Some("m")), until(Some("m"))),
+            ("", Some("m"), Some("m"), None, until(Some("m"))),
             ("", Some("m"), Some("n"), None, until(None)),
             ("b", None, None, begin(None), begin(None)),
             ("b", None, Some("a"), begin(None), None),
-            ("b", None, Some("b"), begin(Some("b")), begin(Some("b"))),
+            ("b", None, Some("b"), begin(Some("b")), None),
             ("b", None, Some("bz"), begin(Some("bz")), begin(Some("bz"))),
             ("b", None, Some("c"), None, begin(None)),
             ("b", Some("a"), None, None, None),

@@ -1,0 +1,74 @@
+//! The contract of `Store` on two stand-ins for DynamoDB, each where a variable says its address.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use towline_aws::{Aws, Table, table::schema};
+use towline_ports::contract;
+use towline_ports::memory::SplitMix64;
+
+/// Sequences of operations that are compared with the model, and operations in each.
+const SEQUENCES: u64 = 24;
+const OPERATIONS: usize = 60;
+
+/// Makes empty tables, each of a name nobody used before.
+struct Tables {
+    aws: Aws,
+    made: AtomicU64,
+}
+
+impl Tables {
+    /// None when the variable is not set.
+    fn at(variable: &str) -> Option<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test learns from its environment where the stand-in is"
+        )]
+        let Ok(endpoint) = std::env::var(variable) else {
+            println!("skipped: {variable} is not set");
+            return None;
+        };
+        let aws = Aws::from_variables("rehearsal", move |name| match name {
+            "AWS_ENDPOINT_URL_DYNAMODB" => Some(endpoint.clone()),
+            "AWS_REGION" => Some("eu-west-1".to_owned()),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
+            _ => None,
+        });
+        Some(Self {
+            aws,
+            made: AtomicU64::new(0),
+        })
+    }
+
+    async fn make(&self) -> Table {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let name = format!("towline-{}-{number}", std::process::id());
+        let table = self.aws.table(&name);
+        schema::create(table.client(), &name)
+            .await
+            .expect("the stand-in makes a table");
+        table
+    }
+}
+
+async fn keeps_the_contract(variable: &str) {
+    let Some(tables) = Tables::at(variable) else {
+        return;
+    };
+    contract::store(async || tables.make().await).await;
+    for seed in 0..SEQUENCES {
+        let mut dice = SplitMix64::new(seed);
+        let choices: Vec<u64> = (0..OPERATIONS).map(|_| dice.draw()).collect();
+        println!("sequence {seed}");
+        contract::model(&tables.make().await, &choices).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_keeps_the_contract_on_ministack() {
+    keeps_the_contract("TOWLINE_MINISTACK").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_keeps_the_contract_on_dynamodb_local() {
+    keeps_the_contract("TOWLINE_DYNAMODB_LOCAL").await;
+}

@@ -1,0 +1,147 @@
+//! A service on loopback that answers from a script and keeps what it was asked.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::Aws;
+
+/// One answer of the script.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// With this status and body.
+    Says(u16, Value),
+    /// Never.
+    Nothing,
+}
+
+/// Success, with this body.
+pub(crate) fn ok(body: Value) -> Answer {
+    Answer::Says(200, body)
+}
+
+/// A refusal with the service's own word for it.
+pub(crate) fn refused(code: &str) -> Answer {
+    refused_with(code, json!({}))
+}
+
+/// A refusal that says more.
+pub(crate) fn refused_with(code: &str, more: Value) -> Answer {
+    let mut body = json!({ "__type": code, "message": format!("because of {code}") });
+    if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
+        body.extend(more.clone());
+    }
+    Answer::Says(400, body)
+}
+
+/// An answer that can be tried again.
+pub(crate) fn broken() -> Answer {
+    let body = json!({ "__type": "InternalServerError", "message": "not now" });
+    Answer::Says(500, body)
+}
+
+/// The service; stops with the test's runtime.
+#[derive(Clone, Default)]
+pub(crate) struct Service {
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    asked: Arc<Mutex<Vec<(String, Value)>>>,
+    agents: Arc<Mutex<Vec<String>>>,
+}
+
+impl Service {
+    /// A service that gives these answers, one for each request, and AWS at its address.
+    pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> (Self, Aws) {
+        let service = Self::default();
+        service.then(answers);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let router = Router::new()
+            .fallback(answer)
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .with_state(service.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let aws = Aws::from_variables("test", move |name| match name {
+            "AWS_ENDPOINT_URL" => Some(format!("http://{address}")),
+            "AWS_REGION" => Some("eu-west-1".to_owned()),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
+            _ => None,
+        });
+        (service, aws)
+    }
+
+    /// Puts further answers behind those that are left.
+    pub(crate) fn then(&self, answers: impl IntoIterator<Item = Answer>) {
+        let mut known = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        known.extend(answers);
+    }
+
+    /// What it was asked so far, in order; forgets it.
+    pub(crate) fn asked(&self) -> Vec<(String, Value)> {
+        std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The names of the operations it was asked for; forgets them.
+    pub(crate) fn operations(&self) -> Vec<String> {
+        self.asked().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Who asked.
+    pub(crate) fn agents(&self) -> Vec<String> {
+        let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        agents.clone()
+    }
+}
+
+async fn answer(State(service): State<Service>, headers: HeaderMap, body: Bytes) -> Response {
+    let header = |name: &str| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    };
+    let target = header("x-amz-target");
+    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let asked = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let next = {
+        let mut agents = service
+            .agents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        agents.push(header("x-amz-user-agent"));
+        let mut all = service.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push((operation, asked));
+        let mut answers = service
+            .answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        answers.pop_front()
+    };
+    match next {
+        Some(Answer::Says(status, body)) => {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let kind = [("content-type", "application/x-amz-json-1.1")];
+            (status, kind, body.to_string()).into_response()
+        }
+        Some(Answer::Nothing) => std::future::pending().await,
+        None => {
+            let body = r#"{"__type": "ScriptEnded", "message": "the script has ended"}"#;
+            (StatusCode::BAD_REQUEST, body).into_response()
+        }
+    }
+}
+
+/// All that an error says, with its sources.
+pub(crate) fn said(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
