@@ -87,6 +87,7 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
     ("answer-chat", "functions/answer-chat", ON_LAMBDA),
     ("sweep", "functions/sweep", ON_LAMBDA),
     ("towline-bench", "infra/bench", &["wire"]),
+    ("towline-infra-checks", "infra/checks", &[]),
     // It plays AWS and GitHub, so it holds the pieces of both that run on one machine.
     (
         "towline-rehearsal",
