@@ -11,6 +11,7 @@ use towline_ports::Builds;
 use towline_wire::codebuild::{self, StateChange};
 
 use towline_wire::eventbridge::Envelope;
+use tracing::Instrument as _;
 
 use crate::apply;
 use crate::keys;
@@ -81,45 +82,49 @@ async fn intent(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerError
     let Some(owed) = ledger.owed(event).await? else {
         return Ok(());
     };
-    match &owed.intent {
-        Intent::ImageRecorded {
-            of,
-            digest,
-            contradicts,
-        } => {
-            let fact = Fact::ImageRead {
-                attempt: of.attempt.clone(),
-                digest: digest.clone(),
-                contradicts: contradicts.clone(),
-            };
-            apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
-        }
-        Intent::SupersedeBuild { run, component, by } => {
-            apply::to_run(
-                ledger,
+    async {
+        match &owed.intent {
+            Intent::ImageRecorded {
+                of,
+                digest,
+                contradicts,
+            } => {
+                let fact = Fact::ImageRead {
+                    attempt: of.attempt.clone(),
+                    digest: digest.clone(),
+                    contradicts: contradicts.clone(),
+                };
+                apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
+            }
+            Intent::SupersedeBuild { run, component, by } => {
+                apply::to_run(
+                    ledger,
+                    run,
+                    &Fact::Superseded(component.clone(), by.clone()),
+                    Some(&owed.id),
+                )
+                .await?;
+            }
+            Intent::RetryBuild {
                 run,
-                &Fact::Superseded(component.clone(), by.clone()),
-                Some(&owed.id),
-            )
-            .await?;
+                component,
+                after,
+            } => retry(ledger, &owed, run, component, *after).await?,
+            Intent::OfferImage { stage, candidate } => {
+                apply::to_stage(
+                    ledger,
+                    stage,
+                    &stage::Fact::Offered((**candidate).clone()),
+                    Some(&owed.id),
+                )
+                .await?;
+            }
+            _ => {}
         }
-        Intent::RetryBuild {
-            run,
-            component,
-            after,
-        } => retry(ledger, &owed, run, component, *after).await?,
-        Intent::OfferImage { stage, candidate } => {
-            apply::to_stage(
-                ledger,
-                stage,
-                &stage::Fact::Offered((**candidate).clone()),
-                Some(&owed.id),
-            )
-            .await?;
-        }
-        _ => {}
+        Ok(())
     }
-    Ok(())
+    .instrument(owed.span())
+    .await
 }
 
 async fn retry(

@@ -6,6 +6,7 @@ use towline_domain::names::Digest;
 use towline_domain::stage::{Pointer, Stage};
 use towline_ports::Announcement;
 use towline_wire::eventbridge::{self, Envelope, Promoted};
+use tracing::Instrument as _;
 
 use crate::keys;
 use crate::ledger::{HandlerError, Ledger};
@@ -21,28 +22,32 @@ pub async fn handle(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerE
     let Some(owed) = ledger.owed(event).await? else {
         return Ok(());
     };
-    let Intent::Deploy {
-        stage: key,
-        promotion,
-        previous,
-    } = &owed.intent
-    else {
-        return Ok(());
-    };
-    let stage = ledger.read::<Stage>(&keys::stage(key)).await?;
-    let live = stage.and_then(|stage| stage.value.pointer);
-    let Some(pointer) = live.filter(|pointer| pointer.promotion == *promotion) else {
-        tracing::info!(
-            component = key.component.as_str(),
-            stage = key.stage.as_str(),
+    async {
+        let Intent::Deploy {
+            stage: key,
             promotion,
-            "not deployed: something newer is live"
-        );
-        return ledger.finish(&owed).await;
-    };
-    let announcement = announcement(ledger, key, &pointer, previous.as_ref()).await?;
-    ledger.bus.announce(vec![announcement]).await?;
-    ledger.finish(&owed).await
+            previous,
+        } = &owed.intent
+        else {
+            return Ok(());
+        };
+        let stage = ledger.read::<Stage>(&keys::stage(key)).await?;
+        let live = stage.and_then(|stage| stage.value.pointer);
+        let Some(pointer) = live.filter(|pointer| pointer.promotion == *promotion) else {
+            tracing::info!(
+                component = key.component.as_str(),
+                stage = key.stage.as_str(),
+                promotion,
+                "not deployed: something newer is live"
+            );
+            return ledger.finish(&owed).await;
+        };
+        let announcement = announcement(ledger, key, &pointer, previous.as_ref()).await?;
+        ledger.bus.announce(vec![announcement]).await?;
+        ledger.finish(&owed).await
+    }
+    .instrument(owed.span())
+    .await
 }
 
 async fn announcement(

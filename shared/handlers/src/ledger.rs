@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use towline_domain::Timestamp;
-use towline_domain::intent::Intent;
+use towline_domain::intent::{Intent, StageKey};
+use towline_domain::names::{ComponentName, RunId};
 use towline_ports::{Announcement, Bus, Clock, Key, PortError, Query, Store, TransactError, Write};
 
 use towline_wire::eventbridge::{self, Envelope};
+use tracing::Span;
+use tracing::field::Empty;
 
 use crate::keys;
 
@@ -76,6 +79,62 @@ pub(crate) struct Owed {
     pub(crate) tries: u32,
     /// Why it was given up, if it was; then a person must look.
     pub(crate) dead: Option<String>,
+}
+
+impl Owed {
+    /// What every line logged while acting on it carries.
+    pub(crate) fn span(&self) -> Span {
+        let span = tracing::info_span!(
+            "intent",
+            intent = self.id,
+            run = Empty,
+            component = Empty,
+            attempt = Empty,
+            stage = Empty,
+            promotion = Empty,
+            commit = Empty,
+            build = Empty,
+        );
+        let of_run = |run: &RunId, component: Option<&ComponentName>| {
+            span.record("run", run.as_str());
+            component.map(|component| span.record("component", component.as_str()));
+        };
+        let of_stage = |stage: &StageKey, promotion: Option<u64>| {
+            span.record("component", stage.component.as_str());
+            span.record("stage", stage.stage.as_str());
+            promotion.map(|promotion| span.record("promotion", promotion));
+        };
+        match &self.intent {
+            Intent::PlanRun(push) => drop(span.record("commit", push.commit.as_str())),
+            Intent::StopBuild { build } => drop(span.record("build", build.as_str())),
+            Intent::StartBuild(of)
+            | Intent::ReadImage { of, .. }
+            | Intent::ImageRecorded { of, .. }
+            | Intent::WatchBuild(of) => {
+                of_run(&of.run, Some(&of.component));
+                span.record("attempt", of.attempt.as_str());
+            }
+            Intent::RetryBuild { run, component, .. }
+            | Intent::SupersedeBuild { run, component, .. } => of_run(run, Some(component)),
+            Intent::ReportBuild { run, component, .. } => of_run(run, component.as_ref()),
+            Intent::OfferImage { stage, candidate } => {
+                of_stage(stage, None);
+                span.record("run", candidate.run.as_str());
+            }
+            Intent::Promote { stage, promotion }
+            | Intent::Deploy {
+                stage, promotion, ..
+            }
+            | Intent::WatchPromotion {
+                stage, promotion, ..
+            } => of_stage(stage, Some(*promotion)),
+            Intent::ReportStage { stage, commit, .. } => {
+                of_stage(stage, None);
+                span.record("commit", commit.as_str());
+            }
+        }
+        span.clone()
+    }
 }
 
 /// The id of an intent: the same for the same intent, so that owing it twice owes it once.
@@ -384,6 +443,11 @@ fn first_due(intent: &Intent, now: Timestamp) -> Timestamp {
         | Intent::ReportBuild { .. }
         | Intent::ReportStage { .. } => now + PATIENCE,
     }
+}
+
+/// The time from one moment to a later one, for a metric.
+pub(crate) fn milliseconds(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
 }
 
 /// How long until an intent is announced again: 30 s, doubling to ten minutes.

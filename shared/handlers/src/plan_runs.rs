@@ -21,6 +21,7 @@ use towline_ports::{Relation, RepositoryRef, Source};
 use towline_wire::definition::{self, FILE};
 
 use towline_wire::eventbridge::Envelope;
+use tracing::Instrument as _;
 
 use crate::advance_stages::draw;
 use crate::keys;
@@ -43,30 +44,35 @@ pub async fn handle(
     let Some(owed) = ledger.owed(event).await? else {
         return Ok(());
     };
-    let Intent::PlanRun(push) = &owed.intent else {
-        return Ok(());
-    };
-    let repository = RepositoryRef {
-        id: push.repository,
-        name: push.repository_name.clone(),
-    };
-    let plan = Plan {
-        ledger,
-        source,
-        owed: &owed,
-        push,
-        repository,
-    };
-    let (pipeline, planned) = match read_definition(source, &plan.repository, &push.commit).await {
-        Ok(Ok(definition)) => (definition.pipeline.clone(), plan.with(definition).await),
-        Ok(Err(reason)) => return plan.refuse(plan.key(&unnamed()), reason).await,
-        Err(stop) => (unnamed(), Err(stop)),
-    };
-    match planned {
-        Ok(()) => Ok(()),
-        Err(Stop::Failed(error)) => Err(error),
-        Err(Stop::NoCommit) => plan.without_commit(pipeline).await,
+    async {
+        let Intent::PlanRun(push) = &owed.intent else {
+            return Ok(());
+        };
+        let repository = RepositoryRef {
+            id: push.repository,
+            name: push.repository_name.clone(),
+        };
+        let plan = Plan {
+            ledger,
+            source,
+            owed: &owed,
+            push,
+            repository,
+        };
+        let (pipeline, planned) =
+            match read_definition(source, &plan.repository, &push.commit).await {
+                Ok(Ok(definition)) => (definition.pipeline.clone(), plan.with(definition).await),
+                Ok(Err(reason)) => return plan.refuse(plan.key(&unnamed()), reason).await,
+                Err(stop) => (unnamed(), Err(stop)),
+            };
+        match planned {
+            Ok(()) => Ok(()),
+            Err(Stop::Failed(error)) => Err(error),
+            Err(Stop::NoCommit) => plan.without_commit(pipeline).await,
+        }
     }
+    .instrument(owed.span())
+    .await
 }
 
 /// The definition at exactly this commit, or what is wrong with it.

@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use towline_domain::definition::StageRule;
+use towline_domain::Timestamp;
+use towline_domain::definition::{Origin, StageRule};
 use towline_domain::image::Image;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::Mover;
+use towline_domain::person::Actor;
 use towline_domain::stage::{Fact, Lease, Promotion, Stage};
 use towline_ports::{Images, PutTagError};
 
 use towline_wire::eventbridge::Envelope;
+use tracing::Instrument as _;
 
 use crate::apply::{self, Applied};
 use crate::keys;
-use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds};
+use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds, milliseconds};
 use crate::record_images::record_tag;
 
 /// How long a writer has the stage's tags to itself: twice the 30 s its function may run, so that
@@ -34,53 +37,57 @@ pub async fn handle(
     let Some(owed) = ledger.owed(event).await? else {
         return Ok(());
     };
-    let Intent::Promote {
-        stage: key,
-        promotion: number,
-    } = &owed.intent
-    else {
-        return Ok(());
-    };
-    let known = ledger
-        .read::<Stage>(&keys::stage(key))
-        .await?
-        .and_then(|stage| stage.value.promotion(*number).cloned());
-    let Some(promotion) = known.filter(|promotion| promotion.acting) else {
-        return ledger.finish(&owed).await;
-    };
-    let Ok(definition) = apply::trusted(ledger, key).await? else {
-        return ledger.postpone(&owed).await;
-    };
-    let rule = definition
-        .stage(&key.stage)
-        .expect("`trusted` has looked for the stage");
-    let lease = Lease {
-        holder: holder.into(),
-        until: ledger.now() + LEASE,
-    };
-    let asked = Fact::LeaseRequested {
-        promotion: *number,
-        lease,
-    };
-    if !matches!(
-        apply::to_stage(ledger, key, &asked, None).await?,
-        Applied::Taken(_)
-    ) {
-        return ledger.postpone(&owed).await;
-    }
-    match put_tags(images, rule, &promotion).await {
-        Ok(()) => finish(ledger, key, &owed, rule, &promotion, holder).await,
-        Err(PutTagError::Port(error)) => Err(error.into()),
-        Err(refusal @ (PutTagError::Gone | PutTagError::Immutable { .. })) => {
-            let fact = Fact::TagRefused {
-                promotion: *number,
-                holder: holder.into(),
-                reason: refusal.to_string(),
-            };
-            apply::to_stage(ledger, key, &fact, Some(&owed.id)).await?;
-            Ok(())
+    async {
+        let Intent::Promote {
+            stage: key,
+            promotion: number,
+        } = &owed.intent
+        else {
+            return Ok(());
+        };
+        let known = ledger
+            .read::<Stage>(&keys::stage(key))
+            .await?
+            .and_then(|stage| stage.value.promotion(*number).cloned());
+        let Some(promotion) = known.filter(|promotion| promotion.acting) else {
+            return ledger.finish(&owed).await;
+        };
+        let Ok(definition) = apply::trusted(ledger, key).await? else {
+            return ledger.postpone(&owed).await;
+        };
+        let rule = definition
+            .stage(&key.stage)
+            .expect("`trusted` has looked for the stage");
+        let lease = Lease {
+            holder: holder.into(),
+            until: ledger.now() + LEASE,
+        };
+        let asked = Fact::LeaseRequested {
+            promotion: *number,
+            lease,
+        };
+        if !matches!(
+            apply::to_stage(ledger, key, &asked, None).await?,
+            Applied::Taken(_)
+        ) {
+            return ledger.postpone(&owed).await;
+        }
+        match put_tags(images, rule, &promotion).await {
+            Ok(()) => finish(ledger, key, &owed, rule, &promotion, holder).await,
+            Err(PutTagError::Port(error)) => Err(error.into()),
+            Err(refusal @ (PutTagError::Gone | PutTagError::Immutable { .. })) => {
+                let fact = Fact::TagRefused {
+                    promotion: *number,
+                    holder: holder.into(),
+                    reason: refusal.to_string(),
+                };
+                apply::to_stage(ledger, key, &fact, Some(&owed.id)).await?;
+                Ok(())
+            }
         }
     }
+    .instrument(owed.span())
+    .await
 }
 
 /// Puts every tag of the stage on the digest and makes sure that it is there.
@@ -132,6 +139,7 @@ async fn finish(
         if decision.refused.is_some() {
             return ledger.postpone(owed).await;
         }
+        let mut recorded = None;
         if decision.moved {
             for tag in &rule.tags {
                 let mover = Mover::Promotion {
@@ -148,25 +156,40 @@ async fn finish(
                 )
                 .await?;
             }
-            record_tags_of(ledger, rule, promotion, &mut change).await?;
+            recorded = record_tags_of(ledger, rule, promotion, &mut change).await?;
         }
         if ledger.commit(change, &mut rounds).await? {
             apply::tell_of_stage(&decision);
+            if let (true, Some(recorded)) = (decision.moved, recorded) {
+                measure(rule, promotion, recorded, ledger.now());
+            }
             return Ok(());
         }
     }
 }
 
-/// Adds the stage's tags to what is known of the image.
+/// How long it took from the registry to the stage, where nobody was waited for.
+fn measure(rule: &StageRule, promotion: &Promotion, recorded: Timestamp, now: Timestamp) {
+    if promotion.by == Actor::System && rule.approval.is_none() && rule.from == Origin::Build {
+        tracing::info!(
+            target: "towline::metric",
+            name = "ImageToPromotion",
+            milliseconds = milliseconds(recorded, now),
+            "an image went live by itself"
+        );
+    }
+}
+
+/// Adds the stage's tags to what is known of the image; gives when that was first recorded.
 async fn record_tags_of(
     ledger: Ledger<'_>,
     rule: &StageRule,
     promotion: &Promotion,
     change: &mut Change,
-) -> Result<(), HandlerError> {
+) -> Result<Option<Timestamp>, HandlerError> {
     let key = keys::image(&promotion.candidate.repository, &promotion.candidate.digest);
     let Some(read) = ledger.read::<Image>(&key).await? else {
-        return Ok(());
+        return Ok(None);
     };
     let mut image = read.value.clone();
     for tag in &rule.tags {
@@ -177,5 +200,5 @@ async fn record_tags_of(
     if image != read.value {
         change.save(key, Some(&read), &image);
     }
-    Ok(())
+    Ok(Some(image.at))
 }

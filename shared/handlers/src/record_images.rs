@@ -11,8 +11,9 @@ use towline_domain::stage::{self, Stage};
 use towline_ports::{Images, Query, RegistryImage};
 use towline_wire::ecr::{self, Action, ImageAction};
 use towline_wire::eventbridge::Envelope;
+use tracing::Instrument as _;
 
-use crate::apply;
+use crate::apply::{self, Applied};
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds};
 use crate::records::{Claim, ImagePointer, TagName, TagNow, Trusted};
@@ -86,26 +87,30 @@ async fn due(
     let Some(owed) = ledger.owed(event).await? else {
         return Ok(());
     };
-    let Intent::ReadImage {
-        of,
-        repository,
-        tag,
-    } = &owed.intent
-    else {
-        return Ok(());
-    };
-    let claim = ledger.read::<Claim>(&keys::claim(repository)).await?;
-    match (images.by_tag(repository, tag).await?, claim) {
-        (Some(image), Some(claim)) => {
-            record(ledger, images, &claim.value, tag, &image, None, Some(&owed)).await
+    async {
+        let Intent::ReadImage {
+            of,
+            repository,
+            tag,
+        } = &owed.intent
+        else {
+            return Ok(());
+        };
+        let claim = ledger.read::<Claim>(&keys::claim(repository)).await?;
+        match (images.by_tag(repository, tag).await?, claim) {
+            (Some(image), Some(claim)) => {
+                record(ledger, images, &claim.value, tag, &image, None, Some(&owed)).await
+            }
+            _ if ledger.now() >= owed.since + MISSING => {
+                let fact = Fact::ImageMissing(of.attempt.clone());
+                apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
+                Ok(())
+            }
+            _ => ledger.postpone(&owed).await,
         }
-        _ if ledger.now() >= owed.since + MISSING => {
-            let fact = Fact::ImageMissing(of.attempt.clone());
-            apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
-            Ok(())
-        }
-        _ => ledger.postpone(&owed).await,
     }
+    .instrument(owed.span())
+    .await
 }
 
 /// Records an image under a tag, and tells whoever waits for it.
@@ -167,7 +172,20 @@ async fn record(
             tag: tag.clone(),
             digest: image.digest.clone(),
         };
-        apply::to_stage(ledger, &key, &fact, None).await?;
+        let before = ledger.now();
+        let applied = apply::to_stage(ledger, &key, &fact, None).await?;
+        if let Applied::Taken(stage) = applied
+            && let Some(hold) = stage.hold.filter(|hold| hold.since >= before)
+        {
+            tracing::error!(
+                target: "towline::metric",
+                name = "IntegrityHold",
+                count = 1_u64,
+                component = key.component.as_str(),
+                stage = key.stage.as_str(),
+                "held: {}", hold.reason
+            );
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use towline_domain::stage::Stage;
 use towline_ports::{CommitStatus, Query, RepositoryRef, StatusError, StatusState, Statuses};
 
 use towline_wire::eventbridge::Envelope;
+use tracing::Instrument as _;
 
 use crate::apply;
 use crate::keys;
@@ -42,40 +43,44 @@ pub async fn handle(
     let Some(owed) = ledger.owed(event).await? else {
         return Ok(());
     };
-    let mut shown = None;
-    for _ in 0..MOST_ROUNDS {
-        let now = match &owed.intent {
-            Intent::ReportBuild { run, component, .. } => {
-                of_run(ledger, run, component.as_ref()).await?
-            }
-            Intent::ReportStage {
-                stage,
-                repository,
-                commit,
-                ..
-            } => of_stage(ledger, stage, repository, commit).await?,
-            _ => return Ok(()),
-        };
-        let Some(now) = now.filter(|now| shown.as_ref() != Some(&now.line)) else {
-            return ledger.finish(&owed).await;
-        };
-        let status = now.status(settings);
-        match statuses.set(&now.repository, &now.commit, &status).await {
-            Ok(()) => shown = Some(now.line),
-            Err(StatusError::Refused(reason)) => {
-                tracing::warn!(
-                    repository = now.repository.name.as_str(),
-                    commit = now.commit.short(),
-                    context = status.context,
-                    reason,
-                    "not shown beside the commit"
-                );
+    async {
+        let mut shown = None;
+        for _ in 0..MOST_ROUNDS {
+            let now = match &owed.intent {
+                Intent::ReportBuild { run, component, .. } => {
+                    of_run(ledger, run, component.as_ref()).await?
+                }
+                Intent::ReportStage {
+                    stage,
+                    repository,
+                    commit,
+                    ..
+                } => of_stage(ledger, stage, repository, commit).await?,
+                _ => return Ok(()),
+            };
+            let Some(now) = now.filter(|now| shown.as_ref() != Some(&now.line)) else {
                 return ledger.finish(&owed).await;
+            };
+            let status = now.status(settings);
+            match statuses.set(&now.repository, &now.commit, &status).await {
+                Ok(()) => shown = Some(now.line),
+                Err(StatusError::Refused(reason)) => {
+                    tracing::warn!(
+                        repository = now.repository.name.as_str(),
+                        commit = now.commit.short(),
+                        context = status.context,
+                        reason,
+                        "not shown beside the commit"
+                    );
+                    return ledger.finish(&owed).await;
+                }
+                Err(StatusError::Port(error)) => return Err(error.into()),
             }
-            Err(StatusError::Port(error)) => return Err(error.into()),
         }
+        Err(HandlerError::Contended(owed.id.clone()))
     }
-    Err(HandlerError::Contended(owed.id))
+    .instrument(owed.span())
+    .await
 }
 
 /// A line and where it belongs.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use towline_domain::Timestamp;
 use towline_domain::definition::{Definition, Preset};
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::run::{Attempt, AttemptState, Fact, Run};
@@ -9,10 +10,11 @@ use towline_domain::tags::{self, Values};
 use towline_ports::{Builds, RepositoryRef, StartBuild, StartError};
 
 use towline_wire::eventbridge::Envelope;
+use tracing::Instrument as _;
 
 use crate::apply;
 use crate::keys;
-use crate::ledger::{HandlerError, Ledger, Owed};
+use crate::ledger::{HandlerError, Ledger, Owed, milliseconds};
 use crate::records::Buildspec;
 
 /// How long the same token is certain to give the same build: CodeBuild forgets it after five
@@ -39,14 +41,18 @@ pub async fn handle(
     let Some(owed) = ledger.owed(event).await? else {
         return Ok(());
     };
-    match &owed.intent {
-        Intent::StartBuild(of) => start(ledger, builds, settings, &owed, of).await,
-        Intent::StopBuild { build } => {
-            builds.stop(build).await?;
-            ledger.finish(&owed).await
+    async {
+        match &owed.intent {
+            Intent::StartBuild(of) => start(ledger, builds, settings, &owed, of).await,
+            Intent::StopBuild { build } => {
+                builds.stop(build).await?;
+                ledger.finish(&owed).await
+            }
+            _ => Ok(()),
         }
-        _ => Ok(()),
     }
+    .instrument(owed.span())
+    .await
 }
 
 async fn start(
@@ -104,7 +110,29 @@ async fn start(
         },
     };
     apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
+    if let Fact::BuildBound(..) = &fact {
+        measure(&run, attempt, ledger.now());
+    }
     Ok(())
+}
+
+/// How long it took until a build was started.
+fn measure(run: &Run, attempt: &Attempt, now: Timestamp) {
+    tracing::info!(
+        target: "towline::metric",
+        name = "QueueTime",
+        milliseconds = milliseconds(attempt.due_at, now),
+        "build#{} was started",
+        attempt.build_number
+    );
+    if attempt.number == 1 {
+        tracing::info!(
+            target: "towline::metric",
+            name = "PushToStartBuild",
+            milliseconds = milliseconds(run.at, now),
+            "the first build of a push was started"
+        );
+    }
 }
 
 /// Starts the build, unless so much time has passed since it was first asked for that CodeBuild

@@ -8,7 +8,9 @@ use towline_ports::{Builds, TransactError};
 
 use crate::apply;
 use crate::keys;
-use crate::ledger::{HandlerError, Ledger, Owed, Read, announced_again, announcement};
+use crate::ledger::{
+    HandlerError, Ledger, Owed, Read, announced_again, announcement, milliseconds,
+};
 
 /// Items looked at in one round; the next round takes the rest.
 const MOST_AT_ONCE: usize = 500;
@@ -35,7 +37,15 @@ pub struct Swept {
 pub async fn handle(ledger: Ledger<'_>, builds: &dyn Builds) -> Result<Swept, HandlerError> {
     let now = ledger.now();
     let mut swept = Swept::default();
-    for item in ledger.store.due(now, MOST_AT_ONCE).await? {
+    let due = ledger.store.due(now, MOST_AT_ONCE).await?;
+    let oldest = due.iter().filter_map(|item| item.due).min();
+    tracing::info!(
+        target: "towline::metric",
+        name = "SweepAge",
+        milliseconds = oldest.map_or(0, |due| milliseconds(due, now)),
+        "{} due", due.len()
+    );
+    for item in due {
         let version = item.version;
         let Ok(value) = serde_json::from_value::<Owed>(item.body) else {
             tracing::error!(key = item.key.partition, "an intent cannot be read");

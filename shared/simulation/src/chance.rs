@@ -1,5 +1,6 @@
 //! Chance: what goes wrong, how often, all of it drawn from one seed.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -94,6 +95,8 @@ struct State {
     profile: Profile,
     steps: u64,
     trace: u64,
+    acting: String,
+    requests: BTreeMap<(String, String), u64>,
 }
 
 impl Chance {
@@ -108,6 +111,8 @@ impl Chance {
                 profile,
                 steps: 0,
                 trace,
+                acting: String::new(),
+                requests: BTreeMap::new(),
             }),
         }
     }
@@ -160,6 +165,27 @@ impl Chance {
         }
     }
 
+    /// Who acts now, for counting what they ask for.
+    pub(crate) fn let_act(&self, function: &str) {
+        let mut state = self.state();
+        if state.acting != function {
+            function.clone_into(&mut state.acting);
+        }
+    }
+
+    /// Counts what whoever acts has asked for.
+    pub(crate) fn count(&self, what: &str, many: u64) {
+        let mut state = self.state();
+        let who = state.acting.clone();
+        *state.requests.entry((who, what.into())).or_default() += many;
+    }
+
+    /// What was asked for since this was last asked, by function and kind.
+    #[must_use]
+    pub fn take_requests(&self) -> BTreeMap<(String, String), u64> {
+        std::mem::take(&mut self.state().requests)
+    }
+
     /// A number that stands for all that happened.
     #[must_use]
     pub fn hash(&self) -> u64 {
@@ -170,6 +196,7 @@ impl Chance {
     pub(crate) async fn before(&self, doing: &str) -> Result<(), PortError> {
         pause().await;
         self.state().steps += 1;
+        self.count(doing, 1);
         if self.happens(self.profile().error) {
             return Err(PortError::because(format!("{doing}: it does not answer")));
         }

@@ -56,6 +56,9 @@ impl Store for FaultyStore {
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {
         self.chance.before("transact").await?;
+        self.chance.count("(writes)", writes.len() as u64);
+        self.chance
+            .count("(write units)", writes.iter().map(units).sum());
         if let Some(write) = writes.first()
             && self.chance.happens(self.chance.profile().conflict)
         {
@@ -74,6 +77,19 @@ impl Store for FaultyStore {
         self.chance.after("transact").await?;
         Ok(())
     }
+}
+
+/// What DynamoDB charges for one write in a transaction: two units for each kilobyte.
+fn units(write: &Write) -> u64 {
+    let bytes = match write {
+        Write::Create { key, body, .. }
+        | Write::Replace { key, body, .. }
+        | Write::Put { key, body, .. } => {
+            key.partition.len() + key.sort.len() + body.to_string().len()
+        }
+        Write::Delete { .. } | Write::Require { .. } => 0,
+    };
+    2 * (bytes as u64).div_ceil(1_024).max(1)
 }
 
 /// The bus.

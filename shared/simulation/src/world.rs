@@ -86,6 +86,18 @@ pub enum Job {
     Person(Person, Command),
 }
 
+impl Job {
+    /// Whose job it is.
+    fn function(&self) -> &str {
+        match self {
+            Self::Webhook(_) => "receive-github",
+            Self::Event(function, ..) => function,
+            Self::Sweep => "sweep",
+            Self::Person(..) => "answer-chat",
+        }
+    }
+}
+
 /// What will happen at some time.
 #[derive(Debug, Clone)]
 pub(crate) enum Happening {
@@ -434,6 +446,7 @@ impl World {
             self.ended(invocation.job, Err("it died".into()));
             return;
         }
+        self.chance.let_act(self.active[one].job.function());
         let mut context = Context::from_waker(Waker::noop());
         if let Poll::Ready(result) = self.active[one].work.as_mut().poll(&mut context) {
             let invocation = self.active.swap_remove(one);

@@ -1,0 +1,80 @@
+//! What one run asks of AWS and GitHub: counted, so that nothing is asked for that is not needed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use expect_test::expect;
+use towline_handlers::answer_chat::Command;
+use towline_simulation::World;
+use towline_simulation::shop::DEFINITION;
+
+/// What is no request to AWS: GitHub is asked, or a request is measured.
+const NO_REQUEST: [&str; 9] = [
+    "(writes)",
+    "(write units)",
+    "POST a status",
+    "get a file",
+    "compare",
+    "get a ref",
+    "get a commit",
+    "admit",
+    "ListBuildsForProject",
+];
+
+/// A build, two stages, one approval; statuses beside the commit and the deployer's event included.
+#[test]
+fn what_one_run_asks_for() {
+    let mut world = World::quiet();
+    let definition = DEFINITION.replace("min: 2", "min: 1");
+    let first = [(".towline.yml", definition.as_str())];
+    world.push_files("main", "first", &first);
+    world.settle();
+    drop(world.chance.take_requests());
+    world.push("main", "second", &["backend/main.rs"]);
+    world.pass(Duration::from_secs(300));
+    let waiting = world.watch.look(|known| {
+        let stages = known.stages.values();
+        let all = stages.flat_map(|stage| &stage.waiting);
+        all.map(|promotion| promotion.number).max()
+    });
+    world.ask(
+        "lee",
+        Command::Approve {
+            promotion: waiting.expect("prod waits for its approval"),
+            comment: None,
+            repository: None,
+        },
+    );
+    world.pass(Duration::from_secs(5));
+    let mut requests = world.chance.take_requests();
+    requests.retain(|(function, _), _| function != "sweep");
+    let total = |wanted: &dyn Fn(&str) -> bool| -> u64 {
+        let counted = requests.iter().filter(|((_, what), _)| wanted(what));
+        counted.map(|(_, many)| many).sum()
+    };
+    let aws = total(&|what| !NO_REQUEST.contains(&what));
+    let mut text = String::new();
+    let mut by_function: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for ((function, what), many) in &requests {
+        let line = format!("{what} {many}");
+        by_function.entry(function).or_default().push(line);
+    }
+    for (function, lines) in by_function {
+        let _ = writeln!(text, "{function}: {}", lines.join(", "));
+    }
+    let units = total(&|what| what == "(write units)");
+    let _ = writeln!(text, "{aws} requests to AWS, {units} write units");
+    expect![[r#"
+        advance-stages: (write units) 54, (writes) 24, announce 4, get 18, transact 5
+        answer-chat: (write units) 8, (writes) 3, announce 1, get 5, query 2, transact 1
+        deploy-images: (write units) 2, (writes) 1, announce 1, get 4, transact 1
+        plan-runs: (write units) 36, (writes) 15, announce 1, compare 1, get 14, get a file 1, get a ref 1, transact 4
+        promote-images: (write units) 48, (writes) 22, DescribeImages 2, PutImage 2, announce 2, get 22, transact 4
+        receive-github: (write units) 8, (writes) 4, admit 1, announce 1, get 1, transact 1
+        record-images: (write units) 32, (writes) 16, DescribeImages 5, announce 1, get 42, transact 3
+        report-status: (write units) 12, (writes) 6, POST a status 6, get 20, query 2, transact 6
+        start-builds: (write units) 10, (writes) 5, StartBuild 1, announce 1, get 5, transact 1
+        183 requests to AWS, 210 write units
+    "#]].assert_eq(&text);
+}
