@@ -13,12 +13,22 @@ mod word;
 pub(crate) use guard::Guard;
 pub(crate) use word::{Part, Word};
 
+// tree-sitter takes time that grows with the square of some texts, so what nobody writes is not given to it.
+
 /// Longest command that is looked into, in bytes.
-const LONGEST: usize = 32 * 1024;
+const LONGEST: usize = 16 * 1024;
 /// How deep compound commands are followed.
 const DEEPEST: usize = 100;
-/// How often the parser may report progress before it is stopped; it does so every hundred steps or so.
-const MOST_STEPS: usize = 2_000;
+/// How often the parser may report progress before it is stopped: about once for 60 bytes of a good script.
+const MOST_STEPS: usize = 1_500;
+/// How many brackets may be open at once: what the parser does about those that stay open grows with their square.
+const MOST_BRACKETS: usize = 50;
+/// Most brackets, pipes and redirections of a command, for the same reason.
+const MOST_SIGNS: usize = 500;
+/// Most of them in all commands together.
+const MOST_SIGNS_IN_ALL: usize = 1_500;
+/// Most heredocs of a command: for each, the parser looks through all that follows.
+const MOST_HEREDOCS: usize = 64;
 
 /// Something a command does.
 #[derive(Debug, Clone)]
@@ -127,44 +137,85 @@ fn subsequence(words: &[&str], wanted: &[&str]) -> bool {
         .all(|wanted| words.by_ref().any(|word| word == wanted))
 }
 
-/// What the command does; nothing where it cannot be read.
-pub(crate) fn steps(text: &str) -> Vec<Step> {
-    let Some(tree) = parse(text) else {
-        return Vec::new();
-    };
-    let mut walker = Walker {
-        text,
-        offset: 0,
-        steps: Vec::new(),
-    };
-    walker.visit(tree.root_node(), &Around::default());
-    walker.steps
+/// Reads commands, up to a limit for all of them together.
+pub(crate) struct Reader {
+    parser: Option<Parser>,
+    left: usize,
+    signs_left: usize,
 }
 
-fn parse(text: &str) -> Option<Tree> {
-    if text.len() > LONGEST {
-        return None;
-    }
-    let mut parser = Parser::new();
-    parser
-        .set_language(&tree_sitter_bash::LANGUAGE.into())
-        .ok()?;
-    let mut steps = 0;
-    let mut progress = |_: &ParseState| {
-        steps += 1;
-        if steps > MOST_STEPS {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
+impl Reader {
+    pub(crate) fn new() -> Self {
+        let mut parser = Parser::new();
+        let language = tree_sitter_bash::LANGUAGE.into();
+        Self {
+            parser: parser.set_language(&language).is_ok().then_some(parser),
+            left: MOST_STEPS,
+            signs_left: MOST_SIGNS_IN_ALL,
         }
-    };
-    let options = ParseOptions::new().progress_callback(&mut progress);
-    let bytes = text.as_bytes();
-    parser.parse_with_options(
-        &mut |offset, _| bytes.get(offset..).unwrap_or_default(),
-        None,
-        Some(options),
-    )
+    }
+
+    /// What a command does; nothing where it cannot be read.
+    pub(crate) fn steps(&mut self, text: &str) -> Vec<Step> {
+        let Some(tree) = self.parse(text) else {
+            return Vec::new();
+        };
+        let mut walker = Walker {
+            reader: self,
+            text,
+            offset: 0,
+            steps: Vec::new(),
+        };
+        walker.visit(tree.root_node(), &Around::default());
+        walker.steps
+    }
+
+    fn parse(&mut self, text: &str) -> Option<Tree> {
+        let is_too_much = text.len() > LONGEST
+            || text.matches("<<").count() > MOST_HEREDOCS
+            || deepest_bracket(text) > MOST_BRACKETS;
+        let is_sign = |byte: &u8| matches!(byte, b'(' | b')' | b'|' | b'<' | b'>');
+        let signs = text.bytes().filter(is_sign).count();
+        if is_too_much || self.left == 0 || signs > MOST_SIGNS.min(self.signs_left) {
+            return None;
+        }
+        self.signs_left -= signs;
+        let parser = self.parser.as_mut()?;
+        let left = &mut self.left;
+        let mut progress = |_: &ParseState| {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let options = ParseOptions::new().progress_callback(&mut progress);
+        let bytes = text.as_bytes();
+        let tree = parser.parse_with_options(
+            &mut |offset, _| bytes.get(offset..).unwrap_or_default(),
+            None,
+            Some(options),
+        );
+        // A parse that was stopped would go on with the next text.
+        parser.reset();
+        tree
+    }
+}
+
+/// How many brackets are open at most, quoted or not.
+fn deepest_bracket(text: &str) -> usize {
+    let mut open = 0_usize;
+    let mut deepest = 0;
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => open += 1,
+            b')' | b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest
 }
 
 /// What surrounds a statement.
@@ -199,14 +250,15 @@ impl Around {
     }
 }
 
-struct Walker<'a> {
+struct Walker<'a, 'r> {
+    reader: &'r mut Reader,
     text: &'a str,
     /// Where the text starts in the command, when it is a script within it.
     offset: usize,
     steps: Vec<Step>,
 }
 
-impl<'a> Walker<'a> {
+impl<'a> Walker<'a, '_> {
     fn visit(&mut self, node: Node<'a>, around: &Around) {
         if around.depth > DEEPEST || node.is_error() || node.is_missing() {
             return;
@@ -216,6 +268,10 @@ impl<'a> Walker<'a> {
             "command" => self.command(node, None, around),
             "redirected_statement" => self.redirected(node, around),
             "variable_assignment" => self.assignment(node, around),
+            "test_command" => {
+                self.substitutions(node, around);
+                self.stand_alone_test(node, around);
+            }
             "declaration_command" | "unset_command" => self.each(node, &around.deeper()),
             "list" => self.and_or(node, around),
             "if_statement" => self.condition(node, around),
@@ -369,8 +425,14 @@ impl<'a> Walker<'a> {
             start,
             output,
         };
-        if matches!(call.name(), "sh" | "bash" | "/bin/sh" | "eval") {
+        if matches!(call.name(), "sh" | "bash" | "eval") {
             self.script_of(&call, around);
+            if guard::script_stops(self.source(node)) {
+                self.stop(node, around);
+            }
+        }
+        if call.name() == "test" {
+            self.stand_alone_test(node, around);
         }
         self.push(Act::Call(call), node, around);
     }
@@ -384,10 +446,11 @@ impl<'a> Walker<'a> {
         let Some(text) = self.text.get(inner) else {
             return;
         };
-        let Some(tree) = parse(text).filter(|_| around.depth < DEEPEST) else {
+        let Some(tree) = self.reader.parse(text).filter(|_| around.depth < DEEPEST) else {
             return;
         };
         let mut walker = Walker {
+            reader: &mut *self.reader,
             text,
             offset: script.start,
             steps: Vec::new(),
@@ -414,6 +477,16 @@ impl<'a> Walker<'a> {
     /// What a condition says of the build.
     fn test_of(&self, node: Node<'a>) -> Guard {
         guard::test(self.source(node))
+    }
+
+    /// A test that is a command of its own ends the phase where it does not hold.
+    fn stand_alone_test(&mut self, node: Node<'a>, around: &Around) {
+        let ends_command = node
+            .parent()
+            .is_none_or(|parent| parent.kind() == "program" && parent.named_child_count() == 1);
+        if ends_command && self.test_of(node) == Guard::Succeeding {
+            self.stop(node, around);
+        }
     }
 
     /// Whether a statement does nothing but end the build.

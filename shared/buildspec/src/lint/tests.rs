@@ -224,6 +224,24 @@ fn e003_is_silent_where_nothing_broken_can_be_published() {
         ],
         expect![[""]],
     );
+    for guard in [
+        "test \"$CODEBUILD_BUILD_SUCCEEDING\" = 1",
+        "'[ $CODEBUILD_BUILD_SUCCEEDING -eq 1 ]'",
+        "bash -c \"if [ /\"$CODEBUILD_BUILD_SUCCEEDING/\" == /\"0/\" ]; then exit 1; fi\"",
+        "'bash -c \"if [ \\\"$CODEBUILD_BUILD_SUCCEEDING\\\" = \\\"0\\\" ]; then exit 1; fi\"'",
+        "'if [[ \"$CODEBUILD_BUILD_SUCCEEDING\" == \"0\" ]]; then echo failed; exit 1; fi'",
+        "'if [ \"$CODEBUILD_BUILD_SUCCEEDING\" != \"1\" ]; then exit 1; fi'",
+        "'if [ 0 -eq ${CODEBUILD_BUILD_SUCCEEDING} ]; then exit 1; fi'",
+        "'[ \"$CODEBUILD_BUILD_SUCCEEDING\" = 0 ] && exit 1 || true'",
+    ] {
+        check_post_build(&[guard, "docker push a/b"], expect![[""]]);
+    }
+    check_post_build(
+        &["'[ $CODEBUILD_BUILD_SUCCEEDING = 0 ]'", "docker push a/b"],
+        expect![[r#"
+            E003 7:9 docker push a/b
+        "#]],
+    );
     check(
         "version: 0.2\nphases:\n  post_build: {commands: [docker push a/b]}\n",
         expect![[""]],

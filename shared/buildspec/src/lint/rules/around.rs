@@ -117,9 +117,10 @@ fn sets(run: &Run<'_>, name: &str) -> bool {
 
 fn makefile(run: &Run<'_>, source: &Source, notes: &mut Notes) {
     let makefile = Makefile::read(source);
+    let mut reader = shell::Reader::new();
     for line in &makefile.lines {
         if line.is_recipe {
-            let steps = shell::steps(&line.text);
+            let steps = reader.steps(&line.text);
             let calls = steps.iter().filter_map(|step| match &step.act {
                 Act::Call(call) => Some(call),
                 Act::Assign { .. } | Act::StopUnlessSucceeding => None,

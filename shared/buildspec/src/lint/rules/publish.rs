@@ -1,11 +1,11 @@
 //! E003, W040: publishing after a failed build, and deploying a tag that moves.
 
-use super::make::Makefile;
+use super::make::{Line, Makefile};
 use super::run::Moment;
 use super::{Note, Notes};
 use crate::lint::Code;
 use crate::lint::fix::guarded;
-use crate::lint::shell::{Call, Guard};
+use crate::lint::shell::{Act, Call, Guard, Reader};
 use crate::lint::value::Atom;
 use crate::model::{OnFailure, PhaseName};
 
@@ -124,14 +124,14 @@ fn make_publishes(moment: &Moment<'_>) -> bool {
     {
         Some(source) => {
             let makefile = Makefile::read(&source);
-            targets.iter().any(|target| {
-                makefile
-                    .recipe(target)
-                    .iter()
-                    .any(|line| crate::lint::shell::steps(&line.text).iter().any(|step| {
-                        matches!(&step.act, crate::lint::shell::Act::Call(call) if is_publishing(call))
-                    }))
-            })
+            let mut reader = Reader::new();
+            let mut publishes = |line: &Line| {
+                let steps = reader.steps(&line.text);
+                let mut acts = steps.iter().map(|step| &step.act);
+                acts.any(|act| matches!(act, Act::Call(call) if is_publishing(call)))
+            };
+            let mut lines = targets.iter().flat_map(|target| makefile.recipe(target));
+            lines.any(&mut publishes)
         }
         None => targets
             .iter()

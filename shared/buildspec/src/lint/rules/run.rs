@@ -49,10 +49,11 @@ impl Moment<'_> {
 
 impl<'a> Run<'a> {
     pub(super) fn new(spec: &'a Spec<'a>) -> Self {
+        let mut reader = shell::Reader::new();
         let steps: Vec<Vec<Step>> = spec
             .commands
             .iter()
-            .map(|command| shell::steps(command.text))
+            .map(|command| reader.steps(command.text))
             .collect();
         let mut functions: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
         for (command, steps) in steps.iter().enumerate() {

@@ -30,6 +30,9 @@ impl Guard {
 
 const FLAG: &str = "CODEBUILD_BUILD_SUCCEEDING";
 
+/// What may stand around the variable and the value: quotes, escaped or, as many buildspecs have it, `/"`.
+const NOISE: [char; 7] = ['}', '"', '\'', ' ', '/', '\\', '^'];
+
 /// Whether a text uses the variable that tells how the build stands.
 pub(crate) fn names_success(text: &str) -> bool {
     text.contains(FLAG)
@@ -52,7 +55,7 @@ pub(crate) fn test(text: &str) -> Guard {
         true => behind.split_once('}').map_or("", |(_, rest)| rest),
         false => behind,
     };
-    let behind = behind.trim_start_matches(['}', '"', ' ']);
+    let behind = behind.trim_start_matches(NOISE);
     let is_arithmetic = before.starts_with("((");
     let turned = before.starts_with('!') || before.contains(" ! ");
     let mut rest = behind;
@@ -73,11 +76,7 @@ pub(crate) fn test(text: &str) -> Guard {
             break;
         }
     }
-    let value = rest
-        .trim_start_matches([' ', '"', '\'', '^'])
-        .chars()
-        .next()
-        .unwrap_or(' ');
+    let value = rest.trim_start_matches(NOISE).chars().next().unwrap_or(' ');
     let guard = match (is_equal, value) {
         (Some(true), '1') | (Some(false), '0') => Guard::Succeeding,
         (Some(true), '0') | (Some(false), '1') => Guard::Failing,
@@ -90,7 +89,7 @@ pub(crate) fn test(text: &str) -> Guard {
 /// `[ 1 = "$CODEBUILD_BUILD_SUCCEEDING" ]`
 fn yoda(before: &str) -> Guard {
     let words: Vec<&str> = before
-        .trim_end_matches(['"', '$', '{', ' '])
+        .trim_end_matches(['"', '$', '{', ' ', '/', '\\'])
         .split_whitespace()
         .collect();
     let [.., value, operator] = words[..] else {
@@ -101,4 +100,17 @@ fn yoda(before: &str) -> Guard {
         ("0", "=" | "==" | "-eq") | ("1", "!=" | "-ne") => Guard::Failing,
         _ => Guard::None,
     }
+}
+
+/// Whether a script given to another shell ends with an error unless the build succeeds, so that its command fails.
+pub(super) fn script_stops(script: &str) -> bool {
+    let Some((condition, rest)) = script.split_once(';').or_else(|| script.split_once("||")) else {
+        return false;
+    };
+    let given = match test(condition) {
+        Guard::Succeeding if script.contains("||") && !script.contains(';') => Guard::Failing,
+        guard => guard,
+    };
+    let words = rest.trim_start().trim_start_matches("then").trim_start();
+    given == Guard::Failing && words.starts_with("exit ") && !words.starts_with("exit 0")
 }

@@ -42,14 +42,21 @@ fn hostile_texts_are_refused_fast() {
 #[test]
 fn hostile_commands_are_left_alone() {
     let cases = [
-        "(".repeat(30_000),
-        "$(".repeat(15_000),
-        "\"$(".repeat(10_000),
-        "if case [[ <<X { ((".repeat(1_500),
+        "(".repeat(15_000),
+        "$(".repeat(7_000),
+        "\"$(".repeat(5_000),
+        "if case [[ <<X { ((".repeat(800),
         "a() { a; a; }; ".repeat(200) + "a",
-        "sh -c 'sh -c \"".repeat(2_000),
-        "${A:-".repeat(6_000),
-        "cat <<E\n".repeat(4_000),
+        "sh -c 'sh -c \"".repeat(1_000),
+        "${A:-".repeat(3_000),
+        "cat <<E\n".repeat(2_000),
+        "a | ".repeat(3_500),
+        "a | ".repeat(480),
+        "f() ".repeat(4_000),
+        "a=(".repeat(5_000),
+        "[[ a =~ (".repeat(1_500),
+        "{".repeat(50) + &"} {".repeat(5_000),
+        "a=\"$b".repeat(3_000),
     ];
     for command in cases {
         let text = format!(
@@ -60,7 +67,7 @@ fn hostile_commands_are_left_alone() {
         let _ = lint("b.yml", &text, &Context::default());
         let took = began.elapsed();
         let start: String = command.chars().take(20).collect();
-        assert!(took < Duration::from_secs(5), "{start} took {took:?}");
+        assert!(took < Duration::from_secs(3), "{start} took {took:?}");
     }
 }
 
