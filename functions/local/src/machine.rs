@@ -31,11 +31,16 @@ use crate::people::People;
 /// How often what was lost is looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// The rules of `events/rules`, as they are deployed.
-const RULES: [(&str, &str); 5] = [
+/// The rules of `events/rules`, as they are deployed. Nobody reports statuses here: a clone's commits
+/// are looked at by nobody, so none is owed.
+const RULES: [(&str, &str); 6] = [
     (
         "advance-stages",
         include_str!("../../../events/rules/advance-stages.json"),
+    ),
+    (
+        "deploy-images",
+        include_str!("../../../events/rules/deploy-images.json"),
     ),
     (
         "plan-runs",
@@ -67,6 +72,8 @@ pub struct Config {
     pub repositories: Vec<Registered>,
     /// What signs their webhooks.
     pub secrets: Secrets,
+    /// What signs a Slack app's requests, if one is connected.
+    pub slack: Option<Secrets>,
     /// Builds that run at the same time.
     pub concurrency: usize,
     /// The `towline` that builds find on their path.
@@ -123,6 +130,7 @@ pub struct Machine {
     source: Arc<GitSource>,
     people: People,
     secrets: Secrets,
+    slack: Option<Secrets>,
     settings: Settings,
     clock: SystemClock,
     keys: keys::RegistryKeys,
@@ -190,6 +198,7 @@ impl Machine {
             source,
             people,
             secrets: config.secrets,
+            slack: config.slack,
             settings,
             clock,
             keys,

@@ -405,7 +405,7 @@ fn one_machine_needs_nothing_of_aws() {
     // Signing a call to a deployed API is the one thing of AWS's that a person's machine does.
     let aws: Vec<_> = linked
         .iter()
-        .filter(|name| name.starts_with("aws-sdk-") || *name == "aws-config")
+        .filter(|name| name.starts_with("aws-sdk-") || **name == "aws-config")
         .collect();
     assert_eq!(aws, Vec::<&&str>::new());
 }

@@ -83,6 +83,7 @@ async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(O
             origin,
         }],
         secrets: Secrets::new(Secret::new(&secret)?, None),
+        slack: None,
         concurrency: 2,
         binary: console::own_binary()?,
         surroundings: around,

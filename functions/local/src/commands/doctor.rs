@@ -82,7 +82,7 @@ async fn at(context: &Context, address: &str) -> Outcome<Report> {
 
 /// What is known of the definition here.
 enum Defined {
-    Read((RepositoryName, Definition)),
+    Read(Box<(RepositoryName, Definition)>),
     WithMistakes,
     Nowhere,
 }
@@ -92,7 +92,7 @@ async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome<Re
     let stack = Stack::existing(&aws, name).await?;
     let defined = match args.defined.is_there() {
         true => match args.defined.read(context.output) {
-            Ok(defined) => Defined::Read(defined),
+            Ok(defined) => Defined::Read(Box::new(defined)),
             Err(Failure::Found) => Defined::WithMistakes,
             Err(failure) => return Err(failure),
         },
@@ -117,15 +117,13 @@ async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome<Re
         (functions, rules)
     };
     let own = match &defined {
-        Defined::Read((repository, _)) => Some(repository),
+        Defined::Read(known) => Some(&known.0),
         Defined::WithMistakes | Defined::Nowhere => None,
     };
     let repositories = webhook::repositories(&stack, own);
     let components = async {
         match &defined {
-            Defined::Read((repository, definition)) => {
-                component::look(&aws, repository, definition).await
-            }
+            Defined::Read(known) => component::look(&aws, &known.0, &known.1).await,
             Defined::WithMistakes => component::with_mistakes(),
             Defined::Nowhere => component::not_looked_at(),
         }

@@ -129,6 +129,7 @@ async fn open(args: Args, folder: &Folder) -> anyhow::Result<(Opened, Vec<String
         names: args.hosts,
         repositories,
         secrets: webhook_secrets(folder)?,
+        slack: slack_secrets()?,
         concurrency: usize::from(args.builds),
         binary: console::own_binary()?,
         surroundings: surroundings::of_git(),
@@ -218,6 +219,19 @@ fn webhook_secrets(folder: &Folder) -> anyhow::Result<Secrets> {
         .map(|text| secret(PREVIOUS, text))
         .transpose()?;
     Ok(Secrets::new(secret(CURRENT, current)?, previous))
+}
+
+/// The secrets that sign Slack's requests, if an app is connected.
+fn slack_secrets() -> anyhow::Result<Option<Secrets>> {
+    const CURRENT: &str = "TOWLINE_SLACK_SIGNING_SECRET";
+    const PREVIOUS: &str = "TOWLINE_SLACK_SIGNING_SECRET_PREVIOUS";
+    let secret = |name: &'static str| -> anyhow::Result<Option<Secret>> {
+        let text = secret_text(name)?;
+        let read = text.map(|text| Secret::new(&text)).transpose();
+        Ok(read.map_err(|cause| ServeError::Secret { name, cause })?)
+    };
+    let previous = secret(PREVIOUS)?;
+    Ok(secret(CURRENT)?.map(|current| Secrets::new(current, previous)))
 }
 
 /// A secret from the environment variable, or from the file that `…_FILE` names.

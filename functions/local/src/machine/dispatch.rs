@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use towline_bus::Queued;
 use towline_domain::names::CommitSha;
 use towline_handlers::{
-    HandlerError, advance_stages, plan_runs, promote_images, record_images, start_builds, sweep,
+    HandlerError, advance_stages, deploy_images, plan_runs, promote_images, record_images,
+    start_builds, sweep,
 };
 use towline_ports::{Clock as _, PortError, RepositoryRef};
 use towline_runner::{Checkout, Config};
@@ -207,6 +208,7 @@ async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), Ha
         "promote-images" => {
             promote_images::handle(ledger, &machine.registry, HOLDER, &envelope).await
         }
+        "deploy-images" => deploy_images::handle(ledger, &envelope).await,
         other => {
             tracing::error!(function = other, "no such function");
             Ok(())

@@ -6,20 +6,21 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, post};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use towline_domain::person::Person;
-use towline_handlers::answer_chat::{self, http as api};
+use towline_handlers::answer_chat::{Authenticate, Door};
 use towline_handlers::receive_github::{self, MOST_BYTES};
 use towline_wire::http as wire;
 
 use super::keys::Doorman;
 use super::{Machine, accept};
+use crate::people::People;
 
 /// How long a body may take to arrive; GitHub itself gives up after 10 seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,8 +39,9 @@ pub(super) async fn serve(
     let registry = machine.registry.router(Arc::new(doorman));
     let ours = axum::Router::new()
         .route("/webhooks/github", post(github))
-        .route("/v1/{word}", any(call))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/v1/{word}", any(people))
+        .route("/slack/commands", any(people))
+        .route("/healthz", any(people))
         .fallback(nothing)
         .with_state(machine);
     accept::connections(listener, ours.merge(registry), stop).await;
@@ -47,7 +49,7 @@ pub(super) async fn serve(
 
 async fn nothing(request: Request) -> Response {
     let reason = format!(
-        "there is no {}; there are /webhooks/github, /v1/…, /v2/… and /healthz",
+        "there is no {}; there are /webhooks/github, /v1/…, /v2/…, /slack/commands and /healthz",
         request.uri().path()
     );
     (StatusCode::NOT_FOUND, Json(json!({ "error": reason }))).into_response()
@@ -69,33 +71,29 @@ async fn github(State(machine): State<Arc<Machine>>, request: Request) -> Respon
     respond(answer)
 }
 
-async fn call(State(machine): State<Arc<Machine>>, request: Request) -> Response {
-    let Some(person) = caller(&machine, request.headers()) else {
-        let reason = "who is asking? put the token from TOWLINE_TOKEN or the file owner.token into the header Authorization: Bearer …";
-        return (
-            StatusCode::UNAUTHORIZED,
-            [(header::WWW_AUTHENTICATE, "Bearer")],
-            Json(json!({ "error": reason })),
-        )
-            .into_response();
-    };
+/// Everything else, by the code that answers it behind API Gateway too.
+async fn people(State(machine): State<Arc<Machine>>, request: Request) -> Response {
     let request = match whole(request, 64 * 1024).await {
         Ok(request) => request,
         Err(response) => return response,
     };
-    let answer = match api::decode(&request) {
-        Err(response) => return respond(response),
-        Ok(api::Call::Ask(query)) => {
-            answer_chat::ask(machine.ledger(), &machine.runner, query).await
-        }
-        Ok(api::Call::Tell(command)) => answer_chat::tell(machine.ledger(), &person, command).await,
+    let door = Door {
+        ledger: machine.ledger(),
+        builds: &machine.runner,
+        people: &machine.people,
+        slack: machine.slack.as_ref(),
     };
-    respond(api::encode(answer))
+    respond(door.answer(request).await)
 }
 
-fn caller(machine: &Machine, headers: &HeaderMap) -> Option<Person> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    machine.people.authenticate(value.strip_prefix("Bearer ")?)
+impl Authenticate for People {
+    fn by_token(&self, token: &str) -> Option<Person> {
+        self.authenticate(token)
+    }
+
+    fn by_arn(&self, _arn: &str) -> Option<Person> {
+        None // no gateway stands before this machine
+    }
 }
 
 /// A request with its whole body, in the form handlers take.

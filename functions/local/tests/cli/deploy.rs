@@ -247,27 +247,27 @@ fn an_upgrade_keeps_what_is_not_given() {
         &session,
         command,
         &expect![[r#"
-        towline was as it should be; nothing has changed.
+            towline was as it should be; nothing has changed.
 
-          ApiUrl      https://a1b2c3.execute-api.eu-west-1.amazonaws.com
-          WebhookUrl  https://a1b2c3.execute-api.eu-west-1.amazonaws.com/webhooks/github
+              ApiUrl      https://a1b2c3.execute-api.eu-west-1.amazonaws.com
+              WebhookUrl  https://a1b2c3.execute-api.eu-west-1.amazonaws.com/webhooks/github
 
-        Next: towline doctor --stack towline --region eu-west-1
-        !   account     111122223333 as arn:aws:iam::111122223333:user/kim
-        !   region      eu-west-1
-        !   stack       towline (update of UPDATE_COMPLETE)
-        !   functions   as built in [folder]/built
-        !   bucket      acme-deployments (yours, left as it is)
-        !   parameters  Architecture = x86_64 (kept)
-        !               Repositories = acme/shop (kept)
-        !
-        ! Commands
-        !   aws cloudformation package --template-file=infra/template.yaml --s3-bucket=acme-deployments --s3-prefix=towline --output-template-file=packaged.yaml --region=eu-west-1
-        !   aws cloudformation deploy --template-file=packaged.yaml --stack-name=towline --s3-bucket=acme-deployments --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --region=eu-west-1
-        !
-        ! Uploading the functions to acme-deployments.
-        ! Deploying towline; the first time takes some minutes.
-    "#]],
+            Next: towline doctor --stack towline --region eu-west-1
+            !   account     111122223333 as arn:aws:iam::111122223333:user/kim
+            !   region      eu-west-1
+            !   stack       towline (update; it is UPDATE_COMPLETE now)
+            !   functions   as built in [folder]/built
+            !   bucket      acme-deployments (yours, left as it is)
+            !   parameters  Architecture = x86_64 (kept)
+            !               Repositories = acme/shop (kept)
+            !
+            ! Commands
+            !   aws cloudformation package --template-file=infra/template.yaml --s3-bucket=acme-deployments --s3-prefix=towline --output-template-file=packaged.yaml --region=eu-west-1
+            !   aws cloudformation deploy --template-file=packaged.yaml --stack-name=towline --s3-bucket=acme-deployments --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --region=eu-west-1
+            !
+            ! Uploading the functions to acme-deployments.
+            ! Deploying towline.
+        "#]],
     );
     assert!(
         !aws.changes().contains("--parameter-overrides"),
@@ -431,8 +431,8 @@ components:
     repository: acme/site
     build: {preset: pack, run: [\"true\"], root: out}
 stages:
-  - {name: staging, from: build, promote: auto, tags: [staging]}
-  - {name: prod, from: staging, promote: manual, tags: [prod, live]}
+  - {name: staging, from: build, promote: auto, tag: [staging]}
+  - {name: prod, from: staging, promote: manual, tag: [prod, live]}
 ";
 
 #[test]
@@ -472,16 +472,22 @@ fn components_get_a_stack_each() {
         &session,
         dry,
         &expect![[r#"
-        ! .towline.yml:1:1: `version` is missing: write `version: 1`
-        !   1 | pipeline: shop
-        !     | ^
-        ! .towline.yml:11:3: stages: this must be a list, and is a mapping
-        !   11 |   staging: {from: build, promote: auto, tags: [staging]}
-        !      |   ^
-        ! 2 mistakes in .towline.yml
-        !
-        [exit 1]
-    "#]],
+              account     111122223333 as arn:aws:iam::111122223333:user/kim
+              region      eu-west-1
+              repository  acme/shop
+              stacks      towline-acme-shop-api (new)
+                          towline-acme-shop-site (update)
+
+            Commands
+              aws cloudformation deploy --template-file=infra/component.yaml --stack-name=towline-acme-shop-api --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=api ImageRepository=acme/api Privileged=true Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
+              aws cloudformation deploy --template-file=infra/component.yaml --stack-name=towline-acme-shop-site --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=site ImageRepository=acme/site Privileged=false Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
+
+            Note: site: the preset pack needs a build image with `towline` on its PATH; a later version fetches it by itself
+
+            Note: without --connection CodeBuild clones public repositories only
+            !
+            ! Nothing has been changed.
+        "#]],
     );
     let command = &["deploy", "components", "--component", "web"];
     check(
@@ -489,20 +495,21 @@ fn components_get_a_stack_each() {
         &session,
         command,
         &expect![[r#"
-        ! .towline.yml:1:1: `version` is missing: write `version: 1`
-        !   1 | pipeline: shop
-        !     | ^
-        ! .towline.yml:11:3: stages: this must be a list, and is a mapping
-        !   11 |   staging: {from: build, promote: auto, tags: [staging]}
-        !      |   ^
-        ! 2 mistakes in .towline.yml
-        !
-        [exit 1]
-    "#]],
+            ! towline: there is no component web; there is api, site
+            [exit 1]
+        "#]],
     );
     let connection = "arn:aws:codeconnections:eu-west-1:111122223333:connection/1";
     let command = &["deploy", "components", "--connection", connection, "--yes"];
     let output = session.towline(command);
-    expect![[r#""#]].assert_eq(&String::from_utf8(output.stdout).unwrap());
-    expect![[r#""#]].assert_eq(&without_scratch(&aws.changes()));
+    expect![[r#"
+        towline-acme-shop-api made
+        towline-acme-shop-site as it should be
+
+        Next: push a commit, and see what comes of it with: towline runs
+    "#]].assert_eq(&String::from_utf8(output.stdout).unwrap());
+    expect![[r#"
+        cloudformation deploy --template-file=[scratch]/component.yaml --stack-name=towline-acme-shop-api --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=api Connection=arn:aws:codeconnections:eu-west-1:111122223333:connection/1 ImageRepository=acme/api Privileged=true Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
+        cloudformation deploy --template-file=[scratch]/component.yaml --stack-name=towline-acme-shop-site --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=site Connection=arn:aws:codeconnections:eu-west-1:111122223333:connection/1 ImageRepository=acme/site Privileged=false Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
+    "#]].assert_eq(&without_scratch(&aws.changes()));
 }

@@ -19,8 +19,8 @@ components:
     repository: acme/api
     build: {preset: docker, image: \"111122223333.dkr.ecr.eu-west-1.amazonaws.com/builders/rust:1\"}
 stages:
-  - {name: staging, from: build, promote: auto, tags: [staging]}
-  - {name: prod, from: staging, promote: manual, tags: [prod]}
+  - {name: staging, from: build, promote: auto, tag: [staging]}
+  - {name: prod, from: staging, promote: manual, tag: [prod]}
 ";
 const IMAGES: &str = "arn:aws:ecr:eu-west-1:111122223333:repository/acme/api";
 const ROLE: &str = "arn:aws:iam::111122223333:role/towline-acme-shop-api-Role-1";
@@ -157,16 +157,43 @@ fn a_sound_stack_is_found_sound() {
         &server.url,
         &session,
         &expect![[r#"
-        ! .towline.yml:1:1: `version` is missing: write `version: 1`
-        !   1 | pipeline: shop
-        !     | ^
-        ! .towline.yml:8:3: stages: this must be a list, and is a mapping
-        !   8 |   staging: {from: build, promote: auto, tags: [staging]}
-        !     |   ^
-        ! 2 mistakes in .towline.yml
-        !
-        [exit 1]
-    "#]],
+            stack towline in eu-west-1
+
+            Stack
+              ✔ deployed (UPDATE_COMPLETE)
+
+            Functions
+              ✔ all 10 are there and up to date
+
+            Rules
+              ✔ all 9 are on, as they should be, and lead to their functions; so does the schedule of the sweep
+
+            Table
+              ✔ active, with recovery, expiry, index and protection
+
+            Dead letters
+              ✔ none
+
+            Secrets
+              ✔ webhook is set
+              ✔ github is set
+              – slack is not set; nobody asks from Slack
+              ✔ people: 1 known
+
+            API
+              ✔ [server] answers
+
+            Webhooks
+              – set TOWLINE_GITHUB_TOKEN to have them looked at
+
+            Components
+              ✔ api: repository, project and role are as they should be
+
+            Live images
+              – set TOWLINE_TOKEN, or use --sigv4, to have them compared with ECR
+
+            Nothing is wrong.
+        "#]],
     );
 }
 
@@ -215,16 +242,51 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
         &server.url,
         &session,
         &expect![[r#"
-        ! .towline.yml:1:1: `version` is missing: write `version: 1`
-        !   1 | pipeline: shop
-        !     | ^
-        ! .towline.yml:8:3: stages: this must be a list, and is a mapping
-        !   8 |   staging: {from: build, promote: auto, tags: [staging]}
-        !     |   ^
-        ! 2 mistakes in .towline.yml
-        !
-        [exit 1]
-    "#]],
+            stack towline in eu-west-1
+
+            Stack
+              ✘ the last deployment failed (UPDATE_ROLLBACK_COMPLETE) → towline deploy --stack towline --region eu-west-1
+
+            Functions
+              ✘ plan-runs was not updated (Failed): The image is gone → towline deploy --stack towline --region eu-west-1
+              ✘ sweep is not there → towline deploy --stack towline --region eu-west-1
+
+            Rules
+              ✘ plan-runs on the bus towline: no rule leads there → towline deploy --stack towline --region eu-west-1
+              ✘ record-images on the bus default is switched off → aws events enable-rule --name towline-record-images-default --event-bus-name default
+              ✘ start-builds on the bus towline: its rule hears other events than it should → towline deploy --stack towline --region eu-west-1
+              ? the schedule of the sweep: aws scheduler get-schedule: User: kim is not authorized to perform: scheduler:GetSchedule
+
+            Table
+              ✘ it cannot be brought back to a point in time → aws dynamodb update-continuous-backups --table-name towline-Table-1 --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true
+
+            Dead letters
+              ✘ 3 wait in the queue → read why with `aws sqs receive-message --queue-url https://sqs.eu-west-1.amazonaws.com/111122223333/dead --attribute-names All --message-attribute-names All`
+
+            Secrets
+              ✘ webhook is not set → towline secret set webhook --stack towline --region eu-west-1
+              ✘ github is not set → towline secret set github --stack towline --region eu-west-1
+              – slack is not set; nobody asks from Slack
+              ✘ people: nobody is known → towline people add YOU --group '*' --stack towline --region eu-west-1
+
+            API
+              ✘ [server] answers 502 Bad Gateway → read the log of answer-chat, or of `towline serve`
+
+            Webhooks
+              – set TOWLINE_GITHUB_TOKEN to have them looked at
+
+            Components
+              ✘ api: the stage tags prod, staging cannot be moved → towline deploy components
+              ✘ api: its role lacks ecr:CompleteLayerUpload, ecr:InitiateLayerUpload, ecr:UploadLayerPart on arn:aws:ecr:eu-west-1:111122223333:repository/acme/api → towline deploy components
+              ✘ api: its role may push to * too → towline deploy components
+              ✘ api: the policy of builders/rust does not let CodeBuild pull the image builds run in (ecr:BatchGetImage, ecr:GetDownloadUrlForLayer) → allow codebuild.amazonaws.com that with `aws ecr set-repository-policy --repository-name builders/rust`
+
+            Live images
+              – set TOWLINE_TOKEN, or use --sigv4, to have them compared with ECR
+
+            16 things are wrong; 1 could not be looked at.
+            [exit 1]
+        "#]],
     );
 }
 
@@ -254,45 +316,45 @@ fn a_webhook_that_does_not_deliver_is_found() {
         &server.url,
         &session,
         &expect![[r#"
-        stack towline in eu-west-1
+            stack towline in eu-west-1
 
-        Stack
-          ✔ deployed (UPDATE_COMPLETE)
+            Stack
+              ✔ deployed (UPDATE_COMPLETE)
 
-        Functions
-          ✔ all 10 are there and up to date
+            Functions
+              ✔ all 10 are there and up to date
 
-        Rules
-          ✔ all 9 are on, as they should be, and lead to their functions; so does the schedule of the sweep
+            Rules
+              ✔ all 9 are on, as they should be, and lead to their functions; so does the schedule of the sweep
 
-        Table
-          ✔ active, with recovery, expiry, index and protection
+            Table
+              ✔ active, with recovery, expiry, index and protection
 
-        Dead letters
-          ✔ none
+            Dead letters
+              ✔ none
 
-        Secrets
-          ✔ webhook is set
-          ✔ github is set
-          – slack is not set; nobody asks from Slack
-          ✔ people: 1 known
+            Secrets
+              ✔ webhook is set
+              ✔ github is set
+              – slack is not set; nobody asks from Slack
+              ✔ people: 1 known
 
-        API
-          ✔ [server] answers
+            API
+              ✔ [server] answers
 
-        Webhooks
-          ✘ acme/shop: its webhook sends forms, which grow larger than is taken; choose application/json at github.com/acme/shop/settings/hooks/7
-          ✘ acme/shop: 2 deliveries have failed since 2999-01-01T00:00:00Z: the secret at GitHub is not the one here (401); set both anew: `towline secret set webhook --generate --stack towline --region eu-west-1`, and paste it at github.com/acme/shop/settings/hooks/7; then deliver again with `gh api -X POST repos/acme/shop/hooks/7/deliveries/ID/attempts`, for ID 12 11
+            Webhooks
+              ✘ acme/shop: its webhook sends forms, in which a large push is too large → choose application/json at github.com/acme/shop/settings/hooks/7
+              ✘ acme/shop: 2 deliveries have failed since 2999-01-01T00:00:00Z: the secret at GitHub is not the one here (401) → set both anew: `towline secret set webhook --generate --stack towline --region eu-west-1`, and paste it at github.com/acme/shop/settings/hooks/7; then deliver again with `gh api -X POST repos/acme/shop/hooks/7/deliveries/ID/attempts`, for ID 12 11
 
-        Components
-          – no .towline.yml here; run this beside one, or name it with --definition
+            Components
+              – no .towline.yml here; run this beside one, or name it with --definition
 
-        Live images
-          – set TOWLINE_TOKEN, or use --sigv4, to have them compared with ECR
+            Live images
+              – set TOWLINE_TOKEN, or use --sigv4, to have them compared with ECR
 
-        2 things are wrong.
-        [exit 1]
-    "#]],
+            2 things are wrong.
+            [exit 1]
+        "#]],
     );
     expect![[r#"
         GET /repos/acme/shop/hooks?per_page=100 authorization=Bearer gh-token
@@ -335,9 +397,10 @@ fn a_stage_tag_on_another_image_is_found() {
     let text = shown(&session.towline(&["doctor", "--stack", "towline"]));
     let (_, found) = text.split_once("Live images\n").unwrap();
     expect![[r#"
-          ✔ nothing is live yet
+          ✘ prod of api in acme/shop: acme/api:prod is sha256:bbbbbbbbbbbb, not sha256:aaaaaaaaaaaa → `towline history` says what was live; promote it again to put the tag back
 
-        Nothing is wrong.
+        1 thing is wrong.
+        [exit 1]
     "#]]
     .assert_eq(found);
 }
@@ -354,7 +417,7 @@ fn a_folder_is_looked_through() {
         the folder data
 
         Folder
-          ✘ nothing has been served from data; name the folder of `towline serve` with --data; start with `towline serve --repo FOLDER`
+          ✘ nothing has been served from data; name the folder of `towline serve` with --data → or begin one with `towline serve --repo FOLDER`
 
         1 thing is wrong.
         [exit 1]
@@ -363,7 +426,7 @@ fn a_folder_is_looked_through() {
           "findings": [
             {
               "group": "Folder",
-              "mend": "start with `towline serve --repo FOLDER`",
+              "mend": "or begin one with `towline serve --repo FOLDER`",
               "state": "wrong",
               "what": "nothing has been served from shop.yml; name the folder of `towline serve` with --data"
             }
@@ -406,14 +469,14 @@ fn a_folder_is_looked_through() {
         the folder data
 
         Folder
-          ✘ others can read owner.token; chmod 600 [folder]/shop/data/owner.token
+          ✘ others can read owner.token → chmod 600 [folder]/shop/data/owner.token
           ✔ ledger 0.0 KB, images 0.0 KB, mirrors 0.0 KB, builds and logs 0.0 KB
 
         Tools
 
         Repositories
           ✔ local/repo answers
-          ✘ acme/gone does not answer (fatal: '/nowhere/at/all' does not appear to be a git repository); check its address and the credentials in .netrc or .ssh
+          ✘ acme/gone does not answer (fatal: '/nowhere/at/all' does not appear to be a git repository) → check its address and the credentials in .netrc or .ssh
 
         Live images
           – nothing has been kept yet
@@ -439,7 +502,7 @@ fn an_address_is_asked() {
 
         API
           ✔ [server] answers
-          ✘ it does not let us ask; [server] does not know the token given; use another in TOWLINE_TOKEN or the file that TOWLINE_TOKEN_FILE names
+          ✘ it does not let us ask → [server] does not know the token given; use another in TOWLINE_TOKEN or the file that TOWLINE_TOKEN_FILE names
 
         1 thing is wrong.
         [exit 1]

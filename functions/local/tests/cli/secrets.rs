@@ -58,7 +58,7 @@ fn a_secret_goes_from_stdin_or_a_file_to_stdin_alone() {
         $ towline secret set github --from token.txt
         ! the github secret of towline is set
         $ towline secret set github --generate
-        ! towline: only the webhook's secret can be made up; a token of GitHub's, or --app-id with the App's key gives you the other
+        ! towline: only the webhook's secret can be made up; give a token of GitHub's, or --app-id with the App's key
         [exit 1]
         $ towline secret set webhook --from token.txt
         ! towline: the secret has 13 bytes and needs at least 32; make one with `openssl rand -hex 32` and set it here and at GitHub

@@ -202,7 +202,7 @@ fn nobody_to_sign_for_and_a_wrong_signature_are_told_apart() {
         [exit 2]
         ! towline: [server] does not take calls of whoever signs here; their role needs execute-api:Invoke, and `towline people add LOGIN --arn ROLE` makes them known: Forbidden
         [exit 1]
-        ! towline: [server]/ does not tell its region, which the signature needs; set AWS_REGION
+        ! towline: [server] does not tell its region, which the signature needs; set AWS_REGION
         [exit 2]
         ! towline: TOWLINE_AUTH is "basic"; write token or sigv4
         [exit 2]

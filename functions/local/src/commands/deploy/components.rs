@@ -78,7 +78,7 @@ impl Defined {
             Ok(definition) => definition,
             Err(errors) => {
                 let source = String::from_utf8_lossy(&bytes);
-                output.progress(&validate::mistakes(&path, &source, &errors));
+                output.progress(validate::mistakes(&path, &source, &errors).trim_end());
                 return Err(Failure::Found);
             }
         };

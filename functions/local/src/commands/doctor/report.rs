@@ -156,7 +156,12 @@ impl Report {
             };
             text += &format!("  {} {}", paint(style, mark), finding.what);
             if let Some(mend) = &finding.mend {
-                text += &format!("; {mend}");
+                let joint = if finding.state == State::Wrong {
+                    " →"
+                } else {
+                    ":"
+                };
+                text += &format!("{joint} {mend}");
             }
             text.push('\n');
         }
