@@ -159,6 +159,15 @@ impl Report {
 }
 
 /// Tells what is off in the buildspec `text`, which is shown under the name `path`.
+///
+/// ```
+/// use towline_buildspec::lint::{Code, Context, lint};
+///
+/// let text = "version: 0.2\nphases: {build: {commands: [timeout -t 5 make]}}\n";
+/// let report = lint("buildspec.yml", text, &Context::default());
+/// assert_eq!(report.findings[0].code, Code::E012);
+/// assert_eq!(report.findings[0].text, "timeout -t");
+/// ```
 #[must_use]
 pub fn lint(path: &str, text: &str, context: &Context<'_>) -> Report {
     let mut report = rules::apply(path, text, context);

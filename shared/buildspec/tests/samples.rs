@@ -61,6 +61,22 @@ fn every_sample_is_linted_and_fixed() {
         println!("{}", to_text(&report, &|_| Some(text.clone()), false));
         let fixed = fix(&name, &text, &Context::default());
         let after = lint(&name, &fixed.text, &Context::default());
+        if let (Ok((before, _)), Ok((spec, _))) =
+            (Buildspec::read(&text), Buildspec::read(&fixed.text))
+        {
+            let kept = spec
+                .phases
+                .build
+                .commands
+                .iter()
+                .zip(&before.phases.build.commands);
+            assert!(
+                kept.into_iter().all(|(one, other)| one == other),
+                "{name} changes its build"
+            );
+            let count = |spec: &Buildspec| spec.phases.post_build.commands.len();
+            assert_eq!(count(&spec), count(&before), "{name} loses a command");
+        }
         let is_less = after.findings.len() < report.findings.len() || fixed.applied.is_empty();
         assert!(
             is_less,

@@ -239,10 +239,10 @@ pub(crate) fn tag(reference: &[Atom]) -> Option<Vec<Atom>> {
     None
 }
 
-/// The host of an ECR registry with its account and region.
+/// The host of an ECR registry: its account, unless that is a variable, and its region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Registry {
-    pub(crate) account: String,
+    pub(crate) account: Option<String>,
     pub(crate) region: String,
 }
 
@@ -261,12 +261,13 @@ pub(crate) fn registries(text: &str) -> Vec<(Range<usize>, Registry)> {
             .take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '-')
             .collect();
         let end = region_start + region.len();
-        if account == 12 && is_region(&region) && text[end..].starts_with(".amazonaws.com") {
+        if is_region(&region) && text[end..].starts_with(".amazonaws.com") {
+            let start = if account == 12 { dot - 12 } else { dot + 1 };
             let registry = Registry {
-                account: text[dot - 12..dot].to_owned(),
+                account: (account == 12).then(|| text[dot - 12..dot].to_owned()),
                 region,
             };
-            found.push((dot - 12..end, registry));
+            found.push((start..end, registry));
         }
     }
     found

@@ -181,25 +181,15 @@ fn hosts(run: &Run<'_>, source: &Source, notes: &mut Notes) {
         }
         for (place, registry) in registries(text) {
             let range = bytes.start + place.start..bytes.start + place.end;
-            if account
-                .as_ref()
-                .is_some_and(|account| *account != registry.account)
+            if let (Some(own), Some(account)) = (&account, &registry.account)
+                && own != account
             {
-                let there = account.as_deref().unwrap_or_default();
-                notes.add_elsewhere(
-                    source,
-                    region::mismatch(range.clone(), "account", &registry.account, there),
-                );
+                let note = region::mismatch(range.clone(), "account", account, own);
+                notes.add_elsewhere(source, note);
             }
-            if region
-                .as_ref()
-                .is_some_and(|region| *region != registry.region)
-            {
-                let there = region.as_deref().unwrap_or_default();
-                notes.add_elsewhere(
-                    source,
-                    region::mismatch(range, "region", &registry.region, there),
-                );
+            if let Some(own) = region.as_ref().filter(|own| **own != registry.region) {
+                let note = region::mismatch(range, "region", &registry.region, own);
+                notes.add_elsewhere(source, note);
             }
         }
     }
@@ -220,7 +210,7 @@ fn own_registry(run: &Run<'_>) -> Option<(Option<String>, Option<String>)> {
     if let Some((_, first)) = found.next()
         && found.all(|(_, other)| other == first)
     {
-        account.get_or_insert(first.account);
+        account = account.or(first.account);
         region.get_or_insert(first.region);
     }
     (account.is_some() || region.is_some()).then_some((account, region))

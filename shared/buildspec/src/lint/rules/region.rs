@@ -38,12 +38,11 @@ fn hosts(spec: &Spec<'_>, command: &Command<'_>, word: &Range<usize>, notes: &mu
         let place = word.start + place.start..word.start + place.end;
         let range = command.alignment.range(&place);
         judge(spec, range.clone(), &registry.region, notes);
-        let account = spec.context.account.as_deref().or_else(|| account(spec));
-        if let Some(account) = account.filter(|account| *account != registry.account) {
-            notes.add(
-                spec.source,
-                mismatch(range, "account", &registry.account, account),
-            );
+        let own = spec.context.account.as_deref().or_else(|| account(spec));
+        if let (Some(own), Some(account)) = (own, &registry.account)
+            && own != account
+        {
+            notes.add(spec.source, mismatch(range, "account", account, own));
         }
     }
 }

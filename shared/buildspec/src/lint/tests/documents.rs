@@ -91,6 +91,7 @@ fn a2_a6_a12_document_a_is_refused_with_exact_findings() {
             E010 12:4 docker: 19
             E002 14:1 pre_build
             W020 17:22 ap-northeast-2
+            W020 17:129 dkr.ecr.ap-northeast-2
             W031 20:15 $(echo ${CODEBUILD_RESOLVED_SOURCE_VERSION} | cut -c 1-7)
             E002 21:1 build
             E002 24:1 post_build
@@ -199,6 +200,7 @@ fn a6_a_buildspec_that_builds_nothing_is_mended() {
     "#]].assert_eq(&fixed.text);
     expect![[r#"
         W020 14:26 ap-northeast-2
+        W020 14:133 dkr.ecr.ap-northeast-2
         W031 17:19 $(echo ${CODEBUILD_RESOLVED_SOURCE_VERSION} | cut -c 1-7)
     "#]]
     .assert_eq(&told(&fixed.text, &Context::default()));
@@ -307,4 +309,62 @@ fn b18_b19_cleaning_up_in_post_build_is_no_finding_and_publishing_is() {
         .filter(|line| !line.contains("Makefile"))
         .collect();
     assert_eq!(of_spec, ["E003 4:52 make publish"]);
+}
+
+/// The shape of the repository behind document A: content trust, a short tag, the push in `post_build`.
+#[test]
+fn a10_a12_the_shape_of_sbcntr_backend() {
+    check(
+        "version: 0.2
+phases:
+  install:
+    runtime-versions:
+      golang: 1.22
+  pre_build:
+    commands:
+      - export DOCKER_CONTENT_TRUST=1
+      - export HOST=${AWS_ACCOUNT_ID}.dkr.ecr.${AWS_REGION}.amazonaws.com
+      - export IMAGE_TAG=$(echo $CODEBUILD_RESOLVED_SOURCE_VERSION | cut -c 1-7)
+  build:
+    commands:
+      - docker build -t ${APP_NAME}:latest .
+      - docker tag ${APP_NAME}:latest ${HOST}/${APP_NAME}:${IMAGE_TAG}
+      - export DOCKER_CONTENT_TRUST=0
+  post_build:
+    commands:
+      - aws ecr get-login-password | docker login --username AWS --password-stdin \"https://${HOST}\"
+      - docker push ${HOST}/${APP_NAME}:${IMAGE_TAG}
+      - printf '[{\"name\":\"app\",\"imageUri\":\"%s\"}]' $HOST/$APP_NAME:$IMAGE_TAG > imagedefinitions.json
+artifacts:
+  files: [imagedefinitions.json]
+",
+        expect![[r#"
+            W016 8:16 DOCKER_CONTENT_TRUST=1
+            W031 10:26 $(echo $CODEBUILD_RESOLVED_SOURCE_VERSION | cut -c 1-7)
+            E003 19:9 docker push ${HOST}/${APP_NAME}:${IMAGE_TAG}
+        "#]],
+    );
+}
+
+#[test]
+fn b14_b17_the_compose_file_of_todobackend_names_its_account() {
+    let compose = "services:
+  release:
+    image: 385605022855.dkr.ecr.us-east-1.amazonaws.com/docker-in-aws/todobackend:latest
+  app:
+    image: 385605022855.dkr.ecr.us-east-1.amazonaws.com/docker-in-aws/todobackend:${APP_VERSION}
+";
+    let files = Memory::new(&[("docker-compose.yml", compose)]);
+    let context = Context {
+        files: &files,
+        account: Some("111122223333".to_owned()),
+        region: Some("eu-west-1".to_owned()),
+        ..Context::default()
+    };
+    expect![[r#"
+        E013 6:73 --storage-driver=overlay
+        E012 7:9 timeout -t
+        W021 docker-compose.yml:3:12 385605022855.dkr.ecr.us-east-1
+        W021 docker-compose.yml:5:12 385605022855.dkr.ecr.us-east-1
+    "#]].assert_eq(&told(B, &context));
 }
