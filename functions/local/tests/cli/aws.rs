@@ -66,6 +66,10 @@ impl Aws {
     }
 
     /// Answers calls of that pattern.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a table reads better without references"
+    )]
     pub(crate) fn says(mut self, call: &str, answer: Value) -> Self {
         let text = answer
             .as_str()

@@ -507,7 +507,8 @@ fn components_get_a_stack_each() {
         towline-acme-shop-site as it should be
 
         Next: push a commit, and see what comes of it with: towline runs
-    "#]].assert_eq(&String::from_utf8(output.stdout).unwrap());
+    "#]]
+    .assert_eq(&String::from_utf8(output.stdout).unwrap());
     expect![[r#"
         cloudformation deploy --template-file=[scratch]/component.yaml --stack-name=towline-acme-shop-api --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=api Connection=arn:aws:codeconnections:eu-west-1:111122223333:connection/1 ImageRepository=acme/api Privileged=true Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
         cloudformation deploy --template-file=[scratch]/component.yaml --stack-name=towline-acme-shop-site --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=site Connection=arn:aws:codeconnections:eu-west-1:111122223333:connection/1 ImageRepository=acme/site Privileged=false Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
