@@ -23,7 +23,8 @@ Examples:
 
 Secrets come from the environment or from files, never from arguments:
   TOWLINE_GITHUB_WEBHOOK_SECRET(_FILE)            signs webhooks; made up in DIR when not set
-  TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS(_FILE)   still taken while rotating")]
+  TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS(_FILE)   still taken while rotating
+  TOWLINE_SLACK_SIGNING_SECRET(_FILE)             lets a Slack app ask; ..._PREVIOUS(_FILE) too")]
 pub struct Args {
     /// Folder that holds everything: ledger, images, logs, tokens
     #[arg(long, value_name = "DIR", default_value = ".towline-data")]
