@@ -1,5 +1,8 @@
 //! What all clients have in common: region, credentials, endpoints, one HTTP client, time-outs.
 
+#[cfg(all(test, feature = "dynamodb"))]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,6 +4,8 @@ mod bounds;
 mod item;
 mod reads;
 pub mod schema;
+#[cfg(test)]
+mod tests;
 mod writes;
 
 use std::time::Duration;
@@ -18,7 +20,8 @@ use crate::environment::{Aws, Patience};
 
 /// A read or write takes a few milliseconds; a new connection to a slow host is the only reason for
 /// a second. Five seconds in all leave receive-github, which has ten, time to read its secret too.
-const PATIENCE: Patience = Patience::new(Duration::from_secs(2), Duration::from_secs(5), 4);
+pub(crate) const PATIENCE: Patience =
+    Patience::new(Duration::from_secs(2), Duration::from_secs(5), 4);
 
 /// The store on a table of this [schema].
 ///

@@ -18,6 +18,8 @@ use crate::Aws;
 pub(crate) enum Answer {
     /// With this status and body.
     Says(u16, Value),
+    /// What follows from the request.
+    Of(fn(&Value) -> Answer),
     /// Never.
     Nothing,
 }
@@ -29,11 +31,11 @@ pub(crate) fn ok(body: Value) -> Answer {
 
 /// A refusal with the service's own word for it.
 pub(crate) fn refused(code: &str) -> Answer {
-    refused_with(code, json!({}))
+    refused_with(code, &json!({}))
 }
 
 /// A refusal that says more.
-pub(crate) fn refused_with(code: &str, more: Value) -> Answer {
+pub(crate) fn refused_with(code: &str, more: &Value) -> Answer {
     let mut body = json!({ "__type": code, "message": format!("because of {code}") });
     if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
         body.extend(more.clone());
@@ -53,22 +55,26 @@ pub(crate) struct Service {
     answers: Arc<Mutex<VecDeque<Answer>>>,
     asked: Arc<Mutex<Vec<(String, Value)>>>,
     agents: Arc<Mutex<Vec<String>>>,
+    address: String,
 }
 
 impl Service {
     /// A service that gives these answers, one for each request, and AWS at its address.
     pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> (Self, Aws) {
-        let service = Self::default();
-        service.then(answers);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("its address");
+        let address = format!("http://{}", listener.local_addr().expect("its address"));
+        let service = Self {
+            address: address.clone(),
+            ..Self::default()
+        };
+        service.then(answers);
         let router = Router::new()
             .fallback(answer)
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(service.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let aws = Aws::from_variables("test", move |name| match name {
-            "AWS_ENDPOINT_URL" => Some(format!("http://{address}")),
+            "AWS_ENDPOINT_URL" => Some(address.clone()),
             "AWS_REGION" => Some("eu-west-1".to_owned()),
             "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
             _ => None,
@@ -80,6 +86,11 @@ impl Service {
     pub(crate) fn then(&self, answers: impl IntoIterator<Item = Answer>) {
         let mut known = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         known.extend(answers);
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> String {
+        self.address.clone()
     }
 
     /// What it was asked so far, in order; forgets it.
@@ -114,12 +125,16 @@ async fn answer(State(service): State<Service>, headers: HeaderMap, body: Bytes)
             .unwrap_or_else(PoisonError::into_inner);
         agents.push(header("x-amz-user-agent"));
         let mut all = service.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push((operation, asked));
+        all.push((operation, asked.clone()));
         let mut answers = service
             .answers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         answers.pop_front()
+    };
+    let next = match next {
+        Some(Answer::Of(answer)) => Some(answer(&asked)),
+        next => next,
     };
     match next {
         Some(Answer::Says(status, body)) => {
@@ -127,7 +142,7 @@ async fn answer(State(service): State<Service>, headers: HeaderMap, body: Bytes)
             let kind = [("content-type", "application/x-amz-json-1.1")];
             (status, kind, body.to_string()).into_response()
         }
-        Some(Answer::Nothing) => std::future::pending().await,
+        Some(Answer::Nothing | Answer::Of(_)) => std::future::pending().await,
         None => {
             let body = r#"{"__type": "ScriptEnded", "message": "the script has ended"}"#;
             (StatusCode::BAD_REQUEST, body).into_response()

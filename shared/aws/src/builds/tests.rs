@@ -270,7 +270,7 @@ async fn a_build_is_reported_on_in_the_words_of_its_event() {
         assert_eq!(found, expected);
         let Some(report) = report else { continue };
         assert_eq!(report.build, build());
-        let time = |at: Option<jiff::Timestamp>| at.map(|at| at.as_millisecond());
+        let time = |at: Option<jiff::Timestamp>| at.map(jiff::Timestamp::as_millisecond);
         assert_eq!(time(report.started_at), Some(1_762_074_845_500));
         let ended = (status != "IN_PROGRESS").then_some(1_762_074_900_000);
         assert_eq!(time(report.ended_at), ended);
