@@ -75,7 +75,7 @@ fn hostile(name: &str) -> String {
         "deep commands" => command("$(".repeat(15_000)),
         "wild commands" => command("if case [[ <<X { ((".repeat(1_600)),
         "pipes" => {
-            let pipes = format!("      - {}\n", "a | ".repeat(480));
+            let pipes = format!("      - {}\n", "a | ".repeat(290));
             format!(
                 "version: 0.2\nphases:\n  build:\n    commands:\n{}",
                 pipes.repeat(30)

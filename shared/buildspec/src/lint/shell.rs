@@ -24,9 +24,9 @@ const MOST_STEPS: usize = 1_500;
 /// How many brackets may be open at once: what the parser does about those that stay open grows with their square.
 const MOST_BRACKETS: usize = 50;
 /// Most brackets, pipes and redirections of a command, for the same reason.
-const MOST_SIGNS: usize = 500;
+const MOST_SIGNS: usize = 300;
 /// Most of them in all commands together.
-const MOST_SIGNS_IN_ALL: usize = 1_500;
+const MOST_SIGNS_IN_ALL: usize = 1_000;
 /// Most heredocs of a command: for each, the parser looks through all that follows.
 const MOST_HEREDOCS: usize = 64;
 

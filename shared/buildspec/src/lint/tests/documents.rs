@@ -366,5 +366,6 @@ fn b14_b17_the_compose_file_of_todobackend_names_its_account() {
         E012 7:9 timeout -t
         W021 docker-compose.yml:3:12 385605022855.dkr.ecr.us-east-1
         W021 docker-compose.yml:5:12 385605022855.dkr.ecr.us-east-1
-    "#]].assert_eq(&told(B, &context));
+    "#]]
+    .assert_eq(&told(B, &context));
 }

@@ -51,7 +51,7 @@ fn hostile_commands_are_left_alone() {
         "${A:-".repeat(3_000),
         "cat <<E\n".repeat(2_000),
         "a | ".repeat(3_500),
-        "a | ".repeat(480),
+        "a | ".repeat(290),
         "f() ".repeat(4_000),
         "a=(".repeat(5_000),
         "[[ a =~ (".repeat(1_500),

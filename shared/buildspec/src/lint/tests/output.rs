@@ -125,7 +125,10 @@ fn every_code_is_named_once_and_found_by_its_name() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), Code::ALL.len());
+    let readme = include_str!("../../../README.md");
     for code in Code::ALL {
+        let row = format!("| {} | {} | {} |", code.as_str(), code.name(), code.about());
+        assert!(readme.contains(&row), "README.md lacks {row}");
         assert_eq!(Code::parse(code.as_str()), Some(*code));
         assert!(code.about().ends_with('.') && code.help().starts_with("https://"));
     }
