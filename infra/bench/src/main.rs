@@ -154,6 +154,7 @@ fn jobs(arguments: &Arguments) -> Result<Vec<Job>> {
             ("TOWLINE_TABLE", "towline"),
             ("WEBHOOK_SECRET", secret.as_str()),
             ("NODE_EXTRA_CA_CERTS", &bundle),
+            ("NODE_NO_WARNINGS", "1"),
         ];
         jobs.push(Job {
             subject: Subject::new(
