@@ -337,11 +337,11 @@ impl Shared {
     }
 }
 
-/// Headers that concern one connection, or that are made anew on the next.
+/// Headers that concern one connection, or that are made anew on the next. The host stays, for it
+/// is signed.
 const HOP: &[&str] = &[
     "connection",
     "content-length",
-    "host",
     "keep-alive",
     "transfer-encoding",
 ];

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -115,9 +116,8 @@ impl Stack {
             folder: folder.path(),
         };
         operator.deploy_control(names, &github.url()).await?;
-        for shop in shops.values() {
-            operator.deploy_components(shop).await?;
-        }
+        operator.forget_tags_of_repositories().await?;
+        try_join_all(shops.values().map(|shop| operator.deploy_components(shop))).await?;
         let outputs = operator.outputs(STACK).await?;
         let api = api(&client, &outputs)?;
         let rules = rules(&client, "default").await?;
@@ -268,6 +268,24 @@ fn api(client: &Client, outputs: &BTreeMap<String, String>) -> anyhow::Result<St
     Ok(format!("http://{address}/_aws/execute-api/{name}/$default"))
 }
 
+/// Takes conditions on tags out of what is allowed on images; says whether there were any.
+fn without_tags(document: &mut Value) -> bool {
+    let mut found = false;
+    for statement in document["Statement"].as_array_mut().into_iter().flatten() {
+        let on_images = statement["Action"].to_string().contains("ecr:");
+        if on_images
+            && statement["Condition"]
+                .to_string()
+                .contains("aws:ResourceTag/")
+            && let Some(statement) = statement.as_object_mut()
+        {
+            statement.remove("Condition");
+            found = true;
+        }
+    }
+    found
+}
+
 /// A person who deploys.
 struct Operator<'a> {
     around: &'a Surroundings,
@@ -298,6 +316,36 @@ impl Operator<'_> {
             "--yes",
         ];
         self.towline(&arguments, self.folder).await.map(|_| ())
+    }
+
+    /// The emulator holds roles to their policies, but knows no tags of ECR repositories when it
+    /// does: conditions on these are taken out of the roles, and nothing else.
+    async fn forget_tags_of_repositories(&self) -> anyhow::Result<()> {
+        let aws = self.around.venv.join("bin/aws");
+        let asked = ["iam", "get-account-authorization-details", "--output=json"];
+        let text = self.run(aws.as_os_str(), &asked, self.folder).await?;
+        let details: Value = serde_json::from_str(&text)?;
+        for role in details["RoleDetailList"].as_array().into_iter().flatten() {
+            for policy in role["RolePolicyList"].as_array().into_iter().flatten() {
+                let mut document = policy["PolicyDocument"].clone();
+                if !without_tags(&mut document) {
+                    continue;
+                }
+                let (role, name) = (&role["RoleName"], &policy["PolicyName"]);
+                let changed = [
+                    "iam",
+                    "put-role-policy",
+                    "--role-name",
+                    role.as_str().unwrap_or_default(),
+                    "--policy-name",
+                    name.as_str().unwrap_or_default(),
+                    "--policy-document",
+                    &document.to_string(),
+                ];
+                self.run(aws.as_os_str(), &changed, self.folder).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn deploy_components(&self, shop: &Shop) -> anyhow::Result<()> {

@@ -57,11 +57,12 @@ fn surroundings() -> anyhow::Result<Surroundings> {
     let venv = env::var_os("TOWLINE_MINISTACK_VENV");
     let venv = venv.context("TOWLINE_MINISTACK_VENV names no Python environment")?;
     let this = env::current_exe()?;
-    // target/debug/deps/<this>: the functions lie two folders up.
-    let binaries = this.ancestors().nth(2).context("where is this program?")?;
+    // target/debug/deps/<this>: the functions lie two folders up, unless somebody says otherwise.
+    let beside = this.ancestors().nth(2).map(PathBuf::from);
+    let named = env::var_os("TOWLINE_BINARIES").map(PathBuf::from);
     Ok(Surroundings {
         venv: PathBuf::from(venv),
-        binaries: binaries.to_owned(),
+        binaries: named.or(beside).context("where are the functions?")?,
         search_path: env::var_os("PATH").unwrap_or_default(),
     })
 }

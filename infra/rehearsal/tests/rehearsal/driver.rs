@@ -1,6 +1,6 @@
 //! Drives a deployed stack from outside: pushes, asks and tells over HTTP.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -73,7 +73,7 @@ pub fn github() -> MemoryGitHub {
 }
 
 /// An answer over HTTP.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Answer {
     pub status: u16,
     pub body: Value,
@@ -250,6 +250,7 @@ impl<'a> Driver<'a> {
             pushed.repository,
             states.join(" or ")
         );
+        let last = Mutex::new(Answer::default());
         until(&what, patience, || async {
             let answer = self
                 .ask(Some(KIM), "commit", &[("commit", &commit)])
@@ -258,9 +259,12 @@ impl<'a> Driver<'a> {
             let build = builds.and_then(|builds| builds.first());
             let state = build.and_then(|build| build["state"].as_str());
             let there = state.is_some_and(|state| states.contains(&state));
-            Ok(build.filter(|_| there).cloned())
+            let found = build.filter(|_| there).cloned();
+            *last.lock().expect("nobody panics with it") = answer;
+            Ok(found)
         })
         .await
+        .with_context(|| format!("the last answer was {last:?}"))
     }
 
     /// Waits until a digest is live in a stage.
@@ -358,7 +362,7 @@ impl<'a> Driver<'a> {
         for function in towline_rehearsal::stack::FUNCTIONS {
             let lines = self.stack.log(function).await.unwrap_or_default();
             let telling = |line: &&String| {
-                let plain = ["START ", "END ", "REPORT ", "INIT_START", "\"INFO\""];
+                let plain = ["START ", "END ", "REPORT ", "INIT_START"];
                 !plain.iter().any(|word| line.contains(word))
             };
             let telling: Vec<&String> = lines.iter().filter(telling).collect();

@@ -23,6 +23,10 @@ const NOT_PROVOKED: &[(&str, &str, &str)] = &[
 /// Each function's role allows what the function asks for, and nothing else without a reason.
 pub async fn are_exact(driver: &Driver<'_>) -> anyhow::Result<()> {
     let requests = driver.stack.proxy.recording().since(0);
+    let details = driver
+        .aws(&["iam", "get-account-authorization-details"])
+        .await?;
+    let functions = driver.aws(&["lambda", "list-functions"]).await?;
     let mut wrong = Vec::new();
     for function in FUNCTIONS {
         let asked: BTreeSet<String> = requests
@@ -30,7 +34,13 @@ pub async fn are_exact(driver: &Driver<'_>) -> anyhow::Result<()> {
             .filter(|request| request.function == *function)
             .flat_map(actions)
             .collect();
-        let allowed = allowed(driver, function).await?;
+        let name = format!("{STACK}-{function}");
+        let mut known = functions["Functions"].as_array().into_iter().flatten();
+        let known = known.find(|known| known["FunctionName"] == name.as_str());
+        let role = known
+            .and_then(|known| known["Role"].as_str())
+            .unwrap_or_default();
+        let allowed = allowed(&details, role.rsplit('/').next().unwrap_or_default());
         for action in asked.difference(&allowed) {
             wrong.push(format!(
                 "{function} asks for {action}, which its role does not allow"
@@ -76,67 +86,36 @@ fn actions(request: &Request) -> Vec<String> {
         .collect()
 }
 
-/// The actions of a function's role, by IAM's word.
-async fn allowed(driver: &Driver<'_>, function: &str) -> anyhow::Result<BTreeSet<String>> {
-    let name = format!("{STACK}-{function}");
-    let told = driver
-        .aws(&[
-            "lambda",
-            "get-function-configuration",
-            "--function-name",
-            &name,
-        ])
-        .await?;
-    let role = told["Role"].as_str().unwrap_or_default();
-    let role = role.rsplit('/').next().unwrap_or_default();
-    let mut documents = Vec::new();
-    let inline = driver
-        .aws(&["iam", "list-role-policies", "--role-name", role])
-        .await?;
-    for policy in inline["PolicyNames"].as_array().into_iter().flatten() {
-        let policy = policy.as_str().unwrap_or_default();
-        let asked = [
-            "iam",
-            "get-role-policy",
-            "--role-name",
-            role,
-            "--policy-name",
-            policy,
-        ];
-        documents.push(driver.aws(&asked).await?["PolicyDocument"].clone());
-    }
-    let attached = driver
-        .aws(&["iam", "list-attached-role-policies", "--role-name", role])
-        .await?;
-    for policy in attached["AttachedPolicies"]
-        .as_array()
+/// The actions that a role's policies allow, its own and those it shares with others.
+fn allowed(details: &Value, role: &str) -> BTreeSet<String> {
+    let roles = details["RoleDetailList"].as_array().into_iter().flatten();
+    let mut roles = roles.filter(|known| known["RoleName"] == role);
+    let role = roles.next().cloned().unwrap_or_default();
+    let own = list(&role["RolePolicyList"]);
+    let own = own
         .into_iter()
-        .flatten()
-    {
-        let arn = policy["PolicyArn"].as_str().unwrap_or_default();
-        let asked = [
-            "iam",
-            "get-policy-version",
-            "--policy-arn",
-            arn,
-            "--version-id",
-            "v1",
-        ];
-        documents.push(driver.aws(&asked).await?["PolicyVersion"]["Document"].clone());
-    }
-    let statements = documents
-        .iter()
-        .flat_map(|document| list(&document["Statement"]));
+        .map(|policy| policy["PolicyDocument"].clone());
+    let attached = list(&role["AttachedManagedPolicies"]);
+    let shared = list(&details["Policies"]).into_iter().filter(|policy| {
+        attached
+            .iter()
+            .any(|attached| attached["PolicyArn"] == policy["Arn"])
+    });
+    let versions = shared.flat_map(|policy| list(&policy["PolicyVersionList"]));
+    let current = versions.filter(|version| version["IsDefaultVersion"] == true);
+    let documents = own.chain(current.map(|version| version["Document"].clone()));
+    let statements = documents.flat_map(|document| list(&document["Statement"]));
     let actions = statements.flat_map(|statement| list(&statement["Action"]));
-    Ok(actions
+    actions
         .filter_map(|action| action.as_str().map(str::to_owned))
-        .collect())
+        .collect()
 }
 
 /// What stands in a policy alone or as a list.
 fn list(value: &Value) -> Vec<Value> {
     match value {
         Value::Array(all) => all.clone(),
+        Value::Null => Vec::new(),
         one => vec![json!(one)],
     }
 }
