@@ -14,7 +14,6 @@ mod stack;
 mod templates;
 
 mod git;
-mod moment;
 mod repository;
 mod terminal;
 

@@ -3,12 +3,12 @@
 use anyhow::anyhow;
 use clap::Args;
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
+use towline_handlers::answer_chat::moment::Moment;
 use towline_handlers::answer_chat::{Answer, Query};
 use towline_ports::Clock as _;
 
 use super::Context;
 use crate::clock::SystemClock;
-use crate::moment::Moment;
 use crate::outcome::Outcome;
 
 /// Which repository is meant.
