@@ -124,8 +124,8 @@ struct Known {
 }
 
 impl CachedSecret {
-    /// The secret, read again when it is older than five minutes. When that fails, what is known
-    /// serves for an hour.
+    /// The secret, read again when it is older than five minutes, or ten seconds while nobody has
+    /// set it. When that fails, what is known serves for an hour.
     ///
     /// # Errors
     ///
@@ -137,8 +137,10 @@ impl CachedSecret {
             return self.fetch(&mut known, now).await;
         };
         let age = now.duration_since(at).unsigned_abs();
+        // Whoever has just filled a secret does not want to wait for it.
+        let lasts = versions.current.as_ref().map_or(APART, |_| LASTS);
         let soon_again = age < OUTLASTS && known.is_hurried(now);
-        if age < LASTS || soon_again {
+        if age < lasts || soon_again {
             return Ok(versions);
         }
         match self.fetch(&mut known, now).await {

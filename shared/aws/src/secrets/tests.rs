@@ -161,6 +161,17 @@ async fn a_secret_that_nobody_has_set_is_none() {
 }
 
 #[tokio::test]
+async fn whoever_has_filled_a_secret_waits_ten_seconds_at_most() {
+    let story = Story::begin([holds("unset"), holds("real")]).await;
+    for (passed, expected, reads) in [(0, None, 1), (9, None, 0), (1, Some("real"), 1)] {
+        story.pass(passed).await;
+        let read = story.secret.read().await.expect("it answers");
+        assert_eq!(texts(&read), (expected, None), "after {passed} s");
+        assert_eq!(story.stages().len(), reads);
+    }
+}
+
+#[tokio::test]
 async fn a_secret_may_be_bytes_that_are_text() {
     let bytes = |text: &str| ok(json!({ "SecretBinary": text }));
     let story = Story::begin([bytes("/w=="), bytes("b25l")]).await;
