@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::SystemClock;
 use crate::failure::with_causes;
-use crate::metric;
+use crate::{metric, settings};
 
 /// Where the runtime logs what a handler returned, in the form of `Debug`; the loops have logged it
 /// readably by then.
@@ -26,6 +26,7 @@ const TWICE: &str = "lambda_runtime::layers::panic";
 pub(crate) fn start(function: &'static str, level: Result<LevelFilter, String>) {
     let lines = Lines {
         function,
+        stack: settings::stack(function),
         level: *level.as_ref().unwrap_or(&LevelFilter::INFO),
         write: |line: &str| {
             // A log that cannot be written cannot be complained about either.
@@ -52,6 +53,7 @@ pub(crate) fn start(function: &'static str, level: Result<LevelFilter, String>) 
 /// The layer that writes them.
 struct Lines<W> {
     function: &'static str,
+    stack: String,
     level: LevelFilter,
     write: W,
 }
@@ -107,7 +109,7 @@ where
         let metadata = event.metadata();
         let now = SystemClock.now();
         let line = if metric::is_one(metadata) {
-            metric::line(self.function, now, fields.others)
+            metric::line(self.function, &self.stack, now, fields.others)
         } else {
             line(self.function, now, metadata, fields)
         };

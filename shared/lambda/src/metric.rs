@@ -25,9 +25,14 @@ pub(crate) fn is_one(metadata: &Metadata<'_>) -> bool {
     metadata.is_event() && metadata.target() == TARGET
 }
 
-/// The line of a metric. It has no dimension, since each would be paid for as a metric of its own and
-/// no two functions measure the same; which it was, and what else is known, stays searchable.
-pub(crate) fn line(function: &str, now: Timestamp, mut fields: Map<String, Value>) -> String {
+/// The line of a metric. Its one dimension is the stack, for an account may have several; no two
+/// functions measure the same, so which it was, and what else is known, is searchable only.
+pub(crate) fn line(
+    function: &str,
+    stack: &str,
+    now: Timestamp,
+    mut fields: Map<String, Value>,
+) -> String {
     let name = match fields.remove("name") {
         Some(Value::String(name)) => name,
         _ => "Unnamed".into(),
@@ -42,11 +47,12 @@ pub(crate) fn line(function: &str, now: Timestamp, mut fields: Map<String, Value
             "Timestamp": now.as_millisecond(),
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
-                "Dimensions": [[]],
+                "Dimensions": [["Stack"]],
                 "Metrics": [{"Name": name, "Unit": unit}],
             }],
         }),
     );
+    fields.insert("Stack".into(), stack.into());
     fields.insert("function".into(), function.into());
     fields.insert(name, value);
     format!("{}\n", Value::Object(fields))

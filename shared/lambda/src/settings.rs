@@ -120,6 +120,16 @@ pub(crate) fn level() -> Result<LevelFilter, String> {
     word.parse().map_err(|_| word)
 }
 
+/// The stack a function is of: `infra/template.yaml` calls a function `<stack>-<function>`.
+pub(crate) fn stack(function: &str) -> String {
+    let name = environment("AWS_LAMBDA_FUNCTION_NAME");
+    let stack = name.and_then(|name| {
+        let stack = name.strip_suffix(function)?.strip_suffix('-')?;
+        Some(stack.to_owned())
+    });
+    stack.unwrap_or_else(|| "towline".into())
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "a function's settings are its environment"

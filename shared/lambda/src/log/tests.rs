@@ -13,6 +13,7 @@ fn lines(level: LevelFilter, act: impl FnOnce()) -> Vec<Value> {
     let sink = Arc::clone(&written);
     let layer = Lines {
         function: "plan-runs",
+        stack: "shop".into(),
         level,
         write: move |line: &str| sink.lock().unwrap().push_str(line),
     };
@@ -121,10 +122,11 @@ fn a_metric_is_a_line_that_cloudwatch_counts() {
                 "Timestamp": null,
                 "CloudWatchMetrics": [{
                     "Namespace": "Towline",
-                    "Dimensions": [[]],
+                    "Dimensions": [["Stack"]],
                     "Metrics": [{"Name": name, "Unit": unit}],
                 }],
             },
+            "Stack": "shop",
             "function": "plan-runs",
             "request_id": "r-1",
         });
