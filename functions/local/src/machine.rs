@@ -27,38 +27,10 @@ pub use folder::{Folder, FolderError, write_private};
 
 use crate::clock::SystemClock;
 use crate::people::People;
+use crate::templates;
 
 /// How often what was lost is looked for.
 const SWEEP: Duration = Duration::from_secs(5);
-
-/// The rules of `events/rules`, as they are deployed. Nobody reports statuses here: a clone's commits
-/// are looked at by nobody, so none is owed.
-const RULES: [(&str, &str); 6] = [
-    (
-        "advance-stages",
-        include_str!("../../../events/rules/advance-stages.json"),
-    ),
-    (
-        "deploy-images",
-        include_str!("../../../events/rules/deploy-images.json"),
-    ),
-    (
-        "plan-runs",
-        include_str!("../../../events/rules/plan-runs.json"),
-    ),
-    (
-        "promote-images",
-        include_str!("../../../events/rules/promote-images.json"),
-    ),
-    (
-        "record-images",
-        include_str!("../../../events/rules/record-images.json"),
-    ),
-    (
-        "start-builds",
-        include_str!("../../../events/rules/start-builds.json"),
-    ),
-];
 
 /// What a machine is made of.
 pub struct Config {
@@ -184,7 +156,7 @@ impl Machine {
             Arc::clone(&source),
         ))
         .await?;
-        let (bus, queue) = LocalBus::new(Router::new(RULES)?);
+        let (bus, queue) = LocalBus::new(Router::new(templates::RULES)?);
         let people = People::open(folder)?;
         let settings = Settings {
             registry: from_here(address).to_string(),
