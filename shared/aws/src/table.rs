@@ -64,6 +64,11 @@ impl Store for Table {
         self.read(key).await
     }
 
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError> {
+        limits::check_keys(keys)?;
+        self.read_many(keys).await
+    }
+
     async fn query(&self, query: &Query) -> Result<Page, PortError> {
         limits::check_query(query)?;
         self.read_in_order(query).await

@@ -35,6 +35,7 @@ pub async fn store<S: Store + 'static>(make: impl AsyncFn() -> S) {
     order::sorts_are_in_the_order_of_their_bytes(fresh().await).await;
     order::a_prefix_finds_what_begins_with_it_and_nothing_else(fresh().await).await;
     order::a_query_ends_where_it_is_told_and_continues_where_it_stopped(fresh().await).await;
+    order::many_are_read_in_the_order_they_are_asked_for(fresh().await).await;
     order::partitions_are_apart(fresh().await).await;
     order::due_items_come_earliest_first_and_not_too_soon(fresh().await).await;
     order::due_follows_the_item(fresh().await).await;
@@ -105,6 +106,10 @@ async fn conflict(store: &impl Store, writes: Vec<Write>) -> Key {
 
 async fn get(store: &impl Store, key: &Key) -> Option<Item> {
     store.get(key).await.expect("the store answers")
+}
+
+async fn get_many(store: &impl Store, keys: &[Key]) -> Vec<Option<Item>> {
+    store.get_many(keys).await.expect("the store answers")
 }
 
 async fn query(store: &impl Store, query: &Query) -> Page {

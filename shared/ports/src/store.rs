@@ -197,6 +197,12 @@ pub trait Store: Send + Sync {
     /// Reads one item.
     async fn get(&self, key: &Key) -> Result<Option<Item>, PortError>;
 
+    /// Reads items of whichever partitions, 1 to 100 keys, none twice (DynamoDB API,
+    /// `BatchGetItem`): what lies under each key, in the order of the keys.
+    ///
+    /// Each is as fresh as from [`Self::get`]; together they are no snapshot.
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError>;
+
     /// Reads items of one partition in order.
     async fn query(&self, query: &Query) -> Result<Page, PortError>;
 

@@ -34,6 +34,11 @@ impl Store for Counted {
         self.store.get(key).await
     }
 
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.store.get_many(keys).await
+    }
+
     async fn query(&self, query: &Query) -> Result<Page, PortError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         // Pages of DynamoDB end where they like.

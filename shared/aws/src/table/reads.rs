@@ -40,6 +40,16 @@ impl Table {
         answer.item.map(item::read).transpose()
     }
 
+    /// What lies under each of at most [`MOST_KEYS`] keys, in their order.
+    pub(super) async fn read_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError> {
+        let items = self.read_all(keys, "reading items").await?;
+        let mut items: HashMap<Key, Item> = items
+            .into_iter()
+            .map(|item| (item.key.clone(), item))
+            .collect();
+        Ok(keys.iter().map(|key| items.remove(key)).collect())
+    }
+
     /// As many pages of DynamoDB, of at most 1 MB each, as the limit takes.
     pub(super) async fn read_in_order(&self, query: &Query) -> Result<Page, PortError> {
         let mut page = Page {
@@ -125,8 +135,8 @@ impl Table {
         }
         found.sort();
         found.truncate(limit);
-        let keys = found.into_iter().map(|(_, key)| key).collect();
-        let mut items = self.read_all(keys).await?;
+        let keys: Vec<Key> = found.into_iter().map(|(_, key)| key).collect();
+        let mut items = self.read_all(&keys, "reading what is due").await?;
         items.retain(|item| item.due.is_some_and(|due| due <= until));
         items.sort_by(|one, other| (one.due, &one.key).cmp(&(other.due, &other.key)));
         Ok(items)
@@ -175,7 +185,7 @@ impl Table {
     }
 
     /// Reads these items, in no order; those that are gone are left out.
-    async fn read_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, PortError> {
+    async fn read_all(&self, keys: &[Key], doing: &str) -> Result<Vec<Item>, PortError> {
         let mut items = Vec::with_capacity(keys.len());
         let mut open: Vec<Attributes> = keys.iter().map(item::key).collect();
         let mut fruitless = 0;
@@ -186,14 +196,14 @@ impl Table {
                 .set_keys(Some(portion))
                 .consistent_read(true)
                 .build()
-                .map_err(|error| PortError::new("reading what is due", error))?;
+                .map_err(|error| PortError::new(doing, error))?;
             let answer = self
                 .client
                 .batch_get_item()
                 .request_items(&self.name, request)
                 .send()
                 .await
-                .map_err(|error| failed("reading what is due", &error))?;
+                .map_err(|error| failed(doing, &error))?;
             for found in answer.responses.into_iter().flat_map(HashMap::into_values) {
                 for attributes in found {
                     items.push(item::read(attributes)?);
@@ -205,7 +215,7 @@ impl Table {
                 fruitless += 1;
                 if fruitless >= MOST_ROUNDS {
                     return Err(PortError::because(format!(
-                        "reading what is due: DynamoDB left out {} items {fruitless} times",
+                        "{doing}: DynamoDB left out {} items {fruitless} times",
                         left.len()
                     )));
                 }

@@ -71,6 +71,14 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError> {
+        limits::check_keys(keys)?;
+        let keys = keys.to_vec();
+        let read = Arc::clone(&self.readers);
+        read.read(move |connection| readers::get_many(connection, &keys))
+            .await
+    }
+
     async fn query(&self, query: &Query) -> Result<Page, PortError> {
         limits::check_query(query)?;
         let query = query.clone();

@@ -78,6 +78,13 @@ pub(crate) fn get(connection: &Connection, key: &Key) -> rusqlite::Result<Option
     rows.next()?.map(item).transpose()
 }
 
+pub(crate) fn get_many(
+    connection: &Connection,
+    keys: &[Key],
+) -> rusqlite::Result<Vec<Option<Item>>> {
+    keys.iter().map(|key| get(connection, key)).collect()
+}
+
 pub(crate) fn query(connection: &Connection, query: &Query) -> rusqlite::Result<Page> {
     let (first, last) = bounds(query);
     let mut values: Vec<&dyn ToSql> = vec![&query.partition];

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use crate::{Key, PortError, Query, Write};
 
+/// Keys read at once (DynamoDB API, `BatchGetItem`).
+pub const MOST_KEYS: usize = 100;
 /// Changes in one transaction (DynamoDB API, `TransactWriteItems`).
 pub const MOST_WRITES: usize = 100;
 /// Bytes of keys and contents in one transaction: 4 MB (DynamoDB API, `TransactWriteItems`).
@@ -27,6 +29,12 @@ pub enum LimitError {
     /// Too many changes, or none.
     #[error("a transaction makes 1 to {MOST_WRITES} changes, not {0}")]
     Writes(usize),
+    /// Too many keys, or none.
+    #[error("1 to {MOST_KEYS} keys are read at once, not {0}")]
+    Keys(usize),
+    /// One key asked for twice.
+    #[error("a key is asked for once, but {:?} twice", (&.0.partition, &.0.sort))]
+    AskedTwice(Key),
     /// Two changes of one key.
     #[error("a transaction changes a key once, but this one changes {:?} twice", (&.0.partition, &.0.sort))]
     KeyTwice(Key),
@@ -95,6 +103,25 @@ pub fn checked_bodies(writes: &[Write]) -> Result<Vec<Option<String>>, LimitErro
         return Err(LimitError::Transaction(bytes));
     }
     Ok(bodies)
+}
+
+/// Checks keys that are read at once.
+///
+/// # Errors
+///
+/// When there are too many or none, one comes twice, or one is none.
+pub fn check_keys(keys: &[Key]) -> Result<(), LimitError> {
+    if !(1..=MOST_KEYS).contains(&keys.len()) {
+        return Err(LimitError::Keys(keys.len()));
+    }
+    let mut known = HashSet::new();
+    for key in keys {
+        check_key(key)?;
+        if !known.insert(key) {
+            return Err(LimitError::AskedTwice(key.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// Checks a key.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{get, query};
+use super::{get, get_many, query};
 use crate::memory::SplitMix64;
 use crate::{Item, Key, Page, Query, Store, TransactError, Write};
 
@@ -40,6 +40,11 @@ pub async fn model<S: Store>(store: &S, choices: &[u64]) {
             4 => {
                 let key = dice.key();
                 assert_eq!(get(store, &key).await, model.get(&key).cloned(), "{key:?}");
+                let mut keys: Vec<Key> = (0..4).map(|_| dice.key()).collect();
+                keys.sort_by_key(|key| std::cmp::Reverse(key.clone()));
+                keys.dedup();
+                let expected: Vec<_> = keys.iter().map(|key| model.get(key).cloned()).collect();
+                assert_eq!(get_many(store, &keys).await, expected, "{keys:?}");
             }
             _ => {
                 let (until, limit) = (dice.time(), 1 + dice.roll(5));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{create, done, due, get, key, put, put_due, query, sorts};
+use super::{create, done, due, get, get_many, key, put, put_due, query, sorts};
 use crate::{Key, Query, Store, Write};
 
 /// In the order of their UTF-8 bytes, which is neither that of words nor of UTF-16.
@@ -119,6 +119,38 @@ pub(super) async fn a_query_ends_where_it_is_told_and_continues_where_it_stopped
             }
         }
     }
+}
+
+pub(super) async fn many_are_read_in_the_order_they_are_asked_for<S: Store>(store: Arc<S>) {
+    let store = &*store;
+    let keys = [
+        key("z"),
+        Key::new("other", "a"),
+        key("nothing"),
+        key("a"),
+        Key::new("nowhere", "a"),
+    ];
+    let written = [&keys[3], &keys[1], &keys[0]];
+    for (number, key) in (0..).zip(written) {
+        done(store, vec![put(key.clone(), number)]).await;
+    }
+    done(store, vec![put(keys[1].clone(), 7)]).await;
+    let mut expected = Vec::new();
+    for key in &keys {
+        expected.push(get(store, key).await);
+    }
+    let found = get_many(store, &keys).await;
+    assert_eq!(found, expected);
+    let numbers = found.into_iter().map(|item| {
+        let item = item?;
+        Some((item.version, item.body["number"].as_u64()?))
+    });
+    let numbers: Vec<Option<(u64, u64)>> = numbers.collect();
+    assert_eq!(
+        numbers,
+        [Some((1, 2)), Some((2, 7)), None, Some((1, 0)), None]
+    );
+    assert_eq!(get_many(store, &keys[..1]).await, expected[..1]);
 }
 
 pub(super) async fn partitions_are_apart<S: Store>(store: Arc<S>) {

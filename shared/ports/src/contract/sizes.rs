@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::limits::{MOST_BODY, MOST_DEPTH, MOST_PARTITION, MOST_SORT, MOST_WRITES};
+use super::limits::{MOST_BODY, MOST_DEPTH, MOST_KEYS, MOST_PARTITION, MOST_SORT, MOST_WRITES};
 use super::{create, done, get, key, put, query};
 use crate::{Item, Key, Query, Store, TransactError, Write};
 
@@ -134,6 +134,23 @@ pub(super) async fn what_is_over_a_limit_is_refused_and_nothing_written<S: Store
     for bad in [Key::new("", "a"), key(""), key(&"x".repeat(MOST_SORT + 1))] {
         assert!(store.get(&bad).await.is_err());
     }
+    let keys = |many: usize| (0..many).map(|n| key(&n.to_string())).collect::<Vec<_>>();
+    for bad in [
+        keys(0),
+        keys(MOST_KEYS + 1),
+        vec![key("a"), key("a")],
+        vec![key("a"), key("")],
+    ] {
+        assert!(store.get_many(&bad).await.is_err());
+    }
+    assert_eq!(
+        store
+            .get_many(&keys(MOST_KEYS))
+            .await
+            .expect("as many as can be")
+            .len(),
+        MOST_KEYS
+    );
     assert!(store.query(&Query::all("")).await.is_err());
     for limit in [0, 1_001] {
         let query = Query {

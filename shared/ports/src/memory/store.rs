@@ -37,6 +37,12 @@ impl Store for MemoryStore {
         Ok(lock(&self.items).get(key).cloned())
     }
 
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError> {
+        limits::check_keys(keys)?;
+        let items = lock(&self.items);
+        Ok(keys.iter().map(|key| items.get(key).cloned()).collect())
+    }
+
     async fn query(&self, query: &Query) -> Result<Page, PortError> {
         limits::check_query(query)?;
         let items = lock(&self.items);
