@@ -1,21 +1,46 @@
 //! The processes of functions, so that one can be killed in the middle of what it does.
 
 use std::fs;
+use std::net::SocketAddr;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Kills every process that runs this function for this emulator; says how many there were.
+/// Kills the child of the emulator that holds this end of a connection; says whether there was one.
 #[must_use]
-pub fn kill(emulator: u32, function: &str) -> usize {
-    let running = children(emulator).into_iter();
-    let of_function = running.filter(|process| runs(*process, function));
-    let killed = of_function.filter(|process| {
-        i32::try_from(*process)
-            .ok()
-            .and_then(Pid::from_raw)
-            .is_some_and(|process| kill_process(process, Signal::KILL).is_ok())
-    });
-    killed.count()
+pub fn kill(emulator: u32, peer: SocketAddr) -> bool {
+    let Some(inode) = inode(peer) else {
+        return false;
+    };
+    let socket = format!("socket:[{inode}]");
+    let holder = children(emulator)
+        .into_iter()
+        .find(|process| holds(*process, &socket));
+    let process = holder.and_then(|process| i32::try_from(process).ok());
+    process
+        .and_then(Pid::from_raw)
+        .is_some_and(|process| kill_process(process, Signal::KILL).is_ok())
+}
+
+/// The number of the socket at this address, by the kernel's table of connections.
+fn inode(address: SocketAddr) -> Option<String> {
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    let port = format!(":{:04X}", address.port());
+    let mut lines = table.lines().skip(1).map(|line| line.split_whitespace());
+    lines.find_map(|mut words| {
+        let ours = words.nth(1)?.ends_with(&port);
+        ours.then(|| words.nth(7).map(str::to_owned)).flatten()
+    })
+}
+
+/// Whether a process has this socket open.
+fn holds(process: u32, socket: &str) -> bool {
+    let Ok(files) = fs::read_dir(format!("/proc/{process}/fd")) else {
+        return false;
+    };
+    files
+        .flatten()
+        .filter_map(|file| fs::read_link(file.path()).ok())
+        .any(|target| target.as_os_str() == socket)
 }
 
 /// The processes a process has started, by `/proc`.
@@ -34,14 +59,4 @@ fn children(parent: u32) -> Vec<u32> {
                 .collect::<Vec<_>>()
         })
         .collect()
-}
-
-/// Whether a process was started as a Lambda function whose name contains this one.
-fn runs(process: u32, function: &str) -> bool {
-    let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
-    environment
-        .split(|byte| *byte == 0)
-        .filter_map(|variable| std::str::from_utf8(variable).ok())
-        .filter_map(|variable| variable.strip_prefix("AWS_LAMBDA_FUNCTION_NAME="))
-        .any(|name| name.contains(function))
 }

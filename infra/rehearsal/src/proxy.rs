@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Request as HttpRequest, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request as HttpRequest, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
@@ -100,6 +100,7 @@ impl Proxy {
             .with_state(Arc::clone(&shared));
         let serving = tokio::spawn(async move {
             // It ends with the handle, and only so.
+            let router = router.into_make_service_with_connect_info::<SocketAddr>();
             let _ = axum::serve(listener, router).await;
         });
         Ok(Self {
@@ -149,7 +150,11 @@ impl Drop for Proxy {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Response {
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: HttpRequest,
+) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts
         .uri
@@ -159,7 +164,11 @@ async fn answer(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Resp
     let outcome = match axum::body::to_bytes(body, MOST_BODY).await {
         Err(error) => Err(error.into()),
         Ok(body) => match text(&parts.headers, "x-amz-target") {
-            Some(target) => shared.call(&target, &path, &parts.headers, body).await,
+            Some(target) => {
+                shared
+                    .call(peer, &target, &path, &parts.headers, body)
+                    .await
+            }
             None => shared.pass(parts.method, &path, &parts.headers, body).await,
         },
     };
@@ -176,6 +185,7 @@ impl Shared {
     /// A request of the JSON protocols.
     async fn call(
         &self,
+        peer: SocketAddr,
         target: &str,
         path: &str,
         headers: &HeaderMap,
@@ -190,7 +200,7 @@ impl Shared {
         let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
         let size = body.len();
         if fault == Some(Fault::DeadBefore) {
-            self.kill(&function);
+            self.kill(peer);
         }
         let (status, answer) = match fault {
             Some(Fault::DeadBefore) => (0, Value::Null),
@@ -224,7 +234,7 @@ impl Shared {
             violations,
         );
         if fault == Some(Fault::DeadAfter) {
-            self.kill(&function);
+            self.kill(peer);
         }
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         let kind = [(header::CONTENT_TYPE, "application/x-amz-json-1.1")];
@@ -280,9 +290,11 @@ impl Shared {
         Ok(request.send().await?)
     }
 
-    fn kill(&self, function: &str) {
-        if let Some(upstream) = self.upstream.get() {
-            let _how_many = processes::kill(upstream.process, function);
+    fn kill(&self, peer: SocketAddr) {
+        if let Some(upstream) = self.upstream.get()
+            && !processes::kill(upstream.process, peer)
+        {
+            eprintln!("nobody was killed at {peer}");
         }
     }
 

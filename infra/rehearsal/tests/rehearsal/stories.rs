@@ -106,8 +106,10 @@ async fn the_whole_trip(driver: &Driver<'_>, shipped: &mut Option<(Pushed, Strin
         "the history says {answer:?}"
     );
     ensure!(
-        newest["by"].as_str().is_some_and(|by| by.contains("lee")),
-        "by whom? {newest}"
+        newest["why"]
+            .as_str()
+            .is_some_and(|why| why.contains("lee")),
+        "why? {newest}"
     );
     let expected = [
         ("towline/build/web", "success"),
@@ -279,6 +281,7 @@ async fn a_failed_build_is_told(driver: &Driver<'_>) -> Told {
         Ok((driver.statuses(&pushed) == expected).then_some(()))
     })
     .await
+    .with_context(|| format!("they are {:?}", driver.statuses(&pushed)))
 }
 
 /// F6: no event of the build ever comes; the sweep asks after it.
