@@ -13,6 +13,9 @@ pub const TIMESTAMP: &str = "x-slack-request-timestamp";
 /// Characters of a section's text (Slack Block Kit, section).
 pub const MOST_SECTION: usize = 3_000;
 
+/// Characters of what says how to see all of a cut answer.
+const MOST_MORE: usize = 500;
+
 /// How old a request may be (Slack, "Verifying requests from Slack").
 const OLDEST: SignedDuration = SignedDuration::from_mins(5);
 /// How far ahead of ours Slack's clock may be.
@@ -176,7 +179,7 @@ pub fn words(audience: Audience, text: &str) -> Value {
 #[must_use]
 pub fn lines(audience: Audience, lines: &[String], more: &str) -> Value {
     const FENCES: usize = "```\n```\n".len();
-    let more = escaped(more);
+    let more = cut(&escaped(more), MOST_MORE, "…");
     let room = MOST_SECTION - FENCES;
     let all: Vec<String> = lines.iter().map(|line| escaped(line)).collect();
     let length = |line: &String| line.chars().count() + 1;
@@ -223,7 +226,8 @@ fn cut(text: &str, most: usize, end: &str) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(most.saturating_sub(end.len())).collect();
+    let room = most.saturating_sub(end.chars().count());
+    let kept: String = text.chars().take(room).collect();
     let whole = match kept.rfind('&') {
         Some(at) if !kept[at..].contains(';') => &kept[..at],
         Some(_) | None => &kept,

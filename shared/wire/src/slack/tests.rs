@@ -186,6 +186,12 @@ fn what_is_too_long_is_cut_and_says_how_to_see_all() {
     check(500, "<<<<<<<<", true);
     check(1, &"&".repeat(5_000), true);
     check(2, &"ü".repeat(2_000), true);
+    let all = vec!["x".repeat(100); 60];
+    let asked = format!("towline tags {}", "&`<".repeat(2_000));
+    let body = lines(Audience::Channel, &all, &asked);
+    let text = body["text"].as_str().unwrap();
+    assert!(text.chars().count() <= MOST_SECTION && text.starts_with("```\nxxx"));
+    assert!(text.ends_with('…'), "{text}");
     assert!(
         words(Audience::Asker, &"<".repeat(5_000))["text"]
             .as_str()
