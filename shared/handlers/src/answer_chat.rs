@@ -214,3 +214,6 @@ impl From<towline_ports::PortError> for ChatError {
 fn refused<T>(reason: impl Into<String>) -> Result<T, ChatError> {
     Err(ChatError::Refused(reason.into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,12 +51,15 @@ impl Door<'_> {
         let (path, method) = (request.path.as_str(), request.method.as_str());
         match path {
             "/healthz" if matches!(method, "GET" | "HEAD") => plain("ok\n".into()),
+            "/healthz" => http::not_allowed("GET, HEAD", "use GET to ask whether this is up"),
             "/slack/commands" => match self.slack {
                 None => http::error(
                     503,
                     "no Slack app is connected: its signing secret is not set",
                 ),
-                Some(_) if method != "POST" => http::error(405, "Slack posts its commands here"),
+                Some(_) if method != "POST" => {
+                    http::not_allowed("POST", "Slack posts its commands here")
+                }
                 Some(secrets) => slack::handle(self.ledger, self.builds, secrets, request).await,
             },
             _ if path.starts_with("/v1/") => self.by_token(request).await,
@@ -78,10 +81,12 @@ impl Door<'_> {
 
     async fn by_token(&self, request: Request) -> Response {
         let shown = request.headers.only("authorization");
-        let person = match shown.and_then(|value| value.split_once(' ')) {
-            Some(("Bearer", token)) => self.people.by_token(token),
+        let shown = shown.and_then(|value| value.split_once(' '));
+        // The scheme's name is of any case (RFC 9110, section 11.1).
+        let person = match shown.map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest.trim())) {
+            Some((scheme, token)) if scheme == "bearer" => self.people.by_token(token),
             // What a browser can send of itself may ask, never tell: another page could make it.
-            Some(("Basic", pair)) if request.method == "GET" => password(pair)
+            Some((scheme, pair)) if scheme == "basic" && request.method == "GET" => password(pair)
                 .and_then(|(login, token)| Some((login, self.people.by_token(&token)?)))
                 .filter(|(login, person)| person.login.eq_ignore_ascii_case(login))
                 .map(|(_, person)| person),
@@ -156,3 +161,6 @@ fn plain(text: String) -> Response {
         body: text.into_bytes(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,7 @@ const WORDS: [Word; 9] = [
     Word {
         name: "now",
         takes: "[STAGE] [--component COMPONENT] [@ TIME]",
-        tells: "what is live, or was at 2026-02-27T12:00 or `2h ago`",
+        tells: "what is live, or was at 2026-02-27T12:00 or 2h ago",
     },
     Word {
         name: "where",
@@ -100,6 +100,13 @@ pub(super) fn read(text: &str, now: Timestamp) -> Result<Typed, String> {
         return Ok(Typed::Help(help(None)));
     };
     let word = word.to_lowercase();
+    // Before anything is said about the rest, which may be good for the command line.
+    if !WORDS.iter().any(|known| known.name == word) {
+        return Err(unknown(&word, rest));
+    }
+    if rest.iter().any(|text| text == "--help") {
+        return Ok(Typed::Help(help(Some(&word))));
+    }
     let mut args = Args::new(&word, rest)?;
     let query = match word.as_str() {
         "help" => return Ok(Typed::Help(help(args.may().as_deref()))),
@@ -110,10 +117,10 @@ pub(super) fn read(text: &str, now: Timestamp) -> Result<Typed, String> {
             repository: args.repository()?,
         },
         "commit" => Query::Commit {
-            commit: args.reference()?,
+            commit: args.reference("COMMIT")?,
         },
         "image" => Query::Image {
-            image: args.reference()?,
+            image: args.reference("REF")?,
             component: args.option("component")?,
             repository: args.repository()?,
         },
@@ -132,11 +139,11 @@ pub(super) fn read(text: &str, now: Timestamp) -> Result<Typed, String> {
             }
         }
         "where" => Query::Where {
-            reference: args.reference()?,
+            reference: args.reference("REF")?,
             repository: args.repository()?,
         },
         "why" => Query::Why {
-            reference: args.reference()?,
+            reference: args.reference("REF")?,
             component: args.may_be()?,
             repository: args.repository()?,
         },
@@ -144,7 +151,7 @@ pub(super) fn read(text: &str, now: Timestamp) -> Result<Typed, String> {
             limit: args.limit()?,
             repository: args.repository()?,
         },
-        other => return Err(unknown(other, text)),
+        other => return Err(unknown(other, rest)),
     };
     args.end()?;
     Ok(Typed::Ask(
@@ -154,10 +161,15 @@ pub(super) fn read(text: &str, now: Timestamp) -> Result<Typed, String> {
 }
 
 /// Why a word is not understood, and what to type instead.
-fn unknown(word: &str, text: &str) -> String {
-    let text = text.trim();
+fn unknown(word: &str, rest: &[String]) -> String {
     if ELSEWHERE.contains(&word) {
-        return format!("{word} is not done from chat yet; on the command line: towline {text}");
+        let named = |text: &String| match (word, text.as_str()) {
+            ("rollback", "to") => "--to".into(),
+            _ => text.clone(),
+        };
+        let rest: Vec<String> = rest.iter().map(named).collect();
+        let line = on_the_command_line(word, &rest);
+        return format!("{word} is not done from chat yet; on the command line: {line}");
     }
     if NOWHERE.contains(&word) {
         return format!("this version of Towline has no {word} yet; what there is: /towline help");
@@ -185,11 +197,11 @@ fn help(word: Option<&str>) -> String {
     let one = word.and_then(|word| WORDS.iter().find(|known| known.name == word));
     match (word, one) {
         (_, Some(word)) => line(word),
-        (Some(word), None) => unknown(word, word),
+        (Some(word), None) => unknown(&word.to_lowercase(), &[]),
         (None, None) => {
             let lines: Vec<String> = WORDS.iter().map(line).collect();
             format!(
-                "{}\nA REF is a commit's first digits, a tag (:prod), a digest's first digits (sha256:858e) or build#142. What changes something is done on the command line: towline {}",
+                "{}\nA REF is a commit's first digits, a tag (:prod), a digest's first digits (sha256:858e) or build#142. The rest is done on the command line: towline {}",
                 lines.join("\n"),
                 ELSEWHERE.join(", ")
             )
@@ -199,7 +211,7 @@ fn help(word: Option<&str>) -> String {
 
 /// The same question for a shell.
 fn on_the_command_line(word: &str, rest: &[String]) -> String {
-    let harmless = |c: char| c.is_ascii_alphanumeric() || "-_./:#".contains(c);
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "-_./:#=".contains(c);
     let quoted = |text: &str| match !text.is_empty() && text.chars().all(harmless) {
         true => text.to_owned(),
         false => format!("'{}'", text.replace('\'', "'\\''")),
@@ -221,7 +233,8 @@ fn on_the_command_line(word: &str, rest: &[String]) -> String {
     shown.join(" ")
 }
 
-/// Words as a shell would part them, without anything a shell would do.
+/// Words as a shell would part them, without anything a shell would do. A dash that a phone has
+/// made of two hyphens is two hyphens again.
 fn words(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -241,7 +254,13 @@ fn words(text: &str) -> Result<Vec<String>, String> {
     words.extend(word);
     match quote {
         Some(open) => Err(format!("a {open} is never closed")),
-        None => Ok(words),
+        None => {
+            let typed = |word: String| match word.strip_prefix('—') {
+                Some(name) => format!("--{name}"),
+                None => word,
+            };
+            Ok(words.into_iter().map(typed).collect())
+        }
     }
 }
 
@@ -273,6 +292,9 @@ impl<'a> Args<'a> {
                         (option, value.cloned().ok_or_else(missing)?)
                     }
                 };
+                if options.iter().any(|(known, _)| known == name) {
+                    return Err(format!("--{name} is given more than once"));
+                }
                 options.push((name.to_owned(), value));
             } else {
                 places.push(text.clone());
@@ -304,8 +326,8 @@ impl<'a> Args<'a> {
     }
 
     /// A reference as it is printed, with the `…` that stands for further digits.
-    fn reference(&mut self) -> Result<String, String> {
-        let text: String = self.must("REF")?;
+    fn reference(&mut self, name: &str) -> Result<String, String> {
+        let text: String = self.must(name)?;
         Ok(text.trim_end_matches('…').to_owned())
     }
 
@@ -321,11 +343,13 @@ impl<'a> Args<'a> {
     }
 
     fn limit(&mut self) -> Result<Option<usize>, String> {
-        let limit: Option<usize> = self.option("limit")?;
-        match limit {
-            Some(limit) if !(1..=500).contains(&limit) => Err("--limit goes from 1 to 500".into()),
-            limit => Ok(limit),
-        }
+        let Some(text) = self.option::<String>("limit")? else {
+            return Ok(None);
+        };
+        let limit = text.parse().ok().filter(|limit| (1..=500).contains(limit));
+        limit
+            .map(Some)
+            .ok_or_else(|| "--limit goes from 1 to 500".into())
     }
 
     fn repository(&mut self) -> Result<Option<RepositoryName>, String> {
@@ -360,3 +384,6 @@ impl<'a> Args<'a> {
 fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

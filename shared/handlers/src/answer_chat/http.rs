@@ -49,8 +49,8 @@ pub fn decode(request: &Request) -> Result<Call, Response> {
             Ok(_) => Err(error(400, "the body must be a JSON object")),
             Err(cause) => Err(error(400, &format!("the body is not JSON: {cause}"))),
         },
-        method => Err(error(
-            405,
+        method => Err(not_allowed(
+            "GET, HEAD, POST",
             &format!("{method} is not answered here; use GET to ask and POST to tell"),
         )),
     }
@@ -103,6 +103,13 @@ pub fn encode(answer: Result<Answer, ChatError>) -> Response {
 #[must_use]
 pub fn error(status: u16, reason: &str) -> Response {
     respond(status, &json!({ "error": reason }))
+}
+
+/// That a path does not take the method, and which it takes (RFC 9110, section 15.5.6).
+pub(super) fn not_allowed(allowed: &str, reason: &str) -> Response {
+    let mut response = error(405, reason);
+    response.headers.push("allow", allowed);
+    response
 }
 
 pub(super) fn respond(status: u16, body: &Value) -> Response {

@@ -14,7 +14,7 @@ use towline_ports::Query as StoreQuery;
 
 use super::{ChatError, refused};
 use crate::keys;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Read};
 use crate::records::{
     Accepted, Claim, ImagePointer, PromotionPointer, Repository, RunPointer, TagName, TagNow,
     Trusted,
@@ -147,9 +147,9 @@ pub(super) async fn build(
         .filter_map(|item| item.key.sort.parse().ok().map(RepositoryId))
         .collect();
     let repository = chosen(ledger, &ids, repository, &format!("build#{number}")).await?;
-    let of = ledger
-        .read::<AttemptRef>(&keys::numbered("build", number, repository.id))
-        .await?;
+    let id = repository.id.to_string();
+    let of = page.items.iter().find(|item| item.key.sort == id);
+    let of: Option<Read<AttemptRef>> = of.map(Read::of).transpose()?;
     let run = match &of {
         Some(of) => ledger.read::<Run>(&keys::run(&of.value.run)).await?,
         None => None,
@@ -176,11 +176,9 @@ pub(super) async fn promotion(
         .filter_map(|item| item.key.sort.parse().ok().map(RepositoryId))
         .collect();
     let repository = chosen(ledger, &ids, repository, &format!("promotion #{number}")).await?;
-    match ledger
-        .read::<PromotionPointer>(&keys::numbered("promotion", number, repository.id))
-        .await?
-    {
-        Some(read) => Ok(read.value),
+    let id = repository.id.to_string();
+    match page.items.iter().find(|item| item.key.sort == id) {
+        Some(item) => Ok(Read::of(item)?.value),
         None => refused(format!("there is no promotion #{number}")),
     }
 }

@@ -66,3 +66,6 @@ async fn answer(ledger: Ledger<'_>, builds: &dyn Builds, typed: &str) -> Value {
 fn harmless(text: &str) -> String {
     Untrusted::text(text, usize::MAX).display()
 }
+
+#[cfg(test)]
+mod tests;
