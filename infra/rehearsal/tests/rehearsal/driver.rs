@@ -34,7 +34,7 @@ pub const SOON: Duration = Duration::from_secs(60);
 
 /// How long something may take that only the sweep can mend: it looks after a minute, and each
 /// further try waits longer.
-pub const HEALED: Duration = Duration::from_secs(200);
+pub const HEALED: Duration = Duration::from_secs(240);
 
 /// What signs webhooks at first.
 pub const WEBHOOK_SECRET: &str = "a secret of thirty-two characters";
