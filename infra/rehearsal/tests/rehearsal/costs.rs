@@ -142,7 +142,7 @@ fn bill(requests: &[&Request]) -> Bill {
 type Sizes = HashMap<String, (usize, Option<String>)>;
 
 fn part_units(part: &Value, sizes: &mut Sizes) -> (f64, f64) {
-    let total = if !part["Put"].is_null() {
+    if !part["Put"].is_null() {
         put_parts(&part["Put"]["Item"], sizes)
     } else if !part["Update"].is_null() {
         update_parts(&part["Update"], sizes)
@@ -153,8 +153,7 @@ fn part_units(part: &Value, sizes: &mut Sizes) -> (f64, f64) {
             kilobytes(known(&part["ConditionCheck"]["Key"], sizes).0),
             0.0,
         )
-    };
-    total
+    }
 }
 
 fn put(item: &Value, sizes: &mut Sizes) -> f64 {
