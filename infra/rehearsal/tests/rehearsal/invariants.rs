@@ -362,10 +362,8 @@ fn written(request: &Request) -> Vec<&Value> {
 fn causes(requests: &[Request], broken: &mut Broken) {
     let mut intents = Vec::new();
     for request in requests {
-        for item in written(request) {
-            if request.status == 200 && text(item, "partition").starts_with("INTENT#") {
-                intents.push(text(item, "body").to_owned());
-            }
+        if request.status == 200 {
+            intents.extend(owed_by(request));
         }
         let cause = match request.operation.as_str() {
             "StartBuild" => {
@@ -380,7 +378,27 @@ fn causes(requests: &[Request], broken: &mut Broken) {
         };
         let known = cause.is_some_and(|cause| intents.iter().any(|intent| intent.contains(cause)));
         broken.must(known, || {
-            format!("I4: {} of {cause:?} has no intent", request.operation)
+            let (function, operation) = (&request.function, &request.operation);
+            format!("I4: {operation} of {cause:?} by {function} has no intent")
         });
     }
+}
+
+/// The intents a request committed, written whole or over what was there.
+fn owed_by(request: &Request) -> Vec<String> {
+    let parts = request.body["TransactItems"].as_array();
+    let alone = std::slice::from_ref(&request.body);
+    let parts = parts.map_or(alone, Vec::as_slice);
+    let bodies = parts.iter().flat_map(|part| {
+        let (put, update) = (&part["Put"]["Item"], &part["Update"]);
+        [
+            (put, put),
+            (&part["Item"], &part["Item"]),
+            (&update["Key"], &update["ExpressionAttributeValues"]),
+            (&part["Key"], &part["ExpressionAttributeValues"]),
+        ]
+    });
+    let intents = bodies.filter(|(key, _)| text(key, "partition").starts_with("INTENT#"));
+    let body = |values: &Value| format!("{}{}", text(values, "body"), text(values, ":body"));
+    intents.map(|(_, values)| body(values)).collect()
 }
