@@ -43,7 +43,7 @@ pub struct Line {
 
 impl Line {
     fn new(standing: Standing, text: &str) -> Self {
-        let text = Untrusted::first_line(text).display();
+        let text = Untrusted::first_line(&with_short_digests(text)).display();
         let text = if text.chars().count() > MOST_CHARACTERS {
             let kept: String = text.chars().take(MOST_CHARACTERS - 1).collect();
             format!("{kept}…")
@@ -52,6 +52,21 @@ impl Line {
         };
         Self { standing, text }
     }
+}
+
+/// The text with every digest as far as people read it, so that two of them fit into a line.
+fn with_short_digests(text: &str) -> String {
+    let mut parts = text.split("sha256:");
+    let mut short = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let hex = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let (digits, rest) = part.split_at(hex);
+        short += "sha256:";
+        short += digits.get(..8).filter(|_| hex == 64).unwrap_or(digits);
+        short += if hex == 64 { "…" } else { "" };
+        short += rest;
+    }
+    short
 }
 
 /// What is shown of a run as a whole: only that nothing of it may be built.
@@ -80,26 +95,27 @@ fn attempt(attempt: &Attempt) -> Option<Line> {
     let (standing, text) = match &attempt.state {
         AttemptState::Due => {
             let reason = attempt.waiting.as_ref()?;
-            let text = format!("build #{number} is queued and waits: {reason}");
+            let text = format!("build#{number} is queued and waits: {reason}");
             (Standing::Pending, text)
         }
         AttemptState::Building => {
-            let text = format!("build #{number} was started");
+            let text = format!("build#{number} was started");
             (Standing::Pending, text)
         }
         AttemptState::Succeeded => {
             let image = attempt.image.as_ref().map(Digest::short);
             let took = attempt.started_at.zip(attempt.ended_at);
             let took = took.map(|(from, to)| format!(" in {}", explain::span(from, to)));
+            let image = image.map(|image| format!(": {image}…"));
             let text = format!(
-                "build #{number}: {}…{}",
-                image.unwrap_or_default(),
-                took.unwrap_or_default()
+                "build#{number} succeeded{}{}",
+                took.unwrap_or_default(),
+                image.unwrap_or_default()
             );
             (Standing::Success, text)
         }
         AttemptState::Failed { reason, fault } if *fault && attempt.number < MOST_ATTEMPTS => {
-            (Standing::Pending, format!("tried again: {reason}"))
+            (Standing::Pending, format!("trying again: {reason}"))
         }
         AttemptState::Failed { reason, .. } => (Standing::Failure, reason.clone()),
         AttemptState::Cancelled { .. }
@@ -177,7 +193,7 @@ fn ended(promotion: u64, how: Ending, reason: &str) -> Line {
     };
     let text = match reason.strip_prefix("superseded ") {
         Some(_) => format!("promotion #{promotion} was {reason}"),
-        None => format!("promotion #{promotion} was {}: {reason}", how.past()),
+        None => format!("promotion #{promotion} {}: {reason}", how.past()),
     };
     Line::new(standing, &text)
 }
@@ -191,8 +207,11 @@ fn left(to: &CommitSha, by: &Actor, at: Timestamp) -> Line {
 impl Ending {
     fn past(self) -> &'static str {
         match self {
-            Self::Failed => "not carried out",
-            Self::Superseded | Self::Rejected | Self::Expired | Self::Refused => self.word(),
+            Self::Superseded => "was superseded",
+            Self::Rejected => "was rejected",
+            Self::Expired => "expired",
+            Self::Refused => "was refused",
+            Self::Failed => "was not carried out",
         }
     }
 }

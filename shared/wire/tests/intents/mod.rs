@@ -99,7 +99,7 @@ pub(crate) fn one_of_each() -> Vec<Intent> {
         Intent::ReportBuild {
             run: RUN.parse().unwrap(),
             component: Some("backend".parse().unwrap()),
-            shows: "build #142 was started".into(),
+            shows: "build#142 was started".into(),
         },
         Intent::ReportStage {
             stage: stage("prod"),
