@@ -16,7 +16,7 @@ pub struct Known {
     /// Their id in Slack, as `U…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slack: Option<String>,
-    /// The IAM user or role they call as, or one session of a role.
+    /// The IAM user or role they call as, or their session of a role of IAM Identity Center.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
 }
@@ -53,13 +53,11 @@ impl People {
 
     /// Who calls under an ARN that AWS has verified: the one who has exactly this ARN, else the
     /// one whose role this is a session of. Two people of one role are told apart by the ARNs of
-    /// their sessions alone; who cannot be told apart is nobody.
+    /// their sessions alone, and only where they cannot choose these: see [`is_trustworthy`]. Who
+    /// cannot be told apart is nobody.
     #[must_use]
     pub fn by_arn(&self, caller: &str) -> Option<&Person> {
-        if !caller.starts_with("arn:") {
-            return None;
-        }
-        self.only(|known| known.arn.as_deref() == Some(caller))
+        self.only(|known| known.arn.as_deref() == Some(caller) && is_trustworthy(caller))
             .or_else(|| {
                 let session = Role::of_session(caller)?;
                 self.only(|known| {
@@ -73,6 +71,17 @@ impl People {
         let mut found = self.0.iter().filter(|known| fits(known));
         let first = found.next()?;
         found.next().is_none().then_some(&first.person)
+    }
+}
+
+/// Whether an ARN stands for one person. Whoever assumes a role chooses the session's name (STS
+/// API, `AssumeRole`), except that IAM Identity Center gives each user theirs; its roles have a
+/// prefix that IAM takes from nobody else (IAM Identity Center user guide, "Permission sets").
+#[must_use]
+pub fn is_trustworthy(arn: &str) -> bool {
+    match Role::of_session(arn) {
+        Some(role) => role.name.starts_with("AWSReservedSSO_"),
+        None => parts(arn, "iam").is_some(),
     }
 }
 
@@ -135,7 +144,8 @@ mod tests {
         let list = serde_json::json!([
             {"login": "kim", "groups": ["release"], "token_sha256": hash("kim's"), "arn": "arn:aws:iam::111122223333:user/team/kim"},
             {"login": "lee", "emails": ["lee@acme.example"], "arn": "arn:aws:iam::111122223333:role/aws-reserved/sso/Deployers"},
-            {"login": "max", "slack": "U1", "arn": "arn:aws:sts::111122223333:assumed-role/Shared/max@acme.example"},
+            {"login": "max", "slack": "U1", "arn": "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Shared_1f/max@acme.example"},
+            {"login": "eve", "arn": "arn:aws:sts::111122223333:assumed-role/Chosen/max@acme.example"},
             {"login": "ann", "token_sha256": hash("both"), "arn": "arn:aws:iam::111122223333:role/Twice"},
             {"login": "bob", "token_sha256": hash("both"), "arn": "arn:aws:iam::111122223333:role/x/Twice"},
             {"login": "nil", "token_sha256": "", "arn": ""},
@@ -158,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_told_by_their_identity_in_aws() {
+    fn a23_a_person_is_told_by_their_identity_in_aws() {
         let people = people();
         let check = |arn: &str, expected: Option<&str>| {
             let found = people.by_arn(arn).map(|person| person.login.as_str());
@@ -178,11 +188,16 @@ mod tests {
         check("arn:aws:sts::111122223333:assumed-role/Deployers", None);
         check("arn:aws:sts::111122223333:assumed-role/Deployers/", None);
         check(
-            "arn:aws:sts::111122223333:assumed-role/Shared/max@acme.example",
+            "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Shared_1f/max@acme.example",
             Some("max"),
         );
         check(
-            "arn:aws:sts::111122223333:assumed-role/Shared/eve@acme.example",
+            "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Shared_1f/eve@acme.example",
+            None,
+        );
+        // Who assumes an ordinary role says themselves what their session is called.
+        check(
+            "arn:aws:sts::111122223333:assumed-role/Chosen/max@acme.example",
             None,
         );
         check("arn:aws:sts::111122223333:assumed-role/Twice/x", None);

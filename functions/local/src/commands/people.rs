@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use serde_json::json;
 use towline_domain::person::Person;
-use towline_wire::people::Known;
+use towline_wire::people::{Known, is_trustworthy};
 
 use super::secret::{Kept, Name};
 use crate::credentials::DATA_FOLDER;
@@ -192,12 +192,12 @@ fn list(entries: &[Known], output: Output) -> Outcome {
     output.text(&text)
 }
 
-/// An IAM role or user, or one session of a role.
+/// An IAM role or user, or one person's session of a role.
 fn principal(text: &str) -> Result<String, String> {
-    let good = text.starts_with("arn:") && (text.contains(":iam::") || text.contains(":sts::"));
-    if good && !text.contains(|it: char| it.is_whitespace() || it.is_control()) {
-        Ok(text.to_owned())
-    } else {
-        Err("write an ARN such as arn:aws:iam::111122223333:role/release".into())
+    if text.contains(|it: char| it.is_whitespace() || it.is_control()) || !is_trustworthy(text) {
+        return Err(
+            "write an ARN such as arn:aws:iam::111122223333:role/release; a session's only of a role AWSReservedSSO_…, for anybody else chooses their session's name".into(),
+        );
     }
+    Ok(text.to_owned())
 }
