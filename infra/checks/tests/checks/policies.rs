@@ -127,13 +127,12 @@ fn what_changes_the_world_is_for_those_who_have_to() {
             who.entry(action).or_default().push(name);
         }
     }
-    let cases: [(&str, &[&str]); 7] = [
+    let cases: [(&str, &[&str]); 6] = [
         ("codebuild:StartBuild", &["start-builds"]),
         ("codebuild:StopBuild", &["start-builds"]),
         ("ecr:PutImage", &["promote-images"]),
         ("ecr:BatchGetImage", &["promote-images", "record-images"]),
         ("logs:GetLogEvents", &["answer-chat"]),
-        ("dynamodb:BatchGetItem", &["sweep"]),
         (
             "secretsmanager:GetSecretValue",
             &[

@@ -12,6 +12,7 @@ use super::driver::Driver;
 /// What every role allows, through the one policy they share, because the table and the bus come
 /// with every function; who of them asks for it depends on what happens. Somebody must.
 const SHARED: &[&str] = &[
+    "dynamodb:BatchGetItem",
     "dynamodb:DeleteItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
@@ -34,7 +35,6 @@ const NOT_PROVOKED: &[(&str, &str, &str)] = &[
         "dynamodb:ConditionCheckItem",
         "a change that needs another item as it was read asks so",
     ),
-    ("", "dynamodb:BatchGetItem", "several items at once"),
     (
         "start-builds",
         "codebuild:BatchGetBuilds",
