@@ -12,3 +12,4 @@ mod pushes;
 mod secrets;
 mod session;
 mod signed;
+mod slack;
