@@ -17,6 +17,7 @@ use crate::apply;
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds};
 use crate::plan_runs::stage_tag_among;
+use crate::reads::Reads;
 use crate::records::{Numbers, Trusted};
 
 /// Acts on a `CodeBuild Build State Change`, and on `Image Recorded`, `Build Superseded`,
@@ -79,7 +80,8 @@ async fn build_changed(
 }
 
 async fn intent(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerError> {
-    let Some(owed) = ledger.owed(event).await? else {
+    let mut reads = Reads::from(ledger);
+    let Some(owed) = reads.owed(event).await? else {
         return Ok(());
     };
     async {
@@ -94,11 +96,11 @@ async fn intent(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerError
                     digest: digest.clone(),
                     contradicts: contradicts.clone(),
                 };
-                apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
+                apply::to_run(reads, &of.run, &fact, Some(&owed.id)).await?;
             }
             Intent::SupersedeBuild { run, component, by } => {
                 apply::to_run(
-                    ledger,
+                    reads,
                     run,
                     &Fact::Superseded(component.clone(), by.clone()),
                     Some(&owed.id),
@@ -109,10 +111,10 @@ async fn intent(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerError
                 run,
                 component,
                 after,
-            } => retry(ledger, &owed, run, component, *after).await?,
+            } => retry(reads, &owed, run, component, *after).await?,
             Intent::OfferImage { stage, candidate } => {
                 apply::to_stage(
-                    ledger,
+                    reads,
                     stage,
                     &stage::Fact::Offered((**candidate).clone()),
                     Some(&owed.id),
@@ -128,31 +130,34 @@ async fn intent(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerError
 }
 
 async fn retry(
-    ledger: Ledger<'_>,
+    mut reads: Reads<'_>,
     owed: &Owed,
     run: &RunId,
     component: &ComponentName,
     after: u32,
 ) -> Result<(), HandlerError> {
-    match new_attempt(ledger, run, component, after, Actor::System).await? {
+    match new_attempt(&mut reads, run, component, after, Actor::System).await? {
         Ok(fact) => {
-            apply::to_run(ledger, run, &fact, Some(&owed.id)).await?;
+            apply::to_run(reads, run, &fact, Some(&owed.id)).await?;
             Ok(())
         }
-        Err(_) => ledger.finish(owed).await,
+        Err(_) => reads.ledger().finish(owed).await,
     }
 }
 
 /// The fact that asks for a further attempt, its number and tags drawn; or why there can be none.
 pub(crate) async fn new_attempt(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     id: &RunId,
     component: &ComponentName,
     after: u32,
     by: Actor,
 ) -> Result<Result<Fact, String>, HandlerError> {
-    let run = ledger.read::<Run>(&keys::run(id)).await?;
-    let definition = ledger.read::<Definition>(&keys::run_definition(id)).await?;
+    reads
+        .load(vec![keys::run(id), keys::run_definition(id)])
+        .await?;
+    let run = reads.read::<Run>(&keys::run(id)).await?;
+    let definition = reads.read::<Definition>(&keys::run_definition(id)).await?;
     let (Some(run), Some(definition)) = (run, definition) else {
         return Ok(Err(format!("there is no run {id}")));
     };
@@ -160,12 +165,13 @@ pub(crate) async fn new_attempt(
     let Some(rule) = definition.component(component) else {
         return Ok(Err(format!("run {id} does not build {component}")));
     };
-    let trusted = ledger
-        .read::<Trusted>(&keys::trusted_definition(run.key.repository))
-        .await?;
+    let trusted = keys::trusted_definition(run.key.repository);
+    let numbers = keys::numbers(run.key.repository);
+    reads.load(vec![trusted.clone(), numbers]).await?;
+    let trusted = reads.read::<Trusted>(&trusted).await?;
     let trusted = trusted.map(|trusted| trusted.value.definition);
     let definitions: Vec<&Definition> = trusted.iter().chain([&definition]).collect();
-    let numbers = draw(ledger, run.key.repository, 1).await?;
+    let numbers = draw(reads, run.key.repository, 1).await?;
     let attempt = Attempt::id(id, component, after + 1);
     let values = Values {
         commit: &run.key.commit,
@@ -198,14 +204,17 @@ pub(crate) async fn new_attempt(
 
 /// Hands out build numbers and one place in the order; what is drawn and not used is a gap.
 pub(crate) async fn draw(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     repository: RepositoryId,
     builds: u64,
 ) -> Result<Numbers, HandlerError> {
     let key = keys::numbers(repository);
+    let ledger = reads.ledger();
+    let mut numbers = reads.only(&key);
+    reads.forget(&key);
     let mut rounds = Rounds::new();
     loop {
-        let read = ledger.read::<Numbers>(&key).await?;
+        let read = numbers.read::<Numbers>(&key).await?;
         let now = read
             .as_ref()
             .map(|read| read.value.clone())
@@ -223,5 +232,6 @@ pub(crate) async fn draw(
         if ledger.commit(change, &mut rounds).await? {
             return Ok(now);
         }
+        numbers.again().await?;
     }
 }

@@ -8,9 +8,11 @@ use towline_domain::names::{ComponentName, RunId};
 use towline_domain::report;
 use towline_domain::run::{self, Attempt, AttemptState, Run};
 use towline_domain::stage::{self, Policy, Stage};
+use towline_ports::Key;
 
 use crate::keys;
-use crate::ledger::{Change, HandlerError, Ledger, Read, Rounds};
+use crate::ledger::{Change, HandlerError, Read, Rounds};
+use crate::reads::Reads;
 use crate::records::{Base, Branch, Numbers, PromotionPointer, Repository, Trusted};
 
 /// What became of a fact.
@@ -25,22 +27,26 @@ pub(crate) enum Applied<T> {
 }
 
 /// Applies a fact to a run, commits what follows, and marks `done` the intent that led here.
-pub(crate) async fn to_run(
-    ledger: Ledger<'_>,
+/// What has been read already is not read again in the first round.
+pub(crate) async fn to_run<'a>(
+    reads: impl Into<Reads<'a>>,
     id: &RunId,
     fact: &run::Fact,
     done: Option<&str>,
 ) -> Result<Applied<Run>, HandlerError> {
+    let mut reads = reads.into();
+    let ledger = reads.ledger();
     let mut rounds = Rounds::new();
     loop {
         let mut change = Change::default();
         if let Some(done) = done {
             change.done(done);
         }
-        let Some(read) = ledger.read::<Run>(&keys::run(id)).await? else {
+        let Some(read) = reads.read::<Run>(&keys::run(id)).await? else {
             if ledger.commit(change, &mut rounds).await? {
                 return Ok(Applied::Unknown(format!("there is no run {id}")));
             }
+            reads.again().await?;
             continue;
         };
         let before = read.value.clone();
@@ -49,7 +55,7 @@ pub(crate) async fn to_run(
             change.owe(intent);
         }
         if decision.changed {
-            let notes = follow_up(ledger, &before, &decision.run, fact, &mut change).await?;
+            let notes = follow_up(&mut reads, &before, &decision.run, fact, &mut change).await?;
             decision.run.notes.extend(notes);
             change.save(keys::run(id), Some(&read), &decision.run);
             for intent in report::builds_to_show(Some(&before), &decision.run) {
@@ -63,6 +69,7 @@ pub(crate) async fn to_run(
                 None => Applied::Taken(decision.run),
             });
         }
+        reads.again().await?;
     }
 }
 
@@ -101,7 +108,7 @@ pub(crate) fn tell_of_stage(decision: &stage::Decision) {
 
 /// What follows from attempts that have just been bound or ended; gives what a person should know.
 async fn follow_up(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     before: &Run,
     after: &Run,
     fact: &run::Fact,
@@ -126,11 +133,13 @@ async fn follow_up(
             }
             change.forget(&Intent::WatchBuild(of));
             if attempt.state == AttemptState::Succeeded {
-                match offers(ledger, after, name, attempt).await? {
-                    Ok(offers) => offers.into_iter().for_each(|offer| change.owe(offer)),
+                match offers(reads, after, name, attempt).await? {
+                    Ok((offers, definition)) => {
+                        offer(reads, offers, &definition, change).await?;
+                    }
                     Err(reason) => notes.push(format!("{name} is offered to no stage: {reason}")),
                 }
-                remember_base(ledger, after, name, change).await?;
+                remember_base(reads, after, name, change).await?;
             }
         }
     }
@@ -157,12 +166,20 @@ async fn follow_up(
 /// decides, whatever the pushed one said of itself (I7): which refs count, which component may put
 /// images into its stages, and which stages there are.
 async fn offers(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     run: &Run,
     name: &ComponentName,
     attempt: &Attempt,
-) -> Result<Result<Vec<Intent>, String>, HandlerError> {
-    let Some(definition) = definition_of(ledger, run).await? else {
+) -> Result<Result<(Vec<Intent>, Definition), String>, HandlerError> {
+    let id = run.key.repository;
+    let known = vec![
+        keys::trusted_definition(id),
+        keys::repository(id),
+        keys::branch(id, &run.key.git_ref),
+        keys::base(id, name, &run.key.git_ref),
+    ];
+    reads.load(known).await?;
+    let Some(definition) = definition_of(reads, run).await? else {
         return Ok(Err("the default branch has no good .towline.yml yet".into()));
     };
     let known = definition
@@ -178,7 +195,7 @@ async fn offers(
             "the default branch's .towline.yml has no such component with these images".into(),
         ));
     }
-    let repository = ledger
+    let repository = reads
         .read::<Repository>(&keys::repository(run.key.repository))
         .await?;
     let default_branch = repository
@@ -191,18 +208,50 @@ async fn offers(
             "by the default branch's .towline.yml, {reason}"
         )));
     }
-    let branch = ledger
+    let branch = reads
         .read::<Branch>(&keys::branch(run.key.repository, &run.key.git_ref))
         .await?;
     if branch.is_some_and(|branch| branch.value.deleted) {
         return Ok(Err("its ref was deleted meanwhile".into()));
     }
-    Ok(Ok(run.offers(name, attempt, &definition)))
+    Ok(Ok((run.offers(name, attempt, &definition), definition)))
+}
+
+/// Offers an image to the stages behind where it has arrived. The only one decides about it in the
+/// same transaction, if that can be; each of several is owed its offer.
+async fn offer(
+    reads: &mut Reads<'_>,
+    offers: Vec<Intent>,
+    definition: &Definition,
+    change: &mut Change,
+) -> Result<(), HandlerError> {
+    if let [
+        Intent::OfferImage {
+            stage: key,
+            candidate,
+        },
+    ] = offers.as_slice()
+    {
+        let known = vec![keys::stage(key), keys::numbers(key.repository)];
+        reads.load(known).await?;
+        let read = reads.read::<Stage>(&keys::stage(key)).await?;
+        let fact = stage::Fact::Offered((**candidate).clone());
+        let mut more = Change::default();
+        decide_alone(reads, key, read.as_ref(), definition, &fact, &mut more).await?;
+        if change.take_in(more).is_none() {
+            return Ok(());
+        }
+    }
+    offers.into_iter().for_each(|offer| change.owe(offer));
+    Ok(())
 }
 
 /// The stages an image may enter are those of the default branch's last good definition.
-async fn definition_of(ledger: Ledger<'_>, run: &Run) -> Result<Option<Definition>, HandlerError> {
-    let trusted = ledger
+async fn definition_of(
+    reads: &mut Reads<'_>,
+    run: &Run,
+) -> Result<Option<Definition>, HandlerError> {
+    let trusted = reads
         .read::<Trusted>(&keys::trusted_definition(run.key.repository))
         .await?;
     Ok(trusted.map(|read| read.value.definition))
@@ -210,13 +259,13 @@ async fn definition_of(ledger: Ledger<'_>, run: &Run) -> Result<Option<Definitio
 
 /// The next push is compared with this commit, unless a later one was built already.
 async fn remember_base(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     run: &Run,
     component: &ComponentName,
     change: &mut Change,
 ) -> Result<(), HandlerError> {
     let key = keys::base(run.key.repository, component, &run.key.git_ref);
-    let known = ledger.read::<Base>(&key).await?;
+    let known = reads.read::<Base>(&key).await?;
     if known
         .as_ref()
         .is_none_or(|known| known.value.order < run.order)
@@ -235,10 +284,10 @@ async fn remember_base(
 
 /// A stage's rule, as the default branch's last good definition has it.
 pub(crate) async fn trusted(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     key: &StageKey,
 ) -> Result<Result<Definition, String>, HandlerError> {
-    let Some(trusted) = ledger
+    let Some(trusted) = reads
         .read::<Trusted>(&keys::trusted_definition(key.repository))
         .await?
     else {
@@ -262,44 +311,75 @@ pub(crate) async fn trusted(
     Ok(Ok(definition))
 }
 
+/// What a decision about a stage is made on.
+pub(crate) fn needed(key: &StageKey) -> Vec<Key> {
+    vec![
+        keys::stage(key),
+        keys::trusted_definition(key.repository),
+        keys::numbers(key.repository),
+    ]
+}
+
 /// Applies a fact to a stage, commits what follows, and marks `done` the intent that led here.
 ///
-/// `extra` adds what has to happen in the same transaction; it is asked again in every round.
-pub(crate) async fn to_stage(
-    ledger: Ledger<'_>,
+/// What has been read already is not read again in the first round.
+pub(crate) async fn to_stage<'a>(
+    reads: impl Into<Reads<'a>>,
     key: &StageKey,
     fact: &stage::Fact,
     done: Option<&str>,
 ) -> Result<Applied<Stage>, HandlerError> {
+    let mut reads = reads.into();
+    let ledger = reads.ledger();
+    reads.load(needed(key)).await?;
     let mut rounds = Rounds::new();
     loop {
         let mut change = Change::default();
         if let Some(done) = done {
             change.done(done);
         }
-        let definition = match trusted(ledger, key).await? {
+        let definition = match trusted(&mut reads, key).await? {
             Ok(definition) => definition,
             Err(reason) => {
                 if ledger.commit(change, &mut rounds).await? {
                     return Ok(Applied::Unknown(reason));
                 }
+                reads.again().await?;
                 continue;
             }
         };
-        let read = ledger.read::<Stage>(&keys::stage(key)).await?;
-        let decision = decide(ledger, key, read.as_ref(), &definition, fact, &mut change).await?;
+        let read = reads.read::<Stage>(&keys::stage(key)).await?;
+        let read = read.as_ref();
+        let decision = decide(&mut reads, key, read, &definition, fact, &mut change).await?;
         if ledger.commit(change, &mut rounds).await? {
             return Ok(match decision.refused {
                 Some(reason) => Applied::Refused(reason),
                 None => Applied::Taken(decision.stage),
             });
         }
+        reads.again().await?;
     }
 }
 
-/// Decides about one stage and puts all that follows into the change.
+/// Decides about one stage and puts all that follows into the change, the offer to the stage
+/// behind it included.
 pub(crate) async fn decide(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
+    key: &StageKey,
+    read: Option<&Read<Stage>>,
+    definition: &Definition,
+    fact: &stage::Fact,
+    change: &mut Change,
+) -> Result<stage::Decision, HandlerError> {
+    let decision = decide_alone(reads, key, read, definition, fact, change).await?;
+    if decision.moved {
+        offer(reads, decision.stage.offers(definition), definition, change).await?;
+    }
+    Ok(decision)
+}
+
+async fn decide_alone(
+    reads: &mut Reads<'_>,
     key: &StageKey,
     read: Option<&Read<Stage>>,
     definition: &Definition,
@@ -307,7 +387,7 @@ pub(crate) async fn decide(
     change: &mut Change,
 ) -> Result<stage::Decision, HandlerError> {
     let state = read.map_or_else(|| Stage::new(key.clone()), |read| read.value.clone());
-    let numbers = ledger
+    let numbers = reads
         .read::<Numbers>(&keys::numbers(key.repository))
         .await?;
     let next = numbers
@@ -324,7 +404,7 @@ pub(crate) async fn decide(
         not_executed: &not_executed,
         next_number: next.promotion,
     };
-    let decision = stage::advance(state, fact, policy, ledger.now());
+    let decision = stage::advance(state, fact, policy, reads.ledger().now());
     if decision.changed {
         change.save(keys::stage(key), read, &decision.stage);
         let before = read.map(|read| &read.value);
@@ -354,9 +434,6 @@ pub(crate) async fn decide(
     }
     if let (true, Some(pointer)) = (decision.moved, &decision.stage.pointer) {
         change.create(keys::pointer(key, pointer.since, pointer.version), pointer);
-        for offer in decision.stage.offers(definition) {
-            change.owe(offer);
-        }
     }
     Ok(decision)
 }

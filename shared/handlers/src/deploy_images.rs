@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 
 use crate::keys;
 use crate::ledger::{HandlerError, Ledger};
+use crate::reads::Reads;
 use crate::records::Repository;
 
 /// Acts on `Deploy Due`: announces `Image Promoted` on our bus, with all that a deployer needs.
@@ -19,7 +20,8 @@ use crate::records::Repository;
 /// # Errors
 /// When the store or the bus does not answer; the intent stays owed.
 pub async fn handle(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerError> {
-    let Some(owed) = ledger.owed(event).await? else {
+    let mut reads = Reads::from(ledger);
+    let Some(owed) = reads.owed(event).await? else {
         return Ok(());
     };
     async {
@@ -31,7 +33,7 @@ pub async fn handle(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerE
         else {
             return Ok(());
         };
-        let stage = ledger.read::<Stage>(&keys::stage(key)).await?;
+        let stage = reads.read::<Stage>(&keys::stage(key)).await?;
         let live = stage.and_then(|stage| stage.value.pointer);
         let Some(pointer) = live.filter(|pointer| pointer.promotion == *promotion) else {
             tracing::info!(
@@ -42,7 +44,7 @@ pub async fn handle(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerE
             );
             return ledger.finish(&owed).await;
         };
-        let announcement = announcement(ledger, key, &pointer, previous.as_ref()).await?;
+        let announcement = announcement(&mut reads, key, &pointer, previous.as_ref()).await?;
         ledger.bus.announce(vec![announcement]).await?;
         ledger.finish(&owed).await
     }
@@ -51,16 +53,16 @@ pub async fn handle(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerE
 }
 
 async fn announcement(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     key: &StageKey,
     pointer: &Pointer,
     previous: Option<&Digest>,
 ) -> Result<Announcement, HandlerError> {
     let candidate = &pointer.candidate;
-    let repository = ledger
+    let repository = reads
         .read::<Repository>(&keys::repository(key.repository))
         .await?;
-    let image = ledger
+    let image = reads
         .read::<Image>(&keys::image(&candidate.repository, &candidate.digest))
         .await?;
     let promoted = Promoted {

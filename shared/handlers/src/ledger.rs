@@ -9,9 +9,11 @@ use sha2::{Digest as _, Sha256};
 use towline_domain::Timestamp;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::names::{ComponentName, RunId};
-use towline_ports::{Announcement, Bus, Clock, Key, PortError, Query, Store, TransactError, Write};
+use towline_ports::{
+    Announcement, Bus, Clock, Item, Key, PortError, Query, Store, TransactError, Write,
+};
 
-use towline_wire::eventbridge::{self, Envelope};
+use towline_wire::eventbridge;
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -19,6 +21,9 @@ use crate::keys;
 
 /// How often a decision is made again because somebody else changed what it was made on.
 const MOST_TRIES: u32 = 5;
+/// Writes of two changes that are made one; what is added later still fits into the 100 that
+/// DynamoDB takes.
+const MOST_TOGETHER: usize = 60;
 /// How long whoever acts on an announced intent has before it is announced again.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest time between two announcements of one intent.
@@ -215,6 +220,40 @@ impl Change {
         })
     }
 
+    /// Takes all of another change in; gives it back when both are too much for one transaction
+    /// or would write the same item.
+    pub(crate) fn take_in(&mut self, other: Self) -> Option<Self> {
+        let intents = |change: &Self| {
+            let ids = change.intents.iter().map(intent_id);
+            ids.map(|id| keys::intent(&id)).collect::<Vec<_>>()
+        };
+        let keys = |change: &Self| {
+            let mut keys: Vec<Key> = change
+                .writes
+                .iter()
+                .map(|write| write.key().clone())
+                .collect();
+            keys.extend(intents(change));
+            keys
+        };
+        let mut all = keys(self);
+        all.extend(keys(&other));
+        let many = all.len();
+        all.sort();
+        all.dedup();
+        if all.len() < many || many > MOST_TOGETHER {
+            return Some(other);
+        }
+        self.writes.extend(other.writes);
+        self.intents.extend(other.intents);
+        None
+    }
+
+    /// How many writes it makes, intents not counted.
+    pub(crate) fn len(&self) -> usize {
+        self.writes.len()
+    }
+
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.intents.is_empty()
@@ -237,6 +276,16 @@ impl Rounds {
     }
 }
 
+impl<T: DeserializeOwned> Read<T> {
+    /// An item as a value.
+    pub(crate) fn of(item: &Item) -> Result<Self, HandlerError> {
+        Ok(Self {
+            value: decode(&item.key, &item.body)?,
+            version: item.version,
+        })
+    }
+}
+
 impl Ledger<'_> {
     /// The time now, to the millisecond, which is what the store keeps.
     pub(crate) fn now(&self) -> Timestamp {
@@ -249,13 +298,8 @@ impl Ledger<'_> {
         &self,
         key: &Key,
     ) -> Result<Option<Read<T>>, HandlerError> {
-        let Some(item) = self.store.get(key).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Read {
-            value: decode(&item.key, item.body)?,
-            version: item.version,
-        }))
+        let item = self.store.get(key).await?;
+        item.as_ref().map(Read::of).transpose()
     }
 
     /// Reads the values of a query.
@@ -265,29 +309,9 @@ impl Ledger<'_> {
     ) -> Result<Vec<T>, HandlerError> {
         let page = self.store.query(query).await?;
         page.items
-            .into_iter()
-            .map(|item| decode(&item.key, item.body))
+            .iter()
+            .map(|item| decode(&item.key, &item.body))
             .collect()
-    }
-
-    /// Reads the intent an event announces, unless it is done. An event of ours without an intent
-    /// can never be acted on: it is logged and dropped (F18).
-    pub(crate) async fn owed(&self, event: &Envelope) -> Result<Option<Owed>, HandlerError> {
-        let id = match eventbridge::intent_id(event) {
-            Ok(id) => id,
-            Err(error) => {
-                tracing::error!(
-                    event = event.id,
-                    error = &error as &dyn std::error::Error,
-                    "dropped"
-                );
-                return Ok(None);
-            }
-        };
-        Ok(self
-            .read::<Owed>(&keys::intent(id))
-            .await?
-            .map(|read| read.value))
     }
 
     /// Commits and announces. `false` means somebody else was faster: load and decide again;
@@ -457,8 +481,8 @@ fn patience(tries: u32) -> Duration {
         .min(MOST_PATIENCE)
 }
 
-fn decode<T: DeserializeOwned>(key: &Key, body: Value) -> Result<T, HandlerError> {
-    serde_json::from_value(body).map_err(|cause| HandlerError::Unreadable {
+fn decode<T: DeserializeOwned>(key: &Key, body: &Value) -> Result<T, HandlerError> {
+    T::deserialize(body).map_err(|cause| HandlerError::Unreadable {
         key: key.partition.clone(),
         cause,
     })

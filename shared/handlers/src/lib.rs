@@ -17,6 +17,7 @@ pub mod sweep;
 mod apply;
 mod keys;
 mod ledger;
+mod reads;
 mod records;
 
 pub use ledger::{HandlerError, Ledger};

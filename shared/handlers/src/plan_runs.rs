@@ -26,6 +26,7 @@ use tracing::Instrument as _;
 use crate::advance_stages::draw;
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Owed, Read, Rounds};
+use crate::reads::Reads;
 use crate::records::{Base, Branch, Claim, Trusted};
 use source_files::Stop;
 
@@ -41,7 +42,8 @@ pub async fn handle(
     source: &dyn Source,
     event: &Envelope,
 ) -> Result<(), HandlerError> {
-    let Some(owed) = ledger.owed(event).await? else {
+    let mut reads = Reads::from(ledger);
+    let Some(owed) = reads.owed(event).await? else {
         return Ok(());
     };
     async {
@@ -59,16 +61,20 @@ pub async fn handle(
             push,
             repository,
         };
-        let (pipeline, planned) =
-            match read_definition(source, &plan.repository, &push.commit).await {
-                Ok(Ok(definition)) => (definition.pipeline.clone(), plan.with(definition).await),
-                Ok(Err(reason)) => return plan.refuse(plan.key(&unnamed()), reason).await,
-                Err(stop) => (unnamed(), Err(stop)),
-            };
+        let (pipeline, planned) = match read_definition(source, &plan.repository, &push.commit)
+            .await
+        {
+            Ok(Ok(definition)) => (
+                definition.pipeline.clone(),
+                plan.with(&mut reads, definition).await,
+            ),
+            Ok(Err(reason)) => return plan.refuse(&mut reads, plan.key(&unnamed()), reason).await,
+            Err(stop) => (unnamed(), Err(stop)),
+        };
         match planned {
             Ok(()) => Ok(()),
             Err(Stop::Failed(error)) => Err(error),
-            Err(Stop::NoCommit) => plan.without_commit(pipeline).await,
+            Err(Stop::NoCommit) => plan.without_commit(&mut reads, pipeline).await,
         }
     }
     .instrument(owed.span())
@@ -118,27 +124,31 @@ struct Chosen {
 }
 
 impl Plan<'_> {
-    async fn with(&self, definition: Definition) -> Result<(), Stop> {
-        let branch = self.branch().await?;
-        let Some(key) = self.free_key(&definition.pipeline, branch.as_ref()).await? else {
+    async fn with(&self, reads: &mut Reads<'_>, definition: Definition) -> Result<(), Stop> {
+        self.load(reads, &definition).await?;
+        let branch = self.branch(reads).await?;
+        let free = self.free_key(reads, &definition.pipeline, branch.as_ref());
+        let Some(key) = free.await? else {
             return Ok(self.ledger.finish(self.owed).await?);
         };
         if let Some(reason) = is_for_another(&definition, &self.repository) {
-            return Ok(self.refuse(key, reason).await?);
+            return Ok(self.refuse(reads, key, reason).await?);
         }
         if let Some(reason) = self.overtaken(branch.as_ref()).await? {
-            return Ok(self.turn_away(key, reason).await?);
+            return Ok(self.turn_away(reads, key, reason).await?);
         }
-        let order = draw(self.ledger, self.push.repository, 0).await?.order;
         let judged = branch.as_ref().map(|branch| branch.version);
         if let Some((reason, expected)) = self.reason_to_refuse(&definition) {
+            let order = draw(reads, self.push.repository, 0).await?.order;
             let mut run = self.run(key, order);
             run.refused = Some(reason);
             run.shown &= !expected;
-            return Ok(self.create(run, Some(&definition), judged).await?);
+            let rows = Change::default();
+            let created = self.create(reads, run, Some(&definition), judged, rows);
+            return Ok(created.await?);
         }
         let branch = branch.map(|branch| branch.value).unwrap_or_default();
-        let (chosen, skipped, changed) = self.choose(&definition, &branch).await?;
+        let (chosen, skipped, changed) = self.choose(reads, &definition, &branch).await?;
         let mut notes = Vec::new();
         let outside = filter::outside_every_component(&definition.components, &changed);
         if !outside.is_empty() {
@@ -153,17 +163,44 @@ impl Plan<'_> {
                 shown.join(", ")
             ));
         }
+        let numbers = draw(reads, self.push.repository, chosen.len() as u64).await?;
         let run = Run {
             notes,
-            ..self.run(key, order)
+            skipped,
+            ..self.run(key, numbers.order)
         };
-        self.commit(run, &definition, chosen, skipped, judged)
+        self.commit(reads, run, &definition, chosen, numbers.build, judged)
             .await?;
         Ok(())
     }
 
+    /// Reads at once what is needed of each component.
+    async fn load(
+        &self,
+        reads: &mut Reads<'_>,
+        definition: &Definition,
+    ) -> Result<(), HandlerError> {
+        let id = self.push.repository;
+        let mut needed = vec![keys::run(&self.key(&definition.pipeline).id())];
+        let branch = self.branch(reads).await?;
+        for component in &definition.components {
+            needed.push(keys::base(id, &component.name, &self.push.git_ref));
+            needed.push(keys::claim(&component.repository));
+            needed.push(keys::component(&component.name, id));
+            let older = branch
+                .as_ref()
+                .and_then(|branch| branch.value.building.get(&component.name));
+            needed.extend(older.map(keys::run));
+        }
+        reads.load(needed).await
+    }
+
     /// Looks again later, and gives up once the commit had its time to come.
-    async fn without_commit(&self, pipeline: PipelineName) -> Result<(), HandlerError> {
+    async fn without_commit(
+        &self,
+        reads: &mut Reads<'_>,
+        pipeline: PipelineName,
+    ) -> Result<(), HandlerError> {
         if self.ledger.now() < self.push.at + COMMIT_COMES_WITHIN {
             return self.ledger.postpone(self.owed).await;
         }
@@ -171,24 +208,19 @@ impl Plan<'_> {
             "commit {} is not in the repository; was it pushed there?",
             self.push.commit.short()
         );
-        self.turn_away(self.key(&pipeline), reason).await
+        self.turn_away(reads, self.key(&pipeline), reason).await
     }
 
     /// The key of a new run; none when the push has its run already. A ref that came back to a
     /// commit it had left gets a further one, or its head would have none (I10).
     async fn free_key(
         &self,
+        reads: &mut Reads<'_>,
         pipeline: &PipelineName,
         branch: Option<&Read<Branch>>,
     ) -> Result<Option<RunKey>, HandlerError> {
         let mut key = self.key(pipeline);
-        while self
-            .ledger
-            .store
-            .get(&keys::run(&key.id()))
-            .await?
-            .is_some()
-        {
+        while reads.version(&keys::run(&key.id())).await? > 0 {
             let had_left = branch
                 .and_then(|branch| branch.value.head.as_ref())
                 .is_some_and(|head| *head != self.push.commit);
@@ -211,9 +243,9 @@ impl Plan<'_> {
         }
     }
 
-    async fn branch(&self) -> Result<Option<Read<Branch>>, HandlerError> {
+    async fn branch(&self, reads: &mut Reads<'_>) -> Result<Option<Read<Branch>>, HandlerError> {
         let key = keys::branch(self.push.repository, &self.push.git_ref);
-        self.ledger.read::<Branch>(&key).await
+        reads.read::<Branch>(&key).await
     }
 
     /// Why an older push must not come after a newer one (F3): the order of arrival proves
@@ -285,6 +317,7 @@ impl Plan<'_> {
     /// What is built, what is not and why, and the files that changed since the oldest base.
     async fn choose(
         &self,
+        reads: &mut Reads<'_>,
         definition: &Definition,
         branch: &Branch,
     ) -> Result<(Vec<Chosen>, BTreeMap<ComponentName, String>, ChangedFiles), Stop> {
@@ -292,9 +325,9 @@ impl Plan<'_> {
         let mut skipped = BTreeMap::new();
         let mut compared: BTreeMap<CommitSha, ChangedFiles> = BTreeMap::new();
         for component in &definition.components {
-            match self.judge(component, branch, &mut compared).await? {
+            match self.judge(reads, component, branch, &mut compared).await? {
                 Verdict::No(reason) => drop(skipped.insert(component.name.clone(), reason)),
-                Verdict::Yes(reason) => match self.prepare(definition, component).await? {
+                Verdict::Yes(reason) => match self.prepare(reads, definition, component).await? {
                     Ok(buildspec) => chosen.push(Chosen {
                         component: component.clone(),
                         reason,
@@ -320,12 +353,13 @@ impl Plan<'_> {
     /// right now, which a push that takes a change back must not leave to win.
     async fn judge(
         &self,
+        reads: &mut Reads<'_>,
         component: &Component,
         branch: &Branch,
         compared: &mut BTreeMap<CommitSha, ChangedFiles>,
     ) -> Result<Verdict, HandlerError> {
         let key = keys::base(self.push.repository, &component.name, &self.push.git_ref);
-        let base = self.ledger.read::<Base>(&key).await?;
+        let base = reads.read::<Base>(&key).await?;
         let base = base.map(|base| base.value.commit);
         let changed = match &base {
             None => ChangedFiles::Known(Vec::new()),
@@ -333,7 +367,7 @@ impl Plan<'_> {
         };
         let verdict = filter::judge(component, base.as_ref(), &changed);
         let (Verdict::No(_), Some(building)) =
-            (&verdict, self.being_built(component, branch).await?)
+            (&verdict, self.being_built(reads, component, branch).await?)
         else {
             return Ok(verdict);
         };
@@ -347,13 +381,14 @@ impl Plan<'_> {
     /// The commit at which the newest run of the ref builds a component, or has just built it.
     async fn being_built(
         &self,
+        reads: &mut Reads<'_>,
         component: &Component,
         branch: &Branch,
     ) -> Result<Option<CommitSha>, HandlerError> {
         let Some(run) = branch.building.get(&component.name) else {
             return Ok(None);
         };
-        let run = self.ledger.read::<Run>(&keys::run(run)).await?;
+        let run = reads.read::<Run>(&keys::run(run)).await?;
         Ok(run.and_then(|run| {
             let state = &run.value.components.get(&component.name)?.latest().state;
             let counts = !state.is_terminal() || *state == AttemptState::Succeeded;
@@ -380,6 +415,7 @@ impl Plan<'_> {
     /// The component's buildspec, or why it cannot be built.
     async fn prepare(
         &self,
+        reads: &mut Reads<'_>,
         definition: &Definition,
         component: &Component,
     ) -> Result<Result<String, String>, Stop> {
@@ -393,7 +429,7 @@ impl Plan<'_> {
             component: component.name.clone(),
             images: component.repository.clone(),
         };
-        if let Some(owner) = self.claim(definition, &claim).await? {
+        if let Some(owner) = self.claim(reads, definition, &claim).await? {
             let reason = format!(
                 "image repository {} belongs to component {} of repository {}; name another",
                 claim.images, owner.component, owner.repository
@@ -407,14 +443,17 @@ impl Plan<'_> {
     /// default branch may hand it from one of its components to another.
     async fn claim(
         &self,
+        reads: &mut Reads<'_>,
         definition: &Definition,
         claim: &Claim,
     ) -> Result<Option<Claim>, HandlerError> {
         let key = keys::claim(&claim.images);
         let on_default = self.push.git_ref == GitRef::Branch(self.push.default_branch.clone());
+        // Of a round of its own: what else was read stays as the run is judged on it.
+        let mut own = reads.only(&key);
         let mut rounds = Rounds::new();
         loop {
-            let known = self.ledger.read::<Claim>(&key).await?;
+            let known = own.read::<Claim>(&key).await?;
             if let Some(known) = known.as_ref().map(|known| &known.value) {
                 let still_has_it = definition.component(&known.component);
                 let still_has_it =
@@ -430,8 +469,10 @@ impl Plan<'_> {
             let mut change = Change::default();
             change.save(key.clone(), known.as_ref(), claim);
             if self.ledger.commit(change, &mut rounds).await? {
+                reads.forget(&key);
                 return Ok(None);
             }
+            own.again().await?;
         }
     }
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use towline_domain::Timestamp;
-use towline_domain::definition::{Origin, StageRule};
+use towline_domain::definition::{Definition, Origin, StageRule};
 use towline_domain::image::Image;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::Mover;
 use towline_domain::person::Actor;
 use towline_domain::stage::{Fact, Lease, Promotion, Stage};
-use towline_ports::{Images, PutTagError};
+use towline_ports::{Images, Key, PutTagError};
 
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 use crate::apply::{self, Applied};
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds, milliseconds};
+use crate::reads::Reads;
 use crate::record_images::record_tag;
 
 /// How long a writer has the stage's tags to itself: twice the 30 s its function may run, so that
@@ -34,7 +35,8 @@ pub async fn handle(
     holder: &str,
     event: &Envelope,
 ) -> Result<(), HandlerError> {
-    let Some(owed) = ledger.owed(event).await? else {
+    let mut reads = Reads::from(ledger);
+    let Some(owed) = reads.owed(event).await? else {
         return Ok(());
     };
     async {
@@ -45,14 +47,14 @@ pub async fn handle(
         else {
             return Ok(());
         };
-        let known = ledger
+        let known = reads
             .read::<Stage>(&keys::stage(key))
             .await?
             .and_then(|stage| stage.value.promotion(*number).cloned());
         let Some(promotion) = known.filter(|promotion| promotion.acting) else {
             return ledger.finish(&owed).await;
         };
-        let Ok(definition) = apply::trusted(ledger, key).await? else {
+        let Ok(definition) = apply::trusted(&mut reads, key).await? else {
             return ledger.postpone(&owed).await;
         };
         let rule = definition
@@ -67,13 +69,19 @@ pub async fn handle(
             lease,
         };
         if !matches!(
-            apply::to_stage(ledger, key, &asked, None).await?,
+            apply::to_stage(reads, key, &asked, None).await?,
             Applied::Taken(_)
         ) {
             return ledger.postpone(&owed).await;
         }
         match put_tags(images, rule, &promotion).await {
-            Ok(()) => finish(ledger, key, &owed, rule, &promotion, holder).await,
+            Ok(()) => {
+                let mut reads = Reads::from(ledger);
+                reads
+                    .load(needed(key, &definition, rule, &promotion))
+                    .await?;
+                finish(reads, key, &owed, rule, &promotion, holder).await
+            }
             Err(PutTagError::Port(error)) => Err(error.into()),
             Err(refusal @ (PutTagError::Gone | PutTagError::Immutable { .. })) => {
                 let fact = Fact::TagRefused {
@@ -115,7 +123,7 @@ async fn put_tags(
 
 /// Moves the pointer and records the tags' moves in one transaction.
 async fn finish(
-    ledger: Ledger<'_>,
+    mut reads: Reads<'_>,
     key: &StageKey,
     owed: &Owed,
     rule: &StageRule,
@@ -126,16 +134,18 @@ async fn finish(
         promotion: promotion.number,
         holder: holder.into(),
     };
+    let ledger = reads.ledger();
     let mut rounds = Rounds::new();
     loop {
         let mut change = Change::default();
         change.done(&owed.id);
-        let Ok(definition) = apply::trusted(ledger, key).await? else {
+        let Ok(definition) = apply::trusted(&mut reads, key).await? else {
             return ledger.postpone(owed).await;
         };
-        let read = ledger.read::<Stage>(&keys::stage(key)).await?;
+        let read = reads.read::<Stage>(&keys::stage(key)).await?;
+        let read = read.as_ref();
         let decision =
-            apply::decide(ledger, key, read.as_ref(), &definition, &fact, &mut change).await?;
+            apply::decide(&mut reads, key, read, &definition, &fact, &mut change).await?;
         if decision.refused.is_some() {
             return ledger.postpone(owed).await;
         }
@@ -147,7 +157,7 @@ async fn finish(
                     by: promotion.by.clone(),
                 };
                 record_tag(
-                    ledger,
+                    &mut reads,
                     &promotion.candidate.repository,
                     tag,
                     &promotion.candidate.digest,
@@ -156,7 +166,7 @@ async fn finish(
                 )
                 .await?;
             }
-            recorded = record_tags_of(ledger, rule, promotion, &mut change).await?;
+            recorded = record_tags_of(&mut reads, rule, promotion, &mut change).await?;
         }
         if ledger.commit(change, &mut rounds).await? {
             apply::tell_of_stage(&decision);
@@ -165,7 +175,30 @@ async fn finish(
             }
             return Ok(());
         }
+        reads.again().await?;
     }
+}
+
+/// All that is read to finish: the stage and those behind it, and what its tags are on.
+fn needed(
+    key: &StageKey,
+    definition: &Definition,
+    rule: &StageRule,
+    promotion: &Promotion,
+) -> Vec<Key> {
+    let images = &promotion.candidate.repository;
+    let mut needed = apply::needed(key);
+    needed.push(keys::image(images, &promotion.candidate.digest));
+    needed.extend(rule.tags.iter().map(|tag| keys::tag(images, tag)));
+    let origin = Origin::Stage(key.stage.clone());
+    let behind = definition.stages_from(&origin);
+    needed.extend(behind.map(|rule| {
+        keys::stage(&StageKey {
+            stage: rule.name.clone(),
+            ..key.clone()
+        })
+    }));
+    needed
 }
 
 /// How long it took from the registry to the stage, where nobody was waited for.
@@ -182,13 +215,13 @@ fn measure(rule: &StageRule, promotion: &Promotion, recorded: Timestamp, now: Ti
 
 /// Adds the stage's tags to what is known of the image; gives when that was first recorded.
 async fn record_tags_of(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     rule: &StageRule,
     promotion: &Promotion,
     change: &mut Change,
 ) -> Result<Option<Timestamp>, HandlerError> {
     let key = keys::image(&promotion.candidate.repository, &promotion.candidate.digest);
-    let Some(read) = ledger.read::<Image>(&key).await? else {
+    let Some(read) = reads.read::<Image>(&key).await? else {
         return Ok(None);
     };
     let mut image = read.value.clone();

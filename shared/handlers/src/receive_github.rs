@@ -10,6 +10,7 @@ use towline_wire::signature::{self, Secrets};
 
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Rounds, intent_id};
+use crate::reads::Reads;
 use crate::records::{Accepted, Branch, Inbox, Repository};
 
 /// The largest body taken: what a Lambda can be handed in one request (Lambda API, `Invoke`).
@@ -98,10 +99,12 @@ async fn note_deletion(
         .key(),
     );
     let key = keys::branch(id, &deletion.git_ref);
+    let mut reads = Reads::from(ledger);
     let mut rounds = Rounds::new();
     loop {
-        let branch = ledger.read::<Branch>(&key).await?;
-        let known = ledger.store.get(&inbox).await?.is_some();
+        reads.load(vec![key.clone(), inbox.clone()]).await?;
+        let branch = reads.read::<Branch>(&key).await?;
+        let known = reads.version(&inbox).await? > 0;
         let Some(branch) = branch.filter(|_| !known) else {
             return ignored();
         };
@@ -125,6 +128,7 @@ async fn note_deletion(
         if ledger.commit(change, &mut rounds).await? {
             return ignored();
         }
+        reads.again().await?;
     }
 }
 
@@ -165,9 +169,12 @@ async fn accept(
     let now = ledger.now();
     let semantic_key = push.key();
     let key = keys::inbox(&semantic_key);
+    let repository = keys::repository(push.repository);
+    let mut reads = Reads::from(ledger);
+    reads.load(vec![key.clone(), repository.clone()]).await?;
     let mut rounds = Rounds::new();
     loop {
-        if ledger.store.get(&key).await?.is_some() {
+        if reads.version(&key).await? > 0 {
             return Ok(answer(200, "duplicate", "this push is known already"));
         }
         let accepted = push.clone().accepted(now);
@@ -187,7 +194,10 @@ async fn accept(
                 delivery: delivery.clone(),
             },
         );
-        change.put(keys::repository(known.id), &known);
+        let before = reads.read::<Repository>(&repository).await?;
+        if before.is_none_or(|before| before.value != known) {
+            change.put(repository.clone(), &known);
+        }
         let row = Accepted {
             commit: commit.clone(),
             at: now,
@@ -204,6 +214,7 @@ async fn accept(
             );
             return Ok(answer(202, "accepted", &id));
         }
+        reads.again().await?;
     }
 }
 

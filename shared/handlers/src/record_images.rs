@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use towline_domain::Timestamp;
 use towline_domain::image::{Built, Image};
 use towline_domain::intent::{AttemptRef, Intent, StageKey};
 use towline_domain::ledger::{Mover, TagMove};
 use towline_domain::names::{Digest, ImageRepository, Tag};
-use towline_domain::run::{Attempt, Fact, Run};
+use towline_domain::run::{self, Attempt, Fact, Run};
 use towline_domain::stage::{self, Stage};
 use towline_ports::{Images, Query, RegistryImage};
 use towline_wire::ecr::{self, Action, ImageAction};
@@ -15,7 +16,8 @@ use tracing::Instrument as _;
 
 use crate::apply::{self, Applied};
 use crate::keys;
-use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds};
+use crate::ledger::{Change, HandlerError, Ledger, Owed, Read, Rounds};
+use crate::reads::Reads;
 use crate::records::{Claim, ImagePointer, TagName, TagNow, Trusted};
 
 /// How long after its build succeeded an image may be missing before the attempt is failed.
@@ -58,25 +60,42 @@ async fn pushed(
     let (Action::Push, true, Some(tag)) = (&event.action, event.succeeded, &event.tag) else {
         return Ok(());
     };
-    let Some(claim) = ledger
-        .read::<Claim>(&keys::claim(&event.repository))
-        .await?
-    else {
+    let mut reads = Reads::from(ledger);
+    let of = &event.repository;
+    let mut needed = vec![keys::claim(of), keys::tag(of, tag), keys::expected(of, tag)];
+    needed.extend(event.digest.iter().map(|digest| keys::image(of, digest)));
+    reads.load(needed).await?;
+    let Some(claim) = reads.read::<Claim>(&keys::claim(of)).await? else {
         return Ok(()); // not a repository of ours
     };
+    if is_recorded(&mut reads, event, tag).await? {
+        return Ok(()); // our own tag coming back, or the event did
+    }
     let Some(image) = images.by_tag(&event.repository, tag).await? else {
         return Ok(()); // deleted since; the ledger keeps what it knew
     };
-    record(
-        ledger,
-        images,
-        &claim.value,
-        tag,
-        &image,
-        event.digest.clone(),
-        None,
-    )
-    .await
+    let said = event.digest.clone();
+    record(reads, images, &claim.value, tag, &image, said, None).await
+}
+
+/// Whether all that an event says is in the ledger already: what it led to was committed before
+/// the move of the tag, or together with it (I11, F33).
+async fn is_recorded(
+    reads: &mut Reads<'_>,
+    event: &ImageAction,
+    tag: &Tag,
+) -> Result<bool, HandlerError> {
+    let Some(digest) = &event.digest else {
+        return Ok(false);
+    };
+    let now = reads
+        .read::<TagNow>(&keys::tag(&event.repository, tag))
+        .await?;
+    let image = reads
+        .read::<Image>(&keys::image(&event.repository, digest))
+        .await?;
+    Ok(now.is_some_and(|now| now.value.digest == *digest)
+        && image.is_some_and(|image| image.value.tags.contains(tag)))
 }
 
 async fn due(
@@ -84,7 +103,8 @@ async fn due(
     images: &dyn Images,
     event: &Envelope,
 ) -> Result<(), HandlerError> {
-    let Some(owed) = ledger.owed(event).await? else {
+    let mut reads = Reads::from(ledger);
+    let Some(owed) = reads.owed(event).await? else {
         return Ok(());
     };
     async {
@@ -96,14 +116,14 @@ async fn due(
         else {
             return Ok(());
         };
-        let claim = ledger.read::<Claim>(&keys::claim(repository)).await?;
+        let claim = reads.read::<Claim>(&keys::claim(repository)).await?;
         match (images.by_tag(repository, tag).await?, claim) {
             (Some(image), Some(claim)) => {
-                record(ledger, images, &claim.value, tag, &image, None, Some(&owed)).await
+                record(reads, images, &claim.value, tag, &image, None, Some(&owed)).await
             }
             _ if ledger.now() >= owed.since + MISSING => {
                 let fact = Fact::ImageMissing(of.attempt.clone());
-                apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
+                apply::to_run(reads, &of.run, &fact, Some(&owed.id)).await?;
                 Ok(())
             }
             _ => ledger.postpone(&owed).await,
@@ -115,7 +135,7 @@ async fn due(
 
 /// Records an image under a tag, and tells whoever waits for it.
 async fn record(
-    ledger: Ledger<'_>,
+    mut reads: Reads<'_>,
     images: &dyn Images,
     claim: &Claim,
     tag: &Tag,
@@ -123,110 +143,189 @@ async fn record(
     said: Option<Digest>,
     owed: Option<&Owed>,
 ) -> Result<(), HandlerError> {
+    let ledger = reads.ledger();
     let repository = &claim.images;
-    let drifted = stage_that_drifted(ledger, images, claim, tag, &image.digest).await?;
+    load(&mut reads, claim, tag, &image.digest).await?;
+    // First, so that whoever finds the tag recorded knows that this was seen to.
+    if let Some(key) = stage_that_drifted(&mut reads, images, claim, tag, &image.digest).await? {
+        hold(ledger, &key, tag, &image.digest).await?;
+    }
     let mut rounds = Rounds::new();
     loop {
         let mut change = Change::default();
         if let Some(owed) = owed {
             change.done(&owed.id);
         }
-        let expected = expected_by(ledger, repository, tag).await?;
+        let expected = expected_by(&mut reads, repository, tag).await?;
         let mover = match (
             &expected,
-            promoted_by(ledger, claim, tag, &image.digest).await?,
+            promoted_by(&mut reads, claim, tag, &image.digest).await?,
         ) {
             (_, Some(mover)) => mover,
             (Some((_, run, attempt)), None) => Mover::Build {
-                run: run.id.clone(),
+                run: run.value.id.clone(),
                 number: attempt.build_number,
             },
-            (None, None) => built_under(ledger, repository, tag, &image.digest).await?,
+            (None, None) => built_under(&mut reads, repository, tag, &image.digest).await?,
         };
         let built = expected.as_ref().map(|(of, run, attempt)| Built {
             source: claim.repository,
             component: of.component.clone(),
-            commit: run.key.commit.clone(),
-            git_ref: run.key.git_ref.clone(),
-            run: run.id.clone(),
+            commit: run.value.key.commit.clone(),
+            git_ref: run.value.key.git_ref.clone(),
+            run: run.value.id.clone(),
             build_number: attempt.build_number,
         });
-        record_image(ledger, claim, image, tag, built, &mut change).await?;
-        let moved = record_tag(ledger, repository, tag, &image.digest, mover, &mut change).await?;
-        if let Some((of, _, attempt)) = expected {
+        record_image(&mut reads, claim, image, tag, built, &mut change).await?;
+        record_tag(
+            &mut reads,
+            repository,
+            tag,
+            &image.digest,
+            mover,
+            &mut change,
+        )
+        .await?;
+        if let Some((of, run, _)) = expected {
             let contradicts = said.clone().filter(|said| *said != image.digest);
-            if attempt.image.as_ref() != Some(&image.digest) || contradicts.is_some() || moved {
-                change.owe(Intent::ImageRecorded {
-                    of,
-                    digest: image.digest.clone(),
-                    contradicts,
-                });
-            }
-        }
-        if ledger.commit(change, &mut rounds).await? {
-            break;
-        }
-    }
-    if let Some(key) = drifted {
-        let fact = stage::Fact::TagMovedOutside {
-            tag: tag.clone(),
-            digest: image.digest.clone(),
-        };
-        let before = ledger.now();
-        let applied = apply::to_stage(ledger, &key, &fact, None).await?;
-        if let Applied::Taken(stage) = applied
-            && let Some(hold) = stage.hold.filter(|hold| hold.since >= before)
-        {
-            tracing::error!(
-                target: "towline::metric",
-                name = "IntegrityHold",
-                count = 1_u64,
-                component = key.component.as_str(),
-                stage = key.stage.as_str(),
-                "held: {}", hold.reason
+            tell(
+                of,
+                &run,
+                &image.digest,
+                contradicts,
+                ledger.now(),
+                &mut change,
             );
         }
+        if ledger.commit(change, &mut rounds).await? {
+            return Ok(());
+        }
+        reads.again().await?;
+    }
+}
+
+/// Reads at once what most images need: who made it, and whose tag it is.
+async fn load(
+    reads: &mut Reads<'_>,
+    claim: &Claim,
+    tag: &Tag,
+    digest: &Digest,
+) -> Result<(), HandlerError> {
+    let image = keys::image(&claim.images, digest);
+    let expected = keys::expected(&claim.images, tag);
+    reads.load(vec![image.clone(), expected.clone()]).await?;
+    let expected = reads.read::<AttemptRef>(&expected).await?;
+    let image = reads.read::<Image>(&image).await?;
+    let built = image.and_then(|image| image.value.built);
+    let runs = expected.map(|of| of.value.run).into_iter();
+    let runs = runs.chain(built.map(|built| built.run));
+    let mut needed = vec![keys::trusted_definition(claim.repository)];
+    needed.extend(runs.map(|run| keys::run(&run)));
+    reads.load(needed).await
+}
+
+/// Tells a run what its attempt has pushed. That it did is noted with the image; when more follows
+/// from it, because the build was done first or because it cannot be right, that is owed.
+fn tell(
+    of: AttemptRef,
+    run: &Read<Run>,
+    digest: &Digest,
+    contradicts: Option<Digest>,
+    now: Timestamp,
+    change: &mut Change,
+) {
+    let fact = Fact::ImageRead {
+        attempt: of.attempt.clone(),
+        digest: digest.clone(),
+        contradicts: contradicts.clone(),
+    };
+    let decision = run::advance(run.value.clone(), &fact, now);
+    if !decision.changed {
+        return;
+    }
+    let state = |run: &Run| {
+        let found = run.attempt(&of.attempt);
+        found.map(|(_, _, attempt)| attempt.state.clone())
+    };
+    let only_noted = decision.intents.is_empty()
+        && state(&run.value) == state(&decision.run)
+        && run.value.notes == decision.run.notes;
+    if only_noted {
+        change.save(keys::run(&of.run), Some(run), &decision.run);
+    } else {
+        change.owe(Intent::ImageRecorded {
+            of,
+            digest: digest.clone(),
+            contradicts,
+        });
+    }
+}
+
+/// Holds a stage whose tag somebody else has moved.
+async fn hold(
+    ledger: Ledger<'_>,
+    key: &StageKey,
+    tag: &Tag,
+    digest: &Digest,
+) -> Result<(), HandlerError> {
+    let fact = stage::Fact::TagMovedOutside {
+        tag: tag.clone(),
+        digest: digest.clone(),
+    };
+    let before = ledger.now();
+    let applied = apply::to_stage(ledger, key, &fact, None).await?;
+    if let Applied::Taken(stage) = applied
+        && let Some(hold) = stage.hold.filter(|hold| hold.since >= before)
+    {
+        tracing::error!(
+            target: "towline::metric",
+            name = "IntegrityHold",
+            count = 1_u64,
+            component = key.component.as_str(),
+            stage = key.stage.as_str(),
+            "held: {}", hold.reason
+        );
     }
     Ok(())
 }
 
 /// The attempt that is expected to push this tag: only its unique tag is evidence (I6).
 async fn expected_by(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     repository: &ImageRepository,
     tag: &Tag,
-) -> Result<Option<(AttemptRef, Run, Attempt)>, HandlerError> {
-    let Some(of) = ledger
+) -> Result<Option<(AttemptRef, Read<Run>, Attempt)>, HandlerError> {
+    let Some(of) = reads
         .read::<AttemptRef>(&keys::expected(repository, tag))
         .await?
     else {
         return Ok(None);
     };
     let of = of.value;
-    let Some(run) = ledger.read::<Run>(&keys::run(&of.run)).await? else {
+    let Some(run) = reads.read::<Run>(&keys::run(&of.run)).await? else {
         return Ok(None);
     };
     let attempt = run
         .value
         .attempt(&of.attempt)
         .map(|(_, _, attempt)| attempt.clone());
-    Ok(attempt.map(|attempt| (of, run.value, attempt)))
+    Ok(attempt.map(|attempt| (of, run, attempt)))
 }
 
 /// Who put a further tag on an image: the build that made it, if it was to push that tag too.
 async fn built_under(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     repository: &ImageRepository,
     tag: &Tag,
     digest: &Digest,
 ) -> Result<Mover, HandlerError> {
-    let image = ledger
+    let image = reads
         .read::<Image>(&keys::image(repository, digest))
         .await?;
     let Some(built) = image.and_then(|image| image.value.built) else {
         return Ok(Mover::Outside);
     };
-    let run = ledger.read::<Run>(&keys::run(&built.run)).await?;
+    let run = reads.read::<Run>(&keys::run(&built.run)).await?;
     let pushes_it = run.is_some_and(|run| {
         let component = run.value.components.get(&built.component);
         let mut attempts = component
@@ -246,11 +345,11 @@ async fn built_under(
 
 /// The stage of the component that has this tag.
 async fn stage_of(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     claim: &Claim,
     tag: &Tag,
 ) -> Result<Option<StageKey>, HandlerError> {
-    let trusted = ledger
+    let trusted = reads
         .read::<Trusted>(&keys::trusted_definition(claim.repository))
         .await?;
     let stage = trusted.and_then(|read| {
@@ -269,15 +368,15 @@ async fn stage_of(
 
 /// The promotion that put a stage's tag on this digest, if one did or is doing so.
 async fn promoted_by(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     claim: &Claim,
     tag: &Tag,
     digest: &Digest,
 ) -> Result<Option<Mover>, HandlerError> {
-    let Some(key) = stage_of(ledger, claim, tag).await? else {
+    let Some(key) = stage_of(reads, claim, tag).await? else {
         return Ok(None);
     };
-    let Some(stage) = ledger.read::<Stage>(&keys::stage(&key)).await? else {
+    let Some(stage) = reads.read::<Stage>(&keys::stage(&key)).await? else {
         return Ok(None);
     };
     let acting = stage
@@ -304,17 +403,17 @@ async fn promoted_by(
 
 /// The stage whose tag was put on an image that nobody promoted.
 async fn stage_that_drifted(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     images: &dyn Images,
     claim: &Claim,
     tag: &Tag,
     digest: &Digest,
 ) -> Result<Option<StageKey>, HandlerError> {
-    let promoted = promoted_by(ledger, claim, tag, digest).await?;
+    let promoted = promoted_by(reads, claim, tag, digest).await?;
     if promoted.is_some() {
         return Ok(None);
     }
-    let Some(stage) = stage_of(ledger, claim, tag).await? else {
+    let Some(stage) = stage_of(reads, claim, tag).await? else {
         return Ok(None);
     };
     // What was read may be older than the stage: a promotion in between has moved the tag since.
@@ -326,7 +425,7 @@ async fn stage_that_drifted(
 
 /// Enters the image, or its further tag.
 async fn record_image(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     claim: &Claim,
     image: &RegistryImage,
     tag: &Tag,
@@ -335,7 +434,7 @@ async fn record_image(
 ) -> Result<(), HandlerError> {
     let repository = &claim.images;
     let key = keys::image(repository, &image.digest);
-    let read = ledger.read::<Image>(&key).await?;
+    let read = reads.read::<Image>(&key).await?;
     let pointer = ImagePointer {
         repository: repository.clone(),
         digest: image.digest.clone(),
@@ -348,7 +447,7 @@ async fn record_image(
             media_type: image.media_type.clone(),
             size: image.size,
             platforms: image.platforms.clone(),
-            at: ledger.now(),
+            at: reads.ledger().now(),
             built: None,
             tags: Vec::new(),
         },
@@ -364,12 +463,18 @@ async fn record_image(
     if read.as_ref().is_some_and(|read| read.value == known) {
         return Ok(());
     }
+    // The rows that lead to it were written with it; only a build of another ref adds one.
+    let is_new = read.is_none();
+    let is_built_anew = read
+        .as_ref()
+        .is_none_or(|read| read.value.built != known.built);
     let listed = |partition: String| keys::image_by_time(partition, known.at, &known.digest);
-    change.put(
-        listed(keys::images(claim.repository, &claim.component, None)),
-        &pointer,
-    );
-    if let Some(built) = &known.built {
+    if is_new {
+        let all = keys::images(claim.repository, &claim.component, None);
+        change.put(listed(all), &pointer);
+        change.put(keys::image_by_digest(repository, &known.digest), &pointer);
+    }
+    if let Some(built) = known.built.as_ref().filter(|_| is_built_anew) {
         change.put(
             listed(keys::images(
                 claim.repository,
@@ -379,31 +484,32 @@ async fn record_image(
             &pointer,
         );
     }
-    change.put(keys::image_by_digest(repository, &known.digest), &pointer);
     change.save(key, read.as_ref(), &known);
     Ok(())
 }
 
-/// Enters a move of a tag, unless the tag is there already; says whether it moved.
+/// Enters a move of a tag, unless the tag is there already.
 pub(crate) async fn record_tag(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     repository: &ImageRepository,
     tag: &Tag,
     digest: &Digest,
     by: Mover,
     change: &mut Change,
-) -> Result<bool, HandlerError> {
+) -> Result<(), HandlerError> {
     let key = keys::tag(repository, tag);
-    let read = ledger.read::<TagNow>(&key).await?;
+    let read = reads.read::<TagNow>(&key).await?;
     if read
         .as_ref()
         .is_some_and(|read| read.value.digest == *digest)
     {
-        return Ok(false);
+        return Ok(());
     }
     let before = read.as_ref().map(|read| &read.value);
     let sequence = before.map_or(0, |before| before.sequence) + 1;
-    let at = before.map_or(ledger.now(), |before| before.since.max(ledger.now()));
+    let at = before.map_or(reads.ledger().now(), |before| {
+        before.since.max(reads.ledger().now())
+    });
     let moved = TagMove {
         sequence,
         at,
@@ -420,13 +526,15 @@ pub(crate) async fn record_tag(
         since: at,
     };
     change.save(key, read.as_ref(), &now);
-    change.put(
-        towline_ports::Key::new(keys::tag_name(tag.as_str()), repository.to_string()),
-        &TagName {
-            repository: repository.clone(),
-        },
-    );
-    Ok(true)
+    if read.is_none() {
+        change.put(
+            towline_ports::Key::new(keys::tag_name(tag.as_str()), repository.to_string()),
+            &TagName {
+                repository: repository.clone(),
+            },
+        );
+    }
+    Ok(())
 }
 
 /// The newest moves of a tag.

@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 use crate::apply;
 use crate::keys;
 use crate::ledger::{HandlerError, Ledger};
+use crate::reads::Reads;
 
 /// How often a line is shown again because it changed while it was being shown.
 const MOST_ROUNDS: usize = 5;
@@ -40,22 +41,28 @@ pub async fn handle(
     settings: &Settings,
     event: &Envelope,
 ) -> Result<(), HandlerError> {
-    let Some(owed) = ledger.owed(event).await? else {
+    let mut reads = Reads::from(ledger);
+    let Some(owed) = reads.owed(event).await? else {
         return Ok(());
     };
     async {
         let mut shown = None;
+        let state = match &owed.intent {
+            Intent::ReportBuild { run, .. } => keys::run(run),
+            Intent::ReportStage { stage, .. } => keys::stage(stage),
+            _ => return Ok(()),
+        };
         for _ in 0..MOST_ROUNDS {
             let now = match &owed.intent {
                 Intent::ReportBuild { run, component, .. } => {
-                    of_run(ledger, run, component.as_ref()).await?
+                    of_run(&mut reads, run, component.as_ref()).await?
                 }
                 Intent::ReportStage {
                     stage,
                     repository,
                     commit,
                     ..
-                } => of_stage(ledger, stage, repository, commit).await?,
+                } => of_stage(&mut reads, stage, repository, commit).await?,
                 _ => return Ok(()),
             };
             let Some(now) = now.filter(|now| shown.as_ref() != Some(&now.line)) else {
@@ -75,6 +82,11 @@ pub async fn handle(
                     return ledger.finish(&owed).await;
                 }
                 Err(StatusError::Port(error)) => return Err(error.into()),
+            }
+            let seen = reads.version(&state).await?;
+            reads.again().await?;
+            if reads.version(&state).await? == seen {
+                return ledger.finish(&owed).await;
             }
         }
         Err(HandlerError::Contended(owed.id.clone()))
@@ -112,11 +124,11 @@ impl Shown {
 }
 
 async fn of_run(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     id: &RunId,
     component: Option<&ComponentName>,
 ) -> Result<Option<Shown>, HandlerError> {
-    let Some(run) = ledger.read::<Run>(&keys::run(id)).await? else {
+    let Some(run) = reads.read::<Run>(&keys::run(id)).await? else {
         return Ok(None);
     };
     let run = run.value;
@@ -139,15 +151,15 @@ async fn of_run(
 }
 
 async fn of_stage(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     key: &StageKey,
     repository: &RepositoryName,
     commit: &CommitSha,
 ) -> Result<Option<Shown>, HandlerError> {
-    let Some(stage) = ledger.read::<Stage>(&keys::stage(key)).await? else {
+    let Some(stage) = reads.read::<Stage>(&keys::stage(key)).await? else {
         return Ok(None);
     };
-    Ok(line_of_stage(ledger, key, &stage.value, commit)
+    Ok(line_of_stage(reads, key, &stage.value, commit)
         .await?
         .map(|line| Shown {
             repository: RepositoryRef {
@@ -161,7 +173,7 @@ async fn of_stage(
 }
 
 async fn line_of_stage(
-    ledger: Ledger<'_>,
+    reads: &mut Reads<'_>,
     key: &StageKey,
     stage: &Stage,
     commit: &CommitSha,
@@ -169,7 +181,7 @@ async fn line_of_stage(
     let waits = |known: &&towline_domain::stage::Promotion| known.candidate.commit == *commit;
     if stage.waiting.iter().any(|known| waits(&known)) {
         // What it waits for depends on the stage's rule.
-        let Ok(definition) = apply::trusted(ledger, key).await? else {
+        let Ok(definition) = apply::trusted(reads, key).await? else {
             return Ok(None);
         };
         let rule = definition.stage(&key.stage);
@@ -179,6 +191,6 @@ async fn line_of_stage(
         return Ok(Some(line));
     }
     let newest = Query::all(keys::ledger(key)).newest_first();
-    let rows: Vec<Row> = ledger.list(&newest.limit(MOST_ROWS)).await?;
+    let rows: Vec<Row> = reads.ledger().list(&newest.limit(MOST_ROWS)).await?;
     Ok(report::stage_before(&rows, commit))
 }

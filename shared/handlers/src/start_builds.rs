@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use crate::apply;
 use crate::keys;
 use crate::ledger::{HandlerError, Ledger, Owed, milliseconds};
+use crate::reads::Reads;
 use crate::records::Buildspec;
 
 /// How long the same token is certain to give the same build: CodeBuild forgets it after five
@@ -38,12 +39,13 @@ pub async fn handle(
     settings: &Settings,
     event: &Envelope,
 ) -> Result<(), HandlerError> {
-    let Some(owed) = ledger.owed(event).await? else {
+    let mut reads = Reads::from(ledger);
+    let Some(owed) = reads.owed(event).await? else {
         return Ok(());
     };
     async {
         match &owed.intent {
-            Intent::StartBuild(of) => start(ledger, builds, settings, &owed, of).await,
+            Intent::StartBuild(of) => start(reads, builds, settings, &owed, of).await,
             Intent::StopBuild { build } => {
                 builds.stop(build).await?;
                 ledger.finish(&owed).await
@@ -56,17 +58,18 @@ pub async fn handle(
 }
 
 async fn start(
-    ledger: Ledger<'_>,
+    mut reads: Reads<'_>,
     builds: &dyn Builds,
     settings: &Settings,
     owed: &Owed,
     of: &AttemptRef,
 ) -> Result<(), HandlerError> {
-    let run = ledger.read::<Run>(&keys::run(&of.run)).await?;
-    let definition = ledger
+    let ledger = reads.ledger();
+    let run = reads.read::<Run>(&keys::run(&of.run)).await?;
+    let definition = reads
         .read::<Definition>(&keys::run_definition(&of.run))
         .await?;
-    let buildspec = ledger
+    let buildspec = reads
         .read::<Buildspec>(&keys::run_buildspec(&of.run, &of.component))
         .await?;
     let (Some(run), Some(definition), Some(buildspec)) = (run, definition, buildspec) else {
@@ -81,7 +84,7 @@ async fn start(
     }
     if ledger.now() >= attempt.deadline {
         let fact = Fact::DeadlinePassed(attempt.id.clone());
-        apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
+        apply::to_run(reads, &of.run, &fact, Some(&owed.id)).await?;
         return Ok(());
     }
     let fact = match request(
@@ -98,7 +101,7 @@ async fn start(
             Err(StartError::Refused(reason)) => Fact::BuildRefused(attempt.id.clone(), reason),
             Err(StartError::Busy(reason)) => {
                 apply::to_run(
-                    ledger,
+                    reads,
                     &of.run,
                     &Fact::BuildDelayed(attempt.id.clone(), reason),
                     None,
@@ -109,7 +112,7 @@ async fn start(
             Err(StartError::Port(error)) => return Err(error.into()),
         },
     };
-    apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
+    apply::to_run(reads, &of.run, &fact, Some(&owed.id)).await?;
     if let Fact::BuildBound(..) = &fact {
         measure(&run, attempt, ledger.now());
     }

@@ -44,6 +44,11 @@ impl Store for FaultyStore {
         self.inner.get(key).await
     }
 
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError> {
+        self.chance.before("get many").await?;
+        self.inner.get_many(keys).await
+    }
+
     async fn query(&self, query: &Query) -> Result<Page, PortError> {
         self.chance.before("query").await?;
         self.inner.query(query).await
@@ -58,7 +63,7 @@ impl Store for FaultyStore {
         self.chance.before("transact").await?;
         self.chance.count("(writes)", writes.len() as u64);
         self.chance
-            .count("(write units)", writes.iter().map(units).sum());
+            .count("(write units)", writes.iter().map(|write| units(write, writes.len())).sum());
         if let Some(write) = writes.first()
             && self.chance.happens(self.chance.profile().conflict)
         {
@@ -79,8 +84,10 @@ impl Store for FaultyStore {
     }
 }
 
-/// What DynamoDB charges for one write in a transaction: two units for each kilobyte.
-fn units(write: &Write) -> u64 {
+/// What DynamoDB charges for one of so many writes: a unit for each kilobyte, two in a transaction;
+/// one write by itself
+/// is no transaction.
+fn units(write: &Write, of: usize) -> u64 {
     let bytes = match write {
         Write::Create { key, body, .. }
         | Write::Replace { key, body, .. }
@@ -89,7 +96,8 @@ fn units(write: &Write) -> u64 {
         }
         Write::Delete { .. } | Write::Require { .. } => 0,
     };
-    2 * (bytes as u64).div_ceil(1_024).max(1)
+    let price = if of > 1 { 2 } else { 1 };
+    price * (bytes as u64).div_ceil(1_024).max(1)
 }
 
 /// The bus.

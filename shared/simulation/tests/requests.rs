@@ -66,15 +66,15 @@ fn what_one_run_asks_for() {
     let units = total(&|what| what == "(write units)");
     let _ = writeln!(text, "{aws} requests to AWS, {units} write units");
     expect![[r#"
-        advance-stages: (write units) 54, (writes) 24, announce 4, get 18, transact 5
-        answer-chat: (write units) 8, (writes) 3, announce 1, get 5, query 2, transact 1
-        deploy-images: (write units) 2, (writes) 1, announce 1, get 4, transact 1
-        plan-runs: (write units) 36, (writes) 15, announce 1, compare 1, get 14, get a file 1, get a ref 1, transact 4
-        promote-images: (write units) 48, (writes) 22, DescribeImages 2, PutImage 2, announce 2, get 22, transact 4
-        receive-github: (write units) 8, (writes) 4, admit 1, announce 1, get 1, transact 1
-        record-images: (write units) 32, (writes) 16, DescribeImages 5, announce 1, get 42, transact 3
-        report-status: (write units) 12, (writes) 6, POST a status 6, get 20, query 2, transact 6
-        start-builds: (write units) 10, (writes) 5, StartBuild 1, announce 1, get 5, transact 1
-        183 requests to AWS, 210 write units
+        advance-stages: (write units) 22, (writes) 9, announce 1, get 2, get many 2, transact 1
+        answer-chat: (write units) 8, (writes) 3, announce 1, get many 1, query 2, transact 1
+        deploy-images: (write units) 1, (writes) 1, announce 1, get 1, get many 1, transact 1
+        plan-runs: (write units) 25, (writes) 11, announce 1, compare 1, get a file 1, get a ref 1, get many 2, transact 2
+        promote-images: (write units) 58, (writes) 28, DescribeImages 2, PutImage 2, announce 2, get many 4, transact 4
+        receive-github: (write units) 6, (writes) 3, admit 1, announce 1, get many 1, transact 1
+        record-images: (write units) 22, (writes) 11, DescribeImages 2, get many 6, transact 2
+        report-status: (write units) 6, (writes) 6, POST a status 6, get 2, get many 10, query 1, transact 6
+        start-builds: (write units) 10, (writes) 5, StartBuild 1, announce 1, get many 1, transact 1
+        70 requests to AWS, 158 write units
     "#]].assert_eq(&text);
 }

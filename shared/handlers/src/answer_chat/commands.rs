@@ -17,6 +17,7 @@ use crate::advance_stages::new_attempt;
 use crate::apply::{self, Applied};
 use crate::keys;
 use crate::ledger::Ledger;
+use crate::reads::Reads;
 
 /// Longest reason or comment, in characters.
 const LONGEST_TEXT: usize = 500;
@@ -453,7 +454,9 @@ async fn about_promotion(
     fact: Fact,
 ) -> Result<Answer, ChatError> {
     let pointer = lookup::promotion(ledger, number, repository).await?;
-    let state = match apply::to_stage(ledger, &pointer.stage, &fact, None).await? {
+    let mut reads = Reads::from(ledger);
+    reads.load(apply::needed(&pointer.stage)).await?;
+    let state = match apply::to_stage(reads.clone(), &pointer.stage, &fact, None).await? {
         Applied::Taken(state) => state,
         Applied::Unknown(reason) => return refused(reason),
         Applied::Refused(reason) => {
@@ -467,7 +470,7 @@ async fn about_promotion(
     let message = match fact {
         Fact::Rejected { .. } => format!("promotion #{number} is rejected"),
         _ => {
-            let definition = apply::trusted(ledger, &pointer.stage).await?;
+            let definition = apply::trusted(&mut reads, &pointer.stage).await?;
             let rule = definition
                 .ok()
                 .and_then(|definition| definition.stage(&pointer.stage.stage).cloned());
@@ -565,11 +568,12 @@ async fn retry(
 ) -> Result<Answer, ChatError> {
     let (of, run) = lookup::build(ledger, number, repository).await?;
     let latest = latest_of(&run, &of, number)?;
-    let fact =
-        match new_attempt(ledger, &of.run, &of.component, latest.number, person.into()).await? {
-            Ok(fact) => fact,
-            Err(reason) => return refused(reason),
-        };
+    let mut reads = Reads::from(ledger);
+    let (of_run, by) = (&of.run, person.into());
+    let fact = match new_attempt(&mut reads, of_run, &of.component, latest.number, by).await? {
+        Ok(fact) => fact,
+        Err(reason) => return refused(reason),
+    };
     let after = taken(apply::to_run(ledger, &of.run, &fact, None).await?)?;
     let next = after
         .components

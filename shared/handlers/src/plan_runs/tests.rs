@@ -236,7 +236,8 @@ fn a_commit_may_come_after_its_push_but_not_for_ever() {
             world.source.push(canonical(), &main, late.clone());
         }
         assert_eq!(world.plan(&event, &sha), expected, "{seconds}");
-        let owed = now(world.ledger().owed(&event)).expect("the store answers");
+        let mut reads = Reads::from(world.ledger());
+        let owed = now(reads.owed(&event)).expect("the store answers");
         assert_eq!(owed.is_none(), expected.is_some(), "{seconds}");
     }
 }

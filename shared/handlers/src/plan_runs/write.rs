@@ -1,41 +1,42 @@
 //! Writes a planned run: its numbers, its rows, and what is owed because of it.
 
-use std::collections::BTreeMap;
-
 use towline_domain::definition::{Component, Definition};
 use towline_domain::intent::{AttemptRef, Intent};
-use towline_domain::names::{ComponentName, GitRef, Tag};
+use towline_domain::names::{GitRef, Tag};
 use towline_domain::report::{self, REFUSED};
-use towline_domain::run::{Attempt, ComponentRun, NewAttempt, Run, RunKey};
+use towline_domain::run::{Attempt, AttemptState, ComponentRun, NewAttempt, Run, RunKey};
 use towline_domain::tags::{self, Values};
 
 use super::{Chosen, Plan, stage_tag_among};
 use crate::advance_stages::draw;
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Read, Rounds};
+use crate::reads::Reads;
 use crate::records::{Branch, Buildspec, RunPointer, Trusted};
 
 /// Rows written in one transaction, of the 100 that DynamoDB takes.
 const MOST_ROWS: usize = 90;
 
+/// Rows written together with their run: its builds and what older ones it supersedes come to no
+/// more than it has rows itself.
+const MOST_ROWS_WITH_RUN: usize = 30;
+
 impl Plan<'_> {
-    /// Writes the run and owes its builds.
+    /// Writes the run and owes its builds, which are numbered from `first` on.
     ///
-    /// Rows that only lead to the run are written first, in portions: should this stop half-way
-    /// they lead to nothing, and the next try draws new numbers.
+    /// Rows that only lead to the run are written with it; or, when they are many, before it in
+    /// portions: should this stop half-way they lead to nothing, and the next try draws new numbers.
     pub(super) async fn commit(
         &self,
+        reads: &mut Reads<'_>,
         mut run: Run,
         definition: &Definition,
         chosen: Vec<Chosen>,
-        mut skipped: BTreeMap<ComponentName, String>,
+        first: u64,
         judged: Option<u64>,
     ) -> Result<(), HandlerError> {
-        let first = draw(self.ledger, self.push.repository, chosen.len() as u64)
-            .await?
-            .build;
         let key = keys::trusted_definition(self.push.repository);
-        let trusted = self.ledger.read::<Trusted>(&key).await?;
+        let trusted = reads.read::<Trusted>(&key).await?;
         let trusted = trusted.map(|trusted| trusted.value.definition);
         let definitions: Vec<&Definition> = trusted.iter().chain([definition]).collect();
         let mut rows = Change::default();
@@ -52,23 +53,26 @@ impl Plan<'_> {
                         keys::run_buildspec(&run.id, &name),
                         &Buildspec { text: buildspec },
                     );
-                    rows.put(
-                        keys::component(&name, self.push.repository),
-                        &RunPointer {
+                    let listed = keys::component(&name, self.push.repository);
+                    if reads.version(&listed).await? == 0 {
+                        let row = RunPointer {
                             run: run.id.clone(),
-                            component: Some(name.clone()),
-                        },
-                    );
+                            component: Some(name),
+                        };
+                        rows.put(listed, &row);
+                    }
                 }
-                Err(reason) => drop(skipped.insert(name, format!("{REFUSED}{reason}"))),
+                Err(reason) => drop(run.skipped.insert(name, format!("{REFUSED}{reason}"))),
             }
         }
-        for portion in rows.portions(MOST_ROWS) {
-            let mut rounds = Rounds::new();
-            while !self.ledger.commit(portion.clone(), &mut rounds).await? {}
+        if rows.len() > MOST_ROWS_WITH_RUN {
+            for portion in std::mem::take(&mut rows).portions(MOST_ROWS) {
+                let mut rounds = Rounds::new();
+                while !self.ledger.commit(portion.clone(), &mut rounds).await? {}
+            }
         }
-        run.skipped = skipped;
-        self.create(run, Some(definition), judged).await
+        self.create(reads, run, Some(definition), judged, rows)
+            .await
     }
 
     /// Adds a component with its first attempt to the run.
@@ -124,37 +128,49 @@ impl Plan<'_> {
     }
 
     /// Records that nothing is built and why, and shows it beside the commit.
-    pub(super) async fn refuse(&self, key: RunKey, reason: String) -> Result<(), HandlerError> {
-        let order = draw(self.ledger, self.push.repository, 0).await?.order;
+    pub(super) async fn refuse(
+        &self,
+        reads: &mut Reads<'_>,
+        key: RunKey,
+        reason: String,
+    ) -> Result<(), HandlerError> {
+        let order = draw(reads, self.push.repository, 0).await?.order;
         let mut run = self.run(key, order);
         run.refused = Some(reason);
-        self.create(run, None, None).await
+        self.create(reads, run, None, None, Change::default()).await
     }
 
     /// As [`Self::refuse`], of a push that is in nobody's way: nothing is shown.
-    pub(super) async fn turn_away(&self, key: RunKey, reason: String) -> Result<(), HandlerError> {
-        let order = draw(self.ledger, self.push.repository, 0).await?.order;
+    pub(super) async fn turn_away(
+        &self,
+        reads: &mut Reads<'_>,
+        key: RunKey,
+        reason: String,
+    ) -> Result<(), HandlerError> {
+        let order = draw(reads, self.push.repository, 0).await?.order;
         let mut run = self.run(key, order);
         run.refused = Some(reason);
         run.shown = false;
-        self.create(run, None, None).await
+        self.create(reads, run, None, None, Change::default()).await
     }
 
-    /// Creates the run, unless it is there already (I1), and what is owed because of it. `judged`
-    /// is the version of the ref at which the run was found to be the newest.
+    /// Creates the run with its rows, unless it is there already (I1), and what is owed because of
+    /// it. `judged` is the version of the ref at which the run was found to be the newest.
     pub(super) async fn create(
         &self,
+        reads: &mut Reads<'_>,
         mut run: Run,
         mut definition: Option<&Definition>,
         mut judged: Option<u64>,
+        mut rows: Change,
     ) -> Result<(), HandlerError> {
         let mut rounds = Rounds::new();
         loop {
-            if self.ledger.store.get(&keys::run(&run.id)).await?.is_some() {
+            if reads.version(&keys::run(&run.id)).await? > 0 {
                 return self.ledger.finish(self.owed).await;
             }
             let branch_key = keys::branch(run.key.repository, &run.key.git_ref);
-            let branch = self.branch().await?;
+            let branch = self.branch(reads).await?;
             let version = branch.as_ref().map(|branch| branch.version);
             if definition.is_some() && version != judged {
                 // Another push of this ref was planned meanwhile: which of the two is newer?
@@ -162,15 +178,16 @@ impl Plan<'_> {
                     run.refused = Some(reason);
                     run.shown = false;
                     run.components.clear();
+                    rows = Change::default();
                     definition = None;
                 }
                 judged = version;
             }
             let order = branch.as_ref().map_or(0, |branch| branch.value.order);
             if definition.is_some() && order > run.order {
-                run.order = draw(self.ledger, self.push.repository, 0).await?.order;
+                run.order = draw(reads, self.push.repository, 0).await?.order;
             }
-            let mut change = Change::default();
+            let mut change = rows.clone();
             change.done(&self.owed.id);
             change.create(keys::run(&run.id), &run);
             let pointer = RunPointer {
@@ -184,7 +201,8 @@ impl Plan<'_> {
             change.put(keys::run_by_commit(&run.key.commit, &run.id), &pointer);
             if let Some(definition) = definition {
                 change.put(keys::run_definition(&run.id), definition);
-                self.trust(definition, run.order, &mut change).await?;
+                self.trust(reads, definition, run.order, &mut change)
+                    .await?;
                 let taken = take_over(&run, branch.as_ref());
                 change.save(branch_key, branch.as_ref(), &taken);
             }
@@ -197,7 +215,8 @@ impl Plan<'_> {
                 }));
             }
             let to_show = report::builds_to_show(None, &run);
-            for intent in superseded(&run, branch.as_ref()).into_iter().chain(to_show) {
+            let superseded = superseded(reads, &run, branch.as_ref()).await?;
+            for intent in superseded.into_iter().chain(to_show) {
                 change.owe(intent);
             }
             if self.ledger.commit(change, &mut rounds).await? {
@@ -210,6 +229,7 @@ impl Plan<'_> {
                 );
                 return Ok(());
             }
+            reads.again().await?;
         }
     }
 
@@ -217,13 +237,14 @@ impl Plan<'_> {
     /// any other ref it is looked for only when there is none yet.
     async fn trust(
         &self,
+        reads: &mut Reads<'_>,
         definition: &Definition,
         order: u64,
         change: &mut Change,
     ) -> Result<(), HandlerError> {
         let default_branch = GitRef::Branch(self.push.default_branch.clone());
         let key = keys::trusted_definition(self.push.repository);
-        let known = self.ledger.read::<Trusted>(&key).await?;
+        let known = reads.read::<Trusted>(&key).await?;
         let trusted = if self.push.git_ref == default_branch {
             Some(Trusted {
                 definition: definition.clone(),
@@ -235,11 +256,14 @@ impl Plan<'_> {
         } else {
             None
         };
-        if let Some(trusted) = trusted.filter(|new| {
-            known
-                .as_ref()
-                .is_none_or(|known| known.value.order < new.order)
-        }) {
+        // Who writes the same again says nothing new; who might say something older is overtaken on
+        // the ref before it comes here.
+        let says_more = |new: &Trusted| {
+            known.as_ref().is_none_or(|known| {
+                known.value.order < new.order && known.value.definition != new.definition
+            })
+        };
+        if let Some(trusted) = trusted.filter(says_more) {
             change.save(key, known.as_ref(), &trusted);
         }
         Ok(())
@@ -260,19 +284,31 @@ fn take_over(run: &Run, branch: Option<&Read<Branch>>) -> Branch {
     branch
 }
 
-/// What older runs of the ref still build of the same components counts no longer.
-fn superseded(run: &Run, branch: Option<&Read<Branch>>) -> Vec<Intent> {
-    let older = |component: &ComponentName| {
-        branch
+/// What older runs of the ref still build of the same components counts no longer. What they have
+/// built stays: nothing can change that it succeeded (I2).
+async fn superseded(
+    reads: &mut Reads<'_>,
+    run: &Run,
+    branch: Option<&Read<Branch>>,
+) -> Result<Vec<Intent>, HandlerError> {
+    let mut intents = Vec::new();
+    for component in run.components.keys() {
+        let older = branch
             .and_then(|branch| branch.value.building.get(component))
-            .filter(|older| **older != run.id)
-    };
-    let intent = |component: &ComponentName| {
-        older(component).map(|older| Intent::SupersedeBuild {
-            run: older.clone(),
-            component: component.clone(),
-            by: run.id.clone(),
-        })
-    };
-    run.components.keys().filter_map(intent).collect()
+            .filter(|older| **older != run.id);
+        let Some(older) = older else { continue };
+        let known = reads.read::<Run>(&keys::run(older)).await?;
+        let is_built = known.is_some_and(|known| {
+            let known = known.value.components.get(component);
+            known.is_some_and(|known| known.latest().state == AttemptState::Succeeded)
+        });
+        if !is_built {
+            intents.push(Intent::SupersedeBuild {
+                run: older.clone(),
+                component: component.clone(),
+                by: run.id.clone(),
+            });
+        }
+    }
+    Ok(intents)
 }

@@ -1,0 +1,165 @@
+//! What one round of a decision reads: each item once, and in one request what is known beforehand.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
+use towline_domain::intent::Intent;
+use towline_ports::contract::limits::{MOST_KEYS, check_key};
+use towline_ports::{Item, Key};
+use towline_wire::eventbridge::{self, Envelope};
+
+use crate::apply;
+use crate::keys;
+use crate::ledger::{HandlerError, Ledger, Owed, Read};
+
+/// The items of one round, as they were when they were first read in it.
+///
+/// What is decided on them is committed with their versions, so that they may be old.
+#[derive(Clone)]
+pub(crate) struct Reads<'a> {
+    ledger: Ledger<'a>,
+    known: BTreeMap<Key, Option<Item>>,
+}
+
+impl<'a> From<Ledger<'a>> for Reads<'a> {
+    fn from(ledger: Ledger<'a>) -> Self {
+        Self {
+            ledger,
+            known: BTreeMap::new(),
+        }
+    }
+}
+
+impl<'a> Reads<'a> {
+    /// Where they are from.
+    pub(crate) fn ledger(&self) -> Ledger<'a> {
+        self.ledger
+    }
+
+    /// Reads what is not known yet of these, in one request for every hundred.
+    pub(crate) async fn load(&mut self, keys: Vec<Key>) -> Result<(), HandlerError> {
+        let mut open: Vec<Key> = keys;
+        open.retain(|key| !self.known.contains_key(key));
+        open.sort();
+        open.dedup();
+        if let [key] = open.as_slice() {
+            let item = self.ledger.store.get(key).await?;
+            self.known.insert(key.clone(), item);
+            return Ok(());
+        }
+        for portion in open.chunks(MOST_KEYS) {
+            let items = self.ledger.store.get_many(portion).await?;
+            self.known.extend(portion.iter().cloned().zip(items));
+        }
+        Ok(())
+    }
+
+    /// A value, read unless it is known.
+    pub(crate) async fn read<T: DeserializeOwned>(
+        &mut self,
+        key: &Key,
+    ) -> Result<Option<Read<T>>, HandlerError> {
+        self.item(key).await?.map(Read::of).transpose()
+    }
+
+    /// The version of an item, 0 where there is none; read unless it is known.
+    pub(crate) async fn version(&mut self, key: &Key) -> Result<u64, HandlerError> {
+        Ok(self.item(key).await?.map_or(0, |item| item.version))
+    }
+
+    async fn item(&mut self, key: &Key) -> Result<Option<&Item>, HandlerError> {
+        self.load(vec![key.clone()]).await?;
+        Ok(self.known.get(key).and_then(Option::as_ref))
+    }
+
+    /// Reads all of it again, for the next round.
+    pub(crate) async fn again(&mut self) -> Result<(), HandlerError> {
+        let known = std::mem::take(&mut self.known);
+        self.load(known.into_keys().collect()).await
+    }
+
+    /// What is known of one item, by itself.
+    pub(crate) fn only(&self, key: &Key) -> Self {
+        let known = self.known.get_key_value(key);
+        let known = known.map(|(key, item)| (key.clone(), item.clone()));
+        Self {
+            ledger: self.ledger,
+            known: known.into_iter().collect(),
+        }
+    }
+
+    /// Somebody is about to change this one.
+    pub(crate) fn forget(&mut self, key: &Key) {
+        self.known.remove(key);
+    }
+
+    /// Reads the intent an event announces, unless it is done, and what is needed to act on it.
+    /// An event of ours without an intent can never be acted on: it is logged and dropped (F18).
+    ///
+    /// What the event says of the intent is only used to guess what else to read.
+    pub(crate) async fn owed(&mut self, event: &Envelope) -> Result<Option<Owed>, HandlerError> {
+        let id = match eventbridge::intent_id(event) {
+            Ok(id) => id,
+            Err(error) => {
+                tracing::error!(
+                    event = event.id,
+                    error = &error as &dyn std::error::Error,
+                    "dropped"
+                );
+                return Ok(None);
+            }
+        };
+        let key = keys::intent(id);
+        let said = Intent::deserialize(&event.detail["intent"]);
+        let mut needed = said.as_ref().map(needed_for).unwrap_or_default();
+        needed.retain(|key| check_key(key).is_ok());
+        needed.push(key.clone());
+        self.load(needed).await?;
+        let owed = self.read::<Owed>(&key).await?;
+        self.forget(&key);
+        Ok(owed.map(|read| read.value))
+    }
+}
+
+/// What whoever acts on an intent begins with.
+fn needed_for(intent: &Intent) -> Vec<Key> {
+    match intent {
+        Intent::PlanRun(push) => vec![
+            keys::branch(push.repository, &push.git_ref),
+            keys::trusted_definition(push.repository),
+            keys::numbers(push.repository),
+        ],
+        Intent::StartBuild(of) => vec![
+            keys::run(&of.run),
+            keys::run_definition(&of.run),
+            keys::run_buildspec(&of.run, &of.component),
+        ],
+        Intent::ReadImage {
+            of,
+            repository,
+            tag,
+        } => vec![
+            keys::run(&of.run),
+            keys::claim(repository),
+            keys::tag(repository, tag),
+            keys::expected(repository, tag),
+        ],
+        Intent::RetryBuild { run, .. } => vec![keys::run(run), keys::run_definition(run)],
+        Intent::ImageRecorded { of, .. } => vec![keys::run(&of.run)],
+        Intent::SupersedeBuild { run, .. } | Intent::ReportBuild { run, .. } => {
+            vec![keys::run(run)]
+        }
+        Intent::OfferImage { stage, .. } | Intent::Promote { stage, .. } => apply::needed(stage),
+        Intent::Deploy { stage, .. } => {
+            vec![keys::stage(stage), keys::repository(stage.repository)]
+        }
+        Intent::ReportStage { stage, .. } => vec![
+            keys::stage(stage),
+            keys::trusted_definition(stage.repository),
+        ],
+        Intent::StopBuild { .. } | Intent::WatchBuild(_) | Intent::WatchPromotion { .. } => {
+            Vec::new()
+        }
+    }
+}
