@@ -62,8 +62,10 @@ impl Store for FaultyStore {
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {
         self.chance.before("transact").await?;
         self.chance.count("(writes)", writes.len() as u64);
-        self.chance
-            .count("(write units)", writes.iter().map(|write| units(write, writes.len())).sum());
+        self.chance.count(
+            "(write units)",
+            writes.iter().map(|write| units(write, writes.len())).sum(),
+        );
         if let Some(write) = writes.first()
             && self.chance.happens(self.chance.profile().conflict)
         {
