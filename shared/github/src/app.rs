@@ -19,7 +19,7 @@ use towline_ports::PortError;
 use towline_ports::admission::is_local;
 
 use crate::address::Path;
-use crate::call::{Call, Purpose, bearer};
+use crate::call::{Call, Failure, Purpose, bearer};
 use crate::credentials::{KeyError, Secret};
 use crate::http::{Ask, JSON, MOST};
 use crate::lock;
@@ -109,7 +109,7 @@ impl Tokens {
         call: &Call<'_>,
         id: &str,
         private_key: &Secret,
-    ) -> Result<Option<Secret>, PortError> {
+    ) -> Result<Option<Secret>, Failure> {
         let key = (call.repository.id, call.purpose);
         let now = call.github.clock.now();
         if let Some(minted) = lock(&self.0).get(&key)
@@ -143,7 +143,7 @@ impl Tokens {
 }
 
 /// Has a token made for the call's repository and purpose, and nothing else.
-async fn mint(call: &Call<'_>, app: &AppKey) -> Result<Option<Given>, PortError> {
+async fn mint(call: &Call<'_>, app: &AppKey) -> Result<Option<Given>, Failure> {
     let name = &call.repository.name;
     let doing = &format!("asking GitHub for a token for {name}");
     let proof = bearer(&app.prove(call.github.clock.now())?)?;
@@ -161,11 +161,11 @@ async fn mint(call: &Call<'_>, app: &AppKey) -> Result<Option<Given>, PortError>
         StatusCode::OK => answer.json(doing)?,
         StatusCode::UNAUTHORIZED => return Ok(None),
         StatusCode::NOT_FOUND => {
-            return Err(PortError::because(format!(
+            return Err(Failure::Never(format!(
                 "{doing}: the GitHub App is not installed on {name}; install it there"
             )));
         }
-        _ => return Err(answer.error(doing)),
+        _ => return Err(answer.error(doing).into()),
     };
     let permissions = match call.purpose {
         Purpose::Read => json!({"contents": "read"}),
@@ -192,7 +192,7 @@ async fn mint(call: &Call<'_>, app: &AppKey) -> Result<Option<Given>, PortError>
     match answer.status {
         StatusCode::CREATED => Ok(Some(answer.json(doing)?)),
         StatusCode::UNAUTHORIZED => Ok(None),
-        _ => Err(PortError::because(format!(
+        _ => Err(Failure::Never(format!(
             "{doing}: GitHub answered {}; the GitHub App needs the permission {permissions} for \
              it, accepted by the owner",
             answer.refusal()

@@ -8,7 +8,7 @@ use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use tokio::time::timeout;
 use towline_ports::admission::is_local;
-use towline_ports::{PortError, RepositoryRef};
+use towline_ports::{PortError, RepositoryRef, StatusError};
 
 use crate::address::Path;
 use crate::credentials::Credentials;
@@ -44,6 +44,41 @@ pub(crate) struct Call<'a> {
     until: Timestamp,
 }
 
+/// Why a call came to nothing.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It will always come to nothing, until somebody does what the sentence says.
+    Never(String),
+    /// Trying again may help.
+    Later(PortError),
+}
+
+impl From<PortError> for Failure {
+    fn from(error: PortError) -> Self {
+        Self::Later(error)
+    }
+}
+
+/// Who reads waits for what somebody has to mend; it is needed sooner or later.
+impl From<Failure> for PortError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Never(why) => Self::because(why),
+            Failure::Later(error) => error,
+        }
+    }
+}
+
+/// What is shown is of no use later.
+impl From<Failure> for StatusError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Never(why) => Self::Refused(why),
+            Failure::Later(error) => Self::Port(error),
+        }
+    }
+}
+
 #[derive(serde::Deserialize)]
 struct Known {
     id: u64,
@@ -77,7 +112,7 @@ impl Call<'_> {
     }
 
     /// Asks for JSON.
-    pub(crate) async fn get(&self, doing: &str, path: &Path) -> Result<Answer, PortError> {
+    pub(crate) async fn get(&self, doing: &str, path: &Path) -> Result<Answer, Failure> {
         let ask = Ask {
             method: Method::GET,
             accept: JSON,
@@ -87,46 +122,44 @@ impl Call<'_> {
         self.ask(doing, path, &ask).await
     }
 
-    /// Asks with our credentials. Where GitHub refuses them they are read again, once.
-    pub(crate) async fn ask(
-        &self,
-        doing: &str,
-        path: &Path,
-        ask: &Ask,
-    ) -> Result<Answer, PortError> {
+    /// Asks with our credentials. Where GitHub refuses them, or they are none, they are read again,
+    /// once.
+    pub(crate) async fn ask(&self, doing: &str, path: &Path, ask: &Ask) -> Result<Answer, Failure> {
         let source = &self.github.credentials;
         let credentials = source.read().await?;
         if let Some(answer) = self.ask_as(doing, path, ask, &credentials).await? {
             return Ok(answer);
         }
-        tracing::info!("GitHub refuses the credentials; reading them again");
+        tracing::info!("the credentials for GitHub are no good; reading them again");
         self.github.tokens.forget(self);
         let credentials = source.reread().await?;
         let answer = self.ask_as(doing, path, ask, &credentials).await?;
         answer.ok_or_else(|| {
-            PortError::because(format!(
-                "{doing}: GitHub refuses {} (401)",
-                match credentials {
-                    Credentials::None =>
-                        "requests without credentials; put a token or a GitHub App into the secret",
-                    Credentials::Token(_) => "the token; put a valid one into the secret",
-                    Credentials::App { .. } =>
-                        "the GitHub App; put its id and a private key of it into the secret",
+            let refused = match credentials {
+                Credentials::None => {
+                    "requests without credentials; put a token or a GitHub App into the secret"
                 }
-            ))
+                Credentials::Token(_) => "the token; put a valid one into the secret",
+                Credentials::App { .. } => {
+                    "the GitHub App; put its id and a private key of it into the secret"
+                }
+                Credentials::Unusable(error) => return Failure::Never(format!("{doing}: {error}")),
+            };
+            Failure::Never(format!("{doing}: GitHub refuses {refused} (401)"))
         })
     }
 
-    /// Asks with these credentials; none when GitHub refuses them.
+    /// Asks with these credentials; none when they are no good.
     async fn ask_as(
         &self,
         doing: &str,
         path: &Path,
         ask: &Ask,
         credentials: &Credentials,
-    ) -> Result<Option<Answer>, PortError> {
+    ) -> Result<Option<Answer>, Failure> {
         let token = match credentials {
             Credentials::None => None,
+            Credentials::Unusable(_) => return Ok(None),
             Credentials::Token(token) => Some(token.clone()),
             Credentials::App { id, private_key } => {
                 let Some(token) = self.github.tokens.of(self, id, private_key).await? else {
@@ -252,11 +285,11 @@ impl Call<'_> {
     ///
     /// GitHub answers 404 for what is not there and for what we may not see alike (GitHub REST
     /// API, "Troubleshooting"); this tells them apart.
-    pub(crate) async fn reach(&self, doing: &str) -> Result<(), PortError> {
+    pub(crate) async fn reach(&self, doing: &str) -> Result<(), Failure> {
         let answer = self.get(doing, &self.path()).await?;
         let RepositoryRef { id, name } = self.repository;
         if answer.status != StatusCode::OK {
-            return Err(PortError::because(format!(
+            return Err(Failure::Never(format!(
                 "{doing}: GitHub shows us no repository {name} ({}); give our credentials access \
                  to it",
                 answer.refusal()
@@ -264,7 +297,7 @@ impl Call<'_> {
         }
         let known: Known = answer.json(doing)?;
         if !is_local(*id) && known.id != id.0 {
-            return Err(PortError::because(format!(
+            return Err(Failure::Never(format!(
                 "{doing}: {name} is the repository {} now, and not {id}, which was let in",
                 known.id
             )));
@@ -278,7 +311,7 @@ impl Call<'_> {
     }
 
     /// As [`Self::reach`], unless that was done a short while ago.
-    pub(crate) async fn identify(&self, doing: &str) -> Result<(), PortError> {
+    pub(crate) async fn identify(&self, doing: &str) -> Result<(), Failure> {
         let now = self.github.clock.now();
         let known = lock(&self.github.identified)
             .get(&self.repository.id)

@@ -48,10 +48,12 @@ pub enum Credentials {
         /// Its private key in PEM, as GitHub lets it be downloaded (PKCS#1), or as PKCS#8.
         private_key: Secret,
     },
+    /// What the secret holds cannot be used.
+    Unusable(CredentialsError),
 }
 
 /// Why a text holds no credentials; it says how to mend that and never shows the text.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
     /// It is no JSON object.
     #[error(
@@ -174,6 +176,34 @@ pub trait CredentialsSource: Send + Sync {
     async fn reread(&self) -> Result<Credentials, PortError>;
 }
 
+/// Credentials as JSON in a secret that somebody else keeps.
+///
+/// Asked with `false` it gives what the secret held, possibly a while ago; with `true` what it
+/// holds now. None is that nobody has set it.
+pub struct FromSecret<F>(pub F);
+
+#[async_trait]
+impl<F, T> CredentialsSource for FromSecret<F>
+where
+    F: Fn(bool) -> T + Send + Sync,
+    T: Future<Output = Result<Option<Secret>, PortError>> + Send,
+{
+    async fn read(&self) -> Result<Credentials, PortError> {
+        Ok(said(self.0(false).await?))
+    }
+
+    async fn reread(&self) -> Result<Credentials, PortError> {
+        Ok(said(self.0(true).await?))
+    }
+}
+
+fn said(secret: Option<Secret>) -> Credentials {
+    let Some(secret) = secret else {
+        return Credentials::None;
+    };
+    Credentials::from_json(secret.expose()).unwrap_or_else(Credentials::Unusable)
+}
+
 /// Credentials that stay the same.
 #[async_trait]
 impl CredentialsSource for Credentials {
@@ -199,7 +229,7 @@ mod tests {
             Ok(Credentials::None) => "none".into(),
             Ok(Credentials::Token(token)) => format!("token {}", token.expose()),
             Ok(Credentials::App { id, .. }) => format!("app {id}"),
-            Err(error) => error.to_string(),
+            Ok(Credentials::Unusable(error)) | Err(error) => error.to_string(),
         };
         assert!(shown.starts_with(expected), "{text}: {shown}");
     }

@@ -34,7 +34,9 @@ use jiff::Timestamp;
 use towline_domain::names::{RepositoryId, RepositoryName};
 use towline_ports::Clock;
 
-pub use credentials::{Credentials, CredentialsError, CredentialsSource, Secret};
+pub use credentials::{
+    Credentials, CredentialsError, CredentialsSource, FromSecret, KeyError, Secret,
+};
 
 /// Where GitHub is, and how it is spoken to.
 #[derive(Debug, Clone)]
@@ -149,7 +151,7 @@ impl fmt::Display for Api {
 /// GitHub, as a place where source code lives and where statuses are shown.
 ///
 /// One per process: it holds the connections, the installation tokens, the pauses that rate
-/// limits ask for, and which statuses were shown last.
+/// limits ask for, and which repositories were looked at.
 pub struct GitHub {
     settings: Settings,
     credentials: Arc<dyn CredentialsSource>,
@@ -158,7 +160,6 @@ pub struct GitHub {
     tokens: app::Tokens,
     pauses: pace::Pauses,
     identified: Mutex<HashMap<RepositoryId, (RepositoryName, Timestamp)>>,
-    shown: Mutex<statuses::Shown>,
 }
 
 impl GitHub {
@@ -177,7 +178,6 @@ impl GitHub {
             tokens: app::Tokens::default(),
             pauses: pace::Pauses::default(),
             identified: Mutex::default(),
-            shown: Mutex::default(),
         }
     }
 }

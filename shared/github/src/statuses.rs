@@ -1,73 +1,29 @@
 //! Commit statuses.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use async_trait::async_trait;
 use hyper::{Method, StatusCode};
-use jiff::Timestamp;
 use serde_json::json;
-use towline_domain::names::{CommitSha, RepositoryId};
+use towline_domain::names::CommitSha;
 use towline_ports::statuses::MOST_DESCRIPTION;
 use towline_ports::{CommitStatus, RepositoryRef, StatusError, StatusState, Statuses};
 
-use crate::call::Purpose;
+use crate::GitHub;
+use crate::call::{Failure, Purpose};
 use crate::credentials::Credentials;
 use crate::http::{Ask, JSON, MOST};
-use crate::{GitHub, lock};
-
-/// Statuses that are remembered.
-const REMEMBERED: usize = 256;
-
-/// How long it is taken for granted that a status is still the last of its context: another
-/// process may have shown one since.
-const FRESH: Duration = Duration::from_secs(60);
-
-/// The statuses that were shown last, the latest at the end.
-///
-/// GitHub takes 1,000 statuses of one commit and context (GitHub REST API, "Create a commit
-/// status"), and deliveries that come twice shall not use them up.
-#[derive(Default)]
-pub(crate) struct Shown(VecDeque<(Place, CommitStatus, Timestamp)>);
-
-type Place = (RepositoryId, CommitSha, String);
-
-impl Shown {
-    fn has(&self, place: &Place, status: &CommitStatus, now: Timestamp) -> bool {
-        self.0.iter().any(|(where_, shown, at)| {
-            where_ == place && shown == status && now.duration_since(*at).unsigned_abs() < FRESH
-        })
-    }
-
-    fn remember(&mut self, place: Place, status: CommitStatus, now: Timestamp) {
-        self.forget(&place);
-        self.0.push_back((place, status, now));
-        if self.0.len() > REMEMBERED {
-            self.0.pop_front();
-        }
-    }
-
-    fn forget(&mut self, place: &Place) {
-        self.0.retain(|(other, ..)| other != place);
-    }
-}
 
 #[async_trait]
 impl Statuses for GitHub {
-    /// Shows a status. A description above the limit is cut; one that was shown within the last
-    /// minute is not sent again.
+    /// Shows a status. A description above the limit is cut.
+    ///
+    /// It is sent even where this process has shown the same: another may have shown something
+    /// else in between, and that would stay for good.
     async fn set(
         &self,
         repository: &RepositoryRef,
         commit: &CommitSha,
         status: &CommitStatus,
     ) -> Result<(), StatusError> {
-        // GitHub takes contexts that differ in case alone for the same.
-        let context = status.context.to_lowercase();
-        let place = (repository.id, commit.clone(), context);
-        if lock(&self.shown).has(&place, status, self.clock.now()) {
-            return Ok(());
-        }
         if self.credentials.read().await? == Credentials::None {
             return Err(StatusError::Refused(
                 "GitHub's credentials are not set, so nothing is shown there; put a token or a \
@@ -86,15 +42,9 @@ impl Statuses for GitHub {
             most: MOST,
         };
         let path = call.path().then("/statuses").id(commit);
-        // Whatever comes of it, what was shown before may be so no more.
-        lock(&self.shown).forget(&place);
         let answer = call.ask(doing, &path, &ask).await?;
         match answer.status {
-            StatusCode::CREATED => {
-                let now = self.clock.now();
-                lock(&self.shown).remember(place, status.clone(), now);
-                Ok(())
-            }
+            StatusCode::CREATED => Ok(()),
             StatusCode::UNPROCESSABLE_ENTITY => Err(StatusError::Refused(format!(
                 "GitHub refuses the status ({})",
                 answer.refusal()
@@ -102,8 +52,8 @@ impl Statuses for GitHub {
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 let hint = "give our credentials \"Commit statuses: write\"";
                 let said = answer.refusal();
-                let error = format!("{doing}: GitHub answered {said}; {hint} there");
-                Err(towline_ports::PortError::because(error).into())
+                let why = format!("{doing}: GitHub answered {said}; {hint} there");
+                Err(Failure::Never(why).into())
             }
             _ => Err(answer.error(doing).into()),
         }

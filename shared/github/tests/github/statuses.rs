@@ -1,15 +1,23 @@
 //! Commit statuses.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use expect_test::expect;
+use serde_json::json;
 use towline_domain::names::RepositoryId;
-use towline_github::Credentials;
-use towline_github::memory::{Fault, Status, Token};
+use towline_github::memory::{APP_KEY, App, Fault, MemoryGitHub, Status, Token};
+use towline_github::{Credentials, FromSecret, GitHub, Secret, Settings};
 use towline_ports::{CommitStatus, RepositoryRef, StatusError, StatusState, Statuses as _};
 
 use crate::{MAIN, World, shop, unknown, words, world, world_with};
+
+fn outcome(set: Result<(), StatusError>) -> String {
+    match set {
+        Ok(()) => "shown".into(),
+        Err(StatusError::Refused(why)) => format!("never: {why}"),
+        Err(StatusError::Port(error)) => format!("later: {}", words(&error)),
+    }
+}
 
 fn built(description: &str) -> CommitStatus {
     CommitStatus {
@@ -63,52 +71,29 @@ async fn a_status_is_shown_beside_its_commit_as_github_takes_it() {
 }
 
 #[tokio::test]
-async fn what_is_shown_already_is_not_shown_again() {
+async fn a_status_wins_over_what_another_process_has_shown_since() {
     let mut shop = shop();
     let head = shop.push(MAIN, "Begin", &[]);
-    let other = shop.push(MAIN, "Go on", &[]);
     let World {
         github,
         shop,
         server,
         clock,
     } = world(shop).await;
-    let count = || server.github().repository(7).statuses.len();
-    let mut expected = 0;
-    for (commit, status, is_new, what) in [
-        (&head, built("one"), true, "first"),
-        (&head, built("one"), false, "again"),
-        (&other, built("one"), true, "beside another commit"),
-        (&head, built("two"), true, "another sentence"),
-        (&head, built("one"), true, "the first one again"),
-        (&head, built("one"), false, "again"),
-    ] {
-        github
-            .set(&shop, commit, &status)
-            .await
-            .expect("it is shown");
-        expected += usize::from(is_new);
-        assert_eq!(count(), expected, "{what}");
+    let settings = Settings {
+        api: server.url().parse().expect("an address"),
+        ..Settings::default()
+    };
+    let token = Credentials::Token(Secret::new("ghp_ours"));
+    let other = GitHub::new(settings, Arc::new(token), clock);
+    for (process, text) in [(&github, "one"), (&other, "two"), (&github, "one")] {
+        let shown = process.set(&shop, &head, &built(text)).await;
+        shown.expect("it is shown");
+        let memory = server.github();
+        let shown = memory.repository(7).status(&head, "towline/build/backend");
+        let shown = shown.and_then(|shown| shown.description.as_deref());
+        assert_eq!(shown, Some(text));
     }
-    // Another process may have shown something since.
-    clock.advance(Duration::from_secs(61));
-    github
-        .set(&shop, &head, &built("one"))
-        .await
-        .expect("it is shown");
-    assert_eq!(count(), expected + 1);
-    // What GitHub did not take is not remembered.
-    server.github().faults.extend([Fault::RetryAfter(99)]);
-    github
-        .set(&shop, &head, &built("three"))
-        .await
-        .expect_err("later");
-    clock.advance(Duration::from_secs(99));
-    github
-        .set(&shop, &head, &built("three"))
-        .await
-        .expect("it is shown");
-    assert_eq!(count(), expected + 2);
 }
 
 #[tokio::test]
@@ -148,28 +133,30 @@ async fn what_never_will_be_shown_is_refused_and_the_rest_may_be_tried_again() {
         (&hidden, &head, &built("x")),
         (&replaced, &head, &built("x")),
     ] {
-        let error = github.set(repository, commit, status).await;
-        said.push(match error.expect_err("not shown") {
-            StatusError::Refused(why) => format!("never: {why}"),
-            StatusError::Port(error) => format!("later: {}", words(&error)),
-        });
+        said.push(outcome(github.set(repository, commit, status).await));
     }
-    let readable = Token {
-        permissions: [("contents".into(), "read".into())].into(),
-        ..Token::of_everything()
-    };
-    server.github().tokens.insert("ghp_ours".into(), readable);
-    let error = github
-        .set(&shop, &head, &built("x"))
-        .await
-        .expect_err("not shown");
-    said.push(error.to_string());
+    for change in [
+        |memory: &mut MemoryGitHub| {
+            let readable = Token {
+                permissions: [("contents".into(), "read".into())].into(),
+                ..Token::of_everything()
+            };
+            memory.tokens.insert("ghp_ours".into(), readable);
+        },
+        |memory: &mut MemoryGitHub| memory.tokens.clear(),
+        |memory: &mut MemoryGitHub| memory.faults.push_back(Fault::RetryAfter(99)),
+    ] {
+        change(&mut server.github());
+        said.push(outcome(github.set(&shop, &head, &built("x")).await));
+    }
     expect![[r#"
         never: GitHub refuses the status (422 No commit found for SHA: ffffffffffffffffffffffffffffffffffffffff)
         never: GitHub refuses the status (422 Validation Failed; This SHA and context has reached the maximum number of statuses.)
-        later: showing "towline/build/backend" at acme/hidden 5d89aa8: GitHub shows us no repository acme/hidden (404 Not Found); give our credentials access to it
-        later: showing "towline/build/backend" at acme/shop 5d89aa8: acme/shop is the repository 7 now, and not 9, which was let in
-        showing "towline/build/backend" at acme/shop 5d89aa8: GitHub answered 403 Resource not accessible by integration; give our credentials "Commit statuses: write" there"#]].assert_eq(&said.join("\n"));
+        never: showing "towline/build/backend" at acme/hidden 5d89aa8: GitHub shows us no repository acme/hidden (404 Not Found); give our credentials access to it
+        never: showing "towline/build/backend" at acme/shop 5d89aa8: acme/shop is the repository 7 now, and not 9, which was let in
+        never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub answered 403 Resource not accessible by integration; give our credentials "Commit statuses: write" there
+        never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub refuses the token; put a valid one into the secret (401)
+        later: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub's rate limit is used up, and nothing is asked before 2026-03-01T12:01:39Z"#]].assert_eq(&said.join("\n"));
 }
 
 #[tokio::test]
@@ -186,4 +173,36 @@ async fn without_credentials_nothing_is_shown_and_nobody_is_asked() {
     let refused = github.set(&shop, &head, &built("x")).await;
     assert!(matches!(refused, Err(StatusError::Refused(_))));
     assert_eq!(server.github().requests, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_an_app_or_a_secret_lacks_is_said_once_and_for_all() {
+    let installed = App::new("Iv23.towline", vec![7]);
+    let mut elsewhere = installed.clone();
+    elsewhere.installations[0].repositories = vec![8];
+    let mut poor = installed.clone();
+    poor.installations[0].permissions.remove("statuses");
+    let app = json!({"app_id": "Iv23.towline", "private_key": APP_KEY}).to_string();
+    let mut said = Vec::new();
+    for (secret, known) in [
+        (app.as_str(), installed.clone()),
+        (&app, elsewhere),
+        (&app, poor),
+        ("{\"tokne\": \"x\"}", installed),
+    ] {
+        let mut shop = shop();
+        let head = shop.push(MAIN, "Begin", &[]);
+        let secret = Secret::new(secret);
+        let source = FromSecret(move |_| std::future::ready(Ok(Some(secret.clone()))));
+        let World { github, shop, .. } = &world_with(Arc::new(source), shop, |memory| {
+            memory.apps.push(known);
+        })
+        .await;
+        said.push(outcome(github.set(shop, &head, &built("x")).await));
+    }
+    expect![[r#"
+        shown
+        never: asking GitHub for a token for acme/shop: the GitHub App is not installed on acme/shop; install it there
+        never: asking GitHub for a token for acme/shop: GitHub answered 422 The permissions requested are not granted to this installation.; the GitHub App needs the permission {"statuses":"write"} for it, accepted by the owner
+        never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub's secret has a key or a value that is not known; it takes "token", or "app_id" and "private_key", all of them texts"#]].assert_eq(&said.join("\n"));
 }
