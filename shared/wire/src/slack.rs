@@ -159,32 +159,23 @@ fn as_typed(text: &str) -> String {
         .replace(['\u{2018}', '\u{2019}'], "'")
 }
 
-/// Who sees an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Who asked.
-    Asker,
-    /// Everybody in the channel.
-    Channel,
-}
-
 /// The body of an answer in words.
 #[must_use]
-pub fn words(audience: Audience, text: &str) -> Value {
-    respond(audience, &cut(&escaped(text), MOST_SECTION, ""))
+pub fn words(text: &str) -> Value {
+    respond(&cut(&escaped(text), MOST_SECTION, ""))
 }
 
 /// The body of an answer in lines of a fixed width. What does not fit is cut, and `more` says how
 /// to see all of it.
 #[must_use]
-pub fn lines(audience: Audience, lines: &[String], more: &str) -> Value {
+pub fn lines(lines: &[String], more: &str) -> Value {
     const FENCES: usize = "```\n```\n".len();
     let more = cut(&escaped(more), MOST_MORE, "…");
     let room = MOST_SECTION - FENCES;
     let all: Vec<String> = lines.iter().map(|line| escaped(line)).collect();
     let length = |line: &String| line.chars().count() + 1;
     if all.iter().map(length).sum::<usize>() <= room {
-        return respond(audience, &format!("```\n{}\n```", all.join("\n")));
+        return respond(&format!("```\n{}\n```", all.join("\n")));
     }
     let behind = |left: usize| format!("… {left} more lines; all of them: {more}");
     let room = room.saturating_sub(behind(all.len()).chars().count() + 1);
@@ -206,16 +197,14 @@ pub fn lines(audience: Audience, lines: &[String], more: &str) -> Value {
             .join("\n"),
     };
     let behind = behind(all.len() - kept.len());
-    respond(audience, &format!("```\n{shown}\n```\n{behind}"))
+    respond(&format!("```\n{shown}\n```\n{behind}"))
 }
 
-fn respond(audience: Audience, text: &str) -> Value {
-    let audience = match audience {
-        Audience::Asker => "ephemeral",
-        Audience::Channel => "in_channel",
-    };
+/// Shown to who asked, and to nobody else: a channel may have guests, or be shared with another
+/// company, and nothing says yet which channel is of which repository.
+fn respond(text: &str) -> Value {
     json!({
-        "response_type": audience,
+        "response_type": "ephemeral",
         "text": text,
         "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": true}}],
     })

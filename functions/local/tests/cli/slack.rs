@@ -121,7 +121,7 @@ async fn a20_a_server_with_a_slack_app_answers_what_slack_signed() {
     ] {
         let (status, shown) = server.say("now", by, seconds_ago).await;
         assert_eq!(status, expected, "{seconds_ago}: {shown}");
-        let answers = shown.starts_with("in_channel: ```\nno stage is known yet");
+        let answers = shown.starts_with("ephemeral: ```\nno stage is known yet");
         assert_eq!(answers, expected == 200, "{shown}");
     }
     let unsigned = server.post("command=%2Ftowline&text=now".into(), &[]).await;

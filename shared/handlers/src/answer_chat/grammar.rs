@@ -72,6 +72,9 @@ const WORDS: [Word; 9] = [
     },
 ];
 
+/// Lines asked for at most: more do not fit into an answer, and Slack waits three seconds.
+const MOST_LINES: usize = 30;
+
 /// What the command line can do and chat cannot yet.
 const ELSEWHERE: [&str; 9] = [
     "promote", "approve", "reject", "rollback", "hold", "resume", "cancel", "retry", "logs",
@@ -346,10 +349,10 @@ impl<'a> Args<'a> {
         let Some(text) = self.option::<String>("limit")? else {
             return Ok(None);
         };
-        let limit = text.parse().ok().filter(|limit| (1..=500).contains(limit));
+        let limit = text.parse().ok().filter(|limit| (1..=MOST_LINES).contains(limit));
         limit
             .map(Some)
-            .ok_or_else(|| "--limit goes from 1 to 500".into())
+            .ok_or_else(|| format!("--limit goes from 1 to {MOST_LINES} in chat"))
     }
 
     fn repository(&mut self) -> Result<Option<RepositoryName>, String> {

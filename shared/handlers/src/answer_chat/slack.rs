@@ -5,7 +5,7 @@ use towline_domain::untrusted::Untrusted;
 use towline_ports::Builds;
 use towline_wire::http::{Headers, Request, Response};
 use towline_wire::signature::Secrets;
-use towline_wire::slack::{self, Audience};
+use towline_wire::slack;
 
 use super::grammar::{self, Typed};
 use super::{ChatError, ask, http, text};
@@ -43,7 +43,7 @@ pub async fn handle(
 async fn answer(ledger: Ledger<'_>, builds: &dyn Builds, typed: &str) -> Value {
     let to_asker = |text: &str| {
         let lines: Vec<String> = text.lines().map(harmless).collect();
-        slack::words(Audience::Asker, &lines.join("\n"))
+        slack::words(&lines.join("\n"))
     };
     let (query, again) = match grammar::read(typed, ledger.now()) {
         Ok(Typed::Ask(query, again)) => (*query, again),
@@ -53,7 +53,7 @@ async fn answer(ledger: Ledger<'_>, builds: &dyn Builds, typed: &str) -> Value {
         Ok(answer) => {
             let lines = text::lines(&answer, ledger.now());
             let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
-            slack::lines(Audience::Channel, &lines, &harmless(&again))
+            slack::lines(&lines, &harmless(&again))
         }
         Err(ChatError::Refused(reason)) => to_asker(&reason),
         Err(ChatError::Failed(error)) => {

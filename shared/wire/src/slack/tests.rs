@@ -146,7 +146,7 @@ fn a_command_is_read_as_it_was_typed() {
 #[test]
 fn a10_strangers_words_call_nobody_and_format_nothing() {
     let evil = "<!channel> <@U1> @here `code` *x* & ```";
-    let shown = words(Audience::Asker, evil)["text"].to_string();
+    let shown = words(evil)["text"].to_string();
     for never in ["<", ">", "`", "@here"] {
         assert!(!shown.contains(never), "{never} in {shown}");
     }
@@ -154,17 +154,17 @@ fn a10_strangers_words_call_nobody_and_format_nothing() {
         shown.contains("&lt;!channel&gt;") && shown.contains("&amp;"),
         "{shown}"
     );
-    let block = lines(Audience::Channel, &[evil.into()], "towline runs");
+    let block = lines(&[evil.into()], "towline runs");
     let text = block["blocks"][0]["text"]["text"].as_str().unwrap();
     assert_eq!(text.matches("```").count(), 2, "{text}");
-    assert_eq!(block["response_type"], "in_channel");
+    assert_eq!(block["response_type"], "ephemeral");
 }
 
 #[test]
 fn what_is_too_long_is_cut_and_says_how_to_see_all() {
     let check = |many: usize, line: &str, cut: bool| {
         let all = vec![line.to_owned(); many];
-        let body = lines(Audience::Channel, &all, "towline tags backend --limit 500");
+        let body = lines(&all, "towline tags backend --limit 500");
         let text = body["text"].as_str().unwrap();
         assert!(
             text.chars().count() <= MOST_SECTION,
@@ -188,12 +188,12 @@ fn what_is_too_long_is_cut_and_says_how_to_see_all() {
     check(2, &"ü".repeat(2_000), true);
     let all = vec!["x".repeat(100); 60];
     let asked = format!("towline tags {}", "&`<".repeat(2_000));
-    let body = lines(Audience::Channel, &all, &asked);
+    let body = lines(&all, &asked);
     let text = body["text"].as_str().unwrap();
     assert!(text.chars().count() <= MOST_SECTION && text.starts_with("```\nxxx"));
     assert!(text.ends_with('…'), "{text}");
     assert!(
-        words(Audience::Asker, &"<".repeat(5_000))["text"]
+        words(&"<".repeat(5_000))["text"]
             .as_str()
             .unwrap()
             .chars()

@@ -79,10 +79,10 @@ fn every_question_is_understood() {
         $ towline image build#142"#]],
     );
     check(
-        "history backend prod --limit 500",
+        "history backend prod --limit 30",
         expect![[r#"
-        component="backend" limit=500 query="history" stage="prod"
-        $ towline history backend prod --limit 500"#]],
+        component="backend" limit=30 query="history" stage="prod"
+        $ towline history backend prod --limit 30"#]],
     );
     check(
         "now",
@@ -224,11 +224,11 @@ fn what_is_wrong_is_said_with_what_to_type_instead() {
     check("tags backend --limit", expect!["! --limit wants a value"]);
     check(
         "tags backend --limit 0",
-        expect!["! --limit goes from 1 to 500"],
+        expect!["! --limit goes from 1 to 30 in chat"],
     );
     check(
         "tags backend --limit many",
-        expect!["! --limit goes from 1 to 500"],
+        expect!["! --limit goes from 1 to 30 in chat"],
     );
     check(
         "tags backend --limit 1 --limit 2",

@@ -80,7 +80,7 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "tags web",
         expect![[r#"
-        in_channel: ```
+        ephemeral: ```
         TAG        DIGEST            COMMIT   BRANCH  BUILT (UTC)       STAGES
         f3b710c-1  sha256:44136fa3…  f3b710c  main    2026-03-02 09:01  staging ✔
         ```"#]],
@@ -89,7 +89,7 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "commit f3b7",
         expect![[r#"
-        in_channel: ```
+        ephemeral: ```
         f3b710c "Fix the cart"  @dana  main  acme/shop
           succeeded, pushed 2026-03-02 09:00 (UTC)
           COMPONENT  BUILD    STATE      TOOK  DIGEST            TAGS       STAGES
@@ -100,7 +100,7 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "image :staging",
         expect![[r#"
-        in_channel: ```
+        ephemeral: ```
         sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a
           repository  acme/web
           built as    web, build#1
@@ -118,7 +118,7 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "image build#1",
         expect![[r#"
-        in_channel: ```
+        ephemeral: ```
         sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a
           repository  acme/web
           built as    web, build#1
@@ -136,7 +136,7 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "history web staging",
         expect![[r#"
-        in_channel: ```
+        ephemeral: ```
         WHEN (UTC)        TAG      FROM      TO       BY       WHY
         2026-03-02 09:01  staging  -       → f3b710c  towline  promotion #1
         ```"#]],
@@ -145,7 +145,7 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "history web prod",
         expect![[r#"
-        in_channel: ```
+        ephemeral: ```
         nothing has been live in prod of web yet; move an image there with: towline promote web COMMIT prod
         ```"#]],
     );
@@ -153,7 +153,7 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "now",
         expect![[r#"
-        in_channel: ```
+        ephemeral: ```
         COMPONENT  STAGE    COMMIT   DIGEST            SINCE (UTC)       AGE  BY       WHY
         web        staging  f3b710c  sha256:44136fa3…  2026-03-02 09:01  6m   towline  promotion #1
         web        prod     nothing yet
@@ -164,7 +164,7 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "now staging @ 1d ago",
         expect![[r#"
-        in_channel: ```
+        ephemeral: ```
         as of 2026-03-01 09:07 (UTC)
         COMPONENT  STAGE    COMMIT  DIGEST  SINCE (UTC)  AGE  BY  WHY
         web        staging  nothing yet
@@ -174,7 +174,7 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "where build#1",
         expect![[r#"
-        in_channel: ```
+        ephemeral: ```
         f3b710c
         web  build#1 succeeded  sha256:44136fa3…
           staging  ✔ live since 2026-03-02 09:01 (UTC), 6m
@@ -185,7 +185,7 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "why build#1",
         expect![[r#"
-        in_channel: ```
+        ephemeral: ```
         f3b710c
           web: built — never built on this ref; build#1 succeeded
         ```"#]],
@@ -194,7 +194,7 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "runs",
         expect![[r#"
-        in_channel: ```
+        ephemeral: ```
         PUSHED (UTC)      COMMIT   REF   BY     STATUS     BUILDS       TITLE
         2026-03-02 09:00  f3b710c  main  @dana  succeeded  web build#1  Fix the cart
         ```"#]],
@@ -214,7 +214,7 @@ fn who_asks_alone_is_told_why_there_is_no_answer() {
     check(
         &world,
         "tags web --limit x",
-        expect!["ephemeral: --limit goes from 1 to 500"],
+        expect!["ephemeral: --limit goes from 1 to 30 in chat"],
     );
     check(
         &world,
@@ -272,7 +272,7 @@ fn a10_strangers_words_call_nobody_and_format_nothing() {
     // A word joiner keeps the name from being one.
     let shown = say(&world, "runs").replace('\u{2060}', "[joiner]");
     expect![[r#"
-        in_channel: ```
+        ephemeral: ```
         PUSHED (UTC)      COMMIT   REF   BY     STATUS     BUILDS       TITLE
         2026-03-02 09:00  cacf86f  main  @dana  succeeded  web build#1  &lt;!channel&gt; &lt;@U1&gt; @[joiner]here ˋˋˋ &lt;/code&gt; &amp;amp; �x &lt;https://evil.example|shop&gt;
         ```"#]].assert_eq(&shown);
