@@ -141,7 +141,10 @@ async fn retry(
             apply::to_run(reads, run, &fact, Some(&owed.id)).await?;
             Ok(())
         }
-        Err(_) => reads.ledger().finish(owed).await,
+        Err(reason) => {
+            tracing::warn!(reason, "not built again");
+            reads.ledger().finish(owed).await
+        }
     }
 }
 

@@ -30,7 +30,8 @@ pub struct Swept {
     pub failed: usize,
 }
 
-/// Looks after everything that is due. One item that fails does not keep the others (F17).
+/// Looks after everything that is due: first announces, which waits for nobody, then asks after
+/// builds. What fails is looked at again later, so that it does not keep the others (F17).
 ///
 /// # Errors
 /// When the store does not answer at all.
@@ -45,6 +46,7 @@ pub async fn handle(ledger: Ledger<'_>, builds: &dyn Builds) -> Result<Swept, Ha
         milliseconds = oldest.map_or(0, |due| milliseconds(due, now)),
         "{} due", due.len()
     );
+    let mut watches = Vec::new();
     for item in due {
         let version = item.version;
         let Ok(value) = serde_json::from_value::<Owed>(item.body) else {
@@ -53,23 +55,33 @@ pub async fn handle(ledger: Ledger<'_>, builds: &dyn Builds) -> Result<Swept, Ha
             continue;
         };
         let read = Read { value, version };
-        let outcome = if read.value.intent.is_watch() {
-            watch(ledger, builds, &read)
-                .await
-                .map(|()| swept.watched += 1)
-        } else {
-            announce_again(ledger, &read, &mut swept).await
-        };
-        if let Err(error) = outcome {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                intent = read.value.id,
-                "could not be swept"
-            );
-            swept.failed += 1;
+        if read.value.intent.is_watch() {
+            watches.push(read);
+        } else if let Err(error) = announce_again(ledger, &read, &mut swept).await {
+            failed(&read, &error, &mut swept);
+        }
+    }
+    for read in watches {
+        match watch(ledger, builds, &read).await {
+            Ok(()) => swept.watched += 1,
+            Err(error) => {
+                failed(&read, &error, &mut swept);
+                // The others are next, however long this one took.
+                let later = announced_again(&read, ledger.now(), None);
+                let _ = ledger.store.transact(vec![later]).await;
+            }
         }
     }
     Ok(swept)
+}
+
+fn failed(read: &Read<Owed>, error: &HandlerError, swept: &mut Swept) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        intent = read.value.id,
+        "could not be swept"
+    );
+    swept.failed += 1;
 }
 
 /// Announces at once everything that is owed, as after a start: whoever was to act may be gone.
