@@ -107,8 +107,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// what it cannot do now is owed and tried again by whoever called it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long one call may take, and how often it is tried, inside the function's own time limit
-/// (30 s; receive-github 10 s).
+/// How long one call may take, and how often it is tried; a function's own time limit, in
+/// infra/template.yaml, has room for several that are slow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     /// One attempt, from sending it to the end of its answer.

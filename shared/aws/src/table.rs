@@ -19,7 +19,7 @@ use towline_ports::{Item, Key, Page, PortError, Query, Store, TransactError, Wri
 use crate::environment::{Aws, Patience};
 
 /// A read or write takes a few milliseconds; a new connection to a slow host is the only reason for
-/// a second. Five seconds in all leave receive-github, which has ten, time to read its secret too.
+/// a second. infra/template.yaml sums up what follows for receive-github.
 pub(crate) const PATIENCE: Patience =
     Patience::new(Duration::from_secs(2), Duration::from_secs(5), 4);
 

@@ -141,6 +141,21 @@ async fn several_changes_are_one_transaction_and_the_first_condition_that_fails_
         (vec![contended(); 6], "conflict at a", 6),
         (vec![in_progress(), fine()], "done", 2),
         (
+            vec![
+                cancelled(&["ThrottlingError", "TransactionConflict"]),
+                cancelled(&["None", "ProvisionedThroughputExceeded"]),
+                cancelled(&["RequestLimitExceeded", "None"]),
+                fine(),
+            ],
+            "done",
+            4,
+        ),
+        (
+            vec![cancelled(&["None", "ThrottlingError"]); 6],
+            "writing 2 items together (ThrottlingError): TransactionCanceledException: because of TransactionCanceledException",
+            6,
+        ),
+        (
             vec![cancelled(&["None", "ValidationError"])],
             "writing 2 items together (ValidationError): TransactionCanceledException: because of TransactionCanceledException",
             1,
@@ -166,9 +181,16 @@ async fn a_repeated_transaction_has_the_same_token_and_a_new_one_another() {
         ok(json!({})),
     ])
     .await;
-    let writes = vec![create("a"), create("b")];
+    // What came in has an end that follows from the time.
+    let put = Write::Put {
+        key: Key::new("INBOX#1", "s"),
+        body: json!({}),
+        due: Some(jiff::Timestamp::UNIX_EPOCH),
+    };
+    let writes = vec![create("a"), put];
     aws.table("t").transact(writes).await.expect("in the end");
     let asked = service.asked();
+    assert!(asked[0] == asked[1] && asked[1] == asked[2], "{asked:?}");
     let tokens: Vec<&Value> = asked
         .iter()
         .map(|(_, asked)| &asked["ClientRequestToken"])

@@ -13,20 +13,29 @@ use aws_sdk_dynamodb::types::{
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use jiff::Timestamp;
+use tokio::time::timeout;
 use towline_ports::{Key, PortError, TransactError, Write};
 
-use super::Table;
 use super::item::{self, Attributes};
 use super::schema::{BODY, DUE, DUE_SHARD, PARTITION, VERSION, WRITER};
+use super::{PATIENCE, Table};
 use crate::fault::failed;
 use crate::wait::{chance, pause};
 
-/// So often a change is tried while transactions of others hold one of its items; they hold it for
-/// milliseconds.
+/// So often a change is tried while transactions of others hold one of its items, which they do
+/// for milliseconds, or while an item or the table takes no more just now.
 const MOST_TRIES: u32 = 6;
 
 /// Longest first wait before the next try.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// Why a transaction was cancelled that may be made a moment later (DynamoDB API,
+/// `TransactWriteItems`).
+const THROTTLED: [&str; 3] = [
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+    "RequestLimitExceeded",
+];
 
 /// What DynamoDB made of a change.
 enum Outcome {
@@ -35,6 +44,8 @@ enum Outcome {
     Held(usize),
     /// Another transaction is changing the item at this place.
     Contended(usize),
+    /// DynamoDB takes no more of this just now.
+    Throttled(PortError),
     /// This very transaction is still being made, from an earlier attempt.
     InProgress,
     Failed(PortError),
@@ -92,24 +103,42 @@ impl Whole {
 }
 
 impl Table {
+    /// Makes the changes, all tries within the time of one call.
     pub(super) async fn write(
         &self,
         writes: &[Write],
         bodies: Vec<Option<String>>,
     ) -> Result<(), TransactError> {
+        let tries = self.write_until_it_is_done(writes, bodies);
+        let done = timeout(PATIENCE.operation, tries).await;
+        done.unwrap_or_else(|late| Err(PortError::new(doing(writes), late).into()))
+    }
+
+    async fn write_until_it_is_done(
+        &self,
+        writes: &[Write],
+        bodies: Vec<Option<String>>,
+    ) -> Result<(), TransactError> {
+        // Made once: a transaction that is asked for again under its token has to be the same to
+        // the byte, or DynamoDB refuses it (DynamoDB API, `IdempotentParameterMismatchException`).
+        let parts = match writes {
+            [_] => Vec::new(),
+            _ => self.parts(writes, &bodies)?,
+        };
         let mut token = token();
         for attempt in 0..MOST_TRIES {
             let outcome = match writes {
                 [write] => self.write_one(write, bodies[0].as_deref(), &token).await,
-                _ => self.write_together(writes, &bodies, &token).await,
+                _ => self.write_together(writes, parts.clone(), &token).await,
             };
             let last = attempt + 1 == MOST_TRIES;
             match outcome {
                 Outcome::Done => return Ok(()),
                 Outcome::Held(place) => return Err(conflict(writes, place)),
                 Outcome::Contended(place) if last => return Err(conflict(writes, place)),
+                Outcome::Throttled(error) if last => return Err(error.into()),
                 // Nothing was changed, so the next try is another transaction.
-                Outcome::Contended(_) => token = self::token(),
+                Outcome::Contended(_) | Outcome::Throttled(_) => token = self::token(),
                 Outcome::InProgress => {}
                 Outcome::Failed(error) => return Err(error.into()),
             }
@@ -205,16 +234,9 @@ impl Table {
     async fn write_together(
         &self,
         writes: &[Write],
-        bodies: &[Option<String>],
+        parts: Vec<TransactWriteItem>,
         token: &str,
     ) -> Outcome {
-        let mut parts = Vec::with_capacity(writes.len());
-        for (write, body) in writes.iter().zip(bodies) {
-            match self.part(write, body.clone().unwrap_or_default()) {
-                Ok(part) => parts.push(part),
-                Err(error) => return Outcome::Failed(PortError::new(doing(writes), error)),
-            }
-        }
         let answer = self
             .client
             .transact_write_items()
@@ -233,18 +255,33 @@ impl Table {
                     reasons.position(|reason| reason.code() == Some(code))
                 };
                 if let Some(place) = first("ConditionalCheckFailed") {
-                    Outcome::Held(place)
+                    return Outcome::Held(place);
+                }
+                let all = reasons.iter().filter_map(said).collect::<Vec<_>>();
+                let because = format!("{} ({})", doing(writes), all.join(", "));
+                if THROTTLED.iter().any(|code| first(code).is_some()) {
+                    Outcome::Throttled(failed(because, &error))
                 } else if let Some(place) = first("TransactionConflict") {
                     Outcome::Contended(place)
                 } else {
-                    let reasons = reasons.iter().filter_map(said).collect::<Vec<_>>();
-                    let doing = format!("{} ({})", doing(writes), reasons.join(", "));
-                    Outcome::Failed(failed(doing, &error))
+                    Outcome::Failed(failed(because, &error))
                 }
             }
             Some(TransactWriteItemsError::TransactionInProgressException(_)) => Outcome::InProgress,
             _ => Outcome::Failed(failed(doing(writes), &error)),
         }
+    }
+
+    /// The changes as parts of a transaction.
+    fn parts(
+        &self,
+        writes: &[Write],
+        bodies: &[Option<String>],
+    ) -> Result<Vec<TransactWriteItem>, PortError> {
+        let parts = writes.iter().zip(bodies);
+        let parts = parts.map(|(write, body)| self.part(write, body.clone().unwrap_or_default()));
+        let parts: Result<_, _> = parts.collect();
+        parts.map_err(|error| PortError::new(doing(writes), error))
     }
 
     /// One change as part of a transaction.
