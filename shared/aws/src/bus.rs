@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::primitives::DateTime;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use tokio::time::timeout;
 use towline_ports::{Announcement, Bus, PortError};
 use towline_wire::eventbridge;
 
@@ -16,8 +17,12 @@ use crate::environment::{Aws, Patience};
 use crate::fault::failed;
 use crate::wait::pause;
 
-/// What cannot be announced now is announced by `sweep`; nobody waits long for it.
+/// One `PutEvents`, which takes milliseconds.
 const PATIENCE: Patience = Patience::new(Duration::from_secs(2), Duration::from_secs(5), 3);
+
+/// All of an announcement, however many requests it takes. What is announced is committed already,
+/// and `sweep` announces what was not: nobody waits long for it.
+const MOST_TIME: Duration = Duration::from_secs(6);
 
 /// Entries in one `PutEvents` (EventBridge API).
 const MOST_ENTRIES: usize = 10;
@@ -55,6 +60,15 @@ impl Aws {
 #[async_trait]
 impl Bus for EventBus {
     async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), PortError> {
+        let count = announcements.len();
+        let announced = timeout(MOST_TIME, self.announce_all(&announcements)).await;
+        announced
+            .unwrap_or_else(|late| Err(PortError::new(format!("announcing some of {count}"), late)))
+    }
+}
+
+impl EventBus {
+    async fn announce_all(&self, announcements: &[Announcement]) -> Result<(), PortError> {
         let entries = announcements
             .iter()
             .map(|announcement| self.entry(announcement))
@@ -71,9 +85,7 @@ impl Bus for EventBus {
             )),
         }
     }
-}
 
-impl EventBus {
     fn entry(&self, announcement: &Announcement) -> PutEventsRequestEntry {
         PutEventsRequestEntry::builder()
             .event_bus_name(&self.name)
@@ -94,18 +106,30 @@ impl EventBus {
                 .send()
                 .await
                 .map_err(|error| failed(format!("announcing on the bus {}", self.name), &error))?;
-            if answer.failed_entry_count() == 0 {
+            let results = answer.entries();
+            let failed = usize::try_from(answer.failed_entry_count()).unwrap_or(usize::MAX);
+            let refused = results.iter().filter(|it| it.error_code().is_some());
+            let refused = refused.count();
+            if failed == 0 && refused == 0 {
                 break;
             }
+            if results.len() != entries.len() || refused != failed {
+                return Err(PortError::because(format!(
+                    "announcing on the bus {}: EventBridge did not take {failed} of {}, and does \
+                     not say which",
+                    self.name,
+                    entries.len()
+                )));
+            }
             let (mut again, mut whys) = (Vec::new(), Vec::new());
-            for (entry, result) in entries.into_iter().zip(answer.entries()) {
+            for (entry, result) in entries.into_iter().zip(results) {
                 if let Some(code) = result.error_code() {
                     let message = result.error_message().unwrap_or("no message");
                     whys.push(format!("{code}: {message}"));
                     again.push(entry);
                 }
             }
-            if attempt + 1 >= MOST_TRIES || again.is_empty() {
+            if attempt + 1 >= MOST_TRIES {
                 return Ok(whys);
             }
             pause(PAUSE, attempt).await;

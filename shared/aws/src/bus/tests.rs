@@ -128,6 +128,31 @@ async fn what_is_never_taken_is_counted() {
 }
 
 #[tokio::test]
+async fn an_answer_that_does_not_say_what_was_taken_is_an_error() {
+    let (taken, refused) = (
+        json!({ "EventId": "1" }),
+        json!({ "ErrorCode": "Internal" }),
+    );
+    for (failed, entries) in [
+        (1, vec![]),
+        (1, vec![taken.clone()]),
+        (1, vec![taken.clone(), taken.clone()]),
+        (2, vec![taken.clone(), refused.clone()]),
+        (0, vec![taken, refused]),
+    ] {
+        let answer = ok(json!({ "FailedEntryCount": failed, "Entries": entries }));
+        let (_service, aws) = Service::start([answer]).await;
+        let announcements = ["a", "b"].map(|id| announcement(id, 1)).to_vec();
+        let error = aws.bus("b").announce(announcements).await;
+        let error = said(&error.expect_err("nobody knows which"));
+        let expected = format!(
+            "announcing on the bus b: EventBridge did not take {failed} of 2, and does not say which"
+        );
+        assert_eq!(error, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_request_is_tried_again_when_that_may_help() {
     let (service, aws) = Service::start([broken(), answer(&[None])]).await;
     let bus = aws.bus("b");
