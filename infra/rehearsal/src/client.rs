@@ -12,6 +12,16 @@ use crate::REGION;
 /// How often a state is looked at.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// A client of whatever is on this machine.
+///
+/// # Errors
+/// When none can be made.
+pub fn http() -> anyhow::Result<reqwest::Client> {
+    // Nothing here speaks TLS; but built beside others that do, reqwest wants to know how.
+    let _already = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder().no_proxy().build()?)
+}
+
 /// A client of the emulator.
 #[derive(Clone)]
 pub struct Client {
@@ -27,7 +37,7 @@ impl Client {
     pub fn new(address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self {
             address,
-            http: reqwest::Client::builder().no_proxy().build()?,
+            http: http()?,
         })
     }
 

@@ -28,7 +28,7 @@ pub struct Models {
 struct Service {
     name: &'static str,
     document: Value,
-    patterns: HashMap<String, Regex>,
+    patterns: HashMap<String, Result<Regex, regex::Error>>,
 }
 
 /// What is wrong with a request.
@@ -99,12 +99,12 @@ impl Models {
 impl Service {
     fn new(name: &'static str, document: Value) -> Self {
         let shapes = document["shapes"].as_object().into_iter().flatten();
-        let patterns: HashMap<String, Regex> = shapes
+        let patterns = shapes
             .filter_map(|(_, shape)| {
                 let pattern = shape["pattern"].as_str()?;
-                // The pattern has to match the whole; one in a dialect of its own cannot be checked.
+                // It has to match the whole.
                 let whole = format!("^(?s:{})$", pattern.replace(r"\p{Print}", r"[^\p{C}]"));
-                Some((pattern.to_owned(), Regex::new(&whole).ok()?))
+                Some((pattern.to_owned(), Regex::new(&whole)))
             })
             .collect();
         Self {
@@ -172,10 +172,12 @@ impl Service {
                     object(format!("{text:?} is none of its words"));
                 }
                 let pattern = shape["pattern"].as_str();
-                if let Some(regex) = pattern.and_then(|pattern| self.patterns.get(pattern))
-                    && !regex.is_match(text)
-                {
-                    object(format!("{text:?} does not match {regex}"));
+                match pattern.and_then(|pattern| self.patterns.get(pattern)) {
+                    Some(Ok(regex)) if !regex.is_match(text) => {
+                        object(format!("{text:?} does not match {regex}"));
+                    }
+                    Some(Err(error)) => object(format!("has a pattern nobody can read: {error}")),
+                    Some(Ok(_)) | None => {}
                 }
             }
             ("integer" | "long", Value::Number(number)) if !number.is_f64() => {

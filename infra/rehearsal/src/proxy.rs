@@ -2,7 +2,7 @@
 //! request, and notices pushes to the registry, which the emulator tells nobody of.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -17,7 +17,8 @@ use tokio::sync::mpsc;
 use towline_wire::ecr::{self, Action, ImageAction};
 
 use crate::build_service::BuildService;
-use crate::model::Models;
+use crate::client;
+use crate::model::{Models, Violation};
 use crate::processes;
 use crate::recording::{Recording, Request};
 use crate::{ACCOUNT, REGION};
@@ -64,6 +65,7 @@ struct Shared {
     recording: Recording,
     builds: OnceLock<Arc<BuildService>>,
     traps: Mutex<Vec<Trap>>,
+    missed: Mutex<Vec<String>>,
     pushes: mpsc::UnboundedSender<Value>,
     http: reqwest::Client,
 }
@@ -91,8 +93,9 @@ impl Proxy {
             recording: Recording::default(),
             builds: OnceLock::new(),
             traps: Mutex::default(),
+            missed: Mutex::default(),
             pushes,
-            http: reqwest::Client::builder().no_proxy().build()?,
+            http: client::http()?,
         });
         let router = Router::new()
             .fallback(answer)
@@ -142,6 +145,12 @@ impl Proxy {
     pub fn traps_left(&self) -> Vec<Trap> {
         self.shared.traps().clone()
     }
+
+    /// The requests whose function was to die, and did not.
+    #[must_use]
+    pub fn missed_kills(&self) -> Vec<String> {
+        self.shared.missed().clone()
+    }
 }
 
 impl Drop for Proxy {
@@ -178,8 +187,12 @@ async fn answer(
 }
 
 impl Shared {
-    fn traps(&self) -> std::sync::MutexGuard<'_, Vec<Trap>> {
+    fn traps(&self) -> MutexGuard<'_, Vec<Trap>> {
         self.traps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn missed(&self) -> MutexGuard<'_, Vec<String>> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A request of the JSON protocols.
@@ -200,7 +213,7 @@ impl Shared {
         let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
         let size = body.len();
         if fault == Some(Fault::DeadBefore) {
-            self.kill(peer);
+            self.kill(peer, &function, operation);
         }
         let (status, answer) = match fault {
             Some(Fault::DeadBefore) => (0, Value::Null),
@@ -234,7 +247,7 @@ impl Shared {
             violations,
         );
         if fault == Some(Fault::DeadAfter) {
-            self.kill(peer);
+            self.kill(peer, &function, operation);
         }
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         let kind = [(header::CONTENT_TYPE, "application/x-amz-json-1.1")];
@@ -249,6 +262,12 @@ impl Shared {
         headers: &HeaderMap,
         body: Bytes,
     ) -> anyhow::Result<Response> {
+        if let Some(function) = text(headers, "user-agent").and_then(|agent| function(&agent)) {
+            self.recording.object(Violation {
+                path: format!("{method} {path} of {function}"),
+                reason: "names no target, so nothing checks it".into(),
+            });
+        }
         let method = reqwest::Method::from_bytes(method.as_str().as_bytes())?;
         let pushed = (method == reqwest::Method::PUT)
             .then(|| manifest(path))
@@ -290,11 +309,10 @@ impl Shared {
         Ok(request.send().await?)
     }
 
-    fn kill(&self, peer: SocketAddr) {
-        if let Some(upstream) = self.upstream.get()
-            && !processes::kill(upstream.process, peer)
-        {
-            eprintln!("nobody was killed at {peer}");
+    fn kill(&self, peer: SocketAddr, function: &str, operation: &str) {
+        let upstream = self.upstream.get();
+        if !upstream.is_some_and(|upstream| processes::kill(upstream.process, peer)) {
+            self.missed().push(format!("{operation} of {function}"));
         }
     }
 

@@ -52,6 +52,10 @@ impl Recording {
         self.grown.notify_waiters();
     }
 
+    pub(crate) fn object(&self, violation: Violation) {
+        self.inner().violations.push(violation);
+    }
+
     /// Where the recording stands, for [`Recording::since`].
     #[must_use]
     pub fn mark(&self) -> usize {

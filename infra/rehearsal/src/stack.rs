@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -145,18 +145,10 @@ impl Stack {
         &self.shops[name]
     }
 
-    /// Fills a secret, as `towline secret set` does.
-    ///
-    /// # Errors
-    /// When it cannot be filled.
-    pub async fn fill_secret(&self, output: &str, content: &str) -> anyhow::Result<()> {
-        let id = self.outputs.get(output);
-        let id = id.with_context(|| format!("the stack has no output {output}"))?;
-        let asked = json!({"SecretId": id, "SecretString": content});
-        self.client
-            .call("secretsmanager", "secretsmanager.PutSecretValue", &asked)
-            .await?;
-        Ok(())
+    /// A folder for whatever somebody has to keep.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Every item of the table. Only a test may scan.
@@ -185,28 +177,16 @@ impl Stack {
         }
     }
 
-    /// Has a function called with an event of its schedule, and waits for its end.
+    /// Runs `towline`, as a person at a terminal would who has this token.
     ///
     /// # Errors
-    /// When it cannot be called.
-    pub async fn sweep(&self) -> anyhow::Result<Value> {
-        let event = json!({"source": "aws.scheduler"});
-        self.client
-            .invoke(&format!("{STACK}-sweep"), &event, false)
+    /// When it does not start; how it ended is for the caller to judge.
+    pub async fn towline(&self, arguments: &[&str], token: &str) -> anyhow::Result<Ended> {
+        let program = self.around.binaries.join("towline");
+        let variables = [("TOWLINE_TOKEN", token)];
+        self.operator()
+            .start(program.as_os_str(), arguments, self.folder(), &variables)
             .await
-    }
-
-    /// Runs `towline` against the stack, as a person at a terminal would.
-    ///
-    /// # Errors
-    /// When it fails; the error has what it printed.
-    pub async fn towline(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let operator = Operator {
-            around: &self.around,
-            emulator: &self.emulator,
-            folder: self.folder.path(),
-        };
-        operator.towline(arguments, self.folder.path()).await
     }
 
     /// Runs the AWS command line.
@@ -214,15 +194,18 @@ impl Stack {
     /// # Errors
     /// When it fails; the error has what it printed.
     pub async fn aws(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let operator = Operator {
+        let program = self.around.venv.join("bin/aws");
+        self.operator()
+            .run(program.as_os_str(), arguments, self.folder())
+            .await
+    }
+
+    fn operator(&self) -> Operator<'_> {
+        Operator {
             around: &self.around,
             emulator: &self.emulator,
             folder: self.folder.path(),
-        };
-        let program = self.around.venv.join("bin/aws");
-        operator
-            .run(program.as_os_str(), arguments, self.folder.path())
-            .await
+        }
     }
 
     /// What the functions logged, the newest lines.
@@ -284,6 +267,38 @@ fn without_tags(document: &mut Value) -> bool {
         }
     }
     found
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it was called with.
+    pub called: String,
+    /// Its status.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub printed: String,
+    /// What it wrote to standard error.
+    pub complained: String,
+}
+
+impl Ended {
+    /// What it printed, if it ended well.
+    ///
+    /// # Errors
+    /// When it did not; the error has everything it said.
+    pub fn well(self) -> anyhow::Result<String> {
+        if self.status.success() {
+            return Ok(self.printed);
+        }
+        bail!(
+            "{} ended with {}:\n{}{}",
+            self.called,
+            self.status,
+            self.printed,
+            self.complained
+        )
+    }
 }
 
 /// A person who deploys.
@@ -385,6 +400,17 @@ impl Operator<'_> {
         arguments: &[&str],
         folder: &Path,
     ) -> anyhow::Result<String> {
+        let ended = self.start(program, arguments, folder, &[]).await?;
+        ended.well()
+    }
+
+    async fn start(
+        &self,
+        program: &OsStr,
+        arguments: &[&str],
+        folder: &Path,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Ended> {
         let mut path = self.around.venv.join("bin").into_os_string();
         path.push(":");
         path.push(&self.around.search_path);
@@ -395,20 +421,17 @@ impl Operator<'_> {
             .env("PATH", path)
             .env("HOME", self.folder)
             .envs(self.emulator.environment())
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .output()
             .await
             .with_context(|| format!("running {}", program.display()))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        if !output.status.success() {
-            bail!(
-                "{} {} ended with {}:\n{text}{}",
-                program.display(),
-                arguments.join(" "),
-                output.status,
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
-        Ok(text)
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Ended {
+            called: format!("{} {}", program.display(), arguments.join(" ")),
+            status: output.status,
+            printed: text(&output.stdout),
+            complained: text(&output.stderr),
+        })
     }
 }

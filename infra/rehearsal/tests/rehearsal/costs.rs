@@ -10,10 +10,11 @@ use super::driver::Driver;
 
 /// Most requests that one run may take. It is what was measured, with room for an event that comes
 /// twice: it may only fall. The aim is 60.
-const MOST_REQUESTS: usize = 190;
+const MOST_REQUESTS: usize = 80;
 
-/// Most dollars that 1,000 runs may cost; this too may only fall. The aim is 0.04.
-const MOST_DOLLARS: f64 = 0.25;
+/// Most dollars that 1,000 runs may cost, without the time functions take, which is this machine's;
+/// this too may only fall. The aim is 0.04, with it.
+const MOST_DOLLARS: f64 = 0.18;
 
 /// Dollars for a million of each, in us-east-1.
 const WRITE_UNITS: f64 = 0.625;
@@ -36,11 +37,38 @@ struct Bill {
     read_units: f64,
     events: f64,
     secret_reads: f64,
+    changes: f64,
 }
 
-/// Counts the requests since a mark, and holds them to the aims.
-pub async fn of_one_run(driver: &Driver<'_>, mark: usize) -> anyhow::Result<()> {
-    let requests = driver.stack.proxy.recording().since(mark);
+/// Where things stood before a run.
+pub struct Before {
+    mark: usize,
+    invocations: Invocations,
+}
+
+impl Before {
+    /// Where they stand now.
+    pub async fn now(driver: &Driver<'_>) -> anyhow::Result<Self> {
+        Ok(Self {
+            mark: driver.stack.proxy.recording().mark(),
+            invocations: invocations(driver).await?,
+        })
+    }
+}
+
+/// What functions did, by their logs.
+#[derive(Default)]
+struct Invocations {
+    count: f64,
+    webhooks: f64,
+    milliseconds: f64,
+    logged: f64,
+}
+
+/// Counts the requests since then, and holds them to the aims.
+pub async fn of_one_run(driver: &Driver<'_>, before: anyhow::Result<Before>) -> anyhow::Result<()> {
+    let before = before?;
+    let requests = driver.stack.proxy.recording().since(before.mark);
     let own = requests.iter().filter(|request| !is_asking(request));
     let own: Vec<&Request> = own.collect();
     let mut table: BTreeMap<(&str, &str, &str), (usize, usize)> = BTreeMap::new();
@@ -60,19 +88,26 @@ pub async fn of_one_run(driver: &Driver<'_>, mark: usize) -> anyhow::Result<()> 
         println!("| {function} | {service} | {operation} | {count} | {bytes} |");
     }
     let bill = bill(&own);
-    let (invocations, milliseconds, logged) = invocations(driver).await?;
-    let gigabyte_seconds = milliseconds / 1000.0 * MEMORY;
+    let (then, now) = (before.invocations, invocations(driver).await?);
+    let gigabyte_seconds = (now.milliseconds - then.milliseconds) / 1000.0 * MEMORY;
+    // Webhooks, and what people change; what they ask is no part of a run.
+    let api_requests = now.webhooks - then.webhooks + bill.changes;
+    let logged = now.logged - then.logged;
     let parts = [
         ("DynamoDB, write units", bill.write_units, WRITE_UNITS / 1e6),
         ("DynamoDB, read units", bill.read_units, READ_UNITS / 1e6),
         ("EventBridge, events", bill.events, EVENTS / 1e6),
-        ("Lambda, invocations", invocations, INVOCATIONS / 1e6),
+        (
+            "Lambda, invocations",
+            now.count - then.count + bill.changes,
+            INVOCATIONS / 1e6,
+        ),
         (
             "Lambda, gigabyte-seconds",
             gigabyte_seconds,
             GIGABYTE_SECOND,
         ),
-        ("HTTP API, requests", 2.0, API_REQUESTS / 1e6),
+        ("HTTP API, requests", api_requests, API_REQUESTS / 1e6),
         (
             "Secrets Manager, reads",
             bill.secret_reads,
@@ -93,9 +128,10 @@ pub async fn of_one_run(driver: &Driver<'_>, mark: usize) -> anyhow::Result<()> 
         "one run takes {} requests, more than {MOST_REQUESTS}",
         own.len()
     );
+    let untimed = total - gigabyte_seconds * GIGABYTE_SECOND * 1000.0;
     ensure!(
-        total <= MOST_DOLLARS,
-        "1,000 runs cost ${total:.4}, more than ${MOST_DOLLARS}"
+        untimed <= MOST_DOLLARS,
+        "1,000 runs cost ${untimed:.4} without their time, more than ${MOST_DOLLARS}"
     );
     Ok(())
 }
@@ -119,6 +155,9 @@ fn bill(requests: &[&Request]) -> Bill {
             "UpdateItem" => bill.write_units += update(body, &mut sizes),
             "DeleteItem" => bill.write_units += delete(&body["Key"], &mut sizes),
             "TransactWriteItems" => {
+                if request.function == "answer-chat" {
+                    bill.changes += 1.0;
+                }
                 for part in body["TransactItems"].as_array().into_iter().flatten() {
                     // A transaction costs twice, but not what it does to the index.
                     let (base, index) = part_units(part, &mut sizes);
@@ -126,6 +165,7 @@ fn bill(requests: &[&Request]) -> Bill {
                 }
             }
             "GetItem" => bill.read_units += read(&request.answer["Item"]),
+            "BatchGetItem" => bill.read_units += batch(request),
             "Query" => {
                 let items = request.answer["Items"].as_array().into_iter().flatten();
                 let bytes: usize = items.map(size).sum();
@@ -245,23 +285,42 @@ fn read(item: &Value) -> f64 {
     quarters(size(item))
 }
 
+/// Each item by itself; one that is not there counts as the smallest.
+fn batch(request: &Request) -> f64 {
+    let tables = |value: &Value| value.as_object().cloned().into_iter().flatten();
+    let asked: usize = tables(&request.body["RequestItems"])
+        .map(|(_, of)| of["Keys"].as_array().map_or(0, Vec::len))
+        .sum();
+    let left: usize = tables(&request.answer["UnprocessedKeys"])
+        .map(|(_, of)| of["Keys"].as_array().map_or(0, Vec::len))
+        .sum();
+    let answered: Vec<Value> = tables(&request.answer["Responses"])
+        .flat_map(|(_, items)| items.as_array().cloned().unwrap_or_default())
+        .collect();
+    let missing = (asked - left).saturating_sub(answered.len());
+    answered.iter().map(read).sum::<f64>() + missing as f64
+}
+
 /// Invocations of the functions so far but for those that only answer and sweep, what they took in
 /// billed milliseconds, and the bytes they logged.
-async fn invocations(driver: &Driver<'_>) -> anyhow::Result<(f64, f64, f64)> {
-    let (mut count, mut milliseconds, mut bytes) = (0.0, 0.0, 0.0);
+async fn invocations(driver: &Driver<'_>) -> anyhow::Result<Invocations> {
+    let mut all = Invocations::default();
     for function in towline_rehearsal::stack::FUNCTIONS {
         if ["answer-chat", "sweep"].contains(function) {
             continue;
         }
         for line in driver.stack.log(function).await? {
-            bytes += line.len() as f64 + 26.0;
+            all.logged += line.len() as f64 + 26.0;
             let Some((_, rest)) = line.split_once("Billed Duration: ") else {
                 continue;
             };
-            count += 1.0;
+            all.count += 1.0;
+            if *function == "receive-github" {
+                all.webhooks += 1.0;
+            }
             let number = rest.split_whitespace().next().unwrap_or_default();
-            milliseconds += number.parse::<f64>().unwrap_or_default();
+            all.milliseconds += number.parse::<f64>().unwrap_or_default();
         }
     }
-    Ok((count, milliseconds, bytes))
+    Ok(all)
 }

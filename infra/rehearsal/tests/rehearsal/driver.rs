@@ -6,17 +6,15 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::Sha256;
 use towline_domain::names::{CommitSha, GitRef, RepositoryId};
-use towline_domain::person::Person;
 use towline_github::memory::{MemoryGitHub, Repository, Token};
-use towline_rehearsal::client::until;
+use towline_rehearsal::client::{http, until};
 use towline_rehearsal::clock::RealClock;
 use towline_rehearsal::shop::Shop;
-use towline_rehearsal::stack::Stack;
+use towline_rehearsal::stack::{STACK, Stack};
 use towline_wire::github::compose::{Account, Commit, Sketch, push_payload};
-use towline_wire::people::{Known, People, hash};
 use towline_wire::signature::{HEADER, Secret, sign};
 
 /// The sample repositories, one for each story that would disturb another.
@@ -41,12 +39,6 @@ pub const WEBHOOK_SECRET: &str = "a secret of thirty-two characters";
 
 /// What signs Slack's requests.
 pub const SLACK_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
-
-/// Kim's token, who pushes.
-pub const KIM: &str = "kim-may-ask";
-
-/// Lee's token, who approves.
-pub const LEE: &str = "lee-may-approve";
 
 /// The id of the first repository on GitHub; the others follow.
 const FIRST_ID: u64 = 731_004_501;
@@ -90,35 +82,68 @@ pub struct Pushed {
 /// Whoever is outside of the stack.
 pub struct Driver<'a> {
     pub stack: &'a Stack,
+    /// The token of Kim, who pushes.
+    pub kim: String,
+    /// The token of Lee, who approves.
+    pub lee: String,
     http: reqwest::Client,
 }
 
 impl<'a> Driver<'a> {
-    /// Fills the secrets and makes everybody known.
+    /// Makes everybody known, and Towline to GitHub.
     pub async fn new(stack: &'a Stack) -> anyhow::Result<Self> {
-        let driver = Self {
+        let mut driver = Self {
             stack,
-            http: reqwest::Client::builder().no_proxy().build()?,
+            kim: String::new(),
+            lee: String::new(),
+            http: http()?,
         };
-        let known = |login: &str, token: &str, groups: &[&str]| Known {
-            person: Person {
-                login: login.into(),
-                emails: vec![format!("{login}@acme.example")],
-                groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-            },
-            token_sha256: Some(hash(token)),
-            slack: Some(format!("U{}", login.to_uppercase())),
-            arn: None,
-        };
-        let people = People(vec![
-            known("kim", KIM, &["release-managers"]),
-            known("lee", LEE, &["release-managers"]),
-        ]);
-        let people = serde_json::to_string(&people)?;
-        stack.fill_secret("PeopleSecretArn", &people).await?;
-        let token = json!({"token": GITHUB_TOKEN}).to_string();
-        stack.fill_secret("GitHubSecretArn", &token).await?;
+        driver.kim = driver.add("kim").await?;
+        driver.lee = driver.add("lee").await?;
+        driver.set_secret("github", GITHUB_TOKEN, &[]).await?;
         Ok(driver)
+    }
+
+    /// Lets somebody in; gives their token.
+    async fn add(&self, login: &str) -> anyhow::Result<String> {
+        let (email, slack) = (
+            format!("{login}@acme.example"),
+            format!("U{}", login.to_uppercase()),
+        );
+        let arguments = [
+            "people",
+            "add",
+            login,
+            "--email",
+            &email,
+            "--group",
+            "release-managers",
+            "--slack",
+            &slack,
+            "--token",
+            "--stack",
+            STACK,
+        ];
+        let added = self.towline("", &arguments).await?;
+        let token = added["token"].as_str();
+        Ok(token.context("nobody was given a token")?.to_owned())
+    }
+
+    /// Sets a secret to what is in a file.
+    pub async fn set_secret(&self, name: &str, text: &str, more: &[&str]) -> anyhow::Result<()> {
+        let path = self.stack.folder().join(format!("{name}.txt"));
+        tokio::fs::write(&path, format!("{text}\n")).await?;
+        let path = path.display().to_string();
+        let arguments = ["secret", "set", name, "--stack", STACK, "--from", &path];
+        self.towline("", &[&arguments, more].concat()).await?;
+        Ok(())
+    }
+
+    /// What `towline --json` prints for somebody.
+    pub async fn towline(&self, token: &str, arguments: &[&str]) -> anyhow::Result<Value> {
+        let all = [arguments, &["--json", "--url", &self.stack.api]].concat();
+        let text = self.stack.towline(&all, token).await?.well()?;
+        serde_json::from_str(&text).with_context(|| format!("{all:?} printed {text:?}"))
     }
 
     pub fn shop(&self, name: &str) -> &Shop {
@@ -201,16 +226,6 @@ impl<'a> Driver<'a> {
         answer(request).await
     }
 
-    /// Has the API do something.
-    pub async fn tell(&self, token: &str, word: &str, fields: &Value) -> anyhow::Result<Answer> {
-        let request = self
-            .http
-            .post(format!("{}/v1/{word}", self.stack.api))
-            .bearer_auth(token)
-            .json(fields);
-        answer(request).await
-    }
-
     /// Sends a command as Slack does.
     pub async fn slack(&self, text: &str, secret: &str) -> anyhow::Result<Answer> {
         let fields = [
@@ -253,7 +268,7 @@ impl<'a> Driver<'a> {
         let last = Mutex::new(Answer::default());
         until(&what, patience, || async {
             let answer = self
-                .ask(Some(KIM), "commit", &[("commit", &commit)])
+                .ask(Some(&self.kim), "commit", &[("commit", &commit)])
                 .await?;
             let builds = answer.body["runs"][0]["builds"].as_array();
             let build = builds.and_then(|builds| builds.first());
@@ -309,7 +324,7 @@ impl<'a> Driver<'a> {
     /// What `now` says of a repository's stage.
     async fn now(&self, repository: &str, stage: &str) -> anyhow::Result<Option<Value>> {
         let fields = [("component", "web"), ("stage", stage)];
-        let answer = self.ask(Some(KIM), "now", &fields).await?;
+        let answer = self.ask(Some(&self.kim), "now", &fields).await?;
         let live = answer.body["live"].as_array().into_iter().flatten();
         let mut ours = live.filter(|line| line["repository"] == repository);
         Ok(ours.next().cloned())
@@ -327,11 +342,9 @@ impl<'a> Driver<'a> {
         self.until_live(pushed, "staging", &digest, patience)
             .await?;
         let promotion = self.until_waiting(pushed, "prod", &digest).await?;
-        let fields = json!({"promotion": promotion, "repository": pushed.repository});
-        let answer = self.tell(LEE, "approve", &fields).await?;
-        if answer.status != 200 {
-            bail!("the approval was answered with {answer:?}");
-        }
+        let promotion = promotion.to_string();
+        let arguments = ["approve", &promotion, "--repository", &pushed.repository];
+        self.towline(&self.lee, &arguments).await?;
         self.until_live(pushed, "prod", &digest, patience).await?;
         Ok(digest)
     }
