@@ -1,14 +1,19 @@
 //! Answers what people ask over Slack and HTTP, and does what they tell it.
 
+mod looked;
+
+use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use towline_aws::{Aws, SecretText};
+use towline_aws::{Aws, SecretText, SecretVersions};
 use towline_handlers::Ledger;
 use towline_handlers::answer_chat::Door;
 use towline_lambda::{Failure, Settings, SystemClock, again, keys, requests, run, unusable};
-use towline_wire::http::Response;
+use towline_wire::http::{Request, Response};
 use towline_wire::people::People;
+
+use looked::Looked;
 
 const NAME: &str = "answer-chat";
 const SLACK: &str = "the secret of the Slack app";
@@ -30,11 +35,12 @@ async fn serve() -> Result<(), Failure> {
     };
     let builds = aws.builds();
     let secrets = aws.secrets();
-    let slack = secrets.cached(settings.slack_secret()?, Arc::new(SystemClock));
+    let slack = secrets.signing(settings.slack_secret()?, Arc::new(SystemClock));
     let people = secrets.cached(settings.people_secret()?, Arc::new(SystemClock));
-    let answer = async |request| -> Result<Response, Response> {
+    let answer = async |request: Request| -> Result<Response, Response> {
         let (slack, people) = tokio::join!(slack.read(), people.read());
-        let people = people.map_err(|error| unusable(PEOPLE, &error))?;
+        let list = list(people);
+        let looked = Looked::among(list.as_ref().ok());
         // Without a Slack app, or with one that is set up wrongly, all others are answered.
         let slack = slack
             .map_err(|error| unusable(SLACK, &error))
@@ -43,15 +49,19 @@ async fn serve() -> Result<(), Failure> {
                     .map(|text| text.as_ref().map(SecretText::expose));
                 keys(SLACK, current, previous)
             });
-        let list = people.current.as_ref().map_or("[]", SecretText::expose);
-        let people = People::decode(list.as_bytes()).map_err(|error| unusable(PEOPLE, &error))?;
         let door = Door {
             ledger,
             builds: &builds,
-            people: &people,
+            people: &looked,
             slack: slack.as_ref().ok().and_then(Option::as_ref),
         };
-        Ok(door.answer(request).await)
+        let is_closed = door.slack.is_none() && request.path.starts_with("/slack/");
+        let response = door.answer(request).await;
+        match &list {
+            Err(error) if looked.in_vain() => Err(unusable(PEOPLE, error.as_ref())),
+            _ if looked.in_vain() || is_closed => Err(response),
+            _ => Ok(response),
+        }
     };
     requests(async |request| {
         again(request, &answer, async || {
@@ -63,4 +73,11 @@ async fn serve() -> Result<(), Failure> {
         .await
     })
     .await
+}
+
+/// Everybody who is known, or why nobody is.
+fn list(read: Result<Arc<SecretVersions>, impl Error + 'static>) -> Result<People, Box<dyn Error>> {
+    let read = read?;
+    let text = read.current.as_ref().map_or("[]", SecretText::expose);
+    Ok(People::decode(text.as_bytes())?)
 }

@@ -30,10 +30,13 @@ async fn serve() -> Result<(), Failure> {
     };
     let repositories = TableRepositories::new(table.clone(), &settings.repositories()?)?;
     let secret = settings.webhook_secret()?;
-    let secret = aws.secrets().cached(secret, Arc::new(SystemClock));
+    let secret = aws.secrets().signing(secret, Arc::new(SystemClock));
     let answer = async |request| -> Result<Response, Response> {
-        let read = secret.read().await;
-        let read = read.map_err(|error| unusable(SECRET, &error))?;
+        let read = match secret.read().await {
+            Ok(read) => read,
+            // Asking again at once would only take GitHub's time.
+            Err(error) => return Ok(unusable(SECRET, &error)),
+        };
         let [current, previous] =
             [&read.current, &read.previous].map(|text| text.as_ref().map(SecretText::expose));
         let secrets = keys(SECRET, current, previous)?;

@@ -1,16 +1,12 @@
 //! Shows beside a commit on GitHub what becomes of it.
 
-mod credentials;
-
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use towline_aws::Aws;
-use towline_github::GitHub;
+use towline_github::{FromSecret, GitHub, Secret};
 use towline_handlers::{Ledger, report_status};
 use towline_lambda::{Failure, Settings, SystemClock, events, run};
-
-use credentials::GitHubSecret;
 
 const NAME: &str = "report-status";
 
@@ -32,12 +28,20 @@ async fn serve() -> Result<(), Failure> {
     let secret = aws
         .secrets()
         .cached(settings.github_secret()?, clock.clone());
+    let secret = Arc::new(secret);
+    let credentials = FromSecret(move |refused| {
+        let secret = Arc::clone(&secret);
+        async move {
+            let text = secret.text(refused).await?;
+            Ok(text.map(|text| Secret::new(text.expose())))
+        }
+    });
     let github = GitHub::new(
         towline_github::Settings {
             api: settings.github_api().parse()?,
             ..towline_github::Settings::default()
         },
-        Arc::new(GitHubSecret(secret)),
+        Arc::new(credentials),
         clock,
     );
     let settings = report_status::Settings {

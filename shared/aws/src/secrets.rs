@@ -15,7 +15,7 @@ use towline_ports::{Clock, PortError};
 use crate::environment::{Aws, Patience};
 use crate::fault::{code, failed};
 
-/// Leaves receive-github, which has ten seconds, time for its write.
+/// A secret is read in milliseconds, and before anything else can be done.
 const PATIENCE: Patience = Patience::new(Duration::from_secs(1), Duration::from_secs(3), 3);
 
 /// How long a secret is used without being read again; for so long a changed one may be unknown,
@@ -25,6 +25,9 @@ const LASTS: Duration = Duration::from_secs(5 * 60);
 /// How long a secret that cannot be read again is still used, so that an outage of Secrets Manager
 /// is not one of ours; and no longer, so that a revoked one ends.
 const OUTLASTS: Duration = Duration::from_secs(60 * 60);
+
+/// How long a version counts after another took its place (A4).
+const RETIRES: Duration = Duration::from_secs(60 * 60);
 
 /// At least so long lies between two reads that a bad signature, or a failed read, brings about.
 const APART: Duration = Duration::from_secs(10);
@@ -64,8 +67,9 @@ impl fmt::Debug for SecretText {
 pub struct SecretVersions {
     /// The current one; none when nobody has set it.
     pub current: Option<SecretText>,
-    /// The one before, where there is one. After [`CachedSecret::read`] it is there only if a
-    /// failed signature asked for it before: each read is a request.
+    /// The one before, where there is one, while the current one is younger than an hour. It is
+    /// there only for a secret that [signs](Secrets::signing), and after [`CachedSecret::read`]
+    /// only if a failed signature asked for it before: each read is a request.
     pub previous: Option<SecretText>,
 }
 
@@ -92,7 +96,17 @@ impl Secrets {
             client: self.client.clone(),
             id: id.into(),
             clock,
+            signs: false,
             known: Mutex::default(),
+        }
+    }
+
+    /// As [`Secrets::cached`], for a secret that others sign with, some of them for a while still
+    /// with the version before the current one.
+    pub fn signing(&self, id: impl Into<String>, clock: Arc<dyn Clock>) -> CachedSecret {
+        CachedSecret {
+            signs: true,
+            ..self.cached(id, clock)
         }
     }
 }
@@ -102,6 +116,8 @@ pub struct CachedSecret {
     client: Client,
     id: String,
     clock: Arc<dyn Clock>,
+    /// Whether the version before the current one is of use.
+    signs: bool,
     /// Held while reading, so that many who wait cause one read.
     known: Mutex<Known>,
 }
@@ -117,6 +133,8 @@ impl fmt::Debug for CachedSecret {
 struct Known {
     /// What was read last, and when. A failed read never gets here.
     versions: Option<(Timestamp, Arc<SecretVersions>)>,
+    /// When the previous version, if there is one, ends to count.
+    retires: Option<Timestamp>,
     /// When a read failed or was asked for by a bad signature.
     hurried: Option<Timestamp>,
     /// Whether a bad signature ever made the previous version worth reading.
@@ -133,6 +151,7 @@ impl CachedSecret {
     pub async fn read(&self) -> Result<Arc<SecretVersions>, PortError> {
         let mut known = self.known.lock().await;
         let now = self.clock.now();
+        known.retire(now);
         let Some((at, versions)) = known.versions.clone() else {
             return self.fetch(&mut known, now).await;
         };
@@ -158,9 +177,22 @@ impl CachedSecret {
         }
     }
 
-    /// The secret with its previous version, read now, because a signature failed with what is
-    /// known; none when that was done within the last ten seconds, so that a flood of bad
-    /// signatures costs nothing.
+    /// The text of the current version: as it was at most five minutes ago, or, where it was
+    /// refused somewhere, as it was at most ten seconds ago; none while nobody has set it.
+    ///
+    /// # Errors
+    ///
+    /// When Secrets Manager does not give it.
+    pub async fn text(&self, refused: bool) -> Result<Option<SecretText>, PortError> {
+        if refused && let Some(versions) = self.reread().await? {
+            return Ok(versions.current.clone());
+        }
+        Ok(self.read().await?.current.clone())
+    }
+
+    /// The secret, read now, with its previous version where it signs, because nobody was let in
+    /// with what is known; none when that was done within the last ten seconds, so that a flood
+    /// of bad signatures costs nothing.
     ///
     /// # Errors
     ///
@@ -172,7 +204,7 @@ impl CachedSecret {
             return Ok(None);
         }
         known.hurried = Some(now);
-        known.with_previous = true;
+        known.with_previous = self.signs;
         self.fetch(&mut known, now).await.map(Some)
     }
 
@@ -181,18 +213,39 @@ impl CachedSecret {
         known: &mut Known,
         now: Timestamp,
     ) -> Result<Arc<SecretVersions>, PortError> {
-        let current = self.version(CURRENT).await?;
-        let previous = match known.with_previous {
-            true => self.version(PREVIOUS).await?,
+        let (current, created) = self.version(CURRENT).await?;
+        let retires = created.and_then(|created| created.checked_add(RETIRES).ok());
+        let rotating = retires.is_some_and(|retires| now < retires);
+        let previous = match known.with_previous && rotating {
+            true => self.previous().await,
             false => None,
         };
         let versions = Arc::new(SecretVersions { current, previous });
         known.versions = Some((now, Arc::clone(&versions)));
+        known.retires = retires;
         Ok(versions)
     }
 
-    /// One version; none when it does not exist or nobody has set it.
-    async fn version(&self, stage: &str) -> Result<Option<SecretText>, PortError> {
+    /// The version before the current one; whatever is wrong with it, the current one counts.
+    async fn previous(&self) -> Option<SecretText> {
+        match self.version(PREVIOUS).await {
+            Ok((previous, _)) => previous,
+            Err(error) => {
+                tracing::warn!(
+                    secret = self.id,
+                    error = &error as &dyn std::error::Error,
+                    "the previous version of the secret could not be read, so none is used"
+                );
+                None
+            }
+        }
+    }
+
+    /// One version and when it was made; none when it does not exist or nobody has set it.
+    async fn version(
+        &self,
+        stage: &str,
+    ) -> Result<(Option<SecretText>, Option<Timestamp>), PortError> {
         let doing = || format!("reading the secret {} ({stage})", self.id);
         let answer = self
             .client
@@ -207,21 +260,34 @@ impl CachedSecret {
             Err(error)
                 if stage == PREVIOUS && code(&error) == Some("ResourceNotFoundException") =>
             {
-                return Ok(None);
+                return Ok((None, None));
             }
             Err(error) => return Err(failed(doing(), &error)),
         };
+        let created = answer
+            .created_date
+            .and_then(|created| Timestamp::from_second(created.secs()).ok());
         let text = match (answer.secret_string, answer.secret_binary) {
             (Some(text), _) => text,
             (None, Some(bytes)) => String::from_utf8(bytes.into_inner())
                 .map_err(|_| PortError::new(doing(), "it is no text"))?,
             (None, None) => String::new(),
         };
-        Ok(SecretText::new(text))
+        Ok((SecretText::new(text), created))
     }
 }
 
 impl Known {
+    /// Forgets a previous version that has counted for an hour.
+    fn retire(&mut self, now: Timestamp) {
+        if self.retires.is_none_or(|retires| now < retires) {
+            return;
+        }
+        if let Some((_, versions)) = &mut self.versions {
+            Arc::make_mut(versions).previous = None;
+        }
+    }
+
     fn is_hurried(&self, now: Timestamp) -> bool {
         let hurried = self.hurried;
         hurried.is_some_and(|at| now.duration_since(at).unsigned_abs() < APART)

@@ -6,22 +6,25 @@ use serde_json::json;
 use towline_wire::http::{Headers, Request, Response};
 use towline_wire::signature::{Secret, Secrets};
 
-/// Answers a request, and once more with secrets read anew if nobody was let in (401) or could be
-/// (503): somebody may have changed or set them just now.
+/// Answers a request, and once more with secrets read anew if nobody was let in with what is known:
+/// somebody may have changed or set them just now.
 ///
-/// An `Err` of `answer` is an answer too. `reread` says whether there is anything new; it is to see to it that a flood of bad signatures
-/// is no flood of reads.
+/// That is said by a 401, or by an `Err`, which holds what to answer if there is nothing new: who
+/// asks is not known, or a secret is not set or cannot be used. Any other answer is the last, 503
+/// too: the request may have been acted on. `reread` says whether there is anything new; it is to
+/// see to it that a flood of bad signatures is no flood of reads.
 pub async fn again(
     request: Request,
     answer: impl AsyncFn(Request) -> Result<Response, Response>,
     reread: impl AsyncFn() -> bool,
 ) -> Response {
     let copy = request.clone();
-    let response = either(answer(request).await);
-    if matches!(response.status, 401 | 503) && reread().await {
+    let first = answer(request).await;
+    let is_last = matches!(&first, Ok(response) if response.status != 401);
+    if !is_last && reread().await {
         return either(answer(copy).await);
     }
-    response
+    either(first)
 }
 
 fn either(response: Result<Response, Response>) -> Response {
@@ -74,7 +77,7 @@ mod tests {
     use super::*;
 
     /// The status that is answered when the first and the second answer are so, and what was done.
-    fn answered(first: u16, anew: bool, second: u16) -> (u16, String) {
+    fn answered(first: Result<u16, u16>, anew: bool, second: Result<u16, u16>) -> (u16, String) {
         let done = RefCell::new(String::new());
         let request = Request {
             method: "POST".into(),
@@ -87,7 +90,8 @@ mod tests {
             assert_eq!(request.body, b"signed");
             let again = !done.borrow().is_empty();
             done.borrow_mut().push_str("answered ");
-            Ok(refusal(if again { second } else { first }, "as asked"))
+            let says = |status| refusal(status, "as asked");
+            (if again { second } else { first }).map(says).map_err(says)
         };
         let reread = async || {
             done.borrow_mut().push_str("reread ");
@@ -103,12 +107,17 @@ mod tests {
         let check = |first, anew, second, status, done: &str| {
             assert_eq!(answered(first, anew, second), (status, done.into()));
         };
-        check(202, true, 500, 202, "answered ");
-        check(400, true, 500, 400, "answered ");
-        check(401, true, 202, 202, "answered reread answered ");
-        check(401, true, 401, 401, "answered reread answered ");
-        check(401, false, 202, 401, "answered reread ");
-        check(503, true, 202, 202, "answered reread answered ");
+        let (once, anew, twice) = ("answered ", "answered reread ", "answered reread answered ");
+        check(Ok(202), true, Ok(500), 202, once);
+        check(Ok(400), true, Ok(500), 400, once);
+        check(Ok(401), true, Ok(202), 202, twice);
+        check(Ok(401), true, Ok(401), 401, twice);
+        check(Ok(401), false, Ok(202), 401, anew);
+        // A store that did not answer is not asked twice; a secret that nobody had set may be set.
+        check(Ok(503), true, Ok(202), 503, once);
+        check(Err(503), true, Ok(202), 202, twice);
+        check(Err(403), true, Err(403), 403, twice);
+        check(Err(503), false, Ok(202), 503, anew);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{CachedSecret, SecretVersions};
 use crate::testing::{Answer, Service, ok, refused, said};
 
 fn holds(text: &str) -> Answer {
-    ok(json!({ "ARN": "arn", "Name": "webhook", "SecretString": text }))
+    ok(json!({ "ARN": "arn", "Name": "webhook", "SecretString": text, "CreatedDate": 0 }))
 }
 
 /// Secrets Manager's answer where no version has the stage.
@@ -29,7 +29,7 @@ impl Story {
     async fn begin(answers: impl IntoIterator<Item = Answer>) -> Self {
         let (service, aws) = Service::start(answers).await;
         let clock = Arc::new(MemoryClock::new(jiff::Timestamp::UNIX_EPOCH, 1));
-        let secret = aws.secrets().cached("webhook", clock.clone());
+        let secret = aws.secrets().signing("webhook", clock.clone());
         Self {
             service,
             secret,
@@ -97,6 +97,55 @@ async fn a4_while_a_secret_is_rotated_both_versions_count() {
     let read = story.secret.read().await.expect("it answers");
     assert_eq!(texts(&read), (Some("new"), None));
     assert_eq!(story.stages(), ["AWSCURRENT", "AWSPREVIOUS"]);
+}
+
+#[tokio::test]
+async fn a4_a_version_counts_for_an_hour_after_another_took_its_place() {
+    let story = Story::begin([holds("new"), holds("old")]).await;
+    story.pass(3_500).await;
+    let read = story.secret.reread().await.expect("it answers");
+    assert_eq!(
+        texts(&read.expect("it is read")),
+        (Some("new"), Some("old"))
+    );
+    story.pass(99).await;
+    let read = story.secret.read().await.expect("the known one");
+    assert_eq!(texts(&read), (Some("new"), Some("old")));
+    // To the second, though nothing is read again before its time.
+    story.pass(1).await;
+    let read = story.secret.read().await.expect("the known one");
+    assert_eq!(texts(&read), (Some("new"), None));
+    assert_eq!(story.stages(), ["AWSCURRENT", "AWSPREVIOUS"]);
+    // And nobody asks for it any more, however many signatures fail.
+    story.service.then([holds("new")]);
+    let read = story.secret.reread().await.expect("it answers");
+    assert_eq!(texts(&read.expect("it is read")), (Some("new"), None));
+    assert_eq!(story.stages(), ["AWSCURRENT"]);
+}
+
+#[tokio::test]
+async fn a_previous_version_that_cannot_be_read_leaves_the_current_one() {
+    let bytes = ok(json!({ "SecretBinary": "/w==" }));
+    for previous in [refused("DecryptionFailure"), bytes] {
+        let story = Story::begin([holds("new"), previous]).await;
+        let read = story.secret.reread().await.expect("it answers");
+        assert_eq!(texts(&read.expect("it is read")), (Some("new"), None));
+        assert_eq!(story.stages(), ["AWSCURRENT", "AWSPREVIOUS"]);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_signs_nothing_is_read_alone() {
+    let (service, aws) = Service::start([holds("one"), holds("two")]).await;
+    let clock = Arc::new(MemoryClock::new(jiff::Timestamp::UNIX_EPOCH, 1));
+    let secret = aws.secrets().cached("github", clock);
+    let mut found = Vec::new();
+    for refused in [false, false, true, true] {
+        let text = secret.text(refused).await.expect("it answers");
+        found.push(text.expect("it is set").expose().to_owned());
+    }
+    assert_eq!(found, ["one", "one", "two", "two"]);
+    assert_eq!(service.operations(), ["GetSecretValue"; 2]);
 }
 
 #[tokio::test]
