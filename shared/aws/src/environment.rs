@@ -10,9 +10,6 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::retry::RetryConfig;
@@ -21,6 +18,8 @@ use aws_types::SdkConfig;
 use aws_types::app_name::AppName;
 use aws_types::region::Region;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+use crate::http::{self, Trust};
 
 /// Where AWS is and who asks: what every client is made from.
 ///
@@ -36,6 +35,7 @@ impl Aws {
     /// Reads the environment: `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and `AWS_ENDPOINT_URL` or
     /// `AWS_ENDPOINT_URL_<SERVICE>` where the service is not AWS's own; plain http is taken too.
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` say whom to trust instead of the authorities Mozilla does.
     /// CloudTrail and the services' logs show `app/towline-<function>` as the user agent.
     ///
     /// What is missing is said by the first request, so that a function starts in any case.
@@ -59,14 +59,17 @@ impl Aws {
         let variable = move |name: &str| variable(name).filter(|value| !value.is_empty());
         let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
         let endpoint = variable("AWS_ENDPOINT_URL");
-        let http = Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
+        let own_trust = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+        let trust = if own_trust.iter().any(|name| variable(name).is_some()) {
+            Trust::Environment
+        } else {
+            Trust::BuiltIn
+        };
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(region.map(Region::new))
             .credentials_provider(credentials(&variable))
-            .http_client(http)
+            .http_client(http::client(trust))
             .service_config(Endpoints(Arc::new(variable)))
             // A slow answer is what the time-outs are for; watching each body costs time.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -81,7 +84,6 @@ impl Aws {
     /// The configuration of one service's client.
     pub(crate) fn patient(&self, patience: &Patience) -> SdkConfig {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
             .operation_attempt_timeout(patience.attempt)
             .operation_timeout(patience.operation)
             .build();
@@ -95,10 +97,6 @@ impl Aws {
         config.build()
     }
 }
-
-/// A connection within a region is there in a few milliseconds or not at all. It is the same for
-/// all clients, because the HTTP client keeps connections apart by it.
-const CONNECT: Duration = Duration::from_secs(1);
 
 /// Before the second attempt at most this is waited, by chance; twice as long before the third.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

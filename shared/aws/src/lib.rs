@@ -4,6 +4,7 @@
 
 mod environment;
 mod fault;
+mod http;
 #[cfg(test)]
 mod testing;
 #[cfg(any(feature = "dynamodb", feature = "eventbridge"))]
