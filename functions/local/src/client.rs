@@ -13,6 +13,7 @@ use towline_handlers::answer_chat::{Answer, Command, Query};
 use crate::credentials::{self, Auth, is_loopback};
 use crate::outcome::{Failure, Outcome, refused};
 use crate::signing::Signer;
+use crate::stack::Place;
 
 /// How long the other end may take to take up the connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -45,14 +46,15 @@ pub struct Delivered {
 }
 
 impl Client {
-    /// A client for a Towline at an address such as `http://127.0.0.1:8017`, as somebody.
+    /// A client for a Towline at an address such as `http://127.0.0.1:8017`, as somebody; a signature
+    /// is made with the profile and for the region of the place.
     ///
     /// # Errors
     /// When the address is none, the token's file cannot be read, or there is nothing to sign with.
-    pub async fn open(address: &str, auth: Auth) -> Outcome<Self> {
+    pub async fn open(address: &str, auth: Auth, place: &Place) -> Outcome<Self> {
         let base = address_of(address)?;
         let caller = match auth {
-            Auth::Sigv4 => Caller::Signed(Signer::find(&base).await?),
+            Auth::Sigv4 => Caller::Signed(Signer::find(&base, place).await?),
             Auth::Token => credentials::token(&base)?.map_or(Caller::Nobody, Caller::Bearer),
         };
         let mut client = Self::anonymous(base)?;

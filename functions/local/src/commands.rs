@@ -25,6 +25,7 @@ use crate::client::Client;
 use crate::credentials;
 use crate::outcome::Outcome;
 use crate::output::Output;
+use crate::stack::Place;
 
 /// What every command is given.
 pub struct Context {
@@ -51,6 +52,8 @@ impl Context {
     /// # Errors
     /// When its address is none, the token cannot be read, or there is nothing to sign with.
     pub async fn client(&self) -> Outcome<Client> {
-        Client::open(self.url(), credentials::auth(self.sigv4)?).await
+        // Where nobody names a profile here, AWS_PROFILE does.
+        let place = Place::default();
+        Client::open(self.url(), credentials::auth(self.sigv4)?, &place).await
     }
 }

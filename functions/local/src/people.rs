@@ -17,11 +17,17 @@ const LOCK: &str = "people.lock";
 /// Login of whoever started the machine first.
 const OWNER: &str = "owner";
 
-/// Adds a person to a list and gives the token to hand to them; it cannot be shown again.
+/// Adds a person to a list and gives the token to hand to them, which cannot be shown again.
+///
+/// Who is known by another name, in Slack or at AWS, gets one only when it is `wanted`.
 ///
 /// # Errors
 /// With the reason, when the login is taken or no login.
-pub fn add(entries: &mut Vec<Known>, newcomer: Known) -> Result<String, String> {
+pub fn add(
+    entries: &mut Vec<Known>,
+    mut newcomer: Known,
+    wanted: bool,
+) -> Result<Option<String>, String> {
     let login = &newcomer.person.login;
     let good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     if login.is_empty() || login.len() > 39 || !login.chars().all(good) {
@@ -34,11 +40,10 @@ pub fn add(entries: &mut Vec<Known>, newcomer: Known) -> Result<String, String> 
             "{login} is known already; remove them first to give a new token"
         ));
     }
-    let token = hex::encode(random_bytes::<32>());
-    entries.push(Known {
-        token_sha256: Some(hash(&token)),
-        ..newcomer
-    });
+    let known_elsewhere = newcomer.slack.is_some() || newcomer.arn.is_some();
+    let token = (wanted || !known_elsewhere).then(|| hex::encode(random_bytes::<32>()));
+    newcomer.token_sha256 = token.as_deref().map(hash);
+    entries.push(newcomer);
     Ok(token)
 }
 
@@ -188,16 +193,16 @@ impl People {
         Ok(write_private(&self.path, text.as_bytes())?)
     }
 
-    /// Adds a person and gives the token to hand to them; it cannot be shown again.
+    /// Adds a person and gives the token to hand to them, as [`add`] does.
     ///
     /// # Errors
     /// When the login is taken or no login.
-    pub fn add(&self, newcomer: Known) -> Result<String, PeopleError> {
+    pub fn add(&self, newcomer: Known, wanted: bool) -> Result<Option<String>, PeopleError> {
         let _lock = self.folder.lock(LOCK)?;
         let mut entries = self.entries()?;
         let is_owner = newcomer.person.login == OWNER;
-        let token = add(&mut entries, newcomer).map_err(PeopleError::Refused)?;
-        if is_owner {
+        let token = add(&mut entries, newcomer, wanted).map_err(PeopleError::Refused)?;
+        if let (true, Some(token)) = (is_owner, &token) {
             // The file is the owner's token, so it changes with it.
             write_private(&self.folder.token_file(), format!("{token}\n").as_bytes())?;
         }
@@ -261,9 +266,15 @@ mod tests {
             emails: vec!["lee@acme.example".into()],
             groups: vec!["release".into()],
         };
-        let token = people.add(known(lee.clone())).expect("a token");
+        let token = people
+            .add(known(lee.clone()), false)
+            .expect("added")
+            .expect("a token");
         assert_eq!(people.authenticate(&token), Some(lee.clone()));
-        assert!(people.add(known(lee)).is_err(), "a login is given once");
+        assert!(
+            people.add(known(lee), false).is_err(),
+            "a login is given once"
+        );
         assert_eq!(people.authenticate("guess"), None);
         let again = People::open(&folder).expect("people");
         assert_eq!(

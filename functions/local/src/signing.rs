@@ -13,6 +13,7 @@ use towline_ports::Clock as _;
 
 use crate::aws_cli::{AwsCli, AwsError};
 use crate::clock::SystemClock;
+use crate::stack::Place;
 use crate::surroundings;
 
 /// What API Gateway is called in a signature.
@@ -34,12 +35,16 @@ struct Exported {
 }
 
 impl Signer {
-    /// With the credentials of the environment, else those that `aws` would use.
+    /// With the credentials of the profile that is named, else those of the environment, else those
+    /// that `aws` would use.
     ///
     /// # Errors
     /// When there are none, or nobody says which region the API is in.
-    pub async fn find(api: &Url) -> anyhow::Result<Self> {
+    pub async fn find(api: &Url, place: &Place) -> anyhow::Result<Self> {
         let region = region_of(api).or_else(|| {
+            if let Some(region) = &place.region {
+                return Some(region.clone());
+            }
             let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
             names.into_iter().find_map(surroundings::text)
         });
@@ -48,8 +53,8 @@ impl Signer {
             format!("{api} does not tell its region, which the signature needs; set AWS_REGION")
         })?;
         let exported = match of_environment() {
-            Some(exported) => exported,
-            None => of_aws().await?,
+            Some(exported) if place.profile.is_none() => exported,
+            _ => of_aws(&place.aws()).await?,
         };
         let credentials = Credentials::new(
             exported.access_key_id,
@@ -119,8 +124,7 @@ fn of_environment() -> Option<Exported> {
 }
 
 /// What the command line would sign with. Version 1 cannot export it, but holds long-lived keys.
-async fn of_aws() -> anyhow::Result<Exported> {
-    let aws = AwsCli::new(None, None);
+async fn of_aws(aws: &AwsCli) -> anyhow::Result<Exported> {
     let export = aws.call("configure", "export-credentials");
     let refused = match export.option("--format", "process").json().await {
         Ok(exported) => return Ok(exported),

@@ -14,7 +14,7 @@ use crate::surroundings;
 pub const STACK: &str = "towline";
 
 /// Where a stack is.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Place {
     /// AWS region; else as `aws` has it
     #[arg(long, value_name = "REGION", value_parser = label, help_heading = "AWS")]

@@ -6,6 +6,7 @@ mod components;
 mod control;
 mod follow;
 mod plan;
+pub mod tags;
 
 use clap::Subcommand;
 

@@ -7,6 +7,7 @@ mod machinery;
 mod pointers;
 mod policy;
 mod report;
+mod rights;
 mod rules;
 mod webhook;
 
@@ -23,6 +24,7 @@ use crate::credentials::{self, DATA_FOLDER};
 use crate::outcome::{Failure, Outcome};
 use crate::output::{is_interactive, paint};
 use crate::stack::{self, Place, STACK, Stack};
+pub use policy::fits;
 use report::Report;
 
 /// Settings of `doctor`.
@@ -65,15 +67,15 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     let report = match (&args.stack, &args.data, &context.url) {
         (Some(stack), _, _) => look_at_stack(context, &args, stack).await?,
         (None, Some(folder), _) => folder::look(folder, &args.repositories).await,
-        (None, None, Some(address)) => at(context, address).await?,
+        (None, None, Some(address)) => at(context, &args, address).await?,
         (None, None, None) if usual.is_dir() => folder::look(&usual, &args.repositories).await,
         (None, None, None) => look_at_stack(context, &args, STACK).await?,
     };
     report.print(context.output)
 }
 
-async fn at(context: &Context, address: &str) -> Outcome<Report> {
-    let client = Client::open(address, credentials::auth(context.sigv4)?).await?;
+async fn at(context: &Context, args: &Args, address: &str) -> Outcome<Report> {
+    let client = Client::open(address, credentials::auth(context.sigv4)?, &args.place).await?;
     let mut report = Report::of(address);
     report.take(api::look(address).await);
     report.take(api::known(&client).await);
@@ -109,12 +111,16 @@ async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome<Re
         stack: &stack,
         again: format!("towline deploy --stack {name} --region {region}"),
         at: format!("--stack {name} --region {region}"),
+        put_back: format!(
+            "towline deploy --stack {name} --region {region}; if that changes nothing, as told under Drift"
+        ),
     };
     let url = stack.output("ApiUrl").unwrap_or_default();
     let functions = async {
-        let (functions, arns) = machinery::functions(&place).await;
-        let rules = rules::look(&place, &arns).await;
-        (functions, rules)
+        let (findings, there) = machinery::functions(&place).await;
+        let (rules, rights) =
+            tokio::join!(rules::look(&place, &there), rights::look(&place, &there));
+        (findings, rules, rights)
     };
     let own = match &defined {
         Defined::Read(known) => Some(&known.0),
@@ -128,7 +134,7 @@ async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome<Re
             Defined::Nowhere => component::not_looked_at(),
         }
     };
-    let (whole, (functions, rules), kept, api, webhooks, components, pointers) = tokio::join!(
+    let (whole, (functions, rules, rights), kept, api, webhooks, components, pointers) = tokio::join!(
         async { machinery::whole(&place) },
         functions,
         machinery::kept(&place),
@@ -139,12 +145,17 @@ async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome<Re
             &place.at
         ),
         components,
-        pointers::of_stack(&aws, url, context.sigv4),
+        pointers::of_stack(&aws, url, context.sigv4, &args.place),
     );
     for findings in [
-        whole, functions, rules, kept, api, webhooks, components, pointers,
+        whole, functions, rules, rights, kept, api, webhooks, components, pointers,
     ] {
         report.take(findings);
+    }
+    if report.mends_with(&place.put_back) {
+        let mut drift = report::Findings::of("Drift");
+        drift.left_out(machinery::put_back(name, &region, &stack));
+        report.take(drift);
     }
     Ok(report)
 }

@@ -7,13 +7,16 @@ use serde_json::json;
 use towline_domain::person::Person;
 use towline_wire::people::{Known, is_trustworthy};
 
-use super::secret::{Kept, Name};
+use super::secret::{Kept, NOTICED, Name};
 use crate::credentials::DATA_FOLDER;
 use crate::machine::Folder;
 use crate::outcome::{Failure, Outcome, refused};
 use crate::output::Output;
 use crate::people::{self, People, PeopleError};
 use crate::stack::{self, Place};
+
+/// How often a change is made anew because somebody else was faster.
+const TRIES: usize = 10;
 
 /// Settings of `people`.
 #[derive(Debug, clap::Args)]
@@ -48,11 +51,11 @@ pub struct Args {
 /// What to do with people.
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Let somebody in; prints the token to hand to them, once
+    /// Let somebody in; prints the token to hand to them, once, if they need one
     Add(Newcomer),
     /// Show everybody, without tokens
     List,
-    /// Shut somebody out at once
+    /// Shut somebody out
     Remove {
         /// Their login
         login: String,
@@ -76,6 +79,9 @@ struct Newcomer {
     /// The IAM role or user that signs their calls with --sigv4
     #[arg(long, value_name = "ARN", value_parser = principal)]
     arn: Option<String>,
+    /// Give them a token as well, beside --slack or --arn
+    #[arg(long)]
+    token: bool,
 }
 
 impl From<Newcomer> for Known {
@@ -93,7 +99,7 @@ impl From<Newcomer> for Known {
     }
 }
 
-/// Does it; a running `towline serve` takes notice at once, functions at AWS within minutes.
+/// Does it; a running `towline serve` takes notice at once, functions at AWS within five minutes.
 ///
 /// # Errors
 /// When the folder or stack cannot be used, or the login is taken, unknown or no login.
@@ -105,12 +111,12 @@ pub async fn run(args: Args, output: Output) -> Outcome {
             Action::List => list(&people.entries().map_err(failure)?, output),
             Action::Remove { login } => {
                 people.remove(&login).map_err(failure)?;
-                removed(&login, output)
+                removed(&login, output, false)
             }
             Action::Add(newcomer) => {
-                let login = newcomer.login.clone();
-                let token = people.add(newcomer.into()).map_err(failure)?;
-                added(&login, &token, output)
+                let (login, wanted) = (newcomer.login.clone(), newcomer.token);
+                let token = people.add(newcomer.into(), wanted).map_err(failure)?;
+                added(&login, token, output, false)
             }
         };
     };
@@ -120,41 +126,70 @@ pub async fn run(args: Args, output: Output) -> Outcome {
     };
     let aws = place.aws();
     let kept = Kept::find(&aws, &stack, Name::People).await?;
-    let text = kept.read().await?.unwrap_or_else(|| "[]".into());
-    let mut entries: Vec<Known> = serde_json::from_str(&text)
-        .context("the people secret is broken; set it to [] and add everybody again")?;
-    let write = async |entries: &[Known]| {
-        let text = serde_json::to_string(entries).context("writing the people")?;
-        kept.write(text).await
-    };
     match args.action {
-        Action::List => list(&entries, output),
+        Action::List => list(&entries(kept.current().await?.text)?, output),
         Action::Remove { login } => {
-            people::remove(&mut entries, &login).or_else(refused)?;
-            write(&entries).await?;
-            removed(&login, output)
+            change(&kept, |entries| people::remove(entries, &login)).await?;
+            removed(&login, output, true)
         }
         Action::Add(newcomer) => {
-            let login = newcomer.login.clone();
-            let token = people::add(&mut entries, newcomer.into()).or_else(refused)?;
-            write(&entries).await?;
-            added(&login, &token, output)
+            let (login, wanted) = (newcomer.login.clone(), newcomer.token);
+            let known = Known::from(newcomer);
+            let add = |entries: &mut Vec<Known>| people::add(entries, known.clone(), wanted);
+            let token = change(&kept, add).await?;
+            added(&login, token, output, true)
         }
     }
 }
 
-fn added(login: &str, token: &str, output: Output) -> Outcome {
+fn entries(text: Option<String>) -> Outcome<Vec<Known>> {
+    let Some(text) = text else {
+        return Ok(Vec::new());
+    };
+    Ok(serde_json::from_str(&text)
+        .context("the people secret is broken; set it to [] and add everybody again")?)
+}
+
+/// Changes the list at AWS; when somebody else was faster, anew on what they have made of it.
+async fn change<T>(
+    kept: &Kept<'_>,
+    change: impl Fn(&mut Vec<Known>) -> Result<T, String>,
+) -> Outcome<T> {
+    for _ in 0..TRIES {
+        let before = kept.current().await?;
+        let mut entries = entries(before.text)?;
+        let result = change(&mut entries).or_else(refused)?;
+        let text = serde_json::to_string(&entries).context("writing the people")?;
+        if kept.replace(&before.id, text).await? {
+            return Ok(result);
+        }
+    }
+    refused("others keep changing the people at the same time; nothing has been changed, try again")
+}
+
+fn added(login: &str, token: Option<String>, output: Output, at_aws: bool) -> Outcome {
     if output.is_json() {
         return output.value(&json!({ "login": login, "token": token }));
     }
+    if at_aws {
+        output.progress(&format!("{login} is added; {NOTICED}"));
+    } else if token.is_none() {
+        output.progress(&format!("{login} is added"));
+    }
+    let Some(token) = token else {
+        return Ok(());
+    };
     output.progress(&format!(
         "The token of {login}; it is shown this once, TOWLINE_TOKEN takes it:"
     ));
     output.text(&format!("{token}\n"))
 }
 
-fn removed(login: &str, output: Output) -> Outcome {
-    output.progress(&format!("{login} is shut out"));
+fn removed(login: &str, output: Output, at_aws: bool) -> Outcome {
+    output.progress(&match at_aws {
+        true => format!("{login} is removed; {NOTICED}"),
+        false => format!("{login} is shut out"),
+    });
     Ok(())
 }
 

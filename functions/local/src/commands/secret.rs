@@ -1,18 +1,24 @@
 //! `towline secret`: fills in and rotates the secrets of a stack, which never stand in an argument.
 
+mod github;
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Subcommand, ValueEnum};
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use towline_ports::Clock as _;
 use towline_wire::signature::Secret;
 
 use crate::aws_cli::{AwsCli, AwsError};
-use crate::clock::random_bytes;
+pub use github::github;
+
+use crate::clock::{SystemClock, random_bytes};
 use crate::console;
 use crate::outcome::{Outcome, refused};
-use crate::output::Output;
+use crate::output::{Output, is_interactive};
 use crate::stack::{self, Place, STACK, Stack};
 
 /// Settings of `secret`.
@@ -24,8 +30,9 @@ Examples:
   towline secret set github --app-id 123456 --from key.pem
   pass slack/towline | towline secret set slack     from standard input
 
-Setting a secret again rotates it: functions take notice within minutes. What GitHub and Slack
-sign with the one before stays valid too, until `towline secret drop-previous` ends that.")]
+Setting a secret again rotates it: functions take notice within five minutes. Signatures by the one
+before stay good for an hour, or until `towline secret drop-previous`. Setting it twice within that
+hour ends the oldest at once, so that is asked about first.")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -47,6 +54,9 @@ enum Action {
         /// GitHub App's id or client id: what is read is its private key
         #[arg(long, value_name = "ID")]
         app_id: Option<String>,
+        /// End the secret before the current one without asking
+        #[arg(long, short)]
+        yes: bool,
         #[command(flatten)]
         of: Of,
     },
@@ -111,6 +121,27 @@ impl Name {
 /// What secrets hold that have never been set (infra/template.yaml).
 const UNSET: [&str; 3] = ["unset", "{}", "[]"];
 
+/// How soon what is written is acted on: functions keep what they have read for that long.
+pub const NOTICED: &str = "functions take notice within five minutes";
+/// How long signatures by the secret before the current one are taken.
+const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
+/// The staging label of the version that Secrets Manager gives out.
+const CURRENT: &str = "AWSCURRENT";
+/// The staging label of the version before it.
+const PREVIOUS: &str = "AWSPREVIOUS";
+/// The staging label of a version that is not given out yet.
+const CHANGE: &str = "towline-change";
+
+/// One version of a secret.
+pub struct Version {
+    /// Its id.
+    pub id: String,
+    /// What it holds; none when that stands for nothing.
+    pub text: Option<String>,
+    /// When it was made, if AWS says so in a way we can read.
+    made: Option<Timestamp>,
+}
+
 /// A secret in Secrets Manager.
 pub struct Kept<'a> {
     aws: &'a AwsCli,
@@ -142,30 +173,85 @@ impl<'a> Kept<'a> {
         }
     }
 
-    /// Its current text; none when it has never been set.
+    /// Its current version.
     ///
     /// # Errors
     /// When it may not be read.
-    pub async fn read(&self) -> Result<Option<String>, AwsError> {
+    pub async fn current(&self) -> Result<Version, AwsError> {
+        self.version(CURRENT).await
+    }
+
+    /// The version before the current one, if there is one.
+    async fn previous(&self) -> Result<Option<Version>, AwsError> {
+        match self.version(PREVIOUS).await {
+            Ok(version) => Ok(Some(version)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn version(&self, stage: &str) -> Result<Version, AwsError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Got {
             secret_string: String,
+            #[serde(default)]
+            version_id: String,
+            #[serde(default)]
+            created_date: Value,
         }
         let call = self.aws.call("secretsmanager", "get-secret-value");
-        let got: Got = call.option("--secret-id", &self.id).json().await?;
-        Ok(Some(got.secret_string).filter(|text| !UNSET.contains(&text.trim())))
+        let call = call.option("--secret-id", &self.id);
+        let got: Got = call.option("--version-stage", stage).json().await?;
+        Ok(Version {
+            id: got.version_id,
+            text: Some(got.secret_string).filter(|text| !UNSET.contains(&text.trim())),
+            made: moment(&got.created_date),
+        })
     }
 
-    /// Makes a text the current one; the one before stays valid beside it.
+    /// Makes a text the current one, whatever is there.
     ///
     /// # Errors
     /// When it may not be written.
-    pub async fn write(&self, text: String) -> Outcome {
+    async fn write(&self, text: String) -> Outcome {
+        self.put(text, CURRENT).await?;
+        Ok(())
+    }
+
+    /// Makes a text the current one if that is still the version `before`; whether it was.
+    ///
+    /// The text is written beside the current one first, and then the label is moved, which AWS does
+    /// only from the version that is named (Secrets Manager API, `UpdateSecretVersionStage`).
+    ///
+    /// # Errors
+    /// When it may not be written.
+    pub async fn replace(&self, before: &str, text: String) -> Outcome<bool> {
+        let written = self.put(text, CHANGE).await?;
+        let call = self
+            .aws
+            .call("secretsmanager", "update-secret-version-stage");
+        let call = call.option("--secret-id", &self.id);
+        let call = call.option("--version-stage", CURRENT);
+        let call = call.option("--move-to-version-id", &written);
+        match call.option("--remove-from-version-id", before).text().await {
+            Ok(_) => Ok(true),
+            Err(error) if self.current().await?.id == before => Err(error.into()),
+            Err(_) => Ok(false),
+        }
+    }
+
+    async fn put(&self, text: String, stage: &str) -> Result<String, AwsError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Put {
+            version_id: String,
+        }
         let call = self.aws.call("secretsmanager", "put-secret-value");
         let call = call.option("--secret-id", &self.id);
-        call.secret("--secret-string", text).json::<Value>().await?;
-        Ok(())
+        let call = call.option("--version-stages", stage);
+        let put: Put = call.secret("--secret-string", text).json().await?;
+        Ok(put.version_id)
     }
 
     /// Makes the text before the current one invalid; whether there was one.
@@ -173,7 +259,6 @@ impl<'a> Kept<'a> {
     /// # Errors
     /// When it may not be done.
     pub async fn drop_previous(&self) -> Outcome<bool> {
-        const PREVIOUS: &str = "AWSPREVIOUS";
         let call = self.aws.call("secretsmanager", "describe-secret");
         let described: Value = call.option("--secret-id", &self.id).json().await?;
         let versions = described["VersionIdsToStages"].as_object();
@@ -207,6 +292,7 @@ pub async fn run(args: Args, output: Output) -> Outcome {
             from,
             generate,
             app_id,
+            yes,
             of,
         } => {
             if generate && secret != Name::Webhook {
@@ -225,14 +311,14 @@ pub async fn run(args: Args, output: Output) -> Outcome {
                 let given = given(secret, app_id.is_some(), from.as_deref())?;
                 (checked(secret, &given, app_id)?, None)
             };
-            set(secret, &of, text, made, output).await
+            set(secret, &of, text, made, yes, output).await
         }
         Action::DropPrevious { secret, of } => {
             let aws = of.place.aws();
             let kept = Kept::find(&aws, &of.stack, secret).await?;
             let word = secret.word();
             let sentence = if kept.drop_previous().await? {
-                format!("the {word} secret before the current one is no longer valid")
+                format!("the {word} secret before the current one is dropped; {NOTICED}")
             } else {
                 format!("there is no {word} secret before the current one")
             };
@@ -241,21 +327,80 @@ pub async fn run(args: Args, output: Output) -> Outcome {
     }
 }
 
-async fn set(secret: Name, of: &Of, text: String, made: Option<String>, output: Output) -> Outcome {
+async fn set(
+    secret: Name,
+    of: &Of,
+    text: String,
+    made: Option<String>,
+    yes: bool,
+    output: Output,
+) -> Outcome {
     let aws = of.place.aws();
     let kept = Kept::find(&aws, &of.stack, secret).await?;
-    kept.write(text).await?;
     let word = secret.word();
     let stack = &of.stack;
-    let before = match secret {
-        // What signs is checked against both; what we ask GitHub with is always the newest.
-        Name::Webhook | Name::Slack => {
-            format!("; the one before stays valid until `towline secret drop-previous {word}`")
+    let before = kept.current().await?;
+    if before.text.as_ref() == Some(&text) {
+        // Writing it again would only push the one before it out.
+        return done(
+            output,
+            &format!("the {word} secret of {stack} is that already"),
+            None,
+        );
+    }
+    // What signs is checked against both; what we ask GitHub with is always the newest.
+    let is_checked = matches!(secret, Name::Webhook | Name::Slack) && before.text.is_some();
+    if is_checked && !yes && is_recent(&before) {
+        let older = kept.previous().await?.and_then(|older| older.text);
+        if older.is_some_and(|older| Some(older) != before.text) {
+            agree(word, output)?;
         }
-        Name::Github | Name::People => String::new(),
+    }
+    kept.write(text).await?;
+    let overlap = match is_checked {
+        true => format!(
+            "; signatures by the one before stay good for an hour, or until `towline secret drop-previous {word}`"
+        ),
+        false => String::new(),
     };
-    let sentence = format!("the {word} secret of {stack} is set{before}");
+    let sentence = format!("the {word} secret of {stack} is set; {NOTICED}{overlap}");
     done(output, &sentence, made)
+}
+
+/// Whether signatures by the one before a version may still be taken.
+fn is_recent(version: &Version) -> bool {
+    version
+        .made
+        .is_none_or(|made| SystemClock.now().duration_since(made) < OVERLAP)
+}
+
+/// Asks whether a secret may end that somebody may still sign with.
+fn agree(word: &str, output: Output) -> Outcome {
+    let sentence = format!(
+        "the {word} secret was set less than an hour ago, and the one before it may be what is still signed with: it ends now, and what it signs is refused"
+    );
+    if !is_interactive() {
+        return refused(format!(
+            "{sentence}; say --yes for that, or wait until the newer one is in use everywhere"
+        ));
+    }
+    output.progress(&sentence);
+    if output.confirm("Go on?")? {
+        return Ok(());
+    }
+    refused("nothing has been changed")
+}
+
+/// A moment as `aws` prints it: version 1 in seconds since 1970, version 2 as text.
+fn moment(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        Value::Number(seconds) => {
+            let seconds = SignedDuration::try_from_secs_f64(seconds.as_f64()?).ok()?;
+            Timestamp::from_duration(seconds).ok()
+        }
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 fn done(output: Output, sentence: &str, made: Option<String>) -> Outcome {
@@ -297,41 +442,29 @@ fn source_of(secret: Name) -> &'static str {
 /// The secret as functions read it.
 fn checked(secret: Name, given: &str, app_id: Option<String>) -> Outcome<String> {
     let text = given.trim();
-    let one_word =
-        !text.is_empty() && !text.contains(|it: char| it.is_whitespace() || it.is_control());
     match secret {
         Name::Webhook | Name::Slack => match Secret::new(text) {
             Ok(_) => Ok(text.to_owned()),
             Err(error) => refused(error.to_string()),
         },
-        Name::Github => match (app_id, serde_json::from_str::<Value>(text)) {
-            (Some(id), _)
-                if text.starts_with("-----BEGIN") && text.contains("PRIVATE KEY-----") =>
-            {
-                Ok(json!({ "app_id": id, "private_key": format!("{text}\n") }).to_string())
+        Name::Github => {
+            let written = match (app_id, serde_json::from_str::<Value>(text)) {
+                (Some(id), _) => {
+                    json!({ "app_id": id, "private_key": format!("{text}\n") }).to_string()
+                }
+                (None, Ok(value @ Value::Object(_))) => value.to_string(),
+                (None, _) if text.starts_with("-----BEGIN") => {
+                    return refused("that is an App's private key; say whose with --app-id");
+                }
+                (None, _) => json!({ "token": text }).to_string(),
+            };
+            match github(&written) {
+                Ok(()) => Ok(written),
+                Err(wrong) => refused(format!("GitHub's secret {wrong}")),
             }
-            (Some(_), _) => {
-                refused("that is no private key: it begins with -----BEGIN RSA PRIVATE KEY-----")
-            }
-            (None, Ok(value)) if is_github(&value) => Ok(value.to_string()),
-            (None, Ok(Value::Object(_))) => {
-                refused(r#"that JSON is neither {"token": …} nor {"app_id": …, "private_key": …}"#)
-            }
-            (None, _) if text.starts_with("-----BEGIN") => {
-                refused("that is an App's private key; say whose with --app-id")
-            }
-            (None, _) if one_word => Ok(json!({ "token": text }).to_string()),
-            (None, _) => refused("that is no token of GitHub's: it is one word"),
-        },
+        }
         Name::People => refused("people are set with `towline people`"),
     }
-}
-
-/// Whether functions can ask GitHub with it.
-#[must_use]
-pub fn is_github(value: &Value) -> bool {
-    let has = |name: &str| value[name].as_str().is_some_and(|text| !text.is_empty());
-    has("token") || (has("app_id") && has("private_key"))
 }
 
 #[cfg(test)]
@@ -376,7 +509,7 @@ mod tests {
             Name::Github,
             r#"{"tokens": "x"}"#,
             None,
-            Err(r#"that JSON is neither {"token": …} nor {"app_id": …, "private_key": …}"#),
+            Err(r#"GitHub's secret is neither {"token": …} nor {"app_id": …, "private_key": …}"#),
         );
         let key = "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----";
         check(

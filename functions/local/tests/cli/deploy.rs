@@ -22,9 +22,17 @@ const ABSENT: (&str, &str) = ("ValidationError", "Stack with id towline does not
 
 /// An account in which somebody is signed in.
 fn aws() -> Aws {
+    with_concurrency(1000)
+}
+
+fn with_concurrency(limit: u32) -> Aws {
     Aws::new().says(
         "sts get-caller-identity *",
         json!({"Account": "111122223333", "Arn": "arn:aws:iam::111122223333:user/kim", "UserId": "U"}),
+    )
+    .says(
+        "lambda get-account-settings *",
+        json!({"AccountLimit": {"ConcurrentExecutions": limit, "UnreservedConcurrentExecutions": limit}}),
     )
 }
 
@@ -120,7 +128,7 @@ fn a_dry_run_shows_everything_and_changes_nothing() {
           aws s3api put-bucket-encryption --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 '--server-side-encryption-configuration={"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}' --region=eu-west-1
           aws s3api put-bucket-versioning --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 --versioning-configuration=Status=Enabled --region=eu-west-1
           aws cloudformation package --template-file=infra/template.yaml --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --output-template-file=packaged.yaml --region=eu-west-1
-          aws cloudformation deploy --template-file=packaged.yaml --stack-name=towline --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --parameter-overrides 'Repositories=acme/shop,acme/*' Tracing=Active --region=eu-west-1
+          aws cloudformation deploy --template-file=packaged.yaml --stack-name=towline --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --parameter-overrides 'Repositories=acme/shop,acme/*' Tracing=Active --region=eu-west-1
         !
         ! Nothing has been changed.
     "#]],
@@ -204,7 +212,7 @@ fn a_first_deployment_makes_the_bucket_and_says_what_is_next() {
         !   aws s3api put-bucket-encryption --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 '--server-side-encryption-configuration={"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}' --region=eu-west-1
         !   aws s3api put-bucket-versioning --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 --versioning-configuration=Status=Enabled --region=eu-west-1
         !   aws cloudformation package --template-file=infra/template.yaml --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --output-template-file=packaged.yaml --region=eu-west-1
-        !   aws cloudformation deploy --template-file=packaged.yaml --stack-name=towline --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --parameter-overrides Repositories=acme/shop --region=eu-west-1
+        !   aws cloudformation deploy --template-file=packaged.yaml --stack-name=towline --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --parameter-overrides Repositories=acme/shop --region=eu-west-1
         !
         ! Uploading the functions to towline-111122223333-eu-west-1.
         ! Deploying towline; the first time takes some minutes.
@@ -218,7 +226,7 @@ fn a_first_deployment_makes_the_bucket_and_says_what_is_next() {
         s3api put-bucket-encryption --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 --server-side-encryption-configuration={"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]} --region=eu-west-1
         s3api put-bucket-versioning --bucket=towline-111122223333-eu-west-1 --expected-bucket-owner=111122223333 --versioning-configuration=Status=Enabled --region=eu-west-1
         cloudformation package --template-file=[scratch]/template.yaml --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --output-template-file=[scratch]/packaged.yaml --region=eu-west-1
-        cloudformation deploy --template-file=[scratch]/packaged.yaml --stack-name=towline --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --parameter-overrides Repositories=acme/shop --region=eu-west-1
+        cloudformation deploy --template-file=[scratch]/packaged.yaml --stack-name=towline --s3-bucket=towline-111122223333-eu-west-1 --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --parameter-overrides Repositories=acme/shop --region=eu-west-1
     "#]].assert_eq(&without_scratch(&aws.changes()));
 }
 
@@ -263,7 +271,7 @@ fn an_upgrade_keeps_what_is_not_given() {
             !
             ! Commands
             !   aws cloudformation package --template-file=infra/template.yaml --s3-bucket=acme-deployments --s3-prefix=towline --output-template-file=packaged.yaml --region=eu-west-1
-            !   aws cloudformation deploy --template-file=packaged.yaml --stack-name=towline --s3-bucket=acme-deployments --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --region=eu-west-1
+            !   aws cloudformation deploy --template-file=packaged.yaml --stack-name=towline --s3-bucket=acme-deployments --s3-prefix=towline --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --no-fail-on-empty-changeset --region=eu-west-1
             !
             ! Uploading the functions to acme-deployments.
             ! Deploying towline.
@@ -479,8 +487,8 @@ fn components_get_a_stack_each() {
                           towline-acme-shop-site (update)
 
             Commands
-              aws cloudformation deploy --template-file=infra/component.yaml --stack-name=towline-acme-shop-api --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=api ImageRepository=acme/api Privileged=true Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
-              aws cloudformation deploy --template-file=infra/component.yaml --stack-name=towline-acme-shop-site --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=site ImageRepository=acme/site Privileged=false Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
+              aws cloudformation deploy --template-file=infra/component.yaml --stack-name=towline-acme-shop-api --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=api Environment=LINUX_CONTAINER ImageRepository=acme/api Privileged=true Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
+              aws cloudformation deploy --template-file=infra/component.yaml --stack-name=towline-acme-shop-site --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=site Environment=LINUX_CONTAINER ImageRepository=acme/site Privileged=false Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
 
             Note: site: the preset pack needs a build image with `towline` on its PATH; a later version fetches it by itself
 
@@ -510,7 +518,80 @@ fn components_get_a_stack_each() {
     "#]]
     .assert_eq(&String::from_utf8(output.stdout).unwrap());
     expect![[r#"
-        cloudformation deploy --template-file=[scratch]/component.yaml --stack-name=towline-acme-shop-api --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=api Connection=arn:aws:codeconnections:eu-west-1:111122223333:connection/1 ImageRepository=acme/api Privileged=true Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
-        cloudformation deploy --template-file=[scratch]/component.yaml --stack-name=towline-acme-shop-site --capabilities CAPABILITY_IAM CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=site Connection=arn:aws:codeconnections:eu-west-1:111122223333:connection/1 ImageRepository=acme/site Privileged=false Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
+        cloudformation deploy --template-file=[scratch]/component.yaml --stack-name=towline-acme-shop-api --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=api Connection=arn:aws:codeconnections:eu-west-1:111122223333:connection/1 Environment=LINUX_CONTAINER ImageRepository=acme/api Privileged=true Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
+        cloudformation deploy --template-file=[scratch]/component.yaml --stack-name=towline-acme-shop-site --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=site Connection=arn:aws:codeconnections:eu-west-1:111122223333:connection/1 Environment=LINUX_CONTAINER ImageRepository=acme/site Privileged=false Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
     "#]].assert_eq(&without_scratch(&aws.changes()));
+}
+
+#[test]
+fn a_new_account_gets_nothing_set_aside_and_is_told() {
+    let aws = with_concurrency(10)
+        .refuses("cloudformation describe-stacks *", ABSENT.0, ABSENT.1)
+        .refuses("s3api head-bucket *", "404", "Not Found");
+    let session = with_functions(&aws);
+    let command = [
+        "deploy",
+        "--repositories",
+        "acme/shop",
+        "--functions",
+        "built",
+        "--dry-run",
+    ];
+    let text = shown(&session.towline(&command));
+    assert!(text.contains("ReserveConcurrency = false"), "{text}");
+    assert!(
+        text.contains("Note: the account may run 10 functions at once"),
+        "{text}"
+    );
+    assert!(
+        text.contains("--parameter-overrides Repositories=acme/shop ReserveConcurrency=false"),
+        "{text}"
+    );
+    let long = "a-name-of-more-than-29-letters";
+    let text = shown(&session.towline(&["deploy", "--stack", long, "--dry-run"]));
+    assert!(text.contains("at most 29 characters"), "{text}");
+}
+
+#[test]
+fn a_builds_tag_that_comes_again_is_refused_or_let_move() {
+    let check = |tags: &str, parameters: &[&str], kept: Option<&str>, expected: &str| {
+        let aws = aws().says(
+            "cloudformation describe-stacks *",
+            json!({"Stacks": [{"StackStatus": "UPDATE_COMPLETE", "Parameters": [
+                {"ParameterKey": "Environment", "ParameterValue": "ARM_CONTAINER"},
+                {"ParameterKey": "StageTags", "ParameterValue": kept.unwrap_or("live")},
+            ]}]}),
+        );
+        let session = aws.session();
+        let tags = format!("build: {{preset: docker, tags: [\"{{build}}\", {tags}]}}");
+        session.write(
+            ".towline.yml",
+            &DEFINITION.replace("build: {preset: docker}", &tags),
+        );
+        let mut command = vec!["deploy", "components", "--component", "api", "--dry-run"];
+        command.extend_from_slice(parameters);
+        let text = shown(&session.towline(&command));
+        assert!(text.contains(expected), "{tags}: {text}");
+    };
+    let back = "Environment=LINUX_CONTAINER ImageRepository";
+    check("\"{sha}-{build}\"", &[], None, back);
+    check("latest", &[], None, "StageTags=latest,live,prod,staging");
+    check("latest", &[], Some("l*,prod,s*"), "'StageTags=l*,prod,s*'");
+    let again = "the tag {branch_slug} comes again with every push to a branch";
+    check("\"{branch_slug}\"", &[], None, again);
+    let moving = ["--parameter", "StageTags=b-*,prod,live,staging"];
+    check("\"b-{branch_slug}\"", &moving, None, "StageTags=b-*,prod");
+    check(
+        "\"{sha7}\"",
+        &[],
+        None,
+        "the tag {sha7} comes again when a commit is built twice",
+    );
+    let few = ["--parameter", "StageTags=prod"];
+    check(
+        "latest",
+        &few,
+        None,
+        "StageTags lets latest, live, staging not move",
+    );
 }

@@ -63,7 +63,7 @@ fn with_functions(mut aws: Aws) -> Aws {
     ] {
         aws = aws.says(
             &format!("lambda get-function-configuration --function-name=towline-{name} *"),
-            json!({"FunctionArn": function_arn(name), "State": "Active", "LastUpdateStatus": "Successful"}),
+            json!({"FunctionArn": function_arn(name), "Role": format!("arn:aws:iam::111122223333:role/towline-{name}"), "State": "Active", "LastUpdateStatus": "Successful"}),
         );
     }
     aws
@@ -100,7 +100,30 @@ fn with_the_rest(aws: Aws) -> Aws {
         "ecr:PutImage",
         "ecr:UploadLayerPart",
     ];
-    aws.says("scheduler get-schedule --name=towline-sweep *", json!({"State": "ENABLED"}))
+    let callers = json!({"Statement": [{
+        "Effect": "Allow", "Principal": {"Service": ["events.amazonaws.com", "apigateway.amazonaws.com"]},
+        "Action": "lambda:InvokeFunction",
+    }]});
+    let letters = json!({"Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"},
+        {"Effect": "Deny", "Principal": "*", "Action": "sqs:SendMessage", "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+    ]});
+    let everything = [
+        "codebuild:*",
+        "dynamodb:*",
+        "ecr:*",
+        "events:*",
+        "logs:*",
+        "secretsmanager:*",
+        "sqs:*",
+    ];
+    aws.says("lambda get-policy *", json!({"Policy": callers.to_string()}))
+        .says("ecr list-tags-for-resource *", json!({"tags": [{"Key": "towline", "Value": "api"}]}))
+        .says("sqs get-queue-attributes *", json!({"Attributes": {"ApproximateNumberOfMessages": "0", "Policy": letters.to_string()}}))
+        .says("iam get-role-policy --role-name=towline-* --policy-name=own *", json!({"PolicyDocument": {"Statement": [
+            {"Effect": "Allow", "Action": everything, "Resource": "*"},
+        ]}}))
+        .says("scheduler get-schedule --name=towline-sweep *", json!({"State": "ENABLED"}))
         .says("dynamodb describe-table *", json!({"Table": {
             "TableStatus": "ACTIVE", "DeletionProtectionEnabled": true,
             "GlobalSecondaryIndexes": [{"IndexName": "due", "IndexStatus": "ACTIVE"}],
@@ -109,7 +132,6 @@ fn with_the_rest(aws: Aws) -> Aws {
             "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "ENABLED"},
         }}))
         .says("dynamodb describe-time-to-live *", json!({"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}}))
-        .says("sqs get-queue-attributes *", json!({"Attributes": {"ApproximateNumberOfMessages": "0"}}))
         .says("secretsmanager get-secret-value --secret-id=arn:webhook *", secret("a secret of tests, long enough for anybody"))
         .says("secretsmanager get-secret-value --secret-id=arn:github *", secret(r#"{"token": "ghp_the-token"}"#))
         .says("secretsmanager get-secret-value --secret-id=arn:slack *", secret("unset"))
@@ -121,7 +143,8 @@ fn with_the_rest(aws: Aws) -> Aws {
         .says("codebuild batch-get-projects --names=towline-acme-shop-api *", json!({"projects": [{
             "serviceRole": ROLE, "environment": {"privilegedMode": true, "imagePullCredentialsType": "CODEBUILD"},
         }]}))
-        .says("iam list-role-policies *", json!({"PolicyNames": ["build"]}))
+        .says("iam list-role-policies --role-name=towline-acme-shop-api-Role-1 *", json!({"PolicyNames": ["build"]}))
+        .says("iam list-role-policies *", json!({"PolicyNames": ["own"]}))
         .says("iam list-attached-role-policies *", json!({"AttachedPolicies": []}))
         .says("iam get-role-policy *", json!({"PolicyDocument": {"Statement": [
             {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
@@ -163,10 +186,13 @@ fn a_sound_stack_is_found_sound() {
               ✔ deployed (UPDATE_COMPLETE)
 
             Functions
-              ✔ all 10 are there and up to date
+              ✔ all 10 are there and active
 
             Rules
               ✔ all 9 are on, as they should be, and lead to their functions; so does the schedule of the sweep
+
+            Rights
+              ✔ functions may do what they have to, and are called by those who have to
 
             Table
               ✔ active, with recovery, expiry, index and protection
@@ -206,7 +232,7 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
         .says("cloudformation describe-stacks *", sick)
         .refuses("lambda get-function-configuration --function-name=towline-sweep *", "ResourceNotFoundException", "Function not found")
         .says("lambda get-function-configuration --function-name=towline-plan-runs *", json!({
-            "FunctionArn": function_arn("plan-runs"), "State": "Active",
+            "FunctionArn": function_arn("plan-runs"), "Role": "arn:aws:iam::111122223333:role/towline-plan-runs", "State": "Active",
             "LastUpdateStatus": "Failed", "LastUpdateStatusReason": "The image is gone",
         }))
         .says("events list-rule-names-by-target --target-arn=*plan-runs *", json!({"RuleNames": []}))
@@ -224,13 +250,16 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
             "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "DISABLED"},
         }}))
         .says("sqs get-queue-attributes *", json!({"Attributes": {"ApproximateNumberOfMessages": "3"}}))
+        .refuses("lambda get-policy --function-name=*answer-chat *", "ResourceNotFoundException", "none")
+        .says("iam list-role-policies --role-name=towline-record-images *", json!({"PolicyNames": []}))
+        .says("ecr list-tags-for-resource *", json!({"tags": []}))
         .says("secretsmanager get-secret-value --secret-id=arn:webhook *", json!({"SecretString": "unset"}))
         .says("secretsmanager get-secret-value --secret-id=arn:github *", json!({"SecretString": "{}"}))
         .says("secretsmanager get-secret-value --secret-id=arn:people *", json!({"SecretString": "[]"}))
         .says("ecr describe-repositories *", json!({"repositories": [{
             "repositoryArn": IMAGES, "imageTagMutability": "IMMUTABLE",
         }]}))
-        .says("iam get-role-policy *", json!({"PolicyDocument": {"Statement": [
+        .says("iam get-role-policy *--policy-name=build *", json!({"PolicyDocument": {"Statement": [
             {"Effect": "Allow", "Action": ["ecr:Get*", "ecr:Put*", "ecr:Batch*"], "Resource": "*"},
         ]}}))
         .refuses("ecr get-repository-policy *", "RepositoryPolicyNotFoundException", "none");
@@ -249,18 +278,23 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
 
             Functions
               ✘ plan-runs was not updated (Failed): The image is gone → towline deploy --stack towline --region eu-west-1
-              ✘ sweep is not there → towline deploy --stack towline --region eu-west-1
+              ✘ sweep is not there → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
 
             Rules
-              ✘ plan-runs on the bus towline: no rule leads there → towline deploy --stack towline --region eu-west-1
+              ✘ plan-runs on the bus towline: no rule leads there → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
               ✘ record-images on the bus default is switched off → aws events enable-rule --name towline-record-images-default --event-bus-name default
-              ✘ start-builds on the bus towline: its rule hears other events than it should → towline deploy --stack towline --region eu-west-1
+              ✘ start-builds on the bus towline: its rule hears other events than it should → towline deploy --stack towline --region eu-west-1; or, where somebody has changed the rule by hand: aws events put-rule --name towline-start-builds-towline --event-bus-name towline --event-pattern '{"detail-type":["Build Due","Build Stop Due"],"source":["towline"]}'
               ? the schedule of the sweep: aws scheduler get-schedule: User: kim is not authorized to perform: scheduler:GetSchedule
+
+            Rights
+              ✘ answer-chat: apigateway.amazonaws.com may not call it → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
+              ✘ record-images: its role lacks dynamodb:BatchGetItem, dynamodb:ConditionCheckItem, dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem, ecr:BatchGetImage, events:PutEvents, logs:CreateLogStream, logs:PutLogEvents, sqs:SendMessage → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
 
             Table
               ✘ it cannot be brought back to a point in time → aws dynamodb update-continuous-backups --table-name towline-Table-1 --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true
 
             Dead letters
+              ✘ events.amazonaws.com may not put into the queue what it could not deliver → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
               ✘ 3 wait in the queue → read why with `aws sqs receive-message --queue-url https://sqs.eu-west-1.amazonaws.com/111122223333/dead --attribute-names All --message-attribute-names All`
 
             Secrets
@@ -276,7 +310,8 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
               – set TOWLINE_GITHUB_TOKEN to have them looked at
 
             Components
-              ✘ api: the stage tags prod, staging cannot be moved → towline deploy components
+              ✘ api: the tags prod, staging cannot be moved → towline deploy components
+              ✘ api: its image repository has no label towline, so functions may not use it → aws ecr tag-resource --resource-arn arn:aws:ecr:eu-west-1:111122223333:repository/acme/api --tags Key=towline,Value=api
               ✘ api: its role lacks ecr:CompleteLayerUpload, ecr:InitiateLayerUpload, ecr:UploadLayerPart on arn:aws:ecr:eu-west-1:111122223333:repository/acme/api → towline deploy components
               ✘ api: its role may push to * too → towline deploy components
               ✘ api: the policy of builders/rust does not let CodeBuild pull the image builds run in (ecr:BatchGetImage, ecr:GetDownloadUrlForLayer) → allow codebuild.amazonaws.com that with `aws ecr set-repository-policy --repository-name builders/rust`
@@ -284,7 +319,10 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
             Live images
               – set TOWLINE_TOKEN, or use --sigv4, to have them compared with ECR
 
-            16 things are wrong; 1 could not be looked at.
+            Drift
+              – what was changed by hand `towline deploy` does not see; this puts it back: aws cloudformation create-change-set --stack-name towline --region eu-west-1 --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --parameters ParameterKey=Repositories,UsePreviousValue=true; then look at it with describe-change-set, and run it with execute-change-set
+
+            20 things are wrong; 1 could not be looked at.
             [exit 1]
         "#]],
     );
@@ -322,10 +360,13 @@ fn a_webhook_that_does_not_deliver_is_found() {
               ✔ deployed (UPDATE_COMPLETE)
 
             Functions
-              ✔ all 10 are there and up to date
+              ✔ all 10 are there and active
 
             Rules
               ✔ all 9 are on, as they should be, and lead to their functions; so does the schedule of the sweep
+
+            Rights
+              ✔ functions may do what they have to, and are called by those who have to
 
             Table
               ✔ active, with recovery, expiry, index and protection

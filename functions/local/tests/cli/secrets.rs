@@ -29,11 +29,24 @@ fn aws() -> Aws {
             "secretsmanager put-secret-value *",
             json!({"VersionId": "v2"}),
         )
+        .says("secretsmanager update-secret-version-stage *", json!(""))
+}
+
+/// An account in which the secrets have never been set.
+fn unset(aws: Aws) -> Aws {
+    aws.says(
+        "secretsmanager get-secret-value *",
+        version("v1", "unset", "2026-01-01T00:00:00+00:00"),
+    )
+}
+
+fn version(id: &str, text: &str, made: &str) -> Value {
+    json!({"VersionId": id, "SecretString": text, "CreatedDate": made})
 }
 
 #[test]
 fn a_secret_goes_from_stdin_or_a_file_to_stdin_alone() {
-    let aws = aws();
+    let aws = unset(aws());
     let session = aws.session();
     session.write("token.txt", "ghp_the-token\n");
     let long = "a secret of tests, long enough for anybody";
@@ -54,9 +67,9 @@ fn a_secret_goes_from_stdin_or_a_file_to_stdin_alone() {
         ],
     ]);
     expect![[r#"
-        ! the webhook secret of towline is set; the one before stays valid until `towline secret drop-previous webhook`
+        ! the webhook secret of towline is set; functions take notice within five minutes
         $ towline secret set github --from token.txt
-        ! the github secret of towline is set
+        ! the github secret of towline is set; functions take notice within five minutes
         $ towline secret set github --generate
         ! towline: only the webhook's secret can be made up; give a token of GitHub's, or --app-id with the App's key
         [exit 1]
@@ -75,15 +88,15 @@ fn a_secret_goes_from_stdin_or_a_file_to_stdin_alone() {
         aws.asked()
     );
     expect![[r#"
-        secretsmanager put-secret-value --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:webhook --secret-string=file:///dev/stdin --output=json
-        secretsmanager put-secret-value --secret-id=arn:github --secret-string=file:///dev/stdin --output=json
+        secretsmanager put-secret-value --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:webhook --version-stages=AWSCURRENT --secret-string=file:///dev/stdin --output=json
+        secretsmanager put-secret-value --secret-id=arn:github --version-stages=AWSCURRENT --secret-string=file:///dev/stdin --output=json
     "#]]
     .assert_eq(&aws.changes());
 }
 
 #[test]
 fn a_webhook_secret_is_made_up_and_shown_once() {
-    let aws = aws();
+    let aws = unset(aws());
     let output = aws
         .session()
         .towline(&["secret", "set", "webhook", "--generate"]);
@@ -101,12 +114,11 @@ fn the_secret_before_is_dropped_when_somebody_says_so() {
         .says(
             "secretsmanager describe-secret *",
             json!({"VersionIdsToStages": {"v2": ["AWSCURRENT"]}}),
-        )
-        .says("secretsmanager update-secret-version-stage *", json!(""));
+        );
     let drop: &[&str] = &["secret", "drop-previous", "webhook"];
     expect![[r#"
         $ towline secret drop-previous webhook
-        ! the webhook secret before the current one is no longer valid
+        ! the webhook secret before the current one is dropped; functions take notice within five minutes
         $ towline secret drop-previous webhook
         ! there is no webhook secret before the current one
     "#]]
@@ -155,13 +167,10 @@ fn what_aws_refuses_is_told_in_its_words() {
 fn people_of_a_stack_are_let_in_listed_and_shut_out() {
     let known = json!([{"login": "kim", "groups": ["*"], "token_sha256": "00"}]).to_string();
     let aws = aws()
-        .says_once(
-            "secretsmanager get-secret-value *",
-            json!({"SecretString": "[]"}),
-        )
+        .says_once("secretsmanager get-secret-value *", version("v1", "[]", ""))
         .says(
             "secretsmanager get-secret-value *",
-            json!({"SecretString": known}),
+            version("v2", &known, ""),
         );
     let session = aws.session();
     let arn = "arn:aws:iam::111122223333:role/release";
@@ -177,6 +186,7 @@ fn people_of_a_stack_are_let_in_listed_and_shut_out() {
         arn,
         "--stack",
         "towline",
+        "--token",
     ];
     let output = session.towline(&add);
     let token = String::from_utf8(output.stdout.clone()).unwrap();
@@ -194,7 +204,7 @@ fn people_of_a_stack_are_let_in_listed_and_shut_out() {
         ! towline: KIM is known already; remove them first to give a new token
         [exit 1]
         $ towline people remove kim --stack towline
-        ! kim is shut out
+        ! kim is removed; functions take notice within five minutes
         $ towline people remove lee --stack towline
         ! towline: nobody has the login lee
         [exit 1]
@@ -206,4 +216,105 @@ fn people_of_a_stack_are_let_in_listed_and_shut_out() {
         &["people", "remove", "lee", "--stack", "towline"],
     ]));
     assert!(aws.given().ends_with("[]"), "{}", aws.given());
+}
+
+#[test]
+fn a_webhook_secret_that_may_still_be_in_use_is_not_pushed_out_unasked() {
+    let check = |made: &str, older: &str, command: &[&str], expected: &expect_test::Expect| {
+        let long = |text: &str| format!("{text} of tests, long enough for anybody");
+        let aws = aws()
+            .says(
+                "secretsmanager get-secret-value *AWSCURRENT*",
+                version("v2", &long("the current secret"), made),
+            )
+            .says(
+                "secretsmanager get-secret-value *AWSPREVIOUS*",
+                version("v1", older, "2026-01-01T00:00:00+00:00"),
+            );
+        let given = long("the next secret");
+        let output = shown(&aws.session().towline_with(command, &given));
+        expected.assert_eq(&output);
+        let wrote = aws.given() == given;
+        assert_eq!(wrote, output.contains("is set;"), "{output}");
+    };
+    let set: &[&str] = &["secret", "set", "webhook"];
+    let older = "an older secret of tests, long enough for anybody";
+    let soon = "2999-01-01T00:00:00+00:00";
+    let long_ago = "2026-01-01T00:00:00+00:00";
+    check(
+        soon,
+        older,
+        set,
+        &expect![[r#"
+            ! towline: the webhook secret was set less than an hour ago, and the one before it may be what is still signed with: it ends now, and what it signs is refused; say --yes for that, or wait until the newer one is in use everywhere
+            [exit 1]
+        "#]],
+    );
+    let set_now = expect![[r#"
+        ! the webhook secret of towline is set; functions take notice within five minutes; signatures by the one before stay good for an hour, or until `towline secret drop-previous webhook`
+    "#]];
+    check(
+        soon,
+        older,
+        &["secret", "set", "webhook", "--yes"],
+        &set_now,
+    );
+    check(soon, "unset", set, &set_now);
+    check(long_ago, older, set, &set_now);
+}
+
+#[test]
+fn two_who_change_the_people_at_once_lose_nobody() {
+    let first = json!([{"login": "kim", "groups": ["*"], "token_sha256": "00"}]).to_string();
+    let both = json!([
+        {"login": "kim", "groups": ["*"], "token_sha256": "00"},
+        {"login": "lee", "groups": [], "arn": "arn:aws:iam::111122223333:role/lee"},
+    ])
+    .to_string();
+    let aws = Aws::new()
+        .says("cloudformation describe-stacks *", stack())
+        .says_once(
+            "secretsmanager get-secret-value *",
+            version("v1", &first, ""),
+        )
+        .says(
+            "secretsmanager get-secret-value *",
+            version("v2", &both, ""),
+        )
+        .says_once(
+            "secretsmanager put-secret-value *",
+            json!({"VersionId": "v3"}),
+        )
+        .says(
+            "secretsmanager put-secret-value *",
+            json!({"VersionId": "v4"}),
+        )
+        .refuses_once(
+            "secretsmanager update-secret-version-stage *",
+            "InvalidParameterException",
+            "the label is on another version",
+        )
+        .says("secretsmanager update-secret-version-stage *", json!(""));
+    let arn = "arn:aws:iam::111122223333:role/ci";
+    expect![[r#"
+        $ towline people add ci --arn arn:aws:iam::111122223333:role/ci --stack towline
+        ! ci is added; functions take notice within five minutes
+    "#]]
+    .assert_eq(
+        &aws.session()
+            .play(&[&["people", "add", "ci", "--arn", arn, "--stack", "towline"]]),
+    );
+    let given = aws.given();
+    let (_, last) = given.rsplit_once("][").unwrap();
+    assert!(
+        last.contains("kim") && last.contains("lee") && last.contains("ci"),
+        "{last}"
+    );
+    expect![[r#"
+        secretsmanager put-secret-value --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:people --version-stages=towline-change --secret-string=file:///dev/stdin --output=json
+        secretsmanager update-secret-version-stage --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:people --version-stage=AWSCURRENT --move-to-version-id=v3 --remove-from-version-id=v1
+        secretsmanager put-secret-value --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:people --version-stages=towline-change --secret-string=file:///dev/stdin --output=json
+        secretsmanager update-secret-version-stage --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:people --version-stage=AWSCURRENT --move-to-version-id=v4 --remove-from-version-id=v2
+    "#]]
+    .assert_eq(&aws.changes());
 }

@@ -42,6 +42,13 @@ impl Arch {
         }
     }
 
+    fn target(self) -> &'static str {
+        match self {
+            Self::Arm64 => "aarch64-unknown-linux-gnu",
+            Self::X86 => "x86_64-unknown-linux-gnu",
+        }
+    }
+
     fn flag(self) -> &'static str {
         match self {
             Self::Arm64 => "--arm64",
@@ -175,12 +182,35 @@ impl Functions {
         let zig =
             runs("zig", &["version"]).await || runs("python3", &["-m", "ziglang", "version"]).await;
         if runs("cargo", &["lambda", "--version"]).await && zig {
-            return Ok(());
+            return self.check_target().await;
         }
         Err(anyhow!(
             "functions are built with cargo-lambda and zig, which are not both here; install them with `pip install cargo-lambda ziglang` (and `rustup target add aarch64-unknown-linux-gnu`), or name built functions with --functions DIR"
         )
         .into())
+    }
+
+    /// Whether Rust's library for their processors is installed, as far as rustc says.
+    async fn check_target(&self) -> Outcome {
+        let Self::Checkout { root, arch } = self else {
+            return Ok(());
+        };
+        let target = arch.target();
+        let printed = Command::new("rustc")
+            .args(["--print", "target-libdir", "--target", target])
+            // A checkout may name a toolchain of its own.
+            .current_dir(root)
+            .stdin(Stdio::null())
+            .output()
+            .await;
+        let Ok(printed) = printed else {
+            return Ok(());
+        };
+        let folder = String::from_utf8_lossy(&printed.stdout).trim().to_owned();
+        if !printed.status.success() || folder.is_empty() || Path::new(&folder).is_dir() {
+            return Ok(());
+        }
+        Err(anyhow!("Rust has no library for {target} here; run `rustup target add {target}` in {}, or name built functions with --functions DIR", root.display()).into())
     }
 
     /// Builds them.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use towline_domain::definition::{Component, Definition, Preset};
-use towline_domain::names::{ComponentName, RepositoryName, Tag};
+use towline_domain::names::{ComponentName, RepositoryName};
 use towline_handlers::answer_chat::text::Style;
 use towline_ports::StartBuild;
 use towline_wire::definition::{self, FILE};
@@ -13,6 +13,7 @@ use towline_wire::definition::{self, FILE};
 use super::control::{self, Caller, overriding};
 use super::follow::{self, Follow};
 use super::plan::{Consent, Plan, Wanted};
+use super::tags::{self, Judged};
 use crate::aws_cli::{AwsCli, Call};
 use crate::commands::validate;
 use crate::outcome::{Failure, Outcome, refused};
@@ -20,6 +21,8 @@ use crate::output::{Output, paint};
 use crate::stack::{Place, Stack};
 use crate::{repository, templates};
 
+/// The template's parameter for what builds run on.
+const ENVIRONMENT: &str = "Environment";
 /// The template's parameter for tags that may move.
 const STAGE_TAGS: &str = "StageTags";
 /// Patterns of tags that ECR excludes from immutability at most (ECR API,
@@ -106,6 +109,7 @@ struct Target {
     stack: String,
     before: Option<Stack>,
     given: BTreeMap<String, String>,
+    judged: Judged,
 }
 
 /// Deploys the stacks, one after the other.
@@ -141,16 +145,22 @@ pub async fn run(args: Components, output: Output) -> Outcome {
         if let Some(advice) = status.and_then(|status| follow::advice(&aws, &stack, status)) {
             return refused(advice);
         }
-        let mut given = parameters(&repository, &definition, component);
+        let kept = before.as_ref().map(Stack::parameters).unwrap_or_default();
+        let mut given = parameters(&repository, &definition, component, &kept);
         given.extend(
             args.connection
                 .iter()
                 .map(|arn| ("Connection".to_owned(), arn.clone())),
         );
         given.extend(args.parameters.iter().cloned());
-        if given[STAGE_TAGS].split(',').count() > MOST_STAGE_TAGS {
+        let patterns: Vec<&str> = given[STAGE_TAGS].split(',').collect();
+        let judged = tags::judge(&definition, component, &patterns);
+        if let Some(wrong) = wrong(&judged, component) {
+            return refused(wrong);
+        }
+        if patterns.len() > MOST_STAGE_TAGS {
             return refused(format!(
-                "the stages have the tags {}, and ECR lets only {MOST_STAGE_TAGS} patterns of tags move; cover them with patterns, such as --parameter 'StageTags=prod*,staging*'",
+                "the stages and builds have the tags {}, and ECR lets only {MOST_STAGE_TAGS} patterns of tags move; cover them with patterns, such as --parameter 'StageTags=prod*,staging*'",
                 given[STAGE_TAGS]
             ));
         }
@@ -158,6 +168,7 @@ pub async fn run(args: Components, output: Output) -> Outcome {
             stack,
             before,
             given,
+            judged,
         });
     }
     let mut plan = Plan::default();
@@ -228,32 +239,66 @@ fn parameters(
     repository: &RepositoryName,
     definition: &Definition,
     component: &Component,
+    kept: &BTreeMap<&str, &str>,
 ) -> BTreeMap<String, String> {
-    let mut tags: Vec<&str> = definition
-        .stages
-        .iter()
-        .flat_map(|stage| stage.tags.iter().map(Tag::as_str))
-        .collect();
-    tags.sort_unstable();
-    tags.dedup();
+    // Patterns that somebody has chosen stay as long as they are enough.
+    let is_enough = |patterns: &&str| {
+        let patterns: Vec<&str> = patterns.split(',').collect();
+        tags::judge(definition, component, &patterns)
+            .stuck
+            .is_empty()
+    };
+    let chosen = kept.get(STAGE_TAGS).copied().filter(is_enough);
+    let stage_tags = match chosen {
+        Some(patterns) => patterns.to_owned(),
+        None => tags::moving(definition, component).join(","),
+    };
     // As `start_builds` asks for it: only `pack` does without a Docker daemon.
     let needs_docker = !matches!(component.build.preset, Preset::Pack { .. });
     let given = [
         ("Repository", repository.to_string()),
         ("Component", component.name.to_string()),
         ("ImageRepository", component.repository.to_string()),
-        (STAGE_TAGS, tags.join(",")),
+        (STAGE_TAGS, stage_tags),
         ("Privileged", needs_docker.to_string()),
         ("BuildImage", component.build.image.clone()),
+        (ENVIRONMENT, environment(&component.build.image, kept)),
     ];
-    let mut given: BTreeMap<String, String> = given
+    given
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    if component.build.image.contains("aarch64") {
-        given.insert("Environment".into(), "ARM_CONTAINER".into());
+        .collect()
+}
+
+/// What an image runs on: its name tells, else what was said before stays.
+fn environment(image: &str, kept: &BTreeMap<&str, &str>) -> String {
+    const LINUX: &str = "LINUX_CONTAINER";
+    let environment = if ["aarch64", "arm64"].iter().any(|word| image.contains(word)) {
+        "ARM_CONTAINER"
+    } else if image.starts_with("aws/codebuild/") {
+        LINUX
+    } else {
+        kept.get(ENVIRONMENT).copied().unwrap_or(LINUX)
+    };
+    environment.to_owned()
+}
+
+/// Why builds or promotions could not push their tags.
+fn wrong(judged: &Judged, component: &Component) -> Option<String> {
+    let name = &component.name;
+    if !judged.of_branch.is_empty() {
+        return Some(format!(
+            "{name}: the tag {} comes again with every push to a branch, and the second push would fail, for tags of builds cannot be moved; {}",
+            judged.of_branch.join(", "),
+            tags::advice(&judged.of_branch)
+        ));
     }
-    given
+    (!judged.stuck.is_empty()).then(|| {
+        format!(
+            "{name}: StageTags lets {} not move; name them too",
+            judged.stuck.join(", ")
+        )
+    })
 }
 
 fn warnings(components: &[&Component], targets: &[Target]) -> Vec<String> {
@@ -267,6 +312,22 @@ fn warnings(components: &[&Component], targets: &[Target]) -> Vec<String> {
             "{}: the preset pack needs a build image with `towline` on its PATH; a later version fetches it by itself",
             packed.join(", ")
         ));
+    }
+    for (component, target) in components.iter().zip(targets) {
+        let (name, judged) = (&component.name, &target.judged);
+        if !judged.of_commit.is_empty() {
+            warnings.push(format!(
+                "{name}: the tag {} comes again when a commit is built twice, as by `towline retry`, and that build fails; {}",
+                judged.of_commit.join(", "),
+                tags::advice(&judged.of_commit)
+            ));
+        }
+        if !judged.loose.is_empty() {
+            warnings.push(format!(
+                "{name}: StageTags lets {} move too, by which an image is known to come from its build; name fewer",
+                judged.loose.join(", ")
+            ));
+        }
     }
     if targets
         .iter()
@@ -282,10 +343,7 @@ fn deploy(aws: &AwsCli, target: &Target, template: &str) -> Call {
         .call("cloudformation", "deploy")
         .option("--template-file", template)
         .option("--stack-name", &target.stack)
-        .list(
-            "--capabilities",
-            ["CAPABILITY_IAM".into(), "CAPABILITY_NAMED_IAM".into()],
-        )
+        .list("--capabilities", ["CAPABILITY_IAM".into()])
         .word("--no-fail-on-empty-changeset");
     overriding(call, &target.given)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use towline_handlers::answer_chat::text::Style;
 
 use super::bucket::Bucket;
@@ -16,12 +16,15 @@ use crate::outcome::{Outcome, refused};
 use crate::output::{Output, paint};
 use crate::stack::{self, Place, STACK, Stack};
 
-/// What CloudFormation may make: roles, some by name, and what the SAM transform makes of functions.
-const CAPABILITIES: [&str; 3] = [
-    "CAPABILITY_IAM",
-    "CAPABILITY_NAMED_IAM",
-    "CAPABILITY_AUTO_EXPAND",
-];
+/// What CloudFormation may make: roles, and what the SAM transform makes of functions.
+const CAPABILITIES: [&str; 2] = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"];
+/// Longest name of a stack: functions and rules are called after it, and may have 64 characters.
+const LONGEST_NAME: usize = 29;
+/// The template's parameter for invocations that are set aside for functions.
+const RESERVE: &str = "ReserveConcurrency";
+/// How many invocations Lambda keeps for functions that have none set aside (Lambda developer
+/// guide, "Configuring reserved concurrency").
+const UNRESERVED: u64 = 100;
 /// The template's parameter for repositories that may push.
 const REPOSITORIES: &str = "Repositories";
 /// The template's parameter for the processors of functions.
@@ -36,7 +39,7 @@ const SHOWN: [&str; 2] = ["ApiUrl", "WebhookUrl"];
 #[derive(Debug, clap::Args)]
 pub struct Control {
     /// Name of the stack
-    #[arg(long, value_name = "NAME", default_value = STACK, value_parser = stack::stack_name)]
+    #[arg(long, value_name = "NAME", default_value = STACK, value_parser = control_name)]
     stack: String,
     /// Repositories that may push: OWNER/NAME or OWNER/*, separated by commas
     #[arg(long, value_name = "LIST", value_parser = repositories)]
@@ -97,6 +100,7 @@ struct Deployment {
     bucket: Bucket,
     bucket_exists: bool,
     given: BTreeMap<String, String>,
+    notes: Vec<String>,
 }
 
 /// Deploys.
@@ -106,7 +110,15 @@ struct Deployment {
 pub async fn run(args: Control, output: Output) -> Outcome {
     let wanted = Wanted::from(args.consent);
     let deployment = Deployment::prepare(args).await?;
-    let plan = deployment.plan(wanted == Wanted::DryRun);
+    let tools = deployment.functions.check_tools().await;
+    let mut plan = deployment.plan(wanted == Wanted::DryRun);
+    match tools {
+        Ok(()) => {}
+        Err(failure) if wanted == Wanted::DryRun => {
+            plan.warn(failure.sentence().unwrap_or_default());
+        }
+        Err(failure) => return Err(failure),
+    }
     if !plan.agree(wanted, output)? {
         return Ok(());
     }
@@ -144,6 +156,12 @@ impl Deployment {
         }
         let functions = Functions::find(args.functions.as_deref(), args.source.as_deref(), arch)?;
         let template = functions.template()?;
+        let mut notes = Vec::new();
+        let is_open = !given.contains_key(RESERVE) && !kept.contains_key(RESERVE);
+        if is_open && let Some((value, note)) = reserve(&aws, &template).await? {
+            given.extend(value.map(|value| (RESERVE.to_owned(), value.to_owned())));
+            notes.push(note);
+        }
         let bucket = Bucket::of(args.bucket, &caller.account, &region);
         let bucket_exists = match bucket.exists(&aws).await {
             Err(error) if error.is_denied() => {
@@ -165,6 +183,7 @@ impl Deployment {
             bucket,
             bucket_exists,
             given,
+            notes,
         })
     }
 
@@ -207,6 +226,9 @@ impl Deployment {
         }
         plan.command(self.package("infra/template.yaml", "packaged.yaml").shown());
         plan.command(self.deploy("packaged.yaml").shown());
+        for note in &self.notes {
+            plan.warn(note);
+        }
         if is_dry && let Functions::Built(folder) = &self.functions {
             let absent = |name: &&str| !folder.join(name).join("bootstrap.zip").is_file();
             let missing: Vec<&str> = names.into_iter().filter(absent).collect();
@@ -240,7 +262,6 @@ impl Deployment {
     }
 
     async fn carry_out(&self, output: Output) -> Outcome {
-        self.functions.check_tools().await?;
         self.functions
             .build(&build::names(&self.template), output)
             .await?;
@@ -321,6 +342,62 @@ impl Deployment {
             region = self.region
         )
     }
+}
+
+/// Whether the account lets as many invocations be set aside as the template asks for; if not, the
+/// value to give instead, and what to tell.
+async fn reserve(aws: &AwsCli, template: &str) -> Outcome<Option<(Option<&'static str>, String)>> {
+    let reserved = reserved(template);
+    if reserved == 0 {
+        return Ok(None);
+    }
+    let answer = aws.call("lambda", "get-account-settings").json::<Value>();
+    let settings = match answer.await {
+        Ok(settings) => settings,
+        Err(error) if error.is_denied() => {
+            return Ok(Some((
+                None,
+                format!(
+                    "whether {reserved} invocations of Lambda can be set aside could not be seen ({error}); if that fails, say --parameter {RESERVE}=false"
+                ),
+            )));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let number = |name: &str| settings["AccountLimit"][name].as_u64();
+    let Some(limit) = number("ConcurrentExecutions") else {
+        return Ok(None);
+    };
+    let free = number("UnreservedConcurrentExecutions").unwrap_or(limit);
+    let needed = reserved + UNRESERVED;
+    if free >= needed {
+        return Ok(None);
+    }
+    let quota = limit + needed - free;
+    Ok(Some((
+        Some("false"),
+        format!(
+            "the account may run {limit} functions at once and {free} are not set aside yet, too few for Towline's {reserved}; so {RESERVE}=false, and a busy function elsewhere can slow Towline down. Have Lambda's \"Concurrent executions\" raised to {quota} under Service Quotas, then say --parameter {RESERVE}=true"
+        ),
+    )))
+}
+
+/// How many invocations a template sets aside together.
+fn reserved(template: &str) -> u64 {
+    let marked = template.split("ReservedConcurrentExecutions: !If [Reserving, ");
+    let numbers = marked.skip(1).filter_map(|rest| rest.split(',').next());
+    numbers.filter_map(|text| text.parse::<u64>().ok()).sum()
+}
+
+/// A name for a stack that functions and rules are called after.
+fn control_name(text: &str) -> Result<String, String> {
+    let name = stack::stack_name(text)?;
+    if name.len() > LONGEST_NAME {
+        return Err(format!(
+            "at most {LONGEST_NAME} characters: functions and rules are called after it"
+        ));
+    }
+    Ok(name)
 }
 
 /// A call with parameters that differ from what the stack has.

@@ -3,12 +3,13 @@
 use futures::future::join_all;
 use serde_json::Value;
 use towline_domain::definition::{Component, Definition, Preset};
-use towline_domain::names::{RepositoryName, Tag};
+use towline_domain::names::RepositoryName;
 use towline_ports::StartBuild;
 
-use super::policy::{Policy, fits};
+use super::policy::Policy;
 use super::report::Findings;
 use crate::aws_cli::{AwsCli, AwsError};
+use crate::commands::deploy::tags::{self, Judged};
 
 /// The group these findings are in.
 const GROUP: &str = "Components";
@@ -26,6 +27,8 @@ const PULL: [&str; 2] = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
 const CODEBUILD: &str = "codebuild.amazonaws.com";
 /// What mends nearly everything here.
 const AGAIN: &str = "towline deploy components";
+/// The label of image repositories that functions may use.
+const LABEL: &str = "towline";
 
 /// That there is no definition to go by.
 #[must_use]
@@ -82,7 +85,7 @@ impl Looked<'_> {
                         "{name}: there is no image repository {}",
                         self.component.repository
                     ),
-                    AGAIN,
+                    self.gone(),
                 );
                 None
             }
@@ -94,6 +97,7 @@ impl Looked<'_> {
         };
         if let Some(images) = &images {
             self.judge_tags(images);
+            self.judge_label(images).await;
         }
         match project {
             Ok(Some(project)) => {
@@ -108,7 +112,7 @@ impl Looked<'_> {
             }
             Ok(None) => self.findings.wrong(
                 format!("{name}: there is no CodeBuild project {}", self.project),
-                AGAIN,
+                self.gone(),
             ),
             Err(error) => self
                 .findings
@@ -118,6 +122,14 @@ impl Looked<'_> {
             "{name}: repository, project and role are as they should be"
         ));
         self.findings
+    }
+
+    /// What mends what is not there: CloudFormation does not see what was deleted by hand.
+    fn gone(&self) -> String {
+        let stack: String = self.project.chars().take(128).collect();
+        format!(
+            "{AGAIN}; where the stack {stack} is there, that changes nothing, so revert its drift: aws cloudformation create-change-set --stack-name {stack} --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM, with ParameterKey=NAME,UsePreviousValue=true for each of its --parameters; then execute-change-set"
+        )
     }
 
     async fn images(&self) -> Result<Value, AwsError> {
@@ -142,13 +154,7 @@ impl Looked<'_> {
             .flatten()
             .filter_map(|it| it["filter"].as_str())
             .collect();
-        let tags = self.definition.stages.iter().flat_map(|stage| &stage.tags);
-        let mut stuck: Vec<&str> = tags
-            .map(Tag::as_str)
-            .filter(|tag| !patterns.iter().any(|pattern| fits(pattern, tag)))
-            .collect();
-        stuck.sort_unstable();
-        stuck.dedup();
+        let judged = tags::judge(self.definition, self.component, &patterns);
         match images["imageTagMutability"].as_str() {
             Some("MUTABLE") => self.findings.wrong(
                 format!("{name}: a build's own tags can be moved to another image"),
@@ -158,14 +164,72 @@ impl Looked<'_> {
                 format!("{name}: tags can be moved but for {}", patterns.join(", ")),
                 AGAIN,
             ),
-            _ if !stuck.is_empty() => self.findings.wrong(
+            _ => self.judge_patterns(&judged),
+        }
+    }
+
+    /// By its label the roles of functions may read it and put tags on images (infra/template.yaml).
+    async fn judge_label(&mut self, images: &Value) {
+        let name = &self.component.name;
+        let Some(arn) = images["repositoryArn"].as_str() else {
+            return;
+        };
+        let call = self.aws.call("ecr", "list-tags-for-resource");
+        match call.option("--resource-arn", arn).json::<Value>().await {
+            Ok(answer) => {
+                let labels = answer["tags"].as_array().into_iter().flatten();
+                if !labels.into_iter().any(|label| label["Key"] == LABEL) {
+                    self.findings.wrong(
+                        format!(
+                            "{name}: its image repository has no label {LABEL}, so functions may not use it"
+                        ),
+                        format!(
+                            "aws ecr tag-resource --resource-arn {arn} --tags Key={LABEL},Value={name}"
+                        ),
+                    );
+                }
+            }
+            Err(error) => self.findings.refused(
+                format!("{name}: the labels of its image repository"),
+                &error,
+            ),
+        }
+    }
+
+    fn judge_patterns(&mut self, judged: &Judged) {
+        let name = &self.component.name;
+        if !judged.stuck.is_empty() {
+            self.findings.wrong(
                 format!(
-                    "{name}: the stage tags {} cannot be moved",
-                    stuck.join(", ")
+                    "{name}: the tags {} cannot be moved",
+                    judged.stuck.join(", ")
                 ),
                 AGAIN,
-            ),
-            _ => {}
+            );
+        }
+        let again = [
+            (&judged.of_branch, "every push to a branch"),
+            (&judged.of_commit, "a second build of a commit"),
+        ];
+        for (tags, when) in again {
+            if !tags.is_empty() {
+                self.findings.wrong(
+                    format!(
+                        "{name}: the tag {} comes again with {when}, which fails",
+                        tags.join(", ")
+                    ),
+                    tags::advice(tags),
+                );
+            }
+        }
+        if !judged.loose.is_empty() {
+            self.findings.wrong(
+                format!(
+                    "{name}: a build's own tags {} can be moved to another image",
+                    judged.loose.join(", ")
+                ),
+                format!("{AGAIN} --parameter 'StageTags=…', with patterns that fit none of them"),
+            );
         }
     }
 
@@ -192,7 +256,7 @@ impl Looked<'_> {
             Ok(policy) => policy,
             Err(error) if error.is_absent() => {
                 self.findings
-                    .wrong(format!("{name}: its role {role} is gone"), AGAIN);
+                    .wrong(format!("{name}: its role {role} is gone"), self.gone());
                 return;
             }
             Err(error) => {
@@ -305,7 +369,7 @@ impl Looked<'_> {
 }
 
 /// Everything a role may do, by its own policies and those attached to it.
-async fn role_policy(aws: &AwsCli, role: &str) -> Result<Policy, AwsError> {
+pub async fn role_policy(aws: &AwsCli, role: &str) -> Result<Policy, AwsError> {
     let of_role = |operation| aws.call("iam", operation).option("--role-name", role);
     let (inline, attached) = tokio::join!(
         of_role("list-role-policies").json::<Value>(),

@@ -1,16 +1,16 @@
 //! A stack's own parts: functions, table, dead letters, secrets.
 
-use std::collections::BTreeMap;
-
 use futures::future::join_all;
 use serde_json::Value;
 use towline_wire::people::People;
 use towline_wire::signature::Secret;
 
+use super::policy::Policy;
 use super::report::Findings;
+use super::rights::{EVENTS, Function};
 use crate::aws_cli::{AwsCli, AwsError};
 use crate::commands::deploy::function_names;
-use crate::commands::secret::{Kept, Name};
+use crate::commands::secret::{Kept, Name, github};
 use crate::stack::Stack;
 use crate::templates;
 
@@ -26,6 +26,28 @@ pub struct Place<'a> {
     pub again: String,
     /// The options that name it to other commands.
     pub at: String,
+    /// What mends what is not as the template has it.
+    pub put_back: String,
+}
+
+/// How to put back what somebody has changed or deleted by hand: CloudFormation compares with the
+/// last template, not with what is there, unless it is told to (CloudFormation user guide, "Using
+/// drift-aware change sets").
+#[must_use]
+pub fn put_back(name: &str, region: &str, stack: &Stack) -> String {
+    let kept: String = stack
+        .parameters()
+        .keys()
+        .map(|key| format!(" ParameterKey={key},UsePreviousValue=true"))
+        .collect();
+    let parameters = if kept.is_empty() {
+        kept
+    } else {
+        format!(" --parameters{kept}")
+    };
+    format!(
+        "what was changed by hand `towline deploy` does not see; this puts it back: aws cloudformation create-change-set --stack-name {name} --region {region} --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND{parameters}; then look at it with describe-change-set, and run it with execute-change-set"
+    )
 }
 
 /// Whether the last deployment came to its end.
@@ -51,10 +73,10 @@ pub fn whole(place: &Place<'_>) -> Findings {
     findings
 }
 
-/// Whether every function is there and up to date; with the ARNs of those that are there.
-pub async fn functions(place: &Place<'_>) -> (Findings, BTreeMap<&'static str, String>) {
+/// Whether every function is there and runs; with those that are there.
+pub async fn functions(place: &Place<'_>) -> (Findings, Vec<Function>) {
     let mut findings = Findings::of("Functions");
-    let mut arns = BTreeMap::new();
+    let mut there = Vec::new();
     let names = function_names(templates::CONTROL);
     let asked = names.iter().map(|name| {
         let call = place.aws.call("lambda", "get-function-configuration");
@@ -65,7 +87,7 @@ pub async fn functions(place: &Place<'_>) -> (Findings, BTreeMap<&'static str, S
         let function = match answer {
             Ok(function) => function,
             Err(error) if error.is_absent() => {
-                findings.wrong(format!("{name} is not there"), place.again.clone());
+                findings.wrong(format!("{name} is not there"), place.put_back.clone());
                 continue;
             }
             Err(error) => {
@@ -73,11 +95,13 @@ pub async fn functions(place: &Place<'_>) -> (Findings, BTreeMap<&'static str, S
                 continue;
             }
         };
-        arns.extend(
-            function["FunctionArn"]
-                .as_str()
-                .map(|arn| (*name, arn.to_owned())),
-        );
+        if let Some(arn) = function["FunctionArn"].as_str() {
+            there.push(Function {
+                name,
+                arn: arn.to_owned(),
+                role: function["Role"].as_str().unwrap_or_default().to_owned(),
+            });
+        }
         let state = function["State"].as_str().unwrap_or("Active");
         let update = function["LastUpdateStatus"]
             .as_str()
@@ -96,8 +120,8 @@ pub async fn functions(place: &Place<'_>) -> (Findings, BTreeMap<&'static str, S
             );
         }
     }
-    findings.good_unless_found(format!("all {} are there and up to date", names.len()));
-    (findings, arns)
+    findings.good_unless_found(format!("all {} are there and active", names.len()));
+    (findings, there)
 }
 
 /// The table, dead letters and secrets.
@@ -144,7 +168,7 @@ async fn table(place: &Place<'_>) -> Findings {
             if due.is_none_or(|index| index["IndexStatus"] != "ACTIVE") {
                 findings.wrong(
                     "its index `due` is not there, so nothing lost is found again",
-                    place.again.clone(),
+                    place.put_back.clone(),
                 );
             }
             if described["DeletionProtectionEnabled"] == false {
@@ -188,18 +212,31 @@ async fn dead_letters(place: &Place<'_>) -> Findings {
     let call = call.address("--queue-url", queue);
     let call = call.list(
         "--attribute-names",
-        ["ApproximateNumberOfMessages".to_owned()],
+        ["ApproximateNumberOfMessages", "Policy"].map(str::to_owned),
     );
     match call.json::<Value>().await {
-        Err(error) if error.is_absent() => findings.wrong("the queue is gone", place.again.clone()),
+        Err(error) if error.is_absent() => {
+            findings.wrong("the queue is gone", place.put_back.clone());
+        }
         Err(error) => findings.refused("the queue", &error),
-        Ok(answer) => match answer["Attributes"]["ApproximateNumberOfMessages"].as_str() {
-            Some("0") => findings.good("none"),
-            count => findings.wrong(
-                format!("{} wait in the queue", count.unwrap_or("some")),
-                format!("read why with `aws sqs receive-message --queue-url {queue} --attribute-names All --message-attribute-names All`"),
-            ),
-        },
+        Ok(answer) => {
+            let attributes = &answer["Attributes"];
+            let mut policy = Policy::default();
+            policy.take(&attributes["Policy"]);
+            if !policy.lets_service(EVENTS, "sqs:SendMessage") {
+                findings.wrong(
+                    format!("{EVENTS} may not put into the queue what it could not deliver"),
+                    place.put_back.clone(),
+                );
+            }
+            match attributes["ApproximateNumberOfMessages"].as_str() {
+                Some("0") => findings.good_unless_found("none"),
+                count => findings.wrong(
+                    format!("{} wait in the queue", count.unwrap_or("some")),
+                    format!("read why with `aws sqs receive-message --queue-url {queue} --attribute-names All --message-attribute-names All`"),
+                ),
+            }
+        }
     }
     findings
 }
@@ -208,7 +245,7 @@ async fn secrets(place: &Place<'_>) -> Findings {
     let names = [Name::Webhook, Name::Github, Name::Slack, Name::People];
     let asked = names.map(|name| async move {
         match place.stack.output(name.output()) {
-            Some(arn) => Some(Kept::at(place.aws, arn).read().await),
+            Some(arn) => Some(Kept::at(place.aws, arn).current().await.map(|it| it.text)),
             None => None,
         }
     });
@@ -241,7 +278,10 @@ fn judge(findings: &mut Findings, name: Name, answer: Result<Option<String>, Aws
         }
         Ok(None) => return findings.wrong(format!("{word} is not set"), set),
         Err(error) if error.is_absent() => {
-            return findings.wrong(format!("{word} is gone"), format!("towline deploy {at}"));
+            return findings.wrong(
+                format!("{word} is gone"),
+                "aws secretsmanager restore-secret --secret-id ARN, within the days AWS keeps it",
+            );
         }
         Err(error) => return findings.refused(word, &error),
     };
@@ -251,14 +291,10 @@ fn judge(findings: &mut Findings, name: Name, answer: Result<Option<String>, Aws
             Err(error) => findings.wrong(format!("webhook: {error}"), set),
         },
         Name::Slack => findings.good("slack is set"),
-        Name::Github => {
-            let value: Value = serde_json::from_str(&text).unwrap_or_default();
-            if crate::commands::secret::is_github(&value) {
-                findings.good("github is set");
-            } else {
-                findings.wrong("github holds neither a token nor an App's id and key", set);
-            }
-        }
+        Name::Github => match github(&text) {
+            Ok(()) => findings.good("github is set"),
+            Err(wrong) => findings.wrong(format!("github {wrong}"), set),
+        },
         Name::People => match People::decode(text.as_bytes()) {
             Ok(people) => findings.good(format!("people: {} known", people.0.len())),
             Err(error) => findings.wrong(

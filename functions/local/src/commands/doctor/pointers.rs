@@ -9,6 +9,7 @@ use crate::aws_cli::AwsCli;
 use crate::client::Client;
 use crate::credentials;
 use crate::outcome::{Failure, Outcome};
+use crate::stack::Place;
 
 /// The group these findings are in.
 pub const GROUP: &str = "Live images";
@@ -111,9 +112,9 @@ pub fn judge(findings: &mut Findings, pointer: &Pointer, found: Option<&str>) {
 }
 
 /// Compares a deployed Towline with ECR.
-pub async fn of_stack(aws: &AwsCli, url: &str, sigv4: bool) -> Findings {
+pub async fn of_stack(aws: &AwsCli, url: &str, sigv4: bool, place: &Place) -> Findings {
     let mut findings = Findings::of(GROUP);
-    let compared = compare(&mut findings, aws, url, sigv4).await;
+    let compared = compare(&mut findings, aws, url, sigv4, place).await;
     match compared {
         Ok(Some(0)) => findings.good("nothing is live yet"),
         Ok(Some(count)) => findings.good_unless_found(format!(
@@ -132,13 +133,14 @@ async fn compare(
     aws: &AwsCli,
     url: &str,
     sigv4: bool,
+    place: &Place,
 ) -> Outcome<Option<usize>> {
     let auth = credentials::auth(sigv4)?;
     let address = crate::client::address_of(url)?;
     if auth == credentials::Auth::Token && credentials::token(&address)?.is_none() {
         return Ok(None);
     }
-    let client = Client::open(url, auth).await?;
+    let client = Client::open(url, auth, place).await?;
     let pointers = expected(findings, async |query| client.ask(&query).await).await?;
     for pointer in &pointers {
         let call = aws.call("ecr", "describe-images");

@@ -55,7 +55,10 @@ impl Policy {
                     .any(|name| name == service)
         };
         self.of("Allow", action).any(|it| of_service(&it))
-            && !self.of("Deny", action).any(|it| of_service(&it))
+            && !self
+                .of("Deny", action)
+                // A denial on a condition, such as that of what is not encrypted, is not of everything.
+                .any(|it| it["Condition"].is_null() && of_service(&it))
     }
 
     fn of<'a>(&'a self, effect: &'a str, action: &'a str) -> impl Iterator<Item = &'a Value> {

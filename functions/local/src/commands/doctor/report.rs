@@ -113,6 +113,13 @@ impl Report {
         }
     }
 
+    /// Whether something is mended in that way.
+    #[must_use]
+    pub fn mends_with(&self, mend: &str) -> bool {
+        let mut mends = self.findings.iter().filter_map(|it| it.mend.as_deref());
+        mends.any(|it| it == mend)
+    }
+
     /// Takes up findings, in the order in which they are shown.
     pub fn take(&mut self, findings: Findings) {
         self.findings.extend(findings.list);

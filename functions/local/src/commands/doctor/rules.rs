@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::machinery::Place;
 use super::report::Findings;
-use crate::aws_cli::AwsError;
+use super::rights::Function;
+use crate::aws_cli::{AwsError, quoted};
 use crate::templates;
 
 /// One rule as it is deployed.
@@ -31,12 +32,12 @@ struct Wanted {
 }
 
 /// Looks at the rules that lead to the functions that are there.
-pub async fn look(place: &Place<'_>, arns: &BTreeMap<&'static str, String>) -> Findings {
+pub async fn look(place: &Place<'_>, functions: &[Function]) -> Findings {
     let mut findings = Findings::of("Rules");
     let wanted = wanted();
     let asked = wanted.iter().map(|wanted| async {
-        match arns.get(wanted.function) {
-            Some(arn) => Some(deployed(place, &wanted.bus, arn).await),
+        match functions.iter().find(|it| it.name == wanted.function) {
+            Some(function) => Some(deployed(place, &wanted.bus, &function.arn).await),
             None => None,
         }
     });
@@ -77,11 +78,20 @@ fn judge(findings: &mut Findings, place: &Place<'_>, wanted: &Wanted, what: &str
         ),
         Some(_) => {}
         None if rules.is_empty() => {
-            findings.wrong(format!("{what}: no rule leads there"), place.again.clone());
+            findings.wrong(
+                format!("{what}: no rule leads there"),
+                place.put_back.clone(),
+            );
         }
         None => findings.wrong(
             format!("{what}: its rule hears other events than it should"),
-            place.again.clone(),
+            format!(
+                "{}; or, where somebody has changed the rule by hand: aws events put-rule --name {} --event-bus-name {} --event-pattern {}",
+                place.again,
+                rules[0].name,
+                bus_of(place, &wanted.bus),
+                quoted(&wanted.pattern.to_string())
+            ),
         ),
     }
 }
@@ -157,14 +167,14 @@ async fn sweep(place: &Place<'_>, findings: &mut Findings) {
         Ok(schedule) if schedule["State"] == "DISABLED" => {
             findings.wrong(
                 "the schedule of the sweep is switched off",
-                place.again.clone(),
+                place.put_back.clone(),
             );
         }
         Ok(_) => {}
         Err(error) if error.is_absent() => {
             findings.wrong(
                 "the sweep has no schedule, so nothing lost is found again",
-                place.again.clone(),
+                place.put_back.clone(),
             );
         }
         Err(error) => findings.refused("the schedule of the sweep", &error),
