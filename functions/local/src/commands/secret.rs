@@ -32,7 +32,7 @@ Examples:
 
 Setting a secret again rotates it: functions take notice within five minutes. Signatures by the one
 before stay good for an hour, or until `towline secret drop-previous`. Setting it twice within that
-hour ends the oldest at once, so that is asked about first.")]
+hour ends the oldest, so that is asked about first.")]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -377,7 +377,7 @@ fn is_recent(version: &Version) -> bool {
 /// Asks whether a secret may end that somebody may still sign with.
 fn agree(word: &str, output: Output) -> Outcome {
     let sentence = format!(
-        "the {word} secret was set less than an hour ago, and the one before it may be what is still signed with: it ends now, and what it signs is refused"
+        "the {word} secret was set less than an hour ago, and the one before it may be what is still signed with: it ends with this, and what it signs is refused within minutes"
     );
     if !is_interactive() {
         return refused(format!(

@@ -246,7 +246,7 @@ fn a_webhook_secret_that_may_still_be_in_use_is_not_pushed_out_unasked() {
         older,
         set,
         &expect![[r#"
-            ! towline: the webhook secret was set less than an hour ago, and the one before it may be what is still signed with: it ends now, and what it signs is refused; say --yes for that, or wait until the newer one is in use everywhere
+            ! towline: the webhook secret was set less than an hour ago, and the one before it may be what is still signed with: it ends with this, and what it signs is refused within minutes; say --yes for that, or wait until the newer one is in use everywhere
             [exit 1]
         "#]],
     );
