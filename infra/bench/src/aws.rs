@@ -1,9 +1,10 @@
-//! AWS as far as functions that are measured ask it: every table is empty, and everything goes well.
+//! AWS as far as functions that are measured ask it: everything goes well, and of what is written
+//! only which repositories are admitted is kept, for a function asks that once and remembers it.
 
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context as _, Result};
@@ -13,6 +14,11 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::{events, http};
+
+/// The partition of what is kept.
+const ADMISSION: &str = "ADMISSION";
+/// Its items.
+static ADMITTED: Mutex<Vec<Value>> = Mutex::new(Vec::new());
 
 /// Answers on a free port of loopback, with TLS where a certificate and its key are given.
 pub fn start(tls: Option<(&Path, &Path)>) -> Result<SocketAddr> {
@@ -80,7 +86,23 @@ fn answer_all(stream: impl Read + Write) -> Result<()> {
 
 fn answer(operation: &str, asked: &Value) -> Option<Value> {
     Some(match operation {
-        "Query" => json!({"Items": [], "Count": 0, "ScannedCount": 0}),
+        "Query" => {
+            let values = asked["ExpressionAttributeValues"].as_object()?;
+            let admitted = values.values().any(|value| value["S"] == ADMISSION);
+            let items = if admitted { lock().clone() } else { Vec::new() };
+            json!({"Count": items.len(), "ScannedCount": items.len(), "Items": items})
+        }
+        "TransactWriteItems" => {
+            let written = asked["TransactItems"].as_array()?.iter();
+            let items = written.map(|part| &part["Put"]["Item"]);
+            let admitted = items.filter(|item| item["partition"]["S"] == ADMISSION);
+            let mut known = lock();
+            for item in admitted {
+                known.retain(|old| old["sort"] != item["sort"]);
+                known.push(item.clone());
+            }
+            json!({})
+        }
         "PutEvents" => {
             let entries = asked["Entries"].as_array()?;
             let ids: Vec<_> = entries.iter().map(|_| json!({"EventId": "e"})).collect();
@@ -97,4 +119,8 @@ fn answer(operation: &str, asked: &Value) -> Option<Value> {
         }
         _ => json!({}),
     })
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Vec<Value>> {
+    ADMITTED.lock().unwrap_or_else(PoisonError::into_inner)
 }

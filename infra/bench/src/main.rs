@@ -32,23 +32,20 @@ struct Arguments {
     /// The folder with the functions' binaries, as built for this machine.
     #[arg(long)]
     functions: PathBuf,
-    /// A certificate for 127.0.0.1.
+    /// A certificate for 127.0.0.1; nothing else is trusted.
     #[arg(long)]
     certificate: PathBuf,
     /// Its key.
     #[arg(long)]
     key: PathBuf,
-    /// The certificates that are trusted, that one among them.
-    #[arg(long)]
-    bundle: PathBuf,
     /// The Node function, bundled into one file; left out when not given.
     #[arg(long)]
     node: Option<PathBuf>,
     /// How many processes are started to tell how long a start takes.
-    #[arg(long, default_value_t = 21)]
+    #[arg(long, default_value_t = 11)]
     starts: usize,
     /// How many events of a kind a warm process is handed.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 200)]
     events: usize,
 }
 
@@ -105,7 +102,7 @@ fn main() -> Result<()> {
 }
 
 fn jobs(arguments: &Arguments) -> Result<Vec<Job>> {
-    let bundle = arguments.bundle.display().to_string();
+    let trusted = arguments.certificate.display().to_string();
     let function = |name: &'static str, extra: &[(&str, &str)]| {
         let mut environment = vec![
             ("TOWLINE_TABLE", "towline"),
@@ -118,7 +115,7 @@ fn jobs(arguments: &Arguments) -> Result<Vec<Job>> {
             ("TOWLINE_WEBHOOK_SECRET_ID", events::WEBHOOK),
             ("TOWLINE_SLACK_SECRET_ID", events::SLACK),
             ("TOWLINE_PEOPLE_SECRET_ID", events::PEOPLE),
-            ("SSL_CERT_FILE", &bundle),
+            ("SSL_CERT_FILE", &trusted),
         ];
         environment.extend_from_slice(extra);
         Subject::new(name, &[&arguments.functions.join(name)], &environment)
@@ -153,7 +150,7 @@ fn jobs(arguments: &Arguments) -> Result<Vec<Job>> {
         let environment = [
             ("TOWLINE_TABLE", "towline"),
             ("WEBHOOK_SECRET", secret.as_str()),
-            ("NODE_EXTRA_CA_CERTS", &bundle),
+            ("NODE_EXTRA_CA_CERTS", &trusted),
             ("NODE_NO_WARNINGS", "1"),
         ];
         jobs.push(Job {
