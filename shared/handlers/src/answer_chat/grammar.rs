@@ -349,7 +349,10 @@ impl<'a> Args<'a> {
         let Some(text) = self.option::<String>("limit")? else {
             return Ok(None);
         };
-        let limit = text.parse().ok().filter(|limit| (1..=MOST_LINES).contains(limit));
+        let limit = text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=MOST_LINES).contains(limit));
         limit
             .map(Some)
             .ok_or_else(|| format!("--limit goes from 1 to {MOST_LINES} in chat"))
