@@ -69,7 +69,7 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(region.map(Region::new))
             .credentials_provider(credentials(&variable))
-            .http_client(http::client(trust))
+            .http_client(http::client(&trust))
             .service_config(Endpoints(Arc::new(variable)))
             // A slow answer is what the time-outs are for; watching each body costs time.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());

@@ -28,22 +28,25 @@ use rustls::crypto::ring;
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// Whom to trust.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) enum Trust {
     /// The authorities Mozilla trusts, which are in the binary and need no decoding.
     BuiltIn,
     /// Those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     Environment,
+    /// A test's own.
+    #[cfg(test)]
+    Only(rustls::RootCertStore),
 }
 
 /// Makes it. When there is nobody to trust, each request says so.
-pub(crate) fn client(trust: Trust) -> SharedHttpClient {
+pub(crate) fn client(trust: &Trust) -> SharedHttpClient {
     SharedHttpClient::new(Once(SharedHttpConnector::new(Http(made(trust)))))
 }
 
 type Client = legacy::Client<HttpsConnector<connect::HttpConnector>, SdkBody>;
 
-fn made(trust: Trust) -> Result<Client, Arc<str>> {
+fn made(trust: &Trust) -> Result<Client, Arc<str>> {
     let tls = tls(trust).map_err(|error| Arc::from(error.to_string()))?;
     let mut tcp = connect::HttpConnector::new();
     tcp.set_connect_timeout(Some(CONNECT));
@@ -55,13 +58,15 @@ fn made(trust: Trust) -> Result<Client, Arc<str>> {
     Ok(builder.pool_timer(TokioTimer::new()).build(https))
 }
 
-fn tls(trust: Trust) -> Result<ClientConfig, Box<dyn Error>> {
+fn tls(trust: &Trust) -> Result<ClientConfig, Box<dyn Error>> {
     let provider = Arc::new(ring::default_provider());
     let config =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let config = match trust {
         Trust::BuiltIn => config.with_webpki_roots(),
         Trust::Environment => config.with_native_roots()?,
+        #[cfg(test)]
+        Trust::Only(roots) => config.with_root_certificates(roots.clone()),
     };
     Ok(config.with_no_client_auth())
 }
@@ -128,26 +133,4 @@ fn caused<E: Error + 'static>(error: &(dyn Error + 'static), is: impl Fn(&E) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may panic")]
-
-    use super::*;
-
-    /// The error of a request to this address.
-    async fn error_of(http: &Http, address: &str) -> ConnectorError {
-        let mut request = HttpRequest::new(SdkBody::empty());
-        request.set_uri(address).unwrap();
-        http.call(request).await.unwrap_err()
-    }
-
-    #[tokio::test]
-    async fn a_host_that_is_not_there_may_be_tried_again_and_a_wrong_start_not() {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let nobody = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
-        let http = Http(made(Trust::BuiltIn));
-        assert!(error_of(&http, &nobody).await.is_io());
-        let http = Http(Err("nobody is trusted".into()));
-        assert!(error_of(&http, &nobody).await.is_user());
-    }
-}
+mod tests;
