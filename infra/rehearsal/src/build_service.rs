@@ -210,6 +210,30 @@ impl BuildService {
         self.runner.close().await;
     }
 
+    /// Puts the log of a build that has ended where its project keeps logs. CodeBuild does so line
+    /// by line.
+    async fn write_log(&self, id: &str) -> anyhow::Result<()> {
+        let build = self
+            .known(id)
+            .with_context(|| format!("{id} is no build"))?;
+        let log = self.runner.log(&build.id, 0).await?.unwrap_or_default();
+        let at = Timestamp::now().as_millisecond();
+        let lines: Vec<Value> = String::from_utf8_lossy(&log)
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(|line| json!({"timestamp": at, "message": format!("{line}\n")}))
+            .collect();
+        let (group, stream) = answers::log_place(&build);
+        let mut asked = json!({"logGroupName": group, "logStreamName": stream});
+        let logs = &self.projects;
+        logs.call("logs", "Logs_20140328.CreateLogStream", &asked)
+            .await?;
+        asked["logEvents"] = lines.into();
+        logs.call("logs", "Logs_20140328.PutLogEvents", &asked)
+            .await?;
+        Ok(())
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -443,8 +467,12 @@ async fn tell(
     loop {
         let service = service.upgrade().context("nobody builds any more")?;
         for change in service.runner.next_events(0, 100).await? {
-            let project = change.document["detail"]["project-name"].as_str();
-            let project = project.unwrap_or_default();
+            let detail = &change.document["detail"];
+            let project = detail["project-name"].as_str().unwrap_or_default();
+            if detail["build-status"] != "IN_PROGRESS" {
+                let id = detail["build-id"].as_str().unwrap_or_default();
+                service.write_log(id).await?;
+            }
             if !service.state().silent.contains(project) {
                 events
                     .send(change.document)

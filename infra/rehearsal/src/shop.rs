@@ -101,7 +101,9 @@ impl Shop {
     }
 }
 
-fn definition(name: &str) -> String {
+/// The definition it begins with; the stage that comes last is `prod`.
+#[must_use]
+pub fn definition(name: &str) -> String {
     format!(
         "version: 1
 pipeline: shop
@@ -110,7 +112,10 @@ components:
     repository: {name}-web
     build:
       preset: pack
-      run: [mkdir -p dist, cp index.html dist/]
+      run:
+        - mkdir -p dist
+        - cp index.html dist/
+        - if grep -q Slow index.html; then echo slowly; sleep 600; fi
       test: [grep -q Shop index.html]
       root: dist
 stages:

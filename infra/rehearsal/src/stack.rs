@@ -182,10 +182,22 @@ impl Stack {
     /// # Errors
     /// When it does not start; how it ended is for the caller to judge.
     pub async fn towline(&self, arguments: &[&str], token: &str) -> anyhow::Result<Ended> {
+        self.towline_with(arguments, &[("TOWLINE_TOKEN", token)])
+            .await
+    }
+
+    /// Runs `towline` with these in its environment.
+    ///
+    /// # Errors
+    /// When it does not start; how it ended is for the caller to judge.
+    pub async fn towline_with(
+        &self,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Ended> {
         let program = self.around.binaries.join("towline");
-        let variables = [("TOWLINE_TOKEN", token)];
         self.operator()
-            .start(program.as_os_str(), arguments, self.folder(), &variables)
+            .start(program.as_os_str(), arguments, self.folder(), variables)
             .await
     }
 

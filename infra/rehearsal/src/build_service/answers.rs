@@ -16,7 +16,7 @@ pub(super) fn build(
     let id = started.id.as_str();
     let running = report.status == BuildStatus::InProgress;
     let asked = &started.asked;
-    let stream = id.rsplit_once(':').map_or(id, |(_, stream)| stream);
+    let (group, stream) = log_place(started);
     let mut build = json!({
         "id": id,
         "arn": format!("arn:aws:codebuild:{REGION}:{ACCOUNT}:build/{id}"),
@@ -39,7 +39,7 @@ pub(super) fn build(
             "environmentVariables": variables(&started.environment),
         },
         "initiator": "towline",
-        "logs": {"groupName": format!("/aws/codebuild/{}", started.project), "streamName": stream},
+        "logs": {"groupName": group, "streamName": stream},
         "phases": phases(report),
         "exportedEnvironmentVariables": exported
             .iter()
@@ -50,6 +50,13 @@ pub(super) fn build(
         build["endTime"] = json!(seconds(ended));
     }
     build
+}
+
+/// The group and the stream that a build's log is in.
+pub(super) fn log_place(started: &Started) -> (String, &str) {
+    let id = started.id.as_str();
+    let stream = id.rsplit_once(':').map_or(id, |(_, stream)| stream);
+    (format!("/aws/codebuild/{}", started.project), stream)
 }
 
 fn variables(environment: &[(String, String)]) -> Vec<Value> {

@@ -25,6 +25,7 @@ pub const REPOSITORIES: &[&str] = &[
     "acme/busy",
     "acme/mortal",
     "acme/doomed",
+    "acme/slow",
 ];
 
 /// How long anything that nothing holds up may take.
@@ -127,6 +128,27 @@ impl<'a> Driver<'a> {
         let added = self.towline("", &arguments).await?;
         let token = added["token"].as_str();
         Ok(token.context("nobody was given a token")?.to_owned())
+    }
+
+    /// Lets somebody in by a key of AWS alone; gives the key as variables of an environment.
+    pub async fn add_signer(&self, login: &str) -> anyhow::Result<[(&'static str, String); 2]> {
+        let user = ["--user-name", login];
+        let made = self
+            .aws(&[&["iam", "create-user"][..], &user].concat())
+            .await?;
+        let arn = made["User"]["Arn"].as_str().context("no user was made")?;
+        let arguments = [
+            "people", "add", login, "--arn", arn, "--group", "*", "--stack", STACK,
+        ];
+        self.towline("", &arguments).await?;
+        let made = self
+            .aws(&[&["iam", "create-access-key"][..], &user].concat())
+            .await?;
+        let key = |name: &str| made["AccessKey"][name].as_str().unwrap_or_default().into();
+        Ok([
+            ("AWS_ACCESS_KEY_ID", key("AccessKeyId")),
+            ("AWS_SECRET_ACCESS_KEY", key("SecretAccessKey")),
+        ])
     }
 
     /// Sets a secret to what is in a file.

@@ -46,11 +46,6 @@ const NOT_PROVOKED: &[(&str, &str, &str)] = &[
         "looks for a build after CodeBuild forgot the token",
     ),
     (
-        "start-builds",
-        "codebuild:StopBuild",
-        "a newer push of the same ref ends a build that goes on",
-    ),
-    (
         "advance-stages",
         "codebuild:BatchGetBuilds",
         "asks again when an event has an unknown status",
@@ -59,16 +54,6 @@ const NOT_PROVOKED: &[(&str, &str, &str)] = &[
         "promote-images",
         "ecr:DescribeImages",
         "tells an archived image from one that is gone",
-    ),
-    (
-        "answer-chat",
-        "codebuild:BatchGetBuilds",
-        "looks where the log of a build is",
-    ),
-    (
-        "answer-chat",
-        "logs:GetLogEvents",
-        "shows the log of a build",
     ),
 ];
 

@@ -165,11 +165,15 @@ async fn table(place: &Place<'_>) -> Findings {
                 .into_iter()
                 .flatten()
                 .find(|index| index["IndexName"] == "due");
-            if due.is_none_or(|index| index["IndexStatus"] != "ACTIVE") {
-                findings.wrong(
+            match due.map(|index| index["IndexStatus"].as_str()) {
+                None => findings.wrong(
                     "its index `due` is not there, so nothing lost is found again",
                     place.put_back.clone(),
-                );
+                ),
+                Some(None | Some("ACTIVE")) => {}
+                Some(Some(status)) => {
+                    findings.wrong(format!("its index `due` is {status}"), "wait until it is ACTIVE");
+                }
             }
             if described["DeletionProtectionEnabled"] == false {
                 findings.wrong("it can be deleted by mistake", format!("aws dynamodb update-table --table-name {table} --deletion-protection-enabled"));
