@@ -141,6 +141,11 @@ impl<'a> Driver<'a> {
             "people", "add", login, "--arn", arn, "--group", "*", "--stack", STACK,
         ];
         self.towline("", &arguments).await?;
+        let may = r#"{"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}]}"#;
+        let policy = ["--policy-name", "towline", "--policy-document", may];
+        let put = [&["iam", "put-user-policy"][..], &user, &policy].concat();
+        self.stack.aws(&put).await?;
         let made = self
             .aws(&[&["iam", "create-access-key"][..], &user].concat())
             .await?;
