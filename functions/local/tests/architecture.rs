@@ -12,6 +12,8 @@ use serde_json::Value;
 
 /// Everything an adapter may use: never a handler, never another adapter.
 const ADAPTER: &[&str] = &["domain", "wire", "ports", "buildspec"];
+/// Everything an adapter may use that asks over the internet.
+const REMOTE: &[&str] = &["domain", "wire", "ports", "https"];
 /// Everything a function may use.
 const FUNCTION: &[&str] = &[
     "domain",
@@ -67,8 +69,9 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
             "bus",
         ],
     ),
-    ("towline-aws", "shared/aws", ADAPTER),
-    ("towline-github", "shared/github", ADAPTER),
+    ("towline-https", "shared/https", &[]),
+    ("towline-aws", "shared/aws", REMOTE),
+    ("towline-github", "shared/github", REMOTE),
     // What all functions on Lambda have in common; it is handed adapters and knows none.
     (
         "towline-lambda",

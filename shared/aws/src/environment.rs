@@ -18,8 +18,9 @@ use aws_types::SdkConfig;
 use aws_types::app_name::AppName;
 use aws_types::region::Region;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use towline_https::Trust;
 
-use crate::http::{self, Trust};
+use crate::http;
 
 /// Where AWS is and who asks: what every client is made from.
 ///
@@ -59,12 +60,7 @@ impl Aws {
         let variable = move |name: &str| variable(name).filter(|value| !value.is_empty());
         let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
         let endpoint = variable("AWS_ENDPOINT_URL");
-        let own_trust = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-        let trust = if own_trust.iter().any(|name| variable(name).is_some()) {
-            Trust::Environment
-        } else {
-            Trust::BuiltIn
-        };
+        let trust = Trust::from_variables(&variable);
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(region.map(Region::new))

@@ -1,20 +1,14 @@
 //! One request to GitHub and its answer, limited in size.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use towline_domain::untrusted::Untrusted;
+use towline_https::{Trust, TrustError};
 use towline_ports::PortError;
 
 use crate::{Api, Settings};
@@ -40,11 +34,11 @@ pub(crate) const MOST: usize = 8 * 1024 * 1024;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A client for one API, made when it is first used.
+/// A client for one API. When there is nobody to trust, each request says so.
 pub(crate) struct Client {
     api: Api,
     user_agent: String,
-    made: OnceLock<legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
+    made: Result<towline_https::Client<Full<Bytes>>, TrustError>,
 }
 
 /// What is asked.
@@ -71,7 +65,7 @@ impl Client {
         Self {
             api: settings.api.clone(),
             user_agent: settings.user_agent.clone(),
-            made: OnceLock::new(),
+            made: towline_https::client(&Trust::from_environment(), CONNECT, IDLE),
         }
     }
 
@@ -105,7 +99,8 @@ impl Client {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let body = Full::new(ask.body.clone().unwrap_or_default());
-        let response = self.made()?.request(request.body(body)?).await?;
+        let made = self.made.as_ref().map_err(Clone::clone)?;
+        let response = made.request(request.body(body)?).await?;
         let (parts, mut body) = response.into_parts();
         let mut bytes = Some(Vec::new());
         while let Some(frame) = body.frame().await {
@@ -131,35 +126,6 @@ impl Client {
         let base = self.api.to_string();
         let path = location.strip_prefix(&base)?;
         path.starts_with('/').then_some(path)
-    }
-
-    fn made(&self) -> Result<&legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>, Error> {
-        if let Some(made) = self.made.get() {
-            return Ok(made);
-        }
-        let provider = ring::default_provider();
-        let connector = HttpsConnectorBuilder::new();
-        let connector = if self.api.is_plain() {
-            // Nothing is encrypted on this machine, so no certificate is looked for.
-            let none = ClientConfig::builder_with_provider(provider.into())
-                .with_safe_default_protocol_versions()?
-                .with_root_certificates(RootCertStore::empty())
-                .with_no_client_auth();
-            connector.with_tls_config(none).https_or_http()
-        } else {
-            connector
-                .with_provider_and_native_roots(provider)?
-                .https_only()
-        };
-        let mut plain = HttpConnector::new();
-        plain.enforce_http(false);
-        plain.set_nodelay(true);
-        plain.set_connect_timeout(Some(CONNECT));
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(connector.enable_http1().wrap_connector(plain));
-        Ok(self.made.get_or_init(|| client))
     }
 }
 

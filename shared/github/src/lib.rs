@@ -5,9 +5,8 @@
 //! payload, and a redirect is followed only to the repository that was asked for. Facts about
 //! GitHub stand where they are used, each with the page of its documentation.
 //!
-//! The client is hyper with rustls, ring and the system's root certificates: the very crates that
-//! the AWS SDK brings into the same binary, so that it costs next to nothing there. It connects
-//! when it is first used, and not before.
+//! The client is the one with which AWS is asked too. It connects when it is first used, and not
+//! before.
 
 mod address;
 mod app;
@@ -127,13 +126,6 @@ impl FromStr for Api {
             authority,
             prefix,
         })
-    }
-}
-
-impl Api {
-    /// Whether nothing is encrypted on the way.
-    fn is_plain(&self) -> bool {
-        self.scheme == Scheme::HTTP
     }
 }
 

@@ -1,0 +1,101 @@
+//! The client with which functions ask AWS and GitHub: HTTP/1.1 over rustls with ring, with the
+//! authorities it trusts built in.
+//!
+//! Looking up and decoding a system's certificates would cost more than all else of a start.
+
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Body;
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use rustls::crypto::ring;
+
+pub use legacy::Error as RequestError;
+
+/// A client, and with it the connections it keeps; a clone shares them.
+pub type Client<B> = legacy::Client<HttpsConnector<HttpConnector>, B>;
+
+/// Whom to trust.
+#[derive(Debug)]
+pub enum Trust {
+    /// The authorities Mozilla trusts, which are in the binary and need no decoding.
+    BuiltIn,
+    /// Those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    Environment,
+    /// A test's own.
+    #[cfg(test)]
+    Only(rustls::RootCertStore),
+}
+
+impl Trust {
+    /// [`Trust::Environment`] where one of its variables is set in this process.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "whom to trust is for those to say who run the process"
+        )]
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    /// As [`Trust::from_environment`], with these variables for the environment.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let own = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+        let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
+        match own.into_iter().any(is_set) {
+            true => Self::Environment,
+            false => Self::BuiltIn,
+        }
+    }
+
+    fn config(&self) -> Result<ClientConfig, Box<dyn Error>> {
+        let provider = Arc::new(ring::default_provider());
+        let config =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let config = match self {
+            Self::BuiltIn => config.with_webpki_roots(),
+            Self::Environment => config.with_native_roots()?,
+            #[cfg(test)]
+            Self::Only(roots) => config.with_root_certificates(roots.clone()),
+        };
+        Ok(config.with_no_client_auth())
+    }
+}
+
+/// Why there is no client: the certificates that the environment names cannot be read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("reading the certificates of whom to trust: {0}")]
+pub struct TrustError(pub Arc<str>);
+
+/// Makes a client that waits so long for a connection and keeps one so long without use. It asks
+/// over `http` too where an address says so, which is for whoever makes the address to rule out.
+///
+/// # Errors
+/// When the certificates that the environment names cannot be read.
+pub fn client<B>(trust: &Trust, connect: Duration, idle: Duration) -> Result<Client<B>, TrustError>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
+    let tls = trust.config();
+    let tls = tls.map_err(|error| TrustError(error.to_string().into()))?;
+    let mut tcp = HttpConnector::new();
+    tcp.set_connect_timeout(Some(connect));
+    tcp.set_nodelay(true);
+    tcp.enforce_http(false);
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls);
+    let https = https.https_or_http().enable_http1().wrap_connector(tcp);
+    let mut builder = legacy::Client::builder(TokioExecutor::new());
+    builder
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(idle);
+    Ok(builder.build(https))
+}
