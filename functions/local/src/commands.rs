@@ -14,6 +14,7 @@ pub mod wait;
 pub mod write;
 
 pub mod generate;
+pub mod lint;
 pub mod pack;
 pub mod validate;
 

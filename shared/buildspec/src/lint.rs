@@ -21,12 +21,14 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod value;
+mod within;
 
 use std::ops::Range;
 
 pub use code::{Code, Level};
 pub use fix::{Fixed, fix};
 pub use render::{sarif, to_json, to_text};
+pub use within::lint_within;
 
 use crate::yaml::Span;
 

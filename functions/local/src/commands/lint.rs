@@ -1,0 +1,307 @@
+//! `towline lint`: says what will go wrong with buildspecs and definitions, offline, and mends what it can.
+
+mod find;
+mod mend;
+mod root;
+mod show;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use towline_buildspec::lint::{self, Code, Files as _, Finding, Level, Report};
+use towline_domain::definition::Preset;
+use towline_wire::definition::{DefinitionErrors, FILE};
+
+use self::find::Target;
+use self::root::{Project, Root, Roots};
+use super::Context;
+use crate::outcome::{Failure, Outcome, refused};
+
+/// Settings of `lint`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  towline lint
+  towline lint ci/buildspec.yml --fix
+  towline lint --sarif > towline.sarif
+
+Of a component's buildspec the definition says image and platform. What a finding is about:
+  towline explain E003
+
+Exit status: 0 good, 1 something found, 2 something could not be read.")]
+pub struct Lint {
+    /// Buildspecs, definitions, or folders to look for them in
+    #[arg(value_name = "PATH", default_value = ".")]
+    paths: Vec<PathBuf>,
+    /// Mend what can be mended without asking, and show how
+    #[arg(long)]
+    fix: bool,
+    /// Print SARIF, for GitHub code scanning
+    #[arg(long)]
+    sarif: bool,
+    /// The least that makes the exit status 1: error, warning or note
+    #[arg(long, value_name = "LEVEL", default_value = "warning", value_parser = level)]
+    level: Level,
+    #[command(flatten)]
+    project: Project,
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    [Level::Error, Level::Warning, Level::Note]
+        .into_iter()
+        .find(|level| level.as_str() == text)
+        .ok_or_else(|| "say error, warning or note".to_owned())
+}
+
+/// All that was found.
+#[derive(Default)]
+struct Results {
+    /// How many buildspecs and definitions were looked at.
+    files: usize,
+    /// What is off in buildspecs, each with the text its findings point into.
+    checked: Vec<Checked>,
+    /// Definitions with mistakes.
+    mistakes: Vec<Mistaken>,
+    /// What could not be read or mended, with the reason.
+    failed: Vec<(String, String)>,
+}
+
+struct Mistaken {
+    path: PathBuf,
+    text: String,
+    errors: DefinitionErrors,
+}
+
+struct Checked {
+    /// Its path from where the command runs.
+    path: String,
+    /// The findings; files are named from where the command runs.
+    report: Report,
+    /// The texts that findings point into, by those names.
+    texts: BTreeMap<String, String>,
+    /// How it was mended, if it was.
+    mended: Mended,
+}
+
+/// What a file was before it was mended, what it is now, and what was mended.
+type Mended = Option<(String, String, Vec<Code>)>;
+
+/// Looks at everything, and prints what is found.
+///
+/// # Errors
+/// When something is found, or could not be read.
+pub fn run(context: &Context, args: &Lint) -> Outcome {
+    if args.sarif && context.output.is_json() {
+        return refused("SARIF is JSON already: leave out one of --sarif and --json");
+    }
+    let here = Path::new(".")
+        .canonicalize()
+        .context("asking where this runs")?;
+    let mut roots = Roots::new(here);
+    let found = find::below(&args.paths);
+    let mut results = Results::default();
+    for (path, reason) in &found.unreadable {
+        results.cannot_read(path, reason);
+    }
+    let mut left: Vec<Target> = found.targets.into_iter().rev().collect();
+    let mut seen = BTreeSet::new();
+    while let Some(target) = left.pop() {
+        let Some((folder, name)) = place(&target, &mut results) else {
+            continue;
+        };
+        if !seen.insert(folder.join(&name)) {
+            continue;
+        }
+        let below = target
+            .below
+            .as_ref()
+            .and_then(|top| top.canonicalize().ok());
+        let root = roots.of(&folder, below.as_deref());
+        let inner = folder.strip_prefix(&root.folder).unwrap_or(Path::new(""));
+        let name = inner.join(name).to_string_lossy().into_owned();
+        results.files += 1;
+        if target.is_definition() {
+            left.extend(definition(root, &target, &args.project, &mut results));
+        } else {
+            buildspec(root, &target.path, &name, args, &mut results);
+        }
+    }
+    show::all(context.output, args, &results)?;
+    results.outcome(args.level)
+}
+
+impl Results {
+    fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.checked
+            .iter()
+            .flat_map(|checked| &checked.report.findings)
+    }
+
+    fn outcome(&self, level: Level) -> Outcome {
+        if !self.failed.is_empty() {
+            return Err(Failure::Unsure);
+        }
+        let is_found = self.findings().any(|finding| finding.code.level() >= level);
+        if is_found || !self.mistakes.is_empty() {
+            return Err(Failure::Found);
+        }
+        Ok(())
+    }
+
+    fn cannot_read(&mut self, path: &Path, reason: &dyn std::fmt::Display) {
+        self.failed.push((
+            path.display().to_string(),
+            format!("cannot be read: {reason}"),
+        ));
+    }
+
+    /// Adds what is off in a file; `name` is its path from the root of the source.
+    fn add(&mut self, root: &Root, name: &str, text: &str, mut report: Report, mended: Mended) {
+        let mut texts = BTreeMap::new();
+        let allowed = report
+            .allowed
+            .iter_mut()
+            .map(|allowed| &mut allowed.finding);
+        for finding in report.findings.iter_mut().chain(allowed) {
+            let shown = format!("{}{}", root.prefix, finding.file);
+            texts.entry(shown.clone()).or_insert_with(|| {
+                if finding.file == name {
+                    text.to_owned()
+                } else {
+                    root.tree.read(&finding.file).unwrap_or_default()
+                }
+            });
+            finding.file = shown;
+        }
+        self.checked.push(Checked {
+            path: format!("{}{name}", root.prefix),
+            report,
+            texts,
+            mended,
+        });
+    }
+}
+
+/// The real folder of a file, and its name there.
+fn place(target: &Target, results: &mut Results) -> Option<(PathBuf, PathBuf)> {
+    let parent = target.path.parent().unwrap_or(Path::new(""));
+    let parent = if parent == Path::new("") {
+        Path::new(".")
+    } else {
+        parent
+    };
+    let name = target.path.file_name().map(PathBuf::from);
+    match (fs::canonicalize(parent), name) {
+        (Ok(folder), Some(name)) => Some((folder, name)),
+        (Err(error), _) => {
+            results.cannot_read(&target.path, &error);
+            None
+        }
+        (Ok(_), None) => {
+            results.cannot_read(&target.path, &"it names no file");
+            None
+        }
+    }
+}
+
+/// Lints what a definition holds; gives the buildspecs it names.
+fn definition(
+    root: &Root,
+    target: &Target,
+    project: &Project,
+    results: &mut Results,
+) -> Vec<Target> {
+    let Some((text, read)) = &root.definition else {
+        let reason = tree::text_of(&target.path).err();
+        let reason = reason.map_or_else(|| "it is gone".to_owned(), |error| error.to_string());
+        results.cannot_read(&target.path, &reason);
+        return Vec::new();
+    };
+    if let Err(errors) = read {
+        results.mistakes.push(Mistaken {
+            path: target.path.clone(),
+            text: text.clone(),
+            errors: errors.clone(),
+        });
+    }
+    let mut named = Vec::new();
+    for component in root.components() {
+        match &component.build.preset {
+            Preset::Buildspec { path } => named.push(Target {
+                path: PathBuf::from(format!("{}{path}", root.prefix)),
+                below: None,
+            }),
+            Preset::Inline { .. } => {
+                let keys = ["components", component.name.as_str(), "build", "inline"];
+                let context = root.context(project, Some(component));
+                if let Some(report) = lint::lint_within(FILE, text, &keys, &context) {
+                    results.add(root, FILE, text, report, None);
+                }
+            }
+            Preset::Docker { .. } | Preset::Make { .. } | Preset::Pack { .. } => {}
+        }
+    }
+    named.reverse();
+    named
+}
+
+fn buildspec(root: &Root, path: &Path, name: &str, args: &Lint, results: &mut Results) {
+    let mut text = match tree::text_of(path) {
+        Ok(text) => text,
+        Err(error) => return results.cannot_read(path, &error),
+    };
+    let contexts = root.contexts(name, &args.project);
+    let mended = if args.fix {
+        mend(&contexts, path, name, &mut text, results)
+    } else {
+        None
+    };
+    let mut report = Report::default();
+    for context in &contexts {
+        let more = lint::lint(name, &text, context);
+        let is_new = |known: &[Finding], finding: &Finding| {
+            known
+                .iter()
+                .all(|known| known.code != finding.code || known.range != finding.range)
+        };
+        for finding in more.findings {
+            if is_new(&report.findings, &finding) {
+                report.findings.push(finding);
+            }
+        }
+        if report.allowed.is_empty() {
+            report.allowed = more.allowed;
+        }
+    }
+    results.add(root, name, &text, report, mended);
+}
+
+/// Mends a file for every project that runs it.
+fn mend(
+    contexts: &[lint::Context<'_>],
+    path: &Path,
+    name: &str,
+    text: &mut String,
+    results: &mut Results,
+) -> Mended {
+    let before = text.clone();
+    let mut applied = Vec::new();
+    for context in contexts {
+        match mend::mend(path, name, text, context) {
+            Ok(None) => {}
+            Ok(Some(fixed)) => {
+                *text = fixed.text;
+                applied.extend(fixed.applied);
+            }
+            Err(error) => {
+                let reason = format!("cannot be mended: {error:#}");
+                results.failed.push((path.display().to_string(), reason));
+            }
+        }
+    }
+    (!applied.is_empty()).then(|| (before, text.clone(), applied))
+}

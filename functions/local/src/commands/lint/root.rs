@@ -1,0 +1,186 @@
+//! The root of the source a buildspec belongs to, with what its definition says of the project.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use towline_buildspec::lint::Context;
+use towline_domain::definition::{Component, Definition, Preset};
+use towline_wire::definition::{self, DefinitionErrors, FILE};
+
+use super::tree::{self, Tree};
+
+/// What is known of the project beside the files.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "What the files do not say of the project")]
+pub struct Project {
+    /// The image builds run in, such as aws/codebuild/standard:7.0
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// Whether builds may use Docker: yes or no
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
+    privileged: Option<bool>,
+    /// The source comes through CodePipeline, without Git's own files
+    #[arg(long)]
+    codepipeline: bool,
+    /// Tags of the ECR repository cannot be moved
+    #[arg(long)]
+    immutable_tags: bool,
+    /// A platform images are built for, such as linux/arm64; can be given again
+    #[arg(long = "platform", value_name = "PLATFORM")]
+    platforms: Vec<String>,
+    /// The region of the project
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// The account of the project
+    #[arg(long, value_name = "ACCOUNT")]
+    account: Option<String>,
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("say yes or no".to_owned()),
+    }
+}
+
+/// A folder whose content CodeBuild gets as the source.
+pub struct Root {
+    /// Where it is, without links and `..`.
+    pub folder: PathBuf,
+    /// What stands before a path from here to make it one from where the command runs.
+    pub prefix: String,
+    /// Its files.
+    pub tree: Tree,
+    /// Its `.towline.yml` with what that says, if there is one.
+    pub definition: Option<(String, Result<Definition, DefinitionErrors>)>,
+}
+
+impl Root {
+    fn open(folder: PathBuf, here: &Path) -> Self {
+        let text = tree::text_of(&folder.join(FILE)).ok();
+        Self {
+            prefix: prefix(here, &folder),
+            tree: Tree::new(folder.clone()),
+            definition: text.map(|text| {
+                let read = definition::read(text.as_bytes());
+                (text, read)
+            }),
+            folder,
+        }
+    }
+
+    /// The components of a definition without mistakes.
+    #[must_use]
+    pub fn components(&self) -> &[Component] {
+        match &self.definition {
+            Some((_, Ok(definition))) => &definition.components,
+            Some((_, Err(_))) | None => &[],
+        }
+    }
+
+    /// What is known of each project that runs this buildspec; of a file that no component names, what was typed.
+    #[must_use]
+    pub fn contexts(&self, path: &str, project: &Project) -> Vec<Context<'_>> {
+        let names_it = |component: &&Component| {
+            matches!(&component.build.preset, Preset::Buildspec { path: named }
+                if named.strip_prefix("./").unwrap_or(named) == path)
+        };
+        let mut contexts: Vec<Context<'_>> = self
+            .components()
+            .iter()
+            .filter(names_it)
+            .map(|component| self.context(project, Some(component)))
+            .collect();
+        if contexts.is_empty() {
+            contexts.push(self.context(project, None));
+        }
+        contexts
+    }
+
+    /// What is known of a component's project; what was typed counts more.
+    #[must_use]
+    pub fn context(&self, project: &Project, component: Option<&Component>) -> Context<'_> {
+        let build = component.map(|component| &component.build);
+        let platforms = match build {
+            Some(build) if project.platforms.is_empty() => vec![build.platform.clone()],
+            _ => project.platforms.clone(),
+        };
+        Context {
+            files: &self.tree,
+            image: project
+                .image
+                .clone()
+                .or_else(|| build.map(|build| build.image.clone())),
+            // Whoever brings a buildspec of their own gets a builder with Docker.
+            privileged: project.privileged.or(build.map(|_| true)),
+            git_metadata: project.codepipeline.then_some(false),
+            immutable_tags: project.immutable_tags.then_some(true),
+            platforms,
+            region: project.region.clone(),
+            account: project.account.clone(),
+        }
+    }
+}
+
+/// The roots seen so far, so that each is opened once.
+pub struct Roots {
+    here: PathBuf,
+    known: BTreeMap<PathBuf, Root>,
+}
+
+impl Roots {
+    /// None yet; `here` is where the command runs, without links and `..`.
+    #[must_use]
+    pub fn new(here: PathBuf) -> Self {
+        Self {
+            here,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// The root of a file in `folder`: the nearest one with `.git` or `.towline.yml`, else the folder it was found
+    /// below, else where the command runs, when the file is there.
+    pub fn of(&mut self, folder: &Path, below: Option<&Path>) -> &Root {
+        let is_root = |folder: &&Path| folder.join(".git").exists() || folder.join(FILE).is_file();
+        let fallback = below.unwrap_or(if folder.starts_with(&self.here) {
+            &self.here
+        } else {
+            folder
+        });
+        let root = folder.ancestors().find(is_root).unwrap_or(fallback);
+        self.known
+            .entry(root.to_owned())
+            .or_insert_with(|| Root::open(root.to_owned(), &self.here))
+    }
+}
+
+/// What leads from one folder to another: nothing, `sub/`, `../` or all of the other's path.
+fn prefix(here: &Path, folder: &Path) -> String {
+    if let Ok(inner) = folder.strip_prefix(here) {
+        let inner = inner.display().to_string();
+        return if inner.is_empty() { inner } else { inner + "/" };
+    }
+    match here.strip_prefix(folder) {
+        Ok(inner) => "../".repeat(inner.components().count()),
+        Err(_) => format!("{}/", folder.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_from_the_root_is_shown_from_where_the_command_runs() {
+        for (here, folder, expected) in [
+            ("/a/b", "/a/b", ""),
+            ("/a/b", "/a/b/c/d", "c/d/"),
+            ("/a/b/c", "/a", "../../"),
+            ("/a/b", "/x", "/x/"),
+        ] {
+            assert_eq!(prefix(Path::new(here), Path::new(folder)), expected);
+        }
+    }
+}

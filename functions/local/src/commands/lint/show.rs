@@ -1,0 +1,212 @@
+//! Shows what `lint` has found: for people, as JSON, or as SARIF.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use towline_buildspec::lint::{self, Code, Level, Report};
+use towline_handlers::answer_chat::text::Style;
+
+use super::{Lint, Mistaken, Results, mend};
+use crate::commands::validate;
+use crate::outcome::Outcome;
+use crate::output::{Output, paint};
+
+/// The rule that stands for a mistake in a definition in SARIF.
+const DEFINITION: &str = "definition";
+
+/// Prints everything.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn all(output: Output, args: &Lint, results: &Results) -> Outcome {
+    if args.sarif {
+        output.value(&sarif(results))?;
+    } else if output.is_json() {
+        return output.value(&json(results));
+    } else {
+        output.text(&text(args, results))?;
+    }
+    let mark = paint(Style::Bad, "towline:");
+    for (path, reason) in &results.failed {
+        output.progress(&format!("{mark} {path} {reason}"));
+    }
+    Ok(())
+}
+
+fn text(args: &Lint, results: &Results) -> String {
+    let mut text = String::new();
+    for checked in &results.checked {
+        if let Some((before, after, applied)) = &checked.mended {
+            let list = codes(applied);
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{} {}: {list}\n{}",
+                paint(Style::Good, "mended"),
+                checked.path,
+                mend::difference(&checked.path, before, after)
+            );
+        }
+        let read = |file: &str| checked.texts.get(file).cloned();
+        text.push_str(&lint::to_text(&checked.report, &read, true));
+    }
+    for mistaken in &results.mistakes {
+        let shown = validate::mistakes(&mistaken.path, &mistaken.text, &mistaken.errors);
+        let _ = writeln!(text, "{shown}");
+    }
+    let _ = writeln!(text, "{}", summary(args, results));
+    text
+}
+
+/// Each code once, with how often.
+fn codes(applied: &[Code]) -> String {
+    let mut sorted = applied.to_vec();
+    sorted.sort();
+    sorted
+        .chunk_by(|one, other| one == other)
+        .map(|same| {
+            let times = match same.len() {
+                1 => String::new(),
+                many => format!(" ({many} times)"),
+            };
+            format!("{} {}{times}", same[0].as_str(), same[0].name())
+        })
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn summary(args: &Lint, results: &Results) -> String {
+    let count = |level: Level| {
+        results
+            .findings()
+            .filter(|finding| finding.code.level() == level)
+            .count()
+    };
+    let mistakes: usize = results
+        .mistakes
+        .iter()
+        .map(|mistaken| mistaken.errors.errors().len())
+        .sum();
+    let parts = [
+        (mistakes, "mistake", Style::Bad),
+        (count(Level::Error), "error", Style::Bad),
+        (count(Level::Warning), "warning", Style::Waiting),
+        (count(Level::Note), "note", Style::Quiet),
+    ];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(count, _, _)| *count > 0)
+        .map(|(count, noun, style)| paint(style, &many(count, noun)))
+        .collect();
+    let files = many(results.files, "file");
+    let mut text = if parts.is_empty() {
+        format!("{} {files}", paint(Style::Good, "good"))
+    } else {
+        format!("{} in {files}", parts.join(", "))
+    };
+    let mut more = Vec::new();
+    // One thing mended may lay open others, as tabs do, so they are not counted.
+    if !args.fix && results.findings().any(|finding| finding.fix.is_some()) {
+        more.push("--fix mends what it can".to_owned());
+    }
+    let allowed: usize = results
+        .checked
+        .iter()
+        .map(|checked| checked.report.allowed.len())
+        .sum();
+    if allowed > 0 {
+        more.push(format!("{allowed} allowed in the files"));
+    }
+    if !more.is_empty() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "; {}", more.join(", "));
+    }
+    text
+}
+
+fn many(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+fn json(results: &Results) -> Value {
+    let mut findings = Vec::new();
+    let mut allowed = Vec::new();
+    let mut mended = Vec::new();
+    for checked in &results.checked {
+        let mut value = lint::to_json(&checked.report);
+        let mut take = |key: &str| match value[key].take() {
+            Value::Array(items) => items,
+            _ => Vec::new(),
+        };
+        findings.extend(take("findings"));
+        allowed.extend(take("allowed"));
+        if let Some((_, _, applied)) = &checked.mended {
+            let codes: Vec<&str> = applied.iter().map(|code| code.as_str()).collect();
+            mended.push(json!({ "file": checked.path, "codes": codes }));
+        }
+    }
+    let mistakes: Vec<Value> = results.mistakes.iter().flat_map(mistakes).collect();
+    let failed = results
+        .failed
+        .iter()
+        .map(|(path, reason)| json!({ "file": path, "reason": reason }));
+    json!({
+        "files": results.files,
+        "findings": findings,
+        "allowed": allowed,
+        "mistakes": mistakes,
+        "mended": mended,
+        "failed": failed.collect::<Vec<_>>(),
+    })
+}
+
+fn mistakes(mistaken: &Mistaken) -> Vec<Value> {
+    let list = mistaken.errors.errors().iter().map(|error| {
+        json!({
+            "file": mistaken.path, "line": error.line, "column": error.column,
+            "path": error.path, "message": error.message,
+        })
+    });
+    list.collect()
+}
+
+/// The linter's own log with the mistakes of definitions added as one more rule.
+fn sarif(results: &Results) -> Value {
+    let reports: Vec<Report> = results
+        .checked
+        .iter()
+        .map(|checked| checked.report.clone())
+        .collect();
+    let mut log = lint::sarif(&reports);
+    let run = &mut log["runs"][0];
+    let index = match &mut run["tool"]["driver"]["rules"] {
+        Value::Array(rules) => {
+            rules.push(json!({
+                "id": DEFINITION,
+                "name": DEFINITION,
+                "shortDescription": { "text": "The definition has a mistake, so no run of it starts." },
+                "defaultConfiguration": { "level": "error" },
+            }));
+            rules.len() - 1
+        }
+        _ => 0,
+    };
+    if let Value::Array(list) = &mut run["results"] {
+        for mistaken in &results.mistakes {
+            list.extend(mistaken.errors.errors().iter().map(|error| {
+                json!({
+                    "ruleId": DEFINITION,
+                    "ruleIndex": index,
+                    "level": "error",
+                    "message": { "text": format!("{}: {}", error.path, error.message) },
+                    "locations": [{ "physicalLocation": {
+                        "artifactLocation": { "uri": mistaken.path },
+                        "region": { "startLine": error.line, "startColumn": error.column },
+                    }}],
+                })
+            }));
+        }
+    }
+    log
+}

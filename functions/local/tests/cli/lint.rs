@@ -1,0 +1,475 @@
+//! `lint` and `explain`: what people see of the linter, and what becomes of their files.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use expect_test::{Expect, expect};
+use serde_json::Value;
+
+use crate::session::Session;
+
+const DEFINITION: &str = r#"version: 1
+pipeline: shop
+source: {branches: [main]}
+components:
+  web:
+    repository: acme/web
+    build: {buildspec: ci/web.yml, image: "aws/codebuild/standard:7.0", tags: ["{sha7}-{build}"]}
+  jobs:
+    repository: acme/jobs
+    build:
+      tags: ["{sha7}-{build}"]
+      inline: |
+        version: 0.2
+        phases:
+          build:
+            commands:
+              - timeout -t 5 make
+"#;
+
+/// Indented with tabs, phases outside `phases`, a runtime no image has, publishing after a failed build.
+const SPEC: &str = "version: 0.2
+phases:
+\tinstall:
+\t\truntime-versions:
+\t\t\tdocker: 19
+pre_build:
+\tcommands:
+\t\t- $(aws ecr get-login --no-include-email)
+build:
+\tcommands:
+\t\t- make image
+post_build:
+\tcommands:
+\t\t- docker push \"$IMAGE\"
+";
+
+const GOOD: &str = "version: 0.2\nphases:\n  build:\n    commands:\n      - make\n";
+
+fn check(session: &Session, commands: &[&[&str]], expected: &Expect) {
+    expected.assert_eq(&session.play(commands));
+}
+
+fn read(session: &Session, name: &str) -> String {
+    fs::read_to_string(session.path(name)).unwrap()
+}
+
+#[test]
+fn what_will_go_wrong_is_told_mended_and_gone() {
+    let session = Session::new();
+    session.write(".towline.yml", DEFINITION);
+    session.write("ci/web.yml", SPEC);
+    session.write("Makefile", "image:\n\tdocker build -t \"$(IMAGE)\" .\n");
+    check(
+        &session,
+        &[&["lint", "ci"], &["lint", "--fix"], &["lint"]],
+        &expect![[r#"
+            $ towline lint ci
+            error[E001]: CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.
+             --> ci/web.yml:3:1
+              |
+            3 |     install:
+              | ^^^^
+              |
+            help: Replace the tabs that indent 9 lines with spaces.
+              |
+              = note: `--fix` does this
+
+            error[E010]: The build ends with `YAML_FILE_ERROR: Unknown runtime version named '19' of docker`, because it is not in the image aws/codebuild/standard:7.0.
+             --> ci/web.yml:5:4
+              |
+            5 |             docker: 19
+              |             ^^^^^^^^^^
+              |
+            help: Drop it: Docker is part of the images, and its version is not chosen here.
+
+            error[E002]: CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.
+             --> ci/web.yml:6:1
+              |
+            6 | pre_build:
+              | ^^^^^^^^^
+              |
+            help: `pre_build` stands outside `phases` and would never run: move it under `phases:`.
+
+            error[E011]: The command fails with `Found invalid choice 'get-login'`: version 2 of the AWS CLI, which the images have, does not know it.
+             --> ci/web.yml:8:7
+              |
+            8 |         - $(aws ecr get-login --no-include-email)
+              |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+            help: Use `aws ecr get-login-password | docker login --username AWS --password-stdin <registry>`.
+
+            error[E002]: CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.
+             --> ci/web.yml:9:1
+              |
+            9 | build:
+              | ^^^^^
+              |
+            help: `build` stands outside `phases` and would never run: move it under `phases:`.
+
+            error[E002]: CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.
+              --> ci/web.yml:12:1
+               |
+            12 | post_build:
+               | ^^^^^^^^^^
+               |
+            help: `post_build` stands outside `phases` and would never run: move it under `phases:`.
+
+            error[E003]: `post_build` runs also after `build` has failed, so what is broken or left from before gets published.
+              --> ci/web.yml:14:5
+               |
+            14 |         - docker push "$IMAGE"
+               |           ^^^^^^^^^^^^^^^^^^^^
+               |
+            help: Make it the last command of `build`, or run it only while `[ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]`.
+
+            7 errors in 1 file; --fix mends what it can
+            [exit 1]
+            $ towline lint --fix
+            error[E012]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
+              --> .towline.yml:17:17
+               |
+            17 |               - timeout -t 5 make
+               |                 ^^^^^^^^^^
+               |
+            help: Drop `-t`: the duration is the first argument.
+
+            mended ci/web.yml: E001 tab-indent, E002 phase-outside-phases (3 times), E003 publish-in-post-build, E010 unknown-runtime, E011 ecr-get-login
+            --- ci/web.yml
+            +++ ci/web.yml
+            @@ -1,14 +1,11 @@
+             version: 0.2
+             phases:
+            -	install:
+            -		runtime-versions:
+            -			docker: 19
+            -pre_build:
+            -	commands:
+            -		- $(aws ecr get-login --no-include-email)
+            -build:
+            -	commands:
+            -		- make image
+            -post_build:
+            -	commands:
+            -		- docker push "$IMAGE"
+            +  pre_build:
+            +    commands:
+            +      - aws ecr get-login-password | docker login --username AWS --password-stdin "$(aws sts get-caller-identity --query Account --output text).dkr.ecr.$AWS_DEFAULT_REGION.amazonaws.com"
+            +  build:
+            +    commands:
+            +      - make image
+            +  post_build:
+            +    commands:
+            +      - 'if [ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]; then docker push "$IMAGE"; fi'
+
+            1 error in 2 files
+            [exit 1]
+            $ towline lint
+            error[E012]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
+              --> .towline.yml:17:17
+               |
+            17 |               - timeout -t 5 make
+               |                 ^^^^^^^^^^
+               |
+            help: Drop `-t`: the duration is the first argument.
+
+            1 error in 2 files
+            [exit 1]
+        "#]],
+    );
+    check(
+        &session,
+        &[&["lint", "ci/web.yml"]],
+        &expect![[r#"
+            $ towline lint ci/web.yml
+            good 1 file
+        "#]],
+    );
+}
+
+#[test]
+fn a_mended_file_keeps_its_rights_and_what_must_not_change_does_not() {
+    let session = Session::new();
+    session.write("buildspec.yml", &GOOD.replace("make", "timeout -t 5 make"));
+    let path = session.path("buildspec.yml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("buildspec.yml", session.path("link.yml")).unwrap();
+    session.write("broken.yml", "phases: [\n");
+    session.write("good.yml", GOOD);
+    check(
+        &session,
+        &[
+            &["lint", "--fix", "link.yml"],
+            &["lint", "--fix", "broken.yml", "--json"],
+            &["lint", "--fix", "good.yml"],
+        ],
+        &expect![[r#"
+            $ towline lint --fix link.yml
+            error[E012]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
+             --> link.yml:5:9
+              |
+            5 |       - timeout -t 5 make
+              |         ^^^^^^^^^^
+              |
+            help: Drop `-t`: the duration is the first argument.
+              |
+              = note: `--fix` does this
+
+            1 error in 1 file
+            ! towline: link.yml cannot be mended: it is a link: name the file it leads to
+            [exit 2]
+            $ towline lint --fix broken.yml --json
+            {
+              "allowed": [],
+              "failed": [],
+              "files": 1,
+              "findings": [
+                {
+                  "advice": "Not YAML: while parsing a node, did not find expected node content.",
+                  "code": "E000",
+                  "consequence": "CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.",
+                  "end": {
+                    "column": 1,
+                    "line": 2
+                  },
+                  "file": "broken.yml",
+                  "fixable": false,
+                  "help": "https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html",
+                  "level": "error",
+                  "name": "unreadable",
+                  "start": {
+                    "column": 1,
+                    "line": 2
+                  },
+                  "text": ""
+                }
+              ],
+              "mended": [],
+              "mistakes": []
+            }
+            [exit 1]
+            $ towline lint --fix good.yml
+            good 1 file
+        "#]],
+    );
+    assert!(read(&session, "buildspec.yml").contains("timeout -t"));
+    assert_eq!(read(&session, "broken.yml"), "phases: [\n");
+    assert_eq!(read(&session, "good.yml"), GOOD);
+    let output = session.towline(&["lint", "--fix"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        read(&session, "buildspec.yml"),
+        GOOD.replace("make", "timeout 5 make")
+    );
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+    let names = fs::read_dir(session.path(".")).unwrap().count();
+    assert_eq!(names, 4, "no file of ours is left");
+}
+
+#[test]
+fn the_level_decides_what_fails_and_comments_what_is_meant() {
+    let session = Session::new();
+    session.write(
+        "warning.yml",
+        "version: 0.2\nenv: {variables: {DOCKER_CONTENT_TRUST: \"1\"}}\nphases: {build: {commands: [make]}}\n",
+    );
+    session.write(
+        "allowed.yml",
+        "version: 0.2\nphases:\n  build:\n    commands:\n      # towline: allow E012 because the image is Alpine\n      - timeout -t 5 make\n",
+    );
+    check(
+        &session,
+        &[
+            &["lint", "warning.yml"],
+            &["lint", "warning.yml", "--level", "error"],
+            &["lint", "allowed.yml", "--level", "note"],
+            &["lint", "allowed.yml", "--level", "info"],
+        ],
+        &expect![[r#"
+            $ towline lint warning.yml
+            warning[W016]: Docker is retiring content trust: pulls of official images with DOCKER_CONTENT_TRUST=1 fail.
+             --> warning.yml:2:41
+              |
+            2 | env: {variables: {DOCKER_CONTENT_TRUST: "1"}}
+              |                                         ^^^
+              |
+            help: Drop the variable, and pin base images by digest instead.
+
+            1 warning in 1 file
+            [exit 1]
+            $ towline lint warning.yml --level error
+            warning[W016]: Docker is retiring content trust: pulls of official images with DOCKER_CONTENT_TRUST=1 fail.
+             --> warning.yml:2:41
+              |
+            2 | env: {variables: {DOCKER_CONTENT_TRUST: "1"}}
+              |                                         ^^^
+              |
+            help: Drop the variable, and pin base images by digest instead.
+
+            1 warning in 1 file
+            $ towline lint allowed.yml --level note
+            good 1 file; 1 allowed in the files
+            $ towline lint allowed.yml --level info
+            ! error: invalid value 'info' for '--level <LEVEL>': say error, warning or note
+            !
+            ! For more information, try '--help'.
+            [exit 2]
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_known_of_the_project_counts() {
+    let session = Session::new();
+    session.write(
+        "buildspec.yml",
+        "version: 0.2\nphases:\n  install:\n    runtime-versions:\n      golang: \"1.19\"\n  build:\n    commands:\n      - git log -1\n      - docker build -t a:latest .\n      - docker push a:latest\n",
+    );
+    let codes = |arguments: &[&str]| {
+        let output = session.towline(&[&["lint", "--json"], arguments].concat());
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let findings = json["findings"].as_array().unwrap();
+        let codes = findings
+            .iter()
+            .map(|finding| finding["code"].as_str().unwrap().to_owned());
+        codes.collect::<Vec<_>>().join(" ")
+    };
+    let check = |arguments: &[&str], expected: &[&str]| {
+        let plain = codes(&[]);
+        let found = codes(arguments);
+        let new: Vec<&str> = found
+            .split(' ')
+            .filter(|code| !plain.contains(code))
+            .collect();
+        assert_eq!(new, expected, "{arguments:?} beside {plain}");
+    };
+    check(&["--privileged", "no"], &["E015"]);
+    check(&["--privileged", "yes"], &[]);
+    check(&["--codepipeline"], &["W030"]);
+    check(&["--immutable-tags"], &["W032"]);
+    check(
+        &[
+            "--image",
+            "aws/codebuild/amazonlinux-x86_64-lambda-standard:go1.21",
+        ],
+        &["E015"],
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_told_beside_what_can() {
+    let session = Session::new();
+    session.write(
+        ".towline.yml",
+        &DEFINITION.replace("make\n", "make\nstagse: []\n"),
+    );
+    session.write("sub/.towline.yml", DEFINITION);
+    fs::write(session.path("latin.yml"), b"version: \xe9\n").unwrap();
+    fs::create_dir(session.path("empty")).unwrap();
+    check(
+        &session,
+        &[
+            &["lint", "absent.yml", "latin.yml", "empty", ".towline.yml"],
+            &["lint", "sub", "--json"],
+            &["lint", "--json", "--sarif"],
+        ],
+        &expect![[r#"
+            $ towline lint absent.yml latin.yml empty .towline.yml
+            .towline.yml:18:1: unknown key "stagse", did you mean `stages`? (known here are version, pipeline, source, components, stages, notify)
+              18 | stagse: []
+                 | ^
+            1 mistake in .towline.yml
+
+            1 mistake in 2 files
+            ! towline: absent.yml cannot be read: No such file or directory (os error 2)
+            ! towline: empty cannot be read: no buildspec and no .towline.yml is in it
+            ! towline: latin.yml cannot be read: it is not UTF-8
+            [exit 2]
+            $ towline lint sub --json
+            {
+              "allowed": [],
+              "failed": [
+                {
+                  "file": "sub/ci/web.yml",
+                  "reason": "cannot be read: No such file or directory (os error 2)"
+                }
+              ],
+              "files": 1,
+              "findings": [
+                {
+                  "advice": "Drop `-t`: the duration is the first argument.",
+                  "code": "E012",
+                  "consequence": "GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.",
+                  "end": {
+                    "column": 27,
+                    "line": 17
+                  },
+                  "file": "sub/.towline.yml",
+                  "fixable": false,
+                  "help": "https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html",
+                  "level": "error",
+                  "name": "timeout-t",
+                  "start": {
+                    "column": 17,
+                    "line": 17
+                  },
+                  "text": "timeout -t"
+                }
+              ],
+              "mended": [],
+              "mistakes": []
+            }
+            [exit 2]
+            $ towline lint --json --sarif
+            {
+              "error": "SARIF is JSON already: leave out one of --sarif and --json"
+            }
+            [exit 1]
+        "#]],
+    );
+}
+
+#[test]
+fn sarif_names_files_rules_and_places() {
+    let session = Session::new();
+    session.write(
+        ".towline.yml",
+        &DEFINITION.replace("make\n", "make\nstagse: []\n"),
+    );
+    session.write("ci/buildspec.yml", SPEC);
+    let output = session.towline(&["lint", "--sarif"]);
+    assert_eq!(output.status.code(), Some(1));
+    let log: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let run = &log["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let lines: Vec<String> = run["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| {
+            let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+            assert_eq!(rules[index]["id"], result["ruleId"]);
+            let place = &result["locations"][0]["physicalLocation"];
+            format!(
+                "{} {}:{}",
+                result["ruleId"].as_str().unwrap(),
+                place["artifactLocation"]["uri"].as_str().unwrap(),
+                place["region"]["startLine"]
+            )
+        })
+        .collect();
+    expect![[r#"
+        [
+            "E001 ci/buildspec.yml:3",
+            "E010 ci/buildspec.yml:5",
+            "E002 ci/buildspec.yml:6",
+            "E011 ci/buildspec.yml:8",
+            "E002 ci/buildspec.yml:9",
+            "E002 ci/buildspec.yml:12",
+            "E003 ci/buildspec.yml:14",
+            "definition .towline.yml:18",
+        ]
+    "#]]
+    .assert_debug_eq(&lines);
+}
