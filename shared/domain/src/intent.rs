@@ -155,6 +155,11 @@ pub enum Intent {
         /// As in [`Intent::ReportBuild`].
         shows: String,
     },
+    /// Show all that one transaction has changed: one event, one read and one end for all of it.
+    ReportAll {
+        /// Each a [`Intent::ReportBuild`] or [`Intent::ReportStage`].
+        reports: Vec<Intent>,
+    },
     /// Look whether a bound build has ended or its deadline has passed.
     WatchBuild(AttemptRef),
     /// Look whether a promotion's approval has expired.
@@ -184,9 +189,30 @@ impl Intent {
             Self::Promote { .. } => "Promotion Due",
             Self::Deploy { .. } => "Deploy Due",
             Self::ReportBuild { .. } => "Build Status Due",
-            Self::ReportStage { .. } => "Stage Status Due",
+            Self::ReportStage { .. } | Self::ReportAll { .. } => "Stage Status Due",
             Self::WatchBuild(_) => "Build Watch Due",
             Self::WatchPromotion { .. } => "Promotion Watch Due",
+        }
+    }
+
+    /// What is to be shown, each by itself; nothing for an intent of another kind.
+    #[must_use]
+    pub fn reports(&self) -> &[Self] {
+        match self {
+            Self::ReportBuild { .. } | Self::ReportStage { .. } => std::slice::from_ref(self),
+            Self::ReportAll { reports } => reports,
+            Self::PlanRun(_)
+            | Self::StartBuild(_)
+            | Self::StopBuild { .. }
+            | Self::ReadImage { .. }
+            | Self::RetryBuild { .. }
+            | Self::SupersedeBuild { .. }
+            | Self::ImageRecorded { .. }
+            | Self::OfferImage { .. }
+            | Self::Promote { .. }
+            | Self::Deploy { .. }
+            | Self::WatchBuild(_)
+            | Self::WatchPromotion { .. } => &[],
         }
     }
 
@@ -206,7 +232,8 @@ impl Intent {
             | Self::Promote { .. }
             | Self::Deploy { .. }
             | Self::ReportBuild { .. }
-            | Self::ReportStage { .. } => false,
+            | Self::ReportStage { .. }
+            | Self::ReportAll { .. } => false,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Facts meet state here: load, decide in `towline-domain`, commit, as often as it takes.
 
-use towline_domain::definition::{Definition, Scope};
+use towline_domain::definition::{Definition, Origin, Scope};
 use towline_domain::explain;
 use towline_domain::filter::{self, Verdict};
 use towline_domain::intent::{AttemptRef, Intent, StageKey};
 use towline_domain::names::{ComponentName, RunId};
 use towline_domain::report;
 use towline_domain::run::{self, Attempt, AttemptState, Run};
-use towline_domain::stage::{self, Policy, Stage};
+use towline_domain::stage::{self, Policy, Promotion, Stage};
 use towline_ports::Key;
 
 use crate::keys;
@@ -320,6 +320,45 @@ pub(crate) fn needed(key: &StageKey) -> Vec<Key> {
     ]
 }
 
+/// What a promotion's tags are put on with: the stages behind, and what is known of its tags.
+pub(crate) fn needed_to_promote(
+    key: &StageKey,
+    definition: &Definition,
+    promotion: &Promotion,
+) -> Vec<Key> {
+    let images = &promotion.candidate.repository;
+    let mut needed = needed(key);
+    needed.push(keys::image(images, &promotion.candidate.digest));
+    let tags = definition.stage(&key.stage).map(|rule| &rule.tags);
+    needed.extend(tags.into_iter().flatten().map(|tag| keys::tag(images, tag)));
+    let origin = Origin::Stage(key.stage.clone());
+    let behind = definition.stages_from(&origin);
+    needed.extend(behind.map(|rule| {
+        keys::stage(&StageKey {
+            stage: rule.name.clone(),
+            ..key.clone()
+        })
+    }));
+    needed
+}
+
+/// What whoever acts on an intent of a stage will read besides.
+fn guess(stage: &Stage, definition: &Definition, intent: &Intent) -> Vec<Key> {
+    match intent {
+        Intent::Promote { promotion, .. } => {
+            let promotion = stage.promotion(*promotion);
+            let needed = promotion.map(|known| needed_to_promote(&stage.key, definition, known));
+            needed.unwrap_or_default()
+        }
+        Intent::Deploy { .. } => {
+            let live = stage.pointer.iter().map(|pointer| &pointer.candidate);
+            live.map(|live| keys::image(&live.repository, &live.digest))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// Applies a fact to a stage, commits what follows, and marks `done` the intent that led here.
 ///
 /// What has been read already is not read again in the first round.
@@ -430,7 +469,7 @@ async fn decide_alone(
         change.create(keys::row(key, row.sequence), row);
     }
     for intent in &decision.intents {
-        change.owe(intent.clone());
+        change.owe_guessing(intent.clone(), guess(&decision.stage, definition, intent));
     }
     if let (true, Some(pointer)) = (decision.moved, &decision.stage.pointer) {
         change.create(keys::pointer(key, pointer.since, pointer.version), pointer);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use towline_domain::Timestamp;
 use towline_domain::intent::{Intent, StageKey};
@@ -137,6 +137,7 @@ impl Owed {
                 of_stage(stage, None);
                 span.record("commit", commit.as_str());
             }
+            Intent::ReportAll { .. } => {}
         }
         span.clone()
     }
@@ -152,7 +153,15 @@ pub(crate) fn intent_id(intent: &Intent) -> String {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Change {
     writes: Vec<Write>,
-    intents: Vec<Intent>,
+    intents: Vec<Announced>,
+}
+
+/// An intent, and what else whoever acts on it will want to read: the keys are announced with it,
+/// so that one request is enough. Who does not hear of them reads them when it needs them.
+#[derive(Debug, Clone)]
+struct Announced {
+    intent: Intent,
+    guesses: Vec<Key>,
 }
 
 impl Change {
@@ -190,8 +199,13 @@ impl Change {
 
     /// Owes an intent.
     pub(crate) fn owe(&mut self, intent: Intent) {
-        if !self.intents.contains(&intent) {
-            self.intents.push(intent);
+        self.owe_guessing(intent, Vec::new());
+    }
+
+    /// As [`Self::owe`]; whoever acts on it will want to read these too.
+    pub(crate) fn owe_guessing(&mut self, intent: Intent, guesses: Vec<Key>) {
+        if !self.intents.iter().any(|known| known.intent == intent) {
+            self.intents.push(Announced { intent, guesses });
         }
     }
 
@@ -204,7 +218,7 @@ impl Change {
 
     /// Nobody needs to look after this any more.
     pub(crate) fn forget(&mut self, intent: &Intent) {
-        self.intents.retain(|known| known != intent);
+        self.intents.retain(|known| known.intent != *intent);
         self.done(&intent_id(intent));
     }
 
@@ -215,7 +229,7 @@ impl Change {
             writes.peek()?;
             Some(Self {
                 writes: writes.by_ref().take(most).collect(),
-                intents: Vec::new(),
+                ..Self::default()
             })
         })
     }
@@ -224,7 +238,8 @@ impl Change {
     /// or would write the same item.
     pub(crate) fn take_in(&mut self, other: Self) -> Option<Self> {
         let intents = |change: &Self| {
-            let ids = change.intents.iter().map(intent_id);
+            let owed = change.intents.iter();
+            let ids = owed.map(|owed| intent_id(&owed.intent));
             ids.map(|id| keys::intent(&id)).collect::<Vec<_>>()
         };
         let keys = |change: &Self| {
@@ -260,7 +275,8 @@ impl Change {
     }
 }
 
-fn body(value: &impl Serialize) -> Value {
+/// A value as an item's content.
+pub(crate) fn body(value: &impl Serialize) -> Value {
     serde_json::to_value(value)
         .expect("what we keep holds only strings, numbers, lists and maps with string keys")
 }
@@ -326,7 +342,7 @@ impl Ledger<'_> {
         }
         let now = self.now();
         let mut announcements = Vec::new();
-        for intent in std::mem::take(&mut change.intents) {
+        for Announced { intent, guesses } in together(change.intents) {
             let owed = Owed {
                 id: intent_id(&intent),
                 intent,
@@ -343,7 +359,7 @@ impl Ledger<'_> {
                 due: Some(due),
             });
             if !owed.intent.is_watch() {
-                announcements.push(announcement(&owed, now));
+                announcements.push(announcement(&owed, now, &guesses));
             }
         }
         match self.store.transact(change.writes).await {
@@ -440,14 +456,38 @@ pub(crate) fn announced_again(read: &Read<Owed>, now: Timestamp, dead: Option<&s
     }
 }
 
-/// An intent as it goes on the bus.
-pub(crate) fn announcement(owed: &Owed, now: Timestamp) -> Announcement {
+/// An intent as it goes on the bus, with the keys of what else its reader will want.
+pub(crate) fn announcement(owed: &Owed, now: Timestamp, guesses: &[Key]) -> Announcement {
+    let mut detail = eventbridge::detail(&owed.id, &owed.intent, now);
+    if !guesses.is_empty() {
+        let keys = guesses.iter().map(|key| (&key.partition, &key.sort));
+        detail["reads"] = json!(keys.collect::<Vec<_>>());
+    }
     Announcement {
         id: owed.id.clone(),
         detail_type: owed.intent.detail_type().into(),
-        detail: eventbridge::detail(&owed.id, &owed.intent, now),
+        detail,
         at: now,
     }
+}
+
+/// All that is to be shown as one intent.
+fn together(intents: Vec<Announced>) -> Vec<Announced> {
+    let (mut reports, mut others): (Vec<_>, Vec<_>) = intents
+        .into_iter()
+        .partition(|owed| !owed.intent.reports().is_empty());
+    if reports.len() > 1 {
+        let guesses = reports.iter_mut();
+        let guesses = guesses
+            .flat_map(|owed| std::mem::take(&mut owed.guesses))
+            .collect();
+        let reports = reports.into_iter().map(|owed| owed.intent).collect();
+        let intent = Intent::ReportAll { reports };
+        others.push(Announced { intent, guesses });
+    } else {
+        others.extend(reports);
+    }
+    others
 }
 
 fn first_due(intent: &Intent, now: Timestamp) -> Timestamp {
@@ -465,7 +505,8 @@ fn first_due(intent: &Intent, now: Timestamp) -> Timestamp {
         | Intent::Promote { .. }
         | Intent::Deploy { .. }
         | Intent::ReportBuild { .. }
-        | Intent::ReportStage { .. } => now + PATIENCE,
+        | Intent::ReportStage { .. }
+        | Intent::ReportAll { .. } => now + PATIENCE,
     }
 }
 

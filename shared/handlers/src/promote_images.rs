@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use towline_domain::Timestamp;
-use towline_domain::definition::{Definition, Origin, StageRule};
+use towline_domain::definition::{Origin, StageRule};
 use towline_domain::image::Image;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::Mover;
 use towline_domain::person::Actor;
 use towline_domain::stage::{Fact, Lease, Promotion, Stage};
-use towline_ports::{Images, Key, PutTagError};
+use towline_ports::{Images, PutTagError};
 
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
-use crate::apply::{self, Applied};
+use crate::apply;
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds, milliseconds};
 use crate::reads::Reads;
@@ -60,28 +60,15 @@ pub async fn handle(
         let rule = definition
             .stage(&key.stage)
             .expect("`trusted` has looked for the stage");
-        let lease = Lease {
-            holder: holder.into(),
-            until: ledger.now() + LEASE,
-        };
-        let asked = Fact::LeaseRequested {
-            promotion: *number,
-            lease,
-        };
-        if !matches!(
-            apply::to_stage(reads, key, &asked, None).await?,
-            Applied::Taken(_)
-        ) {
+        // All that is read to finish is read before the tags are put on: should it change until
+        // then, it is read again.
+        let needed = apply::needed_to_promote(key, &definition, &promotion);
+        reads.load(needed).await?;
+        if !lease(&mut reads, key, *number, holder).await? {
             return ledger.postpone(&owed).await;
         }
         match put_tags(images, rule, &promotion).await {
-            Ok(()) => {
-                let mut reads = Reads::from(ledger);
-                reads
-                    .load(needed(key, &definition, rule, &promotion))
-                    .await?;
-                finish(reads, key, &owed, rule, &promotion, holder).await
-            }
+            Ok(()) => finish(reads, key, &owed, rule, &promotion, holder).await,
             Err(PutTagError::Port(error)) => Err(error.into()),
             Err(refusal @ (PutTagError::Gone | PutTagError::Immutable { .. })) => {
                 let fact = Fact::TagRefused {
@@ -96,6 +83,41 @@ pub async fn handle(
     }
     .instrument(owed.span())
     .await
+}
+
+/// Takes the stage's lease; what is known of the stage is then what was committed with it.
+async fn lease(
+    reads: &mut Reads<'_>,
+    key: &StageKey,
+    promotion: u64,
+    holder: &str,
+) -> Result<bool, HandlerError> {
+    let ledger = reads.ledger();
+    let mut rounds = Rounds::new();
+    loop {
+        let lease = Lease {
+            holder: holder.into(),
+            until: ledger.now() + LEASE,
+        };
+        let fact = Fact::LeaseRequested { promotion, lease };
+        let Ok(definition) = apply::trusted(reads, key).await? else {
+            return Ok(false);
+        };
+        let read = reads.read::<Stage>(&keys::stage(key)).await?;
+        let mut change = Change::default();
+        let decision =
+            apply::decide(reads, key, read.as_ref(), &definition, &fact, &mut change).await?;
+        if decision.refused.is_some() {
+            return Ok(false);
+        }
+        if ledger.commit(change, &mut rounds).await? {
+            if decision.changed {
+                reads.saved(&keys::stage(key), &decision.stage);
+            }
+            return Ok(true);
+        }
+        reads.again().await?;
+    }
 }
 
 /// Puts every tag of the stage on the digest and makes sure that it is there.
@@ -177,28 +199,6 @@ async fn finish(
         }
         reads.again().await?;
     }
-}
-
-/// All that is read to finish: the stage and those behind it, and what its tags are on.
-fn needed(
-    key: &StageKey,
-    definition: &Definition,
-    rule: &StageRule,
-    promotion: &Promotion,
-) -> Vec<Key> {
-    let images = &promotion.candidate.repository;
-    let mut needed = apply::needed(key);
-    needed.push(keys::image(images, &promotion.candidate.digest));
-    needed.extend(rule.tags.iter().map(|tag| keys::tag(images, tag)));
-    let origin = Origin::Stage(key.stage.clone());
-    let behind = definition.stages_from(&origin);
-    needed.extend(behind.map(|rule| {
-        keys::stage(&StageKey {
-            stage: rule.name.clone(),
-            ..key.clone()
-        })
-    }));
-    needed
 }
 
 /// How long it took from the registry to the stage, where nobody was waited for.

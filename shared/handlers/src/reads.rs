@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Serialize};
 use towline_domain::intent::Intent;
 use towline_ports::contract::limits::{MOST_KEYS, check_key};
 use towline_ports::{Item, Key};
@@ -11,7 +11,10 @@ use towline_wire::eventbridge::{self, Envelope};
 
 use crate::apply;
 use crate::keys;
-use crate::ledger::{HandlerError, Ledger, Owed, Read};
+use crate::ledger::{HandlerError, Ledger, Owed, Read, body};
+
+/// Keys taken from an announcement, so that with what an intent needs itself one request is enough.
+const MOST_GUESSED: usize = 60;
 
 /// The items of one round, as they were when they were first read in it.
 ///
@@ -73,6 +76,15 @@ impl<'a> Reads<'a> {
         Ok(self.known.get(key).and_then(Option::as_ref))
     }
 
+    /// The versions of all that is known.
+    pub(crate) fn versions(&self) -> Vec<(Key, u64)> {
+        let version = |item: &Option<Item>| item.as_ref().map_or(0, |item| item.version);
+        let known = self.known.iter();
+        known
+            .map(|(key, item)| (key.clone(), version(item)))
+            .collect()
+    }
+
     /// Reads all of it again, for the next round.
     pub(crate) async fn again(&mut self) -> Result<(), HandlerError> {
         let known = std::mem::take(&mut self.known);
@@ -86,6 +98,14 @@ impl<'a> Reads<'a> {
         Self {
             ledger: self.ledger,
             known: known.into_iter().collect(),
+        }
+    }
+
+    /// This one was just saved, as it had been read.
+    pub(crate) fn saved(&mut self, key: &Key, value: &impl Serialize) {
+        if let Some(Some(item)) = self.known.get_mut(key) {
+            item.version += 1;
+            item.body = body(value);
         }
     }
 
@@ -113,6 +133,7 @@ impl<'a> Reads<'a> {
         let key = keys::intent(id);
         let said = Intent::deserialize(&event.detail["intent"]);
         let mut needed = said.as_ref().map(needed_for).unwrap_or_default();
+        needed.extend(guessed(event));
         needed.retain(|key| check_key(key).is_ok());
         needed.push(key.clone());
         self.load(needed).await?;
@@ -120,6 +141,14 @@ impl<'a> Reads<'a> {
         self.forget(&key);
         Ok(owed.map(|read| read.value))
     }
+}
+
+/// What else whoever announced an intent thinks will be read.
+fn guessed(event: &Envelope) -> impl Iterator<Item = Key> {
+    let keys = Vec::<(String, String)>::deserialize(&event.detail["reads"]).unwrap_or_default();
+    keys.into_iter()
+        .take(MOST_GUESSED)
+        .map(|(partition, sort)| Key::new(partition, sort))
 }
 
 /// What whoever acts on an intent begins with.
@@ -158,6 +187,7 @@ fn needed_for(intent: &Intent) -> Vec<Key> {
             keys::stage(stage),
             keys::trusted_definition(stage.repository),
         ],
+        Intent::ReportAll { reports } => reports.iter().flat_map(needed_for).collect(),
         Intent::StopBuild { .. } | Intent::WatchBuild(_) | Intent::WatchPromotion { .. } => {
             Vec::new()
         }

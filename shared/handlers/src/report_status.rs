@@ -46,46 +46,20 @@ pub async fn handle(
         return Ok(());
     };
     async {
-        let mut shown = None;
-        let state = match &owed.intent {
-            Intent::ReportBuild { run, .. } => keys::run(run),
-            Intent::ReportStage { stage, .. } => keys::stage(stage),
-            _ => return Ok(()),
-        };
+        let mut reports: Vec<Report> = owed.intent.reports().iter().map(Report::of).collect();
+        if reports.is_empty() {
+            return Ok(());
+        }
         for _ in 0..MOST_ROUNDS {
-            let now = match &owed.intent {
-                Intent::ReportBuild { run, component, .. } => {
-                    of_run(&mut reads, run, component.as_ref()).await?
-                }
-                Intent::ReportStage {
-                    stage,
-                    repository,
-                    commit,
-                    ..
-                } => of_stage(&mut reads, stage, repository, commit).await?,
-                _ => return Ok(()),
-            };
-            let Some(now) = now.filter(|now| shown.as_ref() != Some(&now.line)) else {
-                return ledger.finish(&owed).await;
-            };
-            let status = now.status(settings);
-            match statuses.set(&now.repository, &now.commit, &status).await {
-                Ok(()) => shown = Some(now.line),
-                Err(StatusError::Refused(reason)) => {
-                    tracing::warn!(
-                        repository = now.repository.name.as_str(),
-                        commit = now.commit.short(),
-                        context = status.context,
-                        reason,
-                        "not shown beside the commit"
-                    );
-                    return ledger.finish(&owed).await;
-                }
-                Err(StatusError::Port(error)) => return Err(error.into()),
+            let mut news = false;
+            for report in &mut reports {
+                news |= report.show(&mut reads, statuses, settings).await?;
             }
-            let seen = reads.version(&state).await?;
-            reads.again().await?;
-            if reads.version(&state).await? == seen {
+            let seen = reads.versions();
+            if news {
+                reads.again().await?;
+            }
+            if reads.versions() == seen {
                 return ledger.finish(&owed).await;
             }
         }
@@ -93,6 +67,60 @@ pub async fn handle(
     }
     .instrument(owed.span())
     .await
+}
+
+/// One line to show.
+struct Report<'a> {
+    intent: &'a Intent,
+    /// What it said last, if it was shown or will never be.
+    said: Option<Line>,
+}
+
+impl<'a> Report<'a> {
+    fn of(intent: &'a Intent) -> Self {
+        Self { intent, said: None }
+    }
+
+    /// Shows what is so, unless that is shown; says whether it did.
+    async fn show(
+        &mut self,
+        reads: &mut Reads<'_>,
+        statuses: &dyn Statuses,
+        settings: &Settings,
+    ) -> Result<bool, HandlerError> {
+        let now = match self.intent {
+            Intent::ReportBuild { run, component, .. } => {
+                of_run(reads, run, component.as_ref()).await?
+            }
+            Intent::ReportStage {
+                stage,
+                repository,
+                commit,
+                ..
+            } => of_stage(reads, stage, repository, commit).await?,
+            _ => None,
+        };
+        let Some(now) = now.filter(|now| self.said.as_ref() != Some(&now.line)) else {
+            return Ok(false);
+        };
+        let status = now.status(settings);
+        let was_shown = match statuses.set(&now.repository, &now.commit, &status).await {
+            Ok(()) => true,
+            Err(StatusError::Refused(reason)) => {
+                tracing::warn!(
+                    repository = now.repository.name.as_str(),
+                    commit = now.commit.short(),
+                    context = status.context,
+                    reason,
+                    "not shown beside the commit"
+                );
+                false
+            }
+            Err(StatusError::Port(error)) => return Err(error.into()),
+        };
+        self.said = Some(now.line);
+        Ok(was_shown)
+    }
 }
 
 /// A line and where it belongs.

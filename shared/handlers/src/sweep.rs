@@ -97,7 +97,7 @@ pub async fn announce_all(ledger: Ledger<'_>) -> Result<usize, HandlerError> {
     let now = ledger.now();
     let announcements: Vec<_> = owed
         .filter(|owed| !owed.intent.is_watch())
-        .map(|owed| announcement(&owed, now))
+        .map(|owed| announcement(&owed, now, &[]))
         .collect();
     let count = announcements.len();
     ledger.announce(announcements).await;
@@ -124,7 +124,7 @@ async fn announce_again(
         Err(TransactError::Conflict(_)) => return Ok(()), // somebody has just done it
         Err(TransactError::Port(error)) => return Err(error.into()),
     }
-    ledger.announce(vec![announcement(owed, now)]).await;
+    ledger.announce(vec![announcement(owed, now, &[])]).await;
     swept.announced += 1;
     Ok(())
 }

@@ -71,8 +71,14 @@ impl Store for FaultyStore {
         {
             return Err(TransactError::Conflict(write.key().clone()));
         }
+        let mut indexed = 0;
+        for write in &writes {
+            let known = self.inner.get(write.key()).await?;
+            indexed += index_units(write, known.as_ref());
+        }
         let keys: Vec<Key> = writes.iter().map(|write| write.key().clone()).collect();
         self.inner.transact(writes).await?;
+        self.chance.count("(index units)", indexed);
         let mut changed = Vec::new();
         for key in keys {
             let item = self.inner.get(&key).await?;
@@ -87,8 +93,7 @@ impl Store for FaultyStore {
 }
 
 /// What DynamoDB charges for one of so many writes: a unit for each kilobyte, two in a transaction;
-/// one write by itself
-/// is no transaction.
+/// one write by itself is no transaction.
 fn units(write: &Write, of: usize) -> u64 {
     let bytes = match write {
         Write::Create { key, body, .. }
@@ -100,6 +105,21 @@ fn units(write: &Write, of: usize) -> u64 {
     };
     let price = if of > 1 { 2 } else { 1 };
     price * (bytes as u64).div_ceil(1_024).max(1)
+}
+
+/// What DynamoDB charges for the index of what is due: a unit to put a key into it, and one to take
+/// one out.
+fn index_units(write: &Write, known: Option<&Item>) -> u64 {
+    let before = known.and_then(|known| known.due);
+    let after = match write {
+        Write::Create { due, .. } | Write::Replace { due, .. } | Write::Put { due, .. } => *due,
+        Write::Delete { .. } => None,
+        Write::Require { .. } => before,
+    };
+    match before == after {
+        true => 0,
+        false => u64::from(before.is_some()) + u64::from(after.is_some()),
+    }
 }
 
 /// The bus.

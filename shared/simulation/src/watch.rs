@@ -201,6 +201,7 @@ impl Known {
             self.owed.remove(key);
         } else if !self.owed.contains_key(key) {
             let intent: Intent = value(&body["intent"]);
+            self.intents.extend_from_slice(intent.reports());
             self.intents.push(intent.clone());
             self.owed.insert(key.clone(), intent);
         }

@@ -137,7 +137,8 @@ fn number(intent: &Intent) -> usize {
         Intent::Promote { .. } => 8,
         Intent::Deploy { .. } => 9,
         Intent::ReportBuild { .. } => 10,
-        Intent::ReportStage { .. } => 11,
+        // Several of these at once are announced as one of them.
+        Intent::ReportStage { .. } | Intent::ReportAll { .. } => 11,
         Intent::WatchBuild(_) => 12,
         Intent::WatchPromotion { .. } => 13,
     }
