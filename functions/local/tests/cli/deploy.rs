@@ -18,6 +18,15 @@ const FUNCTIONS: [&str; 10] = [
     "start-builds",
     "sweep",
 ];
+/// How most deployments are asked for.
+const DEPLOY: [&str; 6] = [
+    "deploy",
+    "--repositories",
+    "acme/shop",
+    "--functions",
+    "built",
+    "--yes",
+];
 const ABSENT: (&str, &str) = ("ValidationError", "Stack with id towline does not exist");
 
 /// An account in which somebody is signed in.
@@ -165,18 +174,10 @@ fn a_first_deployment_makes_the_bucket_and_says_what_is_next() {
             ]}),
         );
     let session = with_functions(&aws);
-    let command = &[
-        "deploy",
-        "--repositories",
-        "acme/shop",
-        "--functions",
-        "built",
-        "--yes",
-    ];
     check(
         &aws,
         &session,
-        command,
+        &DEPLOY,
         &expect![[r#"
         towline is deployed.
 
@@ -304,15 +305,7 @@ fn a_failed_deployment_tells_why_and_what_to_do() {
             event("1", "PlanRuns", "AWS::Lambda::Function", "CREATE_FAILED", kept),
         ]}));
     let session = with_functions(&aws);
-    let command = &[
-        "deploy",
-        "--repositories",
-        "acme/shop",
-        "--functions",
-        "built",
-        "--yes",
-    ];
-    let text = shown(&session.towline(command));
+    let text = shown(&session.towline(&DEPLOY));
     let (_, end) = text.split_once("Deploying").unwrap();
     expect![[r#"
          towline; the first time takes some minutes.
@@ -328,7 +321,7 @@ fn a_failed_deployment_tells_why_and_what_to_do() {
     check(
         &aws,
         &session,
-        command,
+        &DEPLOY,
         &expect![[r#"
         ! towline: The stack was never whole and is ROLLBACK_COMPLETE; remove it with `aws cloudformation delete-stack --stack-name=towline --region=eu-west-1`, mend the cause, and run the same command again.
         [exit 1]
@@ -388,6 +381,25 @@ fn what_is_missing_is_named_before_anything_changes() {
         [exit 1]
     "#]],
     );
+}
+
+#[test]
+fn functions_that_are_missing_are_named_before_anybody_is_asked() {
+    let aws = aws()
+        .refuses("cloudformation describe-stacks *", ABSENT.0, ABSENT.1)
+        .refuses("s3api head-bucket *", "404", "Not Found");
+    let session = with_functions(&aws);
+    for name in ["sweep", "plan-runs"] {
+        std::fs::remove_file(session.path(&format!("built/{name}/bootstrap.zip"))).unwrap();
+    }
+    let question = DEPLOY.split_last().unwrap().1;
+    check(&aws, &session, question, &expect![[r#"
+        ! towline: [folder]/built lacks plan-runs, sweep: each is to be in NAME/bootstrap.zip
+        [exit 2]
+    "#]]);
+    let dry = [question, &["--dry-run"]].concat();
+    let text = aws.plain(&shown(&session.towline(&dry)));
+    assert!(text.contains("lacks plan-runs, sweep: each"), "{text}");
 }
 
 #[test]

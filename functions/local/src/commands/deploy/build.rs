@@ -171,13 +171,13 @@ impl Functions {
         Some(format!("cargo {}", quoted.join(" ")))
     }
 
-    /// Whether what builds them is installed.
+    /// Whether those of these names are there, or what builds them is installed.
     ///
     /// # Errors
-    /// Impossible, with how to install it, when it is not.
-    pub async fn check_tools(&self) -> Outcome {
+    /// Impossible, with how to mend it, when they are not.
+    pub async fn check(&self, names: &[&str]) -> Outcome {
         if matches!(self, Self::Built(_)) {
-            return Ok(());
+            return self.complete(names);
         }
         let zig =
             runs("zig", &["version"]).await || runs("python3", &["-m", "ziglang", "version"]).await;
@@ -238,28 +238,34 @@ impl Functions {
         )
     }
 
+    /// Whether all binaries are there.
+    fn complete(&self, names: &[&str]) -> Outcome {
+        let folder = self.folder();
+        let absent = |name: &&&str| !folder.join(name).join(PACKED).is_file();
+        let missing: Vec<&str> = names.iter().filter(absent).copied().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(anyhow!(
+            "{} lacks {}: each is to be in NAME/{PACKED}",
+            folder.display(),
+            missing.join(", ")
+        )
+        .into())
+    }
+
     /// Lays the template where it finds the binaries, wherever they are.
     ///
     /// # Errors
     /// Impossible when one is missing.
     pub fn lay_out(&self, template: &str) -> Outcome<TempDir> {
-        let folder = self.folder();
-        let absent = |name: &&str| !folder.join(name).join(PACKED).is_file();
-        let missing: Vec<&str> = names(template).into_iter().filter(absent).collect();
-        if !missing.is_empty() {
-            return Err(anyhow!(
-                "{} lacks {}: each is to be in NAME/{PACKED}",
-                folder.display(),
-                missing.join(", ")
-            )
-            .into());
-        }
+        self.complete(&names(template))?;
         let laid = || {
             let place = tempfile::tempdir()?;
             fs::create_dir(place.path().join("infra"))?;
             fs::write(place.path().join(templates::CONTROL_PATH), template)?;
             fs::create_dir(place.path().join("target"))?;
-            symlink(&folder, place.path().join("target/lambda"))?;
+            symlink(self.folder(), place.path().join("target/lambda"))?;
             Ok::<_, io::Error>(place)
         };
         Ok(laid().context("laying out what is uploaded")?)

@@ -110,9 +110,9 @@ struct Deployment {
 pub async fn run(args: Control, output: Output) -> Outcome {
     let wanted = Wanted::from(args.consent);
     let deployment = Deployment::prepare(args).await?;
-    let tools = deployment.functions.check_tools().await;
-    let mut plan = deployment.plan(wanted == Wanted::DryRun);
-    match tools {
+    let names = build::names(&deployment.template);
+    let mut plan = deployment.plan(&names);
+    match deployment.functions.check(&names).await {
         Ok(()) => {}
         Err(failure) if wanted == Wanted::DryRun => {
             plan.warn(failure.sentence().unwrap_or_default());
@@ -187,7 +187,7 @@ impl Deployment {
         })
     }
 
-    fn plan(&self, is_dry: bool) -> Plan {
+    fn plan(&self, names: &[&str]) -> Plan {
         let mut plan = Plan::default();
         plan.fact(
             "account",
@@ -217,8 +217,7 @@ impl Deployment {
         for (name, value) in kept {
             plan.fact("parameters", format!("{name} = {value} (kept)"));
         }
-        let names = build::names(&self.template);
-        if let Some(command) = self.functions.shown(&names) {
+        if let Some(command) = self.functions.shown(names) {
             plan.command(command);
         }
         for call in self.bucket.calls(&self.aws, self.bucket_exists) {
@@ -228,13 +227,6 @@ impl Deployment {
         plan.command(self.deploy("packaged.yaml").shown());
         for note in &self.notes {
             plan.warn(note);
-        }
-        if is_dry && let Functions::Built(folder) = &self.functions {
-            let absent = |name: &&str| !folder.join(name).join("bootstrap.zip").is_file();
-            let missing: Vec<&str> = names.into_iter().filter(absent).collect();
-            if !missing.is_empty() {
-                plan.warn(format!("{} lacks {}", folder.display(), missing.join(", ")));
-            }
         }
         plan
     }
