@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    Context, demo, deploy, doctor, generate, lint, logs, pack, people, read, rollback, secret,
-    send, serve, validate, write,
+    Context, demo, deploy, doctor, explain, generate, lint, logs, pack, people, read, rollback,
+    secret, send, serve, validate, write,
 };
 use crate::outcome::Outcome;
 use crate::output::Output;
@@ -117,6 +117,8 @@ enum Command {
     Validate(validate::Validate),
     /// Say what will go wrong with buildspecs on CodeBuild, offline, and mend it
     Lint(Box<lint::Lint>),
+    /// What a finding of `lint` means, and what to do about it
+    Explain(explain::Explain),
     /// Print the buildspec a run would use, or a definition to begin with
     Generate(generate::Generate),
     /// Make an image of files and push it, without Docker
@@ -179,6 +181,7 @@ async fn command(context: &Context, command: Command) -> Outcome {
         Command::Retry(args) => write::run(context, args.retry()).await,
         Command::Validate(args) => validate::run(context, &args),
         Command::Lint(args) => lint::run(context, &args),
+        Command::Explain(args) => explain::run(context, &args),
         Command::Generate(args) => generate::run(context, &args),
         Command::Pack(args) => pack::run(context, *args).await,
         Command::Deploy(args) => deploy::run(*args, context.output).await,

@@ -13,6 +13,7 @@
 
 mod allow;
 mod code;
+mod explain;
 mod fix;
 mod render;
 mod rules;
@@ -26,6 +27,7 @@ mod within;
 use std::ops::Range;
 
 pub use code::{Code, Level};
+pub use explain::Explanation;
 pub use fix::{Fixed, fix};
 pub use render::{sarif, to_json, to_text};
 pub use within::lint_within;

@@ -473,3 +473,119 @@ fn sarif_names_files_rules_and_places() {
     "#]]
     .assert_debug_eq(&lines);
 }
+
+#[test]
+fn a_code_is_explained_by_an_example() {
+    let session = Session::new();
+    check(
+        &session,
+        &[
+            &["explain", "E003"],
+            &["explain", "docker-without-privileged"],
+            &["explain", "w043", "--json"],
+            &["explain", "E999"],
+        ],
+        &expect![[r#"
+            $ towline explain E003
+            E003 publish-in-post-build: `post_build` publishes or deploys, also after a failed `build`.
+
+            After a failed `build` CodeBuild goes on with `post_build`, so that there is a place for cleaning
+            up. A push or a deployment there publishes what the failed build left, or what was there before it.
+
+            For example
+
+            error[E003]: `post_build` runs also after `build` has failed, so what is broken or left from before gets published.
+             --> buildspec.yml:9:9
+              |
+            9 |       - docker push "$IMAGE"
+              |         ^^^^^^^^^^^^^^^^^^^^
+              |
+            help: Make it the last command of `build`, or run it only while `[ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]`.
+              |
+              = note: `--fix` does this
+
+            Instead, buildspec.yml
+
+                version: 0.2
+                phases:
+                  build:
+                    commands:
+                      - make test
+                      - docker build -t "$IMAGE" .
+                      - docker push "$IMAGE"
+                  post_build:
+                    commands:
+                      - docker logout
+
+            Where it is meant so, above the line
+
+                # towline: allow E003 because …
+
+            https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html
+            $ towline explain docker-without-privileged
+            E015 docker-without-privileged: Docker is used where no Docker daemon can run.
+
+            The Docker client talks to a daemon, and a daemon runs in the build container only in privileged
+            mode, which is a setting of the project and not of the buildspec.
+
+            For example, where privileged mode is off
+
+            error[E015]: Without privileged mode no Docker daemon runs: `Cannot connect to the Docker daemon`.
+             --> buildspec.yml:5:9
+              |
+            5 |       - docker build -t shop .
+              |         ^^^^^^^^^^^^^^^^^^^^^^
+              |
+            help: Switch on privileged mode in the environment of the CodeBuild project.
+
+            Where it is meant so, above the line
+
+                # towline: allow E015 because …
+
+            https://docs.aws.amazon.com/codebuild/latest/userguide/sample-docker.html
+            $ towline explain w043 --json
+            {
+              "about": "An unquoted version loses its last zero where YAML reads a number.",
+              "code": "W043",
+              "example": [
+                {
+                  "advice": "Write '1.20' in quotes.",
+                  "code": "W043",
+                  "consequence": "Without quotes 1.20 is a number, so a reader of YAML may ask for golang 1.2 instead.",
+                  "end": {
+                    "column": 19,
+                    "line": 5
+                  },
+                  "file": "buildspec.yml",
+                  "fixable": true,
+                  "help": "https://docs.aws.amazon.com/codebuild/latest/userguide/available-runtimes.html",
+                  "level": "warning",
+                  "name": "float-version",
+                  "start": {
+                    "column": 15,
+                    "line": 5
+                  },
+                  "text": "1.20"
+                }
+              ],
+              "help": "https://docs.aws.amazon.com/codebuild/latest/userguide/available-runtimes.html",
+              "instead": {
+                "buildspec.yml": "version: 0.2\nphases:\n  install:\n    runtime-versions:\n      golang: \"1.20\"\n  build:\n    commands:\n      - go build ./...\n"
+              },
+              "level": "warning",
+              "name": "float-version",
+              "why": "Without quotes `1.20` is the number 1.2 for whoever reads YAML by the book, such as a formatter or a template."
+            }
+            $ towline explain E999
+            ! towline: there is no code "E999"; `towline explain` lists them all
+            [exit 1]
+        "#]],
+    );
+    let output = session.towline(&["explain"]);
+    let list = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        list.lines().count(),
+        towline_buildspec::lint::Code::ALL.len()
+    );
+    assert!(list.lines().all(|line| line.ends_with('.')), "{list}");
+}
