@@ -296,7 +296,7 @@ fn a_no_ends_with_1_and_what_cannot_be_with_2() {
             error(404, "there is no /v1/runs"),
             error(403, "only release-managers may"),
             error(401, "who is asking?"),
-            error(503, "the store did not answer; try again"),
+            error(503, "a service behind it did not answer; try again"),
             (200, json!({"answer": "later"})),
             (302, json!(null)),
             error(409, "as JSON"),
@@ -329,7 +329,7 @@ fn a_no_ends_with_1_and_what_cannot_be_with_2() {
             ! towline: [server] does not know the token given; use another in TOWLINE_TOKEN or the file that TOWLINE_TOKEN_FILE names
             [exit 1]
             $ towline runs
-            ! towline: [server] answered 503 Service Unavailable: the store did not answer; try again
+            ! towline: [server] answered 503 Service Unavailable: a service behind it did not answer; try again
             [exit 2]
             $ towline runs
             ! towline: understanding what [server] answered; is it the same version as this towline?: unknown variant `later`, expected one of `tags`, `commit`, `image`, `history`, `now`, `where`, `why`, `runs`, `log`, `done` at line 1 column 17

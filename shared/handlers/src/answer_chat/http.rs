@@ -94,7 +94,7 @@ pub fn encode(answer: Result<Answer, ChatError>) -> Response {
         Err(ChatError::Refused(reason)) => error(409, &reason),
         Err(ChatError::Failed(cause)) => {
             tracing::error!(error = &cause as &dyn std::error::Error, "could not answer");
-            error(503, "the store did not answer; try again")
+            error(503, "a service behind it did not answer; try again")
         }
     }
 }

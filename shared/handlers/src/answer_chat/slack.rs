@@ -58,7 +58,7 @@ async fn answer(ledger: Ledger<'_>, builds: &dyn Builds, typed: &str) -> Value {
         Err(ChatError::Refused(reason)) => to_asker(&reason),
         Err(ChatError::Failed(error)) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not answer");
-            to_asker("the store did not answer; ask again")
+            to_asker("a service behind it did not answer; ask again")
         }
     }
 }
