@@ -1,4 +1,4 @@
-//! Reads every sample buildspec under the folder that `TOWLINE_SAMPLES` named when this test was built.
+//! Reads, lints and mends every sample buildspec under the folder that `TOWLINE_SAMPLES` named when this test was built.
 //!
 //! The samples belong to others and are not part of this repository; without the variable there is nothing to do.
 
@@ -7,85 +7,122 @@ use std::path::Path;
 
 use towline_buildspec::Buildspec;
 
-#[test]
-fn every_sample_is_read_and_printed_or_refused_with_its_place() {
+/// Every sample with its name, in the order of names.
+fn samples() -> Vec<(String, String)> {
     let Some(samples) = option_env!("TOWLINE_SAMPLES") else {
         println!("TOWLINE_SAMPLES is not set: no samples to read");
-        return;
+        return Vec::new();
     };
+    let entries = fs::read_dir(Path::new(samples).join("buildspec"));
+    let entries = entries.expect("the folder of samples can be listed");
+    let mut samples: Vec<(String, String)> = entries
+        .map(|entry| {
+            let path = entry.expect("an entry of the folder can be read").path();
+            let text = fs::read_to_string(&path).expect("a sample is text");
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            (name.into_owned(), text)
+        })
+        .collect();
+    samples.sort();
+    assert!(!samples.is_empty(), "there is no sample");
+    samples
+}
+
+#[test]
+fn every_sample_is_read_and_printed_or_refused_with_its_place() {
+    let samples = samples();
     let mut read = 0;
-    for entry in fs::read_dir(Path::new(samples).join("buildspec"))
-        .expect("the folder of samples can be listed")
-    {
-        let path = entry.expect("an entry of the folder can be read").path();
-        let text = fs::read_to_string(&path).expect("a sample is text");
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        match Buildspec::read(&text) {
-            Ok((spec, warnings)) => {
+    for (name, text) in &samples {
+        match Buildspec::read(text) {
+            Ok((spec, _)) => {
                 read += 1;
-                warnings
-                    .iter()
-                    .for_each(|warning| println!("{name}: {warning}"));
                 let again = Buildspec::read(&spec.to_yaml()).map(|(spec, _)| spec);
                 assert_eq!(again, Ok(spec), "{name} changes when it is printed");
             }
             Err(error) => println!("{name}: refused: {error}"),
         }
     }
-    assert!(read > 0, "not one sample in {samples} could be read");
+    assert!(read * 5 >= samples.len() * 4, "only {read} could be read");
 }
 
-/// What the linter says of every sample; look at each line when a rule changes. Counts are kept only for our own.
+/// What the linter says of the samples: look at each line when a rule changes, for all of them but 09 and 31 are
+/// meant to be good examples.
 #[cfg(feature = "lint")]
 #[test]
-fn every_sample_is_linted_and_fixed() {
-    use towline_buildspec::lint::{Code, Context, fix, lint, to_text};
-    let Some(samples) = option_env!("TOWLINE_SAMPLES") else {
-        println!("TOWLINE_SAMPLES is not set: no samples to lint");
+fn what_the_linter_says_of_the_samples_is_known() {
+    use towline_buildspec::lint::{Context, lint};
+    let samples = samples();
+    if samples.is_empty() {
         return;
-    };
-    let mut count = 0;
-    for entry in fs::read_dir(Path::new(samples).join("buildspec"))
-        .expect("the folder of samples can be listed")
-    {
-        let path = entry.expect("an entry of the folder can be read").path();
-        let text = fs::read_to_string(&path).expect("a sample is text");
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let report = lint(&name, &text, &Context::default());
-        let visible: Vec<_> = report
-            .findings
-            .iter()
-            .filter(|finding| finding.code != Code::N001)
-            .collect();
-        count += visible.len();
-        println!("{}", to_text(&report, &|_| Some(text.clone()), false));
-        let fixed = fix(&name, &text, &Context::default());
-        let after = lint(&name, &fixed.text, &Context::default());
-        if let (Ok((before, _)), Ok((spec, _))) =
-            (Buildspec::read(&text), Buildspec::read(&fixed.text))
-        {
-            let kept = spec
-                .phases
-                .build
-                .commands
-                .iter()
-                .zip(&before.phases.build.commands);
-            assert!(
-                kept.into_iter().all(|(one, other)| one == other),
-                "{name} changes its build"
-            );
-            let count = |spec: &Buildspec| spec.phases.post_build.commands.len();
-            assert_eq!(count(&spec), count(&before), "{name} loses a command");
-        }
-        let is_less = after.findings.len() < report.findings.len() || fixed.applied.is_empty();
-        assert!(
-            is_less,
-            "{name}: fixed {:?} and has as many findings",
-            fixed.applied
-        );
-        if !fixed.applied.is_empty() {
-            println!("--- {name} fixed: {:?}\n{}", fixed.applied, fixed.text);
-        }
     }
-    println!("{count} findings");
+    let lines = samples.iter().flat_map(|(name, text)| {
+        let findings = lint(name, text, &Context::default()).findings;
+        findings.into_iter().map(move |finding| {
+            format!(
+                "{name}:{}:{} {}\n",
+                finding.start.line,
+                finding.start.column,
+                finding.code.as_str()
+            )
+        })
+    });
+    expect_test::expect![[r#"
+        docs.batch-build-buildspec.01.yml:1:1 E005
+        docs.batch-build-buildspec.02.yml:1:1 E005
+        docs.batch-build-buildspec.03.yml:1:1 E005
+        docs.build-spec-ref.09.yml:4:1 E002
+        docs.sample-docker.18.yml:18:9 E003
+        docs.sample-multi-in-out.23.yml:6:7 E010
+        docs.sample-runtime-versions.28.yml:6:7 E010
+        docs.sample-test-report-cli.31.yml:2:11 E000
+        docs.troubleshooting.39.yml:5:1 N001
+        docs.troubleshooting.39.yml:7:13 N001
+    "#]]
+    .assert_eq(&lines.collect::<String>());
+}
+
+/// The commands of a buildspec by phase, `finally` behind `commands`.
+#[cfg(feature = "lint")]
+fn commands(spec: &Buildspec) -> Vec<Vec<String>> {
+    let phases = towline_buildspec::model::PhaseName::ALL.map(|name| spec.phases.get(name));
+    let of_phase = |phase: &towline_buildspec::model::Phase| {
+        let all = phase.commands.iter().chain(&phase.finally);
+        all.cloned().collect()
+    };
+    phases.into_iter().map(of_phase).collect()
+}
+
+#[cfg(feature = "lint")]
+#[test]
+fn what_is_mended_has_fewer_findings_and_the_same_commands_otherwise() {
+    use towline_buildspec::lint::{Code, Context, fix, lint};
+    let mut mended = 0;
+    for (name, text) in &samples() {
+        let fixed = fix(name, text, &Context::default());
+        if fixed.applied.is_empty() {
+            assert_eq!(fixed.text, *text, "{name}");
+            continue;
+        }
+        mended += 1;
+        let findings = |text: &str| lint(name, text, &Context::default()).findings.len();
+        assert!(findings(&fixed.text) < findings(text), "{name}");
+        let after = Buildspec::read_all(&fixed.text)
+            .expect("what is mended reads")
+            .spec;
+        let Ok(before) = Buildspec::read_all(text).map(|reading| reading.spec) else {
+            continue;
+        };
+        if fixed.applied.contains(&Code::E002) {
+            continue;
+        }
+        let (before, after) = (commands(&before), commands(&after));
+        let lengths = |phases: &[Vec<String>]| phases.iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(lengths(&before), lengths(&after), "{name}");
+        let changed = before.iter().flatten().zip(after.iter().flatten());
+        let changed = changed.filter(|(one, other)| one != other).count();
+        let meant = |code: &&Code| matches!(code, Code::E003 | Code::E011 | Code::E012);
+        let meant = fixed.applied.iter().filter(meant).count();
+        assert!(changed <= meant, "{name}: {changed} commands changed");
+    }
+    println!("{mended} samples were mended");
 }

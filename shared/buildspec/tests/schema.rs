@@ -1,0 +1,223 @@
+//! Whatever is generated is what a JSON Schema made of CodeBuild's documentation takes.
+//!
+//! The schema is under the folder that `TOWLINE_SAMPLES` named when this test was built; without it there is nothing
+//! to do.
+
+use std::fs;
+use std::path::Path;
+
+use jsonschema::Validator;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::{Map, Number, Value as Json};
+use towline_buildspec::generate::{
+    Common, Docker, Login, Make, MakeLogin, Output, Pack, Preset, generate,
+};
+use towline_buildspec::yaml::{self, Limits, Node, Value};
+
+fn samples() -> Option<&'static Path> {
+    let samples = option_env!("TOWLINE_SAMPLES").map(Path::new);
+    if samples.is_none() {
+        println!("TOWLINE_SAMPLES is not set: no schema to hold anything against");
+    }
+    samples
+}
+
+fn validator(samples: &Path) -> Validator {
+    let path = samples.join("schema/buildspec-0.2.docs-derived.schema.json");
+    let text = fs::read_to_string(path).expect("the schema is there");
+    let schema = serde_json::from_str(&text).expect("the schema is JSON");
+    jsonschema::validator_for(&schema).expect("the schema is one")
+}
+
+/// A document as a reader of YAML 1.1 understands it.
+fn json(node: &Node) -> Json {
+    match &node.value {
+        Value::Mapping(entries) => {
+            let entries = entries
+                .iter()
+                .map(|(key, value)| (key.key_text().to_owned(), json(value)));
+            Json::Object(entries.collect::<Map<_, _>>())
+        }
+        Value::Sequence(items) => items.iter().map(json).collect(),
+        Value::Scalar { text, quoted: true } => Json::String(text.clone()),
+        Value::Scalar { text, .. } => {
+            let number = || text.parse().ok().and_then(Number::from_f64);
+            if node.is_null() {
+                Json::Null
+            } else if let Some(truth) = node.as_bool11() {
+                Json::Bool(truth)
+            } else {
+                number().map_or_else(|| Json::String(text.clone()), Json::Number)
+            }
+        }
+    }
+}
+
+/// What the schema has against a text.
+fn complaint(validator: &Validator, text: &str) -> Option<String> {
+    let limits = Limits {
+        aliases: true,
+        ..Limits::default()
+    };
+    let document = match yaml::read(text, limits) {
+        Ok(root) => json(&root),
+        Err(error) => return Some(error.to_string()),
+    };
+    let error = validator.iter_errors(&document).next()?;
+    Some(format!("{}: {error}", error.instance_path()))
+}
+
+fn any_path() -> impl Strategy<Value = String> {
+    "[a-z é'$.]{1,12}(/[a-z-]{1,8}){0,2}"
+}
+
+fn any_text() -> BoxedStrategy<String> {
+    let traps = [
+        "",
+        "yes",
+        "1.20",
+        "a: b",
+        "- a",
+        "null",
+        "$(id)",
+        "it's \"x\"\n#",
+        "\t",
+    ];
+    prop_oneof![
+        prop::sample::select(traps.to_vec()).prop_map(str::to_owned),
+        "[^\0]{0,30}"
+    ]
+    .boxed()
+}
+
+fn any_pairs() -> impl Strategy<Value = Vec<(String, String)>> {
+    vec(("[A-Z][A-Z0-9_]{3,12}", any_text()), 0..4)
+}
+
+fn any_common() -> impl Strategy<Value = Common> {
+    let login = prop_oneof![Just(Login::Ecr), Just(Login::Open)];
+    (
+        any_pairs(),
+        vec(("[a-z]{1,8}", "[0-9.]{1,5}"), 0..3),
+        any_path(),
+        vec(any_text(), 0..3),
+        login,
+    )
+        .prop_map(
+            |(variables, runtime_versions, context, test, login)| Common {
+                variables,
+                runtime_versions,
+                context,
+                test,
+                login,
+            },
+        )
+}
+
+fn any_preset() -> impl Strategy<Value = Preset> {
+    let docker = (
+        any_path(),
+        option::of(any_text()),
+        vec(("[A-Z]{1,8}", option::of(any_text())), 0..3),
+    )
+        .prop_map(|(dockerfile, target, arguments)| {
+            Preset::Docker(Docker {
+                dockerfile,
+                target,
+                arguments,
+                platform: Some("linux/arm64".to_owned()),
+            })
+        });
+    let make = (
+        vec("[a-z][a-z.]{0,8}", 1..4),
+        vec("[a-z]{1,8}", 0..3),
+        vec(any_path(), 0..3),
+        any::<bool>(),
+    )
+        .prop_map(|(build, always, outputs, own)| {
+            Preset::Make(Make {
+                build,
+                always,
+                login: if own {
+                    MakeLogin::Target("login".to_owned())
+                } else {
+                    MakeLogin::Builtin
+                },
+                outputs: outputs.iter().map(|path| Output::of(path)).collect(),
+            })
+        });
+    let pack = (
+        vec(any_text(), 0..3),
+        any_path(),
+        vec(any_text(), 0..3),
+        any_pairs(),
+        any_pairs(),
+        vec(any::<u16>(), 0..3),
+    )
+        .prop_map(|(build, root, entrypoint, environment, labels, ports)| {
+            Preset::Pack(Pack {
+                build,
+                root,
+                entrypoint,
+                environment,
+                labels,
+                ports,
+                ..Pack::default()
+            })
+        });
+    prop_oneof![docker, make, pack]
+}
+
+#[test]
+fn what_is_generated_is_what_the_schema_takes() {
+    let Some(samples) = samples() else {
+        return;
+    };
+    let validator = validator(samples);
+    assert!(complaint(&validator, "version: 0.2\nphases: {build: [make]}\n").is_some());
+    let mut runner = proptest::test_runner::TestRunner::default();
+    let generated = std::cell::Cell::new(0);
+    let outcome = runner.run(&(any_common(), any_preset()), |(common, preset)| {
+        let Ok(text) = generate(&common, &preset) else {
+            return Ok(());
+        };
+        generated.set(generated.get() + 1);
+        let complaint = complaint(&validator, &text);
+        prop_assert_eq!(complaint, None, "{}", text);
+        Ok(())
+    });
+    outcome.expect("all of it is taken");
+    assert!(
+        generated.get() > 100,
+        "only {} were generated",
+        generated.get()
+    );
+}
+
+#[test]
+fn a_given_buildspec_stays_what_the_schema_takes() {
+    let Some(samples) = samples() else {
+        return;
+    };
+    let validator = validator(samples);
+    let common = Common {
+        variables: vec![("STAGE".to_owned(), "yes: no".to_owned())],
+        ..Common::default()
+    };
+    let mut taken = 0;
+    for entry in fs::read_dir(samples.join("buildspec")).expect("the samples can be listed") {
+        let path = entry.expect("an entry can be read").path();
+        let text = fs::read_to_string(&path).expect("a sample is text");
+        if let (None, Ok(generated)) = (
+            complaint(&validator, &text),
+            generate(&common, &Preset::Given(text.clone())),
+        ) {
+            taken += 1;
+            let complaint = complaint(&validator, &generated);
+            assert_eq!(complaint, None, "{}: {generated}", path.display());
+        }
+    }
+    assert!(taken > 20, "only {taken} samples were taken");
+}
