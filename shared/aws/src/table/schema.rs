@@ -6,6 +6,7 @@
 //! the due time changes, not with every new content. [`EXPIRES`] is the time-to-live attribute.
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType, TableStatus,
@@ -55,7 +56,7 @@ pub(crate) fn shard(key: &Key) -> String {
     ((hash ^ (hash >> 32)) % DUE_SHARDS).to_string()
 }
 
-/// Creates such a table and waits until it can be used; for tests.
+/// Creates such a table, unless it is there, and waits until it can be used; for tests.
 ///
 /// # Errors
 ///
@@ -86,7 +87,7 @@ pub async fn create(client: &Client, name: &str) -> Result<(), PortError> {
         )
         .build()
         .map_err(build)?;
-    client
+    let made = client
         .create_table()
         .table_name(name)
         .billing_mode(BillingMode::PayPerRequest)
@@ -98,8 +99,17 @@ pub async fn create(client: &Client, name: &str) -> Result<(), PortError> {
         .key_schema(key(SORT, KeyType::Range).map_err(build)?)
         .global_secondary_indexes(index)
         .send()
-        .await
-        .map_err(|error| failed(doing(), &error))?;
+        .await;
+    match made {
+        // Who has a slow answer asks again.
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(CreateTableError::is_resource_in_use_exception) => {}
+        made => {
+            made.map_err(|error| failed(doing(), &error))?;
+        }
+    }
     loop {
         let described = client.describe_table().table_name(name).send().await;
         let described = described.map_err(|error| failed(doing(), &error))?;
