@@ -216,6 +216,12 @@ impl Intent {
         }
     }
 
+    /// Whether it is announced only once it is due: an event of others most likely comes before.
+    #[must_use]
+    pub fn can_wait(&self) -> bool {
+        matches!(self, Self::ReadImage { .. })
+    }
+
     /// Whether it is only a moment to look again: `sweep` does that itself, nothing is announced.
     #[must_use]
     pub fn is_watch(&self) -> bool {

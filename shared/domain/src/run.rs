@@ -13,7 +13,7 @@ use crate::definition::{Definition, Origin};
 use crate::intent::{Intent, StageKey};
 use crate::names::{
     AttemptId, BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, PipelineName,
-    RepositoryId, RepositoryName, RunId, Tag,
+    RepositoryId, RepositoryName, RunId, StageName, Tag,
 };
 use crate::person::Actor;
 use crate::stage::Candidate;
@@ -98,11 +98,21 @@ pub struct Run {
     /// What it builds, and why.
     pub components: BTreeMap<ComponentName, ComponentRun>,
     /// What it does not build, and why not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<ComponentName, String>,
     /// Why nothing of it is built, when the whole run was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// What a person should know: files outside every component, alarms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The name of the definition it follows, in the store's words; none for one of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+    /// Stages that took images from builds when it was planned: what is offered to whom is asked
+    /// again, this is only a guess.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub enters: Vec<StageName>,
     /// Whether how it stands is shown beside its commit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shown: bool,
@@ -115,6 +125,9 @@ pub struct ComponentRun {
     pub repository: ImageRepository,
     /// Why it is built.
     pub reason: String,
+    /// The name of its buildspec, in the store's words; none for one of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buildspec: Option<String>,
     /// Its attempts, oldest first; at least one.
     pub attempts: Vec<Attempt>,
 }
@@ -147,16 +160,22 @@ pub struct Attempt {
     /// When it is given up.
     pub deadline: Timestamp,
     /// The one build whose results count (I5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<BuildId>,
     /// Why it has not started although it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
     /// When the build began to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// When the build ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// Whether the build is known to have succeeded; half of the evidence (I6).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub build_succeeded: bool,
     /// What the registry holds under the unique tag; the other half (I6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Digest>,
     /// Where it stands.
     pub state: AttemptState,

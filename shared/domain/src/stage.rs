@@ -1,6 +1,7 @@
 //! A stage of a component: what is live in it, what wants in, and what holds that back.
 
 mod advance;
+mod kept;
 mod opening;
 mod said;
 
@@ -56,8 +57,10 @@ pub struct Pointer {
     /// Who asked for that.
     pub by: Actor,
     /// Whether it went back to an earlier image.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rollback: bool,
     /// Why, in the words of who asked or approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Since when.
     pub since: Timestamp,
@@ -82,18 +85,23 @@ pub struct Promotion {
     /// The image.
     pub candidate: Candidate,
     /// Whether it goes back to an image that was live before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rollback: bool,
     /// Who asked.
     pub by: Actor,
     /// Why, in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When.
     pub at: Timestamp,
     /// When it stops waiting for approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// Who approved exactly this digest and commit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<Approval>,
     /// Whether its tags are being put on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub acting: bool,
 }
 
@@ -110,6 +118,7 @@ pub struct Approval {
 
 /// A stage of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "kept::Kept", into = "kept::Kept")]
 pub struct Stage {
     /// Which stage.
     pub key: StageKey,
@@ -121,10 +130,8 @@ pub struct Stage {
     pub offered: Option<Candidate>,
     /// Whether a tag of the stage was found on another image than the one that is live; resuming
     /// puts it back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drifted: bool,
     /// Images a rollback has left, newest last: none of them comes back by itself.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Digest>,
     /// What wants in, oldest first.
     pub waiting: Vec<Promotion>,

@@ -156,15 +156,13 @@ pub(crate) async fn new_attempt(
     after: u32,
     by: Actor,
 ) -> Result<Result<Fact, String>, HandlerError> {
-    reads
-        .load(vec![keys::run(id), keys::run_definition(id)])
-        .await?;
-    let run = reads.read::<Run>(&keys::run(id)).await?;
-    let definition = reads.read::<Definition>(&keys::run_definition(id)).await?;
-    let (Some(run), Some(definition)) = (run, definition) else {
+    let Some(run) = reads.read::<Run>(&keys::run(id)).await? else {
         return Ok(Err(format!("there is no run {id}")));
     };
-    let (run, definition) = (run.value, definition.value);
+    let run = run.value;
+    let Some(definition) = reads.definition(&run).await? else {
+        return Ok(Err(format!("run {id} has no definition")));
+    };
     let Some(rule) = definition.component(component) else {
         return Ok(Err(format!("run {id} does not build {component}")));
     };

@@ -49,21 +49,9 @@ pub(crate) async fn to_run<'a>(
             reads.again().await?;
             continue;
         };
-        let before = read.value.clone();
-        let mut decision = run::advance(read.value.clone(), fact, ledger.now());
-        for intent in std::mem::take(&mut decision.intents) {
-            change.owe(intent);
-        }
-        if decision.changed {
-            let notes = follow_up(&mut reads, &before, &decision.run, fact, &mut change).await?;
-            decision.run.notes.extend(notes);
-            change.save(keys::run(id), Some(&read), &decision.run);
-            for intent in report::builds_to_show(Some(&before), &decision.run) {
-                change.owe(intent);
-            }
-        }
+        let decision = decide_run(&mut reads, &read, fact, &mut change).await?;
         if ledger.commit(change, &mut rounds).await? {
-            tell_of_run(&before, &decision.run);
+            tell_of_run(&read.value, &decision.run);
             return Ok(match decision.refused {
                 Some(reason) => Applied::Refused(reason),
                 None => Applied::Taken(decision.run),
@@ -73,8 +61,32 @@ pub(crate) async fn to_run<'a>(
     }
 }
 
+/// Decides about one run and puts all that follows into the change.
+pub(crate) async fn decide_run(
+    reads: &mut Reads<'_>,
+    read: &Read<Run>,
+    fact: &run::Fact,
+    change: &mut Change,
+) -> Result<run::Decision, HandlerError> {
+    let before = &read.value;
+    let mut decision = run::advance(before.clone(), fact, reads.ledger().now());
+    for intent in std::mem::take(&mut decision.intents) {
+        change.owe(intent);
+    }
+    if decision.changed {
+        let notes = follow_up(reads, before, &decision.run, fact, change).await?;
+        decision.run.notes.extend(notes);
+        change.save(keys::run(&before.id), Some(read), &decision.run);
+        let beside = keys::commit(&before.key.commit, before.key.repository);
+        for intent in report::builds_to_show(Some(before), &decision.run) {
+            change.owe_guessing(intent, vec![beside.clone()]);
+        }
+    }
+    Ok(decision)
+}
+
 /// Logs what became of builds.
-fn tell_of_run(before: &Run, after: &Run) {
+pub(crate) fn tell_of_run(before: &Run, after: &Run) {
     for (name, component) in &after.components {
         for attempt in &component.attempts {
             let old = before.attempt(&attempt.id).map(|(_, _, old)| &old.state);
@@ -131,6 +143,13 @@ async fn follow_up(
             if !ended {
                 continue;
             }
+            if old.is_some_and(|old| old.build_succeeded && old.image.is_none()) {
+                change.forget(&Intent::ReadImage {
+                    of: of.clone(),
+                    repository: component.repository.clone(),
+                    tag: attempt.unique_tag.clone(),
+                });
+            }
             change.forget(&Intent::WatchBuild(of));
             if attempt.state == AttemptState::Succeeded {
                 match offers(reads, after, name, attempt).await? {
@@ -172,12 +191,21 @@ async fn offers(
     attempt: &Attempt,
 ) -> Result<Result<(Vec<Intent>, Definition), String>, HandlerError> {
     let id = run.key.repository;
-    let known = vec![
+    let mut known = vec![
         keys::trusted_definition(id),
         keys::repository(id),
         keys::branch(id, &run.key.git_ref),
         keys::base(id, name, &run.key.git_ref),
+        keys::numbers(id),
     ];
+    // Most likely the same stages as when it was planned.
+    known.extend(run.enters.iter().map(|stage| {
+        keys::stage(&StageKey {
+            repository: id,
+            component: name.clone(),
+            stage: stage.clone(),
+        })
+    }));
     reads.load(known).await?;
     let Some(definition) = definition_of(reads, run).await? else {
         return Ok(Err("the default branch has no good .towline.yml yet".into()));
@@ -266,6 +294,7 @@ async fn remember_base(
 ) -> Result<(), HandlerError> {
     let key = keys::base(run.key.repository, component, &run.key.git_ref);
     let known = reads.read::<Base>(&key).await?;
+    let built_by = run.components.get(component);
     if known
         .as_ref()
         .is_none_or(|known| known.value.order < run.order)
@@ -276,6 +305,8 @@ async fn remember_base(
             &Base {
                 commit: run.key.commit.clone(),
                 order: run.order,
+                run: Some(run.id.clone()),
+                buildspec: built_by.and_then(|known| known.buildspec.clone()),
             },
         );
     }
@@ -460,10 +491,14 @@ async fn decide_alone(
                 ..next.clone()
             },
         );
-        change.create(
-            keys::numbered("promotion", next.promotion, key.repository),
-            &PromotionPointer { stage: key.clone() },
-        );
+        // People give the number of what waits for them.
+        let opened = decision.stage.promotion(next.promotion);
+        if opened.is_some_and(|promotion| !promotion.acting) {
+            change.create(
+                keys::numbered("promotion", next.promotion, key.repository),
+                &PromotionPointer { stage: key.clone() },
+            );
+        }
     }
     for row in &decision.rows {
         change.create(keys::row(key, row.sequence), row);

@@ -31,6 +31,19 @@ pub(crate) fn inbox(semantic_key: &str) -> Key {
     Key::new(format!("INBOX#{}", hashed(semantic_key)), "inbox")
 }
 
+/// The partition of pushes that came in, of commits that begin with the same digits.
+pub(crate) fn pushes(prefix: &str) -> String {
+    format!("INBOX#{}", &prefix[..PREFIX_DIGITS])
+}
+
+/// A push that came in, by what it means.
+pub(crate) fn push(commit: &CommitSha, semantic_key: &str) -> Key {
+    Key::new(
+        pushes(commit.as_str()),
+        format!("{commit}#{}", hashed(semantic_key)),
+    )
+}
+
 /// A repository that has pushed.
 pub(crate) fn repository(id: RepositoryId) -> Key {
     Key::new(REPOSITORIES, format!("{id}"))
@@ -64,12 +77,22 @@ pub(crate) fn run(id: &RunId) -> Key {
     Key::new(format!("RUN#{id}"), "run")
 }
 
-/// The definition a run follows.
+/// What many runs of a repository follow, by what it says: kept once.
+pub(crate) fn content(id: RepositoryId, hash: &str) -> Key {
+    Key::new(format!("CONTENT#{id}#{hash}"), "content")
+}
+
+/// The name of a content: as many digits as an intent's, for those of one repository.
+pub(crate) fn content_hash(text: &str) -> String {
+    hashed(text)[..32].to_owned()
+}
+
+/// The definition a run follows that does not name its content: one of version 0.1 did not.
 pub(crate) fn run_definition(id: &RunId) -> Key {
     Key::new(format!("RUN#{id}"), "definition")
 }
 
-/// The buildspec of one component of a run.
+/// The buildspec of one component of such a run.
 pub(crate) fn run_buildspec(id: &RunId, component: &ComponentName) -> Key {
     Key::new(format!("RUN#{id}"), format!("buildspec#{component}"))
 }
@@ -89,19 +112,9 @@ pub(crate) fn commits(prefix: &str) -> String {
     format!("COMMIT#{}", &prefix[..PREFIX_DIGITS])
 }
 
-/// A run among those of its commit.
-pub(crate) fn run_by_commit(commit: &CommitSha, run: &RunId) -> Key {
-    Key::new(commits(commit.as_str()), format!("{commit}#{run}"))
-}
-
-/// The partition of accepted pushes of commits that begin with the same digits.
-pub(crate) fn accepted_commits(prefix: &str) -> String {
-    format!("ACCEPTED#{}", &prefix[..PREFIX_DIGITS])
-}
-
-/// The newest accepted push of a commit.
-pub(crate) fn accepted(commit: &CommitSha) -> Key {
-    Key::new(accepted_commits(commit.as_str()), commit.as_str())
+/// The runs of a commit in one repository.
+pub(crate) fn commit(commit: &CommitSha, id: RepositoryId) -> Key {
+    Key::new(commits(commit.as_str()), format!("{commit}@{id}"))
 }
 
 /// The partition of everything a number stands for.

@@ -211,9 +211,9 @@ impl Change {
 
     /// An intent is done, or nothing is left to do for it.
     pub(crate) fn done(&mut self, id: &str) {
-        self.writes.push(Write::Delete {
-            key: keys::intent(id),
-        });
+        let key = keys::intent(id);
+        self.writes.retain(|write| *write.key() != key);
+        self.writes.push(Write::Delete { key });
     }
 
     /// Nobody needs to look after this any more.
@@ -358,7 +358,7 @@ impl Ledger<'_> {
                 body: body(&owed),
                 due: Some(due),
             });
-            if !owed.intent.is_watch() {
+            if !owed.intent.is_watch() && !owed.intent.can_wait() {
                 announcements.push(announcement(&owed, now, &guesses));
             }
         }

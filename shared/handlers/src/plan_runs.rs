@@ -17,7 +17,7 @@ use towline_domain::intent::{Intent, PushAccepted};
 use towline_domain::names::{CommitSha, ComponentName, GitRef, PipelineName, Tag};
 use towline_domain::report::REFUSED;
 use towline_domain::run::{AttemptState, Run, RunKey};
-use towline_ports::{Relation, RepositoryRef, Source};
+use towline_ports::{Key, Relation, RepositoryRef, Source};
 use towline_wire::definition::{self, FILE};
 
 use towline_wire::eventbridge::Envelope;
@@ -25,7 +25,7 @@ use tracing::Instrument as _;
 
 use crate::advance_stages::draw;
 use crate::keys;
-use crate::ledger::{Change, HandlerError, Ledger, Owed, Read, Rounds};
+use crate::ledger::{Change, HandlerError, Ledger, Owed, Read, Rounds, body};
 use crate::reads::Reads;
 use crate::records::{Base, Branch, Claim, Trusted};
 use source_files::Stop;
@@ -100,6 +100,34 @@ async fn read_definition(
             format!("{FILE} at {}: {first}{more}", commit.short())
         })
     }))
+}
+
+/// What planning a push reads, should its definition be this one.
+pub(crate) fn guess(definition: &Definition, push: &PushAccepted) -> Vec<Key> {
+    let id = push.repository;
+    let mut needed = vec![keys::run(&key_of(push, &definition.pipeline).id())];
+    for component in &definition.components {
+        needed.push(keys::base(id, &component.name, &push.git_ref));
+        needed.push(keys::claim(&component.repository));
+        needed.push(keys::component(&component.name, id));
+    }
+    needed.push(keys::content(id, &definition_hash(definition)));
+    needed
+}
+
+/// The name of a definition's content.
+fn definition_hash(definition: &Definition) -> String {
+    keys::content_hash(&body(definition).to_string())
+}
+
+fn key_of(push: &PushAccepted, pipeline: &PipelineName) -> RunKey {
+    RunKey {
+        repository: push.repository,
+        git_ref: push.git_ref.clone(),
+        commit: push.commit.clone(),
+        pipeline: pipeline.clone(),
+        again: 0,
+    }
 }
 
 /// The pipeline of a run whose definition cannot be read.
@@ -180,19 +208,22 @@ impl Plan<'_> {
         reads: &mut Reads<'_>,
         definition: &Definition,
     ) -> Result<(), HandlerError> {
-        let id = self.push.repository;
-        let mut needed = vec![keys::run(&self.key(&definition.pipeline).id())];
-        let branch = self.branch(reads).await?;
-        for component in &definition.components {
-            needed.push(keys::base(id, &component.name, &self.push.git_ref));
-            needed.push(keys::claim(&component.repository));
-            needed.push(keys::component(&component.name, id));
-            let older = branch
-                .as_ref()
-                .and_then(|branch| branch.value.building.get(&component.name));
-            needed.extend(older.map(keys::run));
+        reads.load(guess(definition, self.push)).await?;
+        // What was built last is known; what is being built has to be asked after.
+        let mut running = Vec::new();
+        if let Some(branch) = self.branch(reads).await? {
+            for component in &definition.components {
+                let base = self.base(reads, &component.name).await?;
+                let built = base.and_then(|base| base.run);
+                let older = branch.value.building.get(&component.name);
+                running.extend(
+                    older
+                        .filter(|older| built.as_ref() != Some(older))
+                        .map(keys::run),
+                );
+            }
         }
-        reads.load(needed).await
+        reads.load(running).await
     }
 
     /// Looks again later, and gives up once the commit had its time to come.
@@ -234,13 +265,18 @@ impl Plan<'_> {
     }
 
     fn key(&self, pipeline: &PipelineName) -> RunKey {
-        RunKey {
-            repository: self.push.repository,
-            git_ref: self.push.git_ref.clone(),
-            commit: self.push.commit.clone(),
-            pipeline: pipeline.clone(),
-            again: 0,
-        }
+        key_of(self.push, pipeline)
+    }
+
+    /// What a component was last built at on the ref.
+    pub(crate) async fn base(
+        &self,
+        reads: &mut Reads<'_>,
+        component: &ComponentName,
+    ) -> Result<Option<Base>, HandlerError> {
+        let key = keys::base(self.push.repository, component, &self.push.git_ref);
+        let read = reads.read::<Base>(&key).await?;
+        Ok(read.map(|read| read.value))
     }
 
     async fn branch(&self, reads: &mut Reads<'_>) -> Result<Option<Read<Branch>>, HandlerError> {
@@ -358,9 +394,8 @@ impl Plan<'_> {
         branch: &Branch,
         compared: &mut BTreeMap<CommitSha, ChangedFiles>,
     ) -> Result<Verdict, HandlerError> {
-        let key = keys::base(self.push.repository, &component.name, &self.push.git_ref);
-        let base = reads.read::<Base>(&key).await?;
-        let base = base.map(|base| base.value.commit);
+        let base = self.base(reads, &component.name).await?;
+        let base = base.map(|base| base.commit);
         let changed = match &base {
             None => ChangedFiles::Known(Vec::new()),
             Some(base) => self.changed_since(base, compared).await?,
@@ -388,6 +423,10 @@ impl Plan<'_> {
         let Some(run) = branch.building.get(&component.name) else {
             return Ok(None);
         };
+        let base = self.base(reads, &component.name).await?;
+        if let Some(base) = base.filter(|base| base.run.as_ref() == Some(run)) {
+            return Ok(Some(base.commit));
+        }
         let run = reads.read::<Run>(&keys::run(run)).await?;
         Ok(run.and_then(|run| {
             let state = &run.value.components.get(&component.name)?.latest().state;
@@ -490,6 +529,8 @@ impl Plan<'_> {
             skipped: BTreeMap::new(),
             refused: None,
             notes: Vec::new(),
+            definition: None,
+            enters: Vec::new(),
             shown: self.source.shows_statuses(),
         }
     }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize as _, Serialize};
+use towline_domain::definition::Definition;
 use towline_domain::intent::Intent;
+use towline_domain::names::ComponentName;
+use towline_domain::run::Run;
 use towline_ports::contract::limits::{MOST_KEYS, check_key};
 use towline_ports::{Item, Key};
 use towline_wire::eventbridge::{self, Envelope};
@@ -12,6 +15,7 @@ use towline_wire::eventbridge::{self, Envelope};
 use crate::apply;
 use crate::keys;
 use crate::ledger::{HandlerError, Ledger, Owed, Read, body};
+use crate::records::Buildspec;
 
 /// Keys taken from an announcement, so that with what an intent needs itself one request is enough.
 const MOST_GUESSED: usize = 60;
@@ -74,6 +78,33 @@ impl<'a> Reads<'a> {
     async fn item(&mut self, key: &Key) -> Result<Option<&Item>, HandlerError> {
         self.load(vec![key.clone()]).await?;
         Ok(self.known.get(key).and_then(Option::as_ref))
+    }
+
+    /// The definition a run follows.
+    pub(crate) async fn definition(
+        &mut self,
+        run: &Run,
+    ) -> Result<Option<Definition>, HandlerError> {
+        let key = match &run.definition {
+            Some(hash) => keys::content(run.key.repository, hash),
+            None => keys::run_definition(&run.id),
+        };
+        Ok(self.read(&key).await?.map(|read| read.value))
+    }
+
+    /// The buildspec of one component of a run, byte for byte what CodeBuild gets.
+    pub(crate) async fn buildspec(
+        &mut self,
+        run: &Run,
+        component: &ComponentName,
+    ) -> Result<Option<String>, HandlerError> {
+        let known = run.components.get(component);
+        let key = match known.and_then(|known| known.buildspec.as_ref()) {
+            Some(hash) => keys::content(run.key.repository, hash),
+            None => keys::run_buildspec(&run.id, component),
+        };
+        let read = self.read::<Buildspec>(&key).await?;
+        Ok(read.map(|read| read.value.text))
     }
 
     /// The versions of all that is known.
@@ -158,12 +189,9 @@ fn needed_for(intent: &Intent) -> Vec<Key> {
             keys::branch(push.repository, &push.git_ref),
             keys::trusted_definition(push.repository),
             keys::numbers(push.repository),
+            keys::commit(&push.commit, push.repository),
         ],
-        Intent::StartBuild(of) => vec![
-            keys::run(&of.run),
-            keys::run_definition(&of.run),
-            keys::run_buildspec(&of.run, &of.component),
-        ],
+        Intent::StartBuild(of) => vec![keys::run(&of.run)],
         Intent::ReadImage {
             of,
             repository,
@@ -174,7 +202,7 @@ fn needed_for(intent: &Intent) -> Vec<Key> {
             keys::tag(repository, tag),
             keys::expected(repository, tag),
         ],
-        Intent::RetryBuild { run, .. } => vec![keys::run(run), keys::run_definition(run)],
+        Intent::RetryBuild { run, .. } => vec![keys::run(run)],
         Intent::ImageRecorded { of, .. } => vec![keys::run(&of.run)],
         Intent::SupersedeBuild { run, .. } | Intent::ReportBuild { run, .. } => {
             vec![keys::run(run)]

@@ -10,8 +10,9 @@ use towline_wire::signature::{self, Secrets};
 
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Rounds, intent_id};
+use crate::plan_runs::guess;
 use crate::reads::Reads;
-use crate::records::{Accepted, Branch, Inbox, Repository};
+use crate::records::{Branch, Inbox, Repository, Trusted};
 
 /// The largest body taken: what a Lambda can be handed in one request (Lambda API, `Invoke`).
 pub const MOST_BYTES: usize = 6 * 1024 * 1024;
@@ -115,6 +116,8 @@ async fn note_deletion(
             &Inbox {
                 at,
                 delivery: delivery.clone(),
+                commit: None,
+                intent: None,
             },
         );
         change.save(
@@ -168,10 +171,12 @@ async fn accept(
     }
     let now = ledger.now();
     let semantic_key = push.key();
-    let key = keys::inbox(&semantic_key);
+    let key = keys::push(&push.commit, &semantic_key);
     let repository = keys::repository(push.repository);
+    let trusted = keys::trusted_definition(push.repository);
     let mut reads = Reads::from(ledger);
-    reads.load(vec![key.clone(), repository.clone()]).await?;
+    let known = vec![key.clone(), repository.clone(), trusted.clone()];
+    reads.load(known).await?;
     let mut rounds = Rounds::new();
     loop {
         if reads.version(&key).await? > 0 {
@@ -184,6 +189,9 @@ async fn accept(
             default_branch: accepted.default_branch.clone(),
         };
         let commit = accepted.commit.clone();
+        // The definition at the commit is most often the one that is known.
+        let trusted = reads.read::<Trusted>(&trusted).await?;
+        let guesses = trusted.map(|trusted| guess(&trusted.value.definition, &accepted));
         let intent = Intent::PlanRun(Box::new(accepted));
         let id = intent_id(&intent);
         let mut change = Change::default();
@@ -192,19 +200,15 @@ async fn accept(
             &Inbox {
                 at: now,
                 delivery: delivery.clone(),
+                commit: Some(commit.clone()),
+                intent: Some(id.clone()),
             },
         );
         let before = reads.read::<Repository>(&repository).await?;
         if before.is_none_or(|before| before.value != known) {
             change.put(repository.clone(), &known);
         }
-        let row = Accepted {
-            commit: commit.clone(),
-            at: now,
-            intent: id.clone(),
-        };
-        change.put(keys::accepted(&commit), &row);
-        change.owe(intent);
+        change.owe_guessing(intent, guesses.unwrap_or_default());
         if ledger.commit(change, &mut rounds).await? {
             tracing::info!(
                 repository = known.name.as_str(),

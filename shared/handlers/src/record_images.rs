@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use towline_domain::Timestamp;
 use towline_domain::image::{Built, Image};
 use towline_domain::intent::{AttemptRef, Intent, StageKey};
 use towline_domain::ledger::{Mover, TagMove};
 use towline_domain::names::{Digest, ImageRepository, Tag};
-use towline_domain::run::{self, Attempt, Fact, Run};
+use towline_domain::run::{Attempt, Fact, Run};
 use towline_domain::stage::{self, Stage};
 use towline_ports::{Images, Query, RegistryImage};
 use towline_wire::ecr::{self, Action, ImageAction};
@@ -153,9 +152,6 @@ async fn record(
     let mut rounds = Rounds::new();
     loop {
         let mut change = Change::default();
-        if let Some(owed) = owed {
-            change.done(&owed.id);
-        }
         let expected = expected_by(&mut reads, repository, tag).await?;
         let mover = match (
             &expected,
@@ -186,18 +182,26 @@ async fn record(
             &mut change,
         )
         .await?;
+        let mut told = None;
         if let Some((of, run, _)) = expected {
             let contradicts = said.clone().filter(|said| *said != image.digest);
-            tell(
+            let after = tell(
+                &mut reads,
                 of,
                 &run,
                 &image.digest,
                 contradicts,
-                ledger.now(),
                 &mut change,
             );
+            told = after.await?.map(|after| (run.value, after));
+        }
+        if let Some(owed) = owed {
+            change.done(&owed.id);
         }
         if ledger.commit(change, &mut rounds).await? {
+            if let Some((before, after)) = told {
+                apply::tell_of_run(&before, &after);
+            }
             return Ok(());
         }
         reads.again().await?;
@@ -224,41 +228,32 @@ async fn load(
     reads.load(needed).await
 }
 
-/// Tells a run what its attempt has pushed. That it did is noted with the image; when more follows
-/// from it, because the build was done first or because it cannot be right, that is owed.
-fn tell(
+/// Tells a run what its attempt has pushed, with all that follows where it fits into the change;
+/// else that is owed. Gives the run after it.
+async fn tell(
+    reads: &mut Reads<'_>,
     of: AttemptRef,
     run: &Read<Run>,
     digest: &Digest,
     contradicts: Option<Digest>,
-    now: Timestamp,
     change: &mut Change,
-) {
+) -> Result<Option<Run>, HandlerError> {
     let fact = Fact::ImageRead {
         attempt: of.attempt.clone(),
         digest: digest.clone(),
         contradicts: contradicts.clone(),
     };
-    let decision = run::advance(run.value.clone(), &fact, now);
-    if !decision.changed {
-        return;
+    let mut more = Change::default();
+    let decision = apply::decide_run(reads, run, &fact, &mut more).await?;
+    if change.take_in(more).is_none() {
+        return Ok(Some(decision.run));
     }
-    let state = |run: &Run| {
-        let found = run.attempt(&of.attempt);
-        found.map(|(_, _, attempt)| attempt.state.clone())
-    };
-    let only_noted = decision.intents.is_empty()
-        && state(&run.value) == state(&decision.run)
-        && run.value.notes == decision.run.notes;
-    if only_noted {
-        change.save(keys::run(&of.run), Some(run), &decision.run);
-    } else {
-        change.owe(Intent::ImageRecorded {
-            of,
-            digest: digest.clone(),
-            contradicts,
-        });
-    }
+    change.owe(Intent::ImageRecorded {
+        of,
+        digest: digest.clone(),
+        contradicts,
+    });
+    Ok(None)
 }
 
 /// Holds a stage whose tag somebody else has moved.

@@ -74,6 +74,12 @@ pub(crate) struct Base {
     pub(crate) commit: CommitSha,
     /// Its place; an older build that ends late never replaces it.
     pub(crate) order: u64,
+    /// The run that built it.
+    #[serde(default)]
+    pub(crate) run: Option<RunId>,
+    /// The name of the buildspec it was built by, which is kept.
+    #[serde(default)]
+    pub(crate) buildspec: Option<String>,
 }
 
 /// The component an image repository belongs to.
@@ -94,6 +100,16 @@ pub(crate) struct RunPointer {
     pub(crate) run: RunId,
     /// The component, where it is about one.
     pub(crate) component: Option<ComponentName>,
+    /// Earlier ones under the same key, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) older: Vec<RunId>,
+}
+
+impl RunPointer {
+    /// All runs it leads to, the newest first.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &RunId> {
+        std::iter::once(&self.run).chain(&self.older)
+    }
 }
 
 /// A promotion, by its number.
@@ -141,6 +157,12 @@ pub(crate) struct Inbox {
     pub(crate) at: Timestamp,
     /// Under which delivery id.
     pub(crate) delivery: String,
+    /// The commit of an accepted push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<CommitSha>,
+    /// The intent to plan it, while that is owed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) intent: Option<String>,
 }
 
 /// A buildspec as it was generated.
@@ -148,15 +170,4 @@ pub(crate) struct Inbox {
 pub(crate) struct Buildspec {
     /// Its text, byte for byte what CodeBuild gets.
     pub(crate) text: String,
-}
-
-/// A push that was accepted, by its commit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Accepted {
-    /// The commit.
-    pub(crate) commit: CommitSha,
-    /// When.
-    pub(crate) at: Timestamp,
-    /// The intent to plan it, while that is owed.
-    pub(crate) intent: String,
 }

@@ -6,7 +6,7 @@ use towline_domain::names::{CommitSha, ComponentName, RepositoryName, RunId};
 use towline_domain::report::{self, Line, Standing};
 use towline_domain::run::Run;
 use towline_domain::stage::Stage;
-use towline_ports::{CommitStatus, Query, RepositoryRef, StatusError, StatusState, Statuses};
+use towline_ports::{CommitStatus, Key, Query, RepositoryRef, StatusError, StatusState, Statuses};
 
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
@@ -15,6 +15,7 @@ use crate::apply;
 use crate::keys;
 use crate::ledger::{HandlerError, Ledger};
 use crate::reads::Reads;
+use crate::records::RunPointer;
 
 /// How often a line is shown again because it changed while it was being shown.
 const MOST_ROUNDS: usize = 5;
@@ -160,14 +161,33 @@ async fn of_run(
         return Ok(None);
     };
     let run = run.value;
-    let (context, line) = match component {
-        None => ("towline/run".into(), report::run(&run)),
-        Some(component) => (
-            format!("towline/build/{component}"),
-            report::build(&run, component),
-        ),
+    let line_of = |run: &Run| match component {
+        None => report::run(run),
+        Some(component) => report::build(run, component),
     };
-    Ok(line.map(|line| Shown {
+    // A commit has one line for all its runs, on whichever refs: that of the newest that has any.
+    let beside = keys::commit(&run.key.commit, run.key.repository);
+    let beside = reads.read::<RunPointer>(&beside).await?;
+    let beside: Vec<Key> = beside
+        .iter()
+        .flat_map(|beside| beside.value.runs())
+        .map(keys::run)
+        .collect();
+    reads.load(beside.clone()).await?;
+    let mut newest = line_of(&run).map(|line| (run.order, line));
+    for key in beside {
+        let other = reads.read::<Run>(&key).await?.map(|read| read.value);
+        let line = other.and_then(|other| Some((other.order, line_of(&other)?)));
+        newest = newest
+            .into_iter()
+            .chain(line)
+            .max_by_key(|(order, _)| *order);
+    }
+    let context = match component {
+        None => "towline/run".into(),
+        Some(component) => format!("towline/build/{component}"),
+    };
+    Ok(newest.map(|(_, line)| line).map(|line| Shown {
         repository: RepositoryRef {
             id: run.key.repository,
             name: run.repository_name,

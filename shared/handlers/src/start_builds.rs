@@ -16,7 +16,6 @@ use crate::apply;
 use crate::keys;
 use crate::ledger::{HandlerError, Ledger, Owed, milliseconds};
 use crate::reads::Reads;
-use crate::records::Buildspec;
 
 /// How long the same token is certain to give the same build: CodeBuild forgets it after five
 /// minutes (CodeBuild API, `StartBuild`), less one for clocks that disagree.
@@ -66,16 +65,14 @@ async fn start(
 ) -> Result<(), HandlerError> {
     let ledger = reads.ledger();
     let run = reads.read::<Run>(&keys::run(&of.run)).await?;
-    let definition = reads
-        .read::<Definition>(&keys::run_definition(&of.run))
-        .await?;
-    let buildspec = reads
-        .read::<Buildspec>(&keys::run_buildspec(&of.run, &of.component))
-        .await?;
-    let (Some(run), Some(definition), Some(buildspec)) = (run, definition, buildspec) else {
+    let Some(run) = run.map(|run| run.value) else {
         return ledger.finish(owed).await;
     };
-    let (run, definition) = (run.value, definition.value);
+    let definition = reads.definition(&run).await?;
+    let buildspec = reads.buildspec(&run, &of.component).await?;
+    let (Some(definition), Some(buildspec)) = (definition, buildspec) else {
+        return ledger.finish(owed).await;
+    };
     let Some((_, _, attempt)) = run.attempt(&of.attempt) else {
         return ledger.finish(owed).await;
     };
@@ -87,14 +84,7 @@ async fn start(
         apply::to_run(reads, &of.run, &fact, Some(&owed.id)).await?;
         return Ok(());
     }
-    let fact = match request(
-        &run,
-        &definition,
-        of,
-        attempt,
-        settings,
-        buildspec.value.text,
-    ) {
+    let fact = match request(&run, &definition, of, attempt, settings, buildspec) {
         Err(reason) => Fact::BuildRefused(attempt.id.clone(), reason),
         Ok(request) => match find_or_start(ledger, builds, owed, attempt, request).await {
             Ok(build) => Fact::BuildBound(attempt.id.clone(), build),

@@ -149,12 +149,18 @@ impl World {
 
     /// Lines that should stand beside commits and do not.
     fn not_shown(&self, known: &Known) -> Vec<String> {
-        // Each context may be told of by several runs of one commit: any of them is right.
+        // Of several runs of one commit the newest that has anything to say is right.
         let mut right: BTreeMap<(CommitSha, String), Vec<Line>> = BTreeMap::new();
-        for run in known.runs.values() {
+        let mut runs: Vec<&Run> = known.runs.values().collect();
+        runs.sort_by_key(|run| run.order);
+        for run in runs {
             let mut tell = |context: String, line: Option<Line>| {
                 let place = (run.key.commit.clone(), context);
-                right.entry(place).or_default().extend(line);
+                let newer = line.into_iter().collect::<Vec<_>>();
+                let known = right.entry(place).or_default();
+                if !newer.is_empty() {
+                    *known = newer;
+                }
             };
             tell("towline/run".into(), report::run(run));
             for name in run.components.keys().chain(run.skipped.keys()) {

@@ -71,15 +71,15 @@ fn what_one_run_asks_for() {
         "{aws} requests to AWS, {units} write units and {index} of the index"
     );
     expect![[r#"
-        advance-stages: (index units) 3, (write units) 22, (writes) 9, announce 1, get 2, get many 2, transact 1
-        answer-chat: (index units) 1, (write units) 8, (writes) 3, announce 1, get many 1, query 2, transact 1
+        advance-stages: (index units) 3, (write units) 20, (writes) 8, announce 1, get 2, get many 1, transact 1
+        answer-chat: (index units) 1, (write units) 6, (writes) 3, announce 1, get many 1, query 1, transact 1
         deploy-images: (index units) 1, (write units) 1, (writes) 1, announce 1, get many 1, transact 1
-        plan-runs: (index units) 2, (write units) 25, (writes) 11, announce 1, compare 1, get a file 1, get a ref 1, get many 2, transact 2
-        promote-images: (index units) 6, (write units) 54, (writes) 26, DescribeImages 2, PutImage 2, announce 2, get many 2, transact 4
-        receive-github: (index units) 1, (write units) 6, (writes) 3, admit 1, announce 1, get many 1, transact 1
-        record-images: (index units) 0, (write units) 22, (writes) 11, DescribeImages 2, get many 6, transact 2
-        report-status: (index units) 4, (write units) 4, (writes) 4, POST a status 6, get 2, get many 6, query 1, transact 4
+        plan-runs: (index units) 2, (write units) 17, (writes) 9, announce 1, compare 1, get a file 1, get a ref 1, get many 1, transact 2
+        promote-images: (index units) 6, (write units) 51, (writes) 26, DescribeImages 2, PutImage 2, announce 2, get many 2, transact 4
+        receive-github: (index units) 1, (write units) 4, (writes) 2, admit 1, announce 1, get many 1, transact 1
+        record-images: (index units) 0, (write units) 24, (writes) 11, DescribeImages 2, get many 6, transact 2
+        report-status: (index units) 4, (write units) 4, (writes) 4, POST a status 6, get many 8, query 1, transact 4
         start-builds: (index units) 3, (write units) 10, (writes) 5, StartBuild 1, announce 1, get many 1, transact 1
-        61 requests to AWS, 152 write units and 21 of the index
+        58 requests to AWS, 137 write units and 21 of the index
     "#]].assert_eq(&text);
 }

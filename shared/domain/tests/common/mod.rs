@@ -81,12 +81,15 @@ pub fn new_run() -> Run {
             ComponentRun {
                 repository: good("acme/backend"),
                 reason: "never built on this ref".into(),
+                buildspec: None,
                 attempts: vec![attempt],
             },
         )]),
         skipped: BTreeMap::new(),
         refused: None,
         notes: Vec::new(),
+        definition: None,
+        enters: Vec::new(),
         shown: false,
     }
 }

@@ -16,8 +16,7 @@ use super::{ChatError, refused};
 use crate::keys;
 use crate::ledger::{Ledger, Read};
 use crate::records::{
-    Accepted, Claim, ImagePointer, PromotionPointer, Repository, RunPointer, TagName, TagNow,
-    Trusted,
+    Claim, ImagePointer, Inbox, PromotionPointer, Repository, RunPointer, TagName, TagNow, Trusted,
 };
 
 /// Things listed before a person is asked to be more exact.
@@ -175,11 +174,15 @@ pub(super) async fn promotion(
         .iter()
         .filter_map(|item| item.key.sort.parse().ok().map(RepositoryId))
         .collect();
-    let repository = chosen(ledger, &ids, repository, &format!("promotion #{number}")).await?;
+    if let ([only], None) = (page.items.as_slice(), repository) {
+        return Ok(Read::of(only)?.value); // nothing to choose from
+    }
+    let what = format!("promotion #{number} that waits for anybody");
+    let repository = chosen(ledger, &ids, repository, &what).await?;
     let id = repository.id.to_string();
     match page.items.iter().find(|item| item.key.sort == id) {
         Some(item) => Ok(Read::of(item)?.value),
-        None => refused(format!("there is no promotion #{number}")),
+        None => refused(format!("there is no {what}")),
     }
 }
 
@@ -253,20 +256,22 @@ pub(super) async fn commit(
 
 /// That a push of the commit was accepted and has no run yet.
 async fn not_planned(ledger: Ledger<'_>, prefix: &str) -> Result<Option<String>, ChatError> {
-    let query = StoreQuery::all(keys::accepted_commits(prefix))
+    let query = StoreQuery::all(keys::pushes(prefix))
         .prefix(prefix)
-        .limit(1);
-    let Some(accepted) = ledger.list::<Accepted>(&query).await?.pop() else {
-        return Ok(None);
-    };
-    let owed = ledger.store.get(&keys::intent(&accepted.intent)).await?;
-    Ok(owed.map(|_| {
-        format!(
-            "the push of {} was accepted at {} and is not planned yet; ask again in a moment",
-            accepted.commit.short(),
-            explain::minute(accepted.at)
-        )
-    }))
+        .limit(MOST_FOUND);
+    for push in ledger.list::<Inbox>(&query).await? {
+        let (Some(commit), Some(intent)) = (&push.commit, &push.intent) else {
+            continue;
+        };
+        if ledger.store.get(&keys::intent(intent)).await?.is_some() {
+            return Ok(Some(format!(
+                "the push of {} was accepted at {} and is not planned yet; ask again in a moment",
+                commit.short(),
+                explain::minute(push.at)
+            )));
+        }
+    }
+    Ok(None)
 }
 
 async fn runs_of_commit(
@@ -278,8 +283,8 @@ async fn runs_of_commit(
         .limit(MOST_FOUND);
     let pointers: Vec<RunPointer> = ledger.list(&query).await?;
     let mut by_commit: BTreeMap<CommitSha, Vec<Run>> = BTreeMap::new();
-    for pointer in pointers {
-        if let Some(run) = ledger.read::<Run>(&keys::run(&pointer.run)).await? {
+    for run in pointers.iter().flat_map(RunPointer::runs) {
+        if let Some(run) = ledger.read::<Run>(&keys::run(run)).await? {
             by_commit
                 .entry(run.value.key.commit.clone())
                 .or_default()

@@ -1,21 +1,24 @@
 //! Writes a planned run: its numbers, its rows, and what is owed because of it.
 
-use towline_domain::definition::{Component, Definition};
+use towline_domain::definition::{Component, Definition, Origin};
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::{GitRef, Tag};
 use towline_domain::report::{self, REFUSED};
 use towline_domain::run::{Attempt, AttemptState, ComponentRun, NewAttempt, Run, RunKey};
 use towline_domain::tags::{self, Values};
 
-use super::{Chosen, Plan, stage_tag_among};
+use super::{Chosen, Plan, definition_hash, stage_tag_among};
 use crate::advance_stages::draw;
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Read, Rounds};
 use crate::reads::Reads;
-use crate::records::{Branch, Buildspec, RunPointer, Trusted};
+use crate::records::{Base, Branch, Buildspec, RunPointer, Trusted};
 
 /// Rows written in one transaction, of the 100 that DynamoDB takes.
 const MOST_ROWS: usize = 90;
+
+/// Runs of one commit that are remembered beside the newest.
+const MOST_OF_A_COMMIT: usize = 19;
 
 /// Rows written together with their run: its builds and what older ones it supersedes come to no
 /// more than it has rows itself.
@@ -49,15 +52,21 @@ impl Plan<'_> {
                         keys::numbered("build", build_number, self.push.repository),
                         &of,
                     );
-                    rows.put(
-                        keys::run_buildspec(&run.id, &name),
-                        &Buildspec { text: buildspec },
-                    );
+                    let hash = keys::content_hash(&buildspec);
+                    let base = self.base(reads, &name).await?;
+                    if base.is_none_or(|base| base.buildspec.as_ref() != Some(&hash)) {
+                        let key = keys::content(self.push.repository, &hash);
+                        rows.put(key, &Buildspec { text: buildspec });
+                    }
+                    if let Some(planned) = run.components.get_mut(&name) {
+                        planned.buildspec = Some(hash);
+                    }
                     let listed = keys::component(&name, self.push.repository);
                     if reads.version(&listed).await? == 0 {
                         let row = RunPointer {
                             run: run.id.clone(),
                             component: Some(name),
+                            older: Vec::new(),
                         };
                         rows.put(listed, &row);
                     }
@@ -65,6 +74,10 @@ impl Plan<'_> {
                 Err(reason) => drop(run.skipped.insert(name, format!("{REFUSED}{reason}"))),
             }
         }
+        run.definition = Some(definition_hash(definition));
+        let rules = trusted.as_ref().unwrap_or(definition);
+        let enters = rules.stages_from(&Origin::Build);
+        run.enters = enters.map(|rule| rule.name.clone()).collect();
         if rows.len() > MOST_ROWS_WITH_RUN {
             for portion in std::mem::take(&mut rows).portions(MOST_ROWS) {
                 let mut rounds = Rounds::new();
@@ -121,6 +134,7 @@ impl Plan<'_> {
             ComponentRun {
                 repository,
                 reason: choice.reason,
+                buildspec: None,
                 attempts,
             },
         );
@@ -178,6 +192,7 @@ impl Plan<'_> {
                     run.refused = Some(reason);
                     run.shown = false;
                     run.components.clear();
+                    run.definition = None;
                     rows = Change::default();
                     definition = None;
                 }
@@ -193,14 +208,25 @@ impl Plan<'_> {
             let pointer = RunPointer {
                 run: run.id.clone(),
                 component: None,
+                older: Vec::new(),
             };
             change.put(
                 keys::run_by_time(run.key.repository, run.at, &run.id),
                 &pointer,
             );
-            change.put(keys::run_by_commit(&run.key.commit, &run.id), &pointer);
+            let commit_key = keys::commit(&run.key.commit, run.key.repository);
+            let beside = reads.read::<RunPointer>(&commit_key).await?;
+            let older = beside.iter().flat_map(|beside| beside.value.runs());
+            let older = older.take(MOST_OF_A_COMMIT).cloned().collect();
+            let all = RunPointer { older, ..pointer };
+            change.save(commit_key.clone(), beside.as_ref(), &all);
             if let Some(definition) = definition {
-                change.put(keys::run_definition(&run.id), definition);
+                if let Some(hash) = &run.definition {
+                    let key = keys::content(run.key.repository, hash);
+                    if reads.version(&key).await? == 0 {
+                        change.put(key, definition);
+                    }
+                }
                 self.trust(reads, definition, run.order, &mut change)
                     .await?;
                 let taken = take_over(&run, branch.as_ref());
@@ -208,16 +234,21 @@ impl Plan<'_> {
             }
             for (component, planned) in &run.components {
                 let attempt = planned.latest().id.clone();
-                change.owe(Intent::StartBuild(AttemptRef {
+                let contents = run.definition.iter().chain(&planned.buildspec);
+                let contents = contents.map(|hash| keys::content(run.key.repository, hash));
+                let contents = contents.collect();
+                let due = Intent::StartBuild(AttemptRef {
                     run: run.id.clone(),
                     component: component.clone(),
                     attempt,
-                }));
+                });
+                change.owe_guessing(due, contents);
             }
             let to_show = report::builds_to_show(None, &run);
             let superseded = superseded(reads, &run, branch.as_ref()).await?;
-            for intent in superseded.into_iter().chain(to_show) {
-                change.owe(intent);
+            superseded.into_iter().for_each(|intent| change.owe(intent));
+            for intent in to_show {
+                change.owe_guessing(intent, vec![commit_key.clone()]);
             }
             if self.ledger.commit(change, &mut rounds).await? {
                 tracing::info!(
@@ -297,6 +328,11 @@ async fn superseded(
             .and_then(|branch| branch.value.building.get(component))
             .filter(|older| **older != run.id);
         let Some(older) = older else { continue };
+        let base = keys::base(run.key.repository, component, &run.key.git_ref);
+        let base = reads.read::<Base>(&base).await?;
+        if base.is_some_and(|base| base.value.run.as_ref() == Some(older)) {
+            continue;
+        }
         let known = reads.read::<Run>(&keys::run(older)).await?;
         let is_built = known.is_some_and(|known| {
             let known = known.value.components.get(component);

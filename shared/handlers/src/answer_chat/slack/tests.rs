@@ -80,10 +80,10 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "tags web",
         expect![[r#"
-        ephemeral: ```
-        TAG        DIGEST            COMMIT   BRANCH  BUILT (UTC)       STAGES
-        f3b710c-1  sha256:44136fa3…  f3b710c  main    2026-03-02 09:01  staging ✔
-        ```"#]],
+            ephemeral: ```
+            TAG        DIGEST            COMMIT   BRANCH  BUILT (UTC)       STAGES
+            f3b710c-1  sha256:44136fa3…  f3b710c  main    2026-03-02 09:03  staging ✔
+            ```"#]],
     );
     check(
         &world,
@@ -100,46 +100,46 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "image :staging",
         expect![[r#"
-        ephemeral: ```
-        sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a
-          repository  acme/web
-          built as    web, build#1
-          commit      f3b710cc752324724652eb56115dc78cbd6be4fd  main
-          platforms   linux/amd64
-          size        2 bytes
-          type        application/vnd.oci.image.manifest.v1+json
-          first seen  2026-03-02 09:01 (UTC)
-          tags        f3b710c-1  put on by build#1 at 2026-03-02 09:01 (UTC)
-                      staging    put on by promotion #1 of towline at 2026-03-02 09:01 (UTC)
-          live in     staging ✔ since 2026-03-02 09:01 (UTC), 6m, by towline: promotion #1
-        ```"#]],
+            ephemeral: ```
+            sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a
+              repository  acme/web
+              built as    web, build#1
+              commit      f3b710cc752324724652eb56115dc78cbd6be4fd  main
+              platforms   linux/amd64
+              size        2 bytes
+              type        application/vnd.oci.image.manifest.v1+json
+              first seen  2026-03-02 09:03 (UTC)
+              tags        f3b710c-1  put on by build#1 at 2026-03-02 09:03 (UTC)
+                          staging    put on by promotion #1 of towline at 2026-03-02 09:03 (UTC)
+              live in     staging ✔ since 2026-03-02 09:03 (UTC), 4m 30s, by towline: promotion #1
+            ```"#]],
     );
     check(
         &world,
         "image build#1",
         expect![[r#"
-        ephemeral: ```
-        sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a
-          repository  acme/web
-          built as    web, build#1
-          commit      f3b710cc752324724652eb56115dc78cbd6be4fd  main
-          platforms   linux/amd64
-          size        2 bytes
-          type        application/vnd.oci.image.manifest.v1+json
-          first seen  2026-03-02 09:01 (UTC)
-          tags        f3b710c-1  put on by build#1 at 2026-03-02 09:01 (UTC)
-                      staging    put on by promotion #1 of towline at 2026-03-02 09:01 (UTC)
-          live in     staging ✔ since 2026-03-02 09:01 (UTC), 6m, by towline: promotion #1
-        ```"#]],
+            ephemeral: ```
+            sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a
+              repository  acme/web
+              built as    web, build#1
+              commit      f3b710cc752324724652eb56115dc78cbd6be4fd  main
+              platforms   linux/amd64
+              size        2 bytes
+              type        application/vnd.oci.image.manifest.v1+json
+              first seen  2026-03-02 09:03 (UTC)
+              tags        f3b710c-1  put on by build#1 at 2026-03-02 09:03 (UTC)
+                          staging    put on by promotion #1 of towline at 2026-03-02 09:03 (UTC)
+              live in     staging ✔ since 2026-03-02 09:03 (UTC), 4m 30s, by towline: promotion #1
+            ```"#]],
     );
     check(
         &world,
         "history web staging",
         expect![[r#"
-        ephemeral: ```
-        WHEN (UTC)        TAG      FROM      TO       BY       WHY
-        2026-03-02 09:01  staging  -       → f3b710c  towline  promotion #1
-        ```"#]],
+            ephemeral: ```
+            WHEN (UTC)        TAG      FROM      TO       BY       WHY
+            2026-03-02 09:03  staging  -       → f3b710c  towline  promotion #1
+            ```"#]],
     );
     check(
         &world,
@@ -153,12 +153,12 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "now",
         expect![[r#"
-        ephemeral: ```
-        COMPONENT  STAGE    COMMIT   DIGEST            SINCE (UTC)       AGE  BY       WHY
-        web        staging  f3b710c  sha256:44136fa3…  2026-03-02 09:01  6m   towline  promotion #1
-        web        prod     nothing yet
-          promotion #2 of f3b710c waits for approval 0/2; say yes with: towline approve 2
-        ```"#]],
+            ephemeral: ```
+            COMPONENT  STAGE    COMMIT   DIGEST            SINCE (UTC)       AGE     BY       WHY
+            web        staging  f3b710c  sha256:44136fa3…  2026-03-02 09:03  4m 30s  towline  promotion #1
+            web        prod     nothing yet
+              promotion #2 of f3b710c waits for approval 0/2; say yes with: towline approve 2
+            ```"#]],
     );
     check(
         &world,
@@ -174,12 +174,12 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "where build#1",
         expect![[r#"
-        ephemeral: ```
-        f3b710c
-        web  build#1 succeeded  sha256:44136fa3…
-          staging  ✔ live since 2026-03-02 09:01 (UTC), 6m
-          prod     promotion #2 waits for approval 0/2
-        ```"#]],
+            ephemeral: ```
+            f3b710c
+            web  build#1 succeeded  sha256:44136fa3…
+              staging  ✔ live since 2026-03-02 09:03 (UTC), 4m 30s
+              prod     promotion #2 waits for approval 0/2
+            ```"#]],
     );
     check(
         &world,
