@@ -6,9 +6,10 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use towline_ports::{Item, Key, Page, PortError, Query};
 
-use super::Table;
+use super::{PATIENCE, Table};
 use super::bounds::{Sorts, bounds};
 use super::item::{self, Attributes};
 use super::schema::{DUE, DUE_INDEX, DUE_SHARD, DUE_SHARDS, PARTITION, SORT};
@@ -184,8 +185,14 @@ impl Table {
         }
     }
 
-    /// Reads these items, in no order; those that are gone are left out.
+    /// Reads these items, in no order; those that are gone are left out. However often DynamoDB
+    /// leaves some out, it takes no longer than one call may.
     async fn read_all(&self, keys: &[Key], doing: &str) -> Result<Vec<Item>, PortError> {
+        let rounds = timeout(PATIENCE.operation, self.read_in_rounds(keys, doing)).await;
+        rounds.unwrap_or_else(|late| Err(PortError::new(doing, late)))
+    }
+
+    async fn read_in_rounds(&self, keys: &[Key], doing: &str) -> Result<Vec<Item>, PortError> {
         let mut items = Vec::with_capacity(keys.len());
         let mut open: Vec<Attributes> = keys.iter().map(item::key).collect();
         let mut fruitless = 0;
