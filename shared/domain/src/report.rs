@@ -84,7 +84,13 @@ pub fn build(run: &Run, component: &ComponentName) -> Option<Line> {
         return None;
     }
     if let Some(known) = run.components.get(component) {
-        return attempt(known.latest());
+        return match (&known.not_retried, &known.latest().state) {
+            (Some(why), AttemptState::Failed { reason, .. }) => {
+                let text = format!("{reason}; not tried again: {why}");
+                Some(Line::new(Standing::Failure, &text))
+            }
+            _ => attempt(known.latest()),
+        };
     }
     let reason = run.skipped.get(component)?.strip_prefix(REFUSED)?;
     Some(Line::new(Standing::Failure, reason))
@@ -191,11 +197,20 @@ fn ended(promotion: u64, how: Ending, reason: &str) -> Line {
         Ending::Superseded => Standing::Error,
         Ending::Rejected | Ending::Expired | Ending::Refused | Ending::Failed => Standing::Failure,
     };
-    let text = match reason.strip_prefix("superseded ") {
-        Some(_) => format!("promotion #{promotion} was {reason}"),
-        None => format!("promotion #{promotion} {}: {reason}", how.past()),
+    Line::new(standing, &how_it_ended(promotion, how, reason, None))
+}
+
+/// How a promotion ended without moving its stage, in a sentence; by whom, where a person did it.
+#[must_use]
+pub fn how_it_ended(promotion: u64, how: Ending, reason: &str, by: Option<&Actor>) -> String {
+    let by = match by {
+        Some(by @ Actor::Person(_)) => format!(" by {by}"),
+        Some(Actor::System) | None => String::new(),
     };
-    Line::new(standing, &text)
+    match reason.strip_prefix("superseded ") {
+        Some(_) => format!("promotion #{promotion} was {reason}"),
+        None => format!("promotion #{promotion} {}{by}: {reason}", how.past()),
+    }
 }
 
 fn left(to: &CommitSha, by: &Actor, at: Timestamp) -> Line {

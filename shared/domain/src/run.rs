@@ -128,6 +128,10 @@ pub struct ComponentRun {
     /// The name of its buildspec, in the store's words; none for one of before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buildspec: Option<String>,
+    /// Why its latest attempt, which failed through no fault of the repository, is not tried again
+    /// although it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_retried: Option<String>,
     /// Its attempts, oldest first; at least one.
     pub attempts: Vec<Attempt>,
 }
@@ -389,6 +393,15 @@ pub enum Fact {
         by: Actor,
         /// The attempt to make.
         next: Box<NewAttempt>,
+    },
+    /// There can be no further attempt after attempt `after`.
+    RetryRefused {
+        /// The component.
+        component: ComponentName,
+        /// The number of the attempt it would follow.
+        after: u32,
+        /// Why.
+        reason: String,
     },
 }
 

@@ -126,6 +126,16 @@ fn f34_every_state_of_a_build_is_one_line() {
         "#]],
     );
     check_build(
+        "bound 1\nreport 1 FAULT\nno retry 1 tag prod belongs to a stage\nretry 1\n2: bound 2",
+        expect![[r#"
+            ● build#1 was started
+            ● trying again: build#1 ended FAULT: no phase said why; see the log
+            ✘ build#1 ended FAULT: no phase said why; see the log; not tried again: tag prod belongs to a stage
+            -
+            ● build#2 was started
+        "#]],
+    );
+    check_build(
         "bound 1\nreport 1 SUCCEEDED\nmissing",
         expect![[r#"
             ● build#1 was started
@@ -305,7 +315,7 @@ fn f34_every_state_of_a_stage_is_one_line() {
             offer 1:
               1111111 ● waits for approval 0/1 until 2026-03-02 09:01 UTC: towline approve 1
             expire 1:
-              1111111 ✘ promotion #1 expired: nobody else approved it by 2026-03-02 09:01 UTC
+              1111111 ✘ promotion #1 expired: nobody approved it in 1m
         "#]],
     );
     check_stage(

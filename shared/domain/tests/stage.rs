@@ -336,7 +336,7 @@ fn an_approval_expires() {
             approve 1 by lee -> #1 approved by @lee
             expire 1 -> nothing
             approve 1 by park -> denied @park: approve #1: promotion #1 has expired; refused: promotion #1 has expired
-            expire 1 -> #1 expired by towline: nobody else approved it by 2026-03-02 09:01 UTC
+            expire 1 -> #1 expired by towline: nobody else approved it in 1m
             expire 1 -> nothing
             = nothing
         "#]],

@@ -143,7 +143,13 @@ async fn retry(
         }
         Err(reason) => {
             tracing::warn!(reason, "not built again");
-            reads.ledger().finish(owed).await
+            let fact = Fact::RetryRefused {
+                component: component.clone(),
+                after,
+                reason,
+            };
+            apply::to_run(reads, run, &fact, Some(&owed.id)).await?;
+            Ok(())
         }
     }
 }

@@ -142,6 +142,11 @@ pub(crate) fn claim(repository: &ImageRepository) -> Key {
     Key::new(format!("CLAIM#{repository}"), "claim")
 }
 
+/// The component a CodeBuild project builds.
+pub(crate) fn project(name: &str) -> Key {
+    Key::new(format!("PROJECT#{name}"), "claim")
+}
+
 /// The partition of components of one name.
 pub(crate) fn components(name: &ComponentName) -> String {
     format!("COMPONENT#{name}")

@@ -17,7 +17,7 @@ use towline_domain::intent::{Intent, PushAccepted};
 use towline_domain::names::{CommitSha, ComponentName, GitRef, PipelineName, Tag};
 use towline_domain::report::REFUSED;
 use towline_domain::run::{AttemptState, Run, RunKey};
-use towline_ports::{Key, Relation, RepositoryRef, Source};
+use towline_ports::{Key, Relation, RepositoryRef, Source, StartBuild};
 use towline_wire::definition::{self, FILE};
 
 use towline_wire::eventbridge::Envelope;
@@ -110,6 +110,8 @@ pub(crate) fn guess(definition: &Definition, push: &PushAccepted) -> Vec<Key> {
         needed.push(keys::base(id, &component.name, &push.git_ref));
         needed.push(keys::claim(&component.repository));
         needed.push(keys::component(&component.name, id));
+        let project = StartBuild::project(&push.repository_name, &component.name);
+        needed.push(keys::project(&project));
     }
     needed.push(keys::content(id, &definition_hash(definition)));
     needed
@@ -468,25 +470,42 @@ impl Plan<'_> {
             component: component.name.clone(),
             images: component.repository.clone(),
         };
-        if let Some(owner) = self.claim(reads, definition, &claim).await? {
+        let key = keys::claim(&claim.images);
+        let has_images = |other: &Component| other.repository == claim.images;
+        let images = self.claim(reads, definition, key, &claim, has_images);
+        if let Some(owner) = images.await? {
             let reason = format!(
                 "image repository {} belongs to component {} of repository {}; name another",
                 claim.images, owner.component, owner.repository
             );
             return Ok(Err(reason));
         }
+        // Its parts are joined by what they may hold themselves: two of them can give one name.
+        let project = StartBuild::project(&self.repository.name, &component.name);
+        let has_project =
+            |other: &Component| StartBuild::project(&self.repository.name, &other.name) == project;
+        let key = keys::project(&project);
+        let built = self.claim(reads, definition, key, &claim, has_project);
+        if let Some(owner) = built.await? {
+            let reason = format!(
+                "CodeBuild project {project} builds component {} of repository {} already; give this component another name",
+                owner.component, owner.repository
+            );
+            return Ok(Err(reason));
+        }
         buildspecs::text_of(self.source, &self.repository, &self.push.commit, component).await
     }
 
-    /// Takes the image repository for the component; names the owner when it is another's. The
-    /// default branch may hand it from one of its components to another.
+    /// Takes what only one component may have; names the owner when it is another's. The default
+    /// branch may hand it from one of its components to another.
     async fn claim(
         &self,
         reads: &mut Reads<'_>,
         definition: &Definition,
+        key: Key,
         claim: &Claim,
+        has_it: impl Fn(&Component) -> bool,
     ) -> Result<Option<Claim>, HandlerError> {
-        let key = keys::claim(&claim.images);
         let on_default = self.push.git_ref == GitRef::Branch(self.push.default_branch.clone());
         // Of a round of its own: what else was read stays as the run is judged on it.
         let mut own = reads.only(&key);
@@ -494,11 +513,12 @@ impl Plan<'_> {
         loop {
             let known = own.read::<Claim>(&key).await?;
             if let Some(known) = known.as_ref().map(|known| &known.value) {
-                let still_has_it = definition.component(&known.component);
-                let still_has_it =
-                    still_has_it.is_some_and(|other| other.repository == known.images);
+                let still_has_it = definition.component(&known.component).is_some_and(&has_it);
                 let may_move = known.repository == claim.repository && on_default && !still_has_it;
-                if known == claim {
+                let same = |known: &Claim| {
+                    (known.repository, &known.component) == (claim.repository, &claim.component)
+                };
+                if same(known) {
                     return Ok(None);
                 }
                 if !may_move {

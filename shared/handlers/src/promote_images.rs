@@ -24,6 +24,10 @@ use crate::record_images::record_tag;
 /// one that stalls is dead before the next begins (F32).
 const LEASE: Duration = Duration::from_secs(60);
 
+/// So often a denial is taken for one that a change of permissions, which takes AWS a while, will
+/// end: about a quarter of an hour.
+const MOST_DENIALS: u32 = 5;
+
 /// Acts on `Promotion Due`. `holder` is a word for this writer: a new one for every invocation
 /// where several can run at once, always the same one where only one process can.
 ///
@@ -69,12 +73,12 @@ pub async fn handle(
         }
         match put_tags(images, rule, &promotion).await {
             Ok(()) => finish(reads, key, &owed, rule, &promotion, holder).await,
-            Err(PutTagError::Port(error)) => Err(error.into()),
-            Err(refusal @ (PutTagError::Gone | PutTagError::Immutable { .. })) => {
+            Err(error) => {
+                let reason = refusal(error, &promotion, owed.tries)?;
                 let fact = Fact::TagRefused {
                     promotion: *number,
                     holder: holder.into(),
-                    reason: refusal.to_string(),
+                    reason,
                 };
                 apply::to_stage(ledger, key, &fact, Some(&owed.id)).await?;
                 Ok(())
@@ -83,6 +87,20 @@ pub async fn handle(
     }
     .instrument(owed.span())
     .await
+}
+
+/// Why the tags will never be on the digest, so that nobody need try again.
+fn refusal(error: PutTagError, promotion: &Promotion, tries: u32) -> Result<String, HandlerError> {
+    match error {
+        PutTagError::Gone | PutTagError::Immutable { .. } => Ok(error.to_string()),
+        PutTagError::Port(error) => match error.denial() {
+            Some(said) if tries >= MOST_DENIALS => Ok(format!(
+                "ECR lets Towline put no tag on {}: give that ECR repository the tag towline, as infra/component.yaml does (towline doctor says what else it lacks), then promote again; it said: {said}",
+                promotion.candidate.repository
+            )),
+            Some(_) | None => Err(error.into()),
+        },
+    }
 }
 
 /// Takes the stage's lease; what is known of the stage is then what was committed with it.

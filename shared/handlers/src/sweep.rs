@@ -160,6 +160,18 @@ async fn give_up(
             );
             apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
         }
+        Intent::RetryBuild {
+            run,
+            component,
+            after,
+        } => {
+            let fact = Fact::RetryRefused {
+                component: component.clone(),
+                after: *after,
+                reason,
+            };
+            apply::to_run(ledger, run, &fact, Some(&owed.id)).await?;
+        }
         Intent::Promote { stage, promotion } => {
             let fact = stage::Fact::GivenUp {
                 promotion: *promotion,

@@ -8,6 +8,7 @@ pub mod builds;
 pub mod bus;
 pub mod clock;
 pub mod images;
+pub mod secret;
 pub mod source;
 pub mod statuses;
 pub mod store;
@@ -19,6 +20,7 @@ pub use builds::{Builds, StartBuild, StartError};
 pub use bus::{Announcement, Bus};
 pub use clock::Clock;
 pub use images::{Images, PutTagError, RegistryImage};
+pub use secret::{KeptSecret, SecretText};
 pub use source::{Admission, CommitInfo, FileAt, Relation, Repositories, RepositoryRef, Source};
 pub use statuses::{CommitStatus, StatusError, StatusState, Statuses};
 pub use store::{Item, Key, Page, Query, Store, TransactError, Write};
@@ -42,6 +44,20 @@ impl PortError {
             doing: doing.into(),
             cause: Some(cause.into()),
         }
+    }
+
+    /// What a service of AWS said, when it said that this may not be done: its words for that all
+    /// begin alike (AWS service reference, "Common errors").
+    #[must_use]
+    pub fn denial(&self) -> Option<String> {
+        let cause = self.cause.as_ref()?;
+        let causes = std::iter::successors(
+            Some(&**cause as &(dyn std::error::Error + 'static)),
+            |cause| cause.source(),
+        );
+        causes
+            .map(ToString::to_string)
+            .find(|said| said.contains("AccessDenied"))
     }
 
     /// What was being done, where there is no further cause.

@@ -1,5 +1,6 @@
 //! The in-memory adapters behind ports at which things go wrong.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -230,6 +231,8 @@ pub struct FaultyImages {
     pub(crate) chance: Arc<Chance>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) news: Mutex<Vec<(ImageRepository, Tag, Digest)>>,
+    /// Whether it lets nobody put a tag on anything.
+    pub(crate) denies: AtomicBool,
 }
 
 impl FaultyImages {
@@ -274,6 +277,10 @@ impl Images for FaultyImages {
     ) -> Result<(), PutTagError> {
         self.chance.before("PutImage").await?;
         self.watch.tag_is_put(tag, digest);
+        if self.denies.load(Ordering::Relaxed) {
+            let said = "AccessDeniedException: not authorized to perform: ecr:PutImage";
+            return Err(PortError::new("putting a tag on", said).into());
+        }
         self.inner.put_tag(repository, digest, tag).await?;
         self.news
             .lock()

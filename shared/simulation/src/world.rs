@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -259,6 +260,7 @@ impl World {
                 chance: Arc::clone(&chance),
                 watch: Arc::clone(&watch),
                 news: Default::default(),
+                denies: Default::default(),
             },
             source: FaultySource {
                 inner: source,
@@ -301,6 +303,11 @@ impl World {
     /// The first to start a build dies before learning that it was started (F10).
     pub fn crash_after_start(&mut self) {
         self.crash_after_start = true;
+    }
+
+    /// The registry lets nobody put a tag on anything from now on.
+    pub fn deny_tags(&mut self) {
+        self.ports.images.denies.store(true, Ordering::Relaxed);
     }
 
     /// The key GitHub signs with.

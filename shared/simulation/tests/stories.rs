@@ -14,7 +14,7 @@ use towline_domain::run::BuildStatus;
 use towline_handlers::answer_chat::Command;
 use towline_ports::StartBuild;
 use towline_simulation::rest::{signed, variable, with_header};
-use towline_simulation::shop::DEFINITION;
+use towline_simulation::shop::{DEFINITION, REPOSITORY};
 use towline_simulation::world::router;
 use towline_simulation::{BuildPlan, Job, Profile, Pushes, World};
 use towline_wire::codebuild::Status;
@@ -695,6 +695,71 @@ fn a_definition_that_is_absent_or_broken_or_asks_too_much_is_refused_with_the_re
             > 202 accepted
         "#]],
     );
+}
+
+/// What stands beside a commit, a line for each context.
+fn statuses(world: &World, commit: &CommitSha) -> String {
+    let all = world.ports.statuses.inner().of(REPOSITORY, commit);
+    let lines = all.iter().map(|status| {
+        let (context, state) = (&status.context, status.state);
+        format!("{context}: {state:?}: {}\n", status.description)
+    });
+    lines.collect()
+}
+
+#[test]
+fn f34_of_two_runs_of_one_commit_the_newer_is_shown_whichever_ends_last() {
+    let mut world = World::quiet();
+    let slow = BuildPlan {
+        takes: 10 * MINUTE,
+        ..plan(BuildStatus::Failed, Pushes::Nothing)
+    };
+    world.next_builds = [slow].into();
+    let commit = world.push("main", "first", &[]);
+    world.pass(MINUTE);
+    world.move_ref("release/1", &commit);
+    let again = world.webhook("release/1", None, &commit, "first");
+    world.deliver(again);
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend failed; web succeeded
+        release/1 first: backend succeeded; web succeeded
+        backend/prod: nothing; first has 0 of 2 yes
+        backend/staging: first
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > 202 accepted
+    "#]],
+    );
+    expect![[r#"
+        towline/build/backend: Success: build#3 succeeded: sha256:a91535a0…
+        towline/build/web: Success: build#4 succeeded: sha256:94928b78…
+        towline/prod/backend: Pending: waits for approval 0/2 until 2026-03-03 09:03 UTC: towline approve 4
+        towline/prod/web: Pending: waits for approval 0/2 until 2026-03-03 09:03 UTC: towline approve 6
+        towline/staging/backend: Success: went live 2026-03-02 09:03 UTC (promotion #3)
+        towline/staging/web: Success: went live 2026-03-02 09:03 UTC (promotion #5)
+    "#]].assert_eq(&statuses(&world, &commit));
+}
+
+#[test]
+fn tags_that_ecr_lets_nobody_put_on_end_the_promotion_and_say_what_to_do() {
+    let mut world = World::quiet();
+    world.deny_tags();
+    let commit = world.push("main", "first", &[]);
+    world.settle();
+    expect![[r#"
+        main first: backend succeeded; web succeeded
+        backend/staging: nothing
+        web/staging: nothing
+    "#]].assert_eq(&world.view());
+    expect![[r#"
+        towline/build/backend: Success: build#1 succeeded: sha256:6909be62…
+        towline/build/web: Success: build#2 succeeded: sha256:e620e7c2…
+        towline/staging/backend: Failure: promotion #1 was not carried out: ECR lets Towline put no tag on acme/backend: give that ECR repository the tag towline, as infra/component…
+        towline/staging/web: Failure: promotion #2 was not carried out: ECR lets Towline put no tag on acme/web: give that ECR repository the tag towline, as infra/component.yam…
+    "#]].assert_eq(&statuses(&world, &commit));
 }
 
 #[test]

@@ -53,6 +53,11 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
             by,
             next,
         } => decision.retry(component, *after, by, next, now),
+        Fact::RetryRefused {
+            component,
+            after,
+            reason,
+        } => decision.refuse_retry(component, *after, reason),
     }
     decision
 }
@@ -158,7 +163,23 @@ impl Decision {
             attempt: attempt.id.clone(),
         }));
         known.attempts.push(attempt);
+        known.not_retried = None;
         self.changed = true;
+    }
+
+    /// Notes that what should be tried again cannot be, unless somebody has tried it meanwhile.
+    fn refuse_retry(&mut self, component: &ComponentName, after: u32, reason: &str) {
+        let Some(known) = self.run.components.get_mut(component) else {
+            return;
+        };
+        let latest = known.latest();
+        if latest.number == after
+            && matches!(latest.state, AttemptState::Failed { .. })
+            && known.not_retried.is_none()
+        {
+            known.not_retried = Some(reason.into());
+            self.changed = true;
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::Timestamp;
 use crate::definition::{Deploy, Promote};
-use crate::explain::minute;
+use crate::explain::span;
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
 use crate::names::{Digest, Tag};
@@ -77,6 +77,15 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
     // Whatever else changes a stage leaves a row or owes an intent.
     decision.changed |= !decision.rows.is_empty() || !decision.intents.is_empty();
     decision
+}
+
+/// How long somebody was waited for, as rules say it: `24 h`.
+fn wait(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().unsigned_abs();
+    match (seconds / 3_600, seconds % 3_600) {
+        (hours @ 1..=72, 0) => format!("{hours} h"),
+        _ => span(from, to),
+    }
 }
 
 /// A stage about to change.
@@ -272,12 +281,12 @@ impl Step<'_> {
         let lacks = missing_approval(&promotion, self.policy.rule).is_some();
         match promotion.expires_at {
             Some(expires) if self.now >= expires && lacks && !promotion.acting => {
-                self.end(
-                    number,
-                    Actor::System,
-                    Ending::Expired,
-                    format!("nobody else approved it by {}", minute(expires)),
-                );
+                let who = match promotion.approvals.as_slice() {
+                    [] => "nobody",
+                    _ => "nobody else",
+                };
+                let reason = format!("{who} approved it in {}", wait(promotion.at, expires));
+                self.end(number, Actor::System, Ending::Expired, reason);
             }
             Some(_) | None => {}
         }

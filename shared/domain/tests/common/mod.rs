@@ -82,6 +82,7 @@ pub fn new_run() -> Run {
                 repository: good("acme/backend"),
                 reason: "never built on this ref".into(),
                 buildspec: None,
+                not_retried: None,
                 attempts: vec![attempt],
             },
         )]),
@@ -170,6 +171,11 @@ pub fn run_fact(line: &str) -> run::Fact {
         ["cancel", login, other] => {
             run::Fact::CancelRequested(good(other), Actor::from(&person(login)))
         }
+        ["no", "retry", after, ..] => run::Fact::RetryRefused {
+            component: good("backend"),
+            after: good(after),
+            reason: words[3..].join(" "),
+        },
         ["retry", after] => run::Fact::RetryRequested {
             component,
             after: good(after),

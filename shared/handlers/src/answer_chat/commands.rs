@@ -6,6 +6,7 @@ use towline_domain::image::Image;
 use towline_domain::intent::{AttemptRef, StageKey};
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
 use towline_domain::person::{Actor, Person};
+use towline_domain::report;
 use towline_domain::run::{self, Run};
 use towline_domain::stage::{Candidate, Fact, Pointer, Stage};
 use towline_ports::Query as StoreQuery;
@@ -511,7 +512,8 @@ async fn explain_ending(
             how,
             reason,
         } if promotion == number => {
-            Some(format!("promotion #{number} was {}: {reason}", how.word()))
+            let by = Some(&row.by);
+            Some(report::how_it_ended(number, how, &reason, by))
         }
         towline_domain::ledger::What::Moved { promotion, .. } if promotion == number => {
             Some(format!(

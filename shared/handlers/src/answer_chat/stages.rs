@@ -6,6 +6,7 @@ use towline_domain::explain::{self, Standing};
 use towline_domain::intent::StageKey;
 use towline_domain::ledger::{Row, What};
 use towline_domain::names::{ComponentName, Digest, RepositoryName, StageName};
+use towline_domain::report;
 use towline_domain::run::Run;
 use towline_domain::stage::{Candidate, Pointer, Stage};
 use towline_ports::Query as StoreQuery;
@@ -312,11 +313,10 @@ async fn how_it_ended(
             promotion,
             how,
             reason,
-        } if Some(*promotion) == asked => Some(format!(
-            "promotion #{promotion} was {} by {}: {reason}",
-            how.word(),
-            row.by
-        )),
+        } if Some(*promotion) == asked => {
+            let by = Some(&row.by);
+            Some(report::how_it_ended(*promotion, *how, reason, by))
+        }
         _ => None,
     }))
 }

@@ -213,6 +213,28 @@ fn what_is_wrong_with_a_file_is_said_in_the_run() {
 }
 
 #[test]
+fn a_project_that_builds_another_component_already_is_named_and_left_alone() {
+    let world = World::new();
+    let main = GitRef::Branch("main".into());
+    let files = [(FILE, DEFINITION), ("build.yml", "version: 0.2\n")];
+    let sha = world.source.push(canonical(), &main, commit(&files));
+    let owner = Claim {
+        repository: RepositoryId(9),
+        component: "shop-web".parse().expect("a component"),
+        images: "acme/other".parse().expect("an image repository"),
+    };
+    let mut change = Change::default();
+    change.create(keys::project("towline-acme-shop-web"), &owner);
+    let committed = now(world.ledger().commit(change, &mut Rounds::new()));
+    assert!(committed.expect("the store answers"));
+    world.deliver(canonical(), &sha);
+    let found = world.plan(&world.announced(), &sha);
+    let expected = "refused: CodeBuild project towline-acme-shop-web builds component shop-web of \
+                    repository 9 already; give this component another name";
+    assert_eq!(found.as_deref(), Some(expected));
+}
+
+#[test]
 fn a_commit_may_come_after_its_push_but_not_for_ever() {
     let late = commit(&[(FILE, DEFINITION)]);
     let sha = late.sha();

@@ -135,6 +135,7 @@ impl Plan<'_> {
                 repository,
                 reason: choice.reason,
                 buildspec: None,
+                not_retried: None,
                 attempts,
             },
         );
