@@ -142,6 +142,9 @@ impl BuildService {
             dir: settings.folder,
             concurrency: 4,
             keep: Config::KEEP,
+            // The builds of the rehearsal want no secret and no other user.
+            secrets: "secrets.json".into(),
+            common: std::env::temp_dir(),
             machine: Machine {
                 search_path: settings.search_path,
                 home: None,

@@ -399,6 +399,8 @@ pub(super) fn runner_config(
         dir: folder.path("runner"),
         concurrency,
         keep: Config::KEEP,
+        secrets: folder.path("secrets.json"),
+        common: std::env::temp_dir(),
         machine: surroundings::of_builds(around),
         now: Arc::new(move || clock.now()),
         towline_binary: binary,

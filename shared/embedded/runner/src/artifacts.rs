@@ -1,15 +1,20 @@
 //! Keeps the files that a buildspec names as artifacts.
 
 use std::fmt;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Component, Path, PathBuf};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use towline_buildspec::model::Artifacts;
 
-/// Most files that are kept of a build.
-const MOST_FILES: usize = 10_000;
+use crate::files::{self, Awaited, Kind, Patterns, Quota};
+
+/// Most that is kept of one artifact.
+const QUOTA: Quota = Quota {
+    files: 10_000,
+    bytes: 1 << 30,
+};
 
 /// Which of a build's artifacts is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,13 +63,14 @@ pub(crate) fn keep(
     artifacts: &Artifacts,
     source: &Path,
     kept: &Path,
+    awaited: &Awaited,
 ) -> Result<Vec<String>, String> {
     let folder = name
         .folder()
         .ok_or_else(|| format!("keeping {name}: its name cannot be that of a folder"))?;
     let target = kept.join(folder);
-    let collected =
-        collect(artifacts, source, &target).map_err(|error| format!("keeping {name}: {error}"))?;
+    let collected = collect(artifacts, source, &target, awaited)
+        .map_err(|error| format!("keeping {name}: {error}"))?;
     if collected.files == 0 {
         let patterns = collected.missing.join(", ");
         // CodeBuild's words, and then ours.
@@ -91,36 +97,48 @@ struct Collected {
 
 /// Copies the files of an artifact from the source into `target`.
 ///
-/// Symbolic links are neither followed nor kept, and the base directory lies in the source.
-fn collect(artifacts: &Artifacts, source: &Path, target: &Path) -> io::Result<Collected> {
-    let base = base_directory(artifacts, source)?;
-    let wanted = patterns(&artifacts.files)?;
-    let unwanted = patterns(&artifacts.exclude_paths)?;
-    let mut fitting = vec![false; artifacts.files.len()];
+/// Symbolic links are not followed. They are kept where the buildspec says so, as long as they
+/// lead to another place in the artifact.
+fn collect(
+    artifacts: &Artifacts,
+    source: &Path,
+    target: &Path,
+    awaited: &Awaited,
+) -> Result<Collected, String> {
+    let wanted = Patterns::new(&artifacts.files)?;
+    let unwanted = Patterns::new(&artifacts.exclude_paths)?;
+    let links = artifacts.enable_symlinks == Some(true);
+    let mut quota = QUOTA;
     let mut collected = Collected::default();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(base.join(&folder))? {
-            let entry = entry?;
-            let path = folder.join(entry.file_name());
-            let kind = entry.file_type()?;
-            if kind.is_dir() && path.as_os_str() != ".git" {
-                folders.push(path);
-            } else if kind.is_file() && !unwanted.is_match(&path) {
-                let fits = wanted.matches(&path);
-                if fits.is_empty() {
-                    continue;
-                }
-                fits.into_iter().for_each(|index| fitting[index] = true);
-                if collected.files == MOST_FILES {
-                    return Err(io::Error::other(format!(
-                        "more than {MOST_FILES} files are named as artifacts"
-                    )));
-                }
-                collected.files += 1;
-                copy(&base.join(&path), &path, artifacts, target)?;
+    let mut fitting = vec![false; artifacts.files.len()];
+    for base in files::bases(source, artifacts.base_directory.as_deref())? {
+        wanted.visit(&base, awaited, |path, kind, fits| {
+            if unwanted.fits(path) || kind == Kind::Link && !links {
+                return Ok(());
             }
-        }
+            let name = match (artifacts.discard_paths, path.file_name()) {
+                (Some(true), Some(name)) => Path::new(name),
+                _ => path,
+            };
+            let about = |error: io::Error| format!("copying {}: {error}", path.display());
+            match kind {
+                Kind::File => {
+                    let file = files::open_beneath(&base, path).map_err(about)?;
+                    let bytes = file.metadata().map_err(about)?.len();
+                    quota.take(bytes).map_err(too_much)?;
+                    copy(file, bytes, target, name).map_err(about)?;
+                }
+                Kind::Link => {
+                    quota.take(0).map_err(too_much)?;
+                    if !link(&base, path, target, name).map_err(about)? {
+                        return Ok(());
+                    }
+                }
+            }
+            collected.files += 1;
+            fits.iter().for_each(|index| fitting[*index] = true);
+            Ok(())
+        })?;
     }
     let missing = artifacts.files.iter().zip(fitting);
     collected.missing = missing
@@ -130,46 +148,48 @@ fn collect(artifacts: &Artifacts, source: &Path, target: &Path) -> io::Result<Co
     Ok(collected)
 }
 
-fn copy(file: &Path, path: &Path, artifacts: &Artifacts, target: &Path) -> io::Result<()> {
-    let name = match (artifacts.discard_paths, path.file_name()) {
-        (Some(true), Some(name)) => Path::new(name),
-        _ => path,
-    };
+fn too_much(what: &str) -> String {
+    match what {
+        "files" => format!("more than {} files are named as artifacts", QUOTA.files),
+        _ => format!("more than {} MiB are named as artifacts", QUOTA.bytes >> 20),
+    }
+}
+
+/// Copies as many bytes of a file as were counted.
+fn copy(file: File, bytes: u64, target: &Path, name: &Path) -> io::Result<()> {
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    let mut copy = File::create_new(make_room(target, name)?)?;
+    io::copy(&mut file.take(bytes), &mut copy)?;
+    copy.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+/// Where something of that name is kept. With `discard-paths` the last of a name counts, and it is
+/// not written through a link.
+fn make_room(target: &Path, name: &Path) -> io::Result<PathBuf> {
+    fs::create_dir_all(target)?;
+    files::make_way(target, name)?;
     let kept = target.join(name);
-    if let Some(folder) = kept.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let copied = fs::copy(file, kept).map(|_| ());
-    copied.map_err(|error| about(&format!("copying {}", path.display()), &error))
-}
-
-fn base_directory(artifacts: &Artifacts, source: &Path) -> io::Result<PathBuf> {
-    let source = source.canonicalize()?;
-    let given = artifacts.base_directory.as_deref().unwrap_or(".");
-    let base = source
-        .join(given)
-        .canonicalize()
-        .map_err(|error| about(&format!("the base directory {given:?}"), &error))?;
-    if base.starts_with(&source) {
-        Ok(base)
-    } else {
-        Err(io::Error::other(format!(
-            "the base directory {given:?} is outside the source"
-        )))
+    match fs::remove_file(&kept) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(kept),
     }
 }
 
-fn about(what: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
-}
-
-/// CodeBuild's patterns: `*` within a folder, `**` across folders.
-fn patterns(globs: &[String]) -> io::Result<GlobSet> {
-    let mut set = GlobSetBuilder::new();
-    for glob in globs {
-        let glob = glob.strip_prefix("./").unwrap_or(glob);
-        let glob = GlobBuilder::new(glob).literal_separator(true).build();
-        set.add(glob.map_err(io::Error::other)?);
+/// Keeps a link that leads to another place in the artifact; whether it does.
+///
+/// It may go up first and then down, never up again: what it goes down through may be a link too.
+fn link(base: &Path, path: &Path, target: &Path, name: &Path) -> io::Result<bool> {
+    let leads = fs::read_link(base.join(path))?;
+    let mut above = name.components().count().saturating_sub(1);
+    let mut down = false;
+    for part in leads.components() {
+        match part {
+            Component::Normal(_) => down = true,
+            Component::CurDir => {}
+            Component::ParentDir if above > 0 && !down => above -= 1,
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Ok(false),
+        }
     }
-    set.build().map_err(io::Error::other)
+    symlink(leads, make_room(target, name)?)?;
+    Ok(true)
 }

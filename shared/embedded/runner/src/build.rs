@@ -1,8 +1,6 @@
 //! One build from the moment it has a place to run to its end.
 
 use std::io;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +10,19 @@ use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use towline_buildspec::Buildspec;
-use towline_buildspec::model::{Shell, Version};
+use towline_buildspec::model::{Phase, Shell, Version};
 use towline_domain::run::BuildStatus;
-use towline_ports::RepositoryRef;
 
 use crate::database;
-use crate::environment;
+use crate::environment::{self, Variables};
 use crate::event::state_change;
 use crate::folder::Folder;
 use crate::log::{self, Log};
 use crate::process::{self, Leader, Of};
 use crate::queue::Inner;
 use crate::record::{Context, PhaseKind, PhaseStatus, Record, State};
-use crate::shell::Session;
-use crate::{artifacts, checkout};
+use crate::shell::{Control, Session};
+use crate::users::{self, User};
 
 /// A build that runs.
 pub(crate) struct Build {
@@ -34,10 +31,20 @@ pub(crate) struct Build {
     pub(crate) spec: Buildspec,
     pub(crate) folder: Folder,
     pub(crate) succeeding: bool,
-    log: Log,
-    password: String,
+    pub(crate) log: Log,
+    pub(crate) password: String,
+    /// Values from the stores, which nobody may see.
+    pub(crate) secrets: Vec<(String, String)>,
+    /// The key of the cache, once it has been worked out.
+    pub(crate) cache_key: Option<String>,
+    /// The key of the cache that was restored.
+    pub(crate) restored: Option<String>,
+    pub(crate) groups: Vec<Leader>,
     session: Option<Session>,
-    groups: Vec<Leader>,
+    /// The user of the shell, when it is another than that of towline.
+    user: Option<User>,
+    /// Whether the other user has been given what the shell had before.
+    handed_over: bool,
 }
 
 /// How a build came to its end.
@@ -118,7 +125,8 @@ impl Build {
         // As Docker keeps it, and prints it when a build shows its configuration.
         let login = STANDARD.encode(format!("AWS:{password}"));
         let secrets = vec![password.clone(), login];
-        let log = Log::open(&inner.log_path(&record), secrets, log::MOST)?;
+        let written = Arc::clone(&inner.written);
+        let log = Log::open(&inner.log_path(&record), secrets, log::MOST, written)?;
         Ok(Self {
             folder: inner.folder(&record),
             inner,
@@ -127,8 +135,13 @@ impl Build {
             succeeding: true,
             log,
             password,
-            session: None,
+            secrets: Vec::new(),
+            cache_key: None,
+            restored: None,
             groups: Vec::new(),
+            session: None,
+            user: None,
+            handed_over: false,
         })
     }
 
@@ -156,7 +169,7 @@ impl Build {
         self.run_phases().await;
         self.record.exported = self.exported_variables().await;
         self.enter(PhaseKind::UploadArtifacts).await;
-        match self.keep_artifacts().await {
+        match self.upload().await {
             Ok(()) => self.leave(PhaseStatus::Succeeded, None).await,
             Err(context) => {
                 self.succeeding = false;
@@ -167,113 +180,6 @@ impl Build {
             BuildStatus::Succeeded
         } else {
             BuildStatus::Failed
-        }
-    }
-
-    fn provision(&self) -> io::Result<()> {
-        let machine = &self.inner.config.machine;
-        let plugins = machine
-            .home
-            .as_ref()
-            .map(|home| home.join(".docker/cli-plugins"));
-        self.folder.prepare(
-            &self.inner.config.towline_binary,
-            plugins.as_deref(),
-            &self.password,
-        )
-    }
-
-    async fn download_source(&mut self) -> Result<(), Context> {
-        let (spec, warnings) = Buildspec::read(&self.record.request.buildspec)
-            .map_err(|error| Context::new("YAML_FILE_ERROR", error.to_string()))?;
-        self.spec = spec;
-        for warning in warnings {
-            self.say(&format!("The buildspec: {warning}")).await;
-        }
-        if let Some(objection) = self.objection() {
-            return Err(Context::new("CLIENT_ERROR", objection));
-        }
-        self.tell_what_is_not_applied().await;
-        let mirror = self.mirror().await?;
-        let source = self.folder.source();
-        for command in checkout::commands(&mirror, &self.record.request.commit, &source) {
-            self.git(command)
-                .await
-                .map_err(|message| Context::new("GIT_CLONE_FAILED", message))?;
-        }
-        Ok(())
-    }
-
-    /// What a buildspec asks for that cannot be done here, and would change what the build does.
-    fn objection(&self) -> Option<String> {
-        let env = &self.spec.env;
-        let stores = [
-            ("parameter-store", &env.parameter_store),
-            ("secrets-manager", &env.secrets_manager),
-        ];
-        for (key, entries) in stores {
-            if let Some((name, _)) = entries.first() {
-                return Some(format!(
-                    "env.{key} wants a value for {name}, but one machine has no such store yet"
-                ));
-            }
-        }
-        if let Some(shell @ (Shell::PowerShell | Shell::Cmd)) = env.shell {
-            let shell = shell.as_str();
-            return Some(format!(
-                "env.shell is {shell}, but only bash and /bin/sh run here"
-            ));
-        }
-        env.variables
-            .iter()
-            .find_map(|(name, value)| environment::objection(name, value))
-    }
-
-    async fn mirror(&self) -> Result<PathBuf, Context> {
-        let request = &self.record.request;
-        let repository = RepositoryRef {
-            id: request.repository_id,
-            name: request.repository.clone(),
-        };
-        let found = self
-            .inner
-            .config
-            .checkout
-            .mirror(&repository, &request.commit)
-            .await;
-        let message = match found {
-            Ok(Some(mirror)) => return Ok(mirror),
-            Ok(None) => format!(
-                "the repository {} does not have the commit {}",
-                request.repository, request.commit
-            ),
-            Err(error) => match std::error::Error::source(&error) {
-                Some(cause) => format!("{error}: {cause}"),
-                None => error.to_string(),
-            },
-        };
-        Err(Context::new("CLIENT_ERROR", message))
-    }
-
-    async fn git(&mut self, mut command: Command) -> Result<(), String> {
-        let doing = |error: io::Error| format!("running git: {error}");
-        let machine = &self.inner.config.machine;
-        command
-            .envs(environment::base(&self.folder, machine))
-            .stdin(Stdio::null())
-            .stdout(self.log.output().map_err(doing)?)
-            .stderr(self.log.output().map_err(doing)?)
-            .process_group(0)
-            .kill_on_drop(true);
-        let mut child = command.spawn().map_err(doing)?;
-        // Its ends of the log's pipe would keep that open.
-        drop(command);
-        self.groups.extend(child.id().and_then(Leader::of));
-        let status = child.wait().await.map_err(doing)?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(format!("checking out the commit: git ended with {status}"))
         }
     }
 
@@ -294,9 +200,7 @@ impl Build {
     }
 
     fn start_session(&self) -> io::Result<Session> {
-        let (record, folder) = (&self.record, &self.folder);
-        let (machine, place) = (&self.inner.config.machine, &self.inner.place);
-        let control = folder.control();
+        let control = self.control();
         let kept = match self.spec.version {
             Version::V0_1 => None,
             Version::V0_2 => control.working_folder(),
@@ -305,50 +209,69 @@ impl Build {
             Some(Shell::Bash) => "bash",
             Some(Shell::Sh | Shell::PowerShell | Shell::Cmd) | None => "/bin/sh",
         };
-        let variables =
-            environment::all(record, &self.spec, folder, machine, place, self.succeeding);
         let mut command = Command::new(shell);
         command
             .env_clear()
-            .envs(variables)
-            .current_dir(kept.unwrap_or_else(|| folder.source()))
+            .envs(self.variables())
+            .current_dir(kept.unwrap_or_else(|| self.folder.source()))
             .stdout(self.log.output()?)
             .stderr(self.log.output()?);
+        if let Some(user) = &self.user {
+            command.uid(user.uid).gid(user.gid);
+            command.env("USER", &user.name).env("LOGNAME", &user.name);
+        }
         Session::start(command, &control, self.spec.version)
             .map_err(|error| io::Error::new(error.kind(), format!("starting {shell}: {error}")))
+    }
+
+    /// What the shell gets to see.
+    pub(crate) fn variables(&self) -> Variables {
+        environment::all(
+            &self.record,
+            &self.spec,
+            &self.secrets,
+            &self.folder,
+            &self.inner.config.machine,
+            &self.inner.place,
+            self.succeeding,
+        )
+    }
+
+    /// Where the shell and we leave notes for each other.
+    pub(crate) fn control(&self) -> Control {
+        self.folder.control(self.user.as_ref())
+    }
+
+    /// Has the commands that follow run as the user of their phase, in a shell of that user's.
+    ///
+    /// The other user goes on with the folder and the exported variables of the shell before.
+    /// Whatever that user exports later stays there: root must not run what another has written.
+    pub(crate) async fn run_as(&mut self, phase: &Phase) {
+        let name = users::name_of(&self.spec, phase);
+        let other = self.record.run_as.clone();
+        let user = other.filter(|user| name == Some(&user.name));
+        if user == self.user {
+            return;
+        }
+        if let Some(session) = &mut self.session {
+            session.close().await;
+        }
+        self.drop_session();
+        let before = self.control();
+        self.user = user;
+        if let Some(user) = self.user.as_ref().filter(|_| !self.handed_over) {
+            let handed_over = before.hand_over(&self.control(), user);
+            if let Err(error) = handed_over {
+                self.say(&format!("run-as: variables were not handed over: {error}"))
+                    .await;
+            }
+            self.handed_over = true;
+        }
     }
 
     /// Lets the shell go; the next command gets a new one.
     pub(crate) fn drop_session(&mut self) {
         self.session = None;
-    }
-
-    /// Keeps what the buildspec names as artifacts. As with CodeBuild, one that cannot be kept or
-    /// that no file fits fails the phase; the others are kept all the same.
-    async fn keep_artifacts(&mut self) -> Result<(), Context> {
-        let all = self.spec.artifacts.clone().unwrap_or_default();
-        let kept = self.inner.artifacts(&self.record);
-        let mut outcome = Ok(());
-        for (name, artifacts) in artifacts::by_name(all) {
-            let (source, target) = (self.folder.source(), kept.clone());
-            let work = move || artifacts::keep(&name, &artifacts, &source, &target);
-            let said = match tokio::task::spawn_blocking(work).await {
-                Ok(Ok(said)) => said,
-                Ok(Err(objection)) => {
-                    outcome = outcome.and(Err(Context::new("CLIENT_ERROR", &objection)));
-                    vec![objection]
-                }
-                Err(error) => {
-                    let message = format!("keeping artifacts: {error}");
-                    outcome = outcome.and(Err(Context::new("INTERNAL_ERROR", &message)));
-                    vec![message]
-                }
-            };
-            for line in said {
-                self.say(&line).await;
-            }
-        }
-        outcome
     }
 
     async fn finish(mut self, end: End) {

@@ -49,6 +49,11 @@ pub struct Config {
     /// How many builds that have ended are kept with their logs and artifacts, at least one; see
     /// [`Config::KEEP`]. One that is not kept is unknown: asked for again, it would be built again.
     pub keep: usize,
+    /// The file with the values of `parameter-store` and `secrets-manager`, which only its owner
+    /// may read; it is looked for when a build asks for one.
+    pub secrets: PathBuf,
+    /// A folder that every user may enter: builds that `run-as` another user run below it.
+    pub common: PathBuf,
     /// What builds see of the machine.
     pub machine: Machine,
     /// Tells the time.

@@ -59,6 +59,7 @@ pub(crate) fn base(folder: &Folder, machine: &Machine) -> Variables {
 pub(crate) fn all(
     record: &Record,
     spec: &Buildspec,
+    secrets: &[(String, String)],
     folder: &Folder,
     machine: &Machine,
     place: &Place,
@@ -68,7 +69,8 @@ pub(crate) fn all(
     let mut set = |name: &str, value: &str| variables.push((name.into(), value.into()));
     set("AWS_DEFAULT_REGION", &place.region);
     set("AWS_REGION", &place.region);
-    for (name, value) in spec.env.variables.iter().chain(&record.request.environment) {
+    let of_spec = spec.env.variables.iter().chain(secrets);
+    for (name, value) in of_spec.chain(&record.request.environment) {
         match name.as_str() {
             "PATH" => variables.push((name.clone(), search_path(folder, value.as_ref()))),
             _ => variables.push((name.clone(), value.into())),

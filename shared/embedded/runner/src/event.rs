@@ -52,7 +52,8 @@ pub(crate) fn repository_url(record: &Record) -> String {
     format!("https://github.com/{}.git", record.request.repository)
 }
 
-fn phase(phase: &Phase) -> codebuild::Phase {
+/// A phase as events tell it.
+pub(crate) fn phase(phase: &Phase) -> codebuild::Phase {
     codebuild::Phase {
         name: phase.kind.word().into(),
         status: phase.status.map(|status| status.word().into()),

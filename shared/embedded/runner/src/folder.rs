@@ -2,10 +2,13 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown, symlink,
+};
 use std::path::{Path, PathBuf};
 
 use crate::shell::{Control, quote};
+use crate::users::User;
 
 /// The folder of one build.
 #[derive(Debug, Clone)]
@@ -33,40 +36,78 @@ impl Folder {
     }
 
     /// Where the shell and we leave notes for each other.
-    pub(crate) fn control(&self) -> Control {
-        Control {
-            folder: self.0.join("control"),
-        }
+    pub(crate) fn control(&self, user: Option<&User>) -> Control {
+        let folder = self.0.join("control");
+        let notes = match user {
+            Some(_) => self.0.join("notes"),
+            None => folder.clone(),
+        };
+        Control { folder, notes }
     }
 
-    /// Makes the folder anew, with `towline` and `aws` in its `bin`.
+    /// Makes the folder anew, with `towline`, `aws` and `codebuild-hash-files` in its `bin`. The
+    /// other user of the build, if there is one, may enter it and owns home and notes.
     pub(crate) fn prepare(
         &self,
         towline: &Path,
         plugins: Option<&Path>,
         password: &str,
+        user: Option<&User>,
     ) -> io::Result<()> {
         self.remove()?;
-        let control = self.control().folder;
+        let Control { folder, notes } = self.control(user);
         let docker = self.home().join(".docker");
-        for folder in [&self.source(), &self.bin(), &control, &docker] {
+        for folder in [&self.source(), &self.bin(), &folder, &notes, &docker] {
             fs::create_dir_all(folder)?;
         }
         fs::set_permissions(&self.0, Permissions::from_mode(0o700))?;
         if let Some(plugins) = plugins.filter(|plugins| plugins.is_dir()) {
             symlink(plugins, docker.join("cli-plugins"))?;
         }
-        symlink(towline, self.bin().join("towline"))?;
-        let secret = control.join("registry-password");
+        let tool = self.bin().join("towline");
+        match user {
+            None => symlink(towline, tool)?,
+            // Who may not enter where it lies can run a copy.
+            Some(_) => fs::copy(towline, tool).map(|_| ())?,
+        }
+        let secret = notes.join("registry-password");
         let mut file = File::options()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&secret)?;
         file.write_all(format!("{password}\n").as_bytes())?;
-        let aws = self.bin().join("aws");
-        fs::write(&aws, shim(&self.bin(), &secret))?;
-        fs::set_permissions(&aws, Permissions::from_mode(0o755))
+        let tools = [
+            ("aws", shim(&self.bin(), &secret)),
+            ("codebuild-hash-files", HASH_FILES.to_owned()),
+        ];
+        for (name, text) in tools {
+            let tool = self.bin().join(name);
+            fs::write(&tool, text)?;
+            fs::set_permissions(&tool, Permissions::from_mode(0o755))?;
+        }
+        user.map_or(Ok(()), |user| self.let_in(user))
+    }
+
+    /// Lets another user run commands here: in, to the tools, and to folders of their own.
+    fn let_in(&self, user: &User) -> io::Result<()> {
+        let Control { folder, notes } = self.control(Some(user));
+        let home = self.home();
+        // Root's phases and the user's both work on the source, whoever it belongs to.
+        fs::write(home.join(".gitconfig"), "[safe]\n\tdirectory = *\n")?;
+        chown(&self.0, None, Some(user.gid))?;
+        for (folder, mode) in [
+            (&self.0, 0o710),
+            (&self.bin(), 0o755),
+            (&folder, 0o711),
+            (&self.source(), 0o700),
+            (&home, 0o700),
+            (&notes, 0o700),
+        ] {
+            fs::set_permissions(folder, Permissions::from_mode(mode))?;
+        }
+        user.own(&home)?;
+        user.own(&notes)
     }
 
     /// Removes the folder with everything in it.
@@ -79,6 +120,46 @@ impl Folder {
         fs::remove_dir_all(&self.0)
     }
 }
+
+/// Makes the folder where builds of other users run, which everybody may enter and nobody list.
+pub(crate) fn make_common(path: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o711).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    if !is_ours(path)? {
+        let message = format!("{} is somebody else's", path.display());
+        return Err(io::Error::other(message));
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o711))
+}
+
+/// Whether a folder is there and belongs to the user that runs towline.
+pub(crate) fn is_ours(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok(there.is_dir() && there.uid() == rustix::process::geteuid().as_raw()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// CodeBuild's command of this name: one hash over the files that fit, for the key of a cache.
+const HASH_FILES: &str = r#"#!/usr/bin/env bash
+cd -- "${CODEBUILD_SRC_DIR:?}" || exit 1
+shopt -s globstar nullglob dotglob
+export LC_ALL=C
+IFS=
+for pattern in "$@"; do
+    for file in $pattern; do
+        if [ -f "$file" ]; then
+            sha256sum -- "$file"
+        fi
+    done
+done | sha256sum | while read -r -n 64 hash; do
+    printf '%s\n' "$hash"
+    break
+done
+"#;
 
 fn open_up(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(0o700))?;

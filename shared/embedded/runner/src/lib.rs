@@ -6,21 +6,30 @@
 
 mod artifacts;
 mod build;
+mod cache;
 mod checkout;
 mod config;
 mod database;
 mod environment;
 mod event;
+mod files;
 mod folder;
+mod keep;
 mod log;
 mod phases;
+mod prepare;
 mod process;
 mod queue;
 mod record;
+mod refusals;
+mod reports;
 mod runner;
+mod runtimes;
+mod secrets;
 mod shell;
 #[cfg(test)]
 mod tests;
+mod users;
 
 pub use config::{Checkout, Config, Machine, Now, OpenError, RegistryPassword};
 pub use event::StateChange;

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, PipeWriter, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -23,21 +24,33 @@ const PIPE: usize = 256 * 1024;
 
 /// Writes to a build's log.
 pub(crate) struct Log {
-    lines: mpsc::Sender<(String, oneshot::Sender<()>)>,
+    orders: mpsc::Sender<(Order, oneshot::Sender<()>)>,
     writer: PipeWriter,
     task: JoinHandle<()>,
 }
 
+/// What the writer of a log is told to do.
+enum Order {
+    Say(String),
+    Mask(Vec<String>),
+}
+
 impl Log {
-    /// Appends to a file, with `secrets` masked wherever they appear.
-    pub(crate) fn open(path: &Path, secrets: Vec<String>, most: u64) -> io::Result<Self> {
+    /// Appends to a file, with `secrets` masked wherever they appear; `written` is woken when
+    /// something was.
+    pub(crate) fn open(
+        path: &Path,
+        secrets: Vec<String>,
+        most: u64,
+        written: Arc<Notify>,
+    ) -> io::Result<Self> {
         let file = File::options().create(true).append(true).open(path)?;
         let (reader, writer) = io::pipe()?;
         let receiver = Receiver::from_owned_fd(OwnedFd::from(reader))?;
-        let (lines, inbox) = mpsc::channel(1);
-        let sink = Sink::new(file, secrets, most);
+        let (orders, inbox) = mpsc::channel(1);
+        let sink = Sink::new(file, secrets, most, written);
         Ok(Self {
-            lines,
+            orders,
             writer,
             task: tokio::spawn(write(receiver, inbox, sink)),
         })
@@ -50,10 +63,19 @@ impl Log {
 
     /// Says something, after everything that was printed before.
     pub(crate) async fn say(&self, line: String) {
-        let (done, said) = oneshot::channel();
-        if self.lines.send((line, done)).await.is_ok() {
+        self.order(Order::Say(line)).await;
+    }
+
+    /// Masks these too from now on.
+    pub(crate) async fn mask(&self, secrets: Vec<String>) {
+        self.order(Order::Mask(secrets)).await;
+    }
+
+    async fn order(&self, order: Order) {
+        let (done, heard) = oneshot::channel();
+        if self.orders.send((order, done)).await.is_ok() {
             // An error means that the writer is gone, and with it the reason to wait.
-            let _ = said.await;
+            let _ = heard.await;
         }
     }
 
@@ -61,7 +83,7 @@ impl Log {
     /// the pipe is not waited for long.
     pub(crate) async fn close(self) {
         drop(self.writer);
-        drop(self.lines);
+        drop(self.orders);
         let mut task = self.task;
         if timeout(GRACE, &mut task).await.is_err() {
             task.abort();
@@ -71,17 +93,20 @@ impl Log {
 
 async fn write(
     mut pipe: Receiver,
-    mut inbox: mpsc::Receiver<(String, oneshot::Sender<()>)>,
+    mut inbox: mpsc::Receiver<(Order, oneshot::Sender<()>)>,
     mut sink: Sink,
 ) {
     let mut speaking = true;
     let mut printing = true;
     while speaking || printing {
         tokio::select! {
-            line = inbox.recv(), if speaking => match line {
-                Some((line, done)) => {
+            order = inbox.recv(), if speaking => match order {
+                Some((order, done)) => {
                     drain(&pipe, &mut sink);
-                    sink.say(&line);
+                    match order {
+                        Order::Say(line) => sink.say(&line),
+                        Order::Mask(secrets) => sink.also_mask(secrets),
+                    }
                     // Whoever said it may have stopped waiting.
                     let _ = done.send(());
                 }
@@ -143,25 +168,31 @@ struct Sink {
     room: u64,
     full: bool,
     in_line: bool,
+    written: Arc<Notify>,
 }
 
 impl Sink {
-    fn new(file: File, secrets: Vec<String>, most: u64) -> Self {
-        let mut secrets: Vec<Vec<u8>> = secrets
-            .into_iter()
-            .filter(|secret| secret.len() >= SHORTEST_SECRET)
-            .map(String::into_bytes)
-            .collect();
-        // The longest first, so that one that begins like another is masked whole.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self {
+    fn new(file: File, secrets: Vec<String>, most: u64, written: Arc<Notify>) -> Self {
+        let mut sink = Self {
             file,
-            secrets,
+            secrets: Vec::new(),
             held: Vec::new(),
             room: most,
             full: false,
             in_line: false,
-        }
+            written,
+        };
+        sink.also_mask(secrets);
+        sink
+    }
+
+    fn also_mask(&mut self, secrets: Vec<String>) {
+        let long = |secret: &String| secret.len() >= SHORTEST_SECRET;
+        let secrets = secrets.into_iter().filter(long);
+        self.secrets.extend(secrets.map(String::into_bytes));
+        // The longest first, so that one that begins like another is masked whole.
+        self.secrets
+            .sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 
     fn print(&mut self, bytes: &[u8]) {
@@ -242,6 +273,7 @@ impl Sink {
         if let Err(error) = self.file.write_all(bytes) {
             tracing::warn!(%error, "a build's log could not be written");
         }
+        self.written.notify_one();
     }
 }
 
@@ -254,11 +286,14 @@ mod tests {
     fn check(secrets: &[&str], most: u64, printed: &[&str], expected: &str) {
         let path = tempfile::NamedTempFile::new().unwrap();
         let secrets = secrets.iter().map(|&secret| secret.into()).collect();
-        let mut sink = Sink::new(path.reopen().unwrap(), secrets, most);
+        let mut sink = Sink::new(path.reopen().unwrap(), secrets, most, Arc::default());
         for part in printed {
             match part.strip_prefix("say ") {
                 Some(line) => sink.say(line),
-                None => sink.print(part.as_bytes()),
+                None => match part.strip_prefix("mask ") {
+                    Some(secret) => sink.also_mask(vec![secret.into()]),
+                    None => sink.print(part.as_bytes()),
+                },
             }
         }
         sink.finish();
@@ -279,6 +314,7 @@ mod tests {
             (&["hunhunter2\n"], "hun***\n"),
             (&["a hunt", "say now"], "a hunt\nnow\n"),
             (&["say the hunter2"], "the ***\n"),
+            (&["abcd, ", "mask abcde", "abcde\n"], "abcd, ***\n"),
             (&["abc is too short\n"], "abc is too short\n"),
             (&["hunte"], "hunte"),
         ] {

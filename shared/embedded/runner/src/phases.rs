@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 
 use regex_lite::Regex;
-use towline_buildspec::model::{OnFailure, Phase, PhaseName, Version};
+use towline_buildspec::model::{OnFailure, Phase, PhaseName};
 
 use crate::build::Build;
 use crate::environment::flag;
@@ -31,6 +31,7 @@ impl Build {
     async fn run_phase(&mut self, name: PhaseName) -> bool {
         self.enter(kind(name)).await;
         let phase = self.spec.phases.get(name).clone();
+        self.run_as(&phase).await;
         let Err(context) = self.run_attempts(&phase).await else {
             self.leave(PhaseStatus::Succeeded, None).await;
             return true;
@@ -56,7 +57,7 @@ impl Build {
             let Err(context) = self.run_once(phase).await else {
                 return Ok(());
             };
-            if left == 0 || !self.fits(regex, &context, from).await {
+            if left == 0 || !self.fits(regex, &context, from) {
                 return Err(context);
             }
             self.say(&context.to_string()).await;
@@ -99,9 +100,9 @@ impl Build {
     }
 
     /// Runs something in the build's shell; its exit status.
-    async fn in_shell(&mut self, command: &str) -> std::io::Result<i32> {
+    pub(crate) async fn in_shell(&mut self, command: &str) -> std::io::Result<i32> {
         let done = self.session().await?.run(command).await?;
-        if matches!(done, Done::Ended(_)) || self.spec.version == Version::V0_1 {
+        if matches!(done, Done::Ended(_)) || !self.shell_lasts() {
             self.drop_session();
         }
         Ok(done.status())
@@ -109,7 +110,7 @@ impl Build {
 
     /// Lets the shell know how the build stands; one that starts later knows it from the start.
     async fn tell_succeeding(&mut self) {
-        if self.spec.version == Version::V0_1 {
+        if !self.shell_lasts() {
             return;
         }
         let flag = flag(self.succeeding);
@@ -119,81 +120,14 @@ impl Build {
             .await;
     }
 
-    /// Asks the shell for the variables that the buildspec exports.
-    pub(crate) async fn exported_variables(&mut self) -> Vec<(String, String)> {
-        let names: Vec<String> = self
-            .spec
-            .env
-            .exported_variables
-            .iter()
-            .filter(|name| is_identifier(name) && !name.starts_with("AWS_"))
-            .cloned()
-            .collect();
-        if names.is_empty() || self.spec.version == Version::V0_1 {
-            return Vec::new();
-        }
-        let path = self.folder.control().folder.join("exported");
-        let values: String = names
-            .iter()
-            .map(|name| format!("command printf '%s\\0' \"${{{name}+set}}\" \"${{{name}-}}\"\n"))
-            .collect();
-        let ask = format!("{{\n{values}}} >|{}", crate::shell::quote(&path));
-        if !matches!(self.in_shell(&ask).await, Ok(0)) {
-            return Vec::new();
-        }
-        let answer = std::fs::read(&path).unwrap_or_default();
-        let texts: Vec<&[u8]> = answer.split(|byte| *byte == 0).collect();
-        names
-            .into_iter()
-            .zip(texts.chunks_exact(2))
-            .filter(|(_, answer)| answer[0] == b"set")
-            .map(|(name, answer)| (name, String::from_utf8_lossy(answer[1]).into_owned()))
-            .collect()
-    }
-
-    /// Says what a buildspec asks for that one machine does not do.
-    pub(crate) async fn tell_what_is_not_applied(&self) {
-        let spec = &self.spec;
-        let phases = PhaseName::ALL.map(|name| spec.phases.get(name));
-        let users = phases.iter().filter_map(|phase| phase.run_as.as_ref());
-        let is_root = rustix::process::geteuid().is_root();
-        let mut lines: Vec<String> = users
-            .chain(&spec.run_as)
-            .filter(|user| !(is_root && *user == "root"))
-            .map(|user| format!("run-as: {user} (commands run as the user that runs towline)"))
-            .collect();
-        for (runtime, version) in &spec.phases.install.runtime_versions {
-            lines.push(format!(
-                "runtime-versions: {runtime} {version} (what the machine has is used)"
-            ));
-        }
-        for (group, report) in &spec.reports {
-            let files = report.files.join(", ");
-            lines.push(format!("reports: {group} ({files} are not read)"));
-        }
-        if spec.cache.is_some() {
-            lines.push("cache (every build starts empty)".into());
-        }
-        for line in lines {
-            self.say(&format!("Not applied on one machine: {line}"))
-                .await;
-        }
-    }
-
     /// Whether a failure is one that is tried again.
-    async fn fits(&self, regex: Option<&str>, context: &Context, from: u64) -> bool {
+    fn fits(&self, regex: Option<&str>, context: &Context, from: u64) -> bool {
         let Some(text) = regex else {
             return true;
         };
-        let regex = match Regex::new(text) {
-            Ok(regex) => regex,
-            Err(error) => {
-                self.say(&format!(
-                    "on-failure: RETRY with a pattern that is none: {error}"
-                ))
-                .await;
-                return false;
-            }
+        // One that is none has been refused before anything ran.
+        let Ok(regex) = Regex::new(text) else {
+            return false;
         };
         regex.is_match(&context.message) || regex.is_match(&self.log_since(from))
     }
@@ -224,13 +158,4 @@ fn kind(name: PhaseName) -> PhaseKind {
         PhaseName::Build => PhaseKind::Build,
         PhaseName::PostBuild => PhaseKind::PostBuild,
     }
-}
-
-/// Whether a name can be a shell variable; only such a name may stand in a command.
-fn is_identifier(name: &str) -> bool {
-    !name.starts_with(|first: char| first.is_ascii_digit())
-        && !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore, watch};
 use tokio::time::sleep;
 use towline_domain::names::BuildId;
 use towline_domain::run::BuildStatus;
@@ -19,9 +21,10 @@ use crate::build;
 use crate::config::{Config, OpenError};
 use crate::database::{self, Database};
 use crate::event::{Place, state_change};
-use crate::folder::Folder;
+use crate::folder::{self, Folder};
 use crate::process::{self, Leader, Of};
 use crate::record::{Context, PhaseKind, PhaseStatus, Record, State};
+use crate::users;
 
 /// What became of builds that ran when the process died.
 const RESTARTED: &str = "towline was restarted while the build ran";
@@ -35,10 +38,13 @@ pub(crate) struct Inner {
     pub(crate) place: Place,
     pub(crate) database: Database,
     pub(crate) changed: Notify,
+    pub(crate) written: Arc<Notify>,
     running: Mutex<HashMap<BuildId, watch::Sender<bool>>>,
     pub(crate) queued: Notify,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) closing: watch::Sender<bool>,
+    /// Written while a cache is put in place, read while one is restored.
+    pub(crate) caches: Arc<RwLock<()>>,
     /// Held as long as the folder is in use.
     _lock: File,
 }
@@ -68,9 +74,11 @@ impl Inner {
             place,
             database,
             changed: Notify::new(),
+            written: Arc::default(),
             running: Mutex::default(),
             queued: Notify::new(),
             closing: watch::Sender::new(false),
+            caches: Arc::default(),
             _lock: lock,
         })
     }
@@ -85,10 +93,18 @@ impl Inner {
     }
 
     pub(crate) fn folder(&self, record: &Record) -> Folder {
-        Folder::new(
-            &self.config.dir.join("builds"),
-            record.request.attempt.as_str(),
-        )
+        let builds = match record.run_as {
+            None => self.config.dir.join("builds"),
+            Some(_) => self.common(),
+        };
+        Folder::new(&builds, record.request.attempt.as_str())
+    }
+
+    /// Where builds of other users run, who may not enter our own folder.
+    pub(crate) fn common(&self) -> PathBuf {
+        let hash = Sha256::digest(self.config.dir.as_os_str().as_bytes());
+        let word: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        self.config.common.join(format!("towline-{word}"))
     }
 
     pub(crate) fn artifacts(&self, record: &Record) -> PathBuf {
@@ -119,11 +135,16 @@ impl Inner {
             record.leave(PhaseStatus::Fault, Some(context), now);
             build::conclude(self, record, BuildStatus::Fault).await;
         }
-        let builds = self.config.dir.join("builds");
+        let places = [self.config.dir.join("builds"), self.common()];
         let clear = move || -> io::Result<()> {
-            for entry in fs::read_dir(&builds)? {
-                let name = entry?.file_name();
-                Folder::new(&builds, &name.to_string_lossy()).remove()?;
+            for builds in places {
+                if !folder::is_ours(&builds)? {
+                    continue;
+                }
+                for entry in fs::read_dir(&builds)? {
+                    let name = entry?.file_name();
+                    Folder::new(&builds, &name.to_string_lossy()).remove()?;
+                }
             }
             Ok(())
         };
@@ -240,6 +261,7 @@ impl Inner {
             }
             record.state = State::Running;
             record.started_at = Some(now);
+            record.run_as = users::of_text(&record.request.buildspec);
             record.leave(PhaseStatus::Succeeded, None, now);
             record.enter(PhaseKind::Provisioning, now);
             let event = state_change(&record, &place, now);

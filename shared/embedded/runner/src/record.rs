@@ -11,6 +11,7 @@ use towline_domain::run::{BuildReport, BuildStatus};
 use towline_ports::StartBuild;
 
 use crate::process::Leader;
+use crate::users::User;
 
 /// One build, from the moment it was asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub(crate) struct Record {
     pub(crate) exported: Vec<(String, String)>,
     /// The shell, while it runs.
     pub(crate) leader: Option<Leader>,
+    /// The other user that commands run as, which the build's folder depends on.
+    #[serde(default)]
+    pub(crate) run_as: Option<User>,
 }
 
 /// Where a build is on its way.
@@ -194,6 +198,7 @@ impl Record {
             reason: None,
             exported: Vec::new(),
             leader: None,
+            run_as: None,
         };
         record.enter(PhaseKind::Submitted, now);
         record.leave(PhaseStatus::Succeeded, None, now);

@@ -10,11 +10,12 @@ use tokio::sync::Notify;
 use towline_domain::names::{AttemptId, BuildId, ComponentName, RepositoryName};
 use towline_domain::run::{BuildReport, BuildStatus};
 use towline_ports::{Builds, PortError, StartBuild, StartError};
+use towline_wire::codebuild::Phase;
 
 use crate::config::{Config, OpenError};
 use crate::database;
 use crate::environment;
-use crate::event::{StateChange, state_change};
+use crate::event::{self, StateChange, state_change};
 use crate::queue::Inner;
 use crate::record::{Context, PhaseStatus, Record, Request, State};
 
@@ -87,6 +88,21 @@ impl Runner {
     #[must_use]
     pub fn changed(&self) -> &Notify {
         &self.inner.changed
+    }
+
+    /// Woken when a log has grown; for one waiter. Look at the log before waiting.
+    #[must_use]
+    pub fn written(&self) -> &Notify {
+        &self.inner.written
+    }
+
+    /// The phases that a build has entered, as its events tell them; none when it is unknown.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn phases(&self, build: &BuildId) -> Result<Option<Vec<Phase>>, PortError> {
+        let record = self.inner.record(build).await?;
+        Ok(record.map(|record| record.phases.iter().map(event::phase).collect()))
     }
 
     /// The variables that a build exported (`exported-variables`); none when it is unknown.

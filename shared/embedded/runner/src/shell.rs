@@ -6,7 +6,7 @@
 //! with the folder and the exported variables that the command before it left.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -18,8 +18,18 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use towline_buildspec::model::Version;
 
+use crate::files::open_beneath;
+use crate::users::User;
+
 /// How long an idle shell may take to go.
 const IDLE: Duration = Duration::from_millis(200);
+
+/// The exported variables that a command left, and its folder.
+const STATE: &str = "state";
+const CWD: &str = "cwd";
+
+/// Longest note that is read.
+const MOST_NOTE: u64 = 1 << 20;
 
 /// A running shell.
 pub(crate) struct Session {
@@ -31,7 +41,10 @@ pub(crate) struct Session {
 /// The folder where the shell and we leave notes for each other.
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
+    /// What we write.
     pub(crate) folder: PathBuf,
+    /// What the shell writes: a folder of its user's.
+    pub(crate) notes: PathBuf,
 }
 
 /// What became of a command.
@@ -55,15 +68,37 @@ impl Done {
 impl Control {
     /// The folder that the last command left the shell in.
     pub(crate) fn working_folder(&self) -> Option<PathBuf> {
-        let text = fs::read_to_string(self.folder.join("cwd")).ok()?;
+        let text = String::from_utf8(self.note(CWD)?).ok()?;
         let path = PathBuf::from(text.strip_suffix('\n')?);
         path.is_dir().then_some(path)
     }
 
+    /// A note of the shell's; a link that somebody put in its place leads nowhere.
+    pub(crate) fn note(&self, name: &str) -> Option<Vec<u8>> {
+        let mut note = Vec::new();
+        let file = open_beneath(&self.notes, Path::new(name)).ok()?;
+        file.take(MOST_NOTE).read_to_end(&mut note).ok()?;
+        Some(note)
+    }
+
+    /// Lets another user's shell go on where this one is; nothing of that user's runs yet.
+    pub(crate) fn hand_over(&self, to: &Self, user: &User) -> io::Result<()> {
+        for name in [STATE, CWD] {
+            let copy = to.notes.join(name);
+            match fs::copy(self.notes.join(name), &copy) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+                Ok(_) => user.own(&copy)?,
+            }
+        }
+        Ok(())
+    }
+
     /// What the shell runs. It uses builtins only and leaves no variable of its own behind.
     fn driver(&self, version: Version) -> String {
-        let path = |name: &str| quote(&self.folder.join(name));
-        let (command, state, cwd) = (path("command"), path("state"), path("cwd"));
+        let note = |name: &str| quote(&self.notes.join(name));
+        let command = quote(&self.folder.join("command"));
+        let (state, cwd) = (note(STATE), note(CWD));
         let restore = match version {
             Version::V0_1 => String::new(),
             Version::V0_2 => format!("[ ! -f {state} ] || . {state}"),

@@ -3,12 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod artifacts;
+mod cache;
 mod ends;
 mod kept;
+mod on_failure;
 mod oracle;
 mod phases;
 mod queue;
+mod run_as;
+mod secrets;
 mod shell;
+mod upload;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,6 +66,8 @@ fn config(dir: &Path, concurrency: usize) -> Config {
         dir: dir.join("data"),
         concurrency,
         keep: Config::KEEP,
+        secrets: dir.join("secrets.json"),
+        common: "/tmp".into(),
         machine: Machine {
             search_path: env!("PATH").into(),
             home: None,

@@ -398,30 +398,85 @@ phases: {build: {commands: [export ONE=1; cd docs, 'echo \"one=$ONE\"; basename 
 async fn what_one_machine_does_not_do_is_said() {
     check(
         "version: 0.2
-run-as: builder
-phases: {install: {runtime-versions: {golang: 1.20}}}
-reports: {unit: {files: ['**/*.xml']}}
-cache: {paths: [/root/.m2/**/*]}
+env: {git-credential-helper: yes}
+proxy: {logs: yes, upload-artifacts: no}
+batch: {build-list: [{identifier: one}]}
+phases: {build: {commands: ['true']}}
+artifacts: {s3-prefix: builds}
 ",
         expect![[r#"
             SUCCEEDED: no reason
             INSTALL PRE_BUILD BUILD POST_BUILD
-            > The buildspec: line 3, column 1: no phase has a command: this buildspec builds nothing
-            > Not applied on one machine: run-as: builder (commands run as the user that runs towline)
-            > Not applied on one machine: runtime-versions: golang 1.20 (what the machine has is used)
-            > Not applied on one machine: reports: unit (**/*.xml are not read)
-            > Not applied on one machine: cache (every build starts empty)
+            > Not applied on one machine: batch (this build runs the phases, as StartBuild does)
+            > Not applied on one machine: git-credential-helper (git has no credentials of CodeBuild here)
+            > Not applied on one machine: proxy (nothing is uploaded through one)
+            > Not applied on one machine: artifacts s3-prefix (artifacts are kept in a folder)
             > Entering phase INSTALL
             > Phase complete: INSTALL State: SUCCEEDED
             > Entering phase PRE_BUILD
             > Phase complete: PRE_BUILD State: SUCCEEDED
             > Entering phase BUILD
+            > Running command true
             > Phase complete: BUILD State: SUCCEEDED
             > Entering phase POST_BUILD
             > Phase complete: POST_BUILD State: SUCCEEDED
         "#]],
     )
     .await;
+}
+
+/// A machine that has just these programs.
+async fn machine_with(programs: &[(&str, &str)]) -> World {
+    World::with(1, |config, dir| {
+        let bin = dir.join("machine");
+        fs::create_dir(&bin).unwrap();
+        for (name, says) in programs {
+            let path = bin.join(name);
+            fs::write(&path, format!("#!/bin/sh\n{says}\n")).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(&path, mode).unwrap();
+        }
+        config.machine.search_path = format!("{}:{}", bin.display(), env!("PATH")).into();
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_runtime_that_the_machine_has_otherwise_is_said_and_fails_nothing() {
+    let world = machine_with(&[
+        ("go", "echo go version go1.22.3 linux/amd64"),
+        ("java", "echo 'openjdk version \"17.0.9\" 2023-10-17' >&2"),
+        ("node", "echo v20.11.1"),
+        ("ruby", "echo no version at all"),
+        ("php", "echo PHP 8.3.1; exit 1"),
+    ])
+    .await;
+    let (status, log) = world
+        .run(
+            1,
+            "version: 0.2
+env: {variables: {JAVA: corretto17}}
+phases:
+  install:
+    runtime-versions: {golang: 1.20, java: $JAVA, nodejs: 20.x, ruby: 3.2, php: '8.1', cobol: 85}
+    commands: [node]
+",
+        )
+        .await;
+    assert_eq!(status, BuildStatus::Succeeded, "{log}");
+    let said: Vec<&str> = log
+        .lines()
+        .filter_map(|line| Some(line.split_once("runtime-versions: ")?.1))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "golang 1.20 is wanted; this machine has 1.22.3, which is used",
+            "ruby 3.2 is wanted; this machine has no ruby that says its version",
+            "php 8.1 is wanted; this machine has 8.3.1, which is used",
+            "cobol 85 is wanted; it is not known here how to look for it",
+        ]
+    );
 }
 
 #[tokio::test]
@@ -432,14 +487,18 @@ async fn what_cannot_be_run_fails_before_any_command() {
             "DOWNLOAD_SOURCE: YAML_FILE_ERROR: line ",
         ),
         (
-            "version: 0.2\nenv: {parameter-store: {TOKEN: /shop/token}}\nphases: {}\n",
-            "DOWNLOAD_SOURCE: CLIENT_ERROR: env.parameter-store wants a value for TOKEN, but one machine has no \
-             such store yet",
+            "version: 0.2\nphases: {build: {steps: [{run: make}]}}\n",
+            "DOWNLOAD_SOURCE: CLIENT_ERROR: phases.build.steps are GitHub Actions steps, which only CodeBuild \
+             itself runs",
         ),
         (
-            "version: 0.2\nenv: {secrets-manager: {KEY: 'shop:key'}}\nphases: {}\n",
-            "DOWNLOAD_SOURCE: CLIENT_ERROR: env.secrets-manager wants a value for KEY, but one machine has no \
-             such store yet",
+            "version: 0.2\nbatch: {build-list: [{identifier: one}]}\n",
+            "DOWNLOAD_SOURCE: CLIENT_ERROR: the buildspec has a batch and no commands: batches are not run on \
+             one machine",
+        ),
+        (
+            "version: 0.2\nphases: {install: {on-failure: 'RETRY-2-[', commands: [x]}}\n",
+            "DOWNLOAD_SOURCE: CLIENT_ERROR: phases.install.on-failure has a pattern that is none: ",
         ),
         (
             "version: 0.2\nenv: {shell: powershell.exe}\nphases: {}\n",

@@ -1,0 +1,306 @@
+//! What a project's builds hand on to each other, by key, in the runner's folder.
+//!
+//! `cache/<project>/<hash of the key>` holds the key and the files, those of the source below `src`
+//! and those of the home, which CodeBuild has at `/root`, below `home`.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sha2::{Digest as _, Sha256};
+use towline_buildspec::model::Cache;
+
+use crate::files::{self, Awaited, Kind, Patterns, Quota};
+
+/// Most that is kept under one key.
+const QUOTA: Quota = Quota {
+    files: 200_000,
+    bytes: 2 << 30,
+};
+
+/// How many keys of a project are kept; the one that was not used for longest goes first.
+const MOST_KEYS: usize = 5;
+
+/// Ways to write the home, `/root` being CodeBuild's.
+const HOMES: [&str; 4] = ["/root/", "~/", "$HOME/", "${HOME}/"];
+
+/// Ways to write the source.
+const SOURCES: [&str; 2] = ["$CODEBUILD_SRC_DIR/", "${CODEBUILD_SRC_DIR}/"];
+
+/// Where a build has its files, and where a project's caches are.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) source: PathBuf,
+    pub(crate) home: PathBuf,
+    /// The folder of the project's caches.
+    pub(crate) kept: PathBuf,
+    /// A word that no other build has.
+    pub(crate) word: String,
+}
+
+/// The paths of a cache: those in the source, those in the home, and what is to be said of others.
+struct Paths {
+    sides: [(&'static str, Vec<String>); 2],
+    said: Vec<String>,
+}
+
+impl Paths {
+    fn of(cache: &Cache) -> Self {
+        let (mut source, mut home, mut said) = (Vec::new(), Vec::new(), Vec::new());
+        for path in &cache.paths {
+            let below = |places: &[&str]| {
+                let rest = places.iter().find_map(|place| path.strip_prefix(place));
+                rest.map(|rest| rest.trim_start_matches('/').to_owned())
+            };
+            let (side, path) = match (below(&HOMES), below(&SOURCES)) {
+                (Some(path), _) => (&mut home, path),
+                (None, Some(path)) => (&mut source, path),
+                (None, None) => (&mut source, path.clone()),
+            };
+            // The name of a folder means all that is in it.
+            let path = path.trim_end_matches('/');
+            let all = [path.to_owned(), format!("{path}/**")];
+            match Patterns::new(&all) {
+                Ok(_) => side.extend(all),
+                Err(_) => said.push(format!(
+                    "The cache leaves out {path}: it is neither in the source nor in the home (/root)"
+                )),
+            }
+        }
+        Self {
+            sides: [("src", source), ("home", home)],
+            said,
+        }
+    }
+}
+
+impl Places {
+    fn side(&self, name: &str) -> &Path {
+        match name {
+            "home" => &self.home,
+            _ => &self.source,
+        }
+    }
+
+    fn of_key(&self, key: &str) -> PathBuf {
+        let mut name = String::new();
+        for byte in &Sha256::digest(key)[..16] {
+            // Writing to a string cannot fail.
+            let _ = write!(name, "{byte:02x}");
+        }
+        self.kept.join(name)
+    }
+
+    /// The keys that are kept, the one used last first.
+    fn keys(&self) -> Vec<(String, PathBuf)> {
+        let entries = fs::read_dir(&self.kept).into_iter().flatten().flatten();
+        let mut keys: Vec<(SystemTime, String, PathBuf)> = entries
+            .filter_map(|entry| {
+                let file = entry.path().join("key");
+                let used = fs::metadata(&file).ok()?.modified().ok()?;
+                Some((used, fs::read_to_string(file).ok()?, entry.path()))
+            })
+            .collect();
+        keys.sort_by(|one, other| other.cmp(one));
+        keys.into_iter().map(|(_, key, path)| (key, path)).collect()
+    }
+
+    /// What lies under the key, or under the newest that begins with a fallback key.
+    fn find(&self, key: &str, fallback: &[String]) -> Option<(String, PathBuf)> {
+        let keys = self.keys();
+        let exact = keys.iter().find(|(known, _)| known == key);
+        let near = || {
+            let begins = |start: &String| {
+                keys.iter()
+                    .find(|(known, _)| !start.is_empty() && known.starts_with(start))
+            };
+            fallback.iter().find_map(begins)
+        };
+        exact.or_else(near).cloned()
+    }
+
+    /// Puts a cache into the build's folders: what to say of it, and the key that it had.
+    ///
+    /// What the checkout has stays as it is, and nothing is written through a link of it. No
+    /// process of the build runs yet.
+    pub(crate) fn restore(
+        &self,
+        key: &str,
+        fallback: &[String],
+        awaited: &Awaited,
+        now: SystemTime,
+    ) -> (Vec<String>, Option<String>) {
+        let Some((found, kept)) = self.find(key, fallback) else {
+            return (vec![format!("There is no cache yet{}", named(key))], None);
+        };
+        let mut said = Vec::new();
+        let mut restored = 0_usize;
+        let all = ["**".to_owned()];
+        for side in ["src", "home"] {
+            let (from, to) = (kept.join(side), self.side(side));
+            let put = Patterns::new(&all).and_then(|all| {
+                all.visit(&from, awaited, |path, kind, _| {
+                    match put(&from.join(path), to, path, kind) {
+                        Ok(true) => restored += 1,
+                        Ok(false) => {}
+                        Err(error) => {
+                            let path = path.display();
+                            said.push(format!("Not restored: {path}: {error}"));
+                        }
+                    }
+                    Ok(())
+                })
+            });
+            if let Err(error) = put {
+                said.push(format!("Restoring the cache stopped: {error}"));
+            }
+        }
+        said.truncate(MOST_SAID);
+        said.push(format!(
+            "Restored {restored} files of the cache{}",
+            named(&found)
+        ));
+        let used = File::options().write(true).open(kept.join("key"));
+        // Else it only seems to have been used earlier.
+        let _ = used.and_then(|file| file.set_modified(now));
+        (said, Some(found))
+    }
+
+    /// Keeps the files of a cache under its key; what to say of it.
+    pub(crate) fn save(
+        &self,
+        cache: &Cache,
+        key: &str,
+        awaited: &Awaited,
+        now: SystemTime,
+    ) -> Vec<String> {
+        let paths = Paths::of(cache);
+        let mut said = paths.said;
+        let new = self.kept.join(format!("{}.new", self.word));
+        let saved = self.collect(&paths.sides, &new, awaited).and_then(|files| {
+            self.put_in_place(&new, key, now)
+                .map_err(|error| error.to_string())?;
+            Ok(files)
+        });
+        match saved {
+            Ok(files) => said.push(format!("Saved {files} files in the cache{}", named(key))),
+            Err(error) => said.push(format!("The cache is not saved: {error}")),
+        }
+        // It is there only if something failed.
+        let _ = fs::remove_dir_all(new);
+        said
+    }
+
+    fn collect(
+        &self,
+        sides: &[(&str, Vec<String>)],
+        new: &Path,
+        awaited: &Awaited,
+    ) -> Result<usize, String> {
+        let mut quota = QUOTA;
+        for (side, globs) in sides {
+            let (from, to) = (self.side(side), new.join(side));
+            fs::create_dir_all(&to).map_err(|error| error.to_string())?;
+            if globs.is_empty() {
+                continue;
+            }
+            Patterns::new(globs)?.visit(from, awaited, |path, kind, _| {
+                let about = |error: io::Error| format!("{}: {error}", path.display());
+                let bytes = match kind {
+                    Kind::File => files::open_beneath(from, path)
+                        .and_then(|file| Ok(file.metadata()?.len()))
+                        .map_err(about)?,
+                    Kind::Link => 0,
+                };
+                quota.take(bytes).map_err(|_| too_much())?;
+                files::make_way(&to, path).map_err(about)?;
+                match kind {
+                    Kind::File => {
+                        let file = files::open_beneath(from, path).map_err(about)?;
+                        copy(file, bytes, &to.join(path)).map_err(about)
+                    }
+                    Kind::Link => fs::read_link(from.join(path))
+                        .and_then(|leads| symlink(leads, to.join(path)))
+                        .map_err(about),
+                }
+            })?;
+        }
+        match QUOTA.files - quota.files {
+            0 => Err("no file fits its paths".into()),
+            files => Ok(files),
+        }
+    }
+
+    /// Gives what was collected its name, and lets go of the key that was not used for longest.
+    fn put_in_place(&self, new: &Path, key: &str, now: SystemTime) -> io::Result<()> {
+        fs::write(new.join("key"), key)?;
+        File::options()
+            .write(true)
+            .open(new.join("key"))?
+            .set_modified(now)?;
+        let place = self.of_key(key);
+        let old = self.kept.join(format!("{}.old", self.word));
+        match fs::rename(&place, &old) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::rename(new, place)?;
+        let beyond = self.keys().into_iter().skip(MOST_KEYS);
+        for path in beyond.map(|(_, path)| path).chain([old]) {
+            match fs::remove_dir_all(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Most files that are named when they cannot be restored.
+const MOST_SAID: usize = 20;
+
+fn named(key: &str) -> String {
+    match key {
+        "" => String::new(),
+        key => format!(" {key:?}"),
+    }
+}
+
+fn too_much() -> String {
+    format!(
+        "it has more than {} files or {} GiB",
+        QUOTA.files,
+        QUOTA.bytes >> 30
+    )
+}
+
+/// Puts one file back unless something is there; whether it was put.
+fn put(from: &Path, base: &Path, path: &Path, kind: Kind) -> io::Result<bool> {
+    let to = base.join(path);
+    files::make_way(base, path)?;
+    if fs::symlink_metadata(&to).is_ok() {
+        return Ok(false);
+    }
+    match kind {
+        Kind::File => {
+            let file = File::open(from)?;
+            let bytes = file.metadata()?.len();
+            copy(file, bytes, &to)?;
+        }
+        Kind::Link => symlink(fs::read_link(from)?, to)?,
+    }
+    Ok(true)
+}
+
+/// Copies a file with its mode and time, by which many tools tell whether it is still good.
+fn copy(file: File, bytes: u64, to: &Path) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    let mut copy = File::create_new(to)?;
+    io::copy(&mut file.take(bytes), &mut copy)?;
+    let mode = metadata.permissions().mode() & 0o777;
+    copy.set_permissions(fs::Permissions::from_mode(mode))?;
+    copy.set_modified(metadata.modified()?)
+}

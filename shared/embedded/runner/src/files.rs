@@ -1,0 +1,223 @@
+//! Finds the files that patterns name below a folder, without ever following a link out of it.
+//!
+//! Processes of the build may still run and change what is there, so files are opened from folder to
+//! folder, and a link on the way is an error.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use rustix::fs::{Mode, OFlags, open, openat};
+use tokio::task::{JoinError, spawn_blocking};
+
+/// Tells work on another thread that nobody waits for it any more, once this is dropped.
+#[derive(Debug, Default)]
+struct Waiting(Arc<AtomicBool>);
+
+/// Whether somebody still waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Awaited(Arc<AtomicBool>);
+
+impl Waiting {
+    fn awaited(&self) -> Awaited {
+        Awaited(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Awaited {
+    fn check(&self) -> io::Result<()> {
+        match self.0.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("the build has ended")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Does work that blocks on a thread of its own, and has it stop when nobody waits any more.
+pub(crate) async fn aside<T: Send + 'static>(
+    work: impl FnOnce(&Awaited) -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    let waiting = Waiting::default();
+    let awaited = waiting.awaited();
+    let done = spawn_blocking(move || work(&awaited)).await;
+    drop(waiting);
+    done
+}
+
+/// How much may be taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quota {
+    pub(crate) files: usize,
+    pub(crate) bytes: u64,
+}
+
+impl Quota {
+    /// Takes one more file away.
+    pub(crate) fn take(&mut self, bytes: u64) -> Result<(), &'static str> {
+        self.files = self.files.checked_sub(1).ok_or("files")?;
+        self.bytes = self.bytes.checked_sub(bytes).ok_or("bytes")?;
+        Ok(())
+    }
+}
+
+/// What was found under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File,
+    Link,
+}
+
+/// CodeBuild's patterns: `*` within a folder, `**` across folders.
+#[derive(Debug)]
+pub(crate) struct Patterns(GlobSet);
+
+impl Patterns {
+    /// # Errors
+    /// When one is broken, or leads out of the folder it starts from.
+    pub(crate) fn new(globs: &[String]) -> Result<Self, String> {
+        let mut set = GlobSetBuilder::new();
+        for text in globs {
+            let glob = text.strip_prefix("./").unwrap_or(text);
+            let leaves = Path::new(glob)
+                .components()
+                .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir));
+            if leaves {
+                return Err(format!("the pattern {text:?} leads out of the source"));
+            }
+            let glob = GlobBuilder::new(glob).literal_separator(true).build();
+            set.add(glob.map_err(|error| error.to_string())?);
+        }
+        set.build().map(Self).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn fits(&self, path: &Path) -> bool {
+        self.0.is_match(path)
+    }
+
+    /// Visits what fits below `base`, each with the numbers of the patterns it fits. `.git` at the
+    /// top is nobody's.
+    pub(crate) fn visit(
+        &self,
+        base: &Path,
+        awaited: &Awaited,
+        mut visit: impl FnMut(&Path, Kind, &[usize]) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut folders = vec![PathBuf::new()];
+        while let Some(folder) = folders.pop() {
+            let about = |error: io::Error| format!("{}: {error}", folder.display());
+            let entries = match fs::read_dir(base.join(&folder)) {
+                Ok(entries) => entries,
+                // It was there a moment ago.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(about(error)),
+            };
+            for entry in entries {
+                awaited.check().map_err(about)?;
+                let entry = entry.map_err(about)?;
+                let path = folder.join(entry.file_name());
+                let kind = entry.file_type().map_err(about)?;
+                let kind = match kind {
+                    kind if kind.is_dir() && path.as_os_str() != ".git" => {
+                        folders.push(path);
+                        continue;
+                    }
+                    kind if kind.is_file() => Kind::File,
+                    kind if kind.is_symlink() => Kind::Link,
+                    _ => continue,
+                };
+                let fits = self.0.matches(&path);
+                if !fits.is_empty() {
+                    visit(&path, kind, &fits)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens a file below `base` for reading; a link anywhere on the way is an error.
+pub(crate) fn open_beneath(base: &Path, path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let mut folder = open(base, flags | OFlags::DIRECTORY, Mode::empty())?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    for part in path.parent().into_iter().flat_map(Path::components) {
+        let Component::Normal(part) = part else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let flags = flags | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        folder = openat(&folder, part, flags, Mode::empty())?;
+    }
+    // A pipe would be waited for until somebody writes.
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::from(openat(&folder, name, flags, Mode::empty())?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no file")),
+    }
+}
+
+/// Makes the folders that lead to `path` below `base`, unless a link stands in the way.
+pub(crate) fn make_way(base: &Path, path: &Path) -> io::Result<()> {
+    let mut folder = base.to_owned();
+    for part in path.parent().into_iter().flat_map(Path::components) {
+        folder.push(part);
+        match fs::symlink_metadata(&folder) {
+            Ok(there) if there.is_dir() => {}
+            Ok(_) => return Err(io::Error::other("something else stands in the way")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir(&folder)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The folders that a `base-directory` names in the source: one, or those that fit a pattern.
+///
+/// # Errors
+/// When it is not there, or not in the source.
+pub(crate) fn bases(source: &Path, given: Option<&str>) -> Result<Vec<PathBuf>, String> {
+    let given = given.unwrap_or(".");
+    let about = |error: &dyn std::fmt::Display| format!("the base directory {given:?}: {error}");
+    let source = source.canonicalize().map_err(|error| about(&error))?;
+    if !given.contains(['*', '?', '[', '{']) {
+        let base = source.join(given);
+        let base = base.canonicalize().map_err(|error| about(&error))?;
+        return match base.starts_with(&source) {
+            true => Ok(vec![base]),
+            false => Err(format!(
+                "the base directory {given:?} is outside the source"
+            )),
+        };
+    }
+    let pattern = Patterns::new(&[given.trim_end_matches('/').to_owned()])?;
+    let mut bases = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(source.join(&folder)).map_err(|error| about(&error))? {
+            let entry = entry.map_err(|error| about(&error))?;
+            let path = folder.join(entry.file_name());
+            let is_folder = entry.file_type().map_err(|error| about(&error))?.is_dir();
+            if !is_folder || path.as_os_str() == ".git" {
+                continue;
+            }
+            match pattern.fits(&path) {
+                true => bases.push(source.join(&path)),
+                false => folders.push(path),
+            }
+        }
+    }
+    bases.sort();
+    match bases.is_empty() {
+        true => Err(about(&"no folder fits it")),
+        false => Ok(bases),
+    }
+}

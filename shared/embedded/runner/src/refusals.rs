@@ -1,0 +1,106 @@
+//! What a buildspec may say that one machine does not do: refused before anything runs where it
+//! changes what the build does, and said in the log where it only changes how AWS goes about it.
+
+use regex_lite::Regex;
+use towline_buildspec::Buildspec;
+use towline_buildspec::model::{OnFailure, Phase, PhaseName, Shell, Version};
+
+use crate::environment;
+use crate::users;
+
+/// Why a buildspec cannot be run here, if it cannot.
+pub(crate) fn objection(spec: &Buildspec) -> Option<String> {
+    let env = &spec.env;
+    let stores = env.parameter_store.iter().chain(&env.secrets_manager);
+    let names = stores.map(|(name, _)| (name.as_str(), ""));
+    let variables = env.variables.iter();
+    let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
+    shell(spec)
+        .or_else(|| batch(spec))
+        .or_else(|| {
+            PhaseName::ALL
+                .into_iter()
+                .find_map(|name| phase(spec, name))
+        })
+        .or_else(|| {
+            let mut all = variables.chain(names);
+            all.find_map(|(name, value)| environment::objection(name, value))
+        })
+        .or_else(|| users::wanted(spec).err())
+}
+
+fn shell(spec: &Buildspec) -> Option<String> {
+    let shell = spec.env.shell?;
+    matches!(shell, Shell::PowerShell | Shell::Cmd).then(|| {
+        let shell = shell.as_str();
+        format!("env.shell is {shell}, but only bash and /bin/sh run here")
+    })
+}
+
+fn batch(spec: &Buildspec) -> Option<String> {
+    let is_idle = |name| {
+        let Phase {
+            commands, finally, ..
+        } = spec.phases.get(name);
+        commands.is_empty() && finally.is_empty()
+    };
+    let nothing_else = spec.batch.is_some() && PhaseName::ALL.into_iter().all(is_idle);
+    nothing_else.then(|| {
+        "the buildspec has a batch and no commands: batches are not run on one machine, each of \
+         its builds can be run with a buildspec of its own"
+            .into()
+    })
+}
+
+fn phase(spec: &Buildspec, name: PhaseName) -> Option<String> {
+    let phase = spec.phases.get(name);
+    let name = name.as_str();
+    if !phase.steps.is_empty() {
+        return Some(format!(
+            "phases.{name}.steps are GitHub Actions steps, which only CodeBuild itself runs"
+        ));
+    }
+    let Some(OnFailure::Retry {
+        regex: Some(regex), ..
+    }) = &phase.on_failure
+    else {
+        return None;
+    };
+    let error = Regex::new(regex).err()?;
+    Some(format!(
+        "phases.{name}.on-failure has a pattern that is none: {error}"
+    ))
+}
+
+/// What is said of a buildspec that runs all the same.
+pub(crate) fn not_applied(spec: &Buildspec) -> Vec<String> {
+    let env = &spec.env;
+    let proxy = spec.proxy.as_ref();
+    let proxied =
+        proxy.is_some_and(|proxy| proxy.upload_artifacts == Some(true) || proxy.logs == Some(true));
+    let prefix = spec.artifacts.iter().find_map(|all| all.s3_prefix.as_ref());
+    let all = [
+        (
+            spec.batch.is_some(),
+            "batch (this build runs the phases, as StartBuild does)".to_owned(),
+        ),
+        (
+            env.git_credential_helper == Some(true),
+            "git-credential-helper (git has no credentials of CodeBuild here)".to_owned(),
+        ),
+        (
+            proxied,
+            "proxy (nothing is uploaded through one)".to_owned(),
+        ),
+        (
+            prefix.is_some(),
+            "artifacts s3-prefix (artifacts are kept in a folder)".to_owned(),
+        ),
+        (
+            spec.version == Version::V0_1 && !env.exported_variables.is_empty(),
+            "exported-variables (in version 0.1 no variable outlives its command)".to_owned(),
+        ),
+    ];
+    let applies = all.into_iter().filter(|(says, _)| *says);
+    applies.map(|(_, what)| what).collect()
+}

@@ -1,0 +1,361 @@
+//! Values of `parameter-store` and `secrets-manager`, from a file that only its owner may read.
+//!
+//! `{"parameter-store": {"/shop/token": "…"}, "secrets-manager": {"shop/db": {"password": "…"}}}`.
+//! A secret is a text or an object. Another version than the current one stands under the name that
+//! a buildspec gives it, without the JSON key: `shop/db::AWSPREVIOUS`, `shop/db:::<version id>`.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use towline_buildspec::model::Env;
+
+/// Largest file that is read.
+const MOST: u64 = 4 * 1024 * 1024;
+
+/// Most bytes of one value: Linux takes no longer text in an environment (execve(2)).
+const LONGEST_VALUE: usize = 128 * 1024 - 256;
+
+/// Lines of a secret that are shorter are no secrets of their own, such as the braces of JSON.
+const SHORTEST_LINE: usize = 8;
+
+/// The stage of the current version.
+const CURRENT: &str = "AWSCURRENT";
+
+/// Names and values of what a buildspec wants from the stores.
+///
+/// # Errors
+/// When the file cannot be used, or does not have all of it; the sentence holds no value.
+pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, String> {
+    let wanted = Wanted::all(env)?;
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let stores = read(file).map_err(|why| {
+        let all: Vec<String> = wanted.iter().map(Wanted::to_string).collect();
+        format!(
+            "the buildspec wants {}: {} {why}",
+            all.join(", "),
+            file.display()
+        )
+    })?;
+    let mut found = Vec::new();
+    let mut missing = Vec::new();
+    for wanted in wanted {
+        match wanted.value(&stores) {
+            Ok(value) => found.push((wanted.name.to_owned(), value)),
+            Err(why) => missing.push(format!("{wanted}: {why}")),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let missing = missing.join("; ");
+    Err(format!("{} does not have {missing}", file.display()))
+}
+
+/// What must not be seen of these values: each whole, and the lines of one that has several.
+pub(crate) fn masks(values: &[(String, String)]) -> Vec<String> {
+    let lines = |value: &String| -> Vec<String> {
+        let lines = value.lines().map(str::trim);
+        lines
+            .filter(|line| line.len() >= SHORTEST_LINE)
+            .map(str::to_owned)
+            .collect()
+    };
+    let whole = values.iter().map(|(_, value)| value.trim_end().to_owned());
+    whole
+        .chain(values.iter().flat_map(|(_, value)| lines(value)))
+        .collect()
+}
+
+/// A variable and where its value is.
+#[derive(Debug)]
+struct Wanted<'a> {
+    name: &'a str,
+    reference: &'a str,
+    place: Place<'a>,
+}
+
+#[derive(Debug)]
+enum Place<'a> {
+    Parameter,
+    Secret {
+        /// The entry of the file.
+        entry: String,
+        /// The same by the plain name, when the reference is an ARN.
+        short: Option<String>,
+        key: Option<&'a str>,
+    },
+}
+
+impl std::fmt::Display for Wanted<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let store = match self.place {
+            Place::Parameter => "parameter-store",
+            Place::Secret { .. } => "secrets-manager",
+        };
+        write!(formatter, "{} ({store} {})", self.name, self.reference)
+    }
+}
+
+impl<'a> Wanted<'a> {
+    fn all(env: &'a Env) -> Result<Vec<Self>, String> {
+        let parameters = env.parameter_store.iter().map(|(name, reference)| {
+            Ok(Wanted {
+                name,
+                reference,
+                place: Place::Parameter,
+            })
+        });
+        let secrets = env
+            .secrets_manager
+            .iter()
+            .map(|(name, reference)| Self::secret(name, reference));
+        parameters.chain(secrets).collect()
+    }
+
+    /// `secret-id:json-key:version-stage:version-id`, all but the first left out or empty.
+    fn secret(name: &'a str, reference: &'a str) -> Result<Self, String> {
+        let refused = |why: &str| {
+            Err(format!(
+                "env.secrets-manager: {name} is {reference:?}: {why}"
+            ))
+        };
+        // An ARN has seven parts of its own.
+        let own = if reference.starts_with("arn:") { 7 } else { 1 };
+        let parts: Vec<&str> = reference.split(':').collect();
+        let id = parts[..own.min(parts.len())].join(":");
+        let rest = parts.get(own..).unwrap_or_default();
+        let part = |index: usize| rest.get(index).copied().filter(|part| !part.is_empty());
+        let (key, stage, version) = (part(0), part(1), part(2));
+        if id.is_empty() || rest.len() > 3 {
+            return refused("it is secret-id:json-key:version-stage:version-id");
+        }
+        let suffix = match (stage, version) {
+            (Some(_), Some(_)) => {
+                return refused("it names a version's stage and its id: one of them");
+            }
+            (None | Some(CURRENT), None) => String::new(),
+            (Some(stage), None) => format!("::{stage}"),
+            (None, Some(version)) => format!(":::{version}"),
+        };
+        let short = parts.get(6).filter(|_| own == 7).map(|last| {
+            // Secrets Manager adds a dash and six characters of its own (ARNs of secrets).
+            let plain = last.rsplit_once('-').filter(|(_, tail)| tail.len() == 6);
+            format!("{}{suffix}", plain.map_or(*last, |(plain, _)| plain))
+        });
+        Ok(Self {
+            name,
+            reference,
+            place: Place::Secret {
+                entry: format!("{id}{suffix}"),
+                short,
+                key,
+            },
+        })
+    }
+
+    fn value(&self, stores: &Stores) -> Result<String, &'static str> {
+        let value = match &self.place {
+            Place::Parameter => match stores.parameters.get(self.reference) {
+                Some(Value::String(text)) => text.clone(),
+                Some(_) => return Err("it is there, but not as a text"),
+                None => return Err("there is none of that name under \"parameter-store\""),
+            },
+            Place::Secret { entry, short, key } => {
+                let secrets = &stores.secrets;
+                let short = || secrets.get(short.as_deref()?);
+                let secret = secrets.get(entry).or_else(short);
+                let Some(secret) = secret else {
+                    return Err("there is none of that name under \"secrets-manager\"");
+                };
+                part(secret, *key)?
+            }
+        };
+        match value {
+            value if value.contains('\0') => Err("it is there, but holds a NUL"),
+            value if value.len() > LONGEST_VALUE => Err("it is there, but longer than 128 KiB"),
+            value => Ok(value),
+        }
+    }
+}
+
+/// A secret, or what stands under a key of it.
+fn part(secret: &Value, key: Option<&str>) -> Result<String, &'static str> {
+    let Some(key) = key else {
+        return match secret {
+            Value::String(text) => Ok(text.clone()),
+            Value::Object(_) => Ok(secret.to_string()),
+            _ => Err("it is there, but neither a text nor an object"),
+        };
+    };
+    let parsed: Option<Value> = match secret {
+        Value::String(text) => serde_json::from_str(text).ok(),
+        other => Some(other.clone()),
+    };
+    match parsed.as_ref().and_then(|secret| secret.get(key)) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) => Ok(other.to_string()),
+        None => Err("the secret is there, but has no such JSON key"),
+    }
+}
+
+struct Stores {
+    parameters: Map<String, Value>,
+    secrets: Map<String, Value>,
+}
+
+fn read(path: &Path) -> Result<Stores, String> {
+    let system = |error: io::Error| {
+        match error.kind() {
+        io::ErrorKind::NotFound => "is not there; write {\"parameter-store\": {\"NAME\": \"…\"}, \
+                                    \"secrets-manager\": {\"ID\": {\"KEY\": \"…\"}}} into it, with mode 600"
+            .to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+    };
+    let file = File::open(path).map_err(system)?;
+    let metadata = file.metadata().map_err(system)?;
+    let own = rustix::process::geteuid().as_raw();
+    if !metadata.is_file() || metadata.uid() != own {
+        return Err("is not a file of the user that runs towline".into());
+    }
+    if metadata.mode() & 0o077 != 0 {
+        let mode = metadata.mode() & 0o777;
+        return Err(format!(
+            "is open to others (mode {mode:o}): only its owner may read it, chmod 600"
+        ));
+    }
+    let mut text = String::new();
+    file.take(MOST + 1)
+        .read_to_string(&mut text)
+        .map_err(system)?;
+    if text.len() as u64 > MOST {
+        return Err(format!("is larger than {} MiB", MOST >> 20));
+    }
+    // Into a value first: errors of types would repeat what stands there.
+    let value: Value = serde_json::from_str(&text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        format!("is no JSON at line {line}, column {column}")
+    })?;
+    let Value::Object(mut all) = value else {
+        return Err("is no JSON object".into());
+    };
+    let mut take = |name: &str| match all.remove(name) {
+        None => Ok(Map::new()),
+        Some(Value::Object(entries)) => Ok(entries),
+        Some(_) => Err(format!("has something else than an object under {name:?}")),
+    };
+    let parameters = take("parameter-store")?;
+    let secrets = take("secrets-manager")?;
+    match all.keys().next() {
+        Some(other) => Err(format!(
+            "has the key {other:?}; there are \"parameter-store\" and \"secrets-manager\""
+        )),
+        None => Ok(Stores {
+            parameters,
+            secrets,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const FILE: &str = r#"{
+        "parameter-store": {"/shop/token": "t0ken-value", "/shop/count": 5},
+        "secrets-manager": {
+            "shop/db": {"user": "ada", "password": "hunter2-now", "port": 5432},
+            "shop/db::AWSPREVIOUS": {"password": "hunter2-before"},
+            "shop/db:::0b5c": {"password": "hunter2-of-0b5c"},
+            "shop/plain": "just a text",
+            "shop/text": "{\"key\": \"inside a text\"}",
+            "list": ["hunter2-list"]
+        }
+    }"#;
+
+    /// What one reference comes to; `name` is a parameter when it starts with `/`.
+    fn check(file: &str, mode: u32, name: &str, expected: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets.json");
+        std::fs::write(&path, file).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let mut env = Env::default();
+        let pairs = if name.starts_with('/') {
+            &mut env.parameter_store
+        } else {
+            &mut env.secrets_manager
+        };
+        pairs.push(("NAME".into(), name.into()));
+        let found = match resolve(&path, &env) {
+            Ok(values) => values[0].1.clone(),
+            Err(error) => {
+                assert!(
+                    !error.contains("hunter2") && !error.contains("t0ken"),
+                    "{error}"
+                );
+                error.replace(&path.display().to_string(), "FILE")
+            }
+        };
+        assert_eq!(found, expected, "{name}");
+    }
+
+    #[test]
+    fn every_form_of_a_reference_finds_its_value() {
+        let arn = "arn:aws:secretsmanager:eu-central-1:000000000000:secret:shop/db-AbC123";
+        for (name, expected) in [
+            ("/shop/token", "t0ken-value"),
+            ("shop/plain", "just a text"),
+            ("shop/db:password", "hunter2-now"),
+            ("shop/db:port", "5432"),
+            ("shop/text:key", "inside a text"),
+            ("shop/db:password:AWSCURRENT", "hunter2-now"),
+            ("shop/db:password:AWSPREVIOUS", "hunter2-before"),
+            ("shop/db:password::0b5c", "hunter2-of-0b5c"),
+            ("shop/db::AWSPREVIOUS", r#"{"password":"hunter2-before"}"#),
+            (&format!("{arn}:password"), "hunter2-now"),
+            (&format!("{arn}:password:AWSPREVIOUS:"), "hunter2-before"),
+        ] {
+            check(FILE, 0o600, name, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_said_without_a_value() {
+        let none = "there is none of that name under";
+        let open = "is open to others";
+        for (file, mode, name, expected) in [
+            (FILE, 0o600, "/shop/absent", format!("FILE does not have NAME (parameter-store /shop/absent): {none} \"parameter-store\"")),
+            (FILE, 0o600, "/shop/count", "FILE does not have NAME (parameter-store /shop/count): it is there, but not as a text".into()),
+            (FILE, 0o600, "absent:key", format!("FILE does not have NAME (secrets-manager absent:key): {none} \"secrets-manager\"")),
+            (FILE, 0o600, "shop/db:secret", "FILE does not have NAME (secrets-manager shop/db:secret): the secret is there, but has no such JSON key".into()),
+            (FILE, 0o600, "shop/db:password:OTHER", format!("FILE does not have NAME (secrets-manager shop/db:password:OTHER): {none} \"secrets-manager\"")),
+            (FILE, 0o600, "list", "FILE does not have NAME (secrets-manager list): it is there, but neither a text nor an object".into()),
+            (FILE, 0o600, "a:b:c:d", "env.secrets-manager: NAME is \"a:b:c:d\": it names a version's stage and its id: one of them".into()),
+            (FILE, 0o600, "a:b:::e", "env.secrets-manager: NAME is \"a:b:::e\": it is secret-id:json-key:version-stage:version-id".into()),
+            (FILE, 0o640, "shop/plain", format!("the buildspec wants NAME (secrets-manager shop/plain): FILE {open} (mode 640): only its owner may read it, chmod 600")),
+            (FILE, 0o604, "shop/plain", format!("the buildspec wants NAME (secrets-manager shop/plain): FILE {open} (mode 604): only its owner may read it, chmod 600")),
+            ("{\"secrets-manager\": {\"a\": hunter2}}", 0o600, "a", "the buildspec wants NAME (secrets-manager a): FILE is no JSON at line 1, column 27".into()),
+            ("{\"secrets-manager\": \"hunter2\"}", 0o600, "a", "the buildspec wants NAME (secrets-manager a): FILE has something else than an object under \"secrets-manager\"".into()),
+            ("{\"secret-manager\": {}}", 0o600, "a", "the buildspec wants NAME (secrets-manager a): FILE has the key \"secret-manager\"; there are \"parameter-store\" and \"secrets-manager\"".into()),
+        ] {
+            check(file, mode, name, &expected);
+        }
+    }
+
+    #[test]
+    fn a31_a_secret_of_several_lines_is_masked_line_by_line() {
+        let key = "-----BEGIN-----\nMIIEpAIB\n}\n-----END-----\n";
+        let values = [("KEY".to_owned(), key.to_owned())];
+        let lines = ["-----BEGIN-----", "MIIEpAIB", "-----END-----"];
+        assert_eq!(masks(&values), [&[key.trim_end()], &lines[..]].concat());
+    }
+}

@@ -1,0 +1,212 @@
+//! What builds hand on to each other.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::*;
+
+/// Each build gets a second of its own, so that keys have an order.
+async fn world() -> World {
+    let seconds = AtomicI64::new(0);
+    World::with(1, |config, _| {
+        let start: jiff::Timestamp = NOW.parse().unwrap();
+        config.now = Arc::new(move || {
+            let passed = seconds.fetch_add(1, Ordering::Relaxed);
+            start + jiff::SignedDuration::from_secs(passed)
+        });
+    })
+    .await
+}
+
+/// Runs a build that prints what it finds; what it printed, and what was said of its cache.
+async fn check(world: &World, number: u32, cache: &str, command: &str, expected: &str) {
+    let spec = format!(
+        "version: 0.2
+phases: {{build: {{commands: ['{command}']}}}}
+cache: {cache}
+"
+    );
+    let (_, log) = world.run(number, &spec).await;
+    let shown: Vec<&str> = log
+        .lines()
+        .filter(|line| {
+            line.starts_with("found ") || line.contains("cache") && !line.contains("Running")
+        })
+        .filter(|line| !line.contains("did not exit") && !line.contains("COMMAND_EXECUTION"))
+        .map(|line| match line.split_once("Z ") {
+            Some((_, said)) if line.starts_with("[towline]") => said,
+            _ => line,
+        })
+        .collect();
+    assert_eq!(shown, expected.lines().collect::<Vec<_>>(), "{log}");
+}
+
+const PATHS: &str = "paths: ['vendor/**/*', /root/.m2, ~/.npm/*, /var/lib/other, ../up]";
+const LEFT_OUT: &str =
+    "The cache leaves out /var/lib/other: it is neither in the source nor in the home (/root)
+The cache leaves out ../up: it is neither in the source nor in the home (/root)";
+
+#[tokio::test]
+async fn files_of_source_and_home_come_back_as_they_were() {
+    let world = world().await;
+    let fill = "mkdir -p vendor/bin \"$HOME\"/.m2/deep \"$HOME\"/.npm; echo a >vendor/a; ln -s ../a vendor/bin/a; \
+                chmod 750 vendor/a; touch -d @1000000000 vendor/a; echo m >\"$HOME\"/.m2/deep/m; echo n >\"$HOME\"/.npm/n";
+    let cache = format!("{{{PATHS}}}");
+    check(
+        &world,
+        1,
+        &cache,
+        fill,
+        &format!("There is no cache yet\n{LEFT_OUT}\nSaved 4 files in the cache"),
+    )
+    .await;
+    let look = "echo found $(stat -c %a:%Y vendor/a) $(cat vendor/bin/a \"$HOME\"/.m2/deep/m \"$HOME\"/.npm/n) $(readlink vendor/bin/a); rm -r vendor";
+    let found = format!(
+        "Restored 4 files of the cache\nfound 750:1000000000 a m n ../a\n{LEFT_OUT}\nSaved 2 files in the cache"
+    );
+    check(&world, 2, &cache, look, &found).await;
+    check(
+        &world,
+        3,
+        &cache,
+        "false",
+        "Restored 2 files of the cache\nThe cache is not saved: the build failed",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_is_the_shells_and_falls_back_to_the_newest_of_a_prefix() {
+    let world = world().await;
+    let cache = |key: &str, more: &str| {
+        format!("{{key: '{key}', fallback-keys: [npm-b, npm-, nothing], paths: [vendor]{more}}}")
+    };
+    let write = |word: &str| {
+        format!("mkdir -p vendor; echo found \"$(cat vendor/word)\"; echo {word} >vendor/word")
+    };
+    check(
+        &world,
+        1,
+        &cache("npm-$((1 + 1))", ""),
+        &write("one"),
+        "There is no cache yet \"npm-2\"\nfound \nSaved 1 files in the cache \"npm-2\"",
+    )
+    .await;
+    check(
+        &world,
+        2,
+        &cache("npm-2", ""),
+        &write("two"),
+        "Restored 1 files of the cache \"npm-2\"\nfound one\nThe cache \"npm-2\" is there already",
+    )
+    .await;
+    check(
+        &world,
+        3,
+        &cache("npm-b1", ""),
+        &write("three"),
+        "Restored 1 files of the cache \"npm-2\"\nfound one\nSaved 1 files in the cache \"npm-b1\"",
+    )
+    .await;
+    check(
+        &world,
+        4,
+        &cache("npm-c", ", action: restore"),
+        &write("four"),
+        "Restored 1 files of the cache \"npm-b1\"\nfound three",
+    )
+    .await;
+    check(
+        &world,
+        5,
+        &cache("npm-d", ", action: save"),
+        &write("five"),
+        "found \nSaved 1 files in the cache \"npm-d\"",
+    )
+    .await;
+    check(
+        &world,
+        6,
+        &cache("$(true)", ""),
+        &write("six"),
+        "The cache is not used: its key comes to nothing\nfound ",
+    )
+    .await;
+    let hash = "{key: \"page-$(codebuild-hash-files \\\"**/*.md\\\" hello.txt)\", paths: [vendor]}";
+    // The hash of what `sha256sum` prints for docs/deep/page.md and hello.txt.
+    check(&world, 7, hash, "echo found $(codebuild-hash-files \"**/*.md\" hello.txt | wc -c)", "There is no cache yet \"page-35ba3f4c026b4f4629aa5b0e1cba9155235cff6ccf46bab0f90392b9e08e41c3\"\nfound 65\nThe cache is not saved: no file fits its paths").await;
+}
+
+#[tokio::test]
+async fn few_keys_are_kept_and_those_used_last() {
+    let world = world().await;
+    let build = async |number: u32, key: &str| {
+        let spec = format!(
+            "version: 0.2\nphases: {{build: {{commands: [touch word]}}}}\ncache: {{key: {key}, paths: [word]}}\n"
+        );
+        world.run(number, &spec).await
+    };
+    for number in 1..=5 {
+        build(number, &format!("key-{number}")).await;
+    }
+    build(6, "key-1").await;
+    build(7, "key-6").await;
+    let caches = world.path("data/cache/towline-acme-shop-web");
+    let keys = fs::read_dir(caches).unwrap().map(|entry| {
+        let key = entry.unwrap().path().join("key");
+        fs::read_to_string(key).unwrap()
+    });
+    let mut keys: Vec<String> = keys.collect();
+    keys.sort();
+    assert_eq!(keys, ["key-1", "key-3", "key-4", "key-5", "key-6"]);
+}
+
+#[tokio::test]
+async fn a_cache_writes_through_no_link_and_over_no_file_of_the_checkout() {
+    let world = world().await;
+    let paths = "{paths: [docs, hello.txt, out]}";
+    let fill = "rm -r docs; mkdir docs out; echo stale >docs/new; echo stale >hello.txt; echo evil >out/evil";
+    check(
+        &world,
+        1,
+        paths,
+        fill,
+        "There is no cache yet\nSaved 3 files in the cache",
+    )
+    .await;
+    // Now the repository has a link where the cache has a folder.
+    let target = world.path("target");
+    fs::create_dir(&target).unwrap();
+    let origin = world.path("origin");
+    std::os::unix::fs::symlink(&target, origin.join("out")).unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.current_dir(&origin).args([
+            "-c",
+            "user.name=Ada",
+            "-c",
+            "user.email=ada@example.com",
+        ]);
+        let output = command.args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "second"]);
+    let World { dir, runner, .. } = world;
+    let commit = git(&["rev-parse", "HEAD"]).parse().unwrap();
+    let world = World {
+        dir,
+        commit,
+        runner,
+    };
+    let look = "echo found $(cat hello.txt docs/new docs/deep/page.md); false";
+    check(
+        &world,
+        2,
+        paths,
+        look,
+        "Restored 1 files of the cache\nfound hello stale page\nThe cache is not saved: the build failed",
+    )
+    .await;
+    assert_eq!(fs::read_dir(target).unwrap().count(), 0);
+}
