@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    Context, demo, deploy, doctor, explain, generate, lint, logs, pack, people, read, rollback,
-    secret, send, serve, validate, write,
+    Context, demo, deploy, doctor, explain, generate, iam, lint, logs, pack, people, read,
+    rollback, secret, send, serve, validate, write,
 };
 use crate::outcome::Outcome;
 use crate::output::Output;
@@ -119,6 +119,8 @@ enum Command {
     Lint(Box<lint::Lint>),
     /// What a finding of `lint` means, and what to do about it
     Explain(explain::Explain),
+    /// The least that builds have to be allowed at AWS, and which line needs it
+    Iam(Box<iam::Iam>),
     /// Print the buildspec a run would use, or a definition to begin with
     Generate(generate::Generate),
     /// Make an image of files and push it, without Docker
@@ -182,6 +184,7 @@ async fn command(context: &Context, command: Command) -> Outcome {
         Command::Validate(args) => validate::run(context, &args),
         Command::Lint(args) => lint::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),
+        Command::Iam(args) => iam::run(context, &args),
         Command::Generate(args) => generate::run(context, &args),
         Command::Pack(args) => pack::run(context, *args).await,
         Command::Deploy(args) => deploy::run(*args, context.output).await,

@@ -15,6 +15,7 @@ pub mod write;
 
 pub mod explain;
 pub mod generate;
+pub mod iam;
 pub mod lint;
 pub mod pack;
 pub mod validate;

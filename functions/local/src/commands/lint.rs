@@ -18,6 +18,7 @@ use towline_wire::definition::{DefinitionErrors, FILE};
 
 use self::find::Target;
 use self::root::{Project, Root, Roots};
+pub use self::tree::Tree;
 use super::Context;
 use crate::outcome::{Failure, Outcome, refused};
 

@@ -8,6 +8,7 @@ mod client;
 mod deploy;
 mod doctor;
 mod files;
+mod iam;
 mod lint;
 mod pushes;
 mod secrets;

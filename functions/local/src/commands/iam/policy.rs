@@ -1,0 +1,176 @@
+//! IAM policies as values, written with an account's names or as CloudFormation fills them in.
+
+use serde_json::{Value, json};
+
+/// Where the resources of a policy are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In this account and region.
+    Of {
+        /// The account's twelve digits.
+        account: String,
+        /// The region's name.
+        region: String,
+    },
+    /// Where the template is deployed.
+    Template,
+}
+
+impl Place {
+    /// The account.
+    pub fn account(&self) -> Value {
+        match self {
+            Self::Of { account, .. } => json!(account),
+            Self::Template => json!({ "Ref": "AWS::AccountId" }),
+        }
+    }
+
+    fn arn(&self, service: &str, rest: &str) -> Value {
+        match self {
+            Self::Of { account, region } => {
+                json!(format!(
+                    "arn:{}:{service}:{region}:{account}:{rest}",
+                    partition(region)
+                ))
+            }
+            Self::Template => json!({
+                "Fn::Sub": format!("arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{rest}")
+            }),
+        }
+    }
+}
+
+fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
+/// What a statement is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Resource {
+    /// Everything, where IAM knows nothing narrower.
+    All,
+    /// Of the account itself: the service, and what stands behind the account in the ARN.
+    Own(&'static str, String),
+    /// An ARN as somebody wrote it.
+    Arn(String),
+}
+
+impl Resource {
+    /// As it stands in a policy.
+    pub fn value(&self, place: &Place) -> Value {
+        match self {
+            Self::All => json!("*"),
+            Self::Own(service, rest) => place.arn(service, rest),
+            Self::Arn(arn) => json!(arn),
+        }
+    }
+
+    /// As people read it.
+    pub fn short(&self) -> String {
+        match self {
+            Self::All => "*".to_owned(),
+            Self::Own(service, rest) => format!("{service} {rest}"),
+            Self::Arn(arn) => arn.clone(),
+        }
+    }
+}
+
+/// Why a statement is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// The file with the line, or the option of the command line.
+    pub place: String,
+    /// What it says.
+    pub what: String,
+}
+
+/// What somebody may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Its name in the policy.
+    pub sid: &'static str,
+    /// The actions, sorted.
+    pub actions: Vec<&'static str>,
+    /// What they may be done to, sorted.
+    pub resources: Vec<Resource>,
+    /// Why, in the order of the definition.
+    pub because: Vec<Reason>,
+}
+
+impl Statement {
+    fn value(&self, place: &Place) -> Value {
+        let resources: Vec<Value> = self
+            .resources
+            .iter()
+            .map(|resource| resource.value(place))
+            .collect();
+        json!({
+            "Sid": self.sid,
+            "Effect": "Allow",
+            "Action": one_or_all(self.actions.iter().map(|action| json!(action)).collect()),
+            "Resource": one_or_all(resources),
+        })
+    }
+}
+
+fn one_or_all(mut values: Vec<Value>) -> Value {
+    if values.len() == 1 {
+        values.remove(0)
+    } else {
+        Value::Array(values)
+    }
+}
+
+fn document(statements: Vec<Value>) -> Value {
+    json!({ "Version": "2012-10-17", "Statement": Value::Array(statements) })
+}
+
+/// The policy of a role.
+pub fn policy(statements: &[Statement], place: &Place) -> Value {
+    document(statements.iter().map(|it| it.value(place)).collect())
+}
+
+/// Only these projects of CodeBuild, for the account's own sake (IAM user guide, "The confused deputy problem").
+fn only(projects: &[String], place: &Place) -> Value {
+    let projects = projects
+        .iter()
+        .map(|project| place.arn("codebuild", &format!("project/{project}")));
+    json!({
+        "StringEquals": { "aws:SourceAccount": place.account() },
+        "ArnLike": { "aws:SourceArn": one_or_all(projects.collect()) },
+    })
+}
+
+/// Who may take a role: builds of this project.
+pub fn trust(project: &str, place: &Place) -> Value {
+    document(vec![json!({
+        "Effect": "Allow",
+        "Principal": { "Service": "codebuild.amazonaws.com" },
+        "Action": "sts:AssumeRole",
+        "Condition": only(&[project.to_owned()], place),
+    })])
+}
+
+/// What CodeBuild needs to run builds in an image of a repository (CodeBuild user guide, "Amazon ECR sample").
+pub const PULL: [&str; 3] = [
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:GetDownloadUrlForLayer",
+];
+
+/// The policy of the repository of a build image.
+pub fn pull_policy(projects: &[String], place: &Place) -> Value {
+    document(vec![json!({
+        "Sid": "BuildImage",
+        "Effect": "Allow",
+        "Principal": { "Service": "codebuild.amazonaws.com" },
+        "Action": PULL,
+        "Condition": only(projects, place),
+    })])
+}
