@@ -6,7 +6,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use towline_aws::{Aws, SecretText, SecretVersions};
+use towline_aws::{Aws, SecretVersions};
 use towline_handlers::Ledger;
 use towline_handlers::answer_chat::Door;
 use towline_lambda::{Failure, Settings, SystemClock, again, keys, requests, run, unusable};
@@ -45,8 +45,7 @@ async fn serve() -> Result<(), Failure> {
         let slack = slack
             .map_err(|error| unusable(SLACK, &error))
             .and_then(|read| {
-                let [current, previous] = [&read.current, &read.previous]
-                    .map(|text| text.as_ref().map(SecretText::expose));
+                let (current, previous) = read.texts();
                 keys(SLACK, current, previous)
             });
         let door = Door {
@@ -78,6 +77,6 @@ async fn serve() -> Result<(), Failure> {
 /// Everybody who is known, or why nobody is.
 fn list(read: Result<Arc<SecretVersions>, impl Error + 'static>) -> Result<People, Box<dyn Error>> {
     let read = read?;
-    let text = read.current.as_ref().map_or("[]", SecretText::expose);
-    Ok(People::decode(text.as_bytes())?)
+    let (text, _) = read.texts();
+    Ok(People::decode(text.unwrap_or("[]").as_bytes())?)
 }

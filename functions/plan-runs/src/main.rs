@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use towline_aws::Aws;
-use towline_github::{FromSecret, GitHub, Secret};
+use towline_github::{FromSecret, GitHub};
 use towline_handlers::{Ledger, plan_runs};
 use towline_lambda::{Failure, Settings, SystemClock, events, run};
 
@@ -25,23 +25,14 @@ async fn serve() -> Result<(), Failure> {
         clock: &SystemClock,
     };
     let clock = Arc::new(SystemClock);
-    let secret = aws
-        .secrets()
-        .cached(settings.github_secret()?, clock.clone());
-    let secret = Arc::new(secret);
-    let credentials = FromSecret(move |refused| {
-        let secret = Arc::clone(&secret);
-        async move {
-            let text = secret.text(refused).await?;
-            Ok(text.map(|text| Secret::new(text.expose())))
-        }
-    });
+    let secret = aws.secrets();
+    let secret = secret.cached(settings.github_secret()?, clock.clone());
     let github = GitHub::new(
         towline_github::Settings {
             api: settings.github_api().parse()?,
             ..towline_github::Settings::default()
         },
-        Arc::new(credentials),
+        Arc::new(FromSecret(secret)),
         clock,
     );
     events(async |event| plan_runs::handle(ledger, &github, event).await).await

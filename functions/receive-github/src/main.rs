@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use towline_aws::{Aws, SecretText, TableRepositories};
+use towline_aws::{Aws, TableRepositories};
 use towline_handlers::{Ledger, receive_github};
 use towline_lambda::{
     Failure, Settings, SystemClock, again, keys, refusal, requests, run, unusable,
@@ -37,8 +37,7 @@ async fn serve() -> Result<(), Failure> {
             // Asking again at once would only take GitHub's time.
             Err(error) => return Ok(unusable(SECRET, &error)),
         };
-        let [current, previous] =
-            [&read.current, &read.previous].map(|text| text.as_ref().map(SecretText::expose));
+        let (current, previous) = read.texts();
         let secrets = keys(SECRET, current, previous)?;
         let secrets = secrets.ok_or_else(|| refusal(503, UNSET))?;
         Ok(receive_github::handle(ledger, &repositories, &secrets, request).await)

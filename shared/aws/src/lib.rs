@@ -32,6 +32,6 @@ pub use bus::EventBus;
 #[cfg(feature = "ecr")]
 pub use images::Ecr;
 #[cfg(feature = "secretsmanager")]
-pub use secrets::{CachedSecret, SecretText, SecretVersions, Secrets};
+pub use secrets::{CachedSecret, SecretVersions, Secrets};
 #[cfg(feature = "dynamodb")]
 pub use table::Table;

@@ -7,10 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
-use towline_ports::{Clock, PortError};
+use towline_ports::{Clock, KeptSecret, PortError, SecretText};
 
 use crate::environment::{Aws, Patience};
 use crate::fault::{code, failed};
@@ -38,30 +39,6 @@ const UNSET: &str = "unset";
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// The text of a secret. `Debug` never shows it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretText(String);
-
-impl SecretText {
-    /// The text itself; do not log it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// The text, unless nobody has set any.
-    fn new(text: String) -> Option<Self> {
-        let said = text.trim();
-        (!said.is_empty() && said != UNSET).then_some(Self(text))
-    }
-}
-
-impl fmt::Debug for SecretText {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("SecretText(…)")
-    }
-}
-
 /// The versions of a secret that count now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretVersions {
@@ -71,6 +48,15 @@ pub struct SecretVersions {
     /// there only for a secret that [signs](Secrets::signing), and after [`CachedSecret::read`]
     /// only if a failed signature asked for it before: each read is a request.
     pub previous: Option<SecretText>,
+}
+
+impl SecretVersions {
+    /// The texts of the current version and the one before; do not log them.
+    #[must_use]
+    pub fn texts(&self) -> (Option<&str>, Option<&str>) {
+        let current = self.current.as_ref().map(SecretText::expose);
+        (current, self.previous.as_ref().map(SecretText::expose))
+    }
 }
 
 /// Secrets Manager.
@@ -177,19 +163,6 @@ impl CachedSecret {
         }
     }
 
-    /// The text of the current version: as it was at most five minutes ago, or, where it was
-    /// refused somewhere, as it was at most ten seconds ago; none while nobody has set it.
-    ///
-    /// # Errors
-    ///
-    /// When Secrets Manager does not give it.
-    pub async fn text(&self, refused: bool) -> Result<Option<SecretText>, PortError> {
-        if refused && let Some(versions) = self.reread().await? {
-            return Ok(versions.current.clone());
-        }
-        Ok(self.read().await?.current.clone())
-    }
-
     /// The secret, read now, with its previous version where it signs, because nobody was let in
     /// with what is known; none when that was done within the last ten seconds, so that a flood
     /// of bad signatures costs nothing.
@@ -273,7 +246,21 @@ impl CachedSecret {
                 .map_err(|_| PortError::new(doing(), "it is no text"))?,
             (None, None) => String::new(),
         };
-        Ok((SecretText::new(text), created))
+        let said = text.trim();
+        let is_set = !said.is_empty() && said != UNSET;
+        Ok((is_set.then(|| SecretText::new(text)), created))
+    }
+}
+
+/// Of the current version; as it was at most five minutes ago, or, where it was refused somewhere,
+/// at most ten seconds ago.
+#[async_trait]
+impl KeptSecret for CachedSecret {
+    async fn text(&self, refused: bool) -> Result<Option<SecretText>, PortError> {
+        if refused && let Some(versions) = self.reread().await? {
+            return Ok(versions.current.clone());
+        }
+        Ok(self.read().await?.current.clone())
     }
 }
 

@@ -15,12 +15,12 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde_json::json;
 use towline_domain::names::RepositoryId;
-use towline_ports::PortError;
 use towline_ports::admission::is_local;
+use towline_ports::{PortError, SecretText};
 
 use crate::address::Path;
 use crate::call::{Call, Failure, Purpose, bearer};
-use crate::credentials::{KeyError, Secret};
+use crate::credentials::KeyError;
 use crate::http::{Ask, JSON, MOST};
 use crate::lock;
 
@@ -41,7 +41,7 @@ pub(crate) struct AppKey {
 }
 
 impl AppKey {
-    pub(crate) fn new(id: &str, private_key: &Secret) -> Result<Self, KeyError> {
+    pub(crate) fn new(id: &str, private_key: &SecretText) -> Result<Self, KeyError> {
         // Pasted into JSON by hand, a line end often becomes a backslash and an n.
         let pem = private_key.expose().replace("\\n", "\n");
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotPem)?;
@@ -85,7 +85,7 @@ impl AppKey {
 pub(crate) struct Tokens(Mutex<HashMap<(RepositoryId, Purpose), Minted>>);
 
 struct Minted {
-    token: Secret,
+    token: SecretText,
     expires: Timestamp,
     /// For whom; another App in the secret gets tokens of its own.
     app: String,
@@ -108,8 +108,8 @@ impl Tokens {
         &self,
         call: &Call<'_>,
         id: &str,
-        private_key: &Secret,
-    ) -> Result<Option<Secret>, Failure> {
+        private_key: &SecretText,
+    ) -> Result<Option<SecretText>, Failure> {
         let key = (call.repository.id, call.purpose);
         let now = call.github.clock.now();
         if let Some(minted) = lock(&self.0).get(&key)
@@ -124,7 +124,7 @@ impl Tokens {
         let Some(given) = mint(call, &app).await? else {
             return Ok(None);
         };
-        let token = Secret::new(&given.token);
+        let token = SecretText::new(given.token.trim());
         let minted = Minted {
             token: token.clone(),
             expires: given.expires_at,
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_proof_begins_a_minute_ago_and_ends_within_ten() {
-        let pem = Secret::new(include_str!("memory/app-key.pem"));
+        let pem = SecretText::new(include_str!("memory/app-key.pem"));
         let app = AppKey::new("Iv23.towline", &pem).expect("a key");
         let now = Timestamp::from_second(1_000_000).expect("a time");
         let proof = app.prove(now).expect("it is signed");

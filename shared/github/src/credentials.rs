@@ -1,37 +1,10 @@
 //! How we prove to GitHub who we are, and where that comes from.
 
-use std::fmt;
-
 use async_trait::async_trait;
 use serde::Deserialize;
-use towline_ports::PortError;
+use towline_ports::{KeptSecret, PortError, SecretText};
 
 use crate::app::AppKey;
-
-/// A token or a private key. `Debug` never shows it; what it holds may be of any length
-/// (installation tokens are no longer 40 characters since 2026).
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a secret; white space around it does not count.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.trim().to_owned())
-    }
-
-    /// The secret itself, for the one place that sends or uses it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Secret(…)")
-    }
-}
 
 /// How we prove to GitHub who we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,13 +13,13 @@ pub enum Credentials {
     None,
     /// A personal access token. It needs "Contents: read" and "Commit statuses: write" of the
     /// repositories (classic: `repo`).
-    Token(Secret),
+    Token(SecretText),
     /// A GitHub App with the same permissions, installed on the repositories.
     App {
         /// Its client id (which GitHub recommends) or its number.
         id: String,
         /// Its private key in PEM, as GitHub lets it be downloaded (PKCS#1), or as PKCS#8.
-        private_key: Secret,
+        private_key: SecretText,
     },
     /// What the secret holds cannot be used.
     Unusable(CredentialsError),
@@ -133,7 +106,7 @@ impl Credentials {
         match (written.token, written.app_id, written.private_key) {
             (None, None, None) => Ok(Self::None),
             (Some(token), None, None) => {
-                let token = Secret::new(&token);
+                let token = SecretText::new(token.trim());
                 match token.expose() {
                     "" => Err(Wrong("has an empty token; fill it, or write {}")),
                     text if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
@@ -152,7 +125,7 @@ impl Credentials {
                         "has an app_id that is none; write the App's client id",
                     ));
                 }
-                let private_key = Secret::new(&private_key);
+                let private_key = SecretText::new(private_key.trim());
                 AppKey::new(&id, &private_key)?;
                 Ok(Self::App { id, private_key })
             }
@@ -177,27 +150,21 @@ pub trait CredentialsSource: Send + Sync {
 }
 
 /// Credentials as JSON in a secret that somebody else keeps.
-///
-/// Asked with `false` it gives what the secret held, possibly a while ago; with `true` what it
-/// holds now. None is that nobody has set it.
-pub struct FromSecret<F>(pub F);
+#[derive(Debug)]
+pub struct FromSecret<S>(pub S);
 
 #[async_trait]
-impl<F, T> CredentialsSource for FromSecret<F>
-where
-    F: Fn(bool) -> T + Send + Sync,
-    T: Future<Output = Result<Option<Secret>, PortError>> + Send,
-{
+impl<S: KeptSecret> CredentialsSource for FromSecret<S> {
     async fn read(&self) -> Result<Credentials, PortError> {
-        Ok(said(self.0(false).await?))
+        Ok(said(self.0.text(false).await?))
     }
 
     async fn reread(&self) -> Result<Credentials, PortError> {
-        Ok(said(self.0(true).await?))
+        Ok(said(self.0.text(true).await?))
     }
 }
 
-fn said(secret: Option<Secret>) -> Credentials {
+fn said(secret: Option<SecretText>) -> Credentials {
     let Some(secret) = secret else {
         return Credentials::None;
     };
@@ -321,7 +288,7 @@ mod tests {
             let shown = format!("{error} {error:?}");
             assert!(!shown.contains("unter2"), "{shown}");
         }
-        let token = Credentials::Token(Secret::new("hunter2"));
-        assert_eq!(format!("{token:?}"), "Token(Secret(…))");
+        let token = Credentials::Token(SecretText::new("hunter2"));
+        assert_eq!(format!("{token:?}"), "Token(SecretText(…))");
     }
 }

@@ -33,9 +33,7 @@ use jiff::Timestamp;
 use towline_domain::names::{RepositoryId, RepositoryName};
 use towline_ports::Clock;
 
-pub use credentials::{
-    Credentials, CredentialsError, CredentialsSource, FromSecret, KeyError, Secret,
-};
+pub use credentials::{Credentials, CredentialsError, CredentialsSource, FromSecret, KeyError};
 
 /// Where GitHub is, and how it is spoken to.
 #[derive(Debug, Clone)]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use towline_ports::Clock as _;
 use towline_ports::memory::MemoryClock;
+use towline_ports::{Clock as _, KeptSecret as _};
 
-use super::{CachedSecret, SecretVersions};
+use super::CachedSecret;
 use crate::testing::{Answer, Service, ok, refused, said};
 
 fn holds(text: &str) -> Answer {
@@ -55,25 +55,18 @@ impl Story {
     }
 }
 
-fn texts(versions: &SecretVersions) -> (Option<&str>, Option<&str>) {
-    (
-        versions.current.as_ref().map(super::SecretText::expose),
-        versions.previous.as_ref().map(super::SecretText::expose),
-    )
-}
-
 #[tokio::test]
 async fn a_secret_is_read_once_in_five_minutes() {
     let story = Story::begin([holds("one"), holds("two")]).await;
     for _ in 0..3 {
         let read = story.secret.read().await.expect("it answers");
-        assert_eq!(texts(&read), (Some("one"), None));
+        assert_eq!(read.texts(), (Some("one"), None));
         story.pass(99).await;
     }
     assert_eq!(story.stages(), ["AWSCURRENT"]);
     story.pass(4).await;
     let read = story.secret.read().await.expect("it answers");
-    assert_eq!(texts(&read), (Some("two"), None));
+    assert_eq!(read.texts(), (Some("two"), None));
     assert_eq!(story.stages(), ["AWSCURRENT"]);
 }
 
@@ -89,13 +82,13 @@ async fn a4_while_a_secret_is_rotated_both_versions_count() {
         .await
         .expect("it answers")
         .expect("it is read");
-    assert_eq!(texts(&read), (Some("new"), Some("old")));
+    assert_eq!(read.texts(), (Some("new"), Some("old")));
     assert_eq!(story.stages(), ["AWSCURRENT", "AWSCURRENT", "AWSPREVIOUS"]);
     // From now on both are kept fresh, until there is no previous one any more.
     story.pass(301).await;
     story.service.then([holds("new"), none()]);
     let read = story.secret.read().await.expect("it answers");
-    assert_eq!(texts(&read), (Some("new"), None));
+    assert_eq!(read.texts(), (Some("new"), None));
     assert_eq!(story.stages(), ["AWSCURRENT", "AWSPREVIOUS"]);
 }
 
@@ -105,21 +98,21 @@ async fn a4_a_version_counts_for_an_hour_after_another_took_its_place() {
     story.pass(3_500).await;
     let read = story.secret.reread().await.expect("it answers");
     assert_eq!(
-        texts(&read.expect("it is read")),
+        read.expect("it is read").texts(),
         (Some("new"), Some("old"))
     );
     story.pass(99).await;
     let read = story.secret.read().await.expect("the known one");
-    assert_eq!(texts(&read), (Some("new"), Some("old")));
+    assert_eq!(read.texts(), (Some("new"), Some("old")));
     // To the second, though nothing is read again before its time.
     story.pass(1).await;
     let read = story.secret.read().await.expect("the known one");
-    assert_eq!(texts(&read), (Some("new"), None));
+    assert_eq!(read.texts(), (Some("new"), None));
     assert_eq!(story.stages(), ["AWSCURRENT", "AWSPREVIOUS"]);
     // And nobody asks for it any more, however many signatures fail.
     story.service.then([holds("new")]);
     let read = story.secret.reread().await.expect("it answers");
-    assert_eq!(texts(&read.expect("it is read")), (Some("new"), None));
+    assert_eq!(read.expect("it is read").texts(), (Some("new"), None));
     assert_eq!(story.stages(), ["AWSCURRENT"]);
 }
 
@@ -129,7 +122,7 @@ async fn a_previous_version_that_cannot_be_read_leaves_the_current_one() {
     for previous in [refused("DecryptionFailure"), bytes] {
         let story = Story::begin([holds("new"), previous]).await;
         let read = story.secret.reread().await.expect("it answers");
-        assert_eq!(texts(&read.expect("it is read")), (Some("new"), None));
+        assert_eq!(read.expect("it is read").texts(), (Some("new"), None));
         assert_eq!(story.stages(), ["AWSCURRENT", "AWSPREVIOUS"]);
     }
 }
@@ -171,7 +164,7 @@ async fn a_failed_read_is_forgotten_at_once() {
     let expected = "reading the secret webhook (AWSCURRENT): AccessDeniedException: because of AccessDeniedException";
     assert_eq!(said(&error), expected);
     let read = story.secret.read().await.expect("it may now");
-    assert_eq!(texts(&read), (Some("one"), None));
+    assert_eq!(read.texts(), (Some("one"), None));
 }
 
 #[tokio::test]
@@ -181,7 +174,7 @@ async fn what_is_known_serves_for_an_hour_when_it_cannot_be_read_again() {
     story.pass(301).await;
     for _ in 0..2 {
         let read = story.secret.read().await.expect("the known one");
-        assert_eq!(texts(&read), (Some("one"), None));
+        assert_eq!(read.texts(), (Some("one"), None));
     }
     assert_eq!(story.stages().len(), 2, "not tried again at once");
     story.service.then([none(), none()]);
@@ -197,7 +190,7 @@ async fn a_secret_that_nobody_has_set_is_none() {
     for text in ["unset", "unset\n", "", " "] {
         let story = Story::begin([holds(text), holds("real"), holds(text)]).await;
         let read = story.secret.read().await.expect("it answers");
-        assert_eq!(texts(&read), (None, None), "{text:?}");
+        assert_eq!(read.texts(), (None, None), "{text:?}");
         // The first one that is set leaves it behind as the previous version.
         let read = story
             .secret
@@ -205,7 +198,7 @@ async fn a_secret_that_nobody_has_set_is_none() {
             .await
             .expect("it answers")
             .expect("read");
-        assert_eq!(texts(&read), (Some("real"), None), "{text:?}");
+        assert_eq!(read.texts(), (Some("real"), None), "{text:?}");
     }
 }
 
@@ -215,7 +208,7 @@ async fn whoever_has_filled_a_secret_waits_ten_seconds_at_most() {
     for (passed, expected, reads) in [(0, None, 1), (9, None, 0), (1, Some("real"), 1)] {
         story.pass(passed).await;
         let read = story.secret.read().await.expect("it answers");
-        assert_eq!(texts(&read), (expected, None), "after {passed} s");
+        assert_eq!(read.texts(), (expected, None), "after {passed} s");
         assert_eq!(story.stages().len(), reads);
     }
 }
@@ -230,7 +223,7 @@ async fn a_secret_may_be_bytes_that_are_text() {
         "reading the secret webhook (AWSCURRENT): it is no text"
     );
     let read = story.secret.read().await.expect("it answers");
-    assert_eq!(texts(&read), (Some("one"), None));
+    assert_eq!(read.texts(), (Some("one"), None));
 }
 
 #[tokio::test]

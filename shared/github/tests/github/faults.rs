@@ -10,11 +10,11 @@ use towline_github::memory::Fault;
 use towline_github::memory::Fault::{
     Exhausted, HangUp, Large, Pass, RetryAfter, ServerError, Slow,
 };
-use towline_github::{Credentials, GitHub, Secret, Settings};
+use towline_github::{Credentials, GitHub, Settings};
 use towline_ports::memory::MemoryClock;
-use towline_ports::{Clock as _, RepositoryRef, Source as _};
+use towline_ports::{Clock as _, RepositoryRef, SecretText, Source as _};
 
-use crate::{MAIN, World, shop, words, world};
+use crate::{MAIN, World, process, shop, words, world};
 
 /// What becomes of a question, after how long, and with how many requests.
 async fn check(faults: &[Fault], expected: Expect) {
@@ -113,7 +113,7 @@ async fn an_answer_that_does_not_come_is_not_waited_for() {
         patience: Duration::from_millis(600),
         ..Settings::default()
     };
-    let token = Arc::new(Credentials::Token(Secret::new("ghp_ours")));
+    let token = Arc::new(Credentials::Token(SecretText::new("ghp_ours")));
     let github = GitHub::new(settings, token, clock);
     let never = Slow(Duration::from_secs(86_400));
     server.github().faults.extend([never.clone(), Pass]);
@@ -134,13 +134,8 @@ async fn a_github_that_is_not_there_is_an_error() {
     let mut shop = shop();
     let commit = shop.push(MAIN, "Begin", &[]);
     let World { shop, server, .. } = world(shop).await;
-    let api = server.url().parse().expect("an address");
-    let settings = Settings {
-        api,
-        ..Settings::default()
-    };
     let clock = Arc::new(MemoryClock::new(Timestamp::UNIX_EPOCH, 1));
-    let github = GitHub::new(settings, Arc::new(Credentials::None), clock);
+    let github = process(&server, Arc::new(Credentials::None), clock);
     // The port is free again once the server is gone.
     drop(server);
     let error = github

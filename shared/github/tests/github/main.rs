@@ -11,9 +11,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use towline_domain::names::{CommitSha, RepositoryId};
 use towline_github::memory::{MemoryGitHub, Repository, Server, Token};
-use towline_github::{Credentials, CredentialsSource, GitHub, Secret, Settings};
+use towline_github::{Credentials, CredentialsSource, GitHub, Settings};
 use towline_ports::memory::MemoryClock;
-use towline_ports::{PortError, RepositoryRef};
+use towline_ports::{PortError, RepositoryRef, SecretText};
 
 const MAIN: &str = "refs/heads/main";
 
@@ -27,7 +27,7 @@ struct World {
 
 /// A GitHub with the private repository `acme/shop`, and us with a token for everything.
 async fn world(shop: Repository) -> World {
-    let token = Credentials::Token(Secret::new("ghp_ours"));
+    let token = Credentials::Token(SecretText::new("ghp_ours"));
     world_with(Arc::new(token), shop, |_| ()).await
 }
 
@@ -51,16 +51,25 @@ async fn world_with(
     change(&mut memory);
     let server = memory.serve(([127, 0, 0, 1], 0).into()).await;
     let server = server.expect("a free port");
-    let settings = Settings {
-        api: server.url().parse().expect("an address"),
-        ..Settings::default()
-    };
     World {
-        github: GitHub::new(settings, credentials, clock.clone()),
+        github: process(&server, credentials, clock.clone()),
         server,
         clock,
         shop: known,
     }
+}
+
+/// A process of ours that asks this GitHub.
+fn process(
+    server: &Server,
+    credentials: Arc<dyn CredentialsSource>,
+    clock: Arc<MemoryClock>,
+) -> GitHub {
+    let settings = Settings {
+        api: server.url().parse().expect("an address"),
+        ..Settings::default()
+    };
+    GitHub::new(settings, credentials, clock)
 }
 
 fn shop() -> Repository {

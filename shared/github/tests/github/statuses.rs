@@ -6,10 +6,12 @@ use expect_test::expect;
 use serde_json::json;
 use towline_domain::names::RepositoryId;
 use towline_github::memory::{APP_KEY, App, Fault, MemoryGitHub, Status, Token};
-use towline_github::{Credentials, FromSecret, GitHub, Secret, Settings};
-use towline_ports::{CommitStatus, RepositoryRef, StatusError, StatusState, Statuses as _};
+use towline_github::{Credentials, FromSecret};
+use towline_ports::{
+    CommitStatus, RepositoryRef, SecretText, StatusError, StatusState, Statuses as _,
+};
 
-use crate::{MAIN, World, shop, unknown, words, world, world_with};
+use crate::{MAIN, World, process, shop, unknown, words, world, world_with};
 
 fn outcome(set: Result<(), StatusError>) -> String {
     match set {
@@ -80,12 +82,8 @@ async fn a_status_wins_over_what_another_process_has_shown_since() {
         server,
         clock,
     } = world(shop).await;
-    let settings = Settings {
-        api: server.url().parse().expect("an address"),
-        ..Settings::default()
-    };
-    let token = Credentials::Token(Secret::new("ghp_ours"));
-    let other = GitHub::new(settings, Arc::new(token), clock);
+    let token = Credentials::Token(SecretText::new("ghp_ours"));
+    let other = process(&server, Arc::new(token), clock);
     for (process, text) in [(&github, "one"), (&other, "two"), (&github, "one")] {
         let shown = process.set(&shop, &head, &built(text)).await;
         shown.expect("it is shown");
@@ -192,8 +190,7 @@ async fn what_an_app_or_a_secret_lacks_is_said_once_and_for_all() {
     ] {
         let mut shop = shop();
         let head = shop.push(MAIN, "Begin", &[]);
-        let secret = Secret::new(secret);
-        let source = FromSecret(move |_| std::future::ready(Ok(Some(secret.clone()))));
+        let source = FromSecret(SecretText::new(secret));
         let World { github, shop, .. } = &world_with(Arc::new(source), shop, |memory| {
             memory.apps.push(known);
         })
