@@ -2,12 +2,12 @@
 
 use towline_domain::definition::Definition;
 use towline_domain::intent::{AttemptRef, Intent};
-use towline_domain::names::{ComponentName, RepositoryId, RunId};
+use towline_domain::names::{ComponentName, GitRef, RepositoryId, RunId, StageName};
 use towline_domain::person::Actor;
-use towline_domain::run::{Attempt, Fact, NewAttempt, Run};
+use towline_domain::run::{Attempt, BuildStatus, Fact, NewAttempt, Run};
 use towline_domain::stage;
 use towline_domain::tags::{self, Values};
-use towline_ports::Builds;
+use towline_ports::{Builds, Key};
 use towline_wire::codebuild::{self, StateChange};
 
 use towline_wire::eventbridge::Envelope;
@@ -19,6 +19,9 @@ use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds};
 use crate::plan_runs::stage_tag_among;
 use crate::reads::Reads;
 use crate::records::{Numbers, Trusted};
+
+/// Stages taken from an event.
+const MOST_GUESSED: usize = 16;
 
 /// Acts on a `CodeBuild Build State Change`, and on `Image Recorded`, `Build Superseded`,
 /// `Build Retry Due` and `Image Ready`.
@@ -68,15 +71,30 @@ async fn build_changed(
         None => builds.get(&event.build).await?,
     };
     if let Some(report) = report {
-        apply::to_run(
-            ledger,
-            &of.run,
-            &Fact::BuildReported(of.attempt, report),
-            None,
-        )
-        .await?;
+        let mut reads = Reads::from(ledger);
+        if report.status == BuildStatus::Succeeded {
+            reads.load(guess(event, &of)).await?;
+        }
+        let fact = Fact::BuildReported(of.attempt, report);
+        apply::to_run(reads, &of.run, &fact, None).await?;
     }
     Ok(())
+}
+
+/// What the end of a build that went well is decided on, as far as its environment tells.
+fn guess(event: &StateChange, of: &AttemptRef) -> Vec<Key> {
+    let run = keys::run(&of.run);
+    let repository = event.read(codebuild::REPOSITORY_VARIABLE).map(RepositoryId);
+    let git_ref: Option<GitRef> = event.read(codebuild::REF_VARIABLE);
+    let (Some(repository), Some(git_ref)) = (repository, git_ref) else {
+        return vec![run];
+    };
+    let stages: String = event.read(codebuild::STAGES_VARIABLE).unwrap_or_default();
+    let stages = stages.split(' ').filter_map(|stage| stage.parse().ok());
+    let stages: Vec<StageName> = stages.take(MOST_GUESSED).collect();
+    let mut keys = apply::needed_to_offer(repository, &of.component, &git_ref, &stages);
+    keys.push(run);
+    keys
 }
 
 async fn intent(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerError> {

@@ -4,7 +4,7 @@ use towline_domain::definition::{Definition, Origin, Scope};
 use towline_domain::explain;
 use towline_domain::filter::{self, Verdict};
 use towline_domain::intent::{AttemptRef, Intent, StageKey};
-use towline_domain::names::{ComponentName, RunId};
+use towline_domain::names::{ComponentName, GitRef, RepositoryId, RunId, StageName};
 use towline_domain::report;
 use towline_domain::run::{self, Attempt, AttemptState, Run};
 use towline_domain::stage::{self, Policy, Promotion, Stage};
@@ -181,6 +181,30 @@ async fn follow_up(
     Ok(notes)
 }
 
+/// What a built image is offered on, most likely to the same stages as when its run was planned.
+pub(crate) fn needed_to_offer(
+    id: RepositoryId,
+    component: &ComponentName,
+    git_ref: &GitRef,
+    stages: &[StageName],
+) -> Vec<Key> {
+    let stages = stages.iter().map(|stage| {
+        keys::stage(&StageKey {
+            repository: id,
+            component: component.clone(),
+            stage: stage.clone(),
+        })
+    });
+    let others = [
+        keys::trusted_definition(id),
+        keys::repository(id),
+        keys::branch(id, git_ref),
+        keys::base(id, component, git_ref),
+        keys::numbers(id),
+    ];
+    stages.chain(others).collect()
+}
+
 /// What a built image is offered to, or why to nothing. The default branch's last good definition
 /// decides, whatever the pushed one said of itself (I7): which refs count, which component may put
 /// images into its stages, and which stages there are.
@@ -191,22 +215,8 @@ async fn offers(
     attempt: &Attempt,
 ) -> Result<Result<(Vec<Intent>, Definition), String>, HandlerError> {
     let id = run.key.repository;
-    let mut known = vec![
-        keys::trusted_definition(id),
-        keys::repository(id),
-        keys::branch(id, &run.key.git_ref),
-        keys::base(id, name, &run.key.git_ref),
-        keys::numbers(id),
-    ];
-    // Most likely the same stages as when it was planned.
-    known.extend(run.enters.iter().map(|stage| {
-        keys::stage(&StageKey {
-            repository: id,
-            component: name.clone(),
-            stage: stage.clone(),
-        })
-    }));
-    reads.load(known).await?;
+    let needed = needed_to_offer(id, name, &run.key.git_ref, &run.enters);
+    reads.load(needed).await?;
     let Some(definition) = definition_of(reads, run).await? else {
         return Ok(Err("the default branch has no good .towline.yml yet".into()));
     };

@@ -87,7 +87,7 @@ pub(crate) fn content_hash(text: &str) -> String {
     hashed(text)[..32].to_owned()
 }
 
-/// The definition a run follows that does not name its content: one of version 0.1 did not.
+/// The definition of a run that does not name its content, as runs once did not.
 pub(crate) fn run_definition(id: &RunId) -> Key {
     Key::new(format!("RUN#{id}"), "definition")
 }
@@ -192,9 +192,14 @@ pub(crate) fn image_by_time(partition: String, at: Timestamp, digest: &Digest) -
     Key::new(partition, format!("{}#{digest}", moment(at)))
 }
 
+/// The partition of a tag, in whichever repositories it is.
+pub(crate) fn tagged(tag: &str) -> String {
+    format!("TAGGED#{tag}")
+}
+
 /// Where a tag points now.
 pub(crate) fn tag(repository: &ImageRepository, tag: &Tag) -> Key {
-    Key::new(format!("TAG#{repository}:{tag}"), "now")
+    Key::new(tagged(tag.as_str()), repository.to_string())
 }
 
 /// The partition of a tag's moves.
@@ -213,11 +218,6 @@ pub(crate) fn tag_move(
         tag_moves(repository, tag),
         format!("{}#{sequence:08}", moment(at)),
     )
-}
-
-/// The partition of names a tag is known under, in whichever repository.
-pub(crate) fn tag_name(tag: &str) -> String {
-    format!("TAGNAME#{tag}")
 }
 
 /// The partition of a repository's stages.

@@ -25,7 +25,7 @@ use tracing::Instrument as _;
 
 use crate::advance_stages::draw;
 use crate::keys;
-use crate::ledger::{Change, HandlerError, Ledger, Owed, Read, Rounds, body};
+use crate::ledger::{Change, HandlerError, Ledger, Owed, Read, body};
 use crate::reads::Reads;
 use crate::records::{Base, Branch, Claim, Trusted};
 use source_files::Stop;
@@ -146,6 +146,9 @@ struct Plan<'a> {
     repository: RepositoryRef,
 }
 
+/// What a run takes for its components: as it was read, and as it is to be.
+type Claims = BTreeMap<Key, (Option<Read<Claim>>, Claim)>;
+
 /// What a run builds, before it has numbers.
 struct Chosen {
     component: Component,
@@ -178,7 +181,9 @@ impl Plan<'_> {
             return Ok(created.await?);
         }
         let branch = branch.map(|branch| branch.value).unwrap_or_default();
-        let (chosen, skipped, changed) = self.choose(reads, &definition, &branch).await?;
+        let mut claims = Claims::new();
+        let choice = self.choose(reads, &definition, &branch, &mut claims);
+        let (chosen, skipped, changed) = choice.await?;
         let mut notes = Vec::new();
         let outside = filter::outside_every_component(&definition.components, &changed);
         if !outside.is_empty() {
@@ -199,8 +204,19 @@ impl Plan<'_> {
             skipped,
             ..self.run(key, numbers.order)
         };
-        self.commit(reads, run, &definition, chosen, numbers.build, judged)
-            .await?;
+        let mut rows = Change::default();
+        for (key, (known, claim)) in claims {
+            rows.save(key, known.as_ref(), &claim);
+        }
+        self.commit(
+            reads,
+            run,
+            &definition,
+            rows,
+            (chosen, numbers.build),
+            judged,
+        )
+        .await?;
         Ok(())
     }
 
@@ -358,6 +374,7 @@ impl Plan<'_> {
         reads: &mut Reads<'_>,
         definition: &Definition,
         branch: &Branch,
+        claims: &mut Claims,
     ) -> Result<(Vec<Chosen>, BTreeMap<ComponentName, String>, ChangedFiles), Stop> {
         let mut chosen = Vec::new();
         let mut skipped = BTreeMap::new();
@@ -365,7 +382,10 @@ impl Plan<'_> {
         for component in &definition.components {
             match self.judge(reads, component, branch, &mut compared).await? {
                 Verdict::No(reason) => drop(skipped.insert(component.name.clone(), reason)),
-                Verdict::Yes(reason) => match self.prepare(reads, definition, component).await? {
+                Verdict::Yes(reason) => match self
+                    .prepare(reads, definition, component, claims)
+                    .await?
+                {
                     Ok(buildspec) => chosen.push(Chosen {
                         component: component.clone(),
                         reason,
@@ -459,6 +479,7 @@ impl Plan<'_> {
         reads: &mut Reads<'_>,
         definition: &Definition,
         component: &Component,
+        claims: &mut Claims,
     ) -> Result<Result<String, String>, Stop> {
         let scope = Scope::Component(component.name.clone());
         let wants: Vec<&str> = definition.not_executed_in(&scope).collect();
@@ -472,7 +493,7 @@ impl Plan<'_> {
         };
         let key = keys::claim(&claim.images);
         let has_images = |other: &Component| other.repository == claim.images;
-        let images = self.claim(reads, definition, key, &claim, has_images);
+        let images = self.claim(reads, definition, key, &claim, has_images, claims);
         if let Some(owner) = images.await? {
             let reason = format!(
                 "image repository {} belongs to component {} of repository {}; name another",
@@ -485,7 +506,7 @@ impl Plan<'_> {
         let has_project =
             |other: &Component| StartBuild::project(&self.repository.name, &other.name) == project;
         let key = keys::project(&project);
-        let built = self.claim(reads, definition, key, &claim, has_project);
+        let built = self.claim(reads, definition, key, &claim, has_project, claims);
         if let Some(owner) = built.await? {
             let reason = format!(
                 "CodeBuild project {project} builds component {} of repository {} already; give this component another name",
@@ -496,8 +517,8 @@ impl Plan<'_> {
         buildspecs::text_of(self.source, &self.repository, &self.push.commit, component).await
     }
 
-    /// Takes what only one component may have; names the owner when it is another's. The default
-    /// branch may hand it from one of its components to another.
+    /// Takes what only one component may have, together with the run; names the owner when it is
+    /// another's. The default branch may hand it from one of its components to another.
     async fn claim(
         &self,
         reads: &mut Reads<'_>,
@@ -505,34 +526,27 @@ impl Plan<'_> {
         key: Key,
         claim: &Claim,
         has_it: impl Fn(&Component) -> bool,
+        claims: &mut Claims,
     ) -> Result<Option<Claim>, HandlerError> {
-        let on_default = self.push.git_ref == GitRef::Branch(self.push.default_branch.clone());
-        // Of a round of its own: what else was read stays as the run is judged on it.
-        let mut own = reads.only(&key);
-        let mut rounds = Rounds::new();
-        loop {
-            let known = own.read::<Claim>(&key).await?;
-            if let Some(known) = known.as_ref().map(|known| &known.value) {
-                let still_has_it = definition.component(&known.component).is_some_and(&has_it);
-                let may_move = known.repository == claim.repository && on_default && !still_has_it;
-                let same = |known: &Claim| {
-                    (known.repository, &known.component) == (claim.repository, &claim.component)
-                };
-                if same(known) {
-                    return Ok(None);
-                }
-                if !may_move {
-                    return Ok(Some(known.clone()));
-                }
-            }
-            let mut change = Change::default();
-            change.save(key.clone(), known.as_ref(), claim);
-            if self.ledger.commit(change, &mut rounds).await? {
-                reads.forget(&key);
+        let same = |known: &Claim| {
+            (known.repository, &known.component) == (claim.repository, &claim.component)
+        };
+        if let Some((_, taken)) = claims.get(&key) {
+            return Ok((!same(taken)).then(|| taken.clone()));
+        }
+        let known = reads.read::<Claim>(&key).await?;
+        if let Some(known) = known.as_ref().map(|known| &known.value) {
+            if same(known) {
                 return Ok(None);
             }
-            own.again().await?;
+            let on_default = self.push.git_ref == GitRef::Branch(self.push.default_branch.clone());
+            let still_has_it = definition.component(&known.component).is_some_and(has_it);
+            if known.repository != claim.repository || !on_default || still_has_it {
+                return Ok(Some(known.clone()));
+            }
         }
+        claims.insert(key, (known, claim.clone()));
+        Ok(None)
     }
 
     fn run(&self, key: RunKey, order: u64) -> Run {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use towline_domain::image::{Built, Image};
 use towline_domain::intent::{AttemptRef, Intent, StageKey};
-use towline_domain::ledger::{Mover, TagMove};
+use towline_domain::ledger::Mover;
 use towline_domain::names::{Digest, ImageRepository, Tag};
 use towline_domain::run::{Attempt, Fact, Run};
 use towline_domain::stage::{self, Stage};
-use towline_ports::{Images, Query, RegistryImage};
+use towline_ports::{Images, RegistryImage};
 use towline_wire::ecr::{self, Action, ImageAction};
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
@@ -17,7 +17,7 @@ use crate::apply::{self, Applied};
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Owed, Read, Rounds};
 use crate::reads::Reads;
-use crate::records::{Claim, ImagePointer, TagName, TagNow, Trusted};
+use crate::records::{Claim, ImagePointer, TagNow, Trusted};
 
 /// How long after its build succeeded an image may be missing before the attempt is failed.
 const MISSING: Duration = Duration::from_secs(30);
@@ -505,45 +505,19 @@ pub(crate) async fn record_tag(
     let at = before.map_or(reads.ledger().now(), |before| {
         before.since.max(reads.ledger().now())
     });
-    let moved = TagMove {
-        sequence,
-        at,
-        from: before.map(|before| before.digest.clone()),
-        to: digest.clone(),
-        by,
-    };
-    change.create(keys::tag_move(repository, tag, at, sequence), &moved);
+    if let Some(moved) = before.map(TagNow::moved) {
+        let row = keys::tag_move(repository, tag, moved.at, moved.sequence);
+        change.create(row, &moved);
+    }
     let now = TagNow {
         repository: repository.clone(),
         tag: tag.clone(),
         digest: digest.clone(),
         sequence,
         since: at,
+        from: before.map(|before| before.digest.clone()),
+        by,
     };
     change.save(key, read.as_ref(), &now);
-    if read.is_none() {
-        change.put(
-            towline_ports::Key::new(keys::tag_name(tag.as_str()), repository.to_string()),
-            &TagName {
-                repository: repository.clone(),
-            },
-        );
-    }
     Ok(())
-}
-
-/// The newest moves of a tag.
-pub(crate) async fn tag_moves(
-    ledger: Ledger<'_>,
-    repository: &ImageRepository,
-    tag: &Tag,
-    limit: usize,
-) -> Result<Vec<TagMove>, HandlerError> {
-    ledger
-        .list(
-            &Query::all(keys::tag_moves(repository, tag))
-                .newest_first()
-                .limit(limit),
-        )
-        .await
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use towline_domain::Timestamp;
 use towline_domain::definition::Definition;
 use towline_domain::intent::StageKey;
+use towline_domain::ledger::{Mover, TagMove};
 use towline_domain::names::{
     CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName, RunId, Tag,
 };
@@ -141,13 +142,24 @@ pub(crate) struct TagNow {
     pub(crate) sequence: u64,
     /// Since when.
     pub(crate) since: Timestamp,
+    /// What it pointed to before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<Digest>,
+    /// Who moved it here.
+    pub(crate) by: Mover,
 }
 
-/// That a tag of this name exists in a repository.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct TagName {
-    /// The repository.
-    pub(crate) repository: ImageRepository,
+impl TagNow {
+    /// Its last move, which becomes a row of its own with the next one.
+    pub(crate) fn moved(&self) -> TagMove {
+        TagMove {
+            sequence: self.sequence,
+            at: self.since,
+            from: self.from.clone(),
+            to: self.digest.clone(),
+            by: self.by.clone(),
+        }
+    }
 }
 
 /// A fact that came in.

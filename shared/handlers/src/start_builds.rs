@@ -5,10 +5,12 @@ use std::time::Duration;
 use towline_domain::Timestamp;
 use towline_domain::definition::{Definition, Preset};
 use towline_domain::intent::{AttemptRef, Intent};
+use towline_domain::names::StageName;
 use towline_domain::run::{Attempt, AttemptState, Fact, Run};
 use towline_domain::tags::{self, Values};
 use towline_ports::{Builds, RepositoryRef, StartBuild, StartError};
 
+use towline_wire::codebuild;
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
@@ -173,6 +175,7 @@ fn request(
         .iter()
         .map(towline_domain::names::Tag::as_str)
         .collect();
+    let stages: Vec<&str> = run.enters.iter().map(StageName::as_str).collect();
     let ours = [
         ("ECR_REGISTRY", settings.registry.clone()),
         ("IMAGE_REPO", component.repository.to_string()),
@@ -191,6 +194,11 @@ fn request(
             "CREATED_AT",
             run.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         ),
+        (
+            codebuild::REPOSITORY_VARIABLE,
+            run.key.repository.to_string(),
+        ),
+        (codebuild::STAGES_VARIABLE, stages.join(" ")),
         ("TOWLINE_RUN", run.id.to_string()),
         ("TOWLINE_COMPONENT", component.name.to_string()),
         ("TOWLINE_ATTEMPT", attempt.id.to_string()),

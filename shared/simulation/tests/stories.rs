@@ -753,7 +753,8 @@ fn tags_that_ecr_lets_nobody_put_on_end_the_promotion_and_say_what_to_do() {
         main first: backend succeeded; web succeeded
         backend/staging: nothing
         web/staging: nothing
-    "#]].assert_eq(&world.view());
+    "#]]
+    .assert_eq(&world.view());
     expect![[r#"
         towline/build/backend: Success: build#1 succeeded: sha256:6909be62…
         towline/build/web: Success: build#2 succeeded: sha256:e620e7c2…

@@ -4,6 +4,8 @@ mod compose;
 #[cfg(test)]
 mod tests;
 
+use std::str::FromStr;
+
 use serde_json::Value;
 use towline_domain::Timestamp;
 use towline_domain::intent::AttemptRef;
@@ -30,6 +32,16 @@ pub const COMPONENT_VARIABLE: &str = "TOWLINE_COMPONENT";
 
 /// Names the attempt in a build's environment.
 pub const ATTEMPT_VARIABLE: &str = "TOWLINE_ATTEMPT";
+
+/// Names the GitHub repository in a build's environment, by id.
+pub const REPOSITORY_VARIABLE: &str = "TOWLINE_REPOSITORY";
+
+/// Names the ref in a build's environment, in full.
+pub const REF_VARIABLE: &str = "GIT_REF";
+
+/// Names the stages that take images from builds, as far as was known when the run was planned,
+/// with spaces between them.
+pub const STAGES_VARIABLE: &str = "TOWLINE_STAGES";
 
 /// A build has begun or ended.
 ///
@@ -121,6 +133,12 @@ impl StateChange {
             component: self.variable(COMPONENT_VARIABLE)?.parse().ok()?,
             attempt: self.variable(ATTEMPT_VARIABLE)?.parse().ok()?,
         })
+    }
+
+    /// A variable of its environment, read; none when it is there twice or cannot be read.
+    #[must_use]
+    pub fn read<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.variable(name)?.parse().ok()
     }
 
     /// What it says about the build; none when its status is unknown.

@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use towline_ports::{Item, Key, Page, PortError, Query};
 
-use super::{PATIENCE, Table};
 use super::bounds::{Sorts, bounds};
 use super::item::{self, Attributes};
 use super::schema::{DUE, DUE_INDEX, DUE_SHARD, DUE_SHARDS, PARTITION, SORT};
+use super::{PATIENCE, Table};
 use crate::fault::failed;
 use crate::wait::pause;
 

@@ -101,3 +101,62 @@ fn candidates<'a>(
     let waiting = waiting.map(|promotion| (promotion.number, &promotion.candidate));
     live.into_iter().chain(waiting)
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn candidate(order: u64) -> Value {
+        json!({
+            "authors": ["dana"], "build_number": order, "commit": "5".repeat(40),
+            "digest": format!("sha256:{}", order.to_string().repeat(64)),
+            "git_ref": "refs/heads/main", "order": order, "repository": "acme/backend",
+            "run": "367bd373e7d85f0a",
+        })
+    }
+
+    /// As it was written when everything stood there in full.
+    fn in_full(offered: &Value) -> Value {
+        json!({
+            "hold": null, "lease": null, "offered": offered,
+            "key": {"component": "backend", "repository": 7, "stage": "staging"},
+            "ledger": {"hash": "0".repeat(64), "sequence": 3},
+            "pointer": {
+                "by": "system", "candidate": candidate(1), "promotion": 1, "reason": null,
+                "rollback": false, "since": "2026-03-02T09:02:00Z", "version": 1,
+            },
+            "waiting": [{
+                "acting": true, "approvals": [], "at": "2026-03-02T09:04:00Z", "by": "system",
+                "candidate": candidate(2), "expires_at": null, "number": 5, "reason": null,
+                "rollback": false,
+            }],
+        })
+    }
+
+    #[test]
+    fn f36_a_stage_written_in_full_is_read_and_written_once() {
+        for (order, expected) in [
+            (1, json!({"promotion": 1})),
+            (2, json!({"promotion": 5})),
+            (3, candidate(3)),
+        ] {
+            let stage: Stage = serde_json::from_value(in_full(&candidate(order))).unwrap();
+            assert_eq!(stage.offered.as_ref().unwrap().order, order);
+            let kept = serde_json::to_value(&stage).unwrap();
+            assert_eq!(kept["offered"], expected);
+            assert!(!kept.to_string().contains("null"));
+            assert_eq!(serde_json::from_value::<Stage>(kept).unwrap(), stage);
+        }
+    }
+
+    #[test]
+    fn what_is_offered_must_be_there() {
+        let stage = in_full(&json!({"promotion": 9}));
+        let error = serde_json::from_value::<Stage>(stage).unwrap_err();
+        assert!(error.to_string().contains("#9"), "{error}");
+    }
+}

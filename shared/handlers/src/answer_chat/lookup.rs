@@ -7,7 +7,7 @@ use towline_domain::explain;
 use towline_domain::image::Image;
 use towline_domain::intent::AttemptRef;
 use towline_domain::names::{
-    CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName,
+    CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName, Tag,
 };
 use towline_domain::run::Run;
 use towline_ports::Query as StoreQuery;
@@ -16,7 +16,7 @@ use super::{ChatError, refused};
 use crate::keys;
 use crate::ledger::{Ledger, Read};
 use crate::records::{
-    Claim, ImagePointer, Inbox, PromotionPointer, Repository, RunPointer, TagName, TagNow, Trusted,
+    Claim, ImagePointer, Inbox, PromotionPointer, Repository, RunPointer, TagNow, Trusted,
 };
 
 /// Things listed before a person is asked to be more exact.
@@ -406,22 +406,15 @@ async fn images_of_digest(ledger: Ledger<'_>, hex: &str) -> Result<Vec<Image>, C
 }
 
 async fn images_of_tag(ledger: Ledger<'_>, text: &str) -> Result<Vec<Image>, ChatError> {
-    let Ok(tag) = text.parse() else {
+    if text.parse::<Tag>().is_err() {
         return refused(format!(
             "{text:?} is neither a commit, a tag, a digest nor a build"
         ));
-    };
+    }
     let mut found = Vec::new();
-    for name in ledger
-        .list::<TagName>(&StoreQuery::all(keys::tag_name(text)).limit(MOST_FOUND))
-        .await?
-    {
-        if let Some(now) = ledger
-            .read::<TagNow>(&keys::tag(&name.repository, &tag))
-            .await?
-        {
-            found.extend(image(ledger, &name.repository, &now.value.digest).await?);
-        }
+    let query = StoreQuery::all(keys::tagged(text)).limit(MOST_FOUND);
+    for now in ledger.list::<TagNow>(&query).await? {
+        found.extend(image(ledger, &now.repository, &now.digest).await?);
     }
     Ok(found)
 }

@@ -16,7 +16,6 @@ use super::stages::{found, history, live_in, live_lines, now, places, stages_of}
 use super::{ChatError, Query, refused};
 use crate::keys;
 use crate::ledger::Ledger;
-use crate::record_images::tag_moves;
 use crate::records::{ImagePointer, Repository, RunPointer, TagNow};
 
 /// Lines answered when nobody says how many.
@@ -262,11 +261,11 @@ async fn image_answer(ledger: Ledger<'_>, image: Image) -> Result<ImageAnswer, C
         let now = ledger
             .read::<TagNow>(&keys::tag(&image.repository, tag))
             .await?;
-        let moved = tag_moves(ledger, &image.repository, tag, 1).await?.pop();
+        let now = now.map(|now| now.value);
         tags.push(TagState {
             tag: tag.clone(),
-            current: now.is_some_and(|now| now.value.digest == image.digest),
-            moved,
+            current: now.as_ref().is_some_and(|now| now.digest == image.digest),
+            moved: now.as_ref().map(TagNow::moved),
         });
     }
     let mut live = Vec::new();

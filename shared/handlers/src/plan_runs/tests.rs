@@ -16,6 +16,7 @@ use towline_wire::http::{Headers, Request};
 use towline_wire::signature::{self, Secret, Secrets};
 
 use super::*;
+use crate::ledger::Rounds;
 use crate::receive_github;
 
 /// Nothing of ours waits for anything when all of the world is in memory.

@@ -34,15 +34,14 @@ impl Plan<'_> {
         reads: &mut Reads<'_>,
         mut run: Run,
         definition: &Definition,
-        chosen: Vec<Chosen>,
-        first: u64,
+        mut rows: Change,
+        (chosen, first): (Vec<Chosen>, u64),
         judged: Option<u64>,
     ) -> Result<(), HandlerError> {
         let key = keys::trusted_definition(self.push.repository);
         let trusted = reads.read::<Trusted>(&key).await?;
         let trusted = trusted.map(|trusted| trusted.value.definition);
         let definitions: Vec<&Definition> = trusted.iter().chain([definition]).collect();
-        let mut rows = Change::default();
         for (build_number, choice) in (first..).zip(chosen) {
             let name = choice.component.name.clone();
             match self.enrol(&mut run, &definitions, choice, build_number) {
