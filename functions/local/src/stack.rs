@@ -31,6 +31,13 @@ impl Place {
         AwsCli::new(self.region.clone(), self.profile.clone())
     }
 
+    /// The options that name it in a command for people to repeat, given where it turned out to be.
+    #[must_use]
+    pub fn options(&self, region: &str) -> String {
+        let profile = self.profile.iter().map(|it| format!(" --profile {it}"));
+        format!("--region {region}{}", profile.collect::<String>())
+    }
+
     /// The command line for it and the region it is in, looked up where nobody has named one.
     ///
     /// # Errors

@@ -77,7 +77,8 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
 async fn at(context: &Context, args: &Args, address: &str) -> Outcome<Report> {
     let client = Client::open(address, credentials::auth(context.sigv4)?, &args.place).await?;
     let mut report = Report::of(address);
-    report.take(api::look(address).await);
+    let log = "read the log of answer-chat, or what `towline serve` says";
+    report.take(api::look(address, log).await);
     report.take(api::known(&client).await);
     Ok(report)
 }
@@ -105,17 +106,24 @@ async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome<Re
         let wait = paint(Style::Quiet, "Looking; AWS is asked a few dozen things.");
         context.output.progress(&wait);
     }
+    let options = args.place.options(&region);
+    let at = format!("--stack {name} {options}");
+    let drifted =
+        |command: String| format!("{command}; if that changes nothing, as told under Drift");
     let place = machinery::Place {
         aws: &aws,
         name,
         stack: &stack,
-        again: format!("towline deploy --stack {name} --region {region}"),
-        at: format!("--stack {name} --region {region}"),
-        put_back: format!(
-            "towline deploy --stack {name} --region {region}; if that changes nothing, as told under Drift"
-        ),
+        again: format!("towline deploy {at}"),
+        put_back: drifted(format!("towline deploy {at}")),
+        at,
+        options: &options,
     };
+    let components_back = drifted(format!("towline deploy components {options}"));
     let url = stack.output("ApiUrl").unwrap_or_default();
+    let log = format!(
+        "read why with `aws logs tail /aws/lambda/{name}-answer-chat --since 1h {options}`"
+    );
     let functions = async {
         let (findings, there) = machinery::functions(&place).await;
         let (rules, rights) =
@@ -129,7 +137,9 @@ async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome<Re
     let repositories = webhook::repositories(&stack, own);
     let components = async {
         match &defined {
-            Defined::Read(known) => component::look(&aws, &known.0, &known.1).await,
+            Defined::Read(known) => {
+                component::look(&aws, &known.0, &known.1, &components_back).await
+            }
             Defined::WithMistakes => component::with_mistakes(),
             Defined::Nowhere => component::not_looked_at(),
         }
@@ -138,12 +148,8 @@ async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome<Re
         async { machinery::whole(&place) },
         functions,
         machinery::kept(&place),
-        api::look(url),
-        webhook::look(
-            &repositories,
-            stack.output("WebhookUrl").unwrap_or_default(),
-            &place.at
-        ),
+        api::look(url, &log),
+        webhook::look(&place, &repositories),
         components,
         pointers::of_stack(&aws, url, context.sigv4, &args.place),
     );
@@ -152,10 +158,13 @@ async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome<Re
     ] {
         report.take(findings);
     }
+    let mut drift = report::Findings::of("Drift");
     if report.mends_with(&place.put_back) {
-        let mut drift = report::Findings::of("Drift");
-        drift.left_out(machinery::put_back(name, &region, &stack));
-        report.take(drift);
+        drift.left_out(machinery::put_back(name, &options, &stack));
     }
+    if report.mends_with(&components_back) {
+        drift.left_out(component::put_back(&options));
+    }
+    report.take(drift);
     Ok(report)
 }

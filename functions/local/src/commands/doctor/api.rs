@@ -7,8 +7,8 @@ use super::report::Findings;
 use crate::client::{Client, address_of};
 use crate::outcome::Failure;
 
-/// Whether it answers.
-pub async fn look(address: &str) -> Findings {
+/// Whether it answers; `log` tells where to read why it does not.
+pub async fn look(address: &str, log: &str) -> Findings {
     let mut findings = Findings::of("API");
     let client = address_of(address).and_then(Client::anonymous);
     let answered = match client {
@@ -17,10 +17,7 @@ pub async fn look(address: &str) -> Findings {
     };
     match answered {
         Ok(StatusCode::OK) => findings.good(format!("{address} answers")),
-        Ok(status) => findings.wrong(
-            format!("{address} answers {status}"),
-            "read the log of answer-chat, or of `towline serve`",
-        ),
+        Ok(status) => findings.wrong(format!("{address} answers {status}"), log),
         Err(failure) => findings.wrong(
             format!("{address} does not answer"),
             failure.sentence().unwrap_or_default(),

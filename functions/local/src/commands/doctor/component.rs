@@ -1,7 +1,7 @@
 //! What a definition's components need at AWS: image repository, CodeBuild project, its role.
 
 use futures::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 use towline_domain::definition::{Component, Definition, Preset};
 use towline_domain::names::RepositoryName;
 use towline_ports::StartBuild;
@@ -25,8 +25,6 @@ const PUSH: [&str; 5] = [
 const PULL: [&str; 2] = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
 /// Who pulls it when the project's own role does not.
 const CODEBUILD: &str = "codebuild.amazonaws.com";
-/// What mends nearly everything here.
-const AGAIN: &str = "towline deploy components";
 /// The label of image repositories that functions may use.
 const LABEL: &str = "towline";
 
@@ -49,10 +47,24 @@ pub fn with_mistakes() -> Findings {
     findings
 }
 
-/// Looks at each of them.
-pub async fn look(aws: &AwsCli, repository: &RepositoryName, definition: &Definition) -> Findings {
+/// How to put back what somebody has changed or deleted by hand, as of the stack itself.
+#[must_use]
+pub fn put_back(options: &str) -> String {
+    format!(
+        "a component's stack is called after its CodeBuild project; what was changed there by hand this puts back: aws cloudformation create-change-set --stack-name PROJECT {options} --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM, with ParameterKey=NAME,UsePreviousValue=true for each of its --parameters; then look at it with describe-change-set, and run it with execute-change-set"
+    )
+}
+
+/// Looks at each of them; `again` is what mends nearly everything here.
+pub async fn look(
+    aws: &AwsCli,
+    repository: &RepositoryName,
+    definition: &Definition,
+    again: &str,
+) -> Findings {
     let asked = definition.components.iter().map(|component| Looked {
         aws,
+        again,
         component,
         definition,
         project: StartBuild::project(repository, &component.name),
@@ -67,6 +79,7 @@ pub async fn look(aws: &AwsCli, repository: &RepositoryName, definition: &Defini
 
 struct Looked<'a> {
     aws: &'a AwsCli,
+    again: &'a str,
     component: &'a Component,
     definition: &'a Definition,
     project: String,
@@ -85,7 +98,7 @@ impl Looked<'_> {
                         "{name}: there is no image repository {}",
                         self.component.repository
                     ),
-                    self.gone(),
+                    self.again,
                 );
                 None
             }
@@ -112,7 +125,7 @@ impl Looked<'_> {
             }
             Ok(None) => self.findings.wrong(
                 format!("{name}: there is no CodeBuild project {}", self.project),
-                self.gone(),
+                self.again,
             ),
             Err(error) => self
                 .findings
@@ -122,14 +135,6 @@ impl Looked<'_> {
             "{name}: repository, project and role are as they should be"
         ));
         self.findings
-    }
-
-    /// What mends what is not there: CloudFormation does not see what was deleted by hand.
-    fn gone(&self) -> String {
-        let stack: String = self.project.chars().take(128).collect();
-        format!(
-            "{AGAIN}; where the stack {stack} is there, that changes nothing, so revert its drift: aws cloudformation create-change-set --stack-name {stack} --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM, with ParameterKey=NAME,UsePreviousValue=true for each of its --parameters; then execute-change-set"
-        )
     }
 
     async fn images(&self) -> Result<Value, AwsError> {
@@ -158,11 +163,11 @@ impl Looked<'_> {
         match images["imageTagMutability"].as_str() {
             Some("MUTABLE") => self.findings.wrong(
                 format!("{name}: a build's own tags can be moved to another image"),
-                AGAIN,
+                self.again,
             ),
             Some("MUTABLE_WITH_EXCLUSION") => self.findings.wrong(
                 format!("{name}: tags can be moved but for {}", patterns.join(", ")),
-                AGAIN,
+                self.again,
             ),
             _ => self.judge_patterns(&judged),
         }
@@ -183,9 +188,11 @@ impl Looked<'_> {
                         format!(
                             "{name}: its image repository has no label {LABEL}, so functions may not use it"
                         ),
-                        format!(
-                            "aws ecr tag-resource --resource-arn {arn} --tags Key={LABEL},Value={name}"
-                        ),
+                        self.aws
+                            .call("ecr", "tag-resource")
+                            .option("--resource-arn", arn)
+                            .option("--tags", format!("Key={LABEL},Value={name}"))
+                            .shown(),
                     );
                 }
             }
@@ -204,7 +211,7 @@ impl Looked<'_> {
                     "{name}: the tags {} cannot be moved",
                     judged.stuck.join(", ")
                 ),
-                AGAIN,
+                self.again,
             );
         }
         let again = [
@@ -228,7 +235,7 @@ impl Looked<'_> {
                     "{name}: a build's own tags {} can be moved to another image",
                     judged.loose.join(", ")
                 ),
-                format!("{AGAIN} --parameter 'StageTags=…', with patterns that fit none of them"),
+                "towline deploy components --parameter 'StageTags=…', with patterns that fit none of them",
             );
         }
     }
@@ -242,7 +249,7 @@ impl Looked<'_> {
                     "{}: its builds are privileged and need not be",
                     self.component.name
                 ),
-                AGAIN,
+                self.again,
             );
         }
     }
@@ -256,7 +263,7 @@ impl Looked<'_> {
             Ok(policy) => policy,
             Err(error) if error.is_absent() => {
                 self.findings
-                    .wrong(format!("{name}: its role {role} is gone"), self.gone());
+                    .wrong(format!("{name}: its role {role} is gone"), self.again);
                 return;
             }
             Err(error) => {
@@ -272,13 +279,13 @@ impl Looked<'_> {
         if !lacks.is_empty() {
             self.findings.wrong(
                 format!("{name}: its role lacks {} on {images}", lacks.join(", ")),
-                AGAIN,
+                self.again,
             );
         }
         if !policy.allows("ecr:GetAuthorizationToken", "*") {
             self.findings.wrong(
                 format!("{name}: its role lacks ecr:GetAuthorizationToken"),
-                AGAIN,
+                self.again,
             );
         }
         let wider: Vec<String> = policy
@@ -289,7 +296,7 @@ impl Looked<'_> {
         if !wider.is_empty() {
             self.findings.wrong(
                 format!("{name}: its role may push to {} too", wider.join(", ")),
-                AGAIN,
+                self.again,
             );
         }
         if lacks.is_empty() {
@@ -322,7 +329,7 @@ impl Looked<'_> {
                     self.component.name,
                     denied.join(", ")
                 ),
-                "look for a permissions boundary, or a policy of the organization",
+                "have it allowed in the permissions boundary of the role or the policy of the organization that forbids it",
             );
         }
     }
@@ -341,12 +348,15 @@ impl Looked<'_> {
         if project["environment"]["imagePullCredentialsType"] == "SERVICE_ROLE" {
             return;
         }
-        let call = self.aws.call("ecr", "get-repository-policy");
-        let call = call
-            .option("--repository-name", repository)
-            .option("--registry-id", account);
+        let call = |operation| {
+            let call = self.aws.call("ecr", operation);
+            let call = call.option("--repository-name", repository);
+            call.option("--registry-id", account)
+        };
         let mut policy = Policy::default();
-        match call.json::<Value>().await {
+        let known = call("get-repository-policy").json::<Value>().await;
+        let is_new = known.is_err();
+        match known {
             Ok(answer) => policy.take(&answer["policyText"]),
             Err(error) if error.is_absent() => {}
             Err(error) => {
@@ -360,9 +370,22 @@ impl Looked<'_> {
             .filter(|action| !policy.lets_service(CODEBUILD, action))
             .collect();
         if !lacks.is_empty() {
+            let allowed = json!({
+                "Effect": "Allow", "Principal": {"Service": CODEBUILD}, "Action": PULL,
+            });
             self.findings.wrong(
                 format!("{name}: the policy of {repository} does not let CodeBuild pull the image builds run in ({})", lacks.join(", ")),
-                format!("allow {CODEBUILD} that with `aws ecr set-repository-policy --repository-name {repository}`"),
+                if is_new {
+                    let policy = json!({"Version": "2012-10-17", "Statement": [allowed]});
+                    call("set-repository-policy")
+                        .option("--policy-text", policy)
+                        .shown()
+                } else {
+                    format!(
+                        "add {allowed} to the statements that `{}` shows, and set them with set-repository-policy",
+                        call("get-repository-policy").shown()
+                    )
+                },
             );
         }
     }

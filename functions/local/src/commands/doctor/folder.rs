@@ -18,7 +18,7 @@ use super::pointers::{self, GROUP};
 use super::report::{Findings, Report};
 use crate::clock::SystemClock;
 use crate::commands::serve;
-use crate::machine::Folder;
+use crate::machine::{Folder, FolderError};
 use crate::outcome::Failure;
 use crate::surroundings;
 
@@ -29,6 +29,8 @@ const PARTS: [(&str, &str); 4] = [
     ("source", "mirrors"),
     ("runner", "builds and logs"),
 ];
+/// What mends a ledger and a registry that are not whole.
+const BACKUP: &str = "bring the folder back from your backup";
 /// Files that nobody else may read.
 const PRIVATE: [&str; 4] = [
     "owner.token",
@@ -46,10 +48,17 @@ pub async fn look(path: &Path, repositories: &[String]) -> Report {
     let folder = match Folder::existing(path) {
         Ok(folder) => folder,
         Err(error) => {
-            findings.wrong(
-                format!("{:#}", anyhow::Error::from(error)),
-                "or begin one with `towline serve --repo FOLDER`",
-            );
+            let (what, mend) = match error {
+                FolderError::Missing(path) => (
+                    format!("nothing has been served from {}", path.display()),
+                    "name the folder of `towline serve` with --data, or begin one with `towline serve --repo FOLDER`",
+                ),
+                error => (
+                    format!("{:#}", anyhow::Error::from(error)),
+                    "let it be yours, or name another with --data",
+                ),
+            };
+            findings.wrong(what, mend);
             report.take(findings);
             return report;
         }
@@ -191,10 +200,7 @@ async fn live(folder: &Folder) -> Findings {
             return findings;
         }
         Err(error) => {
-            findings.wrong(
-                format!("{:#}", anyhow::Error::from(error)),
-                "bring the folder back from your backup",
-            );
+            findings.wrong(format!("{:#}", anyhow::Error::from(error)), BACKUP);
             return findings;
         }
     };
@@ -208,10 +214,7 @@ async fn live(folder: &Folder) -> Findings {
     let registry = match opened {
         Ok(registry) => registry,
         Err(error) => {
-            findings.wrong(
-                format!("{:#}", anyhow::Error::from(error)),
-                "bring the folder back from your backup",
-            );
+            findings.wrong(format!("{:#}", anyhow::Error::from(error)), BACKUP);
             return findings;
         }
     };
@@ -242,6 +245,7 @@ async fn live(folder: &Folder) -> Findings {
                 &mut findings,
                 pointer,
                 found.as_ref().map(|it| it.digest.as_str()),
+                BACKUP,
             ),
             Err(error) => findings.unknown(&pointer.place, error.to_string()),
         }

@@ -24,7 +24,9 @@ pub struct Place<'a> {
     pub stack: &'a Stack,
     /// The command that deploys it again.
     pub again: String,
-    /// The options that name it to other commands.
+    /// The options that say where it is to any command.
+    pub options: &'a str,
+    /// The options that name it to other commands of ours.
     pub at: String,
     /// What mends what is not as the template has it.
     pub put_back: String,
@@ -34,7 +36,7 @@ pub struct Place<'a> {
 /// last template, not with what is there, unless it is told to (CloudFormation user guide, "Using
 /// drift-aware change sets").
 #[must_use]
-pub fn put_back(name: &str, region: &str, stack: &Stack) -> String {
+pub fn put_back(name: &str, options: &str, stack: &Stack) -> String {
     let kept: String = stack
         .parameters()
         .keys()
@@ -46,7 +48,7 @@ pub fn put_back(name: &str, region: &str, stack: &Stack) -> String {
         format!(" --parameters{kept}")
     };
     format!(
-        "what was changed by hand `towline deploy` does not see; this puts it back: aws cloudformation create-change-set --stack-name {name} --region {region} --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND{parameters}; then look at it with describe-change-set, and run it with execute-change-set"
+        "what was changed by hand `towline deploy` does not see; this puts it back: aws cloudformation create-change-set --stack-name {name} {options} --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND{parameters}; then look at it with describe-change-set, and run it with execute-change-set"
     )
 }
 
@@ -65,9 +67,11 @@ pub fn whole(place: &Place<'_>) -> Findings {
     {
         findings.good(format!("deployed ({status})"));
     } else {
+        let events = place.aws.call("cloudformation", "describe-stack-events");
+        let events = events.option("--stack-name", place.name).shown();
         findings.wrong(
             format!("the last deployment failed ({status})"),
-            place.again.clone(),
+            format!("see why with `{events}`, mend that, then {}", place.again),
         );
     }
     findings
@@ -139,10 +143,13 @@ async fn table(place: &Place<'_>) -> Findings {
         findings.wrong("the stack does not tell its table", place.again.clone());
         return findings;
     };
-    let ask = |operation| {
-        let call = place.aws.call("dynamodb", operation);
-        call.option("--table-name", table).json::<Value>()
+    let call = |operation| {
+        place
+            .aws
+            .call("dynamodb", operation)
+            .option("--table-name", table)
     };
+    let ask = |operation| call(operation).json::<Value>();
     let (described, backups, expiry) = tokio::join!(
         ask("describe-table"),
         ask("describe-continuous-backups"),
@@ -150,7 +157,18 @@ async fn table(place: &Place<'_>) -> Findings {
     );
     match described {
         Err(error) if error.is_absent() => {
-            findings.wrong(format!("{table} is gone"), "restore it from its point-in-time backup: `aws dynamodb restore-table-to-point-in-time`");
+            // DynamoDB developer guide, "Point-in-time backups": deleting such a table leaves one.
+            let backups = call("list-backups").option("--backup-type", "SYSTEM");
+            let restore = place.aws.call("dynamodb", "restore-table-from-backup");
+            let restore = restore.option("--target-table-name", table);
+            findings.wrong(
+                format!("{table} is gone"),
+                format!(
+                    "AWS keeps its last state for 35 days: take the ARN from `{}`, then `{} --backup-arn=ARN`",
+                    backups.shown(),
+                    restore.shown()
+                ),
+            );
             return findings;
         }
         Err(error) => findings.refused(table, &error),
@@ -172,11 +190,15 @@ async fn table(place: &Place<'_>) -> Findings {
                 ),
                 Some(None | Some("ACTIVE")) => {}
                 Some(Some(status)) => {
-                    findings.wrong(format!("its index `due` is {status}"), "wait until it is ACTIVE");
+                    findings.wrong(
+                        format!("its index `due` is {status}"),
+                        "wait until it is ACTIVE",
+                    );
                 }
             }
             if described["DeletionProtectionEnabled"] == false {
-                findings.wrong("it can be deleted by mistake", format!("aws dynamodb update-table --table-name {table} --deletion-protection-enabled"));
+                let protect = call("update-table").word("--deletion-protection-enabled");
+                findings.wrong("it can be deleted by mistake", protect.shown());
             }
         }
     }
@@ -186,7 +208,14 @@ async fn table(place: &Place<'_>) -> Findings {
             let recovery =
                 &backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"];
             if recovery["PointInTimeRecoveryStatus"] != "ENABLED" {
-                findings.wrong("it cannot be brought back to a point in time", format!("aws dynamodb update-continuous-backups --table-name {table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"));
+                let switch = call("update-continuous-backups").option(
+                    "--point-in-time-recovery-specification",
+                    "PointInTimeRecoveryEnabled=true",
+                );
+                findings.wrong(
+                    "it cannot be brought back to a point in time",
+                    switch.shown(),
+                );
             }
         }
     }
@@ -198,7 +227,11 @@ async fn table(place: &Place<'_>) -> Findings {
                 .iter()
                 .any(|status| expiry["TimeToLiveStatus"] == *status);
             if !on || expiry["AttributeName"] != "expires" {
-                findings.wrong("what has expired is not deleted from it", format!("aws dynamodb update-time-to-live --table-name {table} --time-to-live-specification Enabled=true,AttributeName=expires"));
+                let switch = call("update-time-to-live").option(
+                    "--time-to-live-specification",
+                    "Enabled=true,AttributeName=expires",
+                );
+                findings.wrong("what has expired is not deleted from it", switch.shown());
             }
         }
     }
@@ -212,13 +245,17 @@ async fn dead_letters(place: &Place<'_>) -> Findings {
         findings.wrong("the stack does not tell its queue", place.again.clone());
         return findings;
     };
-    let call = place.aws.call("sqs", "get-queue-attributes");
-    let call = call.address("--queue-url", queue);
-    let call = call.list(
+    let call = |operation| {
+        place
+            .aws
+            .call("sqs", operation)
+            .address("--queue-url", queue)
+    };
+    let asked = call("get-queue-attributes").list(
         "--attribute-names",
         ["ApproximateNumberOfMessages", "Policy"].map(str::to_owned),
     );
-    match call.json::<Value>().await {
+    match asked.json::<Value>().await {
         Err(error) if error.is_absent() => {
             findings.wrong("the queue is gone", place.put_back.clone());
         }
@@ -235,10 +272,19 @@ async fn dead_letters(place: &Place<'_>) -> Findings {
             }
             match attributes["ApproximateNumberOfMessages"].as_str() {
                 Some("0") => findings.good_unless_found("none"),
-                count => findings.wrong(
-                    format!("{} wait in the queue", count.unwrap_or("some")),
-                    format!("read why with `aws sqs receive-message --queue-url {queue} --attribute-names All --message-attribute-names All`"),
-                ),
+                count => {
+                    let read = call("receive-message")
+                        .option("--attribute-names", "All")
+                        .option("--message-attribute-names", "All");
+                    findings.wrong(
+                        format!("{} wait in the queue", count.unwrap_or("some")),
+                        format!(
+                            "read why with `{}`, mend that, and empty it with `{}`: what still counts the sweep announces again",
+                            read.shown(),
+                            call("purge-queue").shown()
+                        ),
+                    );
+                }
             }
         }
     }
@@ -249,14 +295,17 @@ async fn secrets(place: &Place<'_>) -> Findings {
     let names = [Name::Webhook, Name::Github, Name::Slack, Name::People];
     let asked = names.map(|name| async move {
         match place.stack.output(name.output()) {
-            Some(arn) => Some(Kept::at(place.aws, arn).current().await.map(|it| it.text)),
+            Some(arn) => {
+                let read = Kept::at(place.aws, arn).current().await;
+                Some((arn, read.map(|it| it.text)))
+            }
             None => None,
         }
     });
     let mut findings = Findings::of("Secrets");
     for (name, answer) in names.into_iter().zip(join_all(asked).await) {
         match answer {
-            Some(answer) => judge(&mut findings, name, answer, &place.at),
+            Some((arn, answer)) => judge(&mut findings, place, name, arn, answer),
             None => findings.wrong(
                 format!("the stack does not tell its {} secret", name.word()),
                 place.again.clone(),
@@ -266,25 +315,43 @@ async fn secrets(place: &Place<'_>) -> Findings {
     findings
 }
 
-fn judge(findings: &mut Findings, name: Name, answer: Result<Option<String>, AwsError>, at: &str) {
-    let word = name.word();
-    let set = format!("towline secret set {word} {at}");
+fn judge(
+    findings: &mut Findings,
+    place: &Place<'_>,
+    name: Name,
+    arn: &str,
+    answer: Result<Option<String>, AwsError>,
+) {
+    let (word, at) = (name.word(), &place.at);
+    let set = match name {
+        Name::Webhook => {
+            format!(
+                "towline secret set webhook --generate {at}, and paste what it prints at GitHub"
+            )
+        }
+        Name::Github => format!(
+            "towline secret set github {at}, with a token on standard input, or --app-id ID --from KEY.pem"
+        ),
+        Name::Slack => format!(
+            "towline secret set slack {at}, with the app's signing secret on standard input"
+        ),
+        Name::People => format!("towline people add YOU --group '*' {at}"),
+    };
     let text = match answer {
         Ok(Some(text)) => text,
         Ok(None) if name == Name::Slack => {
             return findings.left_out("slack is not set; nobody asks from Slack");
         }
         Ok(None) if name == Name::People => {
-            return findings.wrong(
-                "people: nobody is known",
-                format!("towline people add YOU --group '*' {at}"),
-            );
+            return findings.wrong("people: nobody is known", set);
         }
         Ok(None) => return findings.wrong(format!("{word} is not set"), set),
         Err(error) if error.is_absent() => {
+            let restore = place.aws.call("secretsmanager", "restore-secret");
+            let restore = restore.option("--secret-id", arn).shown();
             return findings.wrong(
                 format!("{word} is gone"),
-                "aws secretsmanager restore-secret --secret-id ARN, within the days AWS keeps it",
+                format!("{restore}, within the days AWS keeps it"),
             );
         }
         Err(error) => return findings.refused(word, &error),

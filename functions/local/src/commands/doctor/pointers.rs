@@ -19,12 +19,16 @@ pub const GROUP: &str = "Live images";
 pub struct Pointer {
     /// Where it is live, for people.
     pub place: String,
+    /// The command that puts it back, where Towline has seen that the tag has moved.
+    pub resume: Option<String>,
     /// The image repository.
     pub repository: ImageRepository,
     /// The stage's tag.
     pub tag: Tag,
     /// The image.
     pub digest: Digest,
+    /// Its manifest's media type.
+    pub media_type: String,
 }
 
 /// What the ledger says is live, asked question by question; stages held for safety are findings.
@@ -53,15 +57,14 @@ pub async fn expected(
             line.stage, line.component, line.repository
         );
         let by_itself = line.hold.as_ref().filter(|hold| hold.by == Actor::System);
+        let resume = format!("towline resume {} {}", line.component, line.stage);
         if let Some(hold) = by_itself {
             findings.wrong(
                 format!("{place} is held by Towline itself: {}", hold.reason),
-                format!(
-                    "find out why, then `towline resume {} {}`",
-                    line.component, line.stage
-                ),
+                format!("find out why, then `{resume}`"),
             );
         }
+        let resume = by_itself.map(|_| resume);
         let moves = Query::History {
             component: line.component.clone(),
             stage: line.stage.clone(),
@@ -81,22 +84,26 @@ pub async fn expected(
         if let (Some(newest), Some(known)) = (moves.into_iter().next(), images.into_iter().next()) {
             pointers.push(Pointer {
                 place,
+                resume,
                 repository: known.repository,
                 tag: newest.tag,
                 digest: image.digest,
+                media_type: known.media_type,
             });
         }
     }
     Ok(pointers)
 }
 
-/// Says what the registry has instead, if it does.
-pub fn judge(findings: &mut Findings, pointer: &Pointer, found: Option<&str>) {
+/// Says what the registry has instead, if it does; `unseen` mends that where Towline does not know.
+pub fn judge(findings: &mut Findings, pointer: &Pointer, found: Option<&str>, unseen: &str) {
     let Pointer {
         place,
+        resume,
         repository,
         tag,
         digest,
+        ..
     } = pointer;
     if found == Some(digest.as_str()) {
         return;
@@ -107,7 +114,10 @@ pub fn judge(findings: &mut Findings, pointer: &Pointer, found: Option<&str>) {
     let right: String = digest.as_str().chars().take(19).collect();
     findings.wrong(
         format!("{place}: {repository}:{tag} is {instead}, not {right}"),
-        "`towline history` says what was live; promote it again to put the tag back",
+        match resume {
+            Some(resume) => format!("`{resume}` puts the tag back"),
+            None => unseen.to_owned(),
+        },
     );
 }
 
@@ -146,15 +156,30 @@ async fn compare(
         let call = aws.call("ecr", "describe-images");
         let call = call.option("--repository-name", &pointer.repository);
         let call = call.list("--image-ids", [format!("imageTag={}", pointer.tag)]);
-        match call.json::<serde_json::Value>().await {
-            Ok(answer) => judge(
-                findings,
-                pointer,
-                answer["imageDetails"][0]["imageDigest"].as_str(),
-            ),
-            Err(error) if error.is_absent() => judge(findings, pointer, None),
+        let answer = match call.json::<serde_json::Value>().await {
+            Ok(answer) => answer,
+            Err(error) if error.is_absent() => serde_json::Value::Null,
             Err(error) => return Err(Failure::from(error)),
-        }
+        };
+        let found = answer["imageDetails"][0]["imageDigest"].as_str();
+        judge(findings, pointer, found, &put_back(aws, pointer));
     }
     Ok(Some(pointers.len()))
+}
+
+/// What puts the tag back in ECR; the digest makes sure that nothing else is tagged.
+fn put_back(aws: &AwsCli, pointer: &Pointer) -> String {
+    let call = |operation| {
+        let call = aws.call("ecr", operation);
+        call.option("--repository-name", &pointer.repository)
+    };
+    let read = call("batch-get-image")
+        .option("--image-ids", format!("imageDigest={}", pointer.digest))
+        .option("--accepted-media-types", &pointer.media_type)
+        .option("--query", "images[0].imageManifest")
+        .option("--output", "text");
+    let write = call("put-image")
+        .option("--image-tag", &pointer.tag)
+        .option("--image-digest", &pointer.digest);
+    format!("{} --image-manifest \"$({})\"", write.shown(), read.shown())
 }

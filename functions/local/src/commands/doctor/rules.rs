@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::machinery::Place;
 use super::report::Findings;
 use super::rights::Function;
-use crate::aws_cli::{AwsError, quoted};
+use crate::aws_cli::AwsError;
 use crate::templates;
 
 /// One rule as it is deployed.
@@ -67,14 +67,17 @@ fn judge(findings: &mut Findings, place: &Place<'_>, wanted: &Wanted, what: &str
         serde_json::from_str::<Value>(&rule.event_pattern)
             .is_ok_and(|it| normal(it) == normal(wanted.pattern.clone()))
     };
+    let call = |operation, rule: &Rule| {
+        let call = place
+            .aws
+            .call("events", operation)
+            .option("--name", &rule.name);
+        call.option("--event-bus-name", bus_of(place, &wanted.bus))
+    };
     match rules.iter().find(is_same) {
         Some(rule) if rule.state == "DISABLED" => findings.wrong(
             format!("{what} is switched off"),
-            format!(
-                "aws events enable-rule --name {} --event-bus-name {}",
-                rule.name,
-                bus_of(place, &wanted.bus)
-            ),
+            call("enable-rule", rule).shown(),
         ),
         Some(_) => {}
         None if rules.is_empty() => {
@@ -86,11 +89,11 @@ fn judge(findings: &mut Findings, place: &Place<'_>, wanted: &Wanted, what: &str
         None => findings.wrong(
             format!("{what}: its rule hears other events than it should"),
             format!(
-                "{}; or, where somebody has changed the rule by hand: aws events put-rule --name {} --event-bus-name {} --event-pattern {}",
+                "{}; or, where somebody has changed the rule by hand: {}",
                 place.again,
-                rules[0].name,
-                bus_of(place, &wanted.bus),
-                quoted(&wanted.pattern.to_string())
+                call("put-rule", &rules[0])
+                    .option("--event-pattern", &wanted.pattern)
+                    .shown()
             ),
         ),
     }

@@ -9,8 +9,10 @@ use serde::de::DeserializeOwned;
 use towline_domain::names::RepositoryName;
 use towline_ports::Clock as _;
 
+use super::machinery::Place;
 use super::report::Findings;
 use crate::clock::SystemClock;
+use crate::commands::secret::Name;
 use crate::stack::Stack;
 use crate::surroundings;
 
@@ -46,6 +48,16 @@ struct Delivery {
     status_code: u16,
 }
 
+/// Our side of a webhook.
+struct Ours<'a> {
+    /// Where it delivers to.
+    url: &'a str,
+    /// How its secret is found.
+    secret: String,
+    /// The command that shows what became of deliveries.
+    log: String,
+}
+
 /// The repositories whose webhooks are looked at: those registered by name, and the definition's.
 #[must_use]
 pub fn repositories(stack: &Stack, own: Option<&RepositoryName>) -> BTreeSet<RepositoryName> {
@@ -58,7 +70,7 @@ pub fn repositories(stack: &Stack, own: Option<&RepositoryName>) -> BTreeSet<Rep
 }
 
 /// Looks at each of them.
-pub async fn look(repositories: &BTreeSet<RepositoryName>, url: &str, at: &str) -> Findings {
+pub async fn look(place: &Place<'_>, repositories: &BTreeSet<RepositoryName>) -> Findings {
     let mut findings = Findings::of("Webhooks");
     let Some(token) = surroundings::text("TOWLINE_GITHUB_TOKEN") else {
         findings.left_out("set TOWLINE_GITHUB_TOKEN to have them looked at");
@@ -69,13 +81,28 @@ pub async fn look(repositories: &BTreeSet<RepositoryName>, url: &str, at: &str) 
         base: base.unwrap_or_else(|| "https://api.github.com".into()),
         token,
     };
+    let url = place.stack.output("WebhookUrl").unwrap_or_default();
+    let secret = place.aws.call("secretsmanager", "get-secret-value");
+    let arn = place.stack.output(Name::Webhook.output());
+    let secret = secret
+        .option("--secret-id", arn.unwrap_or_default())
+        .option("--query", "SecretString")
+        .option("--output", "text");
+    let ours = Ours {
+        url,
+        secret: format!("the secret that `{}` prints", secret.shown()),
+        log: format!(
+            "aws logs tail /aws/lambda/{}-receive-github --since 3d {}",
+            place.name, place.options
+        ),
+    };
     if repositories.is_empty() {
         findings.left_out(
             "only patterns are registered; name a repository with --definition and --repository",
         );
     }
     for repository in repositories {
-        if let Err(error) = judge(&mut findings, &github, repository, url, at).await {
+        if let Err(error) = judge(&mut findings, &github, repository, &ours).await {
             findings.unknown(repository.to_string(), format!("{error:#}"));
         }
     }
@@ -86,16 +113,16 @@ async fn judge(
     findings: &mut Findings,
     github: &GitHub,
     repository: &RepositoryName,
-    url: &str,
-    at: &str,
+    ours: &Ours<'_>,
 ) -> anyhow::Result<()> {
+    let Ours { url, secret, log } = ours;
     let hooks: Vec<Hook> = github
         .get(&format!("/repos/{repository}/hooks?per_page=100"))
         .await?;
-    let Some(hook) = hooks.into_iter().find(|hook| hook.config.url == url) else {
+    let Some(hook) = hooks.into_iter().find(|hook| hook.config.url == *url) else {
         findings.wrong(
             format!("{repository} has no webhook to {url}"),
-            format!("add it at github.com/{repository}/settings/hooks: content type application/json, the webhook secret, just the push event"),
+            format!("add it at github.com/{repository}/settings/hooks: content type application/json, just the push event, {secret}"),
         );
         return Ok(());
     };
@@ -125,7 +152,7 @@ async fn judge(
     if hook.config.secret.is_empty() {
         findings.wrong(
             format!("{repository}: its webhook has no secret, so nothing of it is taken"),
-            format!("set the webhook secret at {settings}"),
+            format!("paste at {settings} {secret}"),
         );
     }
     let path = format!(
@@ -158,15 +185,16 @@ async fn judge(
     let (what, mend) = match newest.status_code {
         401 => (
             "the secret at GitHub is not the one here (401)".to_owned(),
-            format!(
-                "set both anew: `towline secret set webhook --generate {at}`, and paste it at {settings}; then {again}"
-            ),
+            format!("paste at {settings} {secret}; then {again}"),
         ),
         0 => (
             "nobody answered GitHub".to_owned(),
-            format!("see the API above; then {again}"),
+            format!("mend what is found of the API, or wait if GitHub was down; then {again}"),
         ),
-        status => (format!("the answer was {status}"), again),
+        status => (
+            format!("the answer was {status}"),
+            format!("read why with `{log}`; then {again}"),
+        ),
     };
     findings.wrong(
         format!(
