@@ -8,6 +8,7 @@
 
 mod commands;
 mod docker;
+mod extras;
 mod given;
 mod make;
 mod names;
@@ -16,7 +17,8 @@ mod shell;
 #[cfg(test)]
 mod tests;
 
-pub use names::{PROVIDED, is_name, provided, reserved};
+pub use extras::{Extras, REPORT_FORMATS, Report, Tool};
+pub use names::{LONGEST_VALUE, PROVIDED, check_environment, is_name, provided, reserved};
 pub use shell::quote;
 
 use crate::model::{Buildspec, Env, Phases, ReadError, Shell};
@@ -194,7 +196,7 @@ impl Default for Pack {
 }
 
 /// Why no buildspec can be written from a definition. Trying again does not help, the definition has to change.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GenerateError {
     /// CodeBuild would refuse the text.
     #[error(
@@ -273,6 +275,42 @@ pub enum GenerateError {
         /// What was set.
         setting: &'static str,
     },
+    /// A value that StartBuild would refuse.
+    #[error(
+        "the variable `{name}` has {characters} characters, CodeBuild takes at most {LONGEST_VALUE}: shorten it, or keep it in a file of the repository"
+    )]
+    ValueTooLong {
+        /// The variable.
+        name: String,
+        /// How long its value is.
+        characters: usize,
+    },
+    /// Not a reference to a secret.
+    #[error("`{name}` names no secret: write `secret-id`, or `secret-id:json-key`, on one line")]
+    Reference {
+        /// The variable.
+        name: String,
+    },
+    /// A report that CodeBuild would refuse.
+    #[error(
+        "the report `{name}` needs a name of letters, digits, `-` and `_`, files, and one of the formats {}", REPORT_FORMATS.join(", ")
+    )]
+    Report {
+        /// Its name.
+        name: String,
+    },
+    /// More reports than a project has.
+    #[error("CodeBuild takes at most {most} reports of one project: join some of them")]
+    Reports {
+        /// How many it takes.
+        most: usize,
+    },
+    /// A program that cannot be fetched safely.
+    #[error("`{source_of}` is no `s3://bucket/key` of a program with its SHA-256 in 64 hex digits")]
+    Tool {
+        /// Where it should be.
+        source_of: String,
+    },
     /// A NUL, which can stand neither in a command nor in a variable.
     #[error("a command or value of the build holds a NUL character: remove it")]
     Nul,
@@ -288,12 +326,38 @@ pub enum GenerateError {
 /// # Errors
 /// When the definition says something that cannot be built, or not safely; the message says what to change.
 pub fn generate(common: &Common, preset: &Preset) -> Result<String, GenerateError> {
+    generate_with(common, preset, &Extras::default())
+}
+
+/// The same with what only some definitions ask for.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_with(
+    common: &Common,
+    preset: &Preset,
+    extras: &Extras,
+) -> Result<String, GenerateError> {
+    generate_whole(common, preset, extras).and_then(within_limit)
+}
+
+/// The same however long it is: over [`INLINE_LIMIT`] characters CodeBuild takes it from a bucket, by its ARN.
+///
+/// # Errors
+/// As [`generate`], but never [`GenerateError::TooLong`].
+pub fn generate_whole(
+    common: &Common,
+    preset: &Preset,
+    extras: &Extras,
+) -> Result<String, GenerateError> {
     names::check_variables(&common.variables)?;
+    check_environment(&common.variables)?;
+    extras.check(common)?;
     match preset {
-        Preset::Docker(docker) => finish(common, docker::phases(common, docker)?),
-        Preset::Make(make) => finish(common, make::phases(common, make)?),
-        Preset::Pack(pack) => finish(common, pack::phases(common, pack)?),
-        Preset::Given(text) => given::buildspec(common, text).and_then(within_limit),
+        Preset::Docker(docker) => finish(common, extras, docker::phases(common, docker)?),
+        Preset::Make(make) => finish(common, extras, make::phases(common, make)?),
+        Preset::Pack(pack) => finish(common, extras, pack::phases(common, pack, extras)?),
+        Preset::Given(text) => given::buildspec(common, extras, text),
     }
 }
 
@@ -303,7 +367,7 @@ struct Written {
     artifacts: Option<crate::model::Artifacts>,
 }
 
-fn finish(common: &Common, written: Written) -> Result<String, GenerateError> {
+fn finish(common: &Common, extras: &Extras, written: Written) -> Result<String, GenerateError> {
     let mut spec = Buildspec {
         phases: written.phases,
         artifacts: written.artifacts,
@@ -319,6 +383,7 @@ fn finish(common: &Common, written: Written) -> Result<String, GenerateError> {
         .install
         .runtime_versions
         .clone_from(&common.runtime_versions);
+    extras.add_to(&mut spec);
     print(&spec)
 }
 
@@ -330,7 +395,7 @@ fn print(spec: &Buildspec) -> Result<String, GenerateError> {
     if commands.chain(values).any(|text| text.contains('\0')) {
         return Err(GenerateError::Nul);
     }
-    within_limit(spec.to_yaml())
+    Ok(spec.to_yaml())
 }
 
 fn within_limit(text: String) -> Result<String, GenerateError> {

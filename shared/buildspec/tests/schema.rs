@@ -12,7 +12,8 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Map, Number, Value as Json};
 use towline_buildspec::generate::{
-    Common, Docker, Login, Make, MakeLogin, Output, Pack, Preset, generate,
+    Common, Docker, Extras, Login, Make, MakeLogin, Output, Pack, Preset, REPORT_FORMATS, Report,
+    Tool, generate, generate_with,
 };
 use towline_buildspec::yaml::{self, Limits, Node, Value};
 
@@ -170,6 +171,35 @@ fn any_preset() -> impl Strategy<Value = Preset> {
     prop_oneof![docker, make, pack]
 }
 
+fn any_extras() -> impl Strategy<Value = Extras> {
+    let report = (
+        vec(any_path(), 1..3),
+        option::of(any_path()),
+        option::of(prop::sample::select(REPORT_FORMATS.to_vec())),
+    )
+        .prop_map(|(files, folder, format)| Report {
+            files,
+            folder,
+            format: format.map(str::to_lowercase),
+        });
+    let tool = Tool {
+        source: "s3://stack-bucket/towline".to_owned(),
+        sha256: "0a".repeat(32),
+    };
+    (
+        vec(("S_[A-Z]{1,8}", "[a-z/]{1,9}(:[a-z]{1,5})?"), 0..3),
+        vec(("[a-z-]{1,9}", report), 0..3),
+        vec(any_path(), 0..3),
+        option::of(Just(tool)),
+    )
+        .prop_map(|(secrets, reports, cache, tool)| Extras {
+            secrets,
+            reports,
+            cache,
+            tool,
+        })
+}
+
 #[test]
 fn what_is_generated_is_what_the_schema_takes() {
     let Some(samples) = samples() else {
@@ -179,8 +209,9 @@ fn what_is_generated_is_what_the_schema_takes() {
     assert!(complaint(&validator, "version: 0.2\nphases: {build: [make]}\n").is_some());
     let mut runner = proptest::test_runner::TestRunner::default();
     let generated = std::cell::Cell::new(0);
-    let outcome = runner.run(&(any_common(), any_preset()), |(common, preset)| {
-        let Ok(text) = generate(&common, &preset) else {
+    let any = (any_common(), any_preset(), any_extras());
+    let outcome = runner.run(&any, |(common, preset, extras)| {
+        let Ok(text) = generate_with(&common, &preset, &extras) else {
             return Ok(());
         };
         generated.set(generated.get() + 1);

@@ -1,26 +1,39 @@
 //! A buildspec of somebody's own, from the definition or a file of the repository.
 
-use super::{Common, GenerateError, print};
+use super::names::refuse_unless_free;
+use super::{Common, Extras, GenerateError, print};
 use crate::model::Buildspec;
 
-/// The text as it is when the definition adds nothing, otherwise printed anew with the definition's variables.
+/// The text as it is when the definition adds nothing, otherwise printed anew with the definition's variables and secrets.
 ///
 /// A variable of the definition wins over one of the buildspec, as it would if it were passed to StartBuild.
-pub(super) fn buildspec(common: &Common, text: &str) -> Result<String, GenerateError> {
-    refuse_settings(common)?;
+pub(super) fn buildspec(
+    common: &Common,
+    extras: &Extras,
+    text: &str,
+) -> Result<String, GenerateError> {
+    refuse_settings(common, extras)?;
     let (mut spec, _) = Buildspec::read(text)?;
-    if common.variables.is_empty() {
+    if common.variables.is_empty() && extras.secrets.is_empty() {
         return Ok(text.to_owned());
     }
     inject(&mut spec, &common.variables)?;
+    refuse_unless_free(&extras.secrets, &spec.env.variables)?;
+    let own =
+        |(name, _): &(String, String)| extras.secrets.iter().all(|(injected, _)| injected != name);
+    spec.env.parameter_store.retain(own);
+    spec.env.secrets_manager.retain(own);
+    extras.add_to(&mut spec);
     print(&spec)
 }
 
-fn refuse_settings(common: &Common) -> Result<(), GenerateError> {
+fn refuse_settings(common: &Common, extras: &Extras) -> Result<(), GenerateError> {
     let settings = [
         ("runtime", !common.runtime_versions.is_empty()),
         ("test", !common.test.is_empty()),
         ("context", common.context != "."),
+        ("reports", !extras.reports.is_empty()),
+        ("cache", !extras.cache.is_empty()),
     ];
     match settings.into_iter().find(|(_, is_set)| *is_set) {
         Some((setting, _)) => Err(GenerateError::NotWithGiven { setting }),

@@ -76,6 +76,39 @@ pub fn is_name(text: &str) -> bool {
             .all(|character| character.is_ascii_alphanumeric() || character == '_')
 }
 
+/// The longest value of an environment variable that CodeBuild takes, in characters (`InvalidInputException`:
+/// "EnvironmentVariable should be at most 4096 characters", seen by buildkite-serverless-agent, issue 35).
+pub const LONGEST_VALUE: usize = 4_096;
+
+/// Whether StartBuild takes these values; to be asked with the values of a build before it is started.
+///
+/// # Errors
+/// When one of them is too long.
+pub fn check_environment(values: &[(String, String)]) -> Result<(), GenerateError> {
+    let too_long = values.iter().find_map(|(name, value)| {
+        let characters = value.chars().count();
+        (characters > LONGEST_VALUE).then(|| (name.clone(), characters))
+    });
+    match too_long {
+        Some((name, characters)) => Err(GenerateError::ValueTooLong { name, characters }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a name that both lists have.
+pub(super) fn refuse_unless_free(
+    names: &[(String, String)],
+    taken: &[(String, String)],
+) -> Result<(), GenerateError> {
+    let both = names
+        .iter()
+        .find(|(name, _)| taken.iter().any(|(other, _)| name == other));
+    match both {
+        Some((name, _)) => Err(GenerateError::Twice { name: name.clone() }),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn check_variables(variables: &[(String, String)]) -> Result<(), GenerateError> {
     for (index, (name, _)) in variables.iter().enumerate() {
         let name = name.clone();

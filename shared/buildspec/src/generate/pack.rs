@@ -2,11 +2,18 @@
 
 use super::commands::{EACH_TAG, LABELS, PASSWORD};
 use super::shell::{enter, inner_path, option, pair};
-use super::{Common, GenerateError, Login, Pack, Written};
+use super::{Common, Extras, GenerateError, Login, Pack, Tool, Written};
 use crate::model::Phases;
 
-pub(super) fn phases(common: &Common, pack: &Pack) -> Result<Written, GenerateError> {
+pub(super) fn phases(
+    common: &Common,
+    pack: &Pack,
+    extras: &Extras,
+) -> Result<Written, GenerateError> {
     let mut phases = Phases::default();
+    if let Some(tool) = &extras.tool {
+        phases.pre_build.commands.push(tool.fetch()?);
+    }
     phases
         .pre_build
         .commands
@@ -16,6 +23,9 @@ pub(super) fn phases(common: &Common, pack: &Pack) -> Result<Written, GenerateEr
         .post_build
         .commands
         .push(r#"rm -f -- "$TOWLINE_DIGEST_FILE" || true"#.to_owned());
+    if extras.tool.is_some() {
+        phases.post_build.commands.push(Tool::remove());
+    }
     Ok(Written {
         phases,
         artifacts: None,

@@ -6,6 +6,7 @@
     reason = "cases read better without references"
 )]
 
+mod extras;
 mod oracle;
 
 use expect_test::{Expect, expect};

@@ -1,0 +1,138 @@
+//! What only some definitions ask of a generated buildspec: secrets, reports, folders that are kept, the tool to pack with.
+
+use super::names::{check_variables, refuse_unless_free};
+use super::shell::{inner_path, quote};
+use super::{Common, GenerateError};
+use crate::model::{self, Buildspec};
+
+/// What only some definitions ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Variables with their references into Secrets Manager, `secret-id:json-key:version-stage:version-id`.
+    pub secrets: Vec<(String, String)>,
+    /// Test reports by the name of their group.
+    pub reports: Vec<(String, Report)>,
+    /// Files and folders that CodeBuild keeps between builds, where the project has a cache.
+    pub cache: Vec<String>,
+    /// Where a build by `pack` gets the program `towline` from; the image has it when absent.
+    pub tool: Option<Tool>,
+}
+
+/// A test report.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Its files, as patterns below the folder.
+    pub files: Vec<String>,
+    /// The folder they are in, relative to the root of the repository.
+    pub folder: Option<String>,
+    /// One of [`REPORT_FORMATS`]; `JUNITXML` when absent.
+    pub format: Option<String>,
+}
+
+/// The formats of reports that CodeBuild reads (CodeBuild user guide, "Buildspec syntax").
+pub const REPORT_FORMATS: [&str; 10] = [
+    "CLOVERXML",
+    "COBERTURAXML",
+    "CUCUMBERJSON",
+    "JACOCOXML",
+    "JUNITXML",
+    "NUNIT3XML",
+    "NUNITXML",
+    "SIMPLECOV",
+    "TESTNGXML",
+    "VISUALSTUDIOTRX",
+];
+
+/// The reports of one project at most (CodeBuild user guide, "Quotas").
+const MOST_REPORTS: usize = 5;
+
+/// A program in a bucket, known by its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    /// Where it is, as `s3://bucket/key`.
+    pub source: String,
+    /// Its SHA-256 in 64 hex digits.
+    pub sha256: String,
+}
+
+impl Extras {
+    pub(super) fn check(&self, common: &Common) -> Result<(), GenerateError> {
+        check_variables(&self.secrets)?;
+        refuse_unless_free(&self.secrets, &common.variables)?;
+        let is_plain = |text: &str| !text.is_empty() && !text.contains(char::is_control);
+        for (name, reference) in &self.secrets {
+            if !is_plain(reference) {
+                return Err(GenerateError::Reference { name: name.clone() });
+            }
+        }
+        if self.reports.len() > MOST_REPORTS {
+            return Err(GenerateError::Reports { most: MOST_REPORTS });
+        }
+        for (name, report) in &self.reports {
+            let format = report.format.as_deref().unwrap_or("JUNITXML");
+            let is_known = REPORT_FORMATS
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(format));
+            let is_name = name
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || "-_:/".contains(letter));
+            if name.is_empty() || !is_name || report.files.is_empty() || !is_known {
+                return Err(GenerateError::Report { name: name.clone() });
+            }
+            report.folder.as_deref().map(inner_path).transpose()?;
+        }
+        Ok(())
+    }
+
+    /// Writes them into a buildspec.
+    pub(super) fn add_to(&self, spec: &mut Buildspec) {
+        spec.env
+            .secrets_manager
+            .extend(self.secrets.iter().cloned());
+        for (name, report) in &self.reports {
+            let report = model::Report {
+                files: report.files.clone(),
+                base_directory: report.folder.clone(),
+                file_format: report.format.clone(),
+                ..model::Report::default()
+            };
+            spec.reports.push((name.clone(), report));
+        }
+        if !self.cache.is_empty() {
+            spec.cache = Some(model::Cache {
+                paths: self.cache.clone(),
+                ..model::Cache::default()
+            });
+        }
+    }
+}
+
+impl Tool {
+    /// The command that puts the program first on the path, if it is the one it should be.
+    pub(super) fn fetch(&self) -> Result<String, GenerateError> {
+        let place = self.source.strip_prefix("s3://");
+        let is_place =
+            place
+                .and_then(|place| place.split_once('/'))
+                .is_some_and(|(bucket, key)| {
+                    let is_plain =
+                        |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
+                    !bucket.is_empty() && !key.is_empty() && self.source[5..].chars().all(is_plain)
+                });
+        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if !is_place || self.sha256.len() != 64 || !self.sha256.bytes().all(is_hex) {
+            return Err(GenerateError::Tool {
+                source_of: self.source.clone(),
+            });
+        }
+        let (source, digest) = (quote(&self.source), &self.sha256);
+        Ok(format!(
+            r#"export TOWLINE_TOOLS="$(mktemp -d)"; (aws s3 cp --only-show-errors {source} "$TOWLINE_TOOLS/towline" && printf '%s  %s\n' {digest} "$TOWLINE_TOOLS/towline" | sha256sum --check --status && chmod +x "$TOWLINE_TOOLS/towline") && PATH="$TOWLINE_TOOLS:$PATH" || (echo 'the program towline could not be fetched, or is not the one of this stack'; exit 1)"#
+        ))
+    }
+
+    /// The command that takes it away again.
+    pub(super) fn remove() -> String {
+        r#"rm -rf -- "$TOWLINE_TOOLS" || true"#.to_owned()
+    }
+}
