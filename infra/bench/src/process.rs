@@ -54,6 +54,9 @@ impl Process {
             .args(["-c", BECOME, "sh"])
             .arg(processes)
             .args(&subject.command)
+            // Whatever else this shell trusts would be read at every start.
+            .env_remove("SSL_CERT_DIR")
+            .env_remove("SSL_CERT_FILE")
             .envs(
                 subject
                     .environment
