@@ -60,32 +60,32 @@ pub fn github(text: &str) -> Result<(), &'static str> {
 mod tests {
     use serde_json::{Value, json};
     use towline_github::Credentials;
+    use towline_github::memory::APP_KEY;
 
     use super::*;
 
     #[test]
     fn what_is_taken_for_github_is_what_functions_take() {
-        let pem = include_str!("../../../../../shared/github/src/memory/app-key.pem");
         let app = |id: Value, key: &str| json!({ "app_id": id, "private_key": key });
-        let cut = &pem[..pem.len() / 2];
+        let cut = &APP_KEY[..APP_KEY.len() / 2];
         for secret in [
             json!({ "token": "ghp_x" }),
             json!({ "token": " ghp_x\n" }),
             json!({ "token": "" }),
             json!({ "token": "two words" }),
             json!({ "token": 12 }),
-            json!({ "token": "x", "app_id": "1", "private_key": pem }),
+            json!({ "token": "x", "app_id": "1", "private_key": APP_KEY }),
             json!({ "token": "x", "more": "y" }),
             json!({ "token": "x", "app_id": null }),
-            app(json!("Iv23.x"), pem),
-            app(json!(1234), pem),
-            app(json!("1234"), &pem.replace('\n', "\\n")),
-            app(json!(" "), pem),
-            app(json!(1.5), pem),
+            app(json!("Iv23.x"), APP_KEY),
+            app(json!(1234), APP_KEY),
+            app(json!("1234"), &APP_KEY.replace('\n', "\\n")),
+            app(json!(" "), APP_KEY),
+            app(json!(1.5), APP_KEY),
             app(json!("1234"), "text"),
             app(json!("1234"), cut),
             json!({ "app_id": "1234" }),
-            json!({ "private_key": pem }),
+            json!({ "private_key": APP_KEY }),
             json!(["ghp_x"]),
         ] {
             let text = secret.to_string();
