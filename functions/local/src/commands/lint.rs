@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use towline_buildspec::Buildspec;
 use towline_buildspec::lint::{self, Code, Files as _, Finding, Level, Report};
-use towline_domain::definition::Preset;
+use towline_domain::definition::{Component, Preset};
 use towline_wire::definition::{DefinitionErrors, FILE};
 
 use self::find::Target;
@@ -69,6 +70,8 @@ struct Results {
     mistakes: Vec<Mistaken>,
     /// What could not be read or mended, with the reason.
     failed: Vec<(String, String)>,
+    /// Where something is off: a Makefile is looked into for every buildspec that calls it.
+    places: BTreeSet<(String, usize, Code)>,
 }
 
 struct Mistaken {
@@ -161,25 +164,40 @@ impl Results {
     }
 
     /// Adds what is off in a file; `name` is its path from the root of the source.
-    fn add(&mut self, root: &Root, name: &str, text: &str, mut report: Report, mended: Mended) {
+    fn add(&mut self, root: &Root, name: &str, text: &str, report: Report, mended: Mended) {
+        self.add_below((&root.prefix, &root.tree), (name, text), report, mended);
+    }
+
+    /// The same for names that are paths from another folder, seen by this prefix.
+    fn add_below(
+        &mut self,
+        (prefix, tree): (&str, &Tree),
+        (name, text): (&str, &str),
+        mut report: Report,
+        mended: Mended,
+    ) {
         let mut texts = BTreeMap::new();
         let allowed = report
             .allowed
             .iter_mut()
             .map(|allowed| &mut allowed.finding);
         for finding in report.findings.iter_mut().chain(allowed) {
-            let shown = format!("{}{}", root.prefix, finding.file);
+            let shown = format!("{prefix}{}", finding.file);
             texts.entry(shown.clone()).or_insert_with(|| {
                 if finding.file == name {
                     text.to_owned()
                 } else {
-                    root.tree.read(&finding.file).unwrap_or_default()
+                    tree.read(&finding.file).unwrap_or_default()
                 }
             });
             finding.file = shown;
         }
+        report.findings.retain(|finding| {
+            let place = (finding.file.clone(), finding.range.start, finding.code);
+            self.places.insert(place)
+        });
         self.checked.push(Checked {
-            path: format!("{}{name}", root.prefix),
+            path: format!("{prefix}{name}"),
             report,
             texts,
             mended,
@@ -243,12 +261,63 @@ fn definition(
                     results.add(root, FILE, text, report, None);
                 }
             }
-            Preset::Docker { .. } | Preset::Make { .. } | Preset::Pack { .. } => {}
+            Preset::Docker { .. } | Preset::Make { .. } | Preset::Pack { .. } => {
+                around(root, component, project, results);
+            }
         }
     }
     named.reverse();
     named
 }
+
+/// Looks into the files that a generated buildspec builds with; the buildspec itself is ours.
+fn around(root: &Root, component: &Component, project: &Project, results: &mut Results) {
+    let build = &component.build;
+    let commands = match &build.preset {
+        // The linter knows a Dockerfile by its usual name alone.
+        Preset::Docker { dockerfile, .. } if dockerfile == "Dockerfile" => {
+            vec!["docker build .".to_owned()]
+        }
+        Preset::Make { build, login, .. } => {
+            let login = login.then(|| "login".to_owned());
+            let targets = login.iter().chain(build);
+            targets.map(|target| format!("make {target}")).collect()
+        }
+        Preset::Docker { .. }
+        | Preset::Pack { .. }
+        | Preset::Buildspec { .. }
+        | Preset::Inline { .. } => return,
+    };
+    let folder = root.folder.join(&build.context).canonicalize();
+    let Some(folder) = folder
+        .ok()
+        .filter(|folder| folder.starts_with(&root.folder))
+    else {
+        return;
+    };
+    let inner = folder.strip_prefix(&root.folder).unwrap_or(Path::new(""));
+    let prefix = match inner.to_string_lossy() {
+        inner if inner.is_empty() => root.prefix.clone(),
+        inner => format!("{}{inner}/", root.prefix),
+    };
+    let mut spec = Buildspec::default();
+    spec.phases.build.commands = commands;
+    let names = build.env.iter().map(|(name, _)| name.clone());
+    // A value only this build has may hold anything.
+    spec.env.variables = names.map(|name| (name, "$GIVEN".to_owned())).collect();
+    let tree = Tree::new(folder);
+    let context = lint::Context {
+        files: &tree,
+        ..root.context(project, Some(component))
+    };
+    let mut report = lint::lint(STAND_IN, &spec.to_yaml(), &context);
+    report.findings.retain(|finding| finding.file != STAND_IN);
+    report.allowed.clear();
+    results.add_below((&prefix, &tree), (STAND_IN, ""), report, None);
+}
+
+/// The name of a buildspec that nobody sees.
+const STAND_IN: &str = "buildspec.yml of the preset";
 
 fn buildspec(root: &Root, path: &Path, name: &str, args: &Lint, results: &mut Results) {
     let mut text = match tree::text_of(path) {

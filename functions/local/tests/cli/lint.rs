@@ -589,3 +589,63 @@ fn a_code_is_explained_by_an_example() {
     );
     assert!(list.lines().all(|line| line.ends_with('.')), "{list}");
 }
+
+#[test]
+fn what_a_preset_builds_with_is_looked_into() {
+    let session = Session::new();
+    session.write(
+        ".towline.yml",
+        r#"version: 1
+pipeline: shop
+source: {branches: [main]}
+components:
+  web:
+    repository: acme/web
+    build: {preset: docker, context: web, platform: linux/arm64, tags: ["{sha7}-{build}"]}
+  todo:
+    repository: acme/todo
+    build: {preset: make, make: {build: [test, publish], login: make}, tags: ["{sha7}-{build}"]}
+  again:
+    repository: acme/again
+    build: {preset: make, make: {build: [again], login: make}, tags: ["{sha7}-{build}"]}
+"#,
+    );
+    session.write(
+        "web/Dockerfile",
+        "FROM golang:1.22\nRUN GOARCH=amd64 go build -o /app .\n",
+    );
+    session.write("Makefile", "login:\n\t$$(aws ecr get-login)\n");
+    check(
+        &session,
+        &[&["lint", "."]],
+        &expect![[r#"
+        $ towline lint .
+        warning[W044]: Docker Hub counts pulls without a login by address, and CodeBuild's addresses are shared: `toomanyrequests`.
+         --> web/Dockerfile:1:6
+          |
+        1 | FROM golang:1.22
+          |      ^^^^^^^^^^^
+          |
+        help: Log in to Docker Hub first, or take the image from public.ecr.aws or a pull-through cache.
+
+        warning[W042]: The image for arm64 holds a program for amd64: `exec format error` when it starts.
+         --> web/Dockerfile:2:5
+          |
+        2 | RUN GOARCH=amd64 go build -o /app .
+          |     ^^^^^^^^^^^^
+          |
+        help: Take the architecture from the build, as `GOARCH=$TARGETARCH` does in a Dockerfile.
+
+        error[E011]: The target fails: version 2 of the AWS CLI, which CodeBuild's images have, does not know `get-login`.
+         --> Makefile:2:1
+          |
+        2 |     $$(aws ecr get-login)
+          | ^^^^^^^^^^^^^^^^^^^^^^^^^
+          |
+        help: Use `aws ecr get-login-password | docker login --username AWS --password-stdin <registry>`.
+
+        1 error, 2 warnings in 1 file
+        [exit 1]
+    "#]],
+    );
+}

@@ -106,7 +106,33 @@ fn good_buildspecs_have_no_findings() {
 
 #[test]
 fn what_we_generate_has_no_findings() {
-    use crate::generate::{Common, Docker, Preset, generate};
-    let spec = generate(&Common::default(), &Preset::Docker(Docker::default())).unwrap();
-    assert_eq!(told(&spec, &Context::default()), "");
+    use crate::generate::{Common, Docker, Make, MakeLogin, Output, Pack, Preset, generate};
+    let make = Make {
+        build: vec!["test".to_owned(), "publish".to_owned()],
+        always: vec!["clean".to_owned(), "logout".to_owned()],
+        login: MakeLogin::Builtin,
+        outputs: vec![Output::of("version.json")],
+    };
+    let common = Common {
+        runtime_versions: vec![("golang".to_owned(), "1.22".to_owned())],
+        test: vec!["go test ./...".to_owned()],
+        ..Common::default()
+    };
+    let context = Context {
+        image: Some("aws/codebuild/standard:7.0".to_owned()),
+        privileged: Some(true),
+        git_metadata: Some(false),
+        immutable_tags: Some(true),
+        region: Some("eu-west-1".to_owned()),
+        account: Some("111122223333".to_owned()),
+        ..Context::default()
+    };
+    for preset in [
+        Preset::Docker(Docker::default()),
+        Preset::Make(make),
+        Preset::Pack(Pack::default()),
+    ] {
+        let spec = generate(&common, &preset).unwrap();
+        assert_eq!(told(&spec, &context), "", "{spec}");
+    }
 }
