@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    Context, demo, deploy, doctor, explain, generate, iam, lint, logs, pack, people, read,
+    Context, build, demo, deploy, doctor, explain, generate, iam, lint, logs, pack, people, read,
     rollback, secret, send, serve, validate, write,
 };
 use crate::outcome::Outcome;
@@ -121,6 +121,8 @@ enum Command {
     Explain(explain::Explain),
     /// The least that builds have to be allowed at AWS, and which line needs it
     Iam(Box<iam::Iam>),
+    /// Run a component's buildspec on the working tree, on this machine, and time its phases
+    Build(Box<build::Args>),
     /// Print the buildspec a run would use, or a definition to begin with
     Generate(generate::Generate),
     /// Make an image of files and push it, without Docker
@@ -185,6 +187,7 @@ async fn command(context: &Context, command: Command) -> Outcome {
         Command::Lint(args) => lint::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),
         Command::Iam(args) => iam::run(context, &args),
+        Command::Build(args) => build::run(context, *args).await,
         Command::Generate(args) => generate::run(context, &args),
         Command::Pack(args) => pack::run(context, *args).await,
         Command::Deploy(args) => deploy::run(*args, context.output).await,

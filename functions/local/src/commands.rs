@@ -13,6 +13,7 @@ pub mod rollback;
 pub mod wait;
 pub mod write;
 
+pub mod build;
 pub mod explain;
 pub mod generate;
 pub mod iam;

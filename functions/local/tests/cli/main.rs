@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod aws;
+mod build;
 mod client;
 mod deploy;
 mod doctor;

@@ -1,0 +1,283 @@
+//! `towline build --local`: runs one component's buildspec on the working tree, with nothing else running.
+
+mod choose;
+mod registry;
+mod snapshot;
+mod timeline;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use async_trait::async_trait;
+use towline_domain::names::{BuildId, CommitSha, ComponentName};
+use towline_domain::run::BuildStatus;
+use towline_ports::{Builds as _, Clock as _, PortError, RepositoryRef};
+use towline_runner::{Checkout, Config, Runner};
+use towline_wire::eventbridge::{LOCAL_REGION, NO_ACCOUNT};
+
+use super::Context;
+use crate::clock::SystemClock;
+use crate::console;
+use crate::machine::Folder;
+use crate::outcome::{Failure, Outcome, refused};
+use crate::output::Output;
+use crate::surroundings;
+use crate::terminal::Harmless;
+
+use registry::OwnRegistry;
+use snapshot::Snapshot;
+use timeline::Timeline;
+
+/// How many builds are kept in the folder with their logs and artifacts.
+const KEEP: usize = 20;
+
+/// Settings of `build`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  towline build --local
+  towline build --local backend --env APP_ENV=test
+  towline build --local --spec ci/buildspec.yml --repo ~/code/shop
+
+What is built is a copy of the working tree: all that is committed or not, but for what .gitignore
+names. Commands are child processes and run as you; they are not kept from your files.
+
+The buildspec is that of the component in .towline.yml, or FILE, or buildspec.yml where there is no
+.towline.yml. It finds a registry of its own at $ECR_REGISTRY, on a free port of 127.0.0.1, which
+ends with the build: an image pushed there shows that publishing works, and goes nowhere. What a
+buildspec sends elsewhere by itself, it sends. No run is recorded and nothing is promoted.
+
+Values of parameter-store and secrets-manager come from DIR/secrets.json, which only you may read:
+  {\"parameter-store\": {\"/shop/token\": \"…\"}, \"secrets-manager\": {\"shop/db\": {\"password\": \"…\"}}}
+Artifacts, logs and caches are kept in DIR/build.
+
+Exit status: 0 the build succeeded, 1 it failed or was refused, 2 it could not be started.")]
+pub struct Args {
+    /// Build on this machine; builds elsewhere are started by a push, or again by `towline retry`
+    #[arg(long)]
+    local: bool,
+    /// The component; may be left out where there is one
+    component: Option<ComponentName>,
+    /// Buildspec to run instead of the component's
+    #[arg(long, value_name = "FILE")]
+    spec: Option<PathBuf>,
+    /// The repository, or a folder in it
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    repo: PathBuf,
+    /// Variable that a project would set; not for secrets, which others could see; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = choose::pair)]
+    env: Vec<(String, String)>,
+    /// Folder for secrets, artifacts, logs and caches
+    #[arg(long, value_name = "DIR", default_value = ".towline-data")]
+    data: PathBuf,
+}
+
+/// Builds, showing the log as it grows, and tells how long each phase took.
+///
+/// # Errors
+/// When there is nothing to build, or the build does not succeed.
+pub async fn run(context: &Context, args: Args) -> Outcome {
+    if !args.local {
+        return refused(
+            "builds are started by a push, and again by `towline retry`; say --local to build the \
+             working tree on this machine",
+        );
+    }
+    let output = context.output;
+    let chosen = choose::chosen(&args, output)?;
+    let folder = Folder::open(&args.data).map_err(anyhow::Error::from)?;
+    let registry = OwnRegistry::new();
+    let snapshot = folder.path("build/snapshot.git");
+    let runner = Runner::open(config(&folder, &snapshot, &registry))
+        .await
+        .map_err(anyhow::Error::from)?;
+    // The runner holds the folder now, so whatever lies here is a former build's.
+    let built = build(&folder, chosen, &runner, registry, output).await;
+    runner.close().await;
+    remove(&folder)?;
+    let timeline = built?;
+    timeline.print(output)?;
+    match timeline.status {
+        BuildStatus::Succeeded => Ok(()),
+        _ => Err(Failure::Found),
+    }
+}
+
+async fn build(
+    folder: &Folder,
+    chosen: choose::Chosen,
+    runner: &Runner,
+    registry: OwnRegistry,
+    output: Output,
+) -> Outcome<Timeline> {
+    remove(folder)?;
+    let snapshot = Snapshot::take(&chosen.repository.path, &folder.path("build/snapshot.git"))?;
+    let image_repository = chosen.image_repository();
+    let registry = registry
+        .open(&folder.path("build/registry"), &image_repository)
+        .await?;
+    let request = chosen.request(&snapshot.commit, &registry.host)?;
+    output.progress(&format!("{}; {}", chosen.sentence(), snapshot.sentence()));
+    let component = request.component.clone();
+    let build = runner.start(request).await.map_err(|error| match error {
+        towline_ports::StartError::Refused(reason) => Failure::Refused(reason),
+        other => Failure::Impossible(anyhow::Error::new(other)),
+    })?;
+    let status = follow(runner, &build, output).await?;
+    let phases = runner.phases(&build).await.map_err(anyhow::Error::from)?;
+    let exported = runner
+        .exported_variables(&build)
+        .await
+        .map_err(anyhow::Error::from)?;
+    Ok(Timeline {
+        component,
+        commit: snapshot.commit,
+        status,
+        phases: phases.unwrap_or_default(),
+        exported: exported.unwrap_or_default(),
+        artifacts: runner
+            .artifacts(&build)
+            .await
+            .map_err(anyhow::Error::from)?,
+        images: registry.images().await?,
+    })
+}
+
+/// Shows the log until the build has ended; stops it when somebody asks for that.
+async fn follow(runner: &Runner, build: &BuildId, output: Output) -> Outcome<BuildStatus> {
+    let mut log = Shown {
+        output,
+        from: 0,
+        held: Vec::new(),
+        harmless: Harmless::default(),
+    };
+    let mut asked = pin!(console::asked_to_stop());
+    let mut stopping = false;
+    loop {
+        let report = runner.get(build).await.map_err(anyhow::Error::from)?;
+        let report = report.context("the build is unknown")?;
+        log.grow(runner, build).await?;
+        if report.status != BuildStatus::InProgress {
+            return Ok(report.status);
+        }
+        tokio::select! {
+            () = runner.written().notified() => {}
+            () = runner.changed().notified() => {}
+            () = &mut asked, if !stopping => {
+                stopping = true;
+                output.progress("stopping the build and everything it started");
+                runner.stop(build).await.map_err(anyhow::Error::from)?;
+            }
+        }
+    }
+}
+
+/// How much of a log has been shown: on standard output, or beside it where that is for programs.
+struct Shown {
+    output: Output,
+    from: u64,
+    /// The beginning of a character whose end has not been read yet.
+    held: Vec<u8>,
+    harmless: Harmless,
+}
+
+impl Shown {
+    async fn grow(&mut self, runner: &Runner, build: &BuildId) -> Outcome {
+        loop {
+            let part = runner.log(build, self.from).await;
+            let part = part.map_err(anyhow::Error::from)?.unwrap_or_default();
+            if part.is_empty() {
+                return Ok(());
+            }
+            self.from += part.len() as u64;
+            self.held.extend(part);
+            let text = whole_text(&mut self.held);
+            let text = self.harmless.pass(&text);
+            if self.output.is_json() {
+                // Nobody reading is no error.
+                let _ = write!(anstream::stderr(), "{text}");
+            } else {
+                self.output.text(&text)?;
+            }
+        }
+    }
+}
+
+/// Takes all but the beginning of a character that stands at the end.
+fn whole_text(held: &mut Vec<u8>) -> String {
+    let whole = match std::str::from_utf8(held) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => held.len(),
+    };
+    let rest = held.split_off(whole);
+    let text = String::from_utf8_lossy(held).into_owned();
+    *held = rest;
+    text
+}
+
+fn config(folder: &Folder, snapshot: &Path, registry: &OwnRegistry) -> Config {
+    let clock = SystemClock;
+    let around = surroundings::of_git();
+    let password = registry.password.clone();
+    Config {
+        dir: folder.path("build"),
+        concurrency: 1,
+        keep: KEEP,
+        secrets: folder.path("secrets.json"),
+        common: std::env::temp_dir(),
+        machine: surroundings::of_builds(&around),
+        now: Arc::new(move || clock.now()),
+        towline_binary: console::own_binary().unwrap_or_else(|_| "towline".into()),
+        registry_password: Arc::new(move |_, _| password.clone()),
+        checkout: Arc::new(Fixed(snapshot.to_owned())),
+        region: LOCAL_REGION.into(),
+        account: NO_ACCOUNT.into(),
+    }
+}
+
+/// The one repository that builds are checked out from.
+struct Fixed(PathBuf);
+
+#[async_trait]
+impl Checkout for Fixed {
+    async fn mirror(
+        &self,
+        _repository: &RepositoryRef,
+        _commit: &CommitSha,
+    ) -> Result<Option<PathBuf>, PortError> {
+        Ok(Some(self.0.clone()))
+    }
+}
+
+/// Removes what a build leaves that is of no use afterwards.
+fn remove(folder: &Folder) -> anyhow::Result<()> {
+    for name in ["build/snapshot.git", "build/registry"] {
+        let path = folder.path(name);
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(anyhow!(error).context(format!("removing {}", path.display())));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_in_two_parts_is_shown_whole() {
+        let mut held = Vec::new();
+        let mut shown = String::new();
+        for part in ["a\u{d45c}".as_bytes(), b"\xff", b"b"].concat().chunks(1) {
+            held.extend(part);
+            shown += &whole_text(&mut held);
+        }
+        assert_eq!((shown.as_str(), held.len()), ("a\u{d45c}\u{fffd}b", 0));
+    }
+}

@@ -1,0 +1,289 @@
+//! What is built: which component, by which buildspec, with which variables.
+
+use std::fs;
+use std::path::{Component as Part, Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use towline_domain::definition::{Component, Definition, Preset, Scope};
+use towline_domain::names::{AttemptId, CommitSha, ComponentName, GitRef, ImageRepository};
+use towline_domain::tags::{self, Values};
+use towline_handlers::plan_runs::buildspec_text;
+use towline_ports::{Clock as _, RepositoryRef, StartBuild};
+use towline_wire::codebuild::{ATTEMPT_VARIABLE, COMPONENT_VARIABLE, REPOSITORY_VARIABLE};
+use towline_wire::definition::{self, FILE};
+
+use super::Args;
+use crate::clock::{SystemClock, random_bytes};
+use crate::commands::validate;
+use crate::git::Git;
+use crate::outcome::{Failure, Outcome, refused};
+use crate::output::Output;
+use crate::repository::{self, Described};
+
+/// The buildspec CodeBuild takes when a project names none.
+const USUAL_SPEC: &str = "buildspec.yml";
+
+/// What a build without a component is called.
+const NO_COMPONENT: &str = "build";
+
+/// The image CodeBuild would take when nobody names one.
+const USUAL_IMAGE: &str = "aws/codebuild/standard:7.0";
+
+/// How long a build without a component may take, as CodeBuild's projects usually let it.
+const USUAL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+
+/// What is built.
+pub(super) struct Chosen {
+    pub(super) repository: Described,
+    component: Option<Component>,
+    /// The buildspec, and what it is called.
+    text: String,
+    called: String,
+    /// Variables of `--env`, which win over all others.
+    given: Vec<(String, String)>,
+}
+
+/// Finds out what is to be built.
+///
+/// # Errors
+/// When that is nothing, or several things, or cannot be read.
+pub(super) fn chosen(args: &Args, output: Output) -> Outcome<Chosen> {
+    let repository = repository::describe(&args.repo).map_err(anyhow::Error::from)?;
+    let git = Git::at(&repository.path);
+    if git
+        .maybe(&["rev-parse", "--is-inside-work-tree"])
+        .as_deref()
+        != Some("true")
+    {
+        let path = repository.path.display();
+        return refused(format!(
+            "{path} is a bare repository: it has no working tree"
+        ));
+    }
+    let component = component(args, &repository.path, output)?;
+    let (text, called) = buildspec(args, &repository.path, component.as_ref())?;
+    Ok(Chosen {
+        repository,
+        component,
+        text,
+        called,
+        given: args.env.clone(),
+    })
+}
+
+fn component(args: &Args, top: &Path, output: Output) -> Outcome<Option<Component>> {
+    let path = top.join(FILE);
+    if !path.exists() {
+        return match &args.component {
+            Some(name) => refused(format!(
+                "there is no {}, so no component {name}; leave the name out to run {USUAL_SPEC}, or \
+                 name a buildspec with --spec",
+                path.display()
+            )),
+            None => Ok(None),
+        };
+    }
+    let (path, bytes) = validate::read(&path)?;
+    let definition = match definition::read(&bytes) {
+        Ok(definition) => definition,
+        Err(errors) if output.is_json() => {
+            return refused(format!("{}: {errors}", path.display()));
+        }
+        Err(errors) => {
+            let source = String::from_utf8_lossy(&bytes);
+            output.progress(validate::mistakes(&path, &source, &errors).trim_end());
+            return Err(Failure::Found);
+        }
+    };
+    match (&args.component, definition.components.as_slice()) {
+        (Some(name), _) => match definition.component(name) {
+            Some(component) => executed(&definition, component),
+            None => refused(format!(
+                "{} has no component {name}; there are: {}",
+                path.display(),
+                names(&definition)
+            )),
+        },
+        (None, [only]) => executed(&definition, only),
+        (None, _) if args.spec.is_some() => Ok(None),
+        (None, _) => refused(format!(
+            "which component? there are: {}",
+            names(&definition)
+        )),
+    }
+}
+
+fn names(definition: &Definition) -> String {
+    let names = definition.components.iter();
+    let names: Vec<&str> = names.map(|component| component.name.as_str()).collect();
+    names.join(", ")
+}
+
+/// The component, unless it asks for what this version cannot do.
+fn executed(definition: &Definition, component: &Component) -> Outcome<Option<Component>> {
+    let scope = Scope::Component(component.name.clone());
+    match definition.not_executed_in(&scope).next() {
+        None => Ok(Some(component.clone())),
+        Some(path) => refused(format!("{path} is not executed by this version")),
+    }
+}
+
+/// The text of the buildspec, and where it is from.
+fn buildspec(args: &Args, top: &Path, component: Option<&Component>) -> Outcome<(String, String)> {
+    let read = |path: &Path| -> anyhow::Result<String> {
+        fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+    };
+    match (&args.spec, component) {
+        (Some(file), _) => Ok((read(file)?, file.display().to_string())),
+        (None, Some(component)) => {
+            let (file, called) = match &component.build.preset {
+                Preset::Buildspec { path } => {
+                    let file = inside(top, path).with_context(|| {
+                        format!("the buildspec {path} lies outside the repository")
+                    })?;
+                    (Some(read(&file)?.into_bytes()), path.clone())
+                }
+                Preset::Docker { .. }
+                | Preset::Make { .. }
+                | Preset::Pack { .. }
+                | Preset::Inline { .. } => (None, format!("the buildspec of {FILE}")),
+            };
+            match buildspec_text(component, file) {
+                Ok(text) => Ok((text, called)),
+                Err(reason) => refused(format!(
+                    "there is no buildspec for {}: {reason}",
+                    component.name
+                )),
+            }
+        }
+        (None, None) => {
+            let file = top.join(USUAL_SPEC);
+            if !file.exists() {
+                return refused(format!(
+                    "{} has neither {FILE} nor {USUAL_SPEC}; name a buildspec with --spec",
+                    top.display()
+                ));
+            }
+            Ok((read(&file)?, USUAL_SPEC.into()))
+        }
+    }
+}
+
+fn inside(top: &Path, path: &str) -> Option<PathBuf> {
+    let mut parts = Path::new(path).components();
+    let stays = parts.all(|part| matches!(part, Part::Normal(_) | Part::CurDir));
+    stays.then(|| top.join(path))
+}
+
+impl Chosen {
+    /// The repository that images are pushed to.
+    pub(super) fn image_repository(&self) -> ImageRepository {
+        let own = self.component.as_ref();
+        own.map(|component| component.repository.clone())
+            .unwrap_or_else(|| {
+                "local/build"
+                    .parse()
+                    .expect("it is the name of a repository")
+            })
+    }
+
+    fn name(&self) -> ComponentName {
+        let own = self.component.as_ref();
+        own.map(|component| component.name.clone())
+            .unwrap_or_else(|| NO_COMPONENT.parse().expect("it is the name of a component"))
+    }
+
+    /// What is built by what, for people.
+    pub(super) fn sentence(&self) -> String {
+        let of = self.component.as_ref();
+        let of = of.map_or(String::new(), |component| format!("{} by ", component.name));
+        format!("building {of}{}", self.called)
+    }
+
+    /// The build, with the variables that `start-builds` would give it.
+    pub(super) fn request(&self, commit: &CommitSha, registry: &str) -> Outcome<StartBuild> {
+        let build = self.component.as_ref().map(|component| &component.build);
+        let git_ref = self.git_ref();
+        let attempt = attempt();
+        let values = Values {
+            commit,
+            git_ref: &git_ref,
+            build_number: 0,
+            attempt: &attempt,
+        };
+        let wrong = |error: tags::TagError| Failure::Refused(error.to_string());
+        let mut environment = Vec::new();
+        let mut tags = vec!["local".to_owned()];
+        if let Some(build) = build {
+            environment = tags::environment(build, values).map_err(wrong)?;
+            let all = tags::of_attempt(build, values).map_err(wrong)?.all;
+            tags = all.iter().map(ToString::to_string).collect();
+        }
+        let name = self.name();
+        let now = SystemClock.now().strftime("%Y-%m-%dT%H:%M:%SZ");
+        let ours = [
+            ("ECR_REGISTRY", registry.to_owned()),
+            ("IMAGE_REPO", self.image_repository().to_string()),
+            ("IMAGE_TAG", tags[0].clone()),
+            ("IMAGE_TAGS", tags.join(" ")),
+            ("GIT_SHA", commit.to_string()),
+            ("GIT_REF", git_ref.full()),
+            ("GIT_BRANCH", git_ref.name().to_owned()),
+            (
+                "SOURCE_URL",
+                format!("https://github.com/{}", self.repository.name),
+            ),
+            ("BUILD_NUMBER", "0".to_owned()),
+            ("BUILD_UUID", attempt.to_string()),
+            ("CREATED_AT", now.to_string()),
+            (REPOSITORY_VARIABLE, self.repository.id.to_string()),
+            (COMPONENT_VARIABLE, name.to_string()),
+            (ATTEMPT_VARIABLE, attempt.to_string()),
+        ];
+        let ours = ours.map(|(name, value)| (name.to_owned(), value));
+        // The last of a name counts.
+        environment.extend(ours.into_iter().chain(self.given.iter().cloned()));
+        Ok(StartBuild {
+            attempt,
+            component: name,
+            repository: RepositoryRef {
+                id: self.repository.id,
+                name: self.repository.name.clone(),
+            },
+            commit: commit.clone(),
+            image_repository: self.image_repository(),
+            image: build.map_or_else(|| USUAL_IMAGE.into(), |build| build.image.clone()),
+            privileged: true,
+            buildspec: self.text.clone(),
+            environment,
+            timeout: build.map_or(USUAL_TIMEOUT, |build| build.timeout),
+        })
+    }
+
+    /// The branch that is checked out, or what stands for none.
+    fn git_ref(&self) -> GitRef {
+        let branch = Git::at(&self.repository.path).maybe(&["symbolic-ref", "--short", "HEAD"]);
+        GitRef::Branch(branch.unwrap_or_else(|| "detached".into()))
+    }
+}
+
+/// A random UUID.
+fn attempt() -> AttemptId {
+    let mut bytes = random_bytes::<16>();
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = hex::encode(bytes);
+    let (one, two, three, four) = (&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20]);
+    format!("{one}-{two}-{three}-{four}-{}", &hex[20..])
+        .parse()
+        .expect("it is a UUID")
+}
+
+/// `NAME=VALUE` of an argument.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".into()),
+    }
+}
