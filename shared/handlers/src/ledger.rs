@@ -28,6 +28,8 @@ const MOST_TOGETHER: usize = 60;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest time between two announcements of one intent.
 const MOST_PATIENCE: Duration = Duration::from_secs(600);
+/// Keys in an announcement: with what its intent needs in any case one request is enough.
+pub(crate) const MOST_GUESSED: usize = 60;
 /// How often a bound build is looked after.
 const WATCH: Duration = Duration::from_secs(60);
 
@@ -189,7 +191,7 @@ impl Change {
 
     /// Writes an item that says the same whoever writes it.
     pub(crate) fn put(&mut self, key: Key, value: &impl Serialize) {
-        self.writes.retain(|write| *write.key() != key);
+        self.withdraw(&key);
         self.writes.push(Write::Put {
             key,
             body: body(value),
@@ -209,10 +211,15 @@ impl Change {
         }
     }
 
+    /// Leaves an item as it is after all.
+    pub(crate) fn withdraw(&mut self, key: &Key) {
+        self.writes.retain(|write| write.key() != key);
+    }
+
     /// An intent is done, or nothing is left to do for it.
     pub(crate) fn done(&mut self, id: &str) {
         let key = keys::intent(id);
-        self.writes.retain(|write| *write.key() != key);
+        self.withdraw(&key);
         self.writes.push(Write::Delete { key });
     }
 
@@ -460,7 +467,8 @@ pub(crate) fn announced_again(read: &Read<Owed>, now: Timestamp, dead: Option<&s
 pub(crate) fn announcement(owed: &Owed, now: Timestamp, guesses: &[Key]) -> Announcement {
     let mut detail = eventbridge::detail(&owed.id, &owed.intent, now);
     if !guesses.is_empty() {
-        let keys = guesses.iter().map(|key| (&key.partition, &key.sort));
+        let keys = guesses.iter().take(MOST_GUESSED);
+        let keys = keys.map(|key| (&key.partition, &key.sort));
         detail["reads"] = json!(keys.collect::<Vec<_>>());
     }
     Announcement {

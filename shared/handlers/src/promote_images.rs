@@ -125,10 +125,10 @@ async fn lease(
         let mut change = Change::default();
         let decision =
             apply::decide(reads, key, read.as_ref(), &definition, &fact, &mut change).await?;
-        if decision.refused.is_some() {
-            return Ok(false);
-        }
         if ledger.commit(change, &mut rounds).await? {
+            if decision.refused.is_some() {
+                return Ok(false);
+            }
             if decision.changed {
                 reads.saved(&keys::stage(key), &decision.stage);
             }

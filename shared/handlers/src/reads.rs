@@ -14,11 +14,8 @@ use towline_wire::eventbridge::{self, Envelope};
 
 use crate::apply;
 use crate::keys;
-use crate::ledger::{HandlerError, Ledger, Owed, Read, body};
+use crate::ledger::{HandlerError, Ledger, MOST_GUESSED, Owed, Read, body};
 use crate::records::Buildspec;
-
-/// Keys taken from an announcement, so that with what an intent needs itself one request is enough.
-const MOST_GUESSED: usize = 60;
 
 /// The items of one round, as they were when they were first read in it.
 ///

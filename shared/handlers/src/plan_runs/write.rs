@@ -6,13 +6,14 @@ use towline_domain::names::{GitRef, Tag};
 use towline_domain::report::{self, REFUSED};
 use towline_domain::run::{Attempt, AttemptState, ComponentRun, NewAttempt, Run, RunKey};
 use towline_domain::tags::{self, Values};
+use towline_ports::{Key, StartBuild};
 
 use super::{Chosen, Plan, definition_hash, stage_tag_among};
 use crate::advance_stages::draw;
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Read, Rounds};
 use crate::reads::Reads;
-use crate::records::{Base, Branch, Buildspec, RunPointer, Trusted};
+use crate::records::{Base, Branch, Buildspec, Claim, RunPointer, Trusted};
 
 /// Rows written in one transaction, of the 100 that DynamoDB takes.
 const MOST_ROWS: usize = 90;
@@ -203,6 +204,9 @@ impl Plan<'_> {
                 run.order = draw(reads, self.push.repository, 0).await?.order;
             }
             let mut change = rows.clone();
+            for key in self.claimed_meanwhile(reads, &run).await? {
+                change.withdraw(&key);
+            }
             change.done(&self.owed.id);
             change.create(keys::run(&run.id), &run);
             let pointer = RunPointer {
@@ -262,6 +266,26 @@ impl Plan<'_> {
             }
             reads.again().await?;
         }
+    }
+
+    /// What another push of the repository has taken for the run's components in the same moment.
+    async fn claimed_meanwhile(
+        &self,
+        reads: &mut Reads<'_>,
+        run: &Run,
+    ) -> Result<Vec<Key>, HandlerError> {
+        let mut keys = Vec::new();
+        for (component, planned) in &run.components {
+            let project = StartBuild::project(&run.repository_name, component);
+            for key in [keys::claim(&planned.repository), keys::project(&project)] {
+                let known = reads.read::<Claim>(&key).await?.map(|read| read.value);
+                let ours = known.is_some_and(|known| {
+                    (known.repository, &known.component) == (run.key.repository, component)
+                });
+                keys.extend(ours.then_some(key));
+            }
+        }
+        Ok(keys)
     }
 
     /// Stages, gates and approvers are those of the default branch's newest good definition; on
