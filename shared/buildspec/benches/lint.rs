@@ -42,6 +42,18 @@ fn fix_typical() -> usize {
     .len()
 }
 
+/// A thousand buildspecs below 1 s; `towline lint` reads them from a folder besides.
+#[divan::bench(sample_count = 10)]
+fn lint_a_thousand() -> usize {
+    (0..1_000)
+        .map(|number| {
+            let name = format!("service-{number}/buildspec.yml");
+            let report = lint(&name, divan::black_box(TYPICAL), &Context::default());
+            report.findings.len()
+        })
+        .sum()
+}
+
 /// Each below 50 ms and 64 MiB.
 #[divan::bench(args = ["ten megabytes", "depth 10,000", "alias bomb", "a million keys", "tabs", "deep commands", "wild commands", "pipes"], sample_count = 10)]
 fn refuse_hostile(bencher: divan::Bencher, name: &str) {

@@ -127,7 +127,6 @@ pub fn run(context: &Context, args: &Lint) -> Outcome {
         let root = roots.of(&folder, below.as_deref());
         let inner = folder.strip_prefix(&root.folder).unwrap_or(Path::new(""));
         let name = inner.join(name).to_string_lossy().into_owned();
-        results.files += 1;
         if target.is_definition() {
             left.extend(definition(root, &target, &args.project, &mut results));
         } else {
@@ -240,6 +239,7 @@ fn definition(
         results.cannot_read(&target.path, &reason);
         return Vec::new();
     };
+    results.files += 1;
     if let Err(errors) = read {
         results.mistakes.push(Mistaken {
             path: target.path.clone(),
@@ -324,6 +324,7 @@ fn buildspec(root: &Root, path: &Path, name: &str, args: &Lint, results: &mut Re
         Ok(text) => text,
         Err(error) => return results.cannot_read(path, &error),
     };
+    results.files += 1;
     let contexts = root.contexts(name, &args.project);
     let mended = if args.fix {
         mend(&contexts, path, name, &mut text, results)

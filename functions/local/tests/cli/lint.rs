@@ -381,7 +381,7 @@ fn what_cannot_be_read_is_told_beside_what_can() {
                  | ^
             1 mistake in .towline.yml
 
-            1 mistake in 2 files
+            1 mistake in 1 file
             ! towline: absent.yml cannot be read: No such file or directory (os error 2)
             ! towline: empty cannot be read: no buildspec and no .towline.yml is in it
             ! towline: latin.yml cannot be read: it is not UTF-8

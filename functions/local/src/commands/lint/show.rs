@@ -99,10 +99,10 @@ fn summary(args: &Lint, results: &Results) -> String {
         .map(|(count, noun, style)| paint(style, &many(count, noun)))
         .collect();
     let files = many(results.files, "file");
-    let mut text = if parts.is_empty() {
-        format!("{} {files}", paint(Style::Good, "good"))
-    } else {
-        format!("{} in {files}", parts.join(", "))
+    let mut text = match (parts.is_empty(), results.failed.is_empty()) {
+        (false, _) => format!("{} in {files}", parts.join(", ")),
+        (true, true) => format!("{} {files}", paint(Style::Good, "good")),
+        (true, false) => format!("nothing in {files} that could be read"),
     };
     let mut more = Vec::new();
     // One thing mended may lay open others, as tabs do, so they are not counted.
