@@ -474,7 +474,9 @@ async fn tell(
             let project = detail["project-name"].as_str().unwrap_or_default();
             if detail["build-status"] != "IN_PROGRESS" {
                 let id = detail["build-id"].as_str().unwrap_or_default();
-                service.write_log(id).await?;
+                if let Err(error) = service.write_log(id).await {
+                    eprintln!("the log of {id} is lost: {error:#}");
+                }
             }
             if !service.state().silent.contains(project) {
                 events
