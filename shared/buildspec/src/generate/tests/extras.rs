@@ -14,7 +14,7 @@ fn everything() -> Extras {
     Extras {
         secrets: pairs(&[("NPM_TOKEN", "shop/npm:token")]),
         reports: vec![("unit".to_owned(), report)],
-        cache: strings(&["/root/.npm/**/*"]),
+        cache: strings(&["node_modules/**/*"]),
         tool: Some(tool(&"0a".repeat(32))),
     }
 }
@@ -57,7 +57,7 @@ fn what_is_asked_for_stands_in_the_text() {
 
         cache:
           paths:
-            - '/root/.npm/**/*'
+            - 'node_modules/**/*'
     "#]]
     .assert_eq(&format!("{}{}", &text[env..phases], &text[reports..]));
     let first = &spec.phases.pre_build.commands[0];
