@@ -288,7 +288,14 @@ impl Build {
         self.say(&format!("The build ended: {word}")).await;
         self.log.close().await;
         let folder = self.folder;
-        let removed = tokio::task::spawn_blocking(move || folder.remove()).await;
+        let common = self.inner.common();
+        let removed = tokio::task::spawn_blocking(move || {
+            folder.remove()?;
+            // Others may still use it, or nobody ever has.
+            let _ = std::fs::remove_dir(common);
+            Ok::<(), io::Error>(())
+        });
+        let removed = removed.await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(build = %self.record.id, %error, "a build's folder was not removed");
         }

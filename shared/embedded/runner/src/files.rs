@@ -221,3 +221,99 @@ pub(crate) fn bases(source: &Path, given: Option<&str>) -> Result<Vec<PathBuf>, 
         false => Ok(bases),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A folder with a file in a folder, and links to both and to what is outside.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("base");
+        fs::create_dir_all(base.join("real")).unwrap();
+        fs::write(base.join("real/file"), "inside").unwrap();
+        fs::write(folder.path().join("secret"), "outside").unwrap();
+        symlink("real", base.join("to-folder")).unwrap();
+        symlink("file", base.join("real/to-file")).unwrap();
+        symlink("../secret", base.join("to-secret")).unwrap();
+        symlink("..", base.join("up")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_file_is_opened_through_no_link() {
+        let folder = folder();
+        let base = folder.path().join("base");
+        for (path, opens) in [
+            ("real/file", true),
+            ("real/to-file", false),
+            ("to-folder/file", false),
+            ("to-secret", false),
+            ("up/secret", false),
+            ("../secret", false),
+            ("real", false),
+            ("absent", false),
+            ("", false),
+        ] {
+            let opened = open_beneath(&base, Path::new(path)).is_ok();
+            assert_eq!(opened, opens, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_way_is_made_through_no_link() {
+        let folder = folder();
+        let base = folder.path().join("base");
+        for (path, made) in [
+            ("new/deep/file", true),
+            ("real/deep/file", true),
+            ("to-folder/deep/file", false),
+            ("up/deep/file", false),
+            ("real/file/deep/file", false),
+        ] {
+            assert_eq!(make_way(&base, Path::new(path)).is_ok(), made, "{path}");
+        }
+        assert!(!folder.path().join("deep").exists());
+        assert!(!base.join("real/deep/file").exists());
+    }
+
+    #[test]
+    fn a_quota_ends() {
+        let whole = Quota {
+            files: 2,
+            bytes: 10,
+        };
+        for (sizes, expected) in [
+            (vec![10, 0], Ok(())),
+            (vec![10, 1], Err("bytes")),
+            (vec![0, 0, 0], Err("files")),
+            (vec![u64::MAX], Err("bytes")),
+        ] {
+            let mut quota = whole;
+            let taken = sizes.iter().try_for_each(|bytes| quota.take(*bytes));
+            assert_eq!(taken, expected, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn work_that_nobody_waits_for_stops() {
+        let folder = folder();
+        let waiting = Waiting::default();
+        let awaited = waiting.awaited();
+        let all = Patterns::new(&["**".to_owned()]).unwrap();
+        let mut seen = 0;
+        let mut count = |_: &Path, _: Kind, _: &[usize]| {
+            seen += 1;
+            Ok(())
+        };
+        all.visit(folder.path(), &awaited, &mut count).unwrap();
+        drop(waiting);
+        let stopped = all.visit(folder.path(), &awaited, &mut count);
+        assert_eq!(stopped, Err(": the build has ended".into()));
+        assert_eq!(seen, 6);
+    }
+}
