@@ -25,10 +25,10 @@ const QUOTA: Quota = Quota {
 const MOST_KEYS: usize = 5;
 
 /// Ways to write the home, `/root` being CodeBuild's.
-const HOMES: [&str; 4] = ["/root/", "~/", "$HOME/", "${HOME}/"];
+const HOMES: [&str; 4] = ["/root", "~", "$HOME", "${HOME}"];
 
 /// Ways to write the source.
-const SOURCES: [&str; 2] = ["$CODEBUILD_SRC_DIR/", "${CODEBUILD_SRC_DIR}/"];
+const SOURCES: [&str; 2] = ["$CODEBUILD_SRC_DIR", "${CODEBUILD_SRC_DIR}"];
 
 /// Where a build has its files, and where a project's caches are.
 #[derive(Debug, Clone)]
@@ -52,7 +52,8 @@ impl Paths {
         let (mut source, mut home, mut said) = (Vec::new(), Vec::new(), Vec::new());
         for path in &cache.paths {
             let below = |places: &[&str]| {
-                let rest = places.iter().find_map(|place| path.strip_prefix(place));
+                let mut places = places.iter();
+                let rest = places.find_map(|place| path.strip_prefix(place)?.strip_prefix('/'));
                 rest.map(|rest| rest.trim_start_matches('/').to_owned())
             };
             let (side, path) = match (below(&HOMES), below(&SOURCES)) {
