@@ -52,6 +52,7 @@ buildspec sends elsewhere by itself, it sends. No run is recorded and nothing is
 
 Values of parameter-store and secrets-manager come from DIR/secrets.json, which only you may read:
   {\"parameter-store\": {\"/shop/token\": \"…\"}, \"secrets-manager\": {\"shop/db\": {\"password\": \"…\"}}}
+Another version of a secret stands beside it, as \"shop/db::AWSPREVIOUS\" or \"shop/db:::VERSION-ID\".
 Artifacts, logs and caches are kept in DIR/build.
 
 Exit status: 0 the build succeeded, 1 it failed or was refused, 2 it could not be started.")]

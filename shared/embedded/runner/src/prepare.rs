@@ -154,7 +154,8 @@ impl Build {
 
     /// Works the cache's key out, once for the whole build, and puts what is kept under it back.
     async fn restore_cache(&mut self) {
-        let Some(cache) = self.spec.cache.clone() else {
+        let cache = self.spec.cache.clone();
+        let Some(cache) = cache.filter(|cache| !cache.paths.is_empty()) else {
             return;
         };
         let key = match &cache.key {

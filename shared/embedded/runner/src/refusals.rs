@@ -3,7 +3,7 @@
 
 use regex_lite::Regex;
 use towline_buildspec::Buildspec;
-use towline_buildspec::model::{OnFailure, Phase, PhaseName, Shell, Version};
+use towline_buildspec::model::{Cache, OnFailure, Phase, PhaseName, Shell, Version};
 
 use crate::environment;
 use crate::users;
@@ -78,7 +78,10 @@ pub(crate) fn not_applied(spec: &Buildspec) -> Vec<String> {
     let proxy = spec.proxy.as_ref();
     let proxied =
         proxy.is_some_and(|proxy| proxy.upload_artifacts == Some(true) || proxy.logs == Some(true));
-    let prefix = spec.artifacts.iter().find_map(|all| all.s3_prefix.as_ref());
+    let main = spec.artifacts.as_ref();
+    let secondary = main.into_iter().flat_map(|main| &main.secondary);
+    let mut artifacts = main.into_iter().chain(secondary.map(|(_, one)| one));
+    let no_paths = |cache: &Cache| cache.paths.is_empty();
     let all = [
         (
             spec.batch.is_some(),
@@ -93,8 +96,12 @@ pub(crate) fn not_applied(spec: &Buildspec) -> Vec<String> {
             "proxy (nothing is uploaded through one)".to_owned(),
         ),
         (
-            prefix.is_some(),
+            artifacts.any(|one| one.s3_prefix.is_some()),
             "artifacts s3-prefix (artifacts are kept in a folder)".to_owned(),
+        ),
+        (
+            spec.cache.as_ref().is_some_and(no_paths),
+            "cache (it has no paths)".to_owned(),
         ),
         (
             spec.version == Version::V0_1 && !env.exported_variables.is_empty(),

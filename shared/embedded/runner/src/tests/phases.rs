@@ -402,7 +402,8 @@ env: {git-credential-helper: yes}
 proxy: {logs: yes, upload-artifacts: no}
 batch: {build-list: [{identifier: one}]}
 phases: {build: {commands: ['true']}}
-artifacts: {s3-prefix: builds}
+artifacts: {secondary-artifacts: {one: {s3-prefix: builds}}}
+cache: {key: unused}
 ",
         expect![[r#"
             SUCCEEDED: no reason
@@ -411,6 +412,7 @@ artifacts: {s3-prefix: builds}
             > Not applied on one machine: git-credential-helper (git has no credentials of CodeBuild here)
             > Not applied on one machine: proxy (nothing is uploaded through one)
             > Not applied on one machine: artifacts s3-prefix (artifacts are kept in a folder)
+            > Not applied on one machine: cache (it has no paths)
             > Entering phase INSTALL
             > Phase complete: INSTALL State: SUCCEEDED
             > Entering phase PRE_BUILD

@@ -96,3 +96,21 @@ async fn the_user_that_runs_towline_needs_no_right() {
     assert_eq!(status, BuildStatus::Succeeded, "{log}");
     assert!(log.contains(&format!("\n{own}")), "{log}");
 }
+
+#[tokio::test]
+async fn f37_what_a_killed_runner_left_of_such_a_build_is_removed() {
+    let world = World::with(1, |config, dir| config.common = dir.into()).await;
+    let common = world.runner.inner.common();
+    let World {
+        dir,
+        commit,
+        runner,
+    } = world;
+    runner.close().await;
+    drop(runner);
+    fs::create_dir_all(common.join("left/src")).unwrap();
+    let path = dir.path().to_owned();
+    let world = World::reopened(dir, commit, |config| config.common = path.clone()).await;
+    assert!(!common.join("left").exists());
+    drop(world);
+}
