@@ -43,7 +43,8 @@ Examples:
   towline build --local --spec ci/buildspec.yml --repo ~/code/shop
 
 What is built is a copy of the working tree: all that is committed or not, but for what .gitignore
-names. Commands are child processes and run as you; they are not kept from your files.
+names. Submodules stay empty, as on CodeBuild unless a project says otherwise. Commands are child
+processes and run as you; they are not kept from your files.
 
 The buildspec is that of the component in .towline.yml, or FILE, or buildspec.yml where there is no
 .towline.yml. It finds a registry of its own at $ECR_REGISTRY, on a free port of 127.0.0.1, which
