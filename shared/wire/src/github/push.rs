@@ -1,5 +1,7 @@
 //! GitHub's `push` event, of which only what is needed is read.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use towline_domain::Timestamp;
 use towline_domain::intent::PushAccepted;
@@ -299,11 +301,19 @@ impl Body {
             .flatten()
             .flat_map(|author| [&author.username, &author.email, &author.name]);
         let pushed = [&self.pusher.email].into_iter();
-        let names = [self.login(), shown(&self.pusher.name)].into_iter();
         let mut authors: Vec<String> = Vec::new();
-        for name in names.chain(pushed.chain(written).flatten().map(|text| shown(text))) {
+        let mut add = |name: String| {
             if authors.len() < MOST_AUTHORS && !name.is_empty() && !authors.contains(&name) {
                 authors.push(name);
+            }
+        };
+        add(self.login());
+        add(shown(&self.pusher.name));
+        // Thousands of commits have few authors.
+        let mut seen = HashSet::new();
+        for text in pushed.chain(written).flatten() {
+            if seen.insert(text) {
+                add(shown(text));
             }
         }
         authors
