@@ -82,9 +82,9 @@ pub(crate) fn content(id: RepositoryId, hash: &str) -> Key {
     Key::new(format!("CONTENT#{id}#{hash}"), "content")
 }
 
-/// The name of a content: as many digits as an intent's, for those of one repository.
-pub(crate) fn content_hash(text: &str) -> String {
-    hashed(text)[..32].to_owned()
+/// The name of a content of some kind: as many digits as an intent's, for those of one repository.
+pub(crate) fn content_hash(kind: &str, text: &str) -> String {
+    hashed(&format!("{kind}\n{text}"))[..32].to_owned()
 }
 
 /// The definition of a run that does not name its content, as runs once did not.

@@ -229,6 +229,14 @@ impl Change {
         self.done(&intent_id(intent));
     }
 
+    /// Takes all writes but the first so many out of it.
+    pub(crate) fn split_off(&mut self, first: usize) -> Self {
+        Self {
+            writes: self.writes.split_off(first),
+            ..Self::default()
+        }
+    }
+
     /// The same writes in several changes of at most `most` each.
     pub(crate) fn portions(self, most: usize) -> impl Iterator<Item = Self> {
         let mut writes = self.writes.into_iter().peekable();

@@ -1,6 +1,7 @@
 //! Turns an accepted push into a run: what is built, under which numbers and tags, and why.
 
 mod buildspecs;
+mod claims;
 mod source_files;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use towline_domain::definition::{Component, Definition, Scope};
 use towline_domain::filter::{self, ChangedFiles, Verdict};
 use towline_domain::intent::{Intent, PushAccepted};
-use towline_domain::names::{CommitSha, ComponentName, GitRef, PipelineName, Tag};
+use towline_domain::names::{CommitSha, ComponentName, GitRef, PipelineName, RepositoryName, Tag};
 use towline_domain::report::REFUSED;
 use towline_domain::run::{AttemptState, Run, RunKey};
 use towline_ports::{Key, Relation, RepositoryRef, Source, StartBuild};
@@ -28,6 +29,7 @@ use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Owed, Read, body};
 use crate::reads::Reads;
 use crate::records::{Base, Branch, Claim, Trusted};
+use claims::Claims;
 use source_files::Stop;
 
 /// How long after its push a commit may come.
@@ -119,7 +121,7 @@ pub(crate) fn guess(definition: &Definition, push: &PushAccepted) -> Vec<Key> {
 
 /// The name of a definition's content.
 fn definition_hash(definition: &Definition) -> String {
-    keys::content_hash(&body(definition).to_string())
+    keys::content_hash("definition", &body(definition).to_string())
 }
 
 fn key_of(push: &PushAccepted, pipeline: &PipelineName) -> RunKey {
@@ -145,9 +147,6 @@ struct Plan<'a> {
     push: &'a PushAccepted,
     repository: RepositoryRef,
 }
-
-/// What a run takes for its components: as it was read, and as it is to be.
-type Claims = BTreeMap<Key, (Option<Read<Claim>>, Claim)>;
 
 /// What a run builds, before it has numbers.
 struct Chosen {
@@ -491,9 +490,17 @@ impl Plan<'_> {
             component: component.name.clone(),
             images: component.repository.clone(),
         };
+        // The default branch may hand over what one of its components had to another.
+        let on_default = self.push.git_ref == GitRef::Branch(self.push.default_branch.clone());
+        let is_kept = |owner: &Claim, has_it: &dyn Fn(&Component) -> bool| {
+            owner.repository != self.push.repository
+                || !on_default
+                || definition.component(&owner.component).is_some_and(has_it)
+        };
         let key = keys::claim(&claim.images);
-        let has_images = |other: &Component| other.repository == claim.images;
-        let images = self.claim(reads, definition, key, &claim, has_images, claims);
+        let keeps_images =
+            |owner: &Claim| is_kept(owner, &|other| other.repository == claim.images);
+        let images = self.claim(reads, key, &claim, keeps_images, claims);
         if let Some(owner) = images.await? {
             let reason = format!(
                 "image repository {} belongs to component {} of repository {}; name another",
@@ -503,10 +510,18 @@ impl Plan<'_> {
         }
         // Its parts are joined by what they may hold themselves: two of them can give one name.
         let project = StartBuild::project(&self.repository.name, &component.name);
-        let has_project =
-            |other: &Component| StartBuild::project(&self.repository.name, &other.name) == project;
+        let is_project = |name: &RepositoryName, component: &ComponentName| {
+            StartBuild::project(name, component) == project
+        };
         let key = keys::project(&project);
-        let built = self.claim(reads, definition, key, &claim, has_project, claims);
+        let renamed = self.renamed_owner(reads, &key, is_project).await?;
+        let keeps_project = |owner: &Claim| {
+            renamed != Some(owner.repository)
+                && is_kept(owner, &|other| {
+                    is_project(&self.repository.name, &other.name)
+                })
+        };
+        let built = self.claim(reads, key, &claim, keeps_project, claims);
         if let Some(owner) = built.await? {
             let reason = format!(
                 "CodeBuild project {project} builds component {} of repository {} already; give this component another name",
@@ -515,38 +530,6 @@ impl Plan<'_> {
             return Ok(Err(reason));
         }
         buildspecs::text_of(self.source, &self.repository, &self.push.commit, component).await
-    }
-
-    /// Takes what only one component may have, together with the run; names the owner when it is
-    /// another's. The default branch may hand it from one of its components to another.
-    async fn claim(
-        &self,
-        reads: &mut Reads<'_>,
-        definition: &Definition,
-        key: Key,
-        claim: &Claim,
-        has_it: impl Fn(&Component) -> bool,
-        claims: &mut Claims,
-    ) -> Result<Option<Claim>, HandlerError> {
-        let same = |known: &Claim| {
-            (known.repository, &known.component) == (claim.repository, &claim.component)
-        };
-        if let Some((_, taken)) = claims.get(&key) {
-            return Ok((!same(taken)).then(|| taken.clone()));
-        }
-        let known = reads.read::<Claim>(&key).await?;
-        if let Some(known) = known.as_ref().map(|known| &known.value) {
-            if same(known) {
-                return Ok(None);
-            }
-            let on_default = self.push.git_ref == GitRef::Branch(self.push.default_branch.clone());
-            let still_has_it = definition.component(&known.component).is_some_and(has_it);
-            if known.repository != claim.repository || !on_default || still_has_it {
-                return Ok(Some(known.clone()));
-            }
-        }
-        claims.insert(key, (known, claim.clone()));
-        Ok(None)
     }
 
     fn run(&self, key: RunKey, order: u64) -> Run {

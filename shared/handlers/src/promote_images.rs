@@ -69,7 +69,8 @@ pub async fn handle(
         let needed = apply::needed_to_promote(key, &definition, &promotion);
         reads.load(needed).await?;
         if !lease(&mut reads, key, *number, holder).await? {
-            return ledger.postpone(&owed).await;
+            // It stays owed, with its tries: when a denial is final is counted by them.
+            return Ok(());
         }
         match put_tags(images, rule, &promotion).await {
             Ok(()) => finish(reads, key, &owed, rule, &promotion, holder).await,

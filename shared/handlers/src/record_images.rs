@@ -22,6 +22,9 @@ use crate::records::{Claim, ImagePointer, TagNow, Trusted};
 /// How long after its build succeeded an image may be missing before the attempt is failed.
 const MISSING: Duration = Duration::from_secs(30);
 
+/// How often it is looked for at least before that.
+const FEWEST_LOOKS: u32 = 2;
+
 /// Acts on an `ECR Image Action`, and on `Image Due`: the image a successful build should have
 /// pushed (F7).
 ///
@@ -120,12 +123,13 @@ async fn due(
             (Some(image), Some(claim)) => {
                 record(reads, images, &claim.value, tag, &image, None, Some(&owed)).await
             }
-            _ if ledger.now() >= owed.since + MISSING => {
+            _ if owed.tries >= FEWEST_LOOKS && ledger.now() >= owed.since + MISSING => {
                 let fact = Fact::ImageMissing(of.attempt.clone());
                 apply::to_run(reads, &of.run, &fact, Some(&owed.id)).await?;
                 Ok(())
             }
-            _ => ledger.postpone(&owed).await,
+            // It stays owed, and is announced again: by that the looks are counted.
+            _ => Ok(()),
         }
     }
     .instrument(owed.span())

@@ -53,8 +53,15 @@ pub async fn handle(
         }
         for _ in 0..MOST_ROUNDS {
             let mut news = false;
+            let mut failed = None;
             for report in &mut reports {
-                news |= report.show(&mut reads, statuses, settings).await?;
+                match report.show(&mut reads, statuses, settings).await {
+                    Ok(shown) => news |= shown,
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
             let seen = reads.versions();
             if news {

@@ -296,6 +296,8 @@ pub struct FaultyStatuses {
     pub(crate) inner: MemoryStatuses,
     pub(crate) chance: Arc<Chance>,
     pub(crate) watch: Arc<Watch>,
+    /// The one line that cannot be shown.
+    pub(crate) fails: Mutex<Option<String>>,
 }
 
 impl FaultyStatuses {
@@ -315,6 +317,13 @@ impl Statuses for FaultyStatuses {
         status: &CommitStatus,
     ) -> Result<(), StatusError> {
         self.chance.before("POST a status").await?;
+        let fails = self
+            .fails
+            .lock()
+            .map(|fails| fails.as_ref() == Some(&status.context));
+        if fails.unwrap_or_default() {
+            return Err(PortError::because("POST a status: it does not answer").into());
+        }
         self.watch.status_is_set(commit, status);
         self.inner.set(repository, commit, status).await?;
         Ok(self.chance.after("POST a status").await?)

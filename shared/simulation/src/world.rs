@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -206,6 +206,8 @@ pub struct World {
     crash_after_start: bool,
     /// Whether every event comes twice.
     pub everything_twice: bool,
+    /// Whether every event that failed is tried twice more, as Lambda does.
+    pub retries: bool,
     /// Whether builds, and who comes when, are left to chance.
     pub(crate) by_chance: bool,
     /// Every `Image Promoted` that was announced, oldest first.
@@ -270,6 +272,7 @@ impl World {
                 inner: MemoryStatuses::new(),
                 chance: Arc::clone(&chance),
                 watch: Arc::clone(&watch),
+                fails: Default::default(),
             },
             clock,
             secrets: Secrets::new(secret, None),
@@ -287,6 +290,7 @@ impl World {
             crash_at: None,
             crash_after_start: false,
             everything_twice: false,
+            retries: false,
             by_chance: false,
             promoted: Vec::new(),
             deliveries: 0,
@@ -308,6 +312,12 @@ impl World {
     /// The registry lets nobody put a tag on anything from now on.
     pub fn deny_tags(&mut self) {
         self.ports.images.denies.store(true, Ordering::Relaxed);
+    }
+
+    /// GitHub does not take this one line from now on; with none it takes all.
+    pub fn deny_status(&mut self, context: Option<&str>) {
+        let fails = &self.ports.statuses.fails;
+        *fails.lock().unwrap_or_else(PoisonError::into_inner) = context.map(Into::into);
     }
 
     /// The key GitHub signs with.
@@ -473,7 +483,7 @@ impl World {
             }
             // Lambda tries an event twice more, a minute and two minutes later, or not at all.
             (Job::Event(function, event, tries), Err(_))
-                if tries < 2 && self.by_chance && self.chance.below(2) == 0 =>
+                if tries < 2 && (self.retries || (self.by_chance && self.chance.below(2) == 0)) =>
             {
                 let wait = Duration::from_secs(60 * u64::from(tries + 1));
                 let job = Job::Event(function, event, tries + 1);

@@ -3,6 +3,7 @@
 use towline_domain::Timestamp;
 use towline_domain::explain;
 use towline_domain::image::Image;
+use towline_domain::ledger::TagMove;
 use towline_domain::names::{BuildId, ComponentName, GitRef, ImageRepository, RepositoryName, Tag};
 use towline_domain::run::{Attempt, Run};
 use towline_domain::untrusted::Untrusted;
@@ -261,11 +262,20 @@ async fn image_answer(ledger: Ledger<'_>, image: Image) -> Result<ImageAnswer, C
         let now = ledger
             .read::<TagNow>(&keys::tag(&image.repository, tag))
             .await?;
-        let now = now.map(|now| now.value);
+        let moved = match now {
+            Some(now) => Some(now.value.moved()),
+            // Not moved since before where it points was kept here: its moves have always been.
+            None => {
+                let moves = StoreQuery::all(keys::tag_moves(&image.repository, tag));
+                ledger.list(&moves.newest_first().limit(1)).await?.pop()
+            }
+        };
         tags.push(TagState {
             tag: tag.clone(),
-            current: now.as_ref().is_some_and(|now| now.digest == image.digest),
-            moved: now.as_ref().map(TagNow::moved),
+            current: moved
+                .as_ref()
+                .is_some_and(|moved: &TagMove| moved.to == image.digest),
+            moved,
         });
     }
     let mut live = Vec::new();

@@ -18,6 +18,7 @@ use towline_wire::signature::{self, Secret, Secrets};
 use super::*;
 use crate::ledger::Rounds;
 use crate::receive_github;
+use crate::records::Repository;
 
 /// Nothing of ours waits for anything when all of the world is in memory.
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -215,24 +216,44 @@ fn what_is_wrong_with_a_file_is_said_in_the_run() {
 
 #[test]
 fn a_project_that_builds_another_component_already_is_named_and_left_alone() {
-    let world = World::new();
-    let main = GitRef::Branch("main".into());
-    let files = [(FILE, DEFINITION), ("build.yml", "version: 0.2\n")];
-    let sha = world.source.push(canonical(), &main, commit(&files));
-    let owner = Claim {
-        repository: RepositoryId(9),
-        component: "shop-web".parse().expect("a component"),
-        images: "acme/other".parse().expect("an image repository"),
+    let refused = |component: &str| {
+        format!(
+            "refused: CodeBuild project towline-acme-shop-web builds component {component} of \
+             repository 9 already; give this component another name"
+        )
     };
-    let mut change = Change::default();
-    change.create(keys::project("towline-acme-shop-web"), &owner);
-    let committed = now(world.ledger().commit(change, &mut Rounds::new()));
-    assert!(committed.expect("the store answers"));
-    world.deliver(canonical(), &sha);
-    let found = world.plan(&world.announced(), &sha);
-    let expected = "refused: CodeBuild project towline-acme-shop-web builds component shop-web of \
-                    repository 9 already; give this component another name";
-    assert_eq!(found.as_deref(), Some(expected));
+    for (component, named, expected) in [
+        ("shop-web", None, refused("shop-web")),
+        ("web", Some("Acme/Shop"), "planned".into()), // it was renamed: the name is ours now
+        ("web", Some("acme/shop.old"), "planned".into()), // it was renamed, and has pushed since
+    ] {
+        let world = World::new();
+        let main = GitRef::Branch("main".into());
+        let buildspec = "version: 0.2\nphases: {build: {commands: [make]}}\n";
+        let files = [(FILE, DEFINITION), ("build.yml", buildspec)];
+        let sha = world.source.push(canonical(), &main, commit(&files));
+        let id = RepositoryId(9);
+        let owner = Claim {
+            repository: id,
+            component: component.parse().expect("a component"),
+            images: "acme/other".parse().expect("an image repository"),
+        };
+        let mut change = Change::default();
+        change.create(keys::project("towline-acme-shop-web"), &owner);
+        if let Some(name) = named {
+            let known = Repository {
+                id,
+                name: name.parse().expect("a name"),
+                default_branch: "main".into(),
+            };
+            change.create(keys::repository(id), &known);
+        }
+        let committed = now(world.ledger().commit(change, &mut Rounds::new()));
+        assert!(committed.expect("the store answers"));
+        world.deliver(canonical(), &sha);
+        let found = world.plan(&world.announced(), &sha);
+        assert_eq!(found, Some(expected), "{component} of {named:?}");
+    }
 }
 
 #[test]

@@ -30,6 +30,7 @@ impl Plan<'_> {
     ///
     /// Rows that only lead to the run are written with it; or, when they are many, before it in
     /// portions: should this stop half-way they lead to nothing, and the next try draws new numbers.
+    /// `rows` are its claims, which are written with it as long as there is room.
     pub(super) async fn commit(
         &self,
         reads: &mut Reads<'_>,
@@ -43,6 +44,7 @@ impl Plan<'_> {
         let trusted = reads.read::<Trusted>(&key).await?;
         let trusted = trusted.map(|trusted| trusted.value.definition);
         let definitions: Vec<&Definition> = trusted.iter().chain([definition]).collect();
+        let claims = rows.len();
         for (build_number, choice) in (first..).zip(chosen) {
             let name = choice.component.name.clone();
             match self.enrol(&mut run, &definitions, choice, build_number) {
@@ -52,7 +54,7 @@ impl Plan<'_> {
                         keys::numbered("build", build_number, self.push.repository),
                         &of,
                     );
-                    let hash = keys::content_hash(&buildspec);
+                    let hash = keys::content_hash("buildspec", &buildspec);
                     let base = self.base(reads, &name).await?;
                     if base.is_none_or(|base| base.buildspec.as_ref() != Some(&hash)) {
                         let key = keys::content(self.push.repository, &hash);
@@ -79,10 +81,15 @@ impl Plan<'_> {
         let enters = rules.stages_from(&Origin::Build);
         run.enters = enters.map(|rule| rule.name.clone()).collect();
         if rows.len() > MOST_ROWS_WITH_RUN {
-            for portion in std::mem::take(&mut rows).portions(MOST_ROWS) {
+            for portion in rows.split_off(claims).portions(MOST_ROWS) {
                 let mut rounds = Rounds::new();
                 while !self.ledger.commit(portion.clone(), &mut rounds).await? {}
             }
+        }
+        // Each build becomes due, and may supersede one.
+        if rows.len() + 2 * run.components.len() > MOST_ROWS {
+            self.claim_before(reads, &run, std::mem::take(&mut rows))
+                .await?;
         }
         self.create(reads, run, Some(definition), judged, rows)
             .await
@@ -262,6 +269,27 @@ impl Plan<'_> {
                     refused = run.refused.as_deref().unwrap_or_default(),
                     "run planned"
                 );
+                return Ok(());
+            }
+            reads.again().await?;
+        }
+    }
+
+    /// Claims that are too many to be made with their run. Should it come to nothing, they are as
+    /// good for the next one: it is the same components that it builds.
+    async fn claim_before(
+        &self,
+        reads: &mut Reads<'_>,
+        run: &Run,
+        claims: Change,
+    ) -> Result<(), HandlerError> {
+        let mut rounds = Rounds::new();
+        loop {
+            let mut change = claims.clone();
+            for key in self.claimed_meanwhile(reads, run).await? {
+                change.withdraw(&key);
+            }
+            if self.ledger.commit(change, &mut rounds).await? {
                 return Ok(());
             }
             reads.again().await?;

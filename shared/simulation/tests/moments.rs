@@ -1,0 +1,185 @@
+//! Stories of who comes when: tried again, planned at once, looked for too early.
+
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use towline_domain::run::BuildStatus;
+use towline_ports::Item;
+use towline_simulation::rest::variable;
+use towline_simulation::shop::{DEFINITION, REPOSITORY};
+use towline_simulation::world::router;
+use towline_simulation::{BuildPlan, Job, Profile, Pushes, World};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What stands beside the newest commit of main, context by context.
+fn statuses(world: &World) -> String {
+    let head = world.head("main").expect("something was pushed");
+    let all = world.ports.statuses.inner().of(REPOSITORY, &head);
+    let lines = all.iter().map(|status| {
+        let text: String = status.description.chars().take(40).collect();
+        format!("{}: {:?}: {text}\n", status.context, status.state)
+    });
+    lines.collect()
+}
+
+/// Everything that is kept under keys that begin so.
+fn kept(world: &World, prefix: &str) -> Vec<Item> {
+    let mut items = world.ports.store.inner().dump();
+    items.retain(|item| item.key.partition.starts_with(prefix));
+    items
+}
+
+fn check(found: &str, expected: &Expect) {
+    expected.assert_eq(found);
+}
+
+#[test]
+fn a_promotion_that_is_denied_ends_although_every_failure_is_tried_twice_more() {
+    for late in [0, 20, 40] {
+        let mut world = World::quiet();
+        world.retries = true;
+        world.deny_tags();
+        world.pass(Duration::from_secs(late));
+        world.push("main", "first", &[]);
+        world.settle();
+        check(
+            &statuses(&world),
+            &expect![[r#"
+            towline/build/backend: Success: build#1 succeeded: sha256:6909be62…
+            towline/build/web: Success: build#2 succeeded: sha256:e620e7c2…
+            towline/staging/backend: Failure: promotion #1 was not carried out: ECR le
+            towline/staging/web: Failure: promotion #2 was not carried out: ECR le
+        "#]],
+        );
+    }
+}
+
+#[test]
+fn an_image_is_looked_for_twice_before_it_is_missing() {
+    let mut world = World::quiet();
+    world.withheld.images = true;
+    world.next_builds.extend([BuildPlan {
+        takes: 2 * MINUTE,
+        ends: BuildStatus::Succeeded,
+        pushes: Pushes::Nothing,
+    }]);
+    world.push("main", "first", &[]);
+    world.pass(2 * MINUTE + Duration::from_secs(95));
+    let looked = world.chance.take_requests();
+    let looks = looked.get(&("record-images".into(), "DescribeImages".into()));
+    assert_eq!(looks, Some(&2), "one for each component");
+    // Only now it comes, without a word.
+    let (_, start) = world.ports.builds.inner().started().swap_remove(0);
+    let tags = variable(&start, "IMAGE_TAGS").split(' ');
+    for tag in tags.filter_map(|tag| tag.parse().ok()) {
+        world.put_image(&start.image_repository, &tag, "late");
+    }
+    world.settle();
+    check(
+        &world.view(),
+        &expect![[r#"
+        main first: backend succeeded; web succeeded
+        backend/prod: nothing; first has 0 of 2 yes
+        backend/staging: first
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+    "#]],
+    );
+}
+
+#[test]
+fn a_line_that_cannot_be_shown_keeps_no_other_from_being_shown() {
+    let mut world = World::quiet();
+    world.deny_status(Some("towline/build/backend"));
+    world.push("main", "first", &[]);
+    world.pass(MINUTE);
+    check(
+        &statuses(&world),
+        &expect![[r#"
+        towline/build/web: Pending: build#2 was started
+    "#]],
+    );
+    world.deny_status(None);
+    world.settle();
+    check(
+        &statuses(&world),
+        &expect![[r#"
+        towline/build/backend: Success: build#1 succeeded: sha256:6909be62…
+        towline/build/web: Success: build#2 succeeded: sha256:e620e7c2…
+        towline/prod/backend: Pending: waits for approval 0/2 until 2026-03-03 
+        towline/prod/web: Pending: waits for approval 0/2 until 2026-03-03 
+        towline/staging/backend: Success: went live 2026-03-02 09:02 UTC (promotio
+        towline/staging/web: Success: went live 2026-03-02 09:02 UTC (promotio
+    "#]],
+    );
+}
+
+/// The shop with so many components more, each in an image repository of its own.
+fn large(more: usize) -> String {
+    let (before, after) = DEFINITION.split_once("stages:").expect("it has stages");
+    let component = |number| {
+        format!(
+            "  part{number}: {{repository: acme/part{number}, build: {{preset: docker, context: backend}}}}\n"
+        )
+    };
+    let parts: String = (0..more).map(component).collect();
+    format!("{before}{parts}stages:{after}")
+}
+
+#[test]
+fn two_first_pushes_at_once_share_what_they_claim() {
+    let router = router();
+    let planned = |world: &World| {
+        let runs = world.watch.look(|known| known.runs.clone());
+        let builds = runs.values().map(|run| run.components.len());
+        builds.collect::<Vec<_>>()
+    };
+    // Where chance takes the clock on to the sweep, whoever plans is timed out and tried again: not
+    // all of them are prompt. Half of these would be if each took what it claims for itself.
+    for (more, seeds, fewest_prompt) in [(0, 40, 12), (8, 4, 1), (30, 2, 0)] {
+        let definition = large(more);
+        let mut promptly = 0;
+        for seed in 0..seeds {
+            let at_once = Profile {
+                concurrency: 8,
+                ..Profile::QUIET
+            };
+            let mut world = World::new(seed, at_once, &router);
+            let soon = world.now() + Duration::from_secs(30);
+            let files = [(".towline.yml", definition.as_str())];
+            for branch in ["main", "release/1"] {
+                let head = world.commit(branch, branch, &files);
+                let request = world.webhook(branch, None, &head, branch);
+                world.invoke(Job::Webhook(request));
+            }
+            while world.now() < soon && planned(&world).len() < 2 {
+                world.step();
+            }
+            promptly += usize::from(planned(&world) == [2 + more; 2]);
+            world.settle();
+            assert_eq!(planned(&world), [2 + more; 2], "seed {seed}");
+            assert_eq!(world.faults_at_rest(), Vec::<String>::new(), "seed {seed}");
+        }
+        assert!(
+            promptly >= fewest_prompt,
+            "{promptly} of {seeds} with {more}"
+        );
+    }
+}
+
+#[test]
+fn what_a_run_claims_is_written_with_it_or_not_at_all() {
+    let definition = large(18);
+    for step in 1..40 {
+        let mut world = World::quiet();
+        world.withheld.sweeps = true;
+        world.crash_at = Some(step);
+        world.push_files("main", "first", &[(".towline.yml", &definition)]);
+        world.pass(Duration::from_secs(20));
+        let is_planned = world.watch.look(|known| !known.runs.is_empty());
+        let claims = kept(&world, "CLAIM#").len() + kept(&world, "PROJECT#").len();
+        let expected = if is_planned { 2 * 20 } else { 0 };
+        assert_eq!(claims, expected, "a crash at step {step}");
+    }
+}
