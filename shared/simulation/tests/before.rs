@@ -73,6 +73,7 @@ fn rows_of_before_are_built_promoted_and_found() {
         backend/staging: second
         web/prod: nothing; first has 0 of 2 yes
         web/staging: first
-    "#]].assert_eq(&world.view());
+    "#]]
+    .assert_eq(&world.view());
     assert_eq!(world.faults_at_rest(), Vec::<String>::new());
 }
