@@ -393,10 +393,15 @@ fn functions_that_are_missing_are_named_before_anybody_is_asked() {
         std::fs::remove_file(session.path(&format!("built/{name}/bootstrap.zip"))).unwrap();
     }
     let question = DEPLOY.split_last().unwrap().1;
-    check(&aws, &session, question, &expect![[r#"
+    check(
+        &aws,
+        &session,
+        question,
+        &expect![[r#"
         ! towline: [folder]/built lacks plan-runs, sweep: each is to be in NAME/bootstrap.zip
         [exit 2]
-    "#]]);
+    "#]],
+    );
     let dry = [question, &["--dry-run"]].concat();
     let text = aws.plain(&shown(&session.towline(&dry)));
     assert!(text.contains("lacks plan-runs, sweep: each"), "{text}");
