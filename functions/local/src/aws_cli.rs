@@ -138,6 +138,12 @@ impl AwsCli {
         self
     }
 
+    /// The region it was made for, unless `aws` knows that by itself.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
     /// A call of one operation.
     #[must_use]
     pub fn call(&self, service: &str, operation: &str) -> Call {

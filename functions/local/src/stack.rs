@@ -28,7 +28,15 @@ impl Place {
     /// The command line for it.
     #[must_use]
     pub fn aws(&self) -> AwsCli {
-        AwsCli::new(self.region.clone(), self.profile.clone())
+        AwsCli::new(self.named_region(), self.profile.clone())
+    }
+
+    /// The region that somebody has named: version 1 of `aws` does not read `AWS_REGION` by itself.
+    fn named_region(&self) -> Option<String> {
+        self.region.clone().or_else(|| {
+            let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+            names.into_iter().find_map(surroundings::text)
+        })
     }
 
     /// The options that name it in a command for people to repeat, given where it turned out to be.
@@ -44,11 +52,7 @@ impl Place {
     /// When there is no region to be found.
     pub async fn located(&self) -> Outcome<(AwsCli, String)> {
         let aws = self.aws();
-        let named = self.region.clone().or_else(|| {
-            let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
-            names.into_iter().find_map(surroundings::text)
-        });
-        let region = match named {
+        let region = match self.named_region() {
             Some(region) => region,
             None => match aws.call("configure", "get").word("region").text().await {
                 Ok(region) if !region.is_empty() => region,
@@ -141,8 +145,9 @@ impl Stack {
     pub async fn existing(aws: &AwsCli, name: &str) -> Outcome<Self> {
         let found = Self::find(aws, name).await?;
         let absent = || {
+            let place = aws.region().unwrap_or("the region of your AWS settings");
             anyhow!(
-                "there is no stack {name} in this region; deploy it with `towline deploy`, or name another with --stack and --region"
+                "there is no stack {name} in {place}; deploy it with `towline deploy`, or name another with --stack and --region"
             )
         };
         Ok(found.ok_or_else(absent)?)

@@ -41,6 +41,27 @@ pub const RULES: [(&str, &str); 7] = [
     ),
 ];
 
+/// The first of these names that is no parameter of a template, and what one would have to say.
+#[must_use]
+pub fn unknown_parameter<'a>(
+    template: &str,
+    mut names: impl Iterator<Item = &'a String>,
+) -> Option<String> {
+    let lines = template.lines().skip_while(|line| *line != "Parameters:");
+    let section = lines
+        .skip(1)
+        .take_while(|line| !line.starts_with(|first: char| first.is_alphabetic()));
+    let known: Vec<&str> = section
+        .filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':'))
+        .filter(|name| name.chars().all(char::is_alphanumeric))
+        .collect();
+    let unknown = names.find(|name| !known.contains(&name.as_str()))?;
+    Some(format!(
+        "the template has no parameter {unknown}; it has {}",
+        known.join(", ")
+    ))
+}
+
 /// Whether a folder is the top of a checkout of Towline: somebody else's repository may well have
 /// an `infra/template.yaml` of its own.
 #[must_use]

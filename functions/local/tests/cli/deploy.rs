@@ -384,6 +384,24 @@ fn what_is_missing_is_named_before_anything_changes() {
 }
 
 #[test]
+fn a_parameter_that_no_template_has_is_refused_before_anything_is_made() {
+    let aws = aws()
+        .refuses("cloudformation describe-stacks *", ABSENT.0, ABSENT.1)
+        .refuses("s3api head-bucket *", "404", "Not Found");
+    let session = with_functions(&aws);
+    let command = [&DEPLOY[..], &["--parameter", "LogRetentionn=30"]].concat();
+    check(
+        &aws,
+        &session,
+        &command,
+        &expect![[r#"
+        ! towline: the template has no parameter LogRetentionn; it has Repositories, Architecture, LogRetention, AlarmEmail, KmsKey, Tracing, ReserveConcurrency, Registry, GitHubApi
+        [exit 1]
+    "#]],
+    );
+}
+
+#[test]
 fn functions_that_are_missing_are_named_before_anybody_is_asked() {
     let aws = aws()
         .refuses("cloudformation describe-stacks *", ABSENT.0, ABSENT.1)

@@ -88,8 +88,8 @@ fn a_secret_goes_from_stdin_or_a_file_to_stdin_alone() {
         aws.asked()
     );
     expect![[r#"
-        secretsmanager put-secret-value --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:webhook --version-stages=AWSCURRENT --secret-string=file:///dev/stdin --output=json
-        secretsmanager put-secret-value --secret-id=arn:github --version-stages=AWSCURRENT --secret-string=file:///dev/stdin --output=json
+        secretsmanager put-secret-value --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:webhook --version-stages=AWSCURRENT --secret-string=file:///dev/stdin --region=eu-west-1 --output=json
+        secretsmanager put-secret-value --secret-id=arn:github --version-stages=AWSCURRENT --secret-string=file:///dev/stdin --region=eu-west-1 --output=json
     "#]]
     .assert_eq(&aws.changes());
 }
@@ -124,7 +124,7 @@ fn the_secret_before_is_dropped_when_somebody_says_so() {
     "#]]
     .assert_eq(&aws.session().play(&[drop, drop]));
     expect![[r#"
-        secretsmanager update-secret-version-stage --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:webhook --version-stage=AWSPREVIOUS --remove-from-version-id=v1
+        secretsmanager update-secret-version-stage --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:webhook --version-stage=AWSPREVIOUS --remove-from-version-id=v1 --region=eu-west-1
     "#]]
     .assert_eq(&aws.changes());
 }
@@ -139,7 +139,7 @@ fn what_aws_refuses_is_told_in_its_words() {
     check(
         Aws::new().refuses("cloudformation *", "ValidationError", absent),
         expect![[r#"
-            ! towline: there is no stack towline in this region; deploy it with `towline deploy`, or name another with --stack and --region
+            ! towline: there is no stack towline in eu-west-1; deploy it with `towline deploy`, or name another with --stack and --region
             [exit 2]
         "#]],
     );
@@ -311,10 +311,10 @@ fn two_who_change_the_people_at_once_lose_nobody() {
         "{last}"
     );
     expect![[r#"
-        secretsmanager put-secret-value --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:people --version-stages=towline-change --secret-string=file:///dev/stdin --output=json
-        secretsmanager update-secret-version-stage --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:people --version-stage=AWSCURRENT --move-to-version-id=v3 --remove-from-version-id=v1
-        secretsmanager put-secret-value --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:people --version-stages=towline-change --secret-string=file:///dev/stdin --output=json
-        secretsmanager update-secret-version-stage --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:people --version-stage=AWSCURRENT --move-to-version-id=v4 --remove-from-version-id=v2
+        secretsmanager put-secret-value --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:people --version-stages=towline-change --secret-string=file:///dev/stdin --region=eu-west-1 --output=json
+        secretsmanager update-secret-version-stage --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:people --version-stage=AWSCURRENT --move-to-version-id=v3 --remove-from-version-id=v1 --region=eu-west-1
+        secretsmanager put-secret-value --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:people --version-stages=towline-change --secret-string=file:///dev/stdin --region=eu-west-1 --output=json
+        secretsmanager update-secret-version-stage --secret-id=arn:aws:secretsmanager:eu-west-1:111122223333:secret:people --version-stage=AWSCURRENT --move-to-version-id=v4 --remove-from-version-id=v2 --region=eu-west-1
     "#]]
     .assert_eq(&aws.changes());
 }

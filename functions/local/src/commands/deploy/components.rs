@@ -135,6 +135,10 @@ pub async fn run(args: Components, output: Output) -> Outcome {
         args.components.is_empty() || args.components.contains(&component.name)
     };
     let components: Vec<&Component> = definition.components.iter().filter(wanted_ones).collect();
+    let named = args.parameters.iter().map(|(name, _)| name);
+    if let Some(reason) = templates::unknown_parameter(templates::COMPONENT, named) {
+        return refused(reason);
+    }
     let (aws, region) = args.place.located().await?;
     let caller = Caller::find(&aws).await?;
     let mut targets = Vec::new();

@@ -15,6 +15,7 @@ use crate::aws_cli::{AwsCli, Call};
 use crate::outcome::{Outcome, refused};
 use crate::output::{Output, paint};
 use crate::stack::{self, Place, STACK, Stack};
+use crate::templates;
 
 /// What CloudFormation may make: roles, and what the SAM transform makes of functions.
 const CAPABILITIES: [&str; 2] = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"];
@@ -134,6 +135,7 @@ impl Deployment {
         if let Some(advice) = status.and_then(|status| follow::advice(&aws, &args.stack, status)) {
             return refused(advice);
         }
+        let asked: Vec<String> = args.parameters.iter().map(|it| it.0.clone()).collect();
         let mut given: BTreeMap<String, String> = args.parameters.into_iter().collect();
         let kept = before.as_ref().map(Stack::parameters).unwrap_or_default();
         let kept_arch = kept.get(ARCHITECTURE).copied();
@@ -156,6 +158,10 @@ impl Deployment {
         }
         let functions = Functions::find(args.functions.as_deref(), args.source.as_deref(), arch)?;
         let template = functions.template()?;
+        // CloudFormation's own command line would leave it out and say nothing.
+        if let Some(reason) = templates::unknown_parameter(&template, asked.iter()) {
+            return refused(reason);
+        }
         let mut notes = Vec::new();
         let is_open = !given.contains_key(RESERVE) && !kept.contains_key(RESERVE);
         if is_open && let Some((value, note)) = reserve(&aws, &template).await? {
@@ -262,7 +268,7 @@ impl Deployment {
             call.text().await?;
         }
         output.progress(&format!("Uploading the functions to {}.", self.bucket.name));
-        let template = folder.path().join(crate::templates::CONTROL_PATH);
+        let template = folder.path().join(templates::CONTROL_PATH);
         let packaged = folder.path().join("packaged.yaml");
         let packaged = packaged.display().to_string();
         let package = self.package(&template.display().to_string(), &packaged);
