@@ -186,6 +186,12 @@ impl Client {
             }
             Some(reason) if status.is_client_error() => refused(reason),
             Some(reason) => Err(anyhow!("{} answered {status}: {reason}", self.base()).into()),
+            // So does it when the function behind it fails.
+            None if status.is_server_error() => Err(anyhow!(
+                "{} answered {status}; Towline's log tells why, on AWS: aws logs tail /aws/lambda/towline-answer-chat",
+                self.base()
+            )
+            .into()),
             None => Err(anyhow!("{} answered {status} and nothing that a towline says; is --url (or TOWLINE_URL) right?", self.base()).into()),
         }
     }

@@ -299,9 +299,11 @@ fn a_no_ends_with_1_and_what_cannot_be_with_2() {
             error(503, "a service behind it did not answer; try again"),
             (200, json!({"answer": "later"})),
             (302, json!(null)),
+            (500, json!({"message": "Internal Server Error"})),
             error(409, "as JSON"),
         ],
         &[
+            &["runs"],
             &["runs"],
             &["runs"],
             &["runs"],
@@ -337,11 +339,15 @@ fn a_no_ends_with_1_and_what_cannot_be_with_2() {
             $ towline runs
             ! towline: [server] answered 302 Found and nothing that a towline says; is --url (or TOWLINE_URL) right?
             [exit 2]
+            $ towline runs
+            ! towline: [server] answered 500 Internal Server Error; Towline's log tells why, on AWS: aws logs tail /aws/lambda/towline-answer-chat
+            [exit 2]
             $ towline runs --json
             {
               "error": "as JSON"
             }
             [exit 1]
+            > GET /v1/runs?limit=10
             > GET /v1/runs?limit=10
             > GET /v1/runs?limit=10
             > GET /v1/runs?limit=10
