@@ -31,7 +31,7 @@ pub enum FolderError {
     #[error("{} holds other things already; name an empty or a new folder", .0.display())]
     Foreign(PathBuf),
     /// No Towline has kept anything there.
-    #[error("nothing has been served from {}; name the folder of `towline serve` with --data", .0.display())]
+    #[error("nothing has been served from {}; name the folder of `towline serve` with --data, or a Towline on AWS with --stack", .0.display())]
     Missing(PathBuf),
     /// A secret's file that protects nothing.
     #[error("{} holds a secret of fewer than {SHORTEST_SECRET} characters; remove the file to have a new one made", .0.display())]
