@@ -163,9 +163,9 @@ fn calls_are_signed_with_what_aws_would_use() {
     // Version 1 has no such command, but its keys can be asked for.
     let aws = Aws::new()
         .refuses("configure export-credentials *", "", "Invalid choice")
-        .says("configure get aws_access_key_id", ID.into())
-        .says("configure get aws_secret_access_key", KEY.into())
-        .refuses("configure get aws_session_token", "", "");
+        .says("configure get aws_access_key_id*", ID.into())
+        .says("configure get aws_secret_access_key*", KEY.into())
+        .refuses("configure get aws_session_token*", "", "");
     let session = aws
         .session()
         .set("TOWLINE_URL", &door.url)
