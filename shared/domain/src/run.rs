@@ -181,6 +181,9 @@ pub struct Attempt {
     /// What the registry holds under the unique tag; the other half (I6).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Digest>,
+    /// What its build gave to later stages, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
     /// Where it stands.
     pub state: AttemptState,
 }
@@ -302,6 +305,7 @@ impl Attempt {
             ended_at: None,
             build_succeeded: false,
             image: None,
+            outputs: BTreeMap::new(),
             state: AttemptState::Due,
         }
     }
@@ -353,6 +357,9 @@ pub struct BuildReport {
     pub ended_at: Option<Timestamp>,
     /// What went wrong, in the words of the phase that failed.
     pub reason: Option<String>,
+    /// What it gives to later stages, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
 }
 
 /// A fact that concerns a run.

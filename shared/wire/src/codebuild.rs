@@ -4,6 +4,7 @@ mod compose;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde_json::Value;
@@ -154,6 +155,7 @@ impl StateChange {
             started_at: self.started_at,
             ended_at: (status != BuildStatus::InProgress).then_some(self.at),
             reason: self.reason(),
+            outputs: BTreeMap::new(),
         })
     }
 

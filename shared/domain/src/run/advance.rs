@@ -251,6 +251,7 @@ impl Step<'_> {
             BuildStatus::Succeeded => {
                 self.take_times(report);
                 self.attempt.build_succeeded = true;
+                self.attempt.outputs.clone_from(&report.outputs);
                 self.settle();
                 if !self.attempt.state.is_terminal() {
                     self.intents.push(Intent::ReadImage {

@@ -125,6 +125,7 @@ pub fn report(build: &str, status: BuildStatus) -> BuildReport {
         started_at: Some(at(10)),
         ended_at: (status != BuildStatus::InProgress).then(|| at(70)),
         reason: (status == BuildStatus::Failed).then(|| "BUILD: exit status 1".into()),
+        outputs: BTreeMap::new(),
     }
 }
 

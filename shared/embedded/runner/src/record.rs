@@ -1,5 +1,6 @@
 //! What is kept of a build.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -260,6 +261,7 @@ impl Record {
             started_at: self.started_at,
             ended_at: self.ended_at,
             reason: self.reason.clone(),
+            outputs: BTreeMap::new(),
         }
     }
 }

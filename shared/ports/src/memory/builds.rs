@@ -147,6 +147,7 @@ impl Builds for MemoryBuilds {
                 started_at: Some(now),
                 ended_at: None,
                 reason: None,
+                outputs: BTreeMap::new(),
             },
             log: Vec::new(),
         });
