@@ -12,10 +12,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::types::{Build, SortOrderType};
+#[cfg(feature = "s3")]
+use sha2::{Digest as _, Sha256};
 use towline_domain::names::{AttemptId, BuildId, ComponentName, RepositoryName};
 use towline_domain::run::{BuildReport, BuildStatus};
 use towline_ports::{Builds, PortError, StartBuild, StartError};
 
+#[cfg(feature = "s3")]
+use crate::bucket::PutError;
 use crate::environment::{Aws, Patience};
 use crate::fault::{Fault, code, failed, is_throttled};
 
@@ -33,11 +37,18 @@ const PORTION: usize = 25;
 /// Pages of 100 builds that are looked through; an attempt that is looked for is hours old at most.
 const MOST_PAGES: usize = 3;
 
+/// The folder of buildspecs in the bucket; `infra/template.yaml` says who may write there, and how long
+/// they are kept.
+#[cfg(feature = "s3")]
+const BUILDSPECS: &str = "buildspecs";
+
 /// CodeBuild; one project for each component, named by [`StartBuild::project`].
 #[derive(Debug, Clone)]
 pub struct CodeBuild {
     client: Client,
     starts: Client,
+    #[cfg(feature = "s3")]
+    bucket: Option<crate::Bucket>,
     #[cfg(feature = "logs")]
     logs: log::Logs,
 }
@@ -49,6 +60,8 @@ impl Aws {
         CodeBuild {
             client: Client::new(&self.patient(&PATIENCE)),
             starts: Client::new(&self.patient(&START)),
+            #[cfg(feature = "s3")]
+            bucket: None,
             #[cfg(feature = "logs")]
             logs: log::Logs::new(&self.patient(&PATIENCE)),
         }
@@ -65,7 +78,8 @@ impl Builds for CodeBuild {
             build.component.clone(),
             build.attempt.clone(),
         );
-        let request = request::checked(build).map_err(StartError::Refused)?;
+        let mut request = request::checked(build).map_err(StartError::Refused)?;
+        self.put_aside(&mut request).await?;
         let answer = request.send_with(&self.starts).await;
         let error = match answer {
             Ok(answer) => {
@@ -183,6 +197,44 @@ impl Builds for CodeBuild {
 }
 
 impl CodeBuild {
+    /// With a bucket for buildspecs that are too long to be sent along.
+    #[cfg(feature = "s3")]
+    #[must_use]
+    pub fn with_bucket(mut self, bucket: crate::Bucket) -> Self {
+        self.bucket = Some(bucket);
+        self
+    }
+
+    /// Puts a buildspec that is too long to be sent along where CodeBuild reads it. Its name is its
+    /// content's, so that whoever asks twice asks for the same; and it is written each time, so
+    /// that it is younger than its build, whatever expires in the bucket.
+    async fn put_aside(&self, request: &mut request::Request) -> Result<(), StartError> {
+        let Some(text) = request.long_buildspec() else {
+            return Ok(());
+        };
+        #[cfg(feature = "s3")]
+        if let Some(bucket) = &self.bucket {
+            let digest = hex::encode(Sha256::digest(text));
+            let key = format!("{BUILDSPECS}/{digest}.yml");
+            let arn = match bucket.put_object(&key, text).await {
+                Ok(arn) => arn,
+                Err(PutError::Closed(bucket)) => {
+                    return Err(StartError::Refused(format!(
+                        "{}, and its bucket {bucket} is gone or may not be written to; deploy Towline again with `towline deploy`",
+                        too_long(text)
+                    )));
+                }
+                Err(PutError::Port(error)) => return Err(error.into()),
+            };
+            request.read_from(arn);
+            return Ok(());
+        }
+        Err(StartError::Refused(format!(
+            "{}, and this Towline has no bucket to keep it in; deploy it again with `towline deploy`, and then its components with `towline deploy components`",
+            too_long(text)
+        )))
+    }
+
     /// The builds of these ids that CodeBuild knows, 1 to 100.
     async fn describe(&self, ids: Vec<String>) -> Result<Vec<Build>, PortError> {
         let doing = match ids.as_slice() {
@@ -194,4 +246,13 @@ impl CodeBuild {
         let answer = answer.map_err(|error| failed(doing, &error))?;
         Ok(answer.builds.unwrap_or_default())
     }
+}
+
+/// Why a buildspec is not sent along.
+fn too_long(text: &str) -> String {
+    format!(
+        "the buildspec has {} characters, more than the {} that CodeBuild takes along with a build",
+        text.chars().count(),
+        request::LONGEST_BUILDSPEC
+    )
 }

@@ -30,6 +30,8 @@ use crate::http;
 #[derive(Debug, Clone)]
 pub struct Aws {
     config: SdkConfig,
+    #[cfg(feature = "s3")]
+    connections: http::Connections,
 }
 
 impl Aws {
@@ -60,12 +62,12 @@ impl Aws {
         let variable = move |name: &str| variable(name).filter(|value| !value.is_empty());
         let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
         let endpoint = variable("AWS_ENDPOINT_URL");
-        let trust = Trust::from_variables(&variable);
+        let connections = http::connections(&Trust::from_variables(&variable));
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(region.map(Region::new))
             .credentials_provider(credentials(&variable))
-            .http_client(http::client(&trust))
+            .http_client(http::client(connections.clone()))
             .service_config(Endpoints(Arc::new(variable)))
             // A slow answer is what the time-outs are for; watching each body costs time.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -74,7 +76,21 @@ impl Aws {
         config.set_app_name(AppName::new(format!("towline-{function}")).ok());
         Self {
             config: config.build(),
+            #[cfg(feature = "s3")]
+            connections,
         }
+    }
+
+    /// What all clients have in common.
+    #[cfg(feature = "s3")]
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// What is asked over.
+    #[cfg(feature = "s3")]
+    pub(crate) fn connections(&self) -> http::Connections {
+        self.connections.clone()
     }
 
     /// The configuration of one service's client.

@@ -57,7 +57,7 @@ impl Fault {
 }
 
 /// All texts of an error and its sources.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -24,13 +24,17 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// How long a connection is kept without use.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// Makes it. When there is nobody to trust, each request says so.
-pub(crate) fn client(trust: &Trust) -> SharedHttpClient {
-    SharedHttpClient::new(Once(SharedHttpConnector::new(Http(made(trust)))))
+/// The connections; when there is nobody to trust, each request says so.
+pub(crate) type Connections = Result<Client<SdkBody>, TrustError>;
+
+/// Makes them.
+pub(crate) fn connections(trust: &Trust) -> Connections {
+    towline_https::client(trust, CONNECT, IDLE)
 }
 
-fn made(trust: &Trust) -> Result<Client<SdkBody>, TrustError> {
-    towline_https::client(trust, CONNECT, IDLE)
+/// The client that goes over them.
+pub(crate) fn client(connections: Connections) -> SharedHttpClient {
+    SharedHttpClient::new(Once(SharedHttpConnector::new(Http(connections))))
 }
 
 /// Hands out the same connections whatever is asked for: all clients wait equally long for them.
@@ -48,7 +52,7 @@ impl HttpClient for Once {
 }
 
 #[derive(Debug)]
-struct Http(Result<Client<SdkBody>, TrustError>);
+struct Http(Connections);
 
 impl HttpConnector for Http {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {

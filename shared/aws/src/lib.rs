@@ -7,9 +7,11 @@ mod fault;
 mod http;
 #[cfg(test)]
 mod testing;
-#[cfg(any(feature = "dynamodb", feature = "eventbridge"))]
+#[cfg(any(feature = "dynamodb", feature = "eventbridge", feature = "s3"))]
 mod wait;
 
+#[cfg(feature = "s3")]
+mod bucket;
 #[cfg(feature = "codebuild")]
 mod builds;
 #[cfg(feature = "eventbridge")]
@@ -25,6 +27,8 @@ pub mod table;
 pub use environment::Aws;
 pub use repositories::{NamesError, TableRepositories};
 
+#[cfg(feature = "s3")]
+pub use bucket::{Bucket, BucketError};
 #[cfg(feature = "codebuild")]
 pub use builds::CodeBuild;
 #[cfg(feature = "eventbridge")]

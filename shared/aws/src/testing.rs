@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -110,14 +110,29 @@ impl Service {
     }
 }
 
-async fn answer(State(service): State<Service>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(service): State<Service>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let header = |name: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
     };
     let target = header("x-amz-target");
-    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-    let asked = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let mut operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let mut asked = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    if operation.is_empty() {
+        // Of a service whose operations are paths.
+        operation = format!("{method} {path}", path = uri.path());
+        asked = json!({
+            "body": String::from_utf8_lossy(&body),
+            "authorization": header("authorization"),
+            "sha256": header("x-amz-content-sha256"),
+        });
+    }
     let next = {
         let mut agents = service
             .agents

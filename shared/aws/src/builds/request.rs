@@ -6,11 +6,11 @@ use aws_sdk_codebuild::error::SdkError;
 use aws_sdk_codebuild::operation::start_build::{
     StartBuildError, StartBuildInput, StartBuildOutput,
 };
-use aws_sdk_codebuild::types::{EnvironmentVariable, EnvironmentVariableType};
-use towline_ports::StartBuild;
+use aws_sdk_codebuild::types::{EnvironmentType, EnvironmentVariable, EnvironmentVariableType};
+use towline_ports::{Architecture, StartBuild};
 
-/// Most characters of a buildspec that is sent along.
-const LONGEST_BUILDSPEC: usize = 25_600;
+/// Most characters of a buildspec that is sent along; CodeBuild reads a longer one from a bucket.
+pub(super) const LONGEST_BUILDSPEC: usize = 25_600;
 
 /// Most characters of an environment variable's value.
 const LONGEST_VALUE: usize = 4_096;
@@ -25,15 +25,23 @@ pub(super) struct Request {
     minutes: i32,
 }
 
+impl Request {
+    /// The buildspec, where it is longer than what is sent along.
+    pub(super) fn long_buildspec(&self) -> Option<&str> {
+        let text = self.build.buildspec.as_str();
+        (text.chars().count() > LONGEST_BUILDSPEC).then_some(text)
+    }
+
+    /// Has CodeBuild read the buildspec from this object in a bucket, by its ARN.
+    #[cfg(feature = "s3")]
+    pub(super) fn read_from(&mut self, arn: String) {
+        self.build.buildspec = arn;
+    }
+}
+
 /// Checks a build; gives the reason why it can never be started.
 pub(super) fn checked(build: StartBuild) -> Result<Request, String> {
-    let length = build.buildspec.chars().count();
-    if length > LONGEST_BUILDSPEC {
-        return Err(format!(
-            "the buildspec has {length} characters, CodeBuild takes at most {LONGEST_BUILDSPEC}; put commands into a file of the repository and call that"
-        ));
-    }
-    if length == 0 {
+    if build.buildspec.is_empty() {
         // CodeBuild would take the file buildspec.yml of the repository.
         return Err("the buildspec is empty".to_owned());
     }
@@ -81,18 +89,39 @@ impl Request {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(SdkError::construction_failure)?;
+        // Lambda compute knows neither, and refuses a build that says anything about them.
+        let on_lambda = is_of_lambda(&build.image);
         StartBuildInput::builder()
             .project_name(project)
             .source_version(build.commit.as_str())
             .buildspec_override(build.buildspec)
             .set_environment_variables_override(Some(environment))
             .image_override(build.image)
-            .privileged_mode_override(build.privileged)
-            .timeout_in_minutes_override(minutes)
+            .set_environment_type_override(build.architecture.map(|architecture| environment_type(architecture, on_lambda)))
+            .set_privileged_mode_override((!on_lambda).then_some(build.privileged))
+            .set_timeout_in_minutes_override((!on_lambda).then_some(minutes))
             // Trying again is decided by the run, which knows about a newer commit.
             .auto_retry_limit_override(0)
             .idempotency_token(build.attempt.as_str())
             .send_with(client)
             .await
+    }
+}
+
+/// Whether an image is one of those that CodeBuild runs on its Lambda compute and nowhere else, such
+/// as `aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs22`. There is no Docker, and no build runs longer than a
+/// quarter of an hour (CodeBuild user guide, "Limitations of AWS Lambda compute"; to a time-out it
+/// answers "Cannot specify timeoutInMinutes for lambda compute").
+fn is_of_lambda(image: &str) -> bool {
+    image.starts_with("aws/codebuild/") && image.contains("-lambda-standard:")
+}
+
+/// What a part of an attempt for several platforms runs on, whatever its project says.
+fn environment_type(architecture: Architecture, on_lambda: bool) -> EnvironmentType {
+    match (architecture, on_lambda) {
+        (Architecture::X86, false) => EnvironmentType::LinuxContainer,
+        (Architecture::Arm, false) => EnvironmentType::ArmContainer,
+        (Architecture::X86, true) => EnvironmentType::LinuxLambdaContainer,
+        (Architecture::Arm, true) => EnvironmentType::ArmLambdaContainer,
     }
 }

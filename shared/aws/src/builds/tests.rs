@@ -41,6 +41,7 @@ fn request() -> StartBuild {
             .expect("a commit"),
         image_repository: "acme/shop".parse().expect("a repository"),
         image: "aws/codebuild/standard:7.0".into(),
+        architecture: None,
         privileged: true,
         buildspec: "version: 0.2".into(),
         environment: vec![("GIT_BRANCH".into(), "$(id)".into())],
@@ -141,7 +142,7 @@ async fn what_codebuild_cannot_take_is_refused_without_asking_it() {
     for (request, expected) in [
         (
             spec(25_601),
-            "the buildspec has 25601 characters, CodeBuild takes at most 25600; put commands into a file of the repository and call that",
+            "the buildspec has 25601 characters, more than the 25600 that CodeBuild takes along with a build, and this Towline has no bucket to keep it in; deploy it again with `towline deploy`, and then its components with `towline deploy components`",
         ),
         (spec(0), "the buildspec is empty"),
         (
@@ -160,6 +161,126 @@ async fn what_codebuild_cannot_take_is_refused_without_asking_it() {
             .start(request)
             .await
             .expect("it is within the limits");
+    }
+}
+
+#[tokio::test]
+async fn on_lambda_compute_nothing_is_said_about_docker_or_time() {
+    for (image, on_lambda) in [
+        (
+            "aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs22",
+            true,
+        ),
+        (
+            "aws/codebuild/amazonlinux-aarch64-lambda-standard:go1.24",
+            true,
+        ),
+        ("aws/codebuild/amazonlinux-x86_64-standard:5.0", false),
+        ("example.com/aws/codebuild/x-lambda-standard:1", false),
+    ] {
+        let (service, aws) = Service::start([started()]).await;
+        let request = StartBuild {
+            image: image.into(),
+            ..request()
+        };
+        aws.builds().start(request).await.expect("it starts");
+        let (_, asked) = service.asked().remove(0);
+        for name in ["privilegedModeOverride", "timeoutInMinutesOverride"] {
+            assert_eq!(asked[name].is_null(), on_lambda, "{image}: {name}");
+        }
+    }
+}
+
+#[cfg(feature = "s3")]
+mod long {
+    use super::*;
+
+    const BUCKET: &str = "arn:aws:s3:::stack-bucket";
+
+    fn with_buildspec(length: usize) -> StartBuild {
+        StartBuild {
+            buildspec: "é".repeat(length),
+            ..request()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_buildspec_over_the_limit_is_read_from_the_bucket() {
+        for (length, is_put) in [(25_600, false), (25_601, true), (60_000, true)] {
+            let answers = is_put
+                .then(|| ok(Value::Null))
+                .into_iter()
+                .chain([started()]);
+            let (service, aws) = Service::start(answers).await;
+            let bucket = aws.bucket(BUCKET).expect("an ARN");
+            let builds = aws.builds().with_bucket(bucket);
+            let build = with_buildspec(length);
+            let text = build.buildspec.clone();
+            builds.start(build).await.expect("it starts");
+            let mut asked = service.asked();
+            let (operation, started) = asked.pop().expect("a request");
+            assert_eq!(operation, "StartBuild");
+            let Some((operation, put)) = asked.pop() else {
+                assert_eq!(started["buildspecOverride"], text.as_str());
+                assert!(!is_put, "{length}");
+                continue;
+            };
+            assert!(is_put, "{length}");
+            let key = operation.strip_prefix("PUT /stack-bucket/").expect("a key");
+            assert_eq!(put["body"], text.as_str());
+            assert_eq!(
+                key,
+                format!(
+                    "buildspecs/{}.yml",
+                    put["sha256"].as_str().unwrap_or_default()
+                )
+            );
+            assert_eq!(started["buildspecOverride"], format!("{BUCKET}/{key}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn asking_again_asks_for_the_same() {
+        let (service, aws) =
+            Service::start([ok(Value::Null), started(), ok(Value::Null), started()]).await;
+        let builds = aws
+            .builds()
+            .with_bucket(aws.bucket(BUCKET).expect("an ARN"));
+        for _ in 0..2 {
+            builds
+                .start(with_buildspec(30_000))
+                .await
+                .expect("it starts");
+        }
+        let asked = service.asked();
+        // Written again, so that it does not expire before it is read.
+        assert_eq!(asked[0].0, asked[2].0);
+        assert_eq!(asked[1], asked[3]);
+    }
+
+    #[tokio::test]
+    async fn without_the_bucket_no_build_is_started() {
+        let gone = Answer::Says(404, "<Code>NoSuchBucket</Code>".into());
+        let broken = Answer::Says(500, "<Code>InternalError</Code>".into());
+        for (answers, expected) in [
+            (
+                vec![gone],
+                "refused: the buildspec has 25601 characters, more than the 25600 that CodeBuild takes along with a build, and its bucket stack-bucket is gone or may not be written to; deploy Towline again with `towline deploy`",
+            ),
+            (vec![broken; 3], "unknown"),
+        ] {
+            let (service, aws) = Service::start(answers).await;
+            let builds = aws
+                .builds()
+                .with_bucket(aws.bucket(BUCKET).expect("an ARN"));
+            let found = match builds.start(with_buildspec(25_601)).await {
+                Err(StartError::Refused(why)) => format!("refused: {why}"),
+                Err(StartError::Port(_)) => "unknown".to_owned(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(found, expected);
+            assert!(service.operations().iter().all(|it| it != "StartBuild"));
+        }
     }
 }
 

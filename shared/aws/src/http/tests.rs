@@ -21,7 +21,7 @@ async fn plain_http_is_asked_too() {
     let address = format!("http://{}/", listener.local_addr().unwrap());
     let router = Router::new().route("/", get(|| async { "ok" }));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let http = Http(made(&Trust::BuiltIn));
+    let http = Http(connections(&Trust::BuiltIn));
     assert_eq!(asked(&http, &address).await.unwrap(), 200);
 }
 
@@ -30,7 +30,7 @@ async fn a_host_that_is_not_there_may_be_tried_again_and_a_wrong_start_not() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let nobody = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let http = Http(made(&Trust::BuiltIn));
+    let http = Http(connections(&Trust::BuiltIn));
     assert!(asked(&http, &nobody).await.unwrap_err().is_io());
     let http = Http(Err(TrustError("nobody is trusted".into())));
     assert!(asked(&http, &nobody).await.unwrap_err().is_user());

@@ -1,0 +1,223 @@
+//! A bucket of S3, into which objects are put: the one request that is needed of S3.
+//!
+//! Its SDK would bring XML, checksums of every kind and another signer to each start of a function
+//! for it. Connections, credentials and the signature are those of all other clients.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4;
+use aws_smithy_types::body::SdkBody;
+use aws_types::SdkConfig;
+use aws_types::service_config::ServiceConfigKey;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::{Request, StatusCode};
+use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
+use towline_ports::PortError;
+
+use crate::environment::Aws;
+use crate::fault::chain;
+use crate::http::Connections;
+use crate::wait::pause;
+
+/// One attempt: some kilobytes within a region.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// So often is tried.
+const ATTEMPTS: u32 = 3;
+
+/// Longest first wait before it is tried again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Most bytes of an answer that are looked at; what is wrong stands in its first lines.
+const MOST_SAID: usize = 16 * 1024;
+
+/// A bucket.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    arn: String,
+    name: String,
+    config: SdkConfig,
+    connections: Connections,
+}
+
+/// Why there is no such bucket.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BucketError {
+    /// It is not `arn:<partition>:s3:::<name>`.
+    #[error("{0:?} is no ARN of a bucket")]
+    Arn(String),
+}
+
+/// Why an object was not put.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PutError {
+    /// The bucket is gone, or belongs to somebody else now; trying again does not help.
+    #[error("the bucket {0} is gone, or may not be written to")]
+    Closed(String),
+    /// Trying again may help.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl Aws {
+    /// The bucket of this ARN.
+    ///
+    /// # Errors
+    /// When it is none of a bucket.
+    pub fn bucket(&self, arn: impl Into<String>) -> Result<Bucket, BucketError> {
+        let arn = arn.into();
+        let parts: Vec<&str> = arn.split(':').collect();
+        let ["arn", partition, "s3", "", "", name] = *parts else {
+            return Err(BucketError::Arn(arn));
+        };
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if partition.is_empty() || name.is_empty() || !name.bytes().all(is_plain) {
+            return Err(BucketError::Arn(arn));
+        }
+        Ok(Bucket {
+            name: name.to_owned(),
+            config: self.config().clone(),
+            connections: self.connections(),
+            arn,
+        })
+    }
+}
+
+impl Bucket {
+    /// Puts an object under a key of letters, digits, `-`, `_`, `.` and `/`; gives its ARN. What
+    /// was there is replaced, and counts as new to whatever expires.
+    pub(crate) async fn put_object(&self, key: &str, content: &str) -> Result<String, PutError> {
+        let doing = || format!("putting {key} into the bucket {}", self.name);
+        let failed = |cause: String| PortError::new(doing(), cause);
+        let mut attempt = 0;
+        loop {
+            let answer = timeout(ATTEMPT, self.put(key, content)).await;
+            attempt += 1;
+            let said = match answer {
+                Ok(Ok((status, _))) if status.is_success() => {
+                    return Ok(format!("{}/{key}", self.arn));
+                }
+                Ok(Ok((status, code)))
+                    if matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
+                        && matches!(&*code, "NoSuchBucket" | "AccessDenied") =>
+                {
+                    return Err(PutError::Closed(self.name.clone()));
+                }
+                Ok(Ok((status, code))) => {
+                    let may_help = status.is_server_error()
+                        || matches!(status.as_u16(), 408 | 429)
+                        || matches!(&*code, "RequestTimeout" | "SlowDown" | "OperationAborted");
+                    let said = format!("S3 answered {} {code}", status.as_u16());
+                    if !may_help {
+                        return Err(failed(said).into());
+                    }
+                    said
+                }
+                Ok(Err(error)) => error,
+                Err(_) => "there was no answer in time".to_owned(),
+            };
+            if attempt == ATTEMPTS {
+                return Err(failed(said).into());
+            }
+            pause(PAUSE, attempt).await;
+        }
+    }
+
+    /// One attempt: the status, and S3's word for what is wrong.
+    async fn put(&self, key: &str, content: &str) -> Result<(StatusCode, String), String> {
+        let client = self.connections.as_ref().map_err(ToString::to_string)?;
+        let request = self.signed(key, content).await?;
+        let answer = client
+            .request(request)
+            .await
+            .map_err(|error| chain(&error))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MOST_SAID).collect().await;
+        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        Ok((status, code(&String::from_utf8_lossy(&body)).to_owned()))
+    }
+
+    async fn signed(&self, key: &str, content: &str) -> Result<Request<SdkBody>, String> {
+        let region = self.config.region().ok_or("AWS_REGION is not set")?;
+        let credentials = self.config.credentials_provider();
+        let credentials = credentials.ok_or("there are no credentials")?;
+        let credentials = credentials.provide_credentials().await;
+        let credentials = credentials.map_err(|error| chain(&error))?;
+        let address = format!("{}/{key}", self.address(region.as_ref()));
+        let app = self.config.app_name().map(ToString::to_string);
+        let request = Request::put(&address)
+            .header("content-type", "text/plain; charset=utf-8")
+            .header("user-agent", format!("app/{}", app.unwrap_or_default()))
+            .body(SdkBody::from(content));
+        let mut request = request.map_err(|error| chain(&error))?;
+
+        let mut settings = SigningSettings::default();
+        // As S3 alone has it (S3 API, "Authenticating Requests (AWS Signature Version 4)").
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a signature says when it was made, to whom knows the time"
+        )]
+        let now = SystemTime::now();
+        let identity = credentials.into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(region.as_ref())
+            .name("s3")
+            .time(now)
+            .settings(settings)
+            .build()
+            .map_err(|error| chain(&error))?;
+        let headers = request.headers().iter();
+        let headers =
+            headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let body = SignableBody::Precomputed(hex::encode(Sha256::digest(content)));
+        let signable = SignableRequest::new("PUT", &address, headers, body);
+        let signed = sign(signable.map_err(|error| chain(&error))?, &params.into());
+        let (instructions, _) = signed.map_err(|error| chain(&error))?.into_parts();
+        instructions.apply_to_request_http1x(&mut request);
+        Ok(request)
+    }
+
+    /// Where the bucket is: by its own host at S3, below a path anywhere else.
+    fn address(&self, region: &str) -> String {
+        let key = ServiceConfigKey::builder()
+            .service_id("S3")
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url")
+            .build();
+        let own = self.config.service_config().zip(key.ok());
+        let own = own.and_then(|(config, key)| config.load_config(key));
+        let elsewhere = own.or_else(|| self.config.endpoint_url().map(str::to_owned));
+        let name = &self.name;
+        match elsewhere {
+            Some(endpoint) => format!("{}/{name}", endpoint.trim_end_matches('/')),
+            None if region.starts_with("cn-") => {
+                format!("https://{name}.s3.{region}.amazonaws.com.cn")
+            }
+            None => format!("https://{name}.s3.{region}.amazonaws.com"),
+        }
+    }
+}
+
+/// S3's word for what is wrong, in an answer such as `<Error><Code>NoSuchBucket</Code>…`.
+fn code(answer: &str) -> &str {
+    let code = answer
+        .split_once("<Code>")
+        .and_then(|(_, rest)| rest.split_once("</Code>"));
+    let code = code.map_or("", |(code, _)| code);
+    let is_word = code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_word { code } else { "" }
+}
