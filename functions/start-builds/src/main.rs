@@ -22,7 +22,7 @@ async fn serve() -> Result<(), Failure> {
         bus: &bus,
         clock: &SystemClock,
     };
-    let builds = aws.builds();
+    let builds = aws.builds().with_bucket(aws.bucket(settings.bucket()?)?);
     let settings = start_builds::Settings {
         registry: settings.registry()?,
     };

@@ -50,6 +50,26 @@ impl Settings {
         self.needed("TOWLINE_REGISTRY")
     }
 
+    /// The stack's bucket, by ARN: long buildspecs, and the program `towline` for builds.
+    ///
+    /// # Errors
+    /// When `TOWLINE_BUCKET` is not set.
+    pub fn bucket(self) -> Result<String, SettingError> {
+        self.needed("TOWLINE_BUCKET")
+    }
+
+    /// The SHA-256 of the `towline` in the bucket for builds on x86-64; there may be none.
+    #[must_use]
+    pub fn tool_x86_64(self) -> Option<String> {
+        self.optional("TOWLINE_TOOL_X86_64")
+    }
+
+    /// The SHA-256 of the `towline` in the bucket for builds on ARM; there may be none.
+    #[must_use]
+    pub fn tool_aarch64(self) -> Option<String> {
+        self.optional("TOWLINE_TOOL_AARCH64")
+    }
+
     /// The repositories that may push: names and `owner/*`, with commas between them.
     ///
     /// # Errors

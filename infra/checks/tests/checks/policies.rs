@@ -8,7 +8,7 @@ use towline_infra_checks::{Template, read};
 
 /// What the adapter behind each feature of `towline-aws` calls. What a transaction does is allowed
 /// by its parts (DynamoDB developer guide, "Using IAM with transactions").
-const FEATURES: [(&str, &[&str]); 6] = [
+const FEATURES: [(&str, &[&str]); 7] = [
     (
         "dynamodb",
         &[
@@ -36,6 +36,7 @@ const FEATURES: [(&str, &[&str]); 6] = [
         "ecr",
         &["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:PutImage"],
     ),
+    ("s3", &["s3:PutObject"]),
     ("secretsmanager", &["secretsmanager:GetSecretValue"]),
 ];
 
@@ -127,12 +128,13 @@ fn what_changes_the_world_is_for_those_who_have_to() {
             who.entry(action).or_default().push(name);
         }
     }
-    let cases: [(&str, &[&str]); 6] = [
+    let cases: [(&str, &[&str]); 7] = [
         ("codebuild:StartBuild", &["start-builds"]),
         ("codebuild:StopBuild", &["start-builds"]),
         ("ecr:PutImage", &["promote-images"]),
         ("ecr:BatchGetImage", &["promote-images", "record-images"]),
         ("logs:GetLogEvents", &["answer-chat"]),
+        ("s3:PutObject", &["start-builds"]),
         (
             "secretsmanager:GetSecretValue",
             &[
