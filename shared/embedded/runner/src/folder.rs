@@ -177,21 +177,19 @@ fn shim(bin: &Path, secret: &Path) -> String {
     let (bin, secret) = (quote(bin), quote(secret));
     format!(
         r#"#!/bin/sh
-if [ "$1 $2" = 'ecr get-login-password' ]; then
-    plain=yes
-    expects=
-    for argument in "$@"; do
-        case "$expects$argument" in
-            ecr | get-login-password | --region=* | value:*) expects= ;;
-            --region) expects=value: ;;
-            *) plain= ;;
-        esac
-    done
-    if [ "$plain" ]; then
-        IFS= read -r password <{secret} || exit 1
-        printf '%s\n' "$password"
-        exit
-    fi
+words=
+expects=
+for argument in "$@"; do
+    case "$expects$argument" in
+        --region=* | value:*) expects= ;;
+        --region) expects=value: ;;
+        *) words="$words $argument" ;;
+    esac
+done
+if [ "$words$expects" = ' ecr get-login-password' ]; then
+    IFS= read -r password <{secret} || exit 1
+    printf '%s\n' "$password"
+    exit
 fi
 set -f
 IFS=:
@@ -201,7 +199,7 @@ for folder in $PATH; do
         exec "$folder/aws" "$@"
     fi
 done
-echo 'aws: there is no AWS command line on this machine; towline stands in for "aws ecr get-login-password [--region NAME]" and nothing else.' >&2
+echo 'aws: there is no AWS command line on this machine; towline stands in for "aws ecr get-login-password", with or without --region, and nothing else.' >&2
 exit 127
 "#
     )

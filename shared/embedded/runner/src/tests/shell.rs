@@ -69,6 +69,8 @@ phases:
     commands:
       - p=$(aws ecr get-login-password --region eu-central-1) && [ ${#p} = 15 ]
       - p=$(aws ecr get-login-password) && [ ${#p} = 15 ]
+      - p=$(aws ecr --region eu-central-1 get-login-password) && [ ${#p} = 15 ]
+      - p=$(aws --region=eu-central-1 ecr get-login-password) && [ ${#p} = 15 ]
       - echo \"it is $p\"; aws ecr get-login-password; printf 'AWS:%s' \"$p\" | base64
       - env | grep -c hunter2 || true
       - PATH=${PATH%%:*} aws s3 ls || echo \"status $?\"
