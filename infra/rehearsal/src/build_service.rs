@@ -402,6 +402,7 @@ impl BuildService {
             commit: parsed("sourceVersion", version)?,
             image_repository: parsed("IMAGE_REPO", variable("IMAGE_REPO"))?,
             image: either("imageOverride", &told["environment"]["image"]),
+            architecture: None,
             privileged: privileged.unwrap_or_default(),
             buildspec: either("buildspecOverride", &told["source"]["buildspec"]),
             environment: there,

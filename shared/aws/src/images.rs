@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::types::{Image, ImageFailureCode, ImageIdentifier, ImageStatus};
 use towline_domain::names::{Digest, ImageRepository, Tag};
-use towline_ports::{Images, PortError, PutTagError, RegistryImage};
+use towline_ports::{Images, PortError, PutTagError, RegistryImage, StoredManifest};
 
 use crate::environment::{Aws, Patience};
 use crate::fault::{code, failed};
@@ -84,6 +84,45 @@ impl Images for Ecr {
         self.image(doing, repository, id).await
     }
 
+    async fn manifest(
+        &self,
+        repository: &ImageRepository,
+        digest: &Digest,
+    ) -> Result<Option<StoredManifest>, PortError> {
+        let doing = format!("reading the manifest {repository}@{digest}");
+        let answer = self.stored(doing.clone(), repository, by_digest(digest));
+        match answer.await? {
+            Answer::Stored(stored) if stored.digest == *digest => Ok(Some(StoredManifest {
+                media_type: stored.media_type,
+                text: stored.manifest,
+            })),
+            Answer::Stored(stored) => {
+                let other = format!("ECR gave {} instead", stored.digest);
+                Err(PortError::new(doing, other))
+            }
+            Answer::Nothing => Ok(None),
+            Answer::Withheld { code, reason } => {
+                Err(PortError::new(doing, format!("{code}: {reason}")))
+            }
+        }
+    }
+
+    async fn put_index(
+        &self,
+        repository: &ImageRepository,
+        index: &str,
+        tag: &Tag,
+    ) -> Result<Digest, PutTagError> {
+        let stored = Stored {
+            digest: manifest::digest(index),
+            media_type: manifest::media_type(index),
+            manifest: index.to_owned(),
+        };
+        let digest = stored.digest.clone();
+        self.put(repository, stored, tag).await?;
+        Ok(digest)
+    }
+
     async fn put_tag(
         &self,
         repository: &ImageRepository,
@@ -104,12 +143,26 @@ impl Images for Ecr {
             let other = format!("ECR gave {} instead", stored.digest);
             return Err(PortError::new(doing(), other).into());
         }
+        self.put(repository, stored, tag).await
+    }
+}
+
+impl Ecr {
+    /// Puts a manifest under a tag. ECR takes the same again, and says so.
+    async fn put(
+        &self,
+        repository: &ImageRepository,
+        stored: Stored,
+        tag: &Tag,
+    ) -> Result<(), PutTagError> {
+        let digest = &stored.digest;
+        let doing = || format!("putting {tag} on {repository}@{digest}");
         let answer = self
             .client
             .put_image()
             .repository_name(repository.as_str())
-            .image_manifest(stored.manifest)
-            .image_manifest_media_type(stored.media_type)
+            .image_manifest(&stored.manifest)
+            .image_manifest_media_type(&stored.media_type)
             .image_tag(tag.as_str())
             .image_digest(digest.as_str())
             .send()
@@ -134,9 +187,7 @@ impl Images for Ecr {
             _ => Err(failed(doing(), &error).into()),
         }
     }
-}
 
-impl Ecr {
     async fn image(
         &self,
         doing: String,

@@ -10,6 +10,26 @@ use towline_domain::run::BuildReport;
 
 use crate::PortError;
 
+/// What a machine computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// That of `linux/amd64`, and of all that has no machines of its own.
+    X86,
+    /// That of `linux/arm64` and `linux/arm/v7`.
+    Arm,
+}
+
+impl Architecture {
+    /// What builds for a platform.
+    #[must_use]
+    pub fn of(platform: &str) -> Self {
+        match platform.split('/').nth(1) {
+            Some("arm" | "arm64") => Self::Arm,
+            _ => Self::X86,
+        }
+    }
+}
+
 /// A build to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartBuild {
@@ -26,6 +46,9 @@ pub struct StartBuild {
     pub image_repository: ImageRepository,
     /// The CodeBuild image to run in.
     pub image: String,
+    /// What kind of machine it needs, when it is one of several for as many platforms; else that is
+    /// the project's to say. Where there is one machine only, it builds for all.
+    pub architecture: Option<Architecture>,
     /// Whether it needs a Docker daemon.
     pub privileged: bool,
     /// The buildspec: its text.

@@ -18,6 +18,15 @@ pub struct RegistryImage {
     pub platforms: Vec<String>,
 }
 
+/// A manifest or an index as the registry stores it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredManifest {
+    /// Its media type.
+    pub media_type: String,
+    /// Its text, byte for byte.
+    pub text: String,
+}
+
 /// Why a tag is not on the digest.
 #[derive(Debug, thiserror::Error)]
 pub enum PutTagError {
@@ -53,6 +62,22 @@ pub trait Images: Send + Sync {
         repository: &ImageRepository,
         digest: &Digest,
     ) -> Result<Option<RegistryImage>, PortError>;
+
+    /// The manifest or index of that digest.
+    async fn manifest(
+        &self,
+        repository: &ImageRepository,
+        digest: &Digest,
+    ) -> Result<Option<StoredManifest>, PortError>;
+
+    /// Puts an OCI index of images the repository has under a tag, and gives its digest. That it is
+    /// there already is fine; it is gone when one of its images is.
+    async fn put_index(
+        &self,
+        repository: &ImageRepository,
+        index: &str,
+        tag: &Tag,
+    ) -> Result<Digest, PutTagError>;
 
     /// Puts a tag on a digest without pulling or pushing layers. That it is there already is fine.
     async fn put_tag(

@@ -16,10 +16,10 @@ pub mod store;
 pub mod contract;
 pub mod memory;
 
-pub use builds::{Builds, StartBuild, StartError};
+pub use builds::{Architecture, Builds, StartBuild, StartError};
 pub use bus::{Announcement, Bus};
 pub use clock::Clock;
-pub use images::{Images, PutTagError, RegistryImage};
+pub use images::{Images, PutTagError, RegistryImage, StoredManifest};
 pub use secret::{KeptSecret, SecretText};
 pub use source::{Admission, CommitInfo, FileAt, Relation, Repositories, RepositoryRef, Source};
 pub use statuses::{CommitStatus, StatusError, StatusState, Statuses};

@@ -17,7 +17,8 @@ use towline_ports::memory::{
 use towline_ports::{
     Admission, Announcement, Builds, Bus, CommitInfo, CommitStatus, FileAt, Images, Item, Key,
     Page, PortError, PutTagError, Query, RegistryImage, Relation, Repositories, RepositoryRef,
-    Source, StartBuild, StartError, StatusError, Statuses, Store, TransactError, Write,
+    Source, StartBuild, StartError, StatusError, Statuses, Store, StoredManifest, TransactError,
+    Write,
 };
 
 use crate::chance::Chance;
@@ -267,6 +268,31 @@ impl Images for FaultyImages {
     ) -> Result<Option<RegistryImage>, PortError> {
         self.chance.before("BatchGetImage").await?;
         self.inner.by_digest(repository, digest).await
+    }
+
+    async fn manifest(
+        &self,
+        repository: &ImageRepository,
+        digest: &Digest,
+    ) -> Result<Option<StoredManifest>, PortError> {
+        self.chance.before("BatchGetImage").await?;
+        self.inner.manifest(repository, digest).await
+    }
+
+    async fn put_index(
+        &self,
+        repository: &ImageRepository,
+        index: &str,
+        tag: &Tag,
+    ) -> Result<Digest, PutTagError> {
+        self.chance.before("PutImage").await?;
+        let digest = self.inner.put_index(repository, index, tag).await?;
+        self.news
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((repository.clone(), tag.clone(), digest.clone()));
+        self.chance.after("PutImage").await?;
+        Ok(digest)
     }
 
     async fn put_tag(

@@ -14,6 +14,7 @@ pub mod eventbridge;
 
 pub mod codebuild;
 pub mod ecr;
+pub mod oci;
 
 pub mod apigateway;
 

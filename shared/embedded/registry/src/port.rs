@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use towline_domain::names::{Digest, ImageRepository, Tag};
-use towline_ports::{Images, PortError, PutTagError, RegistryImage};
+use towline_ports::{Images, PortError, PutTagError, RegistryImage, StoredManifest};
 
 use crate::error::RegistryError;
 use crate::images::Manifest;
+use crate::manifest::MediaType;
 use crate::name::{self, Reference, RepositoryName};
 use crate::registry::Registry;
 
@@ -61,6 +62,48 @@ impl Images for Registry {
     ) -> Result<Option<RegistryImage>, PortError> {
         self.image(repository, Reference::Digest(own(digest.as_str())?))
             .await
+    }
+
+    async fn manifest(
+        &self,
+        repository: &ImageRepository,
+        digest: &Digest,
+    ) -> Result<Option<StoredManifest>, PortError> {
+        let doing = || format!("reading {repository}@{digest}");
+        let reference = Reference::Digest(own(digest.as_str())?);
+        let read = self.read(&own(repository.as_str())?, &reference).await;
+        let Some(manifest) = read.map_err(|error| PortError::new(doing(), error))? else {
+            return Ok(None);
+        };
+        let text = String::from_utf8(manifest.bytes.into());
+        Ok(Some(StoredManifest {
+            media_type: manifest.media_type,
+            text: text.map_err(|error| PortError::new(doing(), error))?,
+        }))
+    }
+
+    async fn put_index(
+        &self,
+        repository: &ImageRepository,
+        index: &str,
+        tag: &Tag,
+    ) -> Result<Digest, PutTagError> {
+        let doing = || format!("putting an index under {repository}:{tag}");
+        let reference = Reference::Tag(own(tag.as_str())?);
+        let media_type = Some(MediaType::OciIndex.as_str());
+        let bytes = index.as_bytes().to_vec().into();
+        let name = own(repository.as_str())?;
+        match self
+            .put_manifest(&name, &reference, media_type, bytes)
+            .await
+        {
+            Ok(put) => {
+                let digest = put.digest.as_str().parse();
+                Ok(digest.map_err(|error| PortError::new(doing(), error))?)
+            }
+            Err(RegistryError::ReferenceUnknown { .. }) => Err(PutTagError::Gone),
+            Err(error) => Err(PortError::new(doing(), error).into()),
+        }
     }
 
     async fn put_tag(

@@ -128,6 +128,7 @@ fn request(number: u32, commit: &CommitSha, buildspec: &str) -> StartBuild {
         commit: commit.clone(),
         image_repository: "acme/web".parse().unwrap(),
         image: "aws/codebuild/standard:7.0".into(),
+        architecture: None,
         privileged: false,
         buildspec: buildspec.into(),
         environment: Vec::new(),

@@ -253,6 +253,7 @@ mod tests {
             commit: "a".repeat(40).parse().expect("a commit"),
             image_repository: "acme/shop".parse().expect("an image repository"),
             image: "aws/codebuild/standard:7.0".into(),
+            architecture: None,
             privileged: false,
             buildspec: "version: 0.2\n".into(),
             environment: vec![("GIT_REF".into(), "refs/heads/main".into())],

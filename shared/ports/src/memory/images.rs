@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use towline_domain::names::{Digest, ImageRepository, Tag};
 
 use super::lock;
-use crate::{Images, PortError, PutTagError, RegistryImage};
+use crate::{Images, PortError, PutTagError, RegistryImage, StoredManifest};
 
 /// Image repositories, made by the first push into each.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub struct MemoryImages {
 
 #[derive(Debug, Default)]
 struct Repository {
-    images: BTreeMap<Digest, RegistryImage>,
+    images: BTreeMap<Digest, (RegistryImage, Vec<u8>)>,
     tags: BTreeMap<Tag, Digest>,
     immutable: BTreeSet<Tag>,
 }
@@ -53,21 +54,20 @@ impl MemoryImages {
         tag: &Tag,
         manifest: &[u8],
     ) -> Result<Digest, PutTagError> {
-        let digest: Digest = format!("sha256:{}", hex::encode(Sha256::digest(manifest)))
-            .parse()
-            .expect("sha256: and 64 hexadecimal digits");
-        let mut repositories = lock(&self.repositories);
-        let repository = repositories.entry(repository.clone()).or_default();
-        if !repository.tag(tag, &digest) {
-            return Err(PutTagError::Immutable { tag: tag.clone() });
-        }
+        let digest = digest_of(manifest);
         let image = RegistryImage {
             digest: digest.clone(),
             media_type: "application/vnd.oci.image.manifest.v1+json".into(),
             size: Some(manifest.len() as u64),
             platforms: vec!["linux/amd64".into()],
         };
-        repository.images.insert(digest.clone(), image);
+        let mut repositories = lock(&self.repositories);
+        let repository = repositories.entry(repository.clone()).or_default();
+        if !repository.tag(tag, &digest) {
+            return Err(PutTagError::Immutable { tag: tag.clone() });
+        }
+        let images = &mut repository.images;
+        images.insert(digest.clone(), (image, manifest.to_vec()));
         Ok(digest)
     }
 
@@ -103,8 +103,33 @@ impl MemoryImages {
     ) -> Option<RegistryImage> {
         let repositories = lock(&self.repositories);
         let repository = repositories.get(repository)?;
-        repository.images.get(&digest(repository)?).cloned()
+        let (image, _) = repository.images.get(&digest(repository)?)?;
+        Some(image.clone())
     }
+}
+
+/// As much of an index as is checked.
+#[derive(Deserialize)]
+struct Index {
+    manifests: Vec<Child>,
+}
+
+#[derive(Deserialize)]
+struct Child {
+    digest: Digest,
+    platform: Platform,
+}
+
+#[derive(Deserialize)]
+struct Platform {
+    os: String,
+    architecture: String,
+}
+
+fn digest_of(manifest: &[u8]) -> Digest {
+    format!("sha256:{}", hex::encode(Sha256::digest(manifest)))
+        .parse()
+        .expect("sha256: and 64 hexadecimal digits")
 }
 
 #[async_trait]
@@ -123,6 +148,54 @@ impl Images for MemoryImages {
         digest: &Digest,
     ) -> Result<Option<RegistryImage>, PortError> {
         Ok(self.find(repository, |_| Some(digest.clone())))
+    }
+
+    async fn manifest(
+        &self,
+        repository: &ImageRepository,
+        digest: &Digest,
+    ) -> Result<Option<StoredManifest>, PortError> {
+        let repositories = lock(&self.repositories);
+        let found = repositories.get(repository);
+        let found = found.and_then(|found| found.images.get(digest));
+        Ok(found.map(|(image, bytes)| StoredManifest {
+            media_type: image.media_type.clone(),
+            text: String::from_utf8_lossy(bytes).into_owned(),
+        }))
+    }
+
+    async fn put_index(
+        &self,
+        repository: &ImageRepository,
+        index: &str,
+        tag: &Tag,
+    ) -> Result<Digest, PutTagError> {
+        let doing = format!("putting an index into {repository}");
+        let document: Index =
+            serde_json::from_str(index).map_err(|cause| PortError::new(doing, cause))?;
+        let digest = digest_of(index.as_bytes());
+        let mut repositories = lock(&self.repositories);
+        let repository = repositories.get_mut(repository).ok_or(PutTagError::Gone)?;
+        let mut children = document.manifests.iter();
+        if !children.all(|child| repository.images.contains_key(&child.digest)) {
+            return Err(PutTagError::Gone);
+        }
+        if !repository.tag(tag, &digest) {
+            return Err(PutTagError::Immutable { tag: tag.clone() });
+        }
+        let platforms = document.manifests.iter().map(|child| {
+            let Platform { os, architecture } = &child.platform;
+            format!("{os}/{architecture}")
+        });
+        let image = RegistryImage {
+            digest: digest.clone(),
+            media_type: "application/vnd.oci.image.index.v1+json".into(),
+            size: None,
+            platforms: platforms.collect(),
+        };
+        let images = &mut repository.images;
+        images.insert(digest.clone(), (image, index.as_bytes().to_vec()));
+        Ok(digest)
     }
 
     async fn put_tag(
@@ -176,6 +249,37 @@ mod tests {
         let pushed = images.push(&shop, &one, b"third");
         assert!(matches!(pushed, Err(PutTagError::Immutable { .. })));
         assert_eq!(images.tags(&shop)[&one], second);
+    }
+
+    #[tokio::test]
+    async fn an_index_is_put_when_all_its_images_are_there() {
+        let images = MemoryImages::new();
+        let (shop, one, two) = names();
+        let first = images.push(&shop, &one, b"first").expect("it is free");
+        let index = |digest: &Digest| {
+            format!(
+                r#"{{"manifests":[{{"digest":"{digest}","platform":{{"os":"linux","architecture":"arm64"}}}}]}}"#
+            )
+        };
+        let text = index(&first);
+        for _ in 0..2 {
+            let put = images.put_index(&shop, &text, &two).await;
+            let digest = put.expect("all is there");
+            let found = images.by_tag(&shop, &two).await.expect("it answers");
+            let found = found.expect("it was put");
+            assert_eq!(
+                (found.digest, found.platforms),
+                (digest.clone(), vec!["linux/arm64".into()])
+            );
+            let stored = images.manifest(&shop, &digest).await.expect("it answers");
+            assert_eq!(stored.map(|stored| stored.text), Some(text.clone()));
+        }
+        let other = index(&digest_of(b"nothing"));
+        let put = images.put_index(&shop, &other, &two).await;
+        assert!(matches!(put, Err(PutTagError::Gone)));
+        images.make_immutable(&shop, &one);
+        let put = images.put_index(&shop, &text, &one).await;
+        assert!(matches!(put, Err(PutTagError::Immutable { tag }) if tag == one));
     }
 
     #[tokio::test]
