@@ -35,5 +35,8 @@ async fn serve() -> Result<(), Failure> {
         Arc::new(FromSecret(secret)),
         clock,
     );
-    events(async |event| plan_runs::handle(ledger, &github, event).await).await
+    events(async |event| {
+        plan_runs::handle(ledger, &github, &plan_runs::Settings::default(), event).await
+    })
+    .await
 }

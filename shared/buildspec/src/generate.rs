@@ -12,6 +12,7 @@ mod extras;
 mod given;
 mod make;
 mod names;
+mod outputs;
 mod pack;
 mod shell;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 
 pub use extras::{Extras, REPORT_FORMATS, Report, Tool};
 pub use names::{LONGEST_VALUE, PROVIDED, check_environment, is_name, provided, reserved};
+pub use outputs::{Output, OutputFrom, output_variable};
 pub use shell::quote;
 
 use crate::model::{Buildspec, Env, Phases, ReadError, Shell};
@@ -84,8 +86,10 @@ pub struct Docker {
     pub dockerfile: String,
     /// The stage of the Dockerfile to build; the last when absent.
     pub target: Option<String>,
-    /// The platform, such as `linux/arm64`; that of the machine when absent.
-    pub platform: Option<String>,
+    /// The platform of the image.
+    pub platform: Platform,
+    /// Whether layers are kept in the registry between builds, under the names in `$CACHE_FROM` and `$CACHE_TO`.
+    pub layer_cache: bool,
     /// Build arguments; without a value the environment variable of that name is passed on.
     pub arguments: Vec<(String, Option<String>)>,
 }
@@ -96,10 +100,22 @@ impl Default for Docker {
         Self {
             dockerfile: "Dockerfile".to_owned(),
             target: None,
-            platform: None,
+            platform: Platform::Machine,
+            layer_cache: false,
             arguments: Vec::new(),
         }
     }
+}
+
+/// The platform an image is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Platform {
+    /// That of the machine that builds it.
+    Machine,
+    /// This one, such as `linux/arm64`.
+    Named(String),
+    /// The one in `$IMAGE_PLATFORM`: the image has several, and each is a build of its own.
+    Provided,
 }
 
 /// The repository's own Makefile does the work.
@@ -111,8 +127,6 @@ pub struct Make {
     pub always: Vec<String>,
     /// Who logs in.
     pub login: MakeLogin,
-    /// Files later stages read.
-    pub outputs: Vec<Output>,
 }
 
 /// Who logs in to the registry for a Makefile.
@@ -122,31 +136,6 @@ pub enum MakeLogin {
     Builtin,
     /// This target of the Makefile.
     Target(String),
-}
-
-/// A file the build leaves for later stages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Output {
-    /// Its path, relative to [`Common::context`].
-    pub path: String,
-    /// The target whose output becomes the file; absent when the build writes the file itself.
-    pub target: Option<String>,
-}
-
-impl Output {
-    /// A file in the context's own folder is the output of the target named like it without its ending
-    /// (`version.json` of `make version`); a file in a folder is one that the build writes itself.
-    #[must_use]
-    pub fn of(path: &str) -> Self {
-        let stem = path
-            .split('.')
-            .next()
-            .filter(|stem| !stem.is_empty() && !path.contains('/'));
-        Self {
-            path: path.to_owned(),
-            target: stem.map(str::to_owned),
-        }
-    }
 }
 
 /// Files become an image by `towline pack`, without a Docker daemon.
@@ -166,8 +155,8 @@ pub struct Pack {
     pub environment: Vec<(String, String)>,
     /// Labels besides those that say where the image comes from.
     pub labels: Vec<(String, String)>,
-    /// The platform, such as `linux/amd64`.
-    pub platform: String,
+    /// The platform of the image; that of the machine is taken for `linux/amd64`.
+    pub platform: Platform,
     /// The user the container runs as.
     pub user: Option<String>,
     /// The folder the container starts in.
@@ -187,7 +176,7 @@ impl Default for Pack {
             command: Vec::new(),
             environment: Vec::new(),
             labels: Vec::new(),
-            platform: "linux/amd64".to_owned(),
+            platform: Platform::Named("linux/amd64".to_owned()),
             user: None,
             working_directory: None,
             ports: Vec::new(),
@@ -299,6 +288,11 @@ pub enum GenerateError {
         /// Its name.
         name: String,
     },
+    /// Outputs of a build whose phases CodeBuild runs in shells of their own, or not by commands.
+    #[error(
+        "the buildspec cannot have outputs: that needs `version: 0.2` and `commands` in its build phase"
+    )]
+    NoOutputs,
     /// More reports than a project has.
     #[error("CodeBuild takes at most {most} reports of one project: join some of them")]
     Reports {
@@ -361,16 +355,9 @@ pub fn generate_whole(
     }
 }
 
-/// What a preset contributes: its phases, and the files it leaves behind.
-struct Written {
-    phases: Phases,
-    artifacts: Option<crate::model::Artifacts>,
-}
-
-fn finish(common: &Common, extras: &Extras, written: Written) -> Result<String, GenerateError> {
+fn finish(common: &Common, extras: &Extras, phases: Phases) -> Result<String, GenerateError> {
     let mut spec = Buildspec {
-        phases: written.phases,
-        artifacts: written.artifacts,
+        phases,
         ..Buildspec::default()
     };
     spec.env = Env {
@@ -383,7 +370,7 @@ fn finish(common: &Common, extras: &Extras, written: Written) -> Result<String, 
         .install
         .runtime_versions
         .clone_from(&common.runtime_versions);
-    extras.add_to(&mut spec);
+    extras.add_to(&mut spec, common)?;
     print(&spec)
 }
 

@@ -12,8 +12,8 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Map, Number, Value as Json};
 use towline_buildspec::generate::{
-    Common, Docker, Extras, Login, Make, MakeLogin, Output, Pack, Preset, REPORT_FORMATS, Report,
-    Tool, generate, generate_with,
+    Common, Docker, Extras, Login, Make, MakeLogin, Output, Pack, Platform, Preset, REPORT_FORMATS,
+    Report, Tool, generate, generate_with,
 };
 use towline_buildspec::yaml::{self, Limits, Node, Value};
 
@@ -128,16 +128,16 @@ fn any_preset() -> impl Strategy<Value = Preset> {
                 dockerfile,
                 target,
                 arguments,
-                platform: Some("linux/arm64".to_owned()),
+                platform: Platform::Named("linux/arm64".to_owned()),
+                layer_cache: true,
             })
         });
     let make = (
         vec("[a-z][a-z.]{0,8}", 1..4),
         vec("[a-z]{1,8}", 0..3),
-        vec(any_path(), 0..3),
         any::<bool>(),
     )
-        .prop_map(|(build, always, outputs, own)| {
+        .prop_map(|(build, always, own)| {
             Preset::Make(Make {
                 build,
                 always,
@@ -146,7 +146,6 @@ fn any_preset() -> impl Strategy<Value = Preset> {
                 } else {
                     MakeLogin::Builtin
                 },
-                outputs: outputs.iter().map(|path| Output::of(path)).collect(),
             })
         });
     let pack = (
@@ -183,6 +182,7 @@ fn any_extras() -> impl Strategy<Value = Extras> {
             format: format.map(str::to_lowercase),
         });
     let tool = Tool {
+        machine: "aarch64".to_owned(),
         source: "s3://stack-bucket/towline".to_owned(),
         sha256: "0a".repeat(32),
     };
@@ -190,13 +190,18 @@ fn any_extras() -> impl Strategy<Value = Extras> {
         vec(("S_[A-Z]{1,8}", "[a-z/]{1,9}(:[a-z]{1,5})?"), 0..3),
         vec(("[a-z-]{1,9}", report), 0..3),
         vec(any_path(), 0..3),
-        option::of(Just(tool)),
+        vec(any_path(), 0..3),
+        vec(Just(tool), 0..2),
     )
-        .prop_map(|(secrets, reports, cache, tool)| Extras {
+        .prop_map(|(secrets, reports, cache, outputs, tools)| Extras {
             secrets,
             reports,
             cache,
-            tool,
+            outputs: outputs
+                .iter()
+                .map(|path| Output::of_make(path, "app"))
+                .collect(),
+            tools,
         })
 }
 

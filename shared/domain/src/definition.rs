@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use globset::{GlobBuilder, GlobMatcher};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::names::{ComponentName, ImageRepository, PipelineName, StageName, Tag};
 
@@ -115,8 +115,11 @@ pub struct Build {
     pub preset: Preset,
     /// The folder the build works in, relative to the repository's root; `.` for the root.
     pub context: String,
-    /// The CodeBuild image.
+    /// The CodeBuild image, unless [`Build::images`] has one for the platform.
     pub image: String,
+    /// The CodeBuild images of platforms that have their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<(String, String)>,
     /// `install.runtime-versions`, as written.
     pub runtime: Vec<(String, String)>,
     /// Commands that must pass before anything is published.
@@ -125,12 +128,67 @@ pub struct Build {
     pub env: Vec<(String, String)>,
     /// The tags the build pushes; at least one differs for every attempt.
     pub tags: Vec<String>,
-    /// `os/architecture` of the image.
-    pub platform: String,
-    /// Files a later stage may read.
+    /// `os/architecture` of the image; where there are several, each is built by itself, on machines of its own.
+    /// At least one.
+    #[serde(alias = "platform", deserialize_with = "one_or_more")]
+    pub platforms: Vec<String>,
+    /// Files a later stage may read, each known by its name without its ending (see [`crate::outputs`]).
     pub outputs: Vec<String>,
+    /// What `imagedefinitions.json` calls the container; the component's name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// Variables with their references into Secrets Manager.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<(String, String)>,
+    /// Test reports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<Report>,
+    /// Files and folders that are kept between builds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cache: Vec<String>,
+    /// Whether layers are kept in the registry between builds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub layer_cache: bool,
     /// How long the build may run.
     pub timeout: Duration,
+}
+
+impl Build {
+    /// The CodeBuild image that builds for this platform.
+    #[must_use]
+    pub fn image_for(&self, platform: &str) -> &str {
+        let own = self.images.iter().find(|(known, _)| known == platform);
+        own.map_or(&self.image, |(_, image)| image)
+    }
+}
+
+/// Test reports of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The group they belong to.
+    pub name: String,
+    /// Their files, as patterns below the folder.
+    pub files: Vec<String>,
+    /// The folder they are in, relative to the repository's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Their format in CodeBuild's words, such as `JUNITXML`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+}
+
+/// Rows of before several platforms have one, without a list.
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match Written::deserialize(from)? {
+        Written::One(platform) => vec![platform],
+        Written::More(platforms) => platforms,
+    })
 }
 
 /// What makes a component's buildspec.
@@ -206,6 +264,10 @@ pub struct StageRule {
     /// What brings a live image to where it runs, if anything of ours does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<Deploy>,
+    /// What the event of a deployment hands over besides the image; values may hold placeholders (see
+    /// [`crate::outputs`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<(String, String)>,
 }
 
 /// What brings a live image to where it runs.

@@ -9,6 +9,7 @@ pub mod untrusted;
 
 pub mod definition;
 pub mod filter;
+pub mod outputs;
 pub mod tags;
 
 pub mod image;

@@ -23,7 +23,7 @@ pub struct Values<'a> {
 pub enum TagError {
     /// A placeholder nobody knows.
     #[error(
-        "{template:?} has {{{name}}}, which is no placeholder; there are {{sha}}, {{sha7}}, {{build}}, {{build_uuid}}, {{branch_slug}} and, in tags, {{env.NAME}}"
+        "{template:?} has {{{name}}}, which is no placeholder; there are {{sha}}, {{sha7}}, {{build}}, {{build_uuid}}, {{branch_slug}} and, in tags and parameters, {{env.NAME}}"
     )]
     UnknownPlaceholder {
         /// The whole template.
@@ -146,24 +146,35 @@ fn expand(
     env: &[(String, String)],
     values: Values<'_>,
 ) -> Result<String, TagError> {
+    fill_in(template, |name| value_of(name, template, env, values))
+}
+
+/// The template with whatever stands in braces replaced.
+///
+/// # Errors
+/// When a brace does not close, or what stands in one has no value.
+pub(crate) fn fill_in<E: From<TagError>>(
+    template: &str,
+    mut value: impl FnMut(&str) -> Result<String, E>,
+) -> Result<String, E> {
+    let open = || TagError::OpenBrace(template.into());
     let mut result = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
-        let Some((name, after)) = after.split_once('}') else {
-            return Err(TagError::OpenBrace(template.into()));
-        };
+        let (name, after) = after.split_once('}').ok_or_else(open)?;
         result.push_str(before);
-        result.push_str(&value_of(name, template, env, values)?);
+        result.push_str(&value(name)?);
         rest = after;
     }
     if rest.contains('}') {
-        return Err(TagError::OpenBrace(template.into()));
+        return Err(open().into());
     }
     result.push_str(rest);
     Ok(result)
 }
 
-fn value_of(
+/// What one placeholder stands for; `env` are the variables `{env.NAME}` reads.
+pub(crate) fn value_of(
     name: &str,
     template: &str,
     env: &[(String, String)],

@@ -42,8 +42,14 @@ fn build(tags: &[&str], env: &[(&str, &str)]) -> Build {
             .map(|(name, value)| (owned(name), owned(value)))
             .collect(),
         tags: tags.iter().map(owned).collect(),
-        platform: "linux/amd64".into(),
+        platforms: vec!["linux/amd64".into()],
+        images: Vec::new(),
         outputs: Vec::new(),
+        container: None,
+        secrets: Vec::new(),
+        reports: Vec::new(),
+        cache: Vec::new(),
+        layer_cache: false,
         timeout: Duration::from_secs(3_600),
     }
 }
@@ -276,14 +282,14 @@ fn tags_are_known_before_the_build_begins() {
         &["{shaa}-{build}"],
         &[],
         expect![[
-            r#""{shaa}-{build}" has {shaa}, which is no placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags, {env.NAME}"#
+            r#""{shaa}-{build}" has {shaa}, which is no placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}"#
         ]],
     );
     check(
         &["{env.MISSING}-{build}"],
         &[],
         expect![[
-            r#""{env.MISSING}-{build}" has {env.MISSING}, which is no placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags, {env.NAME}"#
+            r#""{env.MISSING}-{build}" has {env.MISSING}, which is no placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}"#
         ]],
     );
     check(

@@ -4,7 +4,7 @@ use towline_domain::definition::Definition;
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::{ComponentName, GitRef, RepositoryId, RunId, StageName};
 use towline_domain::person::Actor;
-use towline_domain::run::{Attempt, BuildStatus, Fact, NewAttempt, Run};
+use towline_domain::run::{Attempt, BuildReport, BuildStatus, Fact, NewAttempt, Run};
 use towline_domain::stage;
 use towline_domain::tags::{self, Values};
 use towline_ports::{Builds, Key};
@@ -66,9 +66,9 @@ async fn build_changed(
         return Ok(()); // not a build of ours
     };
     let report = match event.report() {
-        Some(report) => Some(report),
+        Some(report) if !has_more_to_say(&report, event) => Some(report),
         // A status this version does not know is asked for, never guessed (F19).
-        None => builds.get(&event.build).await?,
+        Some(_) | None => builds.get(&event.build).await?,
     };
     if let Some(report) = report {
         let mut reads = Reads::from(ledger);
@@ -79,6 +79,12 @@ async fn build_changed(
         apply::to_run(reads, &of.run, &fact, None).await?;
     }
     Ok(())
+}
+
+/// Whether the build has left outputs, which no event tells.
+fn has_more_to_say(report: &BuildReport, event: &StateChange) -> bool {
+    let outputs: Option<String> = event.read(codebuild::OUTPUTS_VARIABLE);
+    report.status == BuildStatus::Succeeded && outputs.is_some()
 }
 
 /// What the end of a build that went well is decided on, as far as its environment tells.

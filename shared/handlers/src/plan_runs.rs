@@ -7,7 +7,7 @@ mod source_files;
 mod tests;
 mod write;
 
-pub use buildspecs::text as buildspec_text;
+pub use buildspecs::{Settings, text as buildspec_text};
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,6 +42,7 @@ const COMMIT_COMES_WITHIN: Duration = Duration::from_secs(5 * 60);
 pub async fn handle(
     ledger: Ledger<'_>,
     source: &dyn Source,
+    settings: &Settings,
     event: &Envelope,
 ) -> Result<(), HandlerError> {
     let mut reads = Reads::from(ledger);
@@ -59,6 +60,7 @@ pub async fn handle(
         let plan = Plan {
             ledger,
             source,
+            settings,
             owed: &owed,
             push,
             repository,
@@ -143,6 +145,7 @@ fn unnamed() -> PipelineName {
 struct Plan<'a> {
     ledger: Ledger<'a>,
     source: &'a dyn Source,
+    settings: &'a Settings,
     owed: &'a Owed,
     push: &'a PushAccepted,
     repository: RepositoryRef,
@@ -529,7 +532,15 @@ impl Plan<'_> {
             );
             return Ok(Err(reason));
         }
-        buildspecs::text_of(self.source, &self.repository, &self.push.commit, component).await
+        let commit = &self.push.commit;
+        buildspecs::text_of(
+            self.source,
+            &self.repository,
+            commit,
+            component,
+            self.settings,
+        )
+        .await
     }
 
     fn run(&self, key: RunKey, order: u64) -> Run {

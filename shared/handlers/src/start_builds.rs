@@ -1,23 +1,25 @@
 //! Starts the builds that are due and stops those that count no longer.
 
+mod environment;
+
 use std::time::Duration;
 
 use towline_domain::Timestamp;
-use towline_domain::definition::{Definition, Preset};
+use towline_domain::definition::{Component, Preset};
 use towline_domain::intent::{AttemptRef, Intent};
-use towline_domain::names::StageName;
+use towline_domain::names::GitRef;
 use towline_domain::run::{Attempt, AttemptState, Fact, Run};
-use towline_domain::tags::{self, Values};
 use towline_ports::{Builds, RepositoryRef, StartBuild, StartError};
-
-use towline_wire::codebuild;
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
+
+pub use environment::BuildOf;
 
 use crate::apply;
 use crate::keys;
 use crate::ledger::{HandlerError, Ledger, Owed, milliseconds};
 use crate::reads::Reads;
+use crate::records::Repository;
 
 /// How long the same token is certain to give the same build: CodeBuild forgets it after five
 /// minutes (CodeBuild API, `StartBuild`), less one for clocks that disagree.
@@ -86,7 +88,11 @@ async fn start(
         apply::to_run(reads, &of.run, &fact, Some(&owed.id)).await?;
         return Ok(());
     }
-    let fact = match request(&run, &definition, of, attempt, settings, buildspec) {
+    let Some(component) = definition.component(&of.component) else {
+        return ledger.finish(owed).await;
+    };
+    let is_trusted = is_trusted(&mut reads, &run, component).await?;
+    let fact = match request(&run, component, attempt, settings, buildspec, is_trusted) {
         Err(reason) => Fact::BuildRefused(attempt.id.clone(), reason),
         Ok(request) => match find_or_start(ledger, builds, owed, attempt, request).await {
             Ok(build) => Fact::BuildBound(attempt.id.clone(), build),
@@ -149,77 +155,67 @@ async fn find_or_start(
     builds.start(request).await
 }
 
-/// All that CodeBuild is asked for. Whatever a stranger chose is an environment value (A9, A10).
+/// All that CodeBuild is asked for.
 fn request(
     run: &Run,
-    definition: &Definition,
-    of: &AttemptRef,
+    component: &Component,
     attempt: &Attempt,
     settings: &Settings,
     buildspec: String,
+    is_trusted: bool,
 ) -> Result<StartBuild, String> {
-    let component = definition
-        .component(&of.component)
-        .ok_or_else(|| format!("the run's definition has no component {}", of.component))?;
     let build = &component.build;
-    let values = Values {
+    let platform = build.platforms.first().map_or("", String::as_str);
+    let repository = RepositoryRef {
+        id: run.key.repository,
+        name: run.repository_name.clone(),
+    };
+    let environment = BuildOf {
+        registry: &settings.registry,
+        repository: &repository,
         commit: &run.key.commit,
         git_ref: &run.key.git_ref,
-        build_number: attempt.build_number,
+        at: run.at,
+        run: Some(&run.id),
+        stages: &run.enters,
+        component: &component.name,
+        image_repository: &component.repository,
+        build: Some(build),
+        platform,
         attempt: &attempt.id,
-    };
-    let mut environment = tags::environment(build, values)
-        .map_err(|error| format!("components.{}.build.env: {error}", component.name))?;
-    let all_tags: Vec<&str> = attempt
-        .tags
-        .iter()
-        .map(towline_domain::names::Tag::as_str)
-        .collect();
-    let stages: Vec<&str> = run.enters.iter().map(StageName::as_str).collect();
-    let ours = [
-        ("ECR_REGISTRY", settings.registry.clone()),
-        ("IMAGE_REPO", component.repository.to_string()),
-        ("IMAGE_TAG", attempt.unique_tag.to_string()),
-        ("IMAGE_TAGS", all_tags.join(" ")),
-        ("GIT_SHA", run.key.commit.to_string()),
-        ("GIT_REF", run.key.git_ref.full()),
-        ("GIT_BRANCH", run.key.git_ref.name().to_owned()),
-        (
-            "SOURCE_URL",
-            format!("https://github.com/{}", run.repository_name),
-        ),
-        ("BUILD_NUMBER", attempt.build_number.to_string()),
-        ("BUILD_UUID", attempt.id.to_string()),
-        (
-            "CREATED_AT",
-            run.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        ),
-        (
-            codebuild::REPOSITORY_VARIABLE,
-            run.key.repository.to_string(),
-        ),
-        (codebuild::STAGES_VARIABLE, stages.join(" ")),
-        ("TOWLINE_RUN", run.id.to_string()),
-        ("TOWLINE_COMPONENT", component.name.to_string()),
-        ("TOWLINE_ATTEMPT", attempt.id.to_string()),
-    ];
-    environment.retain(|(name, _)| ours.iter().all(|(taken, _)| name != taken));
-    environment.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+        whole: &attempt.id,
+        build_number: attempt.build_number,
+        tags: &attempt.tags,
+        is_trusted,
+    }
+    .environment()?;
     Ok(StartBuild {
         attempt: attempt.id.clone(),
         component: component.name.clone(),
-        repository: RepositoryRef {
-            id: run.key.repository,
-            name: run.repository_name.clone(),
-        },
+        repository,
         commit: run.key.commit.clone(),
         image_repository: component.repository.clone(),
-        image: build.image.clone(),
+        image: build.image_for(platform).to_owned(),
         privileged: needs_docker(&build.preset),
         buildspec,
         environment,
         timeout: build.timeout,
     })
+}
+
+/// Whether a run is of the branch whose definition is trusted; asked only where it matters.
+async fn is_trusted(
+    reads: &mut Reads<'_>,
+    run: &Run,
+    component: &Component,
+) -> Result<bool, HandlerError> {
+    if !component.build.layer_cache {
+        return Ok(false);
+    }
+    let known = reads
+        .read::<Repository>(&keys::repository(run.key.repository))
+        .await?;
+    Ok(known.is_some_and(|known| run.key.git_ref == GitRef::Branch(known.value.default_branch)))
 }
 
 /// Docker in a build needs CodeBuild's privileged mode; `pack` is there to do without.

@@ -519,7 +519,15 @@ impl World {
                 Job::Event(function, event, _) => {
                     let event = eventbridge::read(event).map_err(|error| told(&error))?;
                     let done = match function.as_str() {
-                        "plan-runs" => plan_runs::handle(ledger, &ports.source, &event).await,
+                        "plan-runs" => {
+                            plan_runs::handle(
+                                ledger,
+                                &ports.source,
+                                &plan_runs::Settings::default(),
+                                &event,
+                            )
+                            .await
+                        }
                         "start-builds" => {
                             start_builds::handle(ledger, &ports.builds, &ports.settings, &event)
                                 .await

@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde_json::Value;
+use towline_buildspec::generate::output_variable;
 use towline_domain::Timestamp;
 use towline_domain::intent::AttemptRef;
 use towline_domain::names::BuildId;
+use towline_domain::outputs::Outputs;
 use towline_domain::run::{BuildReport, BuildStatus};
 
 pub use compose::event;
@@ -43,6 +45,24 @@ pub const REF_VARIABLE: &str = "GIT_REF";
 /// Names the stages that take images from builds, as far as was known when the run was planned,
 /// with spaces between them.
 pub const STAGES_VARIABLE: &str = "TOWLINE_STAGES";
+
+/// Names the outputs of a build in its environment, with spaces between them.
+pub const OUTPUTS_VARIABLE: &str = "TOWLINE_OUTPUTS";
+
+/// A build's outputs from what it has exported: the first that is named is in the first variable. The event of
+/// a build does not have them, only `BatchGetBuilds` has.
+#[must_use]
+pub fn outputs(names: &str, exported: &[(String, String)]) -> Outputs {
+    let names = names.split(' ').filter(|name| !name.is_empty());
+    names
+        .enumerate()
+        .filter_map(|(index, name)| {
+            let variable = output_variable(index);
+            let (_, value) = exported.iter().find(|(known, _)| *known == variable)?;
+            Some((name.to_owned(), value.clone()))
+        })
+        .collect()
+}
 
 /// A build has begun or ended.
 ///

@@ -3,7 +3,9 @@
 mod build;
 mod checks;
 mod components;
+mod extras;
 mod gates;
+mod platforms;
 mod presets;
 mod reader;
 mod scalars;
@@ -173,6 +175,7 @@ fn definition(report: &mut Report, root: &Place<'_>) -> Option<Definition> {
     }
     checks::components(report, &components);
     checks::tags(report, &components, &stages);
+    checks::parameters(report, &components, &stages);
     let stages = checks::in_order(report, stages);
     Some(Definition {
         pipeline: pipeline?,

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use towline_domain::definition::{Component, Preset};
 use towline_domain::names::ComponentName;
-use towline_handlers::plan_runs::buildspec_text;
+use towline_handlers::plan_runs::{Settings, buildspec_text};
 use towline_wire::definition::{self, FILE};
 
 use super::{Context, validate};
@@ -110,7 +110,7 @@ fn buildspec(context: &Context, args: &Buildspec) -> Outcome {
         ));
     };
     let file = own_buildspec(&path, component)?;
-    let text = match buildspec_text(component, file) {
+    let text = match buildspec_text(component, file, &Settings::default()) {
         Ok(text) => text,
         Err(reason) => {
             return refused(format!(

@@ -199,7 +199,15 @@ async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), Ha
     };
     let ledger = machine.ledger();
     match function {
-        "plan-runs" => plan_runs::handle(ledger, machine.source.as_ref(), &envelope).await,
+        "plan-runs" => {
+            plan_runs::handle(
+                ledger,
+                machine.source.as_ref(),
+                &plan_runs::Settings::default(),
+                &envelope,
+            )
+            .await
+        }
         "start-builds" => {
             start_builds::handle(ledger, &machine.runner, &machine.settings, &envelope).await
         }

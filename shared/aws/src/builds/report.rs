@@ -5,7 +5,9 @@ use aws_sdk_codebuild::types::{Build, BuildPhase, EnvironmentVariable, ProjectEn
 use jiff::Timestamp;
 use towline_domain::names::AttemptId;
 use towline_domain::run::{BuildReport, BuildStatus};
-use towline_wire::codebuild::{ATTEMPT_VARIABLE, Phase, StateChange, Status};
+use towline_wire::codebuild::{
+    ATTEMPT_VARIABLE, OUTPUTS_VARIABLE, Phase, StateChange, Status, outputs,
+};
 
 /// How a build stands; none when it has no id or a status that this version does not know.
 pub(super) fn report(build: &Build) -> Option<BuildReport> {
@@ -23,23 +25,38 @@ pub(super) fn report(build: &Build) -> Option<BuildReport> {
         environment: Vec::new(),
         phases: build.phases().iter().filter_map(phase).collect(),
     };
+    let names = variable(build, OUTPUTS_VARIABLE).unwrap_or_default();
     Some(BuildReport {
         ended_at,
+        outputs: outputs(names, &exported(build)),
         ..change.report()?
     })
 }
 
-/// Whether a build was started for this attempt: its environment names it, once.
-pub(super) fn is_of(build: &Build, attempt: &AttemptId) -> bool {
+/// The variables it has exported.
+fn exported(build: &Build) -> Vec<(String, String)> {
+    let exported = build.exported_environment_variables().iter();
+    exported
+        .filter_map(|variable| Some((variable.name()?.to_owned(), variable.value()?.to_owned())))
+        .collect()
+}
+
+/// A variable of its environment, when it is there once.
+fn variable<'a>(build: &'a Build, name: &str) -> Option<&'a str> {
     let variables = build
         .environment()
         .map(ProjectEnvironment::environment_variables);
     let mut named = variables
         .unwrap_or_default()
         .iter()
-        .filter(|variable| variable.name() == ATTEMPT_VARIABLE);
-    let is_ours = named.next().map(EnvironmentVariable::value) == Some(attempt.as_str());
-    is_ours && named.next().is_none()
+        .filter(|variable| variable.name() == name);
+    let value = named.next().map(EnvironmentVariable::value);
+    value.filter(|_| named.next().is_none())
+}
+
+/// Whether a build was started for this attempt: its environment names it, once.
+pub(super) fn is_of(build: &Build, attempt: &AttemptId) -> bool {
+    variable(build, ATTEMPT_VARIABLE) == Some(attempt.as_str())
 }
 
 fn status(word: &str) -> Status {

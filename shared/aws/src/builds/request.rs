@@ -97,7 +97,11 @@ impl Request {
             .buildspec_override(build.buildspec)
             .set_environment_variables_override(Some(environment))
             .image_override(build.image)
-            .set_environment_type_override(build.architecture.map(|architecture| environment_type(architecture, on_lambda)))
+            .set_environment_type_override(
+                build
+                    .architecture
+                    .map(|architecture| environment_type(architecture, on_lambda)),
+            )
             .set_privileged_mode_override((!on_lambda).then_some(build.privileged))
             .set_timeout_in_minutes_override((!on_lambda).then_some(minutes))
             // Trying again is decided by the run, which knows about a newer commit.

@@ -1,6 +1,7 @@
 //! Commands that several presets share. Each stands alone: its exit status decides whether the build goes on.
 
-use super::Login;
+use super::shell::option;
+use super::{Login, Platform};
 
 /// The password of the registry on standard output, so that it is never an argument.
 pub(super) const PASSWORD: &str = r#"aws ecr get-login-password --region "$AWS_DEFAULT_REGION""#;
@@ -45,4 +46,13 @@ pub(super) fn export_docker_digest() -> String {
         "export IMAGE_DIGEST=\"$(docker inspect --format '{{{{range .RepoDigests}}}}{{{{println .}}}}{{{{end}}}}' {IMAGE} \
          | grep -F -e \"$ECR_REGISTRY/$IMAGE_REPO@\" | grep -o -E -e 'sha256:[0-9a-f]{{64}}$' | head -n 1)\""
     )
+}
+
+/// The option that names the platform; none for that of the machine.
+pub(super) fn platform(platform: &Platform) -> Option<String> {
+    match platform {
+        Platform::Machine => None,
+        Platform::Named(name) => Some(option("platform", name)),
+        Platform::Provided => Some(r#"--platform="$IMAGE_PLATFORM""#.to_owned()),
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::names::{check_variables, refuse_unless_free};
 use super::shell::{inner_path, quote};
-use super::{Common, GenerateError};
+use super::{Common, GenerateError, Output, outputs};
 use crate::model::{self, Buildspec};
 
 /// What only some definitions ask for.
@@ -14,8 +14,11 @@ pub struct Extras {
     pub reports: Vec<(String, Report)>,
     /// Files and folders that CodeBuild keeps between builds, where the project has a cache.
     pub cache: Vec<String>,
-    /// Where a build by `pack` gets the program `towline` from; the image has it when absent.
-    pub tool: Option<Tool>,
+    /// Files that later stages read.
+    pub outputs: Vec<Output>,
+    /// Where a build by `pack` gets the program `towline` from, one for each kind of machine; the image has it
+    /// when there is none.
+    pub tools: Vec<Tool>,
 }
 
 /// A test report.
@@ -49,6 +52,8 @@ const MOST_REPORTS: usize = 5;
 /// A program in a bucket, known by its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tool {
+    /// The machine it runs on, as `uname -m` says it, such as `x86_64` or `aarch64`.
+    pub machine: String,
     /// Where it is, as `s3://bucket/key`.
     pub source: String,
     /// Its SHA-256 in 64 hex digits.
@@ -84,8 +89,13 @@ impl Extras {
         Ok(())
     }
 
-    /// Writes them into a buildspec.
-    pub(super) fn add_to(&self, spec: &mut Buildspec) {
+    /// Writes them into a buildspec whose build phase publishes.
+    pub(super) fn add_to(
+        &self,
+        spec: &mut Buildspec,
+        common: &Common,
+    ) -> Result<(), GenerateError> {
+        self.add_outputs(spec, common)?;
         spec.env
             .secrets_manager
             .extend(self.secrets.iter().cloned());
@@ -104,30 +114,60 @@ impl Extras {
                 ..model::Cache::default()
             });
         }
+        Ok(())
+    }
+
+    fn add_outputs(&self, spec: &mut Buildspec, common: &Common) -> Result<(), GenerateError> {
+        if self.outputs.is_empty() {
+            return Ok(());
+        }
+        let build = &mut spec.phases.build;
+        if spec.version == model::Version::V0_1 || !build.steps.is_empty() {
+            return Err(GenerateError::NoOutputs);
+        }
+        build
+            .commands
+            .extend(outputs::commands(common, &self.outputs)?);
+        let variables = (0..self.outputs.len()).map(outputs::output_variable);
+        spec.env.exported_variables.extend(variables);
+        Ok(())
     }
 }
 
 impl Tool {
-    /// The command that puts the program first on the path, if it is the one it should be.
-    pub(super) fn fetch(&self) -> Result<String, GenerateError> {
+    /// The command that puts the program for this machine first on the path, if it is the one it should be.
+    pub(super) fn fetch(tools: &[Self]) -> Result<String, GenerateError> {
+        let cases: Vec<String> = tools.iter().map(Self::case).collect::<Result<_, _>>()?;
+        let cases = cases.join(" ");
+        Ok(format!(
+            r#"export TOWLINE_TOOLS="$(mktemp -d)"; case "$(uname -m)" in {cases} *) TOWLINE_TOOL=; esac; (test -n "$TOWLINE_TOOL" && aws s3 cp --only-show-errors "$TOWLINE_TOOL" "$TOWLINE_TOOLS/towline" && printf '%s  %s\n' "$TOWLINE_SUM" "$TOWLINE_TOOLS/towline" | sha256sum --check --status && chmod +x "$TOWLINE_TOOLS/towline") && PATH="$TOWLINE_TOOLS:$PATH" || (echo "the program towline could not be fetched for $(uname -m), or is not the one of this stack"; exit 1)"#
+        ))
+    }
+
+    fn case(&self) -> Result<String, GenerateError> {
         let place = self.source.strip_prefix("s3://");
-        let is_place =
-            place
-                .and_then(|place| place.split_once('/'))
-                .is_some_and(|(bucket, key)| {
-                    let is_plain =
-                        |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
-                    !bucket.is_empty() && !key.is_empty() && self.source[5..].chars().all(is_plain)
-                });
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
+        let is_place = place
+            .and_then(|place| place.split_once('/'))
+            .is_some_and(|(bucket, key)| !bucket.is_empty() && !key.is_empty())
+            && place.is_some_and(|place| place.chars().all(is_plain));
         let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if !is_place || self.sha256.len() != 64 || !self.sha256.bytes().all(is_hex) {
+        let is_machine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if !is_place
+            || self.sha256.len() != 64
+            || !self.sha256.bytes().all(is_hex)
+            || self.machine.is_empty()
+            || !self.machine.bytes().all(is_machine)
+        {
             return Err(GenerateError::Tool {
                 source_of: self.source.clone(),
             });
         }
-        let (source, digest) = (quote(&self.source), &self.sha256);
         Ok(format!(
-            r#"export TOWLINE_TOOLS="$(mktemp -d)"; (aws s3 cp --only-show-errors {source} "$TOWLINE_TOOLS/towline" && printf '%s  %s\n' {digest} "$TOWLINE_TOOLS/towline" | sha256sum --check --status && chmod +x "$TOWLINE_TOOLS/towline") && PATH="$TOWLINE_TOOLS:$PATH" || (echo 'the program towline could not be fetched, or is not the one of this stack'; exit 1)"#
+            "{}) TOWLINE_TOOL={} TOWLINE_SUM={} ;;",
+            self.machine,
+            quote(&self.source),
+            self.sha256
         ))
     }
 

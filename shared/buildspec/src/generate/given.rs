@@ -4,7 +4,8 @@ use super::names::refuse_unless_free;
 use super::{Common, Extras, GenerateError, print};
 use crate::model::Buildspec;
 
-/// The text as it is when the definition adds nothing, otherwise printed anew with the definition's variables and secrets.
+/// The text as it is when the definition adds nothing, otherwise printed anew with the definition's variables,
+/// secrets and outputs.
 ///
 /// A variable of the definition wins over one of the buildspec, as it would if it were passed to StartBuild.
 pub(super) fn buildspec(
@@ -14,7 +15,7 @@ pub(super) fn buildspec(
 ) -> Result<String, GenerateError> {
     refuse_settings(common, extras)?;
     let (mut spec, _) = Buildspec::read(text)?;
-    if common.variables.is_empty() && extras.secrets.is_empty() {
+    if common.variables.is_empty() && extras.secrets.is_empty() && extras.outputs.is_empty() {
         return Ok(text.to_owned());
     }
     inject(&mut spec, &common.variables)?;
@@ -23,7 +24,7 @@ pub(super) fn buildspec(
         |(name, _): &(String, String)| extras.secrets.iter().all(|(injected, _)| injected != name);
     spec.env.parameter_store.retain(own);
     spec.env.secrets_manager.retain(own);
-    extras.add_to(&mut spec);
+    extras.add_to(&mut spec, common)?;
     print(&spec)
 }
 

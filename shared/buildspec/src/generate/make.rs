@@ -1,11 +1,11 @@
 //! The preset `make`: the targets of a Makefile, each a command of its own.
 
 use super::commands::{docker_login, docker_logout, export_docker_digest};
-use super::shell::{enter, inner_path, quote};
-use super::{Common, GenerateError, Make, MakeLogin, Output, Written};
-use crate::model::{Artifacts, Phases};
+use super::shell::enter;
+use super::{Common, GenerateError, Make, MakeLogin};
+use crate::model::Phases;
 
-pub(super) fn phases(common: &Common, make: &Make) -> Result<Written, GenerateError> {
+pub(super) fn phases(common: &Common, make: &Make) -> Result<Phases, GenerateError> {
     if make.build.is_empty() {
         return Err(GenerateError::NoTargets);
     }
@@ -20,10 +20,7 @@ pub(super) fn phases(common: &Common, make: &Make) -> Result<Written, GenerateEr
     }
     phases.build.commands = build(common, make, &enter)?;
     phases.post_build.commands = clean_up(common, make, &enter)?;
-    Ok(Written {
-        phases,
-        artifacts: artifacts(common, &make.outputs),
-    })
+    Ok(phases)
 }
 
 fn build(common: &Common, make: &Make, enter: &str) -> Result<Vec<String>, GenerateError> {
@@ -34,12 +31,6 @@ fn build(common: &Common, make: &Make, enter: &str) -> Result<Vec<String>, Gener
     }
     for target in &make.build {
         commands.push(run(target)?);
-    }
-    for output in &make.outputs {
-        let path = inner_path(&output.path)?;
-        if let Some(target) = &output.target {
-            commands.push(format!("{} > ./{}", run(target)?, quote(path)));
-        }
     }
     commands.push(export_docker_digest());
     Ok(commands)
@@ -59,7 +50,8 @@ fn clean_up(common: &Common, make: &Make, enter: &str) -> Result<Vec<String>, Ge
     Ok(commands)
 }
 
-fn run(target: &str) -> Result<String, GenerateError> {
+/// The command for a target.
+pub(super) fn run(target: &str) -> Result<String, GenerateError> {
     let starts_well =
         target.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_');
     let is_plain = target
@@ -71,17 +63,4 @@ fn run(target: &str) -> Result<String, GenerateError> {
         });
     }
     Ok(format!("make {target}"))
-}
-
-fn artifacts(common: &Common, outputs: &[Output]) -> Option<Artifacts> {
-    if outputs.is_empty() {
-        return None;
-    }
-    let files = outputs.iter().map(|output| output.path.clone()).collect();
-    let base_directory = Some(common.context.clone()).filter(|context| context != ".");
-    Some(Artifacts {
-        files,
-        base_directory,
-        ..Artifacts::default()
-    })
 }

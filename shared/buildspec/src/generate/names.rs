@@ -6,16 +6,20 @@ use super::GenerateError;
 /// under `env.variables`, so that the text is the same for every build.
 ///
 /// `IMAGE_TAG` is the attempt's own tag and `IMAGE_TAGS` all tags, that one included, with spaces between them;
-/// tags are valid by [`crate::tag::is_valid`].
+/// tags are valid by [`crate::tag::is_valid`]. `CACHE_TO` is where layers are kept and `CACHE_FROM` where they are
+/// taken from, as `repository:tag` below the registry, several with spaces between them.
 pub const PROVIDED: &[&str] = &[
     "BUILD_NUMBER",
     "BUILD_UUID",
+    "CACHE_FROM",
+    "CACHE_TO",
     "CREATED_AT",
     "ECR_REGISTRY",
     "GIT_BRANCH",
     "GIT_REF",
     "GIT_SHA",
     "IMAGE_DIGEST",
+    "IMAGE_PLATFORM",
     "IMAGE_REPO",
     "IMAGE_TAG",
     "IMAGE_TAGS",

@@ -1,18 +1,18 @@
 //! The preset `pack`: files become an image by `towline pack`, without a Docker daemon.
 
-use super::commands::{EACH_TAG, LABELS, PASSWORD};
+use super::commands::{EACH_TAG, LABELS, PASSWORD, platform};
 use super::shell::{enter, inner_path, option, pair};
-use super::{Common, Extras, GenerateError, Login, Pack, Tool, Written};
+use super::{Common, Extras, GenerateError, Login, Pack, Tool};
 use crate::model::Phases;
 
 pub(super) fn phases(
     common: &Common,
     pack: &Pack,
     extras: &Extras,
-) -> Result<Written, GenerateError> {
+) -> Result<Phases, GenerateError> {
     let mut phases = Phases::default();
-    if let Some(tool) = &extras.tool {
-        phases.pre_build.commands.push(tool.fetch()?);
+    if !extras.tools.is_empty() {
+        phases.pre_build.commands.push(Tool::fetch(&extras.tools)?);
     }
     phases
         .pre_build
@@ -23,13 +23,10 @@ pub(super) fn phases(
         .post_build
         .commands
         .push(r#"rm -f -- "$TOWLINE_DIGEST_FILE" || true"#.to_owned());
-    if extras.tool.is_some() {
+    if !extras.tools.is_empty() {
         phases.post_build.commands.push(Tool::remove());
     }
-    Ok(Written {
-        phases,
-        artifacts: None,
-    })
+    Ok(phases)
 }
 
 fn build(common: &Common, pack: &Pack) -> Result<Vec<String>, GenerateError> {
@@ -63,10 +60,8 @@ fn publish(login: Login, options: &[String]) -> String {
 }
 
 fn options(pack: &Pack) -> Result<Vec<String>, GenerateError> {
-    let mut options = vec![
-        option("root", inner_path(&pack.root)?),
-        option("platform", &pack.platform),
-    ];
+    let mut options = vec![option("root", inner_path(&pack.root)?)];
+    options.extend(platform(&pack.platform));
     if let Some(base) = &pack.base {
         options.push(option("base", pinned(base)?));
     }

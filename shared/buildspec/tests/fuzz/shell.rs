@@ -7,9 +7,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use towline_buildspec::Buildspec;
-use towline_buildspec::generate::{
-    Common, Docker, Login, Make, MakeLogin, Output, Pack, Preset, generate,
-};
+use towline_buildspec::generate::{Common, Docker, Login, Make, MakeLogin, Pack, Preset, generate};
 use towline_buildspec::model::PhaseName;
 
 use crate::mutate::Orders;
@@ -182,17 +180,15 @@ impl Batch {
                     dockerfile: file,
                     target: Some(target),
                     arguments: vec![("TITLE".to_owned(), Some(argument))],
-                    platform: None,
+                    ..Docker::default()
                 };
                 (Preset::Docker(docker), calls, vec!["build", "push"])
             }
             1 => {
-                let output = format!("out/{}", path(&mut orders));
                 let make = Make {
                     build: words(&["test", "publish"]),
                     always: words(&["clean"]),
                     login: MakeLogin::Builtin,
-                    outputs: vec![Output::of(&output)],
                 };
                 let calls = ["test", "publish", "clean"].map(|target| words(&["make", target]));
                 (

@@ -262,6 +262,7 @@ pub fn rule(text: &str) -> StageRule {
         tags: vec![good("prod")],
         hold_after_rollback: true,
         deploy: None,
+        parameters: Vec::new(),
     };
     let mut approval = ApprovalRule {
         groups: vec!["managers".into()],

@@ -1,6 +1,5 @@
 //! What is kept of a build.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -10,6 +9,7 @@ use towline_domain::names::{
 };
 use towline_domain::run::{BuildReport, BuildStatus};
 use towline_ports::StartBuild;
+use towline_wire::codebuild;
 
 use crate::process::Leader;
 use crate::users::User;
@@ -261,7 +261,14 @@ impl Record {
             started_at: self.started_at,
             ended_at: self.ended_at,
             reason: self.reason.clone(),
-            outputs: BTreeMap::new(),
+            outputs: codebuild::outputs(self.output_names(), &self.exported),
         }
+    }
+
+    /// The outputs that the build was told of, by name.
+    fn output_names(&self) -> &str {
+        let variables = self.request.environment.iter();
+        let mut named = variables.filter(|(name, _)| name == codebuild::OUTPUTS_VARIABLE);
+        named.next().map_or("", |(_, names)| names)
     }
 }

@@ -251,7 +251,12 @@ impl World {
                 let event = eventbridge::own(&one.id, &one.detail_type, &one.detail, one.at);
                 let event = eventbridge::read(event).expect("an event");
                 for done in [
-                    now(plan_runs::handle(ledger, &self.source, &event)),
+                    now(plan_runs::handle(
+                        ledger,
+                        &self.source,
+                        &plan_runs::Settings::default(),
+                        &event,
+                    )),
                     now(start_builds::handle(
                         ledger,
                         &self.builds,

@@ -1,14 +1,24 @@
 //! From a component's preset to the text of its buildspec.
 
-use towline_buildspec::generate::{self, Common, Docker, Login, Make, MakeLogin, Output, Pack};
-use towline_domain::definition::{Component, Preset};
+use towline_buildspec::generate::{
+    self, Common, Docker, Extras, Login, Make, MakeLogin, Output, Pack, Platform, Tool,
+};
+use towline_domain::definition::{self, Build, Component, Preset};
 use towline_domain::names::CommitSha;
 use towline_ports::{RepositoryRef, Source};
 
 use super::source_files::{self, Stop};
 
-/// The largest buildspec file read from a repository; CodeBuild takes 25,600 characters inline.
+/// The largest buildspec there can be: it is kept with its run. CodeBuild takes less inline; what is longer it
+/// is given another way.
 const MOST_BYTES: usize = 64 * 1024;
+
+/// What is known of the place that builds run in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Where builds get the program `towline` from, for each kind of machine; they have it when there is none.
+    pub tools: Vec<Tool>,
+}
 
 /// The text, or why there is none.
 pub(super) async fn text_of(
@@ -16,12 +26,13 @@ pub(super) async fn text_of(
     repository: &RepositoryRef,
     commit: &CommitSha,
     component: &Component,
+    settings: &Settings,
 ) -> Result<Result<String, String>, Stop> {
     let Preset::Buildspec { path } = &component.build.preset else {
-        return Ok(text(component, None));
+        return Ok(text(component, None, settings));
     };
     let file = source_files::read(source, repository, commit, path, MOST_BYTES).await?;
-    Ok(file.and_then(|file| text(component, Some(file))))
+    Ok(file.and_then(|file| text(component, Some(file), settings)))
 }
 
 /// The text for a component, byte for byte as CodeBuild gets it; `file` is the repository's own
@@ -29,30 +40,27 @@ pub(super) async fn text_of(
 ///
 /// # Errors
 /// When no safe buildspec can be made of what the definition says; the sentence says what to change.
-pub fn text(component: &Component, file: Option<Vec<u8>>) -> Result<String, String> {
+pub fn text(
+    component: &Component,
+    file: Option<Vec<u8>>,
+    settings: &Settings,
+) -> Result<String, String> {
     let preset = preset_of(component, file)?;
-    let given = matches!(preset, generate::Preset::Given(_));
     let build = &component.build;
-    let common = Common {
-        variables: Vec::new(), // values may hold placeholders, so they travel with StartBuild
-        runtime_versions: if given {
-            Vec::new()
-        } else {
-            build.runtime.clone()
-        },
-        context: if given {
-            ".".into()
-        } else {
-            build.context.clone()
-        },
-        test: if given {
-            Vec::new()
-        } else {
-            build.test.clone()
-        },
-        login: Login::Ecr,
+    let common = match preset {
+        generate::Preset::Given(_) => Common::default(),
+        generate::Preset::Docker(_) | generate::Preset::Make(_) | generate::Preset::Pack(_) => {
+            Common {
+                variables: Vec::new(), // values may hold placeholders, so they travel with StartBuild
+                runtime_versions: build.runtime.clone(),
+                context: build.context.clone(),
+                test: build.test.clone(),
+                login: Login::Ecr,
+            }
+        }
     };
-    generate::generate(&common, &preset).map_err(|error| {
+    let text = generate::generate_whole(&common, &preset, &extras(component, settings));
+    let text = text.map_err(|error| {
         let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| {
             error.source()
         });
@@ -60,7 +68,50 @@ pub fn text(component: &Component, file: Option<Vec<u8>>) -> Result<String, Stri
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(": ")
-    })
+    })?;
+    if text.len() > MOST_BYTES {
+        return Err(format!(
+            "it has {} bytes; at most {MOST_BYTES} are taken: move commands into a script of the repository",
+            text.len()
+        ));
+    }
+    Ok(text)
+}
+
+fn extras(component: &Component, settings: &Settings) -> Extras {
+    let build = &component.build;
+    let container = build
+        .container
+        .as_deref()
+        .unwrap_or(component.name.as_str());
+    let output = |path: &String| match build.preset {
+        Preset::Make { .. } => Output::of_make(path, container),
+        Preset::Docker { .. } | Preset::Pack { .. } => Output::of(path, container),
+        Preset::Buildspec { .. } | Preset::Inline { .. } => Output::given(path),
+    };
+    let report = |report: &definition::Report| {
+        let written = generate::Report {
+            files: report.files.clone(),
+            folder: report.folder.clone(),
+            format: report.format.clone(),
+        };
+        (report.name.clone(), written)
+    };
+    Extras {
+        secrets: build.secrets.clone(),
+        reports: build.reports.iter().map(report).collect(),
+        cache: build.cache.clone(),
+        outputs: build.outputs.iter().map(output).collect(),
+        tools: settings.tools.clone(),
+    }
+}
+
+/// One text builds for every platform, so that a single one stands in it by name.
+fn platform_of(build: &Build) -> Platform {
+    match build.platforms.as_slice() {
+        [only] => Platform::Named(only.clone()),
+        _ => Platform::Provided,
+    }
 }
 
 fn preset_of(component: &Component, file: Option<Vec<u8>>) -> Result<generate::Preset, String> {
@@ -73,7 +124,8 @@ fn preset_of(component: &Component, file: Option<Vec<u8>>) -> Result<generate::P
         } => generate::Preset::Docker(Docker {
             dockerfile: dockerfile.clone(),
             target: target.clone(),
-            platform: Some(build.platform.clone()),
+            platform: platform_of(build),
+            layer_cache: build.layer_cache,
             arguments: args
                 .iter()
                 .map(|(name, value)| (name.clone(), Some(value.clone())))
@@ -91,7 +143,6 @@ fn preset_of(component: &Component, file: Option<Vec<u8>>) -> Result<generate::P
             } else {
                 MakeLogin::Builtin
             },
-            outputs: build.outputs.iter().map(|path| Output::of(path)).collect(),
         }),
         Preset::Pack {
             run,
@@ -110,7 +161,7 @@ fn preset_of(component: &Component, file: Option<Vec<u8>>) -> Result<generate::P
             command: command.clone(),
             environment: Vec::new(),
             labels: Vec::new(),
-            platform: build.platform.clone(),
+            platform: platform_of(build),
             user: user.clone(),
             working_directory: workdir.clone(),
             ports: expose

@@ -139,7 +139,13 @@ impl World {
     /// Plans, and tells why the run of this commit was refused or its component not built; none
     /// when there is no run yet.
     fn plan(&self, event: &Envelope, commit: &CommitSha) -> Option<String> {
-        now(handle(self.ledger(), &self.source, event)).expect("it is planned or postponed");
+        now(handle(
+            self.ledger(),
+            &self.source,
+            &Settings::default(),
+            event,
+        ))
+        .expect("it is planned or postponed");
         ["unnamed", "shop"].iter().find_map(|pipeline| {
             let key = RunKey {
                 repository: canonical(),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use towline_buildspec::generate::{is_name, provided, reserved};
-use towline_domain::definition::{Build, Preset, Scope};
-use towline_domain::names::{AttemptId, CommitSha, ComponentName, GitRef};
+use towline_buildspec::generate::{check_environment, is_name, provided, reserved};
+use towline_domain::definition::{Build, Preset};
+use towline_domain::names::{AttemptId, CommitSha, GitRef};
 use towline_domain::tags::{self, TagError, Values};
 
-use super::presets;
 use super::reader::{Fields, Place, Report};
+use super::{extras, platforms, presets};
 
 /// The CodeBuild image a build runs in when none is named.
 const DEFAULT_IMAGE: &str = "aws/codebuild/standard:7.0";
@@ -30,9 +30,6 @@ const MOST_TAGS: usize = 20;
 /// Variables a build may set.
 const MOST_VARIABLES: usize = 200;
 
-/// Characters of a variable's value; CodeBuild takes no more.
-const LONGEST_VALUE: usize = 4_096;
-
 /// Which preset a build has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -53,7 +50,7 @@ const KINDS: &[(&str, Kind)] = &[
 
 /// Keys that every preset takes.
 const SHARED_KEYS: &[&str] = &[
-    "preset", "image", "env", "tags", "outputs", "timeout", "secrets", "reports", "cache",
+    "preset", "image", "env", "tags", "outputs", "timeout", "secrets",
 ];
 
 const GENERATED: &[Kind] = &[Kind::Docker, Kind::Make, Kind::Pack];
@@ -65,6 +62,10 @@ const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("context", GENERATED),
     ("runtime", GENERATED),
     ("test", GENERATED),
+    ("reports", GENERATED),
+    ("cache", GENERATED),
+    ("container", GENERATED),
+    ("layer_cache", &[Kind::Docker]),
     ("dockerfile", &[Kind::Docker]),
     ("target", &[Kind::Docker]),
     ("args", &[Kind::Docker]),
@@ -95,8 +96,14 @@ pub(super) fn by_default() -> Build {
         test: Vec::new(),
         env: Vec::new(),
         tags: vec![DEFAULT_TAG.into()],
-        platform: DEFAULT_PLATFORM.into(),
+        platforms: vec![DEFAULT_PLATFORM.into()],
+        images: Vec::new(),
         outputs: Vec::new(),
+        container: None,
+        secrets: Vec::new(),
+        reports: Vec::new(),
+        cache: Vec::new(),
+        layer_cache: false,
         timeout: DEFAULT_TIMEOUT,
     }
 }
@@ -104,7 +111,6 @@ pub(super) fn by_default() -> Build {
 /// Reads a build, and says where its tags stand when they are written.
 pub(super) fn read<'a>(
     report: &mut Report,
-    component: Option<&ComponentName>,
     place: &Place<'a>,
 ) -> Option<(Build, Option<Place<'a>>)> {
     let own = OWN_KEYS.iter().map(|(key, _)| *key);
@@ -113,9 +119,8 @@ pub(super) fn read<'a>(
     let kind = kind(report, &fields)?;
     refuse_keys_of_other_presets(report, &fields, kind);
     let usual = by_default();
-    let image = fields
-        .get("image")
-        .and_then(|place| report.shaped(&place, "the name of a CodeBuild image", is_image));
+    let platforms = platforms::read(report, &fields).unwrap_or(usual.platforms);
+    let (image, images) = platforms::images(report, &fields, &platforms);
     let context = fields.get("context").and_then(|place| report.path(&place));
     let timeout = fields.get("timeout").and_then(|place| {
         report.duration_within(&place, 5 * MINUTE..=36 * 60 * MINUTE, "5m to 36h")
@@ -124,20 +129,31 @@ pub(super) fn read<'a>(
         preset: presets::read(report, &fields, kind)?,
         context: context.unwrap_or(usual.context),
         image: image.unwrap_or(usual.image),
+        images,
         runtime: runtime(report, &fields),
         test: report.texts_of(&fields, "test"),
         env: environment(report, &fields),
         tags: report.texts_of(&fields, "tags"),
-        platform: platform(report, &fields, component).unwrap_or(usual.platform),
-        outputs: outputs(report, &fields, component, kind),
+        platforms,
+        outputs: extras::outputs(report, &fields),
+        container: fields
+            .get("container")
+            .and_then(|place| report.shaped(&place, "the name of a container", is_plain_word)),
+        secrets: extras::secrets(report, &fields),
+        reports: extras::reports(report, &fields),
+        cache: extras::cache(report, &fields),
+        layer_cache: fields
+            .get("layer_cache")
+            .and_then(|place| report.choice(&place, &[("registry", true), ("none", false)]))
+            .unwrap_or(usual.layer_cache),
         timeout: timeout.unwrap_or(usual.timeout),
     };
     let tags = fields.get("tags");
     if tags.is_none() {
         build.tags = usual.tags;
     }
-    not_executed(report, &fields, component);
-    check_placeholders(report, &fields, &build);
+    extras::check(report, &fields, &build);
+    with_longest_values(|values| check_placeholders(report, &fields, &build, values));
     Some((build, tags))
 }
 
@@ -220,18 +236,12 @@ fn environment(report: &mut Report, fields: &Fields<'_>) -> Vec<(String, String)
             _ => report.text(&place),
         };
         let Some(value) = value else { continue };
-        if value.chars().count() > LONGEST_VALUE {
-            report.error(
-                &place,
-                format!("a value may have {LONGEST_VALUE} characters"),
-            );
-        }
         environment.push((name.to_owned(), value.to_owned()));
     }
     environment
 }
 
-fn why_not_variable(name: &str) -> Option<&'static str> {
+pub(super) fn why_not_variable(name: &str) -> Option<&'static str> {
     if !is_name(name) {
         Some("a variable's name has letters, digits and `_`, no digit first")
     } else if reserved(name) {
@@ -243,106 +253,21 @@ fn why_not_variable(name: &str) -> Option<&'static str> {
     }
 }
 
-fn platform(
-    report: &mut Report,
-    fields: &Fields<'_>,
-    component: Option<&ComponentName>,
-) -> Option<String> {
-    let expected = "a platform such as linux/amd64 or linux/arm64";
-    let single = fields.get("platform");
-    let Some(several) = fields.get("platforms") else {
-        return report.shaped(&single?, expected, is_platform);
-    };
-    if single.is_some() {
-        report.error_at(
-            several.key,
-            &several.path,
-            "write either `platform` or `platforms`",
-        );
-    }
-    let mut platforms: Vec<String> = Vec::new();
-    for item in report.items(&several) {
-        let Some(platform) = report.shaped(&item, expected, is_platform) else {
-            continue;
-        };
-        if platforms.contains(&platform) {
-            report.error(&item, "this platform is named twice");
-        }
-        platforms.push(platform);
-    }
-    if platforms.is_empty() && several.node.as_sequence().is_some() {
-        report.error(&several, "name at least one platform");
-    }
-    if platforms.len() > 1 {
-        mark(report, component, &several);
-    }
-    platforms.into_iter().next()
-}
-
-fn outputs(
-    report: &mut Report,
-    fields: &Fields<'_>,
-    component: Option<&ComponentName>,
-    kind: Kind,
-) -> Vec<String> {
-    let Some(place) = fields.get("outputs") else {
-        return Vec::new();
-    };
-    if kind != Kind::Make {
-        mark(report, component, &place);
-    }
-    let items = report.one_or_more(&place);
-    items.iter().filter_map(|item| report.path(item)).collect()
-}
-
-/// What is checked and not executed yet.
-fn not_executed(report: &mut Report, fields: &Fields<'_>, component: Option<&ComponentName>) {
-    if let Some(place) = fields.get("secrets") {
-        for (key, place) in report.entries(&place) {
-            if let Some(message) = why_not_variable(key.key_text()) {
-                report.error_at(key.span, &place.path, message);
-            }
-            report.text(&place);
-        }
-        mark(report, component, &place);
-    }
-    if let Some(place) = fields.get("reports") {
-        for (_, place) in report.entries(&place) {
-            if let Some(fields) = report.fields(&place, &["files", "folder", "format"]) {
-                report.texts_of(&fields, "files");
-                for key in ["folder", "format"] {
-                    if let Some(place) = fields.get(key) {
-                        report.text(&place);
-                    }
-                }
-            }
-        }
-        mark(report, component, &place);
-    }
-    if let Some(place) = fields.get("cache") {
-        report.texts_of(fields, "cache");
-        mark(report, component, &place);
-    }
-}
-
-fn mark(report: &mut Report, component: Option<&ComponentName>, place: &Place<'_>) {
-    if let Some(component) = component {
-        report.not_executed(Scope::Component(component.clone()), place);
-    }
-}
-
-/// Fills in every placeholder with values as long as they get, so that no build fails over them later.
-fn check_placeholders(report: &mut Report, fields: &Fields<'_>, build: &Build) {
+/// Lends values for placeholders that are as long as they get, so that no build fails over them later.
+pub(super) fn with_longest_values<T>(use_them: impl FnOnce(Values<'_>) -> T) -> T {
     let commit: CommitSha = "a".repeat(40).parse().expect("40 hexadecimal digits");
     let attempt: AttemptId = "00000000-0000-8000-a000-000000000000"
         .parse()
         .expect("an id in UUID form");
-    let values = Values {
+    use_them(Values {
         commit: &commit,
         git_ref: &GitRef::Tag("x".repeat(200)),
         build_number: 999_999_999,
         attempt: &attempt,
-    };
+    })
+}
+
+fn check_placeholders(report: &mut Report, fields: &Fields<'_>, build: &Build, values: Values<'_>) {
     for (key, place) in fields
         .get("env")
         .map_or_else(Vec::new, |env| report.entries(&env))
@@ -355,8 +280,13 @@ fn check_placeholders(report: &mut Report, fields: &Fields<'_>, build: &Build) {
             env: vec![variable.clone()],
             ..by_default()
         };
-        if let Err(error) = tags::environment(&alone, values) {
-            report.error(&place, error.to_string());
+        match tags::environment(&alone, values) {
+            Err(error) => report.error(&place, error.to_string()),
+            Ok(filled) => {
+                if let Err(error) = check_environment(&filled) {
+                    report.error(&place, error.to_string());
+                }
+            }
         }
     }
     let Some(place) = fields.get("tags") else {
@@ -408,15 +338,4 @@ pub(super) fn is_plain_word(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-}
-
-fn is_platform(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('/').collect();
-    let plain = |part: &&str| {
-        (1..=20).contains(&part.len())
-            && part
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
-    };
-    matches!(parts.len(), 2 | 3) && parts.iter().all(plain)
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use towline_domain::definition::{Origin, StageRule};
+use towline_domain::definition::{Build, Origin, StageRule};
 use towline_domain::names::{StageName, Tag};
+use towline_domain::outputs::{self, OutputError, Outputs};
 
+use super::build;
 use super::components::ReadComponent;
 use super::reader::{Report, unknown};
 use super::stages::ReadStage;
@@ -61,6 +63,42 @@ pub(super) fn tags(
                 );
                 report.error(&item, message);
             }
+        }
+    }
+}
+
+/// Every placeholder of a deployment's parameters must stand for something.
+pub(super) fn parameters(
+    report: &mut Report,
+    components: &[ReadComponent<'_>],
+    stages: &[ReadStage<'_>],
+) {
+    let builds: Vec<&Build> = components
+        .iter()
+        .map(|read| &read.component.build)
+        .collect();
+    let outputs = builds.iter().flat_map(|build| &build.outputs);
+    let known: Vec<&str> = outputs.map(|path| outputs::name_of(path)).collect();
+    for ((name, value), place) in stages.iter().flat_map(|stage| &stage.parameters) {
+        let written = [(name.clone(), value.clone())];
+        let wanted = outputs::wanted(&written);
+        if let Some(unknown) = wanted.iter().find(|wanted| !known.contains(*wanted)) {
+            let message = format!(
+                "no component has an output {unknown:?}; name its file under `outputs` of a build"
+            );
+            report.error(place, message);
+            continue;
+        }
+        let broken = builds.iter().find_map(|build| {
+            build::with_longest_values(|values| {
+                match outputs::parameters(&written, build, values, &Outputs::new()) {
+                    Err(OutputError::Placeholder(error)) => Some(error.to_string()),
+                    Ok(_) | Err(_) => None,
+                }
+            })
+        });
+        if let Some(message) = broken {
+            report.error(place, message);
         }
     }
 }

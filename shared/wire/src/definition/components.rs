@@ -54,7 +54,7 @@ fn component<'a>(
     let watch = report.globs(&fields, "watch");
     let ignore = report.globs(&fields, "ignore");
     let build = match fields.get("build") {
-        Some(place) => build::read(report, name.as_ref(), &place),
+        Some(place) => build::read(report, &place),
         None => Some((build::by_default(), None)),
     };
     let (build, tags) = build?;

@@ -4,6 +4,7 @@ use towline_domain::definition::{ApprovalRule, Deploy, Scope};
 use towline_domain::names::StageName;
 
 use super::reader::{Fields, Place, Report};
+use super::stages::Parameter;
 
 /// People whose approval a stage may ask for.
 const MOST_APPROVERS: u32 = 20;
@@ -98,11 +99,11 @@ fn window(report: &mut Report, place: &Place<'_>) {
 
 /// Reads what may stand around a promotion. Of it only the deployment by an event of ours is
 /// executed yet.
-pub(super) fn surroundings(
+pub(super) fn surroundings<'a>(
     report: &mut Report,
     stage: Option<&StageName>,
-    fields: &Fields<'_>,
-) -> Option<Deploy> {
+    fields: &Fields<'a>,
+) -> (Option<Deploy>, Vec<Parameter<'a>>) {
     if let Some(place) = fields.get("before") {
         if let Some(fields) = report.fields(&place, &["ecs_task"]) {
             texts_in(report, &fields, "ecs_task", &["cluster", "task"]);
@@ -116,6 +117,7 @@ pub(super) fn surroundings(
     let deploy = fields
         .get("deploy")
         .and_then(|place| deploy(report, stage, &place));
+    let (deploy, parameters) = deploy.unwrap_or_default();
     if let Some(place) = fields.get("verify") {
         if let Some(fields) = report.fields(&place, &["run", "timeout"]) {
             report.texts_of(&fields, "run");
@@ -131,24 +133,60 @@ pub(super) fn surroundings(
             mark(report, stage, &place);
         }
     }
-    deploy
+    (deploy, parameters)
 }
 
-fn deploy(report: &mut Report, stage: Option<&StageName>, place: &Place<'_>) -> Option<Deploy> {
-    let ways: [(&str, &[&str]); 4] = [
-        ("event", &[]),
+fn deploy<'a>(
+    report: &mut Report,
+    stage: Option<&StageName>,
+    place: &Place<'a>,
+) -> Option<(Option<Deploy>, Vec<Parameter<'a>>)> {
+    let ways: [(&str, &[&str]); 3] = [
         ("ecs", &["cluster", "service", "container"]),
         ("cloudformation", &["stack", "parameter"]),
         ("lambda", &["function", "alias"]),
     ];
-    let fields = report.fields(place, &ways.map(|(way, _)| way))?;
+    let fields = report.fields(place, &["event", "ecs", "cloudformation", "lambda"])?;
     for (way, known) in ways {
         texts_in(report, &fields, way, known);
-        if let Some(place) = fields.get(way).filter(|_| way != "event") {
+        if let Some(place) = fields.get(way) {
             mark(report, stage, &place);
         }
     }
-    fields.get("event").map(|_| Deploy::Event)
+    let Some(place) = fields.get("event") else {
+        return Some((None, Vec::new()));
+    };
+    let fields = report.fields(&place, &["parameters"])?;
+    let parameters = fields.get("parameters");
+    let parameters = parameters.map(|place| parameters_of(report, &place));
+    Some((Some(Deploy::Event), parameters.unwrap_or_default()))
+}
+
+/// Parameters an event may hand over; one of them may be as long as an output of a build.
+const MOST_PARAMETERS: usize = 20;
+
+fn parameters_of<'a>(report: &mut Report, place: &Place<'a>) -> Vec<Parameter<'a>> {
+    let entries = report.entries(place);
+    if entries.len() > MOST_PARAMETERS {
+        report.error(
+            place,
+            format!("an event may have {MOST_PARAMETERS} parameters"),
+        );
+        return Vec::new();
+    }
+    let mut parameters = Vec::new();
+    for (key, place) in entries {
+        let name = key.key_text();
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+        if name.is_empty() || name.len() > 255 || !name.chars().all(plain) {
+            let message = "a parameter's name has letters, digits, `_` and `-`";
+            report.error_at(key.span, &place.path, message);
+        }
+        if let Some(value) = report.text(&place) {
+            parameters.push(((name.to_owned(), value.to_owned()), place));
+        }
+    }
+    parameters
 }
 
 /// Reads whether a rollback holds the stage, which it does unless said otherwise.

@@ -34,7 +34,12 @@ pub(super) struct ReadStage<'a> {
     pub(super) from: Place<'a>,
     /// Where each of its tags stands; the default tag stands where the name does.
     pub(super) tags: Vec<(Tag, Place<'a>)>,
+    /// Where each of its deployment's parameters stands.
+    pub(super) parameters: Vec<Parameter<'a>>,
 }
+
+/// A parameter of a deployment, and where its value stands.
+pub(super) type Parameter<'a> = ((String, String), Place<'a>);
 
 pub(super) fn read<'a>(report: &mut Report, place: &Place<'a>) -> Vec<ReadStage<'a>> {
     let items = report.items(place);
@@ -85,7 +90,7 @@ fn stage<'a>(report: &mut Report, place: &Place<'a>) -> Option<ReadStage<'a>> {
     let approval = fields
         .get("gates")
         .and_then(|place| gates::read(report, name.as_ref(), &place));
-    let deploy = gates::surroundings(report, name.as_ref(), &fields);
+    let (deploy, parameters) = gates::surroundings(report, name.as_ref(), &fields);
     let hold_after_rollback = fields
         .get("rollback")
         .is_none_or(|place| gates::rollback(report, name.as_ref(), &place));
@@ -109,10 +114,12 @@ fn stage<'a>(report: &mut Report, place: &Place<'a>) -> Option<ReadStage<'a>> {
             tags: tags.iter().map(|(tag, _)| tag.clone()).collect(),
             hold_after_rollback,
             deploy,
+            parameters: parameters.iter().map(|(pair, _)| pair.clone()).collect(),
         },
         name: name_place,
         from: from_place?,
         tags,
+        parameters,
     })
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod extras;
 mod refused;
 mod schema;
 
@@ -39,8 +40,12 @@ components:
       env: {VERSION: "{sha}-{build_uuid}", EMPTY: ""}
       tags: ["{env.VERSION}", "{branch_slug}"]
       secrets: {NPM_TOKEN: market/npm}
-      reports: {unit: {files: "**/junit.xml", format: JUNITXML}}
+      reports: {unit: {files: "**/junit.xml", folder: target, format: JUNITXML}}
       cache: [target]
+      layer_cache: registry
+      image: {linux/arm64: acme/go@arm, linux/amd64: aws/codebuild/standard:7.0}
+      outputs: imagedefinitions.json
+      container: web
       timeout: 20m
   todo:
     repository: orchard/todo
@@ -111,7 +116,17 @@ fn everything_a_definition_can_say_is_read() {
     assert_eq!(names, ["api", "todo", "pages", "old", "odd", "plain"]);
     let api = &definition.components[0].build;
     assert_eq!(api.runtime, [("golang".to_owned(), "1.20".to_owned())]);
-    assert_eq!(api.platform, "linux/arm64");
+    assert_eq!(api.platforms, ["linux/arm64", "linux/amd64"]);
+    assert_eq!(api.image_for("linux/arm64"), "acme/go@arm");
+    assert_eq!(
+        api.secrets,
+        [("NPM_TOKEN".to_owned(), "market/npm".to_owned())]
+    );
+    assert_eq!(api.reports[0].folder.as_deref(), Some("target"));
+    assert_eq!(api.cache, ["target"]);
+    assert!(api.layer_cache);
+    assert_eq!(api.outputs, ["imagedefinitions.json"]);
+    assert_eq!(api.container.as_deref(), Some("web"));
     assert_eq!(api.timeout, Duration::from_secs(1_200));
     let Preset::Docker { args, .. } = &api.preset else {
         panic!("{:?}", api.preset);
@@ -159,11 +174,6 @@ fn what_is_not_executed_yet_is_named_with_its_scope_and_line() {
         .map(|feature| format!("{} {} {:?}", feature.line, feature.path, feature.scope))
         .collect();
     expect![[r#"
-        23 components.api.build.platforms Component("api")
-        26 components.api.build.secrets Component("api")
-        27 components.api.build.reports Component("api")
-        28 components.api.build.cache Component("api")
-        52 components.old.build.outputs Component("old")
         66 stages.prod.gates[0].soak Stage("prod")
         67 stages.prod.gates[1].window Stage("prod")
         69 stages.prod.before Stage("prod")
@@ -220,14 +230,22 @@ fn a_component_that_says_nothing_is_built_with_docker() {
                         },
                         context: ".",
                         image: "aws/codebuild/standard:7.0",
+                        images: [],
                         runtime: [],
                         test: [],
                         env: [],
                         tags: [
                             "{sha}-{build}",
                         ],
-                        platform: "linux/amd64",
+                        platforms: [
+                            "linux/amd64",
+                        ],
                         outputs: [],
+                        container: None,
+                        secrets: [],
+                        reports: [],
+                        cache: [],
+                        layer_cache: false,
                         timeout: 3600s,
                     },
                 },

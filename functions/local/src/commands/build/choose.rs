@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use towline_domain::definition::{Component, Definition, Preset, Scope};
 use towline_domain::names::{AttemptId, CommitSha, ComponentName, GitRef, ImageRepository};
 use towline_domain::tags::{self, Values};
-use towline_handlers::plan_runs::buildspec_text;
+use towline_handlers::plan_runs::{Settings, buildspec_text};
+use towline_handlers::start_builds::BuildOf;
 use towline_ports::{Clock as _, RepositoryRef, StartBuild};
-use towline_wire::codebuild::{ATTEMPT_VARIABLE, COMPONENT_VARIABLE, REPOSITORY_VARIABLE};
 use towline_wire::definition::{self, FILE};
 
 use super::Args;
@@ -29,6 +29,9 @@ const NO_COMPONENT: &str = "build";
 
 /// The image CodeBuild would take when nobody names one.
 const USUAL_IMAGE: &str = "aws/codebuild/standard:7.0";
+
+/// The platform of a build that names none.
+const MACHINE: &str = "linux/amd64";
 
 /// How long a build without a component may take, as CodeBuild's projects usually let it.
 const USUAL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
@@ -149,7 +152,7 @@ fn buildspec(args: &Args, top: &Path, component: Option<&Component>) -> Outcome<
                 | Preset::Pack { .. }
                 | Preset::Inline { .. } => (None, format!("the buildspec of {FILE}")),
             };
-            match buildspec_text(component, file) {
+            match buildspec_text(component, file, &Settings::default()) {
                 Ok(text) => Ok((text, called)),
                 Err(reason) => refused(format!(
                     "there is no buildspec for {}: {reason}",
@@ -212,48 +215,52 @@ impl Chosen {
             build_number: 0,
             attempt: &attempt,
         };
-        let wrong = |error: tags::TagError| Failure::Refused(error.to_string());
-        let mut environment = Vec::new();
-        let mut tags = vec!["local".to_owned()];
-        if let Some(build) = build {
-            environment = tags::environment(build, values).map_err(wrong)?;
-            let all = tags::of_attempt(build, values).map_err(wrong)?.all;
-            tags = all.iter().map(ToString::to_string).collect();
+        let tags = match build {
+            Some(build) => {
+                let tags = tags::of_attempt(build, values);
+                tags.map_err(|error| Failure::Refused(error.to_string()))?
+                    .all
+            }
+            None => vec!["local".parse().expect("it is a tag")],
+        };
+        let platform = build.and_then(|build| build.platforms.first());
+        let platform = platform.map_or(MACHINE, String::as_str);
+        let (component, image_repository) = (self.name(), self.image_repository());
+        let repository = RepositoryRef {
+            id: self.repository.id,
+            name: self.repository.name.clone(),
+        };
+        let mut environment = BuildOf {
+            registry,
+            repository: &repository,
+            commit,
+            git_ref: &git_ref,
+            at: SystemClock.now(),
+            run: None,
+            stages: &[],
+            component: &component,
+            image_repository: &image_repository,
+            build,
+            platform,
+            attempt: &attempt,
+            whole: &attempt,
+            build_number: 0,
+            tags: &tags,
+            is_trusted: false,
         }
-        let name = self.name();
-        let now = SystemClock.now().strftime("%Y-%m-%dT%H:%M:%SZ");
-        let ours = [
-            ("ECR_REGISTRY", registry.to_owned()),
-            ("IMAGE_REPO", self.image_repository().to_string()),
-            ("IMAGE_TAG", tags[0].clone()),
-            ("IMAGE_TAGS", tags.join(" ")),
-            ("GIT_SHA", commit.to_string()),
-            ("GIT_REF", git_ref.full()),
-            ("GIT_BRANCH", git_ref.name().to_owned()),
-            (
-                "SOURCE_URL",
-                format!("https://github.com/{}", self.repository.name),
-            ),
-            ("BUILD_NUMBER", "0".to_owned()),
-            ("BUILD_UUID", attempt.to_string()),
-            ("CREATED_AT", now.to_string()),
-            (REPOSITORY_VARIABLE, self.repository.id.to_string()),
-            (COMPONENT_VARIABLE, name.to_string()),
-            (ATTEMPT_VARIABLE, attempt.to_string()),
-        ];
-        let ours = ours.map(|(name, value)| (name.to_owned(), value));
-        // The last of a name counts.
-        environment.extend(ours.into_iter().chain(self.given.iter().cloned()));
+        .environment()
+        .map_err(Failure::Refused)?;
+        environment.extend(self.given.iter().cloned()); // the last of a name counts
         Ok(StartBuild {
             attempt,
-            component: name,
-            repository: RepositoryRef {
-                id: self.repository.id,
-                name: self.repository.name.clone(),
-            },
+            component,
+            repository,
             commit: commit.clone(),
-            image_repository: self.image_repository(),
-            image: build.map_or_else(|| USUAL_IMAGE.into(), |build| build.image.clone()),
+            image_repository,
+            image: build.map_or_else(
+                || USUAL_IMAGE.into(),
+                |build| build.image_for(platform).to_owned(),
+            ),
             privileged: true,
             buildspec: self.text.clone(),
             environment,

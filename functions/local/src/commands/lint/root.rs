@@ -104,7 +104,7 @@ impl Root {
     pub fn context(&self, project: &Project, component: Option<&Component>) -> Context<'_> {
         let build = component.map(|component| &component.build);
         let platforms = match build {
-            Some(build) if project.platforms.is_empty() => vec![build.platform.clone()],
+            Some(build) if project.platforms.is_empty() => build.platforms.clone(),
             _ => project.platforms.clone(),
         };
         Context {

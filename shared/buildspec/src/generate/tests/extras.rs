@@ -15,12 +15,14 @@ fn everything() -> Extras {
         secrets: pairs(&[("NPM_TOKEN", "shop/npm:token")]),
         reports: vec![("unit".to_owned(), report)],
         cache: strings(&["node_modules/**/*"]),
-        tool: Some(tool(&"0a".repeat(32))),
+        outputs: Vec::new(),
+        tools: vec![tool("x86_64", &"0a".repeat(32))],
     }
 }
 
-fn tool(sha256: &str) -> Tool {
+fn tool(machine: &str, sha256: &str) -> Tool {
     Tool {
+        machine: machine.to_owned(),
         source: "s3://stack-bucket/towline/0.1.0".to_owned(),
         sha256: sha256.to_owned(),
     }
@@ -61,7 +63,7 @@ fn what_is_asked_for_stands_in_the_text() {
     "#]]
     .assert_eq(&format!("{}{}", &text[env..phases], &text[reports..]));
     let first = &spec.phases.pre_build.commands[0];
-    expect![[r#"export TOWLINE_TOOLS="$(mktemp -d)"; (aws s3 cp --only-show-errors s3://stack-bucket/towline/0.1.0 "$TOWLINE_TOOLS/towline" && printf '%s  %s\n' 0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a "$TOWLINE_TOOLS/towline" | sha256sum --check --status && chmod +x "$TOWLINE_TOOLS/towline") && PATH="$TOWLINE_TOOLS:$PATH" || (echo 'the program towline could not be fetched, or is not the one of this stack'; exit 1)"#]].assert_eq(first);
+    expect![[r#"export TOWLINE_TOOLS="$(mktemp -d)"; case "$(uname -m)" in x86_64) TOWLINE_TOOL=s3://stack-bucket/towline/0.1.0 TOWLINE_SUM=0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a ;; *) TOWLINE_TOOL=; esac; (test -n "$TOWLINE_TOOL" && aws s3 cp --only-show-errors "$TOWLINE_TOOL" "$TOWLINE_TOOLS/towline" && printf '%s  %s\n' "$TOWLINE_SUM" "$TOWLINE_TOOLS/towline" | sha256sum --check --status && chmod +x "$TOWLINE_TOOLS/towline") && PATH="$TOWLINE_TOOLS:$PATH" || (echo "the program towline could not be fetched for $(uname -m), or is not the one of this stack"; exit 1)"#]].assert_eq(first);
     assert_eq!(
         generate(&common, &preset),
         generate_with(&common, &preset, &Extras::default())
@@ -139,7 +141,7 @@ fn what_codebuild_would_refuse_is_refused_before() {
         expect!["CodeBuild takes at most 5 reports of one project: join some of them"],
     );
     check(
-        &|_, extras| extras.tool = Some(tool("0a")),
+        &|_, extras| extras.tools = vec![tool("x86_64", "0a")],
         expect![
             "`s3://stack-bucket/towline/0.1.0` is no `s3://bucket/key` of a program with its SHA-256 in 64 hex digits"
         ],
@@ -189,7 +191,9 @@ fn the_tool_is_used_only_when_it_is_the_right_one() {
     let digest = digest_of(TOOL);
     let text = |sha256: &str| {
         let extras = Extras {
-            tool: Some(tool(sha256)),
+            tools: ["x86_64", "aarch64"]
+                .map(|machine| tool(machine, sha256))
+                .to_vec(),
             ..Extras::default()
         };
         let (common, preset) = packed();
@@ -213,8 +217,12 @@ fn the_tool_is_used_only_when_it_is_the_right_one() {
     "#]]
     .assert_eq(&calls(&machine.run(&text(&digest))));
     let output = Machine::new().run(&text(&"0a".repeat(32)));
-    let reason = "the program towline could not be fetched, or is not the one of this stack\npre_build failed\n";
-    assert!(output.contains(reason), "{output}");
+    for reason in [
+        "the program towline could not be fetched for ",
+        ", or is not the one of this stack\npre_build failed\n",
+    ] {
+        assert!(output.contains(reason), "{output}");
+    }
     assert!(
         !output.contains("tmp."),
         "what was fetched has run: {output}"

@@ -70,6 +70,8 @@ esac
 { printf '%s' "${0##*/}"; printf ' [%s]' "$@"; printf '\n'; } >> "$CALLS"
 case "${0##*/} $1 $2" in
   "docker buildx version") exit "$NO_BUILDX" ;;
+  "docker buildx create") exit "${NO_BUILDER:-0}" ;;
+  "make version ") printf '{"Version":\r\n "1.2"}\n' ;;
   "docker inspect "*) printf '%s\n' "other/repo@$DIGEST" "$ECR_REGISTRY/$IMAGE_REPO@${DIGEST//0/1}" ;;
   "docker push "*) [ "${!#}" != "$FAILING_PUSH" ] ;;
   "docker image rm") exit "${FAILING_UNTAG:-0}" ;;
@@ -127,7 +129,7 @@ impl Machine {
         }
     }
 
-    fn with(mut self, name: &'static str, value: &str) -> Self {
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.values.insert(name, value.to_owned());
         self
     }
@@ -147,6 +149,9 @@ impl Machine {
             script.push_str("break; done\n");
         }
         script.push_str("echo \"digest $IMAGE_DIGEST\"\n");
+        script.push_str(
+            "for name in ${!TOWLINE_OUTPUT_*}; do bash -c 'echo \"$1=${!1}\"' - $name; done\n",
+        );
         let path = |name: &str| self.folder.path().join(name);
         let output = Command::new("bash")
             .args(["-c", &script])
@@ -158,10 +163,17 @@ impl Machine {
             .env("CODEBUILD_SRC_DIR", path("source"))
             .output()
             .unwrap();
-        let calls = fs::read_to_string(path("calls")).unwrap();
+        let calls = fs::read_to_string(path("calls")).unwrap_or_default();
         let calls = hide_scratch(&calls, &path("scratch"));
         let output = [output.stdout, output.stderr].concat();
         format!("{calls}{}", String::from_utf8(output).unwrap())
+    }
+
+    /// A file of the repository.
+    pub(super) fn write(&self, path: &str, text: &str) {
+        let path = self.folder.path().join("source").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     /// The files that lie in the folders of the build.
@@ -225,7 +237,6 @@ fn each_preset_calls_its_tools_in_this_order() {
         make [test]
         make [release]
         make [publish]
-        make [version]
         docker [inspect] [--format] [{{range .RepoDigests}}{{println .}}{{end}}] [<ECR_REGISTRY>/<IMAGE_REPO>:3f9c2ab-1]
         make [clean]
         make [logout]

@@ -106,12 +106,11 @@ fn good_buildspecs_have_no_findings() {
 
 #[test]
 fn what_we_generate_has_no_findings() {
-    use crate::generate::{Common, Docker, Make, MakeLogin, Output, Pack, Preset, generate};
+    use crate::generate::{Common, Docker, Make, MakeLogin, Pack, Preset, generate};
     let make = Make {
         build: vec!["test".to_owned(), "publish".to_owned()],
         always: vec!["clean".to_owned(), "logout".to_owned()],
         login: MakeLogin::Builtin,
-        outputs: vec![Output::of("version.json")],
     };
     let common = Common {
         runtime_versions: vec![("golang".to_owned(), "1.22".to_owned())],

@@ -3,9 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use towline_buildspec::generate::{
-    Common, Docker, Make, MakeLogin, Output, Pack, Preset, generate,
-};
+use towline_buildspec::generate::{Common, Docker, Make, MakeLogin, Pack, Preset, generate};
 
 use super::*;
 
@@ -211,12 +209,10 @@ fn make() -> Case {
             build: strings(&["release", "publish"]),
             always: strings(&["clean"]),
             login: MakeLogin::Builtin,
-            outputs: vec![Output::of("version.json")],
         }),
         calls: "docker [login] [--username] [AWS] [--password-stdin] [reg]
 make [release]
 make [publish]
-make [version]
 docker [inspect] [--format] [{{range .RepoDigests}}{{println .}}{{end}}] [reg/acme/web:t1]
 make [clean]
 docker [logout] [reg]

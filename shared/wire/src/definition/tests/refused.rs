@@ -5,16 +5,16 @@ use expect_test::{Expect, expect};
 use crate::definition::{MOST_BYTES, read};
 
 /// A definition with one component whose build says this.
-fn with_build(build: &str) -> String {
+pub(super) fn with_build(build: &str) -> String {
     format!("version: 1\npipeline: p\ncomponents:\n  a:\n    repository: r/a\n    build: {build}\n")
 }
 
 /// A definition with these stages.
-fn with_stages(stages: &str) -> String {
+pub(super) fn with_stages(stages: &str) -> String {
     format!("version: 1\npipeline: p\ncomponents: {{a: {{repository: r/a}}}}\nstages:\n{stages}\n")
 }
 
-fn check(text: &str, expected: &Expect) {
+pub(super) fn check(text: &str, expected: &Expect) {
     match read(text.as_bytes()) {
         Ok(definition) => panic!("{definition:?} should be refused"),
         Err(errors) => expected.assert_eq(&errors.to_string()),
@@ -231,9 +231,9 @@ fn a13_variables_that_steer_the_build_are_refused() {
     let long = with_build(&format!("{{env: {{A: {}}}}}", "x".repeat(4_097)));
     check(
         &long,
-        &expect![[
-            r#"line 6, column 22: components.a.build.env.A: a value may have 4096 characters"#
-        ]],
+        &expect![
+            "line 6, column 22: components.a.build.env.A: the variable `A` has 4097 characters, CodeBuild takes at most 4096: shorten it, or keep it in a file of the repository"
+        ],
     );
 }
 
@@ -367,7 +367,7 @@ fn stages_that_cannot_be_are_refused() {
         (
             "  - {name: a, from: build, deploy: {event: {bus: x}}}",
             expect![[
-                r#"line 5, column 45: stages.a.deploy.event: unknown key "bus"; none is known here"#
+                r#"line 5, column 45: stages.a.deploy.event: unknown key "bus"; only parameters is known here"#
             ]],
         ),
         (

@@ -16,12 +16,11 @@ components:
     repository: orchard/api
     build:
       inline: "{version: 0.2, phases: {build: {commands: [make]}}}"
-      reports: {unit: {folder: target}}
 stages:
   - name: test
     from: build
     gates: [scan: {medium: 1, low: 2}, window: {deny: "Fri 12:00-24:00"}]
-    deploy: {event: {}, lambda: {function: api, alias: test}}
+    deploy: {event: {parameters: {Tag: "{sha}"}}, lambda: {function: api, alias: test}}
 "#;
 
 struct Walk<'a> {
@@ -42,6 +41,10 @@ impl<'a> Walk<'a> {
                     .for_each(|item| self.walk(item, &list["items"]));
             }
             Value::Mapping(entries) => {
+                let rule = match rule.get("anyOf") {
+                    Some(_) => self.alternative(rule, "additionalProperties"),
+                    None => rule,
+                };
                 for (key, value) in entries {
                     self.walk(value, self.property(rule, key.key_text()));
                     self.seen

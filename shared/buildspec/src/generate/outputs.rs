@@ -1,0 +1,110 @@
+//! Small files that a build leaves for later stages: they come back as exported variables of the build.
+
+use super::shell::{enter, inner_path, quote};
+use super::{Common, GenerateError, LONGEST_VALUE, make};
+
+/// A file the build leaves for later stages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its path, relative to [`Common::context`].
+    pub path: String,
+    /// Who writes it.
+    pub from: OutputFrom,
+}
+
+/// Who writes an output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutputFrom {
+    /// A command of the build.
+    Build,
+    /// A target of the Makefile, by printing it.
+    Target(String),
+    /// `imagedefinitions.json`, which ECS deployments of CodePipeline read: the image for this container.
+    Definitions(String),
+    /// `imageDetail.json`, which blue/green deployments of CodePipeline read: the image with its digest.
+    Detail,
+}
+
+impl Output {
+    /// A file that commands of somebody's own write.
+    #[must_use]
+    pub fn given(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            from: OutputFrom::Build,
+        }
+    }
+
+    /// A file that the build writes itself, or one of those that deployments of CodePipeline read, which are
+    /// written from what was pushed.
+    #[must_use]
+    pub fn of(path: &str, container: &str) -> Self {
+        let from = match path {
+            "imagedefinitions.json" => OutputFrom::Definitions(container.to_owned()),
+            "imageDetail.json" => OutputFrom::Detail,
+            _ => OutputFrom::Build,
+        };
+        Self {
+            path: path.to_owned(),
+            from,
+        }
+    }
+
+    /// The same in a build by a Makefile, where a file in the context's own folder is what the target of that
+    /// name without its ending prints (`version.json` of `make version`).
+    #[must_use]
+    pub fn of_make(path: &str, container: &str) -> Self {
+        let output = Self::of(path, container);
+        let stem = path.split('.').next();
+        match stem.filter(|stem| !stem.is_empty() && !path.contains('/')) {
+            Some(stem) if output.from == OutputFrom::Build => Self {
+                from: OutputFrom::Target(stem.to_owned()),
+                ..output
+            },
+            Some(_) | None => output,
+        }
+    }
+}
+
+/// The variable that the `index`th output comes back in.
+#[must_use]
+pub fn output_variable(index: usize) -> String {
+    format!("TOWLINE_OUTPUT_{index}")
+}
+
+/// The commands that write and export the outputs; the last of the build phase, when everything has been pushed.
+pub(super) fn commands(common: &Common, outputs: &[Output]) -> Result<Vec<String>, GenerateError> {
+    let enter = enter(&common.context)?;
+    let mut commands = Vec::new();
+    for (index, output) in outputs.iter().enumerate() {
+        let path = quote(inner_path(&output.path)?);
+        let writer = match &output.from {
+            OutputFrom::Build => None,
+            OutputFrom::Target(target) => Some(make::run(target)?),
+            OutputFrom::Definitions(container) => Some(format!(
+                r#"printf '[{{"name":"%s","imageUri":"%s"}}]\n' {} "$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG""#,
+                quote(container)
+            )),
+            OutputFrom::Detail => Some(DETAIL.to_owned()),
+        };
+        commands.extend(writer.map(|writer| format!("({enter} && {writer} > ./{path})")));
+        commands.push(export(&output_variable(index), &enter, &path, &output.path));
+    }
+    Ok(commands)
+}
+
+/// By its digest where Docker knows it, else by the tag that no other build can push.
+const DETAIL: &str = concat!(
+    r#"printf '{"ImageURI":"%s"}\n' "$ECR_REGISTRY/$IMAGE_REPO"#,
+    r#"$(if [ -n "$IMAGE_DIGEST" ]; then echo "@$IMAGE_DIGEST"; else echo ":$IMAGE_TAG"; fi)""#,
+);
+
+/// Line breaks are left out, for nobody says whether CodeBuild keeps them in an exported variable.
+fn export(variable: &str, enter: &str, path: &str, shown: &str) -> String {
+    let sentence = quote(&format!(
+        "the output {shown} is not there, or is longer than {LONGEST_VALUE} characters"
+    ));
+    format!(
+        r#"{variable}="$({enter} && tr -d '\r\n' < ./{path})" && test "${{#{variable}}}" -le {LONGEST_VALUE} && export {variable} || (echo {sentence}; exit 1)"#
+    )
+}

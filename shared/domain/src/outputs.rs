@@ -1,0 +1,140 @@
+//! What a build leaves for later stages, and what of it a deployment is handed.
+//!
+//! An output is a small file of a build, known by its name without its ending: `version.json` is `version`.
+//! `{output.version.Version}` is what the file, which is JSON then, has under `Version`; `{output.version}` is all
+//! of a text file without the line break at its end.
+
+use std::collections::BTreeMap;
+
+use crate::definition::Build;
+use crate::tags::{self, TagError, Values};
+
+/// The texts of a build's outputs by their names.
+pub type Outputs = BTreeMap<String, String>;
+
+/// The most bytes of one output: it comes back as an environment variable of the build, and CodeBuild takes no
+/// longer value of one.
+pub const LONGEST: usize = 4_096;
+
+/// Why a deployment cannot be handed what its stage asks for. Trying again does not help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OutputError {
+    /// A placeholder that is none.
+    #[error(transparent)]
+    Placeholder(#[from] TagError),
+    /// The build ended without it.
+    #[error("build#{build} has left no output {name}; build the commit again")]
+    Missing {
+        /// The build's number.
+        build: u64,
+        /// The output's name.
+        name: String,
+    },
+    /// Not JSON, although a key of it is asked for.
+    #[error("{{output.{path}}} asks for a key, but the output {name} of build#{build} is no JSON")]
+    NotJson {
+        /// The build's number.
+        build: u64,
+        /// The output's name.
+        name: String,
+        /// The whole placeholder, without `output.`.
+        path: String,
+    },
+    /// JSON without the key, or with more than a word under it.
+    #[error(
+        "the output {name} of build#{build} has no text, number or truth value at {{output.{path}}}"
+    )]
+    NoValue {
+        /// The build's number.
+        build: u64,
+        /// The output's name.
+        name: String,
+        /// The whole placeholder, without `output.`.
+        path: String,
+    },
+}
+
+/// The name of the output that is this file: the file's own name up to its first point.
+#[must_use]
+pub fn name_of(path: &str) -> &str {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.split('.').next().unwrap_or(file)
+}
+
+/// The names of the outputs that these parameters read.
+#[must_use]
+pub fn wanted(parameters: &[(String, String)]) -> Vec<&str> {
+    let values = parameters.iter().map(|(_, value)| value.as_str());
+    values.flat_map(placeholders).collect()
+}
+
+fn placeholders(template: &str) -> impl Iterator<Item = &str> {
+    let parts = template.split("{output.").skip(1);
+    parts.filter_map(|part| part.split(['.', '}']).next())
+}
+
+/// What a deployment of an image is handed: the stage's parameters, with their placeholders filled in by the build
+/// that made the image.
+///
+/// One stage can hold several components; a parameter that reads an output this component does not have is left
+/// out.
+///
+/// # Errors
+/// When a value cannot be had.
+pub fn parameters(
+    written: &[(String, String)],
+    build: &Build,
+    values: Values<'_>,
+    outputs: &Outputs,
+) -> Result<Vec<(String, String)>, OutputError> {
+    let has = |name: &str| build.outputs.iter().any(|path| name_of(path) == name);
+    let concerned = written
+        .iter()
+        .filter(|(_, value)| placeholders(value).all(has));
+    concerned
+        .map(|(name, template)| {
+            let value = tags::fill_in(template, |placeholder| {
+                match placeholder.strip_prefix("output.") {
+                    Some(path) => value_at(path, outputs, values.build_number),
+                    None => Ok(tags::value_of(placeholder, template, &build.env, values)?),
+                }
+            });
+            Ok((name.clone(), value?))
+        })
+        .collect()
+}
+
+fn value_at(path: &str, outputs: &Outputs, build: u64) -> Result<String, OutputError> {
+    let (name, keys) = match path.split_once('.') {
+        Some((name, keys)) => (name, Some(keys)),
+        None => (path, None),
+    };
+    let text = outputs.get(name).ok_or_else(|| OutputError::Missing {
+        build,
+        name: name.to_owned(),
+    })?;
+    let Some(keys) = keys else {
+        return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
+    };
+    let root: serde_json::Value = serde_json::from_str(text).map_err(|_| OutputError::NotJson {
+        build,
+        name: name.to_owned(),
+        path: path.to_owned(),
+    })?;
+    let found = keys.split('.').try_fold(&root, |node, key| match node {
+        serde_json::Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        other => other.get(key),
+    });
+    let word = match found {
+        Some(serde_json::Value::String(text)) => Some(text.clone()),
+        Some(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => {
+            Some(value.to_string())
+        }
+        _ => None,
+    };
+    word.ok_or_else(|| OutputError::NoValue {
+        build,
+        name: name.to_owned(),
+        path: path.to_owned(),
+    })
+}

@@ -1,0 +1,151 @@
+//! The variables that a build is given; whatever a stranger chose is among them and nowhere else (A9, A10).
+
+use towline_buildspec::generate::check_environment;
+use towline_domain::Timestamp;
+use towline_domain::definition::Build;
+use towline_domain::names::{
+    AttemptId, CommitSha, ComponentName, GitRef, ImageRepository, RunId, StageName, Tag,
+};
+use towline_domain::outputs;
+use towline_domain::tags::{self, Values, slug};
+use towline_ports::RepositoryRef;
+use towline_wire::codebuild;
+
+/// Where layers of builds of the trusted branch are kept, below the registry: only such builds write there.
+const TRUSTED_CACHE: &str = "towline-cache/trusted";
+
+/// Where layers of all other builds are kept.
+const OTHER_CACHE: &str = "towline-cache/branches";
+
+/// What a build is to know of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildOf<'a> {
+    /// `host[:port]` of the registry it pushes to.
+    pub registry: &'a str,
+    /// The repository it builds.
+    pub repository: &'a RepositoryRef,
+    /// The commit.
+    pub commit: &'a CommitSha,
+    /// The ref that was pushed.
+    pub git_ref: &'a GitRef,
+    /// When that was.
+    pub at: Timestamp,
+    /// The run, where there is one.
+    pub run: Option<&'a RunId>,
+    /// The stages that its image may enter.
+    pub stages: &'a [StageName],
+    /// The component.
+    pub component: &'a ComponentName,
+    /// Where its images go.
+    pub image_repository: &'a ImageRepository,
+    /// How it is built, as far as a definition says.
+    pub build: Option<&'a Build>,
+    /// The platform of the image.
+    pub platform: &'a str,
+    /// The attempt, or the part of one that it is for.
+    pub attempt: &'a AttemptId,
+    /// The whole attempt.
+    pub whole: &'a AttemptId,
+    /// The build's number.
+    pub build_number: u64,
+    /// All tags that it pushes, the one no other attempt can push first.
+    pub tags: &'a [Tag],
+    /// Whether the pushed ref is the branch whose definition is trusted.
+    pub is_trusted: bool,
+}
+
+impl BuildOf<'_> {
+    /// The variables, each once: those of the definition, then ours.
+    ///
+    /// # Errors
+    /// When the definition gives one a value that CodeBuild does not take; the sentence says which.
+    pub fn environment(&self) -> Result<Vec<(String, String)>, String> {
+        let ours = self.ours();
+        let mut environment = self.written()?;
+        environment.retain(|(name, _)| ours.iter().all(|(taken, _)| name != taken));
+        environment.extend(
+            ours.into_iter()
+                .map(|(name, value)| (name.to_owned(), value)),
+        );
+        check_environment(&environment).map_err(|error| error.to_string())?;
+        Ok(environment)
+    }
+
+    /// The definition's own, with their placeholders filled in.
+    fn written(&self) -> Result<Vec<(String, String)>, String> {
+        let Some(build) = self.build else {
+            return Ok(Vec::new());
+        };
+        let values = Values {
+            commit: self.commit,
+            git_ref: self.git_ref,
+            build_number: self.build_number,
+            attempt: self.whole,
+        };
+        tags::environment(build, values)
+            .map_err(|error| format!("components.{}.build.env: {error}", self.component))
+    }
+
+    fn ours(&self) -> Vec<(&'static str, String)> {
+        let tags: Vec<&str> = self.tags.iter().map(Tag::as_str).collect();
+        let stages: Vec<&str> = self.stages.iter().map(StageName::as_str).collect();
+        let own = self.tags.first().map(ToString::to_string);
+        let mut ours = vec![
+            ("ECR_REGISTRY", self.registry.to_owned()),
+            ("IMAGE_REPO", self.image_repository.to_string()),
+            ("IMAGE_TAG", own.unwrap_or_default()),
+            ("IMAGE_TAGS", tags.join(" ")),
+            ("IMAGE_PLATFORM", self.platform.to_owned()),
+            ("GIT_SHA", self.commit.to_string()),
+            (codebuild::REF_VARIABLE, self.git_ref.full()),
+            ("GIT_BRANCH", self.git_ref.name().to_owned()),
+            (
+                "SOURCE_URL",
+                format!("https://github.com/{}", self.repository.name),
+            ),
+            ("BUILD_NUMBER", self.build_number.to_string()),
+            ("BUILD_UUID", self.whole.to_string()),
+            (
+                "CREATED_AT",
+                self.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            ),
+            (
+                codebuild::REPOSITORY_VARIABLE,
+                self.repository.id.to_string(),
+            ),
+            (codebuild::STAGES_VARIABLE, stages.join(" ")),
+            (codebuild::COMPONENT_VARIABLE, self.component.to_string()),
+            (codebuild::ATTEMPT_VARIABLE, self.attempt.to_string()),
+        ];
+        ours.extend(
+            self.run
+                .map(|run| (codebuild::RUN_VARIABLE, run.to_string())),
+        );
+        ours.extend(self.caches());
+        let outputs = self.build.map(|build| &build.outputs).into_iter().flatten();
+        let outputs: Vec<&str> = outputs.map(|path| outputs::name_of(path)).collect();
+        if !outputs.is_empty() {
+            ours.push((codebuild::OUTPUTS_VARIABLE, outputs.join(" ")));
+        }
+        ours
+    }
+
+    /// Where layers are kept and taken from, if they are: one tag for each ref and platform. Builds of the trusted
+    /// branch take nothing that others have made (A12).
+    fn caches(&self) -> Vec<(&'static str, String)> {
+        if !self.build.is_some_and(|build| build.layer_cache) {
+            return Vec::new();
+        }
+        let platform = self.platform.replace('/', "-");
+        let images = self.image_repository;
+        let of_trusted = format!("{TRUSTED_CACHE}/{images}:{platform}");
+        if self.is_trusted {
+            return vec![("CACHE_TO", of_trusted.clone()), ("CACHE_FROM", of_trusted)];
+        }
+        let own = format!("{OTHER_CACHE}/{images}:{}--{platform}", slug(self.git_ref));
+        vec![
+            ("CACHE_TO", own.clone()),
+            ("CACHE_FROM", format!("{own} {of_trusted}")),
+        ]
+    }
+}

@@ -1,0 +1,127 @@
+//! The platforms an image is built for, and the CodeBuild image that builds for each.
+
+use super::build::is_image;
+use super::reader::{Fields, Report};
+
+/// The platforms a build may have: each is a build of its own.
+const MOST: usize = 8;
+
+/// What builds for `arm64` when nothing else is said.
+const ARM_IMAGE: &str = "aws/codebuild/amazonlinux-aarch64-standard:3.0";
+
+/// CodeBuild's own images say in their names what they run on (CodeBuild user guide, "Docker images provided by
+/// CodeBuild").
+const ARM_NAME: &str = "aarch64";
+
+/// The platforms, if any are written.
+pub(super) fn read(report: &mut Report, fields: &Fields<'_>) -> Option<Vec<String>> {
+    let expected = "a platform such as linux/amd64 or linux/arm64";
+    let single = fields.get("platform");
+    let Some(several) = fields.get("platforms") else {
+        let platform = report.shaped(&single?, expected, is_platform)?;
+        return Some(vec![platform]);
+    };
+    if single.is_some() {
+        report.error_at(
+            several.key,
+            &several.path,
+            "write either `platform` or `platforms`",
+        );
+    }
+    let mut platforms: Vec<String> = Vec::new();
+    let items = report.items(&several);
+    if items.len() > MOST {
+        report.error(&several, format!("an image may have {MOST} platforms"));
+        return None;
+    }
+    for item in items {
+        let Some(platform) = report.shaped(&item, expected, is_platform) else {
+            continue;
+        };
+        if platforms.contains(&platform) {
+            report.error(&item, "this platform is named twice");
+        }
+        platforms.push(platform);
+    }
+    if platforms.is_empty() && several.node.as_sequence().is_some() {
+        report.error(&several, "name at least one platform");
+    }
+    (!platforms.is_empty()).then_some(platforms)
+}
+
+/// The CodeBuild image for all platforms, if one is written, and those of single platforms.
+pub(super) fn images(
+    report: &mut Report,
+    fields: &Fields<'_>,
+    platforms: &[String],
+) -> (Option<String>, Vec<(String, String)>) {
+    let expected = "the name of a CodeBuild image";
+    let several = platforms.len() > 1;
+    let Some(place) = fields.get("image") else {
+        let arm = platforms
+            .iter()
+            .filter(|platform| several && is_arm(platform));
+        return (
+            None,
+            arm.map(|platform| (platform.clone(), ARM_IMAGE.to_owned()))
+                .collect(),
+        );
+    };
+    if place.node.as_mapping().is_none() {
+        let image = report.shaped(&place, expected, is_image);
+        if let Some(image) = image
+            .as_deref()
+            .filter(|image| image.starts_with("aws/codebuild/"))
+        {
+            let runs_here = |platform: &&String| is_arm(platform) == image.contains(ARM_NAME);
+            if several && let Some(other) = platforms.iter().find(|platform| !runs_here(platform)) {
+                report.error(
+                    &place,
+                    format!(
+                        "{image} does not run on {other}; name one for each, as in `image: {{{other}: ...}}`"
+                    ),
+                );
+            }
+        }
+        return (image, Vec::new());
+    }
+    let mut images = Vec::new();
+    for (key, place) in report.entries(&place) {
+        if !platforms.iter().any(|platform| platform == key.key_text()) {
+            report.error_at(
+                key.span,
+                &place.path,
+                format!(
+                    "the build has no such platform; it has {}",
+                    platforms.join(", ")
+                ),
+            );
+        }
+        if let Some(image) = report.shaped(&place, expected, is_image) {
+            images.push((key.key_text().to_owned(), image));
+        }
+    }
+    let has = |platform: &&String| images.iter().any(|(known, _)| known == *platform);
+    if let Some(platform) = platforms.iter().find(|platform| !has(platform)) {
+        report.error(
+            &place,
+            format!("there is no image for {platform}; name one"),
+        );
+    }
+    (None, images)
+}
+
+fn is_arm(platform: &str) -> bool {
+    platform.starts_with("linux/arm")
+}
+
+fn is_platform(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    let plain = |part: &&str| {
+        (1..=20).contains(&part.len())
+            && part
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'))
+    };
+    matches!(parts.len(), 2 | 3) && parts.iter().all(plain)
+}
