@@ -5,8 +5,10 @@ mod build;
 mod components;
 mod control;
 mod follow;
+mod machine;
 mod plan;
 pub mod tags;
+pub mod tool;
 
 use clap::Subcommand;
 

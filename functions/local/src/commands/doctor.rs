@@ -135,10 +135,11 @@ async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome<Re
         Defined::WithMistakes | Defined::Nowhere => None,
     };
     let repositories = webhook::repositories(&stack, own);
+    let bucket = stack.output(deploy::tool::BUCKET);
     let components = async {
         match &defined {
             Defined::Read(known) => {
-                component::look(&aws, &known.0, &known.1, &components_back).await
+                component::look(&aws, &known.0, &known.1, bucket, &components_back).await
             }
             Defined::WithMistakes => component::with_mistakes(),
             Defined::Nowhere => component::not_looked_at(),

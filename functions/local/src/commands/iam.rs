@@ -5,7 +5,7 @@ mod policy;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -59,6 +59,9 @@ pub struct Iam {
     /// The AWS connection that CodeBuild clones a private repository by
     #[arg(long, value_name = "ARN")]
     connection: Option<String>,
+    /// The stack's bucket, its output BucketName: long buildspecs, and `towline` for the preset pack
+    #[arg(long, value_name = "NAME", value_parser = crate::stack::label)]
+    bucket: Option<String>,
     /// A further action: ecr:ListImages, ecr:DescribeImages, ecr:DescribeRepositories or ecr:GetRepositoryPolicy
     #[arg(long, value_name = "ACTION", value_parser = also)]
     also: Vec<&'static str>,
@@ -102,37 +105,107 @@ struct Built<'a> {
     needs: Needs,
 }
 
+/// A definition's text and the files around it.
+pub struct Around {
+    file: PathBuf,
+    text: String,
+    files: Tree,
+}
+
+impl Around {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn of(defined: &Defined) -> Outcome<Self> {
+        let path = &defined.definition;
+        let file = if path.is_dir() {
+            path.join(towline_wire::definition::FILE)
+        } else {
+            path.clone()
+        };
+        let text = std::fs::read_to_string(&file)
+            .with_context(|| format!("reading {} again", file.display()))?;
+        let folder = match file.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            Some(_) | None => Path::new("."),
+        };
+        let folder = folder
+            .canonicalize()
+            .with_context(|| format!("looking into {}", folder.display()))?;
+        Ok(Self {
+            file,
+            text,
+            files: Tree::new(folder),
+        })
+    }
+
+    /// What a build reads and hands in besides its images, in this account and region.
+    pub fn asked(
+        &self,
+        component: &Component,
+        project: &str,
+        account: &str,
+        region: &str,
+    ) -> Asked {
+        let given = Given {
+            definition: &self.text,
+            files: &self.files,
+            connection: None,
+            bucket: None,
+            also: &[],
+        };
+        let needs = needs::of(component, project, &given);
+        let place = Place::Of {
+            account: account.to_owned(),
+            region: region.to_owned(),
+        };
+        let on = |sid: &str| {
+            let found = needs.statements.iter().filter(|it| it.sid == sid);
+            found
+                .flat_map(|statement| &statement.resources)
+                .filter_map(|resource| resource.value(&place).as_str().map(str::to_owned))
+                .collect::<Vec<_>>()
+        };
+        Asked {
+            secrets: on("ReadSecrets"),
+            parameters: on("ReadParameters"),
+            reports: on("Reports"),
+            unknown: needs.unknown,
+        }
+    }
+}
+
+/// What a build asks for by its definition, as ARNs.
+#[derive(Debug)]
+pub struct Asked {
+    /// The secrets it reads.
+    pub secrets: Vec<String>,
+    /// The parameters of Systems Manager it reads.
+    pub parameters: Vec<String>,
+    /// The groups it hands test reports in to.
+    pub reports: Vec<String>,
+    /// What cannot be told, in sentences.
+    pub unknown: Vec<String>,
+}
+
 /// Prints policies, or which line needs them.
 ///
 /// # Errors
 /// When the definition has mistakes, names no such component, or nobody says where its account is.
 pub fn run(context: &Context, args: &Iam) -> Outcome {
     let (repository, definition) = args.defined.read(context.output)?;
-    let path = &args.defined.definition;
-    let file = if path.is_dir() {
-        path.join(towline_wire::definition::FILE)
-    } else {
-        path.clone()
-    };
-    let text = std::fs::read_to_string(&file)
-        .with_context(|| format!("reading {} again", file.display()))?;
-    let folder = match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        Some(_) | None => Path::new("."),
-    };
-    let folder = folder
-        .canonicalize()
-        .with_context(|| format!("looking into {}", folder.display()))?;
-    let tree = Tree::new(folder);
+    let around = Around::of(&args.defined)?;
     let given = Given {
-        definition: &text,
-        files: &tree,
+        definition: &around.text,
+        files: &around.files,
         connection: args.connection.as_deref(),
+        bucket: args.bucket.as_deref(),
         also: &args.also,
     };
     for name in &args.components {
         if definition.component(name).is_none() {
-            return refused(format!("{} has no component {name}", file.display()));
+            return refused(format!("{} has no component {name}", around.file.display()));
         }
     }
     let is_wanted = |component: &&Component| {
@@ -382,12 +455,13 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_what_is_deployed() {
-        let text = "version: 1\npipeline: shop\ncomponents:\n  web:\n    repository: acme/web\n    build: {preset: docker, tags: [\"{sha7}-{build}\"]}\n";
+        let text = "version: 1\npipeline: shop\ncomponents:\n  web:\n    repository: acme/web\n    build: {preset: docker, tags: [\"{sha7}-{build}\"], layer_cache: registry, secrets: {TOKEN: web/npm}, reports: {unit: {files: [a.xml]}}}\n";
         let definition = definition::read(text.as_bytes()).expect("a definition");
         let given = Given {
             definition: text,
             files: &NoFiles,
             connection: Some("arn:aws:codeconnections:eu-west-1:111122223333:connection/c"),
+            bucket: Some("stack-bucket"),
             also: &[],
         };
         let needs = needs::of(&definition.components[0], "towline-acme-shop-web", &given);
@@ -400,6 +474,10 @@ mod tests {
             ("GetAuthorizationToken", deployed("Login")),
             ("ManageRepositoryContents", deployed("Push")),
             ("Logs", deployed("Logs")),
+            ("Layers", deployed("Layers")),
+            ("Bucket", deployed("Bucket")),
+            ("ReadSecrets", deployed("ReadSecrets")),
+            ("Reports", deployed("Reports")),
             ("Source", deployed("Source")),
         ];
         assert_eq!(printed, expected);

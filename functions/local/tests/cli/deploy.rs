@@ -30,7 +30,7 @@ const DEPLOY: [&str; 6] = [
 const ABSENT: (&str, &str) = ("ValidationError", "Stack with id towline does not exist");
 
 /// An account in which somebody is signed in.
-fn aws() -> Aws {
+pub(crate) fn aws() -> Aws {
     with_concurrency(1000)
 }
 
@@ -45,7 +45,7 @@ fn with_concurrency(limit: u32) -> Aws {
     )
 }
 
-fn stack(status: &str) -> Value {
+pub(crate) fn stack(status: &str) -> Value {
     let output = |name: &str, value: &str| json!({"OutputKey": name, "OutputValue": value});
     let parameter =
         |name: &str, value: &str| json!({"ParameterKey": name, "ParameterValue": value});
@@ -59,7 +59,7 @@ fn stack(status: &str) -> Value {
     }]})
 }
 
-fn event(id: &str, name: &str, kind: &str, status: &str, reason: &str) -> Value {
+pub(crate) fn event(id: &str, name: &str, kind: &str, status: &str, reason: &str) -> Value {
     json!({
         "EventId": id, "LogicalResourceId": name, "ResourceType": kind,
         "ResourceStatus": status, "ResourceStatusReason": reason,
@@ -74,7 +74,7 @@ fn with_functions(aws: &Aws) -> Session {
     session
 }
 
-fn check(aws: &Aws, session: &Session, command: &[&str], expected: &Expect) {
+pub(crate) fn check(aws: &Aws, session: &Session, command: &[&str], expected: &Expect) {
     let text = shown(&session.towline(command));
     let folder = session
         .path("")
@@ -87,7 +87,7 @@ fn check(aws: &Aws, session: &Session, command: &[&str], expected: &Expect) {
 }
 
 /// Calls, with the names of folders made for one deployment taken out.
-fn without_scratch(calls: &str) -> String {
+pub(crate) fn without_scratch(calls: &str) -> String {
     let mut text = String::new();
     for word in calls.split_inclusive([' ', '\n']) {
         let end = if word.ends_with('\n') { "\n" } else { " " };
@@ -395,7 +395,7 @@ fn a_parameter_that_no_template_has_is_refused_before_anything_is_made() {
         &session,
         &command,
         &expect![[r#"
-        ! towline: the template has no parameter LogRetentionn; it has Repositories, Architecture, LogRetention, AlarmEmail, KmsKey, Tracing, ReserveConcurrency, Registry, GitHubApi
+        ! towline: the template has no parameter LogRetentionn; it has Repositories, Architecture, LogRetention, AlarmEmail, KmsKey, Tracing, ReserveConcurrency, Registry, ToolX86, ToolArm64, GitHubApi
         [exit 1]
     "#]],
     );
@@ -462,100 +462,19 @@ fn functions_are_built_from_the_checkout() {
     "#]].assert_eq(&last(&session.set("CARGO_LAMBDA", "0")));
 }
 
-const DEFINITION: &str = "\
-version: 1
-pipeline: shop
-source: {github: acme/shop}
-components:
-  api:
-    repository: acme/api
-    build: {preset: docker}
-  site:
-    repository: acme/site
-    build: {preset: pack, run: [\"true\"], root: out}
-stages:
-  - {name: staging, from: build, promote: auto, tag: [staging]}
-  - {name: prod, from: staging, promote: manual, tag: [prod, live]}
-";
-
-#[test]
-fn components_get_a_stack_each() {
-    let absent = "Stack with id x does not exist";
-    let aws = aws()
-        .refuses(
-            "cloudformation describe-stacks --stack-name=towline-acme-shop-api *",
-            "ValidationError",
-            absent,
-        )
-        .says(
-            "cloudformation describe-stacks --stack-name=towline-acme-shop-site *",
-            stack("UPDATE_COMPLETE"),
-        )
-        .refuses_once(
-            "cloudformation describe-stack-events *",
-            "ValidationError",
-            absent,
-        )
-        .says_once(
-            "cloudformation describe-stack-events *",
-            json!({"StackEvents": [
-                event("1", "Images", "AWS::ECR::Repository", "CREATE_COMPLETE", ""),
-            ]}),
-        )
-        .says(
-            "cloudformation describe-stack-events *",
-            json!({"StackEvents": []}),
-        )
-        .says("cloudformation deploy *", json!(""));
-    let session = aws.session();
-    session.write(".towline.yml", DEFINITION);
-    let dry = &["deploy", "components", "--dry-run"];
-    check(
-        &aws,
-        &session,
-        dry,
-        &expect![[r#"
-              account     111122223333 as arn:aws:iam::111122223333:user/kim
-              region      eu-west-1
-              repository  acme/shop
-              stacks      towline-acme-shop-api (new)
-                          towline-acme-shop-site (update)
-
-            Commands
-              aws cloudformation deploy --template-file=infra/component.yaml --stack-name=towline-acme-shop-api --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=api Environment=LINUX_CONTAINER ImageRepository=acme/api Privileged=true Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
-              aws cloudformation deploy --template-file=infra/component.yaml --stack-name=towline-acme-shop-site --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=site Environment=LINUX_CONTAINER ImageRepository=acme/site Privileged=false Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
-
-            Note: site: the preset pack needs a build image with `towline` on its PATH; a later version fetches it by itself
-
-            Note: without --connection CodeBuild clones public repositories only
-            !
-            ! Nothing has been changed.
-        "#]],
+/// A stack that has a bucket, and these parameters.
+pub(crate) fn with_bucket(parameters: &[(&str, &str)]) -> Value {
+    let mut stack = stack("UPDATE_COMPLETE");
+    let described = &mut stack["Stacks"][0];
+    let output = json!({"OutputKey": "BucketName", "OutputValue": "towline-bucket-1x"});
+    described["Outputs"].as_array_mut().unwrap().push(output);
+    let given = described["Parameters"].as_array_mut().unwrap();
+    given.extend(
+        parameters
+            .iter()
+            .map(|(name, value)| json!({"ParameterKey": name, "ParameterValue": value})),
     );
-    let command = &["deploy", "components", "--component", "web"];
-    check(
-        &aws,
-        &session,
-        command,
-        &expect![[r#"
-            ! towline: there is no component web; there is api, site
-            [exit 1]
-        "#]],
-    );
-    let connection = "arn:aws:codeconnections:eu-west-1:111122223333:connection/1";
-    let command = &["deploy", "components", "--connection", connection, "--yes"];
-    let output = session.towline(command);
-    expect![[r#"
-        towline-acme-shop-api made
-        towline-acme-shop-site as it should be
-
-        Next: push a commit, and see what comes of it with: towline runs
-    "#]]
-    .assert_eq(&String::from_utf8(output.stdout).unwrap());
-    expect![[r#"
-        cloudformation deploy --template-file=[scratch]/component.yaml --stack-name=towline-acme-shop-api --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=api Connection=arn:aws:codeconnections:eu-west-1:111122223333:connection/1 Environment=LINUX_CONTAINER ImageRepository=acme/api Privileged=true Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
-        cloudformation deploy --template-file=[scratch]/component.yaml --stack-name=towline-acme-shop-site --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides BuildImage=aws/codebuild/standard:7.0 Component=site Connection=arn:aws:codeconnections:eu-west-1:111122223333:connection/1 Environment=LINUX_CONTAINER ImageRepository=acme/site Privileged=false Repository=acme/shop StageTags=live,prod,staging --region=eu-west-1
-    "#]].assert_eq(&without_scratch(&aws.changes()));
+    stack
 }
 
 #[test]
@@ -587,46 +506,94 @@ fn a_new_account_gets_nothing_set_aside_and_is_told() {
     assert!(text.contains("at most 29 characters"), "{text}");
 }
 
+/// What of a deployment concerns `towline` for builds.
+fn of_tools(aws: &Aws) -> Vec<String> {
+    let calls = without_scratch(&aws.changes());
+    let of_them = calls
+        .lines()
+        .filter(|line| line.contains("tools/") || line.starts_with("cloudformation deploy"));
+    of_them
+        .map(|line| {
+            let overrides = line.split_once("--parameter-overrides ");
+            match overrides {
+                Some((_, rest)) => {
+                    format!("deploy {}", rest.split(" --").next().unwrap_or_default())
+                }
+                None if line.starts_with("cloudformation") => "deploy".to_owned(),
+                None => line
+                    .split(" --expected")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+            }
+        })
+        .collect()
+}
+
 #[test]
-fn a_builds_tag_that_comes_again_is_refused_or_let_move() {
-    let check = |tags: &str, parameters: &[&str], kept: Option<&str>, expected: &str| {
-        let aws = aws().says(
-            "cloudformation describe-stacks *",
-            json!({"Stacks": [{"StackStatus": "UPDATE_COMPLETE", "Parameters": [
-                {"ParameterKey": "Environment", "ParameterValue": "ARM_CONTAINER"},
-                {"ParameterKey": "StageTags", "ParameterValue": kept.unwrap_or("live")},
-            ]}]}),
-        );
-        let session = aws.session();
-        let tags = format!("build: {{preset: docker, tags: [\"{{build}}\", {tags}]}}");
-        session.write(
-            ".towline.yml",
-            &DEFINITION.replace("build: {preset: docker}", &tags),
-        );
-        let mut command = vec!["deploy", "components", "--component", "api", "--dry-run"];
-        command.extend_from_slice(parameters);
-        let text = shown(&session.towline(&command));
-        assert!(text.contains(expected), "{tags}: {text}");
+fn the_program_for_builds_is_in_the_bucket_before_the_stack_names_it() {
+    // SHA-256 of "ELF".
+    let digest = "706abe3c90152075e656b661079730facf323f3ebccda7547ee1935c90845a09";
+    let events = json!({"StackEvents": []});
+    let common = |aws: Aws| {
+        aws.says("cloudformation package *", json!(""))
+            .says("cloudformation describe-stack-events *", events.clone())
+            .says("cloudformation deploy *", json!(""))
     };
-    let back = "Environment=LINUX_CONTAINER ImageRepository";
-    check("\"{sha}-{build}\"", &[], None, back);
-    check("latest", &[], None, "StageTags=latest,live,prod,staging");
-    check("latest", &[], Some("l*,prod,s*"), "'StageTags=l*,prod,s*'");
-    let again = "the tag {branch_slug} comes again with every push to a branch";
-    check("\"{branch_slug}\"", &[], None, again);
-    let moving = ["--parameter", "StageTags=b-*,prod,live,staging"];
-    check("\"b-{branch_slug}\"", &moving, None, "StageTags=b-*,prod");
-    check(
-        "\"{sha7}\"",
-        &[],
-        None,
-        "the tag {sha7} comes again when a commit is built twice",
+    let with_tool = |aws: &Aws| {
+        let session = with_functions(aws);
+        session.write("built/tools/x86_64/towline/bootstrap", "ELF");
+        session
+    };
+    let command = [
+        "deploy",
+        "--functions",
+        "built",
+        "--repositories",
+        "acme/shop",
+        "--yes",
+    ];
+
+    let first = common(
+        aws()
+            .refuses_once("cloudformation describe-stacks *", ABSENT.0, ABSENT.1)
+            .says("cloudformation describe-stacks *", with_bucket(&[]))
+            .refuses("s3api head-object *", "404", "Not Found")
+            .says("s3api *", json!("")),
     );
-    let few = ["--parameter", "StageTags=prod"];
-    check(
-        "latest",
-        &few,
-        None,
-        "StageTags lets latest, live, staging not move",
+    let session = with_tool(&first);
+    shown(&session.towline(&command));
+    let put = format!("s3api put-object --bucket=towline-bucket-1x --key=tools/{digest}/towline");
+    let named = format!("deploy Repositories=acme/shop ToolX86={digest}");
+    assert_eq!(
+        of_tools(&first),
+        ["deploy Repositories=acme/shop", &put, &named]
+    );
+
+    let known = common(
+        aws()
+            .says("cloudformation describe-stacks *", with_bucket(&[]))
+            .says("s3api *", json!("")),
+    );
+    let session = with_tool(&known);
+    shown(&session.towline(&command));
+    // It is there already, by its digest.
+    assert_eq!(of_tools(&known), [named.as_str()]);
+
+    let without = common(
+        aws()
+            .says(
+                "cloudformation describe-stacks *",
+                with_bucket(&[("ToolX86", "0a")]),
+            )
+            .says("s3api *", json!("")),
+    );
+    let session = with_tool(&without);
+    shown(&session.towline(&[&command[..], &["--no-tool"]].concat()));
+    assert_eq!(of_tools(&without), ["deploy Repositories=acme/shop"]);
+    let text = shown(&session.towline(&[&command[..], &["--tool", "arm64"]].concat()));
+    assert!(
+        text.contains("there is no towline for arm64: it is to be"),
+        "{text}"
     );
 }

@@ -35,6 +35,7 @@ fn stack(url: &str) -> Value {
             output("WebhookUrl", &format!("{url}/webhooks/github")),
             output("TableName", "towline-Table-1"),
             output("BusName", "towline"),
+            output("BucketName", "towline-bucket-1x"),
             output("DeadLettersUrl", "https://sqs.eu-west-1.amazonaws.com/111122223333/dead"),
             output("WebhookSecretArn", "arn:webhook"),
             output("GitHubSecretArn", "arn:github"),
@@ -114,6 +115,7 @@ fn with_the_rest(aws: Aws) -> Aws {
         "ecr:*",
         "events:*",
         "logs:*",
+        "s3:*",
         "secretsmanager:*",
         "sqs:*",
     ];
@@ -149,7 +151,13 @@ fn with_the_rest(aws: Aws) -> Aws {
         .says("iam get-role-policy *", json!({"PolicyDocument": {"Statement": [
             {"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"},
             {"Effect": "Allow", "Action": push, "Resource": IMAGES},
+            {"Effect": "Allow", "Action": "s3:GetObject", "Resource": [
+                "arn:aws:s3:::towline-bucket-1x/buildspecs/*", "arn:aws:s3:::towline-bucket-1x/tools/*",
+            ]},
         ]}}))
+        .says("s3api get-public-access-block --bucket=towline-bucket-1x *", json!({"PublicAccessBlockConfiguration": {
+            "BlockPublicAcls": true, "IgnorePublicAcls": true, "BlockPublicPolicy": true, "RestrictPublicBuckets": true,
+        }}))
         .refuses("iam simulate-principal-policy *", "AccessDenied", "not authorized")
         .says("ecr get-repository-policy *", json!({"policyText": json!({"Statement": [{
             "Effect": "Allow", "Principal": {"Service": "codebuild.amazonaws.com"},
@@ -188,46 +196,49 @@ fn a_sound_stack_is_found_sound() {
     session.write(".towline.yml", DEFINITION);
     let text = told(&aws, &session).replace(&server.url, "[server]");
     expect![[r#"
-            stack towline in eu-west-1
+        stack towline in eu-west-1
 
-            Stack
-              ✔ deployed (UPDATE_COMPLETE)
+        Stack
+          ✔ deployed (UPDATE_COMPLETE)
 
-            Functions
-              ✔ all 10 are there and active
+        Functions
+          ✔ all 10 are there and active
 
-            Rules
-              ✔ all 9 are on, as they should be, and lead to their functions; so does the schedule of the sweep
+        Rules
+          ✔ all 9 are on, as they should be, and lead to their functions; so does the schedule of the sweep
 
-            Rights
-              ✔ functions may do what they have to, and are called by those who have to
+        Rights
+          ✔ functions may do what they have to, and are called by those who have to
 
-            Table
-              ✔ active, with recovery, expiry, index and protection
+        Table
+          ✔ active, with recovery, expiry, index and protection
 
-            Dead letters
-              ✔ none
+        Bucket
+          ✔ towline-bucket-1x is there and private
 
-            Secrets
-              ✔ webhook is set
-              ✔ github is set
-              – slack is not set; nobody asks from Slack
-              ✔ people: 1 known
+        Dead letters
+          ✔ none
 
-            API
-              ✔ [server] answers
+        Secrets
+          ✔ webhook is set
+          ✔ github is set
+          – slack is not set; nobody asks from Slack
+          ✔ people: 1 known
 
-            Webhooks
-              – set TOWLINE_GITHUB_TOKEN to have them looked at
+        API
+          ✔ [server] answers
 
-            Components
-              ✔ api: repository, project and role are as they should be
+        Webhooks
+          – set TOWLINE_GITHUB_TOKEN to have them looked at
 
-            Live images
-              – set TOWLINE_TOKEN, or use --sigv4, to have them compared with ECR
+        Components
+          ✔ api: repository, project and role are as they should be
 
-            Nothing is wrong.
-        "#]]
+        Live images
+          – set TOWLINE_TOKEN, or use --sigv4, to have them compared with ECR
+
+        Nothing is wrong.
+    "#]]
     .assert_eq(&text);
 }
 
@@ -257,6 +268,7 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
         .says("dynamodb describe-continuous-backups *", json!({"ContinuousBackupsDescription": {
             "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "DISABLED"},
         }}))
+        .refuses("s3api get-public-access-block *", "NoSuchBucket", "The specified bucket does not exist")
         .says("sqs get-queue-attributes *", json!({"Attributes": {"ApproximateNumberOfMessages": "3"}}))
         .refuses("lambda get-policy --function-name=*answer-chat *", "ResourceNotFoundException", "none")
         .says("iam list-role-policies --role-name=towline-record-images *", json!({"PolicyNames": []}))
@@ -298,6 +310,9 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
         Table
           ✘ it cannot be brought back to a point in time → aws dynamodb update-continuous-backups --table-name=towline-Table-1 --point-in-time-recovery-specification=PointInTimeRecoveryEnabled=true --region=eu-west-1
 
+        Bucket
+          ✘ towline-bucket-1x is gone → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
+
         Dead letters
           ✘ events.amazonaws.com may not put into the queue what it could not deliver → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
           ✘ 3 wait in the queue → read why with `aws sqs receive-message --queue-url=https://sqs.eu-west-1.amazonaws.com/111122223333/dead --attribute-names=All --message-attribute-names=All --region=eu-west-1`, mend that, and empty it with `aws sqs purge-queue --queue-url=https://sqs.eu-west-1.amazonaws.com/111122223333/dead --region=eu-west-1`: what still counts the sweep announces again
@@ -319,6 +334,7 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
           ✘ api: its image repository has no label towline, so functions may not use it → aws ecr tag-resource --resource-arn=arn:aws:ecr:eu-west-1:111122223333:repository/acme/api --tags=Key=towline,Value=api --region=eu-west-1
           ✘ api: its role lacks ecr:CompleteLayerUpload, ecr:InitiateLayerUpload, ecr:UploadLayerPart on arn:aws:ecr:eu-west-1:111122223333:repository/acme/api → towline deploy components --region eu-west-1; if that changes nothing, as told under Drift
           ✘ api: its role may push to * too → towline deploy components --region eu-west-1; if that changes nothing, as told under Drift
+          ✘ api: its role may not read the stack's bucket towline-bucket-1x, so that builds with a long buildspec or the preset pack fail → towline deploy components --region eu-west-1; if that changes nothing, as told under Drift
           ✘ api: the policy of builders/rust does not let CodeBuild pull the image builds run in (ecr:BatchGetImage, ecr:GetDownloadUrlForLayer) → aws ecr set-repository-policy --repository-name=builders/rust --registry-id=111122223333 '--policy-text={"Statement":[{"Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"],"Effect":"Allow","Principal":{"Service":"codebuild.amazonaws.com"}}],"Version":"2012-10-17"}' --region=eu-west-1
 
         Live images
@@ -328,7 +344,7 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
           – what was changed by hand `towline deploy` does not see; this puts it back: aws cloudformation create-change-set --stack-name towline --region eu-west-1 --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --parameters ParameterKey=Repositories,UsePreviousValue=true; then look at it with describe-change-set, and run it with execute-change-set
           – a component's stack is called after its CodeBuild project; what was changed there by hand this puts back: aws cloudformation create-change-set --stack-name PROJECT --region eu-west-1 --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM, with ParameterKey=NAME,UsePreviousValue=true for each of its --parameters; then look at it with describe-change-set, and run it with execute-change-set
 
-        20 things are wrong; 1 could not be looked at.
+        22 things are wrong; 1 could not be looked at.
         [exit 1]
     "#]]
     .assert_eq(&text);

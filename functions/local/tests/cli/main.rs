@@ -6,6 +6,7 @@
 mod aws;
 mod build;
 mod client;
+mod components;
 mod deploy;
 mod doctor;
 mod files;

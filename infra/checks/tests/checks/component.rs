@@ -145,3 +145,39 @@ fn functions_reach_the_images_that_a_component_makes() {
     assert_eq!(images.len(), 2);
     assert!(images.iter().all(|it| it.says["Condition"] == condition));
 }
+
+/// What CodeBuild refuses of a project on Lambda (CodeBuild user guide, "Limitations of AWS Lambda
+/// compute").
+#[test]
+fn on_lambda_nothing_is_said_about_docker_or_time() {
+    let template = template("infra/component.yaml");
+    let project = &template.resources()["Project"]["Properties"];
+    for value in [
+        &project["Environment"]["PrivilegedMode"],
+        &project["TimeoutInMinutes"],
+        &project["QueuedTimeoutInMinutes"],
+    ] {
+        assert_eq!(value["Fn::If"][0], "OnLambda");
+        assert_eq!(value["Fn::If"][1]["Ref"], "AWS::NoValue");
+    }
+    assert_eq!(project["Cache"]["Fn::If"][0], "Keeps");
+    let on_machine = &template.0["Conditions"]["Keeps"]["Fn::And"][1];
+    assert_eq!(on_machine["Condition"], "OnMachine");
+}
+
+#[test]
+fn layers_lie_apart_from_images_and_by_trust() {
+    let template = template("infra/component.yaml");
+    for (id, trust) in [("TrustedLayers", "trusted"), ("BranchLayers", "branches")] {
+        let layers = &template.resources()[id];
+        assert_eq!(layers["Condition"], "KeepsLayers");
+        let parameters = Values::from([("ImageRepository", "acme/api".to_owned())]);
+        let name = text(&layers["Properties"]["RepositoryName"], &parameters);
+        assert_eq!(name, format!("towline-cache/{trust}/acme/api"));
+        let policy = layers["Properties"]["LifecyclePolicy"]["LifecyclePolicyText"].as_str();
+        let policy: Value = serde_json::from_str(policy.expect("a policy")).expect("JSON");
+        assert_eq!(policy["rules"][0]["selection"]["tagStatus"], "any");
+        // No function has a use for it, so none may read it or put tags there.
+        assert!(layers["Properties"]["Tags"].is_null());
+    }
+}

@@ -171,12 +171,44 @@ fn a_build_may_push_and_write_its_log() {
     ];
     assert_eq!(push.actions(), expected);
     assert_eq!(push.says["Resource"]["Fn::GetAtt"][0], "Images");
-    let services: BTreeSet<&str> = may(&component, "Role")
-        .into_iter()
-        .filter_map(|action| Some(action.split_once(':')?.0))
+}
+
+/// Anything but pushing and writing a log is for builds whose parameters ask for it.
+#[test]
+fn what_only_some_builds_may_is_asked_for() {
+    let component = template("infra/component.yaml");
+    let role = &component.resources()["Role"]["Properties"];
+    let all = role["Policies"][0]["PolicyDocument"]["Statement"].as_array();
+    let found: BTreeMap<&str, &str> = all
+        .expect("statements")
+        .iter()
+        .map(|statement| match statement["Fn::If"].as_array() {
+            Some(parts) => {
+                assert_eq!(parts[2]["Ref"], "AWS::NoValue");
+                (parts[1]["Sid"].as_str().unwrap(), parts[0].as_str().unwrap())
+            }
+            None => (statement["Sid"].as_str().unwrap(), ""),
+        })
         .collect();
-    let expected = ["codeconnections", "codestar-connections", "ecr", "logs"];
-    assert_eq!(services, BTreeSet::from(expected));
+    let expected = [
+        ("Logs", ""),
+        ("Login", ""),
+        ("Push", ""),
+        ("Layers", "KeepsLayers"),
+        ("Bucket", "HasBucket"),
+        ("ReadSecrets", "HasSecrets"),
+        ("ReadParameters", "HasParameters"),
+        ("Reports", "Reporting"),
+        ("Source", "Connected"),
+    ];
+    assert_eq!(found, BTreeMap::from(expected));
+    let parameters = &component.0["Parameters"];
+    for name in ["Bucket", "Secrets", "Parameters", "Connection"] {
+        assert_eq!(parameters[name]["Default"], "", "{name}");
+    }
+    for name in ["Reports", "LayerCache", "Cache", "Privileged"] {
+        assert_eq!(parameters[name]["Default"], "false", "{name}");
+    }
 }
 
 #[test]

@@ -163,26 +163,41 @@ impl Functions {
         Some(words)
     }
 
-    /// The same as a person would type it.
+    /// Where `towline` for builds on these processors is, or will be.
     #[must_use]
-    pub fn shown(&self, names: &[&str]) -> Option<String> {
-        let words = self.command(names)?;
-        let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-        Some(format!("cargo {}", quoted.join(" ")))
+    pub fn tool(&self, arch: Arch) -> PathBuf {
+        self.tools(arch).join("towline/bootstrap")
+    }
+
+    fn tools(&self, arch: Arch) -> PathBuf {
+        self.folder().join("tools").join(arch.name())
+    }
+
+    /// The command that builds it, if one does.
+    #[must_use]
+    pub fn tool_command(&self, arch: Arch) -> Option<Vec<String>> {
+        let Self::Checkout { .. } = self else {
+            return None;
+        };
+        let fixed = ["lambda", "build", "--release", arch.flag(), "--lambda-dir"];
+        let mut words: Vec<String> = fixed.into_iter().map(str::to_owned).collect();
+        words.push(self.tools(arch).display().to_string());
+        words.extend(["--package", "towline"].map(str::to_owned));
+        Some(words)
     }
 
     /// Whether those of these names are there, or what builds them is installed.
     ///
     /// # Errors
     /// Impossible, with how to mend it, when they are not.
-    pub async fn check(&self, names: &[&str]) -> Outcome {
+    pub async fn check(&self, names: &[&str], tools: &[Arch]) -> Outcome {
         if matches!(self, Self::Built(_)) {
             return self.complete(names);
         }
         let zig =
             runs("zig", &["version"]).await || runs("python3", &["-m", "ziglang", "version"]).await;
         if runs("cargo", &["lambda", "--version"]).await && zig {
-            return self.check_target().await;
+            return self.check_targets(tools).await;
         }
         Err(anyhow!(
             "functions are built with cargo-lambda and zig, which are not both here; install them with `pip install cargo-lambda ziglang` (and `rustup target add aarch64-unknown-linux-gnu`), or name built functions with --functions DIR"
@@ -190,27 +205,36 @@ impl Functions {
         .into())
     }
 
-    /// Whether Rust's library for their processors is installed, as far as rustc says.
-    async fn check_target(&self) -> Outcome {
+    /// Whether Rust's libraries for their processors are installed, as far as rustc says.
+    async fn check_targets(&self, tools: &[Arch]) -> Outcome {
         let Self::Checkout { root, arch } = self else {
             return Ok(());
         };
-        let target = arch.target();
-        let printed = Command::new("rustc")
-            .args(["--print", "target-libdir", "--target", target])
-            // A checkout may name a toolchain of its own.
-            .current_dir(root)
-            .stdin(Stdio::null())
-            .output()
-            .await;
-        let Ok(printed) = printed else {
+        check_target(root, *arch).await?;
+        for tool in tools.iter().filter(|tool| *tool != arch) {
+            check_target(root, *tool).await?;
+        }
+        Ok(())
+    }
+
+    /// Builds `towline` for builds on these processors.
+    ///
+    /// # Errors
+    /// Refused when the build fails; what it says goes to stderr as it comes.
+    pub async fn build_tool(&self, arch: Arch, output: Output) -> Outcome {
+        let (Self::Checkout { root, .. }, Some(words)) = (self, self.tool_command(arch)) else {
             return Ok(());
         };
-        let folder = String::from_utf8_lossy(&printed.stdout).trim().to_owned();
-        if !printed.status.success() || folder.is_empty() || Path::new(&folder).is_dir() {
+        output.progress(&format!(
+            "Building towline for builds on {}; the first time takes some minutes.",
+            arch.name()
+        ));
+        if cargo(root, words).await? {
             return Ok(());
         }
-        Err(anyhow!("Rust has no library for {target} here; run `rustup target add {target}` in {}, or name built functions with --functions DIR", root.display()).into())
+        refused(
+            "towline was not built, and nothing has been changed; with --no-tool it is left out, and then the preset pack needs build images that have it",
+        )
     }
 
     /// Builds them.
@@ -222,15 +246,7 @@ impl Functions {
             return Ok(());
         };
         output.progress("Building the functions; the first time takes some minutes.");
-        let status = Command::new("cargo")
-            .args(words)
-            .current_dir(root)
-            .stdin(Stdio::null())
-            .stdout(io::stderr())
-            .status()
-            .await
-            .context("running cargo")?;
-        if status.success() {
+        if cargo(root, words).await? {
             return Ok(());
         }
         refused(
@@ -283,6 +299,46 @@ pub fn names(template: &str) -> Vec<&str> {
     names.sort_unstable();
     names.dedup();
     names
+}
+
+/// Whether Rust's library for these processors is installed.
+async fn check_target(root: &Path, arch: Arch) -> Outcome {
+    let target = arch.target();
+    let printed = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", target])
+        // A checkout may name a toolchain of its own.
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .output()
+        .await;
+    let Ok(printed) = printed else {
+        return Ok(());
+    };
+    let folder = String::from_utf8_lossy(&printed.stdout).trim().to_owned();
+    if !printed.status.success() || folder.is_empty() || Path::new(&folder).is_dir() {
+        return Ok(());
+    }
+    Err(anyhow!("Rust has no library for {target} here; run `rustup target add {target}` in {}, or name built functions with --functions DIR", root.display()).into())
+}
+
+/// Runs cargo, which says what it does on stderr.
+async fn cargo(root: &Path, words: Vec<String>) -> Outcome<bool> {
+    let status = Command::new("cargo")
+        .args(words)
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stdout(io::stderr())
+        .status()
+        .await
+        .context("running cargo")?;
+    Ok(status.success())
+}
+
+/// A command of cargo's as a person would type it.
+#[must_use]
+pub fn shown(words: &[String]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    format!("cargo {}", quoted.join(" "))
 }
 
 async fn runs(program: &str, arguments: &[&str]) -> bool {

@@ -10,19 +10,23 @@ use towline_handlers::answer_chat::text::Style;
 use towline_ports::StartBuild;
 use towline_wire::definition::{self, FILE};
 
+use super::build::Arch;
 use super::control::{self, Caller, overriding};
 use super::follow::{self, Follow};
+use super::machine;
 use super::plan::{Consent, Plan, Wanted};
 use super::tags::{self, Judged};
+use super::tool;
 use crate::aws_cli::{AwsCli, Call};
+use crate::commands::iam::{Around, Asked};
 use crate::commands::validate;
 use crate::outcome::{Failure, Outcome, refused};
 use crate::output::{Output, paint};
-use crate::stack::{Place, Stack};
+use crate::stack::{self, Place, STACK, Stack};
 use crate::{repository, templates};
 
-/// The template's parameter for what builds run on.
-const ENVIRONMENT: &str = "Environment";
+/// The template's parameter for the stack's bucket.
+const BUCKET: &str = "Bucket";
 /// The template's parameter for tags that may move.
 const STAGE_TAGS: &str = "StageTags";
 /// Patterns of tags that ECR excludes from immutability at most (ECR API,
@@ -44,6 +48,9 @@ pub struct Components {
     /// The AWS connection that CodeBuild clones a private repository by
     #[arg(long, value_name = "ARN", value_parser = arn)]
     connection: Option<String>,
+    /// The Towline they belong to
+    #[arg(long, value_name = "NAME", default_value = STACK, value_parser = stack::stack_name)]
+    stack: String,
     /// A further parameter of infra/component.yaml; can be given several times
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = control::parameter)]
     parameters: Vec<(String, String)>,
@@ -110,6 +117,7 @@ struct Target {
     before: Option<Stack>,
     given: BTreeMap<String, String>,
     judged: Judged,
+    asked: Asked,
 }
 
 /// Deploys the stacks, one after the other.
@@ -141,6 +149,11 @@ pub async fn run(args: Components, output: Output) -> Outcome {
     }
     let (aws, region) = args.place.located().await?;
     let caller = Caller::find(&aws).await?;
+    let control = Stack::find(&aws, &args.stack).await?;
+    let bucket = control
+        .as_ref()
+        .and_then(|stack| stack.output(tool::BUCKET));
+    let around = Around::of(&args.defined)?;
     let mut targets = Vec::new();
     for component in &components {
         let stack = stack_of(&repository, component);
@@ -150,13 +163,19 @@ pub async fn run(args: Components, output: Output) -> Outcome {
             return refused(advice);
         }
         let kept = before.as_ref().map(Stack::parameters).unwrap_or_default();
-        let mut given = parameters(&repository, &definition, component, &kept);
+        let project = StartBuild::project(&repository, &component.name);
+        let asked = around.asked(component, &project, &caller.account, &region);
+        let mut given = parameters(&repository, &definition, component, &asked, &kept);
+        given.extend(bucket.map(|name| (BUCKET.to_owned(), name.to_owned())));
         given.extend(
             args.connection
                 .iter()
                 .map(|arn| ("Connection".to_owned(), arn.clone())),
         );
         given.extend(args.parameters.iter().cloned());
+        if let Some(wrong) = machine::wrong(&given, component) {
+            return refused(wrong);
+        }
         let patterns: Vec<&str> = given[STAGE_TAGS].split(',').collect();
         let judged = tags::judge(&definition, component, &patterns);
         if let Some(wrong) = wrong(&judged, component) {
@@ -173,6 +192,7 @@ pub async fn run(args: Components, output: Output) -> Outcome {
             before,
             given,
             judged,
+            asked,
         });
     }
     let mut plan = Plan::default();
@@ -188,7 +208,7 @@ pub async fn run(args: Components, output: Output) -> Outcome {
         plan.fact("stacks", format!("{} ({what})", target.stack));
         plan.command(deploy(&aws, target, "infra/component.yaml").shown());
     }
-    for warning in warnings(&components, &targets) {
+    for warning in warnings(&components, &targets, &args.stack, control.as_ref()) {
         plan.warn(warning);
     }
     if !plan.agree(Wanted::from(args.consent), output)? {
@@ -243,6 +263,7 @@ fn parameters(
     repository: &RepositoryName,
     definition: &Definition,
     component: &Component,
+    asked: &Asked,
     kept: &BTreeMap<&str, &str>,
 ) -> BTreeMap<String, String> {
     // Patterns that somebody has chosen stay as long as they are enough.
@@ -259,32 +280,25 @@ fn parameters(
     };
     // As `start_builds` asks for it: only `pack` does without a Docker daemon.
     let needs_docker = !matches!(component.build.preset, Preset::Pack { .. });
+    let build = &component.build;
     let given = [
         ("Repository", repository.to_string()),
         ("Component", component.name.to_string()),
         ("ImageRepository", component.repository.to_string()),
         (STAGE_TAGS, stage_tags),
         ("Privileged", needs_docker.to_string()),
-        ("BuildImage", component.build.image.clone()),
-        (ENVIRONMENT, environment(&component.build.image, kept)),
+        ("BuildImage", machine::image(build).to_owned()),
+        ("Secrets", asked.secrets.join(",")),
+        ("Parameters", asked.parameters.join(",")),
+        ("Reports", (!asked.reports.is_empty()).to_string()),
+        ("LayerCache", build.layer_cache.to_string()),
+        ("Cache", (!build.cache.is_empty()).to_string()),
     ];
     given
         .into_iter()
+        .chain(machine::parameters(build, kept))
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
-}
-
-/// What an image runs on: its name tells, else what was said before stays.
-fn environment(image: &str, kept: &BTreeMap<&str, &str>) -> String {
-    const LINUX: &str = "LINUX_CONTAINER";
-    let environment = if ["aarch64", "arm64"].iter().any(|word| image.contains(word)) {
-        "ARM_CONTAINER"
-    } else if image.starts_with("aws/codebuild/") {
-        LINUX
-    } else {
-        kept.get(ENVIRONMENT).copied().unwrap_or(LINUX)
-    };
-    environment.to_owned()
 }
 
 /// Why builds or promotions could not push their tags.
@@ -305,20 +319,44 @@ fn wrong(judged: &Judged, component: &Component) -> Option<String> {
     })
 }
 
-fn warnings(components: &[&Component], targets: &[Target]) -> Vec<String> {
+fn warnings(
+    components: &[&Component],
+    targets: &[Target],
+    control: &str,
+    stack: Option<&Stack>,
+) -> Vec<String> {
     let mut warnings = Vec::new();
-    let packed = components
-        .iter()
-        .filter(|it| matches!(it.build.preset, Preset::Pack { .. }));
-    let packed: Vec<&str> = packed.map(|it| it.name.as_str()).collect();
-    if !packed.is_empty() {
-        warnings.push(format!(
-            "{}: the preset pack needs a build image with `towline` on its PATH; a later version fetches it by itself",
-            packed.join(", ")
-        ));
+    let without = "no buildspec of theirs may have more than 25,600 characters";
+    match stack {
+        None => warnings.push(format!(
+            "there is no stack {control} here; name the Towline they belong to with --stack, or {without}"
+        )),
+        Some(stack) if stack.output(tool::BUCKET).is_none() => warnings.push(format!(
+            "the stack {control} has no bucket yet; `towline deploy` makes it, then deploy them again, or {without}"
+        )),
+        Some(_) => {}
     }
+    let tools = stack.map(Stack::parameters).unwrap_or_default();
     for (component, target) in components.iter().zip(targets) {
         let (name, judged) = (&component.name, &target.judged);
+        let lacks: Vec<&str> = machine::processors(&component.build, &target.given)
+            .into_iter()
+            .filter(|arch| {
+                tools
+                    .get(tool::parameter(*arch))
+                    .is_none_or(|it| it.is_empty())
+            })
+            .map(Arch::name)
+            .collect();
+        if matches!(component.build.preset, Preset::Pack { .. }) && !lacks.is_empty() {
+            warnings.push(format!(
+                "{name}: the preset pack needs the program towline, and the stack {control} has none for its builds; `towline deploy --tool {}` brings it there, unless their image has it on its PATH",
+                lacks.join(" --tool ")
+            ));
+        }
+        for unknown in &target.asked.unknown {
+            warnings.push(format!("{name}: {unknown}; give it with --parameter"));
+        }
         if !judged.of_commit.is_empty() {
             warnings.push(format!(
                 "{name}: the tag {} comes again when a commit is built twice, as by `towline retry`, and that build fails; {}",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use towline_handlers::answer_chat::text::Style;
@@ -11,6 +12,7 @@ use super::bucket::Bucket;
 use super::build::{self, Arch, Functions};
 use super::follow::{self, Follow};
 use super::plan::{Consent, Plan, Wanted};
+use super::tool::{self, Tool};
 use crate::aws_cli::{AwsCli, Call};
 use crate::outcome::{Outcome, refused};
 use crate::output::{Output, paint};
@@ -54,7 +56,19 @@ pub struct Control {
     /// A further parameter of infra/template.yaml; can be given several times
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
-    /// Functions built before, as DIR/NAME/bootstrap.zip
+    /// Processors of builds that get `towline` for the preset pack from the stack's bucket: x86_64 or arm64; can
+    /// be given several times; else those the stack has, at first x86_64
+    #[arg(
+        long = "tool",
+        value_name = "ARCH",
+        value_enum,
+        hide_possible_values = true
+    )]
+    tools: Vec<Arch>,
+    /// Leave `towline` for builds as it is, and do not build it
+    #[arg(long, conflicts_with = "tools")]
+    no_tool: bool,
+    /// Functions built before, as DIR/NAME/bootstrap.zip, and `towline` as DIR/tools/ARCH/towline/bootstrap
     #[arg(long, value_name = "DIR")]
     functions: Option<PathBuf>,
     /// The checkout to build from; else the one this is run in
@@ -97,6 +111,7 @@ struct Deployment {
     stack: String,
     before: Option<Stack>,
     functions: Functions,
+    tools: Vec<Arch>,
     template: String,
     bucket: Bucket,
     bucket_exists: bool,
@@ -113,7 +128,7 @@ pub async fn run(args: Control, output: Output) -> Outcome {
     let deployment = Deployment::prepare(args).await?;
     let names = build::names(&deployment.template);
     let mut plan = deployment.plan(&names);
-    match deployment.functions.check(&names).await {
+    match deployment.functions.check(&names, &deployment.tools).await {
         Ok(()) => {}
         Err(failure) if wanted == Wanted::DryRun => {
             plan.warn(failure.sentence().unwrap_or_default());
@@ -158,6 +173,21 @@ impl Deployment {
         }
         let functions = Functions::find(args.functions.as_deref(), args.source.as_deref(), arch)?;
         let template = functions.template()?;
+        let mut tools = match args.no_tool {
+            true => Vec::new(),
+            false => tool::wanted(&args.tools, &kept),
+        };
+        if matches!(functions, Functions::Built(_)) {
+            let is_there = |arch: &Arch| functions.tool(*arch).is_file();
+            if let Some(missing) = args.tools.iter().find(|arch| !is_there(arch)) {
+                return refused(format!(
+                    "there is no towline for {}: it is to be {}",
+                    missing.name(),
+                    functions.tool(*missing).display()
+                ));
+            }
+            tools.retain(is_there);
+        }
         // CloudFormation's own command line would leave it out and say nothing.
         if let Some(reason) = templates::unknown_parameter(&template, asked.iter()) {
             return refused(reason);
@@ -185,6 +215,7 @@ impl Deployment {
             stack: args.stack,
             before,
             functions,
+            tools,
             template,
             bucket,
             bucket_exists,
@@ -223,14 +254,36 @@ impl Deployment {
         for (name, value) in kept {
             plan.fact("parameters", format!("{name} = {value} (kept)"));
         }
-        if let Some(command) = self.functions.shown(names) {
-            plan.command(command);
+        for arch in &self.tools {
+            plan.fact("tools", format!("towline for builds on {}", arch.name()));
+        }
+        if let Some(command) = self.functions.command(names) {
+            plan.command(build::shown(&command));
+        }
+        for arch in &self.tools {
+            if let Some(command) = self.functions.tool_command(*arch) {
+                plan.command(build::shown(&command));
+            }
         }
         for call in self.bucket.calls(&self.aws, self.bucket_exists) {
             plan.command(call.shown());
         }
         plan.command(self.package("infra/template.yaml", "packaged.yaml").shown());
-        plan.command(self.deploy("packaged.yaml").shown());
+        let mut given = self.given.clone();
+        if self.own_bucket().is_none() && !self.tools.is_empty() {
+            plan.command(self.deploy("packaged.yaml", &given).shown());
+        }
+        for arch in &self.tools {
+            let account = &self.caller.account;
+            plan.command(tool::shown(
+                &self.aws,
+                *arch,
+                account,
+                &self.functions.tool(*arch),
+            ));
+            given.insert(tool::parameter(*arch).into(), tool::placeholder(*arch));
+        }
+        plan.command(self.deploy("packaged.yaml", &given).shown());
         for note in &self.notes {
             plan.warn(note);
         }
@@ -246,7 +299,12 @@ impl Deployment {
             .option("--output-template-file", packaged)
     }
 
-    fn deploy(&self, packaged: &str) -> Call {
+    /// The stack's own bucket, once there is one.
+    fn own_bucket(&self) -> Option<&str> {
+        self.before.as_ref()?.output(tool::BUCKET)
+    }
+
+    fn deploy(&self, packaged: &str, given: &BTreeMap<String, String>) -> Call {
         let call = self
             .aws
             .call("cloudformation", "deploy")
@@ -256,13 +314,18 @@ impl Deployment {
             .option("--s3-prefix", &self.stack)
             .list("--capabilities", CAPABILITIES.map(str::to_owned))
             .word("--no-fail-on-empty-changeset");
-        overriding(call, &self.given)
+        overriding(call, given)
     }
 
     async fn carry_out(&self, output: Output) -> Outcome {
         self.functions
             .build(&build::names(&self.template), output)
             .await?;
+        let mut tools = Vec::new();
+        for arch in &self.tools {
+            self.functions.build_tool(*arch, output).await?;
+            tools.push(Tool::read(*arch, self.functions.tool(*arch))?);
+        }
         let folder = self.functions.lay_out(&self.template)?;
         for call in self.bucket.calls(&self.aws, self.bucket_exists) {
             call.text().await?;
@@ -283,7 +346,22 @@ impl Deployment {
             stack: &self.stack,
             output,
         };
-        let changed = follow.through(self.deploy(&packaged)).await?;
+        let mut changed = false;
+        let mut own = self.own_bucket().map(str::to_owned);
+        if own.is_none() && !tools.is_empty() {
+            // The bucket comes with the stack, and what is in it has to be there before it is named.
+            changed = follow.through(self.deploy(&packaged, &self.given)).await?;
+            let stack = Stack::existing(&self.aws, &self.stack).await?;
+            own = stack.output(tool::BUCKET).map(str::to_owned);
+        }
+        let mut given = self.given.clone();
+        for tool in &tools {
+            let bucket = own.as_deref().context("the stack tells no bucket")?;
+            let account = &self.caller.account;
+            tool.bring(&self.aws, bucket, account, output).await?;
+            given.extend([tool.parameter()]);
+        }
+        changed |= follow.through(self.deploy(&packaged, &given)).await?;
         let stack = Stack::existing(&self.aws, &self.stack).await?;
         self.finish(&stack, changed, output)
     }

@@ -60,11 +60,13 @@ pub async fn look(
     aws: &AwsCli,
     repository: &RepositoryName,
     definition: &Definition,
+    bucket: Option<&str>,
     again: &str,
 ) -> Findings {
     let asked = definition.components.iter().map(|component| Looked {
         aws,
         again,
+        bucket,
         component,
         definition,
         project: StartBuild::project(repository, &component.name),
@@ -80,6 +82,7 @@ pub async fn look(
 struct Looked<'a> {
     aws: &'a AwsCli,
     again: &'a str,
+    bucket: Option<&'a str>,
     component: &'a Component,
     definition: &'a Definition,
     project: String,
@@ -296,6 +299,20 @@ impl Looked<'_> {
         if !wider.is_empty() {
             self.findings.wrong(
                 format!("{name}: its role may push to {} too", wider.join(", ")),
+                self.again,
+            );
+        }
+        let partition = images.split(':').nth(1).unwrap_or("aws");
+        let unread = self.bucket.filter(|bucket| {
+            let is_read = |folder: &&str| {
+                let object = format!("arn:{partition}:s3:::{bucket}/{folder}/x");
+                policy.allows("s3:GetObject", &object)
+            };
+            !["buildspecs", "tools"].iter().all(is_read)
+        });
+        if let Some(bucket) = unread {
+            self.findings.wrong(
+                format!("{name}: its role may not read the stack's bucket {bucket}, so that builds with a long buildspec or the preset pack fail"),
                 self.again,
             );
         }

@@ -10,6 +10,7 @@ use super::report::Findings;
 use super::rights::{EVENTS, Function};
 use crate::aws_cli::{AwsCli, AwsError};
 use crate::commands::deploy::function_names;
+use crate::commands::deploy::tool::BUCKET;
 use crate::commands::secret::{Kept, Name, github};
 use crate::stack::Stack;
 use crate::templates;
@@ -128,12 +129,55 @@ pub async fn functions(place: &Place<'_>) -> (Findings, Vec<Function>) {
     (findings, there)
 }
 
-/// The table, dead letters and secrets.
+/// The table, the bucket, dead letters and secrets.
 pub async fn kept(place: &Place<'_>) -> Findings {
-    let (table, letters, secrets) = tokio::join!(table(place), dead_letters(place), secrets(place));
+    let (table, bucket, letters, secrets) = tokio::join!(
+        table(place),
+        bucket(place),
+        dead_letters(place),
+        secrets(place)
+    );
     let mut findings = table;
+    findings.extend(bucket);
     findings.extend(letters);
     findings.extend(secrets);
+    findings
+}
+
+/// Without it, or with another in its place, builds with a long buildspec cannot be started.
+async fn bucket(place: &Place<'_>) -> Findings {
+    let mut findings = Findings::of("Bucket");
+    let Some(bucket) = place.stack.output(BUCKET) else {
+        findings.wrong("the stack does not tell its bucket", place.again.clone());
+        return findings;
+    };
+    let call = place.aws.call("s3api", "get-public-access-block");
+    match call.option("--bucket", bucket).json::<Value>().await {
+        Ok(answer) => {
+            let closed = &answer["PublicAccessBlockConfiguration"];
+            let doors = [
+                "BlockPublicAcls",
+                "IgnorePublicAcls",
+                "BlockPublicPolicy",
+                "RestrictPublicBuckets",
+            ];
+            match doors.iter().all(|door| closed[door] == true) {
+                true => findings.good(format!("{bucket} is there and private")),
+                false => findings.wrong(
+                    format!("{bucket} can be made public"),
+                    place.put_back.clone(),
+                ),
+            }
+        }
+        Err(error) if error.code() == "NoSuchPublicAccessBlockConfiguration" => findings.wrong(
+            format!("{bucket} can be made public"),
+            place.put_back.clone(),
+        ),
+        Err(error) if error.is_absent() => {
+            findings.wrong(format!("{bucket} is gone"), place.put_back.clone());
+        }
+        Err(error) => findings.refused(bucket.to_owned(), &error),
+    }
     findings
 }
 

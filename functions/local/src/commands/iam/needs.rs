@@ -38,6 +38,13 @@ const CONNECTION: [&str; 6] = [
     "codestar-connections:UseConnection",
 ];
 
+/// What reading from the stack's bucket takes, and from which of its folders.
+const READ: [&str; 2] = ["s3:GetObject", "s3:GetObjectVersion"];
+const FOLDERS: [&str; 2] = ["buildspecs", "tools"];
+
+/// The repositories of a component's layers, before the name of that of its images.
+const LAYERS: [&str; 2] = ["towline-cache/trusted", "towline-cache/branches"];
+
 /// What can be allowed besides, with the statement it belongs to.
 pub const ALSO: [(&str, &str); 4] = [
     ("ecr:ListImages", "ListImagesInRepository"),
@@ -54,6 +61,8 @@ pub struct Given<'a> {
     pub files: &'a dyn Files,
     /// The connection that sources are read by.
     pub connection: Option<&'a str>,
+    /// The stack's bucket.
+    pub bucket: Option<&'a str>,
     /// Actions of [`ALSO`].
     pub also: &'a [&'static str],
 }
@@ -138,6 +147,35 @@ pub fn of(component: &Component, project: &str, given: &Given<'_>) -> Needs {
         Resource::Own("logs", log),
         at(&[], format!("{}: every build writes a log", component.name)),
     );
+    let build = &component.build;
+    if build.layer_cache {
+        for layers in LAYERS {
+            let layers = Resource::Own("ecr", format!("repository/{layers}/{repository}"));
+            let because = at(
+                &["build", "layer_cache"],
+                "layer_cache: registry".to_owned(),
+            );
+            needs.add("Layers", &PUSH, layers, because);
+        }
+    }
+    if let Some(bucket) = given.bucket {
+        for folder in FOLDERS {
+            let because = Reason {
+                place: "--bucket".to_owned(),
+                what: bucket.to_owned(),
+            };
+            let objects = Resource::Bucket(format!("{bucket}/{folder}/*"));
+            needs.add("Bucket", &READ, objects, because);
+        }
+    }
+    for (name, reference) in &build.secrets {
+        let because = at(&["build", "secrets", name], format!("{name}: {reference}"));
+        needs.secret(reference, because);
+    }
+    for report in &build.reports {
+        let because = at(&["build", "reports"], format!("reports: {}", report.name));
+        needs.report(&report.name, project, because);
+    }
     if let Some(connection) = given.connection {
         let because = Reason {
             place: "--connection".to_owned(),
@@ -214,34 +252,37 @@ impl Needs {
         if let Some(section) = env.and_then(|env| env.get("secrets-manager")) {
             for (name, value) in &reading.spec.env.secrets_manager {
                 let because = at(section, name, format!("{name}: {value}"));
-                match secret(value) {
-                    Some(resource) => {
-                        self.add(
-                            "ReadSecrets",
-                            &["secretsmanager:GetSecretValue"],
-                            resource,
-                            because,
-                        );
-                    }
-                    None => self.cannot_tell(&because),
-                }
+                self.secret(value, because);
             }
         }
         if let Some(section) = reading.root.get("reports") {
             for (name, _) in &reading.spec.reports {
                 let because = at(section, name, format!("reports: {name}"));
-                if name.contains('$') {
-                    self.cannot_tell(&because);
-                    continue;
-                }
-                let resource = if name.starts_with("arn:") {
-                    Resource::Arn(name.clone())
-                } else {
-                    Resource::Own("codebuild", format!("report-group/{project}-{name}"))
-                };
-                self.add("Reports", &REPORT, resource, because);
+                self.report(name, project, because);
             }
         }
+    }
+
+    fn secret(&mut self, reference: &str, because: Reason) {
+        match secret(reference) {
+            Some(resource) => {
+                let read = ["secretsmanager:GetSecretValue"];
+                self.add("ReadSecrets", &read, resource, because);
+            }
+            None => self.cannot_tell(&because),
+        }
+    }
+
+    fn report(&mut self, name: &str, project: &str, because: Reason) {
+        if name.contains('$') {
+            return self.cannot_tell(&because);
+        }
+        let resource = if name.starts_with("arn:") {
+            Resource::Arn(name.to_owned())
+        } else {
+            Resource::Own("codebuild", format!("report-group/{project}-{name}"))
+        };
+        self.add("Reports", &REPORT, resource, because);
     }
 
     fn cannot_tell(&mut self, reason: &Reason) {

@@ -57,6 +57,8 @@ pub enum Resource {
     All,
     /// Of the account itself: the service, and what stands behind the account in the ARN.
     Own(&'static str, String),
+    /// Objects in a bucket of the account's: the bucket and their keys.
+    Bucket(String),
     /// An ARN as somebody wrote it.
     Arn(String),
 }
@@ -67,6 +69,14 @@ impl Resource {
         match self {
             Self::All => json!("*"),
             Self::Own(service, rest) => place.arn(service, rest),
+            Self::Bucket(objects) => match place {
+                Place::Of { region, .. } => {
+                    json!(format!("arn:{}:s3:::{objects}", partition(region)))
+                }
+                Place::Template => {
+                    json!({ "Fn::Sub": format!("arn:${{AWS::Partition}}:s3:::{objects}") })
+                }
+            },
             Self::Arn(arn) => json!(arn),
         }
     }
@@ -76,6 +86,7 @@ impl Resource {
         match self {
             Self::All => "*".to_owned(),
             Self::Own(service, rest) => format!("{service} {rest}"),
+            Self::Bucket(objects) => format!("s3 {objects}"),
             Self::Arn(arn) => arn.clone(),
         }
     }
@@ -110,12 +121,19 @@ impl Statement {
             .iter()
             .map(|resource| resource.value(place))
             .collect();
-        json!({
+        let mut statement = json!({
             "Sid": self.sid,
             "Effect": "Allow",
             "Action": one_or_all(self.actions.iter().map(|action| json!(action)).collect()),
             "Resource": one_or_all(resources),
-        })
+        });
+        let is_bucket = |resource: &Resource| matches!(resource, Resource::Bucket(_));
+        if self.resources.iter().any(is_bucket) {
+            // Names of buckets belong to nobody: one of that name may be somebody else's by then.
+            statement["Condition"] =
+                json!({ "StringEquals": { "aws:ResourceAccount": place.account() } });
+        }
+        statement
     }
 }
 

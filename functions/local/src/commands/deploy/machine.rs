@@ -1,0 +1,116 @@
+//! What the builds of a component run on: the kind of machine follows from their image, unless
+//! somebody has chosen.
+
+use std::collections::BTreeMap;
+
+use towline_domain::definition::{Build, Component, Preset};
+use towline_ports::Architecture;
+
+use super::build::Arch;
+
+/// The template's parameter for what builds run on.
+const ENVIRONMENT: &str = "Environment";
+/// The template's parameter for how large a machine builds get.
+const COMPUTE: &str = "Compute";
+/// What the names of CodeBuild's Lambda compute have, and of its sizes.
+const LAMBDA: &str = "_LAMBDA_";
+const LAMBDA_SIZE: &str = "BUILD_LAMBDA_";
+/// The sizes that builds get unless somebody says otherwise; on Lambda, what commands such as
+/// `npm ci` do well with.
+const USUAL_SIZE: &str = "BUILD_GENERAL1_SMALL";
+const USUAL_LAMBDA_SIZE: &str = "BUILD_LAMBDA_2GB";
+
+/// The image of its builds; the first, where each platform has its own.
+#[must_use]
+pub fn image(build: &Build) -> &str {
+    let first = build.platforms.first();
+    first.map_or(build.image.as_str(), |platform| build.image_for(platform))
+}
+
+/// What infra/component.yaml is told of the machine.
+#[must_use]
+pub fn parameters(build: &Build, kept: &BTreeMap<&str, &str>) -> [(&'static str, String); 2] {
+    let environment = environment(image(build), kept);
+    let on_lambda = environment.contains(LAMBDA);
+    // A size of the other kind is none that CodeBuild takes.
+    let usual = if on_lambda {
+        USUAL_LAMBDA_SIZE
+    } else {
+        USUAL_SIZE
+    };
+    let chosen = kept.get(COMPUTE).copied();
+    let chosen = chosen.filter(|size| size.starts_with(LAMBDA_SIZE) == on_lambda);
+    [
+        (COMPUTE, chosen.unwrap_or(usual).to_owned()),
+        (ENVIRONMENT, environment.to_owned()),
+    ]
+}
+
+/// What an image runs on: its name tells, else what was said before stays.
+fn environment<'a>(image: &str, kept: &BTreeMap<&str, &'a str>) -> &'a str {
+    const LINUX: &str = "LINUX_CONTAINER";
+    let is_arm = ["aarch64", "arm64"].iter().any(|word| image.contains(word));
+    match (is_arm, is_of_lambda(image)) {
+        (true, true) => "ARM_LAMBDA_CONTAINER",
+        (false, true) => "LINUX_LAMBDA_CONTAINER",
+        (true, false) => "ARM_CONTAINER",
+        (false, false) if image.starts_with("aws/codebuild/") => LINUX,
+        (false, false) => kept.get(ENVIRONMENT).copied().unwrap_or(LINUX),
+    }
+}
+
+/// Whether an image is one of those that CodeBuild runs on its Lambda compute and nowhere else. With
+/// one of those start-builds says nothing about Docker and time, which Lambda compute refuses.
+fn is_of_lambda(image: &str) -> bool {
+    image.starts_with("aws/codebuild/") && image.contains("-lambda-standard:")
+}
+
+/// Why no build could run on what was chosen.
+#[must_use]
+pub fn wrong(given: &BTreeMap<String, String>, component: &Component) -> Option<String> {
+    let (name, build) = (&component.name, &component.build);
+    let (environment, size) = (&given[ENVIRONMENT], &given[COMPUTE]);
+    let on_lambda = environment.contains(LAMBDA);
+    let mut images = build
+        .platforms
+        .iter()
+        .map(|platform| build.image_for(platform));
+    if let Some(image) = images.find(|image| is_of_lambda(image) != on_lambda) {
+        return Some(format!(
+            "{name}: {ENVIRONMENT}={environment} does not fit its image {image}: CodeBuild's Lambda compute runs images such as aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs22, and they run nowhere else"
+        ));
+    }
+    if on_lambda != size.starts_with(LAMBDA_SIZE) {
+        return Some(format!(
+            "{name}: {COMPUTE}={size} does not fit {ENVIRONMENT}={environment}"
+        ));
+    }
+    (on_lambda && matches!(build.preset, Preset::Docker { .. })).then(|| {
+        format!(
+            "{name}: on Lambda compute there is no Docker; name another image than {}, or use the preset pack",
+            image(build)
+        )
+    })
+}
+
+/// The processors that its builds run on.
+#[must_use]
+pub fn processors(build: &Build, given: &BTreeMap<String, String>) -> Vec<Arch> {
+    if let [_] = build.platforms.as_slice() {
+        return vec![match given[ENVIRONMENT].starts_with("ARM_") {
+            true => Arch::Arm64,
+            false => Arch::X86,
+        }];
+    }
+    let of = |platform: &String| match Architecture::of(platform) {
+        Architecture::Arm => Arch::Arm64,
+        Architecture::X86 => Arch::X86,
+    };
+    let mut processors: Vec<Arch> = Vec::new();
+    for arch in build.platforms.iter().map(of) {
+        if !processors.contains(&arch) {
+            processors.push(arch);
+        }
+    }
+    processors
+}
