@@ -6,30 +6,43 @@ use crate::names::Digest;
 use crate::run::{Attempt, AttemptState};
 use crate::stage::{Candidate, Promotion, Stage, Wait};
 
-/// What one attempt is at, in one clause.
+/// What one attempt is at, in one clause; in one for each of its parts, while it is in parts.
 #[must_use]
 pub fn attempt(attempt: &Attempt) -> String {
-    let number = attempt.build_number;
+    let name = attempt.name();
     match &attempt.state {
+        AttemptState::Due | AttemptState::Building if !attempt.legs.is_empty() => parts(attempt),
         AttemptState::Due => match &attempt.waiting {
-            Some(reason) => format!("build#{number} is due and waits: {reason}"),
-            None => format!("build#{number} is due"),
+            Some(reason) => format!("{name} is due and waits: {reason}"),
+            None => format!("{name} is due"),
         },
         AttemptState::Building if attempt.build_succeeded => {
-            format!("build#{number} succeeded; its image has not been read from the registry yet")
+            format!("{name} succeeded; its image has not been read from the registry yet")
         }
         AttemptState::Building if attempt.started_at.is_none() => {
-            format!("build#{number} is queued")
+            format!("{name} is queued")
         }
-        AttemptState::Building => format!("build#{number} is running"),
-        AttemptState::Succeeded => format!("build#{number} succeeded"),
+        AttemptState::Building => format!("{name} is running"),
+        AttemptState::Succeeded => format!("{name} succeeded"),
         AttemptState::Failed { reason, .. } => reason.clone(),
-        AttemptState::Cancelled { by } => format!("build#{number} was cancelled by {by}"),
+        AttemptState::Cancelled { by } => format!("{name} was cancelled by {by}"),
         AttemptState::Superseded { by } => {
-            format!("build#{number} was superseded by a newer push of the same ref (run {by})")
+            format!("{name} was superseded by a newer push of the same ref (run {by})")
         }
-        AttemptState::Held { reason } => format!("build#{number} is held: {reason}"),
+        AttemptState::Held { reason } => format!("{name} is held: {reason}"),
     }
+}
+
+/// What the parts of an attempt are at.
+fn parts(attempt: &Attempt) -> String {
+    if attempt.index().is_some() {
+        let number = attempt.build_number;
+        return format!(
+            "build#{number} succeeded on every platform; their index has not been put yet"
+        );
+    }
+    let parts: Vec<String> = attempt.legs.iter().map(self::attempt).collect();
+    parts.join("; ")
 }
 
 /// What an image is to a stage.

@@ -84,6 +84,8 @@ pub enum Intent {
         /// The attempt's unique tag.
         tag: Tag,
     },
+    /// Put the index of the images of an attempt's parts under the attempt's tags.
+    PutIndex(AttemptRef),
     /// Make the next attempt after one that failed through no fault of the repository.
     RetryBuild {
         /// The run.
@@ -182,6 +184,7 @@ impl Intent {
             Self::StartBuild(_) => "Build Due",
             Self::StopBuild { .. } => "Build Stop Due",
             Self::ReadImage { .. } => "Image Due",
+            Self::PutIndex(_) => "Index Due",
             Self::RetryBuild { .. } => "Build Retry Due",
             Self::SupersedeBuild { .. } => "Build Superseded",
             Self::ImageRecorded { .. } => "Image Recorded",
@@ -205,6 +208,7 @@ impl Intent {
             | Self::StartBuild(_)
             | Self::StopBuild { .. }
             | Self::ReadImage { .. }
+            | Self::PutIndex(_)
             | Self::RetryBuild { .. }
             | Self::SupersedeBuild { .. }
             | Self::ImageRecorded { .. }
@@ -231,6 +235,7 @@ impl Intent {
             | Self::StartBuild(_)
             | Self::StopBuild { .. }
             | Self::ReadImage { .. }
+            | Self::PutIndex(_)
             | Self::RetryBuild { .. }
             | Self::SupersedeBuild { .. }
             | Self::ImageRecorded { .. }

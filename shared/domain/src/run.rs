@@ -1,9 +1,9 @@
 //! A run: one commit's trip through the pipeline, and the attempts to build its components.
 
 mod advance;
+mod attempt;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -13,13 +13,14 @@ use crate::definition::{Definition, Origin};
 use crate::intent::{Intent, StageKey};
 use crate::names::{
     AttemptId, BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, PipelineName,
-    RepositoryId, RepositoryName, RunId, StageName, Tag,
+    RepositoryId, RepositoryName, RunId, StageName,
 };
 use crate::person::Actor;
 use crate::stage::Candidate;
 use crate::untrusted::Untrusted;
 
 pub use advance::advance;
+pub use attempt::{Attempt, AttemptState, NewAttempt, legs};
 
 /// Attempts made without being asked when a build fails through no fault of the repository.
 pub const MOST_ATTEMPTS: u32 = 3;
@@ -146,171 +147,6 @@ impl ComponentRun {
     }
 }
 
-/// One attempt to build one component.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Its id.
-    pub id: AttemptId,
-    /// 1 for the first.
-    pub number: u32,
-    /// The build's number within the repository, as in `build#142`.
-    pub build_number: u64,
-    /// The tag only this attempt can push.
-    pub unique_tag: Tag,
-    /// All tags it is expected to push, the unique one first.
-    pub tags: Vec<Tag>,
-    /// When it became due.
-    pub due_at: Timestamp,
-    /// When it is given up.
-    pub deadline: Timestamp,
-    /// The one build whose results count (I5).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub build: Option<BuildId>,
-    /// Why it has not started although it is due.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<String>,
-    /// When the build began to run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Timestamp>,
-    /// When the build ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Timestamp>,
-    /// Whether the build is known to have succeeded; half of the evidence (I6).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub build_succeeded: bool,
-    /// What the registry holds under the unique tag; the other half (I6).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<Digest>,
-    /// What its build gave to later stages, by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub outputs: BTreeMap<String, String>,
-    /// Where it stands.
-    pub state: AttemptState,
-}
-
-/// Where an attempt stands. Only `Due` and `Building` can change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum AttemptState {
-    /// Its build has not been bound.
-    Due,
-    /// Its build is bound and has not given both halves of the evidence.
-    Building,
-    /// Its build succeeded and its image was read back.
-    Succeeded,
-    /// It failed.
-    Failed {
-        /// Why, in words.
-        reason: String,
-        /// Whether CodeBuild, not the repository, was at fault.
-        fault: bool,
-    },
-    /// Somebody stopped it.
-    Cancelled {
-        /// Who.
-        by: Actor,
-    },
-    /// A newer run builds the same component.
-    Superseded {
-        /// The newer run.
-        by: RunId,
-    },
-    /// What the registry holds contradicts what was said; a person must look.
-    Held {
-        /// The contradiction.
-        reason: String,
-    },
-}
-
-impl AttemptState {
-    /// Whether nothing can change it any more (I2).
-    #[must_use]
-    pub fn is_terminal(&self) -> bool {
-        match self {
-            Self::Due | Self::Building => false,
-            Self::Succeeded
-            | Self::Failed { .. }
-            | Self::Cancelled { .. }
-            | Self::Superseded { .. }
-            | Self::Held { .. } => true,
-        }
-    }
-
-    /// The word for it.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Due => "due",
-            Self::Building => "building",
-            Self::Succeeded => "succeeded",
-            Self::Failed { .. } => "failed",
-            Self::Cancelled { .. } => "cancelled",
-            Self::Superseded { .. } => "superseded",
-            Self::Held { .. } => "held",
-        }
-    }
-}
-
-/// A new attempt that is due; its number and tags are drawn before anything is decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewAttempt {
-    /// The build's number.
-    pub build_number: u64,
-    /// The tag only it can push.
-    pub unique_tag: Tag,
-    /// All its tags, the unique one first.
-    pub tags: Vec<Tag>,
-    /// How long its build may run.
-    pub timeout: Duration,
-}
-
-impl Attempt {
-    /// How long a build may wait for capacity before it runs: CodeBuild's default queue
-    /// timeout of 8 hours (CodeBuild API, `queuedTimeoutInMinutes`).
-    pub const QUEUE: Duration = Duration::from_secs(8 * 3600);
-    /// Added to every deadline, for clocks that disagree (F21) and reports that come late.
-    pub const SLACK: Duration = Duration::from_secs(10 * 60);
-
-    /// The id of the `number`th attempt of a component in a run.
-    #[must_use]
-    pub fn id(run: &RunId, component: &ComponentName, number: u32) -> AttemptId {
-        let hex = fingerprint(&[run.as_str(), component.as_str(), &number.to_string()]);
-        let variant = &hex[17..20];
-        format!(
-            "{}-{}-8{}-a{variant}-{}",
-            &hex[..8],
-            &hex[8..12],
-            &hex[13..16],
-            &hex[20..32]
-        )
-        .parse()
-        .expect("hexadecimal digits in UUID form")
-    }
-
-    /// An attempt that is due now.
-    #[must_use]
-    pub fn due(id: AttemptId, number: u32, new: NewAttempt, now: Timestamp) -> Self {
-        let deadline = now + Self::QUEUE + new.timeout + Self::SLACK;
-        Self {
-            id,
-            number,
-            build_number: new.build_number,
-            unique_tag: new.unique_tag,
-            tags: new.tags,
-            due_at: now,
-            deadline,
-            build: None,
-            waiting: None,
-            started_at: None,
-            ended_at: None,
-            build_succeeded: false,
-            image: None,
-            outputs: BTreeMap::new(),
-            state: AttemptState::Due,
-        }
-    }
-}
-
 /// How a build stands, as CodeBuild says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -384,6 +220,17 @@ pub enum Fact {
     },
     /// The registry holds nothing under the unique tag, long after the build succeeded.
     ImageMissing(AttemptId),
+    /// The index of the images of an attempt's parts was put.
+    IndexPut {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The index.
+        index: Digest,
+        /// What the registry holds under the attempt's unique tag.
+        found: Digest,
+    },
+    /// The index of an attempt's parts can never be put.
+    IndexRefused(AttemptId, String),
     /// The attempt's deadline has passed.
     DeadlinePassed(AttemptId),
     /// A newer run builds the component.
@@ -529,15 +376,20 @@ impl Run {
         })
     }
 
-    /// The attempt of that id, with its component.
+    /// The attempt of that id, or the part of one, with its component.
     #[must_use]
     pub fn attempt(&self, id: &AttemptId) -> Option<(&ComponentName, &ComponentRun, &Attempt)> {
         self.components.iter().find_map(|(name, component)| {
-            component
-                .attempts
-                .iter()
-                .find(|attempt| attempt.id == *id)
-                .map(|attempt| (name, component, attempt))
+            let mut all = component.attempts.iter().flat_map(Attempt::all);
+            let attempt = all.find(|attempt| attempt.id == *id)?;
+            Some((name, component, attempt))
         })
+    }
+
+    /// The attempt of that id, or the one it is a part of.
+    #[must_use]
+    pub fn whole(&self, id: &AttemptId) -> Option<&Attempt> {
+        let mut all = self.components.values().flat_map(|known| &known.attempts);
+        all.find(|attempt| attempt.all().any(|part| part.id == *id))
     }
 }

@@ -4,7 +4,9 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{at, new_run, new_stage, person, policy, rule, run_fact, stage_fact};
+use common::{
+    at, new_run, new_run_in_parts, new_stage, person, policy, rule, run_fact, stage_fact,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -13,7 +15,7 @@ use towline_domain::intent::Intent;
 use towline_domain::ledger::{Head, Row, What};
 use towline_domain::names::{BuildId, GitRef, Tag};
 use towline_domain::person::Actor;
-use towline_domain::run::{self, Run};
+use towline_domain::run::{self, Attempt, AttemptState, Run};
 use towline_domain::stage::{self, Decision, Stage};
 use towline_domain::{Timestamp, tags};
 
@@ -51,6 +53,39 @@ fn any_run_fact() -> impl Strategy<Value = String> {
     (1..=3u32, select(&FACTS[..])).prop_map(|(of, fact)| format!("{of}: {fact}"))
 }
 
+/// Any fact about the parts of the run's first two attempts, or about one as a whole.
+fn any_fact_of_parts() -> impl Strategy<Value = String> {
+    const PARTS: [&str; 8] = [
+        "bound #",
+        "report # SUCCEEDED",
+        "report # SUCCEEDED",
+        "image #",
+        "image #",
+        "report # FAILED",
+        "report # FAULT",
+        "image 7",
+    ];
+    const WHOLE: [&str; 6] = [
+        "index 9",
+        "index 9",
+        "image 9",
+        "index 9 found 8",
+        "retry 1 in parts",
+        "cancel lee",
+    ];
+    let part = (
+        1..=2u32,
+        select(&["amd64", "arm64"][..]),
+        select(&PARTS[..]),
+    );
+    let part = part.prop_map(|(of, platform, fact)| {
+        let number = if platform == "amd64" { "1" } else { "2" };
+        format!("{of}/{platform}: {}", fact.replace('#', number))
+    });
+    let whole = (1..=2u32, select(&WHOLE[..])).prop_map(|(of, fact)| format!("{of}: {fact}"));
+    prop_oneof![5 => part, 1 => whole]
+}
+
 /// Some time after the start; now and then past every deadline.
 fn any_time() -> impl Strategy<Value = Timestamp> {
     prop_oneof![9 => 0..1_000u64, 1 => Just(100_000)].prop_map(at)
@@ -60,20 +95,30 @@ fn check_run_step(before: &Run, after: &Run) {
     for (name, component) in &before.components {
         for (position, old) in component.attempts.iter().enumerate() {
             let new = &after.components[name].attempts[position];
-            assert_eq!(old.id, new.id);
-            if old.state.is_terminal() {
-                assert_eq!(
-                    (&old.state, &old.build, &old.image),
-                    (&new.state, &new.build, &new.image)
-                );
+            check_attempt_step(old, new);
+            assert_eq!(old.legs.len(), new.legs.len());
+            for (old, new) in old.legs.iter().zip(&new.legs) {
+                check_attempt_step(old, new);
             }
-            assert!(old.build.is_none() || old.build == new.build, "I5");
-            assert!(!old.build_succeeded || new.build_succeeded);
-            let back =
-                old.state == run::AttemptState::Building && new.state == run::AttemptState::Due;
-            assert!(!back, "I2");
+            let ended = new.state.is_terminal();
+            let open = new.legs.iter().any(|leg| !leg.state.is_terminal());
+            assert!(!(ended && open), "its parts end with it");
         }
     }
+}
+
+fn check_attempt_step(old: &Attempt, new: &Attempt) {
+    assert_eq!(old.id, new.id);
+    if old.state.is_terminal() {
+        assert_eq!(
+            (&old.state, &old.build, &old.image),
+            (&new.state, &new.build, &new.image)
+        );
+    }
+    assert!(old.build.is_none() || old.build == new.build, "I5");
+    assert!(!old.build_succeeded || new.build_succeeded);
+    let back = old.state == AttemptState::Building && new.state == AttemptState::Due;
+    assert!(!back, "I2");
 }
 
 proptest! {
@@ -127,7 +172,7 @@ proptest! {
             }
             run = run::advance(run, &fact, now).run;
             for attempt in run.components.values().flat_map(|component| &component.attempts) {
-                if attempt.state == run::AttemptState::Succeeded {
+                if attempt.state == AttemptState::Succeeded {
                     let build = attempt.build.clone().expect("a bound build");
                     prop_assert!(reported.contains(&(attempt.id.clone(), build)));
                     prop_assert!(attempt.image.is_some());
@@ -169,6 +214,90 @@ proptest! {
             facts.swap(pair[0].index(6), pair[1].index(6));
         }
         prop_assert_eq!(live(&facts), usual);
+    }
+
+    #[test]
+    fn i2_i6_i11_an_attempt_in_parts_keeps_to_the_same_rules(
+        facts in vec((any_fact_of_parts(), any_time()), 0..25),
+    ) {
+        let mut run = new_run_in_parts();
+        let mut said: BTreeSet<String> = BTreeSet::new();
+        for (line, now) in facts {
+            let fact = run_fact(&line);
+            let decision = run::advance(run.clone(), &fact, now);
+            check_run_step(&run, &decision.run);
+            prop_assert_eq!(decision.changed, decision.run != run);
+            run = decision.run;
+            let again = run::advance(run.clone(), &fact, now);
+            prop_assert!(!again.changed && again.run == run, "{} twice", line);
+            said.insert(line);
+            for attempt in run.components.values().flat_map(|component| &component.attempts) {
+                if attempt.state != AttemptState::Succeeded {
+                    continue;
+                }
+                prop_assert_eq!(&attempt.image, &Some(common::digest(9)));
+                let put = format!("{}: index 9", attempt.number);
+                prop_assert!(said.contains(&put));
+                for (number, leg) in (1..).zip(&attempt.legs) {
+                    let of = format!("{}/{}", attempt.number, ["amd64", "arm64"][number - 1]);
+                    let reported = format!("{of}: report {number} SUCCEEDED");
+                    prop_assert!(leg.build.is_some() && leg.image.is_some() && said.contains(&reported));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn i11_the_facts_of_all_parts_come_to_the_same_in_any_order(
+        ending in select(&["SUCCEEDED", "FAILED", "FAULT", "STOPPED", "TIMED_OUT"][..]),
+        order in vec(any::<Index>(), 20),
+    ) {
+        let ends = format!("1/arm64: report 2 {ending}");
+        let mut facts = vec![
+            "1/amd64: bound 1", "1/amd64: report 1 IN_PROGRESS", "1/amd64: report 1 SUCCEEDED", "1/amd64: image 1",
+            "1/arm64: bound 2", "1/arm64: report 2 IN_PROGRESS", &ends, "1/arm64: image 2",
+            "1/arm64: image 2", "1/amd64: report 1 SUCCEEDED",
+        ];
+        let live = |facts: &[&str]| {
+            let (mut run, mut due) = (new_run_in_parts(), 0);
+            for fact in facts {
+                let decision = run::advance(run, &run_fact(fact), at(9));
+                due += decision.intents.iter().filter(|intent| matches!(intent, Intent::PutIndex(_))).count();
+                run = decision.run;
+            }
+            let index = run::advance(run, &run_fact("index 9"), at(9)).run;
+            let attempt = index.components.values().next().expect("one").latest().clone();
+            let builds: Vec<_> = attempt.legs.iter().map(|leg| leg.build.clone()).collect();
+            (attempt.state, attempt.image, due, if ending == "SUCCEEDED" { builds } else { vec![] })
+        };
+        let usual = live(&facts);
+        prop_assert!(usual.0.is_terminal());
+        prop_assert_eq!(usual.2, usize::from(ending == "SUCCEEDED"));
+        for pair in order.chunks(2) {
+            facts.swap(pair[0].index(10), pair[1].index(10));
+        }
+        prop_assert_eq!(live(&facts), usual);
+    }
+
+    #[test]
+    fn a_part_that_fails_leaves_no_build_of_another_running(
+        order in vec(any::<Index>(), 10),
+    ) {
+        let mut facts = vec![
+            "1/amd64: bound 1", "1/amd64: report 1 IN_PROGRESS", "1/amd64: image 1",
+            "1/arm64: bound 2", "1/arm64: report 2 FAILED",
+        ];
+        for pair in order.chunks(2) {
+            facts.swap(pair[0].index(5), pair[1].index(5));
+        }
+        let (mut run, mut stopped) = (new_run_in_parts(), false);
+        for fact in facts {
+            let decision = run::advance(run, &run_fact(fact), at(9));
+            let stop = Intent::StopBuild { build: common::good("shop:1") };
+            stopped |= decision.intents.contains(&stop);
+            run = decision.run;
+        }
+        prop_assert!(stopped);
     }
 
     #[test]

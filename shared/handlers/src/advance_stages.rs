@@ -4,7 +4,7 @@ use towline_domain::definition::Definition;
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::{ComponentName, GitRef, RepositoryId, RunId, StageName};
 use towline_domain::person::Actor;
-use towline_domain::run::{Attempt, BuildReport, BuildStatus, Fact, NewAttempt, Run};
+use towline_domain::run::{Attempt, BuildReport, BuildStatus, Fact, NewAttempt, Run, legs};
 use towline_domain::stage;
 use towline_domain::tags::{self, Values};
 use towline_ports::{Builds, Key};
@@ -214,17 +214,22 @@ pub(crate) async fn new_attempt(
         Ok(tags) => tags,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    if let Some(tag) = stage_tag_among(&definitions, &tags.all) {
-        return Ok(Err(format!(
-            "{tag} belongs to a stage; a build may not push it"
-        )));
-    }
+    let legs = match legs(&rule.build.platforms, &tags.unique, &tags.all) {
+        Ok(legs) => legs,
+        Err(reason) => return Ok(Err(reason)),
+    };
     let next = NewAttempt {
         build_number: numbers.build,
         unique_tag: tags.unique,
         tags: tags.all,
+        legs,
         timeout: rule.build.timeout,
     };
+    if let Some(tag) = stage_tag_among(&definitions, &next.all_tags()) {
+        return Ok(Err(format!(
+            "{tag} belongs to a stage; a build may not push it"
+        )));
+    }
     Ok(Ok(Fact::RetryRequested {
         component: component.clone(),
         after,

@@ -88,7 +88,7 @@ pub(crate) async fn decide_run(
 /// Logs what became of builds.
 pub(crate) fn tell_of_run(before: &Run, after: &Run) {
     for (name, component) in &after.components {
-        for attempt in &component.attempts {
+        for attempt in component.attempts.iter().flat_map(Attempt::all) {
             let old = before.attempt(&attempt.id).map(|(_, _, old)| &old.state);
             if old != Some(&attempt.state) {
                 tracing::info!(
@@ -128,7 +128,7 @@ async fn follow_up(
 ) -> Result<Vec<String>, HandlerError> {
     let mut notes = Vec::new();
     for (name, component) in &after.components {
-        for attempt in &component.attempts {
+        for attempt in component.attempts.iter().flat_map(Attempt::all) {
             let old = before.attempt(&attempt.id).map(|(_, _, old)| old);
             let of = AttemptRef {
                 run: after.id.clone(),
@@ -150,8 +150,10 @@ async fn follow_up(
                     tag: attempt.unique_tag.clone(),
                 });
             }
-            change.forget(&Intent::WatchBuild(of));
-            if attempt.state == AttemptState::Succeeded {
+            if attempt.legs.is_empty() {
+                change.forget(&Intent::WatchBuild(of));
+            }
+            if attempt.state == AttemptState::Succeeded && attempt.platform.is_none() {
                 match offers(reads, after, name, attempt).await? {
                     Ok((offers, definition)) => {
                         offer(reads, offers, &definition, change).await?;
@@ -162,20 +164,22 @@ async fn follow_up(
             }
         }
     }
-    if let run::Fact::RetryRequested {
-        component, next, ..
-    } = fact
+    if let run::Fact::RetryRequested { component, .. } = fact
         && let Some(known) = after.components.get(component)
     {
-        let of = AttemptRef {
+        let of = |attempt: &Attempt| AttemptRef {
             run: after.id.clone(),
             component: component.clone(),
-            attempt: known.latest().id.clone(),
+            attempt: attempt.id.clone(),
         };
-        change.put(keys::expected(&known.repository, &next.unique_tag), &of);
+        let latest = known.latest();
+        for part in latest.all() {
+            let key = keys::expected(&known.repository, &part.unique_tag);
+            change.put(key, &of(part));
+        }
         change.put(
-            keys::numbered("build", next.build_number, after.key.repository),
-            &of,
+            keys::numbered("build", latest.build_number, after.key.repository),
+            &of(latest),
         );
     }
     Ok(notes)

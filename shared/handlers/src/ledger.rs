@@ -116,6 +116,7 @@ impl Owed {
             Intent::StopBuild { build } => drop(span.record("build", build.as_str())),
             Intent::StartBuild(of)
             | Intent::ReadImage { of, .. }
+            | Intent::PutIndex(of)
             | Intent::ImageRecorded { of, .. }
             | Intent::WatchBuild(of) => {
                 of_run(&of.run, Some(&of.component));
@@ -514,6 +515,7 @@ fn first_due(intent: &Intent, now: Timestamp) -> Timestamp {
         | Intent::StartBuild(_)
         | Intent::StopBuild { .. }
         | Intent::ReadImage { .. }
+        | Intent::PutIndex(_)
         | Intent::RetryBuild { .. }
         | Intent::SupersedeBuild { .. }
         | Intent::ImageRecorded { .. }

@@ -188,7 +188,7 @@ fn needed_for(intent: &Intent) -> Vec<Key> {
             keys::numbers(push.repository),
             keys::commit(&push.commit, push.repository),
         ],
-        Intent::StartBuild(of) => vec![keys::run(&of.run)],
+        Intent::StartBuild(of) | Intent::PutIndex(of) => vec![keys::run(&of.run)],
         Intent::ReadImage {
             of,
             repository,
@@ -206,7 +206,11 @@ fn needed_for(intent: &Intent) -> Vec<Key> {
         }
         Intent::OfferImage { stage, .. } | Intent::Promote { stage, .. } => apply::needed(stage),
         Intent::Deploy { stage, .. } => {
-            vec![keys::stage(stage), keys::repository(stage.repository)]
+            vec![
+                keys::stage(stage),
+                keys::repository(stage.repository),
+                keys::trusted_definition(stage.repository),
+            ]
         }
         Intent::ReportStage { stage, .. } => vec![
             keys::stage(stage),

@@ -137,7 +137,7 @@ async fn due(
 }
 
 /// Records an image under a tag, and tells whoever waits for it.
-async fn record(
+pub(crate) async fn record(
     mut reads: Reads<'_>,
     images: &dyn Images,
     claim: &Claim,
@@ -168,6 +168,8 @@ async fn record(
             },
             (None, None) => built_under(&mut reads, repository, tag, &image.digest).await?,
         };
+        let is_part = |attempt: &Attempt| attempt.platform.is_some();
+        let is_part = expected.as_ref().is_some_and(|(_, _, made)| is_part(made));
         let built = expected.as_ref().map(|(of, run, attempt)| Built {
             source: claim.repository,
             component: of.component.clone(),
@@ -176,7 +178,8 @@ async fn record(
             run: run.value.id.clone(),
             build_number: attempt.build_number,
         });
-        record_image(&mut reads, claim, image, tag, built, &mut change).await?;
+        let made = Made { built, is_part };
+        record_image(&mut reads, claim, image, tag, made, &mut change).await?;
         record_tag(
             &mut reads,
             repository,
@@ -422,13 +425,21 @@ async fn stage_that_drifted(
         .then_some(stage))
 }
 
+/// How an image came to be.
+struct Made {
+    /// What built it, if it was one of ours.
+    built: Option<Built>,
+    /// Whether it is for one of several platforms: nobody asks for it by itself.
+    is_part: bool,
+}
+
 /// Enters the image, or its further tag.
 async fn record_image(
     reads: &mut Reads<'_>,
     claim: &Claim,
     image: &RegistryImage,
     tag: &Tag,
-    built: Option<Built>,
+    made: Made,
     change: &mut Change,
 ) -> Result<(), HandlerError> {
     let repository = &claim.images;
@@ -454,34 +465,34 @@ async fn record_image(
     if !known.tags.contains(tag) {
         known.tags.push(tag.clone());
     }
-    // The same bytes can be built again: the newest build is the one to ask about.
+    // The same bytes can be built again: the newest build is the one to ask about, but for one that
+    // makes them a part of something else.
+    let Made { built, is_part } = made;
     let number = |built: &Option<Built>| built.as_ref().map_or(0, |built| built.build_number);
-    if number(&built) > number(&known.built) {
+    if number(&built) > number(&known.built) && !(is_part && known.built.is_some()) {
         known.built = built;
     }
     if read.as_ref().is_some_and(|read| read.value == known) {
         return Ok(());
     }
-    // The rows that lead to it were written with it; only a build of another ref adds one.
+    // The rows that lead to it were written with it; only a build of another ref adds one, or the
+    // first that makes it by itself.
     let is_new = read.is_none();
     let is_built_anew = read
         .as_ref()
         .is_none_or(|read| read.value.built != known.built);
     let listed = |partition: String| keys::image_by_time(partition, known.at, &known.digest);
     if is_new {
-        let all = keys::images(claim.repository, &claim.component, None);
-        change.put(listed(all), &pointer);
         change.put(keys::image_by_digest(repository, &known.digest), &pointer);
     }
-    if let Some(built) = known.built.as_ref().filter(|_| is_built_anew) {
-        change.put(
-            listed(keys::images(
-                claim.repository,
-                &claim.component,
-                Some(&built.git_ref),
-            )),
-            &pointer,
-        );
+    if (is_new || is_built_anew) && !is_part {
+        let all = keys::images(claim.repository, &claim.component, None);
+        change.put(listed(all), &pointer);
+    }
+    if let Some(built) = known.built.as_ref().filter(|_| is_built_anew && !is_part) {
+        let of_ref = Some(&built.git_ref);
+        let of_ref = keys::images(claim.repository, &claim.component, of_ref);
+        change.put(listed(of_ref), &pointer);
     }
     change.save(key, read.as_ref(), &known);
     Ok(())

@@ -9,7 +9,7 @@ use towline_domain::definition::{Component, Preset};
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::GitRef;
 use towline_domain::run::{Attempt, AttemptState, Fact, Run};
-use towline_ports::{Builds, RepositoryRef, StartBuild, StartError};
+use towline_ports::{Architecture, Builds, RepositoryRef, StartBuild, StartError};
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
@@ -165,7 +165,11 @@ fn request(
     is_trusted: bool,
 ) -> Result<StartBuild, String> {
     let build = &component.build;
-    let platform = build.platforms.first().map_or("", String::as_str);
+    // A part of an attempt has a platform of its own.
+    let own = attempt.platform.as_ref();
+    let platform = own.or(build.platforms.first());
+    let platform = platform.map_or("", String::as_str);
+    let whole = run.whole(&attempt.id).unwrap_or(attempt);
     let repository = RepositoryRef {
         id: run.key.repository,
         name: run.repository_name.clone(),
@@ -183,7 +187,7 @@ fn request(
         build: Some(build),
         platform,
         attempt: &attempt.id,
-        whole: &attempt.id,
+        whole: &whole.id,
         build_number: attempt.build_number,
         tags: &attempt.tags,
         is_trusted,
@@ -196,6 +200,7 @@ fn request(
         commit: run.key.commit.clone(),
         image_repository: component.repository.clone(),
         image: build.image_for(platform).to_owned(),
+        architecture: own.map(|platform| Architecture::of(platform)),
         privileged: needs_docker(&build.preset),
         buildspec,
         environment,

@@ -160,6 +160,10 @@ async fn give_up(
             );
             apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
         }
+        Intent::PutIndex(of) => {
+            let fact = Fact::IndexRefused(of.attempt.clone(), reason);
+            apply::to_run(ledger, &of.run, &fact, Some(&owed.id)).await?;
+        }
         Intent::RetryBuild {
             run,
             component,

@@ -7,6 +7,7 @@ use towline_bus::Router;
 use towline_handlers::answer_chat::Command;
 
 use crate::chance::Profile;
+use crate::shop;
 use crate::world::{Happening, World};
 
 /// How long things go wrong.
@@ -32,7 +33,18 @@ pub struct Outcome {
 /// Lives through one seed.
 #[must_use]
 pub fn campaign(seed: u64, profile: Profile, router: &Arc<Router>) -> Outcome {
+    campaign_of(World::new(seed, profile, router), profile)
+}
+
+/// Lives through one seed of a shop that builds its backend for two platforms.
+#[must_use]
+pub fn campaign_in_parts(seed: u64, profile: Profile, router: &Arc<Router>) -> Outcome {
     let mut world = World::new(seed, profile, router);
+    world.definition = shop::definition_in_parts();
+    campaign_of(world, profile)
+}
+
+fn campaign_of(mut world: World, profile: Profile) -> Outcome {
     world.by_chance = true;
     for _ in 0..world.chance.below(16) + 16 {
         let when = world.chance.up_to(HOUR);
@@ -94,7 +106,7 @@ impl World {
     fn force(&mut self, branch: &str) {
         let git_ref = towline_domain::names::GitRef::Branch(branch.into());
         let source = &self.ports.source.inner;
-        source.change(crate::shop::REPOSITORY, |repository| {
+        source.change(shop::REPOSITORY, |repository| {
             let parent = repository
                 .refs
                 .get(&git_ref)

@@ -287,6 +287,7 @@ impl Images for FaultyImages {
     ) -> Result<Digest, PutTagError> {
         self.chance.before("PutImage").await?;
         let digest = self.inner.put_index(repository, index, tag).await?;
+        self.watch.index_is_put(repository, index, tag, &digest);
         self.news
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

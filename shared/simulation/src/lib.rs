@@ -14,6 +14,6 @@ pub mod view;
 pub mod watch;
 pub mod world;
 
-pub use campaign::{Outcome, campaign};
+pub use campaign::{Outcome, campaign, campaign_in_parts};
 pub use chance::{Chance, Profile};
 pub use world::{BuildPlan, Job, Pushes, World};

@@ -34,7 +34,7 @@ impl World {
                 .or_else(|| repository.refs.get(&main));
             match head {
                 Some(head) => (vec![head.clone()], repository.commits[head].files.clone()),
-                None => (Vec::new(), shop::first_files(shop::DEFINITION)),
+                None => (Vec::new(), shop::first_files(&self.definition)),
             }
         });
         for (path, text) in files {

@@ -31,6 +31,13 @@ stages:
     deploy: {event: {}}
 "#;
 
+/// The same shop, whose backend is built for two platforms.
+#[must_use]
+pub fn definition_in_parts() -> String {
+    let platforms = "build: {preset: docker, platforms: [linux/amd64, linux/arm64],";
+    DEFINITION.replacen("build: {preset: docker,", platforms, 1)
+}
+
 /// The shop's id at GitHub.
 pub const REPOSITORY: RepositoryId = RepositoryId(7);
 

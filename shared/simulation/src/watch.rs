@@ -112,6 +112,33 @@ impl Watch {
         });
     }
 
+    pub(crate) fn index_is_put(
+        &self,
+        repository: &ImageRepository,
+        index: &str,
+        tag: &Tag,
+        digest: &Digest,
+    ) {
+        let mut known = self.known();
+        let owed = known.intents.iter().filter_map(|intent| match intent {
+            Intent::PutIndex(of) => known.runs.get(&of.run)?.attempt(&of.attempt),
+            _ => None,
+        });
+        let is_meant = |attempt: &Attempt| {
+            let parts = attempt.index().unwrap_or_default();
+            attempt.tags.contains(tag)
+                && parts.iter().all(|(_, part)| index.contains(part.as_str()))
+        };
+        let holds = owed
+            .filter(|(_, component, _)| component.repository == *repository)
+            .any(|(_, _, attempt)| attempt.index().is_some() && is_meant(attempt));
+        known.must(holds, || {
+            format!("I4: an index under {tag} that nobody owed: {index}")
+        });
+        let push = (repository.clone(), tag.clone(), digest.clone());
+        known.pushed.insert(push);
+    }
+
     pub(crate) fn status_is_set(&self, commit: &CommitSha, status: &CommitStatus) {
         let mut known = self.known();
         let owed = |intent: &Intent| match intent {
@@ -263,9 +290,19 @@ impl Known {
         self.must(!back, || format!("I2: {} went back to due", before.id));
         let kept = before.build.is_none() || before.build == after.build;
         self.must(kept, || format!("I5: {} changed its build", before.id));
+        for (position, leg) in before.legs.iter().enumerate() {
+            self.attempt(leg, after.legs.get(position));
+        }
+        let runs = after.legs.iter().any(|leg| !leg.state.is_terminal());
+        self.must(!(runs && after.state.is_terminal()), || {
+            format!("I14: {} ended without its parts", after.id)
+        });
     }
 
     fn evidence(&mut self, repository: &ImageRepository, attempt: &Attempt) {
+        for leg in &attempt.legs {
+            self.evidence(repository, leg);
+        }
         if attempt.state != AttemptState::Succeeded {
             return;
         }
@@ -273,7 +310,8 @@ impl Known {
             .build
             .as_ref()
             .and_then(|build| self.builds.get(build).copied().flatten());
-        self.must(reported == Some(BuildStatus::Succeeded), || {
+        let built = reported == Some(BuildStatus::Succeeded) || attempt.index().is_some();
+        self.must(built, || {
             format!("I6: {} succeeded and its build {reported:?}", attempt.id)
         });
         let pushed = attempt.image.as_ref().is_some_and(|digest| {

@@ -196,6 +196,8 @@ pub struct World {
     pub watch: Arc<Watch>,
     /// What is lost for good.
     pub withheld: Withheld,
+    /// What the first commit holds as its definition.
+    pub definition: String,
     /// How the next builds will go; when there are no more, as usual, or as chance will have it.
     pub next_builds: VecDeque<BuildPlan>,
     /// Every answer to a webhook or person, newest last.
@@ -285,6 +287,7 @@ impl World {
             chance,
             watch,
             withheld: Withheld::default(),
+            definition: shop::DEFINITION.into(),
             next_builds: VecDeque::new(),
             answers: Vec::new(),
             crash_at: None,

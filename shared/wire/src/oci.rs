@@ -240,7 +240,7 @@ mod tests {
             ],
         );
         check(
-            &[image("linux/amd64", 3, INDEX, "[]")],
+            &[image("linux/amd64", 3, INDEX, "no JSON")],
             expect!["reading the manifest sha256:…0003 for linux/amd64"],
         );
     }

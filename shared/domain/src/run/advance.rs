@@ -19,23 +19,33 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
         refused: None,
     };
     match fact {
-        Fact::BuildBound(attempt, build) => decision.on(attempt, |step| step.bind(build)),
+        Fact::BuildBound(attempt, build) => decision.on(attempt, now, |step| step.bind(build)),
         Fact::BuildRefused(attempt, reason) => {
-            decision.on(attempt, |step| step.refuse(reason, now));
+            decision.on(attempt, now, |step| step.refuse(reason, now));
         }
-        Fact::BuildDelayed(attempt, reason) => decision.on(attempt, |step| step.delay(reason)),
-        Fact::BuildReported(attempt, report) => decision.on(attempt, |step| step.report(report)),
+        Fact::BuildDelayed(attempt, reason) => decision.on(attempt, now, |step| step.delay(reason)),
+        Fact::BuildReported(attempt, report) => {
+            decision.on(attempt, now, |step| step.report(report));
+        }
         Fact::ImageRead {
             attempt,
             digest,
             contradicts,
         } => {
-            decision.on(attempt, |step| {
+            decision.on(attempt, now, |step| {
                 step.read_image(digest, contradicts.as_ref(), now);
             });
         }
-        Fact::ImageMissing(attempt) => decision.on(attempt, |step| step.miss_image(now)),
-        Fact::DeadlinePassed(attempt) => decision.on(attempt, |step| step.give_up(now)),
+        Fact::ImageMissing(attempt) => decision.on(attempt, now, |step| step.miss_image(now)),
+        Fact::IndexPut {
+            attempt,
+            index,
+            found,
+        } => decision.on(attempt, now, |step| step.take_index(index, found, now)),
+        Fact::IndexRefused(attempt, reason) => {
+            decision.on(attempt, now, |step| step.refuse_index(reason, now));
+        }
+        Fact::DeadlinePassed(attempt) => decision.on(attempt, now, |step| step.give_up(now)),
         Fact::Superseded(component, by) => {
             decision.stop(component, &AttemptState::Superseded { by: by.clone() }, now);
         }
@@ -63,36 +73,39 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
 }
 
 impl Decision {
-    /// Lets one attempt take a step; an attempt of another run is none of ours.
-    fn on(&mut self, attempt: &AttemptId, take: impl FnOnce(&mut Step<'_>)) {
+    /// Lets one attempt, or a part of one, take a step; one of another run is none of ours.
+    fn on(&mut self, attempt: &AttemptId, now: Timestamp, take: impl FnOnce(&mut Step<'_>)) {
         let found = self
             .run
             .components
             .iter_mut()
             .find_map(|(name, component)| {
-                component
-                    .attempts
-                    .iter_mut()
-                    .find(|known| known.id == *attempt)
+                let mut attempts = component.attempts.iter_mut();
+                attempts
+                    .find(|known| known.all().any(|part| part.id == *attempt))
                     .map(|known| (name, &component.repository, known))
             });
-        let Some((component, repository, attempt)) = found else {
+        let Some((component, repository, whole)) = found else {
             return;
         };
+        let before = whole.clone();
         let of = AttemptRef {
             run: self.run.id.clone(),
             component: component.clone(),
-            attempt: attempt.id.clone(),
+            attempt: attempt.clone(),
         };
-        let before = attempt.clone();
         let mut step = Step {
             of,
             repository,
-            attempt,
+            attempt: whole,
             intents: &mut self.intents,
             notes: Vec::new(),
         };
-        take(&mut step);
+        if step.attempt.id == *attempt {
+            take(&mut step);
+        } else {
+            step.part(take, now);
+        }
         let notes = std::mem::take(&mut step.notes);
         self.changed |= *step.attempt != before;
         for note in notes {
@@ -112,7 +125,7 @@ impl Decision {
             return false;
         }
         let id = latest.id.clone();
-        self.on(&id, |step| step.end(state.clone(), now));
+        self.on(&id, now, |step| step.end(state, now));
         true
     }
 
@@ -157,11 +170,13 @@ impl Decision {
             next.clone(),
             now,
         );
-        self.intents.push(Intent::StartBuild(AttemptRef {
-            run,
-            component: component.clone(),
-            attempt: attempt.id.clone(),
-        }));
+        for part in attempt.builds() {
+            self.intents.push(Intent::StartBuild(AttemptRef {
+                run: run.clone(),
+                component: component.clone(),
+                attempt: part.id.clone(),
+            }));
+        }
         known.attempts.push(attempt);
         known.not_retried = None;
         self.changed = true;
@@ -183,7 +198,7 @@ impl Decision {
     }
 }
 
-/// One attempt, about to change.
+/// One attempt, or a part of one, about to change.
 struct Step<'a> {
     of: AttemptRef,
     repository: &'a ImageRepository,
@@ -193,11 +208,96 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
+    /// Lets the part that is meant take a step, and the whole the one that follows from it.
+    fn part(&mut self, take: impl FnOnce(&mut Step<'_>), now: Timestamp) {
+        let was_complete = self.attempt.index().is_some();
+        let mut legs = std::mem::take(&mut self.attempt.legs);
+        if let Some(leg) = legs.iter_mut().find(|leg| leg.id == self.of.attempt) {
+            let mut step = Step {
+                of: self.of.clone(),
+                repository: self.repository,
+                attempt: leg,
+                intents: self.intents,
+                notes: Vec::new(),
+            };
+            take(&mut step);
+            self.notes.append(&mut step.notes);
+        }
+        self.attempt.legs = legs;
+        self.of.attempt = self.attempt.id.clone();
+        if !self.attempt.state.is_terminal() {
+            self.follow_parts(was_complete, now);
+        }
+    }
+
+    /// One part that comes to nothing ends the others with it; once all have succeeded, their index
+    /// is owed.
+    fn follow_parts(&mut self, was_complete: bool, now: Timestamp) {
+        let legs = &self.attempt.legs;
+        let failed = legs
+            .iter()
+            .find(|leg| leg.state.is_terminal() && leg.state != AttemptState::Succeeded);
+        if let Some(leg) = failed {
+            let state = leg.state.clone();
+            self.attempt.ended_at = leg.ended_at;
+            self.end(&state, now);
+            self.try_again();
+            return;
+        }
+        self.attempt.started_at = legs.iter().filter_map(|leg| leg.started_at).min();
+        if legs.iter().all(|leg| leg.state == AttemptState::Due) {
+            self.attempt.waiting = legs.iter().find_map(|leg| {
+                let (platform, reason) = leg.platform.as_ref().zip(leg.waiting.as_ref())?;
+                Some(format!("{platform}: {reason}"))
+            });
+            return;
+        }
+        let complete = self.attempt.index().is_some();
+        self.attempt.waiting = None;
+        self.attempt.state = AttemptState::Building;
+        if complete && !was_complete {
+            self.intents.push(Intent::PutIndex(self.of.clone()));
+        }
+    }
+
+    /// Takes that the index of all parts was put: the registry was read back, so that this is both
+    /// halves of the evidence (I6). Whatever else was under the unique tag was not ours (A26).
+    fn take_index(&mut self, index: &Digest, found: &Digest, now: Timestamp) {
+        if self.attempt.state.is_terminal() || self.attempt.index().is_none() {
+            return;
+        }
+        let seen = self.attempt.image.clone().unwrap_or_else(|| index.clone());
+        if let Some(other) = [&seen, found].into_iter().find(|seen| *seen != index) {
+            let tag = &self.attempt.unique_tag;
+            let reason = format!(
+                "tag {tag} is for {index}, the index of its platforms, and was on {other}: somebody else pushed it"
+            );
+            self.end(&AttemptState::Held { reason }, now);
+            return;
+        }
+        let legs = &self.attempt.legs;
+        self.attempt.ended_at = legs.iter().filter_map(|leg| leg.ended_at).max();
+        for (name, value) in legs.iter().flat_map(|leg| &leg.outputs) {
+            let outputs = &mut self.attempt.outputs;
+            outputs.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        self.attempt.image = Some(index.clone());
+        self.attempt.build_succeeded = true;
+        self.settle();
+    }
+
+    fn refuse_index(&mut self, reason: &str, now: Timestamp) {
+        if self.attempt.index().is_some() {
+            let reason = format!("the index of {} was not put: {reason}", self.attempt.name());
+            self.end(&failed(reason), now);
+        }
+    }
+
     /// Binds the first build that is named; every other one is stopped (I5, F15).
     fn bind(&mut self, build: &BuildId) {
         match &self.attempt.build {
             Some(bound) if bound == build => {}
-            None if !self.attempt.state.is_terminal() => {
+            None if self.may_bind() => {
                 self.attempt.build = Some(build.clone());
                 self.attempt.waiting = None;
                 self.attempt.state = AttemptState::Building;
@@ -210,15 +310,18 @@ impl Step<'_> {
         }
     }
 
+    /// What is made of parts has no build of its own.
+    fn may_bind(&self) -> bool {
+        !self.attempt.state.is_terminal() && self.attempt.legs.is_empty()
+    }
+
     fn refuse(&mut self, reason: &str, now: Timestamp) {
         if self.attempt.state == AttemptState::Due {
-            self.end(
-                AttemptState::Failed {
-                    reason: reason.into(),
-                    fault: false,
-                },
-                now,
-            );
+            let reason = match &self.attempt.platform {
+                Some(platform) => format!("{platform}: {reason}"),
+                None => reason.into(),
+            };
+            self.end(&failed(reason), now);
         }
     }
 
@@ -230,7 +333,7 @@ impl Step<'_> {
 
     /// Takes a report on the bound build, binding it if it is the first that is heard of (F4).
     fn report(&mut self, report: &BuildReport) {
-        if self.attempt.build.is_none() && !self.attempt.state.is_terminal() {
+        if self.attempt.build.is_none() && self.may_bind() {
             self.bind(&report.build);
         }
         if self.attempt.build.as_ref() != Some(&report.build) {
@@ -282,14 +385,18 @@ impl Step<'_> {
             .reason
             .clone()
             .unwrap_or_else(|| "no phase said why; see the log".into());
-        let reason = format!(
-            "build#{} ended {}: {said}",
-            self.attempt.build_number,
-            report.status.word()
-        );
+        let name = self.attempt.name();
+        let reason = format!("{name} ended {}: {said}", report.status.word());
         self.attempt.image = None;
         self.attempt.state = AttemptState::Failed { reason, fault };
-        if fault && self.attempt.number < MOST_ATTEMPTS {
+        self.try_again();
+    }
+
+    /// What failed through no fault of the repository is tried again, with all its parts.
+    fn try_again(&mut self) {
+        let is_fault = matches!(self.attempt.state, AttemptState::Failed { fault: true, .. });
+        let is_whole = self.attempt.platform.is_none();
+        if is_fault && is_whole && self.attempt.number < MOST_ATTEMPTS {
             self.intents.push(Intent::RetryBuild {
                 run: self.of.run.clone(),
                 component: self.of.component.clone(),
@@ -316,7 +423,7 @@ impl Step<'_> {
                     self.notes.push(reason);
                 }
             }
-            Some(reason) => self.end(AttemptState::Held { reason }, now),
+            Some(reason) => self.end(&AttemptState::Held { reason }, now),
             None if self.attempt.state.is_terminal() => {}
             None => {
                 self.attempt.image = Some(digest.clone());
@@ -331,32 +438,23 @@ impl Step<'_> {
             && self.attempt.image.is_none()
         {
             let reason = format!(
-                "build#{} succeeded but pushed nothing to {} under tag {}; push \"$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG\" in the build phase",
-                self.attempt.build_number, self.repository, self.attempt.unique_tag
+                "{} succeeded but pushed nothing to {} under tag {}; push \"$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG\" in the build phase",
+                self.attempt.name(),
+                self.repository,
+                self.attempt.unique_tag
             );
-            self.end(
-                AttemptState::Failed {
-                    reason,
-                    fault: false,
-                },
-                now,
-            );
+            self.end(&failed(reason), now);
         }
     }
 
     fn give_up(&mut self, now: Timestamp) {
         if !self.attempt.state.is_terminal() && now >= self.attempt.deadline {
             let reason = format!(
-                "build#{} had no result by its deadline, {}",
-                self.attempt.build_number, self.attempt.deadline
+                "{} had no result by its deadline, {}",
+                self.attempt.name(),
+                self.attempt.deadline
             );
-            self.end(
-                AttemptState::Failed {
-                    reason,
-                    fault: false,
-                },
-                now,
-            );
+            self.end(&failed(reason), now);
         }
     }
 
@@ -370,18 +468,34 @@ impl Step<'_> {
         }
     }
 
-    /// Ends an attempt that has not ended; its build, if it runs, is stopped.
-    fn end(&mut self, state: AttemptState, now: Timestamp) {
-        if self.attempt.state.is_terminal() {
-            return;
-        }
-        if let (Some(build), false) = (&self.attempt.build, self.attempt.build_succeeded) {
-            self.intents.push(Intent::StopBuild {
-                build: build.clone(),
-            });
-        }
-        self.attempt.ended_at = self.attempt.ended_at.or(Some(now));
-        self.attempt.waiting = None;
-        self.attempt.state = state;
+    /// Ends it, unless it has ended.
+    fn end(&mut self, state: &AttemptState, now: Timestamp) {
+        end(self.attempt, state, now, self.intents);
+    }
+}
+
+/// Ends an attempt that has not ended, with its parts; its build, if it runs, is stopped.
+fn end(attempt: &mut Attempt, state: &AttemptState, now: Timestamp, intents: &mut Vec<Intent>) {
+    if attempt.state.is_terminal() {
+        return;
+    }
+    for leg in &mut attempt.legs {
+        end(leg, state, now, intents);
+    }
+    if let (Some(build), false) = (&attempt.build, attempt.build_succeeded) {
+        intents.push(Intent::StopBuild {
+            build: build.clone(),
+        });
+    }
+    attempt.ended_at = attempt.ended_at.or(Some(now));
+    attempt.waiting = None;
+    attempt.state = state.clone();
+}
+
+/// How an attempt ends by what the repository says, or nobody can change.
+fn failed(reason: String) -> AttemptState {
+    AttemptState::Failed {
+        reason,
+        fault: false,
     }
 }

@@ -95,6 +95,26 @@ pub fn new_run() -> Run {
     }
 }
 
+/// As [`new_run`], of a component with two platforms: `linux/amd64` and `linux/arm64`.
+pub fn new_run_in_parts() -> Run {
+    let mut run = new_run();
+    let component = run.components.values_mut().next().expect("its component");
+    let number = component.attempts[0].number;
+    let id = component.attempts[0].id.clone();
+    component.attempts = vec![Attempt::due(id, number, new_attempt_in_parts(1), at(0))];
+    run
+}
+
+/// What the `number`th attempt of [`new_run_in_parts`] is made of.
+pub fn new_attempt_in_parts(number: u64) -> NewAttempt {
+    let new = new_attempt(number);
+    let platforms = ["linux/amd64", "linux/arm64"].map(str::to_owned);
+    NewAttempt {
+        legs: run::legs(&platforms, &new.unique_tag, &new.tags).expect("good tags"),
+        ..new
+    }
+}
+
 /// What the `number`th attempt is made of.
 pub fn new_attempt(number: u64) -> NewAttempt {
     let tag: Tag = good(&format!("aaaaaaa-{number}"));
@@ -102,6 +122,7 @@ pub fn new_attempt(number: u64) -> NewAttempt {
         build_number: number,
         unique_tag: tag.clone(),
         tags: vec![tag],
+        legs: Vec::new(),
         timeout: Duration::from_secs(3_600),
     }
 }
@@ -130,13 +151,16 @@ pub fn report(build: &str, status: BuildStatus) -> BuildReport {
 }
 
 /// A fact about a run: `bound b1`, `report b1 SUCCEEDED`, `image 1`, `image 1 said 2`, `retry 1`, …
-/// It concerns the run's first attempt unless it begins with `2: ` or so.
+/// It concerns the run's first attempt unless it begins with `2: ` or so, and with `2/arm64: ` the
+/// part of that for a platform.
 pub fn run_fact(line: &str) -> run::Fact {
-    let (number, line) = match line.split_once(": ") {
-        Some((number, rest)) => (good(number), rest),
-        None => (1, line),
+    let (of, line) = line.split_once(": ").unwrap_or(("1", line));
+    let (number, platform) = of.split_once('/').unwrap_or((of, ""));
+    let of = attempt_id(good(number));
+    let of = match platform {
+        "" => of,
+        short => Attempt::leg_id(&of, &format!("linux/{short}")),
     };
-    let of = attempt_id(number);
     let component: ComponentName = good("backend");
     let words: Vec<&str> = line.split(' ').collect();
     match words.as_slice() {
@@ -165,6 +189,17 @@ pub fn run_fact(line: &str) -> run::Fact {
             digest: digest(good(on)),
             contradicts: Some(digest(good(said))),
         },
+        ["index", on] => run::Fact::IndexPut {
+            attempt: of,
+            index: digest(good(on)),
+            found: digest(good(on)),
+        },
+        ["index", on, "found", found] => run::Fact::IndexPut {
+            attempt: of,
+            index: digest(good(on)),
+            found: digest(good(found)),
+        },
+        ["no", "index", why] => run::Fact::IndexRefused(of, (*why).into()),
         ["missing"] => run::Fact::ImageMissing(of),
         ["deadline"] => run::Fact::DeadlinePassed(of),
         ["superseded"] => run::Fact::Superseded(component, good("00112233aabbccdd")),
@@ -182,6 +217,12 @@ pub fn run_fact(line: &str) -> run::Fact {
             after: good(after),
             by: Actor::System,
             next: Box::new(new_attempt(good::<u64>(after) + 1)),
+        },
+        ["retry", after, "in", "parts"] => run::Fact::RetryRequested {
+            component,
+            after: good(after),
+            by: Actor::System,
+            next: Box::new(new_attempt_in_parts(good::<u64>(after) + 1)),
         },
         _ => panic!("{line:?} is no fact about a run"),
     }
@@ -205,7 +246,13 @@ pub fn run_text(run: &Run) -> String {
                     String::new()
                 }
             };
-            format!("{}{detail}", attempt.state.word())
+            let parts = attempt.legs.iter().map(|leg| leg.state.word());
+            let parts: Vec<&str> = parts.collect();
+            let parts = match parts.as_slice() {
+                [] => String::new(),
+                parts => format!(" [{}]", parts.join(", ")),
+            };
+            format!("{}{parts}{detail}", attempt.state.word())
         })
         .collect();
     texts.join(" | ")
@@ -217,6 +264,24 @@ pub fn intent_text(intent: &Intent) -> String {
     match intent {
         Intent::StopBuild { build } => format!("{kind} {build}"),
         Intent::RetryBuild { after, .. } => format!("{kind} after {after}"),
+        Intent::StartBuild(of) | Intent::WatchBuild(of) => {
+            let number = (1..4).find(|number| {
+                let whole = attempt_id(*number);
+                ["amd64", "arm64"]
+                    .iter()
+                    .any(|short| of.attempt == Attempt::leg_id(&whole, &format!("linux/{short}")))
+            });
+            let Some(number) = number else {
+                return kind.into();
+            };
+            let amd64 = Attempt::leg_id(&attempt_id(number), "linux/amd64");
+            let short = if of.attempt == amd64 {
+                "amd64"
+            } else {
+                "arm64"
+            };
+            format!("{kind} {number}/{short}")
+        }
         Intent::ReadImage { tag, .. } => format!("{kind} {tag}"),
         Intent::Promote { promotion, .. } | Intent::WatchPromotion { promotion, .. } => {
             format!("{kind} #{promotion}")

@@ -118,6 +118,7 @@ fn every_sample_goes_where_the_rules_say() {
             own/image-promoted.json -> nobody
             own/image-ready.json -> advance-stages
             own/image-recorded.json -> advance-stages
+            own/index-due.json -> promote-images
             own/promotion-due.json -> promote-images
             own/promotion-watch-due.json -> nobody
             own/push-accepted.json -> plan-runs

@@ -4,7 +4,7 @@ use towline_domain::definition::{Component, Definition, Origin};
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::{GitRef, Tag};
 use towline_domain::report::{self, REFUSED};
-use towline_domain::run::{Attempt, AttemptState, ComponentRun, NewAttempt, Run, RunKey};
+use towline_domain::run::{Attempt, AttemptState, ComponentRun, NewAttempt, Run, RunKey, legs};
 use towline_domain::tags::{self, Values};
 use towline_ports::{Key, StartBuild};
 
@@ -48,12 +48,15 @@ impl Plan<'_> {
         for (build_number, choice) in (first..).zip(chosen) {
             let name = choice.component.name.clone();
             match self.enrol(&mut run, &definitions, choice, build_number) {
-                Ok((of, tag, buildspec)) => {
-                    rows.put(keys::expected(&run.components[&name].repository, &tag), &of);
-                    rows.put(
-                        keys::numbered("build", build_number, self.push.repository),
-                        &of,
-                    );
+                Ok((expected, buildspec)) => {
+                    if let Some((_, of)) = expected.first() {
+                        let key = keys::numbered("build", build_number, self.push.repository);
+                        rows.put(key, of);
+                    }
+                    let images = &run.components[&name].repository;
+                    for (tag, of) in &expected {
+                        rows.put(keys::expected(images, tag), of);
+                    }
                     let hash = keys::content_hash("buildspec", &buildspec);
                     let base = self.base(reads, &name).await?;
                     if base.is_none_or(|base| base.buildspec.as_ref() != Some(&hash)) {
@@ -87,7 +90,9 @@ impl Plan<'_> {
             }
         }
         // Each build becomes due, and may supersede one.
-        if rows.len() + 2 * run.components.len() > MOST_ROWS {
+        let builds = run.components.values().map(ComponentRun::latest);
+        let builds = builds.flat_map(Attempt::builds).count();
+        if rows.len() + builds + run.components.len() > MOST_ROWS {
             self.claim_before(reads, &run, std::mem::take(&mut rows))
                 .await?;
         }
@@ -95,14 +100,15 @@ impl Plan<'_> {
             .await
     }
 
-    /// Adds a component with its first attempt to the run.
+    /// Adds a component with its first attempt to the run; gives what pushes which tag, the whole
+    /// attempt first, and the buildspec.
     fn enrol(
         &self,
         run: &mut Run,
         definitions: &[&Definition],
         choice: Chosen,
         build_number: u64,
-    ) -> Result<(AttemptRef, Tag, String), String> {
+    ) -> Result<(Vec<(Tag, AttemptRef)>, String), String> {
         let Component {
             name,
             repository,
@@ -118,24 +124,30 @@ impl Plan<'_> {
         };
         let tags = tags::of_attempt(&build, values)
             .map_err(|error| format!("components.{name}.build.tags: {error}"))?;
-        if let Some(tag) = stage_tag_among(definitions, &tags.all) {
-            return Err(format!(
-                "components.{name}.build.tags: {tag} belongs to a stage; a build may not push it"
-            ));
-        }
-        let of = AttemptRef {
-            run: run.id.clone(),
-            component: name.clone(),
-            attempt: attempt.clone(),
-        };
-        let unique = tags.unique.clone();
+        let legs = legs(&build.platforms, &tags.unique, &tags.all)
+            .map_err(|reason| format!("components.{name}.build.tags: {reason}"))?;
         let new = NewAttempt {
             build_number,
             unique_tag: tags.unique,
             tags: tags.all,
+            legs,
             timeout: build.timeout,
         };
-        let attempts = vec![Attempt::due(attempt, 1, new, self.ledger.now())];
+        if let Some(tag) = stage_tag_among(definitions, &new.all_tags()) {
+            return Err(format!(
+                "components.{name}.build.tags: {tag} belongs to a stage; a build may not push it"
+            ));
+        }
+        let attempt = Attempt::due(attempt, 1, new, self.ledger.now());
+        let expected = attempt.all().map(|part| {
+            let of = AttemptRef {
+                run: run.id.clone(),
+                component: name.clone(),
+                attempt: part.id.clone(),
+            };
+            (part.unique_tag.clone(), of)
+        });
+        let expected = expected.collect();
         run.components.insert(
             name,
             ComponentRun {
@@ -143,10 +155,10 @@ impl Plan<'_> {
                 reason: choice.reason,
                 buildspec: None,
                 not_retried: None,
-                attempts,
+                attempts: vec![attempt],
             },
         );
-        Ok((of, unique, choice.buildspec))
+        Ok((expected, choice.buildspec))
     }
 
     /// Records that nothing is built and why, and shows it beside the commit.
@@ -244,16 +256,17 @@ impl Plan<'_> {
                 change.save(branch_key, branch.as_ref(), &taken);
             }
             for (component, planned) in &run.components {
-                let attempt = planned.latest().id.clone();
                 let contents = run.definition.iter().chain(&planned.buildspec);
                 let contents = contents.map(|hash| keys::content(run.key.repository, hash));
-                let contents = contents.collect();
-                let due = Intent::StartBuild(AttemptRef {
-                    run: run.id.clone(),
-                    component: component.clone(),
-                    attempt,
-                });
-                change.owe_guessing(due, contents);
+                let contents: Vec<Key> = contents.collect();
+                for attempt in planned.latest().builds() {
+                    let due = Intent::StartBuild(AttemptRef {
+                        run: run.id.clone(),
+                        component: component.clone(),
+                        attempt: attempt.id.clone(),
+                    });
+                    change.owe_guessing(due, contents.clone());
+                }
             }
             let to_show = report::builds_to_show(None, &run);
             let superseded = superseded(reads, &run, branch.as_ref()).await?;

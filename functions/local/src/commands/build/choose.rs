@@ -261,6 +261,7 @@ impl Chosen {
                 || USUAL_IMAGE.into(),
                 |build| build.image_for(platform).to_owned(),
             ),
+            architecture: None,
             privileged: true,
             buildspec: self.text.clone(),
             environment,

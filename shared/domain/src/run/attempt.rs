@@ -1,0 +1,286 @@
+//! An attempt to build a component, and its parts when there are several platforms.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint;
+use crate::Timestamp;
+use crate::names::{AttemptId, BuildId, ComponentName, Digest, RunId, Tag};
+use crate::person::Actor;
+
+/// One attempt to build one component; or, of one with several platforms, its part for one of them,
+/// which has a build, a tag and evidence of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// 1 for the first.
+    pub number: u32,
+    /// The build's number within the repository, as in `build#142`.
+    pub build_number: u64,
+    /// What it builds for, when it is the part of an attempt for one platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// The tag only this attempt can push.
+    pub unique_tag: Tag,
+    /// All tags it is expected to push, the unique one first.
+    pub tags: Vec<Tag>,
+    /// Its parts, one for each platform, when there are several. It has no build itself then: once
+    /// every part has succeeded, the index of their images is put under its tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<Attempt>,
+    /// When it became due.
+    pub due_at: Timestamp,
+    /// When it is given up.
+    pub deadline: Timestamp,
+    /// The one build whose results count (I5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildId>,
+    /// Why it has not started although it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+    /// When the build began to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When the build ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// Whether the build is known to have succeeded; half of the evidence (I6). Of an attempt in
+    /// parts: whether the index of their images is known to have been put.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub build_succeeded: bool,
+    /// What the registry holds under the unique tag; the other half (I6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Digest>,
+    /// What its build gave to later stages, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
+    /// Where it stands.
+    pub state: AttemptState,
+}
+
+/// Where an attempt stands. Only `Due` and `Building` can change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum AttemptState {
+    /// Its build has not been bound.
+    Due,
+    /// Its build is bound and has not given both halves of the evidence.
+    Building,
+    /// Its build succeeded and its image was read back.
+    Succeeded,
+    /// It failed.
+    Failed {
+        /// Why, in words.
+        reason: String,
+        /// Whether CodeBuild, not the repository, was at fault.
+        fault: bool,
+    },
+    /// Somebody stopped it.
+    Cancelled {
+        /// Who.
+        by: Actor,
+    },
+    /// A newer run builds the same component.
+    Superseded {
+        /// The newer run.
+        by: RunId,
+    },
+    /// What the registry holds contradicts what was said; a person must look.
+    Held {
+        /// The contradiction.
+        reason: String,
+    },
+}
+
+impl AttemptState {
+    /// Whether nothing can change it any more (I2).
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        match self {
+            Self::Due | Self::Building => false,
+            Self::Succeeded
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Superseded { .. }
+            | Self::Held { .. } => true,
+        }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::Building => "building",
+            Self::Succeeded => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Superseded { .. } => "superseded",
+            Self::Held { .. } => "held",
+        }
+    }
+}
+
+/// A new attempt that is due; its number and tags are drawn before anything is decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAttempt {
+    /// The build's number.
+    pub build_number: u64,
+    /// The tag only it can push.
+    pub unique_tag: Tag,
+    /// All its tags, the unique one first.
+    pub tags: Vec<Tag>,
+    /// Its platforms, each with the tag only its part can push; none when there is only one.
+    pub legs: Vec<(String, Tag)>,
+    /// How long its build may run.
+    pub timeout: Duration,
+}
+
+impl NewAttempt {
+    /// Every tag that it or a part of it pushes.
+    #[must_use]
+    pub fn all_tags(&self) -> Vec<Tag> {
+        let legs = self.legs.iter().map(|(_, tag)| tag);
+        self.tags.iter().chain(legs).cloned().collect()
+    }
+}
+
+/// The parts of an attempt whose component has these platforms; none when there is only one. Each
+/// pushes the attempt's unique tag with its platform at the end, as in `4f2a91c-142-arm64`.
+///
+/// # Errors
+/// When such a tag is none, or one of those the whole attempt gets; the sentence says what to change.
+pub fn legs(
+    platforms: &[String],
+    unique: &Tag,
+    tags: &[Tag],
+) -> Result<Vec<(String, Tag)>, String> {
+    if platforms.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let leg = |platform: &String| {
+        let short = platform.strip_prefix("linux/").unwrap_or(platform);
+        let text = format!("{unique}-{}", short.replace('/', "-"));
+        let tag: Tag = text.parse().map_err(|_| {
+            format!("the image for {platform} alone would get tag {text:?}, which is none; make the tags shorter")
+        })?;
+        match tags.contains(&tag) {
+            true => Err(format!(
+                "tag {tag} is that of the image for {platform} alone; call this one something else"
+            )),
+            false => Ok((platform.clone(), tag)),
+        }
+    };
+    platforms.iter().map(leg).collect()
+}
+
+impl Attempt {
+    /// How long a build may wait for capacity before it runs: CodeBuild's default queue
+    /// timeout of 8 hours (CodeBuild API, `queuedTimeoutInMinutes`).
+    pub const QUEUE: Duration = Duration::from_secs(8 * 3600);
+    /// Added to every deadline, for clocks that disagree (F21) and reports that come late.
+    pub const SLACK: Duration = Duration::from_secs(10 * 60);
+
+    /// The id of the `number`th attempt of a component in a run.
+    #[must_use]
+    pub fn id(run: &RunId, component: &ComponentName, number: u32) -> AttemptId {
+        Self::id_of(&[run.as_str(), component.as_str(), &number.to_string()])
+    }
+
+    /// The id of the part of an attempt for one platform.
+    #[must_use]
+    pub fn leg_id(whole: &AttemptId, platform: &str) -> AttemptId {
+        Self::id_of(&[whole.as_str(), platform])
+    }
+
+    fn id_of(parts: &[&str]) -> AttemptId {
+        let hex = fingerprint(parts);
+        let variant = &hex[17..20];
+        format!(
+            "{}-{}-8{}-a{variant}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[13..16],
+            &hex[20..32]
+        )
+        .parse()
+        .expect("hexadecimal digits in UUID form")
+    }
+
+    /// An attempt that is due now.
+    #[must_use]
+    pub fn due(id: AttemptId, number: u32, new: NewAttempt, now: Timestamp) -> Self {
+        let deadline = now + Self::QUEUE + new.timeout + Self::SLACK;
+        let legs = new.legs.into_iter().map(|(platform, tag)| Self {
+            platform: Some(platform.clone()),
+            ..Self::due(
+                Self::leg_id(&id, &platform),
+                number,
+                NewAttempt {
+                    build_number: new.build_number,
+                    unique_tag: tag.clone(),
+                    tags: vec![tag],
+                    legs: Vec::new(),
+                    timeout: new.timeout,
+                },
+                now,
+            )
+        });
+        let legs = legs.collect();
+        Self {
+            id,
+            number,
+            build_number: new.build_number,
+            platform: None,
+            unique_tag: new.unique_tag,
+            tags: new.tags,
+            legs,
+            due_at: now,
+            deadline,
+            build: None,
+            waiting: None,
+            started_at: None,
+            ended_at: None,
+            build_succeeded: false,
+            image: None,
+            outputs: BTreeMap::new(),
+            state: AttemptState::Due,
+        }
+    }
+
+    /// What it is called: `build#142`, or `build#142 for linux/arm64` when it is a part.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.platform {
+            Some(platform) => format!("build#{} for {platform}", self.build_number),
+            None => format!("build#{}", self.build_number),
+        }
+    }
+
+    /// It and its parts.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.legs)
+    }
+
+    /// What has a build of its own: its parts, or itself when it has none.
+    pub fn builds(&self) -> impl Iterator<Item = &Self> {
+        self.all()
+            .filter(|attempt| attempt.platform.is_some() || attempt.legs.is_empty())
+    }
+
+    /// The images of its parts by platform, once every part has succeeded.
+    #[must_use]
+    pub fn index(&self) -> Option<Vec<(&str, &Digest)>> {
+        let legs = self.legs.iter();
+        let children: Option<Vec<_>> = legs
+            .map(|leg| match leg.state {
+                AttemptState::Succeeded => leg.platform.as_deref().zip(leg.image.as_ref()),
+                _ => None,
+            })
+            .collect();
+        children.filter(|children| !children.is_empty())
+    }
+}
