@@ -8,8 +8,10 @@ use towline_ports::Announcement;
 use towline_wire::eventbridge::{self, Envelope, Promoted};
 use tracing::Instrument as _;
 
+use crate::apply;
 use crate::keys;
 use crate::ledger::{HandlerError, Ledger};
+use crate::parameters;
 use crate::reads::Reads;
 use crate::records::Repository;
 
@@ -44,7 +46,20 @@ pub async fn handle(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerE
             );
             return ledger.finish(&owed).await;
         };
-        let announcement = announcement(&mut reads, key, &pointer, previous.as_ref()).await?;
+        let parameters = parameters(&mut reads, key, &pointer).await?;
+        let Ok(parameters) = parameters.inspect_err(|reason| {
+            tracing::error!(
+                component = key.component.as_str(),
+                stage = key.stage.as_str(),
+                promotion,
+                reason,
+                "not deployed yet"
+            );
+        }) else {
+            return ledger.postpone(&owed).await;
+        };
+        let announcement =
+            announcement(&mut reads, key, &pointer, previous.as_ref(), parameters).await?;
         ledger.bus.announce(vec![announcement]).await?;
         ledger.finish(&owed).await
     }
@@ -52,11 +67,28 @@ pub async fn handle(ledger: Ledger<'_>, event: &Envelope) -> Result<(), HandlerE
     .await
 }
 
+/// What the stage hands over by the definition that is trusted now. promote-images has seen that it can be had;
+/// a definition that has changed since is waited for until it can be followed.
+async fn parameters(
+    reads: &mut Reads<'_>,
+    key: &StageKey,
+    pointer: &Pointer,
+) -> Result<Result<Vec<(String, String)>, String>, HandlerError> {
+    let Ok(definition) = apply::trusted(reads, key).await? else {
+        return Ok(Ok(Vec::new())); // a stage that is no more hands over nothing
+    };
+    let rule = definition
+        .stage(&key.stage)
+        .expect("`trusted` has looked for the stage");
+    parameters::of(reads, rule, &key.component, &pointer.candidate).await
+}
+
 async fn announcement(
     reads: &mut Reads<'_>,
     key: &StageKey,
     pointer: &Pointer,
     previous: Option<&Digest>,
+    parameters: Vec<(String, String)>,
 ) -> Result<Announcement, HandlerError> {
     let candidate = &pointer.candidate;
     let repository = reads
@@ -83,6 +115,7 @@ async fn announcement(
         rollback: pointer.rollback,
         by: pointer.by.to_string(),
         reason: pointer.reason.clone(),
+        parameters: parameters.into_iter().collect(),
         at: pointer.since,
     };
     Ok(Announcement {

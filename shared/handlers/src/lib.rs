@@ -17,6 +17,7 @@ pub mod sweep;
 mod apply;
 mod keys;
 mod ledger;
+mod parameters;
 mod reads;
 mod records;
 

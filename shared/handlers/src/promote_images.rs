@@ -1,4 +1,7 @@
-//! Puts a stage's tags on a promoted digest and reads them back, one writer per stage at a time.
+//! Puts a stage's tags on a promoted digest and reads them back, one writer per stage at a time;
+//! and the index of images built for several platforms, which only who may tag at will can put.
+
+mod index;
 
 use std::time::Duration;
 
@@ -7,6 +10,7 @@ use towline_domain::definition::{Origin, StageRule};
 use towline_domain::image::Image;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::Mover;
+use towline_domain::names::ImageRepository;
 use towline_domain::person::Actor;
 use towline_domain::stage::{Fact, Lease, Promotion, Stage};
 use towline_ports::{Images, PutTagError};
@@ -17,6 +21,7 @@ use tracing::Instrument as _;
 use crate::apply;
 use crate::keys;
 use crate::ledger::{Change, HandlerError, Ledger, Owed, Rounds, milliseconds};
+use crate::parameters;
 use crate::reads::Reads;
 use crate::record_images::record_tag;
 
@@ -28,8 +33,8 @@ const LEASE: Duration = Duration::from_secs(60);
 /// end: about a quarter of an hour.
 const MOST_DENIALS: u32 = 5;
 
-/// Acts on `Promotion Due`. `holder` is a word for this writer: a new one for every invocation
-/// where several can run at once, always the same one where only one process can.
+/// Acts on `Promotion Due` and `Index Due`. `holder` is a word for this writer: a new one for every
+/// invocation where several can run at once, always the same one where only one process can.
 ///
 /// # Errors
 /// When the store or the registry does not answer; the intent stays owed.
@@ -44,60 +49,88 @@ pub async fn handle(
         return Ok(());
     };
     async {
-        let Intent::Promote {
-            stage: key,
-            promotion: number,
-        } = &owed.intent
-        else {
-            return Ok(());
-        };
-        let known = reads
-            .read::<Stage>(&keys::stage(key))
-            .await?
-            .and_then(|stage| stage.value.promotion(*number).cloned());
-        let Some(promotion) = known.filter(|promotion| promotion.acting) else {
-            return ledger.finish(&owed).await;
-        };
-        let Ok(definition) = apply::trusted(&mut reads, key).await? else {
-            return ledger.postpone(&owed).await;
-        };
-        let rule = definition
-            .stage(&key.stage)
-            .expect("`trusted` has looked for the stage");
-        // All that is read to finish is read before the tags are put on: should it change until
-        // then, it is read again.
-        let needed = apply::needed_to_promote(key, &definition, &promotion);
-        reads.load(needed).await?;
-        if !lease(&mut reads, key, *number, holder).await? {
-            // It stays owed, with its tries: when a denial is final is counted by them.
-            return Ok(());
-        }
-        match put_tags(images, rule, &promotion).await {
-            Ok(()) => finish(reads, key, &owed, rule, &promotion, holder).await,
-            Err(error) => {
-                let reason = refusal(error, &promotion, owed.tries)?;
-                let fact = Fact::TagRefused {
-                    promotion: *number,
-                    holder: holder.into(),
-                    reason,
-                };
-                apply::to_stage(ledger, key, &fact, Some(&owed.id)).await?;
-                Ok(())
+        match &owed.intent {
+            Intent::Promote { stage, promotion } => {
+                promote(reads, images, holder, &owed, stage, *promotion).await
             }
+            Intent::PutIndex(of) => index::act(reads, images, &owed, of).await,
+            _ => Ok(()),
         }
     }
     .instrument(owed.span())
     .await
 }
 
+async fn promote(
+    mut reads: Reads<'_>,
+    images: &dyn Images,
+    holder: &str,
+    owed: &Owed,
+    key: &StageKey,
+    number: u64,
+) -> Result<(), HandlerError> {
+    let ledger = reads.ledger();
+    let known = reads
+        .read::<Stage>(&keys::stage(key))
+        .await?
+        .and_then(|stage| stage.value.promotion(number).cloned());
+    let Some(promotion) = known.filter(|promotion| promotion.acting) else {
+        return ledger.finish(owed).await;
+    };
+    let Ok(definition) = apply::trusted(&mut reads, key).await? else {
+        return ledger.postpone(owed).await;
+    };
+    let rule = definition
+        .stage(&key.stage)
+        .expect("`trusted` has looked for the stage");
+    // All that is read to finish is read before the tags are put on: should it change until
+    // then, it is read again.
+    let needed = apply::needed_to_promote(key, &definition, &promotion);
+    reads.load(needed).await?;
+    if !lease(&mut reads, key, number, holder).await? {
+        // It stays owed, with its tries: when a denial is final is counted by them.
+        return Ok(());
+    }
+    // What its deployment is handed must be there before anything moves.
+    let candidate = &promotion.candidate;
+    let refused = match parameters::of(&mut reads, rule, &key.component, candidate).await? {
+        Err(reason) => Some(reason),
+        Ok(_) => match put_tags(images, rule, &promotion).await {
+            Ok(()) => None,
+            Err(error) => Some(refusal(
+                error,
+                &candidate.repository,
+                owed.tries,
+                "promote",
+            )?),
+        },
+    };
+    match refused {
+        None => finish(reads, key, owed, rule, &promotion, holder).await,
+        Some(reason) => {
+            let fact = Fact::TagRefused {
+                promotion: number,
+                holder: holder.into(),
+                reason,
+            };
+            apply::to_stage(ledger, key, &fact, Some(&owed.id)).await?;
+            Ok(())
+        }
+    }
+}
+
 /// Why the tags will never be on the digest, so that nobody need try again.
-fn refusal(error: PutTagError, promotion: &Promotion, tries: u32) -> Result<String, HandlerError> {
+fn refusal(
+    error: PutTagError,
+    images: &ImageRepository,
+    tries: u32,
+    then: &str,
+) -> Result<String, HandlerError> {
     match error {
         PutTagError::Gone | PutTagError::Immutable { .. } => Ok(error.to_string()),
         PutTagError::Port(error) => match error.denial() {
             Some(said) if tries >= MOST_DENIALS => Ok(format!(
-                "ECR lets Towline put no tag on {}: give that ECR repository the tag towline, as infra/component.yaml does (towline doctor says what else it lacks), then promote again; it said: {said}",
-                promotion.candidate.repository
+                "ECR lets Towline put no tag on {images}: give that ECR repository the tag towline, as infra/component.yaml does (towline doctor says what else it lacks), then {then} again; it said: {said}"
             )),
             Some(_) | None => Err(error.into()),
         },

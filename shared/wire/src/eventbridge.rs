@@ -1,5 +1,7 @@
 //! EventBridge's envelope: read from any service, written around our own announcements.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use towline_domain::Timestamp;
@@ -149,6 +151,8 @@ pub struct Promoted {
     pub by: String,
     /// Why, in the words of who asked or approved.
     pub reason: Option<String>,
+    /// What the stage's definition hands over, filled in.
+    pub parameters: BTreeMap<String, String>,
     /// Since when it is live.
     pub at: Timestamp,
 }

@@ -18,6 +18,8 @@ const REMEMBERED: Duration = Duration::from_secs(5 * 60);
 const MOST_BUILDSPEC: usize = 25_600;
 /// Characters of an environment variable's value (CodeBuild's own `InvalidInputException`).
 const MOST_VALUE: usize = 4_096;
+/// Names the outputs of a build in its environment.
+const OUTPUTS: &str = "TOWLINE_OUTPUTS";
 /// Bytes of one answer of [`Builds::log`].
 const MOST_LOG: usize = 256 << 10;
 
@@ -92,6 +94,25 @@ impl Build {
         self.report.status = status;
         self.report.ended_at = Some(now);
         self.report.reason = reason(status).map(str::to_owned);
+        if status == BuildStatus::Succeeded {
+            self.report.outputs = self.outputs();
+        }
+    }
+
+    /// What it was told to leave: each output is JSON with the build's own tag under `tag`.
+    fn outputs(&self) -> BTreeMap<String, String> {
+        let variable = |wanted| {
+            let mut variables = self.start.environment.iter();
+            let found = variables.find(|(name, _)| name == wanted);
+            found.map_or("", |(_, value)| value.as_str())
+        };
+        let names = variable(OUTPUTS).split_whitespace();
+        names
+            .map(|name| {
+                let text = format!(r#"{{"tag": "{}"}}"#, variable("IMAGE_TAG"));
+                (name.to_owned(), text)
+            })
+            .collect()
     }
 }
 

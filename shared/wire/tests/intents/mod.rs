@@ -46,6 +46,7 @@ pub(crate) fn promoted() -> Value {
         rollback: false,
         by: "towline".into(),
         reason: None,
+        parameters: [("ApplicationImageTag".to_owned(), "1.2.0".to_owned())].into(),
         at: at(),
     };
     let id = "0d4c8a4e-8c0c-4f7a-9d3a-6b8c1f0e2a57";
@@ -113,6 +114,7 @@ pub(crate) fn one_of_each() -> Vec<Intent> {
             promotion: 59,
             at: at(),
         },
+        Intent::PutIndex(attempt()),
     ];
     let mut numbers: Vec<usize> = intents.iter().map(number).collect();
     numbers.dedup();
@@ -141,6 +143,7 @@ fn number(intent: &Intent) -> usize {
         Intent::ReportStage { .. } | Intent::ReportAll { .. } => 11,
         Intent::WatchBuild(_) => 12,
         Intent::WatchPromotion { .. } => 13,
+        Intent::PutIndex(_) => 14,
     }
 }
 
