@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use towline_domain::names::{AttemptId, BuildId, ComponentName, RepositoryId, RepositoryName};
 use towline_domain::run::BuildStatus;
-use towline_ports::{Builds as _, RepositoryRef, StartBuild, StartError};
+use towline_ports::{Architecture, Builds as _, RepositoryRef, StartBuild, StartError};
 
 use crate::testing::{Answer, Service, broken, ok, refused, said};
 
@@ -111,6 +111,39 @@ async fn a_build_is_asked_for_with_all_that_the_port_says() {
         "idempotencyToken": ATTEMPT,
     });
     assert_eq!(asked, expected);
+}
+
+#[tokio::test]
+async fn one_of_several_platforms_asks_for_machines_of_its_own() {
+    let (usual, lambda) = (
+        "aws/codebuild/standard:7.0",
+        "aws/codebuild/amazonlinux-aarch64-lambda-standard:nodejs22",
+    );
+    for (architecture, image, expected) in [
+        (None, usual, Value::Null),
+        (Some(Architecture::X86), usual, json!("LINUX_CONTAINER")),
+        (Some(Architecture::Arm), usual, json!("ARM_CONTAINER")),
+        (
+            Some(Architecture::X86),
+            lambda,
+            json!("LINUX_LAMBDA_CONTAINER"),
+        ),
+        (
+            Some(Architecture::Arm),
+            lambda,
+            json!("ARM_LAMBDA_CONTAINER"),
+        ),
+    ] {
+        let (service, aws) = Service::start([started()]).await;
+        let request = StartBuild {
+            architecture,
+            image: image.into(),
+            ..request()
+        };
+        aws.builds().start(request).await.expect("it starts");
+        let (_, asked) = service.asked().remove(0);
+        assert_eq!(asked["environmentTypeOverride"], expected, "{image}");
+    }
 }
 
 #[tokio::test]

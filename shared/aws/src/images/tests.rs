@@ -239,3 +239,43 @@ async fn each_error_of_a_tag_means_one_thing() {
         assert_eq!(found, expected, "{answers:?}");
     }
 }
+
+#[tokio::test]
+async fn an_index_is_put_under_a_tag_and_its_images_are_read_byte_for_byte() {
+    let (service, aws) = Service::start([
+        good(),
+        failure("ImageNotFound"),
+        ok(json!({})),
+        refused("ImageAlreadyExistsException"),
+        refused("ReferencedImagesNotFoundException"),
+    ])
+    .await;
+    let images = aws.images();
+    let wanted = digest(&manifest());
+    let read = images.manifest(&shop(), &wanted).await;
+    let stored = read.expect("it answers").expect("it is there");
+    assert_eq!(
+        (stored.media_type.as_str(), stored.text),
+        (MANIFEST, manifest())
+    );
+    let read = images.manifest(&shop(), &wanted).await;
+    assert_eq!(read.expect("it answers"), None);
+
+    let text = format!("{{\"schemaVersion\":2,\"mediaType\":\"{INDEX}\",\"manifests\":[]}}");
+    for _ in 0..2 {
+        let put = images.put_index(&shop(), &text, &tag()).await;
+        assert_eq!(put.expect("it is put, or there already"), digest(&text));
+    }
+    let put = images.put_index(&shop(), &text, &tag()).await;
+    assert!(matches!(put, Err(PutTagError::Gone)));
+    let expected = json!({
+        "repositoryName": "acme/shop",
+        "imageManifest": text,
+        "imageManifestMediaType": INDEX,
+        "imageTag": "prod",
+        "imageDigest": digest(&text),
+    });
+    for (operation, asked) in &service.asked()[2..] {
+        assert_eq!((operation.as_str(), asked), ("PutImage", &expected));
+    }
+}
