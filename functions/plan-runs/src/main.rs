@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use towline_aws::Aws;
+use towline_buildspec::generate::Tool;
 use towline_github::{FromSecret, GitHub};
 use towline_handlers::{Ledger, plan_runs};
 use towline_lambda::{Failure, Settings, SystemClock, events, run};
@@ -35,8 +36,27 @@ async fn serve() -> Result<(), Failure> {
         Arc::new(FromSecret(secret)),
         clock,
     );
-    events(async |event| {
-        plan_runs::handle(ledger, &github, &plan_runs::Settings::default(), event).await
-    })
-    .await
+    let settings = plan_runs::Settings {
+        tools: tools(settings)?,
+    };
+    events(async |event| plan_runs::handle(ledger, &github, &settings, event).await).await
+}
+
+/// The programs `towline` in the stack's bucket, as `towline deploy` puts them there.
+fn tools(settings: Settings) -> Result<Vec<Tool>, Failure> {
+    let arn = settings.bucket()?;
+    let bucket = arn.rsplit(':').next().unwrap_or_default();
+    let known = [
+        ("x86_64", settings.tool_x86_64()),
+        ("aarch64", settings.tool_aarch64()),
+    ];
+    let tools = known.into_iter().filter_map(|(machine, sha256)| {
+        let sha256 = sha256?;
+        Some(Tool {
+            machine: machine.to_owned(),
+            source: format!("s3://{bucket}/tools/{sha256}/towline"),
+            sha256,
+        })
+    });
+    Ok(tools.collect())
 }
