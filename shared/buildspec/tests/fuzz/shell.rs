@@ -3,17 +3,23 @@
 //! Nothing else can run: no program is on the path, and what is not found says so.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::io::Write as _;
+use std::panic::resume_unwind;
 use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
 
+use tempfile::TempDir;
 use towline_buildspec::Buildspec;
 use towline_buildspec::generate::{Common, Docker, Login, Make, MakeLogin, Pack, Preset, generate};
 use towline_buildspec::model::PhaseName;
 
 use crate::mutate::Orders;
 
-/// How many builds one bash runs.
-const AT_ONCE: usize = 100;
+/// How many builds one bash runs, one after the other: starting it takes as long as some builds.
+const IN_ONE: usize = 100;
+/// How many of them run at a time; they start processes all along and wait for them.
+const AT_ONCE: usize = 2;
 
 /// Parts of names that a careless shell, template or option parser acts on.
 const PARTS: [&str; 44] = [
@@ -65,7 +71,7 @@ const PARTS: [&str; 44] = [
 
 /// What the tools are: the words of each call between signs that no text holds, and what the commands build on.
 const TOOLS: &str = r#"
-PATH=
+PATH=/nowhere
 say() { printf '%s\037' "$@" >&3; printf '\036' >&3; }
 command_not_found_handle() { say NOT-FOUND "$@"; return 127; }
 docker() {
@@ -87,20 +93,23 @@ rm() { :; }
 cat() { :; }
 "#;
 
-/// Builds that wait to be run together.
+/// Builds that wait to be run together, and those that run.
 #[derive(Default)]
 pub(crate) struct Batch {
-    cases: Vec<Case>,
+    waiting: Vec<Case>,
+    running: Vec<JoinHandle<usize>>,
     /// How many have been run.
-    pub(crate) ran: usize,
+    ran: usize,
 }
 
-struct Case {
-    script: String,
+/// A build, and what it has to do.
+pub(crate) struct Case {
+    /// Its variables and commands.
+    pub(crate) script: String,
     /// The calls that have to come of it, in their order; others may stand between them.
-    expected: Vec<Vec<String>>,
+    pub(crate) expected: Vec<Vec<String>>,
     /// The words by which those calls are known.
-    heads: Vec<&'static str>,
+    pub(crate) heads: Vec<&'static str>,
 }
 
 /// A text of parts; never with NUL, which no environment can hold.
@@ -123,12 +132,12 @@ fn bytes(value: &str) -> String {
     quoted + "'"
 }
 
-fn words(words: &[&str]) -> Vec<String> {
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 impl Batch {
-    /// Generates a build as the bytes say; runs all that wait when they are many.
+    /// Generates a build as the bytes say.
     pub(crate) fn add(&mut self, bytes: &[u8]) {
         let mut orders = Orders::new(bytes);
         let context = path(&mut orders);
@@ -235,53 +244,84 @@ impl Batch {
         let mut expected = vec![words(&["cd", "--", &format!("source/{context}")])];
         expected[0][2] = enter(&context);
         expected.extend(calls);
-        self.cases.push(Case {
-            script: script(&spec, &strangers),
+        self.push(Case {
+            script: exports(&strangers) + &commands(&spec),
             expected,
             heads,
         });
-        if self.cases.len() >= AT_ONCE {
-            self.run();
+    }
+
+    /// Takes one more build; those that wait run when they are many.
+    pub(crate) fn push(&mut self, case: Case) {
+        self.waiting.push(case);
+        if self.waiting.len() >= IN_ONE {
+            self.start();
         }
     }
 
-    /// Runs what waits.
-    pub(crate) fn run(&mut self) {
-        let mut script = String::from(TOOLS);
-        for case in &self.cases {
-            let _ = writeln!(
-                script,
-                "(\n{}\n) 2> /dev/null\nprintf '\\035' >&3",
-                case.script
-            );
+    /// Runs what waits, behind the back of who makes more.
+    fn start(&mut self) {
+        if self.running.len() >= AT_ONCE {
+            let oldest = self.running.remove(0);
+            self.end(oldest);
         }
-        let mut child = Command::new("bash")
-            .args([
-                "--noprofile",
-                "--norc",
-                "-c",
-                "exec 3>&1 >/dev/null; source /dev/stdin",
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("bash starts");
-        let mut input = child.stdin.take().expect("a pipe");
-        let writer = std::thread::spawn(move || input.write_all(script.as_bytes()));
-        let output = child.wait_with_output().expect("bash ends");
-        let written = writer.join().expect("writing does not panic");
-        written.expect("bash reads its script");
-        let output = String::from_utf8(output.stdout).expect("words are text");
-        let outcomes: Vec<&str> = output.split_terminator('\u{1d}').collect();
-        if let Some(case) = self.cases.get(outcomes.len()) {
-            panic!("bash does not get through\n{}", case.script);
-        }
-        for (case, outcome) in self.cases.iter().zip(outcomes) {
-            judge(case, outcome);
-        }
-        self.ran += self.cases.len();
-        self.cases.clear();
+        let cases = std::mem::take(&mut self.waiting);
+        self.running.push(thread::spawn(move || run(&cases)));
     }
+
+    fn end(&mut self, running: JoinHandle<usize>) {
+        self.ran += running.join().unwrap_or_else(|panic| resume_unwind(panic));
+    }
+
+    /// Waits for everything, and says how many builds there were.
+    pub(crate) fn finish(mut self) -> usize {
+        self.start();
+        for running in std::mem::take(&mut self.running) {
+            self.end(running);
+        }
+        self.ran
+    }
+}
+
+/// Runs these builds in one bash, and says how many they are.
+fn run(cases: &[Case]) -> usize {
+    let mut script = String::from(TOOLS);
+    for case in cases {
+        let _ = writeln!(
+            script,
+            "{{\n{}\n}} 2> /dev/null\nprintf '\\035' >&3",
+            case.script
+        );
+    }
+    let folder = TempDir::new().expect("a folder");
+    let mut child = Command::new("bash")
+        .args([
+            "--noprofile",
+            "--norc",
+            "-c",
+            "exec 3>&1 >/dev/null; source /dev/stdin",
+        ])
+        .current_dir(&folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("bash starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    let writer = thread::spawn(move || input.write_all(script.as_bytes()));
+    let output = child.wait_with_output().expect("bash ends");
+    let written = writer.join().expect("writing does not panic");
+    written.expect("bash reads its script");
+    let output = String::from_utf8(output.stdout).expect("words are text");
+    let outcomes: Vec<&str> = output.split_terminator('\u{1d}').collect();
+    if let Some(case) = cases.get(outcomes.len()) {
+        panic!("bash does not get through\n{}", case.script);
+    }
+    for (case, outcome) in cases.iter().zip(outcomes) {
+        judge(case, outcome);
+    }
+    let left: Vec<_> = fs::read_dir(&folder).expect("the folder").collect();
+    assert!(left.is_empty(), "something ran and left {left:?}");
+    cases.len()
 }
 
 fn enter(context: &str) -> String {
@@ -289,14 +329,21 @@ fn enter(context: &str) -> String {
     format!("source/{folder}")
 }
 
-fn script(spec: &str, strangers: &[(&str, String)]) -> String {
-    let (spec, _) = Buildspec::read(spec).expect("what is generated is read");
+/// The variables of a build, those of strangers with whatever they hold.
+pub(crate) fn exports(strangers: &[(&str, String)]) -> String {
     let mut script = String::from(
-        "export CODEBUILD_SRC_DIR=source IMAGE_TAG=3f9c2ab-1 AWS_DEFAULT_REGION=eu-west-1\n",
+        "export CODEBUILD_SRC_DIR=source IMAGE_TAG=3f9c2ab-1 AWS_DEFAULT_REGION=eu-west-1 CANARY=canary\n",
     );
     for (name, value) in strangers {
         let _ = writeln!(script, "export {name}={}", bytes(value));
     }
+    script
+}
+
+/// The commands of a buildspec, one after the other.
+pub(crate) fn commands(spec: &str) -> String {
+    let (spec, _) = Buildspec::read(spec).expect("what is generated is read");
+    let mut script = String::new();
     for phase in PhaseName::ALL {
         let commands = &spec.phases.get(phase).commands;
         // Asking for the digest hands nothing over and takes five processes.

