@@ -24,6 +24,9 @@ use crate::{ACCOUNT, REGION};
 /// How long the same token gives the same build (CodeBuild API, `StartBuild`).
 const TOKEN_LASTS: Duration = Duration::from_secs(5 * 60);
 
+/// Most characters of a buildspec that comes with its request.
+const LONGEST_BUILDSPEC: usize = 25_600;
+
 /// What of a `StartBuild` is carried out; anything else is refused, so that nothing we send is
 /// ignored in silence.
 const UNDERSTOOD: &[&str] = &[
@@ -270,7 +273,8 @@ impl BuildService {
             return Ok(json!({"build": self.describe(&build).await?}));
         }
         let told = self.project(project).await?;
-        let (request, environment) = self.request(project, &told, asked)?;
+        let buildspec = self.buildspec(&told, asked).await?;
+        let (request, environment) = self.request(project, &told, asked, buildspec)?;
         let id = self
             .runner
             .start(request)
@@ -347,12 +351,31 @@ impl BuildService {
         Ok(project)
     }
 
+    /// The buildspec itself: as it was sent, which no long one may be, or from its place in a bucket.
+    async fn buildspec(&self, told: &Value, asked: &Value) -> Result<String, Refusal> {
+        let given = asked["buildspecOverride"].as_str();
+        let given = given.or(told["source"]["buildspec"].as_str());
+        let given = given.unwrap_or_default();
+        if given.starts_with("arn:") {
+            let read = self.projects.object(given).await;
+            return read.map_err(|error| Refusal::invalid(format!("{error:#}")));
+        }
+        let length = given.chars().count();
+        if length > LONGEST_BUILDSPEC {
+            return Err(Refusal::invalid(format!(
+                "a buildspec of {length} characters is too long"
+            )));
+        }
+        Ok(given.to_owned())
+    }
+
     /// What the runner is to do, and with which environment: the request's wins over the project's.
     fn request(
         &self,
         project: &str,
         told: &Value,
         asked: &Value,
+        buildspec: String,
     ) -> Result<(StartBuild, Vec<(String, String)>), Refusal> {
         let mut environment: Vec<(String, String)> = Vec::new();
         let of_project = &told["environment"]["environmentVariables"];
@@ -404,7 +427,7 @@ impl BuildService {
             image: either("imageOverride", &told["environment"]["image"]),
             architecture: None,
             privileged: privileged.unwrap_or_default(),
-            buildspec: either("buildspecOverride", &told["source"]["buildspec"]),
+            buildspec,
             environment: there,
             timeout: Duration::from_secs(minutes * 60),
         };

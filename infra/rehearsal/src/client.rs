@@ -68,6 +68,24 @@ impl Client {
         serde_json::from_str(&text).with_context(|| format!("{target} was answered with no JSON"))
     }
 
+    /// The text of an object, by its ARN.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub async fn object(&self, arn: &str) -> anyhow::Result<String> {
+        let place = arn.rsplit(":::").next().unwrap_or_default();
+        let request = self
+            .http
+            .get(format!("http://{}/{place}", self.address))
+            .header("authorization", authorization("s3"));
+        let response = request.send().await?;
+        let status = response.status();
+        if !status.is_success() {
+            bail!("reading {arn} was answered with {status}");
+        }
+        Ok(response.text().await?)
+    }
+
     /// Calls a function, without waiting for what it answers when `later` says so.
     ///
     /// # Errors

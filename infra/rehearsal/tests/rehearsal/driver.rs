@@ -26,6 +26,7 @@ pub const REPOSITORIES: &[&str] = &[
     "acme/mortal",
     "acme/doomed",
     "acme/slow",
+    "acme/long",
 ];
 
 /// How long anything that nothing holds up may take.

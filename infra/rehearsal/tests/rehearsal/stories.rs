@@ -53,7 +53,11 @@ pub async fn all(driver: &Driver<'_>, outcomes: &mut Outcomes) {
             .add("strangers", strangers_are_refused(driver, &pushed))
             .await;
     }
-    let (broken, slow, lost, busy, mortal, doomed) = tokio::join!(
+    let (long, broken, slow, lost, busy, mortal, doomed) = tokio::join!(
+        told(
+            "long buildspec",
+            a_long_buildspec_comes_from_the_bucket(driver)
+        ),
         told("failed build", a_failed_build_is_told(driver)),
         told(
             "cancelled build",
@@ -65,6 +69,7 @@ pub async fn all(driver: &Driver<'_>, outcomes: &mut Outcomes) {
         told("doomed", a_function_dies_before_it_commits(driver)),
     );
     let side_by_side = [
+        ("long buildspec", long),
         ("failed build", broken),
         ("cancelled build", slow),
         ("lost events", lost),
@@ -438,6 +443,37 @@ async fn a_function_dies_before_it_commits(driver: &Driver<'_>) -> Told {
         .ship("acme/doomed", "Die before", "<h1>Shop</h1>\n")
         .await?;
     driver.carry(&pushed, HEALED).await.map(|_| ())
+}
+
+/// What CodeBuild takes no longer along with a build lies in the stack's bucket, where it reads it.
+async fn a_long_buildspec_comes_from_the_bucket(driver: &Driver<'_>) -> Told {
+    let name = "acme/long";
+    let tests: Vec<String> = (0..1_000)
+        .map(|number| format!("test {number:04} = {number:04}"))
+        .collect();
+    let definition = definition(name);
+    let short = "[grep -q Shop index.html]";
+    ensure!(definition.contains(short), "the sample has another test");
+    let long = definition.replace(short, &json!(tests).to_string());
+    driver.shop(name).write(".towline.yml", &long).await?;
+    let pushed = driver.ship(name, "Test a lot", "<h1>Shop</h1>\n").await?;
+    driver.carry(&pushed, SOON).await?;
+    let requests = driver.stack.proxy.recording().since(0);
+    let started = requests.iter().find(|request| {
+        request.operation == "StartBuild" && request.body["projectName"] == project(name).as_str()
+    });
+    let started = started.context("no build was started")?;
+    let place = started.body["buildspecOverride"].as_str();
+    let place = place.context("the build has no buildspec")?;
+    let bucket = &driver.stack.outputs["BucketName"];
+    let in_bucket = format!("arn:aws:s3:::{bucket}/buildspecs/");
+    ensure!(place.starts_with(&in_bucket), "the buildspec is {place}");
+    let text = driver.stack.client.object(place).await?;
+    ensure!(
+        text.chars().count() > 25_600 && text.contains("test 0999 = 0999"),
+        "in the bucket is {text}"
+    );
+    Ok(())
 }
 
 /// A4: the secret before counts too, for an hour at most, while there is none after the one that
