@@ -32,7 +32,15 @@ pub struct Server {
 impl Server {
     /// Starts one on a free port and waits until it says where it listens.
     pub fn start(data: &Path, repository: &Path) -> Self {
-        let mut child = spawn(data, repository);
+        Self::of(spawn(data, repository, None), data)
+    }
+
+    /// The same, with these programs before all others of their names.
+    pub fn with_tools(data: &Path, repository: &Path, tools: &Path) -> Self {
+        Self::of(spawn(data, repository, Some(tools)), data)
+    }
+
+    fn of(mut child: Child, data: &Path) -> Self {
         let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
         output.read_line(&mut line).expect("a line");
@@ -57,7 +65,7 @@ impl Server {
         reason = "the moment of the kill is a time, not a state"
     )]
     pub fn stillborn(data: &Path, repository: &Path, life: Duration) {
-        let mut child = spawn(data, repository);
+        let mut child = spawn(data, repository, None);
         std::thread::sleep(life);
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
@@ -133,8 +141,12 @@ impl Server {
     }
 }
 
-fn spawn(data: &Path, repository: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_towline"))
+fn spawn(data: &Path, repository: &Path, tools: Option<&Path>) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_towline"));
+    if let Some(tools) = tools {
+        command.env("PATH", search_path(tools));
+    }
+    command
         .arg("serve")
         .args(["--listen", "127.0.0.1:0", "--builds", "2", "--data"])
         .arg(data)
@@ -146,6 +158,20 @@ fn spawn(data: &Path, repository: &Path) -> Child {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the binary starts")
+}
+
+/// Where programs are found: first in a folder, then wherever those who run the tests have them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "programs are where those who run the tests have them"
+)]
+pub fn search_path(first: &Path) -> std::ffi::OsString {
+    let mut path = first.as_os_str().to_owned();
+    if let Some(rest) = std::env::var_os("PATH") {
+        path.push(":");
+        path.push(rest);
+    }
+    path
 }
 
 impl Drop for Server {

