@@ -185,7 +185,10 @@ fn what_only_some_builds_may_is_asked_for() {
         .map(|statement| match statement["Fn::If"].as_array() {
             Some(parts) => {
                 assert_eq!(parts[2]["Ref"], "AWS::NoValue");
-                (parts[1]["Sid"].as_str().unwrap(), parts[0].as_str().unwrap())
+                (
+                    parts[1]["Sid"].as_str().unwrap(),
+                    parts[0].as_str().unwrap(),
+                )
             }
             None => (statement["Sid"].as_str().unwrap(), ""),
         })

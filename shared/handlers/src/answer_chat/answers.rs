@@ -1,5 +1,7 @@
 //! What is answered, in a shape that stays: the JSON of the API and of `--json`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use towline_domain::Timestamp;
 use towline_domain::image::Built;
@@ -277,6 +279,9 @@ pub struct BuildAnswer {
     pub tags: Vec<Tag>,
     /// The stages its image is live in.
     pub stages: Vec<StageName>,
+    /// What it has left for later stages, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
 }
 
 /// Where one image of a commit stands.

@@ -187,6 +187,11 @@ async fn run_answer(ledger: Ledger<'_>, run: &Run) -> Result<RunAnswer, ChatErro
                 .as_ref()
                 .map(|digest| live_in(&stages, digest))
                 .unwrap_or_default(),
+            outputs: attempt
+                .outputs
+                .iter()
+                .map(|(name, text)| (name.clone(), Untrusted::first_line(text).display()))
+                .collect(),
         });
     }
     Ok(RunAnswer {

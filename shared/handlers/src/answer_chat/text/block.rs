@@ -25,6 +25,9 @@ pub(super) fn between(blocks: impl Iterator<Item = Vec<Line>>) -> Vec<Line> {
     lines
 }
 
+/// Characters of an output that are shown.
+const MOST_OF_OUTPUT: usize = 100;
+
 /// A run with its builds.
 pub(super) fn run(run: &RunAnswer) -> Vec<Line> {
     let head = Line::of(Style::Strong, run.commit.short()).and(
@@ -50,6 +53,7 @@ pub(super) fn run(run: &RunAnswer) -> Vec<Line> {
         lines.extend(table.map(|line| Line::plain("  ").joined(line)));
     }
     lines.extend(run.builds.iter().filter_map(trouble));
+    lines.extend(run.builds.iter().flat_map(left));
     for skipped in &run.skipped {
         let clause = format!("  {}: not built — {}", skipped.component, skipped.reason);
         lines.push(Line::of(Style::Quiet, clause));
@@ -98,6 +102,18 @@ fn trouble(build: &BuildAnswer) -> Option<Line> {
         "  {}: {}{log}",
         build.component, build.why
     )))
+}
+
+/// What a build has left for later stages, as far as a line shows it.
+fn left(build: &BuildAnswer) -> impl Iterator<Item = Line> {
+    build.outputs.iter().map(|(name, text)| {
+        let mut shown: String = text.chars().take(MOST_OF_OUTPUT).collect();
+        if shown.len() < text.len() {
+            shown.push('…');
+        }
+        let clause = format!("  {} left {name}: {shown}", build.component);
+        Line::of(Style::Quiet, clause)
+    })
 }
 
 fn style_of(state: &str) -> Style {

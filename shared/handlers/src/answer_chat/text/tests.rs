@@ -84,6 +84,9 @@ fn a_commit_shows_its_runs_and_what_became_of_each_component() {
             build("worker", 143, "failed"),
         ],
     );
+    failed["builds"][0]["outputs"] = json!({
+        "notes": "x".repeat(101), "version": r#"{"Version":"1.2"}"#,
+    });
     failed["skipped"] =
         json!([{"component": "todo", "reason": "no file under todo/** (12 files, base a1b2c3d)"}]);
     failed["notes"] = json!(["everything is built: the push was forced"]);
@@ -98,6 +101,8 @@ fn a_commit_shows_its_runs_and_what_became_of_each_component() {
               backend    build#142  succeeded  6m 11s  sha256:858e0a1b…  3f9c2ab-142  staging ✔
               worker     build#143  failed     6m 11s  -                 3f9c2ab-143  -
               worker: build#143 failed in BUILD; read on with: towline logs 143
+              backend left notes: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
+              backend left version: {"Version":"1.2"}
               todo: not built — no file under todo/** (12 files, base a1b2c3d)
               note: everything is built: the push was forced
 
