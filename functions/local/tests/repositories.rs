@@ -18,8 +18,23 @@ stages:
   - {name: prod, from: staging, gates: [approval: {}]}
 ";
 
+/// What a client takes that pulls an image.
+const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+
 /// Pushes a repository with this `build:` and these files, and follows its image to prod.
 async fn check(build: &str, files: &[(&str, &str)]) {
+    let nothing = |_: &str| {};
+    check_as(build, files, IMAGE, |_| {}, nothing).await;
+}
+
+/// As [`check`], of an image with manifests of this kind, which are looked at besides, as is the log.
+async fn check_as(
+    build: &str,
+    files: &[(&str, &str)],
+    accept: &str,
+    look: impl Fn(&Value),
+    look_at_log: impl Fn(&str),
+) {
     let scratch = tempfile::tempdir().expect("a folder");
     let repository = Repository::create(scratch.path().join("shop"));
     let definition = format!(
@@ -57,11 +72,22 @@ async fn check(build: &str, files: &[(&str, &str)]) {
         .expect("taken");
     let (path, found) = live("prod");
     server.until(&client, &path, PATIENCE, found).await;
+    // Platform by platform, where there are several.
+    let (mut log, mut from) = (String::new(), json!(0));
+    loop {
+        let path = format!("log?build=1&from={from}");
+        let part = server.ask(&client, &path).await.expect("a log");
+        log += part["text"].as_str().expect("a text");
+        if part["ended"] == true && part["text"] == "" {
+            break;
+        }
+        from = part["next"].clone();
+    }
+    look_at_log(&log);
 
     // What the ledger says, the registry holds: the same digest under every tag.
     for tag in tags.iter().map(String::as_str).chain(["staging", "prod"]) {
         let request = client.get(format!("{}/v2/acme/shop-web/manifests/{tag}", server.url));
-        let accept = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
         let answer = request
             .basic_auth("AWS", Some(&server.token))
             .header("accept", accept)
@@ -73,6 +99,8 @@ async fn check(build: &str, files: &[(&str, &str)]) {
             .get("docker-content-digest")
             .map(|value| value.to_str().expect("a digest").to_owned());
         assert_eq!(held.as_deref(), Some(digest.as_str()), "tag {tag}");
+        let text = answer.text().await.expect("a manifest");
+        look(&serde_json::from_str(&text).expect("JSON"));
     }
 }
 
@@ -113,6 +141,27 @@ fn has_docker() -> bool {
 async fn files_become_an_image_without_docker() {
     let build = "      {preset: pack, run: [mkdir -p dist, cp index.html dist/], test: [grep -q Shop index.html], root: dist, tags: [\"{sha7}-{build}\", \"{branch_slug}\"]}";
     check(build, &[("index.html", "Shop")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_platforms_become_one_image_with_an_index() {
+    let build = "      {preset: pack, platforms: [linux/amd64, linux/arm64], run: [mkdir -p dist, echo \"for $IMAGE_PLATFORM\" > dist/platform], root: dist, tags: [\"{sha7}-{build}\", \"{branch_slug}\"]}";
+    let look = |index: &Value| {
+        let manifests = index["manifests"].as_array().expect("an index");
+        let platforms: Vec<_> = manifests
+            .iter()
+            .map(|child| child["platform"].clone())
+            .collect();
+        let platform = |architecture| json!({ "os": "linux", "architecture": architecture });
+        assert_eq!(platforms, [platform("amd64"), platform("arm64")]);
+        assert_ne!(manifests[0]["digest"], manifests[1]["digest"]);
+    };
+    let index = "application/vnd.oci.image.index.v1+json";
+    let both = |log: &str| {
+        let amd64 = log.find("[linux/amd64]\n").expect("its log");
+        assert!(log.find("[linux/arm64]\n").expect("its log") > amd64);
+    };
+    check_as(build, &[("index.html", "Shop")], index, look, both).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,14 +4,17 @@ mod common;
 
 use std::time::Duration;
 
-use common::{at, candidate, good, new_run, new_stage, policy, rule, run_fact, stage_fact};
+use common::{
+    at, candidate, good, new_run, new_run_in_parts, new_stage, policy, rule, run_fact, stage_fact,
+};
 use expect_test::{Expect, expect};
 use towline_domain::definition::{Build, Component, Glob, Preset, Source};
 use towline_domain::explain::{self, Standing};
 use towline_domain::filter::{self, ChangedFiles, Verdict};
 use towline_domain::names::{CommitSha, GitRef};
+use towline_domain::run::{self, Run};
+use towline_domain::stage;
 use towline_domain::tags::{self, Values};
-use towline_domain::{run, stage};
 
 fn globs(texts: &str) -> Vec<Glob> {
     let texts = texts.split_whitespace();
@@ -345,13 +348,29 @@ fn a11_a_slug_is_the_branch_where_that_is_a_word_and_carries_a_hash_elsewhere() 
 
 #[test]
 fn an_attempt_says_what_it_is_at() {
-    let check = |facts: &str, expect: Expect| {
-        let run = facts.lines().fold(new_run(), |run, line| {
+    let check_of = |run: Run, facts: &str, expect: Expect| {
+        let run = facts.lines().fold(run, |run, line| {
             run::advance(run, &run_fact(line), at(0)).run
         });
         let component = run.components.values().next().expect("one component");
         expect.assert_eq(&explain::attempt(component.latest()));
     };
+    let check = |facts: &str, expect: Expect| check_of(new_run(), facts, expect);
+    let check_parts = |facts: &str, expect: Expect| check_of(new_run_in_parts(), facts, expect);
+    check_parts(
+        "1/arm64: delayed busy",
+        expect!["build#1 for linux/amd64 is due; build#1 for linux/arm64 is due and waits: busy"],
+    );
+    check_parts(
+        "1/amd64: report 1 SUCCEEDED\n1/amd64: image 1\n1/arm64: report 2 IN_PROGRESS",
+        expect!["build#1 for linux/amd64 succeeded; build#1 for linux/arm64 is running"],
+    );
+    let built = "1/amd64: report 1 SUCCEEDED\n1/amd64: image 1\n1/arm64: report 2 SUCCEEDED\n1/arm64: image 2";
+    check_parts(
+        built,
+        expect!["build#1 succeeded on every platform; their index has not been put yet"],
+    );
+    check_parts(&format!("{built}\nindex 9"), expect!["build#1 succeeded"]);
     check("", expect!["build#1 is due"]);
     check(
         "delayed throttled",

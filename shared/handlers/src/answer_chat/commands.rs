@@ -311,14 +311,24 @@ async fn candidate(
         ));
     };
     let run = ledger.read::<Run>(&keys::run(&built.run)).await?;
-    let candidate = run.as_ref().and_then(|run| {
+    let attempt = run.as_ref().and_then(|run| {
         let component = run.value.components.get(&built.component)?;
-        let attempt = component
-            .attempts
-            .iter()
-            .find(|attempt| attempt.build_number == built.build_number)?;
-        run.value.candidate(&built.component, attempt)
+        let mut attempts = component.attempts.iter();
+        attempts.find(|attempt| attempt.build_number == built.build_number)
     });
+    let legs = attempt.iter().flat_map(|attempt| &attempt.legs);
+    let mut legs = legs.filter(|leg| leg.image.as_ref() == Some(&image.digest));
+    if let Some(leg) = legs.next() {
+        return refused(format!(
+            "{} is {} alone; name build#{}, which is for all of its platforms",
+            image.digest.short(),
+            leg.name(),
+            leg.build_number
+        ));
+    }
+    let candidate = run.as_ref().zip(attempt);
+    let candidate =
+        candidate.and_then(|(run, attempt)| run.value.candidate(&built.component, attempt));
     match candidate.filter(|candidate| candidate.digest == image.digest) {
         Some(candidate) => Ok(candidate),
         None => refused(format!(

@@ -404,6 +404,10 @@ async fn runs(
     Ok(Answer::Runs { runs: answers })
 }
 
+/// The log of a build for several platforms is that of each, one after the other: the bits of a
+/// place in it from this one on say which.
+const PART: u32 = 40;
+
 async fn log(
     ledger: Ledger<'_>,
     builds: &dyn Builds,
@@ -415,19 +419,33 @@ async fn log(
     let Some((_, _, attempt)) = run.attempt(&of.attempt) else {
         return refused(format!("there is no build#{number}"));
     };
-    let ended = attempt.state.is_terminal() || attempt.build_succeeded;
-    let bytes = match &attempt.build {
-        Some(build) => part_of_log(builds, build, from).await?,
-        None if ended => return refused(explain::attempt(attempt)),
-        None => Vec::new(),
-    };
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Answer::Log {
-        build: number,
-        next: from + bytes.len() as u64,
-        text,
-        ended,
-    })
+    let parts: Vec<&Attempt> = attempt.builds().collect();
+    let mut from = from;
+    loop {
+        let position = usize::try_from(from >> PART).unwrap_or(usize::MAX);
+        let at = from & ((1 << PART) - 1);
+        let part = *parts.get(position).unwrap_or(&attempt);
+        let ended = part.state.is_terminal() || part.build_succeeded;
+        let bytes = match &part.build {
+            Some(build) => part_of_log(builds, build, at).await?,
+            None if ended && parts.len() == 1 => return refused(explain::attempt(part)),
+            None => Vec::new(),
+        };
+        let is_last = position + 1 >= parts.len();
+        if ended && bytes.is_empty() && !is_last {
+            from = (position as u64 + 1) << PART;
+            continue;
+        }
+        let begins = at == 0 && !bytes.is_empty();
+        let heading = part.platform.iter().filter(|_| begins);
+        let heading: String = heading.map(|platform| format!("[{platform}]\n")).collect();
+        return Ok(Answer::Log {
+            build: number,
+            next: from + bytes.len() as u64,
+            text: heading + &String::from_utf8_lossy(&bytes),
+            ended: ended && is_last,
+        });
+    }
 }
 
 async fn part_of_log(
