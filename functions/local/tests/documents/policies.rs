@@ -225,7 +225,7 @@ fn b1_a_repository_lets_codebuild_pull_a_build_image_for_our_projects_alone() {
     assert!(!condition.contains("shop-frontend"), "{condition}");
 }
 
-/// As code, with a slash in the name, installed with whatever credentials `aws` has.
+/// As code, with a slash in the name, for any account and region.
 #[test]
 fn b2_b3_repositories_and_roles_are_a_cloudformation_template() {
     let (status, template) = shop().json(&["iam", "--format", "cloudformation"]);
@@ -244,4 +244,27 @@ fn b2_b3_repositories_and_roles_are_a_cloudformation_template() {
         !text.contains("975141803454") && text.contains("AWS::AccountId"),
         "{text}"
     );
+}
+
+/// By `aws` itself, so that a profile with a second factor works as it does by hand.
+#[test]
+fn b3_it_is_installed_by_aws_with_the_profile_one_names() {
+    let shop = shop();
+    let arguments = [
+        "deploy",
+        "components",
+        "--dry-run",
+        "--profile",
+        "docker-in-aws",
+    ];
+    let (status, said) = shop.towline(&arguments);
+    assert_eq!(status, 2, "{said}");
+    let calls = shop.not_understood();
+    assert_ne!(calls, "", "{said}");
+    for call in calls.lines() {
+        assert!(
+            call.starts_with("aws ") && call.contains(" --profile=docker-in-aws"),
+            "{call}"
+        );
+    }
 }

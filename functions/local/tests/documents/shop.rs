@@ -171,8 +171,13 @@ impl Shop {
 
     /// Whether the stand-ins knew all that was asked of them.
     fn is_understood(&self) {
+        assert_eq!(self.not_understood(), "");
+    }
+
+    /// What the stand-ins were asked and do not know, one call a line.
+    pub(crate) fn not_understood(&self) -> String {
         let unknown = fs::read_to_string(self.scratch.path().join("unknown"));
-        assert_eq!(unknown.unwrap_or_default(), "");
+        unknown.unwrap_or_default()
     }
 
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
