@@ -361,6 +361,15 @@ pub(crate) fn failed(built: &Value) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Whether the Makefiles of the shapes can be run; where they cannot, their tests say so and do nothing.
+pub(crate) fn has_make() -> bool {
+    let there = Command::new("make").arg("--version").output().is_ok();
+    if !there {
+        println!("skipped: there is no make");
+    }
+    there
+}
+
 /// What a local build has kept under this name, if it has.
 pub(crate) fn artifact(built: &Value, name: &str) -> Option<String> {
     let folder = built["artifacts"].as_str()?;
