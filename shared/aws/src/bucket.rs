@@ -17,7 +17,7 @@ use aws_sigv4::sign::v4;
 use aws_smithy_types::body::SdkBody;
 use aws_types::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, Collected, Limited};
 use hyper::{Request, StatusCode};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
@@ -143,7 +143,7 @@ impl Bucket {
             .map_err(|error| chain(&error))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MOST_SAID).collect().await;
-        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = body.map(Collected::to_bytes).unwrap_or_default();
         Ok((status, code(&String::from_utf8_lossy(&body)).to_owned()))
     }
 
