@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::common::{client, deliver};
 use crate::shop::{Shop, images, phases};
-use crate::todobackend::{MAKE, OWN, given, mended};
+use crate::todobackend::{IMAGES, MAKE, OWN, given, mended};
 
 /// The smallest component: files become an image, without Docker.
 const PACK: &str = r#"{preset: pack, root: src, tags: ["{sha7}-{build}", latest]}"#;
@@ -423,11 +423,25 @@ phases:
 /// The wizard of the console is a file to begin with: guessed from the folder, valid, and built.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b25_a_definition_to_begin_with_is_guessed_and_builds() {
-    let shop = Shop::of("document-a", "local/shop", DOCKERLESS);
-    let (status, text) = shop.towline(&["generate", "definition"]);
-    assert_eq!(status, 0);
-    assert!(text.contains("preset: docker"), "{text}");
+    let shop = mended(MAKE);
+    let guessed = || {
+        let (status, text) = shop.towline(&["generate", "definition"]);
+        assert_eq!(status, 0);
+        text
+    };
+    assert!(guessed().contains("buildspec: buildspec.yml"));
+    shop.commit();
+    shop.git(&["rm", "-q", "buildspec.yml"]);
+    let text = guessed();
+    for part in [
+        "make: {build: [test, release, publish], always: [clean, logout], login: make}",
+        r#"env: {APP_VERSION: "{sha}.{build_uuid}"}"#,
+        "outputs: [version.json]",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
     let text = text.replace("\n  shop:\n", "\n  app:\n");
+    let text = text.replace("local/shop", IMAGES);
     shop.write(".towline.yml", &text);
     let (status, said) = shop.towline(&["validate"]);
     assert_eq!(status, 0, "{said}");
@@ -435,5 +449,3 @@ async fn b25_a_definition_to_begin_with_is_guessed_and_builds() {
     assert_eq!(pushed.state, "succeeded", "{}\n{}", pushed.why, pushed.log);
     pushed.promoted().await;
 }
-
-const DOCKERLESS: &str = "{preset: pack, root: .}";

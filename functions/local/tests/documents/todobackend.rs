@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::shop::{Pushed, Shop, artifact, failed, images, phases};
 
-const IMAGES: &str = "docker-in-aws/todobackend";
+pub(crate) const IMAGES: &str = "docker-in-aws/todobackend";
 
 /// The repository's own buildspec, as document B prints it.
 pub(crate) const OWN: &str = r#"{buildspec: buildspec.yml, tags: ["{sha}.{build_uuid}", latest]}"#;

@@ -4,7 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use towline_buildspec::generate::{is_name, provided, reserved};
 use towline_domain::names::ComponentName;
+
+/// The buildspec that CodeBuild looks for.
+const BUILDSPEC: &str = "buildspec.yml";
 
 /// The largest Makefile that is looked into.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -22,6 +26,7 @@ pub(super) fn definition(folder: &Path) -> anyhow::Result<String> {
     }
     let name = label(&folder);
     let build = build(&folder);
+    let tags = build.tags();
     Ok(format!(
         "# What Towline builds from this repository and where the images go.
 # Check it with `towline validate`; see what a build runs with `towline generate buildspec {name}`.
@@ -34,7 +39,7 @@ components:
     repository: local/{name}
     # paths: [src/**]
 {build}      # At least one tag must differ from build to build.
-      tags: [\"{{sha7}}-{{build}}\"]
+      tags: [\"{tags}\"]
 
 # A stage is where an image can be; a promotion puts the stage's tag on the same digest.
 stages:
@@ -71,34 +76,114 @@ fn label(folder: &Path) -> String {
     }
 }
 
-fn build(folder: &Path) -> String {
-    if folder.join("Dockerfile").is_file() {
-        return "    build:
-      preset: docker # builds ./Dockerfile and pushes the image
-      # context: .
+/// How a folder looks as if it were built.
+enum Guess {
+    /// It has a buildspec.
+    Buildspec,
+    /// It has a Makefile that can publish.
+    Make(Makefile),
+    /// It has a Dockerfile.
+    Docker,
+    /// It has files.
+    Pack,
+}
+
+/// What a Makefile can do.
+struct Makefile {
+    /// Targets that build and publish, in the order they have to run.
+    build: Vec<&'static str>,
+    /// Targets that clean up.
+    always: Vec<&'static str>,
+    /// Whether `make login` logs in to where it publishes.
+    logs_in: bool,
+    /// Whether `make version` prints what was built.
+    tells_version: bool,
+    /// A variable that it asks Git for, unless the environment has it.
+    version: Option<String>,
+}
+
+/// What CodeBuild itself looks for comes first, then what says most about how it is published.
+fn build(folder: &Path) -> Guess {
+    if folder.join(BUILDSPEC).is_file() {
+        return Guess::Buildspec;
+    }
+    match makefile(folder) {
+        Some(makefile) => Guess::Make(makefile),
+        None if folder.join("Dockerfile").is_file() => Guess::Docker,
+        None => Guess::Pack,
+    }
+}
+
+impl Guess {
+    /// The tag of a build.
+    fn tags(&self) -> String {
+        match self {
+            Self::Make(Makefile {
+                version: Some(name),
+                ..
+            }) => format!("{{env.{name}}}"),
+            _ => "{sha7}-{build}".into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Guess {
+    fn fmt(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        text.write_str("    build:\n")?;
+        match self {
+            Self::Buildspec => write!(
+                text,
+                "      buildspec: {BUILDSPEC} # has to push \"$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG\"; see `towline lint`
 "
-        .into();
-    }
-    if let Some(targets) = make_targets(folder) {
-        return format!(
-            "    build:
-      preset: make # runs the targets one after the other; the last one pushes
-      make: {{build: [{}]}}
+            ),
+            Self::Make(makefile) => makefile.fmt(text),
+            Self::Docker => text.write_str(
+                "      preset: docker # builds ./Dockerfile and pushes the image
+      # context: .
 ",
-            targets.join(", ")
-        );
-    }
-    "    build:
-      preset: pack # makes an image of files, without Docker
+            ),
+            Self::Pack => text.write_str(
+                "      preset: pack # makes an image of files, without Docker
       # run: [./build.sh] # commands that make the files first
       root: . # the folder whose content becomes the image
       # entrypoint: [/bin/app]
-"
-    .into()
+",
+            ),
+        }
+    }
 }
 
-/// The targets of a Makefile that can publish, in the order they have to run.
-fn make_targets(folder: &Path) -> Option<Vec<&'static str>> {
+impl std::fmt::Display for Makefile {
+    fn fmt(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let always = match self.always.as_slice() {
+            [] => String::new(),
+            targets => format!(", always: [{}]", targets.join(", ")),
+        };
+        let build = self.build.join(", ");
+        let login = if self.logs_in { ", login: make" } else { "" };
+        write!(
+            text,
+            "      preset: make # runs the targets one after the other; the last one pushes
+      make: {{build: [{build}]{always}{login}}}
+"
+        )?;
+        if let Some(name) = &self.version {
+            write!(
+                text,
+                "      # The Makefile would ask Git, which a build on AWS may not have.
+      env: {{{name}: \"{{sha}}.{{build_uuid}}\"}}
+"
+            )?;
+        }
+        if self.tells_version {
+            text.write_str("      outputs: [version.json] # what `make version` prints\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// The Makefile of a folder, if it can publish.
+fn makefile(folder: &Path) -> Option<Makefile> {
     let names = ["GNUmakefile", "makefile", "Makefile"];
     let file = names
         .iter()
@@ -106,9 +191,25 @@ fn make_targets(folder: &Path) -> Option<Vec<&'static str>> {
         .find(|file| file.is_file())?;
     let small = fs::metadata(&file).is_ok_and(|metadata| metadata.len() <= MOST_BYTES);
     let text = small.then(|| fs::read_to_string(&file).ok()).flatten()?;
-    let defines = |target: &str| text.lines().any(|line| is_rule(line, target));
-    let known = ["test", "build", "release", "publish"];
-    defines("publish").then(|| known.into_iter().filter(|target| defines(target)).collect())
+    let defines = |target: &&str| text.lines().any(|line| is_rule(line, target));
+    let known = |targets: &[&'static str]| targets.iter().copied().filter(defines).collect();
+    let build: Vec<&str> = known(&["test", "build", "release", "publish"]);
+    build.contains(&"publish").then(|| Makefile {
+        always: known(&["clean", "logout"]),
+        logs_in: defines(&"login"),
+        tells_version: defines(&"version"),
+        version: text.lines().find_map(asked_of_git),
+        build,
+    })
+}
+
+/// `NAME` of a line `NAME ?= $(shell git …)`, which a variable of the environment replaces.
+fn asked_of_git(line: &str) -> Option<String> {
+    let (name, value) = line.split_once("?=")?;
+    let name = name.split_whitespace().next_back()?;
+    let asks = value.contains("$(shell git ");
+    let is_free = is_name(name) && !reserved(name) && !provided(name);
+    (asks && is_free).then(|| name.to_owned())
 }
 
 /// Whether a line of a Makefile begins the rule of a target.
@@ -144,22 +245,66 @@ mod tests {
             let component = &read.components[0];
             let preset = match &component.build.preset {
                 Preset::Docker { .. } => "docker".to_owned(),
-                Preset::Make { build, .. } => format!("make {}", build.join(" ")),
+                Preset::Make {
+                    build,
+                    always,
+                    login,
+                } => {
+                    let login = if *login { "login " } else { "" };
+                    format!(
+                        "make {login}{} always {}",
+                        build.join(" "),
+                        always.join(" ")
+                    )
+                }
                 Preset::Pack { .. } => "pack".to_owned(),
-                Preset::Buildspec { .. } | Preset::Inline { .. } => "other".to_owned(),
+                Preset::Buildspec { path } => path.clone(),
+                Preset::Inline { .. } => "inline".to_owned(),
             };
-            assert_eq!(format!("{}: {preset}", component.name), expected);
+            let tags = component.build.tags.join(" ");
+            let outputs = component.build.outputs.join(" ");
+            let found = format!("{}: {preset}, {tags} {outputs}", component.name);
+            assert_eq!(found.trim_end(), expected);
             assert_eq!(read.stages.len(), 2);
             assert!(read.not_executed.is_empty(), "{:?}", read.not_executed);
         };
-        check("Shop", &[("Dockerfile", "FROM scratch")], "shop: docker");
+        let usual = "{sha7}-{build}";
+        check(
+            "Shop",
+            &[("Dockerfile", "FROM scratch")],
+            &format!("shop: docker, {usual}"),
+        );
         check(
             "my shop!",
-            &[("Makefile", "test:\n\ttrue\npublish: test\n\ttrue\n")],
-            "my-shop: make test publish",
+            &[
+                ("Makefile", "test:\n\ttrue\npublish: test\n\ttrue\n"),
+                ("Dockerfile", ""),
+            ],
+            &format!("my-shop: make test publish always , {usual}"),
         );
-        check("x", &[("Makefile", "publish := no\n")], "x: pack");
-        check("쇼핑", &[], "app: pack");
-        check("a--b", &[], "app: pack");
+        let makefile = "export APP_VERSION ?= $(shell git rev-parse --short HEAD)\nlogin logout clean publish version:\n\ttrue\n";
+        check(
+            "todo",
+            &[("Makefile", makefile)],
+            "todo: make login publish always clean logout, {env.APP_VERSION} version.json",
+        );
+        let forbidden = "GIT_SHA ?= $(shell git rev-parse HEAD)\npublish:\n\ttrue\n";
+        check(
+            "x",
+            &[("Makefile", forbidden)],
+            &format!("x: make publish always , {usual}"),
+        );
+        check(
+            "x",
+            &[("Makefile", "publish := no\n")],
+            &format!("x: pack, {usual}"),
+        );
+        check(
+            "old",
+            &[("buildspec.yml", ""), ("Makefile", makefile)],
+            &format!("old: buildspec.yml, {usual}"),
+        );
+        check("쇼핑", &[], &format!("app: pack, {usual}"));
+        check("a--b", &[], &format!("app: pack, {usual}"));
     }
 }
