@@ -1,6 +1,8 @@
 //! Starts the builds that are due and stops those that count no longer.
 
 mod environment;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

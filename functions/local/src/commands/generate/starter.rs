@@ -131,10 +131,9 @@ impl std::fmt::Display for Guess {
     fn fmt(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         text.write_str("    build:\n")?;
         match self {
-            Self::Buildspec => write!(
+            Self::Buildspec => writeln!(
                 text,
-                "      buildspec: {BUILDSPEC} # has to push \"$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG\"; see `towline lint`
-"
+                "      buildspec: {BUILDSPEC} # has to push \"$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG\"; see `towline lint`"
             ),
             Self::Make(makefile) => makefile.fmt(text),
             Self::Docker => text.write_str(
@@ -161,18 +160,16 @@ impl std::fmt::Display for Makefile {
         };
         let build = self.build.join(", ");
         let login = if self.logs_in { ", login: make" } else { "" };
-        write!(
+        writeln!(
             text,
             "      preset: make # runs the targets one after the other; the last one pushes
-      make: {{build: [{build}]{always}{login}}}
-"
+      make: {{build: [{build}]{always}{login}}}"
         )?;
         if let Some(name) = &self.version {
-            write!(
+            writeln!(
                 text,
                 "      # The Makefile would ask Git, which a build on AWS may not have.
-      env: {{{name}: \"{{sha}}.{{build_uuid}}\"}}
-"
+      env: {{{name}: \"{{sha}}.{{build_uuid}}\"}}"
             )?;
         }
         if self.tells_version {

@@ -1,0 +1,141 @@
+//! The variables of builds.
+
+use std::time::Duration;
+
+use towline_domain::definition::{Build, Preset};
+use towline_domain::names::{GitRef, RepositoryId};
+
+use super::environment::BuildOf;
+use super::*;
+
+fn good<T: std::str::FromStr>(text: &str) -> T {
+    let parsed = text.parse();
+    parsed.unwrap_or_else(|_| panic!("{text:?} is not what it should be"))
+}
+
+fn build() -> Build {
+    Build {
+        preset: Preset::Inline {
+            text: "version: 0.2".into(),
+        },
+        context: ".".into(),
+        image: "aws/codebuild/standard:7.0".into(),
+        images: Vec::new(),
+        runtime: Vec::new(),
+        test: Vec::new(),
+        env: Vec::new(),
+        tags: vec!["{build}".into()],
+        platforms: vec!["linux/arm64".into()],
+        outputs: Vec::new(),
+        container: None,
+        secrets: Vec::new(),
+        reports: Vec::new(),
+        cache: Vec::new(),
+        layer_cache: false,
+        timeout: Duration::from_secs(3_600),
+    }
+}
+
+/// The variables of a build of this ref, or why there are none.
+fn environment(
+    build: &Build,
+    git_ref: &str,
+    is_trusted: bool,
+) -> Result<Vec<(String, String)>, String> {
+    let repository = RepositoryRef {
+        id: RepositoryId(1),
+        name: good("acme/shop"),
+    };
+    let attempt = good("00000000-0000-8000-a000-000000000000");
+    BuildOf {
+        registry: "registry.example",
+        repository: &repository,
+        commit: &good(&"3f".repeat(20)),
+        git_ref: &good::<GitRef>(git_ref),
+        at: Timestamp::UNIX_EPOCH,
+        run: None,
+        stages: &[],
+        component: &good("web"),
+        image_repository: &good("acme/web"),
+        build: Some(build),
+        platform: &build.platforms[0],
+        attempt: &attempt,
+        whole: &attempt,
+        build_number: 142,
+        tags: &[good("142"), good("latest")],
+        is_trusted,
+    }
+    .environment()
+}
+
+fn value(environment: &[(String, String)], wanted: &str) -> Option<String> {
+    let mut named = environment.iter().filter(|(name, _)| name == wanted);
+    let value = named.next().map(|(_, value)| value.clone());
+    assert_eq!(named.next(), None, "{wanted} is there twice");
+    value
+}
+
+#[test]
+fn a12_layers_of_the_trusted_branch_are_kept_where_no_other_build_writes() {
+    let cached = Build {
+        layer_cache: true,
+        ..build()
+    };
+    let caches = |build: &Build, git_ref: &str, is_trusted| {
+        let environment = environment(build, git_ref, is_trusted).expect("variables");
+        ["CACHE_TO", "CACHE_FROM"].map(|name| value(&environment, name).unwrap_or_default())
+    };
+    let trusted = "towline-cache/trusted/acme/web:linux-arm64";
+    let branch = "towline-cache/branches/acme/web:feature-a--";
+    assert_eq!(caches(&cached, "refs/heads/main", true), [trusted, trusted]);
+    let [to, from] = caches(&cached, "refs/heads/feature/a", false);
+    assert!(
+        to.starts_with(branch) && to.ends_with("--linux-arm64"),
+        "{to}"
+    );
+    assert_eq!(from, format!("{to} {trusted}"));
+    let [other, _] = caches(&cached, "refs/heads/feature-a", false);
+    assert_ne!(other, to, "two branches share their layers");
+    assert_eq!(caches(&build(), "refs/heads/main", true), ["", ""]);
+}
+
+#[test]
+fn what_startbuild_would_refuse_is_told_before_it_is_asked() {
+    let with = |value: &str| Build {
+        env: vec![("NOTE".into(), value.to_owned())],
+        ..build()
+    };
+    let fits = "x".repeat(4_096 - 40) + "{sha}";
+    let environment_of = |build| environment(&build, "refs/heads/main", false);
+    let environment = environment_of(with(&fits)).expect("4,096 characters are taken");
+    assert_eq!(
+        value(&environment, "NOTE").map(|note| note.len()),
+        Some(4_096)
+    );
+    let refused = environment_of(with(&(fits + "x"))).expect_err("one more is too many");
+    assert!(refused.contains("`NOTE` has 4097 characters"), "{refused}");
+}
+
+#[test]
+fn a_build_is_told_its_outputs_platform_and_tags() {
+    let with_outputs = Build {
+        outputs: vec!["out/version.json".into(), "note.txt".into()],
+        env: vec![("IMAGE_TAG".into(), "mine".into())],
+        ..build()
+    };
+    let environment = environment(&with_outputs, "refs/tags/v1", false).expect("variables");
+    for (name, expected) in [
+        ("TOWLINE_OUTPUTS", "version note"),
+        ("IMAGE_PLATFORM", "linux/arm64"),
+        ("IMAGE_TAG", "142"),
+        ("IMAGE_TAGS", "142 latest"),
+        ("GIT_REF", "refs/tags/v1"),
+        ("GIT_BRANCH", "v1"),
+    ] {
+        assert_eq!(
+            value(&environment, name).as_deref(),
+            Some(expected),
+            "{name}"
+        );
+    }
+}
