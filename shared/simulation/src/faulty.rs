@@ -243,6 +243,14 @@ impl FaultyImages {
         &self.inner
     }
 
+    fn check_denied(&self) -> Result<(), PortError> {
+        if self.denies.load(Ordering::Relaxed) {
+            let said = "AccessDeniedException: not authorized to perform: ecr:PutImage";
+            return Err(PortError::new("putting a tag on", said));
+        }
+        Ok(())
+    }
+
     pub(crate) fn take_news(&self) -> Vec<(ImageRepository, Tag, Digest)> {
         std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -286,6 +294,7 @@ impl Images for FaultyImages {
         tag: &Tag,
     ) -> Result<Digest, PutTagError> {
         self.chance.before("PutImage").await?;
+        self.check_denied()?;
         let digest = self.inner.put_index(repository, index, tag).await?;
         self.watch.index_is_put(repository, index, tag, &digest);
         self.news
@@ -304,10 +313,7 @@ impl Images for FaultyImages {
     ) -> Result<(), PutTagError> {
         self.chance.before("PutImage").await?;
         self.watch.tag_is_put(tag, digest);
-        if self.denies.load(Ordering::Relaxed) {
-            let said = "AccessDeniedException: not authorized to perform: ecr:PutImage";
-            return Err(PortError::new("putting a tag on", said).into());
-        }
+        self.check_denied()?;
         self.inner.put_tag(repository, digest, tag).await?;
         self.news
             .lock()

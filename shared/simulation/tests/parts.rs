@@ -48,6 +48,11 @@ fn attempt(world: &World) -> Attempt {
 
 /// How the world ends: its view, the attempt with its parts, and why it ended so.
 fn check(world: &mut World, expect: Expect) {
+    check_view(world, expect);
+    assert_eq!(world.faults_at_rest(), Vec::<String>::new());
+}
+
+fn check_view(world: &mut World, expect: Expect) {
     world.settle();
     let attempt = attempt(world);
     let parts = attempt.legs.iter().map(|leg| leg.state.word());
@@ -58,7 +63,6 @@ fn check(world: &mut World, expect: Expect) {
     };
     let text = format!("{}{}: {why}\n", world.view(), parts.join(", "));
     expect.assert_eq(&hide(&text));
-    assert_eq!(world.faults_at_rest(), Vec::<String>::new());
 }
 
 /// Digests are nobody's business.
@@ -285,6 +289,22 @@ fn a_part_whose_image_is_gone_fails_with_the_reason() {
         web/prod: nothing; first has 0 of 2 yes
         web/staging: first
         succeeded, succeeded: the index of build#1 was not put: the image is gone from the registry; build it again
+    "#]],
+    );
+}
+
+#[test]
+fn an_index_that_ecr_lets_nobody_put_ends_the_build_and_says_what_to_do() {
+    let mut world = shop();
+    world.deny_tags();
+    world.push("main", "first", &[]);
+    // What stages wait for is not there either, so that the world is not at rest.
+    check_view(
+        &mut world,
+        expect![[r#"
+        main first: backend failed; web succeeded
+        web/staging: nothing
+        succeeded, succeeded: the index of build#1 was not put: ECR lets Towline put no tag on acme/backend: give that ECR repository the tag towline, as infra/component.yaml does (towline doctor says what else it lacks), then build again; it said: AccessDeniedException: not authorized to perform: ecr:PutImage
     "#]],
     );
 }

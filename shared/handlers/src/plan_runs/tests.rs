@@ -291,3 +291,30 @@ fn a_commit_may_come_after_its_push_but_not_for_ever() {
         assert_eq!(owed.is_none(), expected.is_some(), "{seconds}");
     }
 }
+
+#[test]
+fn a_push_starts_as_many_builds_as_fit_into_one_transaction() {
+    let refused =
+        "refused: a push starts 40 builds at most, and each platform is one; split the pipeline";
+    for (components, expected) in [(5, "planned"), (6, refused)] {
+        let world = World::new();
+        let platforms = "[linux/a, linux/b, linux/c, linux/d, linux/e, linux/f, linux/g, linux/h]";
+        let components: String = (0..components)
+            .map(|number| {
+                format!(
+                    "  c{number}: {{repository: acme/c{number}, build: {{preset: pack, root: dist, image: own, platforms: {platforms}}}}}\n"
+                )
+            })
+            .collect();
+        let definition = format!("version: 1\npipeline: shop\ncomponents:\n{components}");
+        let main = GitRef::Branch("main".into());
+        let files = [(FILE, definition.as_str())];
+        let sha = world.source.push(canonical(), &main, commit(&files));
+        world.deliver(canonical(), &sha);
+        let event = world.announced();
+        assert_eq!(world.plan(&event, &sha).as_deref(), Some(expected));
+        let mut due = world.bus.take();
+        due.retain(|announced| announced.detail_type == "Build Due");
+        assert_eq!(due.len(), 40);
+    }
+}

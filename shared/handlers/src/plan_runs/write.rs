@@ -7,6 +7,7 @@ use towline_domain::report::{self, REFUSED};
 use towline_domain::run::{Attempt, AttemptState, ComponentRun, NewAttempt, Run, RunKey, legs};
 use towline_domain::tags::{self, Values};
 use towline_ports::{Key, StartBuild};
+use towline_wire::definition::MOST_COMPONENTS;
 
 use super::{Chosen, Plan, definition_hash, stage_tag_among};
 use crate::advance_stages::draw;
@@ -45,9 +46,17 @@ impl Plan<'_> {
         let trusted = trusted.map(|trusted| trusted.value.definition);
         let definitions: Vec<&Definition> = trusted.iter().chain([definition]).collect();
         let claims = rows.len();
+        let mut builds = 0;
         for (build_number, choice) in (first..).zip(chosen) {
             let name = choice.component.name.clone();
-            match self.enrol(&mut run, &definitions, choice, build_number) {
+            builds += choice.component.build.platforms.len();
+            let enrolled = match builds > MOST_COMPONENTS {
+                true => Err(format!(
+                    "a push starts {MOST_COMPONENTS} builds at most, and each platform is one; split the pipeline"
+                )),
+                false => self.enrol(&mut run, &definitions, choice, build_number),
+            };
+            match enrolled {
                 Ok((expected, buildspec)) => {
                     if let Some((_, of)) = expected.first() {
                         let key = keys::numbered("build", build_number, self.push.repository);
