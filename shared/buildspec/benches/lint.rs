@@ -1,70 +1,98 @@
 //! How long a typical buildspec takes to be read and linted, and hostile ones to be refused.
 //!
-//! `cargo bench -p towline-buildspec`; the numbers to hold are in the comments.
+//! `cargo bench -p towline-buildspec --bench lint`; the numbers to hold are in the comments.
 
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use towline_buildspec::Buildspec;
 use towline_buildspec::lint::{Context, fix, lint};
 
-#[global_allocator]
-static ALLOCATIONS: divan::AllocProfiler = divan::AllocProfiler::system();
-
-fn main() {
-    divan::main();
-}
-
 const TYPICAL: &str = include_str!("typical.yml");
 
-#[divan::bench]
-fn read_typical() -> bool {
-    Buildspec::read(divan::black_box(TYPICAL)).is_ok()
+criterion_group! {
+    name = one;
+    config = within(2);
+    targets = read_typical, lint_typical, fix_typical
+}
+criterion_group! {
+    name = many;
+    config = within(10).sample_size(10);
+    targets = lint_a_thousand
+}
+criterion_group! {
+    name = hostile_ones;
+    config = within(2).sample_size(10);
+    targets = refuse_hostile
+}
+criterion_main!(one, many, hostile_ones);
+
+fn within(seconds: u64) -> Criterion {
+    Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(seconds))
+        .without_plots()
+}
+
+fn read_typical(criterion: &mut Criterion) {
+    criterion.bench_function("read_typical", |bencher| {
+        bencher.iter(|| Buildspec::read(black_box(TYPICAL)).is_ok());
+    });
 }
 
 /// Below 1 ms.
-#[divan::bench]
-fn lint_typical() -> usize {
-    lint(
-        "buildspec.yml",
-        divan::black_box(TYPICAL),
-        &Context::default(),
-    )
-    .findings
-    .len()
+fn lint_typical(criterion: &mut Criterion) {
+    criterion.bench_function("lint_typical", |bencher| {
+        bencher.iter(|| findings("buildspec.yml", TYPICAL));
+    });
 }
 
-#[divan::bench]
-fn fix_typical() -> usize {
-    fix(
-        "buildspec.yml",
-        divan::black_box(TYPICAL),
-        &Context::default(),
-    )
-    .applied
-    .len()
+fn fix_typical(criterion: &mut Criterion) {
+    criterion.bench_function("fix_typical", |bencher| {
+        bencher.iter(|| {
+            let fixed = fix("buildspec.yml", black_box(TYPICAL), &Context::default());
+            fixed.applied.len()
+        });
+    });
 }
 
 /// A thousand buildspecs below 1 s; `towline lint` reads them from a folder besides.
-#[divan::bench(sample_count = 10)]
-fn lint_a_thousand() -> usize {
-    (0..1_000)
-        .map(|number| {
-            let name = format!("service-{number}/buildspec.yml");
-            let report = lint(&name, divan::black_box(TYPICAL), &Context::default());
-            report.findings.len()
-        })
-        .sum()
+fn lint_a_thousand(criterion: &mut Criterion) {
+    criterion.bench_function("lint_a_thousand", |bencher| {
+        bencher.iter(|| {
+            (0..1_000)
+                .map(|number| findings(&format!("service-{number}/buildspec.yml"), TYPICAL))
+                .sum::<usize>()
+        });
+    });
 }
 
 /// Each below 50 ms and 64 MiB.
-#[divan::bench(args = ["ten megabytes", "depth 10,000", "alias bomb", "a million keys", "tabs", "deep commands", "wild commands", "pipes"], sample_count = 10)]
-fn refuse_hostile(bencher: divan::Bencher, name: &str) {
-    let text = hostile(name);
-    bencher.bench(|| {
-        lint(
-            "buildspec.yml",
-            divan::black_box(&text),
-            &Context::default(),
-        )
-    });
+fn refuse_hostile(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("refuse_hostile");
+    for name in [
+        "ten megabytes",
+        "depth 10,000",
+        "alias bomb",
+        "a million keys",
+        "tabs",
+        "deep commands",
+        "wild commands",
+        "pipes",
+    ] {
+        let id = BenchmarkId::from_parameter(name);
+        group.bench_with_input(id, &hostile(name), |bencher, text| {
+            bencher.iter(|| findings("buildspec.yml", text));
+        });
+    }
+    group.finish();
+}
+
+fn findings(name: &str, text: &str) -> usize {
+    lint(name, black_box(text), &Context::default())
+        .findings
+        .len()
 }
 
 fn hostile(name: &str) -> String {

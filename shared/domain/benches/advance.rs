@@ -3,17 +3,20 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use divan::counter::ItemsCount;
-use divan::{Bencher, black_box};
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use towline_domain::{run, stage};
 
-fn main() {
-    divan::main();
+criterion_group! {
+    name = advance;
+    config = Criterion::default().without_plots();
+    targets = run_facts, stage_facts
 }
+criterion_main!(advance);
 
 /// A whole attempt: bound, in progress, succeeded, its image read, and that once more.
-#[divan::bench]
-fn run_facts(bencher: Bencher<'_, '_>) {
+fn run_facts(criterion: &mut Criterion) {
     let lines = [
         "bound 1",
         "report 1 IN_PROGRESS",
@@ -22,21 +25,24 @@ fn run_facts(bencher: Bencher<'_, '_>) {
         "image 1",
     ];
     let facts = lines.map(common::run_fact);
-    bencher
-        .counter(ItemsCount::new(facts.len()))
-        .with_inputs(common::new_run)
-        .bench_values(|run| {
-            facts.iter().fold(run, |run, fact| {
-                run::advance(run, black_box(fact), common_now()).run
-            })
-        });
+    let now = common::at(100);
+    let mut group = criterion.benchmark_group("advance");
+    group.throughput(Throughput::Elements(facts.len() as u64));
+    group.bench_function("run_facts", |bencher| {
+        let all = |run| {
+            facts
+                .iter()
+                .fold(run, |run, fact| run::advance(run, black_box(fact), now).run)
+        };
+        bencher.iter_batched(common::new_run, all, BatchSize::SmallInput);
+    });
+    group.finish();
 }
 
 /// A whole promotion: offered, approved by two, leased, tagged, offered again; five rows.
-#[divan::bench]
-fn stage_facts(bencher: Bencher<'_, '_>) {
+fn stage_facts(criterion: &mut Criterion) {
     let rule = common::rule("approval 2");
-    let now = common_now();
+    let now = common::at(100);
     let lines = [
         "offer 1",
         "approve 1 by lee",
@@ -46,17 +52,16 @@ fn stage_facts(bencher: Bencher<'_, '_>) {
         "offer 1",
     ];
     let facts = lines.map(|line| common::stage_fact(line, now));
-    bencher
-        .counter(ItemsCount::new(facts.len()))
-        .with_inputs(common::new_stage)
-        .bench_values(|stage| {
+    let mut group = criterion.benchmark_group("advance");
+    group.throughput(Throughput::Elements(facts.len() as u64));
+    group.bench_function("stage_facts", |bencher| {
+        let all = |stage| {
             facts.iter().fold(stage, |stage, fact| {
                 let policy = common::policy(&rule, &[], 1);
                 stage::advance(stage, black_box(fact), policy, now).stage
             })
-        });
-}
-
-fn common_now() -> towline_domain::Timestamp {
-    common::at(100)
+        };
+        bencher.iter_batched(common::new_stage, all, BatchSize::SmallInput);
+    });
+    group.finish();
 }

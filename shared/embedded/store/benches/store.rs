@@ -1,44 +1,51 @@
 //! Durable transactions per second, by how many want to write at the same time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use divan::Bencher;
-use divan::counter::ItemsCount;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use towline_ports::{Key, Store, Write};
 use towline_store::SqliteStore;
 
-/// Transactions of each writer in one sample.
+/// Transactions of each writer in one round.
 const EACH: u64 = 20;
 
-fn main() {
-    divan::main();
+criterion_group! {
+    name = store;
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(500))
+        .without_plots();
+    targets = transactions, get
 }
+criterion_main!(store);
 
 /// Two items of about 1 KB each, as an accepted push writes: a fact and an intent.
-#[divan::bench(args = [1, 16, 128], sample_count = 20, sample_size = 1)]
-fn transactions(bencher: Bencher<'_, '_>, writers: u64) {
-    let dir = tempfile::tempdir().expect("a folder");
-    let store = Arc::new(SqliteStore::open(dir.path()).expect("a new store"));
-    let runtime = Runtime::new().expect("a runtime");
-    let mut round = 0;
-    bencher
-        .counter(ItemsCount::new(writers * EACH))
-        .with_inputs(|| {
-            round += 1;
-            round
-        })
-        .bench_local_values(|round| {
-            runtime.block_on(async {
-                let mut tasks = JoinSet::new();
-                for writer in 0..writers {
-                    tasks.spawn(write(Arc::clone(&store), round, writer));
-                }
-                tasks.join_all().await;
+fn transactions(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("transactions");
+    for writers in [1, 16, 128] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Arc::new(SqliteStore::open(dir.path()).expect("a new store"));
+        let runtime = Runtime::new().expect("a runtime");
+        let mut round = 0;
+        group.throughput(Throughput::Elements(writers * EACH));
+        group.bench_function(BenchmarkId::from_parameter(writers), |bencher| {
+            bencher.iter(|| {
+                round += 1;
+                runtime.block_on(async {
+                    let mut tasks = JoinSet::new();
+                    for writer in 0..writers {
+                        tasks.spawn(write(Arc::clone(&store), round, writer));
+                    }
+                    tasks.join_all().await;
+                });
             });
         });
+    }
+    group.finish();
 }
 
 async fn write(store: Arc<SqliteStore>, round: u64, writer: u64) {
@@ -55,15 +62,16 @@ async fn write(store: Arc<SqliteStore>, round: u64, writer: u64) {
 }
 
 /// One item by its key, as it is read before every decision.
-#[divan::bench]
-fn get(bencher: Bencher<'_, '_>) {
+fn get(criterion: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Arc::new(SqliteStore::open(dir.path()).expect("a new store"));
     let runtime = Runtime::new().expect("a runtime");
     runtime.block_on(write(Arc::clone(&store), 0, 0));
     let key = Key::new("0/0", "fact/7");
-    bencher.bench_local(|| {
-        let item = runtime.block_on(store.get(&key));
-        assert!(item.expect("the store answers").is_some());
+    criterion.bench_function("get", |bencher| {
+        bencher.iter(|| {
+            let item = runtime.block_on(store.get(&key));
+            assert!(item.expect("the store answers").is_some());
+        });
     });
 }
