@@ -192,7 +192,7 @@ mod tests {
         format!("sha256:{number:064x}")
     }
 
-    fn check(images: &[PlatformImage], expected: Expect) {
+    fn check(images: &[PlatformImage], expected: &Expect) {
         let text = match index(images) {
             Ok(index) => index.text.replace(&"0".repeat(60), "…"),
             Err(error) => error.to_string().replace(&"0".repeat(60), "…"),
@@ -207,7 +207,7 @@ mod tests {
                 image("linux/amd64", 1, IMAGE, "12345"),
                 image("linux/arm/v7", 2, IMAGE, "1234567"),
             ],
-            expect![[
+            &expect![[
                 r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:…0001","size":5,"platform":{"architecture":"amd64","os":"linux"}},{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:…0002","size":7,"platform":{"architecture":"arm","os":"linux","variant":"v7"}}]}"#
             ]],
         );
@@ -229,19 +229,19 @@ mod tests {
         );
         check(
             &[image("linux/arm64", 3, INDEX, &own)],
-            expect![[
+            &expect![[
                 r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:…0005","size":7,"platform":{"architecture":"arm64","os":"linux","variant":"v8"}},{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:…0006","size":8,"platform":{"architecture":"unknown","os":"unknown"},"annotations":{"vnd.docker.reference.digest":"sha256:…0005","vnd.docker.reference.type":"attestation-manifest"}}]}"#
             ]],
         );
         check(
             &[image("linux/amd64", 3, INDEX, &own)],
-            expect![
+            &expect![
                 "the build for linux/amd64 pushed an index, sha256:…0003, without an image for linux/amd64"
             ],
         );
         check(
             &[image("linux/amd64", 3, INDEX, "no JSON")],
-            expect!["reading the manifest sha256:…0003 for linux/amd64"],
+            &expect!["reading the manifest sha256:…0003 for linux/amd64"],
         );
     }
 }

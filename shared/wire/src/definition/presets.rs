@@ -1,7 +1,7 @@
 //! What each preset of a build takes.
 
 use towline_buildspec::Buildspec;
-use towline_buildspec::generate::{INLINE_LIMIT, is_name};
+use towline_buildspec::generate::is_name;
 use towline_domain::definition::Preset;
 use towline_domain::names::Digest;
 
@@ -126,12 +126,7 @@ fn inline(report: &mut Report, fields: &Fields<'_>) -> Option<Preset> {
     let hint = "write the buildspec as `inline: |`";
     let place = report.required(fields, "inline", hint)?;
     let text = report.text(&place)?;
-    if text.chars().count() > INLINE_LIMIT {
-        let message = format!(
-            "a buildspec may have {INLINE_LIMIT} characters; keep it in a file and name that under `buildspec`"
-        );
-        report.error(&place, message);
-    } else if let Err(error) = Buildspec::read(text) {
+    if let Err(error) = Buildspec::read(text) {
         report.error(
             &place,
             format!("this is no buildspec CodeBuild takes: {error}"),

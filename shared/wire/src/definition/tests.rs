@@ -174,18 +174,18 @@ fn what_is_not_executed_yet_is_named_with_its_scope_and_line() {
         .map(|feature| format!("{} {} {:?}", feature.line, feature.path, feature.scope))
         .collect();
     expect![[r#"
-        66 stages.prod.gates[0].soak Stage("prod")
-        67 stages.prod.gates[1].window Stage("prod")
-        69 stages.prod.before Stage("prod")
-        71 stages.prod.copy_to Stage("prod")
-        72 stages.prod.deploy.cloudformation Stage("prod")
-        73 stages.prod.rollback.on Stage("prod")
-        74 stages.prod.unit Stage("prod")
-        77 stages.staging.gates[0].scan Stage("staging")
-        78 stages.staging.deploy.ecs Stage("staging")
-        79 stages.staging.verify Stage("staging")
-        81 notify.slack Pipeline
-        81 notify.github Pipeline"#]]
+        70 stages.prod.gates[0].soak Stage("prod")
+        71 stages.prod.gates[1].window Stage("prod")
+        73 stages.prod.before Stage("prod")
+        75 stages.prod.copy_to Stage("prod")
+        76 stages.prod.deploy.cloudformation Stage("prod")
+        77 stages.prod.rollback.on Stage("prod")
+        78 stages.prod.unit Stage("prod")
+        81 stages.staging.gates[0].scan Stage("staging")
+        82 stages.staging.deploy.ecs Stage("staging")
+        83 stages.staging.verify Stage("staging")
+        85 notify.slack Pipeline
+        85 notify.github Pipeline"#]]
     .assert_eq(&listed.join("\n"));
 }
 
