@@ -60,6 +60,9 @@ pub struct StartBuild {
 }
 
 impl StartBuild {
+    /// The most bytes of a buildspec. CodeBuild takes less inline; what is longer it is given another way.
+    pub const LONGEST_BUILDSPEC: usize = 64 * 1024;
+
     /// The CodeBuild project of a component: `towline-<owner>-<name>-<component>`, in the
     /// characters a project name may have and cut to 150 (CodeBuild API, `ProjectName`).
     #[must_use]

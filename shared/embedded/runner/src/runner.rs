@@ -19,9 +19,6 @@ use crate::event::{self, StateChange, state_change};
 use crate::queue::Inner;
 use crate::record::{Context, PhaseStatus, Record, Request, State};
 
-/// Most characters of a buildspec (CodeBuild's limit for an inline one).
-const LONGEST_BUILDSPEC: usize = 25_600;
-
 /// Most bytes of a log in one answer.
 const LOG_PART: u64 = 256 * 1024;
 
@@ -245,11 +242,11 @@ impl Builds for Runner {
 
 /// Why a build can never be started as asked.
 fn objection(build: &StartBuild) -> Option<String> {
-    let length = build.buildspec.chars().count();
-    if length > LONGEST_BUILDSPEC {
+    let length = build.buildspec.len();
+    if length > StartBuild::LONGEST_BUILDSPEC {
         return Some(format!(
-            "the buildspec has {length} characters, CodeBuild takes at most {LONGEST_BUILDSPEC} \
-             inline"
+            "the buildspec has {length} bytes, at most {} are taken: move commands into a script",
+            StartBuild::LONGEST_BUILDSPEC
         ));
     }
     build

@@ -5,13 +5,12 @@ use towline_buildspec::generate::{
 };
 use towline_domain::definition::{self, Build, Component, Preset};
 use towline_domain::names::CommitSha;
-use towline_ports::{RepositoryRef, Source};
+use towline_ports::{RepositoryRef, Source, StartBuild};
 
 use super::source_files::{self, Stop};
 
-/// The largest buildspec there can be: it is kept with its run. CodeBuild takes less inline; what is longer it
-/// is given another way.
-const MOST_BYTES: usize = 64 * 1024;
+/// The largest buildspec there can be.
+const MOST_BYTES: usize = StartBuild::LONGEST_BUILDSPEC;
 
 /// What is known of the place that builds run in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

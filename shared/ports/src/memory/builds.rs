@@ -14,8 +14,6 @@ use crate::{Builds, Clock, PortError, StartBuild, StartError};
 
 /// How long CodeBuild remembers an idempotency token (CodeBuild API, `StartBuild`).
 const REMEMBERED: Duration = Duration::from_secs(5 * 60);
-/// Characters of an inline buildspec (aws/aws-cdk pull request 14974).
-const MOST_BUILDSPEC: usize = 25_600;
 /// Characters of an environment variable's value (CodeBuild's own `InvalidInputException`).
 const MOST_VALUE: usize = 4_096;
 /// Names the outputs of a build in its environment.
@@ -224,10 +222,11 @@ fn check(start: &StartBuild) -> Result<(), String> {
     if !(2..=150).contains(&project.len()) || !project.chars().all(legal) {
         return Err(format!("{project:?} is no name of a project"));
     }
-    let length = start.buildspec.chars().count();
-    if !(1..=MOST_BUILDSPEC).contains(&length) {
+    let length = start.buildspec.len();
+    if !(1..=StartBuild::LONGEST_BUILDSPEC).contains(&length) {
         return Err(format!(
-            "an inline buildspec has 1 to {MOST_BUILDSPEC} characters, not {length}"
+            "a buildspec has 1 to {} bytes, not {length}",
+            StartBuild::LONGEST_BUILDSPEC
         ));
     }
     let minutes = start.timeout.as_secs() / 60;
@@ -364,10 +363,10 @@ mod tests {
         };
         let (builds, _) = builds(9);
         for (asked, says) in [
-            (change(|asked| asked.buildspec.clear()), "1 to 25600"),
+            (change(|asked| asked.buildspec.clear()), "1 to 65536"),
             (
-                change(|asked| asked.buildspec = "é".repeat(25_601)),
-                "25601",
+                change(|asked| asked.buildspec = "é".repeat(32_769)),
+                "65538",
             ),
             (
                 change(|asked| asked.environment[0].1 = "é".repeat(4_097)),
@@ -392,7 +391,7 @@ mod tests {
         }
         assert_eq!(builds.started(), []);
         let most = change(|asked| {
-            asked.buildspec = "é".repeat(25_600);
+            asked.buildspec = "é".repeat(32_768);
             asked.environment[0].1 = "é".repeat(4_096);
         });
         builds

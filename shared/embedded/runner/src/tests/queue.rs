@@ -90,8 +90,8 @@ async fn what_codebuild_would_refuse_is_refused() {
     };
     for (request, expected) in [
         (
-            world.request(1, &"x".repeat(25_601)),
-            "the buildspec has 25601 characters, CodeBuild takes at most 25600 inline",
+            world.request(1, &"x".repeat(65_537)),
+            "the buildspec has 65537 bytes, at most 65536 are taken: move commands into a script",
         ),
         (
             with("TITLE", &"\u{e9}".repeat(4097)),
