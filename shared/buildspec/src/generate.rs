@@ -290,7 +290,7 @@ pub enum GenerateError {
     },
     /// Outputs of a build whose phases CodeBuild runs in shells of their own, or not by commands.
     #[error(
-        "the buildspec cannot have outputs: that needs `version: 0.2` and `commands` in its build phase"
+        "the buildspec cannot have outputs: that needs `version: 0.2`, and no `steps` after the build"
     )]
     NoOutputs,
     /// More reports than a project has.
@@ -370,7 +370,8 @@ fn finish(common: &Common, extras: &Extras, phases: Phases) -> Result<String, Ge
         .install
         .runtime_versions
         .clone_from(&common.runtime_versions);
-    extras.add_to(&mut spec, common)?;
+    extras.add_to(&mut spec);
+    outputs::add_to(&mut spec, common, &extras.outputs)?;
     print(&spec)
 }
 

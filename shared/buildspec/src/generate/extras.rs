@@ -2,7 +2,7 @@
 
 use super::names::{check_variables, refuse_unless_free};
 use super::shell::{inner_path, quote};
-use super::{Common, GenerateError, Output, outputs};
+use super::{Common, GenerateError, Output};
 use crate::model::{self, Buildspec};
 
 /// What only some definitions ask for.
@@ -89,13 +89,8 @@ impl Extras {
         Ok(())
     }
 
-    /// Writes them into a buildspec whose build phase publishes.
-    pub(super) fn add_to(
-        &self,
-        spec: &mut Buildspec,
-        common: &Common,
-    ) -> Result<(), GenerateError> {
-        self.add_outputs(spec, common)?;
+    /// Writes them into a buildspec.
+    pub(super) fn add_to(&self, spec: &mut Buildspec) {
         spec.env
             .secrets_manager
             .extend(self.secrets.iter().cloned());
@@ -114,23 +109,6 @@ impl Extras {
                 ..model::Cache::default()
             });
         }
-        Ok(())
-    }
-
-    fn add_outputs(&self, spec: &mut Buildspec, common: &Common) -> Result<(), GenerateError> {
-        if self.outputs.is_empty() {
-            return Ok(());
-        }
-        let build = &mut spec.phases.build;
-        if spec.version == model::Version::V0_1 || !build.steps.is_empty() {
-            return Err(GenerateError::NoOutputs);
-        }
-        build
-            .commands
-            .extend(outputs::commands(common, &self.outputs)?);
-        let variables = (0..self.outputs.len()).map(outputs::output_variable);
-        spec.env.exported_variables.extend(variables);
-        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! A buildspec of somebody's own, from the definition or a file of the repository.
 
 use super::names::refuse_unless_free;
-use super::{Common, Extras, GenerateError, print};
+use super::{Common, Extras, GenerateError, outputs, print};
 use crate::model::Buildspec;
 
 /// The text as it is when the definition adds nothing, otherwise printed anew with the definition's variables,
@@ -24,7 +24,8 @@ pub(super) fn buildspec(
         |(name, _): &(String, String)| extras.secrets.iter().all(|(injected, _)| injected != name);
     spec.env.parameter_store.retain(own);
     spec.env.secrets_manager.retain(own);
-    extras.add_to(&mut spec, common)?;
+    extras.add_to(&mut spec);
+    outputs::add_to_given(&mut spec, &extras.outputs)?;
     print(&spec)
 }
 

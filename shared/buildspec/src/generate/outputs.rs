@@ -2,6 +2,7 @@
 
 use super::shell::{enter, inner_path, quote};
 use super::{Common, GenerateError, LONGEST_VALUE, make};
+use crate::model::{Buildspec, Version};
 
 /// A file the build leaves for later stages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,25 +73,59 @@ pub fn output_variable(index: usize) -> String {
     format!("TOWLINE_OUTPUT_{index}")
 }
 
-/// The commands that write and export the outputs; the last of the build phase, when everything has been pushed.
-pub(super) fn commands(common: &Common, outputs: &[Output]) -> Result<Vec<String>, GenerateError> {
+/// Adds the outputs to a buildspec of ours, whose build phase has pushed everything when it gets to them.
+pub(super) fn add_to(
+    spec: &mut Buildspec,
+    common: &Common,
+    outputs: &[Output],
+) -> Result<(), GenerateError> {
     let enter = enter(&common.context)?;
-    let mut commands = Vec::new();
     for (index, output) in outputs.iter().enumerate() {
         let path = quote(inner_path(&output.path)?);
-        let writer = match &output.from {
-            OutputFrom::Build => None,
-            OutputFrom::Target(target) => Some(make::run(target)?),
-            OutputFrom::Definitions(container) => Some(format!(
-                r#"printf '[{{"name":"%s","imageUri":"%s"}}]\n' {} "$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG""#,
-                quote(container)
-            )),
-            OutputFrom::Detail => Some(DETAIL.to_owned()),
-        };
+        let writer = writer(&output.from)?;
+        let commands = &mut spec.phases.build.commands;
         commands.extend(writer.map(|writer| format!("({enter} && {writer} > ./{path})")));
         commands.push(export(&output_variable(index), &enter, &path, &output.path));
     }
-    Ok(commands)
+    export_all(spec, outputs);
+    Ok(())
+}
+
+/// Adds the outputs to a buildspec of somebody's own, which may write them until its very end; after a build that
+/// has failed they are not looked for.
+pub(super) fn add_to_given(spec: &mut Buildspec, outputs: &[Output]) -> Result<(), GenerateError> {
+    if outputs.is_empty() {
+        return Ok(());
+    }
+    if spec.version == Version::V0_1 || !spec.phases.post_build.steps.is_empty() {
+        return Err(GenerateError::NoOutputs);
+    }
+    let enter = enter(".")?;
+    for (index, output) in outputs.iter().enumerate() {
+        let path = quote(inner_path(&output.path)?);
+        let export = export(&output_variable(index), &enter, &path, &output.path);
+        let guarded = format!(r#"[ "$CODEBUILD_BUILD_SUCCEEDING" != 1 ] || {{ {export}; }}"#);
+        spec.phases.post_build.commands.push(guarded);
+    }
+    export_all(spec, outputs);
+    Ok(())
+}
+
+fn export_all(spec: &mut Buildspec, outputs: &[Output]) {
+    let variables = (0..outputs.len()).map(output_variable);
+    spec.env.exported_variables.extend(variables);
+}
+
+fn writer(from: &OutputFrom) -> Result<Option<String>, GenerateError> {
+    Ok(match from {
+        OutputFrom::Build => None,
+        OutputFrom::Target(target) => Some(make::run(target)?),
+        OutputFrom::Definitions(container) => Some(format!(
+            r#"printf '[{{"name":"%s","imageUri":"%s"}}]\n' {} "$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG""#,
+            quote(container)
+        )),
+        OutputFrom::Detail => Some(DETAIL.to_owned()),
+    })
 }
 
 /// By its digest where Docker knows it, else by the tag that no other build can push.

@@ -122,12 +122,20 @@ impl BuildOf<'_> {
                 .map(|run| (codebuild::RUN_VARIABLE, run.to_string())),
         );
         ours.extend(self.caches());
+        ours.extend(self.account().map(|account| ("AWS_ACCOUNT_ID", account)));
         let outputs = self.build.map(|build| &build.outputs).into_iter().flatten();
         let outputs: Vec<&str> = outputs.map(|path| outputs::name_of(path)).collect();
         if !outputs.is_empty() {
             ours.push((codebuild::OUTPUTS_VARIABLE, outputs.join(" ")));
         }
         ours
+    }
+
+    /// The account of a registry at AWS, so that no build has to ask for it.
+    fn account(&self) -> Option<String> {
+        let (account, rest) = self.registry.split_once('.')?;
+        let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+        (is_account && rest.starts_with("dkr.ecr.")).then(|| account.to_owned())
     }
 
     /// Where layers are kept and taken from, if they are: one tag for each ref and platform. Builds of the trusted

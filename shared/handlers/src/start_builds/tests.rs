@@ -48,7 +48,7 @@ fn environment(
     };
     let attempt = good("00000000-0000-8000-a000-000000000000");
     BuildOf {
-        registry: "registry.example",
+        registry: "111122223333.dkr.ecr.eu-west-1.amazonaws.com",
         repository: &repository,
         commit: &good(&"3f".repeat(20)),
         git_ref: &good::<GitRef>(git_ref),
@@ -129,6 +129,7 @@ fn a_build_is_told_its_outputs_platform_and_tags() {
         ("IMAGE_PLATFORM", "linux/arm64"),
         ("IMAGE_TAG", "142"),
         ("IMAGE_TAGS", "142 latest"),
+        ("AWS_ACCOUNT_ID", "111122223333"),
         ("GIT_REF", "refs/tags/v1"),
         ("GIT_BRANCH", "v1"),
     ] {

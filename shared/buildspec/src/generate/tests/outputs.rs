@@ -68,15 +68,15 @@ fn an_output_that_is_missing_or_too_long_fails_the_build() {
     for (length, expected) in [
         (
             0,
-            "the output dist.txt is not there, or is longer than 4096 characters\nbuild failed\n",
+            "the output dist.txt is not there, or is longer than 4096 characters\npost_build failed\n",
         ),
         (4_096, "TOWLINE_OUTPUT_0="),
         (
             4_097,
-            "the output dist.txt is not there, or is longer than 4096 characters\nbuild failed\n",
+            "the output dist.txt is not there, or is longer than 4096 characters\npost_build failed\n",
         ),
     ] {
-        let machine = Machine::new();
+        let machine = Machine::new().with("CODEBUILD_BUILD_SUCCEEDING", "1");
         if length > 0 {
             machine.write("dist.txt", &format!("{}\n", "x".repeat(length)));
         }
@@ -95,6 +95,16 @@ phases:
   build: {commands: [cd dist]}
   post_build: {commands: [rm -f here]}
 ";
+    // A file that is written at the very end is found, and none is looked for after a build that failed.
+    let late = "version: 0.2\nphases: {build: {commands: ['true']}, post_build: {commands: ['echo 1 > late.txt']}}\n";
+    for (succeeding, expected) in [("1", "TOWLINE_OUTPUT_0=1\n"), ("0", "")] {
+        let machine = Machine::new().with("CODEBUILD_BUILD_SUCCEEDING", succeeding);
+        let component = (Common::default(), Preset::Given(late.to_owned()));
+        assert_eq!(
+            exported(component, vec![Output::given("late.txt")], &machine),
+            expected
+        );
+    }
     let preset = Preset::Given(given.to_owned());
     let outputs = extras(vec![Output::given("version.json")]);
     let text = generate_with(&Common::default(), &preset, &outputs).unwrap();
@@ -103,13 +113,14 @@ phases:
     expect![[r#"
         [
             "cd dist",
-            "TOWLINE_OUTPUT_0=\"$(cd -- \"$CODEBUILD_SRC_DIR\" && tr -d '\\r\\n' < ./version.json)\" && test \"${#TOWLINE_OUTPUT_0}\" -le 4096 && export TOWLINE_OUTPUT_0 || (echo 'the output version.json is not there, or is longer than 4096 characters'; exit 1)",
+            "rm -f here",
+            "[ \"$CODEBUILD_BUILD_SUCCEEDING\" != 1 ] || { TOWLINE_OUTPUT_0=\"$(cd -- \"$CODEBUILD_SRC_DIR\" && tr -d '\\r\\n' < ./version.json)\" && test \"${#TOWLINE_OUTPUT_0}\" -le 4096 && export TOWLINE_OUTPUT_0 || (echo 'the output version.json is not there, or is longer than 4096 characters'; exit 1); }",
         ]
     "#]]
-    .assert_debug_eq(&spec.phases.build.commands);
+    .assert_debug_eq(&[spec.phases.build.commands, spec.phases.post_build.commands].concat());
     for given in [
         "version: 0.1\nphases: {build: {commands: [make]}}\n",
-        "version: 0.2\nphases: {build: {steps: [{run: make}]}}\n",
+        "version: 0.2\nphases: {post_build: {steps: [{run: make}]}}\n",
     ] {
         let preset = Preset::Given(given.to_owned());
         assert_eq!(
