@@ -8,7 +8,7 @@ use towline_domain::ledger::Mover;
 use towline_domain::names::{Digest, ImageRepository, Tag};
 use towline_domain::run::{Attempt, Fact, Run};
 use towline_domain::stage::{self, Stage};
-use towline_ports::{Images, RegistryImage};
+use towline_ports::{Images, Key, RegistryImage};
 use towline_wire::ecr::{self, Action, ImageAction};
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
@@ -189,6 +189,16 @@ pub(crate) async fn record(
             &mut change,
         )
         .await?;
+        if let Some((_, run, attempt)) = &expected {
+            own_earlier(
+                &mut reads,
+                repository,
+                (&run.value, attempt),
+                &image.digest,
+                &mut change,
+            )
+            .await?;
+        }
         let mut told = None;
         if let Some((of, run, _)) = expected {
             let contradicts = said.clone().filter(|said| *said != image.digest);
@@ -312,6 +322,47 @@ async fn expected_by(
         .attempt(&of.attempt)
         .map(|(_, _, attempt)| attempt.clone());
     Ok(attempt.map(|attempt| (of, run, attempt)))
+}
+
+/// A build may push its other tags before the one that says whose they are: then they were taken for
+/// somebody's outside.
+async fn own_earlier(
+    reads: &mut Reads<'_>,
+    repository: &ImageRepository,
+    (run, attempt): (&Run, &Attempt),
+    digest: &Digest,
+    change: &mut Change,
+) -> Result<(), HandlerError> {
+    let image = reads
+        .read::<Image>(&keys::image(repository, digest))
+        .await?;
+    if image.is_none() {
+        return Ok(()); // no other tag of it has come yet
+    }
+    let others = attempt
+        .tags
+        .iter()
+        .filter(|tag| **tag != attempt.unique_tag);
+    let others: Vec<Key> = others.map(|tag| keys::tag(repository, tag)).collect();
+    reads.load(others.clone()).await?;
+    for key in others {
+        let read = reads.read::<TagNow>(&key).await?;
+        let Some(read) = read.filter(|read| {
+            let now = &read.value;
+            now.digest == *digest && now.by == Mover::Outside && now.since >= attempt.due_at
+        }) else {
+            continue;
+        };
+        let owned = TagNow {
+            by: Mover::Build {
+                run: run.id.clone(),
+                number: attempt.build_number,
+            },
+            ..read.value.clone()
+        };
+        change.save(key, Some(&read), &owned);
+    }
+    Ok(())
 }
 
 /// Who put a further tag on an image: the build that made it, if it was to push that tag too.

@@ -48,6 +48,12 @@ async fn reaches_prod(pushed: &Pushed) {
     );
     for tag in of_image {
         assert_eq!(pushed.held(tag).await, pushed.digest, "{tag}");
+        // Compose pushes `latest` first; whose it is shows only with the other.
+        let image = pushed.ask(&format!("image?image=:{tag}")).await;
+        let tags = image["images"][0]["tags"].as_array().unwrap().iter();
+        for state in tags.filter(|state| state["tag"] == *tag) {
+            assert_eq!(state["moved"]["by"]["kind"], "build", "{state}");
+        }
     }
     pushed.promoted().await;
 }

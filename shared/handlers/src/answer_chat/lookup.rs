@@ -92,12 +92,13 @@ pub(super) async fn component(
     let repository = match chosen(ledger, &ids, repository, &format!("component {name}")).await {
         Err(ChatError::Refused(reason)) if ids.is_empty() => {
             let known = component_names(ledger).await?;
-            let hint = if known.is_empty() {
-                "nothing has been built yet".into()
+            return refused(if known.is_empty() {
+                format!("{reason}; nothing has been built yet")
+            } else if known.contains(&name.to_string()) {
+                format!("nothing of {name} has been built yet; towline runs says why")
             } else {
-                format!("there are: {}", known.join(", "))
-            };
-            return refused(format!("{reason}; {hint}"));
+                format!("{reason}; there are: {}", known.join(", "))
+            });
         }
         other => other?,
     };
