@@ -13,7 +13,7 @@ const TYPICAL: &str = include_str!("typical.yml");
 
 criterion_group! {
     name = one;
-    config = within(2);
+    config = within(4);
     targets = read_typical, lint_typical, fix_typical
 }
 criterion_group! {
