@@ -117,29 +117,35 @@ fn sets(run: &Run<'_>, name: &str) -> bool {
 
 fn makefile(run: &Run<'_>, source: &Source, notes: &mut Notes) {
     let makefile = Makefile::read(source);
+    let used = makefile.used();
     let mut reader = shell::Reader::new();
     for line in &makefile.lines {
-        if line.is_recipe {
-            let steps = reader.steps(&line.text);
-            let calls = steps.iter().filter_map(|step| match &step.act {
-                Act::Call(call) => Some(call),
-                Act::Assign { .. } | Act::StopUnlessSucceeding => None,
-            });
-            for call in calls {
-                if call.is("aws", &["ecr", "get-login"]) {
-                    let note = Note::new(
-                        Code::E011,
-                        line.range.clone(),
-                        "The target fails: version 2 of the AWS CLI, which CodeBuild's images have, does not know `get-login`.",
-                        "Use `aws ecr get-login-password | docker login --username AWS --password-stdin <registry>`.",
-                    );
-                    notes.add_elsewhere(source, note);
-                }
-                if needs_metadata(call) && is_without_git(run) {
-                    notes.add_elsewhere(source, git_note(line.range.clone()));
-                }
+        let text = match &line.variable {
+            Some((name, value)) => used.contains(name.as_str()).then_some(value),
+            None => line.is_recipe.then_some(&line.text),
+        };
+        // What `$(shell ...)` runs, a shell runs.
+        let text = text.map(|text| text.replace("$(shell ", "$("));
+        let steps = text.map_or_else(Vec::new, |text| reader.steps(&text));
+        let calls = steps.iter().filter_map(|step| match &step.act {
+            Act::Call(call) => Some(call),
+            Act::Assign { .. } | Act::StopUnlessSucceeding => None,
+        });
+        for call in calls {
+            if call.is("aws", &["ecr", "get-login"]) {
+                let note = Note::new(
+                    Code::E011,
+                    line.range.clone(),
+                    "The target fails: version 2 of the AWS CLI, which CodeBuild's images have, does not know `get-login`.",
+                    "Use `aws ecr get-login-password | docker login --username AWS --password-stdin <registry>`.",
+                );
+                notes.add_elsewhere(source, note);
             }
-        } else if is_without_git(run) && calls_git(&line.text) {
+            if line.is_recipe && needs_metadata(call) && is_without_git(run) {
+                notes.add_elsewhere(source, git_note(line.range.clone()));
+            }
+        }
+        if !line.is_recipe && is_without_git(run) && calls_git(&line.text) {
             // `NAME ?= $(shell git ...)` is not evaluated where the environment has NAME.
             let name = line
                 .text

@@ -1,5 +1,6 @@
 //! As much of a Makefile as tells which commands a target runs.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::lint::source::Source;
@@ -24,8 +25,10 @@ pub(super) struct Line {
     pub(super) text: String,
     /// Where it stands in the file.
     pub(super) range: Range<usize>,
-    /// Whether it is a command.
+    /// Whether it is a command, of a recipe or of a `define`.
     pub(super) is_recipe: bool,
+    /// The variable it gives a value or a part of one, with that as the shell sees it.
+    pub(super) variable: Option<(String, String)>,
 }
 
 impl Makefile {
@@ -34,6 +37,7 @@ impl Makefile {
             rules: Vec::new(),
             lines: Vec::new(),
         };
+        let mut defined: Option<String> = None;
         let mut at = 0;
         let mut open: Option<Line> = None;
         for raw in source.text.split_inclusive('\n') {
@@ -46,6 +50,7 @@ impl Makefile {
                 text: String::new(),
                 range: at..at,
                 is_recipe: line.starts_with('\t'),
+                variable: None,
             });
             whole.text.push_str(body);
             whole.range.end = at + line.len();
@@ -54,23 +59,38 @@ impl Makefile {
                 whole.text.push(' ');
                 open = Some(whole);
             } else {
-                makefile.add(whole);
+                makefile.add(whole, &mut defined);
             }
         }
         if let Some(line) = open {
-            makefile.add(line);
+            makefile.add(line, &mut defined);
         }
         makefile
     }
 
-    fn add(&mut self, mut line: Line) {
+    /// Adds a line; `defined` is the variable whose `define` is open.
+    fn add(&mut self, mut line: Line, defined: &mut Option<String>) {
         let text = line.text.trim();
         if text.is_empty() || text.starts_with('#') {
             return;
         }
-        if line.is_recipe {
-            let text = text.trim_start_matches(['@', '-', '+', ' ']);
-            line.text = text.replace("$$", "$");
+        if defined.is_some() && text == "endef" {
+            *defined = None;
+            return;
+        }
+        let assigned = assignment(text).filter(|_| !line.is_recipe);
+        if let Some(name) = defined {
+            line.variable = Some((name.clone(), as_shell(text)));
+            line.text = as_shell(text);
+            line.is_recipe = true;
+        } else if let Some((name, value)) = assigned {
+            let Some(value) = value else {
+                *defined = Some(name.to_owned());
+                return;
+            };
+            line.variable = Some((name.to_owned(), as_shell(value)));
+        } else if line.is_recipe {
+            line.text = as_shell(text);
             if let Some(rule) = self.rules.last_mut() {
                 rule.recipe.push(line.clone());
             }
@@ -83,6 +103,27 @@ impl Makefile {
             });
         }
         self.lines.push(line);
+    }
+
+    /// The variables that recipes use, also by way of others.
+    pub(super) fn used(&self) -> BTreeSet<&str> {
+        let mut used = BTreeSet::new();
+        let mut texts: Vec<&str> = self
+            .lines
+            .iter()
+            .filter(|line| line.is_recipe && line.variable.is_none())
+            .map(|line| line.text.as_str())
+            .collect();
+        while let Some(text) = texts.pop() {
+            for name in names(text) {
+                if used.insert(name) {
+                    let variables = self.lines.iter().filter_map(|line| line.variable.as_ref());
+                    let values = variables.filter(|(known, _)| known == name);
+                    texts.extend(values.map(|(_, value)| value.as_str()));
+                }
+            }
+        }
+        used
     }
 
     /// The commands of a target with those of what it needs.
@@ -125,4 +166,41 @@ fn split_rule(line: &str) -> Option<(&str, &str)> {
     let (targets, rest) = line.split_at(colon);
     let rest = rest.trim_start_matches(':');
     (!targets.contains('=') && !rest.starts_with('=')).then_some((targets, rest))
+}
+
+/// A command as the shell sees it: without the signs for Make in front, and with `$$` as `$`.
+fn as_shell(text: &str) -> String {
+    let text = text.trim_start_matches(['@', '-', '+', ' ', '\t']);
+    text.replace("$$", "$")
+}
+
+/// `name = value` with its value, or `define name` without one.
+fn assignment(line: &str) -> Option<(&str, Option<&str>)> {
+    let mut rest = line;
+    while let Some((word, behind)) = rest.split_once(char::is_whitespace) {
+        match word {
+            "export" | "override" | "private" => rest = behind.trim_start(),
+            "define" => {
+                let name = behind.split_whitespace().next()?;
+                return Some((name.trim_end_matches(['=', '?', '+', ':', '!']), None));
+            }
+            _ => break,
+        }
+    }
+    let (name, value) = rest.split_once('=')?;
+    // Also `target: name = value`, which holds in the recipe of that target alone.
+    let name = name.trim_end_matches(['?', '+', ':', '!']).trim_end();
+    let name = name.rsplit([':', ' ', '\t']).next()?;
+    (!name.is_empty()).then_some((name, Some(value.trim())))
+}
+
+/// What stands as `$(name)`, `${name}`, `$(call name` or `$name`.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices('$').filter_map(|(at, _)| {
+        let rest = text[at + 1..].trim_start_matches(['(', '{']);
+        let rest = rest.strip_prefix("call ").unwrap_or(rest).trim_start();
+        let end = rest.find(|letter: char| !letter.is_alphanumeric() && !"_-.".contains(letter));
+        let name = &rest[..end.unwrap_or(rest.len())];
+        (!name.is_empty()).then_some(name)
+    })
 }

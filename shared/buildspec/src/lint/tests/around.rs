@@ -184,3 +184,37 @@ fn findings_in_other_files_are_allowed_there() {
         expect![[""]],
     );
 }
+
+#[test]
+fn e011_the_old_login_in_a_variable_of_a_makefile() {
+    let check = |before: &str, recipe: &str, expected: &[usize]| {
+        let login = "aws ecr get-login --no-include-email";
+        let before = before.replace("LOGIN", login);
+        let makefile = format!("# Makefile\n{before}\n\nlogin:\n\t@ {recipe}\n");
+        let files = Memory::new(&[("Makefile", &makefile)]);
+        let context = Context {
+            files: &files,
+            ..Context::default()
+        };
+        let report = lint("buildspec.yml", &build(&["make login"]), &context);
+        let found = report.findings.iter().map(|found| {
+            assert_eq!((found.code, found.file.as_str()), (Code::E011, "Makefile"));
+            found.start.line
+        });
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{before}");
+    };
+    for sign in ["?=", "=", ":=", "::=", "+="] {
+        check(&format!("export A {sign} eval $$(LOGIN)"), "$(A)", &[2]);
+    }
+    check("A = $(shell LOGIN)\nB = $(A)", "${B}", &[2]);
+    check(
+        "define A\n\tLOGIN \\\n  --region x\nendef",
+        "$(call A,x)",
+        &[3],
+    );
+    check("login: A = LOGIN", "$(A)", &[2]);
+    check("export A = LOGIN", "eval $$A", &[2]);
+    // What nobody uses, and what only mentions it.
+    check("A = LOGIN", "$(AS)", &[]);
+    check("A = not LOGIN", "echo $(A)", &[]);
+}
