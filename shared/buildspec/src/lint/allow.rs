@@ -90,6 +90,9 @@ fn parse(codes: &str, reason: &str) -> Result<Vec<Code>, &'static str> {
         .map(Code::parse)
         .collect();
     match codes {
+        Some(codes) if codes.iter().any(|code| !code.can_be_allowed()) => {
+            Err("it names a code that cannot be allowed")
+        }
         Some(codes) if !codes.is_empty() => Ok(codes),
         Some(_) => Err("it names no code"),
         None => Err("it names a code that there is not"),

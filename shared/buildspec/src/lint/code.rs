@@ -91,8 +91,9 @@ codes! {
     W042 "pinned-architecture" "The architecture is pinned while images for another one are built."
     W043 "float-version" "An unquoted version loses its last zero where YAML reads a number."
     W044 "docker-hub-unauthenticated" "A base image is pulled from Docker Hub without a login."
-    W045 "secret-in-plain-text" "Something that looks like a secret stands in `env.variables`."
+    W045 "secret-in-plain-text" "Something that looks like a secret stands in `env.variables` or a command."
     N001 "odd" "CodeBuild takes it, and it is probably not meant or not documented."
+    N002 "unused-allow" "A comment allows what is not there."
 }
 
 impl Code {
@@ -126,9 +127,33 @@ impl Code {
         }
     }
 
-    /// The code of that name, such as `W031`.
+    /// The code of that name, such as `W031` or `short-commit-tag`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|code| code.as_str() == text)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|code| code.as_str() == text || code.name() == text)
+    }
+
+    /// Whether a comment can allow it: not what keeps the text from being read, and not what is off in a comment.
+    #[must_use]
+    pub fn can_be_allowed(self) -> bool {
+        !matches!(self, Self::E000 | Self::E001 | Self::W002 | Self::N002)
+    }
+
+    /// Whether it is found only where something is known of the project.
+    pub(super) fn needs_project(self) -> bool {
+        matches!(
+            self,
+            Self::E010
+                | Self::E015
+                | Self::W014
+                | Self::W020
+                | Self::W021
+                | Self::W030
+                | Self::W032
+                | Self::W042
+        )
     }
 }

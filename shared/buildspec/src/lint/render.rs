@@ -31,7 +31,7 @@ fn shown<'a>(finding: &'a Finding, text: &'a str) -> Group<'a> {
     };
     let title = level
         .primary_title(finding.consequence.as_str())
-        .id(finding.code.as_str());
+        .id(format!("{} {}", finding.code.as_str(), finding.code.name()));
     let end = finding.range.end.min(text.len());
     let start = finding.range.start.min(end);
     if !text.is_char_boundary(start) || !text.is_char_boundary(end) {

@@ -10,6 +10,7 @@ mod run;
 mod structure;
 mod tags;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::allow::{self, Allow};
@@ -39,18 +40,36 @@ pub(super) fn apply(path: &str, text: &str, context: &Context<'_>) -> Report {
             run.go(&mut notes);
             around::apply(&run, &mut notes);
             let ends = node_ends(&reading.root, &source);
-            notes.settle(&source, &|line| {
+            let node_end = |line| {
                 ends.iter()
                     .filter(|(start, _)| *start == line)
                     .map(|(_, end)| *end)
                     .max()
-            })
+            };
+            notes.settle(&source, Some(&node_end))
         }
         Err(error) => {
             structure::unreadable(&source, &error, context, &mut notes);
-            notes.settle(&source, &|_| None)
+            notes.settle(&source, None)
         }
     }
+}
+
+/// What is to say of a comment that allows what is not there; none where that cannot be told.
+fn unused(allow: &Allow) -> Option<Note> {
+    let codes = allow.codes.as_ref().ok()?;
+    if codes.iter().any(|code| code.needs_project()) {
+        return None;
+    }
+    let codes: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let consequence = format!("There is no {} to allow here.", codes.join(" and no "));
+    let advice = "Drop the comment, or put it on the line that is meant or the line above.";
+    Some(Note::new(
+        Code::N002,
+        allow.range.clone(),
+        consequence,
+        advice,
+    ))
 }
 
 /// On which line each value begins, its key counted, and the byte where it ends.
@@ -145,14 +164,18 @@ impl Notes {
         self.add(source, note);
     }
 
-    /// Takes out what the files allow.
-    fn settle(mut self, source: &Source, node_end: &dyn Fn(usize) -> Option<usize>) -> Report {
+    /// Takes out what the files allow; `node_end` is there when all of the buildspec could be looked at.
+    fn settle(
+        mut self,
+        source: &Source,
+        node_end: Option<&dyn Fn(usize) -> Option<usize>>,
+    ) -> Report {
         let mut allows: Vec<(String, Allow)> = Vec::new();
-        let of_spec = allow::read(source, node_end);
+        let of_spec = allow::read(source, node_end.unwrap_or(&|_| None));
         for bad in &of_spec {
             if let Err(reason) = bad.codes {
                 let consequence = format!("This comment allows nothing, because {reason}.");
-                let advice = "Write `# towline: allow <code> because <reason>`.";
+                let advice = "Write `# towline: allow <code or name> because <reason>`.";
                 self.add(
                     source,
                     Note::new(Code::W002, bad.range.clone(), consequence, advice),
@@ -169,17 +192,30 @@ impl Notes {
             allows.extend(found.into_iter().map(|allow| (other.name.clone(), allow)));
         }
         let mut report = Report::default();
-        for finding in self.findings {
-            let allow = allows
-                .iter()
-                .find(|(file, allow)| *file == finding.file && allow.covers(&finding));
-            match allow {
-                Some((_, allow)) => report.allowed.push(Allowed {
-                    reason: allow.reason.clone(),
-                    finding,
-                }),
+        let mut used = BTreeSet::new();
+        for finding in std::mem::take(&mut self.findings) {
+            let covers =
+                |(file, allow): &(String, Allow)| *file == finding.file && allow.covers(&finding);
+            match allows.iter().position(covers) {
+                Some(index) => {
+                    used.insert(index);
+                    report.allowed.push(Allowed {
+                        reason: allows[index].1.reason.clone(),
+                        finding,
+                    });
+                }
                 None => report.findings.push(finding),
             }
+        }
+        if node_end.is_some() {
+            let left = allows
+                .iter()
+                .enumerate()
+                .filter(|(index, (file, _))| *file == source.name && !used.contains(index));
+            for note in left.filter_map(|(_, (_, allow))| unused(allow)) {
+                self.add(source, note);
+            }
+            report.findings.append(&mut self.findings);
         }
         report
     }

@@ -161,6 +161,32 @@ fn e002_e005_e006_sections() {
 }
 
 #[test]
+fn e006_keys_at_the_top() {
+    let text = "version: 0.2
+runtime-versions: {python: 3.12}
+foo: 1
+finally: [a]
+commands: [a && b]
+.mine: 1
+lists:
+  - &list [a]
+phases: {build: {commands: [a]}}
+";
+    let report = lint("b.yml", text, &Context::default());
+    let lines = report.findings.iter().map(|finding| {
+        let (code, line) = (finding.code.as_str(), finding.start.line);
+        format!("{code} {line} {}\n", finding.advice)
+    });
+    expect![[r#"
+        E006 2 `runtime-versions` stands in `install`: move it under `phases: install:`.
+        E006 3 The buildspec has no key `foo`.
+        E006 4 `finally` stands in a phase: move it under one, such as `phases: build:`.
+        E006 5 `commands` stands in a phase: move it under one, such as `phases: build:`.
+    "#]]
+    .assert_eq(&lines.collect::<String>());
+}
+
+#[test]
 fn e003_publishing_in_post_build() {
     check_post_build(
         &[
@@ -481,7 +507,9 @@ fn w016_w018_w043_w045_in_the_environment() {
 environment_variables:
   plaintext:
     DOCKER_CONTENT_TRUST: 1
-    DB_PASSWORD: hunter2hunter2
+    DB_PASSWORD: hunter2
+    SMTP_PASSWORD: none
+    DB_TOKEN: short
     TOKEN_URL: https://example.com/token
     SECRET_NAME: prod/shop/database
     API_TOKEN: ${FROM_ELSEWHERE}
@@ -501,10 +529,22 @@ phases:
         expect![[r#"
             W018 1:10 0.1
             W016 4:27 1
-            W045 5:18 hunter2hunter2
-            W045 10:10 AKIAABCDEFGHIJKLMNOP
-            W043 14:15 1.20
-            W016 20:16 DOCKER_CONTENT_TRUST=1
+            W045 5:18 hunter2
+            W045 12:10 AKIAABCDEFGHIJKLMNOP
+            W043 16:15 1.20
+            W016 22:16 DOCKER_CONTENT_TRUST=1
+        "#]],
+    );
+    check_build(
+        &[
+            "docker login -u me -p secret",
+            "docker login --username me --password=secret x.example",
+            "docker login -u me -p \"$SECRET\" && docker login -p $(cat p) && docker login -p ''",
+            "echo docker login -p secret",
+        ],
+        expect![[r#"
+            W045 5:31 secret
+            W045 6:36 --password=secret
         "#]],
     );
 }

@@ -1,4 +1,4 @@
-//! E011, E012, E013, E015, W014, W016: calls that fail, or fail on today's images.
+//! E011, E012, E013, E015, W014, W016, W045: calls that fail, or fail on today's images.
 
 use super::run::Moment;
 use super::{Command, Note, Notes, Spec, environment};
@@ -16,6 +16,7 @@ const WITH_DAEMON: [&str; 16] = [
 
 pub(super) fn called(moment: &Moment<'_>, notes: &mut Notes) {
     get_login(moment, notes);
+    password(moment, notes);
     timeout_t(moment, notes);
     daemon(moment, notes);
     privileged(moment, notes);
@@ -118,6 +119,27 @@ fn statement(text: &str, call: &std::ops::Range<usize>) -> Option<std::ops::Rang
         || ends.starts_with([';', '&', '\n'])
         || text[range.end..].starts_with('\n');
     (begins_statement && ends_statement).then_some(range)
+}
+
+/// A password written out in `docker login`.
+fn password(moment: &Moment<'_>, notes: &mut Notes) {
+    if !moment.call.is("docker", &["login"]) {
+        return;
+    }
+    let given = moment.call.option(&["-p", "--password"]);
+    let is_written_out = |word: &Word| {
+        word.text()
+            .is_some_and(|text| !text.is_empty() && !environment::is_placeholder(text))
+    };
+    if let Some(word) = given.filter(is_written_out) {
+        let note = Note::new(
+            Code::W045,
+            moment.place(&word.range),
+            "Everybody who can read the repository, the project or a build's log can read this password.",
+            "Put it into Secrets Manager, name it under `env: secrets-manager:`, and hand it over with `--password-stdin`.",
+        );
+        notes.add(moment.spec.source, note);
+    }
 }
 
 fn timeout_t(moment: &Moment<'_>, notes: &mut Notes) {

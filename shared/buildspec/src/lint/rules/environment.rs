@@ -209,17 +209,28 @@ fn looks_secret(name: &str, value: &str) -> bool {
     let name = name.to_ascii_uppercase().replace(['_', '-'], "");
     let is_named = SECRET_NAMES.iter().any(|secret| name.contains(secret));
     let points = POINTERS.iter().any(|pointer| name.ends_with(pointer));
-    let is_placeholder = value.len() < 8
-        || value.starts_with(['$', '/', '<', '{', '[', '!', '*'])
+    // A password may be short; the name of a token or a secret often has a word behind it that is none.
+    let least = if name.contains("PASS") { 4 } else { 6 };
+    is_named && !points && value.len() >= least && !is_placeholder(value)
+}
+
+/// Whether a value stands for a secret that is elsewhere, or is a word for none.
+pub(super) fn is_placeholder(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    let is_elsewhere = value.starts_with(['$', '/', '<', '{', '[', '!', '*'])
         || value.starts_with("arn:")
         || value.contains("://")
         || value.contains("${")
         || value.contains(' ')
         || ["example", "changeme", "placeholder", "your", "dummy"]
             .iter()
-            .any(|word| value.to_ascii_lowercase().contains(word));
+            .any(|word| lower.contains(word));
+    let is_word = matches!(
+        lower.as_str(),
+        "none" | "null" | "empty" | "unset" | "default" | "enabled" | "disabled" | "optional"
+    );
     let is_flag = crate::yaml::bool11(value).is_some() || value.parse::<f64>().is_ok();
-    is_named && !points && !is_placeholder && !is_flag
+    is_elsewhere || is_word || is_flag
 }
 
 /// The names of variables that hold a region, with the region.

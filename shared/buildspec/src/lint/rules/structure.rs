@@ -51,12 +51,11 @@ fn note(spec: &Spec<'_>, problem: &Problem) -> Option<Note> {
             "CodeBuild has only install, pre_build, build and post_build: nothing of this phase runs.",
         ),
         ProblemKind::UnknownKey => (Code::E006, "CodeBuild passes over this key."),
-        ProblemKind::UnknownSection if problem.message.contains("did you mean") => (
+        ProblemKind::UnknownSection if is_of_others(spec, problem) => return None,
+        ProblemKind::UnknownSection => (
             Code::E006,
             "CodeBuild passes over this key with all that is under it.",
         ),
-        // Other tools keep sections of their own in buildspecs, such as `eb_codebuild_settings`.
-        ProblemKind::UnknownSection => return None,
         ProblemKind::Odd | ProblemKind::Lenient => (
             Code::N001,
             "CodeBuild takes this, though probably not as it was meant.",
@@ -66,7 +65,16 @@ fn note(spec: &Spec<'_>, problem: &Problem) -> Option<Note> {
     if is_steps {
         return None;
     }
-    let note = Note::new(code, range, consequence, sentence(&problem.message));
+    let advice = match (problem.kind, text) {
+        (ProblemKind::UnknownSection, "runtime-versions") => {
+            "`runtime-versions` stands in `install`: move it under `phases: install:`.".to_owned()
+        }
+        (ProblemKind::UnknownSection, "commands" | "finally" | "on-failure" | "run-as") => {
+            format!("`{text}` stands in a phase: move it under one, such as `phases: build:`.")
+        }
+        _ => sentence(&problem.message),
+    };
+    let note = Note::new(code, range, consequence, advice);
     Some(match problem.kind {
         ProblemKind::PhaseOutside => {
             let edits = phases_moved(spec.source, &spec.reading.root, problem);
@@ -74,6 +82,30 @@ fn note(spec: &Spec<'_>, problem: &Problem) -> Option<Note> {
         }
         _ => note,
     })
+}
+
+/// Whether a section is there for somebody else: other tools keep their own in buildspecs, and anchors stand somewhere.
+fn is_of_others(spec: &Spec<'_>, problem: &Problem) -> bool {
+    let entries = spec.reading.root.as_mapping().unwrap_or_default();
+    let Some((key, value)) = entries.iter().find(|(key, _)| key.range == problem.range) else {
+        return false;
+    };
+    let name = key.key_text();
+    let is_named =
+        name.starts_with("x-") || name.starts_with('.') || name == "eb_codebuild_settings";
+    let text = spec
+        .source
+        .text
+        .get(key.range.end..value.range.end)
+        .unwrap_or("");
+    let mut words = text.split_whitespace();
+    let mut before = "";
+    let has_anchor = words.any(|word| {
+        let is_first = before.is_empty() || before.ends_with(':') || before == "-";
+        before = word;
+        is_first && word.len() > 1 && word.starts_with('&') && !word.starts_with("&&")
+    });
+    is_named || has_anchor
 }
 
 fn version_0_1(spec: &Spec<'_>, notes: &mut Notes) {

@@ -35,3 +35,36 @@ phases:
     assert_eq!(report.allowed[0].reason, "the image is Alpine 3.8");
     assert_eq!(report.worst(), None);
 }
+
+#[test]
+fn a_rule_is_allowed_by_its_name_and_what_allows_nothing_is_told() {
+    check(
+        "version: 0.2
+phases:
+  build:
+    commands:
+      - timeout -t 5 a # towline: allow timeout-t because the image is Alpine 3.8
+      - timeout 5 a # towline: allow E012, ecr-get-login because the image was Alpine 3.8
+      - make # towline: allow W030 because only projects with CodePipeline lack Git
+      - make # towline: allow unreadable because nobody can
+",
+        expect![[r#"
+            N002 6:21 # towline: allow E012, ecr-get-login because the image was Alpine 3.8
+            W002 8:14 # towline: allow unreadable because nobody can
+        "#]],
+    );
+    // Of a text that nobody can read, nothing is known.
+    check(
+        "# towline: allow E012 because so\nphases: [\n",
+        expect![[r#"
+            E000 3:1 
+        "#]],
+    );
+    let with_tabs = "version: 0.2\nphases:\n\tbuild:\n\t\tcommands:\n\t\t\t- timeout -t 5 a # towline: allow E012 because so\n";
+    check(
+        with_tabs,
+        expect![[r#"
+            E001 3:1 	
+        "#]],
+    );
+}

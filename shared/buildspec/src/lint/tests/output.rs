@@ -14,7 +14,7 @@ phases:
 fn findings_are_shown_with_their_line() {
     let report = lint("build spec.yml", TEXT, &Context::default());
     expect![[r#"
-        error[E012]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
+        error[E012 timeout-t]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
          --> build spec.yml:5:19
           |
         5 |       - echo é && timeout -t 5 make
