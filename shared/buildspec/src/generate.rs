@@ -370,7 +370,7 @@ fn finish(common: &Common, extras: &Extras, phases: Phases) -> Result<String, Ge
         .install
         .runtime_versions
         .clone_from(&common.runtime_versions);
-    extras.add_to(&mut spec);
+    extras.add_to(&mut spec, common);
     outputs::add_to(&mut spec, common, &extras.outputs)?;
     print(&spec)
 }

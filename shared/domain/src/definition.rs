@@ -169,7 +169,7 @@ pub struct Report {
     pub name: String,
     /// Their files, as patterns below the folder.
     pub files: Vec<String>,
-    /// The folder they are in, relative to the repository's root.
+    /// The folder they are in, relative to the context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
     /// Their format in CodeBuild's words, such as `JUNITXML`.

@@ -2,7 +2,7 @@
 //!
 //! An output is a small file of a build, known by its name without its ending: `version.json` is `version`.
 //! `{output.version.Version}` is what the file, which is JSON then, has under `Version`; `{output.version}` is all
-//! of a text file without the line break at its end.
+//! of a text file. Line breaks have been left out.
 
 use std::collections::BTreeMap;
 

@@ -190,6 +190,7 @@ fn request(
         platform,
         attempt: &attempt.id,
         whole: &whole.id,
+        whole_tag: &whole.unique_tag,
         build_number: attempt.build_number,
         tags: &attempt.tags,
         is_trusted,

@@ -175,6 +175,7 @@ fn definition(report: &mut Report, root: &Place<'_>) -> Option<Definition> {
     }
     checks::components(report, &components);
     checks::tags(report, &components, &stages);
+    checks::outputs(report, &components);
     checks::parameters(report, &components, &stages);
     let stages = checks::in_order(report, stages);
     Some(Definition {

@@ -39,14 +39,15 @@ const CHOOSE_BUILDER: &str = concat!(
 /// Docker Hub, the build is slower and no worse. ECR takes a cache only as an image manifest (ECR user guide,
 /// "Amazon ECR supports build cache"), and what goes wrong while it is written fails no build.
 const USE_CACHE: &str = concat!(
-    r#"if docker buildx version > /dev/null 2>&1 && docker buildx create --name="towline-$BUILD_UUID" --driver=docker-container --bootstrap > /dev/null; then "#,
-    r#"TOWLINE_BUILDER="$TOWLINE_BUILDER --builder=towline-$BUILD_UUID --cache-to=type=registry,ref=$ECR_REGISTRY/$CACHE_TO,mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true"; "#,
+    r#"if docker buildx version > /dev/null 2>&1 && docker buildx create --name="towline-$TOWLINE_ATTEMPT" --driver=docker-container --bootstrap > /dev/null; then "#,
+    r#"TOWLINE_BUILDER="$TOWLINE_BUILDER --builder=towline-$TOWLINE_ATTEMPT --cache-to=type=registry,ref=$ECR_REGISTRY/$CACHE_TO,mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true"; "#,
     r#"for from in $CACHE_FROM; do TOWLINE_BUILDER="$TOWLINE_BUILDER --cache-from=type=registry,ref=$ECR_REGISTRY/$from"; done; "#,
     "else echo 'no layers are kept: docker buildx has no builder for it here'; fi",
 );
 
-/// With its layers, which a daemon that outlives the build would keep.
-const FORGET_BUILDER: &str = r#"docker buildx rm "towline-$BUILD_UUID" > /dev/null 2>&1 || true"#;
+/// With its layers, which a daemon that outlives the build would keep. Parts of one attempt have a builder each.
+const FORGET_BUILDER: &str =
+    r#"docker buildx rm "towline-$TOWLINE_ATTEMPT" > /dev/null 2>&1 || true"#;
 
 fn build(common: &Common, docker: &Docker) -> Result<Vec<String>, GenerateError> {
     let mut commands = Vec::new();

@@ -12,7 +12,8 @@ pub struct Extras {
     pub secrets: Vec<(String, String)>,
     /// Test reports by the name of their group.
     pub reports: Vec<(String, Report)>,
-    /// Files and folders that CodeBuild keeps between builds, where the project has a cache.
+    /// Files and folders that CodeBuild keeps between builds, where the project has a cache; relative to
+    /// [`Common::context`], or absolute.
     pub cache: Vec<String>,
     /// Files that later stages read.
     pub outputs: Vec<Output>,
@@ -26,7 +27,7 @@ pub struct Extras {
 pub struct Report {
     /// Its files, as patterns below the folder.
     pub files: Vec<String>,
-    /// The folder they are in, relative to the root of the repository.
+    /// The folder they are in, relative to [`Common::context`].
     pub folder: Option<String>,
     /// One of [`REPORT_FORMATS`]; `JUNITXML` when absent.
     pub format: Option<String>,
@@ -90,14 +91,23 @@ impl Extras {
     }
 
     /// Writes them into a buildspec.
-    pub(super) fn add_to(&self, spec: &mut Buildspec) {
+    pub(super) fn add_to(&self, spec: &mut Buildspec, common: &Common) {
+        let context = common.context.trim_start_matches("./").trim_matches('/');
+        let below = |path: &str| match context {
+            "" | "." => path.to_owned(),
+            _ => format!("{context}/{path}"),
+        };
         spec.env
             .secrets_manager
             .extend(self.secrets.iter().cloned());
         for (name, report) in &self.reports {
             let report = model::Report {
                 files: report.files.clone(),
-                base_directory: report.folder.clone(),
+                base_directory: match (&report.folder, context) {
+                    (Some(folder), _) => Some(below(folder)),
+                    (None, "" | ".") => None,
+                    (None, context) => Some(context.to_owned()),
+                },
                 file_format: report.format.clone(),
                 ..model::Report::default()
             };
@@ -105,7 +115,14 @@ impl Extras {
         }
         if !self.cache.is_empty() {
             spec.cache = Some(model::Cache {
-                paths: self.cache.clone(),
+                paths: self
+                    .cache
+                    .iter()
+                    .map(|path| match path.starts_with(['/', '~', '$']) {
+                        true => path.clone(),
+                        false => below(path),
+                    })
+                    .collect(),
                 ..model::Cache::default()
             });
         }
@@ -118,7 +135,16 @@ impl Tool {
         let cases: Vec<String> = tools.iter().map(Self::case).collect::<Result<_, _>>()?;
         let cases = cases.join(" ");
         Ok(format!(
-            r#"export TOWLINE_TOOLS="$(mktemp -d)"; case "$(uname -m)" in {cases} *) TOWLINE_TOOL=; esac; (test -n "$TOWLINE_TOOL" && aws s3 cp --only-show-errors "$TOWLINE_TOOL" "$TOWLINE_TOOLS/towline" && printf '%s  %s\n' "$TOWLINE_SUM" "$TOWLINE_TOOLS/towline" | sha256sum --check --status && chmod +x "$TOWLINE_TOOLS/towline") && PATH="$TOWLINE_TOOLS:$PATH" || (echo "the program towline could not be fetched for $(uname -m), or is not the one of this stack"; exit 1)"#
+            concat!(
+                r#"export TOWLINE_TOOLS="$(mktemp -d)"; case "$(uname -m)" in {cases} *) TOWLINE_TOOL=; esac; "#,
+                r#"if test -z "$TOWLINE_TOOL"; then command -v towline > /dev/null || "#,
+                r#"(echo "this stack has no program towline for $(uname -m): run towline deploy --tool"; exit 1); "#,
+                r#"elif aws s3 cp --only-show-errors "$TOWLINE_TOOL" "$TOWLINE_TOOLS/towline" && "#,
+                r#"printf '%s  %s\n' "$TOWLINE_SUM" "$TOWLINE_TOOLS/towline" | sha256sum --check --status && "#,
+                r#"chmod +x "$TOWLINE_TOOLS/towline"; then PATH="$TOWLINE_TOOLS:$PATH"; "#,
+                r#"else echo 'the program towline could not be fetched, or is not the one of this stack'; false; fi"#,
+            ),
+            cases = cases
         ))
     }
 

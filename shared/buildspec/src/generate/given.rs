@@ -24,7 +24,7 @@ pub(super) fn buildspec(
         |(name, _): &(String, String)| extras.secrets.iter().all(|(injected, _)| injected != name);
     spec.env.parameter_store.retain(own);
     spec.env.secrets_manager.retain(own);
-    extras.add_to(&mut spec);
+    extras.add_to(&mut spec, common);
     outputs::add_to_given(&mut spec, &extras.outputs)?;
     print(&spec)
 }

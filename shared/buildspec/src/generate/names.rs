@@ -6,6 +6,7 @@ use super::GenerateError;
 /// under `env.variables`, so that the text is the same for every build.
 ///
 /// `IMAGE_TAG` is the attempt's own tag and `IMAGE_TAGS` all tags, that one included, with spaces between them;
+/// `IMAGE_WHOLE_TAG` is the tag of the image as a whole, where this build makes it for one platform of several. All
 /// tags are valid by [`crate::tag::is_valid`]. `CACHE_TO` is where layers are kept and `CACHE_FROM` where they are
 /// taken from, as `repository:tag` below the registry, several with spaces between them.
 pub const PROVIDED: &[&str] = &[
@@ -23,6 +24,7 @@ pub const PROVIDED: &[&str] = &[
     "IMAGE_REPO",
     "IMAGE_TAG",
     "IMAGE_TAGS",
+    "IMAGE_WHOLE_TAG",
     "SOURCE_URL",
 ];
 

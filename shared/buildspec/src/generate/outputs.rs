@@ -121,25 +121,28 @@ fn writer(from: &OutputFrom) -> Result<Option<String>, GenerateError> {
         OutputFrom::Build => None,
         OutputFrom::Target(target) => Some(make::run(target)?),
         OutputFrom::Definitions(container) => Some(format!(
-            r#"printf '[{{"name":"%s","imageUri":"%s"}}]\n' {} "$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG""#,
+            r#"printf '[{{"name":"%s","imageUri":"%s"}}]\n' {} "$ECR_REGISTRY/$IMAGE_REPO:${{IMAGE_WHOLE_TAG:-$IMAGE_TAG}}""#,
             quote(container)
         )),
         OutputFrom::Detail => Some(DETAIL.to_owned()),
     })
 }
 
-/// By its digest where Docker knows it, else by the tag that no other build can push.
+/// By its digest where Docker knows it, else by the tag that no other build can push. A part of an image, for one
+/// platform of several, is not what is deployed: the index that is has no digest yet, and a tag.
 const DETAIL: &str = concat!(
     r#"printf '{"ImageURI":"%s"}\n' "$ECR_REGISTRY/$IMAGE_REPO"#,
-    r#"$(if [ -n "$IMAGE_DIGEST" ]; then echo "@$IMAGE_DIGEST"; else echo ":$IMAGE_TAG"; fi)""#,
+    r#"$(if [ -n "$IMAGE_DIGEST" ] && [ "${IMAGE_WHOLE_TAG:-$IMAGE_TAG}" = "$IMAGE_TAG" ]; "#,
+    r#"then echo "@$IMAGE_DIGEST"; else echo ":${IMAGE_WHOLE_TAG:-$IMAGE_TAG}"; fi)""#,
 );
 
 /// Line breaks are left out, for nobody says whether CodeBuild keeps them in an exported variable.
 fn export(variable: &str, enter: &str, path: &str, shown: &str) -> String {
-    let sentence = quote(&format!(
-        "the output {shown} is not there, or is longer than {LONGEST_VALUE} characters"
+    let missing = quote(&format!("there is no output {shown}"));
+    let long = quote(&format!(
+        "the output {shown} is longer than {LONGEST_VALUE} bytes"
     ));
     format!(
-        r#"{variable}="$({enter} && tr -d '\r\n' < ./{path})" && test "${{#{variable}}}" -le {LONGEST_VALUE} && export {variable} || (echo {sentence}; exit 1)"#
+        r#"if ! {variable}="$({enter} && tr -d '\r\n' < ./{path})"; then echo {missing}; false; elif test "$(printf %s "${variable}" | wc -c)" -gt {LONGEST_VALUE}; then echo {long}; false; else export {variable}; fi"#
     )
 }

@@ -275,11 +275,12 @@ impl Step<'_> {
             self.end(&AttemptState::Held { reason }, now);
             return;
         }
-        let legs = &self.attempt.legs;
+        let legs = &mut self.attempt.legs;
         self.attempt.ended_at = legs.iter().filter_map(|leg| leg.ended_at).max();
-        for (name, value) in legs.iter().flat_map(|leg| &leg.outputs) {
-            let outputs = &mut self.attempt.outputs;
-            outputs.entry(name.clone()).or_insert_with(|| value.clone());
+        // Kept once: of a name that several have left, that of the first platform.
+        let left = legs.iter_mut().map(|leg| std::mem::take(&mut leg.outputs));
+        for (name, value) in left.flatten() {
+            self.attempt.outputs.entry(name).or_insert(value);
         }
         self.attempt.image = Some(index.clone());
         self.attempt.build_succeeded = true;

@@ -46,6 +46,8 @@ pub struct BuildOf<'a> {
     pub attempt: &'a AttemptId,
     /// The whole attempt.
     pub whole: &'a AttemptId,
+    /// The tag that only the whole attempt pushes: that of the index where there are parts.
+    pub whole_tag: &'a Tag,
     /// The build's number.
     pub build_number: u64,
     /// All tags that it pushes, the one no other attempt can push first.
@@ -95,6 +97,7 @@ impl BuildOf<'_> {
             ("IMAGE_REPO", self.image_repository.to_string()),
             ("IMAGE_TAG", own.unwrap_or_default()),
             ("IMAGE_TAGS", tags.join(" ")),
+            ("IMAGE_WHOLE_TAG", self.whole_tag.to_string()),
             ("IMAGE_PLATFORM", self.platform.to_owned()),
             ("GIT_SHA", self.commit.to_string()),
             (codebuild::REF_VARIABLE, self.git_ref.full()),

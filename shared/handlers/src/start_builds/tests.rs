@@ -61,6 +61,7 @@ fn environment(
         platform: &build.platforms[0],
         attempt: &attempt,
         whole: &attempt,
+        whole_tag: &good("142"),
         build_number: 142,
         tags: &[good("142"), good("latest")],
         is_trusted,
@@ -127,6 +128,7 @@ fn a_build_is_told_its_outputs_platform_and_tags() {
     for (name, expected) in [
         ("TOWLINE_OUTPUTS", "version note"),
         ("IMAGE_PLATFORM", "linux/arm64"),
+        ("IMAGE_WHOLE_TAG", "142"),
         ("IMAGE_TAG", "142"),
         ("IMAGE_TAGS", "142 latest"),
         ("AWS_ACCOUNT_ID", "111122223333"),

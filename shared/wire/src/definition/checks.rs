@@ -67,6 +67,25 @@ pub(super) fn tags(
     }
 }
 
+/// Outputs of all builds of a run, one for each platform: they are kept with the run, as one item of the store.
+const MOST_OUTPUTS: usize = 40;
+
+/// All outputs of a run must have room in it.
+pub(super) fn outputs(report: &mut Report, components: &[ReadComponent<'_>]) {
+    let mut count = 0;
+    for read in components {
+        let build = &read.component.build;
+        count += build.outputs.len() * build.platforms.len();
+        if count > MOST_OUTPUTS {
+            let message = format!(
+                "with those of this component the builds have {count} outputs, one for each platform; at most {MOST_OUTPUTS} are kept"
+            );
+            report.error(&read.repository, message);
+            return;
+        }
+    }
+}
+
 /// Every placeholder of a deployment's parameters must stand for something.
 pub(super) fn parameters(
     report: &mut Report,

@@ -200,8 +200,13 @@ impl Chosen {
     /// What is built by what, for people.
     pub(super) fn sentence(&self) -> String {
         let of = self.component.as_ref();
+        let platforms = of.map_or(&[][..], |component| component.build.platforms.as_slice());
+        let part = match platforms {
+            [first, _, ..] => format!(" for {first}, one of {} platforms", platforms.len()),
+            _ => String::new(),
+        };
         let of = of.map_or(String::new(), |component| format!("{} by ", component.name));
-        format!("building {of}{}", self.called)
+        format!("building {of}{}{part}", self.called)
     }
 
     /// The build, with the variables that `start-builds` would give it.
@@ -244,6 +249,7 @@ impl Chosen {
             platform,
             attempt: &attempt,
             whole: &attempt,
+            whole_tag: &tags[0],
             build_number: 0,
             tags: &tags,
             is_trusted: false,

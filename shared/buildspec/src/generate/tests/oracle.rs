@@ -154,6 +154,12 @@ impl Machine {
         format!("{calls}{}", String::from_utf8(output).unwrap())
     }
 
+    /// The machine without one of its tools.
+    pub(super) fn without(self, tool: &str) -> Self {
+        fs::remove_file(self.folder.path().join("tools").join(tool)).unwrap();
+        self
+    }
+
     /// A file of the repository.
     pub(super) fn write(&self, path: &str, text: &str) {
         let path = self.folder.path().join("source").join(path);
@@ -162,7 +168,7 @@ impl Machine {
     }
 
     /// The files that lie in the folders of the build.
-    fn files(&self) -> Vec<String> {
+    pub(super) fn files(&self) -> Vec<String> {
         let folders = [
             "source",
             "source/backend",

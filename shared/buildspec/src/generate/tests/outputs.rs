@@ -17,7 +17,7 @@ fn exported((common, preset): (Common, Preset), outputs: Vec<Output>, machine: &
     let (_, end) = output.split_once("digest ").unwrap();
     let said = output
         .lines()
-        .filter(|line| line.starts_with("the output") || line.ends_with(" failed"));
+        .filter(|line| line.contains(" output ") || line.ends_with(" failed"));
     let exported = end.lines().skip(1);
     said.chain(exported)
         .map(|line| format!("{line}\n"))
@@ -54,6 +54,13 @@ fn b_what_deployments_of_codepipeline_read_names_what_was_pushed() {
         TOWLINE_OUTPUT_1={"ImageURI":"<ECR_REGISTRY>/<IMAGE_REPO>:3f9c2ab-1"}
     "#]]
     .assert_eq(&exported(backend(), files("app").to_vec(), &machine));
+    // One platform of several is no more than a part of what is deployed.
+    let machine = Machine::new().with("IMAGE_WHOLE_TAG", "3f9c2ab");
+    expect![[r#"
+        TOWLINE_OUTPUT_0=[{"name":"app","imageUri":"<ECR_REGISTRY>/<IMAGE_REPO>:3f9c2ab"}]
+        TOWLINE_OUTPUT_1={"ImageURI":"<ECR_REGISTRY>/<IMAGE_REPO>:3f9c2ab"}
+    "#]]
+    .assert_eq(&exported(backend(), files("app").to_vec(), &machine));
     // After a failed push there is neither file nor variable.
     let image = "<ECR_REGISTRY>/<IMAGE_REPO>:v1.2";
     let machine = Machine::new().with("FAILING_PUSH", image);
@@ -66,14 +73,11 @@ fn b_what_deployments_of_codepipeline_read_names_what_was_pushed() {
 #[test]
 fn an_output_that_is_missing_or_too_long_fails_the_build() {
     for (length, expected) in [
-        (
-            0,
-            "the output dist.txt is not there, or is longer than 4096 characters\npost_build failed\n",
-        ),
+        (0, "there is no output dist.txt\npost_build failed\n"),
         (4_096, "TOWLINE_OUTPUT_0="),
         (
             4_097,
-            "the output dist.txt is not there, or is longer than 4096 characters\npost_build failed\n",
+            "the output dist.txt is longer than 4096 bytes\npost_build failed\n",
         ),
     ] {
         let machine = Machine::new().with("CODEBUILD_BUILD_SUCCEEDING", "1");
@@ -84,6 +88,52 @@ fn an_output_that_is_missing_or_too_long_fails_the_build() {
         let preset = Preset::Given("version: 0.2\nphases: {build: {commands: [cd dist]}}\n".into());
         let said = exported((common, preset), vec![Output::given("dist.txt")], &machine);
         assert!(said.starts_with(expected), "{length}: {said}");
+    }
+}
+
+#[test]
+fn a10_an_output_of_any_path_is_read_and_nothing_of_its_name_runs() {
+    for path in [
+        "it's $(touch canary).txt",
+        "-n; touch canary;.txt",
+        "`touch canary`/\"a\" b.txt",
+    ] {
+        let machine = Machine::new().with("CODEBUILD_BUILD_SUCCEEDING", "1");
+        machine.write(path, "left\n");
+        let given = Preset::Given("version: 0.2\nphases: {build: {commands: ['true']}}\n".into());
+        let said = exported(
+            (Common::default(), given),
+            vec![Output::given(path)],
+            &machine,
+        );
+        assert_eq!(said, "TOWLINE_OUTPUT_0=left\n", "{path}");
+        assert_eq!(
+            machine
+                .files()
+                .iter()
+                .filter(|file| *file == "canary")
+                .count(),
+            0
+        );
+        let written = Output {
+            path: path.to_owned(),
+            from: OutputFrom::Definitions(path.to_owned()),
+        };
+        let machine = Machine::new();
+        machine.write(&format!("backend/{path}"), "");
+        let said = exported(backend(), vec![written], &machine);
+        assert!(
+            said.contains(r#"[{"name":""#) && said.contains("touch canary"),
+            "{said}"
+        );
+        assert_eq!(
+            machine
+                .files()
+                .iter()
+                .filter(|file| *file == "canary")
+                .count(),
+            0
+        );
     }
 }
 
@@ -114,7 +164,7 @@ phases:
         [
             "cd dist",
             "rm -f here",
-            "[ \"$CODEBUILD_BUILD_SUCCEEDING\" != 1 ] || { TOWLINE_OUTPUT_0=\"$(cd -- \"$CODEBUILD_SRC_DIR\" && tr -d '\\r\\n' < ./version.json)\" && test \"${#TOWLINE_OUTPUT_0}\" -le 4096 && export TOWLINE_OUTPUT_0 || (echo 'the output version.json is not there, or is longer than 4096 characters'; exit 1); }",
+            "[ \"$CODEBUILD_BUILD_SUCCEEDING\" != 1 ] || { if ! TOWLINE_OUTPUT_0=\"$(cd -- \"$CODEBUILD_SRC_DIR\" && tr -d '\\r\\n' < ./version.json)\"; then echo 'there is no output version.json'; false; elif test \"$(printf %s \"$TOWLINE_OUTPUT_0\" | wc -c)\" -gt 4096; then echo 'the output version.json is longer than 4096 bytes'; false; else export TOWLINE_OUTPUT_0; fi; }",
         ]
     "#]]
     .assert_debug_eq(&[spec.phases.build.commands, spec.phases.post_build.commands].concat());
@@ -152,7 +202,7 @@ fn with_caches() -> Machine {
             "CACHE_FROM",
             "cache/branches/shop:b cache/trusted/shop:main",
         );
-    machine.with("BUILD_UUID", "7")
+    machine.with("TOWLINE_ATTEMPT", "7")
 }
 
 #[test]

@@ -117,6 +117,26 @@ fn a_stage_can_only_ask_for_outputs_that_a_build_has() {
 }
 
 #[test]
+fn outputs_of_all_builds_have_room_in_one_run() {
+    let list = |name: &str| {
+        (0..10)
+            .map(|index| format!("{name}{index}.txt"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let platforms = "linux/amd64, linux/arm64, linux/386, linux/arm/v7";
+    let text = |more: &str| {
+        let build = format!("{{platforms: [{platforms}], outputs: [{}]}}", list("a"));
+        format!("{}{more}", with_build(&build))
+    };
+    read_text(&text(""));
+    check(
+        &text("  b: {repository: r/b, build: {outputs: one.txt}}\n"),
+        &expect!["line 7, column 19: components.b.repository: with those of this component the builds have 41 outputs, one for each platform; at most 40 are kept"],
+    );
+}
+
+#[test]
 fn each_platform_has_an_image_to_build_in() {
     let images = |build: &str| {
         let definition = read_text(&with_build(build));

@@ -145,7 +145,7 @@ fn builds_that_cannot_be_are_refused() {
         (
             "{platform: amd64}",
             expect![[
-                r#"line 6, column 23: components.a.build.platform: "amd64" is not a platform such as linux/amd64 or linux/arm64"#
+                r#"line 6, column 23: components.a.build.platform: "amd64" is not a platform: linux/ and amd64, arm64, arm/v7, arm/v6, 386, ppc64le, s390x, riscv64, mips64le or loong64"#
             ]],
         ),
         (
