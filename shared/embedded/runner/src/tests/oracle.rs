@@ -1,9 +1,11 @@
-//! Runs generated buildspecs with refs that a careless shell would act on (A9, A10): the text is
-//! the same for all of them, they arrive whole, and none of them does anything.
+//! Runs generated buildspecs with refs that a careless shell would act on (A9, A10): the commands
+//! that run are those of the buildspec for all of them, they arrive whole, and none of them does anything.
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use towline_buildspec::Buildspec;
 use towline_buildspec::generate::{Common, Docker, Make, MakeLogin, Pack, Preset, generate};
+use towline_buildspec::model::PhaseName;
 
 use super::*;
 
@@ -249,14 +251,28 @@ fn canaries(world: &World) -> String {
     seen + &String::from_utf8(find.stdout).unwrap()
 }
 
+/// The commands of a buildspec, in the order they run in.
+fn commands(spec: &str) -> Vec<String> {
+    let (spec, _) = Buildspec::read(spec).unwrap();
+    let phases = PhaseName::ALL.map(|name| spec.phases.get(name).commands.clone());
+    phases.concat()
+}
+
+/// The commands that ran, as the runner tells them.
+fn ran(log: &str) -> Vec<&str> {
+    log.lines()
+        .filter(|line| line.starts_with("[towline] "))
+        .filter_map(|line| line.split_once(" Running command "))
+        .map(|(_, command)| command)
+        .collect()
+}
+
 async fn check(case: fn() -> Case, refs: &[String]) {
     let world = world().await;
-    let text = |case: Case| generate(&case.common, &case.preset).unwrap();
-    let before = text(case());
+    let spec = generate(&case().common, &case().preset).unwrap();
+    let commands = commands(&spec);
     let mut builds = Vec::new();
     for (number, name) in (1..).zip(refs) {
-        let spec = text(case());
-        assert_eq!(spec, before, "the text is the same for {name:?}");
         let mut request = world.request(number, &spec);
         request.environment = environment(&world, name);
         builds.push((number, name, world.runner.start(request).await.unwrap()));
@@ -265,6 +281,7 @@ async fn check(case: fn() -> Case, refs: &[String]) {
         let report = world.end(&build).await;
         let log = world.log(&build).await;
         assert_eq!(report.status, BuildStatus::Succeeded, "{name:?}: {log}");
+        assert_eq!(ran(&log), commands, "{name:?}");
         let expected = case()
             .calls
             .replace("<SHA>", world.commit.as_str())
@@ -293,6 +310,8 @@ async fn a9_a10_refs_do_nothing_to_builds_of_the_other_presets() {
 
 /// How many strangers one build hears of at once: to start it takes longer than all it does.
 const IN_ONE: usize = 250;
+
+const SHELLS: [&str; 2] = ["bash", "/bin/sh"];
 
 /// Every value in an environment, written down by one shell and read by the next, and handed to two tools.
 #[tokio::test]
@@ -330,7 +349,7 @@ phases:
     let world = world().await;
     let mut builds = Vec::new();
     for (number, strangers) in (1..).zip(strangers.chunks(IN_ONE)) {
-        let shell = ["bash", "/bin/sh"][number as usize % 2];
+        let shell = SHELLS[number as usize % 2];
         let mut request = world.request(number, &spec(shell));
         request.environment = environment(&world, &strangers[0][0]);
         let values = strangers.iter().flatten().cloned();
@@ -345,6 +364,8 @@ phases:
         let report = world.end(&build).await;
         let log = world.log(&build).await;
         assert_eq!(report.status, BuildStatus::Succeeded, "{log}");
+        let shell = SHELLS[number as usize % 2];
+        assert_eq!(ran(&log), commands(&spec(shell)), "build {number}");
         let values = strangers.iter().flatten().cloned();
         let call = |head: [&str; 2]| -> Vec<String> {
             head.map(str::to_owned)
