@@ -40,6 +40,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Most bytes of an answer that are looked at; what is wrong stands in its first lines.
 const MOST_SAID: usize = 16 * 1024;
 
+/// What helps when S3 goes on denying it.
+const DENIED: &str = ": this is tried again, as a new right takes AWS some minutes; if it stays so, deploy Towline again with `towline deploy`, and see that nobody else owns the bucket";
+
 /// A bucket.
 #[derive(Debug, Clone)]
 pub struct Bucket {
@@ -60,10 +63,11 @@ pub enum BucketError {
 /// Why an object was not put.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PutError {
-    /// The bucket is gone, or belongs to somebody else now; trying again does not help.
-    #[error("the bucket {0} is gone, or may not be written to")]
-    Closed(String),
-    /// Trying again may help.
+    /// There is no such bucket any more; trying again does not help.
+    #[error("the bucket {0} is gone")]
+    Gone(String),
+    /// Trying again may help, even where it is not allowed: a right that came with the same deployment takes AWS
+    /// a while.
     #[error(transparent)]
     Port(#[from] PortError),
 }
@@ -108,16 +112,18 @@ impl Bucket {
                     return Ok(format!("{}/{key}", self.arn));
                 }
                 Ok(Ok((status, code)))
-                    if matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
-                        && matches!(&*code, "NoSuchBucket" | "AccessDenied") =>
+                    if status == StatusCode::NOT_FOUND && code == "NoSuchBucket" =>
                 {
-                    return Err(PutError::Closed(self.name.clone()));
+                    return Err(PutError::Gone(self.name.clone()));
                 }
                 Ok(Ok((status, code))) => {
                     let may_help = status.is_server_error()
                         || matches!(status.as_u16(), 408 | 429)
                         || matches!(&*code, "RequestTimeout" | "SlowDown" | "OperationAborted");
                     let said = format!("S3 answered {} {code}", status.as_u16());
+                    if code == "AccessDenied" {
+                        return Err(failed(said + DENIED).into());
+                    }
                     if !may_help {
                         return Err(failed(said).into());
                     }

@@ -218,9 +218,9 @@ impl CodeBuild {
             let key = format!("{BUILDSPECS}/{digest}.yml");
             let arn = match bucket.put_object(&key, text).await {
                 Ok(arn) => arn,
-                Err(PutError::Closed(bucket)) => {
+                Err(PutError::Gone(bucket)) => {
                     return Err(StartError::Refused(format!(
-                        "{}, and its bucket {bucket} is gone or may not be written to; deploy Towline again with `towline deploy`",
+                        "{}, and its bucket {bucket} is gone; deploy Towline again with `towline deploy`",
                         too_long(text)
                     )));
                 }

@@ -1,5 +1,10 @@
 //! What CodeBuild is asked for, and what each of its answers means.
 
+#[cfg(feature = "logs")]
+mod log;
+#[cfg(feature = "s3")]
+mod long;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -224,99 +229,6 @@ async fn on_lambda_compute_nothing_is_said_about_docker_or_time() {
     }
 }
 
-#[cfg(feature = "s3")]
-mod long {
-    use super::*;
-
-    const BUCKET: &str = "arn:aws:s3:::stack-bucket";
-
-    fn with_buildspec(length: usize) -> StartBuild {
-        StartBuild {
-            buildspec: "é".repeat(length),
-            ..request()
-        }
-    }
-
-    #[tokio::test]
-    async fn a_buildspec_over_the_limit_is_read_from_the_bucket() {
-        for (length, is_put) in [(25_600, false), (25_601, true), (60_000, true)] {
-            let answers = is_put
-                .then(|| ok(Value::Null))
-                .into_iter()
-                .chain([started()]);
-            let (service, aws) = Service::start(answers).await;
-            let bucket = aws.bucket(BUCKET).expect("an ARN");
-            let builds = aws.builds().with_bucket(bucket);
-            let build = with_buildspec(length);
-            let text = build.buildspec.clone();
-            builds.start(build).await.expect("it starts");
-            let mut asked = service.asked();
-            let (operation, started) = asked.pop().expect("a request");
-            assert_eq!(operation, "StartBuild");
-            let Some((operation, put)) = asked.pop() else {
-                assert_eq!(started["buildspecOverride"], text.as_str());
-                assert!(!is_put, "{length}");
-                continue;
-            };
-            assert!(is_put, "{length}");
-            let key = operation.strip_prefix("PUT /stack-bucket/").expect("a key");
-            assert_eq!(put["body"], text.as_str());
-            assert_eq!(
-                key,
-                format!(
-                    "buildspecs/{}.yml",
-                    put["sha256"].as_str().unwrap_or_default()
-                )
-            );
-            assert_eq!(started["buildspecOverride"], format!("{BUCKET}/{key}"));
-        }
-    }
-
-    #[tokio::test]
-    async fn asking_again_asks_for_the_same() {
-        let (service, aws) =
-            Service::start([ok(Value::Null), started(), ok(Value::Null), started()]).await;
-        let builds = aws
-            .builds()
-            .with_bucket(aws.bucket(BUCKET).expect("an ARN"));
-        for _ in 0..2 {
-            builds
-                .start(with_buildspec(30_000))
-                .await
-                .expect("it starts");
-        }
-        let asked = service.asked();
-        // Written again, so that it does not expire before it is read.
-        assert_eq!(asked[0].0, asked[2].0);
-        assert_eq!(asked[1], asked[3]);
-    }
-
-    #[tokio::test]
-    async fn without_the_bucket_no_build_is_started() {
-        let gone = Answer::Says(404, "<Code>NoSuchBucket</Code>".into());
-        let broken = Answer::Says(500, "<Code>InternalError</Code>".into());
-        for (answers, expected) in [
-            (
-                vec![gone],
-                "refused: the buildspec has 25601 characters, more than the 25600 that CodeBuild takes along with a build, and its bucket stack-bucket is gone or may not be written to; deploy Towline again with `towline deploy`",
-            ),
-            (vec![broken; 3], "unknown"),
-        ] {
-            let (service, aws) = Service::start(answers).await;
-            let builds = aws
-                .builds()
-                .with_bucket(aws.bucket(BUCKET).expect("an ARN"));
-            let found = match builds.start(with_buildspec(25_601)).await {
-                Err(StartError::Refused(why)) => format!("refused: {why}"),
-                Err(StartError::Port(_)) => "unknown".to_owned(),
-                other => panic!("{other:?}"),
-            };
-            assert_eq!(found, expected);
-            assert!(service.operations().iter().all(|it| it != "StartBuild"));
-        }
-    }
-}
-
 #[tokio::test]
 async fn each_error_of_a_start_means_one_thing() {
     let project = "there is no CodeBuild project towline-acme-shop-backend; deploy infra/component.yaml for it with `towline deploy components`";
@@ -503,116 +415,5 @@ async fn stopping_what_has_ended_or_never_was_is_fine() {
         let (_service, aws) = Service::start(answers.clone()).await;
         let stopped = aws.builds().stop(&build()).await;
         assert_eq!(stopped.is_ok(), expected, "{answers:?}");
-    }
-}
-
-#[cfg(feature = "logs")]
-mod log {
-    use super::*;
-
-    fn lines(lines: &[&str], next: &str) -> Answer {
-        let events = lines.iter().map(|line| json!({ "message": line }));
-        ok(json!({ "events": events.collect::<Vec<_>>(), "nextForwardToken": next }))
-    }
-
-    fn known() -> Answer {
-        builds(&[described("1", "IN_PROGRESS", &[])])
-    }
-
-    async fn read(aws: &crate::CodeBuild, from: u64) -> Option<String> {
-        let part = aws.log(&build(), from).await.expect("it answers")?;
-        Some(String::from_utf8(part).expect("text"))
-    }
-
-    #[tokio::test]
-    async fn a_log_is_its_lines_as_bytes_from_any_place_on() {
-        for (from, expected) in [
-            (0, "one\ntwo\nthrée\n"),
-            (2, "e\ntwo\nthrée\n"),
-            (8, "thrée\n"),
-            (15, ""),
-            (99, ""),
-        ] {
-            let (service, aws) = Service::start([
-                known(),
-                lines(&["one\n", "two"], "a"),
-                lines(&["thrée\n"], "b"),
-                lines(&[], "b"),
-            ])
-            .await;
-            let text = read(&aws.builds(), from).await;
-            assert_eq!(text.as_deref(), Some(expected), "from {from}");
-            let asked = service.asked().remove(1).1;
-            let expected = json!({ "logGroupName": "group", "logStreamName": "stream", "startFromHead": true });
-            assert_eq!(asked, expected);
-        }
-    }
-
-    #[tokio::test]
-    async fn who_follows_a_log_reads_on_where_the_last_page_ended() {
-        let (service, aws) = Service::start([
-            known(),
-            lines(&["one\n"], "a"),
-            lines(&[], "a"),
-            known(),
-            lines(&["two\n"], "b"),
-            lines(&[], "b"),
-            known(),
-            lines(&["one\n", "two\n"], "a"),
-            lines(&[], "a"),
-        ])
-        .await;
-        let builds = aws.builds();
-        assert_eq!(read(&builds, 0).await.as_deref(), Some("one\n"));
-        assert_eq!(read(&builds, 4).await.as_deref(), Some("two\n"));
-        // Somebody else begins at the beginning.
-        assert_eq!(read(&builds, 0).await.as_deref(), Some("one\ntwo\n"));
-        let asked = service.asked();
-        let tokens: Vec<_> = asked
-            .iter()
-            .map(|(_, asked)| asked["nextToken"].as_str())
-            .collect();
-        let expected = [
-            None,
-            None,
-            Some("a"),
-            None,
-            Some("a"),
-            Some("b"),
-            None,
-            None,
-            Some("a"),
-        ];
-        assert_eq!(tokens, expected);
-    }
-
-    #[tokio::test]
-    async fn a_large_log_comes_in_parts_that_fit_together() {
-        let line = format!("{}\n", "x".repeat(99_999));
-        let page = || lines(&[line.as_str(); 5], "a");
-        let (_service, aws) =
-            Service::start([known(), page(), known(), page(), lines(&[], "a")]).await;
-        let builds = aws.builds();
-        let first = read(&builds, 0).await.expect("it is known");
-        assert_eq!(first.len(), 256 << 10);
-        let rest = read(&builds, 256 << 10).await.expect("it is known");
-        assert_eq!(first + &rest, line.repeat(5));
-    }
-
-    #[tokio::test]
-    async fn a_log_that_has_not_begun_is_empty_and_that_of_no_build_is_none() {
-        let mut quiet = described("1", "IN_PROGRESS", &[]);
-        quiet["logs"] = json!({ "cloudWatchLogs": { "status": "ENABLED" } });
-        for (answers, expected) in [
-            (vec![builds(&[])], None),
-            (vec![builds(&[quiet])], Some("")),
-            (
-                vec![known(), refused("ResourceNotFoundException")],
-                Some(""),
-            ),
-        ] {
-            let (_service, aws) = Service::start(answers).await;
-            assert_eq!(read(&aws.builds(), 0).await.as_deref(), expected);
-        }
     }
 }
