@@ -105,13 +105,16 @@ fn text(explanation: &Explanation) -> String {
         }
         text.push('\n');
     }
-    let _ = writeln!(
-        text,
-        "{}\n\n    # towline: allow {} because …\n\n{}",
-        paint(Style::Header, "Where it is meant so, above the line"),
-        code.as_str(),
-        code.help()
-    );
+    if code.can_be_allowed() {
+        let heading = paint(Style::Header, "Where it is meant so, above the line");
+        let _ = writeln!(
+            text,
+            "{heading}\n\n    # towline: allow {} because …\n",
+            code.as_str()
+        );
+    }
+    text.push_str(code.help());
+    text.push('\n');
     text
 }
 

@@ -62,8 +62,10 @@ fn level(text: &str) -> Result<Level, String> {
 /// All that was found.
 #[derive(Default)]
 struct Results {
-    /// How many buildspecs and definitions were looked at.
-    files: usize,
+    /// The buildspecs and definitions that were looked at, and the files around them in which something is off.
+    files: BTreeSet<String>,
+    /// Files that look like buildspecs, though not enough to be looked at unasked.
+    passed_over: Vec<String>,
     /// What is off in buildspecs, each with the text its findings point into.
     checked: Vec<Checked>,
     /// Definitions with mistakes.
@@ -111,6 +113,8 @@ pub fn run(context: &Context, args: &Lint) -> Outcome {
     for (path, reason) in &found.unreadable {
         results.cannot_read(path, reason);
     }
+    let passed_over = found.passed_over.iter();
+    results.passed_over = passed_over.map(|path| path.display().to_string()).collect();
     let mut left: Vec<Target> = found.targets.into_iter().rev().collect();
     let mut seen = BTreeSet::new();
     while let Some(target) = left.pop() {
@@ -191,6 +195,8 @@ impl Results {
             });
             finding.file = shown;
         }
+        let files = report.findings.iter().map(|finding| finding.file.clone());
+        self.files.extend(files);
         report.findings.retain(|finding| {
             let place = (finding.file.clone(), finding.range.start, finding.code);
             self.places.insert(place)
@@ -239,7 +245,7 @@ fn definition(
         results.cannot_read(&target.path, &reason);
         return Vec::new();
     };
-    results.files += 1;
+    results.files.insert(format!("{}{FILE}", root.prefix));
     if let Err(errors) = read {
         results.mistakes.push(Mistaken {
             path: target.path.clone(),
@@ -324,7 +330,7 @@ fn buildspec(root: &Root, path: &Path, name: &str, args: &Lint, results: &mut Re
         Ok(text) => text,
         Err(error) => return results.cannot_read(path, &error),
     };
-    results.files += 1;
+    results.files.insert(format!("{}{name}", root.prefix));
     let contexts = root.contexts(name, &args.project);
     let mended = if args.fix {
         mend(&contexts, path, name, &mut text, results)

@@ -67,7 +67,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
         &[&["lint", "ci"], &["lint", "--fix"], &["lint"]],
         &expect![[r#"
             $ towline lint ci
-            error[E001]: CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.
+            error[E001 tab-indent]: CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.
              --> ci/web.yml:3:1
               |
             3 |     install:
@@ -77,7 +77,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
               |
               = note: `--fix` does this
 
-            error[E010]: The build ends with `YAML_FILE_ERROR: Unknown runtime version named '19' of docker`, because it is not in the image aws/codebuild/standard:7.0.
+            error[E010 unknown-runtime]: The build ends with `YAML_FILE_ERROR: Unknown runtime version named '19' of docker`, because it is not in the image aws/codebuild/standard:7.0.
              --> ci/web.yml:5:4
               |
             5 |             docker: 19
@@ -85,7 +85,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
               |
             help: Drop it: Docker is part of the images, and its version is not chosen here.
 
-            error[E002]: CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.
+            error[E002 phase-outside-phases]: CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.
              --> ci/web.yml:6:1
               |
             6 | pre_build:
@@ -93,7 +93,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
               |
             help: `pre_build` stands outside `phases` and would never run: move it under `phases:`.
 
-            error[E011]: The command fails with `Found invalid choice 'get-login'`: version 2 of the AWS CLI, which the images have, does not know it.
+            error[E011 ecr-get-login]: The command fails with `Found invalid choice 'get-login'`: version 2 of the AWS CLI, which the images have, does not know it.
              --> ci/web.yml:8:7
               |
             8 |         - $(aws ecr get-login --no-include-email)
@@ -101,7 +101,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
               |
             help: Use `aws ecr get-login-password | docker login --username AWS --password-stdin <registry>`.
 
-            error[E002]: CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.
+            error[E002 phase-outside-phases]: CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.
              --> ci/web.yml:9:1
               |
             9 | build:
@@ -109,7 +109,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
               |
             help: `build` stands outside `phases` and would never run: move it under `phases:`.
 
-            error[E002]: CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.
+            error[E002 phase-outside-phases]: CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.
               --> ci/web.yml:12:1
                |
             12 | post_build:
@@ -117,7 +117,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
                |
             help: `post_build` stands outside `phases` and would never run: move it under `phases:`.
 
-            error[E003]: `post_build` runs also after `build` has failed, so what is broken or left from before gets published.
+            error[E003 publish-in-post-build]: `post_build` runs also after `build` has failed, so what is broken or left from before gets published.
               --> ci/web.yml:14:5
                |
             14 |         - docker push "$IMAGE"
@@ -128,7 +128,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
             7 errors in 1 file; --fix mends what it can
             [exit 1]
             $ towline lint --fix
-            error[E012]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
+            error[E012 timeout-t]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
               --> .towline.yml:17:17
                |
             17 |               - timeout -t 5 make
@@ -167,7 +167,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
             1 error in 2 files
             [exit 1]
             $ towline lint
-            error[E012]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
+            error[E012 timeout-t]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
               --> .towline.yml:17:17
                |
             17 |               - timeout -t 5 make
@@ -207,7 +207,7 @@ fn a_mended_file_keeps_its_rights_and_what_must_not_change_does_not() {
         ],
         &expect![[r#"
             $ towline lint --fix link.yml
-            error[E012]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
+            error[E012 timeout-t]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
              --> link.yml:5:9
               |
             5 |       - timeout -t 5 make
@@ -247,7 +247,8 @@ fn a_mended_file_keeps_its_rights_and_what_must_not_change_does_not() {
                 }
               ],
               "mended": [],
-              "mistakes": []
+              "mistakes": [],
+              "passed_over": []
             }
             [exit 1]
             $ towline lint --fix good.yml
@@ -290,7 +291,7 @@ fn the_level_decides_what_fails_and_comments_what_is_meant() {
         ],
         &expect![[r#"
             $ towline lint warning.yml
-            warning[W016]: Docker is retiring content trust: pulls of official images with DOCKER_CONTENT_TRUST=1 fail.
+            warning[W016 content-trust]: Docker is retiring content trust: pulls of official images with DOCKER_CONTENT_TRUST=1 fail.
              --> warning.yml:2:41
               |
             2 | env: {variables: {DOCKER_CONTENT_TRUST: "1"}}
@@ -301,7 +302,7 @@ fn the_level_decides_what_fails_and_comments_what_is_meant() {
             1 warning in 1 file
             [exit 1]
             $ towline lint warning.yml --level error
-            warning[W016]: Docker is retiring content trust: pulls of official images with DOCKER_CONTENT_TRUST=1 fail.
+            warning[W016 content-trust]: Docker is retiring content trust: pulls of official images with DOCKER_CONTENT_TRUST=1 fail.
              --> warning.yml:2:41
               |
             2 | env: {variables: {DOCKER_CONTENT_TRUST: "1"}}
@@ -420,7 +421,8 @@ fn what_cannot_be_read_is_told_beside_what_can() {
                 }
               ],
               "mended": [],
-              "mistakes": []
+              "mistakes": [],
+              "passed_over": []
             }
             [exit 2]
             $ towline lint --json --sarif
@@ -461,33 +463,49 @@ components:
         &session,
         &[&["lint", "."]],
         &expect![[r#"
-        $ towline lint .
-        warning[W044]: Docker Hub counts pulls without a login by address, and CodeBuild's addresses are shared: `toomanyrequests`.
-         --> web/Dockerfile:1:6
-          |
-        1 | FROM golang:1.22
-          |      ^^^^^^^^^^^
-          |
-        help: Log in to Docker Hub first, or take the image from public.ecr.aws or a pull-through cache.
+            $ towline lint .
+            warning[W044 docker-hub-unauthenticated]: Docker Hub counts pulls without a login by address, and CodeBuild's addresses are shared: `toomanyrequests`.
+             --> web/Dockerfile:1:6
+              |
+            1 | FROM golang:1.22
+              |      ^^^^^^^^^^^
+              |
+            help: Log in to Docker Hub first, or take the image from public.ecr.aws or a pull-through cache.
 
-        warning[W042]: The image for arm64 holds a program for amd64: `exec format error` when it starts.
-         --> web/Dockerfile:2:5
-          |
-        2 | RUN GOARCH=amd64 go build -o /app .
-          |     ^^^^^^^^^^^^
-          |
-        help: Take the architecture from the build, as `GOARCH=$TARGETARCH` does in a Dockerfile.
+            warning[W042 pinned-architecture]: The image for arm64 holds a program for amd64: `exec format error` when it starts.
+             --> web/Dockerfile:2:5
+              |
+            2 | RUN GOARCH=amd64 go build -o /app .
+              |     ^^^^^^^^^^^^
+              |
+            help: Take the architecture from the build, as `GOARCH=$TARGETARCH` does in a Dockerfile.
 
-        error[E011]: The target fails: version 2 of the AWS CLI, which CodeBuild's images have, does not know `get-login`.
-         --> Makefile:2:1
-          |
-        2 |     $$(aws ecr get-login)
-          | ^^^^^^^^^^^^^^^^^^^^^^^^^
-          |
-        help: Use `aws ecr get-login-password | docker login --username AWS --password-stdin <registry>`.
+            error[E011 ecr-get-login]: The target fails: version 2 of the AWS CLI, which CodeBuild's images have, does not know `get-login`.
+             --> Makefile:2:1
+              |
+            2 |     $$(aws ecr get-login)
+              | ^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+            help: Use `aws ecr get-login-password | docker login --username AWS --password-stdin <registry>`.
 
-        1 error, 2 warnings in 1 file
-        [exit 1]
-    "#]],
+            1 error, 2 warnings in 3 files
+            [exit 1]
+        "#]],
+    );
+}
+
+#[test]
+fn what_looks_like_a_buildspec_and_is_passed_over_is_told() {
+    let session = Session::new();
+    session.write("buildspec.yml", GOOD);
+    session.write("ci/parts.yml", "phases:\n  build:\n    commands: [make]\n");
+    check(
+        &session,
+        &[&["lint"]],
+        &expect![[r#"
+            $ towline lint
+            good 1 file
+            ! towline: ci/parts.yml was passed over: it looks like a buildspec, but does not say `version: 0.2` and `phases:`; name it to have it checked
+        "#]],
     );
 }

@@ -47,6 +47,8 @@ pub struct Found {
     pub targets: Vec<Target>,
     /// Paths with the reason why not.
     pub unreadable: Vec<(PathBuf, String)>,
+    /// Files that look like buildspecs and are none for sure.
+    pub passed_over: Vec<PathBuf>,
 }
 
 /// Looks below every path; a file that is named is taken whatever it is called.
@@ -99,13 +101,17 @@ fn folder(top: &Path, path: &Path, depth: usize, found: &mut Found) {
         let name = name.to_string_lossy();
         if kind.is_dir() && depth < DEEPEST && !PASSED_OVER.contains(&name.as_ref()) {
             folders.push(entry.path());
-        } else if kind.is_file() && is_wanted(&name, &entry.path()) {
+        } else if kind.is_file() {
             let path = entry.path();
-            let path = path.strip_prefix(".").unwrap_or(&path).to_owned();
-            found.targets.push(Target {
-                path,
-                below: Some(top.to_owned()),
-            });
+            let shown = path.strip_prefix(".").unwrap_or(&path).to_owned();
+            match likeness(&name, &path) {
+                Likeness::Wanted => found.targets.push(Target {
+                    path: shown,
+                    below: Some(top.to_owned()),
+                }),
+                Likeness::Similar => found.passed_over.push(shown),
+                Likeness::None => {}
+            }
         }
     }
     for path in folders {
@@ -113,20 +119,54 @@ fn folder(top: &Path, path: &Path, depth: usize, found: &mut Found) {
     }
 }
 
-fn is_wanted(name: &str, path: &Path) -> bool {
+/// How much a file is like what is looked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Likeness {
+    Wanted,
+    Similar,
+    None,
+}
+
+fn likeness(name: &str, path: &Path) -> Likeness {
     if name == FILE {
-        return true;
+        return Likeness::Wanted;
     }
+    let has_name = name.contains("buildspec");
     let stem = name
         .strip_suffix(".yml")
         .or_else(|| name.strip_suffix(".yaml"));
     let Some(stem) = stem else {
-        return false;
+        let is_json = has_name && name.ends_with(".json");
+        return if is_json {
+            Likeness::Similar
+        } else {
+            Likeness::None
+        };
     };
     if stem.starts_with("buildspec") || stem.ends_with("buildspec") {
-        return true;
+        return Likeness::Wanted;
     }
-    tree::text_of(path).is_ok_and(|text| is_buildspec(&text))
+    match tree::text_of(path) {
+        Ok(text) if is_buildspec(&text) => Likeness::Wanted,
+        Ok(text) if has_name || is_similar(&text) => Likeness::Similar,
+        Err(_) if has_name => Likeness::Similar,
+        Ok(_) | Err(_) => Likeness::None,
+    }
+}
+
+/// Whether a text has commands below a section or a phase of a buildspec, or beside its version.
+fn is_similar(text: &str) -> bool {
+    const STARTS: [&str; 7] = [
+        "phases:",
+        "install:",
+        "pre_build:",
+        "post_build:",
+        "version: 0.2",
+        "version: \"0.2\"",
+        "version: '0.2'",
+    ];
+    let starts = |line: &str| STARTS.iter().any(|start| line.starts_with(start));
+    text.lines().any(starts) && text.contains("commands")
 }
 
 /// Whether a text says the version of a buildspec and has what only a buildspec has, whatever its name.
@@ -173,6 +213,13 @@ mod tests {
             (".towline.yml", "x"),
             ("node_modules/a/buildspec.yml", "x"),
             ("notes/buildspec.md", spec),
+            ("odd/a-buildspec-of-mine.yml", "x"),
+            ("odd/buildspec.json", "{}"),
+            ("odd/parts.yml", "phases:\n\tbuild:\n\t\tcommands: [make]\n"),
+            (
+                "odd/template.yml",
+                "Resources:\n  phases:\n    commands: []\n",
+            ),
         ] {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
@@ -204,6 +251,13 @@ mod tests {
                 "ci/test.buildspec.yml"
             ]
         );
+        let passed_over: Vec<&Path> = found
+            .passed_over
+            .iter()
+            .map(|path| path.strip_prefix(folder.path()).expect("inside"))
+            .collect();
+        let odd = ["a-buildspec-of-mine.yml", "buildspec.json", "parts.yml"];
+        assert_eq!(passed_over, odd.map(|name| Path::new("odd").join(name)));
         let reasons: Vec<&str> = found
             .unreadable
             .iter()

@@ -30,6 +30,11 @@ pub fn all(output: Output, args: &Lint, results: &Results) -> Outcome {
     for (path, reason) in &results.failed {
         output.progress(&format!("{mark} {path} {reason}"));
     }
+    for path in &results.passed_over {
+        output.progress(&format!(
+            "towline: {path} was passed over: it looks like a buildspec, but does not say `version: 0.2` and `phases:`; name it to have it checked"
+        ));
+    }
     Ok(())
 }
 
@@ -98,7 +103,7 @@ fn summary(args: &Lint, results: &Results) -> String {
         .filter(|(count, _, _)| *count > 0)
         .map(|(count, noun, style)| paint(style, &many(count, noun)))
         .collect();
-    let files = many(results.files, "file");
+    let files = many(results.files.len(), "file");
     let mut text = match (parts.is_empty(), results.failed.is_empty()) {
         (false, _) => format!("{} in {files}", parts.join(", ")),
         (true, true) => format!("{} {files}", paint(Style::Good, "good")),
@@ -152,12 +157,13 @@ fn json(results: &Results) -> Value {
         .iter()
         .map(|(path, reason)| json!({ "file": path, "reason": reason }));
     json!({
-        "files": results.files,
+        "files": results.files.len(),
         "findings": findings,
         "allowed": allowed,
         "mistakes": mistakes,
         "mended": mended,
         "failed": failed.collect::<Vec<_>>(),
+        "passed_over": results.passed_over,
     })
 }
 

@@ -59,6 +59,7 @@ fn a_code_is_explained_by_an_example() {
             &["explain", "E003"],
             &["explain", "docker-without-privileged"],
             &["explain", "w043", "--json"],
+            &["explain", "bad-allow"],
             &["explain", "E999"],
         ],
         &expect![[r#"
@@ -70,7 +71,7 @@ fn a_code_is_explained_by_an_example() {
 
             For example
 
-            error[E003]: `post_build` runs also after `build` has failed, so what is broken or left from before gets published.
+            error[E003 publish-in-post-build]: `post_build` runs also after `build` has failed, so what is broken or left from before gets published.
              --> buildspec.yml:9:9
               |
             9 |       - docker push "$IMAGE"
@@ -106,7 +107,7 @@ fn a_code_is_explained_by_an_example() {
 
             For example, where privileged mode is off
 
-            error[E015]: Without privileged mode no Docker daemon runs: `Cannot connect to the Docker daemon`.
+            error[E015 docker-without-privileged]: Without privileged mode no Docker daemon runs: `Cannot connect to the Docker daemon`.
              --> buildspec.yml:5:9
               |
             5 |       - docker build -t shop .
@@ -152,6 +153,32 @@ fn a_code_is_explained_by_an_example() {
               "name": "float-version",
               "why": "Without quotes `1.20` is the number 1.2 for whoever reads YAML by the book, such as a formatter or a template."
             }
+            $ towline explain bad-allow
+            W002 bad-allow: A comment that allows a finding is not understood.
+
+            A finding that is meant so is allowed in the file with its code or name and a reason. A comment that
+            names no code there is, no reason, would hide something by accident, so it hides nothing.
+
+            For example
+
+            warning[W002 bad-allow]: This comment allows nothing, because it names a code that there is not.
+             --> buildspec.yml:5:7
+              |
+            5 |       # towline: allow E999 because the image is Alpine
+              |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              |
+            help: Write `# towline: allow <code or name> because <reason>`.
+
+            Instead, buildspec.yml
+
+                version: 0.2
+                phases:
+                  build:
+                    commands:
+                      # towline: allow E012 because the image is Alpine
+                      - timeout -t 5 make
+
+            https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html
             $ towline explain E999
             ! towline: there is no code "E999"; `towline explain` lists them all
             [exit 1]

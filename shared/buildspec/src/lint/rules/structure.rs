@@ -185,7 +185,10 @@ pub(super) fn unreadable(
         Code::E001,
         first,
         "CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.",
-        format!("Replace the tabs that indent {count} lines with spaces."),
+        match count {
+            1 => "Replace the tabs that indent the line with spaces.".to_owned(),
+            _ => format!("Replace the tabs that indent {count} lines with spaces."),
+        },
     );
     notes.add(source, note.fixed_by(edits));
     behind_tabs(source, context, width, notes);
