@@ -1,4 +1,17 @@
 //! The two documents this project starts from, run: a test for each of their lines, named by it.
+//!
+//! No test reaches AWS or a Docker daemon. `docker`, `docker-compose`, `dockerd` and `aws` are the scripts of `tools/`,
+//! before those of the machine: they send every address of ECR, of whatever account and region, to the registry of the
+//! Towline under test, and refuse what they do not know. Git, make and all else are the machine's; without make a test
+//! that needs it says so and ends.
+//!
+//! The folders of `shapes/` stand for the documents' repositories: their buildspec, Makefile and Dockerfile, with shell
+//! scripts for the programs, and base images that are empty. Most builds run after edits, which the tests make:
+//! - document A's buildspec after `towline lint --fix`, and for a push with a command that pushes each promised tag;
+//! - `sbcntr-backend` with the account's number in its buildspec, and after `--fix`; for a push with the tag that
+//!   Towline gives and with its last two commands for a good build alone;
+//! - `todobackend` with `dockerd` instead of `/usr/local/bin/dockerd`, so that the script is found, after `--fix`, and
+//!   with the Makefile's `aws ecr get-login`, which version 2 has not, replaced.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../common/mod.rs"]

@@ -1,9 +1,11 @@
 //! One repository of a document's shape, the programs its builds call, and Towline around it.
 
 use std::fs;
+use std::io::{Write as _, stderr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -361,11 +363,18 @@ pub(crate) fn failed(built: &Value) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether the Makefiles of the shapes can be run; where they cannot, their tests say so and do nothing.
+/// Whether the Makefiles of the shapes can be run: a build of them wants GNU make. Where it is missing their tests say
+/// so, past the capture of what good tests print, and end there.
 pub(crate) fn has_make() -> bool {
     let there = Command::new("make").arg("--version").output().is_ok();
     if !there {
-        println!("skipped: there is no make");
+        let thread = thread::current();
+        let test = thread.name().unwrap_or_default();
+        writeln!(
+            stderr(),
+            "{test} is skipped from here: its build runs make, and there is none"
+        )
+        .unwrap();
     }
     there
 }
