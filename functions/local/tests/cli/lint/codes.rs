@@ -157,7 +157,7 @@ fn a_code_is_explained_by_an_example() {
             W002 bad-allow: A comment that allows a finding is not understood.
 
             A finding that is meant so is allowed in the file with its code or name and a reason. A comment that
-            names no code there is, no reason, would hide something by accident, so it hides nothing.
+            names no code there is, or no reason, would hide something by accident, so it hides nothing.
 
             For example
 
