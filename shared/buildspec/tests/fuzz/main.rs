@@ -5,6 +5,7 @@
 
 #![cfg(feature = "lint")]
 
+mod made;
 mod mutate;
 mod shell;
 mod strangers;
@@ -151,11 +152,14 @@ fn a10_generated_commands_hand_every_text_over_whole() {
     let batch = Mutex::new(shell::Batch::default());
     check!()
         .with_iterations(300)
-        .with_max_len(2 * MOST_BYTES)
+        .with_max_len(4 * MOST_BYTES)
         .for_each(|bytes| {
+            let Some(case) = made::case(bytes) else {
+                return;
+            };
             // What a failed case leaves behind is as good as before.
             let mut batch = batch.lock().unwrap_or_else(PoisonError::into_inner);
-            batch.add(bytes);
+            batch.push(case);
         });
     let batch = batch.into_inner().unwrap_or_else(PoisonError::into_inner);
     assert!(batch.finish() > 0, "nothing was generated");
