@@ -132,7 +132,9 @@ fn outputs_of_all_builds_have_room_in_one_run() {
     read_text(&text(""));
     check(
         &text("  b: {repository: r/b, build: {outputs: one.txt}}\n"),
-        &expect!["line 7, column 19: components.b.repository: with those of this component the builds have 41 outputs, one for each platform; at most 40 are kept"],
+        &expect![
+            "line 7, column 19: components.b.repository: with those of this component the builds have 41 outputs, one for each platform; at most 40 are kept"
+        ],
     );
 }
 
