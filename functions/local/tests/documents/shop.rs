@@ -370,11 +370,8 @@ pub(crate) fn has_make() -> bool {
     if !there {
         let thread = thread::current();
         let test = thread.name().unwrap_or_default();
-        writeln!(
-            stderr(),
-            "{test} is skipped from here: its build runs make, and there is none"
-        )
-        .unwrap();
+        let said = format!("{test} is skipped from here: its build runs make, and there is none\n");
+        stderr().write_all(said.as_bytes()).unwrap();
     }
     there
 }
