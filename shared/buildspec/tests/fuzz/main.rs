@@ -10,6 +10,7 @@ mod mutate;
 mod shell;
 mod strangers;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bolero::check;
@@ -150,6 +151,7 @@ fn fixes() {
 #[test]
 fn a10_generated_commands_hand_every_text_over_whole() {
     let batch = Mutex::new(shell::Batch::default());
+    let with_files = AtomicUsize::new(0);
     check!()
         .with_iterations(300)
         .with_max_len(4 * MOST_BYTES)
@@ -157,10 +159,13 @@ fn a10_generated_commands_hand_every_text_over_whole() {
             let Some(case) = made::case(bytes) else {
                 return;
             };
+            with_files.fetch_add(usize::from(!case.folders.is_empty()), Ordering::Relaxed);
             // What a failed case leaves behind is as good as before.
             let mut batch = batch.lock().unwrap_or_else(PoisonError::into_inner);
             batch.push(case);
         });
     let batch = batch.into_inner().unwrap_or_else(PoisonError::into_inner);
-    assert!(batch.finish() > 0, "nothing was generated");
+    let (ran, with_files) = (batch.finish(), with_files.into_inner());
+    assert!(with_files > 0, "none of {ran} builds had outputs or tools");
+    println!("{ran} builds, {with_files} of them with outputs or tools");
 }
