@@ -105,7 +105,8 @@ struct Made {
 pub(crate) fn case(bytes: &[u8]) -> Option<Case> {
     let mut orders = Orders::new(bytes);
     let orders = &mut orders;
-    let (kind, is_rich) = (orders.below(4), orders.below(2) == 1);
+    let (kind, is_rich, has_tools) = (orders.below(4), orders.below(2) == 1, orders.below(3) == 1);
+    let many = if is_rich { orders.below(3) } else { 0 };
     let context = match kind == 3 || orders.below(8) == 7 {
         true => ".".to_owned(),
         false => path(orders),
@@ -129,13 +130,13 @@ pub(crate) fn case(bytes: &[u8]) -> Option<Case> {
     let preset = match kind {
         0 => made.docker(orders, is_rich),
         1 => made.make(),
-        2 => made.pack(orders, common.login, is_rich),
+        2 => made.pack(orders, common.login, is_rich, has_tools),
         _ => made.given(),
     };
     if is_rich {
         made.extras(orders, kind == 3);
     }
-    let outputs = made.outputs(orders, kind, is_rich, &context);
+    let outputs = made.outputs(orders, kind, many, &context);
     let text = generate_with(&common, &preset, &made.extras).ok()?;
     let (spec, warnings) = Buildspec::read(&text).expect("what is generated is read");
     assert_eq!(warnings, [], "{text}");
@@ -271,7 +272,13 @@ impl Made {
         })
     }
 
-    fn pack(&mut self, orders: &mut Orders<'_>, login: Login, is_rich: bool) -> Preset {
+    fn pack(
+        &mut self,
+        orders: &mut Orders<'_>,
+        login: Login,
+        is_rich: bool,
+        has_tools: bool,
+    ) -> Preset {
         let (root, label, user) = (path(orders), text(orders), text(orders));
         let entry = words(&[&text(orders), &text(orders)]);
         let json = serde_json::Value::from(entry.clone()).to_string();
@@ -296,7 +303,7 @@ impl Made {
         }
         self.within = vec![call];
         self.case.heads = vec!["pack"];
-        if is_rich && orders.below(3) == 1 {
+        if is_rich && has_tools {
             self.tools(orders);
         }
         Preset::Pack(Pack {
@@ -377,10 +384,9 @@ impl Made {
         &mut self,
         orders: &mut Orders<'_>,
         kind: usize,
-        is_rich: bool,
+        many: usize,
         context: &str,
     ) -> Vec<Option<String>> {
-        let many = if is_rich { orders.below(4) } else { 0 };
         if many == 0 {
             return Vec::new();
         }

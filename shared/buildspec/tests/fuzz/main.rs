@@ -154,7 +154,7 @@ fn a10_generated_commands_hand_every_text_over_whole() {
     let with_files = AtomicUsize::new(0);
     check!()
         .with_iterations(300)
-        .with_max_len(4 * MOST_BYTES)
+        .with_max_len(8 * MOST_BYTES)
         .for_each(|bytes| {
             let Some(case) = made::case(bytes) else {
                 return;
