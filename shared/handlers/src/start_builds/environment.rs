@@ -11,7 +11,7 @@ use towline_domain::tags::{self, Values, slug};
 use towline_ports::RepositoryRef;
 use towline_wire::codebuild;
 
-/// Where layers of builds of the trusted branch are kept, below the registry: only such builds write there.
+/// Where layers of builds of the default branch are kept, below the registry: only such builds write there.
 const TRUSTED_CACHE: &str = "towline-cache/trusted";
 
 /// Where layers of all other builds are kept.
@@ -141,7 +141,7 @@ impl BuildOf<'_> {
         (is_account && rest.starts_with("dkr.ecr.")).then(|| account.to_owned())
     }
 
-    /// Where layers are kept and taken from, if they are: one tag for each ref and platform. Builds of the trusted
+    /// Where layers are kept and taken from, if they are: one tag for each ref and platform. Builds of the default
     /// branch take nothing that others have made (A12).
     fn caches(&self) -> Vec<(&'static str, String)> {
         if !self.build.is_some_and(|build| build.layer_cache) {
