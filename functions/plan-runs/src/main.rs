@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use towline_aws::Aws;
-use towline_buildspec::generate::Tool;
 use towline_github::{FromSecret, GitHub};
+use towline_handlers::plan_runs::Tool;
 use towline_handlers::{Ledger, plan_runs};
 use towline_lambda::{Failure, Settings, SystemClock, events, run};
 

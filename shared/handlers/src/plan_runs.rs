@@ -8,6 +8,7 @@ mod tests;
 mod write;
 
 pub use buildspecs::{Settings, text as buildspec_text};
+pub use towline_buildspec::generate::Tool;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
