@@ -298,7 +298,7 @@ fn a_push_starts_as_many_builds_as_fit_into_one_transaction() {
         "refused: a push starts 40 builds at most, and each platform is one; split the pipeline";
     for (components, expected) in [(5, "planned"), (6, refused)] {
         let world = World::new();
-        let platforms = "[linux/a, linux/b, linux/c, linux/d, linux/e, linux/f, linux/g, linux/h]";
+        let platforms = "[linux/amd64, linux/arm64, linux/arm/v6, linux/arm/v7, linux/386, linux/s390x, linux/ppc64le, linux/riscv64]";
         let components: String = (0..components)
             .map(|number| {
                 format!(
