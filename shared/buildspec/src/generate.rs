@@ -288,6 +288,12 @@ pub enum GenerateError {
         /// Its name.
         name: String,
     },
+    /// A report that stands in the definition more than once.
+    #[error("the report `{name}` is there twice: keep one of them")]
+    ReportTwice {
+        /// Its name.
+        name: String,
+    },
     /// Outputs of a build whose phases CodeBuild runs in shells of their own, or not by commands.
     #[error(
         "the buildspec cannot have outputs: that needs `version: 0.2`, and no `steps` after the build"

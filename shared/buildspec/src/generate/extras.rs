@@ -74,7 +74,10 @@ impl Extras {
         if self.reports.len() > MOST_REPORTS {
             return Err(GenerateError::Reports { most: MOST_REPORTS });
         }
-        for (name, report) in &self.reports {
+        for (index, (name, report)) in self.reports.iter().enumerate() {
+            if self.reports[..index].iter().any(|(known, _)| known == name) {
+                return Err(GenerateError::ReportTwice { name: name.clone() });
+            }
             let format = report.format.as_deref().unwrap_or("JUNITXML");
             let is_known = REPORT_FORMATS
                 .iter()

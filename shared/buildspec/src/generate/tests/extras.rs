@@ -141,6 +141,10 @@ fn what_codebuild_would_refuse_is_refused_before() {
         expect!["CodeBuild takes at most 5 reports of one project: join some of them"],
     );
     check(
+        &|_, extras| extras.reports = vec![report("unit", "JUNITXML"), report("unit", "JUNITXML")],
+        expect!["the report `unit` is there twice: keep one of them"],
+    );
+    check(
         &|_, extras| extras.tools = vec![tool("x86_64", "0a")],
         expect![
             "`s3://stack-bucket/towline/0.1.0` is no `s3://bucket/key` of a program with its SHA-256 in 64 hex digits"
