@@ -153,6 +153,35 @@ pub struct Build {
     pub timeout: Duration,
 }
 
+impl Default for Build {
+    /// How a component is built that says nothing about it: its Dockerfile at the root, within an hour, which is
+    /// CodeBuild's own default.
+    fn default() -> Self {
+        Self {
+            preset: Preset::Docker {
+                dockerfile: "Dockerfile".into(),
+                target: None,
+                args: Vec::new(),
+            },
+            context: ".".into(),
+            image: "aws/codebuild/standard:7.0".into(),
+            images: Vec::new(),
+            runtime: Vec::new(),
+            test: Vec::new(),
+            env: Vec::new(),
+            tags: vec!["{sha}-{build}".into()],
+            platforms: vec!["linux/amd64".into()],
+            outputs: Vec::new(),
+            container: None,
+            secrets: Vec::new(),
+            reports: Vec::new(),
+            cache: Vec::new(),
+            layer_cache: false,
+            timeout: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
 impl Build {
     /// The CodeBuild image that builds for this platform.
     #[must_use]

@@ -2,13 +2,11 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::{
     at, candidate, good, new_run, new_run_in_parts, new_stage, policy, rule, run_fact, stage_fact,
 };
 use expect_test::{Expect, expect};
-use towline_domain::definition::{Build, Component, Glob, Preset, Source};
+use towline_domain::definition::{Build, Component, Glob, Source};
 use towline_domain::explain::{self, Standing};
 use towline_domain::filter::{self, ChangedFiles, Verdict};
 use towline_domain::names::{CommitSha, GitRef};
@@ -33,27 +31,12 @@ fn words(verdict: Verdict) -> String {
 fn build(tags: &[&str], env: &[(&str, &str)]) -> Build {
     let owned = |text: &&str| (*text).to_owned();
     Build {
-        preset: Preset::Inline {
-            text: "version: 0.2".into(),
-        },
-        context: ".".into(),
-        image: "aws/codebuild/standard:7.0".into(),
-        runtime: Vec::new(),
-        test: Vec::new(),
         env: env
             .iter()
             .map(|(name, value)| (owned(name), owned(value)))
             .collect(),
         tags: tags.iter().map(owned).collect(),
-        platforms: vec!["linux/amd64".into()],
-        images: Vec::new(),
-        outputs: Vec::new(),
-        container: None,
-        secrets: Vec::new(),
-        reports: Vec::new(),
-        cache: Vec::new(),
-        layer_cache: false,
-        timeout: Duration::from_secs(3_600),
+        ..Build::default()
     }
 }
 

@@ -2,35 +2,18 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::good;
 use expect_test::{Expect, expect};
-use towline_domain::definition::{Build, Preset};
+use towline_domain::definition::Build;
 use towline_domain::names::{AttemptId, CommitSha, GitRef};
 use towline_domain::outputs::{self, Outputs};
 use towline_domain::tags::Values;
 
 fn build(outputs: &[&str]) -> Build {
     Build {
-        preset: Preset::Inline {
-            text: "version: 0.2".into(),
-        },
-        context: ".".into(),
-        image: "aws/codebuild/standard:7.0".into(),
-        images: Vec::new(),
-        runtime: Vec::new(),
-        test: Vec::new(),
         env: vec![("APP".into(), "v{build}".into())],
-        tags: vec!["{build}".into()],
-        platforms: vec!["linux/amd64".into()],
         outputs: outputs.iter().map(|path| (*path).to_owned()).collect(),
-        container: None,
-        secrets: Vec::new(),
-        reports: Vec::new(),
-        cache: Vec::new(),
-        layer_cache: false,
-        timeout: Duration::from_secs(3_600),
+        ..Build::default()
     }
 }
 

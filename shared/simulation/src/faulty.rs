@@ -329,8 +329,6 @@ pub struct FaultyStatuses {
     pub(crate) inner: MemoryStatuses,
     pub(crate) chance: Arc<Chance>,
     pub(crate) watch: Arc<Watch>,
-    /// The one line that cannot be shown.
-    pub(crate) fails: Mutex<Option<String>>,
 }
 
 impl FaultyStatuses {
@@ -350,13 +348,6 @@ impl Statuses for FaultyStatuses {
         status: &CommitStatus,
     ) -> Result<(), StatusError> {
         self.chance.before("POST a status").await?;
-        let fails = self
-            .fails
-            .lock()
-            .map(|fails| fails.as_ref() == Some(&status.context));
-        if fails.unwrap_or_default() {
-            return Err(PortError::because("POST a status: it does not answer").into());
-        }
         self.watch.status_is_set(commit, status);
         self.inner.set(repository, commit, status).await?;
         Ok(self.chance.after("POST a status").await?)

@@ -274,7 +274,6 @@ impl World {
                 inner: MemoryStatuses::new(),
                 chance: Arc::clone(&chance),
                 watch: Arc::clone(&watch),
-                fails: Default::default(),
             },
             clock,
             secrets: Secrets::new(secret, None),
@@ -315,12 +314,6 @@ impl World {
     /// The registry lets nobody put a tag on anything from now on.
     pub fn deny_tags(&mut self) {
         self.ports.images.denies.store(true, Ordering::Relaxed);
-    }
-
-    /// GitHub does not take this one line from now on; with none it takes all.
-    pub fn deny_status(&mut self, context: Option<&str>) {
-        let fails = &self.ports.statuses.fails;
-        *fails.lock().unwrap_or_else(PoisonError::into_inner) = context.map(Into::into);
     }
 
     /// The key GitHub signs with.

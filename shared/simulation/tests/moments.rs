@@ -88,33 +88,6 @@ fn an_image_is_looked_for_twice_before_it_is_missing() {
     );
 }
 
-#[test]
-fn a_line_that_cannot_be_shown_keeps_no_other_from_being_shown() {
-    let mut world = World::quiet();
-    world.deny_status(Some("towline/build/backend"));
-    world.push("main", "first", &[]);
-    world.pass(MINUTE);
-    check(
-        &statuses(&world),
-        &expect![[r#"
-        towline/build/web: Pending: build#2 was started
-    "#]],
-    );
-    world.deny_status(None);
-    world.settle();
-    check(
-        &statuses(&world),
-        &expect![[r#"
-        towline/build/backend: Success: build#1 succeeded: sha256:6909be62…
-        towline/build/web: Success: build#2 succeeded: sha256:e620e7c2…
-        towline/prod/backend: Pending: waits for approval 0/2 until 2026-03-03 
-        towline/prod/web: Pending: waits for approval 0/2 until 2026-03-03 
-        towline/staging/backend: Success: went live 2026-03-02 09:02 UTC (promotio
-        towline/staging/web: Success: went live 2026-03-02 09:02 UTC (promotio
-    "#]],
-    );
-}
-
 /// The shop with so many components more, each in an image repository of its own.
 fn large(more: usize) -> String {
     let (before, after) = DEFINITION.split_once("stages:").expect("it has stages");

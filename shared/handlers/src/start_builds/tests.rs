@@ -1,8 +1,6 @@
 //! The variables of builds.
 
-use std::time::Duration;
-
-use towline_domain::definition::{Build, Preset};
+use towline_domain::definition::Build;
 use towline_domain::names::{GitRef, RepositoryId};
 
 use super::environment::BuildOf;
@@ -15,24 +13,8 @@ fn good<T: std::str::FromStr>(text: &str) -> T {
 
 fn build() -> Build {
     Build {
-        preset: Preset::Inline {
-            text: "version: 0.2".into(),
-        },
-        context: ".".into(),
-        image: "aws/codebuild/standard:7.0".into(),
-        images: Vec::new(),
-        runtime: Vec::new(),
-        test: Vec::new(),
-        env: Vec::new(),
-        tags: vec!["{build}".into()],
         platforms: vec!["linux/arm64".into()],
-        outputs: Vec::new(),
-        container: None,
-        secrets: Vec::new(),
-        reports: Vec::new(),
-        cache: Vec::new(),
-        layer_cache: false,
-        timeout: Duration::from_secs(3_600),
+        ..Build::default()
     }
 }
 

@@ -3,26 +3,14 @@
 use std::time::Duration;
 
 use towline_buildspec::generate::{check_environment, is_name, provided, reserved};
-use towline_domain::definition::{Build, Preset};
+use towline_domain::definition::Build;
 use towline_domain::names::{AttemptId, CommitSha, GitRef};
 use towline_domain::tags::{self, TagError, Values};
 
 use super::reader::{Fields, Place, Report};
 use super::{extras, platforms, presets};
 
-/// The CodeBuild image a build runs in when none is named.
-const DEFAULT_IMAGE: &str = "aws/codebuild/standard:7.0";
-
-/// The platform an image is for when none is named.
-const DEFAULT_PLATFORM: &str = "linux/amd64";
-
-/// The tag of a build that names none.
-const DEFAULT_TAG: &str = "{sha}-{build}";
-
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// How long a build may run when nothing is said; CodeBuild's own default.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// Tags a build may push.
 const MOST_TAGS: usize = 20;
@@ -82,32 +70,6 @@ const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("inline", &[Kind::Inline]),
 ];
 
-/// How a component is built that says nothing about it.
-pub(super) fn by_default() -> Build {
-    Build {
-        preset: Preset::Docker {
-            dockerfile: "Dockerfile".into(),
-            target: None,
-            args: Vec::new(),
-        },
-        context: ".".into(),
-        image: DEFAULT_IMAGE.into(),
-        runtime: Vec::new(),
-        test: Vec::new(),
-        env: Vec::new(),
-        tags: vec![DEFAULT_TAG.into()],
-        platforms: vec![DEFAULT_PLATFORM.into()],
-        images: Vec::new(),
-        outputs: Vec::new(),
-        container: None,
-        secrets: Vec::new(),
-        reports: Vec::new(),
-        cache: Vec::new(),
-        layer_cache: false,
-        timeout: DEFAULT_TIMEOUT,
-    }
-}
-
 /// Reads a build, and says where its tags stand when they are written.
 pub(super) fn read<'a>(
     report: &mut Report,
@@ -118,7 +80,7 @@ pub(super) fn read<'a>(
     let fields = report.fields(place, &known)?;
     let kind = kind(report, &fields)?;
     refuse_keys_of_other_presets(report, &fields, kind);
-    let usual = by_default();
+    let usual = Build::default();
     let platforms = platforms::read(report, &fields).unwrap_or(usual.platforms);
     let (image, images) = platforms::images(report, &fields, &platforms);
     let context = fields.get("context").and_then(|place| report.path(&place));
@@ -278,7 +240,7 @@ fn check_placeholders(report: &mut Report, fields: &Fields<'_>, build: &Build, v
         };
         let alone = Build {
             env: vec![variable.clone()],
-            ..by_default()
+            ..Build::default()
         };
         match tags::environment(&alone, values) {
             Err(error) => report.error(&place, error.to_string()),
@@ -309,7 +271,7 @@ fn check_tags(report: &mut Report, place: &Place<'_>, build: &Build, values: Val
         let alone = Build {
             tags: vec![template.to_owned()],
             env: build.env.clone(),
-            ..by_default()
+            ..Build::default()
         };
         match tags::of_attempt(&alone, values) {
             Ok(_) | Err(TagError::NothingUnique) => {}

@@ -1,6 +1,6 @@
 //! The `components` of a definition.
 
-use towline_domain::definition::Component;
+use towline_domain::definition::{Build, Component};
 use towline_domain::names::ComponentName;
 
 use super::reader::{Place, Report};
@@ -55,7 +55,7 @@ fn component<'a>(
     let ignore = report.globs(&fields, "ignore");
     let build = match fields.get("build") {
         Some(place) => build::read(report, &place),
-        None => Some((build::by_default(), None)),
+        None => Some((Build::default(), None)),
     };
     let (build, tags) = build?;
     Some(ReadComponent {
