@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use towline_aws::{Aws, SecretVersions};
-use towline_handlers::Ledger;
+use towline_handlers::Context;
 use towline_handlers::answer_chat::Door;
 use towline_lambda::{Failure, Settings, SystemClock, again, keys, requests, run, unusable};
 use towline_wire::http::{Request, Response};
@@ -28,7 +28,7 @@ async fn serve() -> Result<(), Failure> {
     let settings = Settings::from_environment();
     let aws = Aws::from_environment(NAME).await;
     let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let ledger = Ledger {
+    let context = Context {
         store: &table,
         bus: &bus,
         clock: &SystemClock,
@@ -49,7 +49,7 @@ async fn serve() -> Result<(), Failure> {
                 keys(SLACK, current, previous)
             });
         let door = Door {
-            ledger,
+            context,
             builds: &builds,
             people: &looked,
             slack: slack.as_ref().ok().and_then(Option::as_ref),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use towline_bus::{LocalBus, Queued, Router};
-use towline_handlers::Ledger;
+use towline_handlers::Context;
 use towline_handlers::start_builds::Settings;
 use towline_ports::Clock;
 use towline_registry::Registry;
@@ -184,8 +184,8 @@ impl Machine {
 
     /// What handlers decide, commit and announce with.
     #[must_use]
-    pub fn ledger(&self) -> Ledger<'_> {
-        Ledger {
+    pub fn context(&self) -> Context<'_> {
+        Context {
             store: &self.store,
             bus: &self.bus,
             clock: &self.clock,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use towline_aws::Aws;
 use towline_github::{FromSecret, GitHub};
 use towline_handlers::plan_runs::Tool;
-use towline_handlers::{Ledger, plan_runs};
+use towline_handlers::{Context, plan_runs};
 use towline_lambda::{Failure, Settings, SystemClock, events, run};
 
 const NAME: &str = "plan-runs";
@@ -20,7 +20,7 @@ async fn serve() -> Result<(), Failure> {
     let settings = Settings::from_environment();
     let aws = Aws::from_environment(NAME).await;
     let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let ledger = Ledger {
+    let context = Context {
         store: &table,
         bus: &bus,
         clock: &SystemClock,
@@ -39,7 +39,7 @@ async fn serve() -> Result<(), Failure> {
     let settings = plan_runs::Settings {
         tools: tools(settings)?,
     };
-    events(async |event| plan_runs::handle(ledger, &github, &settings, event).await).await
+    events(async |event| plan_runs::handle(context, &github, &settings, event).await).await
 }
 
 /// The programs `towline` in the stack's bucket, as `towline deploy` puts them there.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use towline_aws::Aws;
-use towline_handlers::{Ledger, promote_images};
+use towline_handlers::{Context, promote_images};
 use towline_lambda::{Failure, Settings, SystemClock, events, random_word, run};
 
 const NAME: &str = "promote-images";
@@ -17,7 +17,7 @@ async fn serve() -> Result<(), Failure> {
     let settings = Settings::from_environment();
     let aws = Aws::from_environment(NAME).await;
     let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let ledger = Ledger {
+    let context = Context {
         store: &table,
         bus: &bus,
         clock: &SystemClock,
@@ -26,7 +26,7 @@ async fn serve() -> Result<(), Failure> {
     events(async |event| {
         // Two invocations may act on one event at once; each holds the stage under its own word.
         let holder = random_word();
-        promote_images::handle(ledger, &images, &holder, event).await
+        promote_images::handle(context, &images, &holder, event).await
     })
     .await
 }

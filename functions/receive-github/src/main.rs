@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use towline_aws::{Aws, TableRepositories};
-use towline_handlers::{Ledger, receive_github};
+use towline_handlers::{Context, receive_github};
 use towline_lambda::{
     Failure, Settings, SystemClock, again, keys, refusal, requests, run, unusable,
 };
@@ -23,7 +23,7 @@ async fn serve() -> Result<(), Failure> {
     let settings = Settings::from_environment();
     let aws = Aws::from_environment(NAME).await;
     let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let ledger = Ledger {
+    let context = Context {
         store: &table,
         bus: &bus,
         clock: &SystemClock,
@@ -40,7 +40,7 @@ async fn serve() -> Result<(), Failure> {
         let (current, previous) = read.texts();
         let secrets = keys(SECRET, current, previous)?;
         let secrets = secrets.ok_or_else(|| refusal(503, UNSET))?;
-        Ok(receive_github::handle(ledger, &repositories, &secrets, request).await)
+        Ok(receive_github::handle(context, &repositories, &secrets, request).await)
     };
     requests(async |request| {
         again(request, &answer, async || {

@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod aws;
-#[path = "../../../shared/lambda/tests/runtime_api/mod.rs"]
+#[path = "../../../shared/cloud/lambda/tests/runtime_api/mod.rs"]
 mod runtime_api;
 
 use std::process::{Command, Stdio};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use towline_aws::Aws;
 use towline_github::{FromSecret, GitHub};
-use towline_handlers::{Ledger, report_status};
+use towline_handlers::{Context, report_status};
 use towline_lambda::{Failure, Settings, SystemClock, events, run};
 
 const NAME: &str = "report-status";
@@ -19,7 +19,7 @@ async fn serve() -> Result<(), Failure> {
     let settings = Settings::from_environment();
     let aws = Aws::from_environment(NAME).await;
     let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let ledger = Ledger {
+    let context = Context {
         store: &table,
         bus: &bus,
         clock: &SystemClock,
@@ -38,5 +38,5 @@ async fn serve() -> Result<(), Failure> {
     let settings = report_status::Settings {
         url: settings.url(),
     };
-    events(async |event| report_status::handle(ledger, &github, &settings, event).await).await
+    events(async |event| report_status::handle(context, &github, &settings, event).await).await
 }

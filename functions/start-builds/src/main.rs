@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use towline_aws::Aws;
-use towline_handlers::{Ledger, start_builds};
+use towline_handlers::{Context, start_builds};
 use towline_lambda::{Failure, Settings, SystemClock, events, run};
 
 const NAME: &str = "start-builds";
@@ -17,7 +17,7 @@ async fn serve() -> Result<(), Failure> {
     let settings = Settings::from_environment();
     let aws = Aws::from_environment(NAME).await;
     let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let ledger = Ledger {
+    let context = Context {
         store: &table,
         bus: &bus,
         clock: &SystemClock,
@@ -26,5 +26,5 @@ async fn serve() -> Result<(), Failure> {
     let settings = start_builds::Settings {
         registry: settings.registry()?,
     };
-    events(async |event| start_builds::handle(ledger, &builds, &settings, event).await).await
+    events(async |event| start_builds::handle(context, &builds, &settings, event).await).await
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use towline_aws::Aws;
-use towline_handlers::{Ledger, sweep};
+use towline_handlers::{Context, sweep};
 use towline_lambda::{Failure, Settings, SystemClock, run, schedule};
 
 const NAME: &str = "sweep";
@@ -17,11 +17,11 @@ async fn serve() -> Result<(), Failure> {
     let settings = Settings::from_environment();
     let aws = Aws::from_environment(NAME).await;
     let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let ledger = Ledger {
+    let context = Context {
         store: &table,
         bus: &bus,
         clock: &SystemClock,
     };
     let builds = aws.builds();
-    schedule(async || sweep::handle(ledger, &builds).await).await
+    schedule(async || sweep::handle(context, &builds).await).await
 }

@@ -197,11 +197,11 @@ async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), Ha
             return Ok(());
         }
     };
-    let ledger = machine.ledger();
+    let context = machine.context();
     match function {
         "plan-runs" => {
             plan_runs::handle(
-                ledger,
+                context,
                 machine.source.as_ref(),
                 &plan_runs::Settings::default(),
                 &envelope,
@@ -209,14 +209,14 @@ async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), Ha
             .await
         }
         "start-builds" => {
-            start_builds::handle(ledger, &machine.runner, &machine.settings, &envelope).await
+            start_builds::handle(context, &machine.runner, &machine.settings, &envelope).await
         }
-        "record-images" => record_images::handle(ledger, &machine.registry, &envelope).await,
-        "advance-stages" => advance_stages::handle(ledger, &machine.runner, &envelope).await,
+        "record-images" => record_images::handle(context, &machine.registry, &envelope).await,
+        "advance-stages" => advance_stages::handle(context, &machine.runner, &envelope).await,
         "promote-images" => {
-            promote_images::handle(ledger, &machine.registry, HOLDER, &envelope).await
+            promote_images::handle(context, &machine.registry, HOLDER, &envelope).await
         }
-        "deploy-images" => deploy_images::handle(ledger, &envelope).await,
+        "deploy-images" => deploy_images::handle(context, &envelope).await,
         other => {
             tracing::error!(function = other, "no such function");
             Ok(())
@@ -364,7 +364,7 @@ async fn feed(machine: &Arc<Machine>, event: &Value) {
 }
 
 async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
-    if let Err(error) = sweep::announce_all(machine.ledger()).await {
+    if let Err(error) = sweep::announce_all(machine.context()).await {
         tracing::error!(
             error = &error as &dyn std::error::Error,
             "what is owed could not be announced"
@@ -372,7 +372,7 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
     }
     loop {
         machine.clock.sleep(period).await;
-        match sweep::handle(machine.ledger(), &machine.runner).await {
+        match sweep::handle(machine.context(), &machine.runner).await {
             Ok(swept) if swept != sweep::Swept::default() => tracing::debug!(?swept, "swept"),
             Ok(_) => {}
             Err(error) => {

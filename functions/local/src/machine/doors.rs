@@ -62,7 +62,7 @@ async fn github(State(machine): State<Arc<Machine>>, request: Request) -> Respon
         Err(response) => return response,
     };
     let answer = receive_github::handle(
-        machine.ledger(),
+        machine.context(),
         machine.source.as_ref(),
         &machine.secrets,
         request,
@@ -78,7 +78,7 @@ async fn people(State(machine): State<Arc<Machine>>, request: Request) -> Respon
         Err(response) => return response,
     };
     let door = Door {
-        ledger: machine.ledger(),
+        context: machine.context(),
         builds: &machine.runner,
         people: &machine.people,
         slack: machine.slack.as_ref(),

@@ -79,7 +79,7 @@ fn nobody_may_do_more_than_is_named() {
 
 #[test]
 fn adapters_call_what_their_features_stand_for() {
-    let adapters = sources("shared/aws/src");
+    let adapters = sources("shared/cloud/aws/src");
     for (feature, calls) in FEATURES {
         for call in calls {
             let method = method(call);

@@ -138,7 +138,7 @@ fn every_log_is_kept_for_a_time() {
 
 /// Which variable each method of `Settings` reads.
 fn settings() -> BTreeMap<String, String> {
-    let source = text("shared/lambda/src/settings.rs");
+    let source = text("shared/cloud/lambda/src/settings.rs");
     let methods = source.split("    pub fn ").skip(1).filter_map(|method| {
         let name = method.split('(').next()?;
         let variable = method

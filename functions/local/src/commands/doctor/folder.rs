@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use tokio::process::Command;
-use towline_handlers::{Ledger, answer_chat};
+use towline_handlers::{Context, answer_chat};
 use towline_ports::memory::{MemoryBuilds, MemoryBus, MemoryClock};
 use towline_ports::{Clock as _, Images as _};
 use towline_registry::Registry;
@@ -224,12 +224,12 @@ async fn live(folder: &Folder) -> Findings {
         MemoryBuilds::new(Arc::new(MemoryClock::new(clock.now(), 0)), 0),
     );
     let ask = async |query| {
-        let ledger = Ledger {
+        let context = Context {
             store: &store,
             bus: &bus,
             clock: &clock,
         };
-        let answer = answer_chat::ask(ledger, &builds, query).await;
+        let answer = answer_chat::ask(context, &builds, query).await;
         answer.map_err(|error| Failure::Impossible(error.into()))
     };
     let pointers = match pointers::expected(&mut findings, ask).await {

@@ -1,0 +1,230 @@
+//! The loops as Lambda drives them: a process of its own, asked over a Runtime API on loopback.
+//!
+//! The process is this very test binary, started again with `TOWLINE_TEST_LOOP` set.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod runtime_api;
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use towline_lambda::{SystemClock, events, requests, run, schedule};
+use towline_ports::{Clock as _, PortError};
+use towline_wire::http::{Headers, Request, Response};
+use towline_wire::signature::{self, Secret, Secrets};
+
+use runtime_api::{Invocation, RuntimeApi};
+
+/// Tells this binary which loop it is to run.
+const LOOP: &str = "TOWLINE_TEST_LOOP";
+/// Signs the requests in `events/samples/apigateway`.
+const SECRET: &str = "no secret, only for the samples of towline";
+
+/// The function; in the process that runs the tests it does nothing.
+#[test]
+fn function() {
+    #[expect(clippy::disallowed_methods, reason = "so the tests name the loop")]
+    let Ok(name) = std::env::var(LOOP) else {
+        return;
+    };
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(async {
+        match name.as_str() {
+            "events" => run("under-test", events(async |event| act(&event.detail).await)).await,
+            "requests" => run("under-test", requests(answer)).await,
+            _ => run("under-test", schedule(async || tick())).await,
+        }
+    });
+}
+
+async fn act(order: &Value) -> Result<(), PortError> {
+    match order["do"].as_str() {
+        Some("fail") => Err(PortError::new(
+            "asking GitHub",
+            std::io::Error::other("gone"),
+        )),
+        Some("panic") => panic!("nobody thought of {}", order["of"]),
+        Some("wait") => {
+            SystemClock.sleep(Duration::from_secs(3_600)).await;
+            Ok(())
+        }
+        _ => {
+            tracing::info!(target: "towline_test", "acted");
+            Ok(())
+        }
+    }
+}
+
+async fn answer(request: Request) -> Response {
+    assert_ne!(request.path, "/panic", "asked to");
+    let length = request.body.len();
+    let secrets = Secrets::new(Secret::new(SECRET).unwrap(), None);
+    let status = match signature::verify(&request.headers, request.body, &secrets) {
+        Ok(_) => 202,
+        Err(_) => 401,
+    };
+    Response {
+        status,
+        headers: Headers::default(),
+        body: format!("{} {} {length}", request.method, request.path).into_bytes(),
+    }
+}
+
+fn tick() -> Result<&'static str, PortError> {
+    tracing::info!(target: "towline_test", "swept");
+    Ok("all well")
+}
+
+/// What Lambda and CloudWatch get to see.
+struct Seen {
+    /// Each answer as `response …` or `error …`.
+    answers: Vec<String>,
+    /// Each log line.
+    lines: Vec<Value>,
+}
+
+impl Seen {
+    /// Level, message and chosen fields of each line.
+    fn said(&self, fields: &[&str]) -> Vec<String> {
+        let said = self.lines.iter().map(|line| {
+            let names = ["level", "message"].iter().chain(fields);
+            let words = names.filter_map(|name| line[*name].as_str().map(str::to_owned));
+            words.collect::<Vec<_>>().join(" | ")
+        });
+        said.collect()
+    }
+}
+
+/// Runs a loop over invocations until all are answered.
+fn drive(name: &str, invocations: Vec<Invocation>) -> Seen {
+    let api = RuntimeApi::start(invocations);
+    let mut function = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "function", "--nocapture"])
+        .env(LOOP, name)
+        .env("AWS_LAMBDA_RUNTIME_API", api.address())
+        .env("AWS_LAMBDA_FUNCTION_NAME", "under-test")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+        .env_remove("TOWLINE_LOG")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let answers = api.answers();
+    function.kill().unwrap();
+    let output = function.wait_with_output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    Seen {
+        answers,
+        // The first line may begin with what the test harness says.
+        lines: lines
+            .lines()
+            .filter_map(|line| serde_json::from_str(&line[line.find('{')?..]).ok())
+            .collect(),
+    }
+}
+
+fn event(detail: &Value) -> String {
+    let event = json!({
+        "id": "e-1", "detail-type": "Build Due", "source": "towline",
+        "time": "2026-11-02T09:14:08Z", "detail": detail,
+    });
+    event.to_string()
+}
+
+#[test]
+fn f18_events_are_acted_on_and_none_stops_the_next() {
+    let sample = include_str!("../../../../events/samples/own/build-due.json");
+    let seen = drive(
+        "events",
+        vec![
+            Invocation::of(sample),
+            Invocation::of("{\"id\": "),
+            Invocation::of("[1]"),
+            Invocation::of(event(&json!({"do": "fail"}))),
+            Invocation::of(event(&json!({"do": "panic", "of": "it"}))),
+            Invocation::within(250, event(&json!({"do": "wait"}))),
+            Invocation::of(sample),
+        ],
+    );
+    assert_eq!(
+        seen.answers,
+        [
+            "response null",
+            "response null",
+            "response null",
+            "error Failed: asking GitHub: gone",
+            "error Panicked: the function panicked",
+            "error OutOfTime: not done within …",
+            "response null",
+        ]
+    );
+    assert_eq!(
+        seen.said(&["request_id", "run", "kind", "error", "reason"]),
+        [
+            "INFO | acted | request-0 | 7c21e05fa9b3d864 | Build Due",
+            "ERROR | dropped: it is no event | request-1 | it is not the JSON expected here: EOF while parsing a value at line 1 column 7",
+            "ERROR | dropped: it is no event | request-2 | `id` is missing or is not a text",
+            "ERROR | failed | request-3 | asking GitHub: gone",
+            "ERROR | panicked | request-4 | Build Due | nobody thought of \"it\"",
+            "ERROR | ended: its time was nearly over | request-5",
+            "INFO | acted | request-6 | 7c21e05fa9b3d864 | Build Due",
+        ]
+    );
+}
+
+#[test]
+fn a32_requests_are_answered_whatever_they_are() {
+    let push = include_str!("../../../../events/samples/apigateway/push.json");
+    let base64 = include_str!("../../../../events/samples/apigateway/push.base64.json");
+    let change = |pointer: &str, value: Value| {
+        let mut event: Value = serde_json::from_str(push).unwrap();
+        *event.pointer_mut(pointer).unwrap() = value;
+        event.to_string()
+    };
+    let large = "x".repeat(towline_wire::apigateway::MOST_BODY + 1);
+    let seen = drive(
+        "requests",
+        vec![
+            Invocation::of(push),
+            Invocation::of(base64),
+            Invocation::of(change("/body", json!("{}"))),
+            Invocation::of(change("/body", json!(large))),
+            Invocation::of(change("/isBase64Encoded", json!(true))),
+            Invocation::of(change("/rawPath", json!("/panic"))),
+            Invocation::of("no request"),
+            Invocation::of(push),
+        ],
+    );
+    let status = |answer: &String| {
+        let Some(response) = answer.strip_prefix("response ") else {
+            return answer.clone();
+        };
+        serde_json::from_str::<Value>(response).unwrap()["statusCode"].to_string()
+    };
+    let answers: Vec<_> = seen.answers.iter().map(status).collect();
+    let panicked = "error Panicked: the function panicked";
+    assert_eq!(
+        answers,
+        ["202", "202", "401", "413", "400", panicked, "400", "202"]
+    );
+    assert_eq!(
+        seen.said(&["request_id"]),
+        [
+            "WARN | refused | request-3",
+            "WARN | refused | request-4",
+            "ERROR | panicked | request-5",
+            "WARN | refused | request-6",
+        ]
+    );
+}
+
+#[test]
+fn the_clock_needs_no_event() {
+    let seen = drive(
+        "schedule",
+        vec![Invocation::of("{}"), Invocation::of("whatever")],
+    );
+    assert_eq!(seen.answers, ["response null", "response null"]);
+    assert_eq!(seen.said(&["function"]), ["INFO | swept | under-test"; 2]);
+}

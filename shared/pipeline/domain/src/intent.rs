@@ -1,0 +1,251 @@
+//! What we owe: effects we have committed to and moments we must look again, one variant each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::names::{
+    AttemptId, BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, RepositoryId,
+    RepositoryName, RunId, StageName, Tag,
+};
+use crate::stage::Candidate;
+use crate::untrusted::Untrusted;
+
+/// One attempt of one component in one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRef {
+    /// The run.
+    pub run: RunId,
+    /// The component.
+    pub component: ComponentName,
+    /// The attempt.
+    pub attempt: AttemptId,
+}
+
+/// One stage of one component.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StageKey {
+    /// The repository the component lives in.
+    pub repository: RepositoryId,
+    /// The component.
+    pub component: ComponentName,
+    /// The stage.
+    pub stage: StageName,
+}
+
+/// A push we have answered for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushAccepted {
+    /// The repository.
+    pub repository: RepositoryId,
+    /// Its name when the push came.
+    pub repository_name: RepositoryName,
+    /// The branch whose definition is trusted.
+    pub default_branch: String,
+    /// The ref that moved.
+    pub git_ref: GitRef,
+    /// Where it stood before; none when it was created.
+    pub before: Option<CommitSha>,
+    /// The commit to build.
+    pub commit: CommitSha,
+    /// Whether history was rewritten.
+    pub forced: bool,
+    /// Who pushed, by login.
+    pub pusher: String,
+    /// Everybody who wrote or pushed it, by login and address; for refusing self-approval.
+    pub authors: Vec<String>,
+    /// First line of the head commit's message.
+    pub title: Untrusted,
+    /// Whether the head commit's message holds one of these marks is asked of the whole message,
+    /// of which the first 4,096 characters are kept.
+    pub message: Untrusted,
+    /// When it was accepted.
+    pub at: Timestamp,
+}
+
+/// What has to happen, or be looked at, and will be announced until it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Intent {
+    /// Plan the run of an accepted push.
+    PushAccepted(Box<PushAccepted>),
+    /// Start an attempt's build.
+    BuildDue(AttemptRef),
+    /// Stop a build that counts no longer.
+    BuildStopDue {
+        /// The build.
+        build: BuildId,
+    },
+    /// Read the image a successful build should have pushed.
+    ImageDue {
+        /// Whose image.
+        of: AttemptRef,
+        /// The repository to read.
+        repository: ImageRepository,
+        /// The attempt's unique tag.
+        tag: Tag,
+    },
+    /// Put the index of the images of an attempt's parts under the attempt's tags.
+    IndexDue(AttemptRef),
+    /// Make the next attempt after one that failed through no fault of the repository.
+    BuildRetryDue {
+        /// The run.
+        run: RunId,
+        /// The component.
+        component: ComponentName,
+        /// The number of the attempt that failed.
+        after: u32,
+    },
+    /// A newer run builds the same component: the older one's attempt counts no longer.
+    BuildSuperseded {
+        /// The older run.
+        run: RunId,
+        /// The component.
+        component: ComponentName,
+        /// The newer run.
+        by: RunId,
+    },
+    /// An attempt's image has been read from the registry.
+    ImageRecorded {
+        /// Whose image.
+        of: AttemptRef,
+        /// What the registry holds under the attempt's unique tag.
+        digest: Digest,
+        /// What the event said, when that was something else (A27).
+        contradicts: Option<Digest>,
+    },
+    /// An image has arrived where stages take theirs from.
+    ImageReady {
+        /// The stage it may enter.
+        stage: StageKey,
+        /// The image.
+        candidate: Box<Candidate>,
+    },
+    /// Put a stage's tags on a promoted digest.
+    PromotionDue {
+        /// The stage.
+        stage: StageKey,
+        /// The promotion's number.
+        promotion: u64,
+    },
+    /// Carry out the deployment of what has become live.
+    DeployDue {
+        /// The stage.
+        stage: StageKey,
+        /// The promotion that moved it.
+        promotion: u64,
+        /// What was live before.
+        previous: Option<Digest>,
+    },
+    /// Show beside the commit how a build stands, or that the whole run was refused.
+    BuildStatusDue {
+        /// The run.
+        run: RunId,
+        /// The component; none for the run as a whole.
+        component: Option<ComponentName>,
+        /// What was to be shown when this became due. Whoever acts shows what is so then; this
+        /// only makes a later change an intent of its own, which the end of this one cannot end.
+        shows: String,
+    },
+    /// Show beside the commit how it stands with a stage.
+    StageStatusDue {
+        /// The stage.
+        stage: StageKey,
+        /// The repository's name.
+        repository: RepositoryName,
+        /// The commit.
+        commit: CommitSha,
+        /// As in [`Intent::BuildStatusDue`].
+        shows: String,
+    },
+    /// Show all that one transaction has changed: one event, one read and one end for all of it.
+    StatusesDue {
+        /// Each a [`Intent::BuildStatusDue`] or [`Intent::StageStatusDue`].
+        reports: Vec<Intent>,
+    },
+    /// Look whether a bound build has ended or its deadline has passed.
+    BuildWatchDue(AttemptRef),
+    /// Look whether a promotion's approval has expired.
+    PromotionWatchDue {
+        /// The stage.
+        stage: StageKey,
+        /// The promotion's number.
+        promotion: u64,
+        /// When its time is over.
+        at: Timestamp,
+    },
+}
+
+impl Intent {
+    /// The detail-type under which it is announced; rules in `events/rules` match on it.
+    #[must_use]
+    pub fn detail_type(&self) -> &'static str {
+        match self {
+            Self::PushAccepted(_) => "Push Accepted",
+            Self::BuildDue(_) => "Build Due",
+            Self::BuildStopDue { .. } => "Build Stop Due",
+            Self::ImageDue { .. } => "Image Due",
+            Self::IndexDue(_) => "Index Due",
+            Self::BuildRetryDue { .. } => "Build Retry Due",
+            Self::BuildSuperseded { .. } => "Build Superseded",
+            Self::ImageRecorded { .. } => "Image Recorded",
+            Self::ImageReady { .. } => "Image Ready",
+            Self::PromotionDue { .. } => "Promotion Due",
+            Self::DeployDue { .. } => "Deploy Due",
+            Self::BuildStatusDue { .. } => "Build Status Due",
+            Self::StageStatusDue { .. } => "Stage Status Due",
+            Self::StatusesDue { .. } => "Statuses Due",
+            Self::BuildWatchDue(_) => "Build Watch Due",
+            Self::PromotionWatchDue { .. } => "Promotion Watch Due",
+        }
+    }
+
+    /// What is to be shown, each by itself; nothing for an intent of another kind.
+    #[must_use]
+    pub fn reports(&self) -> &[Self] {
+        match self {
+            Self::BuildStatusDue { .. } | Self::StageStatusDue { .. } => std::slice::from_ref(self),
+            Self::StatusesDue { reports } => reports,
+            Self::PushAccepted(_)
+            | Self::BuildDue(_)
+            | Self::BuildStopDue { .. }
+            | Self::ImageDue { .. }
+            | Self::IndexDue(_)
+            | Self::BuildRetryDue { .. }
+            | Self::BuildSuperseded { .. }
+            | Self::ImageRecorded { .. }
+            | Self::ImageReady { .. }
+            | Self::PromotionDue { .. }
+            | Self::DeployDue { .. }
+            | Self::BuildWatchDue(_)
+            | Self::PromotionWatchDue { .. } => &[],
+        }
+    }
+
+    /// Whether it is announced only once it is due: an event of others most likely comes before.
+    #[must_use]
+    pub fn can_wait(&self) -> bool {
+        matches!(self, Self::ImageDue { .. })
+    }
+
+    /// Whether it is only a moment to look again: `sweep` does that itself, nothing is announced.
+    #[must_use]
+    pub fn is_watch(&self) -> bool {
+        match self {
+            Self::BuildWatchDue(_) | Self::PromotionWatchDue { .. } => true,
+            Self::PushAccepted(_)
+            | Self::BuildDue(_)
+            | Self::BuildStopDue { .. }
+            | Self::ImageDue { .. }
+            | Self::IndexDue(_)
+            | Self::BuildRetryDue { .. }
+            | Self::BuildSuperseded { .. }
+            | Self::ImageRecorded { .. }
+            | Self::ImageReady { .. }
+            | Self::PromotionDue { .. }
+            | Self::DeployDue { .. }
+            | Self::BuildStatusDue { .. }
+            | Self::StageStatusDue { .. }
+            | Self::StatusesDue { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! What is shown beside a commit: one line for each build and each stage, told from state alone.
+
+use std::collections::BTreeMap;
+
+use crate::Timestamp;
+use crate::definition::StageRule;
+use crate::explain;
+use crate::intent::Intent;
+use crate::ledger::{Ending, Row, What};
+use crate::names::{CommitSha, ComponentName, Digest, RepositoryName};
+use crate::person::Actor;
+use crate::run::{Attempt, AttemptState, MOST_ATTEMPTS, Run};
+use crate::stage::{Decision, Promotion, Stage, Wait};
+use crate::untrusted::Untrusted;
+
+/// Characters of a line (GitHub REST API, "Create a commit status").
+pub const MOST_CHARACTERS: usize = 140;
+
+/// How a reason begins in [`Run::skipped`] when the component should be built and cannot be.
+pub const REFUSED: &str = "refused: ";
+
+/// How what a line tells of stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It waits or goes on.
+    Pending,
+    /// It went well.
+    Success,
+    /// It went badly, through the commit or by somebody's word.
+    Failure,
+    /// It did not come to its end, through something else.
+    Error,
+}
+
+/// One line beside a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// How it stands.
+    pub standing: Standing,
+    /// A sentence of at most [`MOST_CHARACTERS`] characters.
+    pub text: String,
+}
+
+impl Line {
+    fn new(standing: Standing, text: &str) -> Self {
+        let text = Untrusted::first_line(&with_short_digests(text)).display();
+        let text = if text.chars().count() > MOST_CHARACTERS {
+            let kept: String = text.chars().take(MOST_CHARACTERS - 1).collect();
+            format!("{kept}…")
+        } else {
+            text
+        };
+        Self { standing, text }
+    }
+}
+
+/// The text with every digest as far as people read it, so that two of them fit into a line.
+fn with_short_digests(text: &str) -> String {
+    let mut parts = text.split("sha256:");
+    let mut short = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let hex = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let (digits, rest) = part.split_at(hex);
+        short += "sha256:";
+        short += digits.get(..8).filter(|_| hex == 64).unwrap_or(digits);
+        short += if hex == 64 { "…" } else { "" };
+        short += rest;
+    }
+    short
+}
+
+/// What is shown of a run as a whole: only that nothing of it may be built.
+#[must_use]
+pub fn run(run: &Run) -> Option<Line> {
+    let reason = run.refused.as_ref().filter(|_| run.shown)?;
+    Some(Line::new(Standing::Failure, reason))
+}
+
+/// What is shown of the build of one component. Nothing is until its build was started or cannot
+/// be for now: that follows within a second or two.
+#[must_use]
+pub fn build(run: &Run, component: &ComponentName) -> Option<Line> {
+    if !run.shown {
+        return None;
+    }
+    if let Some(known) = run.components.get(component) {
+        return match (&known.not_retried, &known.latest().state) {
+            (Some(why), AttemptState::Failed { reason, .. }) => {
+                let text = format!("{reason}; not tried again: {why}");
+                Some(Line::new(Standing::Failure, &text))
+            }
+            _ => attempt(known.latest()),
+        };
+    }
+    let reason = run.skipped.get(component)?.strip_prefix(REFUSED)?;
+    Some(Line::new(Standing::Failure, reason))
+}
+
+fn attempt(attempt: &Attempt) -> Option<Line> {
+    let number = attempt.build_number;
+    let (standing, text) = match &attempt.state {
+        AttemptState::Due => {
+            let reason = attempt.waiting.as_ref()?;
+            let text = format!("build#{number} is queued and waits: {reason}");
+            (Standing::Pending, text)
+        }
+        AttemptState::Building => {
+            let text = format!("build#{number} was started");
+            (Standing::Pending, text)
+        }
+        AttemptState::Succeeded => {
+            let image = attempt.image.as_ref().map(Digest::short);
+            let took = attempt.started_at.zip(attempt.ended_at);
+            let took = took.map(|(from, to)| format!(" in {}", explain::span(from, to)));
+            let image = image.map(|image| format!(": {image}…"));
+            let text = format!(
+                "build#{number} succeeded{}{}",
+                took.unwrap_or_default(),
+                image.unwrap_or_default()
+            );
+            (Standing::Success, text)
+        }
+        AttemptState::Failed { reason, fault } if *fault && attempt.number < MOST_ATTEMPTS => {
+            (Standing::Pending, format!("trying again: {reason}"))
+        }
+        AttemptState::Failed { reason, .. } => (Standing::Failure, reason.clone()),
+        AttemptState::Cancelled { .. }
+        | AttemptState::Superseded { .. }
+        | AttemptState::Held { .. } => (Standing::Error, explain::attempt(attempt)),
+    };
+    Some(Line::new(standing, &text))
+}
+
+/// What has to be shown of a run's builds that is not shown yet.
+#[must_use]
+pub fn builds_to_show(before: Option<&Run>, after: &Run) -> Vec<Intent> {
+    let names = after.components.keys().chain(after.skipped.keys());
+    let changed = names.filter_map(|name| {
+        let line = build(after, name)?;
+        let known = before.and_then(|before| build(before, name));
+        (known.as_ref() != Some(&line)).then(|| Intent::BuildStatusDue {
+            run: after.id.clone(),
+            component: Some(name.clone()),
+            shows: line.text,
+        })
+    });
+    let whole = run(after).filter(|_| before.is_none());
+    let whole = whole.map(|line| Intent::BuildStatusDue {
+        run: after.id.clone(),
+        component: None,
+        shows: line.text,
+    });
+    changed.chain(whole).collect()
+}
+
+/// How a commit stands with a stage, as far as the stage's state tells: it waits to enter or it is
+/// live. Its tags being put on is a matter of a second, so that is not shown.
+#[must_use]
+pub fn stage(stage: &Stage, rule: &StageRule, commit: &CommitSha) -> Option<Line> {
+    let its = |promotion: &&Promotion| promotion.candidate.commit == *commit;
+    if let Some(promotion) = stage.waiting.iter().rev().find(its) {
+        return waiting(stage, rule, promotion);
+    }
+    live(stage, commit)
+}
+
+/// What is shown of a commit whose image is live in the stage.
+#[must_use]
+pub fn live(stage: &Stage, commit: &CommitSha) -> Option<Line> {
+    let pointer = stage.pointer.as_ref()?;
+    (pointer.candidate.commit == *commit).then(|| went_live(pointer.since, pointer.promotion))
+}
+
+fn waiting(stage: &Stage, rule: &StageRule, promotion: &Promotion) -> Option<Line> {
+    let number = promotion.number;
+    let text = match stage.wait_of(promotion, rule)? {
+        Wait::Approval { given, needed } => {
+            let expiry = promotion.expires_at.map(explain::minute);
+            let expiry = expiry.map(|at| format!(" until {at}")).unwrap_or_default();
+            format!("waits for approval {given}/{needed}{expiry}: towline approve {number}")
+        }
+        // Which one is before it changes with every move; that something is does not.
+        Wait::Turn { .. } => format!("promotion #{number} waits for its turn"),
+        Wait::Hold(hold) => format!("waits: held by {}: {}", hold.by, hold.reason),
+    };
+    Some(Line::new(Standing::Pending, &text))
+}
+
+fn went_live(at: Timestamp, promotion: u64) -> Line {
+    let at = explain::minute(at);
+    let text = format!("went live {at} (promotion #{promotion})");
+    Line::new(Standing::Success, &text)
+}
+
+fn ended(promotion: u64, how: Ending, reason: &str) -> Line {
+    let standing = match how {
+        Ending::Superseded => Standing::Error,
+        Ending::Rejected | Ending::Expired | Ending::Refused | Ending::Failed => Standing::Failure,
+    };
+    Line::new(standing, &how_it_ended(promotion, how, reason, None))
+}
+
+/// How a promotion ended without moving its stage, in a sentence; by whom, where a person did it.
+#[must_use]
+pub fn how_it_ended(promotion: u64, how: Ending, reason: &str, by: Option<&Actor>) -> String {
+    let by = match by {
+        Some(by @ Actor::Person(_)) => format!(" by {by}"),
+        Some(Actor::System) | None => String::new(),
+    };
+    match reason.strip_prefix("superseded ") {
+        Some(_) => format!("promotion #{promotion} was {reason}"),
+        None => format!("promotion #{promotion} {}{by}: {reason}", how.past()),
+    }
+}
+
+fn left(to: &CommitSha, by: &Actor, at: Timestamp) -> Line {
+    let at = explain::minute(at);
+    let text = format!("rolled back to {} by {by} {at}", to.short());
+    Line::new(Standing::Error, &text)
+}
+
+impl Ending {
+    fn past(self) -> &'static str {
+        match self {
+            Self::Superseded => "was superseded",
+            Self::Rejected => "was rejected",
+            Self::Expired => "expired",
+            Self::Refused => "was refused",
+            Self::Failed => "was not carried out",
+        }
+    }
+}
+
+/// How a commit stood last with a stage it neither waits for nor is live in, by the newest rows of
+/// the stage's ledger, newest first.
+#[must_use]
+pub fn stage_before(rows: &[Row], commit: &CommitSha) -> Option<Line> {
+    let asked = rows.iter().find_map(|row| match &row.what {
+        What::Requested {
+            promotion,
+            commit: of,
+            ..
+        } if of == commit => Some(*promotion),
+        _ => None,
+    })?;
+    let mut move_after = None;
+    for row in rows {
+        match &row.what {
+            What::Ended {
+                promotion,
+                how,
+                reason,
+            } if *promotion == asked => return Some(ended(asked, *how, reason)),
+            What::Moved { promotion, .. } if *promotion == asked => {
+                let back = move_after.and_then(|after| rollback(rows, after));
+                return Some(back.unwrap_or_else(|| went_live(row.at, asked)));
+            }
+            What::Moved { .. } => move_after = Some(row),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// That a move went back to an earlier image, if it did.
+fn rollback(rows: &[Row], moved: &Row) -> Option<Line> {
+    let What::Moved { promotion, .. } = &moved.what else {
+        return None;
+    };
+    rows.iter().find_map(|row| match &row.what {
+        What::Requested {
+            promotion: number,
+            commit,
+            rollback: true,
+            ..
+        } if number == promotion => Some(left(commit, &moved.by, moved.at)),
+        _ => None,
+    })
+}
+
+/// What has to be shown of a stage that is not shown yet.
+#[must_use]
+pub fn stages_to_show(
+    before: Option<&Stage>,
+    decision: &Decision,
+    rule: &StageRule,
+) -> Vec<Intent> {
+    let after = &decision.stage;
+    let commits = |of: &Stage| {
+        let waiting = of.waiting.iter().map(|promotion| &promotion.candidate);
+        let live = of.pointer.iter().map(|pointer| &pointer.candidate);
+        let all = waiting.chain(live).chain(&of.offered);
+        let shown = all.filter_map(|known| Some((known.commit.clone(), known.shown_in.clone()?)));
+        shown.collect::<BTreeMap<CommitSha, RepositoryName>>()
+    };
+    let mut known = before.map(commits).unwrap_or_default();
+    known.extend(commits(after));
+    let rows: Vec<Row> = decision.rows.iter().rev().cloned().collect();
+    let owed = known.into_iter().filter_map(|(commit, repository)| {
+        let shown = before.and_then(|before| stage(before, rule, &commit));
+        let line = stage(after, rule, &commit)
+            .or_else(|| gone(before, after, &rows, &commit))
+            .filter(|line| shown.as_ref() != Some(line))?;
+        Some(Intent::StageStatusDue {
+            stage: after.key.clone(),
+            repository,
+            commit,
+            shows: line.text,
+        })
+    });
+    owed.collect()
+}
+
+/// What to show of a commit that has just left the stage, or what waits for it.
+fn gone(before: Option<&Stage>, after: &Stage, rows: &[Row], commit: &CommitSha) -> Option<Line> {
+    let its = |known: &&Promotion| known.candidate.commit == *commit;
+    if after.waiting.iter().any(|known| its(&known)) {
+        return None; // its tags are being put on
+    }
+    let promotion = before.and_then(|before| before.waiting.iter().rev().find(its));
+    if let Some(promotion) = promotion {
+        return rows.iter().find_map(|row| match &row.what {
+            What::Ended {
+                promotion: number,
+                how,
+                reason,
+            } if *number == promotion.number => Some(ended(*number, *how, reason)),
+            _ => None,
+        });
+    }
+    if let Some(line) = stage_before(rows, commit) {
+        return Some(line); // opened and ended in one
+    }
+    let was_live = before.and_then(|before| before.pointer.as_ref());
+    let was_live = was_live.filter(|pointer| pointer.candidate.commit == *commit)?;
+    let back = after.pointer.as_ref().filter(|pointer| pointer.rollback)?;
+    (was_live.version != back.version).then(|| left(&back.candidate.commit, &back.by, back.since))
+}

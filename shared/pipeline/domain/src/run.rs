@@ -1,0 +1,395 @@
+//! A run: one commit's trip through the pipeline, and the attempts to build its components.
+
+mod advance;
+mod attempt;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::Timestamp;
+use crate::definition::{Definition, Origin};
+use crate::intent::{Intent, StageKey};
+use crate::names::{
+    AttemptId, BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, PipelineName,
+    RepositoryId, RepositoryName, RunId, StageName,
+};
+use crate::person::Actor;
+use crate::stage::Candidate;
+use crate::untrusted::Untrusted;
+
+pub use advance::advance;
+pub use attempt::{Attempt, AttemptState, NewAttempt, legs};
+
+/// Attempts made without being asked when a build fails through no fault of the repository.
+pub const MOST_ATTEMPTS: u32 = 3;
+
+/// What makes a run the only one of its kind (I1).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RunKey {
+    /// The repository.
+    pub repository: RepositoryId,
+    /// The ref that was pushed.
+    pub git_ref: GitRef,
+    /// The commit.
+    pub commit: CommitSha,
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// How often the ref came back to a commit that had a run already: 0 for the first time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub again: u32,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl RunKey {
+    /// The run's id: the same for the same key, whoever asks.
+    #[must_use]
+    pub fn id(&self) -> RunId {
+        let (repository, again) = (self.repository.to_string(), self.again.to_string());
+        let git_ref = self.git_ref.full();
+        let mut parts = vec![
+            repository.as_str(),
+            &git_ref,
+            self.commit.as_str(),
+            self.pipeline.as_str(),
+        ];
+        parts.extend((self.again > 0).then_some(again.as_str()));
+        let text = fingerprint(&parts);
+        text[..16].parse().expect("16 hexadecimal digits")
+    }
+}
+
+/// Hash over parts whose borders count.
+fn fingerprint(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())
+}
+
+/// A run and all that is known of its builds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// What it is a run of.
+    pub key: RunKey,
+    /// The repository's name when the push came.
+    pub repository_name: RepositoryName,
+    /// Its place among the runs of its ref; a later push has a higher one.
+    pub order: u64,
+    /// Who pushed, by login.
+    pub pusher: String,
+    /// Who pushed or wrote it, by login and address.
+    pub authors: Vec<String>,
+    /// First line of the commit's message.
+    pub title: Untrusted,
+    /// When it was planned.
+    pub at: Timestamp,
+    /// What it builds, and why.
+    pub components: BTreeMap<ComponentName, ComponentRun>,
+    /// What it does not build, and why not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped: BTreeMap<ComponentName, String>,
+    /// Why nothing of it is built, when the whole run was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// What a person should know: files outside every component, alarms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// The name of the definition it follows, in the store's words; none for one of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
+    /// Stages that took images from builds when it was planned: what is offered to whom is asked
+    /// again, this is only a guess.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub enters: Vec<StageName>,
+    /// Whether how it stands is shown beside its commit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shown: bool,
+}
+
+/// One component of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentRun {
+    /// Where its images go.
+    pub repository: ImageRepository,
+    /// Why it is built.
+    pub reason: String,
+    /// The name of its buildspec, in the store's words; none for one of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buildspec: Option<String>,
+    /// Why its latest attempt, which failed through no fault of the repository, is not tried again
+    /// although it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_retried: Option<String>,
+    /// Its attempts, oldest first; at least one.
+    pub attempts: Vec<Attempt>,
+}
+
+impl ComponentRun {
+    /// The attempt that counts.
+    #[must_use]
+    pub fn latest(&self) -> &Attempt {
+        self.attempts
+            .last()
+            .expect("a component of a run is made with its first attempt")
+    }
+}
+
+/// How a build stands, as CodeBuild says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum BuildStatus {
+    /// Queued or running.
+    InProgress,
+    /// Every phase went well.
+    Succeeded,
+    /// A command failed.
+    Failed,
+    /// CodeBuild itself failed.
+    Fault,
+    /// Somebody stopped it.
+    Stopped,
+    /// It ran too long.
+    TimedOut,
+}
+
+impl BuildStatus {
+    /// CodeBuild's word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::InProgress => "IN_PROGRESS",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::Fault => "FAULT",
+            Self::Stopped => "STOPPED",
+            Self::TimedOut => "TIMED_OUT",
+        }
+    }
+}
+
+/// What is known of a build, by event or by asking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildReport {
+    /// The build.
+    pub build: BuildId,
+    /// How it stands.
+    pub status: BuildStatus,
+    /// When it began, if that is known.
+    pub started_at: Option<Timestamp>,
+    /// When it ended, if it has and that is known.
+    pub ended_at: Option<Timestamp>,
+    /// What went wrong, in the words of the phase that failed.
+    pub reason: Option<String>,
+    /// What it gives to later stages, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// A fact that concerns a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A build was started for an attempt.
+    BuildBound(AttemptId, BuildId),
+    /// No build can ever be started for it.
+    BuildRefused(AttemptId, String),
+    /// No build could be started yet.
+    BuildDelayed(AttemptId, String),
+    /// A build was reported on.
+    BuildReported(AttemptId, BuildReport),
+    /// The image of an attempt was read from the registry.
+    ImageRead {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What the registry holds under its unique tag.
+        digest: Digest,
+        /// What an event said, when that was something else.
+        contradicts: Option<Digest>,
+    },
+    /// The registry holds nothing under the unique tag, long after the build succeeded.
+    ImageMissing(AttemptId),
+    /// The index of the images of an attempt's parts was put.
+    IndexPut {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The index.
+        index: Digest,
+        /// What the registry holds under the attempt's unique tag.
+        found: Digest,
+    },
+    /// The index of an attempt's parts can never be put.
+    IndexRefused(AttemptId, String),
+    /// The attempt's deadline has passed.
+    DeadlinePassed(AttemptId),
+    /// A newer run builds the component.
+    Superseded(ComponentName, RunId),
+    /// Somebody wants the component's build stopped.
+    CancelRequested(ComponentName, Actor),
+    /// A further attempt is wanted after attempt `after`.
+    RetryRequested {
+        /// The component.
+        component: ComponentName,
+        /// The number of the attempt it follows.
+        after: u32,
+        /// Who wants it.
+        by: Actor,
+        /// The attempt to make.
+        next: Box<NewAttempt>,
+    },
+    /// There can be no further attempt after attempt `after`.
+    RetryRefused {
+        /// The component.
+        component: ComponentName,
+        /// The number of the attempt it would follow.
+        after: u32,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What follows from a fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The run after it.
+    pub run: Run,
+    /// Whether the run changed.
+    pub changed: bool,
+    /// What is owed now.
+    pub intents: Vec<Intent>,
+    /// Why a request was not granted.
+    pub refused: Option<String>,
+}
+
+/// How a run stands, taken together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Nothing of it may be built.
+    Refused,
+    /// There was nothing to build.
+    Nothing,
+    /// Something is still being built.
+    Building,
+    /// Something contradicts itself.
+    Held,
+    /// Something failed.
+    Failed,
+    /// Something was stopped by a person.
+    Cancelled,
+    /// A newer run took over.
+    Superseded,
+    /// Everything was built.
+    Succeeded,
+}
+
+impl RunStatus {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Nothing => "nothing to build",
+            Self::Building => "building",
+            Self::Held => "held",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+            Self::Succeeded => "succeeded",
+        }
+    }
+}
+
+impl Run {
+    /// How it stands: what still runs first, then the worst of what has ended.
+    #[must_use]
+    pub fn status(&self) -> RunStatus {
+        if self.refused.is_some() {
+            return RunStatus::Refused;
+        }
+        let of = |state: &AttemptState| match state {
+            AttemptState::Due | AttemptState::Building => RunStatus::Building,
+            AttemptState::Held { .. } => RunStatus::Held,
+            AttemptState::Failed { .. } => RunStatus::Failed,
+            AttemptState::Cancelled { .. } => RunStatus::Cancelled,
+            AttemptState::Superseded { .. } => RunStatus::Superseded,
+            AttemptState::Succeeded => RunStatus::Succeeded,
+        };
+        self.components
+            .values()
+            .map(|component| of(&component.latest().state))
+            .min_by_key(|status| *status as u8)
+            .unwrap_or(RunStatus::Nothing)
+    }
+
+    /// What the image of a succeeded attempt may enter: every stage that takes images from builds.
+    #[must_use]
+    pub fn offers(
+        &self,
+        component: &ComponentName,
+        attempt: &Attempt,
+        definition: &Definition,
+    ) -> Vec<Intent> {
+        let Some(candidate) = self.candidate(component, attempt) else {
+            return Vec::new();
+        };
+        definition
+            .stages_from(&Origin::Build)
+            .map(|rule| Intent::ImageReady {
+                stage: StageKey {
+                    repository: self.key.repository,
+                    component: component.clone(),
+                    stage: rule.name.clone(),
+                },
+                candidate: Box::new(candidate.clone()),
+            })
+            .collect()
+    }
+
+    /// The image of a succeeded attempt, as stages know it.
+    #[must_use]
+    pub fn candidate(&self, component: &ComponentName, attempt: &Attempt) -> Option<Candidate> {
+        let (AttemptState::Succeeded, Some(digest)) = (&attempt.state, &attempt.image) else {
+            return None;
+        };
+        Some(Candidate {
+            digest: digest.clone(),
+            commit: self.key.commit.clone(),
+            git_ref: self.key.git_ref.clone(),
+            run: self.id.clone(),
+            order: self.order,
+            repository: self.components.get(component)?.repository.clone(),
+            build_number: attempt.build_number,
+            authors: self.authors.clone(),
+            shown_in: self.shown.then(|| self.repository_name.clone()),
+        })
+    }
+
+    /// The attempt of that id, or the part of one, with its component.
+    #[must_use]
+    pub fn attempt(&self, id: &AttemptId) -> Option<(&ComponentName, &ComponentRun, &Attempt)> {
+        self.components.iter().find_map(|(name, component)| {
+            let mut all = component.attempts.iter().flat_map(Attempt::all);
+            let attempt = all.find(|attempt| attempt.id == *id)?;
+            Some((name, component, attempt))
+        })
+    }
+
+    /// The attempt of that id, or the one it is a part of.
+    #[must_use]
+    pub fn whole(&self, id: &AttemptId) -> Option<&Attempt> {
+        let mut all = self.components.values().flat_map(|known| &known.attempts);
+        all.find(|attempt| attempt.all().any(|part| part.id == *id))
+    }
+}

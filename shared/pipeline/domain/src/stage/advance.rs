@@ -1,0 +1,375 @@
+//! Decides what follows from a fact that concerns a stage.
+
+use super::said::approved_by;
+use super::{
+    Candidate, Decision, Fact, Lease, Pointer, Policy, Promotion, Stage, missing_approval,
+};
+use crate::Timestamp;
+use crate::definition::{Deploy, Promote};
+use crate::explain::span;
+use crate::intent::Intent;
+use crate::ledger::{Ending, What};
+use crate::names::{Digest, Tag};
+use crate::person::Actor;
+
+/// Images remembered that a rollback has left.
+const MOST_LEFT: usize = 20;
+
+/// Decides what follows from a fact. The same fact twice changes nothing the second time (I11).
+#[must_use]
+pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) -> Decision {
+    let decision = Decision {
+        stage,
+        changed: false,
+        rows: Vec::new(),
+        moved: false,
+        intents: Vec::new(),
+        took_number: false,
+        refused: None,
+    };
+    let mut step = Step {
+        decision,
+        policy,
+        now,
+    };
+    match fact {
+        Fact::Offered(candidate) => step.offer(candidate),
+        Fact::PromotionRequested {
+            candidate,
+            by,
+            reason,
+        } => step.request(candidate, by, reason.as_deref()),
+        Fact::Approved {
+            promotion,
+            by,
+            comment,
+        } => step.approve(*promotion, by, comment.as_deref()),
+        Fact::Rejected {
+            promotion,
+            by,
+            reason,
+        } => step.reject(*promotion, by, reason),
+        Fact::RollbackRequested {
+            candidate,
+            by,
+            reason,
+        } => step.roll_back(candidate, by, reason.as_deref()),
+        Fact::HoldRequested { by, reason } => step.ask_to_hold(by, reason),
+        Fact::ResumeRequested { by } => step.resume(by),
+        Fact::LeaseRequested { promotion, lease } => step.take_lease(*promotion, lease),
+        Fact::Tagged { promotion, holder } => step.tagged(*promotion, holder),
+        Fact::TagRefused {
+            promotion,
+            holder,
+            reason,
+        } => step.tag_refused(*promotion, holder, reason),
+        Fact::GivenUp { promotion, reason } => step.give_up(*promotion, reason),
+        Fact::Denied {
+            by,
+            request,
+            reason,
+        } => step.deny(by.clone(), None, request, reason.clone()),
+        Fact::ExpiryDue { promotion } => step.expire(*promotion),
+        Fact::TagMovedOutside { tag, digest } => step.drift(tag, digest),
+    }
+    step.settle();
+    let mut decision = step.decision;
+    // Whatever else changes a stage leaves a row or owes an intent.
+    decision.changed |= !decision.rows.is_empty() || !decision.intents.is_empty();
+    decision
+}
+
+/// How long somebody was waited for, as rules say it: `24 h`.
+fn wait(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().unsigned_abs();
+    match (seconds / 3_600, seconds % 3_600) {
+        (hours @ 1..=72, 0) => format!("{hours} h"),
+        _ => span(from, to),
+    }
+}
+
+/// A stage about to change.
+pub(super) struct Step<'a> {
+    pub(super) decision: Decision,
+    pub(super) policy: Policy<'a>,
+    pub(super) now: Timestamp,
+}
+
+impl Step<'_> {
+    pub(super) fn stage(&mut self) -> &mut Stage {
+        &mut self.decision.stage
+    }
+
+    pub(super) fn row(&mut self, by: Actor, what: What) {
+        let row = self.decision.stage.ledger.append(self.now, by, what);
+        self.decision.rows.push(row);
+    }
+
+    /// Says no to a request, in the ledger as well (A35).
+    pub(super) fn deny(
+        &mut self,
+        by: Actor,
+        promotion: Option<u64>,
+        request: &str,
+        reason: String,
+    ) {
+        self.row(
+            by,
+            What::Denied {
+                promotion,
+                request: request.into(),
+                reason: reason.clone(),
+            },
+        );
+        self.decision.refused = Some(reason);
+    }
+
+    pub(super) fn live(&self) -> Option<&Candidate> {
+        self.decision
+            .stage
+            .pointer
+            .as_ref()
+            .map(|pointer| &pointer.candidate)
+    }
+
+    /// Whether the stage would come to be on this image if everything that waits went in.
+    pub(super) fn is_live_or_coming(&self, candidate: &Candidate) -> bool {
+        let waiting = self.decision.stage.waiting.iter();
+        let newest = waiting
+            .map(|promotion| &promotion.candidate)
+            .max_by_key(|waiting| waiting.order);
+        newest
+            .or(self.live())
+            .is_some_and(|last| last.digest == candidate.digest)
+    }
+
+    pub(super) fn take_lease(&mut self, number: u64, lease: &Lease) {
+        let acts = self
+            .decision
+            .stage
+            .promotion(number)
+            .is_some_and(|promotion| promotion.acting);
+        let now = self.now;
+        let taken = self
+            .decision
+            .stage
+            .lease
+            .as_ref()
+            .is_some_and(|held| held.until > now && held.holder != lease.holder);
+        if !acts {
+            self.decision.refused = Some(format!("promotion #{number} is not to be carried out"));
+        } else if taken {
+            self.decision.refused = Some(format!(
+                "promotion #{number} is being carried out by another"
+            ));
+        } else {
+            self.decision.changed |= self.decision.stage.lease.as_ref() != Some(lease);
+            self.stage().lease = Some(lease.clone());
+        }
+    }
+
+    pub(super) fn holds_lease(&self, holder: &str) -> bool {
+        self.decision
+            .stage
+            .lease
+            .as_ref()
+            .is_some_and(|lease| lease.holder == holder)
+    }
+
+    /// Moves the pointer: the one place where a stage changes what is live.
+    pub(super) fn tagged(&mut self, number: u64, holder: &str) {
+        let Some(promotion) = self
+            .decision
+            .stage
+            .promotion(number)
+            .filter(|known| known.acting)
+            .cloned()
+        else {
+            return;
+        };
+        if !self.holds_lease(holder) {
+            self.decision.refused = Some(format!("the lease for promotion #{number} was lost"));
+            return;
+        }
+        let before = self.decision.stage.pointer.take();
+        let version = before.as_ref().map_or(0, |pointer| pointer.version) + 1;
+        let from = before
+            .as_ref()
+            .map(|pointer| pointer.candidate.digest.clone());
+        let since = before
+            .as_ref()
+            .map_or(self.now, |pointer| pointer.since.max(self.now));
+        let reason = promotion.reason.clone().or_else(|| approved_by(&promotion));
+        self.row(
+            promotion.by.clone(),
+            What::Moved {
+                promotion: number,
+                from: from.clone(),
+                to: promotion.candidate.digest.clone(),
+                version,
+            },
+        );
+        let to = promotion.candidate.digest.clone();
+        let was_put_back = from.as_ref() == Some(&to);
+        let stage = self.stage();
+        stage.left.retain(|digest| *digest != to);
+        if let Some(left) = from
+            .clone()
+            .filter(|from| promotion.rollback && *from != to)
+        {
+            stage.left.push(left);
+            let surplus = stage.left.len().saturating_sub(MOST_LEFT);
+            stage.left.drain(..surplus);
+        }
+        stage.waiting.retain(|known| known.number != number);
+        stage.lease = None;
+        stage.drifted = false;
+        stage.pointer = Some(Pointer {
+            version,
+            candidate: promotion.candidate,
+            promotion: number,
+            by: promotion.by,
+            rollback: promotion.rollback,
+            reason,
+            since,
+        });
+        self.decision.moved = true;
+        match self.policy.rule.deploy {
+            Some(Deploy::Event) => {
+                let stage = self.decision.stage.key.clone();
+                self.decision.intents.push(Intent::DeployDue {
+                    stage,
+                    promotion: number,
+                    previous: from,
+                });
+            }
+            None => {}
+        }
+        if was_put_back && self.policy.rule.promote == Promote::Auto {
+            self.ask_for_offered();
+        }
+    }
+
+    pub(super) fn tag_refused(&mut self, number: u64, holder: &str, reason: &str) {
+        let acts = self
+            .decision
+            .stage
+            .promotion(number)
+            .is_some_and(|promotion| promotion.acting);
+        if acts && self.holds_lease(holder) {
+            self.stage().lease = None;
+            self.end(number, Actor::System, Ending::Failed, reason.into());
+        }
+    }
+
+    pub(super) fn give_up(&mut self, number: u64, reason: &str) {
+        if self
+            .decision
+            .stage
+            .promotion(number)
+            .is_some_and(|known| known.acting)
+        {
+            self.stage().lease = None;
+            self.end(number, Actor::System, Ending::Failed, reason.into());
+        }
+    }
+
+    pub(super) fn expire(&mut self, number: u64) {
+        let Some(promotion) = self.decision.stage.promotion(number).cloned() else {
+            return;
+        };
+        let lacks = missing_approval(&promotion, self.policy.rule).is_some();
+        match promotion.expires_at {
+            Some(expires) if self.now >= expires && lacks && !promotion.acting => {
+                let who = match promotion.approvals.as_slice() {
+                    [] => "nobody",
+                    _ => "nobody else",
+                };
+                let reason = format!("{who} approved it in {}", wait(promotion.at, expires));
+                self.end(number, Actor::System, Ending::Expired, reason);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// Somebody outside moved the stage's tag: held and reported, never silently overwritten (F35).
+    pub(super) fn drift(&mut self, tag: &Tag, digest: &Digest) {
+        let ours =
+            |promotion: &Promotion| promotion.acting && promotion.candidate.digest == *digest;
+        let expected = self.live().is_some_and(|live| live.digest == *digest)
+            || self.decision.stage.waiting.iter().any(ours);
+        let reason = format!("tag {tag} was moved to {} from outside", digest.short());
+        let known = self
+            .decision
+            .stage
+            .hold
+            .as_ref()
+            .is_some_and(|hold| hold.reason == reason);
+        if expected || known {
+            return;
+        }
+        self.row(
+            Actor::System,
+            What::Drifted {
+                tag: tag.clone(),
+                digest: digest.clone(),
+            },
+        );
+        self.stage().drifted = true;
+        self.hold(Actor::System, &reason);
+    }
+
+    /// Ends what can no longer be and begins what may: at most one promotion acts at a time (I9).
+    pub(super) fn settle(&mut self) {
+        let live = self.live().map(|live| (live.order, live.commit.clone()));
+        let overtaken = |known: &Promotion| {
+            !known.acting
+                && !known.rollback
+                && live
+                    .as_ref()
+                    .is_some_and(|(order, _)| *order >= known.candidate.order)
+        };
+        let ended: Vec<u64> = self
+            .decision
+            .stage
+            .waiting
+            .iter()
+            .filter(|known| overtaken(known))
+            .map(|known| known.number)
+            .collect();
+        for number in ended {
+            let commit = live
+                .as_ref()
+                .map(|(_, commit)| commit.short().to_owned())
+                .unwrap_or_default();
+            self.end(
+                number,
+                Actor::System,
+                Ending::Superseded,
+                format!("{commit} is live and not older"),
+            );
+        }
+        let rule = self.policy.rule;
+        let stage = &self.decision.stage;
+        let ready = stage
+            .waiting
+            .iter()
+            .find(|known| !known.acting && stage.wait_of(known, rule).is_none())
+            .map(|known| known.number);
+        let Some(number) = ready else {
+            return;
+        };
+        if let Some(known) = self
+            .stage()
+            .waiting
+            .iter_mut()
+            .find(|known| known.number == number)
+        {
+            known.acting = true;
+        }
+        self.decision.intents.push(Intent::PromotionDue {
+            stage: self.decision.stage.key.clone(),
+            promotion: number,
+        });
+    }
+}

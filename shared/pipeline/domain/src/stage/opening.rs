@@ -1,0 +1,299 @@
+//! What wants into a stage: images that arrive, promotions and rollbacks that are asked for.
+
+use super::advance::Step;
+use super::{Candidate, MOST_WAITING, Promotion, missing_approval};
+use crate::definition::{Concurrency, Promote};
+use crate::explain::minute;
+use crate::intent::Intent;
+use crate::ledger::{Ending, What};
+use crate::person::{Actor, Person};
+
+impl Step<'_> {
+    /// An image has arrived; remembers the newest, and asks for it where the rule says so.
+    pub(super) fn offer(&mut self, candidate: &Candidate) {
+        let newest = self
+            .decision
+            .stage
+            .offered
+            .as_ref()
+            .is_none_or(|known| known.order < candidate.order);
+        if newest {
+            self.stage().offered = Some(candidate.clone());
+            self.decision.changed = true;
+        }
+        if newest && self.policy.rule.promote == Promote::Auto {
+            self.ask_for_offered();
+        }
+    }
+
+    /// Asks for the newest offered image unless something newer is live, it waits already, or
+    /// the stage is held: a hold lets nothing in by itself (I8).
+    pub(super) fn ask_for_offered(&mut self) {
+        let Some(candidate) = self.decision.stage.offered.clone() else {
+            return;
+        };
+        let newer_is_live = self
+            .live()
+            .is_some_and(|live| live.order >= candidate.order);
+        let was_left = self.decision.stage.left.contains(&candidate.digest);
+        let held = self.decision.stage.hold.is_some();
+        if newer_is_live || was_left || held || self.is_live_or_coming(&candidate) {
+            return;
+        }
+        self.open(&candidate, false, Actor::System, None);
+    }
+
+    pub(super) fn request(&mut self, candidate: &Candidate, by: &Person, reason: Option<&str>) {
+        let name = self.decision.stage.key.stage.clone();
+        let request = format!("promote {} to {name}", candidate.commit.short());
+        if let Some(known) = self
+            .decision
+            .stage
+            .waiting
+            .iter()
+            .find(|known| known.candidate.digest == candidate.digest)
+        {
+            self.decision.refused = Some(format!(
+                "{} waits for {name} already, as promotion #{}",
+                candidate.commit.short(),
+                known.number
+            ));
+            return;
+        }
+        let live = self.live().map(|live| {
+            (
+                live.digest == candidate.digest,
+                live.order > candidate.order,
+                live.commit.clone(),
+            )
+        });
+        match live {
+            Some((true, _, _)) => {
+                self.decision.refused = Some(format!(
+                    "{} is live in {name} already",
+                    candidate.commit.short()
+                ));
+            }
+            Some((_, true, live)) => {
+                let reason = format!(
+                    "{} is older than {}, which is live in {name}; to go back, use rollback",
+                    candidate.commit.short(),
+                    live.short()
+                );
+                self.deny(by.into(), None, &request, reason);
+            }
+            Some(_) | None => match self.decision.stage.hold.clone() {
+                Some(hold) => {
+                    let reason = format!(
+                        "{name} is held by {} since {}: {}; resume it first",
+                        hold.by,
+                        minute(hold.since),
+                        hold.reason
+                    );
+                    self.deny(by.into(), None, &request, reason);
+                }
+                None => self.open(candidate, false, by.into(), reason),
+            },
+        }
+    }
+
+    pub(super) fn roll_back(&mut self, candidate: &Candidate, by: &Person, reason: Option<&str>) {
+        let request = format!("roll back to {}", candidate.commit.short());
+        if let Some(denial) = self.lacks_right(by).or_else(|| self.wants_too_much()) {
+            self.deny(by.into(), None, &request, denial);
+            return;
+        }
+        let coming = self.decision.stage.waiting.iter().find(|known| {
+            (known.acting || known.rollback) && known.candidate.digest == candidate.digest
+        });
+        if let Some(coming) = coming {
+            self.decision.refused = Some(format!(
+                "{} is on its way to {} already, as #{}",
+                candidate.commit.short(),
+                self.decision.stage.key.stage,
+                coming.number
+            ));
+            return;
+        }
+        // While something else is put in its place, or lies there, what is live can be asked back (F30).
+        let replaced = self.decision.stage.drifted
+            || self.decision.stage.waiting.iter().any(|known| known.acting);
+        if !replaced
+            && self
+                .live()
+                .is_some_and(|live| live.digest == candidate.digest)
+        {
+            self.decision.refused = Some(format!(
+                "{} is live in {} already",
+                candidate.commit.short(),
+                self.decision.stage.key.stage
+            ));
+            return;
+        }
+        // What waits was asked for before somebody wanted to go back; only what acts is let finish.
+        let waiting: Vec<u64> = self
+            .decision
+            .stage
+            .waiting
+            .iter()
+            .filter(|known| !known.acting)
+            .map(|known| known.number)
+            .collect();
+        for number in waiting {
+            self.end(
+                number,
+                by.into(),
+                Ending::Superseded,
+                format!("{by} rolls the stage back", by = Actor::from(by)),
+            );
+        }
+        if self.policy.rule.hold_after_rollback {
+            let hold =
+                reason.map_or_else(|| "rollback".into(), |reason| format!("rollback: {reason}"));
+            self.hold(by.into(), &hold);
+        }
+        self.open(candidate, true, by.into(), reason);
+    }
+
+    /// Why somebody may not undo what approvers have decided: they are none of them.
+    pub(super) fn lacks_right(&self, by: &Person) -> Option<String> {
+        let groups = &self.policy.rule.approval.as_ref()?.groups;
+        (!by.is_in(groups))
+            .then(|| format!("{} is not in {}", Actor::from(by), groups.join(" or ")))
+    }
+
+    /// Why nothing can enter the stage: its rule asks for what this version cannot do.
+    pub(super) fn wants_too_much(&self) -> Option<String> {
+        if self.policy.not_executed.is_empty() {
+            return None;
+        }
+        let wants = self.policy.not_executed.join(", ");
+        Some(format!(
+            "the definition asks for {wants}, which this version of Towline does not execute; take it out, or promote by other means"
+        ))
+    }
+
+    /// Opens a promotion, or records why there can be none.
+    pub(super) fn open(
+        &mut self,
+        candidate: &Candidate,
+        rollback: bool,
+        by: Actor,
+        reason: Option<&str>,
+    ) {
+        let number = self.policy.next_number;
+        let expires_at = self
+            .policy
+            .rule
+            .approval
+            .as_ref()
+            .filter(|_| !rollback)
+            .and_then(|rule| rule.expires)
+            .map(|wait| self.now + wait);
+        self.decision.took_number = true;
+        self.row(
+            by.clone(),
+            What::Requested {
+                promotion: number,
+                digest: candidate.digest.clone(),
+                commit: candidate.commit.clone(),
+                rollback,
+                reason: reason.map(Into::into),
+            },
+        );
+        let promotion = Promotion {
+            number,
+            candidate: candidate.clone(),
+            rollback,
+            by,
+            reason: reason.map(Into::into),
+            at: self.now,
+            expires_at,
+            approvals: Vec::new(),
+            acting: false,
+        };
+        self.stage().waiting.push(promotion);
+        if let Some(reason) = self.wants_too_much() {
+            self.end(number, Actor::System, Ending::Refused, reason.clone());
+            self.decision.refused = Some(reason);
+            return;
+        }
+        self.supersede_older(number);
+        if let Some(at) = expires_at {
+            let stage = self.decision.stage.key.clone();
+            self.decision.intents.push(Intent::PromotionWatchDue {
+                stage,
+                promotion: number,
+                at,
+            });
+        }
+    }
+
+    /// Lets a new candidate take the place of what still waits, where the rule says so.
+    pub(super) fn supersede_older(&mut self, newest: u64) {
+        let rule = self.policy.rule;
+        let by_approval = rule
+            .approval
+            .as_ref()
+            .is_some_and(|approval| approval.supersede);
+        let Some(new) = self.decision.stage.promotion(newest).cloned() else {
+            return;
+        };
+        let gives_way = |known: &Promotion| {
+            let lacks_approval = missing_approval(known, rule).is_some();
+            known.number != newest
+                && !known.acting
+                && !known.rollback
+                && known.candidate.order <= new.candidate.order
+                && (rule.concurrency == Concurrency::Supersede || (by_approval && lacks_approval))
+        };
+        let mut ended: Vec<u64> = self
+            .decision
+            .stage
+            .waiting
+            .iter()
+            .filter(|known| gives_way(known))
+            .map(|known| known.number)
+            .collect();
+        let too_many = self
+            .decision
+            .stage
+            .waiting
+            .len()
+            .saturating_sub(ended.len() + MOST_WAITING);
+        let oldest = self.decision.stage.waiting.iter().filter(|known| {
+            !known.acting && known.number != newest && !ended.contains(&known.number)
+        });
+        ended.extend(
+            oldest
+                .take(too_many)
+                .map(|known| known.number)
+                .collect::<Vec<_>>(),
+        );
+        for number in ended {
+            self.end(
+                number,
+                Actor::System,
+                Ending::Superseded,
+                format!("superseded by #{newest} ({})", new.candidate.commit.short()),
+            );
+        }
+    }
+
+    /// Ends a promotion that has not moved the stage.
+    pub(super) fn end(&mut self, number: u64, by: Actor, how: Ending, reason: String) {
+        let waiting = &mut self.decision.stage.waiting;
+        let Some(position) = waiting.iter().position(|known| known.number == number) else {
+            return;
+        };
+        waiting.remove(position);
+        self.row(
+            by,
+            What::Ended {
+                promotion: number,
+                how,
+                reason,
+            },
+        );
+    }
+}

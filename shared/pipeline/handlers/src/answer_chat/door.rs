@@ -1,0 +1,166 @@
+//! The one way in for people: the API by token or AWS identity, Slack by its signature.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use towline_domain::person::Person;
+use towline_ports::Builds;
+use towline_wire::http::{CALLER_ARN, Headers, Request, Response};
+use towline_wire::people::People;
+use towline_wire::signature::Secrets;
+
+use super::{ask, http, slack, tell, text};
+use crate::context::Context;
+
+/// Knows people by what they show.
+pub trait Authenticate: Send + Sync {
+    /// Whose token it is.
+    fn by_token(&self, token: &str) -> Option<Person>;
+
+    /// Who calls under an ARN that AWS has verified.
+    fn by_arn(&self, arn: &str) -> Option<Person>;
+}
+
+impl Authenticate for People {
+    fn by_token(&self, token: &str) -> Option<Person> {
+        self.by_token(token).cloned()
+    }
+
+    fn by_arn(&self, arn: &str) -> Option<Person> {
+        self.by_arn(arn).cloned()
+    }
+}
+
+/// Everything behind which people ask, the same on API Gateway and on one machine: `/v1/…` for who
+/// has a token, `/aws/v1/…` for whom the gateway has told apart, `/slack/commands`, `/healthz`.
+#[derive(Clone, Copy)]
+pub struct Door<'a> {
+    /// Where answers come from.
+    pub context: Context<'a>,
+    /// Where logs of builds come from.
+    pub builds: &'a dyn Builds,
+    /// Who is let in.
+    pub people: &'a dyn Authenticate,
+    /// What signs Slack's requests; none while no app is connected.
+    pub slack: Option<&'a Secrets>,
+}
+
+impl Door<'_> {
+    /// Answers one request. 401 means that nobody was let in with what was shown; a secret or list
+    /// of people that was cached may be read again then, and the request answered again.
+    pub async fn answer(&self, request: Request) -> Response {
+        let (path, method) = (request.path.as_str(), request.method.as_str());
+        match path {
+            "/healthz" if matches!(method, "GET" | "HEAD") => plain("ok\n".into()),
+            "/healthz" => http::not_allowed("GET, HEAD", "use GET to ask whether this is up"),
+            "/slack/commands" => match self.slack {
+                None => http::error(
+                    503,
+                    "no Slack app is connected: its signing secret is not set",
+                ),
+                Some(_) if method != "POST" => {
+                    http::not_allowed("POST", "Slack posts its commands here")
+                }
+                Some(secrets) => slack::handle(self.context, self.builds, secrets, request).await,
+            },
+            _ if path.starts_with("/v1/") => self.by_token(request).await,
+            _ => match path
+                .strip_prefix("/aws")
+                .filter(|path| path.starts_with("/v1/"))
+            {
+                Some(path) => {
+                    let path = path.to_owned();
+                    self.by_arn(Request { path, ..request }).await
+                }
+                None => http::error(
+                    404,
+                    &format!("there is no {path}; there are /v1/…, /slack/commands and /healthz"),
+                ),
+            },
+        }
+    }
+
+    async fn by_token(&self, request: Request) -> Response {
+        let shown = request.headers.only("authorization");
+        let shown = shown.and_then(|value| value.split_once(' '));
+        // The scheme's name is of any case (RFC 9110, section 11.1).
+        let person = match shown.map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest.trim())) {
+            Some((scheme, token)) if scheme == "bearer" => self.people.by_token(token),
+            // What a browser can send of itself may ask, never tell: another page could make it.
+            Some((scheme, pair)) if scheme == "basic" && request.method == "GET" => password(pair)
+                .and_then(|(login, token)| Some((login, self.people.by_token(&token)?)))
+                .filter(|(login, person)| person.login.eq_ignore_ascii_case(login))
+                .map(|(_, person)| person),
+            _ => None,
+        };
+        match person {
+            Some(person) => self.call(&person, &request).await,
+            None => {
+                let mut response = http::error(
+                    401,
+                    "who is asking? put the token from TOWLINE_TOKEN or the file owner.token into the header Authorization: Bearer …",
+                );
+                let ways = "Bearer, Basic realm=\"login and token\", charset=\"UTF-8\"";
+                let ways = if is_browser(&request) { ways } else { "Bearer" };
+                response.headers.push("www-authenticate", ways);
+                response
+            }
+        }
+    }
+
+    async fn by_arn(&self, request: Request) -> Response {
+        let Some(arn) = request.headers.only(CALLER_ARN) else {
+            return http::error(
+                401,
+                "this path is for requests signed by SigV4, behind API Gateway",
+            );
+        };
+        match self.people.by_arn(arn) {
+            Some(person) => self.call(&person, &request).await,
+            None => http::error(
+                403,
+                &format!("{arn} is nobody's `arn` among the people; add it to them"),
+            ),
+        }
+    }
+
+    async fn call(&self, person: &Person, request: &Request) -> Response {
+        let answer = match http::decode(request) {
+            Err(response) => return response,
+            Ok(http::Call::Ask(query)) => ask(self.context, self.builds, query).await,
+            Ok(http::Call::Tell(command)) => tell(self.context, person, command).await,
+        };
+        match answer {
+            Ok(answer) if is_browser(request) => {
+                let lines = text::lines(&answer, self.context.now());
+                plain(lines.iter().map(|line| format!("{line}\n")).collect())
+            }
+            answer => http::encode(answer),
+        }
+    }
+}
+
+/// Whether a person looks at the answer, who reads lines rather than JSON.
+fn is_browser(request: &Request) -> bool {
+    let accept = request.headers.only("accept");
+    request.method == "GET" && accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+fn password(pair: &str) -> Option<(String, String)> {
+    let pair = String::from_utf8(STANDARD.decode(pair).ok()?).ok()?;
+    let (login, token) = pair.split_once(':')?;
+    Some((login.to_owned(), token.to_owned()))
+}
+
+fn plain(text: String) -> Response {
+    let mut headers = Headers::default();
+    headers.push("content-type", "text/plain; charset=utf-8");
+    headers.push("x-content-type-options", "nosniff");
+    Response {
+        status: 200,
+        headers,
+        body: text.into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

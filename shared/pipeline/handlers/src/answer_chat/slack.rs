@@ -1,0 +1,71 @@
+//! The Slack side of answers: `/towline …`, signed, answered at once and within Slack's limits.
+
+use serde_json::Value;
+use towline_domain::untrusted::Untrusted;
+use towline_ports::Builds;
+use towline_wire::http::{Headers, Request, Response};
+use towline_wire::signature::Secrets;
+use towline_wire::slack;
+
+use super::grammar::{self, Typed};
+use super::{ChatError, ask, http, text};
+use crate::context::Context;
+
+/// Longest form taken; Slack's are a few hundred bytes.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// Answers one slash command: 200 with what to show, or 401 when it is not Slack's. Slack waits
+/// three seconds; an answer is a few reads.
+pub async fn handle(
+    context: Context<'_>,
+    builds: &dyn Builds,
+    secrets: &Secrets,
+    request: Request,
+) -> Response {
+    if request.body.len() > MOST_BYTES {
+        return http::error(413, "the body is too large");
+    }
+    if slack::is_probe(&request.body) {
+        return Response {
+            status: 200,
+            headers: Headers::default(),
+            body: Vec::new(),
+        };
+    }
+    let form = match slack::verify(&request.headers, request.body, secrets, context.now()) {
+        Ok(form) => form,
+        Err(error) => return http::error(401, &error.to_string()),
+    };
+    let command = slack::command(&form);
+    http::respond(200, &answer(context, builds, &command.text).await)
+}
+
+async fn answer(context: Context<'_>, builds: &dyn Builds, typed: &str) -> Value {
+    let to_asker = |text: &str| {
+        let lines: Vec<String> = text.lines().map(harmless).collect();
+        slack::words(&lines.join("\n"))
+    };
+    let (query, again) = match grammar::read(typed, context.now()) {
+        Ok(Typed::Ask(query, again)) => (*query, again),
+        Ok(Typed::Help(text)) | Err(text) => return to_asker(&text),
+    };
+    match ask(context, builds, query).await {
+        Ok(answer) => {
+            let lines = text::lines(&answer, context.now());
+            let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+            slack::lines(&lines, &harmless(&again))
+        }
+        Err(ChatError::Refused(reason)) => to_asker(&reason),
+        Err(ChatError::Failed(error)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not answer");
+            to_asker("a service behind it did not answer; ask again")
+        }
+    }
+}
+
+fn harmless(text: &str) -> String {
+    Untrusted::text(text, usize::MAX).display()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! A small shop in memory that people can ask about: one component, two stages, one push.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{self, Poll, Waker};
+use std::time::Duration;
+
+use towline_domain::Timestamp;
+use towline_domain::names::{GitRef, RepositoryId, Tag};
+use towline_domain::person::Person;
+use towline_domain::run::BuildStatus;
+use towline_ports::memory::{
+    MemoryBuilds, MemoryBus, MemoryClock, MemoryCommit, MemoryImages, MemoryRepository,
+    MemorySource, MemoryStore,
+};
+use towline_wire::eventbridge;
+use towline_wire::github::compose::{Account, Commit, Sketch, push_payload};
+use towline_wire::http::Request;
+use towline_wire::people::{Known, People, hash};
+use towline_wire::signature::{self, Secret, Secrets};
+
+use super::Door;
+use crate::context::Context;
+use crate::{
+    advance_stages, plan_runs, promote_images, receive_github, record_images, start_builds, sweep,
+};
+
+/// What lee shows.
+pub(super) const TOKEN: &str = "the token of lee";
+/// What kim calls as.
+pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/Deployers";
+/// What Slack signs with, and what it signed with before.
+pub(super) const SLACK: [&str; 2] = [
+    "8f742231b10e8888abcd99yyyzzz85a5",
+    "an older secret of thirty-two characters",
+];
+
+const SHOP: RepositoryId = RepositoryId(7);
+const DEFINITION: &str = "
+version: 1
+pipeline: shop
+components:
+  web:
+    repository: acme/web
+    build: {preset: docker, context: ., tags: [\"{sha7}-{build}\"]}
+stages:
+  - {name: staging, from: build}
+  - {name: prod, from: staging, gates: [approval: {groups: [managers], min: 2}]}
+";
+
+/// Nothing of ours waits for anything when all of the world is in memory.
+pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut task::Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text).expect("a secret")
+}
+
+/// Somebody who manages releases.
+fn known(login: &str) -> Known {
+    Known {
+        person: Person {
+            login: login.into(),
+            emails: Vec::new(),
+            groups: vec!["managers".into()],
+        },
+        token_sha256: None,
+        slack: None,
+        arn: None,
+    }
+}
+
+/// Everything a door leads to.
+pub(super) struct World {
+    store: MemoryStore,
+    bus: MemoryBus,
+    pub(super) clock: Arc<MemoryClock>,
+    builds: MemoryBuilds,
+    source: MemorySource,
+    images: MemoryImages,
+    people: People,
+    slack: Option<Secrets>,
+}
+
+impl World {
+    /// Nothing has happened yet.
+    pub(super) fn new() -> Self {
+        let start = "2026-03-02T09:00:00Z".parse().expect("a moment");
+        let clock = Arc::new(MemoryClock::new(start, 1));
+        let source = MemorySource::new();
+        let name = "acme/shop".parse().expect("a name");
+        source.add(SHOP, MemoryRepository::new(name));
+        let lee = Known {
+            token_sha256: Some(hash(TOKEN)),
+            ..known("lee")
+        };
+        let kim = Known {
+            arn: Some(ROLE.into()),
+            ..known("kim")
+        };
+        let [current, previous] = SLACK.map(secret);
+        Self {
+            store: MemoryStore::new(),
+            bus: MemoryBus::new(),
+            builds: MemoryBuilds::new(Arc::clone(&clock), 9),
+            clock,
+            source,
+            images: MemoryImages::new(),
+            people: People(vec![lee, kim]),
+            slack: Some(Secrets::new(current, Some(previous))),
+        }
+    }
+
+    /// After a push of main whose image is in staging and waits for prod.
+    pub(super) fn with_a_push(title: &str) -> Self {
+        let world = Self::new();
+        world.push(title);
+        world.settle();
+        world
+    }
+
+    /// Without a Slack app.
+    pub(super) fn without_slack(mut self) -> Self {
+        self.slack = None;
+        self
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            store: &self.store,
+            bus: &self.bus,
+            clock: self.clock.as_ref(),
+        }
+    }
+
+    pub(super) fn door(&self) -> Door<'_> {
+        Door {
+            context: self.context(),
+            builds: &self.builds,
+            people: &self.people,
+            slack: self.slack.as_ref(),
+        }
+    }
+
+    /// dana pushes a commit with this title to main.
+    pub(super) fn push(&self, title: &str) {
+        let at = Timestamp::UNIX_EPOCH;
+        let main = GitRef::Branch("main".into());
+        let files = [
+            (".towline.yml", DEFINITION),
+            ("Dockerfile", "FROM scratch\n"),
+        ];
+        let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
+        let after = MemoryCommit {
+            parents: Vec::new(),
+            title: title.into(),
+            author: "dana".into(),
+            at,
+            files: files.into_iter().collect(),
+        };
+        let after = self.source.push(SHOP, &main, after);
+        let dana = Account {
+            name: "dana".into(),
+            email: "dana@acme.example".into(),
+            login: Some("dana".into()),
+        };
+        let head = Commit {
+            id: after.clone(),
+            tree: after.to_string(),
+            message: title.into(),
+            at,
+            author: dana.clone(),
+            committer: dana.clone(),
+            added: Vec::new(),
+            removed: Vec::new(),
+            modified: Vec::new(),
+        };
+        let payload = push_payload(&Sketch {
+            repository: SHOP,
+            repository_name: &"acme/shop".parse().expect("a name"),
+            default_branch: "main",
+            git_ref: &main,
+            before: None,
+            after: Some(&after),
+            head: Some(&head),
+            commits: std::slice::from_ref(&head),
+            forced: false,
+            pusher: &dana,
+            at,
+        });
+        let body = payload.to_string().into_bytes();
+        let key = || secret(SLACK[1]);
+        let headers = [
+            ("content-type", "application/json".to_owned()),
+            ("x-github-event", "push".to_owned()),
+            ("x-github-delivery", after.to_string()),
+            (signature::HEADER, signature::sign(&key(), &body)),
+        ];
+        let response = now(receive_github::handle(
+            self.context(),
+            &self.source,
+            &Secrets::new(key(), None),
+            Request {
+                method: "POST".into(),
+                path: "/webhooks/github".into(),
+                query: String::new(),
+                headers: headers.into_iter().collect(),
+                body,
+            },
+        ));
+        assert_eq!(response.status, 202);
+    }
+
+    /// Lets minutes pass in which everything that is announced is done and every build ends well.
+    /// No event of CodeBuild or ECR comes: the sweep finds out.
+    pub(super) fn settle(&self) {
+        for _ in 0..5 {
+            self.act();
+            for (build, start) in self.builds.started() {
+                let tags = start
+                    .environment
+                    .iter()
+                    .find(|(name, _)| name == "IMAGE_TAGS");
+                for tag in tags.expect("tags").1.split(' ') {
+                    let tag: Tag = tag.parse().expect("a tag");
+                    let pushed = self.images.push(&start.image_repository, &tag, b"{}");
+                    pushed.expect("the tag is free");
+                }
+                self.builds.finish(&build, BuildStatus::Succeeded);
+            }
+            self.clock.advance(Duration::from_secs(90));
+            now(sweep::handle(self.context(), &self.builds)).expect("it sweeps");
+        }
+    }
+
+    fn act(&self) {
+        let (context, images) = (self.context(), &self.images);
+        let settings = start_builds::Settings {
+            registry: "registry.example".into(),
+        };
+        loop {
+            let announced = self.bus.take();
+            if announced.is_empty() {
+                return;
+            }
+            for one in announced {
+                let event = eventbridge::own(&one.id, &one.detail_type, &one.detail, one.at);
+                let event = eventbridge::read(event).expect("an event");
+                for done in [
+                    now(plan_runs::handle(
+                        context,
+                        &self.source,
+                        &plan_runs::Settings::default(),
+                        &event,
+                    )),
+                    now(start_builds::handle(
+                        context,
+                        &self.builds,
+                        &settings,
+                        &event,
+                    )),
+                    now(record_images::handle(context, images, &event)),
+                    now(advance_stages::handle(context, &self.builds, &event)),
+                    now(promote_images::handle(context, images, "writer", &event)),
+                ] {
+                    done.expect("the world answers");
+                }
+            }
+        }
+    }
+}
+
+/// A request without a body.
+pub(super) fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Request {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    Request {
+        method: method.into(),
+        path: path.into(),
+        query: query.into(),
+        headers: headers.iter().copied().collect(),
+        body: Vec::new(),
+    }
+}

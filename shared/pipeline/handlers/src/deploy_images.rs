@@ -1,0 +1,127 @@
+//! Brings what has become live in a stage to where it runs, by the way the stage names.
+
+use towline_domain::image::Image;
+use towline_domain::intent::{Intent, StageKey};
+use towline_domain::names::Digest;
+use towline_domain::stage::{Pointer, Stage};
+use towline_ports::Announcement;
+use towline_wire::eventbridge::{self, Envelope, Promoted};
+use tracing::Instrument as _;
+
+use crate::apply;
+use crate::context::{Context, HandlerError};
+use crate::keys;
+use crate::parameters;
+use crate::reads::Reads;
+use crate::records::Repository;
+
+/// Acts on `Deploy Due`: announces `Image Promoted` on our bus, with all that a deployer needs.
+///
+/// The event's id is the promotion's, so whoever hears it twice can tell.
+///
+/// # Errors
+/// When the store or the bus does not answer; the intent stays owed.
+pub async fn handle(context: Context<'_>, event: &Envelope) -> Result<(), HandlerError> {
+    let mut reads = Reads::from(context);
+    let Some(owed) = reads.owed(event).await? else {
+        return Ok(());
+    };
+    async {
+        let Intent::DeployDue {
+            stage: key,
+            promotion,
+            previous,
+        } = &owed.intent
+        else {
+            return Ok(());
+        };
+        let stage = reads.read::<Stage>(&keys::stage(key)).await?;
+        let live = stage.and_then(|stage| stage.value.pointer);
+        let Some(pointer) = live.filter(|pointer| pointer.promotion == *promotion) else {
+            tracing::info!(
+                component = key.component.as_str(),
+                stage = key.stage.as_str(),
+                promotion,
+                "not deployed: something newer is live"
+            );
+            return context.finish(&owed).await;
+        };
+        let parameters = parameters(&mut reads, key, &pointer).await?;
+        let Ok(parameters) = parameters.inspect_err(|reason| {
+            tracing::error!(
+                component = key.component.as_str(),
+                stage = key.stage.as_str(),
+                promotion,
+                reason,
+                "not deployed yet"
+            );
+        }) else {
+            return context.postpone(&owed).await;
+        };
+        let announcement =
+            announcement(&mut reads, key, &pointer, previous.as_ref(), parameters).await?;
+        context.bus.announce(vec![announcement]).await?;
+        context.finish(&owed).await
+    }
+    .instrument(owed.span())
+    .await
+}
+
+/// What the stage hands over by the definition that is trusted now. promote-images has seen that it can be had;
+/// a definition that has changed since is waited for until it can be followed.
+async fn parameters(
+    reads: &mut Reads<'_>,
+    key: &StageKey,
+    pointer: &Pointer,
+) -> Result<Result<Vec<(String, String)>, String>, HandlerError> {
+    let Ok(definition) = apply::trusted(reads, key).await? else {
+        return Ok(Ok(Vec::new())); // a stage that is no more hands over nothing
+    };
+    let rule = definition
+        .stage(&key.stage)
+        .expect("`trusted` has looked for the stage");
+    parameters::of(reads, rule, &key.component, &pointer.candidate).await
+}
+
+async fn announcement(
+    reads: &mut Reads<'_>,
+    key: &StageKey,
+    pointer: &Pointer,
+    previous: Option<&Digest>,
+    parameters: Vec<(String, String)>,
+) -> Result<Announcement, HandlerError> {
+    let candidate = &pointer.candidate;
+    let repository = reads
+        .read::<Repository>(&keys::repository(key.repository))
+        .await?;
+    let image = reads
+        .read::<Image>(&keys::image(&candidate.repository, &candidate.digest))
+        .await?;
+    let promoted = Promoted {
+        id: format!("promotion-{}-{}", key.repository, pointer.promotion),
+        repository_id: key.repository,
+        repository: repository.map(|read| read.value.name),
+        component: key.component.clone(),
+        stage: key.stage.clone(),
+        image_repository: candidate.repository.clone(),
+        digest: candidate.digest.clone(),
+        tags: image.map(|read| read.value.tags).unwrap_or_default(),
+        previous: previous.cloned(),
+        commit: candidate.commit.clone(),
+        git_ref: candidate.git_ref.full(),
+        run: candidate.run.clone(),
+        build: candidate.build_number,
+        promotion: pointer.promotion,
+        rollback: pointer.rollback,
+        by: pointer.by.to_string(),
+        reason: pointer.reason.clone(),
+        parameters: parameters.into_iter().collect(),
+        at: pointer.since,
+    };
+    Ok(Announcement {
+        id: promoted.id.clone(),
+        detail_type: eventbridge::PROMOTED.into(),
+        detail: eventbridge::promoted(&promoted),
+        at: pointer.since,
+    })
+}

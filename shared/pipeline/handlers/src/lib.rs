@@ -1,0 +1,24 @@
+//! What each function does, one module per function of the same name.
+//!
+//! Every handler does the same: decode, load, decide (pure, in `towline-domain`), commit, announce.
+//! `Err` means that trying again may help; what can never succeed is recorded and dropped.
+
+pub mod advance_stages;
+pub mod answer_chat;
+pub mod deploy_images;
+pub mod plan_runs;
+pub mod promote_images;
+pub mod receive_github;
+pub mod record_images;
+pub mod report_status;
+pub mod start_builds;
+pub mod sweep;
+
+mod apply;
+mod context;
+mod keys;
+mod parameters;
+mod reads;
+mod records;
+
+pub use context::{Context, HandlerError};

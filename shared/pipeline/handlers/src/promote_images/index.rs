@@ -1,0 +1,127 @@
+//! Puts the index of an attempt's parts, which makes of one image for each platform one for all.
+
+use towline_domain::intent::AttemptRef;
+use towline_domain::names::{Digest, ImageRepository};
+use towline_domain::run::{Attempt, Fact, Run};
+use towline_ports::{Images, PortError, PutTagError};
+use towline_wire::oci::{self, PlatformImage};
+
+use crate::apply;
+use crate::context::{Context, HandlerError, Owed};
+use crate::keys;
+use crate::reads::Reads;
+use crate::record_images::record;
+use crate::records::Claim;
+
+/// Why an index is not there.
+pub(super) enum Stop {
+    /// It is not in the registry, or not under a tag.
+    Tag(PutTagError),
+    /// What is there could not be entered.
+    Failed(HandlerError),
+}
+
+impl From<PutTagError> for Stop {
+    fn from(error: PutTagError) -> Self {
+        Self::Tag(error)
+    }
+}
+
+impl From<PortError> for Stop {
+    fn from(error: PortError) -> Self {
+        Self::Tag(error.into())
+    }
+}
+
+/// Acts on `Index Due`. Two that do so at once put the same bytes, so that no lease is needed.
+pub(super) async fn act(
+    mut reads: Reads<'_>,
+    images: &dyn Images,
+    owed: &Owed,
+    of: &AttemptRef,
+) -> Result<(), HandlerError> {
+    let context = reads.context();
+    let run = reads.read::<Run>(&keys::run(&of.run)).await?;
+    let known = run.as_ref().and_then(|run| run.value.attempt(&of.attempt));
+    let Some((_, component, attempt)) = known.filter(|(_, _, known)| !known.state.is_terminal())
+    else {
+        return context.finish(owed).await;
+    };
+    let Some(children) = attempt.index() else {
+        return context.finish(owed).await;
+    };
+    let repository = &component.repository;
+    let Some(claim) = reads.read::<Claim>(&keys::claim(repository)).await? else {
+        return Ok(()); // it stays owed, and is given up in the end
+    };
+    let fact = match put(context, images, &claim.value, attempt, &children).await {
+        Ok(fact) => fact,
+        Err(Stop::Failed(error)) => return Err(error),
+        Err(Stop::Tag(error)) => {
+            let reason = super::refusal(error, repository, owed.tries, "build")?;
+            Fact::IndexRefused(attempt.id.clone(), reason)
+        }
+    };
+    apply::to_run(context, &of.run, &fact, Some(&owed.id)).await?;
+    Ok(())
+}
+
+/// Puts the index under every tag of the attempt, the unique one first, and enters each into the
+/// ledger: no event need come of them.
+async fn put(
+    context: Context<'_>,
+    images: &dyn Images,
+    claim: &Claim,
+    attempt: &Attempt,
+    children: &[(&str, &Digest)],
+) -> Result<Fact, Stop> {
+    let (repository, unique) = (&claim.images, &attempt.unique_tag);
+    let index = match oci::index(&manifests(images, repository, children).await?) {
+        Ok(index) => index,
+        Err(error) => return Ok(Fact::IndexRefused(attempt.id.clone(), error.to_string())),
+    };
+    let is_put = |found: Digest| Fact::IndexPut {
+        attempt: attempt.id.clone(),
+        index: index.digest.clone(),
+        found,
+    };
+    let before = images.by_tag(repository, unique).await?;
+    if let Some(other) = before.filter(|found| found.digest != index.digest) {
+        return Ok(is_put(other.digest));
+    }
+    for tag in &attempt.tags {
+        images.put_index(repository, &index.text, tag).await?;
+        let Some(found) = images.by_tag(repository, tag).await? else {
+            let doing = format!("reading {repository}:{tag} back after an index was put there");
+            return Err(PortError::because(doing).into());
+        };
+        if found.digest == index.digest {
+            let reads = Reads::from(context);
+            let recorded = record(reads, images, claim, tag, &found, None, None);
+            recorded.await.map_err(Stop::Failed)?;
+        } else if tag == unique {
+            return Ok(is_put(found.digest));
+        }
+    }
+    Ok(is_put(index.digest.clone()))
+}
+
+/// What the registry holds of each platform's image.
+async fn manifests(
+    images: &dyn Images,
+    repository: &ImageRepository,
+    children: &[(&str, &Digest)],
+) -> Result<Vec<PlatformImage>, Stop> {
+    let mut found = Vec::new();
+    for (platform, digest) in children {
+        let stored = images.manifest(repository, digest).await?;
+        let stored = stored.ok_or(PutTagError::Gone)?;
+        found.push(PlatformImage {
+            platform: (*platform).to_owned(),
+            digest: (*digest).clone(),
+            media_type: stored.media_type,
+            manifest: stored.text,
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,244 @@
+//! Takes a signed webhook: size, signature, then meaning; answers 2xx only for what is durable.
+
+use serde_json::json;
+use towline_domain::intent::Intent;
+use towline_ports::admission::is_local;
+use towline_ports::{Admission, Repositories, RepositoryRef};
+use towline_wire::github::{self, Deletion, Event, Push};
+use towline_wire::http::{Headers, Request, Response};
+use towline_wire::signature::{self, Secrets};
+
+use crate::context::{Change, Context, HandlerError, Rounds, intent_id};
+use crate::keys;
+use crate::plan_runs::guess;
+use crate::reads::Reads;
+use crate::records::{Branch, Inbox, Repository, Trusted};
+
+/// The largest body taken: what a Lambda can be handed in one request (Lambda API, `Invoke`).
+pub const MOST_BYTES: usize = 6 * 1024 * 1024;
+
+/// Answers one delivery.
+///
+/// 202 accepted, 200 known already or ignored (the body says why), 400 not what its headers say,
+/// 401 signature, 413 too large, 503 could not be made durable; GitHub delivers nothing again by
+/// itself, so 503 is left to redelivery and to the sweep.
+pub async fn handle(
+    context: Context<'_>,
+    repositories: &dyn Repositories,
+    secrets: &Secrets,
+    request: Request,
+) -> Response {
+    if request.body.len() > MOST_BYTES {
+        return answer(
+            413,
+            "refused",
+            &format!("the body has more than {MOST_BYTES} bytes"),
+        );
+    }
+    let body = match signature::verify(&request.headers, request.body, secrets) {
+        Ok(body) => body,
+        Err(error) => return answer(401, "refused", &error.to_string()),
+    };
+    let decoded = github::delivery(&request.headers)
+        .and_then(|delivery| Ok((github::decode(&delivery, &body)?, delivery)));
+    let (event, delivery) = match decoded {
+        Ok(decoded) => decoded,
+        Err(error) => return answer(400, "refused", &with_causes(&error)),
+    };
+    let push = match event {
+        Event::Ping => return answer(200, "pong", "the webhook is set up"),
+        Event::Ignored { reason } => return answer(200, "ignored", &reason),
+        Event::Deleted(deletion) => {
+            let noted = note_deletion(context, repositories, &deletion, delivery.id).await;
+            return durable(noted);
+        }
+        Event::Moved(push) => push,
+    };
+    durable(accept(context, repositories, *push, delivery.id).await)
+}
+
+/// The answer to what was to be made durable.
+fn durable(outcome: Result<Response, HandlerError>) -> Response {
+    outcome.unwrap_or_else(|error| {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "could not make a push durable"
+        );
+        answer(
+            503,
+            "refused",
+            "the push could not be made durable; deliver it again",
+        )
+    })
+}
+
+/// Notes that a ref is gone, so that what it still builds goes nowhere (F27).
+async fn note_deletion(
+    context: Context<'_>,
+    repositories: &dyn Repositories,
+    deletion: &Deletion,
+    delivery: String,
+) -> Result<Response, HandlerError> {
+    let repository = RepositoryRef {
+        id: deletion.repository,
+        name: deletion.repository_name.clone(),
+    };
+    let reason = format!(
+        "{} was deleted; nothing is built",
+        deletion.git_ref.name().escape_debug()
+    );
+    let ignored = || Ok(answer(200, "ignored", &reason));
+    let Admission::Admitted(known) = repositories.admit(&repository).await? else {
+        return ignored();
+    };
+    let id = known.id;
+    let inbox = keys::inbox(
+        &Deletion {
+            repository: id,
+            ..deletion.clone()
+        }
+        .key(),
+    );
+    let key = keys::branch(id, &deletion.git_ref);
+    let mut reads = Reads::from(context);
+    let mut rounds = Rounds::new();
+    loop {
+        reads.load(vec![key.clone(), inbox.clone()]).await?;
+        let branch = reads.read::<Branch>(&key).await?;
+        let known = reads.version(&inbox).await? > 0;
+        let Some(branch) = branch.filter(|_| !known) else {
+            return ignored();
+        };
+        let mut change = Change::default();
+        let at = context.now();
+        change.create(
+            inbox.clone(),
+            &Inbox {
+                at,
+                delivery: delivery.clone(),
+                commit: None,
+                intent: None,
+            },
+        );
+        change.save(
+            key.clone(),
+            Some(&branch),
+            &Branch {
+                deleted: true,
+                ..branch.value.clone()
+            },
+        );
+        if context.commit(change, &mut rounds).await? {
+            return ignored();
+        }
+        reads.again().await?;
+    }
+}
+
+async fn accept(
+    context: Context<'_>,
+    repositories: &dyn Repositories,
+    mut push: Push,
+    delivery: String,
+) -> Result<Response, HandlerError> {
+    let repository = RepositoryRef {
+        id: push.repository,
+        name: push.repository_name.clone(),
+    };
+    match repositories.admit(&repository).await? {
+        // Whichever of its ids the push names: all of it is kept under one. A clone's own idea of
+        // its name gives way to the registered one; what GitHub says is the name of today.
+        Admission::Admitted(known) => {
+            if is_local(push.repository) {
+                push.repository_name = known.name;
+            }
+            push.repository = known.id;
+        }
+        Admission::Unknown => {
+            let reason = format!(
+                "{} ({}) is not registered here",
+                repository.name, repository.id
+            );
+            return Ok(answer(200, "ignored", &reason));
+        }
+        Admission::Impostor { known, remedy } => {
+            let reason = format!(
+                "{} is registered as repository {known}, this push is from {}; if {} is right, {remedy}",
+                repository.name, repository.id, repository.id
+            );
+            return Ok(answer(200, "ignored", &reason));
+        }
+    }
+    let now = context.now();
+    let semantic_key = push.key();
+    let key = keys::push(&push.commit, &semantic_key);
+    let repository = keys::repository(push.repository);
+    let trusted = keys::trusted_definition(push.repository);
+    let mut reads = Reads::from(context);
+    let known = vec![key.clone(), repository.clone(), trusted.clone()];
+    reads.load(known).await?;
+    let mut rounds = Rounds::new();
+    loop {
+        if reads.version(&key).await? > 0 {
+            return Ok(answer(200, "duplicate", "this push is known already"));
+        }
+        let accepted = push.clone().accepted(now);
+        let known = Repository {
+            id: accepted.repository,
+            name: accepted.repository_name.clone(),
+            default_branch: accepted.default_branch.clone(),
+        };
+        let commit = accepted.commit.clone();
+        // The definition at the commit is most often the one that is known.
+        let trusted = reads.read::<Trusted>(&trusted).await?;
+        let guesses = trusted.map(|trusted| guess(&trusted.value.definition, &accepted));
+        let intent = Intent::PushAccepted(Box::new(accepted));
+        let id = intent_id(&intent);
+        let mut change = Change::default();
+        change.create(
+            key.clone(),
+            &Inbox {
+                at: now,
+                delivery: delivery.clone(),
+                commit: Some(commit.clone()),
+                intent: Some(id.clone()),
+            },
+        );
+        let before = reads.read::<Repository>(&repository).await?;
+        if before.is_none_or(|before| before.value != known) {
+            change.put(repository.clone(), &known);
+        }
+        change.owe_guessing(intent, guesses.unwrap_or_default());
+        if context.commit(change, &mut rounds).await? {
+            tracing::info!(
+                repository = known.name.as_str(),
+                commit = commit.short(),
+                git_ref = push.git_ref.full().escape_debug().to_string(),
+                "push accepted"
+            );
+            return Ok(answer(202, "accepted", &id));
+        }
+        reads.again().await?;
+    }
+}
+
+fn answer(status: u16, word: &str, reason: &str) -> Response {
+    let mut headers = Headers::default();
+    headers.push("content-type", "application/json");
+    Response {
+        status,
+        headers,
+        body: json!({ "status": word, "reason": reason })
+            .to_string()
+            .into_bytes(),
+    }
+}
+
+/// An error and its causes in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

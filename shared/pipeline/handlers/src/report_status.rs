@@ -1,0 +1,251 @@
+//! Shows beside each commit what becomes of it: one line for each build and each stage.
+
+use towline_domain::intent::{Intent, StageKey};
+use towline_domain::ledger::Row;
+use towline_domain::names::{CommitSha, ComponentName, RepositoryName, RunId};
+use towline_domain::report::{self, Line, Standing};
+use towline_domain::run::Run;
+use towline_domain::stage::Stage;
+use towline_ports::{CommitStatus, Key, Query, RepositoryRef, StatusError, StatusState, Statuses};
+
+use towline_wire::eventbridge::Envelope;
+use tracing::Instrument as _;
+
+use crate::apply;
+use crate::context::{Context, HandlerError};
+use crate::keys;
+use crate::reads::Reads;
+use crate::records::RunPointer;
+
+/// How often a line is shown again because it changed while it was being shown.
+const MOST_ROUNDS: usize = 5;
+/// Rows of a stage's ledger in which a commit that has left it is looked for.
+const MOST_ROWS: usize = 100;
+
+/// What links need.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Where the API answers, such as `https://towline.acme.example`; without it nothing is linked.
+    pub url: Option<String>,
+}
+
+/// Acts on `Build Status Due`, `Stage Status Due` and `Statuses Due`.
+///
+/// What is shown is what is so when it is shown, so order and repetition do no harm. It is looked
+/// at again afterwards: another who showed something newer in between may have been overtaken.
+///
+/// # Errors
+/// When the store or GitHub does not answer; the intent stays owed.
+pub async fn handle(
+    context: Context<'_>,
+    statuses: &dyn Statuses,
+    settings: &Settings,
+    event: &Envelope,
+) -> Result<(), HandlerError> {
+    let mut reads = Reads::from(context);
+    let Some(owed) = reads.owed(event).await? else {
+        return Ok(());
+    };
+    async {
+        let mut reports: Vec<Report> = owed.intent.reports().iter().map(Report::of).collect();
+        if reports.is_empty() {
+            return Ok(());
+        }
+        for _ in 0..MOST_ROUNDS {
+            let mut news = false;
+            let mut failed = None;
+            for report in &mut reports {
+                match report.show(&mut reads, statuses, settings).await {
+                    Ok(shown) => news |= shown,
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            let seen = reads.versions();
+            if news {
+                reads.again().await?;
+            }
+            if reads.versions() == seen {
+                return context.finish(&owed).await;
+            }
+        }
+        Err(HandlerError::Contended(owed.id.clone()))
+    }
+    .instrument(owed.span())
+    .await
+}
+
+/// One line to show.
+struct Report<'a> {
+    intent: &'a Intent,
+    /// What it said last, if it was shown or will never be.
+    said: Option<Line>,
+}
+
+impl<'a> Report<'a> {
+    fn of(intent: &'a Intent) -> Self {
+        Self { intent, said: None }
+    }
+
+    /// Shows what is so, unless that is shown; says whether it did.
+    async fn show(
+        &mut self,
+        reads: &mut Reads<'_>,
+        statuses: &dyn Statuses,
+        settings: &Settings,
+    ) -> Result<bool, HandlerError> {
+        let now = match self.intent {
+            Intent::BuildStatusDue { run, component, .. } => {
+                of_run(reads, run, component.as_ref()).await?
+            }
+            Intent::StageStatusDue {
+                stage,
+                repository,
+                commit,
+                ..
+            } => of_stage(reads, stage, repository, commit).await?,
+            _ => None,
+        };
+        let Some(now) = now.filter(|now| self.said.as_ref() != Some(&now.line)) else {
+            return Ok(false);
+        };
+        let status = now.status(settings);
+        let was_shown = match statuses.set(&now.repository, &now.commit, &status).await {
+            Ok(()) => true,
+            Err(StatusError::Refused(reason)) => {
+                tracing::warn!(
+                    repository = now.repository.name.as_str(),
+                    commit = now.commit.short(),
+                    context = status.context,
+                    reason,
+                    "not shown beside the commit"
+                );
+                false
+            }
+            Err(StatusError::Port(error)) => return Err(error.into()),
+        };
+        self.said = Some(now.line);
+        Ok(was_shown)
+    }
+}
+
+/// A line and where it belongs.
+struct Shown {
+    repository: RepositoryRef,
+    commit: CommitSha,
+    context: String,
+    line: Line,
+}
+
+impl Shown {
+    fn status(&self, settings: &Settings) -> CommitStatus {
+        let url = settings.url.as_deref();
+        CommitStatus {
+            context: self.context.clone(),
+            state: match self.line.standing {
+                Standing::Pending => StatusState::Pending,
+                Standing::Success => StatusState::Success,
+                Standing::Failure => StatusState::Failure,
+                Standing::Error => StatusState::Error,
+            },
+            description: self.line.text.clone(),
+            target_url: url.map(|url| {
+                let url = url.trim_end_matches('/');
+                format!("{url}/v1/commit?commit={}", self.commit)
+            }),
+        }
+    }
+}
+
+async fn of_run(
+    reads: &mut Reads<'_>,
+    id: &RunId,
+    component: Option<&ComponentName>,
+) -> Result<Option<Shown>, HandlerError> {
+    let Some(run) = reads.read::<Run>(&keys::run(id)).await? else {
+        return Ok(None);
+    };
+    let run = run.value;
+    let line_of = |run: &Run| match component {
+        None => report::run(run),
+        Some(component) => report::build(run, component),
+    };
+    // A commit has one line for all its runs, on whichever refs: that of the newest that has any.
+    let beside = keys::commit(&run.key.commit, run.key.repository);
+    let beside = reads.read::<RunPointer>(&beside).await?;
+    let beside: Vec<Key> = beside
+        .iter()
+        .flat_map(|beside| beside.value.runs())
+        .map(keys::run)
+        .collect();
+    reads.load(beside.clone()).await?;
+    let mut newest = line_of(&run).map(|line| (run.order, line));
+    for key in beside {
+        let other = reads.read::<Run>(&key).await?.map(|read| read.value);
+        let line = other.and_then(|other| Some((other.order, line_of(&other)?)));
+        newest = newest
+            .into_iter()
+            .chain(line)
+            .max_by_key(|(order, _)| *order);
+    }
+    let context = match component {
+        None => "towline/run".into(),
+        Some(component) => format!("towline/build/{component}"),
+    };
+    Ok(newest.map(|(_, line)| line).map(|line| Shown {
+        repository: RepositoryRef {
+            id: run.key.repository,
+            name: run.repository_name,
+        },
+        commit: run.key.commit,
+        context,
+        line,
+    }))
+}
+
+async fn of_stage(
+    reads: &mut Reads<'_>,
+    key: &StageKey,
+    repository: &RepositoryName,
+    commit: &CommitSha,
+) -> Result<Option<Shown>, HandlerError> {
+    let Some(stage) = reads.read::<Stage>(&keys::stage(key)).await? else {
+        return Ok(None);
+    };
+    Ok(line_of_stage(reads, key, &stage.value, commit)
+        .await?
+        .map(|line| Shown {
+            repository: RepositoryRef {
+                id: key.repository,
+                name: repository.clone(),
+            },
+            commit: commit.clone(),
+            context: format!("towline/{}/{}", key.stage, key.component),
+            line,
+        }))
+}
+
+async fn line_of_stage(
+    reads: &mut Reads<'_>,
+    key: &StageKey,
+    stage: &Stage,
+    commit: &CommitSha,
+) -> Result<Option<Line>, HandlerError> {
+    let waits = |known: &&towline_domain::stage::Promotion| known.candidate.commit == *commit;
+    if stage.waiting.iter().any(|known| waits(&known)) {
+        // What it waits for depends on the stage's rule.
+        let Ok(definition) = apply::trusted(reads, key).await? else {
+            return Ok(None);
+        };
+        let rule = definition.stage(&key.stage);
+        return Ok(rule.and_then(|rule| report::stage(stage, rule, commit)));
+    }
+    if let Some(line) = report::live(stage, commit) {
+        return Ok(Some(line));
+    }
+    let newest = Query::all(keys::ledger(key)).newest_first();
+    let rows: Vec<Row> = reads.context().list(&newest.limit(MOST_ROWS)).await?;
+    Ok(report::stage_before(&rows, commit))
+}

@@ -1,0 +1,267 @@
+//! Finds what was lost and feeds it back: announces stale intents again, asks after bound builds,
+//! ends what has run out of time. It performs no effect itself, so it can race nobody.
+
+use towline_domain::intent::{AttemptRef, Intent};
+use towline_domain::run::{BuildStatus, Fact, Run};
+use towline_domain::stage;
+use towline_ports::{Builds, TransactError};
+
+use crate::apply;
+use crate::context::{
+    Context, HandlerError, Owed, Read, announced_again, announcement, milliseconds,
+};
+use crate::keys;
+
+/// Items looked at in one round; the next round takes the rest.
+const MOST_AT_ONCE: usize = 500;
+/// Announcements after which an intent is given up and shown to a person: about eight hours.
+const MOST_TRIES: u32 = 50;
+
+/// What a round found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Intents announced again.
+    pub announced: usize,
+    /// Builds and promotions looked after.
+    pub watched: usize,
+    /// Intents given up.
+    pub dead: usize,
+    /// Items that could not be dealt with this time.
+    pub failed: usize,
+}
+
+/// Looks after everything that is due: first announces, which waits for nobody, then asks after
+/// builds. What fails is looked at again later, so that it does not keep the others (F17).
+///
+/// # Errors
+/// When the store does not answer at all.
+pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, HandlerError> {
+    let now = context.now();
+    let mut swept = Swept::default();
+    let due = context.store.due(now, MOST_AT_ONCE).await?;
+    let oldest = due.iter().filter_map(|item| item.due).min();
+    tracing::info!(
+        target: "towline::metric",
+        name = "SweepAge",
+        milliseconds = oldest.map_or(0, |due| milliseconds(due, now)),
+        "{} due", due.len()
+    );
+    let mut watches = Vec::new();
+    for item in due {
+        let version = item.version;
+        let Ok(value) = serde_json::from_value::<Owed>(item.body) else {
+            tracing::error!(key = item.key.partition, "an intent cannot be read");
+            swept.failed += 1;
+            continue;
+        };
+        let read = Read { value, version };
+        if read.value.intent.is_watch() {
+            watches.push(read);
+        } else if let Err(error) = announce_again(context, &read, &mut swept).await {
+            failed(&read, &error, &mut swept);
+        }
+    }
+    for read in watches {
+        match watch(context, builds, &read).await {
+            Ok(()) => swept.watched += 1,
+            Err(error) => {
+                failed(&read, &error, &mut swept);
+                // The others are next, however long this one took.
+                let later = announced_again(&read, context.now(), None);
+                let _ = context.store.transact(vec![later]).await;
+            }
+        }
+    }
+    Ok(swept)
+}
+
+fn failed(read: &Read<Owed>, error: &HandlerError, swept: &mut Swept) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        intent = read.value.id,
+        "could not be swept"
+    );
+    swept.failed += 1;
+}
+
+/// Announces at once everything that is owed, as after a start: whoever was to act may be gone.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn announce_all(context: Context<'_>) -> Result<usize, HandlerError> {
+    let far = towline_domain::Timestamp::MAX;
+    let items = context.store.due(far, 1_000).await?;
+    let owed = items
+        .into_iter()
+        .filter_map(|item| serde_json::from_value::<Owed>(item.body).ok());
+    let now = context.now();
+    let announcements: Vec<_> = owed
+        .filter(|owed| !owed.intent.is_watch())
+        .map(|owed| announcement(&owed, now, &[]))
+        .collect();
+    let count = announcements.len();
+    context.announce(announcements).await;
+    Ok(count)
+}
+
+async fn announce_again(
+    context: Context<'_>,
+    read: &Read<Owed>,
+    swept: &mut Swept,
+) -> Result<(), HandlerError> {
+    let now = context.now();
+    let owed = &read.value;
+    if owed.tries >= MOST_TRIES && may_be_given_up(&owed.intent) {
+        swept.dead += 1;
+        return give_up(context, read, now).await;
+    }
+    match context
+        .store
+        .transact(vec![announced_again(read, now, None)])
+        .await
+    {
+        Ok(()) => {}
+        Err(TransactError::Conflict(_)) => return Ok(()), // somebody has just done it
+        Err(TransactError::Port(error)) => return Err(error.into()),
+    }
+    context.announce(vec![announcement(owed, now, &[])]).await;
+    swept.announced += 1;
+    Ok(())
+}
+
+/// Whether an intent may ever be given up. An accepted push may not: it was answered for.
+fn may_be_given_up(intent: &Intent) -> bool {
+    !matches!(intent, Intent::PushAccepted(_))
+}
+
+/// Ends what waits for an intent that was never done, in the transaction that ends the intent;
+/// what nothing waits for is kept, marked, for a person to look at.
+async fn give_up(
+    context: Context<'_>,
+    read: &Read<Owed>,
+    now: towline_domain::Timestamp,
+) -> Result<(), HandlerError> {
+    let owed = &read.value;
+    let reason = format!(
+        "tried {} times since {} and never done",
+        owed.tries, owed.since
+    );
+    tracing::error!(
+        intent = owed.id,
+        kind = owed.intent.detail_type(),
+        reason,
+        "given up; a person must look"
+    );
+    match &owed.intent {
+        Intent::BuildDue(of) => {
+            let fact = Fact::BuildRefused(
+                of.attempt.clone(),
+                format!("it could not be started: {reason}"),
+            );
+            apply::to_run(context, &of.run, &fact, Some(&owed.id)).await?;
+        }
+        Intent::IndexDue(of) => {
+            let fact = Fact::IndexRefused(of.attempt.clone(), reason);
+            apply::to_run(context, &of.run, &fact, Some(&owed.id)).await?;
+        }
+        Intent::BuildRetryDue {
+            run,
+            component,
+            after,
+        } => {
+            let fact = Fact::RetryRefused {
+                component: component.clone(),
+                after: *after,
+                reason,
+            };
+            apply::to_run(context, run, &fact, Some(&owed.id)).await?;
+        }
+        Intent::PromotionDue { stage, promotion } => {
+            let fact = stage::Fact::GivenUp {
+                promotion: *promotion,
+                reason: format!("the tags could not be put on: {reason}"),
+            };
+            apply::to_stage(context, stage, &fact, Some(&owed.id)).await?;
+        }
+        _ => match context
+            .store
+            .transact(vec![announced_again(read, now, Some(&reason))])
+            .await
+        {
+            Ok(()) | Err(TransactError::Conflict(_)) => {}
+            Err(TransactError::Port(error)) => return Err(error.into()),
+        },
+    }
+    Ok(())
+}
+
+async fn watch(
+    context: Context<'_>,
+    builds: &dyn Builds,
+    read: &Read<Owed>,
+) -> Result<(), HandlerError> {
+    let over = match &read.value.intent {
+        Intent::BuildWatchDue(of) => !watch_build(context, builds, of).await?,
+        Intent::PromotionWatchDue {
+            stage, promotion, ..
+        } => {
+            let fact = stage::Fact::ExpiryDue {
+                promotion: *promotion,
+            };
+            apply::to_stage(context, stage, &fact, Some(&read.value.id)).await?;
+            return Ok(());
+        }
+        _ => false,
+    };
+    if over {
+        return context.finish(&read.value).await;
+    }
+    match context
+        .store
+        .transact(vec![announced_again(read, context.now(), None)])
+        .await
+    {
+        Ok(()) | Err(TransactError::Conflict(_)) => Ok(()),
+        Err(TransactError::Port(error)) => Err(error.into()),
+    }
+}
+
+/// Asks after the build that is bound (F6, F15), and ends an attempt past its deadline. Says
+/// whether there is anything left to watch.
+async fn watch_build(
+    context: Context<'_>,
+    builds: &dyn Builds,
+    of: &AttemptRef,
+) -> Result<bool, HandlerError> {
+    let Some(run) = context.read::<Run>(&keys::run(&of.run)).await? else {
+        return Ok(false);
+    };
+    let Some((_, _, attempt)) = run.value.attempt(&of.attempt) else {
+        return Ok(false);
+    };
+    if attempt.state.is_terminal() {
+        return Ok(false);
+    }
+    if let Some(build) = attempt.build.as_ref().filter(|_| !attempt.build_succeeded)
+        && let Some(report) = builds.get(build).await?
+        && report.status != BuildStatus::InProgress
+    {
+        apply::to_run(
+            context,
+            &of.run,
+            &Fact::BuildReported(of.attempt.clone(), report),
+            None,
+        )
+        .await?;
+    }
+    if context.now() >= attempt.deadline {
+        apply::to_run(
+            context,
+            &of.run,
+            &Fact::DeadlinePassed(of.attempt.clone()),
+            None,
+        )
+        .await?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,70 @@
+//! What Towline needs from the world, one trait each; every adapter passes the same contract.
+//!
+//! Adapters live in `shared/machine` (one machine) and `shared/cloud/aws`; [`memory`] holds strict
+//! in-memory ones for stories and simulation. Handlers see only these traits.
+
+pub mod admission;
+pub mod builds;
+pub mod bus;
+pub mod clock;
+pub mod images;
+pub mod secret;
+pub mod source;
+pub mod statuses;
+pub mod store;
+
+pub mod contract;
+pub mod memory;
+
+pub use builds::{Architecture, Builds, StartBuild, StartError};
+pub use bus::{Announcement, Bus};
+pub use clock::Clock;
+pub use images::{Images, PutTagError, RegistryImage, StoredManifest};
+pub use secret::{KeptSecret, SecretText};
+pub use source::{Admission, CommitInfo, FileAt, Relation, Repositories, RepositoryRef, Source};
+pub use statuses::{CommitStatus, StatusError, StatusState, Statuses};
+pub use store::{Item, Key, Page, Query, Store, TransactError, Write};
+
+/// Why the world did not answer. Trying again may help.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+pub struct PortError {
+    doing: String,
+    #[source]
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl PortError {
+    /// What was being done when the world did not answer, and why it did not.
+    pub fn new(
+        doing: impl Into<String>,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            doing: doing.into(),
+            cause: Some(cause.into()),
+        }
+    }
+
+    /// What a service of AWS said, when it said that this may not be done: its words for that all
+    /// begin alike (AWS service reference, "Common errors").
+    #[must_use]
+    pub fn denial(&self) -> Option<String> {
+        let cause = self.cause.as_ref()?;
+        let causes = std::iter::successors(
+            Some(&**cause as &(dyn std::error::Error + 'static)),
+            |cause| cause.source(),
+        );
+        causes
+            .map(ToString::to_string)
+            .find(|said| said.contains("AccessDenied"))
+    }
+
+    /// What was being done, where there is no further cause.
+    pub fn because(doing: impl Into<String>) -> Self {
+        Self {
+            doing: doing.into(),
+            cause: None,
+        }
+    }
+}

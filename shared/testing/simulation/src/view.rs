@@ -1,0 +1,406 @@
+//! What the world has come to: in words for stories, and checked where it should have come to rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use towline_domain::definition::Deploy;
+use towline_domain::intent::{Intent, StageKey};
+use towline_domain::ledger::{Head, Row, What};
+use towline_domain::names::{CommitSha, GitRef};
+use towline_domain::report::{self, Line};
+use towline_domain::run::{AttemptState, Run, RunStatus};
+use towline_domain::stage::{Candidate, Stage, Wait};
+
+use towline_wire::eventbridge::Promoted;
+
+use crate::shop;
+use crate::watch::Known;
+use crate::world::World;
+
+impl World {
+    /// What is owed and not given up, except moments to look again at what waits for a person.
+    #[must_use]
+    pub fn owed(&self) -> Vec<Intent> {
+        let for_a_person = |intent: &&Intent| !matches!(intent, Intent::PromotionWatchDue { .. });
+        self.watch
+            .look(|known| known.owed.values().filter(for_a_person).cloned().collect())
+    }
+
+    /// Runs, stages and the registry's stage tags in words, without numbers that chance could change.
+    #[must_use]
+    pub fn view(&self) -> String {
+        self.watch.look(|known| {
+            let mut text = String::new();
+            let mut runs: Vec<&Run> = known.runs.values().collect();
+            runs.sort_by_key(|run| run.order);
+            for run in runs {
+                let _ = writeln!(text, "{}", of_run(run));
+            }
+            for stage in known.stages.values() {
+                let _ = writeln!(text, "{}", self.of_stage(known, stage));
+            }
+            text
+        })
+    }
+
+    fn of_stage(&self, known: &Known, stage: &Stage) -> String {
+        let title = |candidate: &Candidate| {
+            let run = known.runs.get(&candidate.run);
+            run.map_or("?".into(), |run| run.title.display())
+        };
+        let live = match &stage.pointer {
+            None => "nothing".into(),
+            Some(live) => {
+                let on = self.is_tagged(known, stage);
+                let back = if live.rollback { ", rolled back" } else { "" };
+                let off = if on { "" } else { ", but its tag is elsewhere" };
+                format!("{}{back}{off}", title(&live.candidate))
+            }
+        };
+        let rule = known
+            .definition
+            .as_ref()
+            .and_then(|definition| definition.stage(&stage.key.stage));
+        let mut text = format!("{}/{}: {live}", stage.key.component, stage.key.stage);
+        for promotion in &stage.waiting {
+            let wait = rule.and_then(|rule| stage.wait_of(promotion, rule));
+            let why = match wait {
+                None => "is on its way".into(),
+                Some(Wait::Approval { given, needed }) => format!("has {given} of {needed} yes"),
+                Some(Wait::Turn { .. }) => "waits its turn".into(),
+                Some(Wait::Hold(_)) => "waits for the hold".into(),
+            };
+            let _ = write!(text, "; {} {why}", title(&promotion.candidate));
+        }
+        if let Some(hold) = &stage.hold {
+            let reason = hold.reason.split(" to sha256:").next().unwrap_or_default();
+            let _ = write!(text, "; held by {}: {reason}", hold.by);
+        }
+        text
+    }
+
+    fn is_tagged(&self, known: &Known, stage: &Stage) -> bool {
+        let Some(live) = &stage.pointer else {
+            return true;
+        };
+        let rule = known
+            .definition
+            .as_ref()
+            .and_then(|definition| definition.stage(&stage.key.stage));
+        let tags = self.ports.images.inner.tags(&live.candidate.repository);
+        rule.is_none_or(|rule| {
+            rule.tags
+                .iter()
+                .all(|tag| tags.get(tag) == Some(&live.candidate.digest))
+        })
+    }
+
+    /// What should hold once nothing goes wrong any more and everything has come to rest, and
+    /// does not.
+    #[must_use]
+    pub fn faults_at_rest(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut must = |holds: bool, otherwise: String| {
+            if !holds {
+                faults.push(otherwise);
+            }
+        };
+        self.watch.look(|known| {
+            for run in known.runs.values() {
+                must(
+                    run.status() != RunStatus::Building,
+                    format!("I14: run {} is still building", of_run(run)),
+                );
+            }
+            for (key, stage) in &known.stages {
+                let acts = stage.waiting.iter().any(|promotion| promotion.acting);
+                must(!acts, format!("I14: a promotion still acts in {key:?}"));
+                // A move from outside whose event was lost is not found yet: the sweep asks no registry.
+                let meddled = known
+                    .meddled
+                    .iter()
+                    .any(|tag| tag.as_str() == key.stage.as_str());
+                let tagged = stage.hold.is_some() || meddled || self.is_tagged(known, stage);
+                must(
+                    tagged,
+                    format!("I9: a tag of {key:?} is not where it should be"),
+                );
+                let rows = known.rows.get(key).map_or(&[][..], Vec::as_slice);
+                if let Err(why) = folds(rows, stage) {
+                    must(false, format!("I3: {key:?}: {why}"));
+                }
+            }
+            for branch in self.branches() {
+                if let Some(head) = self.head(&branch) {
+                    must(
+                        has_run(known, &branch, &head),
+                        format!("I10: the head of {branch} has no run of its own"),
+                    );
+                }
+            }
+            for fault in left_behind(known) {
+                must(false, fault);
+            }
+        });
+        faults.extend(self.watch.look(|known| self.not_shown(known)));
+        faults.extend(self.watch.look(|known| self.not_deployed(known)));
+        faults
+    }
+
+    /// Lines that should stand beside commits and do not.
+    fn not_shown(&self, known: &Known) -> Vec<String> {
+        // Of several runs of one commit the newest that has anything to say is right.
+        let mut right: BTreeMap<(CommitSha, String), Vec<Line>> = BTreeMap::new();
+        let mut runs: Vec<&Run> = known.runs.values().collect();
+        runs.sort_by_key(|run| run.order);
+        for run in runs {
+            let mut tell = |context: String, line: Option<Line>| {
+                let place = (run.key.commit.clone(), context);
+                let newer = line.into_iter().collect::<Vec<_>>();
+                let known = right.entry(place).or_default();
+                if !newer.is_empty() {
+                    *known = newer;
+                }
+            };
+            tell("towline/run".into(), report::run(run));
+            for name in run.components.keys().chain(run.skipped.keys()) {
+                tell(format!("towline/build/{name}"), report::build(run, name));
+            }
+        }
+        for (key, stage) in &known.stages {
+            let definition = known.definition.as_ref();
+            let Some(rule) = definition.and_then(|definition| definition.stage(&key.stage)) else {
+                continue;
+            };
+            let mut rows = known.rows.get(key).cloned().unwrap_or_default();
+            rows.reverse();
+            let commits: BTreeSet<&CommitSha> = rows
+                .iter()
+                .filter_map(|row| match &row.what {
+                    What::Requested { commit, .. } => Some(commit),
+                    _ => None,
+                })
+                .collect();
+            for commit in commits {
+                let line = report::stage(stage, rule, commit)
+                    .or_else(|| report::stage_before(&rows, commit));
+                let context = format!("towline/{}/{}", key.stage, key.component);
+                right
+                    .entry((commit.clone(), context))
+                    .or_default()
+                    .extend(line);
+            }
+        }
+        let shown = |commit: &CommitSha, context: &str| {
+            let all = self.ports.statuses.inner.of(shop::REPOSITORY, commit);
+            all.into_iter().find(|status| status.context == context)
+        };
+        right
+            .into_iter()
+            .filter(|(_, lines)| !lines.is_empty())
+            .filter_map(|((commit, context), lines)| {
+                let found = shown(&commit, &context).map(|status| status.description);
+                let fits = lines.iter().any(|line| Some(&line.text) == found.as_ref());
+                (!fits).then(|| {
+                    let short = commit.short();
+                    format!("{context} of {short} shows {found:?}, not {lines:?}")
+                })
+            })
+            .collect()
+    }
+
+    /// What is live in a stage that deploys by event and was announced to nobody, and what was
+    /// announced without ever having been live.
+    fn not_deployed(&self, known: &Known) -> Vec<String> {
+        let mut faults = Vec::new();
+        for promoted in &self.promoted {
+            let key = StageKey {
+                repository: promoted.repository_id,
+                component: promoted.component.clone(),
+                stage: promoted.stage.clone(),
+            };
+            if !known.lived.contains(&(key, promoted.digest.clone())) {
+                faults.push(format!("I7: {promoted:?} never was live"));
+            }
+            let same = |other: &&Promoted| other.id == promoted.id;
+            let mut others = self.promoted.iter().filter(same);
+            if !others.all(|other| (&other.digest, other.at) == (&promoted.digest, promoted.at)) {
+                faults.push(format!("I11: {} says two things", promoted.id));
+            }
+        }
+        for (key, stage) in &known.stages {
+            let definition = known.definition.as_ref();
+            let rule = definition.and_then(|definition| definition.stage(&key.stage));
+            let (Some(Deploy::Event), Some(live)) =
+                (rule.and_then(|rule| rule.deploy), &stage.pointer)
+            else {
+                continue;
+            };
+            let told = self.promoted.iter().any(|promoted| {
+                promoted.promotion == live.promotion && promoted.digest == live.candidate.digest
+            });
+            if !told {
+                faults.push(format!(
+                    "I14: promotion #{} was told nobody",
+                    live.promotion
+                ));
+            }
+        }
+        faults
+    }
+
+    fn branches(&self) -> Vec<String> {
+        self.ports
+            .source
+            .inner
+            .change(shop::REPOSITORY, |repository| {
+                repository
+                    .refs
+                    .keys()
+                    .map(|git_ref| git_ref.name().to_owned())
+                    .collect()
+            })
+    }
+}
+
+fn of_run(run: &Run) -> String {
+    let mut text = format!("{} {}:", run.key.git_ref.name(), run.title.display());
+    if let Some(reason) = &run.refused {
+        let _ = write!(text, " refused: {reason}");
+    }
+    let mut parts: Vec<String> = run
+        .components
+        .iter()
+        .map(|(name, component)| {
+            let states: Vec<&str> = component
+                .attempts
+                .iter()
+                .map(|attempt| match &attempt.state {
+                    AttemptState::Failed { fault: true, .. } => "fault",
+                    state => state.word(),
+                })
+                .collect();
+            format!(" {name} {}", states.join(", "))
+        })
+        .collect();
+    parts.sort();
+    text + &parts.join(";")
+}
+
+/// The head of a branch has a run that was not turned away as an old one.
+fn has_run(known: &Known, branch: &str, head: &CommitSha) -> bool {
+    known.runs.values().any(|run| {
+        let old = run
+            .refused
+            .as_ref()
+            .is_some_and(|reason| reason.starts_with("superseded"));
+        let given_up = run
+            .components
+            .values()
+            .any(|component| matches!(component.latest().state, AttemptState::Superseded { .. }));
+        run.key.git_ref == GitRef::Branch(branch.into())
+            && run.key.commit == *head
+            && !old
+            && !given_up
+    })
+}
+
+/// Images that should have gone to staging by themselves and have not.
+fn left_behind(known: &Known) -> Vec<String> {
+    let mut newest: BTreeMap<_, (u64, Candidate)> = Default::default();
+    for run in known.runs.values() {
+        for (name, component) in &run.components {
+            let made = component.attempts.iter();
+            for candidate in made.filter_map(|attempt| run.candidate(name, attempt)) {
+                let known = newest.entry(name.clone()).or_insert((0, candidate.clone()));
+                if known.0 < run.order {
+                    *known = (run.order, candidate);
+                }
+            }
+        }
+    }
+    let staging = |name: &_| {
+        known
+            .stages
+            .values()
+            .find(|stage| stage.key.component == *name && stage.key.stage.as_str() == "staging")
+    };
+    newest
+        .into_iter()
+        .filter(|(name, (order, candidate))| {
+            let Some(stage) = staging(name) else {
+                return true;
+            };
+            let there = stage.pointer.as_ref().is_some_and(|live| {
+                live.candidate.order >= *order
+                    || live.candidate.digest == candidate.digest
+                    || live.rollback
+            });
+            !there && stage.hold.is_none()
+        })
+        .map(|(name, (_, candidate))| {
+            let rows = known.rows.iter();
+            let rows =
+                rows.filter(|(key, _)| key.component == name && key.stage.as_str() == "staging");
+            let rows: Vec<&Row> = rows
+                .flat_map(|(_, rows)| rows.iter().rev().take(6))
+                .collect();
+            format!(
+                "I9: {} of {name} never reached staging: {rows:#?}",
+                candidate.digest
+            )
+        })
+        .collect()
+}
+
+/// Whether the rows of a ledger, read from the first to the last, give the stage.
+///
+/// # Errors
+/// With what they say otherwise.
+pub fn folds(rows: &[Row], stage: &Stage) -> Result<(), String> {
+    let mut head = Head::default();
+    let (mut version, mut live, mut held) = (0, None, None);
+    let mut waiting = BTreeSet::new();
+    for row in rows {
+        if (row.sequence, &row.previous) != (head.sequence + 1, &head.hash) {
+            return Err(format!(
+                "row {} does not follow the one before",
+                row.sequence
+            ));
+        }
+        head = Head {
+            sequence: row.sequence,
+            hash: row.hash(),
+        };
+        match &row.what {
+            What::Requested { promotion, .. } => drop(waiting.insert(*promotion)),
+            What::Ended { promotion, .. } => drop(waiting.remove(promotion)),
+            What::Moved {
+                promotion,
+                to,
+                version: now,
+                ..
+            } => {
+                waiting.remove(promotion);
+                (version, live) = (*now, Some(to.clone()));
+            }
+            What::Held { reason } => held = Some(reason.clone()),
+            What::Resumed => held = None,
+            What::Approved { .. } | What::Denied { .. } | What::Drifted { .. } => {}
+        }
+    }
+    let pointer = stage.pointer.as_ref();
+    let numbers: BTreeSet<u64> = stage.waiting.iter().map(|known| known.number).collect();
+    let same = head == stage.ledger
+        && version == pointer.map_or(0, |pointer| pointer.version)
+        && live.as_ref() == pointer.map(|pointer| &pointer.candidate.digest)
+        && held.as_ref() == stage.hold.as_ref().map(|hold| &hold.reason)
+        && waiting == numbers;
+    if same {
+        Ok(())
+    } else {
+        Err(format!(
+            "the rows give version {version} of {live:?}, held {held:?}, waiting {waiting:?}"
+        ))
+    }
+}

@@ -1,0 +1,590 @@
+//! The world: a virtual clock, what is under way, who is at work, and everybody's next move.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{self, Poll, Waker};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use towline_bus::Router;
+use towline_domain::names::BuildId;
+use towline_domain::person::Person;
+use towline_domain::run::BuildStatus;
+use towline_handlers::answer_chat::{self, ChatError, Command};
+use towline_handlers::start_builds::Settings;
+use towline_handlers::{
+    Context, advance_stages, deploy_images, plan_runs, promote_images, receive_github,
+    record_images, report_status, start_builds, sweep,
+};
+use towline_ports::memory::{
+    MemoryBuilds, MemoryBus, MemoryClock, MemoryImages, MemoryRepository, MemorySource,
+    MemoryStatuses, MemoryStore,
+};
+use towline_ports::{Clock as _, StartBuild};
+use towline_wire::eventbridge::{self, Promoted};
+use towline_wire::http::Request;
+use towline_wire::signature::{Secret, Secrets};
+
+use crate::chance::{Chance, Profile};
+use crate::faulty::{
+    FaultyBuilds, FaultyBus, FaultyImages, FaultySource, FaultyStatuses, FaultyStore,
+};
+use crate::shop;
+use crate::watch::Watch;
+
+/// The rules of every function, as infra and the local bus read them.
+const RULES: [(&str, &str); 7] = [
+    (
+        "advance-stages",
+        include_str!("../../../../events/rules/advance-stages.json"),
+    ),
+    (
+        "deploy-images",
+        include_str!("../../../../events/rules/deploy-images.json"),
+    ),
+    (
+        "plan-runs",
+        include_str!("../../../../events/rules/plan-runs.json"),
+    ),
+    (
+        "promote-images",
+        include_str!("../../../../events/rules/promote-images.json"),
+    ),
+    (
+        "record-images",
+        include_str!("../../../../events/rules/record-images.json"),
+    ),
+    (
+        "report-status",
+        include_str!("../../../../events/rules/report-status.json"),
+    ),
+    (
+        "start-builds",
+        include_str!("../../../../events/rules/start-builds.json"),
+    ),
+];
+
+/// How long an invocation may live; Lambda ends it then.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A secret GitHub and the shop share.
+const SECRET: &str = "a secret of thirty-two characters, or more";
+
+/// Something for a handler to do.
+#[derive(Debug, Clone)]
+pub enum Job {
+    /// A webhook comes in.
+    Webhook(Request),
+    /// An event comes to a function; how often it was tried before.
+    Event(String, Value, u32),
+    /// A minute has passed.
+    Sweep,
+    /// Somebody asks for something.
+    Person(Person, Command),
+}
+
+impl Job {
+    /// Whose job it is.
+    fn function(&self) -> &str {
+        match self {
+            Self::Webhook(_) => "receive-github",
+            Self::Event(function, ..) => function,
+            Self::Sweep => "sweep",
+            Self::Person(..) => "answer-chat",
+        }
+    }
+}
+
+/// What will happen at some time.
+#[derive(Debug, Clone)]
+pub(crate) enum Happening {
+    /// A handler is invoked.
+    Job(Job),
+    /// A build ends.
+    BuildEnds(BuildId, Box<StartBuild>, BuildPlan),
+    /// Chance makes somebody do something.
+    Somebody,
+}
+
+/// How a build will go.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildPlan {
+    /// How long it takes.
+    pub takes: Duration,
+    /// How it ends.
+    pub ends: BuildStatus,
+    /// What it pushes before it ends.
+    pub pushes: Pushes,
+}
+
+/// What a build pushes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushes {
+    /// An image of its own.
+    Image,
+    /// The same image as every other build of its component that does so.
+    SameImage,
+    /// Nothing, whatever it says in the end.
+    Nothing,
+    /// An image, and then another under the same tags (A26).
+    Twice,
+}
+
+impl Default for BuildPlan {
+    fn default() -> Self {
+        Self {
+            takes: Duration::from_secs(120),
+            ends: BuildStatus::Succeeded,
+            pushes: Pushes::Image,
+        }
+    }
+}
+
+/// What is lost for good, in stories that say so.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Withheld {
+    /// CodeBuild's events.
+    pub builds: bool,
+    /// ECR's events.
+    pub images: bool,
+    /// Announcements of ours.
+    pub announcements: bool,
+    /// The minute's sweep.
+    pub sweeps: bool,
+}
+
+/// Everything the handlers touch.
+pub struct Ports {
+    /// The store.
+    pub store: FaultyStore,
+    /// The bus.
+    pub bus: FaultyBus,
+    /// The clock.
+    pub clock: Arc<MemoryClock>,
+    /// CodeBuild.
+    pub builds: FaultyBuilds,
+    /// ECR.
+    pub images: FaultyImages,
+    /// GitHub.
+    pub source: FaultySource,
+    /// What is shown beside commits.
+    pub statuses: FaultyStatuses,
+    secrets: Secrets,
+    settings: Settings,
+}
+
+type Work = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+
+/// A handler at work.
+struct Invocation {
+    job: Job,
+    since: Timestamp,
+    work: Work,
+}
+
+/// The world.
+pub struct World {
+    /// What the handlers touch.
+    pub ports: Arc<Ports>,
+    /// What goes wrong.
+    pub chance: Arc<Chance>,
+    /// What must hold.
+    pub watch: Arc<Watch>,
+    /// What is lost for good.
+    pub withheld: Withheld,
+    /// What the first commit holds as its definition.
+    pub definition: String,
+    /// How the next builds will go; when there are no more, as usual, or as chance will have it.
+    pub next_builds: VecDeque<BuildPlan>,
+    /// Every answer to a webhook or person, newest last.
+    pub answers: Vec<String>,
+    /// The I/O step at which an invocation dies, counted from 1.
+    pub crash_at: Option<u64>,
+    /// Whether whoever starts a build dies before learning that it was started.
+    crash_after_start: bool,
+    /// Whether every event comes twice.
+    pub everything_twice: bool,
+    /// Whether every event that failed is tried twice more, as Lambda does.
+    pub retries: bool,
+    /// Whether builds, and who comes when, are left to chance.
+    pub(crate) by_chance: bool,
+    /// Every `Image Promoted` that was announced, oldest first.
+    pub promoted: Vec<Promoted>,
+    /// Deliveries so far.
+    pub deliveries: u64,
+    pub(crate) router: Arc<Router>,
+    pub(crate) acts: u64,
+    queue: BTreeMap<(Timestamp, u64), Happening>,
+    sequence: u64,
+    active: Vec<Invocation>,
+}
+
+impl World {
+    /// A world of stories: nothing goes wrong unless the story says so.
+    #[must_use]
+    pub fn quiet() -> Self {
+        Self::new(0, Profile::QUIET, &router())
+    }
+
+    /// A world in which the seed decides what goes wrong.
+    #[must_use]
+    pub fn new(seed: u64, profile: Profile, router: &Arc<Router>) -> Self {
+        let start: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
+        let clock = Arc::new(MemoryClock::new(start, seed));
+        let chance = Arc::new(Chance::new(seed, profile));
+        let watch = Arc::new(Watch::default());
+        let source = MemorySource::new();
+        source.add(
+            shop::REPOSITORY,
+            MemoryRepository::new(shop::repository_name()),
+        );
+        let secret = Secret::new(SECRET).expect("a secret that is long enough");
+        let ports = Ports {
+            store: FaultyStore {
+                inner: MemoryStore::new(),
+                chance: Arc::clone(&chance),
+                watch: Arc::clone(&watch),
+            },
+            bus: FaultyBus {
+                inner: MemoryBus::new(),
+                chance: Arc::clone(&chance),
+            },
+            builds: FaultyBuilds {
+                inner: MemoryBuilds::new(Arc::clone(&clock), 20),
+                chance: Arc::clone(&chance),
+                watch: Arc::clone(&watch),
+                news: Default::default(),
+            },
+            images: FaultyImages {
+                inner: MemoryImages::new(),
+                chance: Arc::clone(&chance),
+                watch: Arc::clone(&watch),
+                news: Default::default(),
+                denies: Default::default(),
+            },
+            source: FaultySource {
+                inner: source,
+                chance: Arc::clone(&chance),
+            },
+            statuses: FaultyStatuses {
+                inner: MemoryStatuses::new(),
+                chance: Arc::clone(&chance),
+                watch: Arc::clone(&watch),
+            },
+            clock,
+            secrets: Secrets::new(secret, None),
+            settings: Settings {
+                registry: "registry.example".into(),
+            },
+        };
+        let mut world = Self {
+            ports: Arc::new(ports),
+            chance,
+            watch,
+            withheld: Withheld::default(),
+            definition: shop::DEFINITION.into(),
+            next_builds: VecDeque::new(),
+            answers: Vec::new(),
+            crash_at: None,
+            crash_after_start: false,
+            everything_twice: false,
+            retries: false,
+            by_chance: false,
+            promoted: Vec::new(),
+            deliveries: 0,
+            router: Arc::clone(router),
+            acts: 0,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            active: Vec::new(),
+        };
+        world.later(Duration::from_secs(60), Happening::Job(Job::Sweep));
+        world
+    }
+
+    /// The first to start a build dies before learning that it was started (F10).
+    pub fn crash_after_start(&mut self) {
+        self.crash_after_start = true;
+    }
+
+    /// The registry lets nobody put a tag on anything from now on.
+    pub fn deny_tags(&mut self) {
+        self.ports.images.denies.store(true, Ordering::Relaxed);
+    }
+
+    /// The key GitHub signs with.
+    pub(crate) fn secret() -> Secret {
+        Secret::new(SECRET).expect("a secret that is long enough")
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    pub(crate) fn later(&mut self, wait: Duration, happening: Happening) {
+        self.sequence += 1;
+        let key = (self.now() + wait, self.sequence);
+        self.queue.insert(key, happening);
+    }
+
+    /// Gives a handler something to do now.
+    pub fn invoke(&mut self, job: Job) {
+        self.later(Duration::ZERO, Happening::Job(job));
+    }
+
+    /// Lets so much time pass, with all that happens in it.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.now() + time;
+        while let Some(((at, _), _)) = self.queue.first_key_value()
+            && (*at <= end || !self.active.is_empty())
+        {
+            self.step();
+        }
+        if self.now() < end {
+            self.ports.clock.set(end);
+        }
+    }
+
+    /// Lets time pass until nothing is under way but sweeps and nothing is owed but watches.
+    ///
+    /// # Panics
+    /// When that takes more than a day (I14).
+    pub fn settle(&mut self) {
+        let end = self.now() + Duration::from_secs(24 * 3600);
+        while !self.is_settled() {
+            assert!(
+                self.now() < end,
+                "I14: {:#?} is never done:\n{}",
+                self.owed(),
+                self.view()
+            );
+            self.step();
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        let under_way = |happening: &Happening| !matches!(happening, Happening::Job(Job::Sweep));
+        self.active.is_empty() && !self.queue.values().any(under_way) && self.owed().is_empty()
+    }
+
+    /// Does the next thing, and checks that all that must hold does.
+    pub fn step(&mut self) {
+        let room = self.active.len() < self.chance.profile().concurrency;
+        let due = self
+            .queue
+            .first_key_value()
+            .is_some_and(|((at, _), _)| *at <= self.now());
+        let start = room && (self.active.is_empty() || (due && self.chance.below(2) == 0))
+            || (room
+                && !due
+                && self.chance.profile().concurrency > 1
+                && self.chance.below(40) == 0);
+        if start && let Some(((at, _), happening)) = self.queue.pop_first() {
+            if at > self.now() {
+                self.ports.clock.set(at);
+            }
+            self.happen(happening);
+        }
+        if !self.active.is_empty() {
+            let one = if self.active.len() == 1 {
+                0
+            } else {
+                usize::try_from(self.chance.below(self.active.len() as u64)).unwrap_or(0)
+            };
+            self.go_on(one);
+        }
+        if !self.crash_after_start || self.active.is_empty() {
+            self.hear();
+        }
+        self.watch.look(|known| {
+            assert!(
+                known.violations.is_empty(),
+                "{:#?} at {}\n{}",
+                known.violations,
+                self.now(),
+                self.view()
+            );
+        });
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Job(job) => {
+                if matches!(job, Job::Sweep) {
+                    self.later(Duration::from_secs(60), Happening::Job(Job::Sweep));
+                    let none = self.chance.happens(self.chance.profile().no_sweep);
+                    if none || self.withheld.sweeps {
+                        return;
+                    }
+                }
+                self.deliveries += 1;
+                let work = self.work(job.clone());
+                self.active.push(Invocation {
+                    job,
+                    since: self.now(),
+                    work,
+                });
+            }
+            Happening::BuildEnds(id, start, plan) => self.build_ends(&id, &start, plan),
+            Happening::Somebody => self.somebody_acts(),
+        }
+    }
+
+    /// Lets one invocation take a step, or die.
+    fn go_on(&mut self, one: usize) {
+        let wait = if self.by_chance {
+            self.chance.up_to(Duration::from_millis(40))
+        } else {
+            Duration::from_millis(1)
+        };
+        self.ports.clock.advance(wait);
+        let late = self.active[one].since + TIMEOUT < self.now();
+        let started = self.crash_after_start && self.ports.builds.has_news();
+        self.crash_after_start &= !started;
+        let dies = late
+            || started
+            || self.crash_at == Some(self.chance.steps() + 1)
+            || self.chance.happens(self.chance.profile().crash);
+        if dies {
+            if self.crash_at == Some(self.chance.steps() + 1) {
+                self.crash_at = None;
+            }
+            let invocation = self.active.swap_remove(one);
+            self.ended(invocation.job, Err("it died".into()));
+            return;
+        }
+        self.chance.let_act(self.active[one].job.function());
+        let mut context = task::Context::from_waker(Waker::noop());
+        if let Poll::Ready(result) = self.active[one].work.as_mut().poll(&mut context) {
+            let invocation = self.active.swap_remove(one);
+            self.ended(invocation.job, result);
+        }
+    }
+
+    /// What becomes of a job that is over.
+    fn ended(&mut self, job: Job, result: Result<String, String>) {
+        self.chance.trace(&format!("{result:?}"));
+        match (job, result) {
+            (Job::Webhook(_) | Job::Person(..), Ok(answer)) => self.answers.push(answer),
+            // Whoever got no answer asks again.
+            (job @ (Job::Webhook(_) | Job::Person(..)), Err(_)) => {
+                let wait = Duration::from_secs(60) + self.chance.up_to(Duration::from_secs(240));
+                self.later(wait, Happening::Job(job));
+            }
+            // Lambda tries an event twice more, a minute and two minutes later, or not at all.
+            (Job::Event(function, event, tries), Err(_))
+                if tries < 2 && (self.retries || (self.by_chance && self.chance.below(2) == 0)) =>
+            {
+                let wait = Duration::from_secs(60 * u64::from(tries + 1));
+                let job = Job::Event(function, event, tries + 1);
+                self.later(wait, Happening::Job(job));
+            }
+            (Job::Event(..) | Job::Sweep, _) => {}
+        }
+    }
+
+    fn work(&mut self, job: Job) -> Work {
+        let ports = Arc::clone(&self.ports);
+        let holder = format!("writer-{}", self.deliveries);
+        Box::pin(async move {
+            let context = Context {
+                store: &ports.store,
+                bus: &ports.bus,
+                clock: ports.clock.as_ref(),
+            };
+            let told = |error: &dyn std::error::Error| error.to_string();
+            match job {
+                Job::Webhook(request) => {
+                    let response =
+                        receive_github::handle(context, &ports.source, &ports.secrets, request)
+                            .await;
+                    let text = String::from_utf8_lossy(&response.body).into_owned();
+                    let body: Value = serde_json::from_str(&text).unwrap_or_default();
+                    let word = body["status"].as_str().unwrap_or("?").to_owned();
+                    match response.status {
+                        503 => Err("503".into()),
+                        status => Ok(format!("{status} {word}")),
+                    }
+                }
+                Job::Event(function, event, _) => {
+                    let event = eventbridge::read(event).map_err(|error| told(&error))?;
+                    let done = match function.as_str() {
+                        "plan-runs" => {
+                            plan_runs::handle(
+                                context,
+                                &ports.source,
+                                &plan_runs::Settings::default(),
+                                &event,
+                            )
+                            .await
+                        }
+                        "start-builds" => {
+                            start_builds::handle(context, &ports.builds, &ports.settings, &event)
+                                .await
+                        }
+                        "record-images" => {
+                            record_images::handle(context, &ports.images, &event).await
+                        }
+                        "advance-stages" => {
+                            advance_stages::handle(context, &ports.builds, &event).await
+                        }
+                        "promote-images" => {
+                            promote_images::handle(context, &ports.images, &holder, &event).await
+                        }
+                        "report-status" => {
+                            let settings = report_status::Settings::default();
+                            report_status::handle(context, &ports.statuses, &settings, &event).await
+                        }
+                        "deploy-images" => deploy_images::handle(context, &event).await,
+                        other => panic!("there is no function {other}"),
+                    };
+                    done.map(|()| "done".into()).map_err(|error| told(&error))
+                }
+                Job::Sweep => sweep::handle(context, &ports.builds)
+                    .await
+                    .map(|swept| format!("{swept:?}"))
+                    .map_err(|error| told(&error)),
+                Job::Person(person, command) => {
+                    match answer_chat::tell(context, &person, command).await {
+                        Ok(answer_chat::Answer::Done { message, .. }) => Ok(message),
+                        Ok(other) => Ok(format!("{other:?}")),
+                        Err(ChatError::Refused(why)) => Ok(format!("refused: {why}")),
+                        Err(ChatError::Failed(error)) => Err(told(&error)),
+                    }
+                }
+            }
+        })
+    }
+
+    /// Puts an event on the bus, which may lose it, double it or be slow.
+    pub fn emit(&mut self, event: &Value) {
+        let profile = self.chance.profile();
+        for function in self.router.functions(event) {
+            let twice = self.everything_twice || self.chance.happens(profile.duplicate);
+            let times = 1 + u32::from(twice);
+            for _ in 0..times {
+                if self.chance.happens(profile.lose) {
+                    continue;
+                }
+                let wait = self.chance.up_to(profile.delay);
+                let job = Job::Event(function.clone(), event.clone(), 0);
+                self.later(wait, Happening::Job(job));
+            }
+        }
+    }
+}
+
+/// The rules, ready to be matched.
+///
+/// # Panics
+/// When a rule file is broken.
+#[must_use]
+pub fn router() -> Arc<Router> {
+    Arc::new(Router::new(RULES).expect("the rules of events/rules"))
+}
