@@ -48,7 +48,12 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
     (
         "towline-handlers",
         "shared/pipeline/handlers",
-        &["domain", "wire", "ports", "buildspec"],
+        &["domain", "wire", "ports", "state", "buildspec"],
+    ),
+    (
+        "towline-state",
+        "shared/pipeline/state",
+        &["domain", "wire", "ports"],
     ),
     ("towline-bus", "shared/machine/bus", ADAPTER),
     (

@@ -14,11 +14,12 @@ use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
 use crate::apply;
-use crate::context::{Change, Context, HandlerError, Owed, Rounds};
-use crate::keys;
 use crate::plan_runs::stage_tag_among;
-use crate::reads::Reads;
-use crate::records::{Numbers, Trusted};
+use towline_state::Reads;
+use towline_state::keys;
+use towline_state::numbers::draw;
+use towline_state::records::Trusted;
+use towline_state::{Context, HandlerError, Owed};
 
 /// Stages taken from an event.
 const MOST_GUESSED: usize = 16;
@@ -236,38 +237,4 @@ pub(crate) async fn new_attempt(
         by,
         next: Box::new(next),
     }))
-}
-
-/// Hands out build numbers and one place in the order; what is drawn and not used is a gap.
-pub(crate) async fn draw(
-    reads: &mut Reads<'_>,
-    repository: RepositoryId,
-    builds: u64,
-) -> Result<Numbers, HandlerError> {
-    let key = keys::numbers(repository);
-    let context = reads.context();
-    let mut numbers = reads.only(&key);
-    reads.forget(&key);
-    let mut rounds = Rounds::new();
-    loop {
-        let read = numbers.read::<Numbers>(&key).await?;
-        let now = read
-            .as_ref()
-            .map(|read| read.value.clone())
-            .unwrap_or_default();
-        let mut change = Change::default();
-        change.save(
-            key.clone(),
-            read.as_ref(),
-            &Numbers {
-                build: now.build + builds,
-                order: now.order + 1,
-                ..now.clone()
-            },
-        );
-        if context.commit(change, &mut rounds).await? {
-            return Ok(now);
-        }
-        numbers.again().await?;
-    }
 }

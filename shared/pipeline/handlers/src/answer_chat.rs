@@ -24,7 +24,7 @@ pub use commands::tell;
 pub use door::{Authenticate, Door};
 pub use queries::ask;
 
-use crate::context::HandlerError;
+use towline_state::HandlerError;
 
 /// A question. References are a commit's first digits, a tag (`:prod` or `prod`), a digest's first
 /// digits (`sha256:858e`) or `build#142`.

@@ -10,10 +10,10 @@ use towline_domain::run::{self, Attempt, AttemptState, Run};
 use towline_domain::stage::{self, Policy, Promotion, Stage};
 use towline_ports::Key;
 
-use crate::context::{Change, HandlerError, Read, Rounds};
-use crate::keys;
-use crate::reads::Reads;
-use crate::records::{Base, Branch, Numbers, PromotionPointer, Repository, Trusted};
+use towline_state::Reads;
+use towline_state::keys;
+use towline_state::records::{Base, Branch, Numbers, PromotionPointer, Repository, Trusted};
+use towline_state::{Change, HandlerError, Read, Rounds, needed};
 
 /// What became of a fact.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) async fn to_run<'a>(
 ) -> Result<Applied<Run>, HandlerError> {
     let mut reads = reads.into();
     let context = reads.context();
-    let mut rounds = Rounds::new();
+    let mut rounds = Rounds::default();
     loop {
         let mut change = Change::default();
         if let Some(done) = done {
@@ -356,15 +356,6 @@ pub(crate) async fn trusted(
     Ok(Ok(definition))
 }
 
-/// What a decision about a stage is made on.
-pub(crate) fn needed(key: &StageKey) -> Vec<Key> {
-    vec![
-        keys::stage(key),
-        keys::trusted_definition(key.repository),
-        keys::numbers(key.repository),
-    ]
-}
-
 /// What a promotion's tags are put on with: the stages behind, and what is known of its tags.
 pub(crate) fn needed_to_promote(
     key: &StageKey,
@@ -416,7 +407,7 @@ pub(crate) async fn to_stage<'a>(
     let mut reads = reads.into();
     let context = reads.context();
     reads.load(needed(key)).await?;
-    let mut rounds = Rounds::new();
+    let mut rounds = Rounds::default();
     loop {
         let mut change = Change::default();
         if let Some(done) = done {

@@ -9,11 +9,11 @@ use towline_wire::eventbridge::{self, Envelope, Promoted};
 use tracing::Instrument as _;
 
 use crate::apply;
-use crate::context::{Context, HandlerError};
-use crate::keys;
-use crate::parameters;
-use crate::reads::Reads;
-use crate::records::Repository;
+use towline_state::Reads;
+use towline_state::keys;
+use towline_state::parameters;
+use towline_state::records::Repository;
+use towline_state::{Context, HandlerError};
 
 /// Acts on `Deploy Due`: announces `Image Promoted` on our bus, with all that a deployer needs.
 ///

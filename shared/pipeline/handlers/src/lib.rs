@@ -15,10 +15,5 @@ pub mod start_builds;
 pub mod sweep;
 
 mod apply;
-mod context;
-mod keys;
-mod parameters;
-mod reads;
-mod records;
 
-pub use context::{Context, HandlerError};
+pub use towline_state::{Context, HandlerError};

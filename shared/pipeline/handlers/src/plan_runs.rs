@@ -25,13 +25,13 @@ use towline_wire::definition::{self, FILE};
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
-use crate::advance_stages::draw;
-use crate::context::{Change, Context, HandlerError, Owed, Read, body};
-use crate::keys;
-use crate::reads::Reads;
-use crate::records::{Base, Branch, Claim, Trusted};
 use claims::Claims;
 use source_files::Stop;
+use towline_state::Reads;
+use towline_state::keys;
+use towline_state::numbers::draw;
+use towline_state::records::{Base, Branch, Claim, Trusted};
+use towline_state::{Change, Context, HandlerError, Owed, Read, body};
 
 /// How long after its push a commit may come.
 const COMMIT_COMES_WITHIN: Duration = Duration::from_secs(5 * 60);

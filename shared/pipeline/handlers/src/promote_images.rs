@@ -19,11 +19,11 @@ use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
 use crate::apply;
-use crate::context::{Change, Context, HandlerError, Owed, Rounds, milliseconds};
-use crate::keys;
-use crate::parameters;
-use crate::reads::Reads;
 use crate::record_images::record_tag;
+use towline_state::Reads;
+use towline_state::keys;
+use towline_state::parameters;
+use towline_state::{Change, Context, HandlerError, Owed, Rounds, milliseconds};
 
 /// How long a writer has the stage's tags to itself: twice the 30 s its function may run, so that
 /// one that stalls is dead before the next begins (F32).
@@ -145,7 +145,7 @@ async fn lease(
     holder: &str,
 ) -> Result<bool, HandlerError> {
     let context = reads.context();
-    let mut rounds = Rounds::new();
+    let mut rounds = Rounds::default();
     loop {
         let lease = Lease {
             holder: holder.into(),
@@ -209,7 +209,7 @@ async fn finish(
         holder: holder.into(),
     };
     let context = reads.context();
-    let mut rounds = Rounds::new();
+    let mut rounds = Rounds::default();
     loop {
         let mut change = Change::default();
         change.done(&owed.id);

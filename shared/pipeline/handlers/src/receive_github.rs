@@ -8,11 +8,11 @@ use towline_wire::github::{self, Deletion, Event, Push};
 use towline_wire::http::{Headers, Request, Response};
 use towline_wire::signature::{self, Secrets};
 
-use crate::context::{Change, Context, HandlerError, Rounds, intent_id};
-use crate::keys;
 use crate::plan_runs::guess;
-use crate::reads::Reads;
-use crate::records::{Branch, Inbox, Repository, Trusted};
+use towline_state::Reads;
+use towline_state::keys;
+use towline_state::records::{Branch, Inbox, Repository, Trusted};
+use towline_state::{Change, Context, HandlerError, Rounds, intent_id};
 
 /// The largest body taken: what a Lambda can be handed in one request (Lambda API, `Invoke`).
 pub const MOST_BYTES: usize = 6 * 1024 * 1024;
@@ -101,7 +101,7 @@ async fn note_deletion(
     );
     let key = keys::branch(id, &deletion.git_ref);
     let mut reads = Reads::from(context);
-    let mut rounds = Rounds::new();
+    let mut rounds = Rounds::default();
     loop {
         reads.load(vec![key.clone(), inbox.clone()]).await?;
         let branch = reads.read::<Branch>(&key).await?;
@@ -177,7 +177,7 @@ async fn accept(
     let mut reads = Reads::from(context);
     let known = vec![key.clone(), repository.clone(), trusted.clone()];
     reads.load(known).await?;
-    let mut rounds = Rounds::new();
+    let mut rounds = Rounds::default();
     loop {
         if reads.version(&key).await? > 0 {
             return Ok(answer(200, "duplicate", "this push is known already"));

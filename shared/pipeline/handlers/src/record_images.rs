@@ -14,10 +14,10 @@ use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
 use crate::apply::{self, Applied};
-use crate::context::{Change, Context, HandlerError, Owed, Read, Rounds};
-use crate::keys;
-use crate::reads::Reads;
-use crate::records::{Claim, ImagePointer, TagNow, Trusted};
+use towline_state::Reads;
+use towline_state::keys;
+use towline_state::records::{Claim, ImagePointer, TagNow, Trusted};
+use towline_state::{Change, Context, HandlerError, Owed, Read, Rounds};
 
 /// How long after its build succeeded an image may be missing before the attempt is failed.
 const MISSING: Duration = Duration::from_secs(30);
@@ -153,7 +153,7 @@ pub(crate) async fn record(
     if let Some(key) = stage_that_drifted(&mut reads, images, claim, tag, &image.digest).await? {
         hold(context, &key, tag, &image.digest).await?;
     }
-    let mut rounds = Rounds::new();
+    let mut rounds = Rounds::default();
     loop {
         let mut change = Change::default();
         let expected = expected_by(&mut reads, repository, tag).await?;

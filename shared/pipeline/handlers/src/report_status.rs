@@ -12,10 +12,10 @@ use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
 use crate::apply;
-use crate::context::{Context, HandlerError};
-use crate::keys;
-use crate::reads::Reads;
-use crate::records::RunPointer;
+use towline_state::Reads;
+use towline_state::keys;
+use towline_state::records::RunPointer;
+use towline_state::{Context, HandlerError};
 
 /// How often a line is shown again because it changed while it was being shown.
 const MOST_ROUNDS: usize = 5;

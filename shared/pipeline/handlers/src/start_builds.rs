@@ -18,10 +18,10 @@ use tracing::Instrument as _;
 pub use environment::BuildOf;
 
 use crate::apply;
-use crate::context::{Context, HandlerError, Owed, milliseconds};
-use crate::keys;
-use crate::reads::Reads;
-use crate::records::Repository;
+use towline_state::Reads;
+use towline_state::keys;
+use towline_state::records::Repository;
+use towline_state::{Context, HandlerError, Owed, milliseconds};
 
 /// How long the same token is certain to give the same build: CodeBuild forgets it after five
 /// minutes (CodeBuild API, `StartBuild`), less one for clocks that disagree.

@@ -7,10 +7,10 @@ use towline_domain::stage;
 use towline_ports::{Builds, TransactError};
 
 use crate::apply;
-use crate::context::{
+use towline_state::keys;
+use towline_state::{
     Context, HandlerError, Owed, Read, announced_again, announcement, milliseconds,
 };
-use crate::keys;
 
 /// Items looked at in one round; the next round takes the rest.
 const MOST_AT_ONCE: usize = 500;

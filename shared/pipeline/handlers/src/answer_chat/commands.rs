@@ -16,9 +16,9 @@ use super::lookup::{self, Found};
 use super::{ChatError, Command, refused};
 use crate::advance_stages::new_attempt;
 use crate::apply::{self, Applied};
-use crate::context::Context;
-use crate::keys;
-use crate::reads::Reads;
+use towline_state::Context;
+use towline_state::Reads;
+use towline_state::keys;
 
 /// Longest reason or comment, in characters.
 const LONGEST_TEXT: usize = 500;
@@ -478,7 +478,7 @@ async fn about_promotion(
 ) -> Result<Answer, ChatError> {
     let pointer = lookup::promotion(context, number, repository).await?;
     let mut reads = Reads::from(context);
-    reads.load(apply::needed(&pointer.stage)).await?;
+    reads.load(towline_state::needed(&pointer.stage)).await?;
     let state = match apply::to_stage(reads.clone(), &pointer.stage, &fact, None).await? {
         Applied::Taken(state) => state,
         Applied::Unknown(reason) => return refused(reason),

@@ -9,7 +9,7 @@ use towline_wire::people::People;
 use towline_wire::signature::Secrets;
 
 use super::{ask, http, slack, tell, text};
-use crate::context::Context;
+use towline_state::Context;
 
 /// Knows people by what they show.
 pub trait Authenticate: Send + Sync {

@@ -13,11 +13,11 @@ use towline_domain::run::Run;
 use towline_ports::Query as StoreQuery;
 
 use super::{ChatError, refused};
-use crate::context::{Context, Read};
-use crate::keys;
-use crate::records::{
+use towline_state::keys;
+use towline_state::records::{
     Claim, ImagePointer, Inbox, PromotionPointer, Repository, RunPointer, TagNow, Trusted,
 };
+use towline_state::{Context, Read};
 
 /// Things listed before a person is asked to be more exact.
 const MOST_FOUND: usize = 50;

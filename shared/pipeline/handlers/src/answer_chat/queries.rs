@@ -15,9 +15,9 @@ use super::answers::{
 use super::lookup::{self, Found};
 use super::stages::{found, history, live_in, live_lines, now, places, stages_of};
 use super::{ChatError, Query, refused};
-use crate::context::Context;
-use crate::keys;
-use crate::records::{ImagePointer, Repository, RunPointer, TagNow};
+use towline_state::Context;
+use towline_state::keys;
+use towline_state::records::{ImagePointer, Repository, RunPointer, TagNow};
 
 /// Lines answered when nobody says how many.
 const USUAL_LIMIT: usize = 10;

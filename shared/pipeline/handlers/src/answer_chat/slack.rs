@@ -9,7 +9,7 @@ use towline_wire::slack;
 
 use super::grammar::{self, Typed};
 use super::{ChatError, ask, http, text};
-use crate::context::Context;
+use towline_state::Context;
 
 /// Longest form taken; Slack's are a few hundred bytes.
 const MOST_BYTES: usize = 64 * 1024;

@@ -14,9 +14,9 @@ use towline_ports::Query as StoreQuery;
 use super::answers::{Answer, Live, LiveImage, Move, Place, PlaceInStage, Waiting};
 use super::lookup::{self, Found};
 use super::{ChatError, refused};
-use crate::context::Context;
-use crate::keys;
-use crate::records::Repository;
+use towline_state::Context;
+use towline_state::keys;
+use towline_state::records::Repository;
 
 /// The stages of a component, in the definition's order; one nothing has entered yet is new.
 pub(super) async fn stages_of(

@@ -20,10 +20,10 @@ use towline_wire::people::{Known, People, hash};
 use towline_wire::signature::{self, Secret, Secrets};
 
 use super::Door;
-use crate::context::Context;
 use crate::{
     advance_stages, plan_runs, promote_images, receive_github, record_images, start_builds, sweep,
 };
+use towline_state::Context;
 
 /// What lee shows.
 pub(super) const TOKEN: &str = "the token of lee";

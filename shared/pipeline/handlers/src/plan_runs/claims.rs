@@ -6,10 +6,10 @@ use towline_domain::names::{ComponentName, RepositoryId, RepositoryName};
 use towline_ports::Key;
 
 use super::Plan;
-use crate::context::{HandlerError, Read};
-use crate::keys;
-use crate::reads::Reads;
-use crate::records::{Claim, Repository};
+use towline_state::Reads;
+use towline_state::keys;
+use towline_state::records::{Claim, Repository};
+use towline_state::{HandlerError, Read};
 
 /// What a run takes for its components: as it was read, and as it is to be.
 pub(super) type Claims = BTreeMap<Key, (Option<Read<Claim>>, Claim)>;

@@ -3,7 +3,7 @@
 use towline_domain::names::CommitSha;
 use towline_ports::{FileAt, PortError, RepositoryRef, Source};
 
-use crate::context::HandlerError;
+use towline_state::HandlerError;
 
 /// Why planning did not come to its end.
 pub(super) enum Stop {

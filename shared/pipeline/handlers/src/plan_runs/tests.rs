@@ -16,9 +16,9 @@ use towline_wire::http::{Headers, Request};
 use towline_wire::signature::{self, Secret, Secrets};
 
 use super::*;
-use crate::context::Rounds;
 use crate::receive_github;
-use crate::records::Repository;
+use towline_state::Rounds;
+use towline_state::records::Repository;
 
 /// Nothing of ours waits for anything when all of the world is in memory.
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -254,7 +254,7 @@ fn a_project_that_builds_another_component_already_is_named_and_left_alone() {
             };
             change.create(keys::repository(id), &known);
         }
-        let committed = now(world.context().commit(change, &mut Rounds::new()));
+        let committed = now(world.context().commit(change, &mut Rounds::default()));
         assert!(committed.expect("the store answers"));
         world.deliver(canonical(), &sha);
         let found = world.plan(&world.announced(), &sha);

@@ -10,11 +10,11 @@ use towline_ports::{Key, StartBuild};
 use towline_wire::definition::MOST_COMPONENTS;
 
 use super::{Chosen, Plan, definition_hash, stage_tag_among};
-use crate::advance_stages::draw;
-use crate::context::{Change, HandlerError, Read, Rounds};
-use crate::keys;
-use crate::reads::Reads;
-use crate::records::{Base, Branch, Buildspec, Claim, RunPointer, Trusted};
+use towline_state::Reads;
+use towline_state::keys;
+use towline_state::numbers::draw;
+use towline_state::records::{Base, Branch, Buildspec, Claim, RunPointer, Trusted};
+use towline_state::{Change, HandlerError, Read, Rounds};
 
 /// Rows written in one transaction, of the 100 that DynamoDB takes.
 const MOST_ROWS: usize = 90;
@@ -94,7 +94,7 @@ impl Plan<'_> {
         run.enters = enters.map(|rule| rule.name.clone()).collect();
         if rows.len() > MOST_ROWS_WITH_RUN {
             for portion in rows.split_off(claims).portions(MOST_ROWS) {
-                let mut rounds = Rounds::new();
+                let mut rounds = Rounds::default();
                 while !self.context.commit(portion.clone(), &mut rounds).await? {}
             }
         }
@@ -207,7 +207,7 @@ impl Plan<'_> {
         mut judged: Option<u64>,
         mut rows: Change,
     ) -> Result<(), HandlerError> {
-        let mut rounds = Rounds::new();
+        let mut rounds = Rounds::default();
         loop {
             if reads.version(&keys::run(&run.id)).await? > 0 {
                 return self.context.finish(self.owed).await;
@@ -305,7 +305,7 @@ impl Plan<'_> {
         run: &Run,
         claims: Change,
     ) -> Result<(), HandlerError> {
-        let mut rounds = Rounds::new();
+        let mut rounds = Rounds::default();
         loop {
             let mut change = claims.clone();
             for key in self.claimed_meanwhile(reads, run).await? {

@@ -7,11 +7,11 @@ use towline_ports::{Images, PortError, PutTagError};
 use towline_wire::oci::{self, PlatformImage};
 
 use crate::apply;
-use crate::context::{Context, HandlerError, Owed};
-use crate::keys;
-use crate::reads::Reads;
 use crate::record_images::record;
-use crate::records::Claim;
+use towline_state::Reads;
+use towline_state::keys;
+use towline_state::records::Claim;
+use towline_state::{Context, HandlerError, Owed};
 
 /// Why an index is not there.
 pub(super) enum Stop {

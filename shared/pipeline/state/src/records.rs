@@ -13,24 +13,24 @@ use towline_domain::names::{
 
 /// A repository that has pushed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Repository {
+pub struct Repository {
     /// Its identity.
-    pub(crate) id: RepositoryId,
+    pub id: RepositoryId,
     /// Its latest name.
-    pub(crate) name: RepositoryName,
+    pub name: RepositoryName,
     /// The branch whose definition is trusted.
-    pub(crate) default_branch: String,
+    pub default_branch: String,
 }
 
 /// The next numbers of a repository; each is handed out once.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Numbers {
+pub struct Numbers {
     /// As in `build#142`.
-    pub(crate) build: u64,
+    pub build: u64,
     /// As in `promotion #58`.
-    pub(crate) promotion: u64,
+    pub promotion: u64,
     /// The place of a run among the repository's runs.
-    pub(crate) order: u64,
+    pub order: u64,
 }
 
 impl Default for Numbers {
@@ -45,113 +45,113 @@ impl Default for Numbers {
 
 /// The definition that rules a repository's stages.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Trusted {
+pub struct Trusted {
     /// What it says.
-    pub(crate) definition: Definition,
+    pub definition: Definition,
     /// The commit of the default branch it is from.
-    pub(crate) commit: CommitSha,
+    pub commit: CommitSha,
     /// That commit's place; an older one never replaces it.
-    pub(crate) order: u64,
+    pub order: u64,
 }
 
 /// A ref of a repository.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Branch {
+pub struct Branch {
     /// The newest commit that was planned.
-    pub(crate) head: Option<CommitSha>,
+    pub head: Option<CommitSha>,
     /// Its place.
-    pub(crate) order: u64,
+    pub order: u64,
     /// The newest run that builds each component.
-    pub(crate) building: BTreeMap<ComponentName, RunId>,
+    pub building: BTreeMap<ComponentName, RunId>,
     /// Whether the ref was deleted since: what it still builds is offered to no stage (F27).
     #[serde(default)]
-    pub(crate) deleted: bool,
+    pub deleted: bool,
 }
 
 /// The commit a component was last built at.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Base {
+pub struct Base {
     /// The commit.
-    pub(crate) commit: CommitSha,
+    pub commit: CommitSha,
     /// Its place; an older build that ends late never replaces it.
-    pub(crate) order: u64,
+    pub order: u64,
     /// The run that built it.
     #[serde(default)]
-    pub(crate) run: Option<RunId>,
+    pub run: Option<RunId>,
     /// The name of the buildspec it was built by, which is kept.
     #[serde(default)]
-    pub(crate) buildspec: Option<String>,
+    pub buildspec: Option<String>,
 }
 
 /// The component an image repository belongs to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Claim {
+pub struct Claim {
     /// The repository.
-    pub(crate) repository: RepositoryId,
+    pub repository: RepositoryId,
     /// The component.
-    pub(crate) component: ComponentName,
+    pub component: ComponentName,
     /// The image repository.
-    pub(crate) images: ImageRepository,
+    pub images: ImageRepository,
 }
 
 /// A run, by a key that is not its id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct RunPointer {
+pub struct RunPointer {
     /// The run.
-    pub(crate) run: RunId,
+    pub run: RunId,
     /// The component, where it is about one.
-    pub(crate) component: Option<ComponentName>,
+    pub component: Option<ComponentName>,
     /// Earlier ones under the same key, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) older: Vec<RunId>,
+    pub older: Vec<RunId>,
 }
 
 impl RunPointer {
     /// All runs it leads to, the newest first.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = &RunId> {
+    pub fn runs(&self) -> impl Iterator<Item = &RunId> {
         std::iter::once(&self.run).chain(&self.older)
     }
 }
 
 /// A promotion, by its number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PromotionPointer {
+pub struct PromotionPointer {
     /// The stage.
-    pub(crate) stage: StageKey,
+    pub stage: StageKey,
 }
 
 /// An image, by a key that is not its digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ImagePointer {
+pub struct ImagePointer {
     /// The repository.
-    pub(crate) repository: ImageRepository,
+    pub repository: ImageRepository,
     /// The digest.
-    pub(crate) digest: Digest,
+    pub digest: Digest,
 }
 
 /// Where a tag points now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct TagNow {
+pub struct TagNow {
     /// The repository.
-    pub(crate) repository: ImageRepository,
+    pub repository: ImageRepository,
     /// The tag.
-    pub(crate) tag: Tag,
+    pub tag: Tag,
     /// What it points to.
-    pub(crate) digest: Digest,
+    pub digest: Digest,
     /// Moves so far.
-    pub(crate) sequence: u64,
+    pub sequence: u64,
     /// Since when.
-    pub(crate) since: Timestamp,
+    pub since: Timestamp,
     /// What it pointed to before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) from: Option<Digest>,
+    pub from: Option<Digest>,
     /// Who moved it here.
-    pub(crate) by: Mover,
+    pub by: Mover,
 }
 
 impl TagNow {
     /// Its last move, which becomes a row of its own with the next one.
-    pub(crate) fn moved(&self) -> TagMove {
+    pub fn moved(&self) -> TagMove {
         TagMove {
             sequence: self.sequence,
             at: self.since,
@@ -164,22 +164,22 @@ impl TagNow {
 
 /// A fact that came in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Inbox {
+pub struct Inbox {
     /// When.
-    pub(crate) at: Timestamp,
+    pub at: Timestamp,
     /// Under which delivery id.
-    pub(crate) delivery: String,
+    pub delivery: String,
     /// The commit of an accepted push.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) commit: Option<CommitSha>,
+    pub commit: Option<CommitSha>,
     /// The intent to plan it, while that is owed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) intent: Option<String>,
+    pub intent: Option<String>,
 }
 
 /// A buildspec as it was generated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Buildspec {
+pub struct Buildspec {
     /// Its text, byte for byte what CodeBuild gets.
-    pub(crate) text: String,
+    pub text: String,
 }

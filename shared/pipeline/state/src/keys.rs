@@ -9,10 +9,10 @@ use towline_domain::names::{
 use towline_ports::Key;
 
 /// Digits of a commit or digest that name its partition; a prefix asked for must have as many.
-pub(crate) const PREFIX_DIGITS: usize = 4;
+pub const PREFIX_DIGITS: usize = 4;
 
 /// A moment as a sort: fixed width, so that byte order is time order.
-pub(crate) fn moment(at: Timestamp) -> String {
+pub fn moment(at: Timestamp) -> String {
     format!("{:016}", at.as_millisecond())
 }
 
@@ -22,22 +22,22 @@ fn hashed(text: &str) -> String {
 }
 
 /// An intent.
-pub(crate) fn intent(id: &str) -> Key {
+pub fn intent(id: &str) -> Key {
     Key::new(format!("INTENT#{id}"), "intent")
 }
 
 /// A fact that came in, by what it means.
-pub(crate) fn inbox(semantic_key: &str) -> Key {
+pub fn inbox(semantic_key: &str) -> Key {
     Key::new(format!("INBOX#{}", hashed(semantic_key)), "inbox")
 }
 
 /// The partition of pushes that came in, of commits that begin with the same digits.
-pub(crate) fn pushes(prefix: &str) -> String {
+pub fn pushes(prefix: &str) -> String {
     format!("INBOX#{}", &prefix[..PREFIX_DIGITS])
 }
 
 /// A push that came in, by what it means.
-pub(crate) fn push(commit: &CommitSha, semantic_key: &str) -> Key {
+pub fn push(commit: &CommitSha, semantic_key: &str) -> Key {
     Key::new(
         pushes(commit.as_str()),
         format!("{commit}#{}", hashed(semantic_key)),
@@ -45,130 +45,130 @@ pub(crate) fn push(commit: &CommitSha, semantic_key: &str) -> Key {
 }
 
 /// A repository that has pushed.
-pub(crate) fn repository(id: RepositoryId) -> Key {
+pub fn repository(id: RepositoryId) -> Key {
     Key::new(REPOSITORIES, format!("{id}"))
 }
 
 /// The partition of all repositories.
-pub(crate) const REPOSITORIES: &str = "REPOSITORIES";
+pub const REPOSITORIES: &str = "REPOSITORIES";
 
 /// The next numbers of a repository.
-pub(crate) fn numbers(id: RepositoryId) -> Key {
+pub fn numbers(id: RepositoryId) -> Key {
     Key::new(format!("NUMBERS#{id}"), "numbers")
 }
 
 /// The definition that rules a repository's stages.
-pub(crate) fn trusted_definition(id: RepositoryId) -> Key {
+pub fn trusted_definition(id: RepositoryId) -> Key {
     Key::new(format!("DEFINITION#{id}"), "trusted")
 }
 
 /// A ref of a repository: the newest run and what is being built.
-pub(crate) fn branch(id: RepositoryId, git_ref: &GitRef) -> Key {
+pub fn branch(id: RepositoryId, git_ref: &GitRef) -> Key {
     Key::new(format!("BRANCH#{id}"), hashed(&git_ref.full()))
 }
 
 /// The commit a component was last built at on a ref.
-pub(crate) fn base(id: RepositoryId, component: &ComponentName, git_ref: &GitRef) -> Key {
+pub fn base(id: RepositoryId, component: &ComponentName, git_ref: &GitRef) -> Key {
     Key::new(format!("BASE#{id}#{component}"), hashed(&git_ref.full()))
 }
 
 /// A run.
-pub(crate) fn run(id: &RunId) -> Key {
+pub fn run(id: &RunId) -> Key {
     Key::new(format!("RUN#{id}"), "run")
 }
 
 /// What many runs of a repository follow, by what it says: kept once.
-pub(crate) fn content(id: RepositoryId, hash: &str) -> Key {
+pub fn content(id: RepositoryId, hash: &str) -> Key {
     Key::new(format!("CONTENT#{id}#{hash}"), "content")
 }
 
 /// The name of a content of some kind: as many digits as an intent's, for those of one repository.
-pub(crate) fn content_hash(kind: &str, text: &str) -> String {
+pub fn content_hash(kind: &str, text: &str) -> String {
     hashed(&format!("{kind}\n{text}"))[..32].to_owned()
 }
 
 /// The definition of a run that does not name its content, as runs once did not.
-pub(crate) fn run_definition(id: &RunId) -> Key {
+pub fn run_definition(id: &RunId) -> Key {
     Key::new(format!("RUN#{id}"), "definition")
 }
 
 /// The buildspec of one component of such a run.
-pub(crate) fn run_buildspec(id: &RunId, component: &ComponentName) -> Key {
+pub fn run_buildspec(id: &RunId, component: &ComponentName) -> Key {
     Key::new(format!("RUN#{id}"), format!("buildspec#{component}"))
 }
 
 /// The partition of a repository's runs, by time.
-pub(crate) fn runs(id: RepositoryId) -> String {
+pub fn runs(id: RepositoryId) -> String {
     format!("RUNS#{id}")
 }
 
 /// A run among its repository's runs.
-pub(crate) fn run_by_time(id: RepositoryId, at: Timestamp, run: &RunId) -> Key {
+pub fn run_by_time(id: RepositoryId, at: Timestamp, run: &RunId) -> Key {
     Key::new(runs(id), format!("{}#{run}", moment(at)))
 }
 
 /// The partition of commits that begin with the same digits.
-pub(crate) fn commits(prefix: &str) -> String {
+pub fn commits(prefix: &str) -> String {
     format!("COMMIT#{}", &prefix[..PREFIX_DIGITS])
 }
 
 /// The runs of a commit in one repository.
-pub(crate) fn commit(commit: &CommitSha, id: RepositoryId) -> Key {
+pub fn commit(commit: &CommitSha, id: RepositoryId) -> Key {
     Key::new(commits(commit.as_str()), format!("{commit}@{id}"))
 }
 
 /// The partition of everything a number stands for.
-pub(crate) fn number(kind: &str, number: u64) -> String {
+pub fn number(kind: &str, number: u64) -> String {
     format!("NUMBER#{kind}#{number}")
 }
 
 /// What a repository's number stands for.
-pub(crate) fn numbered(kind: &str, of: u64, id: RepositoryId) -> Key {
+pub fn numbered(kind: &str, of: u64, id: RepositoryId) -> Key {
     Key::new(number(kind, of), format!("{id}"))
 }
 
 /// The attempt a CodeBuild build belongs to.
-pub(crate) fn build(id: &BuildId) -> Key {
+pub fn build(id: &BuildId) -> Key {
     Key::new(format!("BUILD#{id}"), "build")
 }
 
 /// The attempt that is expected to push a tag.
-pub(crate) fn expected(repository: &ImageRepository, tag: &Tag) -> Key {
+pub fn expected(repository: &ImageRepository, tag: &Tag) -> Key {
     Key::new(format!("EXPECTED#{repository}:{tag}"), "attempt")
 }
 
 /// The component an image repository belongs to.
-pub(crate) fn claim(repository: &ImageRepository) -> Key {
+pub fn claim(repository: &ImageRepository) -> Key {
     Key::new(format!("CLAIM#{repository}"), "claim")
 }
 
 /// The component a CodeBuild project builds.
-pub(crate) fn project(name: &str) -> Key {
+pub fn project(name: &str) -> Key {
     Key::new(format!("PROJECT#{name}"), "claim")
 }
 
 /// The partition of components of one name.
-pub(crate) fn components(name: &ComponentName) -> String {
+pub fn components(name: &ComponentName) -> String {
     format!("COMPONENT#{name}")
 }
 
 /// A component, by name.
-pub(crate) fn component(name: &ComponentName, id: RepositoryId) -> Key {
+pub fn component(name: &ComponentName, id: RepositoryId) -> Key {
     Key::new(components(name), format!("{id}"))
 }
 
 /// An image.
-pub(crate) fn image(repository: &ImageRepository, digest: &Digest) -> Key {
+pub fn image(repository: &ImageRepository, digest: &Digest) -> Key {
     Key::new(format!("IMAGE#{repository}@{digest}"), "image")
 }
 
 /// The partition of digests that begin with the same digits.
-pub(crate) fn digests(hex: &str) -> String {
+pub fn digests(hex: &str) -> String {
     format!("DIGEST#{}", &hex[..PREFIX_DIGITS])
 }
 
 /// An image among those whose digest begins alike.
-pub(crate) fn image_by_digest(repository: &ImageRepository, digest: &Digest) -> Key {
+pub fn image_by_digest(repository: &ImageRepository, digest: &Digest) -> Key {
     Key::new(
         digests(digest.hex()),
         format!("{}#{repository}", digest.hex()),
@@ -176,11 +176,7 @@ pub(crate) fn image_by_digest(repository: &ImageRepository, digest: &Digest) -> 
 }
 
 /// The partition of a component's images by time, of one ref or of all.
-pub(crate) fn images(
-    id: RepositoryId,
-    component: &ComponentName,
-    git_ref: Option<&GitRef>,
-) -> String {
+pub fn images(id: RepositoryId, component: &ComponentName, git_ref: Option<&GitRef>) -> String {
     match git_ref {
         Some(git_ref) => format!("IMAGES#{id}#{component}#{}", hashed(&git_ref.full())),
         None => format!("IMAGES#{id}#{component}"),
@@ -188,32 +184,27 @@ pub(crate) fn images(
 }
 
 /// An image among its component's images.
-pub(crate) fn image_by_time(partition: String, at: Timestamp, digest: &Digest) -> Key {
+pub fn image_by_time(partition: String, at: Timestamp, digest: &Digest) -> Key {
     Key::new(partition, format!("{}#{digest}", moment(at)))
 }
 
 /// The partition of a tag, in whichever repositories it is.
-pub(crate) fn tagged(tag: &str) -> String {
+pub fn tagged(tag: &str) -> String {
     format!("TAGGED#{tag}")
 }
 
 /// Where a tag points now.
-pub(crate) fn tag(repository: &ImageRepository, tag: &Tag) -> Key {
+pub fn tag(repository: &ImageRepository, tag: &Tag) -> Key {
     Key::new(tagged(tag.as_str()), repository.to_string())
 }
 
 /// The partition of a tag's moves.
-pub(crate) fn tag_moves(repository: &ImageRepository, tag: &Tag) -> String {
+pub fn tag_moves(repository: &ImageRepository, tag: &Tag) -> String {
     format!("MOVES#{repository}:{tag}")
 }
 
 /// One move of a tag.
-pub(crate) fn tag_move(
-    repository: &ImageRepository,
-    tag: &Tag,
-    at: Timestamp,
-    sequence: u64,
-) -> Key {
+pub fn tag_move(repository: &ImageRepository, tag: &Tag, at: Timestamp, sequence: u64) -> Key {
     Key::new(
         tag_moves(repository, tag),
         format!("{}#{sequence:08}", moment(at)),
@@ -221,12 +212,12 @@ pub(crate) fn tag_move(
 }
 
 /// The partition of a repository's stages.
-pub(crate) fn stages(id: RepositoryId) -> String {
+pub fn stages(id: RepositoryId) -> String {
     format!("STAGES#{id}")
 }
 
 /// A stage.
-pub(crate) fn stage(key: &StageKey) -> Key {
+pub fn stage(key: &StageKey) -> Key {
     Key::new(
         stages(key.repository),
         format!("{}/{}", key.component, key.stage),
@@ -238,21 +229,21 @@ fn stage_text(key: &StageKey) -> String {
 }
 
 /// The partition of a stage's ledger.
-pub(crate) fn ledger(key: &StageKey) -> String {
+pub fn ledger(key: &StageKey) -> String {
     format!("LEDGER#{}", stage_text(key))
 }
 
 /// One row of a stage's ledger.
-pub(crate) fn row(key: &StageKey, sequence: u64) -> Key {
+pub fn row(key: &StageKey, sequence: u64) -> Key {
     Key::new(ledger(key), format!("{sequence:012}"))
 }
 
 /// The partition of what was live in a stage, by time.
-pub(crate) fn pointers(key: &StageKey) -> String {
+pub fn pointers(key: &StageKey) -> String {
     format!("POINTER#{}", stage_text(key))
 }
 
 /// What became live in a stage.
-pub(crate) fn pointer(key: &StageKey, since: Timestamp, version: u64) -> Key {
+pub fn pointer(key: &StageKey, since: Timestamp, version: u64) -> Key {
     Key::new(pointers(key), format!("{}#{version:08}", moment(since)))
 }

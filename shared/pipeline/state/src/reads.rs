@@ -12,16 +12,18 @@ use towline_ports::contract::limits::{MOST_KEYS, check_key};
 use towline_ports::{Item, Key};
 use towline_wire::eventbridge::{self, Envelope};
 
-use crate::apply;
-use crate::context::{Context, HandlerError, MOST_GUESSED, Owed, Read, body};
+use crate::Context;
 use crate::keys;
+use crate::needs::{guessed, needed_for};
+use crate::outbox::Owed;
+use crate::read::{HandlerError, Read, body};
 use crate::records::Buildspec;
 
 /// The items of one round, as they were when they were first read in it.
 ///
 /// What is decided on them is committed with their versions, so that they may be old.
 #[derive(Clone)]
-pub(crate) struct Reads<'a> {
+pub struct Reads<'a> {
     context: Context<'a>,
     known: BTreeMap<Key, Option<Item>>,
 }
@@ -37,12 +39,12 @@ impl<'a> From<Context<'a>> for Reads<'a> {
 
 impl<'a> Reads<'a> {
     /// Where they are from.
-    pub(crate) fn context(&self) -> Context<'a> {
+    pub fn context(&self) -> Context<'a> {
         self.context
     }
 
     /// Reads what is not known yet of these, in one request for every hundred.
-    pub(crate) async fn load(&mut self, keys: Vec<Key>) -> Result<(), HandlerError> {
+    pub async fn load(&mut self, keys: Vec<Key>) -> Result<(), HandlerError> {
         let mut open: Vec<Key> = keys;
         open.retain(|key| !self.known.contains_key(key));
         open.sort();
@@ -60,7 +62,7 @@ impl<'a> Reads<'a> {
     }
 
     /// A value, read unless it is known.
-    pub(crate) async fn read<T: DeserializeOwned>(
+    pub async fn read<T: DeserializeOwned>(
         &mut self,
         key: &Key,
     ) -> Result<Option<Read<T>>, HandlerError> {
@@ -68,7 +70,7 @@ impl<'a> Reads<'a> {
     }
 
     /// The version of an item, 0 where there is none; read unless it is known.
-    pub(crate) async fn version(&mut self, key: &Key) -> Result<u64, HandlerError> {
+    pub async fn version(&mut self, key: &Key) -> Result<u64, HandlerError> {
         Ok(self.item(key).await?.map_or(0, |item| item.version))
     }
 
@@ -78,10 +80,7 @@ impl<'a> Reads<'a> {
     }
 
     /// The definition a run follows.
-    pub(crate) async fn definition(
-        &mut self,
-        run: &Run,
-    ) -> Result<Option<Definition>, HandlerError> {
+    pub async fn definition(&mut self, run: &Run) -> Result<Option<Definition>, HandlerError> {
         let key = match &run.definition {
             Some(hash) => keys::content(run.key.repository, hash),
             None => keys::run_definition(&run.id),
@@ -90,7 +89,7 @@ impl<'a> Reads<'a> {
     }
 
     /// The buildspec of one component of a run, byte for byte what CodeBuild gets.
-    pub(crate) async fn buildspec(
+    pub async fn buildspec(
         &mut self,
         run: &Run,
         component: &ComponentName,
@@ -105,7 +104,7 @@ impl<'a> Reads<'a> {
     }
 
     /// The versions of all that is known.
-    pub(crate) fn versions(&self) -> Vec<(Key, u64)> {
+    pub fn versions(&self) -> Vec<(Key, u64)> {
         let version = |item: &Option<Item>| item.as_ref().map_or(0, |item| item.version);
         let known = self.known.iter();
         known
@@ -114,13 +113,13 @@ impl<'a> Reads<'a> {
     }
 
     /// Reads all of it again, for the next round.
-    pub(crate) async fn again(&mut self) -> Result<(), HandlerError> {
+    pub async fn again(&mut self) -> Result<(), HandlerError> {
         let known = std::mem::take(&mut self.known);
         self.load(known.into_keys().collect()).await
     }
 
     /// What is known of one item, by itself.
-    pub(crate) fn only(&self, key: &Key) -> Self {
+    pub fn only(&self, key: &Key) -> Self {
         let known = self.known.get_key_value(key);
         let known = known.map(|(key, item)| (key.clone(), item.clone()));
         Self {
@@ -130,7 +129,7 @@ impl<'a> Reads<'a> {
     }
 
     /// This one was just saved, as it had been read.
-    pub(crate) fn saved(&mut self, key: &Key, value: &impl Serialize) {
+    pub fn saved(&mut self, key: &Key, value: &impl Serialize) {
         if let Some(Some(item)) = self.known.get_mut(key) {
             item.version += 1;
             item.body = body(value);
@@ -138,7 +137,7 @@ impl<'a> Reads<'a> {
     }
 
     /// Somebody is about to change this one.
-    pub(crate) fn forget(&mut self, key: &Key) {
+    pub fn forget(&mut self, key: &Key) {
         self.known.remove(key);
     }
 
@@ -146,7 +145,7 @@ impl<'a> Reads<'a> {
     /// An event of ours without an intent can never be acted on: it is logged and dropped (F18).
     ///
     /// What the event says of the intent is only used to guess what else to read.
-    pub(crate) async fn owed(&mut self, event: &Envelope) -> Result<Option<Owed>, HandlerError> {
+    pub async fn owed(&mut self, event: &Envelope) -> Result<Option<Owed>, HandlerError> {
         let id = match eventbridge::intent_id(event) {
             Ok(id) => id,
             Err(error) => {
@@ -168,59 +167,5 @@ impl<'a> Reads<'a> {
         let owed = self.read::<Owed>(&key).await?;
         self.forget(&key);
         Ok(owed.map(|read| read.value))
-    }
-}
-
-/// What else whoever announced an intent thinks will be read.
-fn guessed(event: &Envelope) -> impl Iterator<Item = Key> {
-    let keys = Vec::<(String, String)>::deserialize(&event.detail["reads"]).unwrap_or_default();
-    keys.into_iter()
-        .take(MOST_GUESSED)
-        .map(|(partition, sort)| Key::new(partition, sort))
-}
-
-/// What whoever acts on an intent begins with.
-fn needed_for(intent: &Intent) -> Vec<Key> {
-    match intent {
-        Intent::PushAccepted(push) => vec![
-            keys::branch(push.repository, &push.git_ref),
-            keys::trusted_definition(push.repository),
-            keys::numbers(push.repository),
-            keys::commit(&push.commit, push.repository),
-        ],
-        Intent::BuildDue(of) | Intent::IndexDue(of) => vec![keys::run(&of.run)],
-        Intent::ImageDue {
-            of,
-            repository,
-            tag,
-        } => vec![
-            keys::run(&of.run),
-            keys::claim(repository),
-            keys::tag(repository, tag),
-            keys::expected(repository, tag),
-        ],
-        Intent::BuildRetryDue { run, .. } => vec![keys::run(run)],
-        Intent::ImageRecorded { of, .. } => vec![keys::run(&of.run)],
-        Intent::BuildSuperseded { run, .. } | Intent::BuildStatusDue { run, .. } => {
-            vec![keys::run(run)]
-        }
-        Intent::ImageReady { stage, .. } | Intent::PromotionDue { stage, .. } => {
-            apply::needed(stage)
-        }
-        Intent::DeployDue { stage, .. } => {
-            vec![
-                keys::stage(stage),
-                keys::repository(stage.repository),
-                keys::trusted_definition(stage.repository),
-            ]
-        }
-        Intent::StageStatusDue { stage, .. } => vec![
-            keys::stage(stage),
-            keys::trusted_definition(stage.repository),
-        ],
-        Intent::StatusesDue { reports } => reports.iter().flat_map(needed_for).collect(),
-        Intent::BuildStopDue { .. }
-        | Intent::BuildWatchDue(_)
-        | Intent::PromotionWatchDue { .. } => Vec::new(),
     }
 }

@@ -7,12 +7,12 @@ use towline_domain::run::Run;
 use towline_domain::stage::Candidate;
 use towline_domain::tags::Values;
 
-use crate::context::HandlerError;
 use crate::keys;
+use crate::read::HandlerError;
 use crate::reads::Reads;
 
 /// The parameters, or why they cannot be had; that another definition or build may change.
-pub(crate) async fn of(
+pub async fn of(
     reads: &mut Reads<'_>,
     rule: &StageRule,
     component: &ComponentName,

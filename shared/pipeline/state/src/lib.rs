@@ -1,0 +1,20 @@
+//! How state is kept: where everything lies, what one decision reads, how it is committed and owed.
+
+mod change;
+mod context;
+mod needs;
+mod outbox;
+mod read;
+mod reads;
+
+pub mod keys;
+pub mod numbers;
+pub mod parameters;
+pub mod records;
+
+pub use change::Change;
+pub use context::{Context, Rounds, milliseconds};
+pub use needs::needed;
+pub use outbox::{Owed, announced_again, announcement, intent_id};
+pub use read::{HandlerError, Read, body};
+pub use reads::Reads;

@@ -1,0 +1,72 @@
+//! What whoever acts on an intent will read, so that one request is enough.
+
+use serde::Deserialize as _;
+use towline_domain::intent::{Intent, StageKey};
+use towline_ports::Key;
+use towline_wire::eventbridge::Envelope;
+
+use crate::keys;
+
+/// Keys in an announcement: with what its intent needs in any case one request is enough.
+pub const MOST_GUESSED: usize = 60;
+
+/// What a decision about a stage is made on.
+pub fn needed(key: &StageKey) -> Vec<Key> {
+    vec![
+        keys::stage(key),
+        keys::trusted_definition(key.repository),
+        keys::numbers(key.repository),
+    ]
+}
+
+/// What else whoever announced an intent thinks will be read.
+pub(crate) fn guessed(event: &Envelope) -> impl Iterator<Item = Key> {
+    let keys = Vec::<(String, String)>::deserialize(&event.detail["reads"]).unwrap_or_default();
+    keys.into_iter()
+        .take(MOST_GUESSED)
+        .map(|(partition, sort)| Key::new(partition, sort))
+}
+
+/// What whoever acts on an intent begins with.
+pub(crate) fn needed_for(intent: &Intent) -> Vec<Key> {
+    match intent {
+        Intent::PushAccepted(push) => vec![
+            keys::branch(push.repository, &push.git_ref),
+            keys::trusted_definition(push.repository),
+            keys::numbers(push.repository),
+            keys::commit(&push.commit, push.repository),
+        ],
+        Intent::BuildDue(of) | Intent::IndexDue(of) => vec![keys::run(&of.run)],
+        Intent::ImageDue {
+            of,
+            repository,
+            tag,
+        } => vec![
+            keys::run(&of.run),
+            keys::claim(repository),
+            keys::tag(repository, tag),
+            keys::expected(repository, tag),
+        ],
+        Intent::BuildRetryDue { run, .. } => vec![keys::run(run)],
+        Intent::ImageRecorded { of, .. } => vec![keys::run(&of.run)],
+        Intent::BuildSuperseded { run, .. } | Intent::BuildStatusDue { run, .. } => {
+            vec![keys::run(run)]
+        }
+        Intent::ImageReady { stage, .. } | Intent::PromotionDue { stage, .. } => needed(stage),
+        Intent::DeployDue { stage, .. } => {
+            vec![
+                keys::stage(stage),
+                keys::repository(stage.repository),
+                keys::trusted_definition(stage.repository),
+            ]
+        }
+        Intent::StageStatusDue { stage, .. } => vec![
+            keys::stage(stage),
+            keys::trusted_definition(stage.repository),
+        ],
+        Intent::StatusesDue { reports } => reports.iter().flat_map(needed_for).collect(),
+        Intent::BuildStopDue { .. }
+        | Intent::BuildWatchDue(_)
+        | Intent::PromotionWatchDue { .. } => Vec::new(),
+    }
+}

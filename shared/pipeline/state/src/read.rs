@@ -1,0 +1,58 @@
+//! A value of the store as it was read, and why it could not be.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use towline_ports::{Item, Key, PortError};
+
+/// Why a handler did not finish. Trying again may help.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlerError {
+    /// The world did not answer.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Others kept changing the same item (F22).
+    #[error("others kept changing {0}; try again")]
+    Contended(String),
+    /// An item of the store is not what this version writes (F36).
+    #[error("reading {key} from the store")]
+    Unreadable {
+        /// Its partition.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        cause: serde_json::Error,
+    },
+}
+
+/// A value as it was read.
+#[derive(Debug, Clone)]
+pub struct Read<T> {
+    /// The value.
+    pub value: T,
+    /// The version to replace.
+    pub version: u64,
+}
+
+impl<T: DeserializeOwned> Read<T> {
+    /// An item as a value.
+    pub fn of(item: &Item) -> Result<Self, HandlerError> {
+        Ok(Self {
+            value: decode(&item.key, &item.body)?,
+            version: item.version,
+        })
+    }
+}
+
+/// A value as an item's content.
+pub fn body(value: &impl Serialize) -> Value {
+    serde_json::to_value(value)
+        .expect("what we keep holds only strings, numbers, lists and maps with string keys")
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(key: &Key, body: &Value) -> Result<T, HandlerError> {
+    T::deserialize(body).map_err(|cause| HandlerError::Unreadable {
+        key: key.partition.clone(),
+        cause,
+    })
+}
