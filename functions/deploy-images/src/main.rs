@@ -1,4 +1,4 @@
-//! Deploys what was promoted.
+//! Announces promoted images to your own deployers.
 
 use std::process::ExitCode;
 
