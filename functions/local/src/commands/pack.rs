@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde_json::json;
+use towline_oci::{Digest, ImageRepository, Platform, Tag};
 use towline_pack::{
-    BaseReference, Basic, Destination, Digest, ExposedPort, Host, Image, ImagePlan, PackError,
-    Platform, Progress, Registry, Repository, Tag, Target, Transport,
+    BaseReference, Basic, Destination, ExposedPort, Host, Image, ImagePlan, PackError, Progress,
+    Registry, Target, Transport,
 };
 
 use super::Context;
@@ -110,7 +111,7 @@ struct Words(Vec<String>);
 #[derive(Debug, Clone)]
 struct Place {
     host: Host,
-    repository: Repository,
+    repository: ImageRepository,
 }
 
 /// Assembles the image and pushes it; prints its digest.

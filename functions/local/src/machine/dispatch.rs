@@ -294,24 +294,17 @@ async fn feed_pushes(machine: Arc<Machine>) {
 }
 
 fn image_action(event: &towline_registry::PushEvent) -> Value {
-    let name = |text: &str| text.parse();
-    let (Ok(repository), Ok(digest)) = (
-        name(event.repository.as_str()),
-        event.digest.as_str().parse(),
-    ) else {
-        return Value::Null; // the registry checks names by the same rules
-    };
     let at = towline_domain::Timestamp::from_millisecond(event.at_ms).unwrap_or_default();
     ecr::event(&ImageAction {
         id: format!("push-{}", event.id),
         at,
         account: NO_ACCOUNT.into(),
         region: LOCAL_REGION.into(),
-        repository,
+        repository: event.repository.clone(),
         action: Action::Push,
         succeeded: true,
-        digest: Some(digest),
-        tag: event.tag.as_ref().and_then(|tag| tag.as_str().parse().ok()),
+        digest: Some(event.digest.clone()),
+        tag: event.tag.clone(),
         media_type: Some(event.media_type.clone()),
     })
 }

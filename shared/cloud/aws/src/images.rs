@@ -1,6 +1,5 @@
 //! `Images` on ECR.
 
-mod manifest;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +9,7 @@ use async_trait::async_trait;
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::types::{Image, ImageFailureCode, ImageIdentifier, ImageStatus};
 use towline_domain::names::{Digest, ImageRepository, Tag};
+use towline_oci::{Document, ManifestKind, Platform};
 use towline_ports::{Images, PortError, PutTagError, RegistryImage, StoredManifest};
 
 use crate::environment::{Aws, Patience};
@@ -20,12 +20,7 @@ const PATIENCE: Patience = Patience::new(Duration::from_secs(3), Duration::from_
 
 /// All kinds of manifests: by tag, ECR translates what is not accepted, and then the digest is
 /// another one (ECR user guide, "Container image manifest format support").
-const ACCEPTED: [&str; 4] = [
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-];
+const ACCEPTED: [ManifestKind; 4] = ManifestKind::ALL;
 
 /// The account's private registry.
 #[derive(Debug, Clone)]
@@ -114,8 +109,8 @@ impl Images for Ecr {
         tag: &Tag,
     ) -> Result<Digest, PutTagError> {
         let stored = Stored {
-            digest: manifest::digest(index),
-            media_type: manifest::media_type(index),
+            digest: Digest::of(index.as_bytes()),
+            media_type: media_type(index),
             manifest: index.to_owned(),
         };
         let digest = stored.digest.clone();
@@ -196,13 +191,13 @@ impl Ecr {
     ) -> Result<Option<RegistryImage>, PortError> {
         match self.stored(doing.clone(), repository, id).await? {
             Answer::Stored(stored) => {
-                let read = manifest::read(&stored.manifest);
-                let (size, platforms) = read.map_err(|cause| PortError::new(doing, cause))?;
+                // Anybody who may push decides what is there; what cannot be read has a digest too.
+                let document = Document::read(stored.manifest.as_bytes()).ok();
                 Ok(Some(RegistryImage {
                     digest: stored.digest,
                     media_type: stored.media_type,
-                    size,
-                    platforms,
+                    size: document.as_ref().and_then(Document::layers_size),
+                    platforms: document.as_ref().map(platforms).unwrap_or_default(),
                 }))
             }
             Answer::Nothing => Ok(None),
@@ -224,7 +219,7 @@ impl Ecr {
             .batch_get_image()
             .repository_name(repository.as_str())
             .image_ids(id)
-            .set_accepted_media_types(Some(ACCEPTED.map(str::to_owned).to_vec()))
+            .set_accepted_media_types(Some(ACCEPTED.map(|kind| kind.as_str().to_owned()).to_vec()))
             .send()
             .await;
         let answer = match answer {
@@ -294,15 +289,34 @@ fn verified(image: &Image) -> Result<Stored, String> {
     let manifest = image.image_manifest().ok_or("the answer has no manifest")?;
     let said = image.image_id().and_then(ImageIdentifier::image_digest);
     let said = said.ok_or("the answer has no digest")?;
-    let digest = manifest::digest(manifest);
+    let digest = Digest::of(manifest.as_bytes());
     if digest.as_str() != said {
         return Err(format!("ECR says {said}, but its manifest is {digest}"));
     }
     Ok(Stored {
         media_type: image
             .image_manifest_media_type()
-            .map_or_else(|| manifest::media_type(manifest), str::to_owned),
+            .map_or_else(|| media_type(manifest), str::to_owned),
         digest,
         manifest: manifest.to_owned(),
     })
+}
+
+/// The platforms of an index. A manifest leaves its own to its configuration, which would have to be
+/// downloaded.
+fn platforms(document: &Document) -> Vec<String> {
+    let entries = match document {
+        Document::Index(index) => index.manifests().as_slice(),
+        Document::Image(_) => &[],
+    };
+    let platforms = entries.iter().filter_map(|entry| entry.platform().as_ref());
+    let platforms = platforms.map(Platform::from).filter(Platform::is_known);
+    platforms.map(|platform| platform.to_string()).collect()
+}
+
+/// The media type a manifest gives itself; OCI's may leave it out.
+fn media_type(manifest: &str) -> String {
+    let read = Document::read(manifest.as_bytes()).ok();
+    let said = read.and_then(|document| Some(document.media_type()?.to_string()));
+    said.unwrap_or_else(|| ManifestKind::OciManifest.as_str().to_owned())
 }

@@ -1,8 +1,8 @@
 //! Who may do what: the question the registry asks before it does anything.
 
-use std::fmt;
+use towline_oci::{ImageRepository, Tag};
 
-use crate::name::{RepositoryName, Tag};
+use std::fmt;
 
 /// Decides about every request that comes in over HTTP.
 ///
@@ -22,19 +22,19 @@ pub enum Access<'a> {
     /// Read blobs, manifests, tags and referrers, or mount a blob from there.
     Pull {
         /// The repository read from.
-        repository: &'a RepositoryName,
+        repository: &'a ImageRepository,
     },
     /// Upload blobs, or put a manifest.
     Push {
         /// The repository written to.
-        repository: &'a RepositoryName,
+        repository: &'a ImageRepository,
         /// The tag a manifest is put under; none for blobs and for manifests by digest.
         tag: Option<&'a Tag>,
     },
     /// Delete a tag, a manifest or a blob.
     Delete {
         /// The repository deleted from.
-        repository: &'a RepositoryName,
+        repository: &'a ImageRepository,
     },
 }
 

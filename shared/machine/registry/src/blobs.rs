@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use towline_oci::{Digest, ImageRepository};
 
 use crate::database::{Doing as _, Size};
 use crate::error::RegistryError;
-use crate::name::{Digest, RepositoryName};
 use crate::registry::Registry;
 
 /// The folder of blob files: `<aa>/<hex>`, `aa` being the digest's first two digits.
@@ -118,7 +118,7 @@ impl Registry {
     /// The blob's size in bytes, if the repository has it.
     pub(crate) async fn blob_size(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         digest: &Digest,
     ) -> Result<Option<u64>, RegistryError> {
         let (repository, digest) = (repository.clone(), digest.clone());
@@ -140,7 +140,7 @@ impl Registry {
     /// The blob's file and size, if the repository has it.
     pub(crate) async fn open_blob(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         digest: &Digest,
     ) -> Result<Option<(File, u64)>, RegistryError> {
         let Some(size) = self.blob_size(repository, digest).await? else {
@@ -154,9 +154,9 @@ impl Registry {
     /// Lets a repository have the blob of another one.
     pub(crate) async fn mount_blob(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         digest: &Digest,
-        from: &RepositoryName,
+        from: &ImageRepository,
     ) -> Result<Mounted, RegistryError> {
         let (repository, digest, from) = (repository.clone(), digest.clone(), from.clone());
         self.blocking(move |registry| {
@@ -174,7 +174,7 @@ impl Registry {
     /// Takes a blob from a repository. Its file goes when garbage is collected.
     pub(crate) async fn delete_blob(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         digest: &Digest,
     ) -> Result<(), RegistryError> {
         let (repository, digest) = (repository.clone(), digest.clone());
@@ -203,7 +203,7 @@ impl Registry {
     /// Makes a synced file the repository's blob. Blocks.
     pub(crate) fn publish_blob(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         file: &Path,
         digest: &Digest,
         size: u64,
@@ -229,7 +229,7 @@ impl Registry {
     /// Reads a whole blob, if the repository has it and it is no larger than `limit`. Blocks.
     pub(crate) fn small_blob(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         digest: &Digest,
         limit: u64,
     ) -> Result<Option<Vec<u8>>, RegistryError> {
@@ -265,7 +265,7 @@ pub(crate) fn delete_strays(files: &BlobFiles, view: &Connection) -> Result<(), 
 
 pub(crate) fn linked_size(
     view: &Connection,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     digest: &Digest,
 ) -> Result<Option<u64>, RegistryError> {
     let size: Option<Size> = view
@@ -285,7 +285,7 @@ pub(crate) fn linked_size(
 /// The digest of one manifest that refers to this blob or manifest.
 pub(crate) fn referring(
     view: &Connection,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     kind: &'static str,
     digest: &Digest,
 ) -> Result<Option<String>, RegistryError> {
@@ -305,7 +305,7 @@ pub(crate) fn referring(
 
 fn link(
     transaction: &Transaction<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     digest: &Digest,
     now: i64,
 ) -> Result<(), RegistryError> {
@@ -322,7 +322,7 @@ fn link(
 
 pub(crate) fn ensure_repository(
     transaction: &Transaction<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     now: i64,
 ) -> Result<(), RegistryError> {
     transaction

@@ -1,9 +1,9 @@
 //! What can go wrong in a registry, each with what its reader can do about it.
 
+use towline_oci::{Digest, DocumentError, ImageRepository, NameError};
+
 use std::io;
 use std::path::{Path, PathBuf};
-
-use crate::name::{Digest, NameError, RepositoryName};
 
 /// An error of the registry. Those about what a client sent are answered as such, the
 /// others as the server's own.
@@ -68,17 +68,17 @@ pub enum RegistryError {
         /// What the connection said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A name is not one.
+    /// A name in the database is not one.
     #[error(transparent)]
     Name(#[from] NameError),
     /// No such repository.
     #[error("there is no repository {0}; it appears with the first push to it")]
-    RepositoryUnknown(RepositoryName),
+    RepositoryUnknown(ImageRepository),
     /// No such blob in the repository.
     #[error("repository {repository} has no blob {digest}")]
     BlobUnknown {
         /// The repository.
-        repository: RepositoryName,
+        repository: ImageRepository,
         /// The blob.
         digest: Digest,
     },
@@ -86,13 +86,23 @@ pub enum RegistryError {
     #[error("repository {repository} has no manifest {reference}")]
     ManifestUnknown {
         /// The repository.
-        repository: RepositoryName,
+        repository: ImageRepository,
         /// The tag or digest asked for.
         reference: String,
     },
     /// The manifest is not one.
-    #[error("the manifest is refused: {0}")]
-    ManifestInvalid(String),
+    #[error("the manifest is refused")]
+    ManifestInvalid(#[source] DocumentError),
+    /// The manifest says of a blob that it has another size.
+    #[error("the manifest says that {digest} has {announced} bytes, but it has {actual}")]
+    BlobSize {
+        /// The blob.
+        digest: Digest,
+        /// The size in the manifest.
+        announced: u64,
+        /// The size of the blob.
+        actual: u64,
+    },
     /// The manifest is larger than any client makes them.
     #[error("the manifest is larger than {limit} bytes")]
     ManifestTooLarge {
@@ -105,7 +115,7 @@ pub enum RegistryError {
     )]
     ReferenceUnknown {
         /// The repository.
-        repository: RepositoryName,
+        repository: ImageRepository,
         /// The first one missing.
         digest: Digest,
     },

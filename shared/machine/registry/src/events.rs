@@ -2,10 +2,10 @@
 
 use rusqlite::{Transaction, params};
 use tokio::sync::Notify;
+use towline_oci::{Digest, ImageRepository, Tag};
 
 use crate::database::Doing as _;
 use crate::error::RegistryError;
-use crate::name::{Digest, RepositoryName, Tag};
 use crate::registry::Registry;
 
 /// A manifest was put. Committed in the same transaction as the manifest.
@@ -14,7 +14,7 @@ pub struct PushEvent {
     /// Counts up; never given twice.
     pub id: i64,
     /// Where it was put.
-    pub repository: RepositoryName,
+    pub repository: ImageRepository,
     /// What was put.
     pub digest: Digest,
     /// The tag it was put under; none when it was put by digest.
@@ -95,7 +95,7 @@ impl Registry {
 /// Adds an event to the transaction of its push.
 pub(crate) fn append(
     transaction: &Transaction<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     digest: &Digest,
     tag: Option<&Tag>,
     media_type: &str,

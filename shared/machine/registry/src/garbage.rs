@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use rusqlite::Transaction;
+use towline_oci::Digest;
 
 use crate::database::{Doing as _, Size};
 use crate::error::RegistryError;
-use crate::name::Digest;
 use crate::registry::Registry;
 use crate::uploads::IDLE_MS;
 

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use towline_oci::{Digest, ImageRepository, Platform, Reference, Tag};
 
 use crate::blobs::referring;
 use crate::database::{Doing as _, Size};
 use crate::error::RegistryError;
 use crate::events;
-use crate::manifest::Platform;
-use crate::name::{Digest, Reference, RepositoryName, Tag};
 use crate::registry::Registry;
 
 /// A manifest with what the registry knows of it.
@@ -18,7 +17,7 @@ use crate::registry::Registry;
 pub struct Manifest {
     /// The digest of `bytes`.
     pub digest: Digest,
-    /// One of [`MediaType`](crate::MediaType)'s texts.
+    /// One of [`ManifestKind`](towline_oci::ManifestKind)'s texts.
     pub media_type: String,
     /// Byte for byte as it was pushed.
     pub bytes: Bytes,
@@ -83,7 +82,7 @@ impl Registry {
     /// When the database cannot be read.
     pub async fn read(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         reference: &Reference,
     ) -> Result<Option<Manifest>, RegistryError> {
         let (repository, reference) = (repository.clone(), reference.clone());
@@ -109,7 +108,7 @@ impl Registry {
     /// When the database cannot be read.
     pub async fn tags(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
     ) -> Result<Vec<TaggedImage>, RegistryError> {
         let repository = repository.clone();
         self.blocking(move |registry| {
@@ -140,7 +139,7 @@ impl Registry {
     /// # Errors
     ///
     /// When the database cannot be read.
-    pub async fn repositories(&self) -> Result<Vec<RepositoryName>, RegistryError> {
+    pub async fn repositories(&self) -> Result<Vec<ImageRepository>, RegistryError> {
         self.blocking(|registry| {
             let doing = "listing repositories";
             registry.database.read(doing, |view| {
@@ -157,7 +156,7 @@ impl Registry {
     /// Whether anything was ever pushed to the repository.
     pub(crate) async fn has_repository(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
     ) -> Result<bool, RegistryError> {
         let repository = repository.clone();
         self.blocking(move |registry| {
@@ -179,7 +178,7 @@ impl Registry {
     /// [`RegistryError::ManifestUnknown`] when the repository has no such manifest.
     pub async fn put_tag(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         digest: &Digest,
         tag: &Tag,
     ) -> Result<PutTag, RegistryError> {
@@ -224,7 +223,7 @@ impl Registry {
     /// When the database cannot be written.
     pub async fn delete_tag(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         tag: &Tag,
     ) -> Result<bool, RegistryError> {
         let (repository, tag) = (repository.clone(), tag.clone());
@@ -246,7 +245,7 @@ impl Registry {
     /// Deletes a manifest with all its tags, unless an index lists it.
     pub(crate) async fn delete_manifest(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         digest: &Digest,
     ) -> Result<Deleted, RegistryError> {
         let (repository, digest) = (repository.clone(), digest.clone());
@@ -272,7 +271,7 @@ impl Registry {
     /// The manifests that say they are about this digest.
     pub(crate) async fn referrers(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         subject: &Digest,
     ) -> Result<Vec<Referrer>, RegistryError> {
         let (repository, subject) = (repository.clone(), subject.clone());
@@ -307,7 +306,7 @@ impl Registry {
 
 fn pointed_at(
     view: &Connection,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     tag: &Tag,
 ) -> Result<Option<Digest>, RegistryError> {
     let digest: Option<String> = view
@@ -323,7 +322,7 @@ fn pointed_at(
 
 fn media_type(
     view: &Connection,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     digest: &Digest,
 ) -> Result<Option<String>, RegistryError> {
     view.prepare_cached("SELECT media_type FROM manifests WHERE repository = ?1 AND digest = ?2")
@@ -337,7 +336,7 @@ fn media_type(
 
 fn read_manifest(
     view: &Connection,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     digest: &Digest,
 ) -> Result<Option<Manifest>, RegistryError> {
     let doing = "reading a manifest";
@@ -377,7 +376,7 @@ fn read_manifest(
 /// Points a tag there. The event is the caller's to append.
 pub(crate) fn point(
     transaction: &Transaction<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     tag: &Tag,
     digest: &Digest,
     now: i64,

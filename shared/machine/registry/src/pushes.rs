@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, Transaction, params};
+use towline_oci::{Digest, ImageRepository, Platform, Reference};
 
 use crate::blobs::{ensure_repository, linked_size};
 use crate::database::{Doing as _, Size};
 use crate::error::RegistryError;
 use crate::events;
 use crate::images::point;
-use crate::manifest::{self, ChildPlatform, Parsed, Platform};
-use crate::name::{Digest, Reference, RepositoryName};
+use crate::manifest::{self, ChildPlatform, Parsed};
 use crate::registry::Registry;
 
 /// The largest config blob that is read for its platform, in bytes.
@@ -29,7 +29,7 @@ impl Registry {
     /// Puts a manifest as a client sent it, and records the event.
     pub(crate) async fn put_manifest(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         reference: &Reference,
         content_type: Option<&str>,
         bytes: Bytes,
@@ -69,7 +69,7 @@ impl Registry {
                         if let Some(tag) = &tag {
                             point(transaction, &repository, tag, &digest, now)?;
                         }
-                        let media_type = parsed.media_type.as_str();
+                        let media_type = parsed.kind.as_str();
                         events::append(
                             transaction,
                             &repository,
@@ -92,20 +92,20 @@ impl Registry {
     /// The platform of an image by its config blob. Blocks.
     fn image_platform(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         parsed: &Parsed,
     ) -> Result<Option<Platform>, RegistryError> {
         let Some(config) = &parsed.image_config else {
             return Ok(None);
         };
         let bytes = self.small_blob(repository, config, CONFIG_LIMIT)?;
-        Ok(bytes.and_then(|bytes| Platform::of_config(&bytes)))
+        Ok(bytes.and_then(|bytes| manifest::platform_of_config(&bytes)))
     }
 }
 
 fn check_blobs(
     transaction: &Transaction<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     parsed: &Parsed,
 ) -> Result<(), RegistryError> {
     for (digest, announced) in &parsed.blobs {
@@ -117,9 +117,11 @@ fn check_blobs(
                 });
             }
             Some(size) if size != *announced => {
-                return Err(RegistryError::ManifestInvalid(format!(
-                    "it says that {digest} has {announced} bytes, but it has {size}"
-                )));
+                return Err(RegistryError::BlobSize {
+                    digest: digest.clone(),
+                    announced: *announced,
+                    actual: size,
+                });
             }
             Some(_) => {}
         }
@@ -135,7 +137,7 @@ struct Content {
 
 fn content(
     transaction: &Transaction<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     parsed: &Parsed,
     platform: Option<Platform>,
 ) -> Result<Content, RegistryError> {
@@ -163,7 +165,7 @@ fn content(
 
 fn stored_content(
     transaction: &Transaction<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     digest: &Digest,
 ) -> Result<Option<(u64, Vec<Platform>)>, RegistryError> {
     transaction
@@ -187,7 +189,7 @@ fn stored_content(
 
 fn insert_manifest(
     transaction: &Transaction<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     digest: &Digest,
     bytes: &[u8],
     parsed: &Parsed,
@@ -209,7 +211,7 @@ fn insert_manifest(
             insert.execute(params![
                 repository.as_str(),
                 digest.as_str(),
-                parsed.media_type.as_str(),
+                parsed.kind.as_str(),
                 bytes,
                 parsed.subject.as_ref().map(Digest::as_str),
                 parsed.artifact_type,

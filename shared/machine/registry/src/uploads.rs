@@ -15,10 +15,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex as TurnMutex, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use towline_oci::{Digest, ImageRepository};
 
 use crate::blobs::make_folder;
 use crate::error::RegistryError;
-use crate::name::{Digest, RepositoryName};
 use crate::registry::Registry;
 
 /// How much is gathered before it is written in one go.
@@ -42,7 +42,7 @@ pub(crate) struct Uploads {
 }
 
 struct Upload {
-    repository: RepositoryName,
+    repository: ImageRepository,
     active_at_ms: i64,
     sink: Sink,
 }
@@ -129,7 +129,7 @@ impl Registry {
     /// Starts an upload and gives its id.
     pub(crate) async fn start_upload(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
     ) -> Result<String, RegistryError> {
         let repository = repository.clone();
         self.blocking(move |registry| {
@@ -162,7 +162,7 @@ impl Registry {
     /// How many bytes came so far.
     pub(crate) async fn upload_size(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         id: &str,
     ) -> Result<u64, RegistryError> {
         Ok(self.turn(repository, id).await?.size)
@@ -173,7 +173,7 @@ impl Registry {
     /// status and go on.
     pub(crate) async fn append_upload<E>(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         id: &str,
         range: Option<ChunkRange>,
         mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
@@ -231,7 +231,7 @@ impl Registry {
     /// Makes what came the repository's blob, if it has this digest. Ends the upload.
     pub(crate) async fn finish_upload(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         id: &str,
         digest: &Digest,
     ) -> Result<(), RegistryError> {
@@ -260,7 +260,7 @@ impl Registry {
     /// Ends an upload and deletes what came.
     pub(crate) fn cancel_upload(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         id: &str,
     ) -> Result<(), RegistryError> {
         let mut open = self.inner().uploads.lock();
@@ -276,7 +276,7 @@ impl Registry {
     /// Waits for the turn to write to an upload.
     async fn turn(
         &self,
-        repository: &RepositoryName,
+        repository: &ImageRepository,
         id: &str,
     ) -> Result<OwnedMutexGuard<Received>, RegistryError> {
         let received = self.sink(repository, id)?.lock_owned().await;
@@ -286,7 +286,7 @@ impl Registry {
         Ok(received)
     }
 
-    fn sink(&self, repository: &RepositoryName, id: &str) -> Result<Sink, RegistryError> {
+    fn sink(&self, repository: &ImageRepository, id: &str) -> Result<Sink, RegistryError> {
         let mut open = self.inner().uploads.lock();
         match open.get_mut(id) {
             Some(upload) if upload.repository == *repository => {

@@ -16,9 +16,8 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use towline_registry::{
-    Access, Authority, Credentials, Digest, Manifest, Reference, Registry, Settings, Verdict,
-};
+use towline_oci::{Digest, Reference};
+use towline_registry::{Access, Authority, Credentials, Manifest, Registry, Settings, Verdict};
 
 const PASSWORD: &str = "a password for tests";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

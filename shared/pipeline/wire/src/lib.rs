@@ -14,7 +14,6 @@ pub mod eventbridge;
 
 pub mod codebuild;
 pub mod ecr;
-pub mod oci;
 
 pub mod apigateway;
 

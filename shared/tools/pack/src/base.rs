@@ -5,24 +5,18 @@ use futures::TryStreamExt;
 use oci_client::RegistryOperation;
 use oci_client::client::Client;
 use oci_client::manifest::OciDescriptor;
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::io::AsyncWrite;
+use towline_oci::spec::{Descriptor, ImageConfiguration, ImageIndex, MediaType};
+use towline_oci::{Digest, Document, ManifestKind, Platform, descriptor, digest_of};
 
 use crate::client;
 use crate::config::BaseConfig;
 use crate::error::{PackError, Refusal};
-use crate::name::Digest;
-use crate::platform::Platform;
 use crate::reference::BaseReference;
 
 /// More than any configuration has; a registry must not fill our memory.
 const LARGEST_CONFIG: u64 = 8 * 1024 * 1024;
-const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// A base image, as far as it has been read.
 #[derive(Debug, Clone)]
@@ -30,14 +24,6 @@ pub(crate) struct Base {
     pub(crate) reference: BaseReference,
     pub(crate) layers: Vec<Descriptor>,
     pub(crate) config: BaseConfig,
-}
-
-/// The part of a manifest that says what it is.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Kind {
-    media_type: Option<String>,
-    manifests: Option<Value>,
 }
 
 /// Reads the image that `reference` names, for `platform`.
@@ -54,18 +40,21 @@ pub(crate) async fn read(
         RegistryOperation::Pull,
     )
     .await?;
-    let mut bytes = manifest(&client, reference, &reference.digest).await?;
-    let kind: Kind = parse(&bytes, "manifest", reference)?;
-    let is_index = kind.manifests.is_some()
-        || matches!(kind.media_type.as_deref(), Some(DOCKER_INDEX | OCI_INDEX));
-    if is_index {
-        let index: ImageIndex = parse(&bytes, "index", reference)?;
-        let digest = choose(&index, reference, platform)?;
-        bytes = manifest(&client, reference, &digest).await?;
-    }
-    let manifest: ImageManifest = parse(&bytes, "manifest", reference)?;
+    let manifest = match document(&client, reference, &reference.digest).await? {
+        Document::Image(image) => image,
+        Document::Index(index) => {
+            let digest = choose(&index, reference, platform)?;
+            match document(&client, reference, &digest).await? {
+                Document::Image(image) => image,
+                Document::Index(_) => {
+                    let reason = format!("lists another index for {platform}; name that by digest");
+                    return Err(Refusal::value("the base", &reference.to_string(), reason).into());
+                }
+            }
+        }
+    };
     let config = config(&client, reference, manifest.config()).await?;
-    let found = Platform::of_config(&config.typed);
+    let found = platform_of(&config.typed);
     if !platform.accepts(&found) {
         return Err(wrong_platform(reference, platform, &[found]));
     }
@@ -111,13 +100,13 @@ pub(crate) fn wire_descriptor(descriptor: &Descriptor) -> OciDescriptor {
     }
 }
 
-async fn manifest(
+async fn document(
     client: &Client,
     reference: &BaseReference,
     digest: &Digest,
-) -> Result<Vec<u8>, PackError> {
+) -> Result<Document, PackError> {
     let authentication = reference.registry.authentication();
-    let accepted = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX];
+    let accepted = ManifestKind::ALL.map(ManifestKind::as_str);
     let place = reference.at(digest);
     let request = client.pull_manifest_raw(&place, &authentication, &accepted);
     let (bytes, _) = client::patiently("read the base", reference.to_string(), request).await?;
@@ -125,7 +114,10 @@ async fn manifest(
         let reason = "has another digest than its name says; the registry cannot be trusted";
         return Err(Refusal::value("the base", &place.whole(), reason).into());
     }
-    Ok(bytes.to_vec())
+    Document::read(&bytes).map_err(|source| PackError::Document {
+        document: format!("the manifest of {reference}"),
+        source,
+    })
 }
 
 async fn config(
@@ -154,8 +146,8 @@ async fn config(
     };
     let action = "read the configuration of the base";
     let bytes = client::patiently(action, reference.to_string(), request).await?;
-    let typed: ImageConfiguration = parse(&bytes, "configuration", reference)?;
-    let raw = parse(&bytes, "configuration", reference)?;
+    let typed: ImageConfiguration = parse(&bytes, reference)?;
+    let raw = parse(&bytes, reference)?;
     Ok(BaseConfig { typed, raw })
 }
 
@@ -164,25 +156,25 @@ fn choose(
     reference: &BaseReference,
     platform: &Platform,
 ) -> Result<Digest, PackError> {
-    let offered: Vec<(Platform, &Descriptor)> = index
-        .manifests()
-        .iter()
-        .filter_map(|entry| Some((Platform::of_descriptor(entry.platform().as_ref()?), entry)))
-        // Attestations are listed under a platform that does not exist.
-        .filter(|(offered, _)| offered.os() != "unknown")
-        .collect();
-    let exact = offered.iter().find(|(offered, _)| offered == platform);
-    let near = || {
-        offered
-            .iter()
-            .find(|(offered, _)| platform.accepts(offered))
-    };
-    match exact.or_else(near) {
-        Some((_, entry)) => Ok(entry.digest().to_string().parse()?),
+    let offer = |entry| Some((Platform::from(Descriptor::platform(entry).as_ref()?), entry));
+    let entries = index.manifests().iter().filter_map(offer);
+    // Attestations are listed under a platform that does not exist.
+    let offers: Vec<(Platform, &Descriptor)> =
+        entries.filter(|(offered, _)| offered.is_known()).collect();
+    match platform.choose(&offers) {
+        Some(entry) => Ok(digest_of(entry)?),
         None => {
-            let offered: Vec<Platform> = offered.into_iter().map(|(offered, _)| offered).collect();
+            let offered: Vec<Platform> = offers.into_iter().map(|(offered, _)| offered).collect();
             Err(wrong_platform(reference, platform, &offered))
         }
+    }
+}
+
+fn platform_of(config: &ImageConfiguration) -> Platform {
+    Platform {
+        os: config.os().to_string(),
+        architecture: config.architecture().to_string(),
+        variant: config.variant().clone(),
     }
 }
 
@@ -210,17 +202,15 @@ fn plain_layer(reference: &BaseReference, layer: &Descriptor) -> Result<Descript
         let reason = format!("has a layer that cannot be copied, of type {media_type}");
         return Err(Refusal::value("the base", &reference.to_string(), reason).into());
     };
-    let digest: Digest = layer.digest().to_string().parse()?;
-    Ok(crate::image::descriptor(media_type, &digest, layer.size()))
+    Ok(descriptor(media_type, &digest_of(layer)?, layer.size()))
 }
 
 fn parse<'a, T: Deserialize<'a>>(
     bytes: &'a [u8],
-    what: &str,
     reference: &BaseReference,
 ) -> Result<T, PackError> {
     serde_json::from_slice(bytes).map_err(|source| PackError::Document {
-        document: format!("the {what} of {reference}"),
-        source,
+        document: format!("the configuration of {reference}"),
+        source: source.into(),
     })
 }

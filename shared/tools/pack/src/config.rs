@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use oci_spec::image::{Config, History, ImageConfiguration, RootFs};
 use serde_json::Value;
+use towline_oci::spec::{Config, History, ImageConfiguration, RootFs};
+use towline_oci::{Digest, canonical};
 
-use crate::json;
-use crate::name::Digest;
 use crate::plan::ImagePlan;
 
 /// What Docker keeps in a configuration beyond the OCI specification and hands down to images
@@ -39,9 +38,9 @@ pub(crate) fn write(plan: &ImagePlan, base: Option<&BaseConfig>, diff_id: &Diges
 
     let mut image = ImageConfiguration::default();
     image.set_created(Some(created.clone()));
-    image.set_os(plan.platform.os().into());
-    image.set_architecture(plan.platform.architecture().into());
-    let variant = plan.platform.variant().map(str::to_owned);
+    image.set_os(plan.platform.os.as_str().into());
+    image.set_architecture(plan.platform.architecture.as_str().into());
+    let variant = plan.platform.variant.clone();
     image.set_variant(variant.or_else(|| below.variant().clone()));
     image.set_os_version(below.os_version().clone());
     image.set_os_features(below.os_features().clone());
@@ -54,7 +53,7 @@ pub(crate) fn write(plan: &ImagePlan, base: Option<&BaseConfig>, diff_id: &Diges
 
     let mut document = serde_json::to_value(image).expect("a configuration has only string keys");
     hand_down(base, &mut document);
-    json::canonical(&document)
+    canonical(&document)
 }
 
 /// The time of creation as RFC 3339 writes it.

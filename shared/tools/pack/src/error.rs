@@ -5,22 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use oci_client::errors::{OciDistributionError, OciErrorCode};
+use towline_oci::{DocumentError, NameError};
 
 /// Input that is refused: what it is, and the rule it breaks. Nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{subject} {reason}")]
-pub struct Refusal {
-    subject: String,
-    reason: String,
-}
+#[error("{0}")]
+pub struct Refusal(String);
 
 impl Refusal {
     /// Refuses `subject`, which reads as the beginning of the sentence that `reason` ends.
     pub(crate) fn new(subject: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            subject: subject.into(),
-            reason: reason.into(),
-        }
+        Self(format!("{} {}", subject.into(), reason.into()))
     }
 
     /// Refuses a value that has a name, quoted so that blanks and control characters show.
@@ -31,6 +26,12 @@ impl Refusal {
     /// Refuses a file or folder.
     pub(crate) fn path(path: &Path, reason: impl Into<String>) -> Self {
         Self::new(path.display().to_string(), reason)
+    }
+}
+
+impl From<NameError> for Refusal {
+    fn from(error: NameError) -> Self {
+        Self(error.to_string())
     }
 }
 
@@ -50,13 +51,13 @@ pub enum PackError {
         /// What the system said.
         source: io::Error,
     },
-    /// A document is not the JSON it has to be.
+    /// A document is not what it has to be.
     #[error("cannot understand {document}")]
     Document {
         /// Which document of which image.
         document: String,
-        /// Where it stops making sense.
-        source: serde_json::Error,
+        /// What is wrong with it.
+        source: DocumentError,
     },
     /// No client could be set up, not even for plain HTTP: it wants to know whom to trust.
     #[error(
@@ -108,6 +109,12 @@ pub enum PackError {
     /// The work was ended before it was done, as when the process shuts down.
     #[error("packing was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
+}
+
+impl From<NameError> for PackError {
+    fn from(error: NameError) -> Self {
+        Self::Refused(error.into())
+    }
 }
 
 impl PackError {

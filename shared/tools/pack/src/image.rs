@@ -4,16 +4,15 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use bytes::Bytes;
-use oci_spec::image::{Descriptor, ImageManifestBuilder, MediaType, SCHEMA_VERSION};
 use tokio::task::spawn_blocking;
+use towline_oci::spec::{ImageManifestBuilder, MediaType, SCHEMA_VERSION};
+use towline_oci::{Digest, Platform, canonical, descriptor, digest_of};
 
 use crate::base::{self, Base};
+use crate::config;
 use crate::error::PackError;
 use crate::layer::{self, Layer};
-use crate::name::Digest;
 use crate::plan::ImagePlan;
-use crate::platform::Platform;
-use crate::{config, json};
 
 /// Names the base image of a manifest (OCI image specification, "Pre-Defined Annotation Keys").
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
@@ -83,7 +82,7 @@ impl Image {
     #[must_use]
     pub fn layers(&self) -> Vec<(Digest, u64)> {
         let below = self.base.iter().flat_map(|base| &base.layers);
-        let below = below.filter_map(|layer| Some((digest_of(layer)?, layer.size())));
+        let below = below.filter_map(|layer| Some((digest_of(layer).ok()?, layer.size())));
         below
             .chain([(self.layer.digest.clone(), self.layer.size)])
             .collect()
@@ -94,21 +93,6 @@ impl Image {
     pub fn size(&self) -> u64 {
         self.layers().iter().map(|(_, size)| size).sum()
     }
-}
-
-/// A descriptor that names bytes and nothing else.
-pub(crate) fn descriptor(media_type: MediaType, digest: &Digest, size: u64) -> Descriptor {
-    let digest = digest.as_str().parse::<oci_spec::image::Digest>();
-    Descriptor::new(
-        media_type,
-        size,
-        digest.expect("ours is the stricter form of a digest"),
-    )
-}
-
-/// `None` for an algorithm other than SHA-256, which no layer of ours has.
-pub(crate) fn digest_of(descriptor: &Descriptor) -> Option<Digest> {
-    descriptor.digest().to_string().parse().ok()
 }
 
 fn finish(plan: &ImagePlan, base: Option<Base>, layer: Layer) -> Image {
@@ -146,5 +130,5 @@ fn manifest(config: &[u8], config_digest: &Digest, base: Option<&Base>, layer: &
             HashMap::from([(BASE_DIGEST.to_owned(), base.reference.digest.to_string())])
         }),
     );
-    json::canonical(&manifest)
+    canonical(&manifest)
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
+use towline_oci::Digest;
 
 use crate::error::{PackError, Refusal};
 use crate::gzip::Gzip;
-use crate::name::Digest;
 use crate::plan::ImagePlan;
 use crate::tree::{self, Entry, FileFacts, Kind};
 

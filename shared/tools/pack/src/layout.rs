@@ -7,17 +7,17 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use oci_client::RegistryOperation;
-use oci_spec::image::{ImageIndex, MediaType, OciLayoutBuilder, SCHEMA_VERSION};
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_blocking;
+use towline_oci::spec::{ImageIndex, MediaType, OciLayoutBuilder, SCHEMA_VERSION};
+use towline_oci::{Digest, canonical, descriptor, digest_of};
 
 use crate::base::{self, Base};
+use crate::client;
 use crate::error::{PackError, Refusal};
-use crate::image::{Image, descriptor, digest_of};
+use crate::image::Image;
 use crate::layer::Layer;
-use crate::name::Digest;
-use crate::{client, json};
 
 /// Writes an image to a folder as an OCI image layout, which `skopeo` and others read.
 ///
@@ -65,7 +65,7 @@ async fn base_layers(base: &Base, blobs: &Path) -> Result<(), PackError> {
     client::sign_in(&client, registry, &place, RegistryOperation::Pull).await?;
     let mut done = BTreeSet::new();
     for layer in &base.layers {
-        let Some(digest) = digest_of(layer) else {
+        let Ok(digest) = digest_of(layer) else {
             continue;
         };
         if !done.insert(digest.clone()) {
@@ -112,7 +112,7 @@ fn marker() -> Vec<u8> {
     let layout = OciLayoutBuilder::default()
         .image_layout_version("1.0.0")
         .build();
-    json::canonical(&layout.expect("the version is all there is to set"))
+    canonical(&layout.expect("the version is all there is to set"))
 }
 
 fn index(image: &Image) -> Vec<u8> {
@@ -122,10 +122,10 @@ fn index(image: &Image) -> Vec<u8> {
         digest,
         image.manifest.len() as u64,
     );
-    entry.set_platform(Some(image.platform.to_descriptor()));
+    entry.set_platform(Some((&image.platform).into()));
     let mut index = ImageIndex::default();
     index.set_schema_version(SCHEMA_VERSION);
     index.set_media_type(Some(MediaType::ImageIndex));
     index.set_manifests(vec![entry]);
-    json::canonical(&index)
+    canonical(&index)
 }

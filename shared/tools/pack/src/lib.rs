@@ -29,7 +29,6 @@
 //! client below it takes something: a proxy, and where trusted roots are.
 
 mod plan;
-mod platform;
 mod reference;
 
 mod image;
@@ -37,7 +36,7 @@ mod push;
 
 mod layout;
 
-mod name;
+mod host;
 
 mod error;
 
@@ -45,17 +44,15 @@ mod base;
 mod client;
 mod config;
 mod gzip;
-mod json;
 mod layer;
 mod select;
 mod tree;
 
 pub use client::install_tls_provider;
 pub use error::{PackError, Refusal};
+pub use host::Host;
 pub use image::{Image, assemble};
 pub use layout::write_layout;
-pub use name::{Digest, Host, Repository, Tag};
 pub use plan::{Destination, ExposedPort, ImagePlan};
-pub use platform::Platform;
 pub use push::{OnProgress, Progress, push};
 pub use reference::{BaseReference, Basic, Registry, Target, Transport};

@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
+use towline_oci::Platform;
+
 use crate::error::Refusal;
-use crate::platform::Platform;
 use crate::reference::BaseReference;
 
 /// Everything that decides an image's digest. Two equal plans over equal files give the same

@@ -13,15 +13,15 @@ use futures::stream::{self, Stream, TryStreamExt};
 use oci_client::client::Client;
 use oci_client::errors::OciDistributionError;
 use oci_client::{Reference, RegistryOperation};
-use oci_spec::image::{Descriptor, MediaType};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use towline_oci::spec::{Descriptor, MediaType};
+use towline_oci::{Digest, digest_of};
 
 use crate::base::{self, Base};
 use crate::client::{self, PATIENCE};
 use crate::error::{PackError, Refusal};
-use crate::image::{Image, digest_of};
-use crate::name::Digest;
+use crate::image::Image;
 use crate::reference::Target;
 
 const PIECE: usize = 256 * 1024;
@@ -113,7 +113,7 @@ impl Pushing<'_> {
         let mut source = None;
         let mut done = BTreeSet::new();
         for layer in &base.layers {
-            let Some(digest) = digest_of(layer) else {
+            let Ok(digest) = digest_of(layer) else {
                 continue;
             };
             if !done.insert(digest.clone()) || self.is_present(&digest, layer.size()).await? {

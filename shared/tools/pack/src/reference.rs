@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use oci_client::Reference;
 use oci_client::secrets::RegistryAuth;
+use towline_oci::{Digest, ImageRepository, Tag};
 
 use crate::error::Refusal;
-use crate::name::{Digest, Host, Repository, Tag};
+use crate::host::Host;
 
 /// A user name and a password or token for a registry.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub struct BaseReference {
     /// Where it is.
     pub registry: Registry,
     /// In which repository.
-    pub repository: Repository,
+    pub repository: ImageRepository,
     /// The digest of its manifest, or of an index that lists one per platform.
     pub digest: Digest,
 }
@@ -62,7 +63,7 @@ pub struct Target {
     /// The registry.
     pub registry: Registry,
     /// The repository in it.
-    pub repository: Repository,
+    pub repository: ImageRepository,
     /// The tags to put on the image; at least one.
     pub tags: Vec<Tag>,
 }
@@ -185,7 +186,7 @@ mod tests {
         );
         check(
             "registry.example/base@sha256:12",
-            "the digest \"sha256:12\" is not `sha256:` followed by 64 lower-case hexadecimal digits",
+            "\"sha256:12\" is not an image digest such as sha256: and 64 hexadecimal digits",
         );
     }
 

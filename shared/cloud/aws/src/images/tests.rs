@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 use towline_domain::names::{Digest, ImageRepository, Tag};
+use towline_oci::ManifestKind;
 use towline_ports::{Images as _, PutTagError, RegistryImage};
 
-use super::manifest::digest;
 use crate::testing::{Answer, Service, broken, ok, refused, said};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const MANIFEST: &str = ManifestKind::OciManifest.as_str();
+const INDEX: &str = ManifestKind::OciIndex.as_str();
 
 fn shop() -> ImageRepository {
     "acme/shop".parse().expect("a repository")
@@ -18,22 +18,39 @@ fn tag() -> Tag {
     "prod".parse().expect("a tag")
 }
 
+fn digest(manifest: &str) -> Digest {
+    Digest::of(manifest.as_bytes())
+}
+
+fn descriptor(media_type: &str, size: u64) -> Value {
+    json!({ "mediaType": media_type, "digest": digest("a blob"), "size": size })
+}
+
 /// A manifest as a builder prints it, whose every byte counts.
 fn manifest() -> String {
-    format!(
-        "{{\n  \"mediaType\": \"{MANIFEST}\",\n  \"layers\": [{{\"size\": 40}}, {{\"size\": 2}}]\n}} "
-    )
+    let blob = |size: u64| descriptor("application/octet-stream", size);
+    let document = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": blob(7),
+        "layers": [blob(40), blob(2)],
+    });
+    format!("{document:#} ")
 }
 
 fn index() -> String {
-    let child = |os: &str, architecture: &str, variant: Value| json!({ "platform": { "os": os, "architecture": architecture, "variant": variant } });
-    json!({ "manifests": [
+    let child = |os: &str, architecture: &str, variant: Value| {
+        let mut child = descriptor(MANIFEST, 9);
+        child["platform"] = json!({ "os": os, "architecture": architecture, "variant": variant });
+        child
+    };
+    let manifests = json!([
         child("linux", "amd64", Value::Null),
         child("linux", "arm", json!("v7")),
         child("unknown", "unknown", Value::Null),
-        {},
-    ]})
-    .to_string()
+        descriptor(MANIFEST, 9),
+    ]);
+    json!({ "schemaVersion": 2, "manifests": manifests }).to_string()
 }
 
 fn image(manifest: &str, media_type: &str, digest: &Digest) -> Answer {

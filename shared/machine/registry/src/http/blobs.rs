@@ -12,20 +12,20 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::{Stream, stream};
 use tokio::task::spawn_blocking;
+use towline_oci::{Digest, ImageRepository};
 
 use super::fault::{Code, Fault};
 use super::range::{Part, part};
 use super::{Asked, DOCKER_CONTENT_DIGEST, header_text, respond, value};
 use crate::authority::Access;
 use crate::error::RegistryError;
-use crate::name::{Digest, RepositoryName};
 
 /// How much of a blob is read at once.
 const PIECE: u64 = 256 << 10;
 
 pub(super) async fn answer(
     asked: &Asked<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     digest: &Digest,
     request: &Parts,
 ) -> Result<Response, Fault> {
@@ -53,7 +53,7 @@ pub(super) async fn answer(
     }
 }
 
-fn unknown(repository: &RepositoryName, digest: &Digest) -> RegistryError {
+fn unknown(repository: &ImageRepository, digest: &Digest) -> RegistryError {
     RegistryError::BlobUnknown {
         repository: repository.clone(),
         digest: digest.clone(),
@@ -74,7 +74,7 @@ fn headers(digest: &Digest, length: u64) -> [(HeaderName, HeaderValue); 4] {
 
 async fn get(
     asked: &Asked<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     digest: &Digest,
     request: &Parts,
 ) -> Result<Response, Fault> {

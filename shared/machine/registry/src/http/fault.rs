@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 
 use super::value;
 use crate::error::RegistryError;
-use crate::name::NameError;
 
 /// The codes of the OCI distribution specification, and of Docker's before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,15 +117,13 @@ impl From<RegistryError> for Fault {
     fn from(error: RegistryError) -> Self {
         use RegistryError as E;
         let (status, code) = match &error {
-            E::Name(NameError::Repository(_)) => (StatusCode::BAD_REQUEST, Code::NameInvalid),
-            E::Name(NameError::Tag(_)) => (StatusCode::BAD_REQUEST, Code::TagInvalid),
-            E::Name(NameError::Digest(_)) | E::DigestMismatch { .. } => {
-                (StatusCode::BAD_REQUEST, Code::DigestInvalid)
-            }
+            E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, Code::DigestInvalid),
             E::RepositoryUnknown(_) => (StatusCode::NOT_FOUND, Code::NameUnknown),
             E::BlobUnknown { .. } => (StatusCode::NOT_FOUND, Code::BlobUnknown),
             E::ManifestUnknown { .. } => (StatusCode::NOT_FOUND, Code::ManifestUnknown),
-            E::ManifestInvalid(_) => (StatusCode::BAD_REQUEST, Code::ManifestInvalid),
+            E::ManifestInvalid(_) | E::BlobSize { .. } => {
+                (StatusCode::BAD_REQUEST, Code::ManifestInvalid)
+            }
             E::ManifestTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::ManifestInvalid),
             E::ReferenceUnknown { .. } => (StatusCode::BAD_REQUEST, Code::ManifestBlobUnknown),
             E::StillReferred { .. } => (StatusCode::CONFLICT, Code::Denied),
@@ -143,13 +140,14 @@ impl From<RegistryError> for Fault {
             | E::TooNew { .. }
             | E::File { .. }
             | E::Database { .. }
-            | E::CutOff { .. } => (StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown),
+            | E::CutOff { .. }
+            | E::Name(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown),
         };
         let message = if status.is_server_error() {
             tracing::error!(error = chain(&error), "the registry failed");
             server_message(&error)
         } else {
-            error.to_string()
+            chain(&error)
         };
         Self::new(status, code, message)
     }

@@ -4,13 +4,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::json;
+use towline_oci::{Digest, ImageRepository, ManifestKind};
 
 use super::fault::{Code, Fault};
 use super::{Asked, only_reads, query, respond, value};
 use crate::authority::Access;
 use crate::error::RegistryError;
-use crate::manifest::MediaType;
-use crate::name::{Digest, RepositoryName};
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -18,13 +17,13 @@ pub(super) async fn catalog(asked: &Asked<'_>, request: &Parts) -> Result<Respon
     asked.may(Access::Catalog)?;
     only_reads(&request.method)?;
     let names = asked.registry().repositories().await?;
-    let page = Page::cut(names.iter().map(RepositoryName::as_str), request)?;
+    let page = Page::cut(names.iter().map(ImageRepository::as_str), request)?;
     Ok(page.respond("/v2/_catalog", &json!({ "repositories": page.names })))
 }
 
 pub(super) async fn tags(
     asked: &Asked<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     request: &Parts,
 ) -> Result<Response, Fault> {
     asked.may(Access::Pull { repository })?;
@@ -41,7 +40,7 @@ pub(super) async fn tags(
 /// An empty list, not an error, for what is not there: the specification wants it so.
 pub(super) async fn referrers(
     asked: &Asked<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     subject: &Digest,
     request: &Parts,
 ) -> Result<Response, Fault> {
@@ -52,7 +51,7 @@ pub(super) async fn referrers(
     if let Some(filter) = &filter {
         referrers.retain(|referrer| referrer.artifact_type.as_ref() == Some(filter));
     }
-    let index = MediaType::OciIndex.as_str();
+    let index = ManifestKind::OciIndex.as_str();
     let body = json!({ "schemaVersion": 2, "mediaType": index, "manifests": referrers });
     let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(index));
     let mut response = respond(StatusCode::OK, [content_type], body.to_string());

@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
+use towline_oci::{ImageRepository, Reference};
 
 use super::fault::Fault;
 use super::{Asked, DOCKER_CONTENT_DIGEST, header_text, respond, value};
@@ -14,13 +15,12 @@ use crate::authority::Access;
 use crate::error::RegistryError;
 use crate::images::Deleted;
 use crate::manifest::LIMIT;
-use crate::name::{Reference, RepositoryName};
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 pub(super) async fn answer(
     asked: &Asked<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     reference: &Reference,
     request: &Parts,
     body: Body,
@@ -46,7 +46,7 @@ pub(super) async fn answer(
     }
 }
 
-fn unknown(repository: &RepositoryName, reference: &Reference) -> Fault {
+fn unknown(repository: &ImageRepository, reference: &Reference) -> Fault {
     Fault::from(RegistryError::ManifestUnknown {
         repository: repository.clone(),
         reference: reference.to_string(),
@@ -56,7 +56,7 @@ fn unknown(repository: &RepositoryName, reference: &Reference) -> Fault {
 /// HEAD too: the body is dropped on the way out, its length is told.
 async fn get(
     asked: &Asked<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     reference: &Reference,
 ) -> Result<Response, Fault> {
     let manifest = asked.registry().read(repository, reference).await?;
@@ -71,7 +71,7 @@ async fn get(
 
 async fn put(
     asked: &Asked<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     reference: &Reference,
     request: &Parts,
     body: Body,
@@ -113,7 +113,7 @@ async fn receive(body: Body) -> Result<Bytes, RegistryError> {
 
 async fn delete(
     asked: &Asked<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     reference: &Reference,
 ) -> Result<Response, Fault> {
     let registry = asked.registry();

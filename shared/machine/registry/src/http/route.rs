@@ -1,32 +1,33 @@
 //! What a path asks for.
 
-use super::fault::Fault;
-use crate::name::{Digest, NameError, Reference, RepositoryName};
+use super::fault::{Code, Fault};
+use axum::http::StatusCode;
+use towline_oci::{Digest, ImageRepository, NameError, Reference};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Ping,
     Catalog,
     Tags {
-        repository: RepositoryName,
+        repository: ImageRepository,
     },
     Referrers {
-        repository: RepositoryName,
+        repository: ImageRepository,
         digest: Digest,
     },
     Manifest {
-        repository: RepositoryName,
+        repository: ImageRepository,
         reference: Reference,
     },
     Blob {
-        repository: RepositoryName,
+        repository: ImageRepository,
         digest: Digest,
     },
     Uploads {
-        repository: RepositoryName,
+        repository: ImageRepository,
     },
     Upload {
-        repository: RepositoryName,
+        repository: ImageRepository,
         id: String,
     },
 }
@@ -47,7 +48,7 @@ impl Route {
             .or_else(|| path.strip_suffix("/blobs/uploads"))
         {
             return Ok(Self::Uploads {
-                repository: name.parse()?,
+                repository: repository(name)?,
             });
         }
         let mut words = path.rsplitn(3, '/');
@@ -59,23 +60,23 @@ impl Route {
         let last = last.replace("%3A", ":").replace("%3a", ":");
         match kind {
             "tags" if last == "list" => Ok(Self::Tags {
-                repository: name.parse()?,
+                repository: repository(name)?,
             }),
             "referrers" => Ok(Self::Referrers {
-                repository: name.parse()?,
-                digest: last.parse()?,
+                repository: repository(name)?,
+                digest: digest(&last)?,
             }),
             "manifests" => Ok(Self::Manifest {
-                repository: name.parse()?,
-                reference: last.parse()?,
+                repository: repository(name)?,
+                reference: reference(&last)?,
             }),
             "blobs" => Ok(Self::Blob {
-                repository: name.parse()?,
-                digest: last.parse()?,
+                repository: repository(name)?,
+                digest: digest(&last)?,
             }),
             "uploads" => match name.strip_suffix("/blobs") {
                 Some(name) => Ok(Self::Upload {
-                    repository: name.parse()?,
+                    repository: repository(name)?,
                     id: last,
                 }),
                 None => Err(Fault::path_unknown()),
@@ -85,10 +86,27 @@ impl Route {
     }
 }
 
-impl From<NameError> for Fault {
-    fn from(error: NameError) -> Self {
-        Self::from(crate::error::RegistryError::from(error))
-    }
+fn repository(text: &str) -> Result<ImageRepository, Fault> {
+    text.parse()
+        .map_err(|error| refused(Code::NameInvalid, &error))
+}
+
+/// The digest a client names.
+pub(super) fn digest(text: &str) -> Result<Digest, Fault> {
+    text.parse()
+        .map_err(|error| refused(Code::DigestInvalid, &error))
+}
+
+fn reference(text: &str) -> Result<Reference, Fault> {
+    let code = match text.contains(':') {
+        true => Code::DigestInvalid,
+        false => Code::TagInvalid,
+    };
+    text.parse().map_err(|error| refused(code, &error))
+}
+
+fn refused(code: Code, error: &NameError) -> Fault {
+    Fault::new(StatusCode::BAD_REQUEST, code, error.to_string())
 }
 
 #[cfg(test)]
@@ -114,39 +132,18 @@ mod tests {
         check("/v2", "Ping");
         check("/v2/", "Ping");
         check("/v2/_catalog", "Catalog");
-        check(
-            "/v2/a/b/tags/list",
-            "Tags { repository: RepositoryName(\"a/b\") }",
-        );
-        check("/v2/ab/manifests/latest", "Tag(Tag(\"latest\"))");
-        check(
-            "/v2/ab/manifests/sha256:HEX",
-            "Digest(Digest(\"sha256:HEX\"))",
-        );
-        check(
-            "/v2/ab/manifests/sha256%3AHEX",
-            "Digest(Digest(\"sha256:HEX\"))",
-        );
-        check(
-            "/v2/ab/blobs/uploads/",
-            "Uploads { repository: RepositoryName(\"ab\") }",
-        );
-        check(
-            "/v2/ab/blobs/uploads",
-            "Uploads { repository: RepositoryName(\"ab\") }",
-        );
+        check("/v2/a/b/tags/list", "Tags { repository: \"a/b\" }");
+        check("/v2/ab/manifests/latest", "Tag(\"latest\")");
+        check("/v2/ab/manifests/sha256:HEX", "Digest(\"sha256:HEX\")");
+        check("/v2/ab/manifests/sha256%3AHEX", "Digest(\"sha256:HEX\")");
+        check("/v2/ab/blobs/uploads/", "Uploads { repository: \"ab\" }");
+        check("/v2/ab/blobs/uploads", "Uploads { repository: \"ab\" }");
         check(
             "/v2/ab/blobs/uploads/1-2",
-            "Upload { repository: RepositoryName(\"ab\"), id: \"1-2\" }",
+            "Upload { repository: \"ab\", id: \"1-2\" }",
         );
-        check(
-            "/v2/a/blobs/uploads/manifests/x",
-            "RepositoryName(\"a/blobs/uploads\")",
-        );
-        check(
-            "/v2/manifests/manifests/manifests",
-            "Tag(Tag(\"manifests\"))",
-        );
+        check("/v2/a/blobs/uploads/manifests/x", "\"a/blobs/uploads\"");
+        check("/v2/manifests/manifests/manifests", "Tag(\"manifests\")");
     }
 
     #[test]

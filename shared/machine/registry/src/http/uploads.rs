@@ -4,14 +4,14 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use towline_oci::{Digest, ImageRepository};
 
 use super::fault::{Code, Fault};
 use super::range::chunk;
-use super::{Asked, DOCKER_CONTENT_DIGEST, header_text, query, respond, value};
+use super::{Asked, DOCKER_CONTENT_DIGEST, header_text, query, respond, route, value};
 use crate::authority::{Access, Verdict};
 use crate::blobs::Mounted;
 use crate::error::RegistryError;
-use crate::name::{Digest, RepositoryName};
 use crate::registry::Registry;
 use crate::uploads::ChunkRange;
 
@@ -20,7 +20,7 @@ const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 /// Starts an upload; or takes a whole blob at once, or from another repository.
 pub(super) async fn start(
     asked: &Asked<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     request: &Parts,
     body: Body,
 ) -> Result<Response, Fault> {
@@ -29,7 +29,7 @@ pub(super) async fn start(
     }
     asked.may(push(repository))?;
     if let Some(digest) = query(request, "digest") {
-        return take_whole(asked, repository, &digest.parse()?, request, body).await;
+        return take_whole(asked, repository, &route::digest(&digest)?, request, body).await;
     }
     if let Some(digest) = mount(asked, repository, request).await? {
         return Ok(created(repository, &digest));
@@ -41,7 +41,7 @@ pub(super) async fn start(
 /// An upload that was started.
 pub(super) async fn answer(
     asked: &Asked<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     id: &str,
     request: &Parts,
     body: Body,
@@ -58,7 +58,7 @@ pub(super) async fn answer(
             Ok(received(StatusCode::ACCEPTED, repository, id, size))
         }
         Method::PUT => {
-            let digest: Digest = query(request, "digest").unwrap_or_default().parse()?;
+            let digest = route::digest(&query(request, "digest").unwrap_or_default())?;
             append(registry, repository, id, request, body).await?;
             registry.finish_upload(repository, id, &digest).await?;
             Ok(created(repository, &digest))
@@ -71,7 +71,7 @@ pub(super) async fn answer(
     }
 }
 
-fn push(repository: &RepositoryName) -> Access<'_> {
+fn push(repository: &ImageRepository) -> Access<'_> {
     Access::Push {
         repository,
         tag: None,
@@ -81,7 +81,7 @@ fn push(repository: &RepositoryName) -> Access<'_> {
 /// Ends an upload that nobody but this request knows of, also when the client goes away.
 struct CancelOnDrop<'a> {
     registry: &'a Registry,
-    repository: &'a RepositoryName,
+    repository: &'a ImageRepository,
     id: String,
 }
 
@@ -94,7 +94,7 @@ impl Drop for CancelOnDrop<'_> {
 
 async fn take_whole(
     asked: &Asked<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     digest: &Digest,
     request: &Parts,
     body: Body,
@@ -117,14 +117,14 @@ async fn take_whole(
 /// mounting a blob from another repository).
 async fn mount(
     asked: &Asked<'_>,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     request: &Parts,
 ) -> Result<Option<Digest>, Fault> {
     let (Some(digest), Some(from)) = (query(request, "mount"), query(request, "from")) else {
         return Ok(None);
     };
-    let digest: Digest = digest.parse()?;
-    let Ok(from) = from.parse::<RepositoryName>() else {
+    let digest = route::digest(&digest)?;
+    let Ok(from) = from.parse::<ImageRepository>() else {
         return Ok(None);
     };
     if asked.verdict(Access::Pull { repository: &from }) != Verdict::Allow {
@@ -142,7 +142,7 @@ async fn mount(
 
 async fn append(
     registry: &Registry,
-    repository: &RepositoryName,
+    repository: &ImageRepository,
     id: &str,
     request: &Parts,
     body: Body,
@@ -186,7 +186,7 @@ fn chunk_range(request: &Parts) -> Result<Option<ChunkRange>, Fault> {
     }
 }
 
-fn location(repository: &RepositoryName, id: &str) -> String {
+fn location(repository: &ImageRepository, id: &str) -> String {
     format!("/v2/{repository}/blobs/uploads/{id}")
 }
 
@@ -195,7 +195,7 @@ fn range_until(size: u64) -> String {
     format!("0-{}", size.saturating_sub(1))
 }
 
-fn received(status: StatusCode, repository: &RepositoryName, id: &str, size: u64) -> Response {
+fn received(status: StatusCode, repository: &ImageRepository, id: &str, size: u64) -> Response {
     let headers = [
         (header::LOCATION, value(location(repository, id))),
         (header::RANGE, value(range_until(size))),
@@ -204,7 +204,7 @@ fn received(status: StatusCode, repository: &RepositoryName, id: &str, size: u64
     respond(status, headers, Body::empty())
 }
 
-fn created(repository: &RepositoryName, digest: &Digest) -> Response {
+fn created(repository: &ImageRepository, digest: &Digest) -> Response {
     let headers: [(HeaderName, HeaderValue); 2] = [
         (
             header::LOCATION,

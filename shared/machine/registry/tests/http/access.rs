@@ -3,7 +3,8 @@
 use reqwest::{Method, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use towline_registry::{Digest, Settings};
+use towline_oci::Digest;
+use towline_registry::Settings;
 
 use crate::support::{Served, assert_has, header, refusal, serve, serve_with};
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use futures::future::join_all;
 use reqwest::{Method, Response, StatusCode};
-use towline_registry::{Digest, Settings};
+use towline_oci::Digest;
+use towline_registry::Settings;
 
 use crate::support::{Served, assert_has, header, refusal, serve, serve_with};
 
@@ -175,7 +176,7 @@ async fn content_with_another_digest_is_refused_and_forgotten() {
         let upload = served.start_upload("team/app").await;
         let path = format!("{upload}?digest={digest}");
         let refused = served.ask(Method::PUT, &path).send().await.unwrap();
-        assert_has(&refusal(refused).await, "is not a digest");
+        assert_has(&refusal(refused).await, "is not an image digest");
         served.delete(&upload).await;
     }
     assert_eq!(files(&served.dir.path().join("uploads")), 0);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use towline_registry::{Collected, Digest};
+use towline_oci::Digest;
+use towline_registry::Collected;
 
 use crate::support::{Served, serve};
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use towline_oci::{Digest, Reference};
 use towline_registry::{
-    Access, Authority, Credentials, Digest, Reference, Registry, RegistryError, Settings, Verdict,
+    Access, Authority, Credentials, Registry, RegistryError, Settings, Verdict,
 };
 
 use crate::support::{OCI_MANIFEST, client, manifest, serve};

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use towline_registry::{Digest, Reference};
+use towline_oci::{Digest, Reference};
 
 use crate::support::{
     DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, assert_has, header, manifest, refusal,
@@ -129,7 +129,7 @@ async fn a_manifest_is_refused_until_all_it_refers_to_is_there() {
             "v1",
             OCI_MANIFEST,
             manifest((&there, 3), &[]),
-            "400 MANIFEST_INVALID: the manifest is refused: it says that".to_owned(),
+            "400 MANIFEST_INVALID: the manifest says that".to_owned(),
         ),
         (
             other.as_str(),

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tokio::runtime::Runtime;
-use towline_registry::Digest;
+use towline_oci::Digest;
 
 use crate::support::{OCI_MANIFEST, Served, serve};
 

@@ -10,9 +10,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use towline_registry::{
-    Access, Authority, Clock, Credentials, Digest, Registry, Settings, Verdict,
-};
+use towline_oci::Digest;
+use towline_registry::{Access, Authority, Clock, Credentials, Registry, Settings, Verdict};
 
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";

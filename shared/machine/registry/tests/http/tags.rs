@@ -5,11 +5,12 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use towline_registry::{Digest, PutTag, Reference, RegistryError, RepositoryName, Tag};
+use towline_oci::{Digest, ImageRepository, Reference, Tag};
+use towline_registry::{PutTag, RegistryError};
 
 use crate::support::{Served, assert_has, header, refusal, serve};
 
-fn names(tags: &[&str]) -> (RepositoryName, Vec<Tag>) {
+fn names(tags: &[&str]) -> (ImageRepository, Vec<Tag>) {
     let tags = tags.iter().map(|tag| tag.parse().unwrap()).collect();
     ("team/app".parse().unwrap(), tags)
 }

@@ -3,8 +3,8 @@
 use towline_domain::intent::AttemptRef;
 use towline_domain::names::{Digest, ImageRepository};
 use towline_domain::run::{Attempt, Fact, Run};
+use towline_oci::PlatformImage;
 use towline_ports::{Images, PortError, PutTagError};
-use towline_wire::oci::{self, PlatformImage};
 
 use crate::apply;
 use crate::record_images::record;
@@ -76,7 +76,7 @@ async fn put(
     children: &[(&str, &Digest)],
 ) -> Result<Fact, Stop> {
     let (repository, unique) = (&claim.images, &attempt.unique_tag);
-    let index = match oci::index(&manifests(images, repository, children).await?) {
+    let index = match towline_oci::index(&manifests(images, repository, children).await?) {
         Ok(index) => index,
         Err(error) => return Ok(Fact::IndexRefused(attempt.id.clone(), error.to_string())),
     };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use expect_test::expect;
 use serde_json::{Value, json};
-use towline_pack::{BaseReference, Digest, ImagePlan, push, write_layout};
+use towline_oci::Digest;
+use towline_pack::{BaseReference, ImagePlan, push, write_layout};
 
 use crate::folder::{Folder, image, refusal};
 use crate::pushing::quiet;

@@ -265,7 +265,7 @@ async fn a_layout_is_complete_and_never_written_over_something() {
     assert_eq!(marker, r#"{"imageLayoutVersion":"1.0.0"}"#);
     for blob in fs::read_dir(place.join("blobs/sha256")).unwrap() {
         let path = blob.unwrap().path();
-        let digest = towline_pack::Digest::of(&fs::read(&path).unwrap());
+        let digest = towline_oci::Digest::of(&fs::read(&path).unwrap());
         assert_eq!(path.file_name().unwrap().to_str().unwrap(), digest.hex());
     }
     let error = write_layout(&image, &place).await.unwrap_err();

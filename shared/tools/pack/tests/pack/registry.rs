@@ -9,7 +9,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use tokio::net::TcpListener;
-use towline_pack::{BaseReference, Digest, Registry, Target, Transport};
+use towline_oci::Digest;
+use towline_pack::{BaseReference, Registry, Target, Transport};
 
 /// `user:secret`, as Basic authentication encodes it.
 const CREDENTIALS: &str = "Basic dXNlcjpzZWNyZXQ=";

@@ -140,7 +140,7 @@ proptest! {
 
         let archive = runtime.block_on(archive(&first));
         let config: serde_json::Value = serde_json::from_slice(first.config()).unwrap();
-        let diff_id = towline_pack::Digest::of(&archive).to_string();
+        let diff_id = towline_oci::Digest::of(&archive).to_string();
         prop_assert_eq!(&config["rootfs"]["diff_ids"][0], &diff_id);
 
         let mut paths = Vec::new();

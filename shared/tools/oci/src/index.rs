@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use towline_domain::names::Digest;
+use oci_spec::image::{Descriptor, SCHEMA_VERSION};
+use serde::Serialize;
 
-/// The media type of an index.
-pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+use crate::{Digest, Document, DocumentError, ManifestKind, NameError, Platform, digest_of};
 
 /// Says of a manifest which image it is about, as buildkit's attestations do.
 const ABOUT: &str = "vnd.docker.reference.digest";
@@ -28,22 +26,25 @@ pub struct PlatformImage {
 /// Why there is no index.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// A manifest is none.
+    /// The name of a platform is not one.
+    #[error(transparent)]
+    Platform(#[from] NameError),
+    /// What the registry holds is not an image.
     #[error("reading the manifest {digest} for {platform}")]
     Unreadable {
         /// The platform it is for.
-        platform: String,
+        platform: Platform,
         /// Its digest.
         digest: Digest,
         /// What is wrong with it.
         #[source]
-        cause: serde_json::Error,
+        cause: DocumentError,
     },
     /// What was built for a platform has no image for it.
     #[error("the build for {platform} pushed an index, {digest}, without an image for {platform}")]
     OtherPlatform {
         /// The platform.
-        platform: String,
+        platform: Platform,
         /// The index.
         digest: Digest,
     },
@@ -58,56 +59,66 @@ pub struct Index {
     pub text: String,
 }
 
+/// The form in which an index is written. The order of its properties is part of every digest
+/// there is; the types of `oci-spec` would print annotations in any order.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
-    schema_version: u64,
+struct Written {
+    schema_version: u32,
     media_type: &'static str,
-    manifests: Vec<Descriptor>,
+    manifests: Vec<Entry>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Descriptor {
+struct Entry {
     media_type: String,
     digest: Digest,
     size: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    platform: Option<Platform>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<EntryPlatform>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     annotations: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Platform {
+/// As [`Platform`], the architecture first.
+#[derive(Serialize)]
+struct EntryPlatform {
     architecture: String,
     os: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     variant: Option<String>,
 }
 
-impl Platform {
-    fn of(text: &str) -> Self {
-        let mut parts = text.splitn(3, '/').map(str::to_owned);
+impl From<Platform> for EntryPlatform {
+    fn from(platform: Platform) -> Self {
+        let Platform {
+            os,
+            architecture,
+            variant,
+        } = platform;
         Self {
-            os: parts.next().unwrap_or_default(),
-            architecture: parts.next().unwrap_or_default(),
-            variant: parts.next(),
+            architecture,
+            os,
+            variant,
         }
-    }
-
-    /// Whether it is the one that is meant; a variant that is not asked for may be anything.
-    fn is(&self, wanted: &Self) -> bool {
-        self.os == wanted.os
-            && self.architecture == wanted.architecture
-            && (wanted.variant.is_none() || self.variant == wanted.variant)
     }
 }
 
-#[derive(Deserialize)]
-struct Children {
-    #[serde(default)]
-    manifests: Vec<Descriptor>,
+impl TryFrom<&Descriptor> for Entry {
+    type Error = NameError;
+
+    fn try_from(descriptor: &Descriptor) -> Result<Self, NameError> {
+        let platform = descriptor.platform().as_ref().map(Platform::from);
+        let annotations = descriptor.annotations().clone().unwrap_or_default();
+        Ok(Self {
+            media_type: descriptor.media_type().to_string(),
+            digest: digest_of(descriptor)?,
+            size: descriptor.size(),
+            platform: platform.map(EntryPlatform::from),
+            annotations: annotations.into_iter().collect(),
+        })
+    }
 }
 
 /// The index of images, in the order given: the same bytes for the same images, whoever asks.
@@ -120,55 +131,57 @@ struct Children {
 pub fn index(images: &[PlatformImage]) -> Result<Index, IndexError> {
     let mut manifests = Vec::new();
     for image in images {
-        manifests.extend(descriptors(image)?);
+        manifests.extend(entries(image)?);
     }
-    let document = Document {
-        schema_version: 2,
-        media_type: INDEX,
+    let written = Written {
+        schema_version: SCHEMA_VERSION,
+        media_type: ManifestKind::OciIndex.as_str(),
         manifests,
     };
-    let text = serde_json::to_string(&document).expect("texts and numbers become JSON");
-    let digest = format!("sha256:{}", hex::encode(Sha256::digest(&text)));
-    let digest = digest.parse().expect("sha256: and 64 hexadecimal digits");
+    let text = serde_json::to_string(&written).expect("texts and numbers become JSON");
+    let digest = Digest::of(text.as_bytes());
     Ok(Index { digest, text })
 }
 
-fn descriptors(image: &PlatformImage) -> Result<Vec<Descriptor>, IndexError> {
-    let wanted = Platform::of(&image.platform);
-    if !is_index(&image.media_type) {
-        return Ok(vec![Descriptor {
+fn entries(image: &PlatformImage) -> Result<Vec<Entry>, IndexError> {
+    let wanted: Platform = image.platform.parse()?;
+    let kind = image.media_type.parse::<ManifestKind>();
+    if !kind.is_ok_and(ManifestKind::is_index) {
+        return Ok(vec![Entry {
             media_type: image.media_type.clone(),
             digest: image.digest.clone(),
             size: image.manifest.len() as u64,
-            platform: Some(wanted),
+            platform: Some(wanted.into()),
             annotations: BTreeMap::new(),
         }]);
     }
-    let read = serde_json::from_str(&image.manifest);
-    let Children { manifests } = read.map_err(|cause| IndexError::Unreadable {
-        platform: image.platform.clone(),
+    let unreadable = |cause| IndexError::Unreadable {
+        platform: wanted.clone(),
         digest: image.digest.clone(),
         cause,
-    })?;
-    let is_meant = |child: &&Descriptor| {
-        let platform = child.platform.as_ref();
-        platform.is_some_and(|platform| platform.is(&wanted))
     };
-    let Some(found) = manifests.iter().find(is_meant).cloned() else {
+    let document = Document::read(image.manifest.as_bytes()).map_err(unreadable)?;
+    let Document::Index(own) = document else {
+        return Err(unreadable(DocumentError::Mixed));
+    };
+    let offer = |child| Some((Platform::from(Descriptor::platform(child).as_ref()?), child));
+    let offers: Vec<(Platform, &Descriptor)> = own.manifests().iter().filter_map(offer).collect();
+    let Some(found) = wanted.choose(&offers) else {
         return Err(IndexError::OtherPlatform {
-            platform: image.platform.clone(),
+            platform: wanted.clone(),
             digest: image.digest.clone(),
         });
     };
-    let about = |child: &Descriptor| {
-        child.annotations.get(ABOUT).map(String::as_str) == Some(found.digest.as_str())
+    let about = |child: &&Descriptor| {
+        let annotations = child.annotations().as_ref();
+        let about = annotations.and_then(|annotations| annotations.get(ABOUT));
+        about.map(String::as_str) == Some(found.digest().as_ref())
     };
-    let beside: Vec<Descriptor> = manifests.into_iter().filter(about).collect();
-    Ok(std::iter::once(found).chain(beside).collect())
-}
-
-fn is_index(media_type: &str) -> bool {
-    media_type == INDEX || media_type == "application/vnd.docker.distribution.manifest.list.v2+json"
+    let beside = own.manifests().iter().filter(about);
+    std::iter::once(*found)
+        .chain(beside)
+        .map(|child| Entry::try_from(child).map_err(|cause| unreadable(cause.into())))
+        .collect()
 }
 
 #[cfg(test)]
@@ -177,7 +190,8 @@ mod tests {
 
     use super::*;
 
-    const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+    const IMAGE: &str = ManifestKind::OciManifest.as_str();
+    const INDEX: &str = ManifestKind::OciIndex.as_str();
 
     fn image(platform: &str, number: u8, media_type: &str, manifest: &str) -> PlatformImage {
         PlatformImage {
@@ -216,7 +230,7 @@ mod tests {
     #[test]
     fn an_image_with_attestations_is_taken_out_of_its_index_with_them() {
         let own = format!(
-            r#"{{"manifests":[
+            r#"{{"schemaVersion":2,"manifests":[
                 {{"mediaType":"{IMAGE}","digest":"{}","size":9,"platform":{{"os":"linux","architecture":"s390x"}}}},
                 {{"mediaType":"{IMAGE}","digest":"{}","size":7,"platform":{{"os":"linux","architecture":"arm64","variant":"v8"}}}},
                 {{"mediaType":"{IMAGE}","digest":"{}","size":8,"platform":{{"os":"unknown","architecture":"unknown"}},
