@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use clap::{ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    Context, build, demo, deploy, doctor, explain, generate, iam, lint, logs, pack, people, read,
-    rollback, secret, send, serve, validate, write,
+    build, demo, explain, generate, lint, logs, pack, people, read, rollback, send, serve,
+    validate, write,
 };
-use crate::outcome::Outcome;
-use crate::output::Output;
+use towline_client::context::Context;
+use towline_console::outcome::Outcome;
+use towline_console::output::Output;
+use towline_operator::{deploy, doctor, iam, secret};
 
 /// Moves container images from a Git push to production, and knows which one is where, since when and why
 #[derive(Debug, Parser)]

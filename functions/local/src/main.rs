@@ -3,26 +3,7 @@
 mod cli;
 mod commands;
 
-mod client;
-mod credentials;
-mod outcome;
-mod output;
-mod signing;
-
-mod aws_cli;
-mod stack;
-mod templates;
-
-mod git;
-mod repository;
-mod terminal;
-
-mod machine;
-mod people;
-
-mod clock;
-mod console;
-mod surroundings;
+mod answer;
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {

@@ -9,13 +9,14 @@ use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use serde_json::Value;
+use towline_bus::rules::{FUNCTIONS, RULES};
 
 /// Everything an adapter may use: never a handler, never another adapter.
 const ADAPTER: &[&str] = &["domain", "wire", "ports", "buildspec", "oci"];
 /// Everything an adapter may use that asks over the internet.
 const REMOTE: &[&str] = &["domain", "wire", "ports", "https", "oci"];
-/// Everything a function may use.
-const FUNCTION: &[&str] = &[
+/// Everything that answers people's commands may use.
+const CLI: &[&str] = &[
     "domain",
     "wire",
     "ports",
@@ -28,6 +29,10 @@ const FUNCTION: &[&str] = &[
     "runner",
     "source",
     "store",
+    "host",
+    "console",
+    "client",
+    "operator",
 ];
 
 /// Everything a function on Lambda may use: of the adapters, those of AWS and GitHub alone.
@@ -66,6 +71,28 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
     ("towline-runner", "shared/machine/runner", ADAPTER),
     ("towline-source", "shared/machine/source", ADAPTER),
     ("towline-store", "shared/machine/store", ADAPTER),
+    // One machine: it plugs the adapters beside it into the handlers.
+    (
+        "towline-host",
+        "shared/machine/host",
+        &[
+            "domain", "wire", "ports", "handlers", "bus", "registry", "runner", "source", "store",
+        ],
+    ),
+    ("towline-console", "shared/cli/console", &[]),
+    (
+        "towline-client",
+        "shared/cli/client",
+        &[
+            "domain",
+            "ports",
+            "buildspec",
+            "pack",
+            "handlers",
+            "console",
+        ],
+    ),
+    ("towline-operator", "shared/cli/operator", CLI),
     (
         "towline-simulation",
         "shared/testing/simulation",
@@ -89,7 +116,7 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
         "shared/cloud/lambda",
         &["domain", "wire", "ports", "handlers"],
     ),
-    ("towline", "functions/local", FUNCTION),
+    ("towline", "functions/local", CLI),
     ("receive-github", "functions/receive-github", ON_LAMBDA),
     ("plan-runs", "functions/plan-runs", ON_LAMBDA),
     ("start-builds", "functions/start-builds", ON_LAMBDA),
@@ -142,20 +169,6 @@ const IMPURE: &[&str] = &[
     "tokio",
     "async fn",
     "rand::",
-];
-
-/// Every function there may be, by the name that runs through folder, module, rule and template.
-const FUNCTIONS: &[&str] = &[
-    "receive-github",
-    "plan-runs",
-    "start-builds",
-    "record-images",
-    "advance-stages",
-    "promote-images",
-    "deploy-images",
-    "report-status",
-    "answer-chat",
-    "sweep",
 ];
 
 /// What may lie at the top.
@@ -442,6 +455,8 @@ fn one_name_runs_through_a_function() {
     assert_eq!(unhandled, Vec::<&String>::new(), "no handler for a folder");
 
     let rules = stems("events/rules");
+    let listed: BTreeSet<String> = RULES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(rules, listed, "shared/machine/bus/src/rules.rs");
     let unhandled: Vec<_> = rules.difference(&handlers).collect();
     assert_eq!(unhandled, Vec::<&String>::new(), "no handler for a rule");
 

@@ -26,19 +26,7 @@ use crate::shop::Shop;
 /// The name of the stack.
 pub const STACK: &str = "towline";
 
-/// The functions, by the name that runs through everything.
-pub const FUNCTIONS: &[&str] = &[
-    "receive-github",
-    "plan-runs",
-    "start-builds",
-    "record-images",
-    "advance-stages",
-    "promote-images",
-    "deploy-images",
-    "report-status",
-    "answer-chat",
-    "sweep",
-];
+pub use towline_bus::rules::FUNCTIONS;
 
 /// Where things are on this machine.
 pub struct Surroundings {

@@ -18,14 +18,15 @@ use towline_ports::{Builds as _, Clock as _, PortError, RepositoryRef};
 use towline_runner::{Checkout, Config, Runner};
 use towline_wire::eventbridge::{LOCAL_REGION, NO_ACCOUNT};
 
-use super::Context;
-use crate::clock::SystemClock;
-use crate::console;
-use crate::machine::Folder;
-use crate::outcome::{Failure, Outcome, refused};
-use crate::output::Output;
-use crate::surroundings;
-use crate::terminal::Harmless;
+use towline_client::context::Context;
+use towline_console::outcome::{Failure, Outcome, refused};
+use towline_console::output::Output;
+use towline_console::process as console;
+use towline_console::surroundings;
+use towline_console::terminal::Harmless;
+use towline_host::Folder;
+use towline_host::around::of_builds;
+use towline_ports::system::SystemClock;
 
 use registry::OwnRegistry;
 use snapshot::Snapshot;
@@ -222,7 +223,6 @@ fn whole_text(held: &mut Vec<u8>) -> String {
 
 fn config(folder: &Folder, snapshot: &Path, registry: &OwnRegistry) -> Config {
     let clock = SystemClock;
-    let around = surroundings::of_git();
     let password = registry.password.clone();
     Config {
         dir: folder.path("build"),
@@ -230,7 +230,7 @@ fn config(folder: &Folder, snapshot: &Path, registry: &OwnRegistry) -> Config {
         keep: KEEP,
         secrets: folder.path("secrets.json"),
         common: std::env::temp_dir(),
-        machine: surroundings::of_builds(&around),
+        machine: of_builds(surroundings::variable),
         now: Arc::new(move || clock.now()),
         towline_binary: console::own_binary().unwrap_or_else(|_| "towline".into()),
         registry_password: Arc::new(move |_, _| password.clone()),

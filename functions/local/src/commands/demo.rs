@@ -12,13 +12,14 @@ use towline_domain::person::Person;
 use towline_source::{Origin, Registered};
 use towline_wire::signature::{Secret, Secrets};
 
-use crate::clock::random_bytes;
-use crate::console;
-use crate::machine::{Config, Folder, Machine, Opened};
-use crate::outcome::Outcome;
-use crate::output::Output;
-use crate::people::{People, known};
-use crate::surroundings;
+use towline_console::outcome::Outcome;
+use towline_console::output::Output;
+use towline_console::process as console;
+use towline_console::surroundings;
+use towline_host::around::{of_builds, of_git};
+use towline_host::people::{People, known};
+use towline_host::{Config, Folder, Opened};
+use towline_ports::system::random_bytes;
 
 use sample::{Preset, Sample};
 use story::Story;
@@ -61,9 +62,9 @@ pub async fn run(args: Args, output: Output) -> Outcome {
 
 /// Everything that has to be there before the first push.
 async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(Opened, Story)> {
-    let around = surroundings::of_git();
+    let around = of_git(surroundings::variable);
     if docker {
-        sample::look_for_docker(&around).await?;
+        sample::look_for_docker().await?;
     }
     let folder = Folder::open(place)?;
     let preset = if docker { Preset::Docker } else { Preset::Pack };
@@ -74,7 +75,7 @@ async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(O
     let kim = let_in(&people, "kim", &["release-managers"])?;
     let lee = let_in(&people, "lee", &["release-managers"])?;
     let origin = Origin::Path(repository.path().to_owned());
-    let opened = Machine::open(Config {
+    let opened = Opened::open(Config {
         folder: data,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         names: Vec::new(),
@@ -87,6 +88,7 @@ async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(O
         concurrency: 2,
         binary: console::own_binary()?,
         surroundings: around,
+        builds: of_builds(surroundings::variable),
     })
     .await?;
     let url = format!("http://{}", opened.address())

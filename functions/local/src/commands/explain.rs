@@ -5,11 +5,10 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde_json::{Value, json};
 use towline_buildspec::lint::{self, Code, Explanation, Level};
-use towline_handlers::answer_chat::text::Style;
+use towline_console::style::{Style, paint};
 
-use super::Context;
-use crate::outcome::{Outcome, refused};
-use crate::output::paint;
+use towline_client::context::Context;
+use towline_console::outcome::{Outcome, refused};
 
 /// Columns that sentences fill at most.
 const WIDTH: usize = 100;

@@ -13,8 +13,9 @@ use towline_domain::names::ComponentName;
 use towline_handlers::plan_runs::{Settings, buildspec_text};
 use towline_wire::definition::{self, FILE};
 
-use super::{Context, validate};
-use crate::outcome::{Failure, Outcome, refused};
+use towline_client::context::Context;
+use towline_console::outcome::{Failure, Outcome, refused};
+use towline_operator::definition as file;
 
 /// Settings of `generate`.
 #[derive(Debug, Args)]
@@ -82,7 +83,7 @@ fn print(context: &Context, name: &str, text: &str) -> Outcome {
 }
 
 fn buildspec(context: &Context, args: &Buildspec) -> Outcome {
-    let (path, bytes) = validate::read(&args.definition)?;
+    let (path, bytes) = file::read(&args.definition)?;
     let definition = match definition::read(&bytes) {
         Ok(definition) => definition,
         Err(errors) => {
@@ -92,7 +93,7 @@ fn buildspec(context: &Context, args: &Buildspec) -> Outcome {
             let source = String::from_utf8_lossy(&bytes);
             context
                 .output
-                .progress(validate::mistakes(&path, &source, &errors).trim_end());
+                .progress(file::mistakes(&path, &source, &errors).trim_end());
             return Err(Failure::Found);
         }
     };

@@ -4,7 +4,6 @@ mod find;
 mod mend;
 mod root;
 mod show;
-mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,9 +18,9 @@ use towline_wire::definition::{DefinitionErrors, FILE};
 
 use self::find::Target;
 use self::root::{Project, Root, Roots};
-pub use self::tree::Tree;
-use super::Context;
-use crate::outcome::{Failure, Outcome, refused};
+use towline_client::context::Context;
+use towline_client::tree::{self, Tree};
+use towline_console::outcome::{Failure, Outcome, refused};
 
 /// Settings of `lint`.
 #[derive(Debug, Args)]

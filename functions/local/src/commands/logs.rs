@@ -5,10 +5,11 @@ use std::time::Duration;
 use clap::Args;
 use towline_handlers::answer_chat::{Answer, Query};
 
-use super::Context;
 use super::read::In;
-use crate::outcome::Outcome;
-use crate::terminal::Harmless;
+use crate::answer;
+use towline_client::context::Context;
+use towline_console::outcome::Outcome;
+use towline_console::terminal::Harmless;
 
 /// How often is asked for more.
 const EVERY: Duration = Duration::from_millis(400);
@@ -50,11 +51,11 @@ pub async fn run(context: &Context, args: Logs) -> Outcome {
             text, next, ended, ..
         } = &answer
         else {
-            return context.output.answer(&answer);
+            return answer::print(context.output, &answer);
         };
         let (grown, ended) = (!text.is_empty(), *ended);
         if !args.follow && (context.output.is_json() || !grown && !printed) {
-            return context.output.answer(&answer);
+            return answer::print(context.output, &answer);
         }
         if grown && context.output.is_json() {
             let line = serde_json::to_string(&answer).map_err(anyhow::Error::from)?;

@@ -15,10 +15,10 @@ use towline_pack::{
     Registry, Target, Transport,
 };
 
-use super::Context;
-use crate::outcome::{Failure, Outcome};
-use crate::output::Output;
-use crate::surroundings;
+use towline_client::context::Context;
+use towline_console::outcome::{Failure, Outcome};
+use towline_console::output::Output;
+use towline_console::surroundings;
 
 /// Longest password read.
 const MOST_PASSWORD: u64 = 64 * 1024;

@@ -7,13 +7,13 @@ use serde_json::json;
 use towline_domain::person::Person;
 use towline_wire::people::{Known, is_trustworthy};
 
-use super::secret::{Kept, NOTICED, Name};
-use crate::credentials::DATA_FOLDER;
-use crate::machine::Folder;
-use crate::outcome::{Failure, Outcome, refused};
-use crate::output::Output;
-use crate::people::{self, People, PeopleError};
-use crate::stack::{self, Place};
+use towline_client::credentials::DATA_FOLDER;
+use towline_client::stack::{self, Place};
+use towline_console::outcome::{Failure, Outcome, refused};
+use towline_console::output::Output;
+use towline_host::Folder;
+use towline_host::people::{self, People, PeopleError};
+use towline_operator::secret::{Kept, NOTICED, Name};
 
 /// How often a change is made anew because somebody else was faster.
 const TRIES: usize = 10;

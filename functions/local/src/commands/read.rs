@@ -7,9 +7,10 @@ use towline_handlers::answer_chat::moment::Moment;
 use towline_handlers::answer_chat::{Answer, Query};
 use towline_ports::Clock as _;
 
-use super::Context;
-use crate::clock::SystemClock;
-use crate::outcome::Outcome;
+use crate::answer;
+use towline_client::context::Context;
+use towline_console::outcome::Outcome;
+use towline_ports::system::SystemClock;
 
 /// Which repository is meant.
 #[derive(Debug, Args)]
@@ -235,7 +236,7 @@ impl From<Runs> for Query {
 /// When there is no answer, or it cannot be printed.
 pub async fn run(context: &Context, query: impl Into<Query>) -> Outcome {
     let answer = context.client().await?.ask(&query.into()).await?;
-    context.output.answer(&answer)
+    answer::print(context.output, &answer)
 }
 
 /// What is or was live.
@@ -261,7 +262,7 @@ pub async fn now(context: &Context, args: Now) -> Outcome {
     if let (Answer::Now { live, .. }, Some(only)) = (&mut answer, &args.repository) {
         live.retain(|line| line.repository.as_str().eq_ignore_ascii_case(only.as_str()));
     }
-    context.output.answer(&answer)
+    answer::print(context.output, &answer)
 }
 
 /// Takes a reference as it is printed, with the `…` that stands for further digits.

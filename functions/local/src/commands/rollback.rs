@@ -6,10 +6,11 @@ use towline_handlers::answer_chat::answers::Move;
 use towline_handlers::answer_chat::{Answer, Command, Query};
 
 use super::read::{In, reference};
-use super::{Context, wait};
-use crate::client::Client;
-use crate::outcome::{Outcome, refused};
-use crate::output;
+use super::wait;
+use towline_client::client::Client;
+use towline_client::context::Context;
+use towline_console::outcome::{Outcome, refused};
+use towline_console::output;
 
 /// Moves of the stage that are looked at.
 const MOVES: usize = 500;

@@ -5,21 +5,20 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use towline_console::style::{Style, paint};
 use towline_domain::names::{CommitSha, GitRef, RepositoryName};
 use towline_domain::untrusted::Untrusted;
-use towline_handlers::answer_chat::text::Style;
 use towline_ports::Clock as _;
 use towline_wire::github::compose::{Account, Commit, Sketch, push_payload};
 use towline_wire::signature::{self, Secret};
 
-use super::Context;
-use crate::client::{Client, Delivered, address_of};
-use crate::clock::{SystemClock, random_bytes};
-use crate::credentials;
-use crate::git::Git;
-use crate::outcome::{Failure, Outcome, refused};
-use crate::output::paint;
-use crate::repository::{self, Described};
+use towline_client::client::{Client, Delivered, address_of};
+use towline_client::context::Context;
+use towline_client::credentials;
+use towline_console::outcome::{Failure, Outcome, refused};
+use towline_ports::system::{SystemClock, random_bytes};
+use towline_source::checkout::Git;
+use towline_source::described::{self, Described};
 
 /// Commits described at most; GitHub lists as many.
 const MOST_COMMITS: usize = 2_048;
@@ -78,7 +77,7 @@ struct Push {
 /// When there is nothing to send, nobody answers, or the answer is no.
 pub async fn run(context: &Context, args: Send) -> Outcome {
     let What::Push(push) = args.what;
-    let mut described = repository::describe(&push.repo).map_err(anyhow::Error::new)?;
+    let mut described = described::describe(&push.repo).map_err(anyhow::Error::new)?;
     if let Some(name) = &push.name {
         described.name = name.clone();
     }

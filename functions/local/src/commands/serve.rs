@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use tokio::sync::watch;
-use towline_source::{Origin, Registered};
 use towline_wire::signature::{Secret, SecretError, Secrets};
 
-use crate::machine::{Config, Folder, Machine, Opened};
-use crate::outcome::Outcome;
-use crate::output::Output;
-use crate::surroundings;
-use crate::{console, repository};
+use towline_console::outcome::Outcome;
+use towline_console::output::Output;
+use towline_console::process as console;
+use towline_console::surroundings;
+use towline_host::around::{of_builds, of_git};
+use towline_host::registered::{RegisterError, registered};
+use towline_host::{Config, Folder, Opened};
 
 /// Settings of `serve`.
 #[derive(Debug, clap::Args)]
@@ -64,8 +65,8 @@ pub enum ServeError {
         "{0} is neither this machine nor every interface; listen on 127.0.0.1, or on 0.0.0.0 to be reached from elsewhere"
     )]
     Listen(SocketAddr),
-    #[error("{0}")]
-    Repository(String),
+    #[error(transparent)]
+    Repository(#[from] RegisterError),
     #[error("{name} cannot be used")]
     Secret {
         name: &'static str,
@@ -124,7 +125,7 @@ async fn open(args: Args, folder: &Folder) -> anyhow::Result<(Opened, Vec<String
         .iter()
         .map(|known| known.name.to_string())
         .collect();
-    let opened = Machine::open(Config {
+    let opened = Opened::open(Config {
         folder: folder.clone(),
         listen: args.listen,
         names: args.hosts,
@@ -133,7 +134,8 @@ async fn open(args: Args, folder: &Folder) -> anyhow::Result<(Opened, Vec<String
         slack: slack_secrets()?,
         concurrency: usize::from(args.builds),
         binary: console::own_binary()?,
-        surroundings: surroundings::of_git(),
+        surroundings: of_git(surroundings::variable),
+        builds: of_builds(surroundings::variable),
     });
     Ok((opened.await?, names))
 }
@@ -171,38 +173,6 @@ GitHub's webhook goes to http://{address}/webhooks/github; images are at {addres
         data = folder.path("").display(),
         token = folder.token_file().display(),
     ))
-}
-
-/// A repository as `--repo` names it.
-///
-/// # Errors
-/// When it is no folder or URL, or nobody says whose it is.
-pub fn registered(text: &str) -> Result<Registered, ServeError> {
-    let refused = |reason: String| ServeError::Repository(reason);
-    if let Some((name, origin)) = text.split_once('=')
-        && let Ok(name) = name.parse()
-    {
-        let origin: Origin = origin
-            .parse()
-            .map_err(|error| refused(format!("--repo {text}: {error}")))?;
-        return Ok(Registered { name, origin });
-    }
-    match text
-        .parse()
-        .map_err(|error| refused(format!("--repo {text}: {error}")))?
-    {
-        Origin::Url(_) => Err(refused(format!(
-            "--repo {text}: whose is it? write OWNER/NAME={text}"
-        ))),
-        Origin::Path(path) => {
-            let described = repository::describe(&path)
-                .map_err(|error| refused(format!("--repo {text}: {error}")))?;
-            Ok(Registered {
-                name: described.name,
-                origin: Origin::Path(described.path),
-            })
-        }
-    }
 }
 
 /// The secrets that sign webhooks: given, or made up and kept in the folder.

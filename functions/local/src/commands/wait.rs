@@ -7,9 +7,10 @@ use towline_domain::names::{ComponentName, RepositoryName, StageName};
 use towline_handlers::answer_chat::answers::{Live, Move};
 use towline_handlers::answer_chat::{Answer, Query};
 
-use super::Context;
-use crate::client::Client;
-use crate::outcome::{Outcome, refused};
+use crate::answer;
+use towline_client::client::Client;
+use towline_client::context::Context;
+use towline_console::outcome::{Outcome, refused};
 
 /// How often is asked.
 const EVERY: Duration = Duration::from_millis(400);
@@ -72,7 +73,7 @@ pub async fn finish(
         },
     ) = (place, answer)
     else {
-        return context.output.answer(answer);
+        return answer::print(context.output, answer);
     };
     if !context.output.is_json() {
         context.output.text(&format!("{message}\n"))?;

@@ -6,8 +6,10 @@ use towline_domain::names::{ComponentName, StageName};
 use towline_handlers::answer_chat::{Answer, Command};
 
 use super::read::{In, reference};
-use super::{Context, wait};
-use crate::outcome::Outcome;
+use super::wait;
+use crate::answer;
+use towline_client::context::Context;
+use towline_console::outcome::Outcome;
 
 /// Settings of `promote`.
 #[derive(Debug, Args)]
@@ -164,7 +166,7 @@ impl OfBuild {
 /// When it is not done, or the answer cannot be printed.
 pub async fn run(context: &Context, command: impl Into<Command>) -> Outcome {
     let answer = context.client().await?.tell(&command.into()).await?;
-    context.output.answer(&answer)
+    answer::print(context.output, &answer)
 }
 
 /// Moves an image into a stage.

@@ -2,22 +2,11 @@
 
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
+use towline_bus::rules::FUNCTIONS;
 
 use crate::aws::Aws;
 use crate::session::{Session, shown};
 
-const FUNCTIONS: [&str; 10] = [
-    "advance-stages",
-    "answer-chat",
-    "deploy-images",
-    "plan-runs",
-    "promote-images",
-    "receive-github",
-    "record-images",
-    "report-status",
-    "start-builds",
-    "sweep",
-];
 /// How most deployments are asked for.
 const DEPLOY: [&str; 6] = [
     "deploy",

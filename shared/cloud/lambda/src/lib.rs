@@ -4,7 +4,6 @@
 //! a bus, [`requests`] for what comes through API Gateway, [`schedule`] for what comes by the clock.
 //! No adapter and no handler is known here.
 
-mod clock;
 mod failure;
 mod log;
 mod loops;
@@ -14,11 +13,20 @@ mod signed;
 
 use std::process::ExitCode;
 
-pub use clock::{SystemClock, random_word};
+use towline_ports::Clock as _;
+
 pub use failure::Failure;
 pub use loops::{events, requests, schedule};
 pub use settings::{SettingError, Settings};
 pub use signed::{again, keys, refusal, unusable};
+pub use towline_ports::system::SystemClock;
+
+/// A word of 32 hexadecimal digits that no other invocation has, to hold a lease under.
+#[must_use]
+pub fn random_word() -> String {
+    let clock = SystemClock;
+    format!("{:016x}{:016x}", clock.random(), clock.random())
+}
 
 /// Runs a function under its name until Lambda ends the process.
 ///

@@ -14,9 +14,9 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::clock::SystemClock;
 use crate::failure::with_causes;
 use crate::{metric, settings};
+use towline_ports::system::SystemClock;
 
 /// Where the runtime logs what a handler returned, in the form of `Debug`; the loops have logged it
 /// readably by then.

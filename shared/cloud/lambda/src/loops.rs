@@ -21,9 +21,9 @@ use towline_wire::eventbridge::{self, Envelope};
 use towline_wire::http::{Request, Response};
 use tracing::Instrument as _;
 
-use crate::clock::SystemClock;
 use crate::failure::{Failure, with_causes};
 use crate::signed::refusal;
+use towline_ports::system::SystemClock;
 
 /// What is left of an invocation's time when it is ended here, so that Lambda need not kill the
 /// process and somebody hears of it.

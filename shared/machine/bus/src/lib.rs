@@ -3,6 +3,8 @@
 //! The queue lives in memory only. What is lost with the process is still owed in the store, and
 //! `sweep` announces it again; foreign events are kept by whoever sends them until they are taken.
 
+pub mod rules;
+
 mod queue;
 mod router;
 

@@ -3,6 +3,9 @@
 //! [`GitSource::open`] takes the repositories the operator registered, and is both the source and
 //! the list of who may use us: a registered name is bound to the numeric id of its first push.
 
+pub mod checkout;
+pub mod described;
+
 mod bindings;
 mod git;
 mod mirror;

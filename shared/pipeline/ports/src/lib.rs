@@ -12,6 +12,8 @@ pub mod secret;
 pub mod source;
 pub mod statuses;
 pub mod store;
+#[cfg(feature = "system")]
+pub mod system;
 
 pub mod contract;
 pub mod memory;

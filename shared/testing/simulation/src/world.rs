@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use towline_bus::Router;
+use towline_bus::rules::RULES;
 use towline_domain::names::BuildId;
 use towline_domain::person::Person;
 use towline_domain::run::BuildStatus;
@@ -35,38 +36,6 @@ use crate::faulty::{
 };
 use crate::shop;
 use crate::watch::Watch;
-
-/// The rules of every function, as infra and the local bus read them.
-const RULES: [(&str, &str); 7] = [
-    (
-        "advance-stages",
-        include_str!("../../../../events/rules/advance-stages.json"),
-    ),
-    (
-        "deploy-images",
-        include_str!("../../../../events/rules/deploy-images.json"),
-    ),
-    (
-        "plan-runs",
-        include_str!("../../../../events/rules/plan-runs.json"),
-    ),
-    (
-        "promote-images",
-        include_str!("../../../../events/rules/promote-images.json"),
-    ),
-    (
-        "record-images",
-        include_str!("../../../../events/rules/record-images.json"),
-    ),
-    (
-        "report-status",
-        include_str!("../../../../events/rules/report-status.json"),
-    ),
-    (
-        "start-builds",
-        include_str!("../../../../events/rules/start-builds.json"),
-    ),
-];
 
 /// How long an invocation may live; Lambda ends it then.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -14,12 +14,12 @@ use towline_ports::{Clock as _, RepositoryRef, StartBuild};
 use towline_wire::definition::{self, FILE};
 
 use super::Args;
-use crate::clock::{SystemClock, random_bytes};
-use crate::commands::validate;
-use crate::git::Git;
-use crate::outcome::{Failure, Outcome, refused};
-use crate::output::Output;
-use crate::repository::{self, Described};
+use towline_console::outcome::{Failure, Outcome, refused};
+use towline_console::output::Output;
+use towline_operator::definition as file;
+use towline_ports::system::{SystemClock, random_bytes};
+use towline_source::checkout::Git;
+use towline_source::described::{self, Described};
 
 /// The buildspec CodeBuild takes when a project names none.
 const USUAL_SPEC: &str = "buildspec.yml";
@@ -52,7 +52,7 @@ pub(super) struct Chosen {
 /// # Errors
 /// When that is nothing, or several things, or cannot be read.
 pub(super) fn chosen(args: &Args, output: Output) -> Outcome<Chosen> {
-    let repository = repository::describe(&args.repo).map_err(anyhow::Error::from)?;
+    let repository = described::describe(&args.repo).map_err(anyhow::Error::from)?;
     let git = Git::at(&repository.path);
     if git
         .maybe(&["rev-parse", "--is-inside-work-tree"])
@@ -87,7 +87,7 @@ fn component(args: &Args, top: &Path, output: Output) -> Outcome<Option<Componen
             None => Ok(None),
         };
     }
-    let (path, bytes) = validate::read(&path)?;
+    let (path, bytes) = file::read(&path)?;
     let definition = match definition::read(&bytes) {
         Ok(definition) => definition,
         Err(errors) if output.is_json() => {
@@ -95,7 +95,7 @@ fn component(args: &Args, top: &Path, output: Output) -> Outcome<Option<Componen
         }
         Err(errors) => {
             let source = String::from_utf8_lossy(&bytes);
-            output.progress(validate::mistakes(&path, &source, &errors).trim_end());
+            output.progress(file::mistakes(&path, &source, &errors).trim_end());
             return Err(Failure::Found);
         }
     };

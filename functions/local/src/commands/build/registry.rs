@@ -13,7 +13,7 @@ use towline_domain::names::ImageRepository;
 use towline_ports::Clock as _;
 use towline_registry::{Access, Authority, Credentials, Registry, Settings, Verdict};
 
-use crate::clock::{SystemClock, random_bytes};
+use towline_ports::system::{SystemClock, random_bytes};
 
 /// Most pushes that are told of.
 const MOST: usize = 1_000;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use towline_domain::names::CommitSha;
 
-use crate::git::Git;
+use towline_source::checkout::Git;
 
 /// A copy of a working tree.
 #[derive(Debug)]

@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use towline_console::style::{Style, paint};
 use towline_domain::Timestamp;
 use towline_domain::names::{CommitSha, ComponentName};
 use towline_domain::run::BuildStatus;
 use towline_domain::untrusted::Untrusted;
-use towline_handlers::answer_chat::text::Style;
 use towline_wire::codebuild::Phase;
 
 use super::registry::Pushed;
-use crate::outcome::Outcome;
-use crate::output::{Output, paint};
+use towline_console::outcome::Outcome;
+use towline_console::output::Output;
 
 /// Longest text of a build that is shown in one line.
 const LONGEST: usize = 300;

@@ -7,9 +7,10 @@ use anyhow::{Context as _, bail};
 use tokio::fs;
 use tokio::process::Command;
 use towline_domain::names::{CommitSha, RepositoryName};
+use towline_host::around::of_builds;
 use towline_source::Surroundings;
 
-use crate::surroundings;
+use towline_console::surroundings;
 
 /// How the sample is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +54,8 @@ pub(super) struct Sample {
 }
 
 /// Fails with what to do when no Docker daemon answers to what builds get to see of the machine.
-pub(super) async fn look_for_docker(around: &Surroundings) -> anyhow::Result<()> {
-    let seen = surroundings::of_builds(around);
+pub(super) async fn look_for_docker() -> anyhow::Result<()> {
+    let seen = of_builds(surroundings::variable);
     let mut command = Command::new("docker");
     command
         .args(["version", "--format", "{{.Server.Version}}"])

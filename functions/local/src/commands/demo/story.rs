@@ -15,10 +15,11 @@ use towline_wire::github::compose::{Account, Commit, Sketch, push_payload};
 use towline_wire::signature::{HEADER, Secret, sign};
 
 use super::sample::Sample;
-use crate::client::Client;
-use crate::clock::{SystemClock, random_bytes};
-use crate::outcome::{Failure, Outcome};
-use crate::output::Output;
+use crate::answer;
+use towline_client::client::Client;
+use towline_console::outcome::{Failure, Outcome};
+use towline_console::output::Output;
+use towline_ports::system::{SystemClock, random_bytes};
 
 /// How long any one step may take; docker builds pull nothing, so this is generous.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -344,9 +345,9 @@ impl Story {
                 .value(&json!({ "seconds": seconds, "tags": tags, "history": history }));
         }
         self.output.text("\n$ towline tags web\n")?;
-        self.output.answer(&tags)?;
+        answer::print(self.output, &tags)?;
         self.output.text("\n$ towline history web prod\n")?;
-        self.output.answer(&history)?;
+        answer::print(self.output, &history)?;
         self.output.text(&format!(
             "\nDone in {seconds:.1} s. Next:\n  towline generate definition      a first .towline.yml for your repository\n  towline serve --repo PATH        the same for real, with its data in one folder\n  towline --help                   everything else\n"
         ))

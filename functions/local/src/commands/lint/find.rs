@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use towline_wire::definition::FILE;
 
-use super::tree;
+use towline_client::tree;
 
 /// Folders that hold what others have written, or what tools keep.
 const PASSED_OVER: [&str; 8] = [

@@ -8,10 +8,9 @@ use anyhow::anyhow;
 use similar::TextDiff;
 use towline_buildspec::Buildspec;
 use towline_buildspec::lint::{self, Context, Fixed};
-use towline_handlers::answer_chat::text::Style;
+use towline_console::style::{Style, paint};
 
-use super::tree;
-use crate::output::paint;
+use towline_client::tree;
 
 /// Mends the file at `path`, whose text is `text`; `name` is its path from the root of the source.
 ///
@@ -74,7 +73,7 @@ pub fn difference(path: &str, before: &str, after: &str) -> String {
                 Some(b'@') => Style::Quiet,
                 _ => Style::Plain,
             };
-            let mut filter = crate::terminal::Harmless::default();
+            let mut filter = towline_console::terminal::Harmless::default();
             paint(style, &filter.pass(line)) + "\n"
         })
         .collect()

@@ -8,7 +8,7 @@ use towline_buildspec::lint::Context;
 use towline_domain::definition::{Component, Definition, Preset};
 use towline_wire::definition::{self, DefinitionErrors, FILE};
 
-use super::tree::{self, Tree};
+use towline_client::tree::{self, Tree};
 
 /// What is known of the project beside the files.
 #[derive(Debug, Clone, Default, Args)]

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use towline_buildspec::lint::{self, Code, Level, Report};
-use towline_handlers::answer_chat::text::Style;
+use towline_console::style::{Style, paint};
 
 use super::{Lint, Mistaken, Results, mend};
-use crate::commands::validate;
-use crate::outcome::Outcome;
-use crate::output::{Output, paint};
+use towline_console::outcome::Outcome;
+use towline_console::output::Output;
+use towline_operator::definition as file;
 
 /// The rule that stands for a mistake in a definition in SARIF.
 const DEFINITION: &str = "definition";
@@ -56,7 +56,7 @@ fn text(args: &Lint, results: &Results) -> String {
         text.push_str(&lint::to_text(&checked.report, &read, true));
     }
     for mistaken in &results.mistakes {
-        let shown = validate::mistakes(&mistaken.path, &mistaken.text, &mistaken.errors);
+        let shown = file::mistakes(&mistaken.path, &mistaken.text, &mistaken.errors);
         let _ = writeln!(text, "{shown}");
     }
     let _ = writeln!(text, "{}", summary(args, results));

@@ -1,0 +1,491 @@
+//! AWS through its own command line, `aws` version 1 or 2, one child process per call.
+//!
+//! A call is a list of arguments, never text for a shell. A value stands behind `=` in the argument
+//! of its option, so it is never taken for an option; one that would make `aws` read a file or an
+//! address is refused. Secrets go to the child's standard input alone.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
+use towline_domain::untrusted::Untrusted;
+
+use towline_console::outcome::Failure;
+
+/// Calls that run at the same time: each is a Python of its own.
+const AT_ONCE: usize = 6;
+/// Longest sentence of AWS's that is passed on, in bytes.
+const LONGEST_SAID: usize = 600;
+/// How `aws` is told to read a value from what we write to it.
+const STDIN: &str = "file:///dev/stdin";
+
+/// The command line, for one region and one profile.
+#[derive(Debug, Clone)]
+pub struct AwsCli {
+    region: Option<String>,
+    profile: Option<String>,
+    turns: Arc<Semaphore>,
+}
+
+/// Why a call gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AwsError {
+    /// There is no such program; the person has to install it.
+    #[error(
+        "there is no `aws` on the PATH; install AWS's command line with `pip install awscli`, or version 2 as AWS describes"
+    )]
+    Missing,
+    /// It did not run.
+    #[error("running aws {call}")]
+    Start {
+        /// What was called.
+        call: String,
+        /// Why not.
+        #[source]
+        cause: io::Error,
+    },
+    /// Nobody is signed in; the person has to be.
+    #[error(
+        "aws has no credentials that work ({said}); run `aws configure` or `aws sso login`, or name others with --profile"
+    )]
+    Credentials {
+        /// What it said.
+        said: String,
+    },
+    /// It said no.
+    #[error("aws {call}: {said}")]
+    Refused {
+        /// What was called.
+        call: String,
+        /// AWS's name for the error; empty when the command line itself said no.
+        code: String,
+        /// What it said, safe to show.
+        said: String,
+    },
+    /// Its answer is no such JSON.
+    #[error("understanding what aws {call} printed")]
+    Unreadable {
+        /// What was called.
+        call: String,
+        /// What is wrong.
+        #[source]
+        cause: serde_json::Error,
+    },
+    /// A value that `aws` would not take as it is.
+    #[error("{0:?} cannot be given to aws: it would read a file or an address of that name")]
+    Value(String),
+}
+
+impl AwsError {
+    /// AWS's name for the error.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Refused { code, .. } => code,
+            Self::Missing
+            | Self::Start { .. }
+            | Self::Credentials { .. }
+            | Self::Unreadable { .. }
+            | Self::Value(_) => "",
+        }
+    }
+
+    /// Whether whoever asks may not.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        let code = self.code();
+        code.starts_with("AccessDenied")
+            || matches!(code, "UnauthorizedOperation" | "403" | "Forbidden")
+    }
+
+    /// Whether what was asked for does not exist.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        let code = self.code();
+        let Self::Refused { said, .. } = self else {
+            return false;
+        };
+        code.contains("NotFound")
+            || matches!(
+                code,
+                "404" | "NoSuchEntity" | "NoSuchBucket" | "AWS.SimpleQueueService.NonExistentQueue"
+            )
+            || (code == "ValidationError" && said.contains("does not exist"))
+    }
+}
+
+impl AwsCli {
+    /// For a region and a profile; what is not named, `aws` takes from its own settings.
+    #[must_use]
+    pub fn new(region: Option<String>, profile: Option<String>) -> Self {
+        Self {
+            region,
+            profile,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// The same, in a region.
+    #[must_use]
+    pub fn in_region(mut self, region: &str) -> Self {
+        self.region = Some(region.to_owned());
+        self
+    }
+
+    /// The region it was made for, unless `aws` knows that by itself.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    /// A call of one operation.
+    #[must_use]
+    pub fn call(&self, service: &str, operation: &str) -> Call {
+        Call {
+            cli: self.clone(),
+            name: format!("{service} {operation}"),
+            arguments: vec![service.into(), operation.into()],
+            input: None,
+            wrong: None,
+        }
+    }
+}
+
+/// One call, before it is made.
+#[derive(Clone)]
+pub struct Call {
+    cli: AwsCli,
+    name: String,
+    arguments: Vec<String>,
+    input: Option<Vec<u8>>,
+    wrong: Option<String>,
+}
+
+impl Call {
+    /// With a value for an option.
+    #[must_use]
+    pub fn option(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        let value = value.to_string();
+        self.judge(&value);
+        self.arguments.push(format!("{name}={value}"));
+        self
+    }
+
+    /// With an address for an option whose value `aws` never fetches, as a queue's.
+    #[must_use]
+    pub fn address(mut self, name: &'static str, value: &str) -> Self {
+        self.arguments.push(format!("{name}={value}"));
+        self
+    }
+
+    /// With an option that takes no value, or a word of ours.
+    #[must_use]
+    pub fn word(mut self, word: &'static str) -> Self {
+        self.arguments.push(word.into());
+        self
+    }
+
+    /// With an option and its list of values, each of which begins with a word of ours.
+    #[must_use]
+    pub fn list(mut self, name: &'static str, values: impl IntoIterator<Item = String>) -> Self {
+        self.arguments.push(name.into());
+        for value in values {
+            self.judge(&value);
+            self.arguments.push(value);
+        }
+        self
+    }
+
+    /// With a value that nobody else on the machine may see.
+    #[must_use]
+    pub fn secret(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Self {
+        self.arguments.push(format!("{name}={STDIN}"));
+        self.input = Some(value.into());
+        self
+    }
+
+    fn judge(&mut self, value: &str) {
+        let reads = ["file://", "fileb://", "http://", "https://"];
+        if value.starts_with('-') || reads.iter().any(|prefix| value.starts_with(prefix)) {
+            self.wrong = Some(value.to_owned());
+        }
+    }
+
+    /// What it is called as, with the region and profile; for people to read or repeat.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let words = std::iter::once("aws".to_owned()).chain(self.words());
+        words
+            .map(|word| quoted(&word))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    fn words(&self) -> impl Iterator<Item = String> {
+        let region = self.cli.region.iter().map(|it| format!("--region={it}"));
+        let profile = self.cli.profile.iter().map(|it| format!("--profile={it}"));
+        let words = self.arguments.iter().cloned();
+        words.chain(region).chain(profile)
+    }
+
+    /// Makes it; its answer as JSON.
+    ///
+    /// # Errors
+    /// When it cannot be made, AWS says no, or the answer is not of that shape.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, AwsError> {
+        let name = self.name.clone();
+        let mut text = self.run(&["--output=json"]).await?;
+        if text.trim().is_empty() {
+            // Some operations answer nothing at all, such as a rule without targets in old versions.
+            text = "{}".into();
+        }
+        serde_json::from_str(&text).map_err(|cause| AwsError::Unreadable { call: name, cause })
+    }
+
+    /// Makes it; what it prints, without the space around it.
+    ///
+    /// # Errors
+    /// When it cannot be made, or AWS says no.
+    pub async fn text(self) -> Result<String, AwsError> {
+        Ok(self.run(&[]).await?.trim().to_owned())
+    }
+
+    async fn run(mut self, further: &[&str]) -> Result<String, AwsError> {
+        let turns = Arc::clone(&self.cli.turns);
+        // The semaphore is never closed.
+        let _turn = turns.acquire().await.ok();
+        let input = self.input.take();
+        let mut child = self.start(further, input.is_some())?;
+        let failed = |cause| AwsError::Start {
+            call: self.name.clone(),
+            cause,
+        };
+        if let (Some(input), Some(mut pipe)) = (input, child.stdin.take()) {
+            match pipe.write_all(&input).await {
+                // Whoever does not read says why on its own.
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    return Err(failed(error));
+                }
+                _ => drop(pipe),
+            }
+        }
+        let output = child.wait_with_output().await.map_err(failed)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(refusal(self.name, &String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Starts it; [`Running::end`] gives what became of it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin(self) -> Result<Running, AwsError> {
+        let child = self.start(&[], false)?;
+        Ok(Running {
+            child,
+            name: self.name,
+        })
+    }
+
+    fn start(&self, further: &[&str], has_input: bool) -> Result<Child, AwsError> {
+        if let Some(value) = &self.wrong {
+            return Err(AwsError::Value(value.clone()));
+        }
+        let words = self.words().map(OsString::from);
+        Command::new("aws")
+            .args(words)
+            .args(further)
+            // Version 2 would else ask, or page what it prints.
+            .env("AWS_PAGER", "")
+            .env("AWS_CLI_AUTO_PROMPT", "off")
+            .stdin(if has_input {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|cause| match cause.kind() {
+                io::ErrorKind::NotFound => AwsError::Missing,
+                _ => AwsError::Start {
+                    call: self.name.clone(),
+                    cause,
+                },
+            })
+    }
+}
+
+/// A call that is being made.
+pub struct Running {
+    child: Child,
+    name: String,
+}
+
+impl Running {
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn end(self) -> Result<(), AwsError> {
+        let name = self.name;
+        let output = self.child.wait_with_output().await;
+        let output = output.map_err(|cause| AwsError::Start {
+            call: name.clone(),
+            cause,
+        })?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(refusal(name, &String::from_utf8_lossy(&output.stderr)))
+    }
+}
+
+impl From<AwsError> for Failure {
+    fn from(error: AwsError) -> Self {
+        Self::Impossible(error.into())
+    }
+}
+
+/// What `aws` says when it fails: `An error occurred (Code) when calling the X operation: why`.
+fn refusal(call: String, stderr: &str) -> AwsError {
+    let lines = stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let all: Vec<&str> = lines
+        .filter(|line| !line.starts_with("Note: AWS CLI"))
+        .collect();
+    let text = all.join(" ");
+    let safe = |text: &str| Untrusted::text(text.trim(), LONGEST_SAID).display();
+    let no_credentials = [
+        "Unable to locate credentials",
+        "SSO session",
+        "The config profile",
+        "Error loading SSO",
+        "Partial credentials",
+    ];
+    if no_credentials.iter().any(|words| text.contains(words)) {
+        return AwsError::Credentials { said: safe(&text) };
+    }
+    let parts = text
+        .split_once("An error occurred (")
+        .and_then(|(_, rest)| {
+            let (code, rest) = rest.split_once(')')?;
+            let (_, said) = rest.split_once(": ")?;
+            Some((code, said))
+        });
+    let (code, said) = parts.unwrap_or(("", &text));
+    if matches!(
+        code,
+        "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "SignatureDoesNotMatch"
+            | "AuthFailure"
+    ) {
+        return AwsError::Credentials {
+            said: safe(&format!("{code}: {said}")),
+        };
+    }
+    AwsError::Refused {
+        call,
+        code: code.to_owned(),
+        said: safe(said),
+    }
+}
+
+/// A word as a shell would need it.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let plain =
+        |character: char| character.is_ascii_alphanumeric() || "-_./:=,@+%".contains(character);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_aws_says_is_understood() {
+        let check = |stderr: &str, code: &str, denied: bool, absent: bool, shown: &str| {
+            let error = refusal("iam get-role".into(), stderr);
+            assert_eq!(error.code(), code, "{stderr}");
+            assert_eq!(error.is_denied(), denied, "{stderr}");
+            assert_eq!(error.is_absent(), absent, "{stderr}");
+            assert_eq!(error.to_string(), shown, "{stderr}");
+        };
+        check(
+            "\nAn error occurred (AccessDenied) when calling the GetRole operation: User: kim is not authorized\n",
+            "AccessDenied",
+            true,
+            false,
+            "aws iam get-role: User: kim is not authorized",
+        );
+        check(
+            "aws: [ERROR]: An error occurred (ValidationError) when calling the DescribeStacks operation: Stack with id x does not exist",
+            "ValidationError",
+            false,
+            true,
+            "aws iam get-role: Stack with id x does not exist",
+        );
+        check(
+            "Note: AWS CLI version 2, the latest\nusage: aws [options]\naws: error: Invalid choice",
+            "",
+            false,
+            false,
+            "aws iam get-role: usage: aws [options] aws: error: Invalid choice",
+        );
+        check(
+            "Unable to locate credentials. You can configure credentials by running \"aws configure\".",
+            "",
+            false,
+            false,
+            "aws has no credentials that work (Unable to locate credentials. You can configure credentials by running \"aws configure\".); run `aws configure` or `aws sso login`, or name others with --profile",
+        );
+    }
+
+    #[test]
+    fn a_value_is_never_an_option_nor_read_from_elsewhere() {
+        let check = |value: &str, good: bool| {
+            let call = AwsCli::new(None, None).call("s3api", "head-bucket");
+            let joined = call.clone().option("--bucket", value);
+            let listed = call.list("--x", [value.to_owned()]);
+            assert_eq!(joined.wrong.is_none(), good, "{value}");
+            assert_eq!(listed.wrong.is_none(), good, "{value}");
+        };
+        check("acme/shop", true);
+        check("Repositories=acme/shop,acme/*", true);
+        check("--profile=other", false);
+        check("file:///etc/passwd", false);
+        check("https://example.com", false);
+    }
+
+    #[test]
+    fn a_shown_call_can_be_pasted() {
+        let call = AwsCli::new(Some("eu-west-1".into()), None)
+            .call("cloudformation", "deploy")
+            .list(
+                "--parameter-overrides",
+                ["Repositories=acme/*".to_owned(), "Note=it's".to_owned()],
+            );
+        assert_eq!(
+            call.shown(),
+            r"aws cloudformation deploy --parameter-overrides 'Repositories=acme/*' 'Note=it'\''s' --region=eu-west-1"
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! The other end of the API: asks and tells a running Towline over HTTP.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use reqwest::redirect::Policy;
+use reqwest::{RequestBuilder, StatusCode, Url};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use towline_handlers::answer_chat::{Answer, Command, Query};
+
+use crate::credentials::{self, Auth, is_loopback};
+use crate::signing::Signer;
+use crate::stack::Place;
+use towline_console::outcome::{Failure, Outcome, refused};
+
+/// How long the other end may take to take up the connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a whole call may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running Towline.
+pub struct Client {
+    base: Url,
+    caller: Caller,
+    http: reqwest::Client,
+}
+
+/// Who asks.
+enum Caller {
+    /// Nobody says so.
+    Nobody,
+    /// Whoever the token belongs to.
+    Bearer(String),
+    /// Whoever AWS knows by the signature.
+    Signed(Signer),
+}
+
+/// An answer to a webhook.
+pub struct Delivered {
+    /// The status.
+    pub status: StatusCode,
+    /// The body; null when it is no JSON.
+    pub body: Value,
+}
+
+impl Client {
+    /// A client for a Towline at an address such as `http://127.0.0.1:8017`, as somebody; a signature
+    /// is made with the profile and for the region of the place.
+    ///
+    /// # Errors
+    /// When the address is none, the token's file cannot be read, or there is nothing to sign with.
+    pub async fn open(address: &str, auth: Auth, place: &Place) -> Outcome<Self> {
+        let base = address_of(address)?;
+        let caller = match auth {
+            Auth::Sigv4 => Caller::Signed(Signer::find(&base, place).await?),
+            Auth::Token => credentials::token(&base)?.map_or(Caller::Nobody, Caller::Bearer),
+        };
+        let mut client = Self::anonymous(base)?;
+        client.caller = caller;
+        Ok(client)
+    }
+
+    /// A client that says nothing of who asks.
+    ///
+    /// # Errors
+    /// When the machine's trusted roots cannot be read.
+    pub fn anonymous(base: Url) -> Outcome<Self> {
+        towline_pack::install_tls_provider();
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .timeout(PATIENCE)
+            .redirect(Policy::none())
+            .user_agent(concat!("towline/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&base) {
+            // The environment's proxy is for the network, and does not reach this machine.
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().context("setting up HTTP")?;
+        Ok(Self {
+            base,
+            caller: Caller::Nobody,
+            http,
+        })
+    }
+
+    /// A client for whoever a token belongs to.
+    ///
+    /// # Errors
+    /// As [`Client::anonymous`].
+    pub fn with_token(base: Url, token: String) -> Outcome<Self> {
+        let mut client = Self::anonymous(base)?;
+        client.caller = Caller::Bearer(token);
+        Ok(client)
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// Refused with the other end's sentence; impossible when nobody answers.
+    pub async fn ask(&self, query: &Query) -> Outcome<Answer> {
+        let (word, fields) = parts(query, "query")?;
+        let mut url = self.at(&self.route(&word));
+        for (name, value) in &fields {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            url.query_pairs_mut().append_pair(name, &text);
+        }
+        self.answer(self.http.get(url)).await
+    }
+
+    /// Has something done.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub async fn tell(&self, command: &Command) -> Outcome<Answer> {
+        let (word, fields) = parts(command, "command")?;
+        let url = self.at(&self.route(&word));
+        self.answer(self.http.post(url).json(&fields)).await
+    }
+
+    /// Whether it is well: the status of `/healthz`.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn health(&self) -> Outcome<StatusCode> {
+        let response = self.http.get(self.at("healthz")).send().await;
+        Ok(response.map_err(|error| self.silence(error))?.status())
+    }
+
+    /// Delivers a webhook.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn deliver(&self, headers: &[(&str, String)], body: Vec<u8>) -> Outcome<Delivered> {
+        let mut request = self.http.post(self.at("webhooks/github")).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let response = request.send().await.map_err(|error| self.silence(error))?;
+        let status = response.status();
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.silence(error))?;
+        Ok(Delivered {
+            status,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        })
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Outcome<Answer> {
+        let request = match &self.caller {
+            Caller::Bearer(token) => request.bearer_auth(token),
+            Caller::Signed(_) | Caller::Nobody => request,
+        };
+        let mut request = request.build().context("writing the call")?;
+        if let Caller::Signed(signer) = &self.caller {
+            signer.sign(&mut request)?;
+        }
+        let response = self.http.execute(request).await;
+        let response = response.map_err(|error| self.silence(error))?;
+        let status = response.status();
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.silence(error))?;
+        if status.is_success() {
+            let answer = serde_json::from_slice(&body);
+            return Ok(answer.with_context(|| {
+                format!(
+                    "understanding what {} answered; is it the same version as this towline?",
+                    self.base()
+                )
+            })?);
+        }
+        let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        // API Gateway itself says no to a signature, in a shape of its own.
+        let said_by_gateway = body["message"].as_str().filter(|_| self.is_signed());
+        match body["error"].as_str() {
+            Some(_) if status == StatusCode::UNAUTHORIZED => refused(self.who()),
+            None if status == StatusCode::FORBIDDEN && said_by_gateway.is_some() => {
+                refused(format!("{}: {}", self.who(), said_by_gateway.unwrap_or_default()))
+            }
+            Some(reason) if status.is_client_error() => refused(reason),
+            Some(reason) => Err(anyhow!("{} answered {status}: {reason}", self.base()).into()),
+            // So does it when the function behind it fails.
+            None if status.is_server_error() => Err(anyhow!(
+                "{} answered {status}; Towline's log tells why, on AWS: aws logs tail /aws/lambda/towline-answer-chat",
+                self.base()
+            )
+            .into()),
+            None => Err(anyhow!("{} answered {status} and nothing that a towline says; is --url (or TOWLINE_URL) right?", self.base()).into()),
+        }
+    }
+
+    fn who(&self) -> String {
+        let base = self.base();
+        match &self.caller {
+            Caller::Signed(_) => format!(
+                "{base} does not take calls of whoever signs here; their role needs execute-api:Invoke, and `towline people add LOGIN --arn ROLE` makes them known"
+            ),
+            Caller::Bearer(_) => format!(
+                "{base} does not know the token given; use another in TOWLINE_TOKEN or the file that TOWLINE_TOKEN_FILE names"
+            ),
+            Caller::Nobody => format!(
+                "{base} wants to know who asks; put your token into TOWLINE_TOKEN, or name its file with TOWLINE_TOKEN_FILE (towline serve prints which)"
+            ),
+        }
+    }
+
+    fn is_signed(&self) -> bool {
+        matches!(self.caller, Caller::Signed(_))
+    }
+
+    /// Where a word is asked: signed calls come in by a door of their own.
+    fn route(&self, word: &str) -> String {
+        match self.caller {
+            Caller::Signed(_) => format!("aws/v1/{word}"),
+            Caller::Bearer(_) | Caller::Nobody => format!("v1/{word}"),
+        }
+    }
+
+    fn base(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    fn at(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!(
+            "{}/{path}",
+            self.base.path().trim_end_matches('/')
+        ));
+        url
+    }
+
+    fn silence(&self, error: reqwest::Error) -> Failure {
+        let base = self.base();
+        if error.is_connect() {
+            let cause = root_cause(&error);
+            let hint = "is the address in --url or TOWLINE_URL right?";
+            return match is_loopback(&self.base) && is_refused(&error) {
+                true => anyhow!("nothing answers at {base} ({cause}); start it with `towline serve --repo FOLDER`, or name another with --url or TOWLINE_URL"),
+                false => anyhow!("cannot connect to {base} ({cause}); {hint}"),
+            }
+            .into();
+        }
+        anyhow::Error::new(error.without_url())
+            .context(format!("asking {base}"))
+            .into()
+    }
+}
+
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// What lies at the bottom of an error.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let last = causes(error).last();
+    last.map(ToString::to_string).unwrap_or_default()
+}
+
+/// Whether nobody listens there.
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let system = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    system
+        .map(io::Error::kind)
+        .any(|kind| kind == io::ErrorKind::ConnectionRefused)
+}
+
+/// Reads an address.
+///
+/// # Errors
+/// When it is no `http://` or `https://` address, or holds a password.
+pub fn address_of(text: &str) -> Outcome<Url> {
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let Some(url) = url else {
+        return Err(anyhow!("{text:?} is no address; write one such as http://127.0.0.1:8017 (from --url, --to or TOWLINE_URL)").into());
+    };
+    if url.password().is_some() || !url.username().is_empty() {
+        return Err(anyhow!(
+            "the address holds a user or password; leave it out and use TOWLINE_TOKEN"
+        )
+        .into());
+    }
+    Ok(url)
+}
+
+/// A call's name and the fields that are set.
+fn parts(call: &impl Serialize, tag: &str) -> Outcome<(String, Map<String, Value>)> {
+    let value = serde_json::to_value(call).context("writing the call")?;
+    let Value::Object(mut fields) = value else {
+        return Err(anyhow!("the call has no fields").into());
+    };
+    let word = fields
+        .remove(tag)
+        .and_then(|word| word.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    fields.retain(|_, value| !value.is_null());
+    Ok((word, fields))
+}

@@ -1,0 +1,90 @@
+//! Tokens and secrets: from the environment or from files, never from arguments, which everybody
+//! on the machine can read.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use reqwest::Url;
+
+use towline_console::surroundings;
+
+/// Where `towline serve` keeps its data when nobody says.
+pub const DATA_FOLDER: &str = ".towline-data";
+
+/// How a caller says who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// By a token of Towline's.
+    Token,
+    /// By a signature with AWS credentials.
+    Sigv4,
+}
+
+/// How this caller does: as `--sigv4` or `TOWLINE_AUTH` says.
+///
+/// # Errors
+/// When `TOWLINE_AUTH` holds another word.
+pub fn auth(sigv4: bool) -> anyhow::Result<Auth> {
+    match surroundings::text("TOWLINE_AUTH").as_deref() {
+        _ if sigv4 => Ok(Auth::Sigv4),
+        None | Some("token") => Ok(Auth::Token),
+        Some("sigv4") => Ok(Auth::Sigv4),
+        Some(other) => Err(anyhow!("TOWLINE_AUTH is {other:?}; write token or sigv4")),
+    }
+}
+
+/// The token that says who asks; none when there is none to be found.
+///
+/// What is not set is looked for where a `towline serve` in the same folder has left it, and then
+/// given only to this machine.
+///
+/// # Errors
+/// When the file named for it cannot be read.
+pub fn token(asked: &Url) -> anyhow::Result<Option<String>> {
+    found("TOWLINE_TOKEN", asked, "owner.token")
+}
+
+/// The secret that signs webhooks; found as [`token`] is.
+///
+/// # Errors
+/// When the file named for it cannot be read.
+pub fn webhook_secret(asked: &Url) -> anyhow::Result<Option<String>> {
+    found("TOWLINE_GITHUB_WEBHOOK_SECRET", asked, "webhook.secret")
+}
+
+/// Whether an address is one of this machine alone.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => {
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            bare.parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+        }
+        None => false,
+    }
+}
+
+fn found(variable: &str, asked: &Url, left: &str) -> anyhow::Result<Option<String>> {
+    if let Some(text) = surroundings::text(variable) {
+        return Ok(Some(text.trim_end().to_owned()));
+    }
+    let named = format!("{variable}_FILE");
+    if let Some(path) = surroundings::variable(&named).map(PathBuf::from) {
+        return read(&path)
+            .with_context(|| format!("{named} names {}", path.display()))
+            .map(Some);
+    }
+    let path = Path::new(DATA_FOLDER).join(left);
+    if is_loopback(asked) && path.is_file() {
+        return read(&path).map(Some);
+    }
+    Ok(None)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(text.trim_end().to_owned())
+}

@@ -1,0 +1,10 @@
+//! How a person's machine reaches a Towline, on one machine or on AWS.
+
+pub mod aws_cli;
+pub mod client;
+pub mod context;
+pub mod credentials;
+pub mod stack;
+pub mod tree;
+
+mod signing;

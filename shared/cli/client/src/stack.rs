@@ -1,0 +1,179 @@
+//! A deployed stack: which one is meant, how it stands, and what is in it.
+
+use std::collections::BTreeMap;
+
+use anyhow::anyhow;
+use clap::Args;
+use serde::Deserialize;
+
+use crate::aws_cli::{AwsCli, AwsError};
+use towline_console::outcome::Outcome;
+use towline_console::surroundings;
+
+/// Name of the stack when nobody says.
+pub const STACK: &str = "towline";
+
+/// Where a stack is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Place {
+    /// AWS region; else as `aws` has it
+    #[arg(long, value_name = "REGION", value_parser = label, help_heading = "AWS")]
+    pub region: Option<String>,
+    /// Profile of the AWS command line
+    #[arg(long, value_name = "PROFILE", value_parser = label, help_heading = "AWS")]
+    pub profile: Option<String>,
+}
+
+impl Place {
+    /// The command line for it.
+    #[must_use]
+    pub fn aws(&self) -> AwsCli {
+        AwsCli::new(self.named_region(), self.profile.clone())
+    }
+
+    /// The region that somebody has named: version 1 of `aws` does not read `AWS_REGION` by itself.
+    fn named_region(&self) -> Option<String> {
+        self.region.clone().or_else(|| {
+            let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+            names.into_iter().find_map(surroundings::text)
+        })
+    }
+
+    /// The options that name it in a command for people to repeat, given where it turned out to be.
+    #[must_use]
+    pub fn options(&self, region: &str) -> String {
+        let profile = self.profile.iter().map(|it| format!(" --profile {it}"));
+        format!("--region {region}{}", profile.collect::<String>())
+    }
+
+    /// The command line for it and the region it is in, looked up where nobody has named one.
+    ///
+    /// # Errors
+    /// When there is no region to be found.
+    pub async fn located(&self) -> Outcome<(AwsCli, String)> {
+        let aws = self.aws();
+        let region = match self.named_region() {
+            Some(region) => region,
+            None => match aws.call("configure", "get").word("region").text().await {
+                Ok(region) if !region.is_empty() => region,
+                Ok(_) | Err(AwsError::Refused { .. }) => {
+                    return Err(anyhow!("which region? name it with --region, such as --region eu-west-1, or set AWS_REGION").into());
+                }
+                Err(error) => return Err(error.into()),
+            },
+        };
+        Ok((aws.in_region(&region), region))
+    }
+}
+
+/// A name as AWS takes it for stacks, regions, profiles and buckets.
+///
+/// # Errors
+/// When it is empty or holds anything else.
+pub fn label(text: &str) -> Result<String, String> {
+    let good = |character: char| character.is_ascii_alphanumeric() || "-_.@".contains(character);
+    if text.is_empty() || text.starts_with('-') || !text.chars().all(good) {
+        return Err("letters, digits, '-', '_' and '.' only".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// A stack's name.
+///
+/// # Errors
+/// When CloudFormation would not take it (CloudFormation API, `CreateStack`).
+pub fn stack_name(text: &str) -> Result<String, String> {
+    let good = |character: char| character.is_ascii_alphanumeric() || character == '-';
+    let begins = text.starts_with(|first: char| first.is_ascii_alphabetic());
+    if !begins || text.len() > 128 || !text.chars().all(good) {
+        return Err("a letter, then letters, digits and '-', at most 128".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// A stack as CloudFormation describes it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Stack {
+    /// How it stands, such as `UPDATE_COMPLETE`.
+    #[serde(rename = "StackStatus")]
+    pub status: String,
+    #[serde(default)]
+    parameters: Vec<Parameter>,
+    #[serde(default)]
+    outputs: Vec<Given>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameter {
+    parameter_key: String,
+    #[serde(default)]
+    parameter_value: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Given {
+    output_key: String,
+    output_value: String,
+}
+
+impl Stack {
+    /// The stack of that name, if there is one.
+    ///
+    /// # Errors
+    /// When CloudFormation does not say.
+    pub async fn find(aws: &AwsCli, name: &str) -> Result<Option<Self>, AwsError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Described {
+            stacks: Vec<Stack>,
+        }
+        let call = aws.call("cloudformation", "describe-stacks");
+        match call.option("--stack-name", name).json::<Described>().await {
+            Ok(described) => Ok(described.stacks.into_iter().next()),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The stack of that name.
+    ///
+    /// # Errors
+    /// Impossible when there is none, or CloudFormation does not say.
+    pub async fn existing(aws: &AwsCli, name: &str) -> Outcome<Self> {
+        let found = Self::find(aws, name).await?;
+        let absent = || {
+            let place = aws.region().unwrap_or("the region of your AWS settings");
+            anyhow!(
+                "there is no stack {name} in {place}; deploy it with `towline deploy`, or name another with --stack and --region"
+            )
+        };
+        Ok(found.ok_or_else(absent)?)
+    }
+
+    /// The parameters it has now.
+    #[must_use]
+    pub fn parameters(&self) -> BTreeMap<&str, &str> {
+        let pairs = self.parameters.iter();
+        pairs
+            .map(|it| (it.parameter_key.as_str(), it.parameter_value.as_str()))
+            .collect()
+    }
+
+    /// What it tells about itself, by name.
+    #[must_use]
+    pub fn outputs(&self) -> BTreeMap<&str, &str> {
+        let pairs = self.outputs.iter();
+        pairs
+            .map(|it| (it.output_key.as_str(), it.output_value.as_str()))
+            .collect()
+    }
+
+    /// One output's value.
+    #[must_use]
+    pub fn output(&self, name: &str) -> Option<&str> {
+        self.outputs().get(name).copied()
+    }
+}

@@ -1,0 +1,126 @@
+//! The program `towline` for builds: the preset `pack` runs it, and gets it from the stack's bucket by
+//! the digest that the stack names.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use sha2::{Digest as _, Sha256};
+
+use super::build::Arch;
+use towline_client::aws_cli::{AwsCli, Call};
+use towline_console::outcome::Outcome;
+use towline_console::output::Output;
+
+/// The stack's output that names its bucket.
+pub const BUCKET: &str = "BucketName";
+
+/// The template's parameter for the program on these processors.
+#[must_use]
+pub fn parameter(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Arm64 => "ToolArm64",
+        Arch::X86 => "ToolX86",
+    }
+}
+
+/// Which programs to bring: those that were asked for and those the stack has already, since what
+/// calls them is of this version too; the first time those of most builds.
+#[must_use]
+pub fn wanted(asked: &[Arch], kept: &BTreeMap<&str, &str>) -> Vec<Arch> {
+    let has = |arch: &Arch| kept.get(parameter(*arch)).is_some_and(|it| !it.is_empty());
+    let mut wanted: Vec<Arch> = [Arch::X86, Arch::Arm64]
+        .into_iter()
+        .filter(|arch| asked.contains(arch) || has(arch))
+        .collect();
+    if wanted.is_empty() {
+        wanted.push(Arch::X86);
+    }
+    wanted
+}
+
+/// A program, ready to be brought into a bucket.
+#[derive(Debug)]
+pub struct Tool {
+    arch: Arch,
+    path: PathBuf,
+    bytes: usize,
+    sha256: String,
+}
+
+impl Tool {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(arch: Arch, path: PathBuf) -> Outcome<Self> {
+        let content =
+            std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(Self {
+            arch,
+            bytes: content.len(),
+            sha256: hex::encode(Sha256::digest(&content)),
+            path,
+        })
+    }
+
+    /// The parameter that names it to the stack.
+    #[must_use]
+    pub fn parameter(&self) -> (String, String) {
+        (parameter(self.arch).to_owned(), self.sha256.clone())
+    }
+
+    /// Puts it into the stack's bucket, unless it is there. Under its own digest it is never another.
+    ///
+    /// # Errors
+    /// When AWS says no.
+    pub async fn bring(
+        &self,
+        aws: &AwsCli,
+        bucket: &str,
+        account: &str,
+        output: Output,
+    ) -> Outcome {
+        let call = |operation| object(aws, operation, bucket, account, &self.sha256);
+        match call("head-object").text().await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_absent() => {}
+            Err(error) => return Err(error.into()),
+        }
+        output.progress(&format!(
+            "Uploading towline for builds on {} ({:.1} MB) to {bucket}.",
+            self.arch.name(),
+            self.bytes as f64 / 1e6
+        ));
+        let put = call("put-object").option("--body", self.path.display());
+        put.text().await?;
+        Ok(())
+    }
+}
+
+/// What brings a program into the bucket, before either is known.
+#[must_use]
+pub fn shown(aws: &AwsCli, arch: Arch, account: &str, path: &std::path::Path) -> String {
+    object(aws, "put-object", "BUCKET", account, &placeholder(arch))
+        .option("--body", path.display())
+        .shown()
+}
+
+/// What stands for a digest that is not known yet.
+#[must_use]
+pub fn placeholder(arch: Arch) -> String {
+    format!("SHA256-{}", arch.name())
+}
+
+fn object(
+    aws: &AwsCli,
+    operation: &'static str,
+    bucket: &str,
+    account: &str,
+    sha256: &str,
+) -> Call {
+    aws.call("s3api", operation)
+        .option("--bucket", bucket)
+        .option("--key", format!("tools/{sha256}/towline"))
+        .option("--expected-bucket-owner", account)
+}

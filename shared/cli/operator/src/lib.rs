@@ -1,0 +1,12 @@
+//! What the operator of a Towline does: deploy it, set its secrets, print policies, find what is wrong.
+#![expect(missing_docs, reason = "only the commands of towline use this crate")]
+
+pub mod defined;
+pub mod definition;
+pub mod deploy;
+pub mod doctor;
+pub mod iam;
+pub mod secret;
+
+mod policy;
+mod templates;

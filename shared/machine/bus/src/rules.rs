@@ -1,0 +1,35 @@
+//! The functions and the rules of `events/rules`, listed here and nowhere else.
+
+/// Every function by its name, which its folder, its module and its rule have too.
+pub const FUNCTIONS: &[&str] = &[
+    "receive-github",
+    "plan-runs",
+    "start-builds",
+    "record-images",
+    "advance-stages",
+    "promote-images",
+    "deploy-images",
+    "report-status",
+    "answer-chat",
+    "sweep",
+];
+
+macro_rules! rules {
+    ($($function:literal),*) => {
+        [$((
+            $function,
+            include_str!(concat!("../../../../events/rules/", $function, ".json")),
+        )),*]
+    };
+}
+
+/// The files of `events/rules`, by the function that each leads to.
+pub const RULES: [(&str, &str); 7] = rules![
+    "advance-stages",
+    "deploy-images",
+    "plan-runs",
+    "promote-images",
+    "record-images",
+    "report-status",
+    "start-builds"
+];

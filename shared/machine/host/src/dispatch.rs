@@ -1,0 +1,378 @@
+//! Runs the functions: takes events off the queue, feeds in what registry and runner report, sweeps.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use towline_bus::Queued;
+use towline_handlers::{
+    HandlerError, advance_stages, deploy_images, plan_runs, promote_images, record_images,
+    start_builds, sweep,
+};
+use towline_ports::Clock as _;
+use towline_wire::ecr::{self, Action, ImageAction};
+use towline_wire::eventbridge::{self, LOCAL_REGION, NO_ACCOUNT};
+
+use crate::machine::Machine;
+
+/// Functions that run at the same time.
+const WORKERS: usize = 4;
+/// Functions that ask the source and run at the same time: a slow origin keeps nothing else.
+const SLOW_WORKERS: usize = 4;
+/// Events that may wait for those; what is more is owed in the store and announced again.
+const SLOW_QUEUE: usize = 1_000;
+/// Tries before an event is left to the sweep, as Lambda tries an asynchronous call three times.
+const MOST_TRIES: u32 = 3;
+/// Tries before a foreign event is set aside: about ten minutes.
+const MOST_FEEDS: u32 = 24;
+/// Foreign events taken at a time.
+const PORTION: usize = 100;
+/// Longest time between two tries of the same foreign event.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often blobs no image needs are deleted, and how long they are kept before.
+const TIDY: Duration = Duration::from_secs(3_600);
+/// Age from which a blob that no image needs is deleted.
+const OLD: Duration = Duration::from_secs(24 * 3_600);
+/// The word under which this process holds a stage's lease: the store lets only one process in,
+/// and an event is never in flight twice.
+const HOLDER: &str = "this machine";
+
+/// What a machine does besides answering.
+pub(super) struct Work {
+    tasks: JoinSet<()>,
+    machine: Arc<Machine>,
+}
+
+impl Work {
+    /// Waits until `stop` says so and everything has come to its end.
+    pub(super) async fn finish(mut self, mut stop: watch::Receiver<bool>) {
+        // A sender that is gone means the same.
+        let _ = stop.wait_for(|stop| *stop).await;
+        self.machine.runner.close().await;
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Starts all of it.
+pub(super) fn start(
+    machine: &Arc<Machine>,
+    queue: mpsc::Receiver<Queued>,
+    period: Duration,
+    stop: &watch::Receiver<bool>,
+) -> Work {
+    let mut tasks = JoinSet::new();
+    let in_flight = InFlight::default();
+    let (slow, slow_queue) = mpsc::channel(SLOW_QUEUE);
+    let fast = Lane {
+        machine: Arc::clone(machine),
+        queue: Arc::new(queue.into()),
+        in_flight: in_flight.clone(),
+        slow: Some(slow),
+    };
+    let slow = Lane {
+        machine: Arc::clone(machine),
+        queue: Arc::new(slow_queue.into()),
+        in_flight,
+        slow: None,
+    };
+    for _ in 0..WORKERS {
+        tasks.spawn(until(stop.clone(), fast.clone().work()));
+    }
+    for _ in 0..SLOW_WORKERS {
+        tasks.spawn(until(stop.clone(), slow.clone().work()));
+    }
+    let loops = [Loop::Pushes, Loop::Builds, Loop::Sweep(period), Loop::Tidy];
+    for name in loops {
+        tasks.spawn(until(stop.clone(), keep(Arc::clone(machine), name)));
+    }
+    Work {
+        tasks,
+        machine: Arc::clone(machine),
+    }
+}
+
+async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Events being worked on, so that one announced again meanwhile is not taken twice.
+#[derive(Clone, Default)]
+struct InFlight(Arc<Mutex<HashSet<(String, String)>>>);
+
+impl InFlight {
+    fn enter(&self, key: &(String, String)) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone())
+    }
+
+    fn leave(&self, key: &(String, String)) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
+    }
+}
+
+/// Workers that take from one queue.
+#[derive(Clone)]
+struct Lane {
+    machine: Arc<Machine>,
+    queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Queued>>>,
+    in_flight: InFlight,
+    /// Where functions go that ask the source.
+    slow: Option<mpsc::Sender<Queued>>,
+}
+
+impl Lane {
+    async fn work(self) {
+        loop {
+            let next = self.queue.lock().await.recv().await;
+            let Some(Queued { function, event }) = next else {
+                return;
+            };
+            if let Some(slow) = self.slow.as_ref().filter(|_| function == "plan-runs") {
+                // A full queue loses nothing: the intent is owed in the store.
+                let _ = slow.try_send(Queued { function, event });
+                continue;
+            }
+            let id = event["id"].as_str().unwrap_or_default().to_owned();
+            let key = (function, id);
+            if !self.in_flight.enter(&key) {
+                continue;
+            }
+            // What still fails is owed in the store, and the sweep announces it again.
+            let _ = invoke(&self.machine, &key.0, &event).await;
+            self.in_flight.leave(&key);
+        }
+    }
+}
+
+/// Calls a function with an event, again when it fails; says whether it went well in the end.
+async fn invoke(machine: &Arc<Machine>, function: &str, event: &Value) -> bool {
+    for attempt in 0..MOST_TRIES {
+        // A task of its own, so that a panic ends this call and nothing else (F18).
+        let (own, name, copy) = (Arc::clone(machine), function.to_owned(), event.clone());
+        let called = tokio::spawn(async move { call(&own, &name, &copy).await });
+        match called.await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => {
+                tracing::warn!(function, error = &error as &dyn std::error::Error, "failed");
+            }
+            Err(error) => tracing::error!(function, %error, "panicked"),
+        }
+        machine
+            .clock
+            .sleep(Duration::from_millis(100 << (2 * attempt)))
+            .await;
+    }
+    false
+}
+
+async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), HandlerError> {
+    let envelope = match eventbridge::read(event.clone()) {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            tracing::error!(
+                function,
+                error = &error as &dyn std::error::Error,
+                "dropped"
+            );
+            return Ok(());
+        }
+    };
+    let context = machine.context();
+    match function {
+        "plan-runs" => {
+            plan_runs::handle(
+                context,
+                machine.source.as_ref(),
+                &plan_runs::Settings::default(),
+                &envelope,
+            )
+            .await
+        }
+        "start-builds" => {
+            start_builds::handle(context, &machine.runner, &machine.settings, &envelope).await
+        }
+        "record-images" => record_images::handle(context, &machine.registry, &envelope).await,
+        "advance-stages" => advance_stages::handle(context, &machine.runner, &envelope).await,
+        "promote-images" => {
+            promote_images::handle(context, &machine.registry, HOLDER, &envelope).await
+        }
+        "deploy-images" => deploy_images::handle(context, &envelope).await,
+        other => {
+            tracing::error!(function = other, "no such function");
+            Ok(())
+        }
+    }
+}
+
+/// What goes on as long as the machine runs.
+#[derive(Debug, Clone, Copy)]
+enum Loop {
+    Pushes,
+    Builds,
+    Sweep(Duration),
+    Tidy,
+}
+
+/// Runs a loop, and again should it ever end in a panic.
+async fn keep(machine: Arc<Machine>, name: Loop) {
+    loop {
+        let own = Arc::clone(&machine);
+        let task = match name {
+            Loop::Pushes => tokio::spawn(feed_pushes(own)),
+            Loop::Builds => tokio::spawn(feed_builds(own)),
+            Loop::Sweep(period) => tokio::spawn(keep_sweeping(own, period)),
+            Loop::Tidy => tokio::spawn(keep_tidy(own)),
+        };
+        let ended = EndWithMe(task).await;
+        tracing::error!(?name, ?ended, "a loop ended; it is begun again");
+        machine.clock.sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct EndWithMe(tokio::task::JoinHandle<()>);
+
+impl Drop for EndWithMe {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Future for EndWithMe {
+    type Output = Result<(), tokio::task::JoinError>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        std::pin::Pin::new(&mut self.0).poll(context)
+    }
+}
+
+/// Feeds what was pushed to the registry in, as ECR tells it.
+async fn feed_pushes(machine: Arc<Machine>) {
+    loop {
+        let events = match machine.registry.next_events(0, PORTION).await {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::error!(%error, "the registry's events cannot be read");
+                machine.clock.sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        if events.is_empty() {
+            machine.registry.pushed().notified().await;
+        }
+        for event in events {
+            feed(&machine, &image_action(&event)).await;
+            while let Err(error) = machine.registry.forget_events(event.id).await {
+                tracing::error!(%error, "a push event cannot be forgotten");
+                machine.clock.sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+fn image_action(event: &towline_registry::PushEvent) -> Value {
+    let at = towline_domain::Timestamp::from_millisecond(event.at_ms).unwrap_or_default();
+    ecr::event(&ImageAction {
+        id: format!("push-{}", event.id),
+        at,
+        account: NO_ACCOUNT.into(),
+        region: LOCAL_REGION.into(),
+        repository: event.repository.clone(),
+        action: Action::Push,
+        succeeded: true,
+        digest: Some(event.digest.clone()),
+        tag: event.tag.clone(),
+        media_type: Some(event.media_type.clone()),
+    })
+}
+
+/// Feeds what the runner reports in, as CodeBuild tells it.
+async fn feed_builds(machine: Arc<Machine>) {
+    loop {
+        let changes = match machine.runner.next_events(0, PORTION).await {
+            Ok(changes) => changes,
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the runner's events cannot be read"
+                );
+                machine.clock.sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        if changes.is_empty() {
+            machine.runner.changed().notified().await;
+        }
+        for change in changes {
+            feed(&machine, &change.document).await;
+            while let Err(error) = machine.runner.forget_events(change.id).await {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a build event cannot be forgotten"
+                );
+                machine.clock.sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// Gives a foreign event to every function it is for, until each is done with it. One that fails
+/// for ten minutes is set aside, so that it cannot keep the others for ever (F17).
+async fn feed(machine: &Arc<Machine>, event: &Value) {
+    for function in machine.bus.functions(event) {
+        for round in 0..MOST_FEEDS {
+            if invoke(machine, &function, event).await {
+                break;
+            }
+            if round + 1 == MOST_FEEDS {
+                tracing::error!(function, %event, "set aside; a person must look");
+            }
+            let pause = Duration::from_secs(1 << round.min(5));
+            machine.clock.sleep(pause.min(LONGEST_PAUSE)).await;
+        }
+    }
+}
+
+async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
+    if let Err(error) = sweep::announce_all(machine.context()).await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "what is owed could not be announced"
+        );
+    }
+    loop {
+        machine.clock.sleep(period).await;
+        match sweep::handle(machine.context(), &machine.runner).await {
+            Ok(swept) if swept != sweep::Swept::default() => tracing::debug!(?swept, "swept"),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "could not sweep");
+            }
+        }
+    }
+}
+
+/// Deletes what no image needs any more.
+async fn keep_tidy(machine: Arc<Machine>) {
+    loop {
+        machine.clock.sleep(TIDY).await;
+        match machine.registry.collect_garbage(OLD).await {
+            Ok(collected) => tracing::debug!(?collected, "tidied the registry"),
+            Err(error) => tracing::error!(%error, "could not tidy the registry"),
+        }
+    }
+}

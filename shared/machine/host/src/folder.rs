@@ -1,0 +1,223 @@
+//! The folder a machine keeps everything in, and the secrets it makes for itself there.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use towline_ports::system::random_bytes;
+
+/// Marks a folder as ours, and keeps Git from ever taking up what lies in it.
+const MARK: &str = ".gitignore";
+/// What the mark says.
+const MARK_TEXT: &str =
+    "# Made by towline: everything in this folder is its own, secrets included.\n*\n";
+/// Shortest secret that is taken from a file, in bytes (A3).
+const SHORTEST_SECRET: usize = 32;
+
+/// Why the folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The system would not have it.
+    #[error("using {}", path.display())]
+    System {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// It holds what is not ours.
+    #[error("{} holds other things already; name an empty or a new folder", .0.display())]
+    Foreign(PathBuf),
+    /// No Towline has kept anything there.
+    #[error("nothing has been served from {}; name the folder of `towline serve` with --data, or a Towline on AWS with --stack", .0.display())]
+    Missing(PathBuf),
+    /// A secret's file that protects nothing.
+    #[error("{} holds a secret of fewer than {SHORTEST_SECRET} characters; remove the file to have a new one made", .0.display())]
+    Weak(PathBuf),
+}
+
+impl FolderError {
+    fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::System {
+            path: path.to_owned(),
+            cause,
+        }
+    }
+}
+
+/// A folder of ours that only its owner can read.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Makes the folder if it is not there; an absolute path comes of it.
+    ///
+    /// # Errors
+    /// When it cannot be made, or holds things of others.
+    pub fn open(path: &Path) -> Result<Self, FolderError> {
+        let make = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path);
+        make.map_err(FolderError::at(path))?;
+        let path = path.canonicalize().map_err(FolderError::at(path))?;
+        let mark = path.join(MARK);
+        let is_ours = fs::read_to_string(&mark).is_ok_and(|text| text == MARK_TEXT);
+        if !is_ours {
+            let entries = fs::read_dir(&path).map_err(FolderError::at(&path))?;
+            // A draft of the mark is all that a process leaves that was killed before this.
+            let draft = mark.with_extension("new");
+            if entries.flatten().any(|entry| entry.path() != draft) {
+                return Err(FolderError::Foreign(path));
+            }
+            write_private(&mark, MARK_TEXT.as_bytes())?;
+            sync_name_of(&path)?;
+        }
+        let closed = fs::set_permissions(&path, fs::Permissions::from_mode(0o700));
+        closed.map_err(FolderError::at(&path))?;
+        Ok(Self { path })
+    }
+
+    /// Opens a folder that has been made before.
+    ///
+    /// # Errors
+    /// When it is not there, or not ours.
+    pub fn existing(path: &Path) -> Result<Self, FolderError> {
+        if path.join(MARK).exists() {
+            Self::open(path)
+        } else {
+            Err(FolderError::Missing(path.to_owned()))
+        }
+    }
+
+    /// A path below it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The file with the owner's token for the API.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.path("owner.token")
+    }
+
+    /// The file with the secret that signs webhooks, when none was given.
+    #[must_use]
+    pub fn webhook_secret_file(&self) -> PathBuf {
+        self.path("webhook.secret")
+    }
+
+    /// The text of a secret's file, made up on the first time it is asked for.
+    ///
+    /// # Errors
+    /// When the file can be neither read nor made, or holds too little.
+    pub fn secret(&self, file: &Path) -> Result<String, FolderError> {
+        match fs::read_to_string(file) {
+            Ok(text) if text.trim().len() < SHORTEST_SECRET => {
+                Err(FolderError::Weak(file.to_owned()))
+            }
+            Ok(text) => Ok(text.trim().to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let text = hex::encode(random_bytes::<32>());
+                write_private(file, format!("{text}\n").as_bytes())?;
+                Ok(text)
+            }
+            Err(cause) => Err(FolderError::at(file)(cause)),
+        }
+    }
+
+    /// The key with which the machine signs what builds push with.
+    pub(super) fn registry_key(&self) -> Result<String, FolderError> {
+        self.secret(&self.path("registry.key"))
+    }
+
+    /// Keeps other processes from changing a file of the folder until the lock is dropped.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be used.
+    pub fn lock(&self, name: &str) -> Result<File, FolderError> {
+        let path = self.path(name);
+        let open = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
+        let file = open.map_err(FolderError::at(&path))?;
+        file.lock().map_err(FolderError::at(&path))?;
+        Ok(file)
+    }
+}
+
+/// Writes a file only its owner can read, whole or not at all. One writer at a time.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    let draft = path.with_extension("new");
+    let open = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft);
+    let mut file = open.map_err(FolderError::at(&draft))?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    written.map_err(FolderError::at(&draft))?;
+    fs::rename(&draft, path).map_err(FolderError::at(path))?;
+    sync_name_of(path)
+}
+
+/// Makes the name of a file or folder survive a loss of power.
+fn sync_name_of(path: &Path) -> Result<(), FolderError> {
+    let Some(parent) = path.parent() else {
+        return Ok(());
+    };
+    let synced = File::open(parent).and_then(|parent| parent.sync_all());
+    synced.map_err(FolderError::at(parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_ours_or_new_and_closed_to_others() {
+        let scratch = tempfile::tempdir().expect("a folder");
+        let path = scratch.path().join("data");
+        let folder = Folder::open(&path).expect("a new folder");
+        let mode = fs::metadata(&path).expect("a folder").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        let secret = folder.secret(&folder.token_file()).expect("a secret");
+        assert_eq!(
+            Folder::open(&path)
+                .expect("ours")
+                .secret(&folder.token_file())
+                .expect("kept"),
+            secret
+        );
+        fs::write(folder.token_file(), "short").expect("written");
+        assert!(matches!(
+            folder.secret(&folder.token_file()),
+            Err(FolderError::Weak(_))
+        ));
+
+        let foreign = scratch.path().join("home");
+        fs::create_dir(&foreign).expect("a folder");
+        fs::write(foreign.join("letter"), "dear").expect("written");
+        assert!(matches!(
+            Folder::open(&foreign),
+            Err(FolderError::Foreign(_))
+        ));
+        assert_eq!(
+            fs::read_dir(&foreign).expect("a folder").count(),
+            1,
+            "nothing was touched"
+        );
+    }
+}

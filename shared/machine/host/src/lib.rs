@@ -1,0 +1,70 @@
+//! All of Towline in one process: store, bus, registry, build runner and source.
+#![expect(missing_docs, reason = "only the commands of towline use this crate")]
+
+pub mod around;
+pub mod people;
+pub mod registered;
+
+mod accept;
+mod dispatch;
+mod doors;
+mod folder;
+mod keys;
+mod machine;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use towline_bus::Queued;
+
+pub use folder::{Folder, FolderError, write_private};
+pub use machine::{Config, MachineError};
+
+use machine::Machine;
+
+/// How often what was lost is looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// A machine that is open but not running yet.
+pub struct Opened {
+    machine: Arc<Machine>,
+    listener: TcpListener,
+    queue: mpsc::Receiver<Queued>,
+}
+
+impl Opened {
+    /// Opens everything below the folder and listens on the address.
+    ///
+    /// # Errors
+    /// When the folder is in use or unusable, or the address is taken.
+    pub async fn open(config: Config) -> Result<Self, MachineError> {
+        let (machine, listener, queue) = Machine::open(config).await?;
+        Ok(Self {
+            machine: Arc::new(machine),
+            listener,
+            queue,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.machine.address
+    }
+
+    /// Does its work until `stop` says so; what is being done then is finished or resumed later.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let Self {
+            machine,
+            listener,
+            queue,
+        } = self;
+        let work = dispatch::start(&machine, queue, SWEEP, &stop);
+        let serve = doors::serve(Arc::clone(&machine), listener, stop.clone());
+        // Builds end while the last answers are given.
+        tokio::join!(serve, work.finish(stop));
+    }
+}

@@ -1,0 +1,239 @@
+//! The parts of one machine, opened.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use towline_bus::rules::RULES;
+use towline_bus::{LocalBus, Queued, Router};
+use towline_domain::names::CommitSha;
+use towline_handlers::Context;
+use towline_handlers::start_builds::Settings;
+use towline_ports::{Clock as _, PortError, RepositoryRef};
+use towline_registry::Registry;
+use towline_runner::Checkout;
+use towline_runner::Runner;
+use towline_source::{GitSource, Registered, Surroundings};
+use towline_store::SqliteStore;
+use towline_wire::eventbridge::{LOCAL_REGION, NO_ACCOUNT};
+use towline_wire::signature::Secrets;
+
+use crate::folder::{Folder, FolderError};
+use crate::keys::RegistryKeys;
+use crate::people::People;
+use towline_ports::system::SystemClock;
+
+/// What a machine is made of.
+pub struct Config {
+    /// Where everything is kept.
+    pub folder: Folder,
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Further names under which it is asked, besides its address and `localhost`.
+    pub names: Vec<String>,
+    /// The repositories that may push.
+    pub repositories: Vec<Registered>,
+    /// What signs their webhooks.
+    pub secrets: Secrets,
+    /// What signs a Slack app's requests, if one is connected.
+    pub slack: Option<Secrets>,
+    /// Builds that run at the same time.
+    pub concurrency: usize,
+    /// The `towline` that builds find on their path.
+    pub binary: PathBuf,
+    /// What `git` sees of this machine.
+    pub surroundings: Surroundings,
+    /// What builds see of this machine.
+    pub builds: towline_runner::Machine,
+}
+
+/// Why a machine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] towline_store::OpenError),
+    /// The registry does not open.
+    #[error(transparent)]
+    Registry(#[from] towline_registry::RegistryError),
+    /// The runner does not open.
+    #[error(transparent)]
+    Runner(#[from] towline_runner::OpenError),
+    /// A repository cannot be registered.
+    #[error(transparent)]
+    Source(#[from] towline_source::OpenError),
+    /// A rule is broken.
+    #[error(transparent)]
+    Rule(#[from] towline_bus::RuleError),
+    /// The people cannot be read.
+    #[error(transparent)]
+    People(#[from] crate::people::PeopleError),
+    /// Nobody can listen there.
+    #[error(
+        "listening on {address}; is another towline running there? use --listen with another port"
+    )]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        cause: std::io::Error,
+    },
+}
+
+/// One machine, running.
+pub(crate) struct Machine {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    pub(crate) store: SqliteStore,
+    pub(crate) bus: LocalBus,
+    pub(crate) registry: Registry,
+    pub(crate) runner: Runner,
+    pub(crate) source: Arc<GitSource>,
+    pub(crate) people: People,
+    pub(crate) secrets: Secrets,
+    pub(crate) slack: Option<Secrets>,
+    pub(crate) settings: Settings,
+    pub(crate) clock: SystemClock,
+    pub(crate) keys: RegistryKeys,
+}
+
+impl Machine {
+    pub(crate) async fn open(
+        config: Config,
+    ) -> Result<(Self, TcpListener, mpsc::Receiver<Queued>), MachineError> {
+        let folder = &config.folder;
+        let store = SqliteStore::open(folder.path("store"))?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .and_then(|listener| Ok((listener.local_addr()?, listener)))
+            .map_err(|cause| MachineError::Listen {
+                address: config.listen,
+                cause,
+            });
+        let (address, listener) = listener?;
+        let keys = RegistryKeys::new(folder.registry_key()?);
+        let clock = SystemClock;
+        let registry_settings = towline_registry::Settings {
+            hosts: hosts(address, config.names),
+            ..towline_registry::Settings::default()
+        };
+        let registry = Registry::open(
+            &folder.path("registry"),
+            registry_settings,
+            Arc::new(move || clock.now().as_millisecond()),
+        )?;
+        let source = Arc::new(GitSource::open(
+            &folder.path("source"),
+            &config.surroundings,
+            config.repositories,
+        )?);
+        let runner = Runner::open(runner_config(
+            &config.folder,
+            config.concurrency,
+            config.binary,
+            config.builds,
+            keys.clone(),
+            Arc::clone(&source),
+        ))
+        .await?;
+        let (bus, queue) = LocalBus::new(Router::new(RULES)?);
+        let people = People::open(folder)?;
+        let settings = Settings {
+            registry: from_here(address).to_string(),
+        };
+        let machine = Self {
+            address,
+            store,
+            bus,
+            registry,
+            runner,
+            source,
+            people,
+            secrets: config.secrets,
+            slack: config.slack,
+            settings,
+            clock,
+            keys,
+        };
+        Ok((machine, listener, queue))
+    }
+
+    /// What handlers decide, commit and announce with.
+    #[must_use]
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context {
+            store: &self.store,
+            bus: &self.bus,
+            clock: &self.clock,
+        }
+    }
+}
+
+/// Where builds of this machine reach it: an address that means "every interface" is no place to go.
+fn from_here(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
+    } else {
+        address
+    }
+}
+
+/// The names under which a machine may be asked, against pages that point a name of theirs here.
+fn hosts(address: SocketAddr, names: Vec<String>) -> Vec<String> {
+    let own = [
+        address.ip().to_string(),
+        "localhost".into(),
+        "127.0.0.1".into(),
+        "[::1]".into(),
+    ];
+    own.into_iter().chain(names).collect()
+}
+
+/// How builds run here.
+fn runner_config(
+    folder: &Folder,
+    concurrency: usize,
+    binary: PathBuf,
+    machine: towline_runner::Machine,
+    keys: RegistryKeys,
+    source: Arc<GitSource>,
+) -> towline_runner::Config {
+    let clock = SystemClock;
+    towline_runner::Config {
+        dir: folder.path("runner"),
+        concurrency,
+        keep: towline_runner::Config::KEEP,
+        secrets: folder.path("secrets.json"),
+        common: std::env::temp_dir(),
+        machine,
+        now: Arc::new(move || clock.now()),
+        towline_binary: binary,
+        registry_password: Arc::new(move |build, repository| {
+            keys.password(build, repository, clock.now())
+        }),
+        checkout: Arc::new(Mirrors(source)),
+        region: LOCAL_REGION.into(),
+        account: NO_ACCOUNT.into(),
+    }
+}
+
+/// The source's mirrors, from which builds are checked out.
+struct Mirrors(Arc<GitSource>);
+
+#[async_trait]
+impl Checkout for Mirrors {
+    async fn mirror(
+        &self,
+        repository: &RepositoryRef,
+        commit: &CommitSha,
+    ) -> Result<Option<PathBuf>, PortError> {
+        self.0.mirror_with(repository, commit).await
+    }
+}

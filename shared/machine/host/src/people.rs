@@ -1,0 +1,307 @@
+//! The people a machine knows: who they are by their token, and which groups they belong to.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use towline_domain::person::{EVERY_GROUP, Person};
+use towline_wire::people::{Known, People as Everybody, hash};
+
+use crate::folder::{Folder, FolderError, write_private};
+use towline_ports::system::random_bytes;
+
+/// The file that keeps two changes from meeting.
+const LOCK: &str = "people.lock";
+/// Login of whoever started the machine first.
+const OWNER: &str = "owner";
+
+/// Adds a person to a list and gives the token to hand to them, which cannot be shown again.
+///
+/// Who is known by another name, in Slack or at AWS, gets one only when it is `wanted`.
+///
+/// # Errors
+/// With the reason, when the login is taken or no login.
+pub fn add(
+    entries: &mut Vec<Known>,
+    mut newcomer: Known,
+    wanted: bool,
+) -> Result<Option<String>, String> {
+    let login = &newcomer.person.login;
+    let good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    if login.is_empty() || login.len() > 39 || !login.chars().all(good) {
+        return Err(format!(
+            "{login:?} is no login: 1 to 39 letters, digits, '-', '_' and '.'"
+        ));
+    }
+    if find(entries, login).is_some() {
+        return Err(format!(
+            "{login} is known already; remove them first to give a new token"
+        ));
+    }
+    let known_elsewhere = newcomer.slack.is_some() || newcomer.arn.is_some();
+    let token = (wanted || !known_elsewhere).then(|| hex::encode(random_bytes::<32>()));
+    newcomer.token_sha256 = token.as_deref().map(hash);
+    entries.push(newcomer);
+    Ok(token)
+}
+
+/// Removes a person from a list.
+///
+/// # Errors
+/// With the reason, when nobody has the login.
+pub fn remove(entries: &mut Vec<Known>, login: &str) -> Result<(), String> {
+    let place = find(entries, login).ok_or_else(|| format!("nobody has the login {login}"))?;
+    entries.remove(place);
+    Ok(())
+}
+
+/// A person with no token yet and no name elsewhere.
+#[must_use]
+pub fn known(person: Person) -> Known {
+    Known {
+        person,
+        token_sha256: None,
+        slack: None,
+        arn: None,
+    }
+}
+
+fn find(entries: &[Known], login: &str) -> Option<usize> {
+    entries
+        .iter()
+        .position(|entry| entry.person.login.eq_ignore_ascii_case(login))
+}
+
+/// The people in `people.json`, read again whenever the file changes.
+#[derive(Clone)]
+pub struct People {
+    folder: Folder,
+    path: PathBuf,
+    read: Arc<Mutex<Read>>,
+}
+
+#[derive(Default)]
+struct Read {
+    stamp: Option<Stamp>,
+    entries: Everybody,
+}
+
+/// What tells one version of the file from the next: it is always replaced by a new one, so the
+/// inode differs even where two changes fall into one tick of the file system's clock.
+#[derive(PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+/// Why people cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PeopleError {
+    /// The file cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The file is not what it should be.
+    #[error("{} is broken: {cause}; mend or remove it", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// What was asked for cannot be.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl People {
+    /// Opens the people of a folder; the owner, who belongs to every group, is there from the start.
+    ///
+    /// # Errors
+    /// When the files can be neither read nor made.
+    pub fn open(folder: &Folder) -> Result<Self, PeopleError> {
+        let path = folder.path("people.json");
+        let people = Self {
+            folder: folder.clone(),
+            path,
+            read: Arc::default(),
+        };
+        let _lock = people.folder.lock(LOCK)?;
+        let token = hash(&folder.secret(&folder.token_file())?);
+        let is_new = !people.path.exists();
+        let mut entries = people.entries()?;
+        let owner = entries.iter_mut().find(|entry| entry.person.login == OWNER);
+        match owner {
+            // The file is the owner's token, whatever it was before: that is how it is changed.
+            Some(owner) if owner.token_sha256.as_ref() != Some(&token) => {
+                owner.token_sha256 = Some(token);
+            }
+            // Who was removed stays removed.
+            Some(_) => return Ok(people),
+            None if !is_new => return Ok(people),
+            None => {
+                let groups = vec![EVERY_GROUP.into()];
+                let person = Person {
+                    login: OWNER.into(),
+                    emails: Vec::new(),
+                    groups,
+                };
+                entries.push(Known {
+                    token_sha256: Some(token),
+                    ..known(person)
+                });
+            }
+        }
+        people.write(&entries)?;
+        Ok(people)
+    }
+
+    /// Everybody.
+    ///
+    /// # Errors
+    /// When the file is broken.
+    pub fn entries(&self) -> Result<Vec<Known>, PeopleError> {
+        match fs::read(&self.path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| self.broken(&error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(self.broken(&error)),
+        }
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        let metadata = fs::metadata(&self.path).ok()?;
+        Some(Stamp {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+        })
+    }
+
+    fn broken(&self, cause: &dyn std::error::Error) -> PeopleError {
+        PeopleError::Broken {
+            path: self.path.clone(),
+            cause: cause.to_string(),
+        }
+    }
+
+    fn write(&self, entries: &[Known]) -> Result<(), PeopleError> {
+        let mut text =
+            serde_json::to_string_pretty(entries).map_err(|error| self.broken(&error))?;
+        text.push('\n');
+        Ok(write_private(&self.path, text.as_bytes())?)
+    }
+
+    /// Adds a person and gives the token to hand to them, as [`add`] does.
+    ///
+    /// # Errors
+    /// When the login is taken or no login.
+    pub fn add(&self, newcomer: Known, wanted: bool) -> Result<Option<String>, PeopleError> {
+        let _lock = self.folder.lock(LOCK)?;
+        let mut entries = self.entries()?;
+        let is_owner = newcomer.person.login == OWNER;
+        let token = add(&mut entries, newcomer, wanted).map_err(PeopleError::Refused)?;
+        if let (true, Some(token)) = (is_owner, &token) {
+            // The file is the owner's token, so it changes with it.
+            write_private(&self.folder.token_file(), format!("{token}\n").as_bytes())?;
+        }
+        self.write(&entries)?;
+        Ok(token)
+    }
+
+    /// Removes a person; their token is good for nothing from then on.
+    ///
+    /// # Errors
+    /// When nobody has the login.
+    pub fn remove(&self, login: &str) -> Result<(), PeopleError> {
+        let _lock = self.folder.lock(LOCK)?;
+        let mut entries = self.entries()?;
+        remove(&mut entries, login).map_err(PeopleError::Refused)?;
+        self.write(&entries)
+    }
+
+    /// Who a token belongs to. Only hashes are compared, so time tells nothing of the token.
+    #[must_use]
+    pub fn authenticate(&self, token: &str) -> Option<Person> {
+        let stamp = self.stamp();
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.stamp != stamp || stamp.is_none() {
+            match self.entries() {
+                Ok(entries) => {
+                    *read = Read {
+                        stamp,
+                        entries: Everybody(entries),
+                    };
+                }
+                Err(error) => {
+                    tracing::error!(%error, "nobody is let in");
+                    return None;
+                }
+            }
+        }
+        read.entries.by_token(token).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_leads_to_one_person_until_they_are_removed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("a folder");
+        let people = People::open(&folder).expect("people");
+        let owner = fs::read_to_string(folder.token_file()).expect("the owner's token");
+        assert_eq!(
+            people
+                .authenticate(&owner)
+                .map(|person| person.login)
+                .as_deref(),
+            Some("owner")
+        );
+        let lee = Person {
+            login: "lee".into(),
+            emails: vec!["lee@acme.example".into()],
+            groups: vec!["release".into()],
+        };
+        let token = people
+            .add(known(lee.clone()), false)
+            .expect("added")
+            .expect("a token");
+        assert_eq!(people.authenticate(&token), Some(lee.clone()));
+        assert!(
+            people.add(known(lee), false).is_err(),
+            "a login is given once"
+        );
+        assert_eq!(people.authenticate("guess"), None);
+        let again = People::open(&folder).expect("people");
+        assert_eq!(
+            again
+                .authenticate(&token)
+                .map(|person| person.login)
+                .as_deref(),
+            Some("lee")
+        );
+        people.remove("LEE").expect("removed");
+        assert_eq!(people.authenticate(&token), None);
+
+        fs::remove_file(folder.token_file()).expect("removed");
+        People::open(&folder).expect("people");
+        let fresh = fs::read_to_string(folder.token_file()).expect("the owner's new token");
+        assert_eq!(
+            people.authenticate(&owner),
+            None,
+            "the old token is good for nothing"
+        );
+        assert!(people.authenticate(&fresh).is_some());
+        people.remove("owner").expect("removed");
+        People::open(&folder).expect("people");
+        assert_eq!(
+            people.authenticate(&fresh),
+            None,
+            "who was removed stays removed"
+        );
+    }
+}

@@ -1,0 +1,41 @@
+//! A repository as `--repo` names it.
+
+use towline_source::described::describe;
+use towline_source::{Origin, Registered};
+
+/// Why a `--repo` cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RegisterError(String);
+
+/// Reads `[OWNER/NAME=]SOURCE`.
+///
+/// # Errors
+/// When it is no folder or URL, or nobody says whose it is.
+pub fn registered(text: &str) -> Result<Registered, RegisterError> {
+    let refused = |reason: String| RegisterError(reason);
+    if let Some((name, origin)) = text.split_once('=')
+        && let Ok(name) = name.parse()
+    {
+        let origin: Origin = origin
+            .parse()
+            .map_err(|error| refused(format!("--repo {text}: {error}")))?;
+        return Ok(Registered { name, origin });
+    }
+    match text
+        .parse()
+        .map_err(|error| refused(format!("--repo {text}: {error}")))?
+    {
+        Origin::Url(_) => Err(refused(format!(
+            "--repo {text}: whose is it? write OWNER/NAME={text}"
+        ))),
+        Origin::Path(path) => {
+            let described =
+                describe(&path).map_err(|error| refused(format!("--repo {text}: {error}")))?;
+            Ok(Registered {
+                name: described.name,
+                origin: Origin::Path(described.path),
+            })
+        }
+    }
+}
