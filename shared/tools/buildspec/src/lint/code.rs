@@ -92,6 +92,7 @@ codes! {
     W043 "float-version" "An unquoted version loses its last zero where YAML reads a number."
     W044 "docker-hub-unauthenticated" "A base image is pulled from Docker Hub without a login."
     W045 "secret-in-plain-text" "Something that looks like a secret stands in `env.variables` or a command."
+    W046 "shadowed-variable" "A variable takes the place of one that CodeBuild or the AWS CLI reads."
     N001 "odd" "CodeBuild takes it, and it is probably not meant or not documented."
     N002 "unused-allow" "A comment allows what is not there."
 }
@@ -119,6 +120,9 @@ impl Code {
             }
             Self::E015 | Self::W014 | Self::E013 => {
                 "https://docs.aws.amazon.com/codebuild/latest/userguide/sample-docker.html"
+            }
+            Self::W046 => {
+                "https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html"
             }
             Self::E003 => {
                 "https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html"

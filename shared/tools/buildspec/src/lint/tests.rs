@@ -525,6 +525,26 @@ phases:
 }
 
 #[test]
+fn w046_names_that_codebuild_or_the_aws_cli_read() {
+    check(
+        "version: 0.2
+env:
+  variables:
+    AWS_REGION_NAME: ap-northeast-2
+    AWS_DEFAULT_REGION: ap-northeast-2
+    CODEBUILD_BUILD_ID: mine
+    CODEBUILDER: fine
+phases:
+  build: {commands: [make]}
+",
+        expect![[r#"
+            W046 5:5 AWS_DEFAULT_REGION
+            W046 6:5 CODEBUILD_BUILD_ID
+        "#]],
+    );
+}
+
+#[test]
 fn w020_regions_beside_a_variable_or_against_it() {
     check(
         "version: 0.2

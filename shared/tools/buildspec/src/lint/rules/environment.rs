@@ -1,4 +1,4 @@
-//! E010, W016, W043, W045: runtimes and variables.
+//! E010, W016, W043, W045, W046: runtimes and variables.
 
 use super::{Note, Notes, Spec, phase_node, place};
 use crate::images::{self, Image};
@@ -19,6 +19,7 @@ pub(super) fn apply(spec: &Spec<'_>, notes: &mut Notes) {
         let variables = root.get(section).and_then(|section| section.get(key));
         for (name, value) in variables.and_then(Node::as_mapping).unwrap_or_default() {
             secret(spec, name, value, notes);
+            shadowed(spec, name, notes);
             if name.key_text() == "DOCKER_CONTENT_TRUST" && value.key_text() == "1" {
                 notes.add(spec.source, content_trust(place(value, spec.source)));
             }
@@ -179,6 +180,45 @@ const SECRET_STARTS: [(&str, usize); 9] = [
     ("xoxp-", 20),
     ("-----BEGIN ", 20),
 ];
+
+/// Variables that CodeBuild sets for every build, or that the AWS CLI and the SDKs take orders from ("Environment
+/// variables in build environments", CodeBuild; "Environment variables", AWS CLI). Other names with `AWS_` are free.
+const READ_BY_AWS: [&str; 14] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CA_BUNDLE",
+    "AWS_CONFIG_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
+
+fn shadowed(spec: &Spec<'_>, name: &Node, notes: &mut Notes) {
+    let variable = name.key_text();
+    let consequence = if variable.starts_with("CODEBUILD_") {
+        format!(
+            "CodeBuild reserves names that begin with CODEBUILD_; commands may read its own {variable} or this one."
+        )
+    } else if READ_BY_AWS.contains(&variable) {
+        format!(
+            "The AWS CLI and every SDK in this build use this {variable} instead of CodeBuild's."
+        )
+    } else {
+        return;
+    };
+    let advice = "Use another name, and pass it to the one command that needs it.";
+    notes.add(
+        spec.source,
+        Note::new(Code::W046, place(name, spec.source), consequence, advice),
+    );
+}
 
 fn secret(spec: &Spec<'_>, name: &Node, value: &Node, notes: &mut Notes) {
     let text = value.key_text();
