@@ -41,6 +41,7 @@ pub(crate) fn state_change(record: &Record, place: &Place, now: Timestamp) -> Va
         build: record.id.clone(),
         status: Status::Known(record.status),
         project: record.project(),
+        commit: Some(record.request.commit.clone()),
         started_at: record.started_at,
         environment: record.request.environment.clone(),
         phases: record.phases.iter().map(phase).collect(),

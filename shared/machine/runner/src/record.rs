@@ -258,6 +258,7 @@ impl Record {
         BuildReport {
             build: self.id.clone(),
             status: self.status,
+            commit: Some(self.request.commit.clone()),
             started_at: self.started_at,
             ended_at: self.ended_at,
             reason: self.reason.clone(),

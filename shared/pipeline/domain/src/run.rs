@@ -187,6 +187,9 @@ pub struct BuildReport {
     pub build: BuildId,
     /// How it stands.
     pub status: BuildStatus,
+    /// The commit that it builds, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitSha>,
     /// When it began, if that is known.
     pub started_at: Option<Timestamp>,
     /// When it ended, if it has and that is known.

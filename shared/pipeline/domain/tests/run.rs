@@ -99,6 +99,19 @@ fn f15_a_second_build_is_stopped_and_counts_for_nothing() {
 }
 
 #[test]
+fn a_build_of_another_commit_is_held_and_stopped() {
+    check(
+        "report 1 IN_PROGRESS of a\nreport 1 SUCCEEDED of a\nimage 1",
+        expect![[]],
+    );
+    check(
+        "report 1 IN_PROGRESS of b\nreport 1 SUCCEEDED of a\nimage 1",
+        expect![[]],
+    );
+    check("bound 1\nimage 1\nreport 1 SUCCEEDED of b", expect![[]]);
+}
+
+#[test]
 fn a_build_that_ends_badly_fails_the_attempt_with_its_reason() {
     check(
         "bound 1\nreport 1 FAILED\nimage 1",

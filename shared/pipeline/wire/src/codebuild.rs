@@ -11,7 +11,7 @@ use serde_json::Value;
 use towline_buildspec::generate::output_variable;
 use towline_domain::Timestamp;
 use towline_domain::intent::AttemptRef;
-use towline_domain::names::BuildId;
+use towline_domain::names::{BuildId, CommitSha};
 use towline_domain::outputs::Outputs;
 use towline_domain::run::{BuildReport, BuildStatus};
 
@@ -84,6 +84,8 @@ pub struct StateChange {
     pub status: Status,
     /// The project.
     pub project: String,
+    /// The commit it was asked to build, when that is a full hash.
+    pub commit: Option<CommitSha>,
     /// When the build began, if that is said.
     pub started_at: Option<Timestamp>,
     /// Its environment variables in plain text.
@@ -137,6 +139,9 @@ pub fn decode(envelope: &Envelope) -> Result<StateChange, ShapeError> {
         build: build_id(needed_text(detail, "build-id")?)?,
         status: status(word),
         project: needed_text(detail, "project-name")?.to_owned(),
+        commit: at(detail, "additional-information.source-version")
+            .and_then(Value::as_str)
+            .and_then(|version| version.parse().ok()),
         started_at: at(detail, "additional-information.build-start-time").and_then(time::any),
         environment: environment(detail),
         phases: list(detail, "additional-information.phases")
@@ -172,6 +177,7 @@ impl StateChange {
         Some(BuildReport {
             build: self.build.clone(),
             status,
+            commit: self.commit.clone(),
             started_at: self.started_at,
             ended_at: (status != BuildStatus::InProgress).then_some(self.at),
             reason: self.reason(),

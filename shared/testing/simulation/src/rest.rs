@@ -305,6 +305,7 @@ impl World {
             build: id.clone(),
             status,
             project: StartBuild::project(&start.repository.name, &start.component),
+            commit: Some(start.commit.clone()),
             started_at: None,
             environment: start.environment.clone(),
             phases: if failed { vec![phase] } else { Vec::new() },

@@ -21,6 +21,9 @@ pub(super) fn report(build: &Build) -> Option<BuildReport> {
         build: build.id()?.parse().ok()?,
         status: status(word),
         project: String::new(),
+        commit: build
+            .resolved_source_version()
+            .and_then(|version| version.parse().ok()),
         started_at: build.start_time().and_then(time),
         environment: Vec::new(),
         phases: build.phases().iter().filter_map(phase).collect(),

@@ -14,6 +14,7 @@ use towline_ports::{Architecture, Builds as _, RepositoryRef, StartBuild, StartE
 
 use crate::testing::{Answer, Service, broken, ok, refused, said};
 
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const PROJECT: &str = "towline-acme-shop-backend";
 const ATTEMPT: &str = "0190f3a1-0000-7000-8000-000000000001";
 
@@ -41,9 +42,7 @@ fn request() -> StartBuild {
             id: RepositoryId(7),
             name: repository(),
         },
-        commit: "0123456789abcdef0123456789abcdef01234567"
-            .parse()
-            .expect("a commit"),
+        commit: COMMIT.parse().expect("a commit"),
         image_repository: "acme/shop".parse().expect("a repository"),
         image: "aws/codebuild/standard:7.0".into(),
         architecture: None,
@@ -62,6 +61,8 @@ fn described(id: &str, status: &str, attempts: &[&str]) -> Value {
     json!({
         "id": format!("{PROJECT}:{id}"),
         "buildStatus": status,
+        "sourceVersion": "refs/heads/main",
+        "resolvedSourceVersion": COMMIT,
         "startTime": 1_762_074_845.5,
         "endTime": (status != "IN_PROGRESS").then_some(1_762_074_900),
         "environment": {
@@ -104,7 +105,7 @@ async fn a_build_is_asked_for_with_all_that_the_port_says() {
     assert_eq!(operation, "StartBuild");
     let expected = json!({
         "projectName": PROJECT,
-        "sourceVersion": "0123456789abcdef0123456789abcdef01234567",
+        "sourceVersion": COMMIT,
         "buildspecOverride": "version: 0.2",
         "environmentVariablesOverride": [
             { "name": "GIT_BRANCH", "value": "$(id)", "type": "PLAINTEXT" },
@@ -336,6 +337,7 @@ async fn a_build_is_reported_on_in_the_words_of_its_event() {
         assert_eq!(found, expected);
         let Some(report) = report else { continue };
         assert_eq!(report.build, build());
+        assert_eq!(report.commit, Some(COMMIT.parse().expect("a commit")));
         let time = |at: Option<jiff::Timestamp>| at.map(jiff::Timestamp::as_millisecond);
         assert_eq!(time(report.started_at), Some(1_762_074_845_500));
         let ended = (status != "IN_PROGRESS").then_some(1_762_074_900_000);

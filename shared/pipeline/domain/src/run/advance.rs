@@ -6,7 +6,7 @@ use super::{
 };
 use crate::Timestamp;
 use crate::intent::{AttemptRef, Intent};
-use crate::names::{AttemptId, BuildId, ComponentName, Digest, ImageRepository};
+use crate::names::{AttemptId, BuildId, CommitSha, ComponentName, Digest, ImageRepository};
 use crate::person::Actor;
 
 /// Decides what follows from a fact. The same fact twice changes nothing the second time (I11).
@@ -25,7 +25,7 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
         }
         Fact::BuildDelayed(attempt, reason) => decision.on(attempt, now, |step| step.delay(reason)),
         Fact::BuildReported(attempt, report) => {
-            decision.on(attempt, now, |step| step.report(report));
+            decision.on(attempt, now, |step| step.report(report, now));
         }
         Fact::ImageRead {
             attempt,
@@ -89,6 +89,7 @@ impl Decision {
             return;
         };
         let before = whole.clone();
+        let commit = &self.run.key.commit;
         let of = AttemptRef {
             run: self.run.id.clone(),
             component: component.clone(),
@@ -96,6 +97,7 @@ impl Decision {
         };
         let mut step = Step {
             of,
+            commit,
             repository,
             attempt: whole,
             intents: &mut self.intents,
@@ -201,6 +203,8 @@ impl Decision {
 /// One attempt, or a part of one, about to change.
 struct Step<'a> {
     of: AttemptRef,
+    /// The commit that was pushed.
+    commit: &'a CommitSha,
     repository: &'a ImageRepository,
     attempt: &'a mut Attempt,
     intents: &'a mut Vec<Intent>,
@@ -215,6 +219,7 @@ impl Step<'_> {
         if let Some(leg) = legs.iter_mut().find(|leg| leg.id == self.of.attempt) {
             let mut step = Step {
                 of: self.of.clone(),
+                commit: self.commit,
                 repository: self.repository,
                 attempt: leg,
                 intents: self.intents,
@@ -333,7 +338,7 @@ impl Step<'_> {
     }
 
     /// Takes a report on the bound build, binding it if it is the first that is heard of (F4).
-    fn report(&mut self, report: &BuildReport) {
+    fn report(&mut self, report: &BuildReport, now: Timestamp) {
         if self.attempt.build.is_none() && self.may_bind() {
             self.bind(&report.build);
         }
@@ -346,6 +351,12 @@ impl Step<'_> {
             return;
         }
         if self.attempt.state.is_terminal() || self.attempt.build_succeeded {
+            return;
+        }
+        if let Some(built) = report.commit.as_ref().filter(|built| *built != self.commit) {
+            let (name, pushed) = (self.attempt.name(), self.commit);
+            let reason = format!("{name} builds commit {built}, and {pushed} was pushed");
+            self.end(&AttemptState::Held { reason }, now);
             return;
         }
         match report.status {

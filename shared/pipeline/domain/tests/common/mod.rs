@@ -143,6 +143,7 @@ pub fn report(build: &str, status: BuildStatus) -> BuildReport {
     BuildReport {
         build: good(&format!("shop:{build}")),
         status,
+        commit: None,
         started_at: Some(at(10)),
         ended_at: (status != BuildStatus::InProgress).then(|| at(70)),
         reason: (status == BuildStatus::Failed).then(|| "BUILD: exit status 1".into()),
@@ -178,6 +179,14 @@ pub fn run_fact(line: &str) -> run::Fact {
             ];
             let status = all.into_iter().find(|status| status.word() == *word);
             run::Fact::BuildReported(of, report(build, status.expect("a status")))
+        }
+        ["report", build, word, "of", letter] => {
+            let run::Fact::BuildReported(of, report) = run_fact(&format!("report {build} {word}"))
+            else {
+                panic!("it is a report");
+            };
+            let commit = Some(good(&letter.repeat(40)));
+            run::Fact::BuildReported(of, BuildReport { commit, ..report })
         }
         ["image", on] => run::Fact::ImageRead {
             attempt: of,

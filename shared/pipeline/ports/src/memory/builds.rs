@@ -158,16 +158,17 @@ impl Builds for MemoryBuilds {
             .expect("a project's name and a UUID");
         builds.push(Build {
             id: id.clone(),
-            start,
             asked_at: now,
             report: BuildReport {
                 build: id.clone(),
                 status: BuildStatus::InProgress,
+                commit: Some(start.commit.clone()),
                 started_at: Some(now),
                 ended_at: None,
                 reason: None,
                 outputs: BTreeMap::new(),
             },
+            start,
             log: Vec::new(),
         });
         Ok(id)

@@ -41,6 +41,7 @@ pub fn event(change: &StateChange) -> Value {
                 "build-complete": !running,
                 "initiator": "towline",
                 "build-start-time": change.started_at.map(time::american),
+                "source-version": change.commit,
                 "phases": change.phases.iter().map(phase).collect::<Vec<_>>(),
             },
             "current-phase": current,

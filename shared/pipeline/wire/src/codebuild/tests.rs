@@ -23,6 +23,7 @@ fn change(status: Status) -> StateChange {
             .unwrap(),
         status,
         project: "towline-acme-shop".into(),
+        commit: Some("3d1f6a0c9b7e48d25f10c6a3e9b84d7712c0fe58".parse().unwrap()),
         started_at: Some(moment("2026-11-02T09:15:00Z")),
         environment: vec![
             (text(RUN_VARIABLE), text("00112233aabbccdd")),
@@ -134,6 +135,7 @@ fn odd_values_where_nothing_is_needed_do_no_harm() {
     let mut event = event(&change(status("FAILED")));
     let more = &mut event["detail"]["additional-information"];
     more["build-number"] = json!(12.0);
+    more["source-version"] = json!("refs/heads/main");
     more["timeout-in-minutes"] = json!("60");
     more["build-start-time"] = json!(1_793_610_900.25);
     more["phases"] = json!([
@@ -153,4 +155,5 @@ fn odd_values_where_nothing_is_needed_do_no_harm() {
     assert_eq!(change.phases.len(), 2);
     assert_eq!(change.reason().unwrap(), "BUILD did not succeed");
     assert!(change.started_at.is_some());
+    assert_eq!(change.commit, None);
 }
