@@ -1,7 +1,7 @@
 //! The registry with real clients: `docker` and `skopeo`.
 //!
-//! Runs only with `TOWLINE_CLIENTS=1`, since it needs both installed and a Docker daemon
-//! started. `TOWLINE_DOCKER` names another `docker` to run.
+//! Ignored unless asked for: it needs both programs and a running Docker daemon, as `.ci/run clients` has them.
+//! `TOWLINE_DOCKER` names another `docker` to run.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
@@ -42,12 +42,7 @@ struct Bench {
     dir: TempDir,
 }
 
-/// None when real clients are not wanted.
-async fn bench() -> Option<Bench> {
-    if std::env::var_os("TOWLINE_CLIENTS").is_none_or(|it| it != "1") {
-        println!("skipped: set TOWLINE_CLIENTS=1 to run real clients");
-        return None;
-    }
+async fn bench() -> Bench {
     let dir = TempDir::new().unwrap();
     let data = dir.path().join("registry");
     let registry = Registry::open(&data, Settings::default(), Arc::new(|| 0)).unwrap();
@@ -55,11 +50,11 @@ async fn bench() -> Option<Bench> {
     let address = listener.local_addr().unwrap();
     let router = registry.router(Arc::new(OnePassword));
     tokio::spawn(async move { axum::serve(listener, router).await });
-    Some(Bench {
+    Bench {
         registry,
         address,
         dir,
-    })
+    }
 }
 
 impl Bench {
@@ -165,8 +160,9 @@ fn build_and_push(bench: &Bench, name: &str, content: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs docker and skopeo: `.ci/run clients`"]
 async fn docker_logs_in_builds_pushes_and_pulls_the_same_digest() {
-    let Some(bench) = bench().await else { return };
+    let bench = bench().await;
     let refused = log_in_docker(&bench, "wrong");
     assert!(!refused.status.success(), "{}", text(&refused));
     let taken = log_in_docker(&bench, PASSWORD);
@@ -198,8 +194,9 @@ async fn docker_logs_in_builds_pushes_and_pulls_the_same_digest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs docker and skopeo: `.ci/run clients`"]
 async fn docker_manifest_pushes_a_list_of_images() {
-    let Some(bench) = bench().await else { return };
+    let bench = bench().await;
     let taken = log_in_docker(&bench, PASSWORD);
     assert!(taken.status.success(), "{}", text(&taken));
     let (one, two) = (bench.name("team/app:one"), bench.name("team/app:two"));
@@ -266,8 +263,9 @@ fn store(folder: &Path, media_type: &str, bytes: impl AsRef<[u8]>) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs docker and skopeo: `.ci/run clients`"]
 async fn skopeo_copies_an_index_in_across_and_out_again() {
-    let Some(bench) = bench().await else { return };
+    let bench = bench().await;
     bench.log_in_skopeo();
     let layout = bench.dir.path().join("layout");
     let digest = lay_out(&layout);
@@ -306,8 +304,9 @@ async fn skopeo_copies_an_index_in_across_and_out_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs docker and skopeo: `.ci/run clients`"]
 async fn skopeo_pushes_both_formats_lists_and_deletes() {
-    let Some(bench) = bench().await else { return };
+    let bench = bench().await;
     bench.log_in_skopeo();
     let layout = bench.dir.path().join("layout");
     lay_out(&layout);
@@ -345,8 +344,9 @@ async fn skopeo_pushes_both_formats_lists_and_deletes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs docker and skopeo: `.ci/run clients`"]
 async fn docker_pulls_its_own_platform_of_an_index() {
-    let Some(bench) = bench().await else { return };
+    let bench = bench().await;
     bench.log_in_skopeo();
     let taken = log_in_docker(&bench, PASSWORD);
     assert!(taken.status.success(), "{}", text(&taken));

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a5_every_image_takes_what_its_runtimes_file_lists() {
+    fn every_image_takes_what_its_runtimes_file_lists() {
         let takes = |image: &str, runtime: &str, version: &str| {
             find(image).is_some_and(|image| image.takes(runtime, version))
         };

@@ -1,6 +1,6 @@
-//! Reads, lints and mends every sample buildspec under the folder that `TOWLINE_SAMPLES` named when this test was built.
+//! Reads, lints and fixes every sample buildspec in the folder that `TOWLINE_SAMPLES` named when this test was built.
 //!
-//! The samples belong to others and are not part of this repository; without the variable there is nothing to do.
+//! The samples belong to others and are not part of this repository, so these tests are ignored unless asked for.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +9,7 @@ use towline_buildspec::Buildspec;
 
 /// Every sample with its name, in the order of names.
 fn samples() -> Vec<(String, String)> {
-    let Some(samples) = option_env!("TOWLINE_SAMPLES") else {
-        println!("TOWLINE_SAMPLES is not set: no samples to read");
-        return Vec::new();
-    };
+    let samples = option_env!("TOWLINE_SAMPLES").expect("TOWLINE_SAMPLES was set at build time");
     let entries = fs::read_dir(Path::new(samples).join("buildspec"));
     let entries = entries.expect("the folder of samples can be listed");
     let mut samples: Vec<(String, String)> = entries
@@ -29,6 +26,7 @@ fn samples() -> Vec<(String, String)> {
 }
 
 #[test]
+#[ignore = "needs samples of others: set TOWLINE_SAMPLES when you build"]
 fn every_sample_is_read_and_printed_or_refused_with_its_place() {
     let samples = samples();
     let mut read = 0;
@@ -49,12 +47,10 @@ fn every_sample_is_read_and_printed_or_refused_with_its_place() {
 /// meant to be good examples.
 #[cfg(feature = "lint")]
 #[test]
+#[ignore = "needs samples of others: set TOWLINE_SAMPLES when you build"]
 fn what_the_linter_says_of_the_samples_is_known() {
     use towline_buildspec::lint::{Context, lint};
     let samples = samples();
-    if samples.is_empty() {
-        return;
-    }
     let lines = samples.iter().flat_map(|(name, text)| {
         let findings = lint(name, text, &Context::default()).findings;
         findings.into_iter().map(move |finding| {
@@ -94,7 +90,8 @@ fn commands(spec: &Buildspec) -> Vec<Vec<String>> {
 
 #[cfg(feature = "lint")]
 #[test]
-fn what_is_mended_has_fewer_findings_and_the_same_commands_otherwise() {
+#[ignore = "needs samples of others: set TOWLINE_SAMPLES when you build"]
+fn a_fixed_sample_has_fewer_findings_and_the_same_commands_otherwise() {
     use towline_buildspec::lint::{Code, Context, fix, lint};
     let mut mended = 0;
     for (name, text) in &samples() {
@@ -124,5 +121,5 @@ fn what_is_mended_has_fewer_findings_and_the_same_commands_otherwise() {
         let meant = fixed.applied.iter().filter(meant).count();
         assert!(changed <= meant, "{name}: {changed} commands changed");
     }
-    println!("{mended} samples were mended");
+    assert!(mended > 2, "only {mended} samples could be fixed");
 }

@@ -61,15 +61,12 @@ impl Authority for AllowAll {
     }
 }
 
+/// Names the folder to serve; says that this is the process to kill.
 const FOLDER: &str = "TOWLINE_TEST_REGISTRY_TO_KILL";
 
-/// Not a test by itself: the process that the next test kills.
-#[tokio::test]
-async fn serve_until_killed() {
-    let Some(folder) = std::env::var_os(FOLDER) else {
-        return;
-    };
-    let registry = Registry::open(Path::new(&folder), Settings::default(), Arc::new(|| 0)).unwrap();
+/// What the process does that is killed.
+async fn serve_until_killed(folder: &Path) {
+    let registry = Registry::open(folder, Settings::default(), Arc::new(|| 0)).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("\nlistening {}", listener.local_addr().unwrap());
     axum::serve(listener, registry.router(Arc::new(AllowAll)))
@@ -77,10 +74,13 @@ async fn serve_until_killed() {
         .unwrap();
 }
 
+/// The test that starts itself again as the process to kill.
+const KILL: &str = "life::a_kill_at_any_moment_loses_nothing_acknowledged";
+
 /// Starts that process and says where it listens.
 fn start(folder: &Path) -> (Child, String) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "life::serve_until_killed", "--nocapture"])
+        .args(["--exact", KILL, "--nocapture"])
         .env(FOLDER, folder)
         .stdout(Stdio::piped())
         .spawn()
@@ -125,6 +125,9 @@ async fn push_until_gone(address: String, round: usize) -> Vec<(String, Vec<u8>)
 
 #[tokio::test]
 async fn a_kill_at_any_moment_loses_nothing_acknowledged() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return serve_until_killed(Path::new(&folder)).await;
+    }
     let dir = TempDir::new().unwrap();
     let mut acknowledged = Vec::new();
     for round in 0..12_usize {

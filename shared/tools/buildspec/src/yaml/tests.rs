@@ -355,9 +355,17 @@ fn documents_at_the_limits_are_read() {
 
 proptest! {
     #[test]
-    fn no_text_makes_the_reader_panic(text in "[\\PC\t\n\r:\\-\\[\\]{}&*!|>'\"#%@`,? ]{0,200}") {
-        let _ = read(&text, Limits::default());
-        let _ = read(&text, WITH_ALIASES());
+    fn any_text_is_read_with_places_in_it_or_refused_at_one(text in "[\\PC\t\n\r:\\-\\[\\]{}&*!|>'\"#%@`,? ]{0,200}") {
+        for limits in [Limits::default(), WITH_ALIASES()] {
+            let breaks = text.matches(['\n', '\r']).count();
+            match read(&text, limits) {
+                Ok(root) => prop_assert!(text.get(root.range.clone()).is_some(), "{root:?}"),
+                Err(error) => {
+                    prop_assert!((1..=breaks + 2).contains(&error.line), "{error:?}");
+                    prop_assert!(error.column >= 1 && !error.message.is_empty(), "{error:?}");
+                }
+            }
+        }
     }
 }
 

@@ -206,7 +206,7 @@ fn with_caches() -> Machine {
 }
 
 #[test]
-fn a12_layers_are_taken_from_both_places_and_kept_in_one() {
+fn a30_layers_are_taken_from_both_places_and_kept_in_one() {
     let calls = with_caches().run(&cached());
     let builds: Vec<&str> = calls
         .lines()

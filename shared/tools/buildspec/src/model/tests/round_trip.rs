@@ -451,7 +451,23 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_reading_panic(text in "[a-z_:\\-\\[\\]{} \n\"'|]{0,120}") {
-        let _ = Buildspec::read(&format!("version: 0.2\n{text}"));
+    fn any_text_is_read_and_printed_or_refused_with_its_place(
+        text in prop_oneof![
+            "[a-z_:\\-\\[\\]{} \n\"'|]{0,120}",
+            "phases:\n  (build|install|pre_build): ?\\{(commands|finally): \\[[a-z\"', ]{0,40}\\]\\}\n",
+        ],
+    ) {
+        let text = format!("version: 0.2\n{text}");
+        match Buildspec::read(&text) {
+            Ok((spec, _)) => {
+                let again = Buildspec::read(&spec.to_yaml()).map(|(again, _)| again);
+                prop_assert_eq!(again, Ok(spec));
+            }
+            Err(error) => {
+                let last = text.lines().count() + 1;
+                prop_assert!((1..=last).contains(&error.line), "{error:?} in {text:?}");
+                prop_assert!(error.column >= 1 && !error.message.is_empty(), "{error:?}");
+            }
+        }
     }
 }
