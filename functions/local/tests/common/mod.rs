@@ -274,12 +274,23 @@ pub async fn deliver(
     body: String,
     signature: Option<String>,
 ) -> Result<u16, String> {
+    deliver_as(client, url, "push", body, signature).await
+}
+
+/// Delivers another event in the same way.
+pub async fn deliver_as(
+    client: &reqwest::Client,
+    url: &str,
+    event: &str,
+    body: String,
+    signature: Option<String>,
+) -> Result<u16, String> {
     let signature =
         signature.unwrap_or_else(|| sign(&Secret::new(SECRET).expect("a secret"), body.as_bytes()));
     let response = client
         .post(format!("{url}/webhooks/github"))
         .header("content-type", "application/json")
-        .header("x-github-event", "push")
+        .header("x-github-event", event)
         .header("x-github-delivery", "0b989ba4-242f-11e5-81e1-c7b6966d2516")
         .header("x-hub-signature-256", signature)
         .body(body)

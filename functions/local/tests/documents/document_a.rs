@@ -1,9 +1,31 @@
-//! Document A line by line: the buildspec of `sbcntr-backend` as a note prints it, and its role.
+//! Document A line by line: the buildspec of `sbcntr-backend` in the shape a note gives it, and its role.
 
 use expect_test::expect;
 use serde_json::{Value, json};
 
+use crate::harness::{Test, test};
 use crate::shop::{Shop, images, phases};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        test!(a1_a_buildspec_is_generated_at_the_root_or_anywhere),
+        test!(a2_the_document_as_given_is_refused_with_exact_findings),
+        test!(async a2_a_push_of_the_document_as_given_builds_nothing_and_says_why),
+        test!(a3_version_0_1_forgets_what_a_command_exported_and_nothing_of_ours_says_it),
+        test!(a4_variables_arrive_as_text_and_shadowed_ones_are_found),
+        test!(a5_docker_19_is_told_for_every_image_that_does_not_have_it),
+        test!(a6_phases_outside_phases_would_build_nothing_and_pass),
+        test!(a7_the_fixed_document_publishes_what_it_meant),
+        test!(a7_the_account_is_given_where_the_document_asks_for_it),
+        test!(a8_a_login_whose_left_side_fails_ends_before_the_build),
+        test!(a9_the_address_of_the_image_is_put_together_by_us),
+        test!(async a10_the_ledger_keeps_the_whole_commit_under_tags_that_tell_builds_apart),
+        test!(a10_a_tag_from_nothing_fails_and_is_told_before),
+        test!(async a11_an_image_says_which_commit_it_is_from),
+        test!(a12_a_push_in_post_build_waits_for_a_good_build),
+        test!(async a12_the_document_mended_goes_from_push_to_prod),
+    ]
+}
 
 /// The component the document means; its tags are what the document pushes, after one that tells builds apart.
 const BUILD: &str = r#"{buildspec: buildspec.yml, tags: ["{sha7}-{build}", "{sha7}"]}"#;
@@ -28,7 +50,6 @@ fn spec(commands: &[&str]) -> String {
     json!({"version": 0.2, "phases": {"build": {"commands": commands}}}).to_string()
 }
 
-#[test]
 fn a1_a_buildspec_is_generated_at_the_root_or_anywhere() {
     let shop = shop().built_by(DOCKER);
     let (_, printed) = shop.towline(&["generate", "buildspec", "app"]);
@@ -44,7 +65,6 @@ fn a1_a_buildspec_is_generated_at_the_root_or_anywhere() {
 }
 
 /// As given the document is refused, with all that is wrong with it; mended it is what was meant.
-#[test]
 fn a2_the_document_as_given_is_refused_with_exact_findings() {
     let shop = shop();
     expect![[r#"
@@ -71,7 +91,6 @@ fn a2_the_document_as_given_is_refused_with_exact_findings() {
     assert_eq!(shop.towline(&["lint", "--level", "error"]).0, 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a2_a_push_of_the_document_as_given_builds_nothing_and_says_why() {
     let pushed = shop().pushed().await;
     assert_eq!(
@@ -85,7 +104,6 @@ async fn a2_a_push_of_the_document_as_given_builds_nothing_and_says_why() {
     pushed.published_nothing().await;
 }
 
-#[test]
 fn a3_version_0_1_forgets_what_a_command_exported_and_nothing_of_ours_says_it() {
     let shop = shop().built_by(DOCKER);
     let (_, generated) = shop.towline(&["generate", "buildspec", "app"]);
@@ -104,8 +122,7 @@ fn a3_version_0_1_forgets_what_a_command_exported_and_nothing_of_ours_says_it() 
     }
 }
 
-#[test]
-fn a4_variables_arrive_as_text_and_codebuilds_own_are_not_shadowed() {
+fn a4_variables_arrive_as_text_and_shadowed_ones_are_found() {
     let shop = shop();
     shop.write(
         "buildspec.yml",
@@ -115,10 +132,15 @@ env:
     AWS_REGION_NAME: ap-northeast-2
     DOCKER_BUILDKIT: \"1\"
     NUMBER: 020
+    AWS_DEFAULT_REGION: ap-northeast-2
     CODEBUILD_BUILD_ID: mine
 phases:
   build: {commands: ['echo \"it is $AWS_REGION_NAME $DOCKER_BUILDKIT $NUMBER $CODEBUILD_BUILD_ID\"']}
 ",
+    );
+    assert_eq!(
+        shop.findings(&[]),
+        "W046 buildspec.yml:7\nW046 buildspec.yml:8\n"
     );
     let (built, log) = shop.built_locally(&[]);
     assert_eq!(built["status"], "SUCCEEDED", "{log}");
@@ -128,7 +150,6 @@ phases:
     );
 }
 
-#[test]
 fn a5_docker_19_is_told_for_every_image_that_does_not_have_it() {
     let shop = shop();
     shop.write(
@@ -164,7 +185,6 @@ phases:
 }
 
 /// CodeBuild passes over them and is green; here nothing runs until they stand where they belong.
-#[test]
 fn a6_phases_outside_phases_would_build_nothing_and_pass() {
     let shop = shop();
     let spaces = shop.read("buildspec.yml").replace('\t', "  ");
@@ -184,9 +204,18 @@ fn a6_phases_outside_phases_would_build_nothing_and_pass() {
     assert_eq!(images(&built).len(), 1, "{log}");
 }
 
+/// The document asks `sts` for the account. Towline puts the registry's address, which has it, into the environment.
+fn a7_the_account_is_given_where_the_document_asks_for_it() {
+    let shop = shop().fixed().without_sts();
+    let (failed, log) = shop.fails_locally_for_want_of("sts get-caller-identity");
+    assert!(failed.starts_with("PRE_BUILD "), "{failed}: {log}");
+    let (built, log) = shop.built_by(DOCKER).built_locally(&[]);
+    assert_eq!(built["status"], "SUCCEEDED", "{log}");
+    assert_eq!(images(&built).len(), 2, "{log}");
+}
+
 /// What the document means: an image under the commit's short hash in the component's repository.
-#[test]
-fn a7_the_document_mended_publishes_what_it_meant() {
+fn a7_the_fixed_document_publishes_what_it_meant() {
     let shop = shop().fixed();
     let (built, log) = shop.built_locally(&[]);
     let commit = built["commit"].as_str().unwrap();
@@ -196,14 +225,8 @@ fn a7_the_document_mended_publishes_what_it_meant() {
         "{log}"
     );
     assert_eq!(built["status"], "SUCCEEDED", "{log}");
-    // The account was asked for once, and assigned without `export`.
-    let (_, generated) = shop
-        .built_by(DOCKER)
-        .towline(&["generate", "buildspec", "app"]);
-    assert!(!generated.contains(" sts "), "{generated}");
 }
 
-#[test]
 fn a8_a_login_whose_left_side_fails_ends_before_the_build() {
     let given = shop().fixed();
     let mended = given.read("buildspec.yml");
@@ -229,10 +252,26 @@ fn a8_a_login_whose_left_side_fails_ends_before_the_build() {
     assert!(failed.starts_with("PRE_BUILD "), "{failed}: {log}");
 }
 
-#[test]
 fn a9_the_address_of_the_image_is_put_together_by_us() {
     let shop = shop().built_by(DOCKER);
-    let (built, log) = shop.built_locally(&[]);
+    let (_, text) = shop.towline(&["generate", "buildspec", "app"]);
+    let composed = r#""$ECR_REGISTRY/$IMAGE_REPO:"#;
+    assert!(text.contains(composed), "{text}");
+    assert!(!text.contains("dkr.ecr"), "{text}");
+    // What the document puts together by hand is that address.
+    let asks = "{inline: 'version: 0.2\n\n      phases: {build: {commands: [\"echo at $ECR_REGISTRY/$IMAGE_REPO\"]}}'}";
+    let (built, log) = shop.built_by(asks).built_locally(&[]);
+    let address = log
+        .lines()
+        .find_map(|line| line.strip_prefix("at "))
+        .unwrap();
+    let (registry, repository) = address.split_once('/').unwrap();
+    assert!(registry.starts_with("127.0.0.1:"), "{address}");
+    assert_eq!(
+        (repository, &built["status"]),
+        ("sbcntr-backend", &json!("SUCCEEDED"))
+    );
+    let (built, log) = self::shop().built_by(DOCKER).built_locally(&[]);
     let commit = built["commit"].as_str().unwrap();
     let expected = [
         format!("sbcntr-backend:{}-0", &commit[..7]),
@@ -241,7 +280,6 @@ fn a9_the_address_of_the_image_is_put_together_by_us() {
     assert_eq!(images(&built), expected, "{log}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a10_the_ledger_keeps_the_whole_commit_under_tags_that_tell_builds_apart() {
     let pushed = shop().built_by(DOCKER).pushed().await;
     assert_eq!(pushed.state, "succeeded", "{}\n{}", pushed.why, pushed.log);
@@ -260,7 +298,6 @@ fn sorted(list: &Value) -> Vec<String> {
     list
 }
 
-#[test]
 fn a10_a_tag_from_nothing_fails_and_is_told_before() {
     let shop = shop();
     let commands = [
@@ -277,7 +314,6 @@ fn a10_a_tag_from_nothing_fails_and_is_told_before() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a11_an_image_says_which_commit_it_is_from() {
     let build = r#"{preset: docker, context: web, target: shop, args: {GREETING: "hello $(id)"}, tags: ["{sha7}-{build}"]}"#;
     let shop = shop().built_by(build);
@@ -296,7 +332,6 @@ async fn a11_an_image_says_which_commit_it_is_from() {
     assert_eq!(labels["greeting"], "hello $(id)");
 }
 
-#[test]
 fn a12_a_push_in_post_build_waits_for_a_good_build() {
     let shop = shop();
     assert!(shop.findings(&[]).ends_with("E003 buildspec.yml:26\n"));
@@ -320,7 +355,6 @@ fn a12_a_push_in_post_build_waits_for_a_good_build() {
 }
 
 /// Mended, and with the tags the ledger waits for, it goes all the way; both tags are one image.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a12_the_document_mended_goes_from_push_to_prod() {
     let both = format!("{GUARDED}\n      - {EACH_TAG}");
     let shop = shop().fixed().with("buildspec.yml", GUARDED, &both);

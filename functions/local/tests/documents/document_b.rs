@@ -1,10 +1,47 @@
 //! Document B line by line: the chapter of a book about building `todobackend` with CodeBuild.
 
+use std::fs;
+
 use serde_json::json;
 
-use crate::common::{client, deliver};
-use crate::shop::{Shop, has_make, images, phases};
+use crate::common::{client, deliver, deliver_as};
+use crate::harness::{Need, Test, test};
+use crate::shop::{Shop, images, phases};
 use crate::todobackend::{IMAGES, MAKE, OWN, given, mended};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        test!(async b2_a_repository_with_a_slash_is_found_everywhere),
+        test!(b4_the_login_of_version_1_is_found_and_fails_loudly),
+        test!(b4_the_login_that_lint_advises_works).needs(Need::Make),
+        test!(async b5_the_digest_is_the_identity),
+        test!(b6_a_buildspec_is_a_file_of_the_source_the_projects_or_given_on_demand),
+        test!(b8_a_version_and_phases_have_to_be_there),
+        test!(b9_a_generated_buildspec_logs_in_works_and_cleans_up),
+        test!(b10_every_finding_names_the_page_that_says_so),
+        test!(b11_the_daemon_started_by_hand_is_found_and_fails),
+        test!(b11_the_fixed_buildspec_finds_the_daemon_that_runs).needs(Need::Make),
+        test!(b12_a_tag_has_no_colon_and_what_is_made_of_a_branch_is_one),
+        test!(async b13_the_ledger_knows_commit_and_build_of_a_version).needs(Need::Make),
+        test!(b14_git_in_the_makefile_is_found_unless_the_version_is_given),
+        test!(b14_a_build_without_git_takes_the_version_it_is_given).needs(Need::Make),
+        test!(async b15_a_build_runs_at_the_commit_of_its_webhook_wherever_the_branch_goes),
+        test!(b16_login_is_the_makefiles_when_asked_for),
+        test!(b16_a_login_that_fails_stops_the_build).needs(Need::Make),
+        test!(b19_a_publish_after_the_build_is_found),
+        test!(b19_artifacts_of_a_failed_build_are_kept).needs(Need::Make),
+        test!(b20_each_phase_is_shown_with_how_it_ended_and_how_long_it_took).needs(Need::Make),
+        test!(async b20_the_phases_of_a_push_are_in_its_log_and_the_failed_one_is_named),
+        test!(async b21_a_default_branch_may_be_called_master),
+        test!(async b22_branches_are_built_and_tested_when_they_are_named),
+        test!(async b22_a_pull_request_starts_no_run),
+        test!(async b23_a_signed_push_starts_a_run_and_nothing_else_does),
+        test!(async b24_the_build_runs_the_workflow_of_the_pushed_commit),
+        test!(b25_a_definition_to_begin_with_is_guessed_from_what_a_folder_holds),
+        test!(async b25_a_guessed_definition_goes_to_prod_unedited),
+        test!(async b25_the_guess_for_a_makefile_hands_over_its_version).needs(Need::Make),
+    ]
+}
 
 /// The smallest component: files become an image, without Docker.
 const PACK: &str = r#"{preset: pack, root: src, tags: ["{sha7}-{build}", latest]}"#;
@@ -21,7 +58,6 @@ fn fails(commands: &[&str]) -> (String, String) {
     shop.fails_locally(&["--spec", "other.yml"])
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b2_a_repository_with_a_slash_is_found_everywhere() {
     let pushed = pack().pushed().await;
     assert_eq!(pushed.state, "succeeded", "{}\n{}", pushed.why, pushed.log);
@@ -38,8 +74,7 @@ async fn b2_a_repository_with_a_slash_is_found_everywhere() {
     pushed.promoted().await;
 }
 
-#[test]
-fn b4_the_login_of_version_1_is_told_fails_loudly_and_is_mended() {
+fn b4_the_login_of_version_1_is_found_and_fails_loudly() {
     let shop = given(OWN);
     assert!(shop.findings(&[]).contains("E011 Makefile:9\n"));
     let commands = ["eval $(aws ecr get-login --no-include-email)"];
@@ -51,9 +86,9 @@ fn b4_the_login_of_version_1_is_told_fails_loudly_and_is_mended() {
     let (failed, log) = fails(&["$(aws ecr get-login --no-include-email)", "docker info"]);
     assert_eq!(failed, "PRE_BUILD exit status 252", "{log}");
     assert!(log.contains("Found invalid choice 'get-login'"), "{log}");
-    if !has_make() {
-        return;
-    }
+}
+
+fn b4_the_login_that_lint_advises_works() {
     let (built, log) = mended(OWN).built_locally(&[]);
     assert!(
         log.contains("Login Succeeded") && built["status"] == "SUCCEEDED",
@@ -62,7 +97,6 @@ fn b4_the_login_of_version_1_is_told_fails_loudly_and_is_mended() {
 }
 
 /// `latest` moves on; the digest is what the ledger keeps.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b5_the_digest_is_the_identity() {
     let first = pack().pushed().await;
     let before = first.digest.clone().unwrap();
@@ -81,7 +115,6 @@ async fn b5_the_digest_is_the_identity() {
     assert_eq!(digests, [after.as_str(), before.as_str()], "{tags}");
 }
 
-#[test]
 fn b6_a_buildspec_is_a_file_of_the_source_the_projects_or_given_on_demand() {
     let shop = pack();
     let spec = |word: &str| {
@@ -108,10 +141,17 @@ fn b6_a_buildspec_is_a_file_of_the_source_the_projects_or_given_on_demand() {
             .filter(|line| line.starts_with("it is "))
             .collect();
         assert_eq!(lines, [said], "{build} {further:?}: {log}");
+        // Which text a run takes without `--spec` can be seen before.
+        let (_, shown) = shop.towline(&["generate", "buildspec", "app"]);
+        let own = further.is_empty().then_some(said);
+        assert!(
+            own.is_none_or(|said| shown.contains(said)),
+            "{build}: {shown}"
+        );
+        assert!(!shown.contains("on demand"), "{build}: {shown}");
     }
 }
 
-#[test]
 fn b8_a_version_and_phases_have_to_be_there() {
     let shop = pack().built_by("{buildspec: other.yml}");
     for (text, told) in [
@@ -128,28 +168,37 @@ fn b8_a_version_and_phases_have_to_be_there() {
     }
 }
 
-#[test]
 fn b9_a_generated_buildspec_logs_in_works_and_cleans_up() {
-    for build in [MAKE, r#"{preset: docker, tags: ["{sha7}-{build}"]}"#] {
-        let (_, text) = given(build).towline(&["generate", "buildspec", "app"]);
-        let (before, rest) = text.split_once("  build:\n").unwrap();
-        let (work, after) = rest.split_once("  post_build:\n").unwrap();
-        let word = if build == MAKE { "make " } else { "docker " };
-        for (phase, has, lacks) in [
-            (before, "login", "logout"),
-            (work, word, "logout"),
-            (after, "logout", "login "),
-        ] {
-            assert!(phase.contains(has) && !phase.contains(lacks), "{text}");
-        }
-        assert!(
-            !after.contains("push") && !after.contains("publish"),
-            "{text}"
-        );
+    let shop = given(r#"{preset: docker, dockerfile: Dockerfile, tags: ["{sha7}-{build}"]}"#);
+    shop.write("Dockerfile", "FROM scratch\nCOPY src /src\n");
+    let (built, log) = shop.built_locally(&[]);
+    assert_eq!(built["status"], "SUCCEEDED", "{log}");
+    // What happens stands in its phase, in this order.
+    let order = [
+        "Entering phase PRE_BUILD\n",
+        "\nLogin Succeeded\n",
+        "Entering phase BUILD\n",
+        "\nwriting image sha256:",
+        ": digest: sha256:",
+        "Entering phase POST_BUILD\n",
+        "\nRemoving login credentials for ",
+    ];
+    let mut rest = log.as_str();
+    for said in order {
+        let (_, after) = rest
+            .split_once(said)
+            .unwrap_or_else(|| panic!("{said:?} is not in its place: {log}"));
+        rest = after;
     }
+    assert!(!rest.contains(": digest: sha256:"), "{log}");
+    let (_, text) = given(MAKE).towline(&["generate", "buildspec", "app"]);
+    let (_, after) = text.split_once("  post_build:\n").unwrap();
+    assert!(
+        after.contains("make logout") && !after.contains("make publish"),
+        "{text}"
+    );
 }
 
-#[test]
 fn b10_every_finding_names_the_page_that_says_so() {
     let (_, report) = given(OWN).json(&["lint"]);
     let findings = report["findings"].as_array().unwrap();
@@ -163,8 +212,7 @@ fn b10_every_finding_names_the_page_that_says_so() {
     }
 }
 
-#[test]
-fn b11_the_daemon_started_by_hand_is_told_and_what_can_be_is_mended() {
+fn b11_the_daemon_started_by_hand_is_found_and_fails() {
     let shop = given(OWN);
     assert_eq!(
         shop.findings(&[]),
@@ -185,10 +233,10 @@ fn b11_the_daemon_started_by_hand_is_told_and_what_can_be_is_mended() {
         "{log}"
     );
     assert!(log.contains("invalid option -- 't'"), "{log}");
-    if !has_make() {
-        return;
-    }
-    // What then runs: the old driver fails in the background, and the daemon is there already.
+}
+
+/// The old driver fails in the background, and the daemon is there already.
+fn b11_the_fixed_buildspec_finds_the_daemon_that_runs() {
     let (built, log) = mended(OWN).built_locally(&[]);
     assert_eq!(built["status"], "SUCCEEDED", "{log}");
     assert!(
@@ -197,7 +245,6 @@ fn b11_the_daemon_started_by_hand_is_told_and_what_can_be_is_mended() {
     );
 }
 
-#[test]
 fn b12_a_tag_has_no_colon_and_what_is_made_of_a_branch_is_one() {
     let shop = pack();
     let command = "docker image build -t shop:$CODEBUILD_BUILD_ID .";
@@ -215,12 +262,7 @@ fn b12_a_tag_has_no_colon_and_what_is_made_of_a_branch_is_one() {
     let shop =
         pack().built_by(r#"{preset: pack, root: src, tags: ["{branch_slug}-{build_uuid}"]}"#);
     shop.commit();
-    shop.git(&[
-        "checkout",
-        "--quiet",
-        "-b",
-        "feature/a:b#1".replace(':', "+").as_str(),
-    ]);
+    shop.git(&["checkout", "--quiet", "-b", "feature/a+b#1"]);
     let (built, log) = shop.built_locally(&[]);
     let names = images(&built);
     let tag = names[0]
@@ -233,11 +275,7 @@ fn b12_a_tag_has_no_colon_and_what_is_made_of_a_branch_is_one() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b13_the_ledger_knows_commit_and_build_of_a_version() {
-    if !has_make() {
-        return;
-    }
     let pushed = mended(MAKE).pushed().await;
     assert_eq!(pushed.state, "succeeded", "{}\n{}", pushed.why, pushed.log);
     let tags = pushed.ask("tags?component=app").await;
@@ -255,9 +293,7 @@ async fn b13_the_ledger_knows_commit_and_build_of_a_version() {
     );
 }
 
-/// Through CodePipeline there is no `.git`; the Makefile takes what it is given instead.
-#[test]
-fn b14_git_in_the_makefile_is_told_unless_the_version_is_given() {
+fn b14_git_in_the_makefile_is_found_unless_the_version_is_given() {
     let asks = "export APP_VERSION=$CODEBUILD_RESOLVED_SOURCE_VERSION.$BUILD_ID";
     let shop = given(OWN).with("buildspec.yml", asks, "true");
     let told = shop.findings(&["--codepipeline"]);
@@ -266,30 +302,65 @@ fn b14_git_in_the_makefile_is_told_unless_the_version_is_given() {
         let told = given(build).findings(&["--codepipeline"]);
         assert!(!told.contains("W030"), "{build}: {told}");
     }
-    if !has_make() {
-        return;
-    }
-    // Without Git's files the Makefile's own way gives nothing, and ours is the build's.
-    let shop = mended(MAKE).with("Makefile", "git rev-parse --short HEAD", "echo of-git");
-    let (built, log) = shop.built_locally(&[]);
-    assert_eq!(built["status"], "SUCCEEDED", "{log}");
-    assert!(!log.contains("of-git"), "{log}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b15_the_build_runs_at_the_commit_of_the_webhook() {
-    let commands = r#"["echo \"at $CODEBUILD_RESOLVED_SOURCE_VERSION $CODEBUILD_SOURCE_VERSION $(git rev-parse HEAD) $GIT_SHA\"", exit 1]"#;
-    let build = format!(
-        "{{inline: 'version: 0.2\n\n      phases: {{build: {{commands: {commands}}}}}', tags: ['{{sha7}}-{{build}}']}}"
+/// Through CodePipeline there is no `.git`: the Makefile's own version is empty then, and ours is the build's.
+fn b14_a_build_without_git_takes_the_version_it_is_given() {
+    // As in a source without Git's files: they go with the first target, and Git looks nowhere else.
+    let without_git = |build: &str| {
+        let gone = "test:\n\trm -rf .git\n";
+        mended(build).with("Makefile", "test:\n", gone)
+    };
+    let given = MAKE.replace("env: {", "env: {GIT_DIR: .git, ");
+    let (built, log) = without_git(&given).built_locally(&[]);
+    assert_eq!(built["status"], "SUCCEEDED", "{log}");
+    assert!(!log.contains("not a git repository"), "{log}");
+    let commit = built["commit"].as_str().unwrap();
+    let versions = images(&built);
+    assert!(
+        versions
+            .iter()
+            .any(|name| name.contains(&format!(":{commit}."))),
+        "{versions:?}"
     );
-    let pushed = pack().built_by(&build).pushed().await;
+    // Left to itself, the Makefile finds no version, and nothing is published.
+    let asks = "export APP_VERSION=$CODEBUILD_RESOLVED_SOURCE_VERSION.$BUILD_ID";
+    let shop = without_git(OWN).with("buildspec.yml", asks, "export GIT_DIR=.git");
+    let (failed, log) = shop.fails_locally(&[]);
+    assert!(failed.starts_with("BUILD exit status 2"), "{failed}: {log}");
+    assert!(log.contains("not a git repository"), "{log}");
+    assert!(!log.contains(": digest: sha256:"), "{log}");
+}
+
+/// A force-push while a build runs does not move it: it builds the commit of its webhook, says so in every variable,
+/// and its image is that commit's. A build of another commit is held, which the tests of `run` in the domain hold.
+async fn b15_a_build_runs_at_the_commit_of_its_webhook_wherever_the_branch_goes() {
+    let shop = pack();
+    let run = [
+        format!("touch {}", shop.mark("runs")),
+        format!("until [ -e {} ]; do sleep 0.05; done", shop.mark("go")),
+        r#"echo "at $CODEBUILD_RESOLVED_SOURCE_VERSION $CODEBUILD_SOURCE_VERSION $(git rev-parse HEAD) $GIT_SHA""#
+            .to_owned(),
+    ];
+    let build = json!({"preset": "pack", "run": run, "root": "src", "tags": ["{sha7}-{build}"]});
+    let shop = shop.built_by(&build.to_string());
+    let force = |shop: &Shop| {
+        let pushed = shop.git(&["rev-parse", "HEAD"]);
+        shop.git(&["commit", "--quiet", "--amend", "-m", "Something else"]);
+        assert_ne!(shop.git(&["rev-parse", "main"]), pushed);
+    };
+    let pushed = shop.pushed_and_meanwhile(force).await;
+    assert_eq!(pushed.state, "succeeded", "{}\n{}", pushed.why, pushed.log);
     let commit = &pushed.commit;
     let line = format!("\nat {commit} {commit} {commit} {commit}\n");
-    assert!(pushed.log.contains(&line), "{} {}", pushed.why, pushed.log);
+    assert!(pushed.log.contains(&line), "{}", pushed.log);
+    let tags = pushed.ask("tags?component=app").await;
+    assert_eq!(tags["images"][0]["commit"], commit.as_str(), "{tags}");
+    let tag = format!("{}-1", &commit[..7]);
+    assert_eq!(pushed.held(&tag).await, pushed.digest);
 }
 
-#[test]
-fn b16_login_is_the_makefiles_when_asked_for_and_stops_the_build_when_it_fails() {
+fn b16_login_is_the_makefiles_when_asked_for() {
     let shop = given(MAKE);
     let (_, text) = shop.towline(&["generate", "buildspec", "app"]);
     assert!(
@@ -302,10 +373,10 @@ fn b16_login_is_the_makefiles_when_asked_for_and_stops_the_build_when_it_fails()
         !text.contains("make login") && text.contains("docker login"),
         "{text}"
     );
-    if !has_make() {
-        return;
-    }
-    let (failed, log) = shop.fails_locally(&[]);
+}
+
+fn b16_a_login_that_fails_stops_the_build() {
+    let (failed, log) = given(MAKE).fails_locally(&[]);
     assert_eq!(
         failed.lines().next(),
         Some("PRE_BUILD exit status 2"),
@@ -314,18 +385,17 @@ fn b16_login_is_the_makefiles_when_asked_for_and_stops_the_build_when_it_fails()
     assert!(!log.contains("make test"), "{log}");
 }
 
-/// Also after a failed build, so an artifact is worth nothing without the build's status.
-#[test]
-fn b19_artifacts_of_a_failed_build_are_kept_and_count_for_nothing() {
+fn b19_a_publish_after_the_build_is_found() {
     let shop = given(OWN).with("buildspec.yml", "- make logout", "- make publish");
     assert!(
         shop.findings(&[]).contains("E003 buildspec.yml:20\n"),
         "{}",
         shop.findings(&[])
     );
-    if !has_make() {
-        return;
-    }
+}
+
+/// An artifact is worth nothing without the build's status.
+fn b19_artifacts_of_a_failed_build_are_kept() {
     let shop = mended(OWN).with(
         "buildspec.yml",
         "      - make publish\n      - make version > version.json\n",
@@ -342,11 +412,7 @@ fn b19_artifacts_of_a_failed_build_are_kept_and_count_for_nothing() {
     );
 }
 
-#[test]
 fn b20_each_phase_is_shown_with_how_it_ended_and_how_long_it_took() {
-    if !has_make() {
-        return;
-    }
     let (built, log) = mended(OWN).built_locally(&[]);
     let all = built["phases"].as_array().unwrap().iter();
     let names: Vec<&str> = all
@@ -370,7 +436,44 @@ fn b20_each_phase_is_shown_with_how_it_ended_and_how_long_it_took() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// A pushed build shows its phases in its log, and `commit` names the one that failed.
+async fn b20_the_phases_of_a_push_are_in_its_log_and_the_failed_one_is_named() {
+    let pushed = pack().pushed().await;
+    let order = [
+        "SUBMITTED",
+        "QUEUED",
+        "PROVISIONING",
+        "DOWNLOAD_SOURCE",
+        "INSTALL",
+        "PRE_BUILD",
+        "BUILD",
+        "POST_BUILD",
+        "UPLOAD_ARTIFACTS",
+        "FINALIZING",
+    ];
+    let ended = phases(&pushed.log);
+    let shown: Vec<String> = order
+        .iter()
+        .map(|phase| format!("{phase} SUCCEEDED"))
+        .filter(|phase| ended.contains(phase))
+        .collect();
+    assert_eq!(ended, shown, "{}", pushed.log);
+    for phase in &order[3..9] {
+        assert!(ended.contains(&format!("{phase} SUCCEEDED")), "{ended:?}");
+    }
+    let build = r#"{preset: pack, run: ["exit 7"], root: src, tags: ["{sha7}-{build}"]}"#;
+    let failed = pack().built_by(build).pushed().await;
+    let said = "build#1 ended FAILED: BUILD: COMMAND_EXECUTION_ERROR";
+    assert!(failed.why.starts_with(said), "{}", failed.why);
+    assert!(
+        phases(&failed.log).contains(&"BUILD FAILED".to_owned()),
+        "{}",
+        failed.log
+    );
+    let told = failed.told(&["commit", &failed.commit]);
+    assert!(told.to_string().contains(said), "{told}");
+}
+
 async fn b21_a_default_branch_may_be_called_master() {
     let pushed = pack().pushed_as("master").await;
     assert_eq!(pushed.state, "succeeded", "{}\n{}", pushed.why, pushed.log);
@@ -378,7 +481,6 @@ async fn b21_a_default_branch_may_be_called_master() {
 }
 
 /// Whether a branch is built is said by the definition; `now` and `why` tell what became of it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b22_branches_are_built_and_tested_when_they_are_named() {
     let pushed = pack().pushed_beside("feature/cart").await;
     let why = "not run: not the default branch, and source.branches names no other";
@@ -398,7 +500,28 @@ async fn b22_branches_are_built_and_tested_when_they_are_named() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// Pull requests are not built yet: their event is taken for what it is, and starts nothing.
+async fn b22_a_pull_request_starts_no_run() {
+    let pushed = pack().pushed().await;
+    let body = json!({
+        "action": "opened", "number": 1,
+        "pull_request": {"number": 1, "head": {"ref": "feature/cart", "sha": pushed.commit}},
+        "repository": {"id": 1, "name": "shop", "full_name": "local/shop"},
+        "sender": {"login": "kim", "id": 1},
+    });
+    let taken = deliver_as(
+        &client(),
+        pushed.url(),
+        "pull_request",
+        body.to_string(),
+        None,
+    )
+    .await;
+    assert_eq!(taken, Ok(200));
+    let runs = pushed.ask("runs").await;
+    assert_eq!(runs["runs"].as_array().map(Vec::len), Some(1), "{runs}");
+}
+
 async fn b23_a_signed_push_starts_a_run_and_nothing_else_does() {
     let pushed = pack().pushed().await;
     let (url, body) = (pushed.url(), pushed.body());
@@ -416,7 +539,6 @@ async fn b23_a_signed_push_starts_a_run_and_nothing_else_does() {
 
 /// AWS has no part in which workflow it is: the text handed to the builds port is what runs here, and CodeBuild
 /// gets the same by `StartBuild`, which the adapter's own tests hold.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b24_the_build_runs_the_workflow_of_the_pushed_commit() {
     let shop = pack().built_by(r#"{buildspec: ci.yml, tags: ["{sha7}-{build}"]}"#);
     shop.write(
@@ -438,34 +560,54 @@ phases:
     assert_eq!(ran, ["echo one", "echo two", "exit 3", "echo three"]);
 }
 
-/// The wizard of the console is a file to begin with: guessed from the folder, valid, and built.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b25_a_definition_to_begin_with_is_guessed_and_builds() {
+/// The console asks; here a folder is looked at. What it holds decides the preset, and every guess is valid. Nobody is
+/// asked for a repository or a branch, and no GitHub App is made: that is not there yet.
+fn b25_a_definition_to_begin_with_is_guessed_from_what_a_folder_holds() {
     let shop = mended(MAKE);
-    let guessed = || {
+    for (gone, expected) in [
+        (None, "buildspec: buildspec.yml"),
+        (
+            Some("buildspec.yml"),
+            "make: {build: [test, release, publish], always: [clean, logout], login: make}",
+        ),
+        (Some("Makefile"), "preset: docker"),
+        (Some("Dockerfile"), "preset: pack"),
+    ] {
+        if let Some(file) = gone {
+            fs::remove_file(shop.folder().join(file)).unwrap();
+        }
         let (status, text) = shop.towline(&["generate", "definition"]);
-        assert_eq!(status, 0);
-        text
-    };
-    assert!(guessed().contains("buildspec: buildspec.yml"));
-    shop.commit();
-    shop.git(&["rm", "-q", "buildspec.yml"]);
-    let text = guessed();
+        assert_eq!(status, 0, "{text}");
+        assert!(text.contains(expected), "{expected} in {text}");
+        shop.write(".towline.yml", &text);
+        let (status, said) = shop.towline(&["validate"]);
+        assert_eq!(status, 0, "{expected}: {said}");
+    }
+}
+
+async fn b25_a_guessed_definition_goes_to_prod_unedited() {
+    let shop = Shop::of("document-a", "local/shop", "{}");
+    fs::remove_file(shop.folder().join("buildspec.yml")).unwrap();
+    let (status, text) = shop.towline(&["generate", "definition"]);
+    assert_eq!(status, 0, "{text}");
+    shop.write(".towline.yml", &text);
+    let pushed = shop.pushed().await;
+    assert_eq!(pushed.state, "succeeded", "{}\n{}", pushed.why, pushed.log);
+    pushed.promoted().await;
+}
+
+/// Only the image repository is this test's: the Makefile pushes to its own.
+async fn b25_the_guess_for_a_makefile_hands_over_its_version() {
+    let shop = mended(MAKE);
+    fs::remove_file(shop.folder().join("buildspec.yml")).unwrap();
+    let (_, text) = shop.towline(&["generate", "definition"]);
     for part in [
-        "make: {build: [test, release, publish], always: [clean, logout], login: make}",
         r#"env: {APP_VERSION: "{sha}.{build_uuid}"}"#,
         "outputs: [version.json]",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    let text = text.replace("\n  shop:\n", "\n  app:\n");
-    let text = text.replace("local/shop", IMAGES);
-    shop.write(".towline.yml", &text);
-    let (status, said) = shop.towline(&["validate"]);
-    assert_eq!(status, 0, "{said}");
-    if !has_make() {
-        return;
-    }
+    shop.write(".towline.yml", &text.replace("local/shop", IMAGES));
     let pushed = shop.pushed().await;
     assert_eq!(pushed.state, "succeeded", "{}\n{}", pushed.why, pushed.log);
     pushed.promoted().await;

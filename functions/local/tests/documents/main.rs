@@ -1,9 +1,9 @@
-//! The two documents this project starts from, run: a test for each of their lines, named by it.
+//! The two documents this project starts from, run: a test for each of their lines, named by it. Beside them `presets`:
+//! one repository for each preset, from a signed push to prod.
 //!
 //! No test reaches AWS or a Docker daemon. `docker`, `docker-compose`, `dockerd` and `aws` are the scripts of `tools/`,
-//! before those of the machine: they send every address of ECR, of whatever account and region, to the registry of the
-//! Towline under test, and refuse what they do not know. Git, make and all else are the machine's; without make a test
-//! that needs it says so and ends.
+//! before those of the machine: they send every address of ECR, of any account and region, to the registry of the
+//! Towline under test, and refuse what they do not know. Git, make and all else are the machine's.
 //!
 //! The folders of `shapes/` stand for the documents' repositories: their buildspec, Makefile and Dockerfile, with shell
 //! scripts for the programs, and base images that are empty. Most builds run after edits, which the tests make:
@@ -18,14 +18,41 @@
 mod common;
 mod document_a;
 mod document_b;
+mod harness;
 mod policies;
+mod presets;
 mod sbcntr_backend;
 mod shop;
 mod todobackend;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+use harness::{Test, test};
+
+fn main() -> ExitCode {
+    let mut modules = documents();
+    modules.push(("presets", presets::tests()));
+    modules.push(("main", vec![test!(every_line_of_both_documents_has_a_test)]));
+    let trials = modules.into_iter().flat_map(|(module, tests)| {
+        let trials = tests.into_iter().map(move |test| test.trial(module));
+        trials.collect::<Vec<_>>()
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+/// The tests of both documents by their module.
+fn documents() -> Vec<(&'static str, Vec<Test>)> {
+    vec![
+        ("document_a", document_a::tests()),
+        ("document_b", document_b::tests()),
+        ("policies", policies::tests()),
+        ("sbcntr_backend", sbcntr_backend::tests()),
+        ("todobackend", todobackend::tests()),
+    ]
+}
 
 /// The lines that a test is for: `b2` and `b3` of `b2_b3_repositories_are_a_template`.
 fn lines_of(test: &str) -> impl Iterator<Item = &str> {
@@ -36,44 +63,18 @@ fn lines_of(test: &str) -> impl Iterator<Item = &str> {
     test.split('_').take_while(is_line)
 }
 
-#[test]
 fn every_line_of_both_documents_has_a_test() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
-    let mut tested = BTreeSet::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "rs") {
-            continue;
-        }
-        let text = fs::read_to_string(path).unwrap();
-        let mut before = "";
-        for line in text.lines() {
-            let name = line.strip_prefix("async ").unwrap_or(line);
-            let name = name
-                .strip_prefix("fn ")
-                .and_then(|rest| rest.split('(').next());
-            let is_test = before == "#[test]" || before.starts_with("#[tokio::test");
-            tested.extend(
-                name.filter(|_| is_test)
-                    .into_iter()
-                    .flat_map(lines_of)
-                    .map(str::to_owned),
-            );
-            before = line;
-        }
-    }
+    let tests = documents().into_iter().flat_map(|(_, tests)| tests);
+    let names: Vec<&str> = tests.map(|test| test.name).collect();
+    let tested: BTreeSet<&str> = names.iter().copied().flat_map(lines_of).collect();
     let lines = |document: char, most: u8| (1..=most).map(move |line| format!("{document}{line}"));
-    let all: BTreeSet<String> = lines('a', 18).chain(lines('b', 25)).collect();
-    let missing: Vec<&String> = all.difference(&tested).collect();
-    assert_eq!(
-        missing,
-        Vec::<&String>::new(),
-        "no test is named by these lines"
-    );
-    let unknown: Vec<&String> = tested.difference(&all).collect();
-    assert_eq!(
-        unknown,
-        Vec::<&String>::new(),
-        "the documents have no such lines"
-    );
+    let all: Vec<String> = lines('a', 18).chain(lines('b', 25)).collect();
+    let all: BTreeSet<&str> = all.iter().map(String::as_str).collect();
+    let missing: Vec<_> = all.difference(&tested).collect();
+    assert!(missing.is_empty(), "no test is named by {missing:?}");
+    let unknown: Vec<_> = tested.difference(&all).collect();
+    assert!(unknown.is_empty(), "the documents have no {unknown:?}");
+    let lineless = names.iter().filter(|name| lines_of(name).next().is_none());
+    let lineless: Vec<_> = lineless.collect();
+    assert!(lineless.is_empty(), "no line names {lineless:?}");
 }

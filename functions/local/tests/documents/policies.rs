@@ -2,7 +2,22 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::{Test, test};
 use crate::shop::Shop;
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        test!(a13_each_component_has_a_role_of_its_own_with_logs_and_ecr),
+        test!(a14_listing_is_allowed_when_asked_for_and_said_once),
+        test!(a15_the_token_is_for_everything_and_nobody_complains),
+        test!(a16_a_role_writes_its_own_repository_and_no_other),
+        test!(a17_a_role_for_another_account_or_region_is_told),
+        test!(a18_two_repositories_are_two_components_and_neither_writes_the_others),
+        test!(b1_a_repository_lets_codebuild_pull_a_build_image_for_our_projects_alone),
+        test!(b2_b3_repositories_and_roles_are_a_cloudformation_template),
+        test!(b3_components_are_installed_with_a_profile_that_asks_for_a_second_factor),
+    ]
+}
 
 /// Both repositories of document A, one of them built in an image of the account's own, as document B does.
 const DEFINITION: &str = r#"version: 1
@@ -56,7 +71,6 @@ fn repository(name: &str) -> String {
     format!("arn:aws:ecr:ap-northeast-2:975141803454:repository/{name}")
 }
 
-#[test]
 fn a13_each_component_has_a_role_of_its_own_with_logs_and_ecr() {
     let policies = iam(&[]);
     for component in ["backend", "frontend"] {
@@ -78,7 +92,6 @@ fn a13_each_component_has_a_role_of_its_own_with_logs_and_ecr() {
     }
 }
 
-#[test]
 fn a14_listing_is_allowed_when_asked_for_and_said_once() {
     assert_eq!(
         statement(&iam(&[]), "backend", "ListImagesInRepository"),
@@ -95,7 +108,6 @@ fn a14_listing_is_allowed_when_asked_for_and_said_once() {
     );
 }
 
-#[test]
 fn a15_the_token_is_for_everything_and_nobody_complains() {
     let policies = iam(&[]);
     for component in ["backend", "frontend"] {
@@ -111,7 +123,6 @@ fn a15_the_token_is_for_everything_and_nobody_complains() {
     assert!(!told.contains("role.json"), "{told}");
 }
 
-#[test]
 fn a16_a_role_writes_its_own_repository_and_no_other() {
     let policies = iam(&[]);
     for (component, name) in [
@@ -145,7 +156,6 @@ fn a16_a_role_writes_its_own_repository_and_no_other() {
     assert_eq!(listed(&pushing["Action"]).len(), 9, "{pushing}");
 }
 
-#[test]
 fn a17_a_role_for_another_account_or_region_is_told() {
     for (place, told) in [
         (
@@ -168,7 +178,6 @@ fn a17_a_role_for_another_account_or_region_is_told() {
 }
 
 /// One role for both would let a build of the backend overwrite the frontend.
-#[test]
 fn a18_two_repositories_are_two_components_and_neither_writes_the_others() {
     let shop = shop();
     let (status, good) = shop.towline(&["validate"]);
@@ -192,15 +201,16 @@ phases:
     assert_eq!(built["images"][0]["repository"], "sbcntr-frontend", "{log}");
 }
 
-#[test]
 fn b1_a_repository_lets_codebuild_pull_a_build_image_for_our_projects_alone() {
     let policies = iam(&[]);
-    let policy = &policies["build_images"]["docker-in-aws/codebuild"];
-    let policy = if policy["Statement"].is_array() {
-        policy
-    } else {
-        &policy["policy"]
-    };
+    let image = &policies["build_images"]["docker-in-aws/codebuild"];
+    assert_eq!(image["account"], "975141803454");
+    let policy = &image["policy"];
+    assert_eq!(
+        policy["Statement"].as_array().map(Vec::len),
+        Some(1),
+        "{policies}"
+    );
     let statement = &policy["Statement"][0];
     assert_eq!(statement["Effect"], "Allow", "{policies}");
     assert_eq!(
@@ -226,7 +236,6 @@ fn b1_a_repository_lets_codebuild_pull_a_build_image_for_our_projects_alone() {
 }
 
 /// As code, with a slash in the name, for any account and region.
-#[test]
 fn b2_b3_repositories_and_roles_are_a_cloudformation_template() {
     let (status, template) = shop().json(&["iam", "--format", "cloudformation"]);
     assert_eq!(status, 0);
@@ -246,25 +255,38 @@ fn b2_b3_repositories_and_roles_are_a_cloudformation_template() {
     );
 }
 
-/// By `aws` itself, so that a profile with a second factor works as it does by hand.
-#[test]
-fn b3_it_is_installed_by_aws_with_the_profile_one_names() {
+/// A stack for each component by `aws` itself, so that a profile with a second factor works as it does by hand.
+fn b3_components_are_installed_with_a_profile_that_asks_for_a_second_factor() {
     let shop = shop();
-    let arguments = [
+    let deploy = [
         "deploy",
         "components",
-        "--dry-run",
+        "--region",
+        "ap-northeast-2",
         "--profile",
         "docker-in-aws",
+        "--yes",
     ];
-    let (status, said) = shop.towline(&arguments);
+    let (status, said) = shop.towline(&deploy);
     assert_eq!(status, 2, "{said}");
-    let calls = shop.not_understood();
-    assert_ne!(calls, "", "{said}");
-    for call in calls.lines() {
+    assert!(said.contains("MultiFactorAuthentication failed"), "{said}");
+    assert_eq!(shop.stacks(), Vec::<String>::new());
+    shop.has_a_second_factor();
+    let (status, said) = shop.towline(&deploy);
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("assumed-role/admin/kim"), "{said}");
+    let stacks = ["backend", "frontend"].map(|name| format!("towline-acme-shop-{name}"));
+    assert_eq!(shop.stacks(), stacks);
+    for (stack, images) in stacks.iter().zip(["sbcntr-backend", "sbcntr-frontend"]) {
+        let (template, parameters) = shop.stack(stack);
+        for kind in ["AWS::ECR::Repository", "AWS::CodeBuild::Project"] {
+            assert!(template.contains(kind), "{template}");
+        }
+        let expected = format!("ImageRepository={images}");
         assert!(
-            call.starts_with("aws ") && call.contains(" --profile=docker-in-aws"),
-            "{call}"
+            parameters.lines().any(|line| line == expected),
+            "{parameters}"
         );
     }
+    assert_eq!(shop.not_understood(), "");
 }

@@ -3,7 +3,19 @@
 
 use serde_json::{Value, json};
 
-use crate::shop::{Shop, artifact, failed, has_make, images, phases};
+use crate::harness::{Need, Test, test};
+use crate::shop::{Shop, artifact, failed, images, phases};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        test!(a12_the_shape_is_told_what_is_wrong_and_mended),
+        test!(a12_a_good_build_publishes_and_says_what_to_deploy).needs(Need::Make),
+        test!(a12_a_failed_build_publishes_nothing_whatever_it_writes).needs(Need::Make),
+        test!(a12_a_failed_validation_ends_before_anything_is_built).needs(Need::Make),
+        test!(async a12_the_shape_goes_from_push_to_prod).needs(Need::Make),
+        test!(a12_what_to_deploy_is_written_by_a_good_build_alone).needs(Need::Make),
+    ]
+}
 
 /// What the project gives the buildspec.
 const BUILD: &str = r#"{buildspec: buildspec.yml, env: {APP_NAME: sbcntr-backend}, tags: ["{sha7}-{build}", "{sha7}"]}"#;
@@ -19,7 +31,6 @@ fn given() -> Shop {
     shop.with("buildspec.yml", "  variables:\n", account)
 }
 
-#[test]
 fn a12_the_shape_is_told_what_is_wrong_and_mended() {
     let shop = given();
     assert_eq!(
@@ -35,11 +46,7 @@ fn a12_the_shape_is_told_what_is_wrong_and_mended() {
     assert!(shop.read("buildspec.yml").contains("golang: 1.22\n"));
 }
 
-#[test]
 fn a12_a_good_build_publishes_and_says_what_to_deploy() {
-    if !has_make() {
-        return;
-    }
     let shop = given().fixed();
     let (built, log) = shop.built_locally(&[]);
     assert_eq!(built["status"], "SUCCEEDED", "{log}");
@@ -55,11 +62,7 @@ fn a12_a_good_build_publishes_and_says_what_to_deploy() {
 }
 
 /// The file is written after a failed build too, and kept: it says nothing without the build's own status.
-#[test]
 fn a12_a_failed_build_publishes_nothing_whatever_it_writes() {
-    if !has_make() {
-        return;
-    }
     let shop = given()
         .fixed()
         .with("Dockerfile", "make build-linux", "make build-windows");
@@ -74,11 +77,7 @@ fn a12_a_failed_build_publishes_nothing_whatever_it_writes() {
     assert!(artifact(&built, "imagedefinitions.json").is_some(), "{log}");
 }
 
-#[test]
 fn a12_a_failed_validation_ends_before_anything_is_built() {
-    if !has_make() {
-        return;
-    }
     let shop = given()
         .fixed()
         .with("main.sh", "hello from sbcntr", "hello from nobody");
@@ -98,11 +97,7 @@ fn a12_a_failed_validation_ends_before_anything_is_built() {
 }
 
 /// Mended as the linter says, with the tag that Towline gives, and the file written by a good build alone.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a12_the_shape_goes_from_push_to_prod() {
-    if !has_make() {
-        return;
-    }
     let guarded =
         |command: &str| format!("if [ \"$CODEBUILD_BUILD_SUCCEEDING\" = 1 ]; then {command}; fi");
     let shop = given()
@@ -129,11 +124,7 @@ async fn a12_the_shape_goes_from_push_to_prod() {
 }
 
 /// What deployments of CodePipeline read, written by a build that has pushed, and by no other.
-#[test]
 fn a12_what_to_deploy_is_written_by_a_good_build_alone() {
-    if !has_make() {
-        return;
-    }
     let shop = given().built_by(
         r#"{preset: docker, test: [make validate], outputs: [imagedefinitions.json, imageDetail.json], container: app, tags: ["{sha7}-{build}"]}"#,
     );

@@ -1,11 +1,9 @@
 //! One repository of a document's shape, the programs its builds call, and Towline around it.
 
 use std::fs;
-use std::io::{Write as _, stderr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -99,6 +97,10 @@ impl Shop {
         self.repository.write(file, text);
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.repository.path
+    }
+
     pub(crate) fn read(&self, file: &str) -> String {
         fs::read_to_string(self.repository.path.join(file)).unwrap()
     }
@@ -171,9 +173,57 @@ impl Shop {
         (failed(&built), log)
     }
 
+    /// The same for one that has to fail because a stand-in refuses this call, and this one only.
+    pub(crate) fn fails_locally_for_want_of(&self, call: &str) -> (String, String) {
+        self.commit();
+        let (_, out, log) = self.output(&["build", "--local", "--json"], &[]);
+        let refused = self.not_understood();
+        assert!(
+            refused.lines().count() == 1 && refused.contains(call),
+            "{refused}"
+        );
+        fs::remove_file(self.scratch.path().join("unknown")).unwrap();
+        let built: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(built["status"], "FAILED", "{log}");
+        (failed(&built), log)
+    }
+
     /// Whether the stand-ins knew all that was asked of them.
     fn is_understood(&self) {
         assert_eq!(self.not_understood(), "");
+    }
+
+    /// From now on the profile `docker-in-aws` finds the second factor it asks for.
+    pub(crate) fn has_a_second_factor(&self) {
+        fs::write(self.scratch.path().join("second-factor"), "").unwrap();
+    }
+
+    /// The names of the stacks that the stand-in for CloudFormation holds, in order.
+    pub(crate) fn stacks(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.scratch.path().join("stacks")).into_iter();
+        let names = entries.flatten().map(|entry| entry.unwrap().file_name());
+        let names = names.map(|name| name.into_string().unwrap());
+        let stacks = names.filter_map(|name| name.strip_suffix(".yaml").map(str::to_owned));
+        let mut stacks: Vec<String> = stacks.collect();
+        stacks.sort();
+        stacks
+    }
+
+    /// The template and the parameters of a stack.
+    pub(crate) fn stack(&self, name: &str) -> (String, String) {
+        let folder = self.scratch.path().join("stacks");
+        let part = |ending: &str| fs::read_to_string(folder.join(format!("{name}.{ending}")));
+        (part("yaml").unwrap(), part("parameters").unwrap())
+    }
+
+    /// The same where the AWS command line refuses to say which account it is.
+    pub(crate) fn without_sts(self) -> Self {
+        let aws = self.scratch.path().join("tools/aws");
+        let text = fs::read_to_string(&aws).unwrap();
+        let asked = "'sts get-caller-identity --query Account --output text'";
+        assert_eq!(text.matches(asked).count(), 1);
+        fs::write(aws, text.replace(asked, "'sts nobody'")).unwrap();
+        self
     }
 
     /// What the stand-ins were asked and do not know, one call a line.
@@ -203,6 +253,23 @@ impl Shop {
         self.commit();
         self.git(&["checkout", "--quiet", "-b", branch]);
         self.served().await.push(branch, "main").await
+    }
+
+    /// The same, doing something between the moment its build says that it runs and the one it may go on.
+    pub(crate) async fn pushed_and_meanwhile(self, meanwhile: impl FnOnce(&Self)) -> Pushed {
+        self.commit();
+        let pushed = self.served().await.delivered("main", "main").await;
+        let runs = pushed.shop.mark("runs");
+        let is_running = |_: &Value| Path::new(&runs).exists().then_some(());
+        pushed.until("runs", is_running).await;
+        meanwhile(&pushed.shop);
+        fs::write(pushed.shop.mark("go"), "").unwrap();
+        pushed.ended().await
+    }
+
+    /// A file beside the repository by which a build and its test tell each other how far they are.
+    pub(crate) fn mark(&self, name: &str) -> String {
+        self.scratch.path().join(name).to_str().unwrap().to_owned()
     }
 
     /// With a Towline that serves it, before any push.
@@ -237,7 +304,12 @@ fn ended(answer: &Value) -> Option<Value> {
 
 impl Pushed {
     /// Pushes what is checked out, and waits for the end of its build.
-    async fn push(mut self, branch: &str, default: &str) -> Self {
+    async fn push(self, branch: &str, default: &str) -> Self {
+        self.delivered(branch, default).await.ended().await
+    }
+
+    /// Pushes what is checked out.
+    async fn delivered(mut self, branch: &str, default: &str) -> Self {
         let commit = self.shop.git(&["rev-parse", "HEAD"]);
         let body = self.shop.repository.push(&self.commit, &commit);
         let body = body.replace("refs/heads/main", &format!("refs/heads/{branch}"));
@@ -245,7 +317,14 @@ impl Pushed {
         self.body = body.replace(&branch_of("main"), &branch_of(default));
         let taken = deliver(&self.client, &self.server.url, self.body.clone(), None);
         assert_eq!(taken.await, Ok(202));
-        let run = self.until(&format!("commit?commit={commit}"), ended).await;
+        self.commit = commit;
+        self
+    }
+
+    /// Waits for the end of the build of what was pushed last.
+    async fn ended(mut self) -> Self {
+        let path = format!("commit?commit={}", self.commit);
+        let run = self.until(&path, ended).await;
         let build = &run["builds"][0];
         let word = |value: &Value| value.as_str().map(str::to_owned);
         let not_built = || word(&run["skipped"][0]["reason"]).or_else(|| word(&run["refused"]));
@@ -255,7 +334,6 @@ impl Pushed {
         self.log = build["build"]
             .as_u64()
             .map_or_else(String::new, |number| self.log_of(number));
-        self.commit = commit;
         self.shop.is_understood();
         self
     }
@@ -279,6 +357,19 @@ impl Pushed {
 
     pub(crate) fn url(&self) -> &str {
         &self.server.url
+    }
+
+    /// Runs `towline` with the owner's token; what it says as JSON.
+    pub(crate) fn told(&self, arguments: &[&str]) -> Value {
+        let token = self.shop.scratch.path().join("data/owner.token");
+        let variables = [
+            ("TOWLINE_URL", self.server.url.as_str()),
+            ("TOWLINE_TOKEN_FILE", token.to_str().unwrap()),
+        ];
+        let (_, out, beside) = self
+            .shop
+            .output(&[arguments, &["--json"]].concat(), &variables);
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{beside}"))
     }
 
     /// The body of the last push.
@@ -361,19 +452,6 @@ pub(crate) fn failed(built: &Value) -> String {
         format!("{} {why}", phase["phase"].as_str().unwrap())
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// Whether the Makefiles of the shapes can be run: a build of them wants GNU make. Where it is missing their tests say
-/// so, past the capture of what good tests print, and end there.
-pub(crate) fn has_make() -> bool {
-    let there = Command::new("make").arg("--version").output().is_ok();
-    if !there {
-        let thread = thread::current();
-        let test = thread.name().unwrap_or_default();
-        let said = format!("{test} is skipped from here: its build runs make, and there is none\n");
-        stderr().write_all(said.as_bytes()).unwrap();
-    }
-    there
 }
 
 /// What a local build has kept under this name, if it has.

@@ -2,7 +2,21 @@
 
 use serde_json::{Value, json};
 
-use crate::shop::{Pushed, Shop, artifact, failed, has_make, images, phases};
+use crate::harness::{Need, Test, test};
+use crate::shop::{Pushed, Shop, artifact, failed, images, phases};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        test!(async b7_the_commands_of_the_buildspec_run_in_order_from_push_to_prod)
+            .needs(Need::Make),
+        test!(async b17_the_makefile_does_the_work_from_push_to_prod).needs(Need::Make),
+        test!(b19_what_is_broken_publishes_nothing_and_is_cleaned_up).needs(Need::Make),
+        test!(async b19_a_broken_push_is_red_and_reaches_no_stage).needs(Need::Make),
+        test!(b18_clean_up_that_fails_turns_no_good_build_red).needs(Need::Make),
+        test!(b13_the_version_is_the_commit_and_the_build).needs(Need::Make),
+        test!(async b17_the_version_is_handed_to_whoever_deploys).needs(Need::Make),
+    ]
+}
 
 pub(crate) const IMAGES: &str = "docker-in-aws/todobackend";
 
@@ -58,11 +72,7 @@ async fn reaches_prod(pushed: &Pushed) {
     pushed.promoted().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b7_the_commands_of_the_buildspec_run_in_order_from_push_to_prod() {
-    if !has_make() {
-        return;
-    }
     let pushed = mended(OWN).pushed().await;
     reaches_prod(&pushed).await;
     let order = [
@@ -84,11 +94,7 @@ async fn b7_the_commands_of_the_buildspec_run_in_order_from_push_to_prod() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b17_the_makefile_does_the_work_from_push_to_prod() {
-    if !has_make() {
-        return;
-    }
     reaches_prod(&mended(MAKE).pushed().await).await;
 }
 
@@ -141,11 +147,7 @@ const BROKEN: [Broken; 4] = [
 ];
 
 /// By the repository's own buildspec and by ours, whatever breaks.
-#[test]
 fn b19_what_is_broken_publishes_nothing_and_is_cleaned_up() {
-    if !has_make() {
-        return;
-    }
     for broken in BROKEN {
         for build in [OWN, MAKE] {
             let shop = mended(build).with(broken.file, broken.from, broken.to);
@@ -165,11 +167,7 @@ fn b19_what_is_broken_publishes_nothing_and_is_cleaned_up() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b19_a_broken_push_is_red_and_reaches_no_stage() {
-    if !has_make() {
-        return;
-    }
     let shop = mended(OWN).with("src/test.sh", "grep -q todos", "grep -q shops");
     let pushed = shop.pushed().await;
     assert_eq!(pushed.state, "failed", "{}", pushed.log);
@@ -183,11 +181,7 @@ async fn b19_a_broken_push_is_red_and_reaches_no_stage() {
 }
 
 /// CodeBuild's own rule counts for a buildspec of one's own; ours is there to be kinder.
-#[test]
 fn b18_clean_up_that_fails_turns_no_good_build_red() {
-    if !has_make() {
-        return;
-    }
     for (build, status) in [(MAKE, "SUCCEEDED"), (OWN, "FAILED")] {
         let shop = mended(build).with("Makefile", "docker-compose down -v", "false");
         let (built, log) = shop.built_locally(&[]);
@@ -198,11 +192,7 @@ fn b18_clean_up_that_fails_turns_no_good_build_red() {
     }
 }
 
-#[test]
 fn b13_the_version_is_the_commit_and_the_build() {
-    if !has_make() {
-        return;
-    }
     for build in [OWN, MAKE] {
         let shop = mended(build);
         let (built, log) = shop.built_locally(&[]);
@@ -234,11 +224,7 @@ fn b13_the_version_is_the_commit_and_the_build() {
 
 /// The stage's event hands the version over, as the book's pipeline hands it to CloudFormation; without it nothing
 /// enters the stage.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b17_the_version_is_handed_to_whoever_deploys() {
-    if !has_make() {
-        return;
-    }
     let handing = |value: &str| {
         let event =
             format!("deploy: {{event: {{parameters: {{ApplicationImageTag: \"{value}\"}}}}}}");

@@ -1,13 +1,22 @@
 //! Whole repositories, each from a signed push to prod through the real binary: one per preset.
-//!
-//! Those that need a Docker daemon run where `TOWLINE_CLIENTS=1` says that there is one.
-
-mod common;
 
 use std::time::Duration;
 
-use common::{Repository, Server, client, deliver};
 use serde_json::{Value, json};
+
+use crate::common::{Repository, Server, client, deliver};
+use crate::harness::{Need, Test, test};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        test!(async files_become_an_image_without_docker),
+        test!(async two_platforms_become_one_image_with_an_index),
+        test!(async a_buildspec_of_the_repository_runs_unchanged),
+        test!(async a_makefile_does_the_work_without_docker_too).needs(Need::Make),
+        test!(async a_dockerfile_goes_from_push_to_prod).needs(Need::Docker),
+        test!(async a_makefile_that_uses_docker_goes_from_push_to_prod).needs(Need::Docker),
+    ]
+}
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -125,25 +134,11 @@ fn built(answer: &Value) -> Option<Result<(String, Vec<String>), String>> {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "only the environment says whether a daemon is there"
-)]
-fn has_docker() -> bool {
-    let there = std::env::var_os("TOWLINE_CLIENTS").is_some();
-    if !there {
-        println!("skipped: set TOWLINE_CLIENTS=1 where a Docker daemon answers");
-    }
-    there
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_become_an_image_without_docker() {
     let build = "      {preset: pack, run: [mkdir -p dist, cp index.html dist/], test: [grep -q Shop index.html], root: dist, tags: [\"{sha7}-{build}\", \"{branch_slug}\"]}";
     check(build, &[("index.html", "Shop")]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_platforms_become_one_image_with_an_index() {
     let build = "      {preset: pack, platforms: [linux/amd64, linux/arm64], run: [mkdir -p dist, echo \"for $IMAGE_PLATFORM\" > dist/platform], root: dist, tags: [\"{sha7}-{build}\", \"{branch_slug}\"]}";
     let look = |index: &Value| {
@@ -164,7 +159,6 @@ async fn two_platforms_become_one_image_with_an_index() {
     check_as(build, &[("index.html", "Shop")], index, look, both).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_buildspec_of_the_repository_runs_unchanged() {
     let buildspec = "\
 version: 0.2
@@ -181,22 +175,7 @@ phases:
     .await;
 }
 
-fn has_make() -> bool {
-    let there = std::process::Command::new("make")
-        .arg("--version")
-        .output()
-        .is_ok();
-    if !there {
-        println!("skipped: there is no make");
-    }
-    there
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_makefile_does_the_work_without_docker_too() {
-    if !has_make() {
-        return;
-    }
     let makefile = "\
 test:
 \tgrep -q Shop index.html
@@ -210,20 +189,14 @@ clean:
     check(build, &[("index.html", "Shop"), ("Makefile", makefile)]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dockerfile_goes_from_push_to_prod() {
-    if has_docker() {
-        let dockerfile =
-            "FROM scratch\nARG GREETING\nLABEL greeting=$GREETING\nCOPY index.html /\n";
-        let build = "      {preset: docker, args: {GREETING: \"hello $(id)\"}, test: [grep -q Shop index.html], tags: [\"{sha}-{build}\", \"{sha}\"]}";
-        check(build, &[("index.html", "Shop"), ("Dockerfile", dockerfile)]).await;
-    }
+    let dockerfile = "FROM scratch\nARG GREETING\nLABEL greeting=$GREETING\nCOPY index.html /\n";
+    let build = "      {preset: docker, args: {GREETING: \"hello $(id)\"}, test: [grep -q Shop index.html], tags: [\"{sha}-{build}\", \"{sha}\"]}";
+    check(build, &[("index.html", "Shop"), ("Dockerfile", dockerfile)]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_makefile_that_uses_docker_goes_from_push_to_prod() {
-    if has_docker() && has_make() {
-        let makefile = "\
+    let makefile = "\
 export APP_VERSION ?= $(shell git rev-parse --short HEAD)
 image = $(ECR_REGISTRY)/$(IMAGE_REPO)
 test:
@@ -237,15 +210,14 @@ version:
 clean:
 \tdocker image rm $(image):$(APP_VERSION)
 ";
-        let build = "      {preset: make, make: {build: [test, release, publish], always: [clean]}, outputs: [version.json], env: {APP_VERSION: \"{sha}.{build_uuid}\"}, tags: [\"{env.APP_VERSION}\"]}";
-        check(
-            build,
-            &[
-                ("index.html", "Shop"),
-                ("Dockerfile", "FROM scratch\nCOPY index.html /\n"),
-                ("Makefile", makefile),
-            ],
-        )
-        .await;
-    }
+    let build = "      {preset: make, make: {build: [test, release, publish], always: [clean]}, outputs: [version.json], env: {APP_VERSION: \"{sha}.{build_uuid}\"}, tags: [\"{env.APP_VERSION}\"]}";
+    check(
+        build,
+        &[
+            ("index.html", "Shop"),
+            ("Dockerfile", "FROM scratch\nCOPY index.html /\n"),
+            ("Makefile", makefile),
+        ],
+    )
+    .await;
 }
