@@ -221,7 +221,7 @@ fn a_role_may_do_what_its_component_needs_and_nothing_else() {
 }
 
 #[test]
-fn a14_a15_a16_a18_one_repository_for_each_role_and_every_action_once() {
+fn one_repository_for_each_role_and_every_action_once() {
     let output = session().towline(&[&["iam"][..], &HERE].concat());
     let policies: Value = serde_json::from_slice(&output.stdout).unwrap();
     let roles = policies["roles"].as_object().unwrap();

@@ -48,10 +48,14 @@ fn approve(promotion: u64) -> Command {
 }
 
 fn rollback(stage: &str) -> Command {
+    rollback_to(stage, None)
+}
+
+fn rollback_to(stage: &str, image: Option<&str>) -> Command {
     Command::Rollback {
         component: "backend".parse().expect("a component"),
         stage: stage.parse().expect("a stage"),
-        to: None,
+        to: image.map(str::to_owned),
         reason: Some("broken".into()),
         repository: None,
     }
@@ -533,6 +537,19 @@ fn f30_a_rollback_goes_back_and_holds() {
             > refused: nothing has been live in prod of backend yet
         "#]],
     );
+}
+
+#[test]
+fn a29_what_was_never_live_in_a_stage_is_not_rolled_back_to() {
+    let mut world = shop();
+    world.settle();
+    world.push("main", "second", &["backend/main.rs"]);
+    world.settle();
+    for to in ["build#1", "build#3", "build#99"] {
+        world.ask("lee", rollback_to("prod", Some(to)));
+        world.settle();
+    }
+    check(&mut world, expect![[]]);
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl BuildOf<'_> {
     }
 
     /// Where layers are kept and taken from, if they are: one tag for each ref and platform. Builds of the default
-    /// branch take nothing that others have made (A12).
+    /// branch take nothing that others have made (A30).
     fn caches(&self) -> Vec<(&'static str, String)> {
         if !self.build.is_some_and(|build| build.layer_cache) {
             return Vec::new();

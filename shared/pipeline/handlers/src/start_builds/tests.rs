@@ -59,7 +59,7 @@ fn value(environment: &[(String, String)], wanted: &str) -> Option<String> {
 }
 
 #[test]
-fn a12_layers_of_the_trusted_branch_are_kept_where_no_other_build_writes() {
+fn a30_layers_of_the_trusted_branch_are_kept_where_no_other_build_writes() {
     let cached = Build {
         layer_cache: true,
         ..build()
