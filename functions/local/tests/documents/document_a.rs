@@ -33,7 +33,7 @@ const BUILD: &str = r#"{buildspec: buildspec.yml, tags: ["{sha7}-{build}", "{sha
 const DOCKER: &str = r#"{preset: docker, tags: ["{sha}", "{sha7}-{build}"]}"#;
 
 /// The line of the document that pushes, after `--fix`.
-const GUARDED: &str = r#"'if [ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]; then docker image push ${REPOSITORY_URI}:${IMAGE_TAG}; fi'"#;
+const GUARDED: &str = r#"'if [ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]; then docker push ${REPOSITORY_URI}:${IMAGE_TAG}; fi'"#;
 
 /// What its owner adds for Towline: every tag that the definition promises, the build's own among them.
 const EACH_TAG: &str = r#"'[ "$CODEBUILD_BUILD_SUCCEEDING" = 0 ] || for tag in $IMAGE_TAGS; do docker image tag ${REPOSITORY_URI}:${IMAGE_TAG} ${REPOSITORY_URI}:$tag && docker image push ${REPOSITORY_URI}:$tag; done'"#;
@@ -344,7 +344,7 @@ fn a12_a_push_in_post_build_waits_for_a_good_build() {
         ["POST_BUILD SUCCEEDED", "UPLOAD_ARTIFACTS SUCCEEDED"]
     );
     // As it was, the push runs.
-    let unguarded = "docker image push ${REPOSITORY_URI}:${IMAGE_TAG}";
+    let unguarded = "docker push ${REPOSITORY_URI}:${IMAGE_TAG}";
     let shop = shop.with("buildspec.yml", GUARDED, unguarded);
     let (failed, log) = shop.fails_locally(&[]);
     assert_eq!(failed, "BUILD exit status 1\nPOST_BUILD exit status 1");

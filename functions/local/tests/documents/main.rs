@@ -6,12 +6,14 @@
 //! Towline under test, and refuse what they do not know. Git, make and all else are the machine's.
 //!
 //! The folders of `shapes/` stand for the documents' repositories: their buildspec, Makefile and Dockerfile, with shell
-//! scripts for the programs, and base images that are empty. Most builds run after edits, which the tests make:
+//! scripts for the programs, and base images that are empty. They differ from the documents' own text: comments are in
+//! English, document B's account is 111122223333, and its buildspec keeps `version.json`. Most builds run after edits,
+//! which the tests make:
 //! - document A's buildspec after `towline lint --fix`, and for a push with a command that pushes each promised tag;
 //! - `sbcntr-backend` with the account's number in its buildspec, and after `--fix`; for a push with the tag that
 //!   Towline gives and with its last two commands for a good build alone;
 //! - `todobackend` with `dockerd` instead of `/usr/local/bin/dockerd`, so that the script is found, after `--fix`, and
-//!   with the Makefile's `aws ecr get-login`, which version 2 has not, replaced.
+//!   with the Makefile's `aws ecr get-login`, which version 2 of the AWS CLI does not have, replaced.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../common/mod.rs"]

@@ -20,7 +20,7 @@ pub(crate) fn tests() -> Vec<Test> {
 
 pub(crate) const IMAGES: &str = "docker-in-aws/todobackend";
 
-/// The repository's own buildspec, as document B prints it.
+/// The repository's own buildspec.
 pub(crate) const OWN: &str = r#"{buildspec: buildspec.yml, tags: ["{sha}.{build_uuid}", latest]}"#;
 
 /// The same by the preset: the Makefile's targets, a login of its own, and clean-up that turns no good build red.

@@ -102,7 +102,11 @@ fn f15_a_second_build_is_stopped_and_counts_for_nothing() {
 fn a_build_of_another_commit_is_held_and_stopped() {
     check(
         "report 1 IN_PROGRESS of a\nreport 1 SUCCEEDED of a\nimage 1",
-        expect![[]],
+        expect![[r#"
+            report 1 IN_PROGRESS of a -> building; Build Watch Due
+            report 1 SUCCEEDED of a -> building; Image Due aaaaaaa-1
+            image 1 -> succeeded
+        "#]],
     );
     check(
         "report 1 IN_PROGRESS of b\nreport 1 SUCCEEDED of a\nimage 1",

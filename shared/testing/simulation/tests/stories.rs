@@ -549,7 +549,22 @@ fn a29_what_was_never_live_in_a_stage_is_not_rolled_back_to() {
         world.ask("lee", rollback_to("prod", Some(to)));
         world.settle();
     }
-    check(&mut world, expect![[]]);
+    check(
+        &mut world,
+        expect![[r#"
+            main first: backend succeeded; web succeeded
+            main second: backend succeeded
+            backend/prod: nothing; second has 0 of 2 yes
+            backend/staging: second
+            web/prod: nothing; first has 0 of 2 yes
+            web/staging: first
+            > 202 accepted
+            > 202 accepted
+            > refused: sha256:6909be62 was never live in prod; a rollback goes back to what was, see towline history backend prod
+            > refused: sha256:a91535a0 was never live in prod; a rollback goes back to what was, see towline history backend prod
+            > refused: there is no build#99 in acme/shop
+        "#]],
+    );
 }
 
 #[test]

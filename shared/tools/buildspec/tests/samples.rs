@@ -7,9 +7,12 @@ use std::path::Path;
 
 use towline_buildspec::Buildspec;
 
+/// The folder of samples; none when it was not named.
+const SAMPLES: Option<&str> = option_env!("TOWLINE_SAMPLES");
+
 /// Every sample with its name, in the order of names.
 fn samples() -> Vec<(String, String)> {
-    let samples = option_env!("TOWLINE_SAMPLES").expect("TOWLINE_SAMPLES was set at build time");
+    let samples = SAMPLES.expect("TOWLINE_SAMPLES was set at build time");
     let entries = fs::read_dir(Path::new(samples).join("buildspec"));
     let entries = entries.expect("the folder of samples can be listed");
     let mut samples: Vec<(String, String)> = entries

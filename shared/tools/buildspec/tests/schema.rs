@@ -17,8 +17,11 @@ use towline_buildspec::generate::{
 };
 use towline_buildspec::yaml::{self, Limits, Node, Value};
 
+/// The folder of samples; none when it was not named.
+const SAMPLES: Option<&str> = option_env!("TOWLINE_SAMPLES");
+
 fn samples() -> &'static Path {
-    Path::new(option_env!("TOWLINE_SAMPLES").expect("TOWLINE_SAMPLES was set at build time"))
+    Path::new(SAMPLES.expect("TOWLINE_SAMPLES was set at build time"))
 }
 
 fn validator(samples: &Path) -> Validator {

@@ -115,6 +115,21 @@ pub(crate) fn one_of_each() -> Vec<Intent> {
             at: at(),
         },
         Intent::IndexDue(attempt()),
+        Intent::StatusesDue {
+            reports: vec![
+                Intent::StageStatusDue {
+                    stage: stage("prod"),
+                    repository: "harbour-lane/storefront".parse().unwrap(),
+                    commit: COMMIT.parse().unwrap(),
+                    shows: "waits for approval 0/1: towline approve 59".into(),
+                },
+                Intent::BuildStatusDue {
+                    run: RUN.parse().unwrap(),
+                    component: Some("backend".parse().unwrap()),
+                    shows: "build#142 is running".into(),
+                },
+            ],
+        },
     ];
     let mut numbers: Vec<usize> = intents.iter().map(number).collect();
     numbers.dedup();
@@ -139,11 +154,11 @@ fn number(intent: &Intent) -> usize {
         Intent::PromotionDue { .. } => 8,
         Intent::DeployDue { .. } => 9,
         Intent::BuildStatusDue { .. } => 10,
-        // Several of these at once are announced as one of them.
-        Intent::StageStatusDue { .. } | Intent::StatusesDue { .. } => 11,
+        Intent::StageStatusDue { .. } => 11,
         Intent::BuildWatchDue(_) => 12,
         Intent::PromotionWatchDue { .. } => 13,
         Intent::IndexDue(_) => 14,
+        Intent::StatusesDue { .. } => 15,
     }
 }
 

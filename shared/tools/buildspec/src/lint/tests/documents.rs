@@ -218,7 +218,7 @@ fn a7_an_assignment_without_export_is_fine() {
 }
 
 #[test]
-fn a15_a17_policies_of_another_account() {
+fn policies_of_another_account_are_found() {
     let policy = r#"{"Statement": [
         {"Action": "ecr:GetAuthorizationToken", "Resource": "*"},
         {"Action": "ecr:PutImage", "Resource": ["arn:aws:ecr:ap-northeast-2:975141803454:repository/sbcntr-backend"]}
