@@ -17,7 +17,6 @@ use crate::{events, http};
 
 /// The partition of what is kept.
 const ADMISSION: &str = "ADMISSION";
-/// Its items.
 static ADMITTED: Mutex<Vec<Value>> = Mutex::new(Vec::new());
 
 /// Answers on a free port of loopback, with TLS where a certificate and its key are given.

@@ -9,24 +9,20 @@ use towline_wire::signature::{Secret, sign};
 
 /// The push that is made larger.
 const PUSH: &str = include_str!("../../../events/samples/github/push.branch.json");
-/// What it comes in.
 const REQUEST: &str = include_str!("../../../events/samples/apigateway/push.json");
 /// The repository of that push.
 pub const REPOSITORY: &str = "harbour-lane/storefront";
 
-/// Signs the pushes.
 const SECRET: &str = "no secret, only for the measurements of towline";
 /// The token of the only person.
 const TOKEN: &str = "no token, only for the measurements of towline";
 
-/// Names of the secrets.
 pub const WEBHOOK: &str = "webhook";
 /// The secret that lists the people.
 pub const PEOPLE: &str = "people";
 /// The secret that signs Slack's requests.
 pub const SLACK: &str = "slack";
 
-/// What a secret holds.
 pub fn secret(name: &str) -> Option<String> {
     match name {
         WEBHOOK | SLACK => Some(SECRET.into()),

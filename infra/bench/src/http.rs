@@ -6,11 +6,9 @@ use anyhow::{Context as _, Result, bail};
 
 /// A request that has arrived whole.
 pub struct Request {
-    /// Method and path.
     pub line: String,
     /// Its headers, names in lower case.
     headers: Vec<(String, String)>,
-    /// Its body.
     pub body: Vec<u8>,
 }
 

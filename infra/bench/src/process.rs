@@ -16,7 +16,6 @@ use crate::runtime_api::RuntimeApi;
 /// becomes it.
 const BECOME: &str = r#"[ -z "$1" ] || echo $$ > "$1"; shift; echo now; exec "$@""#;
 
-/// A function to measure.
 pub struct Subject {
     /// What it is called in the table.
     pub name: &'static str,
@@ -36,9 +35,7 @@ impl Subject {
     }
 }
 
-/// A function that runs.
 pub struct Process {
-    /// How it is asked.
     pub api: RuntimeApi,
     /// From the moment it became the function until it asked for its first event.
     pub until_polled: Duration,

@@ -16,7 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The time limit functions are told.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What a function did.
 enum Seen {
     Polled(Instant),
     Answered(Answer),
@@ -28,7 +27,6 @@ pub struct Answer {
     pub took: Duration,
     /// Whether it is one, and no error.
     pub good: bool,
-    /// What it says.
     pub body: Vec<u8>,
 }
 
@@ -39,7 +37,6 @@ pub struct RuntimeApi {
     seen: Receiver<Seen>,
 }
 
-/// What the connections share.
 struct Shared {
     events: Mutex<Receiver<Arc<Vec<u8>>>>,
     sent: Mutex<Instant>,
@@ -75,7 +72,6 @@ impl RuntimeApi {
         })
     }
 
-    /// Where it is asked.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

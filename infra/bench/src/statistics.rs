@@ -7,7 +7,6 @@ use std::time::Duration;
 pub struct Times(Vec<Duration>);
 
 impl Times {
-    /// Once more.
     pub fn add(&mut self, time: Duration) {
         self.0.push(time);
     }

@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 
 pub use read::read;
 
-/// A template.
 #[derive(Debug, Clone)]
 pub struct Template(pub Value);
 

@@ -32,12 +32,10 @@ const CONFUSED_DEPUTIES: [&str; 4] = [
 pub struct Statement<'a> {
     /// The resource in the template that has it.
     pub of: &'a str,
-    /// The statement itself.
     pub says: &'a Value,
 }
 
 impl<'a> Statement<'a> {
-    /// What it is about.
     #[must_use]
     pub fn actions(self) -> Vec<&'a str> {
         texts(&self.says["Action"])

@@ -68,7 +68,6 @@ impl BadDay {
     }
 }
 
-/// What the service needs.
 pub struct Settings {
     /// The folder it may keep things in.
     pub folder: PathBuf,
@@ -83,7 +82,6 @@ pub struct Settings {
     pub clones: HashMap<String, PathBuf>,
 }
 
-/// CodeBuild.
 pub struct BuildService {
     runner: Runner,
     registry: String,
@@ -211,7 +209,6 @@ impl BuildService {
         Ok(String::from_utf8_lossy(&log.unwrap_or_default()).into_owned())
     }
 
-    /// Ends all builds.
     pub async fn close(&self) {
         self.runner.close().await;
     }

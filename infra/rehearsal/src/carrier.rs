@@ -13,7 +13,6 @@ use crate::client::Client;
 /// One rule with the functions it calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// The rule's name.
     pub name: String,
     /// The bus it listens to.
     pub bus: String,

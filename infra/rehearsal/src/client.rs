@@ -41,7 +41,6 @@ impl Client {
         })
     }
 
-    /// Where the emulator listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

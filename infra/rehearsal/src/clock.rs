@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use towline_ports::Clock;
 
-/// This machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealClock;
 

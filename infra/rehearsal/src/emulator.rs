@@ -18,7 +18,6 @@ const START: Duration = Duration::from_secs(60);
 /// How long it may take to end its functions and itself.
 const END: Duration = Duration::from_secs(10);
 
-/// A running ministack.
 pub struct Emulator {
     process: Child,
     address: SocketAddr,
@@ -95,13 +94,11 @@ impl Emulator {
         ready.await.map(|_| ())
     }
 
-    /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its process.
     #[must_use]
     pub fn process(&self) -> u32 {
         self.process.id()

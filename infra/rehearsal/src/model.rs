@@ -24,7 +24,6 @@ pub struct Models {
     services: HashMap<String, Service>,
 }
 
-/// One service's model.
 struct Service {
     name: &'static str,
     document: Value,
@@ -36,7 +35,6 @@ struct Service {
 pub struct Violation {
     /// Where: `dynamodb.PutItem.TableName`.
     pub path: String,
-    /// What.
     pub reason: String,
 }
 

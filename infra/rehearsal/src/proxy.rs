@@ -40,15 +40,12 @@ pub enum Fault {
 /// What has to come by for something to go wrong, and what does.
 #[derive(Debug, Clone)]
 pub struct Trap {
-    /// The function that asks.
     pub function: &'static str,
     /// The operation it asks for.
     pub operation: &'static str,
     /// Something in the body of the request.
     pub about: String,
-    /// What goes wrong.
     pub fault: Fault,
-    /// How often.
     pub times: usize,
 }
 
@@ -113,7 +110,6 @@ impl Proxy {
         })
     }
 
-    /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -129,13 +125,11 @@ impl Proxy {
         let _already = self.shared.builds.set(builds);
     }
 
-    /// What came by.
     #[must_use]
     pub fn recording(&self) -> &Recording {
         &self.shared.recording
     }
 
-    /// Lets something go wrong.
     pub fn set(&self, trap: Trap) {
         self.shared.traps().push(trap);
     }

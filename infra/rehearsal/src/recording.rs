@@ -14,19 +14,15 @@ pub struct Request {
     pub function: String,
     /// The service, in botocore's word.
     pub service: String,
-    /// The operation.
     pub operation: String,
-    /// What was asked.
     pub body: Value,
     /// How long the body was, in bytes.
     pub size: usize,
     /// The status of the answer; 0 when the connection was cut.
     pub status: u16,
-    /// What was answered.
     pub answer: Value,
 }
 
-/// All requests so far.
 #[derive(Clone, Default)]
 pub struct Recording {
     inner: Arc<Mutex<Inner>>,

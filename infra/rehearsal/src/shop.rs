@@ -7,7 +7,6 @@ use anyhow::{Context as _, bail};
 use tokio::process::Command;
 use towline_domain::names::{CommitSha, RepositoryName};
 
-/// A repository on disk.
 pub struct Shop {
     path: PathBuf,
     name: RepositoryName,
@@ -31,13 +30,11 @@ impl Shop {
         Ok(shop)
     }
 
-    /// Its name on GitHub.
     #[must_use]
     pub fn name(&self) -> &RepositoryName {
         &self.name
     }
 
-    /// Where it lies.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

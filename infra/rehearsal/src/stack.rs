@@ -34,7 +34,6 @@ pub struct Surroundings {
     pub venv: PathBuf,
     /// The folder with the functions' binaries and `towline`.
     pub binaries: PathBuf,
-    /// The search path.
     pub search_path: OsString,
 }
 
@@ -42,13 +41,9 @@ pub struct Surroundings {
 pub struct Stack {
     /// Carries events of AWS's own services in.
     _carrier: Carrier,
-    /// CodeBuild.
     pub builds: Arc<BuildService>,
-    /// Everything else of AWS.
     pub emulator: Emulator,
-    /// What stands between.
     pub proxy: Proxy,
-    /// GitHub.
     pub github: Server,
     /// An operator's way to AWS.
     pub client: Client,
@@ -270,14 +265,11 @@ fn without_tags(document: &mut Value) -> bool {
     found
 }
 
-/// How a program ended.
 #[derive(Debug)]
 pub struct Ended {
     /// What it was called with.
     pub called: String,
-    /// Its status.
     pub status: ExitStatus,
-    /// What it printed.
     pub printed: String,
     /// What it wrote to standard error.
     pub complained: String,
@@ -302,7 +294,6 @@ impl Ended {
     }
 }
 
-/// A person who deploys.
 struct Operator<'a> {
     around: &'a Surroundings,
     emulator: &'a Emulator,

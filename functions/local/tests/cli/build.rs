@@ -199,7 +199,7 @@ phases: {build: {commands: ['echo \"it is $TOKEN\"']}}
 ",
     )]);
     let missing = told(&session, &["build", "--local"]);
-    let why = "DOWNLOAD_SOURCE FAILED 0.0 CLIENT_ERROR: the buildspec wants TOKEN (parameter-store /shop/token): \
+    let why = "DOWNLOAD_SOURCE FAILED 0.0 CLIENT_ERROR: the buildspec needs TOKEN (parameter-store /shop/token): \
                [shop]/.towline-data/secrets.json is not there;";
     assert!(missing.contains(why), "{missing}");
     let file = session.path(".towline-data/secrets.json");

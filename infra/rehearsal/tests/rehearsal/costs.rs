@@ -30,7 +30,6 @@ const LOG_GIGABYTE: f64 = 0.50;
 /// Gigabytes of memory of a function.
 const MEMORY: f64 = 0.25;
 
-/// What was counted.
 #[derive(Default)]
 struct Bill {
     write_units: f64,
@@ -47,7 +46,6 @@ pub struct Before {
 }
 
 impl Before {
-    /// Where they stand now.
     pub async fn now(driver: &Driver<'_>) -> anyhow::Result<Self> {
         Ok(Self {
             mark: driver.stack.proxy.recording().mark(),

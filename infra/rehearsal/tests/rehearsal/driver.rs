@@ -39,7 +39,6 @@ pub const HEALED: Duration = Duration::from_secs(240);
 /// What signs webhooks at first.
 pub const WEBHOOK_SECRET: &str = "a secret of thirty-two characters";
 
-/// What signs Slack's requests.
 pub const SLACK_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 
 /// The id of the first repository on GitHub; the others follow.
@@ -66,7 +65,6 @@ pub fn github() -> MemoryGitHub {
     github
 }
 
-/// An answer over HTTP.
 #[derive(Debug, Default)]
 pub struct Answer {
     pub status: u16,
@@ -238,7 +236,6 @@ impl<'a> Driver<'a> {
         Ok(pushed)
     }
 
-    /// Asks the API.
     pub async fn ask(
         &self,
         token: Option<&str>,

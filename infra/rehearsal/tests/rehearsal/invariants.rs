@@ -14,7 +14,6 @@ use towline_rehearsal::recording::Request;
 
 use super::driver::{Driver, SOON};
 
-/// What was found wrong.
 #[derive(Default)]
 struct Broken(Vec<String>);
 
@@ -71,7 +70,6 @@ fn text<'a>(item: &'a Value, name: &str) -> &'a str {
     item[name]["S"].as_str().unwrap_or_default()
 }
 
-/// All of them.
 pub async fn hold(driver: &Driver<'_>) -> anyhow::Result<()> {
     until("an end of everything that is owed", SOON, || async {
         Ok(Table::read(driver).await?.owed().is_empty().then_some(()))

@@ -1,7 +1,7 @@
-//! A bucket of S3, into which objects are put: the one request that is needed of S3.
+//! Puts objects into an S3 bucket, the only request to S3.
 //!
-//! Its SDK would bring XML, checksums of every kind and another signer to each start of a function
-//! for it. Connections, credentials and the signature are those of all other clients.
+//! The SDK for S3 would add XML, several checksums and another signer to each start of a function.
+//! Connections, credentials and signature are shared with the other clients.
 
 #[cfg(test)]
 mod tests;
@@ -28,22 +28,20 @@ use crate::fault::chain;
 use crate::http::Connections;
 use crate::wait::pause;
 
-/// One attempt: some kilobytes within a region.
+/// For one attempt: some kilobytes within a region.
 const ATTEMPT: Duration = Duration::from_secs(3);
 
-/// So often is tried.
 const ATTEMPTS: u32 = 3;
 
-/// Longest first wait before it is tried again.
+/// The longest wait before the second attempt.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Most bytes of an answer that are looked at; what is wrong stands in its first lines.
+/// The most bytes of an answer to read; the error is in its first lines.
 const MOST_SAID: usize = 16 * 1024;
 
-/// What helps when S3 goes on denying it.
-const DENIED: &str = ": this is tried again, as a new right takes AWS some minutes; if it stays so, deploy Towline again with `towline deploy`, and see that nobody else owns the bucket";
+/// Advice if S3 denies the request.
+const DENIED: &str = ": retrying, because new permissions take AWS some minutes; if it persists, run `towline deploy` again, and check that no other account owns the bucket";
 
-/// A bucket.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     arn: String,
@@ -52,22 +50,22 @@ pub struct Bucket {
     connections: Connections,
 }
 
-/// Why there is no such bucket.
+/// Why a text is not a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BucketError {
     /// It is not `arn:<partition>:s3:::<name>`.
-    #[error("{0:?} is no ARN of a bucket")]
+    #[error("{0:?} is not a bucket ARN")]
     Arn(String),
 }
 
-/// Why an object was not put.
+/// Why an object was not stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PutError {
-    /// There is no such bucket any more; trying again does not help.
-    #[error("the bucket {0} is gone")]
+    /// The bucket no longer exists; retrying does not help.
+    #[error("the bucket {0} no longer exists")]
     Gone(String),
-    /// Trying again may help, even where it is not allowed: a right that came with the same deployment takes AWS
-    /// a while.
+    /// Retrying may help, even if access is denied: a permission from the same deployment takes AWS a
+    /// while.
     #[error(transparent)]
     Port(#[from] PortError),
 }
@@ -76,7 +74,7 @@ impl Aws {
     /// The bucket of this ARN.
     ///
     /// # Errors
-    /// When it is none of a bucket.
+    /// When it is not a bucket ARN.
     pub fn bucket(&self, arn: impl Into<String>) -> Result<Bucket, BucketError> {
         let arn = arn.into();
         let parts: Vec<&str> = arn.split(':').collect();
@@ -98,8 +96,8 @@ impl Aws {
 }
 
 impl Bucket {
-    /// Puts an object under a key of letters, digits, `-`, `_`, `.` and `/`; gives its ARN. What
-    /// was there is replaced, and counts as new to whatever expires.
+    /// Stores an object under a key of letters, digits, `-`, `_`, `.` and `/`; returns its ARN. Replaces
+    /// an existing object, which restarts its expiration.
     pub(crate) async fn put_object(&self, key: &str, content: &str) -> Result<String, PutError> {
         let doing = || format!("putting {key} into the bucket {}", self.name);
         let failed = |cause: String| PortError::new(doing(), cause);
@@ -130,7 +128,7 @@ impl Bucket {
                     said
                 }
                 Ok(Err(error)) => error,
-                Err(_) => "there was no answer in time".to_owned(),
+                Err(_) => "timed out".to_owned(),
             };
             if attempt == ATTEMPTS {
                 return Err(failed(said).into());
@@ -139,7 +137,7 @@ impl Bucket {
         }
     }
 
-    /// One attempt: the status, and S3's word for what is wrong.
+    /// One attempt: the status, and S3's error code.
     async fn put(&self, key: &str, content: &str) -> Result<(StatusCode, String), String> {
         let client = self.connections.as_ref().map_err(ToString::to_string)?;
         let request = self.signed(key, content).await?;
@@ -156,7 +154,7 @@ impl Bucket {
     async fn signed(&self, key: &str, content: &str) -> Result<Request<SdkBody>, String> {
         let region = self.config.region().ok_or("AWS_REGION is not set")?;
         let credentials = self.config.credentials_provider();
-        let credentials = credentials.ok_or("there are no credentials")?;
+        let credentials = credentials.ok_or("credentials are not set")?;
         let credentials = credentials.provide_credentials().await;
         let credentials = credentials.map_err(|error| chain(&error))?;
         let address = format!("{}/{key}", self.address(region.as_ref()));
@@ -168,7 +166,7 @@ impl Bucket {
         let mut request = request.map_err(|error| chain(&error))?;
 
         let mut settings = SigningSettings::default();
-        // As S3 alone has it (S3 API, "Authenticating Requests (AWS Signature Version 4)").
+        // Specific to S3 (S3 API, "Authenticating Requests (AWS Signature Version 4)").
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
@@ -197,7 +195,7 @@ impl Bucket {
         Ok(request)
     }
 
-    /// Where the bucket is: by its own host at S3, below a path anywhere else.
+    /// The bucket's address: its own host on S3, a path elsewhere.
     fn address(&self, region: &str) -> String {
         let key = ServiceConfigKey::builder()
             .service_id("S3")
@@ -218,7 +216,7 @@ impl Bucket {
     }
 }
 
-/// S3's word for what is wrong, in an answer such as `<Error><Code>NoSuchBucket</Code>…`.
+/// S3's error code, in an answer such as `<Error><Code>NoSuchBucket</Code>…`.
 fn code(answer: &str) -> &str {
     let code = answer
         .split_once("<Code>")

@@ -23,22 +23,20 @@ use crate::bucket::PutError;
 use crate::environment::{Aws, Patience};
 use crate::fault::{Fault, code, failed, is_throttled};
 
-/// Reading and stopping.
 const PATIENCE: Patience = Patience::new(Duration::from_secs(3), Duration::from_secs(8), 3);
 
-/// `StartBuild` checks project, role and source before it answers, and its token makes a repeated
-/// attempt harmless; start-builds has 30 seconds.
+/// `StartBuild` checks project, role and source before it answers, and its token makes retries
+/// harmless. start-builds has 30 seconds.
 const START: Patience = Patience::new(Duration::from_secs(8), Duration::from_secs(18), 2);
 
-/// Builds asked after at once while looking for one: each answer repeats its buildspec, of up to
-/// 25 KB. CodeBuild takes 100.
+/// Builds per request in a search: each answer contains the buildspec, of up to 25 KB. CodeBuild
+/// accepts 100.
 const PORTION: usize = 25;
 
-/// Pages of 100 builds that are looked through; an attempt that is looked for is hours old at most.
+/// Pages of 100 builds to search; the wanted attempt is at most hours old.
 const MOST_PAGES: usize = 3;
 
-/// The folder of buildspecs in the bucket; `infra/template.yaml` says who may write there, and how long
-/// they are kept.
+/// The folder of buildspecs in the bucket; `infra/template.yaml` sets permissions and expiration.
 #[cfg(feature = "s3")]
 const BUILDSPECS: &str = "buildspecs";
 
@@ -54,7 +52,6 @@ pub struct CodeBuild {
 }
 
 impl Aws {
-    /// CodeBuild.
     #[must_use]
     pub fn builds(&self) -> CodeBuild {
         CodeBuild {
@@ -84,8 +81,8 @@ impl Builds for CodeBuild {
         let error = match answer {
             Ok(answer) => {
                 let id = answer.build_value().and_then(Build::id);
-                let id =
-                    id.ok_or_else(|| PortError::new(&*doing, "CodeBuild's answer names no build"))?;
+                let id = id
+                    .ok_or_else(|| PortError::new(&*doing, "CodeBuild's answer has no build id"))?;
                 return id
                     .parse()
                     .map_err(|error| PortError::new(doing, error).into());
@@ -97,15 +94,15 @@ impl Builds for CodeBuild {
             Some("AccountLimitExceededException") => Err(StartError::Busy(fault.to_string())),
             code if is_throttled(code) => Err(StartError::Busy(fault.to_string())),
             Some("ResourceNotFoundException") => Err(StartError::Refused(format!(
-                "there is no CodeBuild project {project}; deploy infra/component.yaml for it with `towline deploy components`"
+                "CodeBuild project {project} not found; create it with `towline deploy components`"
             ))),
             Some("InvalidInputException") => {
-                // It may be what CodeBuild says to a token it knows with other parameters, and
-                // then the build is there already.
+                // CodeBuild may answer this to a known token with other parameters; then the build
+                // exists already.
                 match self.find(&repository, &component, &attempt).await? {
                     Some(found) => Ok(found.build),
                     None => Err(StartError::Refused(format!(
-                        "CodeBuild cannot build this: {fault}"
+                        "CodeBuild rejected the build: {fault}"
                     ))),
                 }
             }
@@ -137,7 +134,7 @@ impl Builds for CodeBuild {
                 .await;
             let answer = match answer {
                 Ok(answer) => answer,
-                // Where there is no project, nothing was ever started.
+                // Without a project, nothing was ever started.
                 Err(error) if code(&error) == Some("ResourceNotFoundException") => return Ok(None),
                 Err(error) => return Err(failed(format!("listing builds of {project}"), &error)),
             };
@@ -163,7 +160,7 @@ impl Builds for CodeBuild {
         };
         let ended = match code(&error) {
             Some("ResourceNotFoundException") => true,
-            // What CodeBuild answers about a build that has ended is not documented.
+            // CodeBuild's answer about an ended build is not documented.
             Some("InvalidInputException") => self
                 .get(build)
                 .await?
@@ -197,7 +194,7 @@ impl Builds for CodeBuild {
 }
 
 impl CodeBuild {
-    /// With a bucket for buildspecs that are too long to be sent along.
+    /// With a bucket for buildspecs that are too long for a request.
     #[cfg(feature = "s3")]
     #[must_use]
     pub fn with_bucket(mut self, bucket: crate::Bucket) -> Self {
@@ -205,9 +202,9 @@ impl CodeBuild {
         self
     }
 
-    /// Puts a buildspec that is too long to be sent along where CodeBuild reads it. Its name is its
-    /// content's, so that whoever asks twice asks for the same; and it is written each time, so
-    /// that it is younger than its build, whatever expires in the bucket.
+    /// Stores a buildspec that is too long for a request where CodeBuild reads it. It is named by its
+    /// content, so a repeated request is the same, and written each time, so that it does not expire
+    /// before its build.
     async fn put_aside(&self, request: &mut request::Request) -> Result<(), StartError> {
         let Some(text) = request.long_buildspec() else {
             return Ok(());
@@ -220,7 +217,7 @@ impl CodeBuild {
                 Ok(arn) => arn,
                 Err(PutError::Gone(bucket)) => {
                     return Err(StartError::Refused(format!(
-                        "{}, and its bucket {bucket} is gone; deploy Towline again with `towline deploy`",
+                        "{}, and the bucket {bucket} no longer exists; run `towline deploy` again",
                         too_long(text)
                     )));
                 }
@@ -230,16 +227,16 @@ impl CodeBuild {
             return Ok(());
         }
         Err(StartError::Refused(format!(
-            "{}, and this Towline has no bucket to keep it in; deploy it again with `towline deploy`, and then its components with `towline deploy components`",
+            "{}, and no bucket is configured for it; run `towline deploy` again, then `towline deploy components`",
             too_long(text)
         )))
     }
 
-    /// The builds of these ids that CodeBuild knows, 1 to 100.
+    /// The builds with these ids that CodeBuild knows, 1 to 100.
     async fn describe(&self, ids: Vec<String>) -> Result<Vec<Build>, PortError> {
         let doing = match ids.as_slice() {
-            [id] => format!("asking after {id}"),
-            _ => format!("asking after {} builds", ids.len()),
+            [id] => format!("looking up {id}"),
+            _ => format!("looking up {} builds", ids.len()),
         };
         let request = self.client.batch_get_builds().set_ids(Some(ids));
         let answer = request.send().await;
@@ -248,10 +245,10 @@ impl CodeBuild {
     }
 }
 
-/// Why a buildspec is not sent along.
+/// Why a buildspec is not part of the request.
 fn too_long(text: &str) -> String {
     format!(
-        "the buildspec has {} characters, more than the {} that CodeBuild takes along with a build",
+        "the buildspec has {} characters, more than CodeBuild's limit of {}",
         text.chars().count(),
         request::LONGEST_BUILDSPEC
     )

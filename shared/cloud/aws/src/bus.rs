@@ -17,29 +17,28 @@ use crate::environment::{Aws, Patience};
 use crate::fault::failed;
 use crate::wait::pause;
 
-/// One `PutEvents`, which takes milliseconds.
+/// For one `PutEvents`, which takes milliseconds.
 const PATIENCE: Patience = Patience::new(Duration::from_secs(2), Duration::from_secs(5), 3);
 
-/// All of an announcement, however many requests it takes. What is announced is committed already,
-/// and `sweep` announces what was not: nobody waits long for it.
+/// For a whole announcement, with all its requests. The content is committed already, and `sweep`
+/// announces what failed, so it is not worth waiting long.
 const MOST_TIME: Duration = Duration::from_secs(6);
 
 /// Entries in one `PutEvents` (EventBridge API).
 const MOST_ENTRIES: usize = 10;
 
-/// Bytes in one `PutEvents`: under 1 MB, and well so, since JSON in JSON is escaped on its way.
+/// Bytes in one `PutEvents`: well under 1 MB, because JSON in JSON is escaped.
 const MOST_BYTES: usize = 900_000;
 
-/// What EventBridge counts for an entry with a time, besides its texts.
+/// Bytes that EventBridge counts for an entry with a time, besides its texts.
 const ENTRY_BYTES: usize = 14;
 
-/// So often what EventBridge did not take is sent.
+/// How often to send entries that EventBridge rejected.
 const MOST_TRIES: u32 = 4;
 
-/// Longest first wait before it is sent again.
+/// The longest wait before the second attempt.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A bus of EventBridge's.
 #[derive(Debug, Clone)]
 pub struct EventBus {
     client: Client,
@@ -81,7 +80,7 @@ impl EventBus {
             None => Ok(()),
             Some(why) => Err(PortError::new(
                 format!("announcing {} of {}", left_out.len(), announcements.len()),
-                format!("EventBridge did not take them: {why}"),
+                format!("EventBridge rejected them: {why}"),
             )),
         }
     }
@@ -96,7 +95,7 @@ impl EventBus {
             .build()
     }
 
-    /// Why each entry that was not taken was not, after all tries.
+    /// Why each remaining entry was rejected after all attempts.
     async fn put(&self, mut entries: Vec<PutEventsRequestEntry>) -> Result<Vec<String>, PortError> {
         for attempt in 0.. {
             let answer = self
@@ -115,7 +114,7 @@ impl EventBus {
             }
             if results.len() != entries.len() || refused != failed {
                 return Err(PortError::because(format!(
-                    "announcing on the bus {}: EventBridge did not take {failed} of {}, and does \
+                    "announcing on the bus {}: EventBridge rejected {failed} of {}, and does \
                      not say which",
                     self.name,
                     entries.len()
@@ -139,7 +138,7 @@ impl EventBus {
     }
 }
 
-/// Entries that go together: as many as one request takes.
+/// Splits entries into requests.
 fn portions(entries: Vec<PutEventsRequestEntry>) -> Vec<Vec<PutEventsRequestEntry>> {
     let mut portions: Vec<Vec<PutEventsRequestEntry>> = Vec::new();
     let mut bytes = 0;

@@ -1,4 +1,4 @@
-//! What all clients have in common: region, credentials, endpoints, one HTTP client, time-outs.
+//! Shared by all clients: region, credentials, endpoints, one HTTP client, timeouts.
 
 #[cfg(all(test, feature = "dynamodb"))]
 mod tests;
@@ -22,11 +22,11 @@ use towline_https::Trust;
 
 use crate::http;
 
-/// Where AWS is and who asks: what every client is made from.
+/// Region, credentials and connections, from which every client is created.
 ///
-/// Lambda gives each process its region and credentials in the environment, so nothing else is
-/// looked at: no profile, no metadata service. `aws-config`, which would do that, adds a client of
-/// STS to each binary and work to each start.
+/// Lambda provides region and credentials in the environment, so nothing else is used: no profile, no
+/// metadata service. `aws-config`, which supports those, would add an STS client to each binary and
+/// work to each start.
 #[derive(Debug, Clone)]
 pub struct Aws {
     config: SdkConfig,
@@ -37,11 +37,11 @@ pub struct Aws {
 impl Aws {
     /// Reads the environment: `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and `AWS_ENDPOINT_URL` or
-    /// `AWS_ENDPOINT_URL_<SERVICE>` where the service is not AWS's own; plain http is taken too.
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` say whom to trust instead of the authorities Mozilla does.
+    /// `AWS_ENDPOINT_URL_<SERVICE>` for a service that is not AWS's own, also with plain http.
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace Mozilla's certificate authorities.
     /// CloudTrail and the services' logs show `app/towline-<function>` as the user agent.
     ///
-    /// What is missing is said by the first request, so that a function starts in any case.
+    /// If something is missing, the first request says so; a function starts in any case.
     #[expect(
         clippy::unused_async,
         reason = "a start may come to wait for something"
@@ -54,7 +54,7 @@ impl Aws {
         Self::from_variables(function, |name| std::env::var(name).ok())
     }
 
-    /// As [`Aws::from_environment`], with these variables for the environment.
+    /// Like [`Aws::from_environment`], with these variables as environment.
     pub fn from_variables(
         function: &str,
         variable: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
@@ -69,7 +69,7 @@ impl Aws {
             .credentials_provider(credentials(&variable))
             .http_client(http::client(connections.clone()))
             .service_config(Endpoints(Arc::new(variable)))
-            // A slow answer is what the time-outs are for; watching each body costs time.
+            // Timeouts handle slow answers; watching each body costs time.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         let mut config = config;
         config.set_endpoint_url(endpoint);
@@ -87,7 +87,6 @@ impl Aws {
         &self.config
     }
 
-    /// What is asked over.
     #[cfg(feature = "s3")]
     pub(crate) fn connections(&self) -> http::Connections {
         self.connections.clone()
@@ -110,22 +109,21 @@ impl Aws {
     }
 }
 
-/// Before the second attempt at most this is waited, by chance; twice as long before the third.
+/// The longest random wait before the second attempt; twice as long before the third.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Longest wait between two attempts, throttled or not: a function is billed while it waits, and
-/// what it cannot do now is owed and tried again by whoever called it.
+/// The longest wait between two attempts, throttled or not: waiting is billed, and unfinished work is
+/// owed and retried by the caller.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long one call may take, and how often it is tried; a function's own time limit, in
-/// infra/template.yaml, has room for several that are slow.
+/// How long one call may take, and how often it is tried. A function's timeout in infra/template.yaml
+/// has room for several slow calls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
     /// One attempt, from sending it to the end of its answer.
     pub(crate) attempt: Duration,
     /// All attempts and the pauses between them.
     pub(crate) operation: Duration,
-    /// How many attempts.
     pub(crate) attempts: u32,
 }
 
@@ -139,7 +137,7 @@ impl Patience {
     }
 }
 
-/// The credentials Lambda gives; they stay good as long as the process may live.
+/// Lambda's credentials, which outlive the process.
 fn credentials(variable: &impl Fn(&str) -> Option<String>) -> SharedCredentialsProvider {
     let id = variable("AWS_ACCESS_KEY_ID");
     let secret = variable("AWS_SECRET_ACCESS_KEY");
@@ -152,7 +150,7 @@ fn credentials(variable: &impl Fn(&str) -> Option<String>) -> SharedCredentialsP
     }
 }
 
-/// Says on the first request that there are none.
+/// Fails on the first request if there are none.
 #[derive(Debug)]
 struct NoCredentials;
 

@@ -1,4 +1,4 @@
-//! Why AWS did not do what was asked, in one line that holds no body of a request or an answer.
+//! Why a request to AWS failed, in one line without any body of requests or answers.
 
 use std::error::Error;
 use std::fmt;
@@ -10,7 +10,8 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId as _;
 use towline_ports::PortError;
 
-/// What the SDK's error says. The error itself is not kept: its debug text holds the raw answer.
+/// The text of the SDK's error. The error itself is dropped, because its debug text contains the raw
+/// answer.
 #[derive(Debug)]
 pub(crate) struct Fault(String);
 
@@ -28,14 +29,14 @@ impl Fault {
         E: ProvideErrorMetadata + Error + 'static,
     {
         let text = match error {
-            SdkError::TimeoutError(_) => "there was no answer in time".to_owned(),
+            SdkError::TimeoutError(_) => "timed out".to_owned(),
             SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
                 Some(cause) => DisplayErrorContext(cause).to_string(),
                 None => "the request could not be sent".to_owned(),
             },
             SdkError::ServiceError(said) => {
                 let meta = said.err().meta();
-                let code = meta.code().unwrap_or("an error without a code");
+                let code = meta.code().unwrap_or("no error code");
                 let message = meta.message().unwrap_or("no message");
                 match error.request_id() {
                     Some(id) => format!("{code}: {message} (request {id})"),
@@ -44,7 +45,7 @@ impl Fault {
             }
             SdkError::ResponseError(answer) => {
                 let status = answer.raw().status().as_u16();
-                format!("the answer, of status {status}, cannot be read")
+                format!("unreadable answer with status {status}")
             }
             SdkError::ConstructionFailure(_) => match error.source() {
                 Some(cause) => chain(cause),
@@ -56,7 +57,7 @@ impl Fault {
     }
 }
 
-/// All texts of an error and its sources.
+/// The texts of an error and its sources.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -67,7 +68,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Makes a port's error of what was being done and the SDK's error.
+/// A port's error, from what was being done and the SDK's error.
 pub(crate) fn failed<E>(doing: impl Into<String>, error: &SdkError<E, HttpResponse>) -> PortError
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -76,14 +77,14 @@ where
 }
 
 #[cfg(any(feature = "codebuild", feature = "ecr", feature = "secretsmanager"))]
-/// The service's own word for an error, if it answered at all.
+/// The service's error code, if it answered.
 pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
     error
         .as_service_error()
         .and_then(|error| error.meta().code())
 }
 
-/// Whether a service's word means that it is asked too often.
+/// Whether an error code means throttling.
 #[cfg(feature = "codebuild")]
 pub(crate) fn is_throttled(code: Option<&str>) -> bool {
     code.is_some_and(|code| {

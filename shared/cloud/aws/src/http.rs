@@ -1,8 +1,8 @@
-//! The HTTP client of all services' clients, made once.
+//! The HTTP client of all services' clients, created once.
 //!
-//! The SDK's own brings HTTP/2, which none of our services speaks, makes its trust store once for
-//! every client and once more for the first request, and decodes a system's certificates for that:
-//! four fifths of what a start cost.
+//! The SDK's own client adds HTTP/2, which none of our services uses, and builds its trust store once
+//! per client and again for the first request, decoding the system's certificates each time: four fifths
+//! of the cost of a start.
 
 use std::error::Error;
 use std::io;
@@ -18,26 +18,25 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use towline_https::{Client, RequestError, Trust, TrustError};
 
-/// A connection within a region is there in a few milliseconds or not at all.
+/// A connection within a region takes a few milliseconds or fails.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// How long a connection is kept without use.
+/// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// The connections; when there is nobody to trust, each request says so.
+/// The connections. Without trusted roots, every request fails and says so.
 pub(crate) type Connections = Result<Client<SdkBody>, TrustError>;
 
-/// Makes them.
 pub(crate) fn connections(trust: &Trust) -> Connections {
     towline_https::client(trust, CONNECT, IDLE)
 }
 
-/// The client that goes over them.
+/// The client that uses them.
 pub(crate) fn client(connections: Connections) -> SharedHttpClient {
     SharedHttpClient::new(Once(SharedHttpConnector::new(Http(connections))))
 }
 
-/// Hands out the same connections whatever is asked for: all clients wait equally long for them.
+/// Returns the same connections for all settings, because all clients use the same timeouts.
 #[derive(Debug)]
 struct Once(SharedHttpConnector);
 
@@ -78,8 +77,8 @@ impl HttpConnector for Http {
     }
 }
 
-/// Whether to try again is decided by what kind of error it is: what the network or the other side
-/// did may go well the next time, what we built wrongly will not.
+/// The kind of an error decides about retries: failures of the network or the service may be temporary,
+/// an invalid request is not.
 fn failed(error: RequestError) -> ConnectorError {
     if caused(&error, |io: &io::Error| {
         io.kind() == io::ErrorKind::TimedOut

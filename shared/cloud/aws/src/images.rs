@@ -15,21 +15,19 @@ use towline_ports::{Images, PortError, PutTagError, RegistryImage, StoredManifes
 use crate::environment::{Aws, Patience};
 use crate::fault::{code, failed};
 
-/// `PutImage` is ten a second for an account, so being throttled is part of its day.
+/// An account may call `PutImage` ten times a second, so throttling is normal.
 const PATIENCE: Patience = Patience::new(Duration::from_secs(3), Duration::from_secs(8), 4);
 
 /// All kinds of manifests: by tag, ECR translates what is not accepted, and then the digest is
 /// another one (ECR user guide, "Container image manifest format support").
 const ACCEPTED: [ManifestKind; 4] = ManifestKind::ALL;
 
-/// The account's private registry.
 #[derive(Debug, Clone)]
 pub struct Ecr {
     client: Client,
 }
 
 impl Aws {
-    /// The account's private registry.
     #[must_use]
     pub fn images(&self) -> Ecr {
         Ecr {
@@ -38,19 +36,19 @@ impl Aws {
     }
 }
 
-/// An image as it is stored: its digest is that of the bytes, which was checked.
+/// An image as stored. Its digest was checked against the bytes.
 struct Stored {
     digest: Digest,
     media_type: String,
     manifest: String,
 }
 
-/// What ECR gives for an image that is asked for.
+/// ECR's answer to a request for an image.
 enum Answer {
     Stored(Stored),
-    /// There is no such image, tag or repository.
+    /// The image, tag or repository does not exist.
     Nothing,
-    /// ECR has its reasons not to give it.
+    /// ECR refuses with a reason.
     Withheld {
         code: String,
         reason: String,
@@ -92,7 +90,7 @@ impl Images for Ecr {
                 text: stored.manifest,
             })),
             Answer::Stored(stored) => {
-                let other = format!("ECR gave {} instead", stored.digest);
+                let other = format!("ECR returned {} instead", stored.digest);
                 Err(PortError::new(doing, other))
             }
             Answer::Nothing => Ok(None),
@@ -135,7 +133,7 @@ impl Images for Ecr {
             }
         };
         if stored.digest != *digest {
-            let other = format!("ECR gave {} instead", stored.digest);
+            let other = format!("ECR returned {} instead", stored.digest);
             return Err(PortError::new(doing(), other).into());
         }
         self.put(repository, stored, tag).await
@@ -143,7 +141,7 @@ impl Images for Ecr {
 }
 
 impl Ecr {
-    /// Puts a manifest under a tag. ECR takes the same again, and says so.
+    /// Stores a manifest under a tag. ECR accepts the same one again, and says so.
     async fn put(
         &self,
         repository: &ImageRepository,
@@ -207,7 +205,7 @@ impl Ecr {
         }
     }
 
-    /// One request gives all that is asked of an image: its digest, and the manifest it is of.
+    /// One request returns an image's digest and manifest.
     async fn stored(
         &self,
         doing: String,
@@ -284,7 +282,7 @@ fn by_digest(digest: &Digest) -> ImageIdentifier {
     id.image_digest(digest.as_str()).build()
 }
 
-/// Takes an image only if its digest is that of its bytes.
+/// Accepts an image only if its digest matches its bytes.
 fn verified(image: &Image) -> Result<Stored, String> {
     let manifest = image.image_manifest().ok_or("the answer has no manifest")?;
     let said = image.image_id().and_then(ImageIdentifier::image_digest);

@@ -1,6 +1,6 @@
 //! The ports on AWS, one module and one cargo feature for each service.
 //!
-//! A function switches on what its role allows and nothing else. Everything begins at [`Aws`].
+//! A function enables exactly what its role allows. Start at [`Aws`].
 
 mod environment;
 mod fault;

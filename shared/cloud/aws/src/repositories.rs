@@ -1,4 +1,4 @@
-//! `Repositories` over a store: registered by name or owner, bound to an id by their first push.
+//! `Repositories` in a store: registered by name or owner, bound to an id by their first push.
 
 #[cfg(test)]
 mod tests;
@@ -14,18 +14,18 @@ use towline_ports::{
     Admission, Key, PortError, Query, Repositories, RepositoryRef, Store, TransactError, Write,
 };
 
-/// The partition of everything kept here: few small items, read with one request.
+/// The partition of all items here: few and small, read with one request.
 const PARTITION: &str = "ADMISSION";
 
-/// So often two first pushes at once are judged again.
+/// How often simultaneous first pushes are decided again.
 const MOST_TRIES: usize = 5;
 
-/// Which repositories may use us. A known one is admitted without a read.
+/// The repositories that may push. A known one is admitted without a read.
 #[derive(Debug)]
 pub struct TableRepositories<S> {
     store: S,
     registered: Vec<Entry>,
-    /// What was bound when it was last read; what is bound stays so.
+    /// The bindings when last read. Bindings never change.
     bound: Mutex<Bound>,
 }
 
@@ -38,14 +38,14 @@ enum Entry {
     AllOf(String),
 }
 
-/// Why a setting names no repositories.
+/// Why a setting is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a repository: give owner/name, or owner/* for all of an owner, separated by commas"
+    "{0:?} is not a repository: use owner/name, or owner/* for all repositories of an owner, separated by commas"
 )]
 pub struct NamesError(String);
 
-/// Names and the ids they are bound to; by name in lower case.
+/// Names in lower case, and the ids they are bound to.
 #[derive(Debug, Clone, Default)]
 struct Bound {
     names: BTreeMap<String, BoundName>,
@@ -60,7 +60,7 @@ struct BoundName {
     version: u64,
 }
 
-/// What is kept under a name.
+/// The item of a name.
 #[derive(Debug, Serialize, Deserialize)]
 struct NameItem {
     name: RepositoryName,
@@ -68,7 +68,7 @@ struct NameItem {
     binding: Binding,
 }
 
-/// What is kept under an id, so that no id is bound to two names at once.
+/// The item of an id, so that no id is bound to two names.
 #[derive(Debug, Serialize, Deserialize)]
 struct IdItem {
     name: RepositoryName,
@@ -78,7 +78,7 @@ impl Entry {
     fn read(text: &str) -> Result<Self, NamesError> {
         let refused = || NamesError(text.chars().take(80).collect());
         if let Some(owner) = text.strip_suffix("/*") {
-            // An owner is what may stand before the slash of a name.
+            // An owner is valid if it can be the first part of a name.
             let name = format!("{owner}/x").parse::<RepositoryName>();
             return match name {
                 Ok(_) => Ok(Self::AllOf(owner.to_owned())),
@@ -100,8 +100,8 @@ impl Entry {
 }
 
 impl<S: Store> TableRepositories<S> {
-    /// The repositories that the text names, separated by commas: `acme/shop, acme/*`. Nobody may
-    /// use us when it names none.
+    /// The repositories in the text, separated by commas: `acme/shop, acme/*`. If empty, no repository
+    /// may push.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl<S: Store> TableRepositories<S> {
         self.registered.iter().any(|entry| entry.covers(name))
     }
 
-    /// What the judge has to know about a claim: all that is registered, and as what it is bound.
+    /// What a decision needs to know: the registered names and their bindings.
     fn known(&self, bound: &Bound, claim: &RepositoryRef) -> Vec<Known> {
         let mut known: Vec<Known> = bound
             .names
@@ -188,11 +188,10 @@ impl<S: Store> TableRepositories<S> {
         Ok(bound)
     }
 
-    /// Binds a registered name in one transaction with its ids. A name that is no longer registered
-    /// but holds one of the ids is the same repository before it was renamed: then what that one
-    /// was bound to comes along.
+    /// Binds a registered name in one transaction with its ids. A name that is no longer registered but
+    /// has one of the ids is the same repository before it was renamed: its bindings are taken over.
     ///
-    /// Gives the binding; none when somebody else has bound one of them meanwhile.
+    /// Returns the binding; none if one of them was bound meanwhile.
     async fn bind(
         &self,
         bound: &Bound,
@@ -256,7 +255,7 @@ impl<S: Store> Repositories for TableRepositories<S> {
                     return Ok(Admission::Impostor {
                         known,
                         remedy: format!(
-                            "delete the item {:?} of the partition {PARTITION:?} in the table, and push again",
+                            "delete the item {:?} in the partition {PARTITION:?} of the table, then push again",
                             name_key(&name).sort
                         ),
                     });
@@ -264,7 +263,7 @@ impl<S: Store> Repositories for TableRepositories<S> {
             }
         }
         Err(PortError::because(format!(
-            "binding {} to its id: others bind at the same time",
+            "binding {} to its id: others are binding at the same time",
             repository.name
         )))
     }

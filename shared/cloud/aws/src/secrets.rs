@@ -1,4 +1,4 @@
-//! Secrets Manager: secrets kept for a while, with the version before the current one.
+//! Secrets Manager: cached secrets, with the previous version.
 
 #[cfg(test)]
 mod tests;
@@ -16,42 +16,41 @@ use towline_ports::{Clock, KeptSecret, PortError, SecretText};
 use crate::environment::{Aws, Patience};
 use crate::fault::{code, failed};
 
-/// A secret is read in milliseconds, and before anything else can be done.
+/// A secret takes milliseconds to read, and is read before anything else.
 const PATIENCE: Patience = Patience::new(Duration::from_secs(1), Duration::from_secs(3), 3);
 
-/// How long a secret is used without being read again; for so long a changed one may be unknown,
-/// unless a signature fails first.
+/// How long a secret is cached. A change may be unknown for that long, unless a signature fails first.
 const LASTS: Duration = Duration::from_secs(5 * 60);
 
-/// How long a secret that cannot be read again is still used, so that an outage of Secrets Manager
-/// is not one of ours; and no longer, so that a revoked one ends.
+/// How long to use a secret that cannot be read again, so that an outage of Secrets Manager is not an
+/// outage of ours; no longer, so that a revoked secret ends.
 const OUTLASTS: Duration = Duration::from_secs(60 * 60);
 
-/// How long a version counts after another took its place (A4).
+/// How long a version stays valid after it was replaced (A4).
 const RETIRES: Duration = Duration::from_secs(60 * 60);
 
-/// At least so long lies between two reads that a bad signature, or a failed read, brings about.
+/// The minimum time between two reads that follow a bad signature or a failed read.
 const APART: Duration = Duration::from_secs(10);
 
-/// What a secret holds that was never filled: CloudFormation has to create it with something.
+/// The placeholder that CloudFormation stores in a new secret.
 const UNSET: &str = "unset";
 
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// The versions of a secret that count now.
+/// The valid versions of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretVersions {
-    /// The current one; none when nobody has set it.
+    /// The current one; none if it was never set.
     pub current: Option<SecretText>,
-    /// The one before, where there is one, while the current one is younger than an hour. It is
-    /// there only for a secret that [signs](Secrets::signing), and after [`CachedSecret::read`]
-    /// only if a failed signature asked for it before: each read is a request.
+    /// The previous one, if any, while the current one is younger than an hour. Only for a secret that
+    /// [signs](Secrets::signing), and after [`CachedSecret::read`] only if a failed signature asked for it
+    /// before, because each read is a request.
     pub previous: Option<SecretText>,
 }
 
 impl SecretVersions {
-    /// The texts of the current version and the one before; do not log them.
+    /// The texts of the current and the previous version; do not log them.
     #[must_use]
     pub fn texts(&self) -> (Option<&str>, Option<&str>) {
         let current = self.current.as_ref().map(SecretText::expose);
@@ -59,14 +58,12 @@ impl SecretVersions {
     }
 }
 
-/// Secrets Manager.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     client: Client,
 }
 
 impl Aws {
-    /// Secrets Manager.
     #[must_use]
     pub fn secrets(&self) -> Secrets {
         Secrets {
@@ -76,7 +73,7 @@ impl Aws {
 }
 
 impl Secrets {
-    /// The secret of this ARN or name; nothing is read before it is needed.
+    /// The secret with this ARN or name, read when needed.
     pub fn cached(&self, id: impl Into<String>, clock: Arc<dyn Clock>) -> CachedSecret {
         CachedSecret {
             client: self.client.clone(),
@@ -87,8 +84,8 @@ impl Secrets {
         }
     }
 
-    /// As [`Secrets::cached`], for a secret that others sign with, some of them for a while still
-    /// with the version before the current one.
+    /// Like [`Secrets::cached`], for a secret that others sign with, some for a while with the previous
+    /// version.
     pub fn signing(&self, id: impl Into<String>, clock: Arc<dyn Clock>) -> CachedSecret {
         CachedSecret {
             signs: true,
@@ -102,9 +99,9 @@ pub struct CachedSecret {
     client: Client,
     id: String,
     clock: Arc<dyn Clock>,
-    /// Whether the version before the current one is of use.
+    /// Whether the previous version is needed.
     signs: bool,
-    /// Held while reading, so that many who wait cause one read.
+    /// Held while reading, so that many waiting requests cause one read.
     known: Mutex<Known>,
 }
 
@@ -117,23 +114,23 @@ impl fmt::Debug for CachedSecret {
 
 #[derive(Default)]
 struct Known {
-    /// What was read last, and when. A failed read never gets here.
+    /// The last successful read, and its time.
     versions: Option<(Timestamp, Arc<SecretVersions>)>,
-    /// When the previous version, if there is one, ends to count.
+    /// When the previous version, if any, becomes invalid.
     retires: Option<Timestamp>,
-    /// When a read failed or was asked for by a bad signature.
+    /// When a read failed, or was caused by a bad signature.
     hurried: Option<Timestamp>,
-    /// Whether a bad signature ever made the previous version worth reading.
+    /// Whether a bad signature has caused a read of the previous version.
     with_previous: bool,
 }
 
 impl CachedSecret {
-    /// The secret, read again when it is older than five minutes, or ten seconds while nobody has
-    /// set it. When that fails, what is known serves for an hour.
+    /// The secret, read again after five minutes, or after ten seconds while it is not set. If that fails,
+    /// the cached one is used for an hour.
     ///
     /// # Errors
     ///
-    /// When Secrets Manager does not give it and nothing is known.
+    /// When Secrets Manager does not return it and nothing is cached.
     pub async fn read(&self) -> Result<Arc<SecretVersions>, PortError> {
         let mut known = self.known.lock().await;
         let now = self.clock.now();
@@ -142,7 +139,7 @@ impl CachedSecret {
             return self.fetch(&mut known, now).await;
         };
         let age = now.duration_since(at).unsigned_abs();
-        // Whoever has just filled a secret does not want to wait for it.
+        // A person who has just set a secret should not have to wait.
         let lasts = versions.current.as_ref().map_or(APART, |_| LASTS);
         let soon_again = age < OUTLASTS && known.is_hurried(now);
         if age < lasts || soon_again {
@@ -154,7 +151,7 @@ impl CachedSecret {
                 tracing::warn!(
                     secret = self.id,
                     cause = std::error::Error::source(&error).map(tracing::field::display),
-                    "the secret could not be read again, so the known one is used"
+                    "cannot read the secret again; using the known one"
                 );
                 known.hurried = Some(now);
                 Ok(versions)
@@ -163,13 +160,12 @@ impl CachedSecret {
         }
     }
 
-    /// The secret, read now, with its previous version where it signs, because nobody was let in
-    /// with what is known; none when that was done within the last ten seconds, so that a flood
-    /// of bad signatures costs nothing.
+    /// The secret, read now, with its previous version if it signs, because the cached one did not match;
+    /// none if that was done within the last ten seconds, so that floods of bad signatures cost nothing.
     ///
     /// # Errors
     ///
-    /// When Secrets Manager does not give it.
+    /// When Secrets Manager does not return it.
     pub async fn reread(&self) -> Result<Option<Arc<SecretVersions>>, PortError> {
         let mut known = self.known.lock().await;
         let now = self.clock.now();
@@ -199,7 +195,7 @@ impl CachedSecret {
         Ok(versions)
     }
 
-    /// The version before the current one; whatever is wrong with it, the current one counts.
+    /// The previous version. If it cannot be read, the current one still counts.
     async fn previous(&self) -> Option<SecretText> {
         match self.version(PREVIOUS).await {
             Ok((previous, _)) => previous,
@@ -207,14 +203,14 @@ impl CachedSecret {
                 tracing::warn!(
                     secret = self.id,
                     error = &error as &dyn std::error::Error,
-                    "the previous version of the secret could not be read, so none is used"
+                    "cannot read the previous version of the secret; using none"
                 );
                 None
             }
         }
     }
 
-    /// One version and when it was made; none when it does not exist or nobody has set it.
+    /// One version and its creation time; none if it does not exist or was never set.
     async fn version(
         &self,
         stage: &str,
@@ -229,7 +225,7 @@ impl CachedSecret {
             .await;
         let answer = match answer {
             Ok(answer) => answer,
-            // Without a version of that stage, which only the current one always has.
+            // No version has that stage; only the current one always exists.
             Err(error)
                 if stage == PREVIOUS && code(&error) == Some("ResourceNotFoundException") =>
             {
@@ -243,7 +239,7 @@ impl CachedSecret {
         let text = match (answer.secret_string, answer.secret_binary) {
             (Some(text), _) => text,
             (None, Some(bytes)) => String::from_utf8(bytes.into_inner())
-                .map_err(|_| PortError::new(doing(), "it is no text"))?,
+                .map_err(|_| PortError::new(doing(), "it is not text"))?,
             (None, None) => String::new(),
         };
         let said = text.trim();
@@ -252,8 +248,7 @@ impl CachedSecret {
     }
 }
 
-/// Of the current version; as it was at most five minutes ago, or, where it was refused somewhere,
-/// at most ten seconds ago.
+/// The current version, at most five minutes old, or at most ten seconds after it was rejected.
 #[async_trait]
 impl KeptSecret for CachedSecret {
     async fn text(&self, refused: bool) -> Result<Option<SecretText>, PortError> {
@@ -265,7 +260,7 @@ impl KeptSecret for CachedSecret {
 }
 
 impl Known {
-    /// Forgets a previous version that has counted for an hour.
+    /// Removes a previous version after an hour.
     fn retire(&mut self, now: Timestamp) {
         if self.retires.is_none_or(|retires| now < retires) {
             return;

@@ -1,4 +1,4 @@
-//! A service on loopback that answers from a script and keeps what it was asked.
+//! A service on loopback that answers from a script and records requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ pub(crate) enum Answer {
     Says(u16, Value),
     /// What follows from the request.
     Of(fn(&Value) -> Answer),
-    /// Never.
+    /// No answer.
     Nothing,
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn ok(body: Value) -> Answer {
     Answer::Says(200, body)
 }
 
-/// A refusal with the service's own word for it.
+/// A refusal with the service's error code.
 pub(crate) fn refused(code: &str) -> Answer {
     refused_with(code, &json!({}))
 }
@@ -43,7 +43,7 @@ pub(crate) fn refused_with(code: &str, more: &Value) -> Answer {
     Answer::Says(400, body)
 }
 
-/// An answer that can be tried again.
+/// An error that can be retried.
 pub(crate) fn broken() -> Answer {
     let body = json!({ "__type": "InternalServerError", "message": "not now" });
     Answer::Says(500, body)
@@ -59,7 +59,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// A service that gives these answers, one for each request, and AWS at its address.
+    /// A service with these answers, one for each request, and an `Aws` for its address.
     pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> (Self, Aws) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("its address"));
@@ -82,28 +82,26 @@ impl Service {
         (service, aws)
     }
 
-    /// Puts further answers behind those that are left.
+    /// Adds answers after the remaining ones.
     pub(crate) fn then(&self, answers: impl IntoIterator<Item = Answer>) {
         let mut known = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         known.extend(answers);
     }
 
-    /// Where it is.
     pub(crate) fn address(&self) -> String {
         self.address.clone()
     }
 
-    /// What it was asked so far, in order; forgets it.
+    /// Returns and clears the requests so far, in order.
     pub(crate) fn asked(&self) -> Vec<(String, Value)> {
         std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The names of the operations it was asked for; forgets them.
+    /// Returns and clears the names of the requested operations.
     pub(crate) fn operations(&self) -> Vec<String> {
         self.asked().into_iter().map(|(name, _)| name).collect()
     }
 
-    /// Who asked.
     pub(crate) fn agents(&self) -> Vec<String> {
         let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         agents.clone()
@@ -125,7 +123,7 @@ async fn answer(
     let mut operation = target.rsplit('.').next().unwrap_or_default().to_owned();
     let mut asked = serde_json::from_slice(&body).unwrap_or(Value::Null);
     if operation.is_empty() {
-        // Of a service whose operations are paths.
+        // For a service whose operations are paths.
         operation = format!("{method} {path}", path = uri.path());
         asked = json!({
             "body": String::from_utf8_lossy(&body),
@@ -165,7 +163,7 @@ async fn answer(
     }
 }
 
-/// All that an error says, with its sources.
+/// The texts of an error and its sources.
 pub(crate) fn said(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

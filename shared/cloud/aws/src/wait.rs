@@ -1,11 +1,11 @@
-//! Pauses between attempts that only we can know to be worth another try.
+//! Pauses between attempts that the SDK does not retry.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
-/// A number that nobody else draws at the same time.
+/// A random number that differs between processes.
 pub(crate) fn chance() -> u64 {
-    // Each state has keys of its own, seeded by the operating system.
+    // Each state has its own keys, seeded by the operating system.
     RandomState::new().hash_one(0)
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use towline_domain::names::{CommitSha, RepositoryName};
 
-/// Everything but what RFC 3986 calls unreserved.
+/// Everything except RFC 3986's unreserved characters.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -22,25 +22,24 @@ impl Path {
         Self(text.to_owned())
     }
 
-    /// Where a repository is, by its name. Its owner and name hold nothing that needs encoding
-    /// and are neither `.` nor `..`; their type says so.
+    /// A repository by name. Its type guarantees that owner and name need no encoding and are neither
+    /// `.` nor `..`.
     pub(crate) fn repository(name: &RepositoryName) -> Self {
         Self(format!("/repos/{name}"))
     }
 
-    /// Adds text that we wrote ourselves.
+    /// Adds constant text.
     pub(crate) fn then(mut self, text: &'static str) -> Self {
         self.0 += text;
         self
     }
 
-    /// Adds a number.
     pub(crate) fn number(mut self, number: u64) -> Self {
         self.0 += &format!("/{number}");
         self
     }
 
-    /// Adds the id of a commit or another object: hexadecimal digits, which its type says.
+    /// Adds the id of a commit or another object; its type guarantees hexadecimal digits.
     pub(crate) fn id(mut self, sha: &CommitSha) -> Self {
         self.0 += &format!("/{sha}");
         self
@@ -52,8 +51,8 @@ impl Path {
         self
     }
 
-    /// Adds any text as segments, its slashes between them; none when a segment is empty, `.` or
-    /// `..`, which would lead elsewhere in any encoding.
+    /// Adds any text as segments, separated at its slashes; none if a segment is empty, `.` or `..`,
+    /// which would lead elsewhere in any encoding.
     pub(crate) fn segments(mut self, text: &str) -> Option<Self> {
         for segment in text.split('/') {
             if matches!(segment, "" | "." | "..") {

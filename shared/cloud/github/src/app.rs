@@ -1,4 +1,4 @@
-//! A GitHub App's proof of itself, and the tokens it is given for one repository each.
+//! A GitHub App's proof of identity, and its tokens for one repository each.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -24,14 +24,14 @@ use crate::credentials::KeyError;
 use crate::http::{Ask, JSON, MOST};
 use crate::lock;
 
-/// A token is renewed this long before it ends; GitHub gives it for an hour (GitHub REST API,
+/// How long before its end a token is renewed; it is valid for an hour (GitHub REST API,
 /// "Create an installation access token for an app").
 const EARLY: Duration = Duration::from_secs(300);
 
 /// GitHub's clock may be behind ours ("Generating a JSON Web Token (JWT) for a GitHub App").
 const BACKDATED: i64 = 60;
 
-/// How long a proof is good for; at most 600 seconds are allowed (same page).
+/// How long a proof is valid; the maximum is 600 seconds (same page).
 const GOOD_FOR: i64 = 540;
 
 /// An App and the key it signs with.
@@ -42,7 +42,7 @@ pub(crate) struct AppKey {
 
 impl AppKey {
     pub(crate) fn new(id: &str, private_key: &SecretText) -> Result<Self, KeyError> {
-        // Pasted into JSON by hand, a line end often becomes a backslash and an n.
+        // When people paste a key into JSON, line ends often become a backslash and an n.
         let pem = private_key.expose().replace("\\n", "\n");
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotPem)?;
         let pair = match &key {
@@ -80,14 +80,14 @@ impl AppKey {
     }
 }
 
-/// The tokens of installations, as long as they are good.
+/// The valid tokens of installations.
 #[derive(Default)]
 pub(crate) struct Tokens(Mutex<HashMap<(RepositoryId, Purpose), Minted>>);
 
 struct Minted {
     token: SecretText,
     expires: Timestamp,
-    /// For whom; another App in the secret gets tokens of its own.
+    /// For which App, in case the secret changes to another one.
     app: String,
 }
 
@@ -103,7 +103,7 @@ struct Given {
 }
 
 impl Tokens {
-    /// The token for a call; none when GitHub refuses the App.
+    /// The token for a call; none if GitHub rejects the App.
     pub(crate) async fn of(
         &self,
         call: &Call<'_>,
@@ -136,13 +136,13 @@ impl Tokens {
         Ok(Some(token))
     }
 
-    /// Forgets the token that a call used.
+    /// Removes the token that a call used.
     pub(crate) fn forget(&self, call: &Call<'_>) {
         lock(&self.0).remove(&(call.repository.id, call.purpose));
     }
 }
 
-/// Has a token made for the call's repository and purpose, and nothing else.
+/// Requests a token for only the call's repository and purpose.
 async fn mint(call: &Call<'_>, app: &AppKey) -> Result<Option<Given>, Failure> {
     let name = &call.repository.name;
     let doing = &format!("asking GitHub for a token for {name}");

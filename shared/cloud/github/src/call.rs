@@ -1,5 +1,5 @@
-//! One call of a port: its requests with credentials, further attempts, pauses and redirects,
-//! all within one deadline.
+//! One call of a port: its requests with credentials, retries, pauses and redirects, within one
+//! deadline.
 
 use std::time::Duration;
 
@@ -15,24 +15,22 @@ use crate::credentials::Credentials;
 use crate::http::{Answer, Ask, JSON, MOST};
 use crate::{GitHub, lock, pace};
 
-/// The longest pause that is waited for; a longer one is the caller's to come back from.
+/// The longest pause to wait for; after a longer one, the caller must retry.
 const WAITED_FOR: Duration = Duration::from_secs(10);
 
-/// The first delay before a further attempt; each is twice the one before, and a random part less.
+/// The first delay before a retry; each is twice the previous one, less a random part.
 const DELAY: Duration = Duration::from_millis(250);
 
-/// Redirects that are followed, one after the other.
+/// Redirects to follow in a row.
 const REDIRECTS: usize = 3;
 
-/// How long it is taken for granted that a name is still that of the repository.
+/// How long a name is assumed to belong to the same repository.
 const IDENTIFIED: Duration = Duration::from_secs(600);
 
-/// What an installation token has to be good for.
+/// What an installation token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Purpose {
-    /// Reading commits and files.
     Read,
-    /// Showing statuses.
     Status,
 }
 
@@ -44,12 +42,11 @@ pub(crate) struct Call<'a> {
     until: Timestamp,
 }
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It will always come to nothing, until somebody does what the sentence says.
+    /// It will always fail until someone does what the sentence says.
     Never(String),
-    /// Trying again may help.
     Later(PortError),
 }
 
@@ -59,7 +56,7 @@ impl From<PortError> for Failure {
     }
 }
 
-/// Who reads waits for what somebody has to mend; it is needed sooner or later.
+/// A reader waits until someone fixes the cause, because it needs the answer eventually.
 impl From<Failure> for PortError {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -69,7 +66,7 @@ impl From<Failure> for PortError {
     }
 }
 
-/// What is shown is of no use later.
+/// A status is useless later.
 impl From<Failure> for StatusError {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -98,7 +95,7 @@ impl GitHub {
 }
 
 impl Call<'_> {
-    /// The same with half of the time.
+    /// The same with half the time.
     pub(crate) fn hurried(mut self) -> Self {
         let half = self.left() / 2;
         let now = self.github.clock.now();
@@ -111,7 +108,6 @@ impl Call<'_> {
         Path::repository(&self.repository.name)
     }
 
-    /// Asks for JSON.
     pub(crate) async fn get(&self, doing: &str, path: &Path) -> Result<Answer, Failure> {
         let ask = Ask {
             method: Method::GET,
@@ -122,26 +118,25 @@ impl Call<'_> {
         self.ask(doing, path, &ask).await
     }
 
-    /// Asks with our credentials. Where GitHub refuses them, or they are none, they are read again,
-    /// once.
+    /// Asks with our credentials. If GitHub rejects them, or there are none, they are read again, once.
     pub(crate) async fn ask(&self, doing: &str, path: &Path, ask: &Ask) -> Result<Answer, Failure> {
         let source = &self.github.credentials;
         let credentials = source.read().await?;
         if let Some(answer) = self.ask_as(doing, path, ask, &credentials).await? {
             return Ok(answer);
         }
-        tracing::info!("the credentials for GitHub are no good; reading them again");
+        tracing::info!("GitHub rejected the credentials; reading them again");
         self.github.tokens.forget(self);
         let credentials = source.reread().await?;
         let answer = self.ask_as(doing, path, ask, &credentials).await?;
         answer.ok_or_else(|| {
             let refused = match credentials {
                 Credentials::None => {
-                    "requests without credentials; put a token or a GitHub App into the secret"
+                    "requests without credentials; store a token or a GitHub App in the secret"
                 }
-                Credentials::Token(_) => "the token; put a valid one into the secret",
+                Credentials::Token(_) => "the token; store a valid one in the secret",
                 Credentials::App { .. } => {
-                    "the GitHub App; put its id and a private key of it into the secret"
+                    "the GitHub App; store its id and a private key in the secret"
                 }
                 Credentials::Unusable(error) => return Failure::Never(format!("{doing}: {error}")),
             };
@@ -149,7 +144,7 @@ impl Call<'_> {
         })
     }
 
-    /// Asks with these credentials; none when they are no good.
+    /// Asks with these credentials; none if GitHub rejects them.
     async fn ask_as(
         &self,
         doing: &str,
@@ -174,7 +169,7 @@ impl Call<'_> {
         Ok((answer.status != StatusCode::UNAUTHORIZED).then_some(answer))
     }
 
-    /// Asks until there is an answer that is neither a fault of GitHub's nor about its limits.
+    /// Asks until the answer is neither a server error nor about rate limits.
     pub(crate) async fn exchange(
         &self,
         doing: &str,
@@ -211,7 +206,7 @@ impl Call<'_> {
                 Ok(Err(cause)) => PortError::new(format!("{doing}: asking GitHub"), cause),
                 Err(cause) => PortError::new(format!("{doing}: waiting for GitHub"), cause),
             };
-            // Between half and all of it, so that many who failed together come back apart.
+            // Between half and all of it, so that clients that failed together do not retry together.
             let random = (github.clock.random() % 512) as f64 / 1024.0;
             let wait = delay.mul_f64(1.0 - random);
             delay *= 2;
@@ -223,7 +218,7 @@ impl Call<'_> {
         }
     }
 
-    /// Waits as long as GitHub asked for, when that is short.
+    /// Waits as long as GitHub asks, if that is short.
     async fn wait_for_limits(&self, doing: &str) -> Result<(), PortError> {
         let Self { github, .. } = self;
         let now = github.clock.now();
@@ -233,15 +228,15 @@ impl Call<'_> {
         let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
         if wait > WAITED_FOR || wait >= self.left() {
             return Err(PortError::because(format!(
-                "{doing}: GitHub's rate limit is used up, and nothing is asked before {until}"
+                "{doing}: GitHub's rate limit is used up until {until}"
             )));
         }
         github.clock.sleep(wait).await;
         Ok(())
     }
 
-    /// Whose limit a request counts against. An App has one for each owner it is installed at; a
-    /// token has one alone, so that a second owner is told once more.
+    /// The rate limit that a request counts against. An App has one for each owner with an installation. A
+    /// token has only one, so a second owner meets it separately.
     fn whose(&self) -> &str {
         let name = self.repository.name.as_str();
         name.split_once('/').map_or(name, |(owner, _)| owner)
@@ -251,7 +246,9 @@ impl Call<'_> {
     /// "Best practices", follow redirects). No other host and no other repository is asked.
     fn follow(&self, doing: &str, ask: &Ask, answer: &Answer) -> Result<String, PortError> {
         let refuse = |reason| {
-            PortError::because(format!("{doing}: GitHub redirects {reason}, not followed"))
+            PortError::because(format!(
+                "{doing}: GitHub redirects {reason}, which is not followed"
+            ))
         };
         let same_method = matches!(answer.status.as_u16(), 307 | 308);
         if ask.method != Method::GET && !same_method {
@@ -264,14 +261,14 @@ impl Call<'_> {
         let whole = path.split('?').next().unwrap_or_default();
         let mut segments = whole.split('/').skip(1);
         let (Some("repositories"), Some(id)) = (segments.next(), segments.next()) else {
-            return Err(refuse("to something that is no repository"));
+            return Err(refuse("to something that is not a repository"));
         };
         let expected = self.repository.id;
         if !is_local(expected) && id != expected.to_string() {
             return Err(refuse("to another repository"));
         }
         if segments.any(|segment| matches!(segment, "." | "..")) {
-            return Err(refuse("out of the repository"));
+            return Err(refuse("outside the repository"));
         }
         Ok(path.to_owned())
     }
@@ -281,16 +278,16 @@ impl Call<'_> {
         Duration::try_from(left).unwrap_or_default()
     }
 
-    /// Makes sure that the repository can be read and is the one that was let in (A8).
+    /// Ensures that the repository is readable and is the admitted one (A8).
     ///
-    /// GitHub answers 404 for what is not there and for what we may not see alike (GitHub REST
-    /// API, "Troubleshooting"); this tells them apart.
+    /// GitHub answers 404 both for what does not exist and for what we may not see (GitHub REST API,
+    /// "Troubleshooting"); this distinguishes them.
     pub(crate) async fn reach(&self, doing: &str) -> Result<(), Failure> {
         let answer = self.get(doing, &self.path()).await?;
         let RepositoryRef { id, name } = self.repository;
         if answer.status != StatusCode::OK {
             return Err(Failure::Never(format!(
-                "{doing}: GitHub shows us no repository {name} ({}); give our credentials access \
+                "{doing}: cannot see the repository {name} on GitHub ({}); give the credentials access \
                  to it",
                 answer.refusal()
             )));
@@ -298,7 +295,7 @@ impl Call<'_> {
         let known: Known = answer.json(doing)?;
         if !is_local(*id) && known.id != id.0 {
             return Err(Failure::Never(format!(
-                "{doing}: {name} is the repository {} now, and not {id}, which was let in",
+                "{doing}: {name} is now the repository {}, not {id}, which was admitted",
                 known.id
             )));
         }
@@ -310,7 +307,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// As [`Self::reach`], unless that was done a short while ago.
+    /// Like [`Self::reach`], unless that was done recently.
     pub(crate) async fn identify(&self, doing: &str) -> Result<(), Failure> {
         let now = self.github.clock.now();
         let known = lock(&self.github.identified)
@@ -325,10 +322,10 @@ impl Call<'_> {
     }
 }
 
-/// The header of a token. Tokens have no white space and no line end, which was checked.
+/// The header with a token, which is already checked for white space and line ends.
 pub(crate) fn bearer(token: &str) -> Result<HeaderValue, PortError> {
     let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-        PortError::because("the token for GitHub has characters no header may have")
+        PortError::because("the token for GitHub has characters that are not allowed in a header")
     })?;
     value.set_sensitive(true);
     Ok(value)

@@ -1,4 +1,4 @@
-//! How two commits differ, and how they stand to each other.
+//! How two commits differ and relate.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,11 +12,11 @@ use crate::GitHub;
 use crate::call::{Call, Purpose};
 use crate::source::{Tree, found, is_absent};
 
-/// Files that a comparison has at most; with as many, some may be missing (GitHub REST API,
+/// The most files in a comparison; with exactly as many, some may be missing (GitHub REST API,
 /// "Compare two commits").
 const MOST_COMPARED: usize = 300;
 
-/// Most files that are told one by one; above that, everything counts as changed.
+/// The most changed files to list; above that, everything counts as changed.
 const MOST_CHANGED: usize = 10_000;
 
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ struct Comparison {
     files: Vec<Changed>,
 }
 
-/// How the head stands to the base.
+/// How the head relates to the base.
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Standing {
@@ -39,7 +39,7 @@ enum Standing {
 #[derive(Deserialize)]
 struct Changed {
     filename: String,
-    /// What it was called before, when it was renamed.
+    /// Its previous name, if it was renamed.
     #[serde(default)]
     previous_filename: Option<String>,
 }
@@ -48,8 +48,8 @@ struct Changed {
 type Files = HashMap<String, (String, String)>;
 
 impl GitHub {
-    /// The files that differ. GitHub compares the head with the last commit both have in common,
-    /// so its comparison is used only where that is the base.
+    /// The files that differ. GitHub compares the head with the last common commit, so its comparison is
+    /// used only if that is the base.
     pub(crate) async fn changed(
         &self,
         repository: &RepositoryRef,
@@ -126,7 +126,7 @@ async fn compared(
     Ok(Some(names.flatten().collect()))
 }
 
-/// Every file of a commit, or why they are not to be had.
+/// Every file of a commit, or why they are unavailable.
 async fn files_at(
     call: &Call<'_>,
     doing: &str,
@@ -139,10 +139,10 @@ async fn files_at(
         let name = &call.repository.name;
         return Ok(Err(format!("{name} does not have the commit {commit}")));
     }
-    // GitHub tells 100,000 entries or 7 MB at once (GitHub REST API, "Get a tree").
+    // GitHub returns at most 100,000 entries or 7 MB (GitHub REST API, "Get a tree").
     let too_many = || {
         let commit = commit.short();
-        Ok(Err(format!("{commit} has more files than GitHub tells")))
+        Ok(Err(format!("{commit} has more files than GitHub lists")))
     };
     if answer.status == StatusCode::OK && answer.body.is_none() {
         return too_many();
@@ -151,7 +151,7 @@ async fn files_at(
     if tree.truncated {
         return too_many();
     }
-    // What a folder holds says what it is.
+    // A folder's files describe it already.
     let files = tree.tree.into_iter().filter(|entry| !entry.is_folder());
     Ok(Ok(files
         .map(|entry| (entry.path, (entry.mode, entry.sha)))

@@ -1,4 +1,4 @@
-//! How we prove to GitHub who we are, and where that comes from.
+//! Our credentials for GitHub, and where they come from.
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -6,26 +6,26 @@ use towline_ports::{KeptSecret, PortError, SecretText};
 
 use crate::app::AppKey;
 
-/// How we prove to GitHub who we are.
+/// Credentials for GitHub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// Not at all: public repositories can be read, 60 times an hour, and no status is shown.
+    /// None: public repositories can be read, 60 times an hour, and no status is shown.
     None,
-    /// A personal access token. It needs "Contents: read" and "Commit statuses: write" of the
-    /// repositories (classic: `repo`).
+    /// A personal access token with "Contents: read" and "Commit statuses: write" for the repositories
+    /// (classic: `repo`).
     Token(SecretText),
     /// A GitHub App with the same permissions, installed on the repositories.
     App {
         /// Its client id (which GitHub recommends) or its number.
         id: String,
-        /// Its private key in PEM, as GitHub lets it be downloaded (PKCS#1), or as PKCS#8.
+        /// Its private key in PEM, as downloaded from GitHub (PKCS#1), or as PKCS#8.
         private_key: SecretText,
     },
     /// What the secret holds cannot be used.
     Unusable(CredentialsError),
 }
 
-/// Why a text holds no credentials; it says how to mend that and never shows the text.
+/// Why a text does not contain credentials. Says how to fix that, and never shows the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
     /// It is no JSON object.
@@ -36,10 +36,9 @@ pub enum CredentialsError {
     NotJson {
         /// Where it stops being one.
         line: usize,
-        /// Where in that line.
         column: usize,
     },
-    /// It has a key that means nothing, or half of what is needed.
+    /// It has an unknown key, or only half of what is needed.
     #[error("GitHub's secret {0}")]
     Wrong(&'static str),
     /// The private key cannot be used.
@@ -50,13 +49,11 @@ pub enum CredentialsError {
 /// Why a private key cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// No PEM.
     #[error(
-        "is not a private key in PEM; paste the whole file that GitHub gave, its BEGIN and END \
+        "is not a private key in PEM; paste the whole file from GitHub, with its BEGIN and END \
          lines included, and line ends as \\n"
     )]
     NotPem,
-    /// Another kind of key.
     #[error(
         "is not an RSA key of 2048 to 4096 bits; generate a private key in the settings of the \
          GitHub App"
@@ -72,7 +69,7 @@ struct Written {
     private_key: Option<String>,
 }
 
-/// People write the number of an App with and without quotes.
+/// The number of an App may be written with or without quotes.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Id {
@@ -81,8 +78,8 @@ enum Id {
 }
 
 impl Credentials {
-    /// Reads what a secret holds: `{"token": "…"}`, `{"app_id": "…", "private_key": "…"}`, or
-    /// `{}`, `unset` or nothing at all, which is [`Credentials::None`].
+    /// Reads a secret: `{"token": "…"}`, `{"app_id": "…", "private_key": "…"}`, or `{}`, `unset` or
+    /// nothing, which is [`Credentials::None`].
     ///
     /// # Errors
     /// When it is anything else, or the private key cannot be used.
@@ -95,8 +92,8 @@ impl Credentials {
         let written: Written =
             serde_json::from_str(text).map_err(|error| match error.classify() {
                 serde_json::error::Category::Data => Wrong(
-                    "has a key or a value that is not known; it takes \"token\", or \"app_id\" and \
-                 \"private_key\", all of them texts",
+                    "has an unknown key or value; it needs \"token\", or \"app_id\" and \
+                 \"private_key\", all strings",
                 ),
                 _ => CredentialsError::NotJson {
                     line: error.line(),
@@ -108,11 +105,11 @@ impl Credentials {
             (Some(token), None, None) => {
                 let token = SecretText::new(token.trim());
                 match token.expose() {
-                    "" => Err(Wrong("has an empty token; fill it, or write {}")),
+                    "" => Err(Wrong("has an empty token; set it, or write {}")),
                     text if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
                         Ok(Self::Token(token))
                     }
-                    _ => Err(Wrong("has a token with characters that no token has")),
+                    _ => Err(Wrong("has a token with invalid characters")),
                 }
             }
             (None, Some(id), Some(private_key)) => {
@@ -121,9 +118,7 @@ impl Credentials {
                     Id::Number(number) => number.to_string(),
                 };
                 if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
-                    return Err(Wrong(
-                        "has an app_id that is none; write the App's client id",
-                    ));
+                    return Err(Wrong("has an invalid app_id; use the App's client id"));
                 }
                 let private_key = SecretText::new(private_key.trim());
                 AppKey::new(&id, &private_key)?;
@@ -131,25 +126,23 @@ impl Credentials {
             }
             (None, Some(_), None) => Err(Wrong("has app_id, but no private_key; add it")),
             (None, None, Some(_)) => Err(Wrong("has private_key, but no app_id; add it")),
-            (Some(_), _, _) => Err(Wrong(
-                "has a token and a GitHub App; keep one, so that it is clear who acts",
-            )),
+            (Some(_), _, _) => Err(Wrong("has a token and a GitHub App; keep only one")),
         }
     }
 }
 
-/// Where credentials come from: a secret that may change while we run.
+/// The source of credentials: a secret that may change while we run.
 #[async_trait]
 pub trait CredentialsSource: Send + Sync {
-    /// The credentials, possibly as they were a while ago. It is asked before every call, so an
-    /// outside secret is kept for some time.
+    /// The credentials, possibly some minutes old. Called before every request, so a remote secret is
+    /// cached.
     async fn read(&self) -> Result<Credentials, PortError>;
 
-    /// The credentials as they are now. It is asked once after GitHub refused the ones before.
+    /// The current credentials. Called once after GitHub rejected the previous ones.
     async fn reread(&self) -> Result<Credentials, PortError>;
 }
 
-/// Credentials as JSON in a secret that somebody else keeps.
+/// Credentials as JSON in a secret store.
 #[derive(Debug)]
 pub struct FromSecret<S>(pub S);
 
@@ -171,7 +164,7 @@ fn said(secret: Option<SecretText>) -> Credentials {
     Credentials::from_json(secret.expose()).unwrap_or_else(Credentials::Unusable)
 }
 
-/// Credentials that stay the same.
+/// Credentials that do not change.
 #[async_trait]
 impl CredentialsSource for Credentials {
     async fn read(&self) -> Result<Credentials, PortError> {
@@ -234,16 +227,25 @@ mod tests {
                 r#"{"token": "hunter2""#,
                 "GitHub's secret is not a JSON object",
             ),
-            (r#""hunter2""#, "GitHub's secret has a key or a value"),
-            (r#"["hunter2"]"#, "GitHub's secret has a key or a value"),
+            (
+                r#""hunter2""#,
+                "GitHub's secret has an unknown key or value",
+            ),
+            (
+                r#"["hunter2"]"#,
+                "GitHub's secret has an unknown key or value",
+            ),
             (
                 r#"{"tokne": "hunter2"}"#,
-                "GitHub's secret has a key or a value",
+                "GitHub's secret has an unknown key or value",
             ),
-            (r#"{"hunter2": 1}"#, "GitHub's secret has a key or a value"),
+            (
+                r#"{"hunter2": 1}"#,
+                "GitHub's secret has an unknown key or value",
+            ),
             (
                 r#"{"token": ["hunter2"]}"#,
-                "GitHub's secret has a key or a value",
+                "GitHub's secret has an unknown key or value",
             ),
             (r#"{"token": ""}"#, "GitHub's secret has an empty token"),
             (
@@ -264,7 +266,7 @@ mod tests {
             ),
             (
                 r#"{"app_id": " ", "private_key": "hunter2"}"#,
-                "GitHub's secret has an app_id that",
+                "GitHub's secret has an invalid app_id",
             ),
             (
                 r#"{"token": "hunter2", "app_id": "1", "private_key": "x"}"#,

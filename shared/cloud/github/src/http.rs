@@ -19,29 +19,27 @@ const VERSION: &str = "2022-11-28";
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How long a connection is kept without use; GitHub closes it after about a minute, and a frozen
-/// function does not notice.
+/// How long an idle connection is kept. GitHub closes it after about a minute, which a frozen function
+/// does not notice.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// GitHub's usual media type.
 pub(crate) const JSON: &str = "application/vnd.github+json";
 
-/// What a file holds, as it is.
+/// The raw content of a file.
 pub(crate) const RAW: &str = "application/vnd.github.raw+json";
 
-/// Most bytes of an answer: a tree has up to 7 MB (GitHub REST API, "Get a tree").
+/// The most bytes of an answer: a tree has up to 7 MB (GitHub REST API, "Get a tree").
 pub(crate) const MOST: usize = 8 * 1024 * 1024;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A client for one API. When there is nobody to trust, each request says so.
+/// A client for one API. Without trusted roots, every request fails and says so.
 pub(crate) struct Client {
     api: Api,
     user_agent: String,
     made: Result<towline_https::Client<Full<Bytes>>, TrustError>,
 }
 
-/// What is asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) method: Method,
@@ -51,12 +49,11 @@ pub(crate) struct Ask {
     pub(crate) most: usize,
 }
 
-/// What GitHub answered.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// None when it was larger than asked for.
+    /// None if it was larger than allowed.
     pub(crate) body: Option<Vec<u8>>,
 }
 
@@ -69,7 +66,7 @@ impl Client {
         }
     }
 
-    /// Sends one request. `path` has its leading slash, and is already encoded.
+    /// Sends one request. `path` starts with a slash and is encoded.
     pub(crate) async fn exchange(
         &self,
         ask: &Ask,
@@ -121,7 +118,7 @@ impl Client {
         })
     }
 
-    /// Where a redirect leads, below the base of this API; none when it leads elsewhere.
+    /// The target of a redirect, relative to the base of this API; none if it leads elsewhere.
     pub(crate) fn below<'a>(&self, location: &'a str) -> Option<&'a str> {
         let base = self.api.to_string();
         let path = location.strip_prefix(&base)?;
@@ -137,7 +134,6 @@ struct Refusal {
 }
 
 impl Answer {
-    /// The answer as JSON.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self, doing: &str) -> Result<T, PortError> {
         let Some(body) = &self.body else {
             return Err(PortError::because(format!(
@@ -148,7 +144,7 @@ impl Answer {
             .map_err(|cause| PortError::new(format!("{doing}: reading GitHub's answer"), cause))
     }
 
-    /// What GitHub said against it: `404 Not Found`.
+    /// GitHub's refusal: `404 Not Found`.
     pub(crate) fn refusal(&self) -> String {
         let status = self.status.as_u16();
         let body = self.body.as_deref().unwrap_or_default();
@@ -158,7 +154,7 @@ impl Answer {
         };
         let mut text = refusal.message;
         for error in &refusal.errors {
-            // Either a text, or an object with a message or with resource, field and code.
+            // Either a string, or an object with a message or with resource, field and code.
             let fact = |key| error.get(key).and_then(serde_json::Value::as_str);
             let said = match (
                 error.as_str().or(fact("message")),
@@ -174,12 +170,11 @@ impl Answer {
         format!("{status} {}", Untrusted::first_line(&text).display())
     }
 
-    /// An error that says what was being done and what GitHub said.
+    /// An error with what was being done and GitHub's message.
     pub(crate) fn error(&self, doing: &str) -> PortError {
         PortError::because(format!("{doing}: GitHub answered {}", self.refusal()))
     }
 
-    /// A header's text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

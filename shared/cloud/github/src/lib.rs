@@ -1,12 +1,11 @@
 //! The ports [`Source`](towline_ports::Source) and [`Statuses`](towline_ports::Statuses) on
-//! GitHub's REST API, for functions that start often and live briefly.
+//! GitHub's REST API, for short-lived functions.
 //!
-//! Every address is built from constants and percent-encoded parts (A24); none is taken from a
-//! payload, and a redirect is followed only to the repository that was asked for. Facts about
-//! GitHub stand where they are used, each with the page of its documentation.
+//! Every address is built from constants and percent-encoded parts (A24), never from a payload. A
+//! redirect is followed only to the requested repository. Facts about GitHub are noted where they are
+//! used, with the page of its documentation.
 //!
-//! The client is the one with which AWS is asked too. It connects when it is first used, and not
-//! before.
+//! It shares the HTTPS client with AWS, and connects on first use.
 
 mod address;
 mod app;
@@ -35,16 +34,13 @@ use towline_ports::Clock;
 
 pub use credentials::{Credentials, CredentialsError, CredentialsSource, FromSecret, KeyError};
 
-/// Where GitHub is, and how it is spoken to.
+/// The address of GitHub's API, and settings for requests.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Its API.
     pub api: Api,
-    /// Who we say we are; GitHub refuses requests that say nothing (GitHub REST API, "Getting
-    /// started", User-Agent).
+    /// The user agent, which GitHub requires (GitHub REST API, "Getting started", User-Agent).
     pub user_agent: String,
-    /// The time one call of a port may take, waits and further attempts included. One request
-    /// may take half of it.
+    /// The time for one call of a port, including waits and retries. One request may take half of it.
     pub patience: Duration,
 }
 
@@ -59,7 +55,7 @@ impl Default for Settings {
 }
 
 /// The base address of GitHub's API: `https://api.github.com`, or `https://HOST/api/v3` of a
-/// GitHub Enterprise Server. Plain `http` is taken for this machine only.
+/// GitHub Enterprise Server. Plain `http` is accepted for this machine only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Api {
     scheme: Scheme,
@@ -67,7 +63,7 @@ pub struct Api {
     prefix: String,
 }
 
-/// Why a text is no base address.
+/// Why a text is not a base address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not the address of GitHub's API: {reason}")]
 pub struct ApiError {
@@ -95,7 +91,7 @@ impl FromStr for Api {
         };
         let uri: Uri = text
             .parse()
-            .map_err(|_| refuse("it is no address; write https://api.github.com"))?;
+            .map_err(|_| refuse("it is not an address; use https://api.github.com"))?;
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
             return Err(refuse("it needs https:// and a host"));
@@ -103,7 +99,7 @@ impl FromStr for Api {
         if authority.as_str().contains('@') {
             let error = ApiError {
                 text: authority.host().to_owned(),
-                reason: "credentials belong into the secret and not into the address",
+                reason: "credentials belong in the secret, not in the address",
             };
             return Err(error);
         }
@@ -138,10 +134,10 @@ impl fmt::Display for Api {
     }
 }
 
-/// GitHub, as a place where source code lives and where statuses are shown.
+/// GitHub as the source of code and the place for statuses.
 ///
-/// One per process: it holds the connections, the installation tokens, the pauses that rate
-/// limits ask for, and which repositories were looked at.
+/// One per process. Contains the connections, the installation tokens, the pauses for rate limits, and
+/// the repositories that were checked.
 pub struct GitHub {
     settings: Settings,
     credentials: Arc<dyn CredentialsSource>,
@@ -153,7 +149,7 @@ pub struct GitHub {
 }
 
 impl GitHub {
-    /// Connects to nothing yet, and asks for the credentials when it first needs them.
+    /// Does not connect yet, and reads the credentials when it first needs them.
     #[must_use]
     pub fn new(
         settings: Settings,
@@ -172,7 +168,7 @@ impl GitHub {
     }
 }
 
-/// What is kept in these locks stays sound when somebody panics.
+/// The data in these locks stays valid after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -201,10 +197,10 @@ mod tests {
             ("http://api.github.com", "only https keeps"),
             ("http://127.0.0.1.evil.example", "only https keeps"),
             ("ftp://127.0.0.1", "only https keeps"),
-            ("https://a:b@api.github.com", "credentials belong into"),
+            ("https://a:b@api.github.com", "credentials belong in"),
             ("https://api.github.com?x=1", "it may not"),
             ("api.github.com", "it needs https://"),
-            ("", "it is no"),
+            ("", "it is not"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }

@@ -46,11 +46,8 @@ pub use repository::{Commit, Delivery, File, Hook, Repository, Status};
 /// everybody and opens nothing.
 pub const APP_KEY: &str = include_str!("memory/app-key.pem");
 
-/// All of it.
 pub struct MemoryGitHub {
-    /// Every repository.
     pub repositories: Vec<Repository>,
-    /// Every GitHub App.
     pub apps: Vec<App>,
     /// Every token, those of installations among them.
     pub tokens: BTreeMap<String, Token>,
@@ -68,7 +65,6 @@ pub struct MemoryGitHub {
 /// What goes wrong with one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
     Pass,
     /// The secondary rate limit: 403 with `Retry-After` in seconds.
     RetryAfter(u64),

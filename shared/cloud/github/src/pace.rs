@@ -1,4 +1,4 @@
-//! When GitHub wants to be left alone, and until when.
+//! Until when GitHub asks us to pause.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -10,28 +10,28 @@ use jiff::Timestamp;
 use crate::http::Answer;
 use crate::lock;
 
-/// The shortest pause, so that a clock that is behind does not make us ask in a loop.
+/// The shortest pause, so that a slow clock does not cause a loop of requests.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// The pause where GitHub names none (GitHub REST API, "Rate limits", secondary rate limits).
+/// The default pause (GitHub REST API, "Rate limits", secondary rate limits).
 const UNNAMED: Duration = Duration::from_secs(60);
 
-/// The longest pause: limits begin anew every hour (same page).
+/// The longest pause: limits reset every hour (same page).
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Until when no request may go out, by whose limit it is.
+/// Until when requests must wait, by rate limit.
 #[derive(Default)]
 pub(crate) struct Pauses(Mutex<HashMap<String, Timestamp>>);
 
 impl Pauses {
-    /// Until when to wait, when that is later than now.
+    /// Until when to wait, if later than now.
     pub(crate) fn until(&self, whose: &str, now: Timestamp) -> Option<Timestamp> {
         let mut pauses = lock(&self.0);
         pauses.retain(|_, until| *until > now);
         pauses.get(whose).copied()
     }
 
-    /// Remembers a pause; a shorter one does not shorten it.
+    /// Adds a pause; a shorter one does not shorten it.
     pub(crate) fn pause(&self, whose: &str, until: Timestamp) {
         let mut pauses = lock(&self.0);
         let known = pauses.entry(whose.to_owned()).or_insert(until);
@@ -39,10 +39,10 @@ impl Pauses {
     }
 }
 
-/// Until when an answer asks us to wait; none when it is not about limits.
+/// Until when an answer asks us to wait; none if it is not about limits.
 ///
-/// Both limits answer 403 or 429. `Retry-After` counts first, then `x-ratelimit-reset` where
-/// `x-ratelimit-remaining` is 0, else it is a minute (same page).
+/// Both limits answer 403 or 429. `Retry-After` comes first, then `x-ratelimit-reset` if
+/// `x-ratelimit-remaining` is 0, otherwise it is a minute (same page).
 pub(crate) fn limited(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
     let refused = match answer.status {
         StatusCode::TOO_MANY_REQUESTS => true,

@@ -1,4 +1,4 @@
-//! Files, refs and commits, over Git's objects as GitHub's API shows them.
+//! Files, refs and commits, read as Git objects from GitHub's API.
 
 use async_trait::async_trait;
 use hyper::{Method, StatusCode};
@@ -13,13 +13,13 @@ use crate::GitHub;
 use crate::call::{Call, Purpose};
 use crate::http::{Answer, Ask, RAW};
 
-/// Tags of tags that are followed.
+/// How many tags of tags to follow.
 const TAGS: usize = 5;
 
-/// Most bytes of a refusal, where less was asked for.
+/// The most bytes of a refusal, if less was requested.
 const REFUSAL: usize = 64 * 1024;
 
-/// A tree, whole or with the trees below it.
+/// A tree, with or without the trees below it.
 #[derive(Deserialize)]
 pub(crate) struct Tree {
     pub(crate) tree: Vec<Entry>,
@@ -27,12 +27,11 @@ pub(crate) struct Tree {
     pub(crate) truncated: bool,
 }
 
-/// What a tree holds.
 #[derive(Deserialize)]
 pub(crate) struct Entry {
-    /// Its name, or its whole path.
+    /// Its name or full path.
     pub(crate) path: String,
-    /// As Git has it, in octal digits.
+    /// In Git's octal digits.
     pub(crate) mode: String,
     pub(crate) sha: String,
     #[serde(default)]
@@ -83,8 +82,8 @@ struct Signature {
     date: Option<Timestamp>,
 }
 
-/// Whether this is how GitHub says that there is no such object. 422 is for what looks like no
-/// id to it, 409 for an empty repository (GitHub REST API, "Git database").
+/// Whether GitHub says that the object does not exist. 422 means that the text is not an id, 409 that
+/// the repository is empty (GitHub REST API, "Git database").
 pub(crate) fn is_absent(answer: &Answer) -> bool {
     matches!(
         answer.status,
@@ -92,13 +91,13 @@ pub(crate) fn is_absent(answer: &Answer) -> bool {
     )
 }
 
-/// Commits are found by id also where only a fork has them: GitHub keeps the objects of a
+/// A commit's id is also found if only a fork has the commit: GitHub stores the objects of a
 /// repository and its forks together.
 #[async_trait]
 impl Source for GitHub {
-    /// Asks for the tree of each folder on the way and then for the file itself. The contents API
-    /// would need one request less, but answers a symbolic link with the file that it leads to
-    /// (GitHub REST API, "Get repository content"). Files of up to 100 MB can be had.
+    /// Reads the tree of each folder on the path, then the file. The contents API would need one request
+    /// less, but answers a symbolic link with its target (GitHub REST API, "Get repository content").
+    /// Files may have up to 100 MB.
     async fn file(
         &self,
         repository: &RepositoryRef,
@@ -111,7 +110,7 @@ impl Source for GitHub {
         let call = self.call(repository, Purpose::Read);
         let Some(root) = tree(&call, doing, commit).await? else {
             let known = git_commit(&call, doing, commit).await?.is_some();
-            // The tree of a commit that holds nothing.
+            // The tree of an empty commit.
             return Ok(if known {
                 FileAt::Missing
             } else {
@@ -138,7 +137,7 @@ impl Source for GitHub {
                 Some(below) if entry.is_folder() => {
                     let id = object_id(doing, &entry.sha)?;
                     at = tree(&call, doing, &id).await?.ok_or_else(|| {
-                        PortError::because(format!("{doing}: GitHub does not find its folder"))
+                        PortError::because(format!("{doing}: GitHub did not find its folder"))
                     })?;
                     rest = below;
                 }
@@ -169,7 +168,7 @@ impl Source for GitHub {
         }
     }
 
-    /// Asks for a comparison, and compares the whole trees where that is not enough.
+    /// Requests a comparison, and compares whole trees if that is not enough.
     async fn changed_files(
         &self,
         repository: &RepositoryRef,
@@ -243,7 +242,7 @@ impl Source for GitHub {
     }
 }
 
-/// The tree of a commit, or of a folder; none when there is none.
+/// The tree of a commit or folder, if it exists.
 async fn tree(call: &Call<'_>, doing: &str, id: &CommitSha) -> Result<Option<Tree>, PortError> {
     let path = call.path().then("/git/trees").id(id);
     let answer = call.get(doing, &path).await?;
@@ -253,7 +252,7 @@ async fn tree(call: &Call<'_>, doing: &str, id: &CommitSha) -> Result<Option<Tre
     found(&answer, doing).map(Some)
 }
 
-/// A commit; none when the repository, which can be read, does not have it.
+/// A commit; none if the repository is readable but does not have it.
 async fn git_commit(
     call: &Call<'_>,
     doing: &str,
@@ -268,7 +267,7 @@ async fn git_commit(
     found(&answer, doing).map(Some)
 }
 
-/// What was asked for, or an error with GitHub's words.
+/// The answer, or an error with GitHub's message.
 pub(crate) fn found<'a, T: Deserialize<'a>>(
     answer: &'a Answer,
     doing: &str,
@@ -279,7 +278,7 @@ pub(crate) fn found<'a, T: Deserialize<'a>>(
     answer.json(doing)
 }
 
-/// An object's id looks like a commit's, and is checked like one before it enters an address.
+/// An object's id has the form of a commit's, and is checked before it is used in an address.
 fn object_id(doing: &str, text: &str) -> Result<CommitSha, PortError> {
     text.parse()
         .map_err(|cause| PortError::new(format!("{doing}: reading GitHub's answer"), cause))

@@ -14,10 +14,10 @@ use crate::http::{Ask, JSON, MOST};
 
 #[async_trait]
 impl Statuses for GitHub {
-    /// Shows a status. A description above the limit is cut.
+    /// Shows a status. A longer description is cut.
     ///
-    /// It is sent even where this process has shown the same: another may have shown something
-    /// else in between, and that would stay for good.
+    /// Sent even if this process has shown the same: another process may have shown something else in
+    /// between, which would stay.
     async fn set(
         &self,
         repository: &RepositoryRef,
@@ -26,7 +26,7 @@ impl Statuses for GitHub {
     ) -> Result<(), StatusError> {
         if self.credentials.read().await? == Credentials::None {
             return Err(StatusError::Refused(
-                "GitHub's credentials are not set, so nothing is shown there; put a token or a \
+                "the credentials for GitHub are not set, so no status is shown; store a token or a \
                  GitHub App into the secret"
                     .into(),
             ));
@@ -46,11 +46,11 @@ impl Statuses for GitHub {
         match answer.status {
             StatusCode::CREATED => Ok(()),
             StatusCode::UNPROCESSABLE_ENTITY => Err(StatusError::Refused(format!(
-                "GitHub refuses the status ({})",
+                "GitHub rejected the status ({})",
                 answer.refusal()
             ))),
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-                let hint = "give our credentials \"Commit statuses: write\"";
+                let hint = "give the credentials \"Commit statuses: write\"";
                 let said = answer.refusal();
                 let why = format!("{doing}: GitHub answered {said}; {hint} there");
                 Err(Failure::Never(why).into())
@@ -75,7 +75,7 @@ fn body(status: &CommitStatus) -> serde_json::Value {
     })
 }
 
-/// At most as many characters as GitHub takes, the last an ellipsis where some are missing.
+/// At most as many characters as GitHub accepts, with an ellipsis if cut.
 fn cut(text: &str) -> String {
     if text.chars().count() <= MOST_DESCRIPTION {
         return text.to_owned();

@@ -23,14 +23,12 @@ pub use legacy::Error as RequestError;
 /// A client, and with it the connections it keeps; a clone shares them.
 pub type Client<B> = legacy::Client<HttpsConnector<HttpConnector>, B>;
 
-/// Whom to trust.
 #[derive(Debug)]
 pub enum Trust {
     /// The authorities Mozilla trusts, which are in the binary and need no decoding.
     BuiltIn,
     /// Those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     Environment,
-    /// A test's own.
     #[cfg(test)]
     Only(rustls::RootCertStore),
 }

@@ -1,4 +1,4 @@
-//! Why a function, or one invocation of it, came to nothing.
+//! Why a function or one invocation failed.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 pub struct Failure(pub(crate) Box<dyn Error + Send + Sync>);
 
 impl Failure {
-    /// What went wrong.
     pub(crate) fn cause(&self) -> &(dyn Error + 'static) {
         self.0.as_ref()
     }

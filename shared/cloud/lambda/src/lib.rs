@@ -1,8 +1,7 @@
-//! What every function on Lambda has in common: settings, clock, log lines, metrics and its event loop.
+//! Shared by all functions on Lambda: settings, clock, log, metrics and event loop.
 //!
-//! A function's `main` is [`run`] around its adapters and one loop: [`events`] for what comes over
-//! a bus, [`requests`] for what comes through API Gateway, [`schedule`] for what comes by the clock.
-//! No adapter and no handler is known here.
+//! A function's `main` is [`run`] with its adapters and one loop: [`events`] from a bus, [`requests`] from
+//! API Gateway, or [`schedule`] from a timer. This crate knows no adapter and no handler.
 
 mod failure;
 mod log;
@@ -30,8 +29,8 @@ pub fn random_word() -> String {
 
 /// Runs a function under its name until Lambda ends the process.
 ///
-/// When it cannot start, the reason is one line of its log, and Lambda, which sees the process end,
-/// starts it again with the next event.
+/// If it cannot start, it logs one line with the reason, and Lambda starts it again with the next
+/// event.
 pub async fn run(
     function: &'static str,
     serve: impl Future<Output = Result<(), Failure>>,
@@ -40,7 +39,7 @@ pub async fn run(
     match serve.await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tracing::error!(error = failure.cause(), "the function cannot run");
+            tracing::error!(error = failure.cause(), "the function cannot start");
             ExitCode::FAILURE
         }
     }

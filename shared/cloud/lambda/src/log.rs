@@ -1,4 +1,4 @@
-//! Log lines: one JSON object each on stdout, where Lambda takes them from.
+//! Log lines: one JSON object each, on stdout, where Lambda reads them.
 
 use std::error::Error;
 use std::fmt;
@@ -18,18 +18,18 @@ use crate::failure::with_causes;
 use crate::{metric, settings};
 use towline_ports::system::SystemClock;
 
-/// Where the runtime logs what a handler returned, in the form of `Debug`; the loops have logged it
-/// readably by then.
+/// Where the runtime logs a handler's error in the form of `Debug`; the loops have logged it readably
+/// before.
 const TWICE: &str = "lambda_runtime::layers::panic";
 
-/// Begins to log, and to log panics too. A level that is none is told of, and `info` is taken.
+/// Starts logging, also for panics. An invalid level is reported, and `info` is used.
 pub(crate) fn start(function: &'static str, level: Result<LevelFilter, String>) {
     let lines = Lines {
         function,
         stack: settings::stack(function),
         level: *level.as_ref().unwrap_or(&LevelFilter::INFO),
         write: |line: &str| {
-            // A log that cannot be written cannot be complained about either.
+            // If the log cannot be written, there is no place to report it.
             let _ = std::io::stdout().lock().write_all(line.as_bytes());
         },
     };
@@ -45,7 +45,7 @@ pub(crate) fn start(function: &'static str, level: Result<LevelFilter, String>) 
     if let Err(word) = level {
         tracing::warn!(
             word,
-            "TOWLINE_LOG is not off, error, warn, info, debug or trace; info is taken"
+            "TOWLINE_LOG is not off, error, warn, info, debug or trace; using info"
         );
     }
 }
@@ -64,7 +64,7 @@ where
     W: Fn(&str) + 'static,
 {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        // What others log is of use where something is wrong, or somebody wants everything.
+        // Lines of other crates matter only for problems, or if everything is logged.
         let ours = metadata.target().starts_with("towline");
         let most = if ours || self.level == LevelFilter::TRACE {
             self.level
@@ -78,7 +78,7 @@ where
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        // Spans and metrics are of level `info`, and there however little is logged.
+        // Spans and metrics have level `info`, and exist at every log level.
         Some(self.level.max(LevelFilter::INFO))
     }
 
@@ -117,7 +117,7 @@ where
     }
 }
 
-/// What an event or a span says.
+/// The fields of an event or a span.
 #[derive(Default)]
 pub(crate) struct Fields {
     message: String,
@@ -125,7 +125,7 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    /// Takes over what an outer span says, unless an inner one says otherwise.
+    /// Adds the fields of an outer span, unless an inner one has the same.
     fn add(&mut self, outer: &Self) {
         for (name, value) in &outer.others {
             if !self.others.contains_key(name) {

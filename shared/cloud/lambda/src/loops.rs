@@ -1,4 +1,4 @@
-//! The loops: take an invocation from Lambda, hand it on, answer; one at a time, until the end.
+//! The loops: receive an invocation from Lambda, handle it, answer; one at a time.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -25,17 +25,17 @@ use crate::failure::{Failure, with_causes};
 use crate::signed::refusal;
 use towline_ports::system::SystemClock;
 
-/// What is left of an invocation's time when it is ended here, so that Lambda need not kill the
-/// process and somebody hears of it.
+/// How long before the timeout an invocation is ended here, so that it is logged and Lambda does not kill
+/// the process.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// Hands on what comes over a bus.
+/// Handles events from a bus.
 ///
-/// What is no event can never be acted on: it is logged and dropped. Lambda tries again what failed
-/// or panicked, twice, and then sends it to the function's failure destination.
+/// Anything but an event can never be handled: it is logged and dropped. Lambda retries after a failure or
+/// panic, twice, then sends the event to the function's failure destination.
 ///
 /// # Errors
-/// When Lambda cannot be asked for more.
+/// When Lambda's API does not answer.
 pub async fn events<E>(handle: impl AsyncFn(&Envelope) -> Result<(), E>) -> Result<(), Failure>
 where
     E: Error + Send + Sync + 'static,
@@ -44,7 +44,7 @@ where
         let event = match eventbridge::decode(&body) {
             Ok(event) => event,
             Err(error) => {
-                tracing::error!(error = &error as &dyn Error, "dropped: it is no event");
+                tracing::error!(error = &error as &dyn Error, "dropped: not an event");
                 return Ok(Value::Null);
             }
         };
@@ -63,13 +63,13 @@ where
     .await
 }
 
-/// Hands on what comes through API Gateway, and what is answered back.
+/// Handles requests from API Gateway, and returns the answers.
 ///
-/// A request that cannot be handed on is answered here: 413 when its body is too large, else 400.
-/// When `handle` panics or takes too long, API Gateway answers 500.
+/// An unreadable request is answered here: 413 if its body is too large, otherwise 400. If `handle` panics
+/// or takes too long, API Gateway answers 500.
 ///
 /// # Errors
-/// When Lambda cannot be asked for more.
+/// When Lambda's API does not answer.
 pub async fn requests(handle: impl AsyncFn(Request) -> Response) -> Result<(), Failure> {
     serve(async |body: Bytes| {
         let request = apigateway::decode(&body);
@@ -83,10 +83,10 @@ pub async fn requests(handle: impl AsyncFn(Request) -> Response) -> Result<(), F
     .await
 }
 
-/// Acts whenever the clock says so; what came of it is logged at `debug`.
+/// Acts at each tick of the schedule; the result is logged at `debug`.
 ///
 /// # Errors
-/// When Lambda cannot be asked for more.
+/// When Lambda's API does not answer.
 pub async fn schedule<T: Debug, E>(handle: impl AsyncFn() -> Result<T, E>) -> Result<(), Failure>
 where
     E: Error + Send + Sync + 'static,
@@ -102,7 +102,7 @@ where
 async fn serve(handle: impl AsyncFn(Bytes) -> Result<Value, Failure>) -> Result<(), Failure> {
     let body = Rc::new(Cell::new(Bytes::new()));
     let service = service_fn(|event: LambdaEvent<()>| {
-        // Boxed, or its type would hold those of all futures within, deeper than rustc likes.
+        // Boxed, because the nested type of all futures would be too deep for rustc.
         let work = handle(body.take()).boxed_local();
         invoke(work, event.context)
     });
@@ -114,7 +114,7 @@ async fn serve(handle: impl AsyncFn(Bytes) -> Result<Value, Failure>) -> Result<
     runtime.run().await.map_err(Failure)
 }
 
-/// One invocation: ended before its time is over, and told of whatever becomes of it.
+/// One invocation: ended before its timeout, and logged in any case.
 async fn invoke(
     work: LocalBoxFuture<'_, Result<Value, Failure>>,
     context: Context,
@@ -129,11 +129,11 @@ async fn invoke(
                 tracing::error!(error = failure.cause(), "failed");
                 Err(diagnostic("Failed", with_causes(failure.cause())))
             }
-            // Where and why stands in the log already.
+            // The panic handler has logged where and why.
             Ok(Err(_)) => Err(diagnostic("Panicked", "the function panicked".into())),
             Err(_) => {
                 let most = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-                tracing::error!(milliseconds = most, "ended: its time was nearly over");
+                tracing::error!(milliseconds = most, "stopped shortly before the timeout");
                 let reason = format!("not done within {most} ms");
                 Err(diagnostic("OutOfTime", reason))
             }
@@ -166,8 +166,8 @@ fn refuse(error: &RequestError) -> Response {
     refusal(status, &reason)
 }
 
-/// Keeps what came from being parsed by the runtime, whose parser keeps track of where it is and
-/// would take several times as long; the loops read the same bytes once.
+/// Prevents the runtime from parsing the payload, because its parser tracks positions and takes several
+/// times as long; the loops parse the bytes once.
 struct WholeBody<S> {
     inner: S,
     body: Rc<Cell<Bytes>>,

@@ -1,8 +1,8 @@
-//! Metrics: events with the target `towline::metric`, written as lines CloudWatch counts by itself.
+//! Metrics: events with the target `towline::metric`, written as lines that CloudWatch counts.
 //!
 //! Handlers count with `tracing::info!(target: "towline::metric", name = "QueueTime", milliseconds =
 //! 1_234_u64)`. CloudWatch reads lines in its embedded metric format out of any log (CloudWatch user
-//! guide, "Specification: Embedded metric format"), so a metric costs no request.
+//! guide, "Specification: Embedded metric format"), so a metric needs no request.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -10,10 +10,10 @@ use tracing::Metadata;
 
 /// The target of events that are metrics.
 const TARGET: &str = "towline::metric";
-/// Under which name CloudWatch shows them.
+/// Their namespace in CloudWatch.
 const NAMESPACE: &str = "Towline";
 
-/// The fields that hold what is measured, with CloudWatch's name of the unit.
+/// The fields with measured values, and CloudWatch's name of the unit.
 const UNITS: [(&str, &str); 3] = [
     ("milliseconds", "Milliseconds"),
     ("seconds", "Seconds"),
@@ -25,8 +25,8 @@ pub(crate) fn is_one(metadata: &Metadata<'_>) -> bool {
     metadata.is_event() && metadata.target() == TARGET
 }
 
-/// The line of a metric. Its one dimension is the stack, for an account may have several; no two
-/// functions measure the same, so which it was, and what else is known, is searchable only.
+/// The line of a metric. Its only dimension is the stack, because an account may have several. No two
+/// functions measure the same, so function and other fields are only searchable.
 pub(crate) fn line(
     function: &str,
     stack: &str,

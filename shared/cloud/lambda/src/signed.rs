@@ -1,4 +1,4 @@
-//! Requests that are let in by a secret, which may be changing just now.
+//! Requests that are authenticated with a secret, which may be changing.
 
 use std::error::Error;
 
@@ -6,13 +6,13 @@ use serde_json::json;
 use towline_wire::http::{Headers, Request, Response};
 use towline_wire::signature::{Secret, Secrets};
 
-/// Answers a request, and once more with secrets read anew if nobody was let in with what is known:
-/// somebody may have changed or set them just now.
+/// Answers a request, and again with freshly read secrets if the cached ones did not match, because
+/// they may have been changed just now.
 ///
-/// That is said by a 401, or by an `Err`, which holds what to answer if there is nothing new: who
-/// asks is not known, or a secret is not set or cannot be used. Any other answer is the last, 503
-/// too: the request may have been acted on. `reread` says whether there is anything new; it is to
-/// see to it that a flood of bad signatures is no flood of reads.
+/// A mismatch is a 401, or an `Err` with the answer to give if nothing is new: the caller is unknown, or
+/// a secret is not set or invalid. Any other answer is final, also 503, because the request may have had
+/// effects. `reread` returns whether anything is new; it must limit reads during floods of bad
+/// signatures.
 pub async fn again(
     request: Request,
     answer: impl AsyncFn(Request) -> Result<Response, Response>,
@@ -31,7 +31,7 @@ fn either(response: Result<Response, Response>) -> Response {
     response.unwrap_or_else(|refusal| refusal)
 }
 
-/// The keys that sign requests, from the texts of a secret's versions; none while nobody has set it.
+/// The keys that sign requests, from the texts of a secret's versions; none while it is not set.
 ///
 /// # Errors
 /// When the secret cannot be used: what to answer meanwhile, 503.
@@ -44,18 +44,18 @@ pub fn keys(
         return Ok(None);
     };
     let current = Secret::new(current).map_err(|error| unusable(what, &error))?;
-    // One that is no secret was never in use.
+    // An invalid secret was never used.
     let previous = previous.and_then(|text| Secret::new(text).ok());
     Ok(Some(Secrets::new(current, previous)))
 }
 
-/// What to answer while something that is needed cannot be used: 503. Why is logged, not told.
+/// The answer while something required is unusable: 503. The reason is logged, not shown.
 pub fn unusable(what: &str, error: &(dyn Error + 'static)) -> Response {
     tracing::error!(error, "{what} cannot be used");
     refusal(503, &format!("{what} cannot be used; try again"))
 }
 
-/// An answer that says why nothing was done.
+/// A refusal with its reason.
 #[must_use]
 pub fn refusal(status: u16, reason: &str) -> Response {
     let mut headers = Headers::default();
@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    /// The status that is answered when the first and the second answer are so, and what was done.
+    /// The final status for the first and second answers, and the calls that were made.
     fn answered(first: Result<u16, u16>, anew: bool, second: Result<u16, u16>) -> (u16, String) {
         let done = RefCell::new(String::new());
         let request = Request {
@@ -113,7 +113,7 @@ mod tests {
         check(Ok(401), true, Ok(202), 202, twice);
         check(Ok(401), true, Ok(401), 401, twice);
         check(Ok(401), false, Ok(202), 401, anew);
-        // A store that did not answer is not asked twice; a secret that nobody had set may be set.
+        // A store that did not answer is not asked twice; a secret that was not set may be set now.
         check(Ok(503), true, Ok(202), 503, once);
         check(Err(503), true, Ok(202), 202, twice);
         check(Err(403), true, Err(403), 403, twice);

@@ -80,7 +80,6 @@ fn tick() -> Result<&'static str, PortError> {
 struct Seen {
     /// Each answer as `response …` or `error …`.
     answers: Vec<String>,
-    /// Each log line.
     lines: Vec<Value>,
 }
 

@@ -1,7 +1,7 @@
-//! EventBridge on one machine: events are matched by the files of `events/rules` and queued.
+//! EventBridge on one machine: matches events with the files in `events/rules` and queues them.
 //!
-//! The queue lives in memory only. What is lost with the process is still owed in the store, and
-//! `sweep` announces it again; foreign events are kept by whoever sends them until they are taken.
+//! The queue is in memory only. Intents that are lost with the process are still owed in the store, and
+//! `sweep` announces them again. Registry and runner keep their own events until these are handled.
 
 pub mod rules;
 

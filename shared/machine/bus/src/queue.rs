@@ -1,4 +1,4 @@
-//! The queue between those who announce and the functions that act.
+//! The queue between announcements and the functions that act on them.
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -8,19 +8,18 @@ use towline_wire::eventbridge;
 
 use crate::Router;
 
-/// Events that may wait; what is more stays owed and is announced again later.
+/// Events that may wait. More stay owed and are announced again later.
 const MOST_QUEUED: usize = 4_000;
 
-/// An event on its way to one function.
+/// An event for one function.
 #[derive(Debug)]
 pub struct Queued {
-    /// The function.
     pub function: String,
     /// The event, in EventBridge's envelope.
     pub event: Value,
 }
 
-/// Matches what is announced against the rules and queues it for each function.
+/// Matches announcements with the rules and queues them for each function.
 pub struct LocalBus {
     router: Router,
     queue: mpsc::Sender<Queued>,
@@ -34,7 +33,7 @@ impl LocalBus {
         (Self { router, queue }, receiver)
     }
 
-    /// The functions a foreign event is for; whoever sends it keeps it until they are done.
+    /// The functions that handle an event of registry or runner, which keeps it until they are done.
     #[must_use]
     pub fn functions(&self, event: &Value) -> Vec<String> {
         self.router.functions(event)
@@ -68,7 +67,7 @@ impl Bus for LocalBus {
         match left_out {
             0 => Ok(()),
             some => Err(PortError::because(format!(
-                "queueing {some} events: {MOST_QUEUED} wait already"
+                "queueing {some} events: {MOST_QUEUED} are waiting already"
             ))),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use quamina::Quamina;
 use serde_json::{Map, Value};
 
-/// The buses of EventBridge that rules stand on: AWS services announce on `default` only.
+/// The buses that rules can name: AWS services publish only on `default`.
 const BUSES: [&str; 2] = ["default", "towline"];
 
 /// Why a rule file cannot be used.
@@ -13,18 +13,12 @@ const BUSES: [&str; 2] = ["default", "towline"];
 pub enum RuleError {
     /// It is not a JSON object of patterns by bus.
     #[error("events/rules/{function}.json must be an object with the keys {BUSES:?}")]
-    Shape {
-        /// The function.
-        function: String,
-    },
-    /// A pattern is not one.
+    Shape { function: String },
+    /// A pattern is invalid.
     #[error("events/rules/{function}.json has no pattern under {bus:?}: {reason}")]
     Pattern {
-        /// The function.
         function: String,
-        /// The bus.
         bus: String,
-        /// What the matcher says.
         reason: String,
     },
 }
@@ -62,8 +56,7 @@ impl Router {
         Ok(Self { matcher })
     }
 
-    /// The functions an event is for, each once, by name. An event that no matcher can read is
-    /// for none.
+    /// The functions that handle an event, each once, by name; none if the event is unreadable.
     #[must_use]
     pub fn functions(&self, event: &Value) -> Vec<String> {
         let matched = self

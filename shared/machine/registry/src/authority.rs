@@ -1,23 +1,22 @@
-//! Who may do what: the question the registry asks before it does anything.
+//! Who may do what, as the registry asks before every action.
 
 use towline_oci::{ImageRepository, Tag};
 
 use std::fmt;
 
-/// Decides about every request that comes in over HTTP.
+/// Decides about every HTTP request.
 ///
-/// Called on the async threads, so it answers from memory.
+/// Called on async threads, so it must answer from memory.
 pub trait Authority: Send + Sync {
-    /// Says whether whoever sent these credentials may do this.
+    /// Whether the owner of these credentials may do this.
     fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict;
 }
 
 /// What somebody wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access<'a> {
-    /// See whether the credentials are any good: `docker login` does.
+    /// Check the credentials, as `docker login` does.
     Ping,
-    /// List all repositories.
     Catalog,
     /// Read blobs, manifests, tags and referrers, or mount a blob from there.
     Pull {
@@ -41,12 +40,11 @@ pub enum Access<'a> {
 /// An [`Authority`]'s answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on.
     Allow,
-    /// Nobody is known by these credentials, or none came: answered with 401, so that
-    /// the client asks for them.
+    /// The credentials are unknown or missing. Answered with 401, so that the client asks
+    /// for them.
     Unknown,
-    /// The one who asks is known and may not: answered with 403 and this sentence.
+    /// The person is known but not allowed. Answered with 403 and this sentence.
     Deny(String),
 }
 

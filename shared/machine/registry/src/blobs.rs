@@ -1,4 +1,4 @@
-//! Blobs: files named by their content, and which repository holds which.
+//! Blobs: files named by their content, and the repositories that contain them.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -19,7 +19,7 @@ pub(crate) struct BlobFiles {
 }
 
 impl BlobFiles {
-    /// Opens the folder, making it when it is new.
+    /// Opens the folder, and creates it if it is new.
     pub(crate) fn open(dir: &Path) -> Result<Self, RegistryError> {
         let blobs = dir.join("blobs");
         let folder = blobs.join("sha256");
@@ -36,7 +36,7 @@ impl BlobFiles {
         self.shelf(digest).join(digest.hex())
     }
 
-    /// Moves a synced file to where its digest says. On disk when this returns.
+    /// Moves a synced file to the path of its digest. On disk when this returns.
     fn publish(&self, file: &Path, digest: &Digest) -> Result<(), RegistryError> {
         let doing = "moving an uploaded blob to";
         let shelf = self.shelf(digest);
@@ -61,7 +61,7 @@ impl BlobFiles {
         File::open(&path).map_err(|source| RegistryError::file("opening the blob", &path, source))
     }
 
-    /// The digests of all files there are.
+    /// The digests of all files.
     fn list(&self) -> Result<Vec<Digest>, RegistryError> {
         let mut digests = Vec::new();
         for shelf in entries(&self.folder)? {
@@ -74,7 +74,7 @@ impl BlobFiles {
     }
 }
 
-/// Makes a folder, on disk when this returns.
+/// Creates a folder, on disk when this returns.
 pub(crate) fn make_folder(path: &Path) -> Result<(), RegistryError> {
     match fs::create_dir(path) {
         Ok(()) => path.parent().map_or(Ok(()), sync_folder),
@@ -95,7 +95,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, RegistryError> {
         .map_err(|source| RegistryError::file("listing the folder", folder, source))
 }
 
-/// When somebody was last told that a blob is there, which they may build on.
+/// When a client was last told that a blob exists, because it may rely on that.
 #[derive(Default)]
 pub(crate) struct Seen(Mutex<HashMap<Digest, i64>>);
 
@@ -105,10 +105,10 @@ impl Seen {
     }
 }
 
-/// What a request for a mount came to.
+/// The result of a mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mounted {
-    /// The repository has the blob now.
+    /// The repository now has the blob.
     Yes,
     /// The other repository does not have it.
     NotThere,
@@ -151,7 +151,7 @@ impl Registry {
             .await
     }
 
-    /// Lets a repository have the blob of another one.
+    /// Gives a repository the blob of another one.
     pub(crate) async fn mount_blob(
         &self,
         repository: &ImageRepository,
@@ -171,7 +171,7 @@ impl Registry {
         .await
     }
 
-    /// Takes a blob from a repository. Its file goes when garbage is collected.
+    /// Removes a blob from a repository. Garbage collection deletes the file.
     pub(crate) async fn delete_blob(
         &self,
         repository: &ImageRepository,
@@ -200,7 +200,7 @@ impl Registry {
         .await
     }
 
-    /// Makes a synced file the repository's blob. Blocks.
+    /// Adds a synced file to the repository as a blob. Blocks.
     pub(crate) fn publish_blob(
         &self,
         repository: &ImageRepository,
@@ -226,7 +226,7 @@ impl Registry {
         })
     }
 
-    /// Reads a whole blob, if the repository has it and it is no larger than `limit`. Blocks.
+    /// Reads a whole blob, if the repository has it and it is not larger than `limit`. Blocks.
     pub(crate) fn small_blob(
         &self,
         repository: &ImageRepository,

@@ -1,4 +1,4 @@
-//! The SQLite file that says what the registry holds.
+//! The SQLite file with the registry's content.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::RegistryError;
 
-/// The newest layout known here; kept in the file's `user_version`.
+/// The newest known layout; stored in the file's `user_version`.
 const LAYOUT: i64 = 1;
 
 const SCHEMA: &str = "
@@ -75,14 +75,14 @@ CREATE TABLE events (
 ) STRICT;
 ";
 
-/// One connection that writes, and one that reads beside it without waiting for it.
+/// One connection that writes, and one that reads without waiting for it.
 pub(crate) struct Database {
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
 }
 
 impl Database {
-    /// Opens the file, and lays it out if it is new.
+    /// Opens the file, and creates the tables if it is new.
     pub(crate) fn open(dir: &Path) -> Result<Self, RegistryError> {
         let path = dir.join("registry.sqlite");
         let mut writer = connect(&path)?;
@@ -107,8 +107,8 @@ impl Database {
         })
     }
 
-    /// Runs `work` in a transaction that is on disk when this returns `Ok`, and had no
-    /// effect otherwise. Blocks.
+    /// Runs `work` in a transaction that is on disk when this returns `Ok`, and has no effect
+    /// otherwise. Blocks.
     pub(crate) fn write<T>(
         &self,
         doing: &'static str,
@@ -117,7 +117,7 @@ impl Database {
         self.write_then(doing, work, Ok)
     }
 
-    /// Like `write`, then does `after` before anybody else can write.
+    /// Like `write`, then runs `after` before anything else can write.
     pub(crate) fn write_then<T, U>(
         &self,
         doing: &'static str,
@@ -167,12 +167,12 @@ fn lay_out(connection: &mut Connection) -> Result<(), RegistryError> {
     transaction.commit().doing(doing)
 }
 
-/// A panic while the lock was held rolled its transaction back, so the data is sound.
+/// A panic while the lock was held rolled its transaction back, so the data is valid.
 fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A number of bytes as SQLite keeps it: no larger than its largest number.
+/// A number of bytes, capped at SQLite's largest number.
 pub(crate) struct Size(pub(crate) u64);
 
 impl ToSql for Size {
@@ -187,7 +187,7 @@ impl FromSql for Size {
     }
 }
 
-/// Says what a failed statement was for.
+/// Adds to an error what was being done.
 pub(crate) trait Doing<T> {
     fn doing(self, doing: &'static str) -> Result<T, RegistryError>;
 }

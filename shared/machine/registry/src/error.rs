@@ -9,70 +9,53 @@ use std::path::{Path, PathBuf};
 /// others as the server's own.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// Another process has this folder open. Stop it, or use another folder.
-    #[error("the registry folder {dir} is in use by another process; stop that one first")]
-    InUse {
-        /// The folder.
-        dir: PathBuf,
-    },
-    /// The folder was written by a newer version. Use that one.
+    /// Another process has this folder open.
+    #[error("the registry folder {dir} is in use by another process; stop it first")]
+    InUse { dir: PathBuf },
+    /// A newer version has written the folder.
     #[error(
-        "the registry folder {dir} has layout {found}, newer than the {known} known here; use a newer towline"
+        "the registry folder {dir} has layout {found}, but this version knows only {known}; use a newer towline"
     )]
     TooNew {
-        /// The folder.
         dir: PathBuf,
-        /// The layout found.
         found: i64,
         /// The newest layout known here.
         known: i64,
     },
-    /// The disk is full. Nothing was accepted; free some space and push again.
-    #[error(
-        "no space is left for {doing}; free some space where the registry keeps its data, then push again"
-    )]
+    /// The disk is full. Nothing was accepted.
+    #[error("no space left for {doing}; free disk space for the registry, then push again")]
     DiskFull {
-        /// What was being done.
         doing: &'static str,
-        /// What the system said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A file could not be read or written.
     #[error("{doing} {path}")]
     File {
-        /// What was being done.
         doing: &'static str,
-        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
         source: io::Error,
     },
-    /// The database refused.
     #[error("{doing}")]
     Database {
-        /// What was being done.
         doing: &'static str,
-        /// What SQLite said.
         source: rusqlite::Error,
     },
     /// The process is stopping, or a task in it panicked.
-    #[error("the registry's work was cut off")]
+    #[error("the registry was interrupted")]
     CutOff {
-        /// What tokio said.
         #[source]
         source: tokio::task::JoinError,
     },
-    /// The client stopped sending. What came so far is kept in its upload.
+    /// The client stopped sending. The upload keeps what arrived.
     #[error("the client stopped sending")]
     Receiving {
-        /// What the connection said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A name in the database is not one.
+    /// A name in the database is invalid.
     #[error(transparent)]
     Name(#[from] NameError),
     /// No such repository.
-    #[error("there is no repository {0}; it appears with the first push to it")]
+    #[error("repository {0} not found; the first push creates it")]
     RepositoryUnknown(ImageRepository),
     /// No such blob in the repository.
     #[error("repository {repository} has no blob {digest}")]
@@ -109,7 +92,7 @@ pub enum RegistryError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The manifest refers to what the repository does not have. Push that first.
+    /// The manifest refers to content that the repository does not have.
     #[error(
         "the manifest refers to {digest}, which repository {repository} does not have; push it first"
     )]
@@ -119,49 +102,45 @@ pub enum RegistryError {
         /// The first one missing.
         digest: Digest,
     },
-    /// Something still refers to what was to be deleted. Delete that first.
-    #[error("{digest} is still referred to by {by}; delete that first")]
+    /// Something still refers to the content to delete.
+    #[error("{by} still refers to {digest}; delete it first")]
     StillReferred {
         /// What was to be deleted.
         digest: Digest,
         /// The manifest that refers to it.
         by: String,
     },
-    /// The content does not have the digest it was announced with.
+    /// The content does not have the announced digest.
     #[error("the content has the digest {actual}, not {given}")]
     DigestMismatch {
-        /// The digest announced.
         given: Digest,
         /// The digest of what came.
         actual: Digest,
     },
-    /// No such upload in the repository: ended, cancelled, or from before a restart.
-    #[error("there is no such upload; it has ended or the registry was restarted, start a new one")]
+    /// The upload ended, was cancelled, or is older than a restart.
+    #[error("upload not found; it ended or the registry was restarted; start a new one")]
     UploadUnknown,
-    /// More uploads are in progress than files may be open. Try again later.
-    #[error("{limit} uploads are in progress, no more are taken; try again when some have ended")]
-    TooManyUploads {
-        /// How many may be.
-        limit: usize,
-    },
-    /// The blob is larger than the settings allow. The upload is gone.
+    /// Too many uploads are in progress for the number of open files.
+    #[error("{limit} uploads are in progress, the maximum; try again later")]
+    TooManyUploads { limit: usize },
+    /// The blob is larger than the settings allow. The upload is deleted.
     #[error("the blob is larger than {limit} bytes, the most this registry takes")]
     UploadTooLarge {
         /// The limit in bytes.
         limit: u64,
     },
-    /// A chunk does not start where the last one ended. Ask for the status and go on there.
-    #[error("the chunk starts at {start}, but the upload has {received} bytes; go on from there")]
+    /// A chunk does not start where the last one ended.
+    #[error(
+        "the chunk starts at {start}, but the upload has {received} bytes; continue from there"
+    )]
     ChunkOutOfOrder {
-        /// Where the chunk starts.
         start: u64,
-        /// How many bytes the upload has.
+        /// Bytes that the upload has.
         received: u64,
     },
-    /// A chunk's length and its Content-Range differ. The chunk was not taken.
+    /// A chunk's length and its Content-Range differ. The chunk was not stored.
     #[error("the chunk has {actual} bytes, but its Content-Range says {announced}")]
     ChunkLength {
-        /// The length by Content-Range.
         announced: u64,
         /// The length of what came.
         actual: u64,

@@ -1,4 +1,4 @@
-//! Push events: kept with the push until whoever handles them says so.
+//! Push events: stored with the push until they are handled.
 
 use rusqlite::{Transaction, params};
 use tokio::sync::Notify;
@@ -8,26 +8,25 @@ use crate::database::Doing as _;
 use crate::error::RegistryError;
 use crate::registry::Registry;
 
-/// A manifest was put. Committed in the same transaction as the manifest.
+/// A manifest was stored. Committed in the same transaction as the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushEvent {
-    /// Counts up; never given twice.
+    /// Increases; never reused.
     pub id: i64,
     /// Where it was put.
     pub repository: ImageRepository,
     /// What was put.
     pub digest: Digest,
-    /// The tag it was put under; none when it was put by digest.
+    /// The tag; none if the manifest was pushed by digest.
     pub tag: Option<Tag>,
-    /// The manifest's media type.
     pub media_type: String,
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
 }
 
 impl Registry {
-    /// Woken after each push; for one waiter. Look at [`Registry::next_events`] once
-    /// before waiting the first time: a push of before a restart wakes nobody.
+    /// Notified after each push; for one waiter. Read [`Registry::next_events`] before waiting the first
+    /// time, because pushes from before a restart do not notify.
     #[must_use]
     pub fn pushed(&self) -> &Notify {
         &self.inner().pushed
@@ -73,7 +72,7 @@ impl Registry {
         .await
     }
 
-    /// Deletes the events up to this id, it included.
+    /// Deletes the events up to and including this id.
     ///
     /// # Errors
     ///
@@ -92,7 +91,7 @@ impl Registry {
     }
 }
 
-/// Adds an event to the transaction of its push.
+/// Adds an event to the push's transaction.
 pub(crate) fn append(
     transaction: &Transaction<'_>,
     repository: &ImageRepository,

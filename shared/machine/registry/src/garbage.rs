@@ -13,31 +13,25 @@ use crate::uploads::IDLE_MS;
 /// What a collection came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collected {
-    /// This much was deleted.
     Deleted {
-        /// How many blobs.
         blobs: u64,
         /// How many bytes they had.
         bytes: u64,
     },
-    /// Nothing was, because uploads are in progress and may build on any blob.
-    HeldBack {
-        /// How many uploads.
-        uploads: usize,
-    },
+    /// Nothing was deleted, because uploads in progress may rely on any blob.
+    HeldBack { uploads: usize },
 }
 
 impl Registry {
-    /// Deletes the blobs that no manifest refers to, and that nobody pushed, mounted or
-    /// asked for since `age`. Ends uploads that were idle as long, an hour at most.
+    /// Deletes the blobs that no manifest refers to and that were not pushed, mounted or requested
+    /// since `age`. Ends uploads that were idle as long, at most an hour.
     ///
-    /// Deletes nothing while an upload is in progress: a client that found a blob there
-    /// does not send it again, and puts its manifest only when the last upload is done.
+    /// Deletes nothing while an upload is in progress: a client that has found a blob does not
+    /// send it again, and pushes its manifest only after the last upload.
     ///
     /// # Errors
     ///
-    /// When the database or a file cannot be written. A file that stays behind is
-    /// deleted at the next open.
+    /// When the database or a file cannot be written. A remaining file is deleted at the next open.
     pub async fn collect_garbage(&self, age: Duration) -> Result<Collected, RegistryError> {
         let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         self.blocking(move |registry| {
@@ -50,8 +44,8 @@ impl Registry {
                     if uploads > 0 {
                         return Ok(Err(uploads));
                     }
-                    // Held until the transaction is through: a blob asked for before is
-                    // in it and kept, one asked for meanwhile waits and is seen to be gone.
+                    // Locked until the transaction is done: a blob requested before is noted and
+                    // kept; one requested meanwhile waits and then is gone.
                     let mut seen = registry.seen.lock();
                     let before = now.saturating_sub(age_ms);
                     seen.retain(|_, at| *at >= before);
@@ -61,7 +55,7 @@ impl Registry {
                 },
                 |found| match found {
                     Err(uploads) => Ok(Collected::HeldBack { uploads }),
-                    // Still nobody else can write: none of these is being pushed again.
+                    // Nothing else can write yet, so none of these is being pushed again.
                     Ok((deleted, _seen)) => {
                         for (digest, _) in &deleted {
                             registry.files.remove(digest)?;
@@ -78,7 +72,7 @@ impl Registry {
     }
 }
 
-/// Takes unreferenced blobs from their repositories; gives those that no repository has
+/// Removes unreferenced blobs from their repositories; returns those that no repository has
 /// any more.
 fn delete_rows(
     transaction: &Transaction<'_>,

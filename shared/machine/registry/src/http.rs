@@ -1,4 +1,4 @@
-//! The OCI distribution protocol over HTTP: who asks, for what, and who answers it.
+//! The OCI distribution protocol over HTTP: authentication, routes and handlers.
 
 mod blobs;
 mod fault;
@@ -28,7 +28,7 @@ use route::Route;
 
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// Clients up to Docker 1.x look for this before they believe that it is a registry.
+/// Clients up to Docker 1.x check this header to recognize a registry.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
 struct Server {
@@ -41,7 +41,7 @@ pub(crate) fn router(registry: Registry, authority: Arc<dyn Authority>) -> Route
         registry,
         authority,
     });
-    // Repository names hold slashes, so paths are taken apart in `route`.
+    // Repository names contain slashes, so `route` parses the paths.
     Router::new()
         .route("/v2", any(serve))
         .route("/v2/", any(serve))
@@ -144,7 +144,7 @@ fn only_reads(method: &Method) -> Result<(), Fault> {
     }
 }
 
-/// A request with whoever sent it.
+/// A request and its sender.
 struct Asked<'a> {
     credentials: Option<Credentials>,
     server: &'a Server,
@@ -170,7 +170,7 @@ impl Asked<'_> {
     }
 }
 
-/// HTTP Basic; anything else counts as no credentials.
+/// HTTP Basic; anything else counts as missing.
 fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     let (scheme, encoded) = headers
         .get(header::AUTHORIZATION)?
@@ -188,7 +188,7 @@ fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     })
 }
 
-/// The value of a query's first parameter of this name, decoded.
+/// The decoded value of the query's first parameter with this name.
 fn query(request: &Parts, name: &str) -> Option<String> {
     let query = request.uri.query()?;
     form_urlencoded::parse(query.as_bytes())
@@ -200,7 +200,7 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str>
     headers.get(name)?.to_str().ok()
 }
 
-/// A header value of text that holds only what URLs, digests and numbers are made of.
+/// A header value that contains only characters of URLs, digests and numbers.
 fn value(text: impl AsRef<str>) -> HeaderValue {
     HeaderValue::from_str(text.as_ref()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

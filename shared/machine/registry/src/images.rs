@@ -1,4 +1,4 @@
-//! Manifests and tags: what a repository offers, and where its tags point.
+//! Manifests and tags of repositories.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::error::RegistryError;
 use crate::events;
 use crate::registry::Registry;
 
-/// A manifest with what the registry knows of it.
+/// A manifest and what the registry knows about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// The digest of `bytes`.
@@ -21,47 +21,43 @@ pub struct Manifest {
     pub media_type: String,
     /// Byte for byte as it was pushed.
     pub bytes: Bytes,
-    /// The tags that point at it now, in order.
+    /// The tags that point to it now, in order.
     pub tags: Vec<Tag>,
     /// When it was first pushed to the repository, in milliseconds since 1970.
     pub pushed_at_ms: i64,
-    /// The sum of its layers in bytes, for an index of all its images.
+    /// The sum of its layers in bytes; for an index, of all its images.
     pub size_bytes: u64,
-    /// What it runs on, by its config blob or its index; none for an artifact.
+    /// Its platforms, from its config blob or index; none for an artifact.
     pub platforms: Vec<Platform>,
 }
 
-/// A tag and what it points at.
+/// A tag and the digest it points to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaggedImage {
-    /// The tag.
     pub tag: Tag,
-    /// What it points at.
     pub digest: Digest,
-    /// When it was last put there, in milliseconds since 1970.
+    /// When it was last moved, in milliseconds since 1970.
     pub moved_at_ms: i64,
 }
 
-/// What putting a tag came to.
+/// The result of setting a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutTag {
-    /// It points there now.
     Moved {
-        /// Where it pointed before, if it was there.
+        /// Where it pointed before, if it existed.
         from: Option<Digest>,
     },
-    /// It pointed there already. Nothing was written and no event recorded.
+    /// It pointed there already. Nothing was written, and there is no event.
     AlreadySo,
 }
 
-/// What was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deleted {
     Yes,
     NotThere,
 }
 
-/// A manifest as its subject's list of referrers shows it.
+/// A manifest in its subject's list of referrers.
 #[derive(Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Referrer {
@@ -75,7 +71,7 @@ pub(crate) struct Referrer {
 }
 
 impl Registry {
-    /// The manifest a tag points at, or with a digest. None when it is not there.
+    /// The manifest with this tag or digest, if it exists.
     ///
     /// # Errors
     ///
@@ -101,7 +97,7 @@ impl Registry {
         .await
     }
 
-    /// The repository's tags, in order; none also when there is no such repository.
+    /// The repository's tags, in order; none if the repository does not exist.
     ///
     /// # Errors
     ///
@@ -170,8 +166,8 @@ impl Registry {
         .await
     }
 
-    /// Points a tag at a manifest the repository has, and records a push event if that
-    /// changed anything.
+    /// Points a tag to one of the repository's manifests, and records a push event if that changes
+    /// anything.
     ///
     /// # Errors
     ///
@@ -216,7 +212,7 @@ impl Registry {
         Ok(put)
     }
 
-    /// Deletes a tag, not what it points at. Says whether it was there.
+    /// Deletes a tag, but not its manifest. Returns whether it existed.
     ///
     /// # Errors
     ///
@@ -268,7 +264,7 @@ impl Registry {
         .await
     }
 
-    /// The manifests that say they are about this digest.
+    /// The manifests whose subject is this digest.
     pub(crate) async fn referrers(
         &self,
         repository: &ImageRepository,
@@ -373,7 +369,7 @@ fn read_manifest(
     .doing(doing)
 }
 
-/// Points a tag there. The event is the caller's to append.
+/// Points a tag to the digest. The caller adds the event.
 pub(crate) fn point(
     transaction: &Transaction<'_>,
     repository: &ImageRepository,

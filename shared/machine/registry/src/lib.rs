@@ -1,8 +1,8 @@
 //! An OCI distribution registry for one machine, with its data under one folder.
 //!
-//! [`Registry::open`] gives a handle, [`Registry::router`] serves it over HTTP, and
-//! the handle's own methods do the same in process. Every accepted manifest leaves a
-//! [`PushEvent`] that is committed together with it.
+//! [`Registry::open`] returns a handle, [`Registry::router`] serves it over HTTP, and the handle's
+//! methods do the same in process. Every accepted manifest is committed together with a
+//! [`PushEvent`].
 
 mod authority;
 mod blobs;

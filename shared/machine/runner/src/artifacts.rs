@@ -10,13 +10,13 @@ use towline_buildspec::model::Artifacts;
 
 use crate::files::{self, Awaited, Kind, Patterns, Quota};
 
-/// Most that is kept of one artifact.
+/// The most to keep of one artifact.
 const QUOTA: Quota = Quota {
     files: 10_000,
     bytes: 1 << 30,
 };
 
-/// Which of a build's artifacts is meant.
+/// One of a build's artifacts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {
     Main,
@@ -24,7 +24,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    /// Its folder below that of all artifacts of the build; none when it would not be there.
+    /// Its folder below the folder of all artifacts of the build; none if it would be outside.
     fn folder(&self) -> Option<PathBuf> {
         match self {
             Self::Main => Some("main".into()),
@@ -57,7 +57,7 @@ pub(crate) fn by_name(mut all: Artifacts) -> Vec<(Name, Artifacts)> {
         .collect()
 }
 
-/// Keeps one artifact below `kept`; what to say of it, or why it cannot be kept.
+/// Keeps one artifact below `kept`; returns lines for the log, or why it cannot be kept.
 pub(crate) fn keep(
     name: &Name,
     artifacts: &Artifacts,
@@ -67,38 +67,38 @@ pub(crate) fn keep(
 ) -> Result<Vec<String>, String> {
     let folder = name
         .folder()
-        .ok_or_else(|| format!("keeping {name}: its name cannot be that of a folder"))?;
+        .ok_or_else(|| format!("keeping {name}: the name cannot be used for a folder"))?;
     let target = kept.join(folder);
     let collected = collect(artifacts, source, &target, awaited)
         .map_err(|error| format!("keeping {name}: {error}"))?;
     if collected.files == 0 {
         let patterns = collected.missing.join(", ");
-        // CodeBuild's words, and then ours.
+        // First CodeBuild's message, then ours.
         return Err(format!(
-            "no matching artifact paths found for {name}: no file fits {patterns}"
+            "no matching artifact paths found for {name}: no file matches {patterns}"
         ));
     }
     let missing = collected.missing.iter();
     let mut said: Vec<String> = missing
-        .map(|pattern| format!("No file fits the artifact pattern {pattern}"))
+        .map(|pattern| format!("No file matches the artifact pattern {pattern}"))
         .collect();
     let (files, target) = (collected.files, target.display());
     said.push(format!("Kept {files} files as artifacts in {target}"));
     Ok(said)
 }
 
-/// What was found of one artifact.
+/// The files of one artifact.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Collected {
     files: usize,
-    /// Patterns that no file fits.
+    /// Patterns without a file.
     missing: Vec<String>,
 }
 
 /// Copies the files of an artifact from the source into `target`.
 ///
-/// Symbolic links are not followed. They are kept where the buildspec says so, as long as they
-/// lead to another place in the artifact.
+/// Symbolic links are not followed. They are kept if the buildspec says so and they lead to another
+/// place in the artifact.
 fn collect(
     artifacts: &Artifacts,
     source: &Path,
@@ -150,12 +150,12 @@ fn collect(
 
 fn too_much(what: &str) -> String {
     match what {
-        "files" => format!("more than {} files are named as artifacts", QUOTA.files),
-        _ => format!("more than {} MiB are named as artifacts", QUOTA.bytes >> 20),
+        "files" => format!("the artifacts have more than {} files", QUOTA.files),
+        _ => format!("the artifacts have more than {} MiB", QUOTA.bytes >> 20),
     }
 }
 
-/// Copies as many bytes of a file as were counted.
+/// Copies exactly the counted bytes of a file.
 fn copy(file: File, bytes: u64, target: &Path, name: &Path) -> io::Result<()> {
     let mode = file.metadata()?.permissions().mode() & 0o777;
     let mut copy = File::create_new(make_room(target, name)?)?;
@@ -163,8 +163,8 @@ fn copy(file: File, bytes: u64, target: &Path, name: &Path) -> io::Result<()> {
     copy.set_permissions(fs::Permissions::from_mode(mode))
 }
 
-/// Where something of that name is kept. With `discard-paths` the last of a name counts, and it is
-/// not written through a link.
+/// Where something with that name is kept. With `discard-paths` the last file of a name wins, and it
+/// is not written through a link.
 fn make_room(target: &Path, name: &Path) -> io::Result<PathBuf> {
     fs::create_dir_all(target)?;
     files::make_way(target, name)?;
@@ -175,9 +175,9 @@ fn make_room(target: &Path, name: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Keeps a link that leads to another place in the artifact; whether it does.
+/// Keeps a link if it leads to another place in the artifact; returns whether it does.
 ///
-/// It may go up first and then down, never up again: what it goes down through may be a link too.
+/// It may go up first and then down, but not up again, because the folders below may be links too.
 fn link(base: &Path, path: &Path, target: &Path, name: &Path) -> io::Result<bool> {
     let leads = fs::read_link(base.join(path))?;
     let mut above = name.components().count().saturating_sub(1);

@@ -1,4 +1,4 @@
-//! One build from the moment it has a place to run to its end.
+//! One build from its start to its end.
 
 use std::io;
 use std::sync::Arc;
@@ -24,7 +24,6 @@ use crate::record::{Context, PhaseKind, PhaseStatus, Record, State};
 use crate::shell::{Control, Session};
 use crate::users::{self, User};
 
-/// A build that runs.
 pub(crate) struct Build {
     pub(crate) inner: Arc<Inner>,
     pub(crate) record: Record,
@@ -33,24 +32,24 @@ pub(crate) struct Build {
     pub(crate) succeeding: bool,
     pub(crate) log: Log,
     pub(crate) password: String,
-    /// Values from the stores, which nobody may see.
+    /// Values from the secret stores, which must not be shown.
     pub(crate) secrets: Vec<(String, String)>,
-    /// The key of the cache, once it has been worked out.
+    /// The key of the cache, once it is known.
     pub(crate) cache_key: Option<String>,
     /// The key of the cache that was restored.
     pub(crate) restored: Option<String>,
     pub(crate) groups: Vec<Leader>,
     session: Option<Session>,
-    /// The user of the shell, when it is another than that of towline.
+    /// The user of the shell, if not towline's own.
     user: Option<User>,
-    /// Whether the other user has been given what the shell had before.
+    /// Whether the other user has received the shell's folder and variables.
     handed_over: bool,
 }
 
-/// How a build came to its end.
+/// How a build ended.
 struct End {
     status: BuildStatus,
-    /// How the phase it was in ended, when it did not end by itself.
+    /// How its current phase ended, if the phase did not end on its own.
     cut: Option<(PhaseStatus, Context)>,
 }
 
@@ -63,8 +62,8 @@ impl End {
     }
 }
 
-/// Runs a build that was marked as running until it has ended, by itself or because it took too
-/// long, `stop` says so, or `closing` does.
+/// Runs a build that was marked as running until it ends, times out, or is ended by `stop` or
+/// `closing`.
 pub(crate) async fn run(
     inner: Arc<Inner>,
     record: Record,
@@ -77,7 +76,7 @@ pub(crate) async fn run(
             tracing::error!(build = %record.id, %error, "a build's log cannot be written");
             let context = Context::new(
                 "INTERNAL_ERROR",
-                format!("its log cannot be written: {error}"),
+                format!("the log cannot be written: {error}"),
             );
             let mut record = record;
             record.leave(PhaseStatus::Fault, Some(context), inner.now());
@@ -92,7 +91,7 @@ pub(crate) async fn run(
             BuildStatus::Stopped,
             PhaseStatus::Stopped,
             "BUILD_STOPPED",
-            "somebody stopped the build",
+            "the build was stopped",
         ),
         () = told(&mut closing) => End::cut(
             BuildStatus::Fault,
@@ -111,7 +110,7 @@ pub(crate) async fn run(
     build.finish(end).await;
 }
 
-/// Waits until a flag is set; for ever when nobody can set it any more.
+/// Waits until a flag is set; forever if nothing can set it.
 async fn told(flag: &mut watch::Receiver<bool>) {
     if flag.wait_for(|set| *set).await.is_err() {
         std::future::pending::<()>().await;
@@ -122,7 +121,7 @@ impl Build {
     fn new(inner: Arc<Inner>, record: Record) -> io::Result<Self> {
         let password =
             (inner.config.registry_password)(&record.id, &record.request.image_repository);
-        // As Docker keeps it, and prints it when a build shows its configuration.
+        // In the form that Docker stores, and that a build could print with its configuration.
         let login = STANDARD.encode(format!("AWS:{password}"));
         let secrets = vec![password.clone(), login];
         let written = Arc::clone(&inner.written);
@@ -183,7 +182,7 @@ impl Build {
         }
     }
 
-    /// The shell, started if it does not run.
+    /// The shell, started if it is not running.
     pub(crate) async fn session(&mut self) -> io::Result<&mut Session> {
         if self.session.is_none() {
             let session = self.start_session()?;
@@ -191,7 +190,7 @@ impl Build {
             self.record.leader.clone_from(&leader);
             self.groups.extend(leader);
             self.session = Some(session);
-            // Durable before the first command, so that what it leaves behind can be found.
+            // Stored before the first command, so that its processes can be found after a crash.
             self.save().await;
         }
         self.session
@@ -224,7 +223,7 @@ impl Build {
             .map_err(|error| io::Error::new(error.kind(), format!("starting {shell}: {error}")))
     }
 
-    /// What the shell gets to see.
+    /// The shell's environment.
     pub(crate) fn variables(&self) -> Variables {
         environment::all(
             &self.record,
@@ -237,15 +236,15 @@ impl Build {
         )
     }
 
-    /// Where the shell and we leave notes for each other.
+    /// Where the shell and we exchange files.
     pub(crate) fn control(&self) -> Control {
         self.folder.control(self.user.as_ref())
     }
 
-    /// Has the commands that follow run as the user of their phase, in a shell of that user's.
+    /// Runs the following commands as the user of their phase, in that user's shell.
     ///
-    /// The other user goes on with the folder and the exported variables of the shell before.
-    /// Whatever that user exports later stays there: root must not run what another has written.
+    /// The other user continues with the folder and exported variables of the previous shell. What
+    /// that user exports later stays there: root must not run what another user has written.
     pub(crate) async fn run_as(&mut self, phase: &Phase) {
         let name = users::name_of(&self.spec, phase);
         let other = self.record.run_as.clone();
@@ -262,14 +261,14 @@ impl Build {
         if let Some(user) = self.user.as_ref().filter(|_| !self.handed_over) {
             let handed_over = before.hand_over(&self.control(), user);
             if let Err(error) = handed_over {
-                self.say(&format!("run-as: variables were not handed over: {error}"))
+                self.say(&format!("run-as: passing on variables: {error}"))
                     .await;
             }
             self.handed_over = true;
         }
     }
 
-    /// Lets the shell go; the next command gets a new one.
+    /// Ends the shell; the next command gets a new one.
     pub(crate) fn drop_session(&mut self) {
         self.session = None;
     }
@@ -285,13 +284,13 @@ impl Build {
         process::end_all(&self.folder, Of::Ours(&self.groups)).await;
         self.session = None;
         let word = end.status.word();
-        self.say(&format!("The build ended: {word}")).await;
+        self.say(&format!("Build ended: {word}")).await;
         self.log.close().await;
         let folder = self.folder;
         let common = self.inner.common();
         let removed = tokio::task::spawn_blocking(move || {
             folder.remove()?;
-            // Others may still use it, or nobody ever has.
+            // Other builds may still use it, or it was never used.
             let _ = std::fs::remove_dir(common);
             Ok::<(), io::Error>(())
         });
@@ -310,7 +309,7 @@ impl Build {
         self.say(&format!("Entering phase {}", kind.word())).await;
     }
 
-    /// Ends the phase that runs, if one does.
+    /// Ends the current phase, if there is one.
     pub(crate) async fn leave(&mut self, status: PhaseStatus, context: Option<Context>) {
         let runs = self.record.phases.last();
         if runs.is_none_or(|phase| phase.status.is_some()) {
@@ -323,11 +322,11 @@ impl Build {
         if let Some(context) = &context {
             self.say(&context.to_string()).await;
         }
-        // Saved when the next phase is entered, or with the end of the build.
+        // Saved with the next phase, or with the end of the build.
         self.record.leave(status, context, self.inner.now());
     }
 
-    /// Writes how it stands, so that it can be asked after; what matters is written at its end.
+    /// Saves the current state for questions. The result is saved at the end.
     async fn save(&self) {
         let record = self.record.clone();
         let saved = self
@@ -354,10 +353,10 @@ impl Build {
     }
 }
 
-/// How long to wait before the end of a build is written once more.
+/// How long to wait before writing the end of a build again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Writes the end of a build and its event, again and again until that is done.
+/// Writes the end of a build and its event, and retries until it succeeds.
 pub(crate) async fn conclude(inner: &Inner, mut record: Record, status: BuildStatus) {
     let now = inner.now();
     record.end(status, now);

@@ -1,7 +1,7 @@
-//! What a project's builds hand on to each other, by key, in the runner's folder.
+//! The caches of a project's builds, by key, in the runner's folder.
 //!
-//! `cache/<project>/<hash of the key>` holds the key and the files, those of the source below `src`
-//! and those of the home, which CodeBuild has at `/root`, below `home`.
+//! `cache/<project>/<hash of the key>` contains the key and the files: those of the source in `src`, those
+//! of the home folder (on CodeBuild `/root`) in `home`.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -15,33 +15,33 @@ use towline_buildspec::model::Cache;
 
 use crate::files::{self, Awaited, Kind, Patterns, Quota};
 
-/// Most that is kept under one key.
+/// The most to keep under one key.
 const QUOTA: Quota = Quota {
     files: 200_000,
     bytes: 2 << 30,
 };
 
-/// How many keys of a project are kept; the one that was not used for longest goes first.
+/// Keys to keep per project; the least recently used is removed first.
 const MOST_KEYS: usize = 5;
 
-/// Ways to write the home, `/root` being CodeBuild's.
+/// Ways to write the home folder; `/root` is CodeBuild's.
 const HOMES: [&str; 4] = ["/root", "~", "$HOME", "${HOME}"];
 
 /// Ways to write the source.
 const SOURCES: [&str; 2] = ["$CODEBUILD_SRC_DIR", "${CODEBUILD_SRC_DIR}"];
 
-/// Where a build has its files, and where a project's caches are.
+/// The folders of a build's files and of a project's caches.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
     pub(crate) source: PathBuf,
     pub(crate) home: PathBuf,
     /// The folder of the project's caches.
     pub(crate) kept: PathBuf,
-    /// A word that no other build has.
+    /// A name that no other build has.
     pub(crate) word: String,
 }
 
-/// The paths of a cache: those in the source, those in the home, and what is to be said of others.
+/// The paths of a cache: those in the source, those in the home folder, and lines about the others.
 struct Paths {
     sides: [(&'static str, Vec<String>); 2],
     said: Vec<String>,
@@ -61,13 +61,13 @@ impl Paths {
                 (None, Some(path)) => (&mut source, path),
                 (None, None) => (&mut source, path.clone()),
             };
-            // The name of a folder means all that is in it.
+            // The name of a folder means its whole content.
             let path = path.trim_end_matches('/');
             let all = [path.to_owned(), format!("{path}/**")];
             match Patterns::new(&all) {
                 Ok(_) => side.extend(all),
                 Err(_) => said.push(format!(
-                    "The cache leaves out {path}: it is neither in the source nor in the home (/root)"
+                    "Not cached: {path} is neither in the source nor in the home (/root)"
                 )),
             }
         }
@@ -95,7 +95,7 @@ impl Places {
         self.kept.join(name)
     }
 
-    /// The keys that are kept, the one used last first.
+    /// The kept keys, most recently used first.
     fn keys(&self) -> Vec<(String, PathBuf)> {
         let entries = fs::read_dir(&self.kept).into_iter().flatten().flatten();
         let mut keys: Vec<(SystemTime, String, PathBuf)> = entries
@@ -109,7 +109,7 @@ impl Places {
         keys.into_iter().map(|(_, key, path)| (key, path)).collect()
     }
 
-    /// What lies under the key, or under the newest that begins with a fallback key.
+    /// The cache with the key, or the newest that starts with a fallback key.
     fn find(&self, key: &str, fallback: &[String]) -> Option<(String, PathBuf)> {
         let keys = self.keys();
         let exact = keys.iter().find(|(known, _)| known == key);
@@ -123,7 +123,7 @@ impl Places {
         exact.or_else(near).cloned()
     }
 
-    /// Puts a cache into the build's folders: what to say of it, and the key that it had.
+    /// Puts a cache into the build's folders; returns lines for the log, and its key.
     ///
     /// What the checkout has stays as it is, and nothing is written through a link of it. No
     /// process of the build runs yet.
@@ -135,7 +135,7 @@ impl Places {
         now: SystemTime,
     ) -> (Vec<String>, Option<String>) {
         let Some((found, kept)) = self.find(key, fallback) else {
-            return (vec![format!("There is no cache yet{}", named(key))], None);
+            return (vec![format!("No cache yet{}", named(key))], None);
         };
         let mut said = Vec::new();
         let mut restored = 0_usize;
@@ -156,21 +156,21 @@ impl Places {
                 })
             });
             if let Err(error) = put {
-                said.push(format!("Restoring the cache stopped: {error}"));
+                said.push(format!("Restoring the cache failed: {error}"));
             }
         }
         said.truncate(MOST_SAID);
         said.push(format!(
-            "Restored {restored} files of the cache{}",
+            "Restored {restored} files from the cache{}",
             named(&found)
         ));
         let used = File::options().write(true).open(kept.join("key"));
-        // Else it only seems to have been used earlier.
+        // If this fails, the cache only looks older than it is.
         let _ = used.and_then(|file| file.set_modified(now));
         (said, Some(found))
     }
 
-    /// Keeps the files of a cache under its key; what to say of it.
+    /// Keeps the files of a cache under its key; returns lines for the log.
     pub(crate) fn save(
         &self,
         cache: &Cache,
@@ -187,10 +187,10 @@ impl Places {
             Ok(files)
         });
         match saved {
-            Ok(files) => said.push(format!("Saved {files} files in the cache{}", named(key))),
-            Err(error) => said.push(format!("The cache is not saved: {error}")),
+            Ok(files) => said.push(format!("Saved {files} files to the cache{}", named(key))),
+            Err(error) => said.push(format!("The cache was not saved: {error}")),
         }
-        // It is there only if something failed.
+        // It exists only if something failed.
         let _ = fs::remove_dir_all(new);
         said
     }
@@ -230,12 +230,12 @@ impl Places {
             })?;
         }
         match QUOTA.files - quota.files {
-            0 => Err("no file fits its paths".into()),
+            0 => Err("no file matches its paths".into()),
             files => Ok(files),
         }
     }
 
-    /// Gives what was collected its name, and lets go of the key that was not used for longest.
+    /// Renames the collected files to their final name, and removes the least recently used key.
     fn put_in_place(&self, new: &Path, key: &str, now: SystemTime) -> io::Result<()> {
         fs::write(new.join("key"), key)?;
         File::options()
@@ -260,7 +260,7 @@ impl Places {
     }
 }
 
-/// Most files that are named when they cannot be restored.
+/// The most files to name that cannot be restored.
 const MOST_SAID: usize = 20;
 
 fn named(key: &str) -> String {
@@ -272,13 +272,13 @@ fn named(key: &str) -> String {
 
 fn too_much() -> String {
     format!(
-        "it has more than {} files or {} GiB",
+        "more than {} files or {} GiB",
         QUOTA.files,
         QUOTA.bytes >> 30
     )
 }
 
-/// Puts one file back unless something is there; whether it was put.
+/// Restores one file unless something exists there; returns whether it did.
 fn put(from: &Path, base: &Path, path: &Path, kind: Kind) -> io::Result<bool> {
     let to = base.join(path);
     files::make_way(base, path)?;
@@ -296,7 +296,7 @@ fn put(from: &Path, base: &Path, path: &Path, kind: Kind) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Copies a file with its mode and time, by which many tools tell whether it is still good.
+/// Copies a file with its mode and time, which many tools use to check whether it is current.
 fn copy(file: File, bytes: u64, to: &Path) -> io::Result<()> {
     let metadata = file.metadata()?;
     let mut copy = File::create_new(to)?;

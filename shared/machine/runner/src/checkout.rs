@@ -1,12 +1,12 @@
-//! Brings the source into a build's folder: one commit, no history, no hooks, no submodules.
+//! Checks out the source into a build's folder: one commit, no history, no hooks, no submodules.
 
 use std::path::Path;
 
 use tokio::process::Command;
 use towline_domain::names::CommitSha;
 
-/// The commands that check out `commit` from the repository at `mirror` into the folder `source`,
-/// to be run one after the other. Nothing of our own environment reaches them.
+/// The commands that check out `commit` from the repository at `mirror` into the folder `source`, in
+/// order. They do not inherit our environment.
 pub(crate) fn commands(mirror: &Path, commit: &CommitSha, source: &Path) -> [Command; 3] {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");

@@ -1,4 +1,4 @@
-//! What a runner needs to know and to be given.
+//! The settings of a runner.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,16 +9,15 @@ use jiff::Timestamp;
 use towline_domain::names::{BuildId, CommitSha, ImageRepository};
 use towline_ports::{PortError, RepositoryRef};
 
-/// Tells the time.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Gives the password with which a build may push to its image repository, and to no other.
+/// The password with which a build may push to its image repository, and to no other.
 pub type RegistryPassword = Arc<dyn Fn(&BuildId, &ImageRepository) -> String + Send + Sync>;
 
-/// Where builds get their source from.
+/// Where builds get their source.
 #[async_trait]
 pub trait Checkout: Send + Sync {
-    /// The folder of a bare repository on this machine that holds the commit; none when the
+    /// The folder of a bare repository on this machine that contains the commit; none if the
     /// repository does not have it.
     async fn mirror(
         &self,
@@ -27,12 +26,12 @@ pub trait Checkout: Send + Sync {
     ) -> Result<Option<PathBuf>, PortError>;
 }
 
-/// What a build gets to see of the machine; nothing else of our environment reaches it.
+/// What a build sees of the machine. It does not inherit the rest of our environment.
 #[derive(Debug, Clone)]
 pub struct Machine {
     /// `PATH`.
     pub search_path: OsString,
-    /// Whose Docker plugins are used; builds get a home of their own.
+    /// The home folder with Docker's plugins; builds have their own home folder.
     pub home: Option<PathBuf>,
     /// `LANG`.
     pub lang: Option<String>,
@@ -40,38 +39,35 @@ pub struct Machine {
     pub docker_host: Option<String>,
 }
 
-/// How builds are run.
 pub struct Config {
-    /// The folder with everything that is kept, and with the folders that builds run in.
+    /// The folder for stored data and for the folders that builds run in.
     pub dir: PathBuf,
-    /// How many builds run at a time, at least one.
+    /// The number of simultaneous builds, at least one.
     pub concurrency: usize,
-    /// How many builds that have ended are kept with their logs and artifacts, at least one; see
-    /// [`Config::KEEP`]. One that is not kept is unknown: asked for again, it would be built again.
+    /// The number of ended builds to keep with logs and artifacts, at least one; see
+    /// [`Config::KEEP`]. Other builds are unknown: requested again, they would run again.
     pub keep: usize,
-    /// The file with the values of `parameter-store` and `secrets-manager`, which only its owner
-    /// may read; it is looked for when a build asks for one.
+    /// The file with the values of `parameter-store` and `secrets-manager`, readable by its owner only.
+    /// It is read when a build needs a value.
     pub secrets: PathBuf,
-    /// A folder that every user may enter: builds that `run-as` another user run below it.
+    /// A folder that every user may enter, for builds that `run-as` another user.
     pub common: PathBuf,
     /// What builds see of the machine.
     pub machine: Machine,
-    /// Tells the time.
     pub now: Now,
-    /// What `towline` means inside a build.
+    /// The program `towline` in builds.
     pub towline_binary: PathBuf,
     /// Gives the password for the registry.
     pub registry_password: RegistryPassword,
-    /// Gives the source.
     pub checkout: Arc<dyn Checkout>,
-    /// The region that builds see and events name.
+    /// The region in builds and events.
     pub region: String,
-    /// The account that builds see and events name.
+    /// The account in builds and events.
     pub account: String,
 }
 
 impl Config {
-    /// How many ended builds are kept when nobody says otherwise.
+    /// The default number of ended builds to keep.
     pub const KEEP: usize = 200;
 }
 
@@ -79,14 +75,12 @@ impl Config {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open.
-    #[error("{} is in use by another towline: end that one, or give another folder", .0.display())]
+    #[error("{} is in use by another towline: stop it, or use another folder", .0.display())]
     InUse(PathBuf),
     /// Its folder cannot be used.
-    #[error("opening the folder of builds {}", path.display())]
+    #[error("opening the builds folder {}", path.display())]
     Folder {
-        /// Which.
         path: PathBuf,
-        /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

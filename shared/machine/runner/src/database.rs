@@ -1,4 +1,4 @@
-//! The SQLite file with the builds and the events they owe.
+//! The SQLite file with the builds and their events.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,8 @@ use towline_ports::PortError;
 use crate::event::StateChange;
 use crate::record::{Record, State};
 
-/// What leads from each layout to the next, from an empty file on. How many were run is kept in
-/// the file's `user_version`.
+/// The steps from each layout to the next, starting with an empty file. The file's `user_version`
+/// counts the steps done.
 const LAYOUTS: [&str; 2] = [
     "CREATE TABLE builds (
     -- The order in which they were asked for.
@@ -49,13 +49,13 @@ DROP INDEX builds_by_project;
 pub(crate) enum DatabaseError {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    #[error("a build in the database cannot be read")]
+    #[error("the database has an unreadable build")]
     Record(#[from] serde_json::Error),
-    #[error("a newer version of towline wrote it (layout {0})")]
+    #[error("written by a newer version of towline (layout {0})")]
     TooNew(i64),
 }
 
-/// One connection; every write is on disk when it returns.
+/// One connection. Every write is on disk when it returns.
 #[derive(Clone)]
 pub(crate) struct Database(Arc<Mutex<Connection>>);
 
@@ -79,7 +79,7 @@ impl Database {
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
-    /// Runs `work` in a transaction on a thread that may block; an error leaves no effect.
+    /// Runs `work` in a transaction on a thread that may block. An error leaves no effect.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
         doing: &'static str,
@@ -105,7 +105,7 @@ impl Database {
         Ok(value)
     }
 
-    /// A panic while the lock was held rolled its transaction back, so the data is sound.
+    /// A panic while the lock was held rolled its transaction back, so the data is valid.
     fn lock(&self) -> MutexGuard<'_, Connection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,7 +135,7 @@ pub(crate) fn get(
     )
 }
 
-/// The build that has waited longest.
+/// The build that has waited the longest.
 pub(crate) fn next_queued(transaction: &Transaction<'_>) -> Result<Option<Record>, DatabaseError> {
     one(
         transaction,
@@ -153,7 +153,7 @@ pub(crate) fn any_running(transaction: &Transaction<'_>) -> Result<Option<Record
     )
 }
 
-/// The number of a project's next build, which no other gets.
+/// The number of a project's next build, used once.
 pub(crate) fn next_number(
     transaction: &Transaction<'_>,
     project: &str,
@@ -165,7 +165,7 @@ pub(crate) fn next_number(
     Ok(count.query_row([project], |row| row.get(0))?)
 }
 
-/// The builds that have ended, but for the `keep` that ended last.
+/// The ended builds, without the last `keep`.
 pub(crate) fn beyond(
     transaction: &Transaction<'_>,
     keep: i64,
@@ -179,7 +179,6 @@ pub(crate) fn beyond(
         .collect()
 }
 
-/// Deletes a build.
 pub(crate) fn delete(transaction: &Transaction<'_>, build: &BuildId) -> Result<(), DatabaseError> {
     transaction
         .prepare_cached("DELETE FROM builds WHERE id = ?1")?
@@ -202,7 +201,7 @@ pub(crate) fn insert(transaction: &Transaction<'_>, record: &Record) -> Result<(
     Ok(())
 }
 
-/// Writes a build as it is now, and the event that tells of it.
+/// Writes a build's current state and its event.
 pub(crate) fn update(
     transaction: &Transaction<'_>,
     record: &Record,
@@ -246,7 +245,7 @@ pub(crate) fn events(
     Ok(events)
 }
 
-/// Deletes the events up to this one, it included.
+/// Deletes the events up to and including this one.
 pub(crate) fn forget(transaction: &Transaction<'_>, up_to: i64) -> Result<(), DatabaseError> {
     transaction.execute("DELETE FROM events WHERE id <= ?1", [up_to])?;
     Ok(())

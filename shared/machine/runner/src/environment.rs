@@ -1,4 +1,4 @@
-//! The environment variables of a build, and nothing of our own.
+//! The environment variables of a build, without our own.
 
 use std::ffi::OsString;
 
@@ -9,37 +9,39 @@ use crate::event::{Place, repository_url};
 use crate::folder::Folder;
 use crate::record::Record;
 
-/// Most characters of a value (CodeBuild, `InvalidInputException: EnvironmentVariable should be
+/// The most characters of a value (CodeBuild, `InvalidInputException: EnvironmentVariable should be
 /// at most 4096 characters`).
 const LONGEST_VALUE: usize = 4096;
 
-/// Names and values; the last of a name counts.
+/// Names and values; the last value of a name wins.
 pub(crate) type Variables = Vec<(String, OsString)>;
 
 /// Why a variable cannot be set, if it cannot.
 pub(crate) fn objection(name: &str, value: &str) -> Option<String> {
     let bad_name = name.is_empty() || name.contains(['=', '\0']);
     if bad_name {
-        return Some(format!("{name:?} is no name of an environment variable"));
+        return Some(format!(
+            "{name:?} is not a name for an environment variable"
+        ));
     }
     if value.contains('\0') {
-        return Some(format!("the environment variable {name} holds a NUL"));
+        return Some(format!("the environment variable {name} contains a NUL"));
     }
     let length = value.chars().count();
     (length > LONGEST_VALUE).then(|| {
         format!(
-            "the environment variable {name} has {length} characters, CodeBuild takes at most \
+            "the environment variable {name} has {length} characters; CodeBuild accepts at most \
              {LONGEST_VALUE}"
         )
     })
 }
 
-/// What every process of the build gets, `git` for the checkout included.
+/// The variables of every process of the build, including `git` for the checkout.
 pub(crate) fn base(folder: &Folder, machine: &Machine) -> Variables {
     let mut variables: Variables = vec![
         ("PATH".into(), search_path(folder, &machine.search_path)),
         ("HOME".into(), folder.home().into()),
-        // By this one its processes are found again.
+        // Identifies the build's processes.
         ("CODEBUILD_SRC_DIR".into(), folder.source().into()),
     ];
     let of_machine = [
@@ -54,8 +56,8 @@ pub(crate) fn base(folder: &Folder, machine: &Machine) -> Variables {
     variables
 }
 
-/// What the build's shell gets: what was given with the build wins over the buildspec, and what
-/// CodeBuild sets wins over both.
+/// The shell's variables: those of the request override the buildspec's, and those of CodeBuild
+/// override both.
 pub(crate) fn all(
     record: &Record,
     spec: &Buildspec,

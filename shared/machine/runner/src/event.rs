@@ -1,4 +1,4 @@
-//! What events say of builds: CodeBuild's "Build State Change", as `towline-wire` composes it.
+//! CodeBuild's event "Build State Change", in the form that `towline-wire` composes.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -7,16 +7,16 @@ use towline_wire::codebuild::{self, Status};
 
 use crate::record::{Phase, Record};
 
-/// An event that was committed together with what it tells.
+/// An event that was committed together with the change it describes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StateChange {
-    /// Counts up; never given twice.
+    /// Increases; never reused.
     pub id: i64,
     /// The whole event as EventBridge delivers it.
     pub document: Value,
 }
 
-/// Where the builds seem to run.
+/// The region and account in events.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) region: String,
@@ -31,7 +31,7 @@ impl Place {
     }
 }
 
-/// The event that tells how a build stands now.
+/// The event with a build's current state.
 pub(crate) fn state_change(record: &Record, place: &Place, now: Timestamp) -> Value {
     codebuild::event(&codebuild::StateChange {
         id: event_id(record),
@@ -53,7 +53,7 @@ pub(crate) fn repository_url(record: &Record) -> String {
     format!("https://github.com/{}.git", record.request.repository)
 }
 
-/// A phase as events tell it.
+/// A phase in an event.
 pub(crate) fn phase(phase: &Phase) -> codebuild::Phase {
     codebuild::Phase {
         name: phase.kind.word().into(),
@@ -64,7 +64,7 @@ pub(crate) fn phase(phase: &Phase) -> codebuild::Phase {
     }
 }
 
-/// The same for the same change, in the form of a UUID.
+/// A UUID that is the same for the same change.
 fn event_id(record: &Record) -> String {
     let hash = Sha256::digest(format!("{} {}", record.id, record.status.word()));
     let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -1,7 +1,7 @@
-//! Finds the files that patterns name below a folder, without ever following a link out of it.
+//! Finds the files that match patterns below a folder, without following links out of it.
 //!
-//! Processes of the build may still run and change what is there, so files are opened from folder to
-//! folder, and a link on the way is an error.
+//! Processes of the build may still run and change files, so each folder on a path is opened in turn,
+//! and a link on the way is an error.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,11 +13,10 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rustix::fs::{Mode, OFlags, open, openat};
 use tokio::task::{JoinError, spawn_blocking};
 
-/// Tells work on another thread that nobody waits for it any more, once this is dropped.
+/// When dropped, tells work on another thread that its result is no longer needed.
 #[derive(Debug, Default)]
 struct Waiting(Arc<AtomicBool>);
 
-/// Whether somebody still waits.
 #[derive(Debug, Clone)]
 pub(crate) struct Awaited(Arc<AtomicBool>);
 
@@ -42,7 +41,7 @@ impl Awaited {
     }
 }
 
-/// Does work that blocks on a thread of its own, and has it stop when nobody waits any more.
+/// Runs blocking work on its own thread, and stops it when the result is no longer needed.
 pub(crate) async fn aside<T: Send + 'static>(
     work: impl FnOnce(&Awaited) -> T + Send + 'static,
 ) -> Result<T, JoinError> {
@@ -53,7 +52,7 @@ pub(crate) async fn aside<T: Send + 'static>(
     done
 }
 
-/// How much may be taken.
+/// How many files and bytes may be taken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quota {
     pub(crate) files: usize,
@@ -69,7 +68,7 @@ impl Quota {
     }
 }
 
-/// What was found under a name.
+/// What exists under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     File,
@@ -82,7 +81,7 @@ pub(crate) struct Patterns(GlobSet);
 
 impl Patterns {
     /// # Errors
-    /// When one is broken, or leads out of the folder it starts from.
+    /// When one is invalid, or leads out of its folder.
     pub(crate) fn new(globs: &[String]) -> Result<Self, String> {
         let mut set = GlobSetBuilder::new();
         for text in globs {
@@ -91,7 +90,7 @@ impl Patterns {
                 .components()
                 .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir));
             if leaves {
-                return Err(format!("the pattern {text:?} leads out of the source"));
+                return Err(format!("the pattern {text:?} leads outside the source"));
             }
             let glob = GlobBuilder::new(glob).literal_separator(true).build();
             set.add(glob.map_err(|error| error.to_string())?);
@@ -116,7 +115,7 @@ impl Patterns {
             let about = |error: io::Error| format!("{}: {error}", folder.display());
             let entries = match fs::read_dir(base.join(&folder)) {
                 Ok(entries) => entries,
-                // It was there a moment ago.
+                // It existed a moment ago.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(about(error)),
             };
@@ -156,23 +155,23 @@ pub(crate) fn open_beneath(base: &Path, path: &Path) -> io::Result<File> {
         let flags = flags | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         folder = openat(&folder, part, flags, Mode::empty())?;
     }
-    // A pipe would be waited for until somebody writes.
+    // Opening a pipe would block until something writes to it.
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = File::from(openat(&folder, name, flags, Mode::empty())?);
     match file.metadata()?.is_file() {
         true => Ok(file),
-        false => Err(io::Error::other("it is no file")),
+        false => Err(io::Error::other("not a file")),
     }
 }
 
-/// Makes the folders that lead to `path` below `base`, unless a link stands in the way.
+/// Creates the folders that lead to `path` below `base`; fails if one of them is a link.
 pub(crate) fn make_way(base: &Path, path: &Path) -> io::Result<()> {
     let mut folder = base.to_owned();
     for part in path.parent().into_iter().flat_map(Path::components) {
         folder.push(part);
         match fs::symlink_metadata(&folder) {
             Ok(there) if there.is_dir() => {}
-            Ok(_) => return Err(io::Error::other("something else stands in the way")),
+            Ok(_) => return Err(io::Error::other("something else has that name")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir(&folder)?,
             Err(error) => return Err(error),
         }
@@ -180,10 +179,10 @@ pub(crate) fn make_way(base: &Path, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The folders that a `base-directory` names in the source: one, or those that fit a pattern.
+/// The folders that a `base-directory` names in the source: one, or those that match a pattern.
 ///
 /// # Errors
-/// When it is not there, or not in the source.
+/// When it does not exist, or is not in the source.
 pub(crate) fn bases(source: &Path, given: Option<&str>) -> Result<Vec<PathBuf>, String> {
     let given = given.unwrap_or(".");
     let about = |error: &dyn std::fmt::Display| format!("the base directory {given:?}: {error}");
@@ -217,7 +216,7 @@ pub(crate) fn bases(source: &Path, given: Option<&str>) -> Result<Vec<PathBuf>, 
     }
     bases.sort();
     match bases.is_empty() {
-        true => Err(about(&"no folder fits it")),
+        true => Err(about(&"no folder matches")),
         false => Ok(bases),
     }
 }

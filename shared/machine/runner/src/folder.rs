@@ -1,4 +1,4 @@
-//! The folder a build runs in: source, home, tools of ours, and notes to its shell.
+//! The folder of a build: source, home, our tools, and files exchanged with its shell.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
@@ -15,7 +15,7 @@ use crate::users::User;
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// The folder of the build with this name; nothing is made yet.
+    /// The folder of the build with this name. Does not create it.
     pub(crate) fn new(builds: &Path, name: &str) -> Self {
         Self(builds.join(name))
     }
@@ -35,7 +35,7 @@ impl Folder {
         self.0.join("bin")
     }
 
-    /// Where the shell and we leave notes for each other.
+    /// Where the shell and we exchange files.
     pub(crate) fn control(&self, user: Option<&User>) -> Control {
         let folder = self.0.join("control");
         let notes = match user {
@@ -45,8 +45,8 @@ impl Folder {
         Control { folder, notes }
     }
 
-    /// Makes the folder anew, with `towline`, `aws` and `codebuild-hash-files` in its `bin`. The
-    /// other user of the build, if there is one, may enter it and owns home and notes.
+    /// Recreates the folder, with `towline`, `aws` and `codebuild-hash-files` in its `bin`. The
+    /// build's other user, if any, may enter it and owns the home folder and the exchanged files.
     pub(crate) fn prepare(
         &self,
         towline: &Path,
@@ -67,7 +67,7 @@ impl Folder {
         let tool = self.bin().join("towline");
         match user {
             None => symlink(towline, tool)?,
-            // Who may not enter where it lies can run a copy.
+            // A user who may not enter its folder can run a copy.
             Some(_) => fs::copy(towline, tool).map(|_| ())?,
         }
         let secret = notes.join("registry-password");
@@ -89,11 +89,11 @@ impl Folder {
         user.map_or(Ok(()), |user| self.let_in(user))
     }
 
-    /// Lets another user run commands here: in, to the tools, and to folders of their own.
+    /// Lets another user run commands here: gives access to the tools and their own folders.
     fn let_in(&self, user: &User) -> io::Result<()> {
         let Control { folder, notes } = self.control(Some(user));
         let home = self.home();
-        // Root's phases and the user's both work on the source, whoever it belongs to.
+        // Both root's and the user's phases work on the source, regardless of its owner.
         fs::write(home.join(".gitconfig"), "[safe]\n\tdirectory = *\n")?;
         chown(&self.0, None, Some(user.gid))?;
         for (folder, mode) in [
@@ -110,31 +110,31 @@ impl Folder {
         user.own(&notes)
     }
 
-    /// Removes the folder with everything in it.
+    /// Removes the folder and its content.
     pub(crate) fn remove(&self) -> io::Result<()> {
         if !self.0.exists() || fs::remove_dir_all(&self.0).is_ok() {
             return Ok(());
         }
-        // Some tools leave folders that not even their owner may write to.
+        // Some tools leave folders that even their owner may not write to.
         open_up(&self.0)?;
         fs::remove_dir_all(&self.0)
     }
 }
 
-/// Makes the folder where builds of other users run, which everybody may enter and nobody list.
+/// Creates the folder where builds of other users run. Everyone may enter it, no one may list it.
 pub(crate) fn make_common(path: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o711).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
     if !is_ours(path)? {
-        let message = format!("{} is somebody else's", path.display());
+        let message = format!("{} belongs to another user", path.display());
         return Err(io::Error::other(message));
     }
     fs::set_permissions(path, Permissions::from_mode(0o711))
 }
 
-/// Whether a folder is there and belongs to the user that runs towline.
+/// Whether a folder exists and belongs to towline's user.
 pub(crate) fn is_ours(path: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(there) => Ok(there.is_dir() && there.uid() == rustix::process::geteuid().as_raw()),
@@ -143,7 +143,7 @@ pub(crate) fn is_ours(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// CodeBuild's command of this name: one hash over the files that fit, for the key of a cache.
+/// CodeBuild's command of this name: one hash over the matching files, for the key of a cache.
 const HASH_FILES: &str = r#"#!/usr/bin/env bash
 cd -- "${CODEBUILD_SRC_DIR:?}" || exit 1
 shopt -s globstar nullglob dotglob
@@ -172,7 +172,7 @@ fn open_up(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What stands in for the AWS command line: the registry login, and the real one for the rest.
+/// Replaces the AWS command line for the registry login, and calls the real one for the rest.
 fn shim(bin: &Path, secret: &Path) -> String {
     let (bin, secret) = (quote(bin), quote(secret));
     format!(
@@ -199,7 +199,7 @@ for folder in $PATH; do
         exec "$folder/aws" "$@"
     fi
 done
-echo 'aws: there is no AWS command line on this machine; towline stands in for "aws ecr get-login-password", with or without --region, and nothing else.' >&2
+echo 'aws: the AWS command line is not installed; towline replaces only "aws ecr get-login-password", with or without --region.' >&2
 exit 127
 "#
     )

@@ -1,4 +1,4 @@
-//! What is kept of a build after its last command: reports, artifacts, cache, exported variables.
+//! What a build leaves after its last command: reports, artifacts, cache, exported variables.
 
 use towline_buildspec::model::CacheAction;
 
@@ -9,7 +9,7 @@ use crate::record::Context;
 use crate::reports;
 
 impl Build {
-    /// As CodeBuild's phase `UPLOAD_ARTIFACTS`: reports and artifacts of failed builds too.
+    /// CodeBuild's phase `UPLOAD_ARTIFACTS`, also for failed builds.
     pub(crate) async fn upload(&mut self) -> Result<(), Context> {
         self.summarise_reports().await;
         let kept = self.keep_artifacts().await;
@@ -30,8 +30,8 @@ impl Build {
         }
     }
 
-    /// Keeps what the buildspec names as artifacts. As with CodeBuild, one that cannot be kept or
-    /// that no file fits fails the phase; the others are kept all the same.
+    /// Keeps the artifacts of the buildspec. As on CodeBuild, an artifact that cannot be kept or that
+    /// matches no file fails the phase; the others are still kept.
     async fn keep_artifacts(&mut self) -> Result<(), Context> {
         let all = self.spec.artifacts.clone().unwrap_or_default();
         let kept = self.inner.artifacts(&self.record);
@@ -39,9 +39,9 @@ impl Build {
         for (name, artifacts) in artifacts::by_name(all) {
             if let Some(text) = &artifacts.name {
                 let called = self.evaluate(text).await;
-                let called = called.unwrap_or_else(|| "nothing that can be told".into());
+                let called = called.unwrap_or_else(|| "something that cannot be determined".into());
                 self.say(&format!(
-                    "On CodeBuild, a project with overrideArtifactName would call {name} {called:?}"
+                    "On CodeBuild, a project with overrideArtifactName would name {name} {called:?}"
                 ))
                 .await;
             }
@@ -68,7 +68,7 @@ impl Build {
         outcome
     }
 
-    /// Saves the cache of a build that goes well. What is there under the same key stays.
+    /// Saves the cache of a successful build. An existing cache with the same key stays.
     async fn save_cache(&mut self) {
         let Some(cache) = self.cache_for(CacheAction::Save) else {
             return;
@@ -77,12 +77,11 @@ impl Build {
             return;
         };
         if !self.succeeding {
-            self.say("The cache is not saved: the build failed").await;
+            self.say("The cache was not saved: the build failed").await;
             return;
         }
         if !key.is_empty() && self.restored.as_ref() == Some(&key) {
-            self.say(&format!("The cache {key:?} is there already"))
-                .await;
+            self.say(&format!("The cache {key:?} exists already")).await;
             return;
         }
         let (places, now) = (self.cache_places(), self.system_now());
@@ -100,8 +99,8 @@ impl Build {
         }
     }
 
-    /// Asks the shell for the variables that the buildspec exports. A value from a store is not
-    /// one of them, under whatever name.
+    /// Asks the shell for the variables that the buildspec exports. Values from secret stores are never
+    /// exported, under any name.
     pub(crate) async fn exported_variables(&mut self) -> Vec<(String, String)> {
         let asked = self.spec.env.exported_variables.clone();
         let is_secret = |name: &String| self.secrets.iter().any(|(known, _)| known == name);
@@ -145,13 +144,13 @@ impl Build {
 
     async fn not_exported(&self, name: &str) {
         self.say(&format!(
-            "Not exported: {name} (neither secrets nor AWS_ variables are, nor what is no name)"
+            "Not exported: {name} (a secret, an AWS_ variable or not a valid name)"
         ))
         .await;
     }
 }
 
-/// Whether a name can be a shell variable; only such a name may stand in a command.
+/// Whether a name can be a shell variable; only such names may appear in a command.
 fn is_identifier(name: &str) -> bool {
     !name.starts_with(|first: char| first.is_ascii_digit())
         && !name.is_empty()

@@ -1,8 +1,7 @@
 //! The builds port on one machine: runs CodeBuild buildspecs phase by phase as CodeBuild does.
 //!
-//! [`Runner::open`] gives the port; what becomes of builds is told by [`Runner::next_events`] in
-//! the shape of CodeBuild's own events. It finds the processes of builds below `/proc`, so it runs
-//! on Linux.
+//! [`Runner::open`] returns the port; [`Runner::next_events`] reports on builds in the form of CodeBuild's
+//! events. It finds the processes of builds in `/proc`, so it runs only on Linux.
 
 mod artifacts;
 mod build;

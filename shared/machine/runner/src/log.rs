@@ -1,4 +1,4 @@
-//! A build's log: what its processes print and what the runner says, in order, with secrets masked.
+//! A build's log: the output of its processes and the runner's lines, in order, with secrets masked.
 
 use std::fs::File;
 use std::io::{self, PipeWriter, Write as _};
@@ -13,13 +13,13 @@ use tokio::time::timeout;
 
 use crate::process::GRACE;
 
-/// Longest output of processes that is kept.
+/// The most output of processes that is kept.
 pub(crate) const MOST: u64 = 64 * 1024 * 1024;
 
-/// Shorter values are no secrets: masking them would blot out the log.
+/// Shorter values are not masked, because that would make the log unreadable.
 const SHORTEST_SECRET: usize = 4;
 
-/// What a pipe holds at most, with room to spare (pipe(7): 64 KiB).
+/// More than a pipe can contain (pipe(7): 64 KiB).
 const PIPE: usize = 256 * 1024;
 
 /// Writes to a build's log.
@@ -29,15 +29,14 @@ pub(crate) struct Log {
     task: JoinHandle<()>,
 }
 
-/// What the writer of a log is told to do.
+/// Commands for the writer of a log.
 enum Order {
     Say(String),
     Mask(Vec<String>),
 }
 
 impl Log {
-    /// Appends to a file, with `secrets` masked wherever they appear; `written` is woken when
-    /// something was.
+    /// Appends to a file, with `secrets` masked everywhere; notifies `written` after each write.
     pub(crate) fn open(
         path: &Path,
         secrets: Vec<String>,
@@ -56,17 +55,17 @@ impl Log {
         })
     }
 
-    /// An end of the pipe for a process to print to.
+    /// The end of the pipe that a process prints to.
     pub(crate) fn output(&self) -> io::Result<PipeWriter> {
         self.writer.try_clone()
     }
 
-    /// Says something, after everything that was printed before.
+    /// Adds a line, after everything that was printed before.
     pub(crate) async fn say(&self, line: String) {
         self.order(Order::Say(line)).await;
     }
 
-    /// Masks these too from now on.
+    /// Masks these values too from now on.
     pub(crate) async fn mask(&self, secrets: Vec<String>) {
         self.order(Order::Mask(secrets)).await;
     }
@@ -74,13 +73,12 @@ impl Log {
     async fn order(&self, order: Order) {
         let (done, heard) = oneshot::channel();
         if self.orders.send((order, done)).await.is_ok() {
-            // An error means that the writer is gone, and with it the reason to wait.
+            // An error means that the writer has ended, so there is nothing to wait for.
             let _ = heard.await;
         }
     }
 
-    /// Waits until everything that was printed is written. Somebody who still holds an end of
-    /// the pipe is not waited for long.
+    /// Waits until all output is written, but not long for a process that still has the pipe open.
     pub(crate) async fn close(self) {
         drop(self.writer);
         drop(self.orders);
@@ -107,7 +105,7 @@ async fn write(
                         Order::Say(line) => sink.say(&line),
                         Order::Mask(secrets) => sink.also_mask(secrets),
                     }
-                    // Whoever said it may have stopped waiting.
+                    // The sender may have stopped waiting.
                     let _ = done.send(());
                 }
                 None => speaking = false,
@@ -118,7 +116,7 @@ async fn write(
     sink.finish();
 }
 
-/// Waits for output and writes it; false at its end.
+/// Waits for output and writes it; returns false at its end.
 async fn read(pipe: &mut Receiver, sink: &mut Sink) -> bool {
     let mut chunk = [0; 8192];
     loop {
@@ -137,7 +135,7 @@ async fn read(pipe: &mut Receiver, sink: &mut Sink) -> bool {
     }
 }
 
-/// Writes what is in the pipe now. Reads past tokio, which may not have heard of it yet.
+/// Writes what is in the pipe now. Bypasses tokio, which may not know of it yet.
 fn drain(pipe: &Receiver, sink: &mut Sink) {
     let mut chunk = [0; 8192];
     let mut room = PIPE;
@@ -152,18 +150,18 @@ fn drain(pipe: &Receiver, sink: &mut Sink) {
     }
 }
 
-/// Whether more may follow a text.
+/// Whether more text may follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Open,
     Final,
 }
 
-/// The file with its limit and its mask.
+/// The file, its limit and its masks.
 struct Sink {
     file: File,
     secrets: Vec<Vec<u8>>,
-    /// The end of the output, as long as it may be the beginning of a secret.
+    /// The end of the output, while it may be the start of a secret.
     held: Vec<u8>,
     room: u64,
     full: bool,
@@ -190,7 +188,7 @@ impl Sink {
         let long = |secret: &String| secret.len() >= SHORTEST_SECRET;
         let secrets = secrets.into_iter().filter(long);
         self.secrets.extend(secrets.map(String::into_bytes));
-        // The longest first, so that one that begins like another is masked whole.
+        // The longest first, so that a secret that starts with another is masked completely.
         self.secrets
             .sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
@@ -217,7 +215,7 @@ impl Sink {
         }
     }
 
-    /// Writes what is held, but for an open end that may be the beginning of a secret.
+    /// Writes what is held back, except an end that may be the start of a secret.
     fn release(&mut self, end: End) {
         let held = std::mem::take(&mut self.held);
         let (masked, done) = self.mask(&held, end);
@@ -225,7 +223,7 @@ impl Sink {
         self.append(&masked);
     }
 
-    /// The text with stars for every secret, and how much of the text that covers.
+    /// The text with every secret replaced by stars, and how much of the text that covers.
     fn mask(&self, text: &[u8], end: End) -> (Vec<u8>, usize) {
         let mut masked = Vec::with_capacity(text.len());
         let mut at = 0;
@@ -262,7 +260,7 @@ impl Sink {
         let fitting = usize::try_from(self.room).map_or(bytes.len(), |room| room.min(bytes.len()));
         self.put(&bytes[..fitting]);
         self.full = true;
-        self.put(b"\n[towline] The log is as long as it may be: further output is dropped.\n");
+        self.put(b"\n[towline] The log has reached its limit: further output is dropped.\n");
     }
 
     fn put(&mut self, bytes: &[u8]) {
@@ -324,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_log_has_an_end() {
-        let note = "[towline] The log is as long as it may be: further output is dropped.\n";
+        let note = "[towline] The log has reached its limit: further output is dropped.\n";
         check(
             &[],
             6,

@@ -1,4 +1,4 @@
-//! Which commands run, in which order, and what a failed one means.
+//! Which commands run, in which order, and what a failure means.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -11,14 +11,14 @@ use crate::environment::flag;
 use crate::record::{Context, PhaseKind, PhaseStatus};
 use crate::shell::Done;
 
-/// How much of a failed phase's output a `RETRY` pattern is looked for in, in bytes.
+/// Bytes of a failed phase's output to search for a `RETRY` pattern.
 const MOST_SEARCHED: u64 = 256 * 1024;
 
 impl Build {
     /// Runs the four phases with commands as CodeBuild does: after a failure of `install` or
-    /// `pre_build` nothing more runs, after one of `build` only `post_build` does, and
-    /// `on-failure` says otherwise. Where CodeBuild is silent, a failure that `CONTINUE` passes
-    /// over still fails the build.
+    /// `pre_build` nothing more runs, after a failure of `build` only `post_build`, unless
+    /// `on-failure` says otherwise. CodeBuild does not document whether a failure with `CONTINUE`
+    /// fails the build; here it does.
     pub(crate) async fn run_phases(&mut self) {
         for name in PhaseName::ALL {
             if !self.run_phase(name).await {
@@ -27,7 +27,7 @@ impl Build {
         }
     }
 
-    /// Runs one phase; whether the next one follows.
+    /// Runs one phase; returns whether the next one follows.
     async fn run_phase(&mut self, name: PhaseName) -> bool {
         self.enter(kind(name)).await;
         let phase = self.spec.phases.get(name).clone();
@@ -61,7 +61,7 @@ impl Build {
                 return Err(context);
             }
             self.say(&context.to_string()).await;
-            self.say(&format!("Trying the phase again; {left} tries are left"))
+            self.say(&format!("Retrying the phase; {left} retries left"))
                 .await;
             left -= 1;
         }
@@ -74,7 +74,7 @@ impl Build {
         done.and(last)
     }
 
-    /// Runs commands up to the first that fails.
+    /// Runs commands until one fails.
     async fn run_list(&mut self, commands: &[String]) -> Result<(), Context> {
         for command in commands {
             self.run_command(command).await?;
@@ -99,7 +99,7 @@ impl Build {
         ))
     }
 
-    /// Runs something in the build's shell; its exit status.
+    /// Runs something in the build's shell; returns the exit status.
     pub(crate) async fn in_shell(&mut self, command: &str) -> std::io::Result<i32> {
         let done = self.session().await?.run(command).await?;
         if matches!(done, Done::Ended(_)) || !self.shell_lasts() {
@@ -108,24 +108,24 @@ impl Build {
         Ok(done.status())
     }
 
-    /// Lets the shell know how the build stands; one that starts later knows it from the start.
+    /// Tells the running shell whether the build succeeds so far; a later shell starts with it.
     async fn tell_succeeding(&mut self) {
         if !self.shell_lasts() {
             return;
         }
         let flag = flag(self.succeeding);
-        // A shell that cannot be started is told of by the first command that wants it.
+        // If the shell cannot start, the first command reports it.
         let _ = self
             .in_shell(&format!("export CODEBUILD_BUILD_SUCCEEDING={flag}"))
             .await;
     }
 
-    /// Whether a failure is one that is tried again.
+    /// Whether to retry after a failure.
     fn fits(&self, regex: Option<&str>, context: &Context, from: u64) -> bool {
         let Some(text) = regex else {
             return true;
         };
-        // One that is none has been refused before anything ran.
+        // Invalid patterns were refused before anything ran.
         let Ok(regex) = Regex::new(text) else {
             return false;
         };

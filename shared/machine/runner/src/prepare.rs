@@ -44,7 +44,7 @@ impl Build {
             .map_err(|error| Context::new("YAML_FILE_ERROR", error.to_string()))?;
         self.spec = spec;
         for warning in warnings {
-            self.say(&format!("The buildspec: {warning}")).await;
+            self.say(&format!("Buildspec: {warning}")).await;
         }
         let refused = |reason: String| Context::new("CLIENT_ERROR", reason);
         if let Some(objection) = refusals::objection(&self.spec) {
@@ -106,18 +106,18 @@ impl Build {
             .process_group(0)
             .kill_on_drop(true);
         let mut child = command.spawn().map_err(doing)?;
-        // Its ends of the log's pipe would keep that open.
+        // It would keep the log's pipe open.
         drop(command);
         self.groups.extend(child.id().and_then(Leader::of));
         let status = child.wait().await.map_err(doing)?;
         if status.success() {
             Ok(())
         } else {
-            Err(format!("checking out the commit: git ended with {status}"))
+            Err(format!("checking out the commit: git failed with {status}"))
         }
     }
 
-    /// Says where the machine has another version than the buildspec wants; that fails nothing.
+    /// Reports runtimes whose version differs from the buildspec's; that fails nothing.
     async fn tell_runtimes(&self) {
         let wanted = &self.spec.phases.install.runtime_versions;
         if wanted.is_empty() {
@@ -131,7 +131,7 @@ impl Build {
         }
     }
 
-    /// The cache of the buildspec, if it has one and this is done with it.
+    /// The cache of the buildspec, if it has one that is supported here.
     pub(crate) fn cache_for(&self, action: CacheAction) -> Option<Cache> {
         let cache = self.spec.cache.clone()?;
         let wanted = cache.action.is_none_or(|only| only == action);
@@ -152,7 +152,7 @@ impl Build {
         self.inner.now().into()
     }
 
-    /// Works the cache's key out, once for the whole build, and puts what is kept under it back.
+    /// Determines the cache's key, once for the whole build, and restores the cache.
     async fn restore_cache(&mut self) {
         let cache = self.spec.cache.clone();
         let Some(cache) = cache.filter(|cache| !cache.paths.is_empty()) else {
@@ -163,8 +163,7 @@ impl Build {
             Some(key) => self.evaluate(key).await.filter(|key| !key.is_empty()),
         };
         let Some(key) = key else {
-            self.say("The cache is not used: its key comes to nothing")
-                .await;
+            self.say("The cache is not used: its key is empty").await;
             return;
         };
         self.cache_key = Some(key.clone());
@@ -172,7 +171,7 @@ impl Build {
             return;
         }
         let mut fallback = Vec::new();
-        // Without a key of its own there is one cache, and no other to fall back to.
+        // Without a key there is one cache, and no fallback.
         for text in cache.fallback_keys.iter().filter(|_| cache.key.is_some()) {
             fallback.extend(self.evaluate(text).await);
         }
@@ -192,7 +191,7 @@ impl Build {
         self.restored = found;
     }
 
-    /// Gives the source to the other user of the build, if there is one.
+    /// Gives the source to the build's other user, if any.
     async fn hand_over_source(&mut self) -> Result<(), Context> {
         let Some(user) = self.record.run_as.clone() else {
             return Ok(());
@@ -202,12 +201,16 @@ impl Build {
         let failed = |message: String| Context::new("INTERNAL_ERROR", message);
         match owned.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(failed(format!("run-as: handing the source over: {error}"))),
-            Err(error) => Err(failed(format!("run-as: handing the source over: {error}"))),
+            Ok(Err(error)) => Err(failed(format!(
+                "run-as: giving the source to the user: {error}"
+            ))),
+            Err(error) => Err(failed(format!(
+                "run-as: giving the source to the user: {error}"
+            ))),
         }
     }
 
-    /// What the shell makes of a text, as of the key of a cache; none when it cannot.
+    /// A text, such as the key of a cache, expanded by the shell; none if that fails.
     pub(crate) async fn evaluate(&mut self, text: &str) -> Option<String> {
         const END: &str = "TOWLINE_END_OF_TEXT";
         if text.contains(END) {
@@ -224,7 +227,7 @@ impl Build {
         Some(answer.strip_suffix('\n').unwrap_or(&answer).to_owned())
     }
 
-    /// Whether a command finds what the one before it left.
+    /// Whether a command sees the state that the previous one left.
     pub(crate) fn shell_lasts(&self) -> bool {
         self.spec.version != Version::V0_1
     }

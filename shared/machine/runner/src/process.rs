@@ -1,8 +1,7 @@
-//! Finding and ending the processes of a build, whatever group they moved to.
+//! Finds and ends the processes of a build, regardless of their process group.
 //!
-//! Every process of a build inherits `CODEBUILD_SRC_DIR`, which no other build has, not even one
-//! of the same id below another folder; that and the group it was started in are how it is found
-//! below `/proc`.
+//! Every process of a build inherits `CODEBUILD_SRC_DIR`, which is unique to the build, even between
+//! runners. That and its process group are how it is found in `/proc`.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -14,18 +13,18 @@ use tokio::time::{Instant, sleep};
 
 use crate::folder::Folder;
 
-/// The first process of a group, told from any later one of the same number.
+/// The first process of a group, distinguishable from later ones with the same number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Leader {
     pid: i32,
-    /// Clock ticks from the start of the machine (proc(5), `starttime`).
+    /// Clock ticks since the machine started (proc(5), `starttime`).
     started: u64,
     /// Which start of the machine.
     boot: String,
 }
 
 impl Leader {
-    /// The leader that has this process id now.
+    /// The leader with this process id now.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let pid = i32::try_from(pid).ok()?;
         Some(Self {
@@ -35,37 +34,36 @@ impl Leader {
         })
     }
 
-    /// Its group, if it still runs and nobody else took its number.
+    /// Its group, if it still runs and its number was not reused.
     pub(crate) fn group(&self) -> Option<i32> {
         let same = boot().as_ref() == Some(&self.boot)
             && Stat::read(self.pid).is_some_and(|stat| stat.started == self.started);
         same.then_some(self.pid)
     }
 
-    /// Whether this is its group: nobody else leads it, though it may have gone itself.
+    /// Whether this is its group: no other process leads it, though the leader may have ended.
     fn leads(&self, group: i32) -> bool {
         self.pid == group && Stat::read(self.pid).is_none_or(|stat| stat.started == self.started)
     }
 }
 
-/// Which processes are meant.
 pub(crate) enum Of<'a> {
-    /// Those of a build that this process runs: its groups are in our session.
+    /// Those of a build of this process; their groups are in our session.
     Ours(&'a [Leader]),
-    /// Those that a former process left behind, by the group of a leader that still runs.
+    /// Those that an earlier process left, found by the group of a leader that still runs.
     Left(Option<i32>),
 }
 
-/// Time between asking processes to end and ending them.
+/// Time between SIGTERM and SIGKILL.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-/// How long ended processes may take to go.
+/// How long killed processes may take to disappear.
 const GOING: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether they went.
+/// How often to check.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Asks every process of a build to end, ends those that did not, and waits until all are gone.
+/// Asks every process of a build to stop, kills the rest, and waits until all are gone.
 pub(crate) async fn end_all(folder: &Folder, of: Of<'_>) {
     for (signal, patience) in [(Signal::TERM, GRACE), (Signal::KILL, GOING)] {
         let until = Instant::now() + patience;
@@ -76,7 +74,7 @@ pub(crate) async fn end_all(folder: &Folder, of: Of<'_>) {
                 return;
             }
             for pid in members {
-                // Whoever appears later is asked too, but nobody twice.
+                // Processes that appear later are asked too, but each only once.
                 if !asked.contains(&pid) || signal == Signal::KILL {
                     asked.push(pid);
                     send(pid, signal);
@@ -93,7 +91,7 @@ pub(crate) async fn end_all(folder: &Folder, of: Of<'_>) {
 
 fn send(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {
-        // An error means that it is gone already.
+        // An error means that it has ended already.
         let _ = kill_process(pid, signal);
     }
 }
@@ -103,7 +101,7 @@ fn members(folder: &Folder, of: &Of<'_>) -> Vec<i32> {
     let mut mark = b"CODEBUILD_SRC_DIR=".to_vec();
     mark.extend_from_slice(folder.source().as_os_str().as_bytes());
     let own = std::process::id();
-    // Zero in a container whose session began outside of it, which `rustix::getsid` panics at.
+    // Zero in a container whose session began outside; `rustix::getsid` panics on it.
     let session = i32::try_from(own)
         .ok()
         .and_then(|pid| Some(Stat::read(pid)?.session));
@@ -133,7 +131,7 @@ fn has_mark(pid: i32, mark: &[u8]) -> bool {
         .any(|variable| variable == mark)
 }
 
-/// What proc(5) tells of a process.
+/// Data of a process from proc(5).
 struct Stat {
     lives: bool,
     group: i32,
@@ -144,7 +142,7 @@ struct Stat {
 impl Stat {
     fn read(pid: i32) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is the program's name in parentheses and may hold anything.
+        // The second field is the program's name in parentheses and may contain anything.
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         Some(Self {

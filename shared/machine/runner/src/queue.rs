@@ -1,4 +1,4 @@
-//! The queue of builds: who runs next, and what became of those that ran when the process died.
+//! The queue of builds: which runs next, and how builds end that ran when the process died.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -26,13 +26,13 @@ use crate::process::{self, Leader, Of};
 use crate::record::{Context, PhaseKind, PhaseStatus, Record, State};
 use crate::users;
 
-/// What became of builds that ran when the process died.
+/// Why builds ended that ran when the process died.
 const RESTARTED: &str = "towline was restarted while the build ran";
 
-/// How long to wait when the queue cannot be read.
+/// How long to wait if the queue cannot be read.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What the runner and its builds share.
+/// State shared by the runner and its builds.
 pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) place: Place,
@@ -43,9 +43,9 @@ pub(crate) struct Inner {
     pub(crate) queued: Notify,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) closing: watch::Sender<bool>,
-    /// Written while a cache is put in place, read while one is restored.
+    /// Locked for writing while a cache is saved, for reading while one is restored.
     pub(crate) caches: Arc<RwLock<()>>,
-    /// Held as long as the folder is in use.
+    /// Held while the folder is in use.
     _lock: File,
 }
 
@@ -100,7 +100,7 @@ impl Inner {
         Folder::new(&builds, record.request.attempt.as_str())
     }
 
-    /// Where builds of other users run, who may not enter our own folder.
+    /// Where builds of other users run, because they may not enter our folder.
     pub(crate) fn common(&self) -> PathBuf {
         let hash = Sha256::digest(self.config.dir.as_os_str().as_bytes());
         let word: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -112,7 +112,7 @@ impl Inner {
         self.config.dir.join("artifacts").join(name)
     }
 
-    /// The builds that run, each with the flag that stops it.
+    /// The running builds, each with the flag that stops it.
     pub(crate) fn running(&self) -> MutexGuard<'_, HashMap<BuildId, watch::Sender<bool>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,7 +124,7 @@ impl Inner {
         self.database.call("reading a build", work).await
     }
 
-    /// Ends the builds that ran when the last process died, processes and folders included (F37).
+    /// Ends the builds that ran when the last process died, with their processes and folders (F37).
     pub(crate) async fn recover(&self) -> Result<(), PortError> {
         let doing = "looking for builds that were running";
         while let Some(mut record) = self.database.call(doing, database::any_running).await? {
@@ -157,8 +157,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Removes the builds that ended before the newest that are kept. What cannot be removed now
-    /// is tried again when the next build ends.
+    /// Removes ended builds except the newest. What cannot be removed is tried again when the next build
+    /// ends.
     pub(crate) async fn tidy(&self) {
         let keep = i64::try_from(self.config.keep.max(1)).unwrap_or(i64::MAX);
         let doing = "looking for builds that are not kept";
@@ -189,7 +189,7 @@ impl Inner {
         let old: Vec<_> = old.iter().map(paths).collect();
         let work = move |transaction: &rusqlite::Transaction<'_>| {
             for (build, log, artifacts) in old {
-                // The row last, so that a file which stays is looked for again.
+                // The row last, so that a remaining file is found again.
                 match remove_kept(&log, &artifacts) {
                     Ok(()) => database::delete(transaction, &build)?,
                     Err(error) => {
@@ -202,7 +202,7 @@ impl Inner {
         self.database.call("removing old builds", work).await
     }
 
-    /// Gives builds a place to run in the order they were asked for, until the runner closes.
+    /// Starts builds in the order of requests, until the runner closes.
     pub(crate) async fn schedule(self: Arc<Self>) {
         let mut closing = self.closing.subscribe();
         loop {
@@ -239,11 +239,11 @@ impl Inner {
     }
 
     async fn next_place(&self) -> Option<OwnedSemaphorePermit> {
-        // The places are never closed, so there is always one in the end.
+        // The semaphore is never closed, so this succeeds eventually.
         self.places.clone().acquire_owned().await.ok()
     }
 
-    /// Marks the build that has waited longest as running.
+    /// Marks the build that has waited the longest as running.
     async fn begin(&self) -> Result<Option<(Record, watch::Receiver<bool>)>, PortError> {
         let doing = "looking for a queued build";
         let Some(next) = self.database.call(doing, database::next_queued).await? else {
@@ -276,7 +276,7 @@ impl Inner {
             }
             Ok(None) => {
                 self.running().remove(&next.id);
-                // It was stopped meanwhile; there may be another.
+                // It was stopped meanwhile; another may be waiting.
                 self.queued.notify_one();
                 Ok(None)
             }

@@ -1,4 +1,4 @@
-//! What is kept of a build.
+//! The stored data of a build.
 
 use std::fmt;
 
@@ -14,11 +14,11 @@ use towline_wire::codebuild;
 use crate::process::Leader;
 use crate::users::User;
 
-/// One build, from the moment it was asked for.
+/// One build, from its request on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) id: BuildId,
-    /// Counts the builds of its project, from 1.
+    /// Its number in the project, from 1.
     pub(crate) number: i64,
     pub(crate) request: Request,
     pub(crate) state: State,
@@ -31,12 +31,12 @@ pub(crate) struct Record {
     pub(crate) exported: Vec<(String, String)>,
     /// The shell, while it runs.
     pub(crate) leader: Option<Leader>,
-    /// The other user that commands run as, which the build's folder depends on.
+    /// The other user that commands run as; it decides where the build's folder is.
     #[serde(default)]
     pub(crate) run_as: Option<User>,
 }
 
-/// Where a build is on its way.
+/// The state of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum State {
     Queued,
@@ -45,7 +45,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// As it stands in the database.
+    /// The form in the database.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -55,7 +55,7 @@ impl State {
     }
 }
 
-/// A [`StartBuild`] as it is kept.
+/// A [`StartBuild`] in the database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Request {
     pub(crate) attempt: AttemptId,
@@ -93,17 +93,17 @@ impl From<StartBuild> for Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Phase {
     pub(crate) kind: PhaseKind,
-    /// None while it runs, and for `COMPLETED`.
+    /// None while the phase runs, and for `COMPLETED`.
     pub(crate) status: Option<PhaseStatus>,
     pub(crate) started_at: Timestamp,
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) context: Option<Context>,
 }
 
-/// Longest message that is kept, in characters; it may repeat a whole command.
+/// The most characters of a message, which may contain a whole command.
 const LONGEST_MESSAGE: usize = 1000;
 
-/// Why a phase failed, as CodeBuild says it: `CODE: message`.
+/// Why a phase failed, in CodeBuild's form: `CODE: message`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Context {
     pub(crate) code: String,
@@ -142,7 +142,6 @@ pub(crate) enum PhaseKind {
 }
 
 impl PhaseKind {
-    /// CodeBuild's word for it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Submitted => "SUBMITTED",
@@ -160,7 +159,6 @@ impl PhaseKind {
     }
 }
 
-/// How a phase ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PhaseStatus {
     Succeeded,
@@ -171,7 +169,6 @@ pub(crate) enum PhaseStatus {
 }
 
 impl PhaseStatus {
-    /// CodeBuild's word for it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Succeeded => "SUCCEEDED",
@@ -184,7 +181,7 @@ impl PhaseStatus {
 }
 
 impl Record {
-    /// A build that waits for its turn.
+    /// A build that waits in the queue.
     pub(crate) fn queued(id: BuildId, number: i64, request: Request, now: Timestamp) -> Self {
         let mut record = Self {
             id,
@@ -207,7 +204,6 @@ impl Record {
         record
     }
 
-    /// The CodeBuild project.
     pub(crate) fn project(&self) -> String {
         StartBuild::project(&self.request.repository, &self.request.component)
     }
@@ -229,7 +225,7 @@ impl Record {
         });
     }
 
-    /// Ends the phase it is in, unless that has ended.
+    /// Ends the current phase, unless it has ended.
     pub(crate) fn leave(&mut self, status: PhaseStatus, context: Option<Context>, now: Timestamp) {
         let Some(phase) = self.phases.last_mut() else {
             return;
@@ -241,7 +237,7 @@ impl Record {
         }
     }
 
-    /// Ends the build for good, for the reason of the first phase that failed.
+    /// Ends the build, with the reason of the first phase that failed.
     pub(crate) fn end(&mut self, status: BuildStatus, now: Timestamp) {
         self.reason = self.phases.iter().find_map(|phase| {
             let context = phase.context.as_ref()?;
@@ -266,7 +262,7 @@ impl Record {
         }
     }
 
-    /// The outputs that the build was told of, by name.
+    /// The names of the outputs that the build was asked for.
     fn output_names(&self) -> &str {
         let variables = self.request.environment.iter();
         let mut named = variables.filter(|(name, _)| name == codebuild::OUTPUTS_VARIABLE);

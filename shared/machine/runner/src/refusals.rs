@@ -1,5 +1,5 @@
-//! What a buildspec may say that one machine does not do: refused before anything runs where it
-//! changes what the build does, and said in the log where it only changes how AWS goes about it.
+//! Features of a buildspec that one machine does not support: refused before anything runs if they change
+//! what the build does, or only logged if they change how AWS does it.
 
 use regex_lite::Regex;
 use towline_buildspec::Buildspec;
@@ -8,7 +8,7 @@ use towline_buildspec::model::{Cache, OnFailure, Phase, PhaseName, Shell, Versio
 use crate::environment;
 use crate::users;
 
-/// Why a buildspec cannot be run here, if it cannot.
+/// Why a buildspec cannot run here, if so.
 pub(crate) fn objection(spec: &Buildspec) -> Option<String> {
     let env = &spec.env;
     let stores = env.parameter_store.iter().chain(&env.secrets_manager);
@@ -33,7 +33,7 @@ fn shell(spec: &Buildspec) -> Option<String> {
     let shell = spec.env.shell?;
     matches!(shell, Shell::PowerShell | Shell::Cmd).then(|| {
         let shell = shell.as_str();
-        format!("env.shell is {shell}, but only bash and /bin/sh run here")
+        format!("env.shell is {shell}, but only bash and /bin/sh are supported here")
     })
 }
 
@@ -46,8 +46,8 @@ fn batch(spec: &Buildspec) -> Option<String> {
     };
     let nothing_else = spec.batch.is_some() && PhaseName::ALL.into_iter().all(is_idle);
     nothing_else.then(|| {
-        "the buildspec has a batch and no commands: batches are not run on one machine, each of \
-         its builds can be run with a buildspec of its own"
+        "the buildspec has a batch and no commands: batches are not supported on one machine; run \
+         each of its builds with its own buildspec"
             .into()
     })
 }
@@ -57,7 +57,7 @@ fn phase(spec: &Buildspec, name: PhaseName) -> Option<String> {
     let name = name.as_str();
     if !phase.steps.is_empty() {
         return Some(format!(
-            "phases.{name}.steps are GitHub Actions steps, which only CodeBuild itself runs"
+            "phases.{name}.steps are GitHub Actions steps, which only CodeBuild supports"
         ));
     }
     let Some(OnFailure::Retry {
@@ -68,11 +68,11 @@ fn phase(spec: &Buildspec, name: PhaseName) -> Option<String> {
     };
     let error = Regex::new(regex).err()?;
     Some(format!(
-        "phases.{name}.on-failure has a pattern that is none: {error}"
+        "phases.{name}.on-failure has an invalid pattern: {error}"
     ))
 }
 
-/// What is said of a buildspec that runs all the same.
+/// Features that are ignored, for the log.
 pub(crate) fn not_applied(spec: &Buildspec) -> Vec<String> {
     let env = &spec.env;
     let proxy = spec.proxy.as_ref();
@@ -85,16 +85,13 @@ pub(crate) fn not_applied(spec: &Buildspec) -> Vec<String> {
     let all = [
         (
             spec.batch.is_some(),
-            "batch (this build runs the phases, as StartBuild does)".to_owned(),
+            "batch (this build runs the phases, like StartBuild)".to_owned(),
         ),
         (
             env.git_credential_helper == Some(true),
-            "git-credential-helper (git has no credentials of CodeBuild here)".to_owned(),
+            "git-credential-helper (git has no CodeBuild credentials here)".to_owned(),
         ),
-        (
-            proxied,
-            "proxy (nothing is uploaded through one)".to_owned(),
-        ),
+        (proxied, "proxy (nothing is uploaded)".to_owned()),
         (
             artifacts.any(|one| one.s3_prefix.is_some()),
             "artifacts s3-prefix (artifacts are kept in a folder)".to_owned(),
@@ -105,7 +102,7 @@ pub(crate) fn not_applied(spec: &Buildspec) -> Vec<String> {
         ),
         (
             spec.version == Version::V0_1 && !env.exported_variables.is_empty(),
-            "exported-variables (in version 0.1 no variable outlives its command)".to_owned(),
+            "exported-variables (in version 0.1 variables do not outlive their command)".to_owned(),
         ),
     ];
     let applies = all.into_iter().filter(|(says, _)| *says);

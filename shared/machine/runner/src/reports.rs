@@ -1,7 +1,7 @@
-//! Test reports of a build in JUnit's XML: counted, with the names of what failed.
+//! Test reports in JUnit's XML: the number of tests, and the names of those that failed.
 //!
-//! A report is written by whatever the build ran. It is read with limits, entities of its own are
-//! not expanded, and names are shown without control characters.
+//! A build may write anything into a report. It is read with limits, its entities are not expanded, and
+//! names are shown without control characters.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -13,22 +13,21 @@ use towline_domain::untrusted::Untrusted;
 
 use crate::files::{self, Awaited, Kind, Patterns, Quota};
 
-/// Most files and bytes that are read for one report group.
+/// The most files and bytes to read for one report group.
 const QUOTA: Quota = Quota {
     files: 1_000,
     bytes: 64 << 20,
 };
 
-/// Elements within each other.
 const DEEPEST: usize = 64;
 
-/// Most failed tests that are named.
+/// The most failed tests to name.
 const MOST_NAMES: usize = 20;
 
-/// Longest name that is shown, in characters.
+/// The most characters of a name to show.
 const LONGEST_NAME: usize = 160;
 
-/// What the tests of a report group came to.
+/// The result of a report group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Summary {
     files: usize,
@@ -36,11 +35,11 @@ struct Summary {
     failed: usize,
     errors: usize,
     skipped: usize,
-    /// The names of the first that failed or ended in an error.
+    /// The names of the first tests that failed or had an error.
     names: Vec<String>,
 }
 
-/// What to say of a report group. That tests failed fails no build: the command that ran them does.
+/// Lines about a report group. Failed tests do not fail the build; the command that ran them does.
 pub(crate) fn summarise(
     group: &str,
     report: &Report,
@@ -50,7 +49,7 @@ pub(crate) fn summarise(
     let format = report.file_format.as_deref().unwrap_or("JUNITXML");
     if !format.eq_ignore_ascii_case("JUNITXML") {
         return vec![format!(
-            "Report {group}: {format} is not read on one machine, JUNITXML is"
+            "Report {group}: {format} is not supported on one machine, only JUNITXML"
         )];
     }
     let mut summary = Summary::default();
@@ -68,7 +67,7 @@ pub(crate) fn summarise(
         }
     } else if said.is_empty() {
         let patterns = report.files.join(", ");
-        said.push(format!("Report {group}: no file fits {patterns}"));
+        said.push(format!("Report {group}: no file matches {patterns}"));
     }
     said
 }
@@ -79,7 +78,7 @@ impl Summary {
         let mut parts = vec![format!("{} passed", self.tests.saturating_sub(bad))];
         let others = [
             (self.failed, "failed"),
-            (self.errors, "ended in an error"),
+            (self.errors, "with an error"),
             (self.skipped, "skipped"),
         ];
         let some = others.iter().filter(|(count, _)| *count > 0);
@@ -143,13 +142,12 @@ fn read(
 
 fn too_much() -> String {
     format!(
-        "more than {} files or {} MiB are named",
+        "more than {} files or {} MiB",
         QUOTA.files,
         QUOTA.bytes >> 20
     )
 }
 
-/// How a test ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
     Well,
@@ -158,13 +156,13 @@ enum Ended {
     Skipped,
 }
 
-/// Adds the tests of one file, all or none.
+/// Adds the tests of one file: all or none.
 fn count(text: &str, all: &mut Summary) -> Result<(), String> {
     let mut summary = all.clone();
     let mut reader = Reader::from_str(text);
     let mut depth = 0_usize;
     let mut is_report = false;
-    // The test that is being read: how deep it stands, its name, and how it ended.
+    // The current test: its depth, its name, and how it ended.
     let mut test: Option<(usize, String, Ended)> = None;
     loop {
         let event = reader.read_event().map_err(|error| error.to_string())?;
@@ -180,15 +178,13 @@ fn count(text: &str, all: &mut Summary) -> Result<(), String> {
                 depth = depth.saturating_sub(1);
                 continue;
             }
-            Event::Eof if depth > 0 => return Err("it ends in the middle".into()),
+            Event::Eof if depth > 0 => return Err("the file is incomplete".into()),
             Event::Eof => break,
             _ => continue,
         };
         depth += 1;
         if depth > DEEPEST {
-            return Err(format!(
-                "more than {DEEPEST} elements stand within each other"
-            ));
+            return Err(format!("elements are nested more than {DEEPEST} deep"));
         }
         let name = start.local_name();
         match (name.as_ref(), &mut test) {
@@ -209,7 +205,7 @@ fn count(text: &str, all: &mut Summary) -> Result<(), String> {
         }
     }
     if !is_report {
-        return Err("it is no JUnit report: it has no testsuite".into());
+        return Err("not a JUnit report: no testsuite".into());
     }
     *all = summary;
     Ok(())
@@ -233,10 +229,10 @@ impl Summary {
     }
 }
 
-/// A test as people call it: its class and its name.
+/// A test's name for people: its class and its name.
 fn name_of(test: &BytesStart<'_>) -> String {
     let mut parts = [None, None];
-    // A check for duplicates would compare each attribute with all others.
+    // Checking for duplicates would compare each attribute with all others.
     for attribute in test.attributes().with_checks(false).flatten() {
         let index = match attribute.key.local_name().as_ref() {
             "classname" => 0,
@@ -248,7 +244,7 @@ fn name_of(test: &BytesStart<'_>) -> String {
         parts[index] = Some(value.unwrap_or_else(|_| raw()).into_owned());
     }
     let [class, name] = parts;
-    let name = name.unwrap_or_else(|| "a test without a name".into());
+    let name = name.unwrap_or_else(|| "unnamed test".into());
     let whole = match class.filter(|class| !class.is_empty()) {
         Some(class) => format!("{class}: {name}"),
         None => name,
@@ -281,7 +277,7 @@ mod tests {
                 <testcase name="breaks"><system-out><![CDATA[<failure/>]]></system-out><error/></testcase>
                 <testcase name="waits"><skipped/></testcase>
                </testsuite></testsuites>"#,
-            "Report unit: 4 tests in 0 files: 1 passed, 1 failed, 1 ended in an error, 1 skipped shop.Cart: loses <items> | breaks",
+            "Report unit: 4 tests in 0 files: 1 passed, 1 failed, 1 with an error, 1 skipped shop.Cart: loses <items> | breaks",
         );
         check("<testsuite/>", "Report unit: 0 tests in 0 files: 0 passed ");
     }
@@ -303,20 +299,17 @@ mod tests {
         assert_eq!(count(colours, &mut summary), Ok(()));
         assert!(!summary.names[0].contains('\u{1b}'), "{:?}", summary.names);
         let deep = "<a>".repeat(100_000);
-        check(&deep, "more than 64 elements stand within each other");
-        check("<testsuite>", "it ends in the middle");
-        check(
-            "<html></html>",
-            "it is no JUnit report: it has no testsuite",
-        );
-        check("no xml", "it is no JUnit report: it has no testsuite");
+        check(&deep, "elements are nested more than 64 deep");
+        check("<testsuite>", "the file is incomplete");
+        check("<html></html>", "not a JUnit report: no testsuite");
+        check("no xml", "not a JUnit report: no testsuite");
         let wide = format!(
             "<testsuite><testcase {}><failure/></testcase></testsuite>",
             "a='1' ".repeat(100_000)
         );
         check(
             &wide,
-            "Report unit: 1 tests in 0 files: 0 passed, 1 failed a test without a name",
+            "Report unit: 1 tests in 0 files: 0 passed, 1 failed unnamed test",
         );
         let many = format!(
             "<testsuite>{}</testsuite>",

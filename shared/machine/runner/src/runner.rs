@@ -1,4 +1,4 @@
-//! The builds port over the queue, and what else is asked of a runner.
+//! The builds port on top of the queue, and the runner's other methods.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -19,18 +19,17 @@ use crate::event::{self, StateChange, state_change};
 use crate::queue::Inner;
 use crate::record::{Context, PhaseStatus, Record, Request, State};
 
-/// Most bytes of a log in one answer.
+/// The most bytes of a log in one answer.
 const LOG_PART: u64 = 256 * 1024;
 
-/// Runs builds on this machine. Call [`Runner::close`] before letting it go, so that running
-/// builds end in order.
+/// Runs builds on this machine. Call [`Runner::close`] before dropping it, so that running builds end
+/// properly.
 pub struct Runner {
     pub(crate) inner: Arc<Inner>,
 }
 
 impl Runner {
-    /// Opens the folder, ends what a former process left behind there, and goes on with the
-    /// queue.
+    /// Opens the folder, ends what an earlier process left there, and continues with the queue.
     ///
     /// # Errors
     /// When another process has the folder open, or it cannot be used.
@@ -67,7 +66,7 @@ impl Runner {
             .await
     }
 
-    /// Deletes the state changes up to this id, it included.
+    /// Deletes the state changes up to and including this id.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -80,20 +79,20 @@ impl Runner {
             .await
     }
 
-    /// Woken after each state change; for one waiter. Look at [`Runner::next_events`] once
-    /// before waiting the first time: a change of before a restart wakes nobody.
+    /// Notified after each state change; for one waiter. Read [`Runner::next_events`] before waiting the
+    /// first time, because changes from before a restart do not notify.
     #[must_use]
     pub fn changed(&self) -> &Notify {
         &self.inner.changed
     }
 
-    /// Woken when a log has grown; for one waiter. Look at the log before waiting.
+    /// Notified when a log has grown; for one waiter. Read the log before waiting.
     #[must_use]
     pub fn written(&self) -> &Notify {
         &self.inner.written
     }
 
-    /// The phases that a build has entered, as its events tell them; none when it is unknown.
+    /// The phases that a build has entered, as in its events; none if it is unknown.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -102,7 +101,7 @@ impl Runner {
         Ok(record.map(|record| record.phases.iter().map(event::phase).collect()))
     }
 
-    /// The variables that a build exported (`exported-variables`); none when it is unknown.
+    /// The variables that a build exported (`exported-variables`); none if it is unknown.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -114,7 +113,7 @@ impl Runner {
         Ok(record.map(|record| record.exported))
     }
 
-    /// The folder where the artifacts of a build are kept, if it kept any.
+    /// The folder with a build's artifacts, if it has any.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -124,12 +123,12 @@ impl Runner {
         Ok(folder.filter(|folder| folder.is_dir()))
     }
 
-    /// Starts no further builds, ends those that run, and waits for them. Queued builds go on
-    /// when the folder is opened again.
+    /// Starts no more builds, ends the running ones, and waits for them. Queued builds continue when the
+    /// folder is opened again.
     pub async fn close(&self) {
         self.inner.closing.send_replace(true);
         let all = u32::try_from(self.inner.config.concurrency.max(1)).unwrap_or(u32::MAX);
-        // The places are never closed, so this cannot fail.
+        // The semaphore is never closed, so this cannot fail.
         let _all = self.inner.places.acquire_many(all).await;
     }
 }
@@ -150,7 +149,7 @@ impl Builds for Runner {
         let text = format!("{project}:{}", build.attempt);
         let id: BuildId = text
             .parse()
-            .map_err(|error| StartError::Refused(format!("the build cannot be named: {error}")))?;
+            .map_err(|error| StartError::Refused(format!("invalid build name: {error}")))?;
         let request = Request::from(build);
         let now = self.inner.now();
         let work = move |transaction: &rusqlite::Transaction<'_>| {
@@ -195,7 +194,7 @@ impl Builds for Runner {
                 return Ok(());
             };
             if record.state == State::Queued {
-                let context = Context::new("BUILD_STOPPED", "somebody stopped the build");
+                let context = Context::new("BUILD_STOPPED", "the build was stopped");
                 record.leave(PhaseStatus::Stopped, Some(context), now);
                 record.end(BuildStatus::Stopped, now);
                 let event = state_change(&record, &place, now);
@@ -205,7 +204,7 @@ impl Builds for Runner {
         };
         self.inner.database.call("stopping a build", work).await?;
         self.inner.changed.notify_one();
-        // It is entered there before it is marked as running, so one of the two finds it.
+        // A build is listed before it is marked as running, so one of the two checks finds it.
         if let Some(stop) = self.inner.running().get(build) {
             stop.send_replace(true);
         }
@@ -240,12 +239,12 @@ impl Builds for Runner {
     }
 }
 
-/// Why a build can never be started as asked.
+/// Why a build can never start as requested.
 fn objection(build: &StartBuild) -> Option<String> {
     let length = build.buildspec.len();
     if length > StartBuild::LONGEST_BUILDSPEC {
         return Some(format!(
-            "the buildspec has {length} bytes, at most {} are taken: move commands into a script",
+            "the buildspec has {length} bytes, the maximum is {}: move commands into a script",
             StartBuild::LONGEST_BUILDSPEC
         ));
     }

@@ -1,4 +1,4 @@
-//! Which versions of a buildspec's runtimes the machine has; one machine installs none.
+//! The versions of a buildspec's runtimes on this machine. Nothing is installed.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use tokio::time::timeout;
 
 use crate::environment::Variables;
 
-/// How long a program may take to say its version.
+/// How long a program may take to print its version.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Most bytes of what it says that are read.
+/// The most bytes of its output to read.
 const MOST: u64 = 16 * 1024;
 
-/// The runtimes of CodeBuild's images, and the command that says which version there is.
+/// The runtimes of CodeBuild's images, and the commands that print their versions.
 const PROGRAMS: [(&str, &[&str]); 10] = [
     ("android", &["sdkmanager", "--version"]),
     ("docker", &["docker", "--version"]),
@@ -30,7 +30,7 @@ const PROGRAMS: [(&str, &[&str]); 10] = [
     ("rust", &["rustc", "--version"]),
 ];
 
-/// What to say of a runtime when the machine has not just that.
+/// A line about a runtime, if the machine does not have exactly that version.
 pub(crate) async fn difference(
     runtime: &str,
     wanted: &str,
@@ -39,23 +39,23 @@ pub(crate) async fn difference(
     let known = PROGRAMS.iter().find(|(name, _)| *name == runtime);
     let Some((_, program)) = known else {
         return Some(format!(
-            "runtime-versions: {runtime} {wanted} is wanted; it is not known here how to look for it"
+            "runtime-versions: {runtime} {wanted} requested; cannot check for it on this machine"
         ));
     };
     let has = match version(program, variables).await {
         Some(has) if fits(&resolved(wanted, variables), &has) => return None,
-        Some(has) => format!("this machine has {has}, which is used"),
-        None => format!("this machine has no {} that says its version", program[0]),
+        Some(has) => format!("this machine uses {has}"),
+        None => format!("this machine has no {} that prints its version", program[0]),
     };
     Some(format!(
-        "runtime-versions: {runtime} {wanted} is wanted; {has}"
+        "runtime-versions: {runtime} {wanted} requested; {has}"
     ))
 }
 
-/// The first number that a program says.
+/// The first number in a program's output.
 async fn version(program: &[&str], variables: &Variables) -> Option<String> {
     let mut command = Command::new("/bin/sh");
-    // The shell looks the program up in the build's own PATH, and puts both outputs into one.
+    // The shell searches the build's own PATH, and merges both outputs.
     let script = r#"exec "$@" 2>&1"#;
     command
         .args(["-c", script, "sh"])
@@ -76,17 +76,17 @@ async fn version(program: &[&str], variables: &Variables) -> Option<String> {
         Some(String::from_utf8_lossy(&said).into_owned())
     };
     let said = timeout(PATIENCE, read).await.ok()??;
-    // Whoever said so much may go on; nobody listens.
+    // The rest of a longer output is ignored.
     let _ = child.start_kill();
     let ended = timeout(PATIENCE, child.wait()).await;
     let number = Regex::new(r"\d+\.\d+(\.\d+)*").ok()?;
-    // A shell that finds no program ends with 127.
+    // The shell exits with 127 if it finds no program.
     let missing = matches!(ended, Ok(Ok(status)) if status.code() == Some(127));
     let found = number.find(&said).filter(|_| !missing)?;
     Some(found.as_str().to_owned())
 }
 
-/// `$NAME` as it is in the build.
+/// The value of `$NAME` in the build.
 fn resolved(wanted: &str, variables: &Variables) -> String {
     let Some(name) = wanted.strip_prefix('$') else {
         return wanted.to_owned();
@@ -99,7 +99,7 @@ fn resolved(wanted: &str, variables: &Variables) -> String {
     )
 }
 
-/// Whether a version is one of those that a buildspec asks for: `20`, `20.x`, `corretto21`.
+/// Whether a version satisfies a buildspec's request: `20`, `20.x`, `corretto21`.
 fn fits(wanted: &str, has: &str) -> bool {
     if wanted == "latest" {
         return true;

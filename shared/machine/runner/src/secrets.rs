@@ -1,8 +1,8 @@
-//! Values of `parameter-store` and `secrets-manager`, from a file that only its owner may read.
+//! Values of `parameter-store` and `secrets-manager`, from a file readable by its owner only.
 //!
 //! `{"parameter-store": {"/shop/token": "…"}, "secrets-manager": {"shop/db": {"password": "…"}}}`.
-//! A secret is a text or an object. Another version than the current one stands under the name that
-//! a buildspec gives it, without the JSON key: `shop/db::AWSPREVIOUS`, `shop/db:::<version id>`.
+//! A secret is a string or an object. Another version than the current one has the name that a
+//! buildspec uses, without the JSON key: `shop/db::AWSPREVIOUS`, `shop/db:::<version id>`.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -15,19 +15,19 @@ use towline_buildspec::model::Env;
 /// Largest file that is read.
 const MOST: u64 = 4 * 1024 * 1024;
 
-/// Most bytes of one value: Linux takes no longer text in an environment (execve(2)).
+/// The most bytes of one value, Linux's limit for a variable (execve(2)).
 const LONGEST_VALUE: usize = 128 * 1024 - 256;
 
-/// Lines of a secret that are shorter are no secrets of their own, such as the braces of JSON.
+/// Shorter lines of a secret, such as the braces of JSON, are not masked on their own.
 const SHORTEST_LINE: usize = 8;
 
 /// The stage of the current version.
 const CURRENT: &str = "AWSCURRENT";
 
-/// Names and values of what a buildspec wants from the stores.
+/// Names and values that a buildspec reads from the secret stores.
 ///
 /// # Errors
-/// When the file cannot be used, or does not have all of it; the sentence holds no value.
+/// When the file cannot be used or lacks something. The sentence contains no value.
 pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, String> {
     let wanted = Wanted::all(env)?;
     if wanted.is_empty() {
@@ -36,7 +36,7 @@ pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, S
     let stores = read(file).map_err(|why| {
         let all: Vec<String> = wanted.iter().map(Wanted::to_string).collect();
         format!(
-            "the buildspec wants {}: {} {why}",
+            "the buildspec needs {}: {} {why}",
             all.join(", "),
             file.display()
         )
@@ -56,7 +56,7 @@ pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, S
     Err(format!("{} does not have {missing}", file.display()))
 }
 
-/// What must not be seen of these values: each whole, and the lines of one that has several.
+/// What to mask: each value, and the lines of a value that has several.
 pub(crate) fn masks(values: &[(String, String)]) -> Vec<String> {
     let lines = |value: &String| -> Vec<String> {
         let lines = value.lines().map(str::trim);
@@ -71,7 +71,7 @@ pub(crate) fn masks(values: &[(String, String)]) -> Vec<String> {
         .collect()
 }
 
-/// A variable and where its value is.
+/// A variable and the place of its value.
 #[derive(Debug)]
 struct Wanted<'a> {
     name: &'a str,
@@ -85,7 +85,7 @@ enum Place<'a> {
     Secret {
         /// The entry of the file.
         entry: String,
-        /// The same by the plain name, when the reference is an ARN.
+        /// The same with the plain name, if the reference is an ARN.
         short: Option<String>,
         key: Option<&'a str>,
     },
@@ -124,7 +124,7 @@ impl<'a> Wanted<'a> {
                 "env.secrets-manager: {name} is {reference:?}: {why}"
             ))
         };
-        // An ARN has seven parts of its own.
+        // An ARN has seven parts.
         let own = if reference.starts_with("arn:") { 7 } else { 1 };
         let parts: Vec<&str> = reference.split(':').collect();
         let id = parts[..own.min(parts.len())].join(":");
@@ -132,18 +132,18 @@ impl<'a> Wanted<'a> {
         let part = |index: usize| rest.get(index).copied().filter(|part| !part.is_empty());
         let (key, stage, version) = (part(0), part(1), part(2));
         if id.is_empty() || rest.len() > 3 {
-            return refused("it is secret-id:json-key:version-stage:version-id");
+            return refused("the form is secret-id:json-key:version-stage:version-id");
         }
         let suffix = match (stage, version) {
             (Some(_), Some(_)) => {
-                return refused("it names a version's stage and its id: one of them");
+                return refused("use a version stage or a version id, not both");
             }
             (None | Some(CURRENT), None) => String::new(),
             (Some(stage), None) => format!("::{stage}"),
             (None, Some(version)) => format!(":::{version}"),
         };
         let short = parts.get(6).filter(|_| own == 7).map(|last| {
-            // Secrets Manager adds a dash and six characters of its own (ARNs of secrets).
+            // Secrets Manager appends a dash and six characters (ARNs of secrets).
             let plain = last.rsplit_once('-').filter(|(_, tail)| tail.len() == 6);
             format!("{}{suffix}", plain.map_or(*last, |(plain, _)| plain))
         });
@@ -162,34 +162,34 @@ impl<'a> Wanted<'a> {
         let value = match &self.place {
             Place::Parameter => match stores.parameters.get(self.reference) {
                 Some(Value::String(text)) => text.clone(),
-                Some(_) => return Err("it is there, but not as a text"),
-                None => return Err("there is none of that name under \"parameter-store\""),
+                Some(_) => return Err("the value is not a string"),
+                None => return Err("no such name in \"parameter-store\""),
             },
             Place::Secret { entry, short, key } => {
                 let secrets = &stores.secrets;
                 let short = || secrets.get(short.as_deref()?);
                 let secret = secrets.get(entry).or_else(short);
                 let Some(secret) = secret else {
-                    return Err("there is none of that name under \"secrets-manager\"");
+                    return Err("no such name in \"secrets-manager\"");
                 };
                 part(secret, *key)?
             }
         };
         match value {
-            value if value.contains('\0') => Err("it is there, but holds a NUL"),
-            value if value.len() > LONGEST_VALUE => Err("it is there, but longer than 128 KiB"),
+            value if value.contains('\0') => Err("the value contains a NUL"),
+            value if value.len() > LONGEST_VALUE => Err("the value is longer than 128 KiB"),
             value => Ok(value),
         }
     }
 }
 
-/// A secret, or what stands under a key of it.
+/// A secret, or the value of one of its keys.
 fn part(secret: &Value, key: Option<&str>) -> Result<String, &'static str> {
     let Some(key) = key else {
         return match secret {
             Value::String(text) => Ok(text.clone()),
             Value::Object(_) => Ok(secret.to_string()),
-            _ => Err("it is there, but neither a text nor an object"),
+            _ => Err("the value is neither a string nor an object"),
         };
     };
     let parsed: Option<Value> = match secret {
@@ -199,7 +199,7 @@ fn part(secret: &Value, key: Option<&str>) -> Result<String, &'static str> {
     match parsed.as_ref().and_then(|secret| secret.get(key)) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => Ok(other.to_string()),
-        None => Err("the secret is there, but has no such JSON key"),
+        None => Err("the secret has no such JSON key"),
     }
 }
 
@@ -209,24 +209,24 @@ struct Stores {
 }
 
 fn read(path: &Path) -> Result<Stores, String> {
-    let system = |error: io::Error| {
-        match error.kind() {
-        io::ErrorKind::NotFound => "is not there; write {\"parameter-store\": {\"NAME\": \"…\"}, \
-                                    \"secrets-manager\": {\"ID\": {\"KEY\": \"…\"}}} into it, with mode 600"
-            .to_owned(),
+    let system = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            "does not exist; create it with {\"parameter-store\": {\"NAME\": \"…\"}, \
+                                    \"secrets-manager\": {\"ID\": {\"KEY\": \"…\"}}} and mode 600"
+                .to_owned()
+        }
         _ => format!("cannot be read: {error}"),
-    }
     };
     let file = File::open(path).map_err(system)?;
     let metadata = file.metadata().map_err(system)?;
     let own = rustix::process::geteuid().as_raw();
     if !metadata.is_file() || metadata.uid() != own {
-        return Err("is not a file of the user that runs towline".into());
+        return Err("is not a file that belongs to the user of towline".into());
     }
     if metadata.mode() & 0o077 != 0 {
         let mode = metadata.mode() & 0o777;
         return Err(format!(
-            "is open to others (mode {mode:o}): only its owner may read it, chmod 600"
+            "can be read by others (mode {mode:o}); run chmod 600"
         ));
     }
     let mut text = String::new();
@@ -236,24 +236,24 @@ fn read(path: &Path) -> Result<Stores, String> {
     if text.len() as u64 > MOST {
         return Err(format!("is larger than {} MiB", MOST >> 20));
     }
-    // Into a value first: errors of types would repeat what stands there.
+    // Into a generic value first: typed errors would repeat the content.
     let value: Value = serde_json::from_str(&text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        format!("is no JSON at line {line}, column {column}")
+        format!("is not valid JSON at line {line}, column {column}")
     })?;
     let Value::Object(mut all) = value else {
-        return Err("is no JSON object".into());
+        return Err("is not a JSON object".into());
     };
     let mut take = |name: &str| match all.remove(name) {
         None => Ok(Map::new()),
         Some(Value::Object(entries)) => Ok(entries),
-        Some(_) => Err(format!("has something else than an object under {name:?}")),
+        Some(_) => Err(format!("has no object at {name:?}")),
     };
     let parameters = take("parameter-store")?;
     let secrets = take("secrets-manager")?;
     match all.keys().next() {
         Some(other) => Err(format!(
-            "has the key {other:?}; there are \"parameter-store\" and \"secrets-manager\""
+            "has the unknown key {other:?}; use \"parameter-store\" and \"secrets-manager\""
         )),
         None => Ok(Stores {
             parameters,
@@ -330,22 +330,22 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_without_a_value() {
-        let none = "there is none of that name under";
-        let open = "is open to others";
+        let none = "no such name in";
+        let open = "can be read by others";
         for (file, mode, name, expected) in [
             (FILE, 0o600, "/shop/absent", format!("FILE does not have NAME (parameter-store /shop/absent): {none} \"parameter-store\"")),
-            (FILE, 0o600, "/shop/count", "FILE does not have NAME (parameter-store /shop/count): it is there, but not as a text".into()),
+            (FILE, 0o600, "/shop/count", "FILE does not have NAME (parameter-store /shop/count): the value is not a string".into()),
             (FILE, 0o600, "absent:key", format!("FILE does not have NAME (secrets-manager absent:key): {none} \"secrets-manager\"")),
-            (FILE, 0o600, "shop/db:secret", "FILE does not have NAME (secrets-manager shop/db:secret): the secret is there, but has no such JSON key".into()),
+            (FILE, 0o600, "shop/db:secret", "FILE does not have NAME (secrets-manager shop/db:secret): the secret has no such JSON key".into()),
             (FILE, 0o600, "shop/db:password:OTHER", format!("FILE does not have NAME (secrets-manager shop/db:password:OTHER): {none} \"secrets-manager\"")),
-            (FILE, 0o600, "list", "FILE does not have NAME (secrets-manager list): it is there, but neither a text nor an object".into()),
-            (FILE, 0o600, "a:b:c:d", "env.secrets-manager: NAME is \"a:b:c:d\": it names a version's stage and its id: one of them".into()),
-            (FILE, 0o600, "a:b:::e", "env.secrets-manager: NAME is \"a:b:::e\": it is secret-id:json-key:version-stage:version-id".into()),
-            (FILE, 0o640, "shop/plain", format!("the buildspec wants NAME (secrets-manager shop/plain): FILE {open} (mode 640): only its owner may read it, chmod 600")),
-            (FILE, 0o604, "shop/plain", format!("the buildspec wants NAME (secrets-manager shop/plain): FILE {open} (mode 604): only its owner may read it, chmod 600")),
-            ("{\"secrets-manager\": {\"a\": hunter2}}", 0o600, "a", "the buildspec wants NAME (secrets-manager a): FILE is no JSON at line 1, column 27".into()),
-            ("{\"secrets-manager\": \"hunter2\"}", 0o600, "a", "the buildspec wants NAME (secrets-manager a): FILE has something else than an object under \"secrets-manager\"".into()),
-            ("{\"secret-manager\": {}}", 0o600, "a", "the buildspec wants NAME (secrets-manager a): FILE has the key \"secret-manager\"; there are \"parameter-store\" and \"secrets-manager\"".into()),
+            (FILE, 0o600, "list", "FILE does not have NAME (secrets-manager list): the value is neither a string nor an object".into()),
+            (FILE, 0o600, "a:b:c:d", "env.secrets-manager: NAME is \"a:b:c:d\": use a version stage or a version id, not both".into()),
+            (FILE, 0o600, "a:b:::e", "env.secrets-manager: NAME is \"a:b:::e\": the form is secret-id:json-key:version-stage:version-id".into()),
+            (FILE, 0o640, "shop/plain", format!("the buildspec needs NAME (secrets-manager shop/plain): FILE {open} (mode 640); run chmod 600")),
+            (FILE, 0o604, "shop/plain", format!("the buildspec needs NAME (secrets-manager shop/plain): FILE {open} (mode 604); run chmod 600")),
+            ("{\"secrets-manager\": {\"a\": hunter2}}", 0o600, "a", "the buildspec needs NAME (secrets-manager a): FILE is not valid JSON at line 1, column 27".into()),
+            ("{\"secrets-manager\": \"hunter2\"}", 0o600, "a", "the buildspec needs NAME (secrets-manager a): FILE has no object at \"secrets-manager\"".into()),
+            ("{\"secret-manager\": {}}", 0o600, "a", "the buildspec needs NAME (secrets-manager a): FILE has the unknown key \"secret-manager\"; use \"parameter-store\" and \"secrets-manager\"".into()),
         ] {
             check(file, mode, name, &expected);
         }

@@ -1,9 +1,9 @@
-//! The one shell of a build, fed command by command so that `cd` and `export` last.
+//! The one shell of a build, which runs command after command so that `cd` and `export` persist.
 //!
-//! The shell's standard input is a socket to us: a line in asks it to run the command file, a line
-//! out is the command's exit status. Commands themselves read from `/dev/null`. A command that
-//! ends the shell (`exit 3`) has failed with that status, and the next command gets a new shell
-//! with the folder and the exported variables that the command before it left.
+//! The shell's standard input is a socket to us: a line in asks it to run the command file, a line out is
+//! the command's exit status. Commands themselves read from `/dev/null`. A command that ends the
+//! shell (`exit 3`) has failed with that status, and the next command gets a new shell with the folder
+//! and the exported variables of the previous command.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -21,17 +21,16 @@ use towline_buildspec::model::Version;
 use crate::files::open_beneath;
 use crate::users::User;
 
-/// How long an idle shell may take to go.
+/// How long an idle shell may take to end.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// The exported variables that a command left, and its folder.
+/// The exported variables after a command, and its folder.
 const STATE: &str = "state";
 const CWD: &str = "cwd";
 
-/// Longest note that is read.
+/// The most bytes of such a file to read.
 const MOST_NOTE: u64 = 1 << 20;
 
-/// A running shell.
 pub(crate) struct Session {
     child: Child,
     channel: UnixStream,
@@ -41,23 +40,21 @@ pub(crate) struct Session {
 /// The folder where the shell and we leave notes for each other.
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
-    /// What we write.
     pub(crate) folder: PathBuf,
-    /// What the shell writes: a folder of its user's.
+    /// The folder that the shell writes to, owned by its user.
     pub(crate) notes: PathBuf,
 }
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Done {
-    /// It ended with this status, and the shell takes the next one.
+    /// It ended with this status, and the shell accepts the next one.
     Status(i32),
     /// It ended the shell as well.
     Ended(i32),
 }
 
 impl Done {
-    /// The exit status.
     pub(crate) fn status(self) -> i32 {
         match self {
             Self::Status(status) | Self::Ended(status) => status,
@@ -66,14 +63,14 @@ impl Done {
 }
 
 impl Control {
-    /// The folder that the last command left the shell in.
+    /// The shell's folder after the last command.
     pub(crate) fn working_folder(&self) -> Option<PathBuf> {
         let text = String::from_utf8(self.note(CWD)?).ok()?;
         let path = PathBuf::from(text.strip_suffix('\n')?);
         path.is_dir().then_some(path)
     }
 
-    /// A note of the shell's; a link that somebody put in its place leads nowhere.
+    /// A file from the shell; a link in its place is not followed.
     pub(crate) fn note(&self, name: &str) -> Option<Vec<u8>> {
         let mut note = Vec::new();
         let file = open_beneath(&self.notes, Path::new(name)).ok()?;
@@ -81,7 +78,7 @@ impl Control {
         Some(note)
     }
 
-    /// Lets another user's shell go on where this one is; nothing of that user's runs yet.
+    /// Lets another user's shell continue here. No process of that user runs yet.
     pub(crate) fn hand_over(&self, to: &Self, user: &User) -> io::Result<()> {
         for name in [STATE, CWD] {
             let copy = to.notes.join(name);
@@ -94,7 +91,7 @@ impl Control {
         Ok(())
     }
 
-    /// What the shell runs. It uses builtins only and leaves no variable of its own behind.
+    /// The shell's program. It uses only builtins and leaves no variables of its own.
     fn driver(&self, version: Version) -> String {
         let note = |name: &str| quote(&self.notes.join(name));
         let command = quote(&self.folder.join("command"));
@@ -116,8 +113,8 @@ done
 }
 
 impl Session {
-    /// Starts a shell; `command` says which, in which surroundings, and where it prints to.
-    /// It goes on where the last one was, except in version 0.1, where each command begins anew.
+    /// Starts a shell. `command` sets the program, environment and output. It continues where the last one
+    /// was, except in version 0.1, where each command starts fresh.
     pub(crate) fn start(
         mut command: Command,
         control: &Control,
@@ -140,20 +137,20 @@ impl Session {
         })
     }
 
-    /// The shell's process id, while it runs.
+    /// The shell's process id while it runs.
     pub(crate) fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Tells the shell that no command follows, and gives an idle one the time to go. One that is
-    /// not idle is left to those who end processes.
+    /// Tells the shell that no command follows, and gives an idle shell time to end. A busy shell is
+    /// ended with the other processes.
     pub(crate) async fn close(&mut self) {
-        // Either fails when there is no shell to wait for.
+        // Both fail if there is no shell to wait for.
         let _ = self.channel.shutdown().await;
         let _ = timeout(IDLE, self.child.wait()).await;
     }
 
-    /// Runs one command, of any number of lines.
+    /// Runs one command of one or more lines.
     pub(crate) async fn run(&mut self, command: &str) -> io::Result<Done> {
         fs::write(self.control.folder.join("command"), format!("{command}\n"))?;
         if self.channel.write_all(b"go\n").await.is_err() {
@@ -165,13 +162,13 @@ impl Session {
                 Some(status) => Ok(Done::Status(status)),
                 None => Ok(Done::Ended(code(self.child.wait().await?))),
             },
-            // A background process may hold the socket open when the shell is gone.
+            // A background process may keep the socket open after the shell has ended.
             ended = self.child.wait() => Ok(Done::Ended(code(ended?))),
         }
     }
 }
 
-/// The number on the line that follows a command; none when the shell is gone.
+/// The number on the line after a command; none if the shell has ended.
 async fn status(channel: &mut UnixStream) -> Option<i32> {
     let mut line = String::new();
     loop {

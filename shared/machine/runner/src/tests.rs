@@ -250,7 +250,6 @@ async fn appears(path: &Path) -> String {
     timeout(LONG, there).await.expect("the file appears")
 }
 
-/// Whether a process lives.
 fn lives(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.is_ok_and(|stat| !stat.contains(") Z "))

@@ -39,13 +39,13 @@ pub(crate) fn wanted(spec: &Buildspec) -> Result<Option<User>, String> {
         }
         if own != 0 {
             return Err(format!(
-                "run-as: {name} needs towline to run as root, which it does not"
+                "run-as: {name} needs root, but towline does not run as root"
             ));
         }
         match &other {
             Some(other) if *other != user => {
                 return Err(format!(
-                    "run-as: {} and {name}: one user besides root can be had in a build here",
+                    "run-as: {} and {name}: a build can use only one user besides root here",
                     other.name
                 ));
             }
@@ -68,7 +68,7 @@ fn find(name: &str) -> Result<User, String> {
     table
         .lines()
         .find_map(|line| user(line).filter(|user| user.name == name))
-        .ok_or_else(|| format!("run-as: this machine has no user {name} in /etc/passwd"))
+        .ok_or_else(|| format!("run-as: no user {name} in /etc/passwd"))
 }
 
 /// A line of `/etc/passwd` (passwd(5)).

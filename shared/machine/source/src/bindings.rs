@@ -1,4 +1,4 @@
-//! Which ids each registered name was first seen with, kept in one small file (A8).
+//! The ids that each registered name had at its first push, in one small file (A8).
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -24,7 +24,6 @@ impl Bindings {
         Ok(Self { path, bound })
     }
 
-    /// Where they are kept.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -39,8 +38,8 @@ impl Bindings {
 
     /// Binds a registered name, durably.
     ///
-    /// A name that is no longer registered but holds one of the ids is the same repository before
-    /// it was renamed: a name bound for the first time takes over what that one was bound to.
+    /// A name that is no longer registered but has one of the ids is the same repository before it
+    /// was renamed. A name bound for the first time takes over its ids.
     pub(crate) fn bind(&mut self, name: &RepositoryName, new: Binding) -> io::Result<Binding> {
         let mut bound = self.bound.clone();
         let mut former = None;
@@ -64,7 +63,7 @@ impl Bindings {
     }
 }
 
-/// Replaces the file so that either the old or the new one is there after a power loss.
+/// Replaces the file so that after a power loss either the old or the new one exists.
 fn write(path: &Path, bound: &BTreeMap<RepositoryName, Binding>) -> io::Result<()> {
     let new = path.with_extension("json.new");
     let mut file = File::create(&new)?;

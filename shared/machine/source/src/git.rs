@@ -1,4 +1,4 @@
-//! Runs `git` in surroundings of our own, with limits on time and output.
+//! Runs `git` with our own environment and limits on time and output.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,19 +12,19 @@ use tokio::time::timeout;
 use towline_domain::untrusted::Untrusted;
 use towline_ports::PortError;
 
-/// What of the machine `git` gets to see.
+/// What `git` sees of the machine.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
     /// `PATH`: where `git`, and `ssh` for it, are found.
     pub search_path: OsString,
-    /// `HOME`: whose Git and SSH configuration applies; none of anybody's when absent.
+    /// `HOME`: whose Git and SSH configuration applies; no configuration if absent.
     pub home: Option<PathBuf>,
 }
 
-/// How long a command may run.
+/// How long a command may run: a look at a mirror, or a request to the origin.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Patience {
-    /// For what only looks at a mirror.
+    /// Reads a mirror only.
     Look,
     /// For what asks the origin.
     Fetch,
@@ -39,39 +39,38 @@ impl Patience {
     }
 }
 
-/// What a command left.
 #[derive(Debug)]
 pub(crate) struct Output {
     /// Exit status; -1 after a signal.
     pub(crate) code: i32,
     pub(crate) stdout: Vec<u8>,
-    /// Whether there was more on `stdout` than was read.
+    /// Whether `stdout` had more output than was read.
     pub(crate) cut: bool,
     stderr: Vec<u8>,
 }
 
 impl Output {
-    /// The output as text, without the line break at its end.
+    /// The output as text, without the final line break.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).trim_end().to_owned()
     }
 
-    /// An error that repeats what `git` said.
+    /// An error with `git`'s own message.
     pub(crate) fn error(&self, doing: impl Into<String>) -> PortError {
         let said = String::from_utf8_lossy(&self.stderr).trim().to_owned();
         let said = said.lines().collect::<Vec<_>>().join("; ");
         let said = Untrusted::text(&said, 1000).display();
-        PortError::new(doing, format!("git ended with {}: {said}", self.code))
+        PortError::new(doing, format!("git exited with {}: {said}", self.code))
     }
 }
 
-/// Longest message of `git` that is kept.
+/// The most characters of `git`'s message that are kept.
 const MOST_STDERR: usize = 16 * 1024;
 
-/// Time between asking a command to end and ending it.
+/// Time between SIGTERM and SIGKILL.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-/// Commands on one repository's folder. Nothing of our own environment reaches them.
+/// Commands on one repository's folder. They do not inherit our environment.
 pub(crate) async fn run(
     surroundings: &Surroundings,
     folder: &Path,
@@ -91,7 +90,7 @@ pub(crate) async fn run(
             let seconds = patience.limit().as_secs();
             Err(PortError::new(
                 doing(),
-                format!("it was not done after {seconds} seconds"),
+                format!("timed out after {seconds} seconds"),
             ))
         }
     }
@@ -152,7 +151,7 @@ async fn collect(child: &mut Child, most: usize) -> std::io::Result<Output> {
     })
 }
 
-/// Keeps the beginning, and reads on so that the writer is never held up.
+/// Keeps the beginning, and reads the rest so that the writer does not block.
 async fn read_and_drop(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     let mut kept = Vec::new();
     let Some(mut stream) = stream else {
@@ -169,7 +168,7 @@ async fn read_and_drop(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     kept
 }
 
-/// Asks the command and its children to end, so that they remove their locks; then ends them.
+/// Asks the command and its children to stop, so that they remove their locks; then kills them.
 async fn end(child: &mut Child) {
     let group = child
         .id()
@@ -178,7 +177,7 @@ async fn end(child: &mut Child) {
     let Some(group) = group else {
         return;
     };
-    // An error means that nobody is left in the group.
+    // An error means that the group is empty.
     let _ = kill_process_group(group, Signal::TERM);
     if timeout(GRACE, child.wait()).await.is_err() {
         let _ = kill_process_group(group, Signal::KILL);

@@ -1,7 +1,7 @@
 //! The source port over the `git` command: a bare mirror per registered repository.
 //!
-//! [`GitSource::open`] takes the repositories the operator registered, and is both the source and
-//! the list of who may use us: a registered name is bound to the numeric id of its first push.
+//! [`GitSource::open`] takes the repositories that the operator registered. It is both the source and
+//! the list of repositories that may push: a registered name is bound to the id of its first push.
 
 pub mod checkout;
 pub mod described;

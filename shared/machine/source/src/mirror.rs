@@ -1,4 +1,4 @@
-//! One repository's bare mirror: what was fetched of it, and fetching what is missing.
+//! One repository's bare mirror, and fetching what it lacks.
 
 use std::fs;
 use std::io;
@@ -18,13 +18,13 @@ pub(crate) const FEW: usize = 64 * 1024;
 /// A registered repository with its mirror.
 pub(crate) struct Mirror {
     pub(crate) name: RepositoryName,
-    /// The id it has until a push gives it another; only a local one has that.
+    /// The id until a push gives it another; only local repositories have one.
     pub(crate) local_id: Option<RepositoryId>,
     pub(crate) folder: PathBuf,
     /// A canonical path or an address.
     location: String,
     surroundings: Surroundings,
-    /// Held while fetching, so that fetches of one repository follow one another.
+    /// Held while fetching, so that a repository is fetched once at a time.
     fetching: Mutex<()>,
 }
 
@@ -46,7 +46,7 @@ impl Mirror {
             Origin::Url(url) => (url.clone(), None),
         };
         let folder = mirrors.join(format!("{name}.git"));
-        // A command that outlived a killed process of ours may still write, and holds its locks.
+        // A command that outlived our killed process may still write, and holds locks.
         for folder in [&folder, &unfinished(&folder)] {
             orphans::end(folder, git::GRACE)?;
         }
@@ -73,7 +73,7 @@ impl Mirror {
         .await
     }
 
-    /// Whether the commit is there, fetched if need be; an error when the origin does not answer.
+    /// Whether the commit exists, after fetching if necessary; an error if the origin does not answer.
     pub(crate) async fn ensure(&self, commit: &CommitSha) -> Result<bool, PortError> {
         if self.has(commit).await? {
             return Ok(true);
@@ -86,7 +86,7 @@ impl Mirror {
         if self.has(commit).await? {
             return Ok(true);
         }
-        // A commit that a forced push left behind hangs on no ref, but can still be asked for.
+        // After a forced push no ref leads to the old commit, but it can still be requested.
         let only = [
             "fetch",
             "--quiet",
@@ -99,7 +99,7 @@ impl Mirror {
         if output.code == 0 {
             return self.has(commit).await;
         }
-        // How a refusal is worded is every server's own; one that still answers did refuse.
+        // Each server words a refusal differently. If it still answers, it did refuse.
         let answers = [
             "ls-remote",
             "--quiet",
@@ -114,7 +114,7 @@ impl Mirror {
         Ok(false)
     }
 
-    /// Fetches all branches and tags as they are now.
+    /// Fetches all current branches and tags.
     pub(crate) async fn refresh(&self) -> Result<(), PortError> {
         let _turn = self.fetching.lock().await;
         self.fetch_refs().await
@@ -162,7 +162,7 @@ impl Mirror {
         .await
     }
 
-    /// Makes the empty mirror under another name first, so that half a one is never used.
+    /// Creates the empty mirror under another name first, so that no incomplete mirror is used.
     async fn create(&self) -> Result<(), PortError> {
         if self.folder.exists() {
             return Ok(());
@@ -189,12 +189,12 @@ impl Mirror {
     }
 }
 
-/// What a mirror is called while it is made.
+/// The name of a mirror during its creation.
 fn unfinished(folder: &Path) -> PathBuf {
     folder.with_extension("git.new")
 }
 
-/// Removes the locks of commands that were killed: nobody else is at work here any more.
+/// Removes the locks of killed commands; nothing else uses the mirror now.
 fn remove_stale_locks(folder: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

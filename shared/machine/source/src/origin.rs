@@ -1,4 +1,4 @@
-//! Where a registered repository is fetched from: an address of the operator, never of a payload (A24).
+//! Where a registered repository is fetched from: the operator's address, never a payload's (A24).
 
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,10 +9,10 @@ use sha2::{Digest as _, Sha256};
 use towline_domain::names::{RepositoryId, RepositoryName};
 use towline_ports::admission;
 
-/// A repository the operator lets in.
+/// A repository that the operator registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
-    /// Its name, as in the payloads.
+    /// The name, as in the payloads.
     pub name: RepositoryName,
     /// Where it is fetched from.
     pub origin: Origin,
@@ -27,20 +27,19 @@ pub enum Origin {
     Url(String),
 }
 
-/// Why a text is no origin.
+/// Why a text is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
-    /// Neither a path nor an address that is fetched from.
-    #[error("{0:?} is not fetched from: give a folder, https://… or ssh://…")]
+    /// Neither a path nor a supported address.
+    #[error("{0:?} is not a repository address: use a folder, https://… or ssh://…")]
     Scheme(String),
-    /// A secret in an address would show in the list of processes.
+    /// A secret in an address would appear in the list of processes.
     #[error(
-        "the address of {0} holds a user, password or token: leave it out and let a Git credential \
-         helper give it"
+        "the address of {0} contains a user, password or token: remove it and use a Git credential \
+         helper"
     )]
     Password(String),
-    /// Characters no address has.
-    #[error("the address {0:?} holds a space or control character")]
+    #[error("the address {0:?} contains a space or control character")]
     Characters(String),
 }
 
@@ -55,7 +54,7 @@ impl FromStr for Origin {
             };
         };
         let authority = rest.split('/').next().unwrap_or_default();
-        // No error repeats what stands before the host.
+        // No error repeats the part before the host.
         let shown = || match rest.rsplit_once('@') {
             Some((_, rest)) => format!("{scheme}://{rest}"),
             None => text.to_owned(),
@@ -64,7 +63,7 @@ impl FromStr for Origin {
             return Err(OriginError::Scheme(shown()));
         }
         let host = match authority.rsplit_once('@') {
-            // In a name alone, GitHub takes a token; who logs in with ssh is no secret.
+            // GitHub accepts a token as user name; the user name for ssh is not secret.
             Some((user, host)) if scheme == "https" || user.contains(':') => {
                 return Err(OriginError::Password(host.into()));
             }
@@ -85,7 +84,7 @@ impl FromStr for Origin {
 /// in a range of their own ([`is_local`](crate::is_local)).
 ///
 /// # Errors
-/// When the path cannot be made canonical, for instance because nothing is there.
+/// When the path cannot be made canonical, for example because it does not exist.
 pub fn local_id(path: &Path) -> io::Result<RepositoryId> {
     let canonical = path.canonicalize()?;
     let hash = Sha256::digest(canonical.as_os_str().as_bytes());

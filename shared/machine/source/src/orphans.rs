@@ -1,7 +1,7 @@
-//! Ends the `git` commands that a killed process of ours left at work in a mirror.
+//! Stops `git` commands that a killed process of ours left running in a mirror.
 //!
-//! Every command on a mirror, and what it starts, has that mirror and no other as its `GIT_DIR`;
-//! that is how it is found below `/proc`.
+//! Every command on a mirror, and its children, have that mirror as `GIT_DIR`, which is how they are
+//! found in `/proc`.
 
 use std::fs;
 use std::io;
@@ -14,14 +14,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// How often it is looked for more, which those found have started meanwhile.
+/// How often to look again for processes that the found ones started meanwhile.
 const MOST_ROUNDS: usize = 10;
 
-/// How long a process may take to go after it was killed.
+/// How long a killed process may take to disappear.
 const GOING: Duration = Duration::from_secs(10);
 
-/// Asks every command on this mirror to end, ends after `grace` those that did not, and returns
-/// when all are gone.
+/// Asks every command on this mirror to stop, kills the rest after `grace`, and returns when all are
+/// gone.
 pub(crate) fn end(mirror: &Path, grace: Duration) -> io::Result<()> {
     for _ in 0..MOST_ROUNDS {
         let found = working_on(mirror)?;
@@ -51,13 +51,13 @@ pub(crate) fn end(mirror: &Path, grace: Duration) -> io::Result<()> {
 
 fn stuck(mirror: &Path) -> io::Error {
     io::Error::other(format!(
-        "a git command of an earlier process still works on {} and does not end; end it, then \
+        "a git command of an earlier process still uses {} and does not stop; stop it, then \
          start again",
         mirror.display()
     ))
 }
 
-/// Handles on the processes, so that nobody else is met who took a number over.
+/// Handles of the processes, in case another process takes over a number.
 fn working_on(mirror: &Path) -> io::Result<Vec<OwnedFd>> {
     let mut mark = b"GIT_DIR=".to_vec();
     mark.extend_from_slice(mirror.as_os_str().as_bytes());
@@ -79,7 +79,7 @@ fn working_on(mirror: &Path) -> io::Result<Vec<OwnedFd>> {
             Err(Errno::SRCH) => continue, // it went
             Err(error) => return Err(error.into()),
         };
-        // Looked at again, now that the number cannot be another's any more.
+        // Checked again, now that the number cannot be reused.
         if has_mark(pid, &mark) {
             found.push(process);
         }
@@ -87,7 +87,7 @@ fn working_on(mirror: &Path) -> io::Result<Vec<OwnedFd>> {
     Ok(found)
 }
 
-/// A process that has gone, or is somebody else's, has no environment for us.
+/// We cannot read the environment of a process that is gone or belongs to another user.
 fn has_mark(pid: Pid, mark: &[u8]) -> bool {
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     environment

@@ -20,7 +20,7 @@ use crate::git::Surroundings;
 use crate::mirror::{FEW, Mirror};
 use crate::origin::Registered;
 
-/// Most files that are compared one by one; above that, everything counts as changed.
+/// The most files to compare one by one; above that, everything counts as changed.
 const MOST_CHANGED: usize = 10_000;
 
 /// Most bytes of their names.
@@ -31,26 +31,18 @@ const MOST_NAMES: usize = 4 * 1024 * 1024;
 pub enum OpenError {
     /// Its folder cannot be used.
     #[error("opening the folder of mirrors {}", path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Folder { path: PathBuf, source: io::Error },
     /// A repository cannot be used.
     #[error("opening the repository {name}")]
     Repository {
-        /// Which.
         name: RepositoryName,
-        /// Why.
         source: io::Error,
     },
-    /// The same twice.
     #[error("the repository {0} is registered twice, by its name or by its folder")]
     Twice(RepositoryName),
 }
 
-/// The repositories that the operator registered, over the `git` command.
+/// The registered repositories, accessed with the `git` command.
 pub struct GitSource {
     mirrors: Vec<Mirror>,
     bindings: Mutex<Bindings>,
@@ -58,11 +50,11 @@ pub struct GitSource {
 }
 
 impl GitSource {
-    /// Opens the repositories with their mirrors below `dir`; nothing is fetched yet. One
-    /// process at a time may have `dir` open.
+    /// Opens the repositories with their mirrors in `dir`, without fetching. Only one process at a time
+    /// may have `dir` open.
     ///
     /// # Errors
-    /// When `dir` cannot be used, a local repository is not there, or one is given twice.
+    /// When `dir` cannot be used, a local repository does not exist, or one is given twice.
     pub fn open(
         dir: &Path,
         surroundings: &Surroundings,
@@ -103,13 +95,13 @@ impl GitSource {
         })
     }
 
-    /// The folder of a repository's mirror; it is there once something was asked of it.
+    /// The folder of a repository's mirror; it exists after the first request for it.
     #[must_use]
     pub fn mirror_path(&self, id: RepositoryId) -> Option<PathBuf> {
         self.mirror(id).map(|mirror| mirror.folder.clone())
     }
 
-    /// The folder of a mirror that holds this commit, fetched if need be; none when the
+    /// The folder of a mirror that contains this commit, after fetching if necessary; none if the
     /// repository does not have the commit.
     ///
     /// # Errors
@@ -124,11 +116,11 @@ impl GitSource {
     }
 
     fn bindings(&self) -> MutexGuard<'_, Bindings> {
-        // A panic in there leaves the old ids, which are sound.
+        // After a panic the old ids are still valid.
         self.bindings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of the ids of each mirror, in their order.
+    /// The known ids of each mirror, in the order of mirrors.
     pub(crate) fn ids(&self) -> Vec<Known> {
         let bindings = self.bindings();
         let bound: Vec<_> = self
@@ -169,7 +161,7 @@ impl GitSource {
     }
 }
 
-/// Whether a path can be that of a file in a tree.
+/// Whether a path can be a file in a tree.
 fn is_inside(path: &str) -> bool {
     let part = |part| !matches!(part, "" | "." | "..");
     !path.contains('\0') && path.split('/').all(part)
@@ -269,7 +261,7 @@ impl Source for GitSource {
         let mirror = self.known(repository)?;
         mirror.refresh().await?;
         let full = git_ref.full();
-        // A ref that Git does not allow would be read as an expression below.
+        // Git would read an invalid ref as an expression below.
         let legal = mirror.look(&["check-ref-format", &full], FEW).await?;
         if legal.code != 0 {
             return Ok(None);
@@ -351,7 +343,7 @@ impl Source for GitSource {
             commit.as_str(),
             "--",
         ];
-        // A message longer than that is cut; only its first line is shown.
+        // A longer message is cut; only its first line is shown.
         let output = mirror.look(&arguments, FEW).await?;
         if output.code != 0 && !output.cut {
             return Err(output.error(format!("reading a commit of {}", mirror.name)));
@@ -370,7 +362,7 @@ impl Source for GitSource {
         }))
     }
 
-    /// A clone has nobody who looks at its commits.
+    /// A local clone shows no commit statuses.
     fn shows_statuses(&self) -> bool {
         false
     }
@@ -379,11 +371,11 @@ impl Source for GitSource {
 #[async_trait]
 impl Repositories for GitSource {
     async fn admit(&self, repository: &RepositoryRef) -> Result<Admission, PortError> {
-        // Two first pushes at once are judged one after the other.
+        // Two simultaneous first pushes are checked one after the other.
         let _turn = self.admitting.lock().await;
         Ok(match admission::judge(&self.ids(), repository) {
             Judgement::Admitted(known) => Admission::Admitted(known),
-            // Waits for the disk, at most twice in the life of a repository.
+            // Waits for the disk, at most twice per repository.
             Judgement::Bind { name, binding } => {
                 let bound = self
                     .bindings()
@@ -395,7 +387,7 @@ impl Repositories for GitSource {
             Judgement::Impostor { name, known } => Admission::Impostor {
                 known,
                 remedy: format!(
-                    "stop Towline, take {name} out of {} and start it again",
+                    "stop Towline, remove {name} from {}, and start it again",
                     self.bindings().path().display()
                 ),
             },
@@ -410,7 +402,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// The entry of exactly this path, when it is a plain file: `100644 blob <id> <size>\t<path>`.
+    /// The entry of exactly this path, if it is a plain file: `100644 blob <id> <size>\t<path>`.
     fn find(listing: &[u8], path: &str) -> Option<Self> {
         listing.split(|byte| *byte == 0).find_map(|line| {
             let (facts, name) = std::str::from_utf8(line).ok()?.split_once('\t')?;

@@ -3,6 +3,8 @@
 //! Nothing here waits, reads a clock, draws a random number or knows a foreign format; every
 //! function answers the same for the same arguments. `ARCHITECTURE.md` shows who calls what.
 
+#![warn(missing_docs)]
+
 pub mod names;
 pub mod person;
 pub mod untrusted;

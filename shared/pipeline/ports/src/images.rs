@@ -31,11 +31,11 @@ pub struct StoredManifest {
 #[derive(Debug, thiserror::Error)]
 pub enum PutTagError {
     /// The digest is not in the repository (F29).
-    #[error("the image is gone from the registry; build it again")]
+    #[error("the image no longer exists in the registry; build it again")]
     Gone,
     /// The tag may not be moved and is on another image (F28; ECR `ImageTagAlreadyExistsException`).
     #[error(
-        "tag {tag} is immutable and on another image; exclude it from tag immutability, or use another tag"
+        "tag {tag} is immutable and points to another image; exclude it from tag immutability, or use another tag"
     )]
     Immutable {
         /// The tag.

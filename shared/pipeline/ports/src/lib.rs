@@ -3,6 +3,8 @@
 //! Adapters live in `shared/machine` (one machine) and `shared/cloud/aws`; [`memory`] holds strict
 //! in-memory ones for stories and simulation. Handlers see only these traits.
 
+#![warn(missing_docs)]
+
 pub mod admission;
 pub mod builds;
 pub mod bus;

@@ -1,4 +1,4 @@
-//! The time and the random numbers of the machine itself: the one place that reads them.
+//! The time and random numbers of the machine, the only place that reads them.
 
 use std::time::Duration;
 

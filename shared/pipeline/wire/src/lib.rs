@@ -1,5 +1,7 @@
 //! Foreign formats in and out: each is read into types of ours, or refused with a reason.
 
+#![warn(missing_docs)]
+
 pub mod http;
 
 pub mod signature;

@@ -288,7 +288,7 @@ fn a_part_whose_image_is_gone_fails_with_the_reason() {
         main first: backend failed; web succeeded
         web/prod: nothing; first has 0 of 2 yes
         web/staging: first
-        succeeded, succeeded: the index of build#1 was not put: the image is gone from the registry; build it again
+        succeeded, succeeded: the index of build#1 was not put: the image no longer exists in the registry; build it again
     "#]],
     );
 }

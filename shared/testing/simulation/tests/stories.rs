@@ -976,7 +976,7 @@ fn f29_an_image_that_is_gone_fails_its_promotion_and_leaves_the_stage() {
         });
         last.next_back()
     });
-    expect!["the image is gone from the registry; build it again"]
+    expect!["the image no longer exists in the registry; build it again"]
         .assert_eq(&ended.unwrap_or_default());
     assert!(world.view().contains("backend/prod: nothing\n"));
 }

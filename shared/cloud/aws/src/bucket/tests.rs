@@ -1,4 +1,4 @@
-//! What S3 is asked for, and what each of its answers means.
+//! The request to S3, and what each of its answers means.
 
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ async fn an_object_is_put_and_signed_with_its_content() {
 
 #[tokio::test]
 async fn what_may_go_well_the_next_time_is_tried_again() {
-    let gone = "the bucket stack-bucket-1x2y is gone";
+    let gone = "the bucket stack-bucket-1x2y no longer exists";
     let unsure = "putting k into the bucket stack-bucket-1x2y: S3 answered ";
     for (answers, expected) in [
         (vec![says(503, "SlowDown"), ok(Value::Null)], "put"),
@@ -54,7 +54,7 @@ async fn what_may_go_well_the_next_time_is_tried_again() {
             &format!("{unsure}500 InternalError"),
         ),
         (vec![says(404, "NoSuchBucket")], gone),
-        // Not at once, but later: whoever asks finds that out.
+        // Not at once, but later.
         (
             vec![says(403, "AccessDenied")],
             &format!("{unsure}403 AccessDenied{DENIED}"),
@@ -63,7 +63,7 @@ async fn what_may_go_well_the_next_time_is_tried_again() {
             vec![says(403, "RequestTimeTooSkewed")],
             &format!("{unsure}403 RequestTimeTooSkewed"),
         ),
-        // No word of S3's, so none that is passed on.
+        // Not an error code of S3, so it is not passed on.
         (
             vec![says(400, "a b<c")],
             unsure.trim_end_matches("S3 answered "),

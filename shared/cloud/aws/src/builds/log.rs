@@ -1,4 +1,4 @@
-//! A build's log in CloudWatch Logs, which knows lines and tokens, as one run of bytes.
+//! A build's log in CloudWatch Logs, which has lines and tokens, as a sequence of bytes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,19 +13,18 @@ use crate::fault::{code, failed};
 /// Most bytes of a log in one answer.
 const PART: usize = 256 << 10;
 
-/// Pages, of up to 1 MB each, that one answer may cost; who reads on comes back.
+/// Pages of up to 1 MB for one answer. The reader asks again for more.
 const MOST_PAGES: usize = 20;
 
-/// CloudWatch Logs.
 #[derive(Debug, Clone)]
 pub(super) struct Logs {
     client: Client,
-    /// Where the last reader stopped, so that who follows a log does not read it from its
-    /// beginning each time.
+    /// Where the last reader stopped, so that following a log does not read it from the start each
+    /// time.
     last: Arc<Mutex<Option<Place>>>,
 }
 
-/// A page of a log: so many bytes of it lie before the token.
+/// A page of a log: the number of bytes before the token.
 #[derive(Debug, Clone)]
 struct Place {
     build: BuildId,
@@ -41,14 +40,14 @@ impl Logs {
         }
     }
 
-    /// The log from this byte on; empty where there is no more yet.
+    /// The log from this byte on; empty if there is no more yet.
     pub(super) async fn read(
         &self,
         build: &BuildId,
         place: &LogsLocation,
         from: u64,
     ) -> Result<Vec<u8>, PortError> {
-        // Neither is named before the build's first line, or where the project logs elsewhere.
+        // Both are missing before the build's first line, or if the project logs elsewhere.
         let (Some(group), Some(stream)) = (place.group_name(), place.stream_name()) else {
             return Ok(Vec::new());
         };
@@ -70,7 +69,7 @@ impl Logs {
                 .await;
             let answer = match answer {
                 Ok(answer) => answer,
-                // It is made with the first line.
+                // It is created with the first line.
                 Err(error) if code(&error) == Some("ResourceNotFoundException") => break,
                 Err(error) => {
                     return Err(failed(format!("reading the log of {build}"), &error));
@@ -115,7 +114,7 @@ impl Logs {
     }
 }
 
-/// One event as a line; CodeBuild ends most of them itself.
+/// One event as a line. CodeBuild ends most of them with a line break.
 fn line(message: &str) -> String {
     if message.ends_with('\n') {
         message.to_owned()

@@ -1,4 +1,4 @@
-//! What CodeBuild says of a build, in the words that its event would have.
+//! CodeBuild's description of a build, in the form of its events.
 
 use aws_sdk_codebuild::primitives::DateTime;
 use aws_sdk_codebuild::types::{Build, BuildPhase, EnvironmentVariable, ProjectEnvironment};
@@ -9,7 +9,7 @@ use towline_wire::codebuild::{
     ATTEMPT_VARIABLE, OUTPUTS_VARIABLE, Phase, StateChange, Status, outputs,
 };
 
-/// How a build stands; none when it has no id or a status that this version does not know.
+/// The state of a build; none if it has no id or an unknown status.
 pub(super) fn report(build: &Build) -> Option<BuildReport> {
     let word = build.build_status()?.as_str();
     let ended_at = build.end_time().and_then(time);
@@ -44,7 +44,7 @@ fn exported(build: &Build) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A variable of its environment, when it is there once.
+/// A variable of its environment, if it occurs once.
 fn variable<'a>(build: &'a Build, name: &str) -> Option<&'a str> {
     let variables = build
         .environment()

@@ -1,4 +1,4 @@
-//! What `StartBuild` is asked for, checked first against limits CodeBuild has but does not model.
+//! The request of `StartBuild`, checked against limits of CodeBuild that its API model lacks.
 
 use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::config::http::HttpResponse;
@@ -9,16 +9,16 @@ use aws_sdk_codebuild::operation::start_build::{
 use aws_sdk_codebuild::types::{EnvironmentType, EnvironmentVariable, EnvironmentVariableType};
 use towline_ports::{Architecture, StartBuild};
 
-/// Most characters of a buildspec that is sent along; CodeBuild reads a longer one from a bucket.
+/// The most characters of a buildspec in the request; CodeBuild reads a longer one from a bucket.
 pub(super) const LONGEST_BUILDSPEC: usize = 25_600;
 
-/// Most characters of an environment variable's value.
+/// The most characters of an environment variable's value.
 const LONGEST_VALUE: usize = 4_096;
 
 /// Minutes a build may run (CodeBuild API, `BuildTimeOut`).
 const MINUTES: std::ops::RangeInclusive<u64> = 5..=2_160;
 
-/// A request that CodeBuild can take.
+/// A request that CodeBuild can accept.
 pub(super) struct Request {
     project: String,
     build: StartBuild,
@@ -26,30 +26,30 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// The buildspec, where it is longer than what is sent along.
+    /// The buildspec, if it is too long for the request.
     pub(super) fn long_buildspec(&self) -> Option<&str> {
         let text = self.build.buildspec.as_str();
         (text.chars().count() > LONGEST_BUILDSPEC).then_some(text)
     }
 
-    /// Has CodeBuild read the buildspec from this object in a bucket, by its ARN.
+    /// Makes CodeBuild read the buildspec from the object with this ARN.
     #[cfg(feature = "s3")]
     pub(super) fn read_from(&mut self, arn: String) {
         self.build.buildspec = arn;
     }
 }
 
-/// Checks a build; gives the reason why it can never be started.
+/// Checks a build; returns the reason if it can never start.
 pub(super) fn checked(build: StartBuild) -> Result<Request, String> {
     if build.buildspec.is_empty() {
-        // CodeBuild would take the file buildspec.yml of the repository.
+        // CodeBuild would use the repository's buildspec.yml.
         return Err("the buildspec is empty".to_owned());
     }
     for (name, value) in &build.environment {
         let length = value.chars().count();
         if length > LONGEST_VALUE {
             return Err(format!(
-                "the value of the environment variable {name} has {length} characters, CodeBuild takes at most {LONGEST_VALUE}"
+                "the value of the environment variable {name} has {length} characters; CodeBuild accepts at most {LONGEST_VALUE}"
             ));
         }
     }
@@ -65,9 +65,8 @@ pub(super) fn checked(build: StartBuild) -> Result<Request, String> {
 impl Request {
     /// Sends it.
     ///
-    /// Source, role and compute type are the project's; whether a build's status is reported to
-    /// GitHub is too (`infra/component.yaml` says no), because overriding it is an error where the
-    /// source cannot be reported to.
+    /// Source, role, compute type and status reports to GitHub are the project's (`infra/component.yaml`
+    /// disables reports), because overriding reports is an error if the source does not support them.
     pub(super) async fn send_with(
         self,
         client: &Client,
@@ -89,7 +88,7 @@ impl Request {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(SdkError::construction_failure)?;
-        // Lambda compute knows neither, and refuses a build that says anything about them.
+        // Lambda compute supports neither, and rejects a build that sets them.
         let on_lambda = is_of_lambda(&build.image);
         StartBuildInput::builder()
             .project_name(project)
@@ -104,7 +103,7 @@ impl Request {
             )
             .set_privileged_mode_override((!on_lambda).then_some(build.privileged))
             .set_timeout_in_minutes_override((!on_lambda).then_some(minutes))
-            // Trying again is decided by the run, which knows about a newer commit.
+            // The run decides about retries, because it knows about newer commits.
             .auto_retry_limit_override(0)
             .idempotency_token(build.attempt.as_str())
             .send_with(client)
@@ -112,15 +111,15 @@ impl Request {
     }
 }
 
-/// Whether an image is one of those that CodeBuild runs on its Lambda compute and nowhere else, such
-/// as `aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs22`. There is no Docker, and no build runs longer than a
-/// quarter of an hour (CodeBuild user guide, "Limitations of AWS Lambda compute"; to a time-out it
-/// answers "Cannot specify timeoutInMinutes for lambda compute").
+/// Whether an image runs only on CodeBuild's Lambda compute, such as
+/// `aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs22`. It has no Docker, and builds end after 15 minutes
+/// (CodeBuild user guide, "Limitations of AWS Lambda compute"; it answers a timeout with "Cannot specify
+/// timeoutInMinutes for lambda compute").
 fn is_of_lambda(image: &str) -> bool {
     image.starts_with("aws/codebuild/") && image.contains("-lambda-standard:")
 }
 
-/// What a part of an attempt for several platforms runs on, whatever its project says.
+/// The machine for one platform of several, regardless of the project.
 fn environment_type(architecture: Architecture, on_lambda: bool) -> EnvironmentType {
     match (architecture, on_lambda) {
         (Architecture::X86, false) => EnvironmentType::LinuxContainer,

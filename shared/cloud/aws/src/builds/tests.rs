@@ -1,4 +1,4 @@
-//! What CodeBuild is asked for, and what each of its answers means.
+//! The requests to CodeBuild, and what each of its answers means.
 
 #[cfg(feature = "logs")]
 mod log;
@@ -181,12 +181,12 @@ async fn what_codebuild_cannot_take_is_refused_without_asking_it() {
     for (request, expected) in [
         (
             spec(25_601),
-            "the buildspec has 25601 characters, more than the 25600 that CodeBuild takes along with a build, and this Towline has no bucket to keep it in; deploy it again with `towline deploy`, and then its components with `towline deploy components`",
+            "the buildspec has 25601 characters, more than CodeBuild's limit of 25600, and no bucket is configured for it; run `towline deploy` again, then `towline deploy components`",
         ),
         (spec(0), "the buildspec is empty"),
         (
             value(4_097),
-            "the value of the environment variable LONG has 4097 characters, CodeBuild takes at most 4096",
+            "the value of the environment variable LONG has 4097 characters; CodeBuild accepts at most 4096",
         ),
     ] {
         match builds.start(request).await {
@@ -232,9 +232,9 @@ async fn on_lambda_compute_nothing_is_said_about_docker_or_time() {
 
 #[tokio::test]
 async fn each_error_of_a_start_means_one_thing() {
-    let project = "there is no CodeBuild project towline-acme-shop-backend; deploy infra/component.yaml for it with `towline deploy components`";
+    let project = "CodeBuild project towline-acme-shop-backend not found; create it with `towline deploy components`";
     let told =
-        "CodeBuild cannot build this: InvalidInputException: because of InvalidInputException";
+        "CodeBuild rejected the build: InvalidInputException: because of InvalidInputException";
     let gone = || refused("ResourceNotFoundException");
     let other = described("9", "IN_PROGRESS", &["another"]);
     let ours = described("1", "IN_PROGRESS", &[ATTEMPT]);

@@ -1,4 +1,4 @@
-//! What goes over the wire, portions, and entries that EventBridge does not take.
+//! The requests, their sizes, and entries that EventBridge rejects.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn at() -> Timestamp {
     "2026-11-02T09:14:05Z".parse().expect("a time")
 }
 
-/// EventBridge's answer: an error for each entry that it does not take.
+/// EventBridge's answer: an error for each rejected entry.
 fn answer(entries: &[Option<&str>]) -> Answer {
     let failed = entries.iter().flatten().count();
     let entries = entries.iter().map(|error| match error {
@@ -55,7 +55,7 @@ async fn an_entry_is_what_the_rules_match_and_the_functions_read() {
     let detail: Value =
         serde_json::from_str(entry["Detail"].as_str().expect("a text")).expect("JSON within JSON");
     assert_eq!(detail, announced.detail);
-    // As it comes out at the other end.
+    // As the receiver reads it.
     let event = wire::own("event", "Build Due", &detail, announced.at);
     let envelope = wire::read(event).expect("an envelope");
     assert_eq!(wire::intent_id(&envelope).expect("an intent"), "intent-1");
@@ -122,7 +122,7 @@ async fn what_is_never_taken_is_counted() {
         .announce(announcements)
         .await
         .expect_err("one is left");
-    let expected = "announcing 1 of 2: EventBridge did not take them: InternalFailure: not now";
+    let expected = "announcing 1 of 2: EventBridge rejected them: InternalFailure: not now";
     assert_eq!(said(&error), expected);
     assert_eq!(service.asked().len(), 4);
 }
@@ -146,7 +146,7 @@ async fn an_answer_that_does_not_say_what_was_taken_is_an_error() {
         let error = aws.bus("b").announce(announcements).await;
         let error = said(&error.expect_err("nobody knows which"));
         let expected = format!(
-            "announcing on the bus b: EventBridge did not take {failed} of 2, and does not say which"
+            "announcing on the bus b: EventBridge rejected {failed} of 2, and does not say which"
         );
         assert_eq!(error, expected);
     }

@@ -1,4 +1,4 @@
-//! What an empty or half environment says, who we say we are, and how long is waited.
+//! Errors of an incomplete environment, the user agent, and timeouts.
 
 use std::time::Instant;
 
@@ -61,10 +61,7 @@ async fn a_service_that_never_answers_is_given_up_in_time() {
     let (service, aws) = Service::start(vec![Answer::Nothing; 9]).await;
     let begun = Instant::now();
     let error = aws.table("t").get(&key()).await.expect_err("no answer");
-    assert_eq!(
-        said(&error),
-        r#"reading ("p", "s"): there was no answer in time"#
-    );
+    assert_eq!(said(&error), r#"reading ("p", "s"): timed out"#);
     let waited = begun.elapsed();
     assert!(waited < crate::table::PATIENCE.operation * 2, "{waited:?}");
     assert!((2..=4).contains(&service.asked().len()));

@@ -1,4 +1,4 @@
-//! That plain HTTP is asked too, and which failures may be tried again.
+//! Plain HTTP works too, and which failures may be retried.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use axum::Router;
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// What a request to this address gives: its status, or why there is none.
+/// The result of a request to this address: its status, or why there is none.
 async fn asked(http: &Http, address: &str) -> Result<u16, ConnectorError> {
     let mut request = HttpRequest::new(SdkBody::empty());
     request.set_uri(address).unwrap();

@@ -1,4 +1,4 @@
-//! What is read of an image, how it gets a tag, and what each of ECR's answers means.
+//! How an image is read and tagged, and what each of ECR's answers means.
 
 use serde_json::{Value, json};
 use towline_domain::names::{Digest, ImageRepository, Tag};
@@ -186,8 +186,8 @@ async fn a_tag_is_put_with_the_very_bytes_of_the_digest() {
 #[tokio::test]
 async fn each_error_of_a_tag_means_one_thing() {
     let taken = || refused("ImageTagAlreadyExistsException");
-    let immutable = "tag prod is immutable and on another image; exclude it from tag immutability, or use another tag";
-    let gone = "the image is gone from the registry; build it again";
+    let immutable = "tag prod is immutable and points to another image; exclude it from tag immutability, or use another tag";
+    let gone = "the image no longer exists in the registry; build it again";
     let putting = format!("putting prod on acme/shop@{}", digest(&manifest()));
     let other = || image("{}", MANIFEST, &digest("{}"));
     for (answers, expected) in [
@@ -230,7 +230,7 @@ async fn each_error_of_a_tag_means_one_thing() {
         ),
         (
             vec![other()],
-            format!("{putting}: ECR gave {} instead", digest("{}")),
+            format!("{putting}: ECR returned {} instead", digest("{}")),
         ),
         (
             vec![good(), refused("ImageDigestDoesNotMatchException")],

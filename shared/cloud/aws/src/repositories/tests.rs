@@ -1,4 +1,4 @@
-//! Who is admitted under which registration, and what is remembered of it.
+//! Which repositories are admitted under which registration, and what is stored.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use towline_ports::{
 
 use super::TableRepositories;
 
-/// A store that counts what it is asked.
+/// A store that counts requests.
 #[derive(Clone, Default)]
 struct Counted {
     store: Arc<MemoryStore>,
@@ -41,7 +41,7 @@ impl Store for Counted {
 
     async fn query(&self, query: &Query) -> Result<Page, PortError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        // Pages of DynamoDB end where they like.
+        // DynamoDB may end a page anywhere.
         self.store.query(&query.clone().limit(2)).await
     }
 
@@ -102,7 +102,7 @@ async fn a7_a8_a_name_is_bound_to_the_id_of_its_first_push_for_good() {
     let (local, other) = (admission::local(1).0, admission::local(2).0);
     let cloned = format!("{local} acme/cloned");
     let store = Counted::default();
-    // One after the other, each by a process that knows nothing yet and by one that knows all.
+    // One after the other, each with an empty and with a warm process.
     let settled = open(&store, "acme/shop, acme/Cloned, acme/cloned2, corp/*");
     for (id, name, expected) in [
         (9, "attacker/repo", "unknown"),
@@ -110,7 +110,7 @@ async fn a7_a8_a_name_is_bound_to_the_id_of_its_first_push_for_good() {
         (7, "ACME/shop", "7 acme/shop"),
         (8, "acme/shop", "impostor of 7"),
         (other, "acme/shop", "7 acme/shop"),
-        // Renamed, even to what nobody registered.
+        // Renamed, even to an unregistered name.
         (7, "elsewhere/shop", "7 acme/shop"),
         // All of an owner, whatever the case.
         (20, "corp/one", "20 corp/one"),
@@ -160,7 +160,7 @@ async fn a_name_that_is_not_registered_any_more_is_unknown_unless_it_was_renamed
     assert_eq!(admit(&moved, 7, "acme/new").await, "7 acme/new");
     assert_eq!(admit(&moved, 7, "acme/old").await, "7 acme/new");
     assert_eq!(admit(&moved, 8, "acme/new").await, "impostor of 7");
-    // Registered again, the old name is free for another repository.
+    // If registered again, the old name is free for another repository.
     let both = open(&store, "acme/new, acme/old");
     assert_eq!(admit(&both, 8, "acme/old").await, "8 acme/old");
 }

@@ -1,4 +1,4 @@
-//! How often a secret is read, what a rotation does, and what never shows.
+//! How often a secret is read, how rotation works, and what is never shown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn holds(text: &str) -> Answer {
     ok(json!({ "ARN": "arn", "Name": "webhook", "SecretString": text, "CreatedDate": 0 }))
 }
 
-/// Secrets Manager's answer where no version has the stage.
+/// Secrets Manager's answer if no version has the stage.
 fn none() -> Answer {
     refused("ResourceNotFoundException")
 }
@@ -74,7 +74,7 @@ async fn a_secret_is_read_once_in_five_minutes() {
 async fn a4_while_a_secret_is_rotated_both_versions_count() {
     let story = Story::begin([holds("old")]).await;
     story.secret.read().await.expect("it answers");
-    // GitHub signs with the new one; or with the old one, in a process that began just now.
+    // GitHub signs with the new secret, or with the old one in a new process.
     story.service.then([holds("new"), holds("old")]);
     let read = story
         .secret
@@ -84,7 +84,7 @@ async fn a4_while_a_secret_is_rotated_both_versions_count() {
         .expect("it is read");
     assert_eq!(read.texts(), (Some("new"), Some("old")));
     assert_eq!(story.stages(), ["AWSCURRENT", "AWSCURRENT", "AWSPREVIOUS"]);
-    // From now on both are kept fresh, until there is no previous one any more.
+    // From now on both are refreshed, until there is no previous one.
     story.pass(301).await;
     story.service.then([holds("new"), none()]);
     let read = story.secret.read().await.expect("it answers");
@@ -104,12 +104,12 @@ async fn a4_a_version_counts_for_an_hour_after_another_took_its_place() {
     story.pass(99).await;
     let read = story.secret.read().await.expect("the known one");
     assert_eq!(read.texts(), (Some("new"), Some("old")));
-    // To the second, though nothing is read again before its time.
+    // To the second, although nothing is read again earlier.
     story.pass(1).await;
     let read = story.secret.read().await.expect("the known one");
     assert_eq!(read.texts(), (Some("new"), None));
     assert_eq!(story.stages(), ["AWSCURRENT", "AWSPREVIOUS"]);
-    // And nobody asks for it any more, however many signatures fail.
+    // After that it is not read, even if signatures fail.
     story.service.then([holds("new")]);
     let read = story.secret.reread().await.expect("it answers");
     assert_eq!(read.expect("it is read").texts(), (Some("new"), None));
@@ -191,7 +191,7 @@ async fn a_secret_that_nobody_has_set_is_none() {
         let story = Story::begin([holds(text), holds("real"), holds(text)]).await;
         let read = story.secret.read().await.expect("it answers");
         assert_eq!(read.texts(), (None, None), "{text:?}");
-        // The first one that is set leaves it behind as the previous version.
+        // The first real secret makes the placeholder the previous version.
         let read = story
             .secret
             .reread()
@@ -220,7 +220,7 @@ async fn a_secret_may_be_bytes_that_are_text() {
     let error = story.secret.read().await.expect_err("it is no UTF-8");
     assert_eq!(
         said(&error),
-        "reading the secret webhook (AWSCURRENT): it is no text"
+        "reading the secret webhook (AWSCURRENT): it is not text"
     );
     let read = story.secret.read().await.expect("it answers");
     assert_eq!(read.texts(), (Some("one"), None));

@@ -22,40 +22,32 @@ const GOOD_FOR: Duration = Duration::from_secs(3600);
 /// The longest proof, in seconds.
 const LONGEST: i64 = 600;
 
-/// What a token opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// Which repositories; none for all.
     pub repositories: Option<Vec<u64>>,
     /// What may be done there: `contents` to `read`, `statuses` to `write`.
     pub permissions: BTreeMap<String, String>,
-    /// When it ends.
     pub expires: Option<Timestamp>,
 }
 
-/// A GitHub App.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct App {
     /// What it may call itself: its client id and its number.
     pub issuers: Vec<String>,
     /// The public part of its key: `RSAPublicKey` in DER (PKCS#1).
     pub public_key: Vec<u8>,
-    /// Where it is installed.
     pub installations: Vec<Installation>,
 }
 
 /// Where an App is installed, and what it may do there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
-    /// Its id.
     pub id: u64,
-    /// At which repositories.
     pub repositories: Vec<u64>,
-    /// What its owner granted.
     pub permissions: BTreeMap<String, String>,
 }
 
-/// Who asks.
 pub(super) enum Asking {
     Nobody,
     Token(Token),

@@ -10,12 +10,9 @@ use towline_domain::names::{CommitSha, RepositoryName};
 
 use super::objects::{Kind, Objects};
 
-/// A repository.
 #[derive(Debug, Clone)]
 pub struct Repository {
-    /// Its identity.
     pub id: u64,
-    /// Its name now.
     pub name: RepositoryName,
     /// Names it had before; GitHub leads from them to where it is.
     pub former_names: Vec<RepositoryName>,
@@ -27,7 +24,6 @@ pub struct Repository {
     pub refs: BTreeMap<String, String>,
     /// Every status that was shown, in that order.
     pub statuses: Vec<Status>,
-    /// Its webhooks.
     pub hooks: Vec<Hook>,
     pub(super) objects: Objects,
 }
@@ -35,7 +31,6 @@ pub struct Repository {
 /// What a commit holds at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum File {
-    /// A file.
     Plain(Vec<u8>),
     /// A file that can be run.
     Program(Vec<u8>),
@@ -58,35 +53,25 @@ pub struct Commit {
     pub parents: Vec<CommitSha>,
     /// Everything it holds, by path from the root.
     pub files: BTreeMap<String, File>,
-    /// Its author's name.
     pub author: String,
-    /// Its whole message.
     pub message: String,
-    /// When it was made.
     pub at: Timestamp,
 }
 
 /// A status that was shown, as GitHub took it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Beside which commit.
     pub commit: String,
-    /// What it is about.
     pub context: String,
     /// `error`, `failure`, `pending` or `success`.
     pub state: String,
-    /// A sentence.
     pub description: Option<String>,
-    /// Where there is more.
     pub target_url: Option<String>,
 }
 
-/// A webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
-    /// Its id.
     pub id: u64,
-    /// Where it sends to.
     pub url: String,
     /// `json` or `form`.
     pub content_type: String,
@@ -101,15 +86,11 @@ pub struct Hook {
 /// One attempt of a webhook to send something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Its id.
     pub id: u64,
     /// The id in `X-GitHub-Delivery`, which stays the same when it is sent again.
     pub guid: String,
-    /// When.
     pub at: Timestamp,
-    /// Which event.
     pub event: String,
-    /// Which action of it.
     pub action: Option<String>,
     /// The answer's status; 0 when there was none.
     pub status_code: u16,

@@ -21,14 +21,12 @@ const MOST_STATUSES: usize = 1000;
 /// Most characters of a description.
 const MOST_DESCRIPTION: usize = 140;
 
-/// What is answered.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) body: Vec<u8>,
     pub(super) headers: Vec<(&'static str, String)>,
 }
 
-/// An answer in JSON.
 pub(super) fn reply(status: StatusCode, body: impl Into<Value>) -> Reply {
     Reply {
         status,

@@ -17,7 +17,6 @@ use towline_ports::{PortError, RepositoryRef, SecretText};
 
 const MAIN: &str = "refs/heads/main";
 
-/// What every story has.
 struct World {
     server: Server,
     github: GitHub,

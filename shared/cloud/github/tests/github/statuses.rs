@@ -201,5 +201,5 @@ async fn what_an_app_or_a_secret_lacks_is_said_once_and_for_all() {
         shown
         never: asking GitHub for a token for acme/shop: the GitHub App is not installed on acme/shop; install it there
         never: asking GitHub for a token for acme/shop: GitHub answered 422 The permissions requested are not granted to this installation.; the GitHub App needs the permission {"statuses":"write"} for it, accepted by the owner
-        never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub's secret has a key or a value that is not known; it takes "token", or "app_id" and "private_key", all of them texts"#]].assert_eq(&said.join("\n"));
+        never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub's secret has a key or a value that is not known; it takes "token", or "app_id" and "private_key", all strings"#]].assert_eq(&said.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! What an event becomes on stdout.
+//! How an event appears on stdout.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::{Arc, Mutex};

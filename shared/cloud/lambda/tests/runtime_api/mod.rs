@@ -64,7 +64,6 @@ impl RuntimeApi {
         }
     }
 
-    /// Where it is asked.
     pub fn address(&self) -> String {
         self.address.to_string()
     }

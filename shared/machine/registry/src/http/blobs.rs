@@ -20,7 +20,7 @@ use super::{Asked, DOCKER_CONTENT_DIGEST, header_text, respond, value};
 use crate::authority::Access;
 use crate::error::RegistryError;
 
-/// How much of a blob is read at once.
+/// Bytes of a blob to read at once.
 const PIECE: u64 = 256 << 10;
 
 pub(super) async fn answer(
@@ -104,7 +104,7 @@ async fn get(
     }
 }
 
-/// The file's bytes from `start`, read off the async threads piece by piece.
+/// The file's bytes from `start`, read piece by piece outside the async threads.
 fn pieces(file: File, start: u64, length: u64) -> impl Stream<Item = io::Result<Bytes>> {
     let file = Arc::new(file);
     stream::try_unfold((start, length), move |(start, left)| {

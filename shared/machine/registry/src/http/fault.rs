@@ -1,4 +1,4 @@
-//! Errors as the protocol wants them: a status, a code, a sentence.
+//! Errors in the protocol's form: a status, a code, a sentence.
 
 use std::error::Error;
 
@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::value;
 use crate::error::RegistryError;
 
-/// The codes of the OCI distribution specification, and of Docker's before it.
+/// The codes of the OCI distribution specification and of Docker's earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Code {
     BlobUnknown,
@@ -56,7 +56,7 @@ impl Code {
     }
 }
 
-/// An answer that is not what was asked for.
+/// An error response.
 #[derive(Debug)]
 pub(super) struct Fault {
     status: StatusCode,
@@ -82,7 +82,7 @@ impl Fault {
 
     pub(super) fn unauthorized(credentials_came: bool) -> Self {
         let message = if credentials_came {
-            "these credentials are not known here; log in again"
+            "unknown credentials; log in again"
         } else {
             "log in first, for example with docker login"
         };
@@ -96,19 +96,19 @@ impl Fault {
 
     pub(super) fn wrong_host(host: &str) -> Self {
         let message = format!(
-            "this registry does not go by the name {:?}; use localhost, or add the name to its hosts",
+            "{:?} is not a host name of this registry; use localhost, or add the name with --host",
             host.chars().take(80).collect::<String>()
         );
         Self::new(StatusCode::MISDIRECTED_REQUEST, Code::Denied, message)
     }
 
     pub(super) fn path_unknown() -> Self {
-        let message = "there is nothing by this path; see the OCI distribution specification";
+        let message = "unknown path; see the OCI distribution specification";
         Self::new(StatusCode::NOT_FOUND, Code::NotFound, message)
     }
 
     pub(super) fn method_unknown() -> Self {
-        let message = "this path does not know the method";
+        let message = "this path does not support the method";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
     }
 }
@@ -153,11 +153,11 @@ impl From<RegistryError> for Fault {
     }
 }
 
-/// What the client is told: nothing about files here.
+/// What the client may know: nothing about our files.
 fn server_message(error: &RegistryError) -> String {
     match error {
         RegistryError::DiskFull { .. } => error.to_string(),
-        _ => "the registry failed; its log says why".to_owned(),
+        _ => "internal error; see the registry's log".to_owned(),
     }
 }
 
@@ -202,7 +202,7 @@ mod tests {
         };
         let full = failed(io::ErrorKind::StorageFull);
         assert_eq!(full.status, StatusCode::INSUFFICIENT_STORAGE);
-        assert!(full.message.contains("free some space"), "{}", full.message);
+        assert!(full.message.contains("free disk space"), "{}", full.message);
         let broken = failed(io::ErrorKind::PermissionDenied);
         assert_eq!(broken.status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!broken.message.contains("secret"), "{}", broken.message);

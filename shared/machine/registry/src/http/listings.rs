@@ -1,4 +1,4 @@
-//! Lists: repositories, a repository's tags, a manifest's referrers.
+//! Lists of repositories, of a repository's tags and of a manifest's referrers.
 
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -37,7 +37,7 @@ pub(super) async fn tags(
     Ok(page.respond(&format!("/v2/{repository}/tags/list"), &body))
 }
 
-/// An empty list, not an error, for what is not there: the specification wants it so.
+/// An empty list, not an error, if there are none: the specification requires it.
 pub(super) async fn referrers(
     asked: &Asked<'_>,
     repository: &ImageRepository,
@@ -62,7 +62,7 @@ pub(super) async fn referrers(
     Ok(response)
 }
 
-/// A part of a list, and where the next one starts.
+/// A page of a list, and where the next one starts.
 struct Page<'a> {
     names: Vec<&'a str>,
     /// The `n` and `last` of the next page, when there is one.
@@ -70,7 +70,7 @@ struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// What the request's `n` and `last` ask for of names in order.
+    /// The page that the request's `n` and `last` ask for.
     fn cut(names: impl Iterator<Item = &'a str>, request: &Parts) -> Result<Self, Fault> {
         let last = query(request, "last").unwrap_or_default();
         let mut names: Vec<&str> = names.skip_while(|name| **name <= *last).collect();
@@ -78,7 +78,7 @@ impl<'a> Page<'a> {
             return Ok(Self { names, next: None });
         };
         let limit: usize = limit.parse().map_err(|_| {
-            let message = "n is not a number; say how many names you want";
+            let message = "n is not a number; set it to the number of names you want";
             Fault::new(StatusCode::BAD_REQUEST, Code::PaginationInvalid, message)
         })?;
         let more = names.len() > limit;

@@ -53,7 +53,7 @@ fn unknown(repository: &ImageRepository, reference: &Reference) -> Fault {
     })
 }
 
-/// HEAD too: the body is dropped on the way out, its length is told.
+/// Also for HEAD: the body is dropped later, its length is kept.
 async fn get(
     asked: &Asked<'_>,
     repository: &ImageRepository,

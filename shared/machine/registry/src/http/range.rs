@@ -1,4 +1,4 @@
-//! Ranges: of a blob that is read, and of a chunk that is sent.
+//! Ranges of blobs to read and of chunks to store.
 
 use crate::uploads::ChunkRange;
 
@@ -11,11 +11,11 @@ pub(super) enum Part {
         first: u64,
         last: u64,
     },
-    /// The range has nothing of the blob in it.
+    /// The range contains nothing of the blob.
     Outside,
 }
 
-/// Reads a `Range` header. What is not one plain range of bytes is as good as no header
+/// Reads a `Range` header. Anything but one plain range of bytes is ignored
 /// (RFC 9110, 14.2).
 pub(super) fn part(header: Option<&str>, size: u64) -> Part {
     let Some((first, last)) = header
@@ -47,11 +47,11 @@ pub(super) fn chunk(header: &str) -> Option<ChunkRange> {
     let range = range.split('/').next()?;
     let (first, last) = range.split_once('-')?;
     let (first, last) = (number(first)?, number(last)?);
-    // One less than the largest number, so that the length is a number too.
+    // One less than the largest number, so that the length fits too.
     (first <= last && last < u64::MAX).then_some(ChunkRange { first, last })
 }
 
-/// Digits only: `u64::from_str` would take a plus sign.
+/// Digits only: `u64::from_str` would accept a plus sign.
 fn number(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()

@@ -1,4 +1,4 @@
-//! What a path asks for.
+//! What a path requests.
 
 use super::fault::{Code, Fault};
 use axum::http::StatusCode;
@@ -33,8 +33,8 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// Reads a path as it was sent. Read from its end, since repository names may hold
-    /// every word that stands in paths.
+    /// Reads a path as it was sent, from its end, because repository names may contain every
+    /// word that paths contain.
     pub(super) fn parse(path: &str) -> Result<Self, Fault> {
         let path = path.strip_prefix("/v2").unwrap_or(path);
         let path = path.strip_prefix('/').unwrap_or(path);
@@ -56,7 +56,7 @@ impl Route {
         let (Some(last), Some(kind), Some(name)) = (last, kind, name) else {
             return Err(Fault::path_unknown());
         };
-        // Some clients encode the colon of a digest. Nothing else in a path needs it.
+        // Some clients encode the colon of a digest. Nothing else in a path needs encoding.
         let last = last.replace("%3A", ":").replace("%3a", ":");
         match kind {
             "tags" if last == "list" => Ok(Self::Tags {

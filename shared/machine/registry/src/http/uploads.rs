@@ -17,7 +17,7 @@ use crate::uploads::ChunkRange;
 
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
-/// Starts an upload; or takes a whole blob at once, or from another repository.
+/// Starts an upload, stores a whole blob, or mounts one from another repository.
 pub(super) async fn start(
     asked: &Asked<'_>,
     repository: &ImageRepository,
@@ -38,7 +38,7 @@ pub(super) async fn start(
     Ok(received(StatusCode::ACCEPTED, repository, &id, 0))
 }
 
-/// An upload that was started.
+/// The answer to a started upload.
 pub(super) async fn answer(
     asked: &Asked<'_>,
     repository: &ImageRepository,
@@ -78,7 +78,7 @@ fn push(repository: &ImageRepository) -> Access<'_> {
     }
 }
 
-/// Ends an upload that nobody but this request knows of, also when the client goes away.
+/// Ends an upload that only this request knows, also when the client disconnects.
 struct CancelOnDrop<'a> {
     registry: &'a Registry,
     repository: &'a ImageRepository,
@@ -87,7 +87,7 @@ struct CancelOnDrop<'a> {
 
 impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
-        // An error says that it has ended already.
+        // An error means that it has ended already.
         let _ = self.registry.cancel_upload(self.repository, &self.id);
     }
 }
@@ -112,9 +112,9 @@ async fn take_whole(
     Ok(created(repository, digest))
 }
 
-/// Mounts a blob from another repository, as far as that may be read. Whatever stands in
-/// the way, the client is to upload the blob then (OCI distribution specification,
-/// mounting a blob from another repository).
+/// Mounts a blob from another repository that the client may read. If that fails for any
+/// reason, the client must upload the blob (OCI distribution specification, mounting a blob
+/// from another repository).
 async fn mount(
     asked: &Asked<'_>,
     repository: &ImageRepository,
@@ -190,7 +190,7 @@ fn location(repository: &ImageRepository, id: &str) -> String {
     format!("/v2/{repository}/blobs/uploads/{id}")
 }
 
-/// The specification has no range for nothing; Docker's registry says this.
+/// The specification has no range for an empty upload; Docker's registry sends this.
 fn range_until(size: u64) -> String {
     format!("0-{}", size.saturating_sub(1))
 }

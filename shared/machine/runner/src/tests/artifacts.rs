@@ -59,8 +59,8 @@ async fn artifacts_are_kept_and_a_pattern_that_nothing_fits_is_said() {
         expect![[r#"
             SUCCEEDED: no reason
             BUILD POST_BUILD UPLOAD_ARTIFACTS FINALIZING COMPLETED
-            > No file fits the artifact pattern link
-            > No file fits the artifact pattern absent/*
+            > No file matches the artifact pattern link
+            > No file matches the artifact pattern absent/*
             > Kept 2 files as artifacts in KEPT/main
             > Kept 1 files as artifacts in KEPT/secondary/flat
             /main/docs/deep/page.md: page
@@ -74,9 +74,9 @@ async fn artifacts_are_kept_and_a_pattern_that_nothing_fits_is_said() {
 #[tokio::test]
 async fn artifacts_that_nothing_fits_fail_the_build() {
     check("'true'", "{files: ['absent/*', link]}", expect![[r#"
-        FAILED: UPLOAD_ARTIFACTS: CLIENT_ERROR: no matching artifact paths found for the artifacts: no file fits absent/*, link
+        FAILED: UPLOAD_ARTIFACTS: CLIENT_ERROR: no matching artifact paths found for the artifacts: no file matches absent/*, link
         BUILD POST_BUILD UPLOAD_ARTIFACTS=FAILED FINALIZING COMPLETED
-        > no matching artifact paths found for the artifacts: no file fits absent/*, link
+        > no matching artifact paths found for the artifacts: no file matches absent/*, link
     "#]]).await;
 }
 
@@ -86,9 +86,9 @@ async fn a_secondary_artifact_that_nothing_fits_fails_the_build_and_the_others_a
         "'true'",
         "{secondary-artifacts: {one: {files: ['*.jar']}, two: {files: [hello.txt]}, ../three: {files: [hello.txt]}}}",
         expect![[r#"
-            FAILED: UPLOAD_ARTIFACTS: CLIENT_ERROR: no matching artifact paths found for the secondary artifact "one": no file fits *.jar
+            FAILED: UPLOAD_ARTIFACTS: CLIENT_ERROR: no matching artifact paths found for the secondary artifact "one": no file matches *.jar
             BUILD POST_BUILD UPLOAD_ARTIFACTS=FAILED FINALIZING COMPLETED
-            > no matching artifact paths found for the secondary artifact "one": no file fits *.jar
+            > no matching artifact paths found for the secondary artifact "one": no file matches *.jar
             > Kept 1 files as artifacts in KEPT/secondary/two
             > keeping the secondary artifact "../three": its name cannot be that of a folder
             /secondary/two/hello.txt: hello
@@ -131,6 +131,6 @@ async fn a_failed_build_fails_for_its_own_reason_whatever_becomes_of_its_artifac
     check("'false'", "{files: ['absent/*']}", expect![[r#"
         FAILED: BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: false. Reason: exit status 1
         BUILD=FAILED POST_BUILD UPLOAD_ARTIFACTS=FAILED FINALIZING COMPLETED
-        > no matching artifact paths found for the artifacts: no file fits absent/*
+        > no matching artifact paths found for the artifacts: no file matches absent/*
     "#]]).await;
 }

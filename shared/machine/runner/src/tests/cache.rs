@@ -41,9 +41,8 @@ cache: {cache}
 }
 
 const PATHS: &str = "paths: ['vendor/**/*', /root/.m2, ~/.npm/*, /var/lib/other, ../up]";
-const LEFT_OUT: &str =
-    "The cache leaves out /var/lib/other: it is neither in the source nor in the home (/root)
-The cache leaves out ../up: it is neither in the source nor in the home (/root)";
+const LEFT_OUT: &str = "Not cached: /var/lib/other is neither in the source nor in the home (/root)
+Not cached: ../up is neither in the source nor in the home (/root)";
 
 #[tokio::test]
 async fn files_of_source_and_home_come_back_as_they_were() {
@@ -56,12 +55,12 @@ async fn files_of_source_and_home_come_back_as_they_were() {
         1,
         &cache,
         fill,
-        &format!("There is no cache yet\n{LEFT_OUT}\nSaved 4 files in the cache"),
+        &format!("No cache yet\n{LEFT_OUT}\nSaved 4 files to the cache"),
     )
     .await;
     let look = "echo found $(stat -c %a:%Y vendor/a) $(cat vendor/bin/a \"$HOME\"/.m2/deep/m \"$HOME\"/.npm/n) $(readlink vendor/bin/a); rm -r vendor";
     let found = format!(
-        "Restored 4 files of the cache\nfound 750:1000000000 a m n ../a\n{LEFT_OUT}\nSaved 2 files in the cache"
+        "Restored 4 files from the cache\nfound 750:1000000000 a m n ../a\n{LEFT_OUT}\nSaved 2 files to the cache"
     );
     check(&world, 2, &cache, look, &found).await;
     check(
@@ -69,7 +68,7 @@ async fn files_of_source_and_home_come_back_as_they_were() {
         3,
         &cache,
         "false",
-        "Restored 2 files of the cache\nThe cache is not saved: the build failed",
+        "Restored 2 files from the cache\nThe cache was not saved: the build failed",
     )
     .await;
 }
@@ -88,7 +87,7 @@ async fn a_key_is_the_shells_and_falls_back_to_the_newest_of_a_prefix() {
         1,
         &cache("npm-$((1 + 1))", ""),
         &write("one"),
-        "There is no cache yet \"npm-2\"\nfound \nSaved 1 files in the cache \"npm-2\"",
+        "No cache yet \"npm-2\"\nfound \nSaved 1 files to the cache \"npm-2\"",
     )
     .await;
     check(
@@ -96,7 +95,7 @@ async fn a_key_is_the_shells_and_falls_back_to_the_newest_of_a_prefix() {
         2,
         &cache("npm-2", ""),
         &write("two"),
-        "Restored 1 files of the cache \"npm-2\"\nfound one\nThe cache \"npm-2\" is there already",
+        "Restored 1 files from the cache \"npm-2\"\nfound one\nThe cache \"npm-2\" exists already",
     )
     .await;
     check(
@@ -104,7 +103,7 @@ async fn a_key_is_the_shells_and_falls_back_to_the_newest_of_a_prefix() {
         3,
         &cache("npm-b1", ""),
         &write("three"),
-        "Restored 1 files of the cache \"npm-2\"\nfound one\nSaved 1 files in the cache \"npm-b1\"",
+        "Restored 1 files from the cache \"npm-2\"\nfound one\nSaved 1 files to the cache \"npm-b1\"",
     )
     .await;
     check(
@@ -112,7 +111,7 @@ async fn a_key_is_the_shells_and_falls_back_to_the_newest_of_a_prefix() {
         4,
         &cache("npm-c", ", action: restore"),
         &write("four"),
-        "Restored 1 files of the cache \"npm-b1\"\nfound three",
+        "Restored 1 files from the cache \"npm-b1\"\nfound three",
     )
     .await;
     check(
@@ -120,7 +119,7 @@ async fn a_key_is_the_shells_and_falls_back_to_the_newest_of_a_prefix() {
         5,
         &cache("npm-d", ", action: save"),
         &write("five"),
-        "found \nSaved 1 files in the cache \"npm-d\"",
+        "found \nSaved 1 files to the cache \"npm-d\"",
     )
     .await;
     check(
@@ -133,7 +132,7 @@ async fn a_key_is_the_shells_and_falls_back_to_the_newest_of_a_prefix() {
     .await;
     let hash = "{key: \"page-$(codebuild-hash-files \\\"**/*.md\\\" hello.txt)\", paths: [vendor]}";
     // The hash of what `sha256sum` prints for docs/deep/page.md and hello.txt.
-    check(&world, 7, hash, "echo found $(codebuild-hash-files \"**/*.md\" hello.txt | wc -c)", "There is no cache yet \"page-35ba3f4c026b4f4629aa5b0e1cba9155235cff6ccf46bab0f90392b9e08e41c3\"\nfound 65\nThe cache is not saved: no file fits its paths").await;
+    check(&world, 7, hash, "echo found $(codebuild-hash-files \"**/*.md\" hello.txt | wc -c)", "No cache yet \"page-35ba3f4c026b4f4629aa5b0e1cba9155235cff6ccf46bab0f90392b9e08e41c3\"\nfound 65\nThe cache was not saved: no file matches its paths").await;
 }
 
 #[tokio::test]
@@ -170,7 +169,7 @@ async fn a_cache_writes_through_no_link_and_over_no_file_of_the_checkout() {
         1,
         paths,
         fill,
-        "There is no cache yet\nSaved 3 files in the cache",
+        "No cache yet\nSaved 3 files to the cache",
     )
     .await;
     // Now the repository has a link where the cache has a folder.
@@ -205,7 +204,7 @@ async fn a_cache_writes_through_no_link_and_over_no_file_of_the_checkout() {
         2,
         paths,
         look,
-        "Restored 1 files of the cache\nfound hello stale page\nThe cache is not saved: the build failed",
+        "Restored 1 files from the cache\nfound hello stale page\nThe cache was not saved: the build failed",
     )
     .await;
     assert_eq!(fs::read_dir(target).unwrap().count(), 0);

@@ -53,7 +53,7 @@ async fn a_timeout_ends_every_process_of_the_build() {
          FINALIZING COMPLETED"
     );
     let log = world.log(&build).await;
-    assert!(log.contains("The build ended: TIMED_OUT"), "{log}");
+    assert!(log.contains("Build ended: TIMED_OUT"), "{log}");
     assert!(!log.contains("\nnever"), "{log}");
 }
 
@@ -69,7 +69,7 @@ async fn a_stopped_build_stops_and_stays_stopped() {
         let report = world.end(build).await;
         assert_eq!(report.status, BuildStatus::Stopped);
         let reason = report.reason.unwrap();
-        assert!(reason.ends_with(": somebody stopped the build"), "{reason}");
+        assert!(reason.ends_with(": the build was stopped"), "{reason}");
         world.runner.stop(build).await.unwrap();
         assert_eq!(world.end(build).await.status, BuildStatus::Stopped);
     }

@@ -257,12 +257,12 @@ phases:
             timed out
             > Command did not exit successfully echo x >> tries; [ $(wc -l < tries) = 3 ] || { printf 'timed %s\n' out; false; } exit status 1
             > COMMAND_EXECUTION_ERROR: Error while executing command: echo x >> tries; [ $(wc -l < tries) = 3 ] || { printf 'timed %s\n' out; false; }. Reason: exit status 1
-            > Trying the phase again; 5 tries are left
+            > Retrying the phase; 5 retries left
             > Running command echo x >> tries; [ $(wc -l < tries) = 3 ] || { printf 'timed %s\n' out; false; }
             timed out
             > Command did not exit successfully echo x >> tries; [ $(wc -l < tries) = 3 ] || { printf 'timed %s\n' out; false; } exit status 1
             > COMMAND_EXECUTION_ERROR: Error while executing command: echo x >> tries; [ $(wc -l < tries) = 3 ] || { printf 'timed %s\n' out; false; }. Reason: exit status 1
-            > Trying the phase again; 4 tries are left
+            > Retrying the phase; 4 retries left
             > Running command echo x >> tries; [ $(wc -l < tries) = 3 ] || { printf 'timed %s\n' out; false; }
             > Phase complete: INSTALL State: SUCCEEDED
             > Entering phase PRE_BUILD
@@ -473,10 +473,10 @@ phases:
     assert_eq!(
         said,
         [
-            "golang 1.20 is wanted; this machine has 1.22.3, which is used",
-            "ruby 3.2 is wanted; this machine has no ruby that says its version",
-            "php 8.1 is wanted; this machine has 8.3.1, which is used",
-            "cobol 85 is wanted; it is not known here how to look for it",
+            "golang 1.20 requested; this machine uses 1.22.3",
+            "ruby 3.2 requested; this machine has no ruby that prints its version",
+            "php 8.1 requested; this machine uses 8.3.1",
+            "cobol 85 requested; cannot check for it on this machine",
         ]
     );
 }
@@ -491,20 +491,20 @@ async fn what_cannot_be_run_fails_before_any_command() {
         (
             "version: 0.2\nphases: {build: {steps: [{run: make}]}}\n",
             "DOWNLOAD_SOURCE: CLIENT_ERROR: phases.build.steps are GitHub Actions steps, which only CodeBuild \
-             itself runs",
+             supports",
         ),
         (
             "version: 0.2\nbatch: {build-list: [{identifier: one}]}\n",
-            "DOWNLOAD_SOURCE: CLIENT_ERROR: the buildspec has a batch and no commands: batches are not run on \
+            "DOWNLOAD_SOURCE: CLIENT_ERROR: the buildspec has a batch and no commands: batches are not supported on \
              one machine",
         ),
         (
             "version: 0.2\nphases: {install: {on-failure: 'RETRY-2-[', commands: [x]}}\n",
-            "DOWNLOAD_SOURCE: CLIENT_ERROR: phases.install.on-failure has a pattern that is none: ",
+            "DOWNLOAD_SOURCE: CLIENT_ERROR: phases.install.on-failure has an invalid pattern: ",
         ),
         (
             "version: 0.2\nenv: {shell: powershell.exe}\nphases: {}\n",
-            "DOWNLOAD_SOURCE: CLIENT_ERROR: env.shell is powershell.exe, but only bash and /bin/sh run here",
+            "DOWNLOAD_SOURCE: CLIENT_ERROR: env.shell is powershell.exe, but only bash and /bin/sh are supported here",
         ),
     ] {
         let world = World::new(1).await;
@@ -527,7 +527,7 @@ async fn a_commit_that_is_not_there_fails_the_download() {
         ("f", "the repository acme/shop does not have the commit fff"),
         (
             "e",
-            "checking out the commit: git ended with exit status: 128",
+            "checking out the commit: git failed with exit status: 128",
         ),
     ] {
         let mut request = world.request(1, "version: 0.2\nphases: {}\n");

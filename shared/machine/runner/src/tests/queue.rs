@@ -95,7 +95,7 @@ async fn what_codebuild_would_refuse_is_refused() {
         ),
         (
             with("TITLE", &"\u{e9}".repeat(4097)),
-            "the environment variable TITLE has 4097 characters, CodeBuild takes at most 4096",
+            "the environment variable TITLE has 4097 characters; CodeBuild accepts at most 4096",
         ),
         (
             with("A=B", ""),
@@ -175,6 +175,6 @@ async fn a_log_grows_while_the_build_runs_and_is_read_from_anywhere() {
     assert_eq!(first.len(), 256 * 1024);
     let rest = String::from_utf8(part(256 * 1024).await).unwrap();
     assert!(rest.contains("x\nlate\n"), "{rest}");
-    assert!(rest.ends_with("The build ended: SUCCEEDED\n"), "{rest}");
+    assert!(rest.ends_with("Build ended: SUCCEEDED\n"), "{rest}");
     assert_eq!(part(10_000_000).await, b"");
 }

@@ -58,7 +58,7 @@ async fn commands_run_as_the_user_they_name_or_not_at_all() {
 async fn a_user_that_cannot_be_had_fails_the_build_before_any_command() {
     let world = World::new(1).await;
     let two = match is_root() {
-        true => "run-as: nobody and daemon: one user besides root can be had in a build here",
+        true => "run-as: nobody and daemon: a build can use only one user besides root here",
         false => "run-as: nobody needs towline to run as root, which it does not",
     };
     for (number, install, build, expected) in [

@@ -65,18 +65,23 @@ async fn a31_values_of_stores_reach_the_build_and_nothing_else() {
 async fn a_value_that_is_not_there_fails_the_build_before_any_command() {
     let world = World::new(1).await;
     for (number, file, mode, expected) in [
-        (1, "", 0, "is not there; write {\"parameter-store\""),
+        (
+            1,
+            "",
+            0,
+            "does not exist; create it with {\"parameter-store\"",
+        ),
         (
             2,
             FILE,
             0o644,
-            "is open to others (mode 644): only its owner may read it, chmod 600",
+            "can be read by others (mode 644); run chmod 600",
         ),
         (
             3,
             "{}",
             0o600,
-            "does not have TOKEN (parameter-store /shop/token): there is none of that name under \
+            "does not have TOKEN (parameter-store /shop/token): no such name in \
              \"parameter-store\"; OVER (parameter-store /shop/over): there",
         ),
     ] {

@@ -84,7 +84,7 @@ phases:
     assert_eq!(status, BuildStatus::Succeeded, "{log}");
     assert!(!log.contains(PASSWORD), "{log}");
     assert!(log.contains("it is ***\n***\n***\n"), "{log}");
-    let sentence = "aws: there is no AWS command line on this machine; towline stands in for";
+    let sentence = "aws: the AWS command line is not installed; towline replaces only";
     assert!(log.contains(sentence), "{log}");
     assert!(log.contains("status 127\n"), "{log}");
     let real = "the real one ecr get-login-password --profile other\n";

@@ -72,8 +72,8 @@ async fn a_pattern_that_leads_out_of_the_source_is_refused() {
                 "artifacts: {{files: ['{pattern}']}}\nreports: {{unit: {{files: ['{pattern}']}}}}"
             ),
             &format!(
-                "Report unit: the pattern {pattern:?} leads out of the source
-keeping the artifacts: the pattern {pattern:?} leads out of the source"
+                "Report unit: the pattern {pattern:?} leads outside the source
+keeping the artifacts: the pattern {pattern:?} leads outside the source"
             ),
         )
         .await;
@@ -94,7 +94,7 @@ async fn reports_are_summarised_of_failed_builds_too() {
 Report unit: 3 tests in 2 files: 1 passed, 1 failed, 1 skipped
   failed: loses
 Report cucumber: CucumberJson is not read on one machine, JUNITXML is
-Report none: no file fits absent/*.xml
+Report none: no file matches absent/*.xml
 Report gone: the base directory \"absent\": No such file or directory (os error 2)",
     )
     .await;

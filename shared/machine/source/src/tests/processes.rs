@@ -17,7 +17,7 @@ async fn an_origin_that_does_not_answer_is_no_origin_without_the_commit() {
     assert_eq!(read(&first).await.unwrap(), FileAt::Missing);
     let error = read(&unknown).await.unwrap_err();
     assert_eq!(error.to_string(), "fetching acme/shop");
-    // The connection may also go between fetching the refs and asking for the commit alone.
+    // The connection may also break between fetching the refs and the single commit.
     fs::rename(world.dir.path().join("away"), world.origin()).unwrap();
     let folder = world.dir.path().join("bin");
     fs::create_dir(&folder).unwrap();
@@ -41,8 +41,8 @@ async fn an_origin_that_does_not_answer_is_no_origin_without_the_commit() {
     );
 }
 
-/// Written by another process: one forked meanwhile by another test could hold our file open for
-/// writing, and then it would not start.
+/// Written by another process: a process that another test forks meanwhile could hold our file open
+/// for writing, and then it would not start.
 fn executable(path: &Path, script: &str) {
     let mut child = Command::new("sh")
         .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])

@@ -5,7 +5,7 @@ use towline_ports::{FileAt, Relation};
 
 use super::*;
 
-/// Refs that Git allows and shells do not forgive, one a line.
+/// Refs that Git allows and shells would misread, one per line.
 const EVIL: &str = include_str!("../../../../tools/buildspec/tests/refs/evil.txt");
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn a_new_commit_is_fetched_once_it_is_asked_for() {
     let mirror = source.mirror_path(repository.id).unwrap();
     let found = source.mirror_with(&repository, &late).await.unwrap();
     assert_eq!(found, Some(mirror.clone()));
-    // A lock that a killed command left behind does not outlive the process that it belonged to.
+    // The lock of a killed command does not outlive its process.
     fs::write(mirror.join("packed-refs.lock"), "").unwrap();
     drop(source);
     let source = world.source();

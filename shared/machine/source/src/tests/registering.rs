@@ -32,7 +32,7 @@ async fn a7_a8_an_id_is_bound_once_and_for_good() {
     let impostor = |id, name: &str| Admission::Impostor {
         known: RepositoryId(id),
         remedy: format!(
-            "stop Towline, take {name} out of {} and start it again",
+            "stop Towline, remove {name} from {}, and start it again",
             file.display()
         ),
     };
@@ -42,9 +42,9 @@ async fn a7_a8_an_id_is_bound_once_and_for_good() {
         (7, "acme/shop", admitted(7)),
         (7, "Acme/Shop", admitted(7)),
         (clone, "acme/shop", admitted(7)),
-        // Made anew under the old name.
+        // Recreated under the old name.
         (8, "acme/shop", impostor(7, "acme/shop")),
-        // Renamed, even to a name that is registered for another repository.
+        // Renamed, even to a name registered for another repository.
         (7, "acme/renamed", admitted(7)),
         (7, "acme/other", admitted(7)),
         // A clone is pushed first, then the webhook is set up.
@@ -157,27 +157,36 @@ fn a24_origins_are_folders_or_addresses_without_secrets() {
     }
     assert_eq!("../shop".parse(), Ok(Origin::Path("../shop".into())));
     for (bad, expected) in [
-        ("", "is not fetched from"),
-        ("ext::sh -c id://x", "is not fetched from"),
-        ("http://git.example.com/a", "is not fetched from"),
-        ("file:///etc", "is not fetched from"),
-        ("ssh://-oProxyCommand=id/a", "is not fetched from"),
-        ("ssh://git@-oProxyCommand=id/a", "is not fetched from"),
+        ("", "is not a repository address"),
+        ("ext::sh -c id://x", "is not a repository address"),
+        ("http://git.example.com/a", "is not a repository address"),
+        ("file:///etc", "is not a repository address"),
+        ("ssh://-oProxyCommand=id/a", "is not a repository address"),
+        (
+            "ssh://git@-oProxyCommand=id/a",
+            "is not a repository address",
+        ),
         ("https://git.example.com/a\nb", "control character"),
         (
             "https://me:secret@git.example.com/a",
-            "the address of git.example.com holds a user, password or token",
+            "the address of git.example.com contains a user, password or token",
         ),
         (
             "https://secret@git.example.com/a",
-            "the address of git.example.com holds a user, password or token",
+            "the address of git.example.com contains a user, password or token",
         ),
         (
             "ssh://git:secret@git.example.com/a",
-            "the address of git.example.com holds a user, password or token",
+            "the address of git.example.com contains a user, password or token",
         ),
-        ("http://secret@git.example.com/a", "is not fetched from"),
-        ("ssh://secret@-git.example.com/a", "is not fetched from"),
+        (
+            "http://secret@git.example.com/a",
+            "is not a repository address",
+        ),
+        (
+            "ssh://secret@-git.example.com/a",
+            "is not a repository address",
+        ),
         ("ssh://secret@git.example.com/a b", "control character"),
     ] {
         let error = bad.parse::<Origin>().unwrap_err().to_string();

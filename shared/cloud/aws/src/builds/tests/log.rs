@@ -58,7 +58,7 @@ async fn who_follows_a_log_reads_on_where_the_last_page_ended() {
     let builds = aws.builds();
     assert_eq!(read(&builds, 0).await.as_deref(), Some("one\n"));
     assert_eq!(read(&builds, 4).await.as_deref(), Some("two\n"));
-    // Somebody else begins at the beginning.
+    // Another reader starts at the beginning.
     assert_eq!(read(&builds, 0).await.as_deref(), Some("one\ntwo\n"));
     let asked = service.asked();
     let tokens: Vec<_> = asked

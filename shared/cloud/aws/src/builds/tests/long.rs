@@ -1,4 +1,4 @@
-//! Buildspecs that are too long to be sent along.
+//! Buildspecs that are too long for a request.
 
 use super::*;
 
@@ -73,7 +73,7 @@ async fn without_the_bucket_no_build_is_started() {
     for (answers, expected) in [
         (
             vec![gone],
-            "refused: the buildspec has 25601 characters, more than the 25600 that CodeBuild takes along with a build, and its bucket stack-bucket is gone; deploy Towline again with `towline deploy`",
+            "refused: the buildspec has 25601 characters, more than CodeBuild's limit of 25600, and the bucket stack-bucket no longer exists; run `towline deploy` again",
         ),
         (vec![denied], "unknown"),
         (vec![broken; 3], "unknown"),

@@ -153,7 +153,7 @@ fn what_codebuild_would_refuse_is_refused_before() {
     check(
         &|common, _| common.variables = vec![("LONG".to_owned(), "é".repeat(4_097))],
         expect![
-            "the variable `LONG` has 4097 characters, CodeBuild takes at most 4096: shorten it, or keep it in a file of the repository"
+            "the variable `LONG` has 4097 characters; CodeBuild accepts at most 4096: shorten it, or keep it in a file of the repository"
         ],
     );
 }
