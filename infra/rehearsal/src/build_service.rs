@@ -1,5 +1,5 @@
-//! CodeBuild, played over the embedded runner: its API with all overrides and its idempotency
-//! token, its events, and on request its bad days.
+//! A stand-in for CodeBuild on the local runner: its API with all overrides and idempotency tokens, its
+//! events, and injected failures.
 
 mod answers;
 
@@ -21,14 +21,14 @@ use towline_runner::{Checkout, Config, Machine, Runner};
 use crate::client::Client;
 use crate::{ACCOUNT, REGION};
 
-/// How long the same token gives the same build (CodeBuild API, `StartBuild`).
+/// How long a token returns the same build (CodeBuild API, `StartBuild`).
 const TOKEN_LASTS: Duration = Duration::from_secs(5 * 60);
 
-/// Most characters of a buildspec that comes with its request.
+/// The most characters of a buildspec in a request.
 const LONGEST_BUILDSPEC: usize = 25_600;
 
-/// What of a `StartBuild` is carried out; anything else is refused, so that nothing we send is
-/// ignored in silence.
+/// The supported fields of `StartBuild`. Other fields are refused, so that nothing we send is silently
+/// ignored.
 const UNDERSTOOD: &[&str] = &[
     "projectName",
     "sourceVersion",
@@ -47,7 +47,7 @@ const UNDERSTOOD: &[&str] = &[
     "idempotencyToken",
 ];
 
-/// A `StartBuild` that will not be carried out.
+/// An injected failure of `StartBuild`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadDay {
     /// Too many requests: `ThrottlingException`.
@@ -69,12 +69,12 @@ impl BadDay {
 }
 
 pub struct Settings {
-    /// The folder it may keep things in.
+    /// The folder for its data.
     pub folder: PathBuf,
-    /// What `towline` means inside a build.
+    /// The program `towline` in builds.
     pub towline: PathBuf,
-    /// The host and port builds push to, whatever name they were given for it: what the name
-    /// service of the network they run in would do.
+    /// The host and port that builds push to, regardless of the registry's name, as name resolution in
+    /// their network would do.
     pub registry: String,
     /// The search path of builds.
     pub search_path: std::ffi::OsString,
@@ -97,7 +97,7 @@ struct State {
     silent: HashSet<String>,
 }
 
-/// A build that was started, and with what.
+/// A started build and its parameters.
 #[derive(Clone)]
 struct Started {
     id: BuildId,
@@ -113,7 +113,7 @@ struct Token {
     at: Timestamp,
 }
 
-/// A kind of error, and what it says.
+/// An error's code and message.
 struct Refusal(&'static str, String);
 
 impl Refusal {
@@ -129,8 +129,8 @@ impl From<PortError> for Refusal {
 }
 
 impl BuildService {
-    /// Opens it; `projects` knows which projects there are, and `events` hears what CodeBuild
-    /// would tell the default bus.
+    /// Opens it. `projects` lists the projects, and `events` receives what CodeBuild would publish on the
+    /// default bus.
     ///
     /// # Errors
     /// When the runner does not open.
@@ -143,7 +143,7 @@ impl BuildService {
             dir: settings.folder,
             concurrency: 4,
             keep: Config::KEEP,
-            // The builds of the rehearsal want no secret and no other user.
+            // The builds of the rehearsal need no secrets and no other user.
             secrets: "secrets.json".into(),
             common: std::env::temp_dir(),
             machine: Machine {
@@ -154,7 +154,7 @@ impl BuildService {
             },
             now: Arc::new(Timestamp::now),
             towline_binary: settings.towline,
-            // The emulator's registry asks nobody for a password.
+            // The emulator's registry needs no password.
             registry_password: Arc::new(|_, _| "anything".into()),
             checkout: Arc::new(Clones(settings.clones)),
             region: REGION.into(),
@@ -170,7 +170,7 @@ impl BuildService {
         Ok(service)
     }
 
-    /// Has the next `StartBuild`s of a project refused.
+    /// Refuses the next `StartBuild`s of a project.
     pub fn refuse(&self, project: &str, days: impl IntoIterator<Item = BadDay>) {
         self.state()
             .bad_days
@@ -179,12 +179,12 @@ impl BuildService {
             .extend(days);
     }
 
-    /// Tells nobody of a project's builds any more.
+    /// Stops sending events of a project's builds.
     pub fn lose_events(&self, project: &str) {
         self.state().silent.insert(project.into());
     }
 
-    /// How many builds of a project were started.
+    /// The number of started builds of a project.
     #[must_use]
     pub fn started(&self, project: &str) -> usize {
         let state = self.state();
@@ -192,7 +192,7 @@ impl BuildService {
         of_project.filter(|build| build.project == project).count()
     }
 
-    /// The log of a project's newest build, for whoever wonders why it failed.
+    /// The log of a project's newest build, for diagnosing failures.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -213,8 +213,7 @@ impl BuildService {
         self.runner.close().await;
     }
 
-    /// Puts the log of a build that has ended where its project keeps logs. CodeBuild does so line
-    /// by line.
+    /// Stores the log of an ended build in the project's log group. CodeBuild does so line by line.
     async fn write_log(&self, id: &str) -> anyhow::Result<()> {
         let build = self
             .known(id)
@@ -241,7 +240,7 @@ impl BuildService {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers one operation of CodeBuild's API: status and body.
+    /// The status and body for one operation of CodeBuild's API.
     pub async fn answer(&self, operation: &str, asked: &Value) -> (u16, Value) {
         let answer = match operation {
             "StartBuild" => self.start_build(asked).await,
@@ -311,7 +310,7 @@ impl BuildService {
         self.state().bad_days.get_mut(project)?.pop_front()
     }
 
-    /// The build that was started with this token not long ago.
+    /// The build that was recently started with this token.
     fn same_token(&self, asked: &Value) -> Result<Option<Started>, Refusal> {
         let state = self.state();
         let token = asked["idempotencyToken"].as_str();
@@ -331,7 +330,7 @@ impl BuildService {
         Ok(builds.find(|build| build.id == known.build).cloned())
     }
 
-    /// The project as CloudFormation made it.
+    /// The project that CloudFormation created.
     async fn project(&self, name: &str) -> Result<Value, Refusal> {
         let asked = json!({"names": [name]});
         let answer = self
@@ -348,7 +347,7 @@ impl BuildService {
         Ok(project)
     }
 
-    /// The buildspec itself: as it was sent, which no long one may be, or from its place in a bucket.
+    /// The buildspec: from the request, if short, or from a bucket.
     async fn buildspec(&self, told: &Value, asked: &Value) -> Result<String, Refusal> {
         let given = asked["buildspecOverride"].as_str();
         let given = given.or(told["source"]["buildspec"].as_str());
@@ -366,7 +365,7 @@ impl BuildService {
         Ok(given.to_owned())
     }
 
-    /// What the runner is to do, and with which environment: the request's wins over the project's.
+    /// The runner's task and environment; the request overrides the project.
     fn request(
         &self,
         project: &str,
@@ -483,7 +482,7 @@ impl BuildService {
     }
 }
 
-/// Passes on what the runner tells of builds.
+/// Forwards the runner's events.
 async fn tell(
     service: std::sync::Weak<BuildService>,
     events: mpsc::UnboundedSender<Value>,
@@ -506,7 +505,7 @@ async fn tell(
             }
             service.runner.forget_events(change.id).await?;
         }
-        // Not held for ever, so that the service can end.
+        // Released in between, so that the service can end.
         let changed = service.runner.changed().notified();
         let _either = tokio::time::timeout(Duration::from_secs(1), changed).await;
     }
@@ -527,7 +526,7 @@ where
         .map_err(|error: T::Err| Refusal::invalid(format!("{what}: {error}")))
 }
 
-/// An id nothing else has, in UUID form.
+/// A unique id in UUID form.
 fn fresh_id() -> String {
     static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -537,7 +536,7 @@ fn fresh_id() -> String {
     format!("{one}-{two}-{three}-{}-{}", &hex[16..20], &hex[20..32])
 }
 
-/// The clones builds are checked out from.
+/// The clones that builds check out from.
 struct Clones(HashMap<String, PathBuf>);
 
 #[async_trait]

@@ -1,5 +1,5 @@
-//! Carries the events of AWS's own services into the stack, by public API only: the rules of the
-//! default bus are asked which event they match, and their targets are called.
+//! Delivers events of AWS services to the stack with public APIs only: asks EventBridge which rules of the
+//! default bus match, and calls their targets.
 
 use std::collections::BTreeSet;
 
@@ -10,22 +10,21 @@ use tokio::task::JoinHandle;
 
 use crate::client::Client;
 
-/// One rule with the functions it calls.
+/// A rule and the functions it calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     pub name: String,
-    /// The bus it listens to.
     pub bus: String,
-    /// Its pattern, as it was deployed.
+    /// The deployed pattern.
     pub pattern: String,
-    /// The functions it calls, by name.
+    /// The names of the functions.
     pub functions: Vec<String>,
 }
 
 /// The rules of a bus that have a pattern.
 ///
 /// # Errors
-/// When EventBridge does not say, or a rule does more to an event than pass it on.
+/// When EventBridge does not answer, or a rule changes events.
 pub async fn rules(client: &Client, bus: &str) -> anyhow::Result<Vec<Rule>> {
     let listed = client
         .call(
@@ -66,10 +65,10 @@ pub async fn rules(client: &Client, bus: &str) -> anyhow::Result<Vec<Rule>> {
     Ok(rules)
 }
 
-/// Whether a rule matches an event, in EventBridge's own judgement.
+/// Whether a rule matches an event, decided by EventBridge.
 ///
 /// # Errors
-/// When EventBridge takes the pattern or the event for none.
+/// When EventBridge rejects the pattern or the event.
 pub async fn matches(client: &Client, rule: &Rule, event: &Value) -> anyhow::Result<bool> {
     let asked = json!({"EventPattern": rule.pattern, "Event": event.to_string()});
     let answer = client
@@ -80,11 +79,11 @@ pub async fn matches(client: &Client, rule: &Rule, event: &Value) -> anyhow::Res
         .with_context(|| format!("whether {} matches is not said", rule.name))
 }
 
-/// Carries events as long as it lives.
+/// Delivers events until it is dropped.
 pub struct Carrier(JoinHandle<()>);
 
 impl Carrier {
-    /// Starts to carry what comes in to the functions that rules of the default bus name.
+    /// Starts delivering events to the functions of the default bus's rules.
     #[must_use]
     pub fn start(
         client: Client,
@@ -107,7 +106,7 @@ impl Drop for Carrier {
     }
 }
 
-/// Carries one event, once to each function.
+/// Delivers one event, once to each function.
 ///
 /// # Errors
 /// When a function cannot be called.

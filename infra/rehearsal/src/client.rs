@@ -1,4 +1,4 @@
-//! Asks the emulator's own APIs, as an operator with every right would.
+//! Calls the emulator's APIs as an operator with all permissions.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use tokio::time::{Instant, sleep};
 
 use crate::REGION;
 
-/// How often a state is looked at.
+/// How often to check a state.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// A client of whatever is on this machine.
+/// An HTTP client for this machine.
 ///
 /// # Errors
-/// When none can be made.
+/// When it cannot be created.
 pub fn http() -> anyhow::Result<reqwest::Client> {
-    // Nothing here speaks TLS; but built beside others that do, reqwest wants to know how.
+    // Nothing here uses TLS, but reqwest needs a provider because other crates enable TLS.
     let _already = rustls::crypto::ring::default_provider().install_default();
     Ok(reqwest::Client::builder().no_proxy().build()?)
 }
@@ -30,10 +30,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the emulator there.
+    /// A client of the emulator at this address.
     ///
     /// # Errors
-    /// When no HTTP client can be made.
+    /// When the HTTP client cannot be created.
     pub fn new(address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self {
             address,
@@ -46,10 +46,10 @@ impl Client {
         self.address
     }
 
-    /// Asks a service that speaks JSON; the target is such as `DynamoDB_20120810.Query`.
+    /// Calls a service with a JSON protocol; the target has the form `DynamoDB_20120810.Query`.
     ///
     /// # Errors
-    /// When it does not answer, or with an error.
+    /// When it does not answer, or answers with an error.
     pub async fn call(&self, service: &str, target: &str, body: &Value) -> anyhow::Result<Value> {
         let request = self
             .http
@@ -70,7 +70,7 @@ impl Client {
     /// The text of an object, by its ARN.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
+    /// When it does not exist or cannot be read.
     pub async fn object(&self, arn: &str) -> anyhow::Result<String> {
         let place = arn.rsplit(":::").next().unwrap_or_default();
         let request = self
@@ -85,10 +85,10 @@ impl Client {
         Ok(response.text().await?)
     }
 
-    /// Calls a function, without waiting for what it answers when `later` says so.
+    /// Calls a function; with `later`, does not wait for the answer.
     ///
     /// # Errors
-    /// When it cannot be called; the answer of one that failed is an answer.
+    /// When it cannot be called. A failed function's answer is returned.
     pub async fn invoke(
         &self,
         function: &str,
@@ -116,7 +116,7 @@ impl Client {
     }
 }
 
-/// What a signed request says of its signer; the emulator reads who it is and believes it.
+/// The signer of a request; the emulator does not check the signature.
 fn authorization(service: &str) -> String {
     format!(
         "AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/{service}/aws4_request, \
@@ -124,10 +124,10 @@ fn authorization(service: &str) -> String {
     )
 }
 
-/// Asks until the answer is there.
+/// Asks until there is an answer.
 ///
 /// # Errors
-/// When it is not within that time, or asking fails.
+/// When there is none in time, or asking fails.
 pub async fn until<T, F>(
     what: &str,
     patience: Duration,

@@ -1,4 +1,4 @@
-//! The time as it is.
+//! The real time.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl Clock for RealClock {
     }
 
     fn random(&self) -> u64 {
-        // Good enough to tell two things apart, which is all that is asked of it here.
+        // Sufficient to distinguish two things.
         Timestamp::now().subsec_nanosecond().unsigned_abs().into()
     }
 }

@@ -1,4 +1,4 @@
-//! ministack, started on a free port of this machine and ended with its handle.
+//! ministack, started on a free port and stopped with its handle.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -15,7 +15,7 @@ use crate::{ACCOUNT, REGION};
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(60);
 
-/// How long it may take to end its functions and itself.
+/// How long it may take to stop its functions and itself.
 const END: Duration = Duration::from_secs(10);
 
 pub struct Emulator {
@@ -25,13 +25,13 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts it from a Python environment; its functions get `endpoint` as their way to AWS.
-    /// It holds everyone to their policies.
+    /// Starts it from a Python environment. Its functions use `endpoint` for AWS, and IAM policies are
+    /// enforced.
     ///
     /// # Errors
     /// When it does not start.
     pub async fn start(venv: &Path, folder: &Path, endpoint: SocketAddr) -> anyhow::Result<Self> {
-        // Free now; should somebody take it meanwhile, the start fails and says so.
+        // If the port is taken meanwhile, the start fails and says so.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
@@ -104,13 +104,13 @@ impl Emulator {
         self.process.id()
     }
 
-    /// Where it writes what it does.
+    /// Its log file.
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// Everything one needs to know to reach it with the AWS command line.
+    /// The environment for the AWS command line.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
@@ -125,7 +125,7 @@ impl Emulator {
 }
 
 impl Drop for Emulator {
-    /// Asks it to end, so that it ends the functions it runs, and insists after a while.
+    /// Asks it to stop, so that it stops its functions, and kills it after a while.
     fn drop(&mut self) {
         let process = i32::try_from(self.process.id())
             .ok()

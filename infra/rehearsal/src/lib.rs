@@ -1,8 +1,8 @@
-//! The deployed whole, on stand-ins for AWS: what is built, deployed and driven here is the real thing.
+//! Towline deployed on stand-ins for AWS. What is built, deployed and driven here is the real thing.
 //!
-//! ministack plays CloudFormation, API Gateway, Lambda, DynamoDB, EventBridge, Secrets Manager and
-//! ECR; the embedded runner plays CodeBuild; a proxy between the functions and all of them writes
-//! down what they ask for and checks it against AWS's own description of each service.
+//! ministack stands in for CloudFormation, API Gateway, Lambda, DynamoDB, EventBridge, Secrets Manager and
+//! ECR, the local runner for CodeBuild. A proxy between them and the functions records every request and
+//! checks it against AWS's model of the service.
 
 pub mod build_service;
 pub mod carrier;
@@ -17,9 +17,9 @@ pub mod recording;
 pub mod shop;
 pub mod stack;
 
-/// The region that everything seems to be in: one for whose queues the AWS command line keeps no
-/// address of its own, which it would prefer to the emulator's.
+/// The region: one without a special address for queues in the AWS command line, which would override
+/// the emulator's.
 pub const REGION: &str = "eu-central-2";
 
-/// The account that everything seems to belong to.
+/// The account.
 pub const ACCOUNT: &str = "000000000000";

@@ -1,4 +1,4 @@
-//! Whether a request is one that the service would take: by the service models that botocore ships.
+//! Checks requests against the service models in botocore.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 use regex::Regex;
 use serde_json::Value;
 
-/// The services whose requests are checked: all that speak JSON, and that functions may call.
+/// The checked services: those with a JSON protocol that functions may call.
 const SERVICES: &[&str] = &[
     "codebuild",
     "dynamodb",
@@ -39,7 +39,7 @@ pub struct Violation {
 }
 
 impl Models {
-    /// Reads the models below a Python environment that has botocore.
+    /// Reads the models from a Python environment with botocore.
     ///
     /// # Errors
     /// When one is missing or unreadable.
@@ -58,14 +58,14 @@ impl Models {
         })
     }
 
-    /// The service and operation that a target header such as `DynamoDB_20120810.Query` names.
+    /// The service and operation in a target header such as `DynamoDB_20120810.Query`.
     #[must_use]
     pub fn called<'a>(&self, target: &'a str) -> Option<(&'static str, &'a str)> {
         let (prefix, operation) = target.rsplit_once('.')?;
         Some((self.services.get(prefix)?.name, operation))
     }
 
-    /// Everything in a request that the service's model forbids.
+    /// What the service's model forbids in a request.
     #[must_use]
     pub fn violations(&self, target: &str, body: &[u8]) -> Vec<Violation> {
         let unknown = |reason: &str| {
@@ -100,7 +100,7 @@ impl Service {
         let patterns = shapes
             .filter_map(|(_, shape)| {
                 let pattern = shape["pattern"].as_str()?;
-                // It has to match the whole.
+                // The pattern must match the whole value.
                 let whole = format!("^(?s:{})$", pattern.replace(r"\p{Print}", r"[^\p{C}]"));
                 Some((pattern.to_owned(), Regex::new(&whole)))
             })
@@ -188,8 +188,8 @@ impl Service {
         }
     }
 
-    /// A value with alternatives has exactly one of them, such as DynamoDB's `{"S": …}`, although
-    /// its model does not say so.
+    /// A value with alternatives has exactly one of them, such as DynamoDB's `{"S": …}`, although its model
+    /// does not say so.
     fn check_union(&self, shape: &Value, members: usize, path: &str, found: &mut Vec<Violation>) {
         let attribute = self.name == "dynamodb"
             && ["S", "N", "BOOL", "NULL", "SS"]

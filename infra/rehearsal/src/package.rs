@@ -1,4 +1,4 @@
-//! The functions' binaries as Lambda takes them: stripped, and packed as `bootstrap`.
+//! The functions' binaries for Lambda: stripped, and packed as `bootstrap`.
 
 use std::fs;
 use std::path::Path;
@@ -6,18 +6,18 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-/// Unix, a plain file that everybody may run.
+/// Unix, a plain executable file.
 const ATTRIBUTES: u32 = 0o100_755 << 16;
 
 /// Puts the binary of a function into `<folder>/<function>/bootstrap.zip`.
 ///
 /// # Errors
-/// When it is not there or cannot be stripped.
+/// When it does not exist or cannot be stripped.
 pub fn pack(binaries: &Path, function: &str, folder: &Path) -> anyhow::Result<()> {
     let folder = folder.join(function);
     fs::create_dir_all(&folder)?;
     let (binary, stripped) = (binaries.join(function), folder.join("bootstrap"));
-    // With what it is debugged with, a development build is ten times as large.
+    // With debug information, a development build is ten times as large.
     let strip = Command::new("strip")
         .arg("-o")
         .args([&stripped, &binary])
@@ -33,13 +33,13 @@ pub fn pack(binaries: &Path, function: &str, folder: &Path) -> anyhow::Result<()
     Ok(())
 }
 
-/// A ZIP file that holds one program, as it is: what takes time here is packing, not copying.
+/// A ZIP file with one program, not compressed, because compressing takes longer than copying.
 fn zipped(content: &[u8]) -> anyhow::Result<Vec<u8>> {
     let name = b"bootstrap";
     let size = u32::try_from(content.len()).context("the program is too large")?;
     let crc = crc32fast::hash(content);
     let mut zip = Vec::with_capacity(content.len() + 256);
-    // What both headers say: version 2.0, no flags, stored, midnight of 1 January 1980.
+    // Both headers: version 2.0, no flags, stored, midnight of 1 January 1980.
     let mut common = Vec::new();
     for half in [20_u16, 0, 0, 0, 0x21] {
         common.extend(half.to_le_bytes());

@@ -1,11 +1,11 @@
-//! The processes of functions, so that one can be killed in the middle of what it does.
+//! The processes of functions, so that one can be killed in the middle of its work.
 
 use std::fs;
 use std::net::SocketAddr;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Kills the child of the emulator that holds this end of a connection; says whether there was one.
+/// Kills the emulator's child process at this end of a connection; returns whether there was one.
 #[must_use]
 pub fn kill(emulator: u32, peer: SocketAddr) -> bool {
     let Some(inode) = inode(peer) else {
@@ -21,7 +21,7 @@ pub fn kill(emulator: u32, peer: SocketAddr) -> bool {
         .is_some_and(|process| kill_process(process, Signal::KILL).is_ok())
 }
 
-/// The number of the socket at this address, by the kernel's table of connections.
+/// The number of the socket with this address, from the kernel's table of connections.
 fn inode(address: SocketAddr) -> Option<String> {
     let table = fs::read_to_string("/proc/net/tcp").ok()?;
     let port = format!(":{:04X}", address.port());
@@ -43,7 +43,7 @@ fn holds(process: u32, socket: &str) -> bool {
         .any(|target| target.as_os_str() == socket)
 }
 
-/// The processes a process has started, by `/proc`.
+/// The children of a process, from `/proc`.
 fn children(parent: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{parent}/task")) else {
         return Vec::new();

@@ -1,5 +1,5 @@
-//! Stands between the functions and AWS: writes down what they ask for, checks it, breaks it on
-//! request, and notices pushes to the registry, which the emulator tells nobody of.
+//! A proxy between the functions and AWS: records and checks requests, injects failures, and detects pushes
+//! to the registry, for which the emulator sends no event.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -23,33 +23,33 @@ use crate::processes;
 use crate::recording::{Recording, Request};
 use crate::{ACCOUNT, REGION};
 
-/// Most bytes of a request; a layer of an image may be large.
+/// The most bytes of a request; an image layer may be large.
 const MOST_BODY: usize = 256 * 1024 * 1024;
 
 /// How a request goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// AWS answers with this error and does nothing.
+    /// AWS answers with this error, without any effect.
     Refused(&'static str),
-    /// The function dies before AWS hears of the request.
+    /// The function dies before AWS receives the request.
     DeadBefore,
-    /// The function dies when AWS has done what was asked, before it hears of that.
+    /// The function dies after AWS has acted, before it receives the answer.
     DeadAfter,
 }
 
-/// What has to come by for something to go wrong, and what does.
+/// A request to match, and the failure to inject.
 #[derive(Debug, Clone)]
 pub struct Trap {
     pub function: &'static str,
-    /// The operation it asks for.
+    /// The requested operation.
     pub operation: &'static str,
-    /// Something in the body of the request.
+    /// A text in the request's body.
     pub about: String,
     pub fault: Fault,
     pub times: usize,
 }
 
-/// The proxy, serving as long as it lives.
+/// The proxy, serving until it is dropped.
 pub struct Proxy {
     shared: Arc<Shared>,
     address: SocketAddr,
@@ -74,10 +74,10 @@ struct Upstream {
 }
 
 impl Proxy {
-    /// Listens on a free port of this machine; what is pushed to the registry is told to `pushes`.
+    /// Listens on a free port; sends pushes to the registry to `pushes`.
     ///
     /// # Errors
-    /// When nobody can listen.
+    /// When it cannot listen.
     pub async fn start(
         models: Models,
         pushes: mpsc::UnboundedSender<Value>,
@@ -99,7 +99,7 @@ impl Proxy {
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&shared));
         let serving = tokio::spawn(async move {
-            // It ends with the handle, and only so.
+            // It ends with the handle only.
             let router = router.into_make_service_with_connect_info::<SocketAddr>();
             let _ = axum::serve(listener, router).await;
         });
@@ -115,12 +115,12 @@ impl Proxy {
         self.address
     }
 
-    /// Sends on to an emulator from now on; to be told once.
+    /// Sets the emulator to forward to; call it once.
     pub fn forward_to(&self, address: SocketAddr, process: u32) {
         let _already = self.shared.upstream.set(Upstream { address, process });
     }
 
-    /// Has this one answer for CodeBuild from now on; to be told once.
+    /// Sets the service that answers for CodeBuild; call it once.
     pub fn build_with(&self, builds: Arc<BuildService>) {
         let _already = self.shared.builds.set(builds);
     }
@@ -134,13 +134,13 @@ impl Proxy {
         self.shared.traps().push(trap);
     }
 
-    /// The traps nothing has gone into.
+    /// The failures that were not triggered.
     #[must_use]
     pub fn traps_left(&self) -> Vec<Trap> {
         self.shared.traps().clone()
     }
 
-    /// The requests whose function was to die, and did not.
+    /// The requests whose function should have died, but did not.
     #[must_use]
     pub fn missed_kills(&self) -> Vec<String> {
         self.shared.missed().clone()
@@ -189,7 +189,7 @@ impl Shared {
         self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request of the JSON protocols.
+    /// A request of a JSON protocol.
     async fn call(
         &self,
         peer: SocketAddr,
@@ -248,7 +248,7 @@ impl Shared {
         Ok((status, kind, answer.to_string()).into_response())
     }
 
-    /// Everything else: objects of S3, and the registry's own protocol.
+    /// Everything else: S3 objects, and the registry's protocol.
     async fn pass(
         &self,
         method: axum::http::Method,
@@ -326,7 +326,7 @@ impl Shared {
         }
     }
 
-    /// The fault a request runs into, if it does.
+    /// The failure to inject into a request, if any.
     fn sprung(&self, function: &str, operation: &str, body: &[u8]) -> Option<Fault> {
         let body = String::from_utf8_lossy(body);
         let mut traps = self.traps();
@@ -348,7 +348,7 @@ impl Shared {
         self.tell(repository, digest, asked["imageTag"].as_str(), media_type);
     }
 
-    /// Tells of a push as ECR would.
+    /// Sends the event of a push, like ECR.
     fn tell(
         &self,
         repository: &str,
@@ -372,12 +372,12 @@ impl Shared {
             tag: tag.and_then(|tag| tag.parse().ok()),
             media_type,
         });
-        // Who does not listen need not know.
+        // There may be no receiver.
         let _ = self.pushes.send(event);
     }
 }
 
-/// Headers that concern one connection, or that are made anew on the next. The host stays, for it
+/// Headers that concern one connection, or that are recreated for the next. The host stays, because it
 /// is signed.
 const HOP: &[&str] = &[
     "connection",
@@ -390,14 +390,14 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
-/// The function in a user agent: its app name is `towline-<function>`.
+/// The function in a user agent, whose app name is `towline-<function>`.
 fn function(agent: &str) -> Option<String> {
     let mut words = agent.split_whitespace();
     let app = words.find_map(|word| word.strip_prefix("app/"))?;
     Some(app.strip_prefix("towline-").unwrap_or(app).to_owned())
 }
 
-/// Repository and tag of a manifest's path; no tag when it is put by digest.
+/// Repository and tag of a manifest's path; no tag if it is pushed by digest.
 fn manifest(path: &str) -> Option<(&str, Option<&str>)> {
     let (repository, reference) = path.strip_prefix("/v2/")?.split_once("/manifests/")?;
     let tag = (!reference.contains(':')).then_some(reference);

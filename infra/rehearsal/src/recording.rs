@@ -1,4 +1,4 @@
-//! What the functions asked AWS for, in order.
+//! The functions' requests to AWS, in order.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,18 +7,18 @@ use tokio::sync::Notify;
 
 use crate::model::Violation;
 
-/// One request of a function, and what came of it.
+/// One request of a function, and its result.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Which function sent it; empty when its user agent does not say.
+    /// The function; empty if the user agent does not name one.
     pub function: String,
-    /// The service, in botocore's word.
+    /// The service, by botocore's name.
     pub service: String,
     pub operation: String,
     pub body: Value,
-    /// How long the body was, in bytes.
+    /// The length of the body in bytes.
     pub size: usize,
-    /// The status of the answer; 0 when the connection was cut.
+    /// The status of the answer; 0 if the connection was cut.
     pub status: u16,
     pub answer: Value,
 }
@@ -52,7 +52,7 @@ impl Recording {
         self.inner().violations.push(violation);
     }
 
-    /// Where the recording stands, for [`Recording::since`].
+    /// The current position, for [`Recording::since`].
     #[must_use]
     pub fn mark(&self) -> usize {
         self.inner().requests.len()
@@ -64,7 +64,7 @@ impl Recording {
         self.inner().requests[mark..].to_vec()
     }
 
-    /// Everything AWS would have refused, each once, in the words of its model.
+    /// Everything that AWS would have rejected, once each, in the words of its model.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
         let inner = self.inner();

@@ -1,4 +1,4 @@
-//! The sample repositories: a small shop each, and commits to it.
+//! The sample repositories: a small shop each, and its commits.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -13,10 +13,10 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Makes a repository, with nothing committed yet.
+    /// Creates an empty repository.
     ///
     /// # Errors
-    /// When git does not.
+    /// When git fails.
     pub async fn create(folder: &Path, name: &str) -> anyhow::Result<Self> {
         let path = folder.join(name.replace('/', "-"));
         tokio::fs::create_dir_all(&path).await?;
@@ -59,17 +59,17 @@ impl Shop {
     /// Commits everything on the current branch.
     ///
     /// # Errors
-    /// When git does not.
+    /// When git fails.
     pub async fn commit(&self, title: &str) -> anyhow::Result<CommitSha> {
         self.git(&["add", "--all"]).await?;
         self.git(&["commit", "--quiet", "--message", title]).await?;
         Ok(self.git(&["rev-parse", "HEAD"]).await?.trim().parse()?)
     }
 
-    /// Where the branch stands; nowhere before the first commit.
+    /// The commit of the branch; none before the first commit.
     ///
     /// # Errors
-    /// When git does not say.
+    /// When git fails.
     pub async fn head(&self) -> anyhow::Result<Option<CommitSha>> {
         let list = self.git(&["for-each-ref", "--format=%(objectname)", "refs/heads/main"]);
         let list = list.await?;
@@ -98,7 +98,7 @@ impl Shop {
     }
 }
 
-/// The definition it begins with; the stage that comes last is `prod`.
+/// The first definition; the last stage is `prod`.
 #[must_use]
 pub fn definition(name: &str) -> String {
     format!(

@@ -1,4 +1,4 @@
-//! Everything together: the stand-ins, and Towline deployed on them as a person would deploy it.
+//! The stand-ins, and Towline deployed on them as a person would deploy it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -28,18 +28,18 @@ pub const STACK: &str = "towline";
 
 pub use towline_bus::rules::FUNCTIONS;
 
-/// Where things are on this machine.
+/// Paths on this machine.
 pub struct Surroundings {
     /// The Python environment with ministack and the AWS command line.
     pub venv: PathBuf,
-    /// The folder with the functions' binaries and `towline`.
+    /// The folder with the binaries of the functions and of `towline`.
     pub binaries: PathBuf,
     pub search_path: OsString,
 }
 
-/// The deployed whole. What is listed first ends first.
+/// The whole deployment. Fields end in this order.
 pub struct Stack {
-    /// Carries events of AWS's own services in.
+    /// Delivers events of AWS services.
     _carrier: Carrier,
     pub builds: Arc<BuildService>,
     pub emulator: Emulator,
@@ -49,7 +49,7 @@ pub struct Stack {
     pub client: Client,
     /// The address of the API.
     pub api: String,
-    /// What the stack tells about itself, by name.
+    /// The stack's outputs, by name.
     pub outputs: BTreeMap<String, String>,
     /// The sample repositories, by name.
     pub shops: HashMap<String, Shop>,
@@ -58,10 +58,10 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts the stand-ins and deploys, for repositories of these names that are on this GitHub.
+    /// Starts the stand-ins and deploys for these repositories of this GitHub.
     ///
     /// # Errors
-    /// When anything does not start or deploy.
+    /// When something does not start or deploy.
     pub async fn deploy(
         around: Surroundings,
         names: &[&str],
@@ -123,13 +123,13 @@ impl Stack {
     /// One of the sample repositories.
     ///
     /// # Panics
-    /// When it was not named when the stack was deployed.
+    /// When it was not given at deployment.
     #[must_use]
     pub fn shop(&self, name: &str) -> &Shop {
         &self.shops[name]
     }
 
-    /// A folder for whatever somebody has to keep.
+    /// A folder for temporary files.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -161,19 +161,19 @@ impl Stack {
         }
     }
 
-    /// Runs `towline`, as a person at a terminal would who has this token.
+    /// Runs `towline` as a person with this token.
     ///
     /// # Errors
-    /// When it does not start; how it ended is for the caller to judge.
+    /// When it does not start. The caller checks how it ended.
     pub async fn towline(&self, arguments: &[&str], token: &str) -> anyhow::Result<Ended> {
         self.towline_with(arguments, &[("TOWLINE_TOKEN", token)])
             .await
     }
 
-    /// Runs `towline` with these in its environment.
+    /// Runs `towline` with these environment variables.
     ///
     /// # Errors
-    /// When it does not start; how it ended is for the caller to judge.
+    /// When it does not start. The caller checks how it ended.
     pub async fn towline_with(
         &self,
         arguments: &[&str],
@@ -188,7 +188,7 @@ impl Stack {
     /// Runs the AWS command line.
     ///
     /// # Errors
-    /// When it fails; the error has what it printed.
+    /// When it fails; the error contains its output.
     pub async fn aws(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let program = self.around.venv.join("bin/aws");
         self.operator()
@@ -204,7 +204,7 @@ impl Stack {
         }
     }
 
-    /// What the functions logged, the newest lines.
+    /// The newest lines of the functions' logs.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -229,13 +229,13 @@ impl Stack {
         }
     }
 
-    /// Ends the builds that still run.
+    /// Ends running builds.
     pub async fn close(self) {
         self.builds.close().await;
     }
 }
 
-/// Where the API answers. The emulator's own name for it needs a name service; the path does not.
+/// The API's address. The emulator's host name for it would need name resolution; the path does not.
 fn api(client: &Client, outputs: &BTreeMap<String, String>) -> anyhow::Result<String> {
     let url = outputs.get("ApiUrl").context("the stack has no ApiUrl")?;
     let name = url
@@ -247,7 +247,7 @@ fn api(client: &Client, outputs: &BTreeMap<String, String>) -> anyhow::Result<St
     Ok(format!("http://{address}/_aws/execute-api/{name}/$default"))
 }
 
-/// Takes conditions on tags out of what is allowed on images; says whether there were any.
+/// Removes conditions on tags from permissions for images; returns whether there were any.
 fn without_tags(document: &mut Value) -> bool {
     let mut found = false;
     for statement in document["Statement"].as_array_mut().into_iter().flatten() {
@@ -271,15 +271,15 @@ pub struct Ended {
     pub called: String,
     pub status: ExitStatus,
     pub printed: String,
-    /// What it wrote to standard error.
+    /// Its standard error.
     pub complained: String,
 }
 
 impl Ended {
-    /// What it printed, if it ended well.
+    /// Its output, if it succeeded.
     ///
     /// # Errors
-    /// When it did not; the error has everything it said.
+    /// When it failed; the error contains all output.
     pub fn well(self) -> anyhow::Result<String> {
         if self.status.success() {
             return Ok(self.printed);
@@ -325,8 +325,8 @@ impl Operator<'_> {
         self.towline(&arguments, self.folder).await.map(|_| ())
     }
 
-    /// The emulator holds roles to their policies, but knows no tags of ECR repositories when it
-    /// does: conditions on these are taken out of the roles, and nothing else.
+    /// The emulator enforces the roles' policies, but does not know the tags of ECR repositories, so
+    /// conditions on these tags are removed from the roles, and nothing else.
     async fn forget_tags_of_repositories(&self) -> anyhow::Result<()> {
         let aws = self.around.venv.join("bin/aws");
         let asked = ["iam", "get-account-authorization-details", "--output=json"];
@@ -355,7 +355,7 @@ impl Operator<'_> {
         Ok(())
     }
 
-    /// The emulator speaks no TLS, and holds who asks without it to the policy of the bucket.
+    /// The emulator has no TLS, and enforces the bucket's policy against requests without it.
     async fn let_plain_http_in(&self) -> anyhow::Result<()> {
         let outputs = self.outputs(STACK).await?;
         let bucket = outputs

@@ -1,4 +1,4 @@
-//! Towline deployed on stand-ins for AWS, driven from outside, and looked into afterwards.
+//! Towline deployed on stand-ins for AWS, driven from outside, and inspected afterwards.
 //!
 //! Ignored unless asked for: `.ci/run rehearsal` installs and starts what it needs.
 
@@ -24,12 +24,12 @@ use towline_rehearsal::stack::{Stack, Surroundings};
 
 use driver::Driver;
 
-/// What happened to each story, by name.
+/// The result of each story, by name.
 #[derive(Default)]
 struct Outcomes(Vec<(&'static str, anyhow::Result<()>)>);
 
 impl Outcomes {
-    /// Waits for a story and keeps what became of it.
+    /// Waits for a story and records its result.
     async fn add(&mut self, name: &'static str, story: impl Future<Output = anyhow::Result<()>>) {
         let outcome = told(name, story).await;
         self.0.push((name, outcome));
@@ -44,7 +44,7 @@ impl Outcomes {
     }
 }
 
-/// Tells how a story went, as it ends.
+/// Prints the result of a story when it ends.
 async fn told(name: &str, story: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let began = Instant::now();
     let outcome = story.await;
@@ -57,7 +57,7 @@ fn surroundings() -> anyhow::Result<Surroundings> {
     let venv = env::var_os("TOWLINE_MINISTACK_VENV");
     let venv = venv.context("TOWLINE_MINISTACK_VENV names no Python environment")?;
     let this = env::current_exe()?;
-    // target/debug/deps/<this>: the functions lie two folders up, unless somebody says otherwise.
+    // target/debug/deps/<this>: the functions are two folders up by default.
     let beside = this.ancestors().nth(2).map(PathBuf::from);
     let named = env::var_os("TOWLINE_BINARIES").map(PathBuf::from);
     Ok(Surroundings {

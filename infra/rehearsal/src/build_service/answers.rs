@@ -1,4 +1,4 @@
-//! A build in the words of CodeBuild's API.
+//! A build in the form of CodeBuild's API.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ pub(super) fn build(
     build
 }
 
-/// The group and the stream that a build's log is in.
+/// The group and stream of a build's log.
 pub(super) fn log_place(started: &Started) -> (String, &str) {
     let id = started.id.as_str();
     let stream = id.rsplit_once(':').map_or(id, |(_, stream)| stream);
@@ -66,7 +66,7 @@ fn variables(environment: &[(String, String)]) -> Vec<Value> {
         .collect()
 }
 
-/// The phase that failed, told from the report's reason `PHASE: CODE: message`, and the last one.
+/// The failed phase, from the report's reason `PHASE: CODE: message`, and the last one.
 fn phases(report: &BuildReport) -> Vec<Value> {
     let mut phases = Vec::new();
     if let Some(reason) = &report.reason {
@@ -85,7 +85,7 @@ fn phases(report: &BuildReport) -> Vec<Value> {
     phases
 }
 
-/// Seconds since 1970, as AWS's JSON protocols tell the time.
+/// Seconds since 1970, as in AWS's JSON protocols.
 fn seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1000.0
 }

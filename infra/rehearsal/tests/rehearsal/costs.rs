@@ -1,4 +1,4 @@
-//! What one run asks of AWS, and what that costs.
+//! The requests of one run to AWS, and their cost.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,12 +8,12 @@ use towline_rehearsal::recording::Request;
 
 use super::driver::Driver;
 
-/// Most requests that one run may take: 55 to 59 were measured, by the order in which events come,
-/// with room for an event that comes twice. The aim is 60; this may only fall.
+/// The most requests of one run: 55 to 59 were measured, depending on the order of events, with room for
+/// one repeated event. The aim is 60; lower this value only.
 const MOST_REQUESTS: usize = 66;
 
-/// Most dollars that 1,000 runs may cost, without the time functions take, which is this machine's;
-/// this too may only fall. The aim is 0.04, with it.
+/// The most dollars for 1,000 runs, without the functions' duration, which depends on this machine. The aim
+/// is 0.04 including it; lower this value only.
 const MOST_DOLLARS: f64 = 0.16;
 
 /// Dollars for a million of each, in us-east-1.
@@ -39,7 +39,7 @@ struct Bill {
     changes: f64,
 }
 
-/// Where things stood before a run.
+/// The counters before a run.
 pub struct Before {
     mark: usize,
     invocations: Invocations,
@@ -54,7 +54,7 @@ impl Before {
     }
 }
 
-/// What functions did, by their logs.
+/// The functions' work, from their logs.
 #[derive(Default)]
 struct Invocations {
     count: f64,
@@ -63,7 +63,7 @@ struct Invocations {
     logged: f64,
 }
 
-/// Counts the requests since then, and holds them to the aims.
+/// Counts the requests since then, and compares them with the aims.
 pub async fn of_one_run(driver: &Driver<'_>, before: anyhow::Result<Before>) -> anyhow::Result<()> {
     let before = before?;
     let requests = driver.stack.proxy.recording().since(before.mark);
@@ -88,7 +88,7 @@ pub async fn of_one_run(driver: &Driver<'_>, before: anyhow::Result<Before>) -> 
     let bill = bill(&own);
     let (then, now) = (before.invocations, invocations(driver).await?);
     let gigabyte_seconds = (now.milliseconds - then.milliseconds) / 1000.0 * MEMORY;
-    // Webhooks, and what people change; what they ask is no part of a run.
+    // Webhooks and people's changes; questions are not part of a run.
     let api_requests = now.webhooks - then.webhooks + bill.changes;
     let logged = now.logged - then.logged;
     let parts = [
@@ -134,15 +134,15 @@ pub async fn of_one_run(driver: &Driver<'_>, before: anyhow::Result<Before>) -> 
     Ok(())
 }
 
-/// Whether a request is not the run's own: the sweep goes on whether there are runs or not, and
-/// this test asks all the time how things stand.
+/// Whether a request does not belong to the run: the sweep works without runs too, and this test asks
+/// for the state all the time.
 fn is_asking(request: &Request) -> bool {
     let reads = ["GetItem", "Query", "GetSecretValue", "BatchGetItem"];
     request.function == "sweep"
         || (request.function == "answer-chat" && reads.contains(&request.operation.as_str()))
 }
 
-/// What DynamoDB and the others would bill for.
+/// What AWS would bill.
 fn bill(requests: &[&Request]) -> Bill {
     let mut bill = Bill::default();
     let mut sizes: HashMap<String, (usize, Option<String>)> = HashMap::new();
@@ -209,7 +209,7 @@ fn delete(key: &Value, sizes: &mut Sizes) -> f64 {
     base + index
 }
 
-/// The larger of what was there and what is there counts, and the index follows.
+/// The larger of the old and the new item counts, and then the index.
 fn put_parts(item: &Value, sizes: &mut Sizes) -> (f64, f64) {
     let before = known(item, sizes);
     let due = item["due"]["N"].as_str().map(str::to_owned);
@@ -237,7 +237,7 @@ fn delete_parts(key: &Value, sizes: &mut Sizes) -> (f64, f64) {
     (kilobytes(before.0), index)
 }
 
-/// An entry of the index is written, replaced in place, or removed and written anew when its place
+/// An entry of the index is written, replaced in place, or removed and written again if its position
 /// changes.
 fn index_units(before: &(usize, Option<String>), bytes: usize, due: Option<&String>) -> f64 {
     let (old, new) = (before.1.as_ref(), due);
@@ -262,19 +262,19 @@ fn size(item: &Value) -> usize {
     attributes
         .map(|(name, value)| {
             let text = value["S"].as_str().map(str::len);
-            // A number takes a byte for two digits, and one more.
+            // A number needs one byte per two digits, and one more.
             let number = value["N"].as_str().map(|digits| digits.len() / 2 + 2);
             name.len() + text.or(number).unwrap_or(1)
         })
         .sum()
 }
 
-/// Write units: one for each kilobyte begun.
+/// Write units: one for each started kilobyte.
 fn kilobytes(bytes: usize) -> f64 {
     bytes.div_ceil(1024).max(1) as f64
 }
 
-/// Read units of a consistent read: one for each four kilobytes begun.
+/// Read units of a consistent read: one for each four started kilobytes.
 fn quarters(bytes: usize) -> f64 {
     bytes.div_ceil(4096).max(1) as f64
 }
@@ -283,7 +283,7 @@ fn read(item: &Value) -> f64 {
     quarters(size(item))
 }
 
-/// Each item by itself; one that is not there counts as the smallest.
+/// Each item separately; a missing item counts as the smallest.
 fn batch(request: &Request) -> f64 {
     let tables = |value: &Value| value.as_object().cloned().into_iter().flatten();
     let asked: usize = tables(&request.body["RequestItems"])
@@ -299,8 +299,8 @@ fn batch(request: &Request) -> f64 {
     answered.iter().map(read).sum::<f64>() + missing as f64
 }
 
-/// Invocations of the functions so far but for those that only answer and sweep, what they took in
-/// billed milliseconds, and the bytes they logged.
+/// Invocations of the functions so far except those that only answer or sweep, their billed
+/// milliseconds, and the bytes they logged.
 async fn invocations(driver: &Driver<'_>) -> anyhow::Result<Invocations> {
     let mut all = Invocations::default();
     for function in towline_rehearsal::stack::FUNCTIONS {

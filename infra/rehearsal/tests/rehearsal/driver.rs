@@ -1,4 +1,4 @@
-//! Drives a deployed stack from outside: pushes, asks and tells over HTTP.
+//! Drives a deployed stack from outside: pushes, questions and actions over HTTP.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use towline_rehearsal::stack::{STACK, Stack};
 use towline_wire::github::compose::{Account, Commit, Sketch, push_payload};
 use towline_wire::signature::{HEADER, Secret, sign};
 
-/// The sample repositories, one for each story that would disturb another.
+/// The sample repositories, one for each story that would interfere with another.
 pub const REPOSITORIES: &[&str] = &[
     "acme/shop",
     "acme/broken",
@@ -29,19 +29,19 @@ pub const REPOSITORIES: &[&str] = &[
     "acme/long",
 ];
 
-/// How long anything that nothing holds up may take.
+/// How long something undisturbed may take.
 pub const SOON: Duration = Duration::from_secs(60);
 
-/// How long something may take that only the sweep can mend: it looks after a minute, and each
-/// further try waits longer.
+/// How long something may take that only the sweep can repair: it checks after a minute, and each further
+/// attempt waits longer.
 pub const HEALED: Duration = Duration::from_secs(240);
 
-/// What signs webhooks at first.
+/// The first webhook secret.
 pub const WEBHOOK_SECRET: &str = "a secret of thirty-two characters";
 
 pub const SLACK_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 
-/// The id of the first repository on GitHub; the others follow.
+/// The GitHub id of the first repository; the others follow.
 const FIRST_ID: u64 = 731_004_501;
 
 /// The id of a sample repository.
@@ -50,7 +50,7 @@ pub fn id_of(name: &str) -> u64 {
     FIRST_ID + place.expect("a sample repository") as u64
 }
 
-/// GitHub with the sample repositories, nothing in them yet.
+/// GitHub with the empty sample repositories.
 pub fn github() -> MemoryGitHub {
     let mut github = MemoryGitHub::new(Arc::new(RealClock));
     for name in REPOSITORIES {
@@ -79,7 +79,7 @@ pub struct Pushed {
     pub body: String,
 }
 
-/// Whoever is outside of the stack.
+/// The people and GitHub outside the stack.
 pub struct Driver<'a> {
     pub stack: &'a Stack,
     /// The token of Kim, who pushes.
@@ -90,7 +90,7 @@ pub struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    /// Makes everybody known, and Towline to GitHub.
+    /// Adds the people, and Towline's credentials for GitHub.
     pub async fn new(stack: &'a Stack) -> anyhow::Result<Self> {
         let mut driver = Self {
             stack,
@@ -104,7 +104,7 @@ impl<'a> Driver<'a> {
         Ok(driver)
     }
 
-    /// Lets somebody in; gives their token.
+    /// Adds a person; returns the token.
     async fn add(&self, login: &str) -> anyhow::Result<String> {
         let (email, slack) = (
             format!("{login}@acme.example"),
@@ -129,7 +129,7 @@ impl<'a> Driver<'a> {
         Ok(token.context("nobody was given a token")?.to_owned())
     }
 
-    /// Lets somebody in by a key of AWS alone; gives the key as variables of an environment.
+    /// Adds a person with an AWS key only; returns the key as environment variables.
     pub async fn add_signer(&self, login: &str) -> anyhow::Result<[(&'static str, String); 2]> {
         let user = ["--user-name", login];
         let made = self
@@ -155,7 +155,7 @@ impl<'a> Driver<'a> {
         ])
     }
 
-    /// Sets a secret to what is in a file.
+    /// Sets a secret to the content of a file.
     pub async fn set_secret(&self, name: &str, text: &str, more: &[&str]) -> anyhow::Result<()> {
         let path = self.stack.folder().join(format!("{name}.txt"));
         tokio::fs::write(&path, format!("{text}\n")).await?;
@@ -165,7 +165,7 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    /// What `towline --json` prints for somebody.
+    /// The output of `towline --json` for a person.
     pub async fn towline(&self, token: &str, arguments: &[&str]) -> anyhow::Result<Value> {
         let all = [arguments, &["--json", "--url", &self.stack.api]].concat();
         let text = self.stack.towline(&all, token).await?.well()?;
@@ -176,7 +176,7 @@ impl<'a> Driver<'a> {
         self.stack.shop(name)
     }
 
-    /// Commits, brings the commit to GitHub, and has GitHub tell of it.
+    /// Commits, pushes to GitHub, and sends GitHub's webhook.
     pub async fn push(&self, name: &str, title: &str, page: &str) -> anyhow::Result<Pushed> {
         let shop = self.shop(name);
         let before = shop.head().await?;
@@ -194,7 +194,7 @@ impl<'a> Driver<'a> {
         })
     }
 
-    /// Delivers a webhook that is signed with this.
+    /// Delivers a webhook signed with this secret.
     pub async fn deliver(
         &self,
         body: &str,
@@ -223,7 +223,7 @@ impl<'a> Driver<'a> {
         answer(request).await
     }
 
-    /// Pushes, and sees to it that the push is accepted.
+    /// Pushes, and checks that the push is accepted.
     pub async fn ship(&self, name: &str, title: &str, page: &str) -> anyhow::Result<Pushed> {
         let pushed = self.push(name, title, page).await?;
         let delivery = format!("delivery-{}", pushed.commit);
@@ -251,7 +251,7 @@ impl<'a> Driver<'a> {
         answer(request).await
     }
 
-    /// Sends a command as Slack does.
+    /// Sends a command like Slack.
     pub async fn slack(&self, text: &str, secret: &str) -> anyhow::Result<Answer> {
         let fields = [
             ("command", "/towline"),
@@ -323,7 +323,7 @@ impl<'a> Driver<'a> {
         .await
     }
 
-    /// Waits until a promotion of a digest waits for a yes; gives its number.
+    /// Waits until a promotion of a digest needs approval; returns its number.
     pub async fn until_waiting(
         &self,
         pushed: &Pushed,
@@ -346,7 +346,7 @@ impl<'a> Driver<'a> {
         .await
     }
 
-    /// What `now` says of a repository's stage.
+    /// The answer of `now` about a repository's stage.
     async fn now(&self, repository: &str, stage: &str) -> anyhow::Result<Option<Value>> {
         let fields = [("component", "web"), ("stage", stage)];
         let answer = self.ask(Some(&self.kim), "now", &fields).await?;
@@ -355,7 +355,7 @@ impl<'a> Driver<'a> {
         Ok(ours.next().cloned())
     }
 
-    /// Takes a pushed commit to production: built, in staging, approved by Lee, in prod.
+    /// Moves a pushed commit to production: built, in staging, approved by Lee, in prod.
     pub async fn carry(&self, pushed: &Pushed, patience: Duration) -> anyhow::Result<String> {
         let states = ["succeeded", "failed", "cancelled", "held"];
         let build = self.until_build(pushed, &states, patience).await?;
@@ -374,7 +374,7 @@ impl<'a> Driver<'a> {
         Ok(digest)
     }
 
-    /// The statuses beside a commit on GitHub: the last of each context.
+    /// The statuses of a commit on GitHub: the last of each context.
     pub fn statuses(&self, pushed: &Pushed) -> Vec<(String, String)> {
         let github = self.stack.github.github();
         let repository = github.repository(id_of(&pushed.repository));
@@ -387,7 +387,7 @@ impl<'a> Driver<'a> {
         latest.into_iter().collect()
     }
 
-    /// What the AWS command line answers.
+    /// The answer of the AWS command line.
     pub async fn aws(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let mut all = arguments.to_vec();
         all.push("--output=json");
@@ -395,7 +395,7 @@ impl<'a> Driver<'a> {
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// Prints what the functions said last, for whoever wonders why a story failed.
+    /// Prints the functions' last log lines, for diagnosing a failed story.
     pub async fn show_logs(&self) {
         for function in towline_rehearsal::stack::FUNCTIONS {
             let lines = self.stack.log(function).await.unwrap_or_default();
@@ -412,7 +412,7 @@ impl<'a> Driver<'a> {
     }
 }
 
-/// The token with which functions ask GitHub.
+/// The functions' token for GitHub.
 const GITHUB_TOKEN: &str = "ghs_token-of-the-rehearsal";
 
 /// The CodeBuild project of a sample repository.
@@ -428,7 +428,7 @@ async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Answer> {
     Ok(Answer { status, body })
 }
 
-/// What GitHub would send of a push to `main`.
+/// The webhook for a push to `main`.
 fn payload(shop: &Shop, before: Option<&CommitSha>, commit: &CommitSha, title: &str) -> Value {
     let kim = Account {
         name: "kim".into(),

@@ -1,4 +1,4 @@
-//! Looks into the table, the registry and what was asked for, and holds them to I1 to I9.
+//! Checks the invariants I1 to I9 against the table, the registry and the recorded requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ impl Broken {
     }
 }
 
-/// The table as our own types.
+/// The table in our types.
 struct Table {
     items: Vec<Value>,
 }
@@ -36,7 +36,7 @@ impl Table {
         Ok(Self { items })
     }
 
-    /// Items whose partition begins so, read as what they are.
+    /// Items whose partition has this prefix, decoded.
     fn all<T: DeserializeOwned>(
         &self,
         partition: &str,
@@ -57,7 +57,7 @@ impl Table {
         Ok(read)
     }
 
-    /// What is still owed, but for what only waits for its time.
+    /// What is still owed, except what only waits for its time.
     fn owed(&self) -> Vec<String> {
         let intents = self.items.iter();
         let intents = intents.filter(|item| text(item, "partition").starts_with("INTENT#"));
@@ -143,8 +143,8 @@ fn attempts(runs: &[(String, Run)]) -> impl Iterator<Item = &Attempt> {
     components.flat_map(|component| &component.attempts)
 }
 
-/// I6: who succeeded has a build that did, by CodeBuild's word, and the registry holds its digest
-/// under its tag.
+/// I6: a successful attempt has a build that succeeded according to CodeBuild, and the registry has its
+/// digest under its tag.
 async fn evidence(
     driver: &Driver<'_>,
     runs: &[(String, Run)],
@@ -186,7 +186,7 @@ async fn evidence(
     Ok(())
 }
 
-/// The digest under a tag, by the registry's word.
+/// The digest of a tag, from the registry.
 async fn digest_of(
     driver: &Driver<'_>,
     repository: &str,
@@ -199,8 +199,8 @@ async fn digest_of(
     Ok(digest.map(str::to_owned))
 }
 
-/// I3: the rows of a stage follow one another, each with the hash of the one before, up to where
-/// the stage says its ledger stands.
+/// I3: the rows of a stage form a chain, each with the hash of the previous one, up to the stage's
+/// ledger head.
 fn ledger(table: &Table, stage: &Stage, broken: &mut Broken) -> anyhow::Result<()> {
     let key = &stage.key;
     let name = format!("{}#{}/{}", key.repository, key.component, key.stage);
@@ -233,8 +233,8 @@ fn ledger(table: &Table, stage: &Stage, broken: &mut Broken) -> anyhow::Result<(
     Ok(())
 }
 
-/// I7, I9: what is live was built with evidence, was in the stage before, was approved, and is what
-/// the registry holds under the stage's tag.
+/// I7, I9: a live image was built with evidence, was live in the previous stage, was approved, and has
+/// the stage's tag in the registry.
 async fn pointer(
     driver: &Driver<'_>,
     runs: &[(String, Run)],
@@ -281,8 +281,7 @@ async fn pointer(
     Ok(())
 }
 
-/// I2, I3: every item's versions follow one another as they were written, and what had ended
-/// stays as it ended.
+/// I2, I3: every item's versions are consecutive, and what has ended does not change.
 fn histories(requests: &[Request], broken: &mut Broken) {
     let mut runs: BTreeMap<String, BTreeMap<u64, Run>> = BTreeMap::new();
     for request in requests.iter().filter(|request| request.status == 200) {
@@ -315,7 +314,7 @@ fn histories(requests: &[Request], broken: &mut Broken) {
     }
 }
 
-/// I2, I5: what one change may do to the attempts of a run.
+/// I2, I5: the allowed changes to the attempts of a run.
 fn step(before: &Run, after: &Run, broken: &mut Broken) {
     let all = |run: &Run| -> Vec<Attempt> {
         let components = run.components.values();
@@ -338,7 +337,7 @@ fn step(before: &Run, after: &Run, broken: &mut Broken) {
     }
 }
 
-/// The items a request wrote whole.
+/// The items that a request wrote completely.
 fn written(request: &Request) -> Vec<&Value> {
     match request.operation.as_str() {
         "PutItem" => vec![&request.body["Item"]],
@@ -356,7 +355,7 @@ fn written(request: &Request) -> Vec<&Value> {
     }
 }
 
-/// I4: whoever starts a build or moves a tag was told to by an intent that had been committed.
+/// I4: before a build starts or a tag moves, an intent for it was committed.
 fn causes(requests: &[Request], broken: &mut Broken) {
     let mut intents = Vec::new();
     for request in requests {
@@ -382,7 +381,7 @@ fn causes(requests: &[Request], broken: &mut Broken) {
     }
 }
 
-/// The intents a request committed, written whole or over what was there.
+/// The intents that a request committed, as new or replaced items.
 fn owed_by(request: &Request) -> Vec<String> {
     let parts = request.body["TransactItems"].as_array();
     let alone = std::slice::from_ref(&request.body);

@@ -1,4 +1,4 @@
-//! Every sample event against every deployed rule, and the same by the files of `events/rules`.
+//! Every sample event with every deployed rule, compared with the files in `events/rules`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use towline_rehearsal::stack::STACK;
 
 use super::driver::Driver;
 
-/// EventBridge's own judgement over the deployed rules equals the local bus's routing.
+/// EventBridge with the deployed rules routes like the local bus.
 pub async fn every_sample_goes_where_it_should(driver: &Driver<'_>) -> anyhow::Result<()> {
     let client = &driver.stack.client;
     let mut deployed = rules(client, "default").await?;
@@ -33,7 +33,7 @@ pub async fn every_sample_goes_where_it_should(driver: &Driver<'_>) -> anyhow::R
     Ok(())
 }
 
-/// The functions that rules of the event's own bus send it to.
+/// The functions that rules of the event's bus send it to.
 async fn routed(
     driver: &Driver<'_>,
     rules: &[Rule],
@@ -70,7 +70,7 @@ fn router() -> anyhow::Result<Router> {
     Ok(Router::new(rules)?)
 }
 
-/// The events among our samples and, where they are there, among those of others.
+/// The events among our samples and, if available, those of others.
 fn samples() -> anyhow::Result<Vec<(String, Value)>> {
     let others = option_env!("TOWLINE_SAMPLES").map(PathBuf::from);
     let folders = [Some(events().join("samples")), others];
@@ -91,7 +91,7 @@ fn samples() -> anyhow::Result<Vec<(String, Value)>> {
     Ok(samples)
 }
 
-/// With everything an event has on the bus, which examples in documents leave out.
+/// Adds the fields of a real event that documented examples omit.
 fn whole(mut event: Value) -> Value {
     let usual = [
         ("id", json!("1")),
