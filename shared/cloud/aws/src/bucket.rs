@@ -172,7 +172,7 @@ impl Bucket {
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         #[expect(
             clippy::disallowed_methods,
-            reason = "a signature says when it was made, to whom knows the time"
+            reason = "a signature contains the real time"
         )]
         let now = SystemTime::now();
         let identity = credentials.into();

@@ -44,7 +44,7 @@ impl Aws {
     /// If something is missing, the first request says so; a function starts in any case.
     #[expect(
         clippy::unused_async,
-        reason = "a start may come to wait for something"
+        reason = "a start may need to wait for something"
     )]
     pub async fn from_environment(function: &str) -> Self {
         #[expect(

@@ -28,7 +28,7 @@ pub enum Credentials {
 /// Why a text does not contain credentials. Says how to fix that, and never shows the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
-    /// It is no JSON object.
+    /// It is not a JSON object.
     #[error(
         "GitHub's secret is not a JSON object (line {line}, column {column}); write \
          {{\"token\": \"…\"}} or {{\"app_id\": \"…\", \"private_key\": \"…\"}}"

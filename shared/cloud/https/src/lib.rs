@@ -39,7 +39,7 @@ impl Trust {
     pub fn from_environment() -> Self {
         #[expect(
             clippy::disallowed_methods,
-            reason = "whom to trust is for those to say who run the process"
+            reason = "the operator of the process decides whom to trust"
         )]
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -68,16 +68,16 @@ impl Trust {
     }
 }
 
-/// Why there is no client: the certificates that the environment names cannot be read.
+/// Why there is no client: the certificates named in the environment cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("reading the certificates of whom to trust: {0}")]
+#[error("reading trusted certificates: {0}")]
 pub struct TrustError(pub Arc<str>);
 
-/// Makes a client that waits so long for a connection and keeps one so long without use. It asks
-/// over `http` too where an address says so, which is for whoever makes the address to rule out.
+/// Creates a client with these limits for connecting and for idle connections. It works
+/// over `http` too if an address says so; the caller must exclude that.
 ///
 /// # Errors
-/// When the certificates that the environment names cannot be read.
+/// When the certificates named in the environment cannot be read.
 pub fn client<B>(trust: &Trust, connect: Duration, idle: Duration) -> Result<Client<B>, TrustError>
 where
     B: Body + Send,

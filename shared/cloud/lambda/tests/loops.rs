@@ -1,4 +1,4 @@
-//! The loops as Lambda drives them: a process of its own, asked over a Runtime API on loopback.
+//! The loops in their own process, driven by a Runtime API on loopback, as on Lambda.
 //!
 //! The process is the test itself, started again with `TOWLINE_TEST_LOOP` set.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -166,8 +166,8 @@ fn f18_events_are_acted_on_and_none_stops_the_next() {
         seen.said(&["request_id", "run", "kind", "error", "reason"]),
         [
             "INFO | acted | request-0 | 7c21e05fa9b3d864 | Build Due",
-            "ERROR | dropped: it is no event | request-1 | it is not the JSON expected here: EOF while parsing a value at line 1 column 7",
-            "ERROR | dropped: it is no event | request-2 | `id` is missing or is not a text",
+            "ERROR | dropped: not an event | request-1 | it is not the JSON expected here: EOF while parsing a value at line 1 column 7",
+            "ERROR | dropped: not an event | request-2 | `id` is missing or is not a text",
             "ERROR | failed | request-3 | asking GitHub: gone",
             "ERROR | panicked | request-4 | Build Due | nobody thought of \"it\"",
             "ERROR | ended: its time was nearly over | request-5",

@@ -12,7 +12,6 @@ pub trait Authority: Send + Sync {
     fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict;
 }
 
-/// What somebody wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access<'a> {
     /// Check the credentials, as `docker login` does.

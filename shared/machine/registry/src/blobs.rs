@@ -248,8 +248,8 @@ impl Registry {
     }
 }
 
-/// Deletes files that no row speaks of: their push was cut off before it was
-/// acknowledged, or their deletion was. Only at open, while nobody uploads.
+/// Deletes files without a row: their push was interrupted before it was
+/// acknowledged, or their deletion was. Only at open, before uploads start.
 pub(crate) fn delete_strays(files: &BlobFiles, view: &Connection) -> Result<(), RegistryError> {
     let doing = "looking for stray blob files";
     let mut select = view

@@ -1,4 +1,4 @@
-//! Pushes: a manifest is checked, then recorded with its tag and its event.
+//! Pushes: checks a manifest, then records it with its tag and its event.
 
 use std::collections::BTreeSet;
 
@@ -14,19 +14,19 @@ use crate::images::point;
 use crate::manifest::{self, ChildPlatform, Parsed};
 use crate::registry::Registry;
 
-/// The largest config blob that is read for its platform, in bytes.
+/// The largest config blob to read for the platform, in bytes.
 const CONFIG_LIMIT: u64 = 4 << 20;
 
 /// A manifest that was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PutManifest {
     pub(crate) digest: Digest,
-    /// What the manifest says it is about.
+    /// The manifest's subject.
     pub(crate) subject: Option<Digest>,
 }
 
 impl Registry {
-    /// Puts a manifest as a client sent it, and records the event.
+    /// Stores a manifest from a client, and records the event.
     pub(crate) async fn put_manifest(
         &self,
         repository: &ImageRepository,
@@ -89,7 +89,7 @@ impl Registry {
         Ok(put)
     }
 
-    /// The platform of an image by its config blob. Blocks.
+    /// The platform of an image, from its config blob. Blocks.
     fn image_platform(
         &self,
         repository: &ImageRepository,
@@ -129,7 +129,7 @@ fn check_blobs(
     Ok(())
 }
 
-/// What a manifest adds up to.
+/// The sum of a manifest's parts.
 struct Content {
     size: u64,
     platforms: BTreeSet<Platform>,
@@ -199,7 +199,7 @@ fn insert_manifest(
     let doing = "recording a manifest";
     let json = |value| serde_json::to_string(value).expect("texts under text keys become JSON");
     let platforms = serde_json::to_string(&content.platforms).expect("plain structs become JSON");
-    // The same bytes again say the same, but their media type may be told anew.
+    // The same bytes have the same meaning, but their media type may change.
     transaction
         .prepare_cached(
             "INSERT INTO manifests (repository, digest, media_type, bytes, subject, artifact_type,

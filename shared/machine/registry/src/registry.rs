@@ -1,4 +1,4 @@
-//! The handle to an open registry, and what all its parts share.
+//! The handle of an open registry, and the state its parts share.
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
@@ -15,17 +15,17 @@ use crate::error::RegistryError;
 use crate::http;
 use crate::uploads::Uploads;
 
-/// Says what time it is, in milliseconds since 1970.
+/// The time, in milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// How a registry is to behave.
+/// Settings of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The largest blob taken, in bytes.
+    /// The largest accepted blob, in bytes.
     pub upload_limit: u64,
-    /// Host names that requests may be for, without port, besides `localhost` and
-    /// loopback addresses. Any other is refused, so that a web page cannot reach the
-    /// registry by a name that it makes resolve to this machine.
+    /// Accepted host names, without port, besides `localhost` and loopback addresses. Others are
+    /// refused, so that a web page cannot reach the registry with a name that it resolves to this
+    /// machine.
     pub hosts: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ impl Default for Settings {
     }
 }
 
-/// An open registry. Clones are the same registry.
+/// An open registry. Clones share it.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
@@ -50,7 +50,7 @@ pub(crate) struct Inner {
     pub(crate) seen: Seen,
     pub(crate) pushed: Notify,
     clock: Clock,
-    // Held as long as the folder is open. The system frees it however the process ends.
+    // Held while the folder is open. The system releases it when the process ends.
     _lock: File,
 }
 
@@ -61,8 +61,8 @@ impl Inner {
 }
 
 impl Registry {
-    /// Opens the registry in this folder, making it when it is new, and cleans up what
-    /// a killed process left half done. Blocks; call it before serving.
+    /// Opens the registry in this folder, or creates it, and cleans up after a killed process. Blocks;
+    /// call it before serving.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Registry {
         })))
     }
 
-    /// Serves `/v2/` of the OCI distribution specification, asking `authority` first.
+    /// Serves `/v2/` of the OCI distribution specification; `authority` decides about requests.
     pub fn router(&self, authority: Arc<dyn Authority>) -> Router {
         http::router(self.clone(), authority)
     }
@@ -98,7 +98,7 @@ impl Registry {
         &self.0
     }
 
-    /// Runs `work` where it may block.
+    /// Runs `work` on a thread that may block.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> Result<T, RegistryError> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Uploads: blobs on their way in, streamed to a file and hashed as they come.
+//! Uploads: blobs streamed to a file and hashed as they arrive.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -21,19 +21,19 @@ use crate::blobs::make_folder;
 use crate::error::RegistryError;
 use crate::registry::Registry;
 
-/// How much is gathered before it is written in one go.
+/// Bytes to collect before writing.
 const BATCH: usize = 1 << 20;
 
-/// After how long without a byte an upload may be dropped.
+/// How long an upload may be idle before it may be dropped.
 pub(crate) const IDLE_MS: i64 = 60 * 60 * 1000;
 
-/// For how long a client may send nothing in the middle of a chunk.
+/// How long a client may pause within a chunk.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// How many uploads may be in progress; each has a file open.
+/// The most uploads in progress; each has an open file.
 const AT_ONCE: usize = 256;
 
-/// All uploads in progress. They end with the process: their clients start anew.
+/// All uploads in progress. They end with the process, and their clients start again.
 pub(crate) struct Uploads {
     folder: PathBuf,
     opened_at_ms: i64,
@@ -47,10 +47,10 @@ struct Upload {
     sink: Sink,
 }
 
-/// Whoever holds the lock has the turn to write.
+/// The holder of the lock may write.
 pub(crate) type Sink = Arc<TurnMutex<Received>>;
 
-/// What came of one blob so far. The file goes with it, unless it was published.
+/// The received part of a blob. Its file is deleted with it, unless it was published.
 pub(crate) struct Received {
     file: File,
     path: PathBuf,
@@ -61,12 +61,12 @@ pub(crate) struct Received {
 
 impl Drop for Received {
     fn drop(&mut self) {
-        // Gone already when it was published; else what stays is deleted at the next open.
+        // A published file has been moved. If deleting fails, the next open deletes the file.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// The part of a blob that a chunk says it is; both ends included.
+/// The range of a chunk in its blob, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChunkRange {
     pub(crate) first: u64,
@@ -80,7 +80,7 @@ impl ChunkRange {
 }
 
 impl Uploads {
-    /// Opens the folder and deletes what an earlier process left there.
+    /// Opens the folder and deletes what an earlier process left.
     pub(crate) fn open(dir: &Path, now: i64) -> Result<Self, RegistryError> {
         let folder = dir.join("uploads");
         match fs::remove_dir_all(&folder) {
@@ -98,8 +98,8 @@ impl Uploads {
         })
     }
 
-    /// Drops uploads that nothing came for since `before_ms`; says how many are left. One that
-    /// somebody has the turn to write to is not idle, however long ago that began.
+    /// Drops uploads that are idle since `before_ms`; returns how many are left. An upload that is being
+    /// written is not idle.
     pub(crate) fn drop_idle(&self, before_ms: i64) -> usize {
         let mut open = self.lock();
         open.retain(|_, upload| {
@@ -118,7 +118,7 @@ impl Uploads {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The names hold the time of opening, so that none of before a restart is met again.
+    /// The names contain the time of opening, so that none is reused after a restart.
     fn next_id(&self) -> String {
         let count = self.started.fetch_add(1, Ordering::Relaxed);
         format!("{:x}-{count:x}", self.opened_at_ms)
@@ -126,7 +126,7 @@ impl Uploads {
 }
 
 impl Registry {
-    /// Starts an upload and gives its id.
+    /// Starts an upload and returns its id.
     pub(crate) async fn start_upload(
         &self,
         repository: &ImageRepository,
@@ -159,7 +159,7 @@ impl Registry {
         .await
     }
 
-    /// How many bytes came so far.
+    /// The number of received bytes.
     pub(crate) async fn upload_size(
         &self,
         repository: &ImageRepository,
@@ -168,9 +168,8 @@ impl Registry {
         Ok(self.turn(repository, id).await?.size)
     }
 
-    /// Appends what the body brings; gives the size then. With a range, takes all of
-    /// the chunk or nothing, except when the client stops sending: it can ask for the
-    /// status and go on.
+    /// Appends the body; returns the new size. With a range, takes the whole chunk or nothing, except if
+    /// the client stops sending: it can ask for the status and continue.
     pub(crate) async fn append_upload<E>(
         &self,
         repository: &ImageRepository,
@@ -228,7 +227,7 @@ impl Registry {
         }
     }
 
-    /// Makes what came the repository's blob, if it has this digest. Ends the upload.
+    /// Adds the upload to the repository as a blob, if it has this digest. Ends the upload.
     pub(crate) async fn finish_upload(
         &self,
         repository: &ImageRepository,
@@ -249,7 +248,7 @@ impl Registry {
             let published = received.sync().and_then(|()| {
                 registry.publish_blob(&repository, &received.path, &digest, received.size)
             });
-            // Ended even when that failed: the file may have been moved by then.
+            // Ended even if that failed, because the file may have been moved.
             received.ended = true;
             inner.uploads.lock().remove(&id);
             published
@@ -257,7 +256,7 @@ impl Registry {
         .await
     }
 
-    /// Ends an upload and deletes what came.
+    /// Ends an upload and deletes its data.
     pub(crate) fn cancel_upload(
         &self,
         repository: &ImageRepository,
@@ -273,7 +272,7 @@ impl Registry {
         }
     }
 
-    /// Waits for the turn to write to an upload.
+    /// Waits until the caller may write to an upload.
     async fn turn(
         &self,
         repository: &ImageRepository,
@@ -298,8 +297,8 @@ impl Registry {
     }
 }
 
-/// The body's next bytes, an error when none come for too long: whoever sends them may
-/// be gone without a word, and the next one to continue the upload waits for the turn.
+/// The body's next bytes; an error after a long pause, because the client may have disconnected
+/// silently, and the next client waits to continue the upload.
 async fn next<E>(
     body: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
 ) -> Result<Option<Bytes>, Box<dyn Error + Send + Sync>>
@@ -312,7 +311,7 @@ where
     }
 }
 
-/// What came and is not written yet.
+/// Received bytes that are not written yet.
 #[derive(Default)]
 struct Batch {
     parts: Vec<Bytes>,
@@ -325,8 +324,8 @@ impl Batch {
         self.parts.push(bytes);
     }
 
-    /// Writes off the async threads. The turn goes along, so that it ends with the write
-    /// even when nobody waits for it any more.
+    /// Writes outside the async threads. The lock moves along, so that it is released with the write even
+    /// if the request was cancelled.
     async fn write(
         self,
         mut received: OwnedMutexGuard<Received>,
@@ -343,7 +342,7 @@ impl Batch {
 impl Received {
     fn write(&mut self, parts: &[Bytes]) -> Result<(), RegistryError> {
         for part in parts {
-            // At a position, so that what a failed or refused chunk left is overwritten.
+            // At a position, so that the rest of a failed or refused chunk is overwritten.
             self.file.write_all_at(part, self.size).map_err(|source| {
                 RegistryError::file("writing to the upload", &self.path, source)
             })?;

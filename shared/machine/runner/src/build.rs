@@ -195,7 +195,7 @@ impl Build {
         }
         self.session
             .as_mut()
-            .ok_or_else(|| io::Error::other("the shell is gone"))
+            .ok_or_else(|| io::Error::other("the shell has ended"))
     }
 
     fn start_session(&self) -> io::Result<Session> {

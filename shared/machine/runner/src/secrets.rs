@@ -282,7 +282,7 @@ mod tests {
         }
     }"#;
 
-    /// What one reference comes to; `name` is a parameter when it starts with `/`.
+    /// The value of one reference; `name` is a parameter if it starts with `/`.
     fn check(file: &str, mode: u32, name: &str, expected: &str) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets.json");

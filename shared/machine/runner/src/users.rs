@@ -55,8 +55,8 @@ pub(crate) fn wanted(spec: &Buildspec) -> Result<Option<User>, String> {
     Ok(other)
 }
 
-/// The other user that a buildspec needs; none also where it cannot be read or had, which is told
-/// when the build comes to it.
+/// The other user that a buildspec needs; none also if the buildspec or user is invalid, which is
+/// reported later in the build.
 pub(crate) fn of_text(buildspec: &str) -> Option<User> {
     let (spec, _) = Buildspec::read(buildspec).ok()?;
     wanted(&spec).ok().flatten()

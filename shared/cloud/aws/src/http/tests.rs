@@ -32,6 +32,6 @@ async fn a_host_that_is_not_there_may_be_tried_again_and_a_wrong_start_not() {
     drop(listener);
     let http = Http(connections(&Trust::BuiltIn));
     assert!(asked(&http, &nobody).await.unwrap_err().is_io());
-    let http = Http(Err(TrustError("nobody is trusted".into())));
+    let http = Http(Err(TrustError("no trusted roots".into())));
     assert!(asked(&http, &nobody).await.unwrap_err().is_user());
 }

@@ -93,7 +93,7 @@ async fn the_token_of_an_installation_is_kept_until_five_minutes_before_its_end(
     }
 }
 
-/// A secret that somebody changed, and a cache that does not know yet.
+/// A changed secret, and a cache that does not know yet.
 struct Rotated {
     cached: Mutex<Credentials>,
     now: Credentials,

@@ -154,7 +154,7 @@ async fn what_never_will_be_shown_is_refused_and_the_rest_may_be_tried_again() {
         never: showing "towline/build/backend" at acme/shop 5d89aa8: acme/shop is the repository 7 now, and not 9, which was let in
         never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub answered 403 Resource not accessible by integration; give our credentials "Commit statuses: write" there
         never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub refuses the token; put a valid one into the secret (401)
-        later: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub's rate limit is used up, and nothing is asked before 2026-03-01T12:01:39Z"#]].assert_eq(&said.join("\n"));
+        later: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub's rate limit is used up until 2026-03-01T12:01:39Z"#]].assert_eq(&said.join("\n"));
 }
 
 #[tokio::test]
@@ -201,5 +201,5 @@ async fn what_an_app_or_a_secret_lacks_is_said_once_and_for_all() {
         shown
         never: asking GitHub for a token for acme/shop: the GitHub App is not installed on acme/shop; install it there
         never: asking GitHub for a token for acme/shop: GitHub answered 422 The permissions requested are not granted to this installation.; the GitHub App needs the permission {"statuses":"write"} for it, accepted by the owner
-        never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub's secret has a key or a value that is not known; it takes "token", or "app_id" and "private_key", all strings"#]].assert_eq(&said.join("\n"));
+        never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub's secret has an unknown key or value; it needs "token", or "app_id" and "private_key", all strings"#]].assert_eq(&said.join("\n"));
 }

@@ -34,7 +34,7 @@ impl Invocation {
     }
 }
 
-/// Hands out invocations in turn and keeps what is answered.
+/// Hands out invocations in order and keeps the answers.
 pub struct RuntimeApi {
     address: SocketAddr,
     count: usize,

@@ -93,7 +93,7 @@ fn start(folder: &Path) -> (Child, String) {
     (child, address)
 }
 
-/// Pushes images until the registry is gone; gives the tags that were acknowledged.
+/// Pushes images until the registry is killed; returns the acknowledged tags.
 async fn push_until_gone(address: String, round: usize) -> Vec<(String, Vec<u8>)> {
     let client = client();
     let mut acknowledged = Vec::new();

@@ -1,4 +1,4 @@
-//! Manifests: what is taken, what is refused, what comes back.
+//! Manifests: what is accepted, what is refused, what is returned.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use expect_test::{Expect, expect};
 use super::*;
 
 /// Runs a build that makes `out/a` and a symbolic link; how it ended, its later phases, and what
-/// was said and kept of its artifacts.
+/// was logged and kept of its artifacts.
 async fn check(commands: &str, artifacts: &str, expected: Expect) {
     let world = World::new(1).await;
     let spec = format!(

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 
-/// Each build gets a second of its own, so that keys have an order.
+/// Each build takes place in a different second, so that keys have an order.
 async fn world() -> World {
     let seconds = AtomicI64::new(0);
     World::with(1, |config, _| {
@@ -17,7 +17,7 @@ async fn world() -> World {
     .await
 }
 
-/// Runs a build that prints what it finds; what it printed, and what was said of its cache.
+/// Runs a build that prints what it finds; returns its output and the lines about its cache.
 async fn check(world: &World, number: u32, cache: &str, command: &str, expected: &str) {
     let spec = format!(
         "version: 0.2
@@ -127,7 +127,7 @@ async fn a_key_is_the_shells_and_falls_back_to_the_newest_of_a_prefix() {
         6,
         &cache("$(true)", ""),
         &write("six"),
-        "The cache is not used: its key comes to nothing\nfound ",
+        "The cache is not used: its key is empty\nfound ",
     )
     .await;
     let hash = "{key: \"page-$(codebuild-hash-files \\\"**/*.md\\\" hello.txt)\", paths: [vendor]}";

@@ -1,11 +1,11 @@
-//! How builds end that do not end by themselves, and that nothing of theirs lives on (F37).
+//! How stopped builds end, and that none of their processes survives (F37).
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use super::*;
 
-/// A shell, a child that takes no hint, one in a session of its own, and a file with their ids.
+/// A shell, a child that ignores signals, one in its own session, and a file with their ids.
 const STUBBORN: &str = "version: 0.2
 phases:
   build:
@@ -28,7 +28,7 @@ async fn start_stubborn(world: &World, timeout: Duration) -> (BuildId, PathBuf) 
     (world.runner.start(request).await.unwrap(), out)
 }
 
-/// That all of these are gone.
+/// Asserts that all of these processes have ended.
 fn assert_gone(pids: &str) {
     assert_eq!(pids.split(' ').count(), 3, "{pids}");
     for pid in pids.split(' ') {
@@ -123,7 +123,7 @@ async fn a_closed_runner_ends_its_builds_and_keeps_its_queue() {
     assert_eq!(world.end(&waiting).await.status, BuildStatus::Succeeded);
 }
 
-/// Not a test of its own: what `kill -9` meets in the test below, run in that test's folder.
+/// The process that the test below kills, run in that test's folder.
 #[tokio::test]
 #[ignore = "the other half of f37_a_killed_runner_leaves_nothing_running"]
 async fn a_runner_that_waits_to_be_killed() {

@@ -39,7 +39,7 @@ impl World {
         kept
     }
 
-    /// Waits until just these are kept: they are tidied up after the end of a build is told.
+    /// Waits until exactly these are kept, because removal happens after the end of a build.
     async fn keeps(&self, upto: u32, expected: &[u32]) {
         let tidy = async {
             loop {
@@ -71,7 +71,7 @@ async fn only_the_builds_that_ended_last_are_kept() {
     let artifacts = world.runner.artifacts(&id(4)).await.unwrap().unwrap();
     let kept = fs::read_to_string(artifacts.join("main/hello.txt"));
     assert_eq!(kept.unwrap(), "hello\n");
-    // Numbers go on where those that are gone left off.
+    // Numbers continue after the removed builds.
     let log = world.log(&id(4)).await;
     assert!(log.contains("\nnumber 4\n"), "{log}");
 }
@@ -103,7 +103,7 @@ phases: {{build: {{commands: ['echo here > {out}; until [ -e {gate} ]; do sleep 
     world.keeps(7, &[1, 5, 6, 7]).await;
     fs::create_dir(gate).unwrap();
     for build in [oldest, blocking, waiting] {
-        // It may be gone as soon as another ends after it.
+        // It may be removed as soon as another one ends.
         let gone = async {
             loop {
                 match world.runner.get(&build).await.unwrap() {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Runs four phases that print themselves, each with what is added to it; what ran, in one line.
+/// Runs four phases that print their names, each with an addition; returns what ran, in one line.
 /// A phase's letter is that of its commands, its small letter that of its `finally`.
 async fn check(world: &World, number: u32, added: &[(&str, &str)], expected: &str) {
     let mut spec = "version: 0.2\nphases:\n".to_owned();

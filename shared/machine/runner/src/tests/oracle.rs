@@ -87,7 +87,7 @@ async fn world() -> World {
     world
 }
 
-/// A preset, and the calls its build makes, one a line, with what stands for the values.
+/// A preset, and the calls of its build, one per line, with placeholders for values.
 struct Case {
     common: Common,
     preset: Preset,
@@ -177,7 +177,7 @@ aws [s3] [cp] [out] [s3://bucket/<BRANCH>]
     }
 }
 
-/// What start_builds passes, and two values worse than any of its own.
+/// What start_builds passes, and two hostile values.
 fn environment(world: &World, name: &str) -> Vec<(String, String)> {
     let values = [
         ("ECR_REGISTRY", "reg"),
@@ -382,7 +382,7 @@ phases:
     assert_eq!(canaries(&world), "");
 }
 
-/// Were a value ever taken for a command, the checks above would fail.
+/// If a value ever ran as a command, the checks above would fail.
 #[tokio::test]
 async fn a_careless_buildspec_is_found_out() {
     for (name, found) in [

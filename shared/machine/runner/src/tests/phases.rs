@@ -1,4 +1,4 @@
-//! Which phases and commands run, and what is said about them.
+//! Which phases and commands run, and what is reported about them.
 
 use expect_test::{Expect, expect};
 

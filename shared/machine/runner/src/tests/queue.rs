@@ -91,7 +91,7 @@ async fn what_codebuild_would_refuse_is_refused() {
     for (request, expected) in [
         (
             world.request(1, &"x".repeat(65_537)),
-            "the buildspec has 65537 bytes, at most 65536 are taken: move commands into a script",
+            "the buildspec has 65537 bytes, the maximum is 65536: move commands into a script",
         ),
         (
             with("TITLE", &"\u{e9}".repeat(4097)),
@@ -99,7 +99,7 @@ async fn what_codebuild_would_refuse_is_refused() {
         ),
         (
             with("A=B", ""),
-            "\"A=B\" is no name of an environment variable",
+            "\"A=B\" is not a name for an environment variable",
         ),
         (
             with("TITLE", "a\0b"),

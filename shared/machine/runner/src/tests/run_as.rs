@@ -59,14 +59,14 @@ async fn a_user_that_cannot_be_had_fails_the_build_before_any_command() {
     let world = World::new(1).await;
     let two = match is_root() {
         true => "run-as: nobody and daemon: a build can use only one user besides root here",
-        false => "run-as: nobody needs towline to run as root, which it does not",
+        false => "run-as: nobody needs root, but towline does not run as root",
     };
     for (number, install, build, expected) in [
         (
             1,
             "nobody-at-all",
             "nobody-at-all",
-            "run-as: this machine has no user nobody-at-all in /etc/passwd",
+            "run-as: no user nobody-at-all in /etc/passwd",
         ),
         (2, "nobody", "daemon", two),
     ] {

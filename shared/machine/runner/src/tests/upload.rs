@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What was said in the phase UPLOAD_ARTIFACTS, and the files that were kept.
+/// The log of the phase UPLOAD_ARTIFACTS, and the kept files.
 async fn check(commands: &str, more: &str, expected: &str) {
     let world = World::new(1).await;
     let spec = format!("version: 0.2\nphases: {{build: {{commands: [{commands}]}}}}\n{more}\n");
