@@ -1,5 +1,5 @@
-//! AWS as far as functions that are measured ask it: everything goes well, and of what is written
-//! only which repositories are admitted is kept, for a function asks that once and remembers it.
+//! A stand-in for AWS during measurements: every request succeeds, and only the admitted repositories are
+//! stored, because a function reads them once and remembers them.
 
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 
 use crate::{events, http};
 
-/// The partition of what is kept.
+/// The partition of stored items.
 const ADMISSION: &str = "ADMISSION";
 static ADMITTED: Mutex<Vec<Value>> = Mutex::new(Vec::new());
 
-/// Answers on a free port of loopback, with TLS where a certificate and its key are given.
+/// Answers on a free loopback port, with TLS if a certificate and its key are given.
 pub fn start(tls: Option<(&Path, &Path)>) -> Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let address = listener.local_addr()?;
@@ -28,7 +28,7 @@ pub fn start(tls: Option<(&Path, &Path)>) -> Result<SocketAddr> {
         for stream in listener.incoming().map_while(Result::ok) {
             let tls = tls.clone();
             thread::spawn(move || {
-                // A function that is killed says no goodbye.
+                // A killed function does not close its connection.
                 let _ = serve(stream, tls);
             });
         }
@@ -108,7 +108,7 @@ fn answer(operation: &str, asked: &Value) -> Option<Value> {
             json!({"FailedEntryCount": 0, "Entries": ids})
         }
         "GetSecretValue" => {
-            // Nothing is being rotated.
+            // No secret is being rotated.
             let current = asked["VersionStage"].as_str() != Some("AWSPREVIOUS");
             let name = asked["SecretId"].as_str()?;
             json!({

@@ -1,4 +1,4 @@
-//! What the functions are asked: signed pushes of several sizes, a forged one, a question.
+//! The events for the functions: signed pushes of several sizes, a forged one, a question.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use towline_wire::signature::{Secret, sign};
 
-/// The push that is made larger.
+/// The push that is enlarged.
 const PUSH: &str = include_str!("../../../events/samples/github/push.branch.json");
 const REQUEST: &str = include_str!("../../../events/samples/apigateway/push.json");
 /// The repository of that push.
@@ -18,7 +18,7 @@ const SECRET: &str = "no secret, only for the measurements of towline";
 const TOKEN: &str = "no token, only for the measurements of towline";
 
 pub const WEBHOOK: &str = "webhook";
-/// The secret that lists the people.
+/// The secret with the people.
 pub const PEOPLE: &str = "people";
 /// The secret that signs Slack's requests.
 pub const SLACK: &str = "slack";
@@ -37,7 +37,7 @@ pub fn secret(name: &str) -> Option<String> {
     }
 }
 
-/// A signed push of about so many bytes, as API Gateway hands it on.
+/// A signed push of about this many bytes, as API Gateway forwards it.
 pub fn push(bytes: usize) -> Result<Arc<Vec<u8>>> {
     let mut push: Value = serde_json::from_str(PUSH)?;
     let commits = push["commits"].as_array_mut().context("commits")?;
@@ -58,7 +58,7 @@ pub fn push(bytes: usize) -> Result<Arc<Vec<u8>>> {
     })
 }
 
-/// A push whose signature was made up.
+/// A push with a forged signature.
 pub fn forged(bytes: usize) -> Result<Arc<Vec<u8>>> {
     let good: Value = serde_json::from_slice(&push(bytes)?)?;
     let body = good["body"].as_str().context("a body")?;
@@ -73,7 +73,7 @@ fn request(body: &str, sign: impl Fn(&[u8]) -> Result<String>) -> Result<Arc<Vec
     Ok(Arc::new(request.to_string().into_bytes()))
 }
 
-/// What is live, asked by somebody with a token or without.
+/// The question what is live, with or without a token.
 pub fn question(known: bool) -> Result<Arc<Vec<u8>>> {
     let mut request: Value = serde_json::from_str(REQUEST)?;
     request["rawPath"] = "/v1/now".into();

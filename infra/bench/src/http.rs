@@ -1,26 +1,26 @@
-//! As much of HTTP/1.1 as the stand-ins speak, without anything that would cost time of its own.
+//! The part of HTTP/1.1 that the stand-ins need, as cheap as possible.
 
 use std::io::{BufRead, Write};
 
 use anyhow::{Context as _, Result, bail};
 
-/// A request that has arrived whole.
+/// A complete request.
 pub struct Request {
     pub line: String,
-    /// Its headers, names in lower case.
+    /// Headers, with names in lower case.
     headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// The first value under a name.
+    /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers.find_map(|(known, value)| (known == name).then_some(value.as_str()))
     }
 }
 
-/// Reads a request; none when the connection is closed instead.
+/// Reads a request; none if the connection is closed.
 pub fn read(reader: &mut impl BufRead) -> Result<Option<Request>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
@@ -52,7 +52,7 @@ pub fn read(reader: &mut impl BufRead) -> Result<Option<Request>> {
     Ok(Some(request))
 }
 
-/// Writes an answer in one piece.
+/// Writes an answer at once.
 pub fn write(
     writer: &mut impl Write,
     status: &str,

@@ -1,6 +1,6 @@
-//! Measures the functions as Lambda starts and drives them, and prints the table of `BENCHMARKS.md`.
+//! Measures the functions as Lambda starts and drives them, and prints the table in `BENCHMARKS.md`.
 //!
-//! `infra/bench/run` builds what is measured and calls this.
+//! `infra/bench/run` builds the functions and calls this.
 
 mod aws;
 mod events;
@@ -23,28 +23,28 @@ use process::{Process, Subject};
 use quota::Quota;
 use statistics::Times;
 
-/// Bytes of a usual push, and of one that changes thousands of files.
+/// Bytes of a typical push, and of one with thousands of files.
 const SIZES: [usize; 2] = [10 * 1024, 1024 * 1024];
 
-/// What is measured with what.
+/// Measures start and response times of functions
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The folder with the functions' binaries, as built for this machine.
+    /// Folder with the functions' binaries for this machine
     #[arg(long)]
     functions: PathBuf,
-    /// A certificate for 127.0.0.1; nothing else is trusted.
+    /// Certificate for 127.0.0.1; nothing else is trusted
     #[arg(long)]
     certificate: PathBuf,
-    /// Its key.
+    /// Key of the certificate
     #[arg(long)]
     key: PathBuf,
-    /// The Node function, bundled into one file; left out when not given.
+    /// The Node function, bundled into one file; skipped if not given
     #[arg(long)]
     node: Option<PathBuf>,
-    /// How many processes are started to tell how long a start takes.
+    /// Number of starts to measure
     #[arg(long, default_value_t = 11)]
     starts: usize,
-    /// How many events of a kind a warm process is handed.
+    /// Number of events of each kind for a warm process
     #[arg(long, default_value_t = 200)]
     events: usize,
 }
@@ -55,7 +55,7 @@ struct Clouds {
     tls: SocketAddr,
 }
 
-/// What a function is asked, and which status it must answer with.
+/// An event for a function, and the expected status.
 struct Job {
     subject: Subject,
     first: Case,
@@ -190,7 +190,7 @@ fn measure(job: &Job, arguments: &Arguments, clouds: &Clouds, limit: Option<&Quo
         let mut times = Times::default();
         for round in 0..arguments.events + arguments.events / 10 {
             let took = invoke(&process, case)?;
-            // The first of them find caches cold and connections closed.
+            // The first events find cold caches and closed connections.
             if round >= arguments.events / 10 {
                 times.add(took);
             }
@@ -204,7 +204,7 @@ fn measure(job: &Job, arguments: &Arguments, clouds: &Clouds, limit: Option<&Quo
     Ok(())
 }
 
-/// Lets a quota fill up again; rounds begin at different places of its period.
+/// Lets a quota refill, so that rounds start at different points of its period.
 fn pause(limit: Option<&Quota>, round: usize) {
     let spread = u64::try_from(round * 7 % 20).unwrap_or(0);
     let time = match limit {

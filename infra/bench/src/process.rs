@@ -12,12 +12,11 @@ use anyhow::{Context as _, Result};
 use crate::quota::Quota;
 use crate::runtime_api::RuntimeApi;
 
-/// Moves itself under a quota, if there is one, says when it is about to become the function, and
-/// becomes it.
+/// Moves itself under a quota, if any, prints the time, and executes the function.
 const BECOME: &str = r#"[ -z "$1" ] || echo $$ > "$1"; shift; echo now; exec "$@""#;
 
 pub struct Subject {
-    /// What it is called in the table.
+    /// Its name in the table.
     pub name: &'static str,
     command: Vec<PathBuf>,
     environment: Vec<(String, String)>,
@@ -37,13 +36,13 @@ impl Subject {
 
 pub struct Process {
     pub api: RuntimeApi,
-    /// From the moment it became the function until it asked for its first event.
+    /// From executing the function to its request for the first event.
     pub until_polled: Duration,
     child: Child,
 }
 
 impl Process {
-    /// Starts one that finds AWS under an address, and waits until it asks for an event.
+    /// Starts a function with this address for AWS, and waits until it asks for an event.
     pub fn start(subject: &Subject, endpoint: &str, quota: Option<&Quota>) -> Result<Self> {
         let api = RuntimeApi::start()?;
         let processes = quota.map(Quota::processes).unwrap_or_default();
@@ -51,7 +50,7 @@ impl Process {
             .args(["-c", BECOME, "sh"])
             .arg(processes)
             .args(&subject.command)
-            // Whatever else this shell trusts would be read at every start.
+            // Other trusted certificates would be read at every start.
             .env_remove("SSL_CERT_DIR")
             .env_remove("SSL_CERT_FILE")
             .envs(
@@ -77,7 +76,7 @@ impl Process {
         let mut now = String::new();
         log.read_line(&mut now)?;
         let started = Instant::now();
-        // Its log lines are read as Lambda reads them, so that it never waits for that.
+        // Its log lines are read, as on Lambda, so that it never blocks on writing them.
         thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         let until_polled = api.polled()?.saturating_duration_since(started);
         Ok(Self {
@@ -87,7 +86,7 @@ impl Process {
         })
     }
 
-    /// The most memory it has had resident, in MB.
+    /// The peak resident memory, in MB.
     pub fn peak_memory(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -99,7 +98,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A share of a core, as a function with little memory has it: a cgroup of its own.
+//! A share of a core, like that of a function with little memory: a cgroup.
 
 use std::fmt;
 use std::fs;
@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// Microseconds of CPU in each period: 14.5 % of a core, what 256 MB of memory bring
-/// (1,769 MB bring a whole one; Lambda developer guide, "Configure Lambda function memory").
+/// Microseconds of CPU in each period: 14.5 % of a core, as with 256 MB of memory (a full core comes with
+/// 1,769 MB; Lambda developer guide, "Configure Lambda function memory").
 const SHARE: u32 = 2_900;
-/// Microseconds of a period: as long as the kernel of Lambda's machines lets a process pause.
+/// Microseconds of a period, as in the kernel of Lambda's machines.
 const PERIOD: u32 = 20_000;
 
-/// The cgroup; it is removed in the end.
+/// The cgroup, removed when dropped.
 pub struct Quota {
     folder: PathBuf,
 }
 
 impl Quota {
-    /// Makes one, with cgroups of version 2 or 1; either needs the right to do so.
+    /// Creates one, with cgroups of version 2 or 1; both need permission.
     pub fn new() -> Result<Self> {
         let root = Path::new("/sys/fs/cgroup");
         let unified = fs::read_to_string(root.join("cgroup.controllers"))
@@ -47,7 +47,7 @@ impl Quota {
         fs::write(self.folder.join(name), value).with_context(|| format!("writing {name}"))
     }
 
-    /// The file that takes the id of a process that is to be limited.
+    /// The file for the ids of limited processes.
     pub fn processes(&self) -> PathBuf {
         self.folder.join("cgroup.procs")
     }
@@ -55,7 +55,7 @@ impl Quota {
 
 impl Drop for Quota {
     fn drop(&mut self) {
-        // One that is left over does no harm.
+        // A remaining one does no harm.
         let _ = fs::remove_dir(&self.folder);
     }
 }

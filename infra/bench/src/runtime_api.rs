@@ -1,4 +1,4 @@
-//! Lambda's Runtime API with a stopwatch: when a function asked first, and how long each answer took.
+//! Lambda's Runtime API with a stopwatch: the time of the first request, and of each answer.
 
 use std::io::BufReader;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::http;
 
-/// How long a function may take until the measurement is given up.
+/// How long to wait for a function before the measurement fails.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The time limit functions are told.
+/// The timeout that functions see.
 const LIMIT: Duration = Duration::from_secs(30);
 
 enum Seen {
@@ -23,9 +23,9 @@ enum Seen {
 
 /// An answer of a function.
 pub struct Answer {
-    /// From the first byte of the event to the last of the answer.
+    /// From the first byte of the event to the last byte of the answer.
     pub took: Duration,
-    /// Whether it is one, and no error.
+    /// Whether it is an answer and not an error.
     pub good: bool,
     pub body: Vec<u8>,
 }
@@ -84,7 +84,7 @@ impl RuntimeApi {
         }
     }
 
-    /// Hands out an event; the function is waiting for the next when this returns.
+    /// Hands out an event; when this returns, the function waits for the next one.
     pub fn invoke(&self, event: &Arc<Vec<u8>>) -> Result<Answer> {
         self.events.send(Arc::clone(event))?;
         let Seen::Answered(answer) = self.seen.recv_timeout(PATIENCE).context("no answer")? else {

@@ -1,8 +1,8 @@
-//! Times, and what is said of them.
+//! Times and their medians.
 
 use std::time::Duration;
 
-/// How long something took, again and again.
+/// Repeated measurements.
 #[derive(Default)]
 pub struct Times(Vec<Duration>);
 
@@ -16,7 +16,7 @@ impl Times {
         milliseconds(self.at(50))
     }
 
-    /// The middle one, and the one that 99 of 100 do not exceed.
+    /// The median and the 99th percentile.
     pub fn spread(&self) -> String {
         format!("{} ({})", self.median(), milliseconds(self.at(99)))
     }

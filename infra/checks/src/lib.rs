@@ -1,4 +1,4 @@
-//! Reads the templates as CloudFormation does, and says what in them breaks our rules.
+//! Reads the templates like CloudFormation, and finds violations of our rules.
 
 pub mod policy;
 mod read;
@@ -14,7 +14,7 @@ impl Template {
     /// The resources by their names in the template.
     ///
     /// # Panics
-    /// When it has none.
+    /// When it has no resources.
     #[must_use]
     pub fn resources(&self) -> &Map<String, Value> {
         self.0["Resources"]
@@ -29,7 +29,7 @@ impl Template {
             .map(|(name, resource)| (name.as_str(), &resource["Properties"]))
     }
 
-    /// The functions by the name that runs through folder, rule and template, with their names here.
+    /// The functions by their common name (folder, rule), with their names in the template.
     ///
     /// # Panics
     /// When one is not named after the stack.

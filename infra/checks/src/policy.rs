@@ -1,4 +1,4 @@
-//! Our rules about who may do what.
+//! Our rules about permissions.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::Template;
 
-/// The only actions that may be allowed on `*`, and why.
+/// The only actions that may be allowed on `*`, with reasons.
 pub const WITHOUT_A_RESOURCE: [(&str, &str); 3] = [
     (
         "ecr:GetAuthorizationToken",
@@ -19,7 +19,7 @@ pub const WITHOUT_A_RESOURCE: [(&str, &str); 3] = [
     ("xray:PutTelemetryRecords", "nor does what is said about it"),
 ];
 
-/// Services that may only come on behalf of something of ours, or of our account.
+/// Services that may act only for our resources or our account.
 const CONFUSED_DEPUTIES: [&str; 4] = [
     "codebuild.amazonaws.com",
     "events.amazonaws.com",
@@ -27,10 +27,10 @@ const CONFUSED_DEPUTIES: [&str; 4] = [
     "apigateway.amazonaws.com",
 ];
 
-/// A statement of a policy and where it stands.
+/// A statement of a policy, and its place.
 #[derive(Debug, Clone, Copy)]
 pub struct Statement<'a> {
-    /// The resource in the template that has it.
+    /// The resource in the template that contains it.
     pub of: &'a str,
     pub says: &'a Value,
 }
@@ -45,13 +45,13 @@ impl<'a> Statement<'a> {
         self.says["Effect"] != "Deny"
     }
 
-    /// Whether some resource of it is `*` and nothing else.
+    /// Whether one of its resources is just `*`.
     fn is_on_everything(self) -> bool {
         texts(&self.says["Resource"]).contains(&"*")
     }
 }
 
-/// One text or a list of them; what is computed is left out.
+/// One string or a list of strings; computed values are skipped.
 fn texts(value: &Value) -> Vec<&str> {
     match value {
         Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
@@ -59,7 +59,7 @@ fn texts(value: &Value) -> Vec<&str> {
     }
 }
 
-/// All statements of all policies, wherever they hang.
+/// All statements of all policies.
 #[must_use]
 pub fn statements(template: &Template) -> Vec<Statement<'_>> {
     let mut found = Vec::new();
@@ -80,7 +80,7 @@ fn collect<'a>(of: &'a str, value: &'a Value, found: &mut Vec<Statement<'a>>) {
     }
 }
 
-/// Everything a template allows that it must not.
+/// What a template allows but must not.
 #[must_use]
 pub fn complaints(template: &Template) -> Vec<String> {
     let mut found = Vec::new();
@@ -138,14 +138,14 @@ fn complaints_about(statement: Statement<'_>) -> Vec<String> {
     found
 }
 
-/// A policy that is written elsewhere: AWS's own are wider than what is needed.
+/// A policy from elsewhere: AWS's managed policies allow more than needed.
 fn foreign_policy((name, role): (&str, &Value)) -> Option<String> {
     let attached = role["ManagedPolicyArns"].as_array()?;
     let foreign = attached.iter().find(|it| it["Ref"].is_null())?;
     Some(format!("{name}: {foreign} is not written here"))
 }
 
-/// What a role may do, on which resources aside: its own statements and those of policies attached to it.
+/// The actions of a role, from its own statements and attached policies.
 #[must_use]
 pub fn may<'a>(template: &'a Template, role: &str) -> BTreeSet<&'a str> {
     let properties = &template.resources()[role]["Properties"];

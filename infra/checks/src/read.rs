@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 /// Reads a template.
 ///
 /// # Errors
-/// When it is no YAML, or uses what CloudFormation does not take.
+/// When it is not YAML, or uses something that CloudFormation does not accept.
 pub fn read(text: &str) -> Result<Value, String> {
     let mut parser = Parser::new_from_str(text);
     let mut root = None;

@@ -1,4 +1,4 @@
-//! A function that does nothing: what `lambda_runtime` alone costs, from which the others are told.
+//! A function that does nothing: the cost of `lambda_runtime` alone, as a baseline.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::{Value, json};

@@ -20,7 +20,7 @@ pub fn template(path: &str) -> Template {
     Template(read(&text(path)).unwrap_or_else(|error| panic!("{path}: {error}")))
 }
 
-/// The names in a folder, without their endings.
+/// The names in a folder, without extensions.
 pub fn stems(folder: &str) -> BTreeSet<String> {
     let entries = fs::read_dir(root().join(folder)).expect(folder);
     let stem = |entry: std::io::Result<fs::DirEntry>| {

@@ -1,4 +1,4 @@
-//! `infra/component.yaml` against what start-builds and promote-images expect of a component.
+//! Compares `infra/component.yaml` with what start-builds and promote-images expect of a component.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use towline_ports::StartBuild;
 
 type Values<'a> = BTreeMap<&'a str, String>;
 
-/// A value as CloudFormation computes it, as far as this template goes.
+/// A value as CloudFormation computes it, for the functions in this template.
 fn text(value: &Value, parameters: &Values<'_>) -> String {
     if let Some(name) = value["Ref"].as_str() {
         return parameters[name].clone();
@@ -120,7 +120,7 @@ fn no_image_with_a_tag_expires_and_none_goes_with_the_stack() {
             .iter()
             .all(|rule| rule["selection"]["tagStatus"] == "untagged")
     );
-    // A first deployment that failed leaves nothing in the way of the next.
+    // A failed first deployment leaves nothing that blocks the next one.
     for (key, policy) in [
         ("DeletionPolicy", "RetainExceptOnCreate"),
         ("UpdateReplacePolicy", "Retain"),
@@ -129,7 +129,7 @@ fn no_image_with_a_tag_expires_and_none_goes_with_the_stack() {
     }
 }
 
-/// By this tag the roles of the functions may read and tag images.
+/// This tag allows the functions' roles to read and tag images.
 #[test]
 fn functions_reach_the_images_that_a_component_makes() {
     let component = template("infra/component.yaml");
@@ -146,7 +146,7 @@ fn functions_reach_the_images_that_a_component_makes() {
     assert!(images.iter().all(|it| it.says["Condition"] == condition));
 }
 
-/// What CodeBuild refuses of a project on Lambda (CodeBuild user guide, "Limitations of AWS Lambda
+/// What CodeBuild rejects in a project on Lambda (CodeBuild user guide, "Limitations of AWS Lambda
 /// compute").
 #[test]
 fn on_lambda_nothing_is_said_about_docker_or_time() {
@@ -177,7 +177,7 @@ fn layers_lie_apart_from_images_and_by_trust() {
         let policy = layers["Properties"]["LifecyclePolicy"]["LifecyclePolicyText"].as_str();
         let policy: Value = serde_json::from_str(policy.expect("a policy")).expect("JSON");
         assert_eq!(policy["rules"][0]["selection"]["tagStatus"], "any");
-        // No function has a use for it, so none may read it or put tags there.
+        // No function needs it, so none may read or tag it.
         assert!(layers["Properties"]["Tags"].is_null());
     }
 }

@@ -1,4 +1,4 @@
-//! The templates against everything they have to agree with.
+//! Compares the templates with everything they must match.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;

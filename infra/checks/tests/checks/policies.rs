@@ -1,4 +1,4 @@
-//! Who may do what: nothing on everything, and each function what its adapters call.
+//! Permissions: nothing on `*`, and each function what its adapters call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,8 +6,8 @@ use crate::common::{sources, template, text};
 use towline_infra_checks::policy::{complaints, may, statements};
 use towline_infra_checks::{Template, read};
 
-/// What the adapter behind each feature of `towline-aws` calls. What a transaction does is allowed
-/// by its parts (DynamoDB developer guide, "Using IAM with transactions").
+/// The calls of the adapter behind each feature of `towline-aws`. A transaction needs the permissions of
+/// its parts (DynamoDB developer guide, "Using IAM with transactions").
 const FEATURES: [(&str, &[&str]); 7] = [
     (
         "dynamodb",
@@ -40,7 +40,7 @@ const FEATURES: [(&str, &[&str]); 7] = [
     ("secretsmanager", &["secretsmanager:GetSecretValue"]),
 ];
 
-/// What Lambda does in a function's name: writes its log, tells of a failure, traces.
+/// What Lambda does for a function: writes its log, reports failures, traces.
 const OF_LAMBDA: [&str; 5] = [
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -118,7 +118,7 @@ fn a_function_may_do_what_its_features_call() {
     }
 }
 
-/// What only one function may do, or few.
+/// Actions for one or a few functions only.
 #[test]
 fn what_changes_the_world_is_for_those_who_have_to() {
     let template = template("infra/template.yaml");
@@ -152,7 +152,7 @@ fn what_changes_the_world_is_for_those_who_have_to() {
     }
 }
 
-/// The seven actions that a push takes, and no more (ECR user guide, "Pushing an image").
+/// Exactly the seven actions of a push (ECR user guide, "Pushing an image").
 #[test]
 fn a_build_may_push_and_write_its_log() {
     let component = template("infra/component.yaml");
@@ -173,7 +173,7 @@ fn a_build_may_push_and_write_its_log() {
     assert_eq!(push.says["Resource"]["Fn::GetAtt"][0], "Images");
 }
 
-/// Anything but pushing and writing a log is for builds whose parameters ask for it.
+/// Everything except pushing and writing a log depends on parameters.
 #[test]
 fn what_only_some_builds_may_is_asked_for() {
     let component = template("infra/component.yaml");

@@ -1,4 +1,4 @@
-//! `infra/template.yaml` against what it has to agree with: rules, folders, settings, the table.
+//! Compares `infra/template.yaml` with rules, folders, settings and the table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ fn attribute(name: &str, attribute: &str) -> Value {
     json!({ "Fn::GetAtt": [name, attribute] })
 }
 
-/// The rules of a template, in the shape of `events/rules`: function, bus, pattern.
+/// The rules of a template, in the form of `events/rules`: function, bus, pattern.
 fn rules(template: &Template) -> BTreeMap<String, BTreeMap<String, Value>> {
     let mut found: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
     for (function, _, properties) in template.functions() {
@@ -136,7 +136,7 @@ fn every_log_is_kept_for_a_time() {
     assert_eq!(forever, Vec::<String>::new());
 }
 
-/// Which variable each method of `Settings` reads.
+/// The variable that each method of `Settings` reads.
 fn settings() -> BTreeMap<String, String> {
     let source = text("shared/cloud/lambda/src/settings.rs");
     let methods = source.split("    pub fn ").skip(1).filter_map(|method| {
@@ -214,7 +214,7 @@ fn the_table_is_the_one_the_adapter_reads() {
 fn the_ledger_is_not_lost_with_the_stack() {
     let template = template(PATH);
     let table = &template.resources()["Table"];
-    // `RetainExceptOnCreate` would stop a rollback: deletion protection refuses it.
+    // `RetainExceptOnCreate` would block a rollback, because of deletion protection.
     for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
         assert_eq!(table[policy], "Retain", "{policy}");
     }
@@ -275,7 +275,7 @@ fn every_function_is_watched() {
     assert_eq!(watched, template.functions().map(|it| it.1).collect());
 }
 
-/// A name that is the same in every stack, so that a second stack could not be made.
+/// A name that is the same in every stack, so that a second stack could not be created.
 #[test]
 fn two_stacks_can_live_in_one_account() {
     let template = template(PATH);
