@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde_json::json;
-use towline_oci::{Digest, ImageRepository, Platform, Tag};
+use towline_oci::{Digest, ImageRepository, NameError, Platform, Tag};
 use towline_pack::{
     BaseReference, Basic, Destination, ExposedPort, Host, Image, ImagePlan, PackError, Progress,
     Registry, Target, Transport,
@@ -307,9 +307,8 @@ fn place(text: &str) -> Result<Place, String> {
     let Some((host, repository)) = text.split_once('/') else {
         return Err("write it as HOST/REPOSITORY, such as 127.0.0.1:8017/shop/api".into());
     };
-    let refusal = |refusal: towline_pack::Refusal| refusal.to_string();
     Ok(Place {
-        host: host.parse().map_err(refusal)?,
-        repository: repository.parse().map_err(refusal)?,
+        host: (host.parse()).map_err(|error: towline_pack::Refusal| error.to_string())?,
+        repository: (repository.parse()).map_err(|error: NameError| error.to_string())?,
     })
 }

@@ -75,13 +75,13 @@ pub(crate) fn parse(content_type: Option<&str>, bytes: &[u8]) -> Result<Parsed, 
         return Err(RegistryError::ManifestTooLarge { limit: LIMIT });
     }
     let read = Document::receive(content_type, bytes).and_then(|(kind, document)| match document {
-        Document::Index(index) => of_index(kind, index),
+        Document::Index(index) => of_index(kind, &index),
         Document::Image(image) => of_image(kind, &image),
     });
     read.map_err(RegistryError::ManifestInvalid)
 }
 
-fn of_index(kind: ManifestKind, index: ImageIndex) -> Result<Parsed, DocumentError> {
+fn of_index(kind: ManifestKind, index: &ImageIndex) -> Result<Parsed, DocumentError> {
     let children = index.manifests().iter().map(Child::try_from);
     Ok(Parsed {
         kind,

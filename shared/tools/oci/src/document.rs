@@ -13,7 +13,7 @@ pub enum Document {
     /// One image or artifact.
     Image(Box<ImageManifest>),
     /// The images of several platforms.
-    Index(ImageIndex),
+    Index(Box<ImageIndex>),
 }
 
 /// Why bytes are neither a manifest nor an index.

@@ -33,7 +33,7 @@ pub enum IndexError {
     #[error("reading the manifest {digest} for {platform}")]
     Unreadable {
         /// The platform it is for.
-        platform: Platform,
+        platform: String,
         /// Its digest.
         digest: Digest,
         /// What is wrong with it.
@@ -44,7 +44,7 @@ pub enum IndexError {
     #[error("the build for {platform} pushed an index, {digest}, without an image for {platform}")]
     OtherPlatform {
         /// The platform.
-        platform: Platform,
+        platform: String,
         /// The index.
         digest: Digest,
     },
@@ -156,7 +156,7 @@ fn entries(image: &PlatformImage) -> Result<Vec<Entry>, IndexError> {
         }]);
     }
     let unreadable = |cause| IndexError::Unreadable {
-        platform: wanted.clone(),
+        platform: image.platform.clone(),
         digest: image.digest.clone(),
         cause,
     };
@@ -168,7 +168,7 @@ fn entries(image: &PlatformImage) -> Result<Vec<Entry>, IndexError> {
     let offers: Vec<(Platform, &Descriptor)> = own.manifests().iter().filter_map(offer).collect();
     let Some(found) = wanted.choose(&offers) else {
         return Err(IndexError::OtherPlatform {
-            platform: wanted.clone(),
+            platform: image.platform.clone(),
             digest: image.digest.clone(),
         });
     };
