@@ -126,7 +126,7 @@ pub async fn run(context: &Context, args: Pack) -> Outcome {
     };
     let credentials = password.map(|password| Basic {
         username: args.username.clone(),
-        password,
+        password: password.into(),
     });
     let scratch =
         surroundings::variable("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);

@@ -10,8 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
 use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
-use towline_ports::{Clock, KeptSecret, PortError, SecretText};
+use towline_ports::{Clock, KeptSecret, PortError};
 
 use crate::environment::{Aws, Patience};
 use crate::fault::{code, failed};
@@ -38,23 +39,26 @@ const UNSET: &str = "unset";
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// The valid versions of a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The versions of a secret that count now.
+#[derive(Debug, Clone)]
 pub struct SecretVersions {
-    /// The current one; none if it was never set.
-    pub current: Option<SecretText>,
-    /// The previous one, if any, while the current one is younger than an hour. Only for a secret that
-    /// [signs](Secrets::signing), and after [`CachedSecret::read`] only if a failed signature asked for it
-    /// before, because each read is a request.
-    pub previous: Option<SecretText>,
+    /// The current one; none when nobody has set it.
+    pub current: Option<SecretString>,
+    /// The one before, where there is one, while the current one is younger than an hour. It is
+    /// there only for a secret that [signs](Secrets::signing), and after [`CachedSecret::read`]
+    /// only if a failed signature asked for it before: each read is a request.
+    pub previous: Option<SecretString>,
 }
 
 impl SecretVersions {
     /// The texts of the current and the previous version; do not log them.
     #[must_use]
     pub fn texts(&self) -> (Option<&str>, Option<&str>) {
-        let current = self.current.as_ref().map(SecretText::expose);
-        (current, self.previous.as_ref().map(SecretText::expose))
+        let current = self.current.as_ref().map(ExposeSecret::expose_secret);
+        (
+            current,
+            self.previous.as_ref().map(ExposeSecret::expose_secret),
+        )
     }
 }
 
@@ -195,8 +199,8 @@ impl CachedSecret {
         Ok(versions)
     }
 
-    /// The previous version. If it cannot be read, the current one still counts.
-    async fn previous(&self) -> Option<SecretText> {
+    /// The version before the current one; whatever is wrong with it, the current one counts.
+    async fn previous(&self) -> Option<SecretString> {
         match self.version(PREVIOUS).await {
             Ok((previous, _)) => previous,
             Err(error) => {
@@ -214,7 +218,7 @@ impl CachedSecret {
     async fn version(
         &self,
         stage: &str,
-    ) -> Result<(Option<SecretText>, Option<Timestamp>), PortError> {
+    ) -> Result<(Option<SecretString>, Option<Timestamp>), PortError> {
         let doing = || format!("reading the secret {} ({stage})", self.id);
         let answer = self
             .client
@@ -244,14 +248,14 @@ impl CachedSecret {
         };
         let said = text.trim();
         let is_set = !said.is_empty() && said != UNSET;
-        Ok((is_set.then(|| SecretText::new(text)), created))
+        Ok((is_set.then(|| SecretString::from(text)), created))
     }
 }
 
 /// The current version, at most five minutes old, or at most ten seconds after it was rejected.
 #[async_trait]
 impl KeptSecret for CachedSecret {
-    async fn text(&self, refused: bool) -> Result<Option<SecretText>, PortError> {
+    async fn text(&self, refused: bool) -> Result<Option<SecretString>, PortError> {
         if refused && let Some(versions) = self.reread().await? {
             return Ok(versions.current.clone());
         }

@@ -12,11 +12,12 @@ use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use towline_domain::names::RepositoryId;
+use towline_ports::PortError;
 use towline_ports::admission::is_local;
-use towline_ports::{PortError, SecretText};
 
 use crate::address::Path;
 use crate::call::{Call, Failure, Purpose, bearer};
@@ -41,9 +42,9 @@ pub(crate) struct AppKey {
 }
 
 impl AppKey {
-    pub(crate) fn new(id: &str, private_key: &SecretText) -> Result<Self, KeyError> {
-        // When people paste a key into JSON, line ends often become a backslash and an n.
-        let pem = private_key.expose().replace("\\n", "\n");
+    pub(crate) fn new(id: &str, private_key: &SecretString) -> Result<Self, KeyError> {
+        // Pasted into JSON by hand, a line end often becomes a backslash and an n.
+        let pem = private_key.expose_secret().replace("\\n", "\n");
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotPem)?;
         let pair = match &key {
             PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()),
@@ -85,7 +86,7 @@ impl AppKey {
 pub(crate) struct Tokens(Mutex<HashMap<(RepositoryId, Purpose), Minted>>);
 
 struct Minted {
-    token: SecretText,
+    token: SecretString,
     expires: Timestamp,
     /// For which App, in case the secret changes to another one.
     app: String,
@@ -108,8 +109,8 @@ impl Tokens {
         &self,
         call: &Call<'_>,
         id: &str,
-        private_key: &SecretText,
-    ) -> Result<Option<SecretText>, Failure> {
+        private_key: &SecretString,
+    ) -> Result<Option<SecretString>, Failure> {
         let key = (call.repository.id, call.purpose);
         let now = call.github.clock.now();
         if let Some(minted) = lock(&self.0).get(&key)
@@ -124,7 +125,7 @@ impl Tokens {
         let Some(given) = mint(call, &app).await? else {
             return Ok(None);
         };
-        let token = SecretText::new(given.token.trim());
+        let token = SecretString::from(given.token.trim());
         let minted = Minted {
             token: token.clone(),
             expires: given.expires_at,
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_proof_begins_a_minute_ago_and_ends_within_ten() {
-        let pem = SecretText::new(include_str!("memory/app-key.pem"));
+        let pem = SecretString::from(include_str!("memory/app-key.pem"));
         let app = AppKey::new("Iv23.towline", &pem).expect("a key");
         let now = Timestamp::from_second(1_000_000).expect("a time");
         let proof = app.prove(now).expect("it is signed");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 use towline_ports::admission::is_local;
 use towline_ports::{PortError, RepositoryRef, StatusError};
@@ -163,7 +164,7 @@ impl Call<'_> {
                 Some(token)
             }
         };
-        let authorization = token.as_ref().map(|token| bearer(token.expose()));
+        let authorization = token.as_ref().map(|token| bearer(token.expose_secret()));
         let authorization = authorization.transpose()?;
         let answer = self.exchange(doing, path, ask, authorization).await?;
         Ok((answer.status != StatusCode::UNAUTHORIZED).then_some(answer))

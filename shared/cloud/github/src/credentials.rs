@@ -1,25 +1,26 @@
 //! Our credentials for GitHub, and where they come from.
 
 use async_trait::async_trait;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use towline_ports::{KeptSecret, PortError, SecretText};
+use towline_ports::{KeptSecret, PortError};
 
 use crate::app::AppKey;
 
-/// Credentials for GitHub.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How we prove to GitHub who we are.
+#[derive(Debug, Clone)]
 pub enum Credentials {
     /// None: public repositories can be read, 60 times an hour, and no status is shown.
     None,
-    /// A personal access token with "Contents: read" and "Commit statuses: write" for the repositories
-    /// (classic: `repo`).
-    Token(SecretText),
+    /// A personal access token. It needs "Contents: read" and "Commit statuses: write" of the
+    /// repositories (classic: `repo`).
+    Token(SecretString),
     /// A GitHub App with the same permissions, installed on the repositories.
     App {
         /// Its client id (which GitHub recommends) or its number.
         id: String,
-        /// Its private key in PEM, as downloaded from GitHub (PKCS#1), or as PKCS#8.
-        private_key: SecretText,
+        /// Its private key in PEM, as GitHub lets it be downloaded (PKCS#1), or as PKCS#8.
+        private_key: SecretString,
     },
     /// What the secret holds cannot be used.
     Unusable(CredentialsError),
@@ -103,8 +104,8 @@ impl Credentials {
         match (written.token, written.app_id, written.private_key) {
             (None, None, None) => Ok(Self::None),
             (Some(token), None, None) => {
-                let token = SecretText::new(token.trim());
-                match token.expose() {
+                let token = SecretString::from(token.trim());
+                match token.expose_secret() {
                     "" => Err(Wrong("has an empty token; set it, or write {}")),
                     text if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
                         Ok(Self::Token(token))
@@ -120,7 +121,7 @@ impl Credentials {
                 if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
                     return Err(Wrong("has an invalid app_id; use the App's client id"));
                 }
-                let private_key = SecretText::new(private_key.trim());
+                let private_key = SecretString::from(private_key.trim());
                 AppKey::new(&id, &private_key)?;
                 Ok(Self::App { id, private_key })
             }
@@ -157,11 +158,11 @@ impl<S: KeptSecret> CredentialsSource for FromSecret<S> {
     }
 }
 
-fn said(secret: Option<SecretText>) -> Credentials {
+fn said(secret: Option<SecretString>) -> Credentials {
     let Some(secret) = secret else {
         return Credentials::None;
     };
-    Credentials::from_json(secret.expose()).unwrap_or_else(Credentials::Unusable)
+    Credentials::from_json(secret.expose_secret()).unwrap_or_else(Credentials::Unusable)
 }
 
 /// Credentials that do not change.
@@ -187,7 +188,7 @@ mod tests {
     fn check(text: &str, expected: &str) {
         let shown = match Credentials::from_json(text) {
             Ok(Credentials::None) => "none".into(),
-            Ok(Credentials::Token(token)) => format!("token {}", token.expose()),
+            Ok(Credentials::Token(token)) => format!("token {}", token.expose_secret()),
             Ok(Credentials::App { id, .. }) => format!("app {id}"),
             Ok(Credentials::Unusable(error)) | Err(error) => error.to_string(),
         };
@@ -290,7 +291,7 @@ mod tests {
             let shown = format!("{error} {error:?}");
             assert!(!shown.contains("unter2"), "{shown}");
         }
-        let token = Credentials::Token(SecretText::new("hunter2"));
-        assert_eq!(format!("{token:?}"), "Token(SecretText(…))");
+        let token = Credentials::Token(SecretString::from("hunter2"));
+        assert_eq!(format!("{token:?}"), "Token(SecretBox<str>([REDACTED]))");
     }
 }

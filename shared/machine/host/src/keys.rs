@@ -4,9 +4,8 @@
 //! of its own repository. That proves nothing (A26): what counts is the unique tag of the bound
 //! build, read back, and a stage's tag that moves otherwise holds the stage.
 
-use std::sync::Arc;
-
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 use towline_domain::Timestamp;
 use towline_domain::names::{BuildId, ImageRepository};
@@ -23,7 +22,7 @@ const LASTS_SECONDS: i64 = 40 * 3600;
 /// Makes and checks the passwords of builds: what they may push to, until when, and a MAC.
 #[derive(Clone)]
 pub struct RegistryKeys {
-    key: Arc<str>,
+    key: SecretString,
 }
 
 impl RegistryKeys {
@@ -32,8 +31,8 @@ impl RegistryKeys {
     }
 
     fn mac(&self, message: &str) -> Hmac<Sha256> {
-        let mut mac =
-            Hmac::new_from_slice(self.key.as_bytes()).expect("HMAC takes a key of any length");
+        let mut mac = Hmac::new_from_slice(self.key.expose_secret().as_bytes())
+            .expect("HMAC takes a key of any length");
         mac.update(message.as_bytes());
         mac
     }
@@ -76,12 +75,15 @@ impl Authority for Doorman {
         let Some(credentials) = credentials else {
             return Verdict::Unknown;
         };
-        if let Some(person) = self.people.authenticate(&credentials.password) {
+        if let Some(person) = self
+            .people
+            .authenticate(credentials.password.expose_secret())
+        {
             return judge_person(&person, access);
         }
         let Some(own) = self
             .keys
-            .repository(&credentials.password, self.clock.now())
+            .repository(credentials.password.expose_secret(), self.clock.now())
         else {
             return Verdict::Unknown;
         };

@@ -1,10 +1,9 @@
 //! Who may do what, as the registry asks before every action.
 
+use secrecy::SecretString;
 use towline_oci::{ImageRepository, Tag};
 
-use std::fmt;
-
-/// Decides about every HTTP request.
+/// Decides about every request that comes in over HTTP.
 ///
 /// Called on async threads, so it must answer from memory.
 pub trait Authority: Send + Sync {
@@ -48,18 +47,10 @@ pub enum Verdict {
 }
 
 /// A user name and password from an HTTP Basic header.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Credentials {
     /// The user name; clients of ECR say `AWS`.
     pub user: String,
     /// The password. Compare it in constant time.
-    pub password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
-    }
+    pub password: SecretString,
 }

@@ -184,7 +184,7 @@ fn credentials(headers: &HeaderMap) -> Option<Credentials> {
     let (user, password) = str::from_utf8(&decoded).ok()?.split_once(':')?;
     Some(Credentials {
         user: user.to_owned(),
-        password: password.to_owned(),
+        password: password.into(),
     })
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -29,7 +30,9 @@ struct OnePassword;
 impl Authority for OnePassword {
     fn judge(&self, credentials: Option<&Credentials>, _: Access<'_>) -> Verdict {
         match credentials {
-            Some(it) if it.user == "AWS" && it.password == PASSWORD => Verdict::Allow,
+            Some(it) if it.user == "AWS" && it.password.expose_secret() == PASSWORD => {
+                Verdict::Allow
+            }
             _ => Verdict::Unknown,
         }
     }

@@ -24,7 +24,7 @@ pub use builds::{Architecture, Builds, StartBuild, StartError};
 pub use bus::{Announcement, Bus};
 pub use clock::Clock;
 pub use images::{Images, PutTagError, RegistryImage, StoredManifest};
-pub use secret::{KeptSecret, SecretText};
+pub use secret::KeptSecret;
 pub use source::{Admission, CommitInfo, FileAt, Relation, Repositories, RepositoryRef, Source};
 pub use statuses::{CommitStatus, StatusError, StatusState, Statuses};
 pub use store::{Item, Key, Page, Query, Store, TransactError, Write};

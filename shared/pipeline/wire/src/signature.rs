@@ -1,8 +1,7 @@
 //! GitHub's signature over the raw bytes of a webhook: checked before anything is parsed.
 
-use std::fmt;
-
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretSlice};
 use sha2::Sha256;
 
 use crate::http::Headers;
@@ -25,9 +24,9 @@ impl VerifiedBody {
     }
 }
 
-/// A key both sides know. `Debug` never shows it.
-#[derive(Clone)]
-pub struct Secret(Vec<u8>);
+/// A key both sides know, of at least [`SHORTEST_SECRET`] bytes.
+#[derive(Debug, Clone)]
+pub struct Secret(SecretSlice<u8>);
 
 impl Secret {
     /// Takes a secret as read from the environment or a file; the line end of a file does not count.
@@ -46,13 +45,11 @@ impl Secret {
         if text.len() < SHORTEST_SECRET {
             return Err(SecretError::Short(text.len()));
         }
-        Ok(Self(text.as_bytes().to_vec()))
+        Ok(Self(text.as_bytes().to_vec().into()))
     }
-}
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Secret(…)")
+    fn bytes(&self) -> &[u8] {
+        self.0.expose_secret()
     }
 }
 
@@ -93,7 +90,7 @@ impl Secrets {
         let keys = [Some(&self.current), self.previous.as_ref()];
         keys.into_iter()
             .flatten()
-            .any(|secret| mac(&secret.0, parts).verify_slice(code).is_ok())
+            .any(|secret| mac(secret.bytes(), parts).verify_slice(code).is_ok())
     }
 }
 
@@ -139,7 +136,7 @@ pub fn verify(
 /// The value of [`HEADER`] for a body that we send.
 #[must_use]
 pub fn sign(secret: &Secret, body: &[u8]) -> String {
-    signature(&secret.0, body)
+    signature(secret.bytes(), body)
 }
 
 fn signature(key: &[u8], body: &[u8]) -> String {
@@ -148,7 +145,7 @@ fn signature(key: &[u8], body: &[u8]) -> String {
 
 /// The code over these parts, in hexadecimal.
 pub(crate) fn code_of(secret: &Secret, parts: &[&[u8]]) -> String {
-    code(&secret.0, parts)
+    code(secret.bytes(), parts)
 }
 
 fn code(key: &[u8], parts: &[&[u8]]) -> String {

@@ -5,18 +5,19 @@ use std::str::FromStr;
 
 use oci_client::Reference;
 use oci_client::secrets::RegistryAuth;
+use secrecy::{ExposeSecret as _, SecretString};
 use towline_oci::{Digest, ImageRepository, Tag};
 
 use crate::error::Refusal;
 use crate::host::Host;
 
 /// A user name and a password or token for a registry.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Basic {
     /// The user name; ECR's is `AWS`.
     pub username: String,
     /// The password or token.
-    pub password: String,
+    pub password: SecretString,
 }
 
 /// How a registry is spoken to.
@@ -32,7 +33,7 @@ pub enum Transport {
 }
 
 /// A registry and how to speak to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Registry {
     /// Host, and port where it is not the usual one.
     pub host: Host,
@@ -47,7 +48,7 @@ pub struct Registry {
 /// Parsed from `HOST/REPOSITORY@sha256:…` (a tag before the `@` is ignored, short names mean
 /// what they mean to Docker); then spoken to over TLS and as anybody, until `registry` is set
 /// otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct BaseReference {
     /// Where it is.
     pub registry: Registry,
@@ -58,7 +59,7 @@ pub struct BaseReference {
 }
 
 /// Where an image is pushed to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// The registry.
     pub registry: Registry,
@@ -81,7 +82,10 @@ impl Registry {
 
     pub(crate) fn authentication(&self) -> RegistryAuth {
         match &self.credentials {
-            Some(basic) => RegistryAuth::Basic(basic.username.clone(), basic.password.clone()),
+            Some(basic) => {
+                let password = basic.password.expose_secret().to_owned();
+                RegistryAuth::Basic(basic.username.clone(), password)
+            }
             None => RegistryAuth::Anonymous,
         }
     }
@@ -144,15 +148,6 @@ impl fmt::Display for BaseReference {
     }
 }
 
-/// The password never shows.
-impl fmt::Debug for Basic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Basic")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,6 +191,9 @@ mod tests {
             username: "AWS".into(),
             password: "hunter2".into(),
         };
-        assert_eq!(format!("{basic:?}"), "Basic { username: \"AWS\", .. }");
+        assert_eq!(
+            format!("{basic:?}"),
+            "Basic { username: \"AWS\", password: SecretBox<str>([REDACTED]) }"
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
@@ -109,7 +110,7 @@ impl Authority for Gate {
     fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict {
         // Hashes tell by the time of comparing them nothing of what was hashed.
         let known = credentials.is_some_and(|credentials| {
-            <[u8; 32]>::from(Sha256::digest(&credentials.password)) == self.password
+            <[u8; 32]>::from(Sha256::digest(credentials.password.expose_secret())) == self.password
         });
         if !known {
             return Verdict::Unknown;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use towline_ports::memory::MemoryClock;
 use towline_ports::{Clock as _, KeptSecret as _};
@@ -135,7 +136,7 @@ async fn a_secret_that_signs_nothing_is_read_alone() {
     let mut found = Vec::new();
     for refused in [false, false, true, true] {
         let text = secret.text(refused).await.expect("it answers");
-        found.push(text.expect("it is set").expose().to_owned());
+        found.push(text.expect("it is set").expose_secret().to_owned());
     }
     assert_eq!(found, ["one", "one", "two", "two"]);
     assert_eq!(service.operations(), ["GetSecretValue"; 2]);

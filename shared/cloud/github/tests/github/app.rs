@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use expect_test::expect;
+use secrecy::SecretString;
 use towline_domain::names::GitRef;
 use towline_github::memory::{APP_KEY, App, Fault};
 use towline_github::{Credentials, CredentialsSource};
 use towline_ports::{
-    CommitStatus, PortError, RepositoryRef, SecretText, Source as _, StatusState, Statuses as _,
+    CommitStatus, PortError, RepositoryRef, Source as _, StatusState, Statuses as _,
 };
 
 use crate::{MAIN, World, shop, words, world_with};
@@ -19,7 +20,7 @@ const PKCS1: &str = include_str!("app-key.pkcs1.pem");
 fn app(key: &str) -> Credentials {
     Credentials::App {
         id: "Iv23.towline".into(),
-        private_key: SecretText::new(key),
+        private_key: SecretString::from(key),
     }
 }
 
@@ -113,10 +114,10 @@ impl CredentialsSource for Rotated {
 
 #[tokio::test]
 async fn credentials_that_github_refuses_are_read_again_once() {
-    let token = |text: &str| Credentials::Token(SecretText::new(text));
+    let token = |text: &str| Credentials::Token(SecretString::from(text));
     let stranger = Credentials::App {
         id: "Iv23.removed".into(),
-        private_key: SecretText::new(APP_KEY),
+        private_key: SecretString::from(APP_KEY),
     };
     let mut said = Vec::new();
     for (cached, now) in [

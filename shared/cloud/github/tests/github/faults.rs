@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
+use secrecy::SecretString;
 use towline_domain::names::GitRef;
 use towline_github::memory::Fault;
 use towline_github::memory::Fault::{
@@ -12,7 +13,7 @@ use towline_github::memory::Fault::{
 };
 use towline_github::{Credentials, GitHub, Settings};
 use towline_ports::memory::MemoryClock;
-use towline_ports::{Clock as _, RepositoryRef, SecretText, Source as _};
+use towline_ports::{Clock as _, RepositoryRef, Source as _};
 
 use crate::{MAIN, World, process, shop, words, world};
 
@@ -113,7 +114,7 @@ async fn an_answer_that_does_not_come_is_not_waited_for() {
         patience: Duration::from_millis(600),
         ..Settings::default()
     };
-    let token = Arc::new(Credentials::Token(SecretText::new("ghp_ours")));
+    let token = Arc::new(Credentials::Token(SecretString::from("ghp_ours")));
     let github = GitHub::new(settings, token, clock);
     let never = Slow(Duration::from_secs(86_400));
     server.github().faults.extend([never.clone(), Pass]);

@@ -9,11 +9,12 @@ mod statuses;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use towline_domain::names::{CommitSha, RepositoryId};
 use towline_github::memory::{MemoryGitHub, Repository, Server, Token};
 use towline_github::{Credentials, CredentialsSource, GitHub, Settings};
 use towline_ports::memory::MemoryClock;
-use towline_ports::{PortError, RepositoryRef, SecretText};
+use towline_ports::{PortError, RepositoryRef};
 
 const MAIN: &str = "refs/heads/main";
 
@@ -26,7 +27,7 @@ struct World {
 
 /// A GitHub with the private repository `acme/shop`, and us with a token for everything.
 async fn world(shop: Repository) -> World {
-    let token = Credentials::Token(SecretText::new("ghp_ours"));
+    let token = Credentials::Token(SecretString::from("ghp_ours"));
     world_with(Arc::new(token), shop, |_| ()).await
 }
 

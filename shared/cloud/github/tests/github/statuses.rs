@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use expect_test::expect;
+use secrecy::SecretString;
 use serde_json::json;
 use towline_domain::names::RepositoryId;
 use towline_github::memory::{APP_KEY, App, Fault, MemoryGitHub, Status, Token};
 use towline_github::{Credentials, FromSecret};
-use towline_ports::{
-    CommitStatus, RepositoryRef, SecretText, StatusError, StatusState, Statuses as _,
-};
+use towline_ports::{CommitStatus, RepositoryRef, StatusError, StatusState, Statuses as _};
 
 use crate::{MAIN, World, process, shop, unknown, words, world, world_with};
 
@@ -82,7 +81,7 @@ async fn a_status_wins_over_what_another_process_has_shown_since() {
         server,
         clock,
     } = world(shop).await;
-    let token = Credentials::Token(SecretText::new("ghp_ours"));
+    let token = Credentials::Token(SecretString::from("ghp_ours"));
     let other = process(&server, Arc::new(token), clock);
     for (process, text) in [(&github, "one"), (&other, "two"), (&github, "one")] {
         let shown = process.set(&shop, &head, &built(text)).await;
@@ -190,7 +189,7 @@ async fn what_an_app_or_a_secret_lacks_is_said_once_and_for_all() {
     ] {
         let mut shop = shop();
         let head = shop.push(MAIN, "Begin", &[]);
-        let source = FromSecret(SecretText::new(secret));
+        let source = FromSecret(SecretString::from(secret));
         let World { github, shop, .. } = &world_with(Arc::new(source), shop, |memory| {
             memory.apps.push(known);
         })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -25,7 +26,7 @@ impl Authority for Doorkeeper {
     fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict {
         let password = credentials
             .filter(|it| it.user == "AWS")
-            .map(|it| it.password.as_str());
+            .map(|it| it.password.expose_secret());
         let (repository, writes) = match access {
             Access::Ping | Access::Catalog => ("", false),
             Access::Pull { repository } => (repository.as_str(), false),
