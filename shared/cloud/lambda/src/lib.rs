@@ -3,7 +3,9 @@
 //! A function's `main` is [`run`] with its adapters and one loop: [`events`] from a bus, [`requests`] from
 //! API Gateway, or [`schedule`] from a timer. This crate knows no adapter and no handler.
 
+mod envelope;
 mod failure;
+pub mod http_api;
 mod log;
 mod loops;
 mod metric;
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 
 use towline_ports::Clock as _;
 
+pub use envelope::{EnvelopeError, envelope};
 pub use failure::Failure;
 pub use loops::{events, requests, schedule};
 pub use settings::{SettingError, Settings};

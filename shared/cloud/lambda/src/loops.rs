@@ -16,12 +16,13 @@ use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use serde_json::Value;
 use towline_ports::Clock as _;
-use towline_wire::apigateway::{self, RequestError};
-use towline_wire::eventbridge::{self, Envelope};
+use towline_wire::eventbridge::Envelope;
 use towline_wire::http::{Request, Response};
 use tracing::Instrument as _;
 
+use crate::envelope::envelope;
 use crate::failure::{Failure, with_causes};
+use crate::http_api::{self, RequestError};
 use crate::signed::refusal;
 use towline_ports::system::SystemClock;
 
@@ -41,7 +42,7 @@ where
     E: Error + Send + Sync + 'static,
 {
     serve(async |body: Bytes| {
-        let event = match eventbridge::decode(&body) {
+        let event = match envelope(&body) {
             Ok(event) => event,
             Err(error) => {
                 tracing::error!(error = &error as &dyn Error, "dropped: not an event");
@@ -72,13 +73,13 @@ where
 /// When Lambda's API does not answer.
 pub async fn requests(handle: impl AsyncFn(Request) -> Response) -> Result<(), Failure> {
     serve(async |body: Bytes| {
-        let request = apigateway::decode(&body);
+        let request = http_api::decode(&body);
         drop(body);
         let response = match request {
             Ok(request) => handle(request).await,
             Err(error) => refuse(&error),
         };
-        Ok(apigateway::encode(&response))
+        Ok(http_api::encode(&response))
     })
     .await
 }
@@ -159,7 +160,7 @@ fn diagnostic(error_type: &str, error_message: String) -> Diagnostic {
 fn refuse(error: &RequestError) -> Response {
     let status = match error {
         RequestError::TooLarge(_) => 413,
-        RequestError::Shape(_) | RequestError::Base64(_) => 400,
+        RequestError::Shape(_) | RequestError::Field(_) | RequestError::Base64(_) => 400,
     };
     let reason = with_causes(error);
     tracing::warn!(status, reason, "refused");

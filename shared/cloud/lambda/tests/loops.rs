@@ -188,7 +188,7 @@ fn a32_requests_are_answered_whatever_they_are() {
         *event.pointer_mut(pointer).unwrap() = value;
         event.to_string()
     };
-    let large = "x".repeat(towline_wire::apigateway::MOST_BODY + 1);
+    let large = "x".repeat(towline_lambda::http_api::MOST_BODY + 1);
     let seen = drive(
         "a32_requests_are_answered_whatever_they_are",
         "requests",

@@ -17,8 +17,6 @@ pub mod eventbridge;
 pub mod codebuild;
 pub mod ecr;
 
-pub mod apigateway;
-
 mod lenient;
 mod time;
 

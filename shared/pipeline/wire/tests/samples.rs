@@ -8,10 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use towline_lambda::http_api;
 use towline_wire::eventbridge::Promoted;
 use towline_wire::http::Headers;
 use towline_wire::signature::{Secret, Secrets, sign, verify};
-use towline_wire::{apigateway, codebuild, definition, ecr, eventbridge, github};
+use towline_wire::{codebuild, definition, ecr, eventbridge, github};
 
 /// The folder of samples; none when it was not named.
 const SAMPLES: Option<&str> = option_env!("TOWLINE_SAMPLES");
@@ -110,7 +111,7 @@ fn every_sample_of_ours_is_read() {
                 github::Event::Ignored { .. } => "ignored",
             }),
             "apigateway" => {
-                let request = apigateway::decode(&bytes).unwrap();
+                let request = http_api::decode(&bytes).unwrap();
                 signed(&request.headers, &request.body).map(|_| "request")
             }
             "ecr" | "codebuild" | "own" => bus_event(&bytes),
@@ -236,7 +237,7 @@ fn refuse_as_another_event(path: &Path, body: &[u8]) {
 
 /// Each file goes through every reader, whatever it is meant for.
 fn through_everything(path: &Path, bytes: &[u8]) -> Vec<Result<(), String>> {
-    let request = apigateway::decode(bytes).map_err(|error| error.to_string());
+    let request = http_api::decode(bytes).map_err(|error| error.to_string());
     let delivered = delivered_body(bytes).map(|body| webhook(path, &body).map(|_| ()));
     let named_push = Path::new("push.json");
     [

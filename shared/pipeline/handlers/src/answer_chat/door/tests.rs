@@ -1,7 +1,7 @@
 //! Who is let in, on which path, by what they show.
 
 use serde_json::{Value, json};
-use towline_wire::apigateway;
+use towline_lambda::http_api;
 
 use super::*;
 use crate::answer_chat::tests::{ROLE, TOKEN, World, now, request};
@@ -141,19 +141,23 @@ fn no_client_names_itself_behind_the_gateway() {
             "headers": headers,
             "requestContext": {"http": {"method": "GET"}, "authorizer": authorizer},
         });
-        let request = apigateway::decode(event.to_string().as_bytes()).expect("a request");
+        let request = http_api::decode(event.to_string().as_bytes()).expect("a request");
         answered(&world, request, status);
     };
     let iam = |arn: &str| json!({"iam": {"userArn": arn}});
     through(json!({}), iam(SESSION), 200);
     through(json!({}), Value::Null, 401);
-    through(json!({CALLER_ARN: ROLE}), Value::Null, 401);
-    through(json!({":Caller-Arn": ROLE}), Value::Null, 401);
-    through(
-        json!({CALLER_ARN: ROLE}),
-        iam("arn:aws:iam::1:user/eve"),
-        403,
-    );
+    through(json!({}), iam("arn:aws:iam::1:user/eve"), 403);
+    for name in [CALLER_ARN, ":Caller-Arn"] {
+        let claim = json!({
+            "version": "2.0",
+            "rawPath": "/aws/v1/runs",
+            "headers": {name: ROLE},
+            "requestContext": {"http": {"method": "GET"}},
+        });
+        let read = http_api::decode(claim.to_string().as_bytes());
+        assert!(read.is_err(), "a header called {name}");
+    }
     through(
         json!({"caller-arn": ROLE}),
         json!({"jwt": {"claims": {"sub": ROLE}}}),

@@ -1,11 +1,15 @@
-//! API Gateway's HTTP API event, format 2.0, which function URLs use too; and the answer to it.
+//! API Gateway's HTTP API event, format 2.0, which function URLs use too, and the answer to it: the
+//! types are those of `aws_lambda_events`.
 
+use aws_lambda_events::apigw::{
+    ApiGatewayV2httpRequest, ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse,
+};
+use aws_lambda_events::encodings::Body;
+use aws_lambda_events::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
-
-use crate::http::{CALLER_ARN, Headers, Request, Response};
-use crate::lenient::{ShapeError, at, needed_text, text};
+use serde_json::Value;
+use towline_wire::http::{CALLER_ARN, Headers, Request, Response};
 
 /// Bytes of a body that are taken at most: a synchronous invoke of Lambda carries 6 MB
 /// (Lambda API, `Invoke`).
@@ -14,9 +18,14 @@ pub const MOST_BODY: usize = 6 * 1024 * 1024;
 /// Why a request cannot be handed on.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// It is no event of this format.
+    /// It is not an event of this format.
     #[error("the event is not an HTTP request in format 2.0")]
-    Shape(#[from] ShapeError),
+    Shape(#[from] serde_json::Error),
+    /// It is a request in another format, or says nothing of its path.
+    #[error(
+        "the event is not an HTTP request in format 2.0: `{0}` is missing or has another value"
+    )]
+    Field(&'static str),
     /// Its body says it is base64 and is not.
     #[error("the body is not the base64 it claims to be")]
     Base64(#[from] base64::DecodeError),
@@ -28,93 +37,94 @@ pub enum RequestError {
 /// Reads a request. Its body is exactly what the client sent, so that a signature still fits.
 ///
 /// # Errors
-/// When it is no such event, or its body is too large or not the base64 it claims to be.
+/// When it is not such an event, or its body is too large or not the base64 it claims to be.
 pub fn decode(bytes: &[u8]) -> Result<Request, RequestError> {
-    let event: Value = serde_json::from_slice(bytes).map_err(ShapeError::from)?;
-    if text(&event, "version") != Some("2.0") {
-        return Err(ShapeError::Field {
-            path: "version",
-            expected: "2.0",
-        }
-        .into());
+    let event: ApiGatewayV2httpRequest = serde_json::from_slice(bytes)?;
+    if event.version.as_deref() != Some("2.0") {
+        return Err(RequestError::Field("version"));
     }
-    let method = needed_text(&event, "requestContext.http.method")?;
+    let context = &event.request_context;
+    let raw_path = event.raw_path.as_deref().filter(|path| !path.is_empty());
+    let raw_path = raw_path.ok_or(RequestError::Field("rawPath"))?;
     Ok(Request {
-        method: method.to_ascii_uppercase(),
-        path: path(&event)?,
-        query: text(&event, "rawQueryString").unwrap_or_default().into(),
-        headers: headers(&event),
-        body: body(&event)?,
+        method: context.http.method.as_str().to_ascii_uppercase(),
+        path: path(raw_path, context.stage.as_deref()).to_owned(),
+        headers: headers(&event.headers, event.cookies.as_deref(), context),
+        query: event.raw_query_string.unwrap_or_default(),
+        body: body(event.body.unwrap_or_default(), event.is_base64_encoded)?,
     })
 }
 
 /// Writes the answer.
 #[must_use]
 pub fn encode(response: &Response) -> Value {
-    let mut headers = Map::new();
-    for (name, value) in response.headers.iter() {
-        headers.insert(name.into(), value.into());
-    }
-    let (body, encoded) = match std::str::from_utf8(&response.body) {
-        Ok(text) => (text.to_owned(), false),
-        Err(_) => (STANDARD.encode(&response.body), true),
-    };
-    json!({
-        "statusCode": response.status,
-        "headers": headers,
-        "body": body,
-        "isBase64Encoded": encoded,
-    })
+    let mut answer = ApiGatewayV2httpResponse::default();
+    answer.status_code = response.status.into();
+    answer.headers = response.headers.iter().filter_map(header).collect();
+    let body = response.body.clone();
+    answer.body = Some(match String::from_utf8(body) {
+        Ok(text) => Body::Text(text),
+        Err(bytes) => {
+            answer.is_base64_encoded = true;
+            Body::Binary(bytes.into_bytes())
+        }
+    });
+    serde_json::to_value(answer).expect("headers of ours are texts")
+}
+
+/// What is not a header of HTTP cannot be sent.
+fn header((name, value): (&str, &str)) -> Option<(HeaderName, HeaderValue)> {
+    Some((name.parse().ok()?, value.parse().ok()?))
 }
 
 /// The path without the stage's name, with which it begins unless the stage is `$default`.
-fn path(event: &Value) -> Result<String, ShapeError> {
-    let path = needed_text(event, "rawPath")?;
-    let stage = text(event, "requestContext.stage").filter(|stage| *stage != "$default");
+fn path<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
+    let stage = stage.filter(|stage| *stage != "$default");
     let inner = stage
         .and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage))
         .filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    Ok(match inner {
-        Some("") => "/".into(),
-        Some(rest) => rest.into(),
-        None => path.into(),
-    })
+    match inner {
+        Some("") => "/",
+        Some(rest) => rest,
+        None => path,
+    }
 }
 
-/// The headers; a name that came several times has its values joined by commas already. Who the
-/// gateway let in by `AWS_IAM` stands under [`CALLER_ARN`].
-fn headers(event: &Value) -> Headers {
-    let caller = text(event, "requestContext.authorizer.iam.userArn");
-    let headers = at(event, "headers").and_then(Value::as_object);
-    let cookies = at(event, "cookies").and_then(Value::as_array);
-    let cookies = cookies.into_iter().flatten().filter_map(Value::as_str);
+/// The headers; a name that came several times has its values joined by commas already. The ARN of
+/// a caller that the gateway let in by `AWS_IAM` stands under [`CALLER_ARN`], which no header can
+/// be called: a colon begins no name of HTTP.
+fn headers(
+    headers: &HeaderMap,
+    cookies: Option<&[String]>,
+    context: &ApiGatewayV2httpRequestContext,
+) -> Headers {
+    let authorizer = context.authorizer.as_ref();
+    let caller = authorizer.and_then(|authorizer| authorizer.iam.as_ref()?.user_arn.as_deref());
+    let cookies = cookies.unwrap_or_default().iter();
     headers
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
-        .filter(|(name, _)| !name.starts_with(':'))
-        .chain(cookies.map(|cookie| ("cookie", cookie)))
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), str::from_utf8(value.as_bytes()).ok()?)))
+        .chain(cookies.map(|cookie| ("cookie", cookie.as_str())))
         .chain(caller.map(|arn| (CALLER_ARN, arn)))
         .collect()
 }
 
-fn body(event: &Value) -> Result<Vec<u8>, RequestError> {
-    let body = text(event, "body").unwrap_or_default();
-    let encoded = at(event, "isBase64Encoded").and_then(Value::as_bool);
-    let body = if encoded == Some(true) {
-        STANDARD.decode(body)?
-    } else {
-        body.as_bytes().to_vec()
+fn body(body: String, is_base64: bool) -> Result<Vec<u8>, RequestError> {
+    let body = match is_base64 {
+        true => STANDARD.decode(body)?,
+        false => body.into_bytes(),
     };
-    if body.len() > MOST_BODY {
-        return Err(RequestError::TooLarge(body.len()));
+    match body.len() {
+        0..=MOST_BODY => Ok(body),
+        more => Err(RequestError::TooLarge(more)),
     }
-    Ok(body)
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use serde_json::json;
 
     use super::*;
 
@@ -165,13 +175,14 @@ mod tests {
         };
         check("x-a", json!({"iam": {"userArn": arn}}), Some(arn));
         check("x-a", json!({"jwt": {"claims": {"sub": arn}}}), None);
-        check(CALLER_ARN, json!(null), None);
-        check(":Caller-ARN", json!(null), None);
-        check(
-            ":caller-arn",
-            json!({"iam": {"userArn": "other"}}),
-            Some("other"),
-        );
+        check("x-a", json!(null), None);
+        for claimed in [CALLER_ARN, ":Caller-ARN"] {
+            let claim = json!({"headers": {claimed: arn}});
+            assert!(
+                matches!(read(&claim), Err(RequestError::Shape(_))),
+                "{claimed}"
+            );
+        }
     }
 
     #[test]
@@ -218,7 +229,14 @@ mod tests {
         };
         assert_eq!(
             answer(b"accepted"),
-            json!({"statusCode": 202, "headers": {"content-type": "text/plain"}, "body": "accepted", "isBase64Encoded": false})
+            json!({
+                "statusCode": 202,
+                "headers": {"content-type": "text/plain"},
+                "multiValueHeaders": {},
+                "cookies": [],
+                "body": "accepted",
+                "isBase64Encoded": false,
+            })
         );
         assert_eq!(answer(b"\xff")["body"], "/w==");
         assert_eq!(answer(b"\xff")["isBase64Encoded"], true);
