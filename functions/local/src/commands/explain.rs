@@ -105,7 +105,7 @@ fn text(explanation: &Explanation) -> String {
         text.push('\n');
     }
     if code.can_be_allowed() {
-        let heading = paint(Style::Header, "Where it is meant so, above the line");
+        let heading = paint(Style::Header, "To allow it, add above the line");
         let _ = writeln!(
             text,
             "{heading}\n\n    # towline: allow {} because …\n",

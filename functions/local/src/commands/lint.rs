@@ -1,4 +1,4 @@
-//! `towline lint`: says what will go wrong with buildspecs and definitions, offline, and mends what it can.
+//! `towline lint`: checks buildspecs and definitions offline, and fixes what it can.
 
 mod find;
 mod mend;
@@ -38,7 +38,7 @@ pub struct Lint {
     /// Buildspecs, definitions, or folders to look for them in
     #[arg(value_name = "PATH", default_value = ".")]
     paths: Vec<PathBuf>,
-    /// Mend what can be mended without asking, and show how
+    /// Fix what can be fixed automatically, and show the changes
     #[arg(long)]
     fix: bool,
     /// Print SARIF, for GitHub code scanning
@@ -374,7 +374,7 @@ fn mend(
                 applied.extend(fixed.applied);
             }
             Err(error) => {
-                let reason = format!("cannot be mended: {error:#}");
+                let reason = format!("cannot be fixed: {error:#}");
                 results.failed.push((path.display().to_string(), reason));
             }
         }

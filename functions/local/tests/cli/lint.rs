@@ -57,7 +57,7 @@ fn read(session: &Session, name: &str) -> String {
 }
 
 #[test]
-fn what_will_go_wrong_is_told_mended_and_gone() {
+fn what_will_go_wrong_is_found_fixed_and_gone() {
     let session = Session::new();
     session.write(".towline.yml", DEFINITION);
     session.write("ci/web.yml", SPEC);
@@ -67,25 +67,25 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
         &[&["lint", "ci"], &["lint", "--fix"], &["lint"]],
         &expect![[r#"
             $ towline lint ci
-            error[E001 tab-indent]: CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.
+            error[E001 tab-indent]: CodeBuild rejects the buildspec with YAML_FILE_ERROR before any command runs.
              --> ci/web.yml:3:1
               |
             3 |     install:
               | ^^^^
               |
-            help: Replace the tabs that indent 9 lines with spaces.
+            help: Indent 9 lines with spaces instead of tabs.
               |
               = note: `--fix` does this
 
-            error[E010 unknown-runtime]: The build ends with `YAML_FILE_ERROR: Unknown runtime version named '19' of docker`, because it is not in the image aws/codebuild/standard:7.0.
+            error[E010 unknown-runtime]: The build fails with `YAML_FILE_ERROR: Unknown runtime version named '19' of docker`, because it is not in the image aws/codebuild/standard:7.0.
              --> ci/web.yml:5:4
               |
             5 |             docker: 19
               |             ^^^^^^^^^^
               |
-            help: Drop it: Docker is part of the images, and its version is not chosen here.
+            help: Remove it: Docker is part of the images, and its version cannot be chosen here.
 
-            error[E002 phase-outside-phases]: CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.
+            error[E002 phase-outside-phases]: CodeBuild ignores this phase: none of its commands run, and the build still succeeds.
              --> ci/web.yml:6:1
               |
             6 | pre_build:
@@ -93,7 +93,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
               |
             help: `pre_build` stands outside `phases` and would never run: move it under `phases:`.
 
-            error[E011 ecr-get-login]: The command fails with `Found invalid choice 'get-login'`: version 2 of the AWS CLI, which the images have, does not know it.
+            error[E011 ecr-get-login]: The command fails with `Found invalid choice 'get-login'`: the images have version 2 of the AWS CLI, which has no such command.
              --> ci/web.yml:8:7
               |
             8 |         - $(aws ecr get-login --no-include-email)
@@ -101,7 +101,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
               |
             help: Use `aws ecr get-login-password | docker login --username AWS --password-stdin <registry>`.
 
-            error[E002 phase-outside-phases]: CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.
+            error[E002 phase-outside-phases]: CodeBuild ignores this phase: none of its commands run, and the build still succeeds.
              --> ci/web.yml:9:1
               |
             9 | build:
@@ -109,7 +109,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
               |
             help: `build` stands outside `phases` and would never run: move it under `phases:`.
 
-            error[E002 phase-outside-phases]: CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.
+            error[E002 phase-outside-phases]: CodeBuild ignores this phase: none of its commands run, and the build still succeeds.
               --> ci/web.yml:12:1
                |
             12 | post_build:
@@ -117,26 +117,26 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
                |
             help: `post_build` stands outside `phases` and would never run: move it under `phases:`.
 
-            error[E003 publish-in-post-build]: `post_build` runs also after `build` has failed, so what is broken or left from before gets published.
+            error[E003 publish-in-post-build]: `post_build` also runs after `build` has failed, so a broken or stale result gets published.
               --> ci/web.yml:14:5
                |
             14 |         - docker push "$IMAGE"
                |           ^^^^^^^^^^^^^^^^^^^^
                |
-            help: Make it the last command of `build`, or run it only while `[ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]`.
+            help: Make it the last command of `build`, or run it only if `[ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]`.
 
-            7 errors in 1 file; --fix mends what it can
+            7 errors in 1 file; `--fix` fixes what it can
             [exit 1]
             $ towline lint --fix
-            error[E012 timeout-t]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
+            error[E012 timeout-t]: GNU timeout exits with status 125 (`invalid option -- 't'`), so the phase fails.
               --> .towline.yml:17:17
                |
             17 |               - timeout -t 5 make
                |                 ^^^^^^^^^^
                |
-            help: Drop `-t`: the duration is the first argument.
+            help: Remove `-t`; the duration is the first argument.
 
-            mended ci/web.yml: E001 tab-indent, E002 phase-outside-phases (3 times), E003 publish-in-post-build, E010 unknown-runtime, E011 ecr-get-login
+            fixed ci/web.yml: E001 tab-indent, E002 phase-outside-phases (3 times), E003 publish-in-post-build, E010 unknown-runtime, E011 ecr-get-login
             --- ci/web.yml
             +++ ci/web.yml
             @@ -1,14 +1,11 @@
@@ -167,13 +167,13 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
             1 error in 2 files
             [exit 1]
             $ towline lint
-            error[E012 timeout-t]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
+            error[E012 timeout-t]: GNU timeout exits with status 125 (`invalid option -- 't'`), so the phase fails.
               --> .towline.yml:17:17
                |
             17 |               - timeout -t 5 make
                |                 ^^^^^^^^^^
                |
-            help: Drop `-t`: the duration is the first argument.
+            help: Remove `-t`; the duration is the first argument.
 
             1 error in 2 files
             [exit 1]
@@ -190,7 +190,7 @@ fn what_will_go_wrong_is_told_mended_and_gone() {
 }
 
 #[test]
-fn a_mended_file_keeps_its_rights_and_what_must_not_change_does_not() {
+fn a_fixed_file_keeps_its_rights_and_what_must_not_change_does_not() {
     let session = Session::new();
     session.write("buildspec.yml", &GOOD.replace("make", "timeout -t 5 make"));
     let path = session.path("buildspec.yml");
@@ -207,18 +207,18 @@ fn a_mended_file_keeps_its_rights_and_what_must_not_change_does_not() {
         ],
         &expect![[r#"
             $ towline lint --fix link.yml
-            error[E012 timeout-t]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
+            error[E012 timeout-t]: GNU timeout exits with status 125 (`invalid option -- 't'`), so the phase fails.
              --> link.yml:5:9
               |
             5 |       - timeout -t 5 make
               |         ^^^^^^^^^^
               |
-            help: Drop `-t`: the duration is the first argument.
+            help: Remove `-t`; the duration is the first argument.
               |
               = note: `--fix` does this
 
             1 error in 1 file
-            ! towline: link.yml cannot be mended: it is a link: name the file it leads to
+            ! towline: link.yml cannot be fixed: it is a link; name the file it points to
             [exit 2]
             $ towline lint --fix broken.yml --json
             {
@@ -229,7 +229,7 @@ fn a_mended_file_keeps_its_rights_and_what_must_not_change_does_not() {
                 {
                   "advice": "Not YAML: while parsing a node, did not find expected node content.",
                   "code": "E000",
-                  "consequence": "CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.",
+                  "consequence": "CodeBuild rejects the buildspec with YAML_FILE_ERROR before any command runs.",
                   "end": {
                     "column": 1,
                     "line": 2
@@ -246,7 +246,7 @@ fn a_mended_file_keeps_its_rights_and_what_must_not_change_does_not() {
                   "text": ""
                 }
               ],
-              "mended": [],
+              "fixed": [],
               "mistakes": [],
               "passed_over": []
             }
@@ -297,7 +297,7 @@ fn the_level_decides_what_fails_and_comments_what_is_meant() {
             2 | env: {variables: {DOCKER_CONTENT_TRUST: "1"}}
               |                                         ^^^
               |
-            help: Drop the variable, and pin base images by digest instead.
+            help: Remove the variable, and pin base images by digest instead.
 
             1 warning in 1 file
             [exit 1]
@@ -308,7 +308,7 @@ fn the_level_decides_what_fails_and_comments_what_is_meant() {
             2 | env: {variables: {DOCKER_CONTENT_TRUST: "1"}}
               |                                         ^^^
               |
-            help: Drop the variable, and pin base images by digest instead.
+            help: Remove the variable, and pin base images by digest instead.
 
             1 warning in 1 file
             $ towline lint allowed.yml --level note
@@ -401,9 +401,9 @@ fn what_cannot_be_read_is_told_beside_what_can() {
               "files": 1,
               "findings": [
                 {
-                  "advice": "Drop `-t`: the duration is the first argument.",
+                  "advice": "Remove `-t`; the duration is the first argument.",
                   "code": "E012",
-                  "consequence": "GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.",
+                  "consequence": "GNU timeout exits with status 125 (`invalid option -- 't'`), so the phase fails.",
                   "end": {
                     "column": 27,
                     "line": 17
@@ -420,7 +420,7 @@ fn what_cannot_be_read_is_told_beside_what_can() {
                   "text": "timeout -t"
                 }
               ],
-              "mended": [],
+              "fixed": [],
               "mistakes": [],
               "passed_over": []
             }
@@ -464,15 +464,15 @@ components:
         &[&["lint", "."]],
         &expect![[r#"
             $ towline lint .
-            warning[W044 docker-hub-unauthenticated]: Docker Hub counts pulls without a login by address, and CodeBuild's addresses are shared: `toomanyrequests`.
+            warning[W044 docker-hub-unauthenticated]: Docker Hub limits anonymous pulls per IP address, and CodeBuild shares its addresses: `toomanyrequests`.
              --> web/Dockerfile:1:6
               |
             1 | FROM golang:1.22
               |      ^^^^^^^^^^^
               |
-            help: Log in to Docker Hub first, or take the image from public.ecr.aws or a pull-through cache.
+            help: Log in to Docker Hub first, or pull the image from public.ecr.aws or a pull-through cache.
 
-            warning[W042 pinned-architecture]: The image for arm64 holds a program for amd64: `exec format error` when it starts.
+            warning[W042 pinned-architecture]: The arm64 image contains an amd64 program, which fails with `exec format error`.
              --> web/Dockerfile:2:5
               |
             2 | RUN GOARCH=amd64 go build -o /app .
@@ -480,7 +480,7 @@ components:
               |
             help: Take the architecture from the build, as `GOARCH=$TARGETARCH` does in a Dockerfile.
 
-            error[E011 ecr-get-login]: The target fails: version 2 of the AWS CLI, which CodeBuild's images have, does not know `get-login`.
+            error[E011 ecr-get-login]: The target fails: CodeBuild's images have version 2 of the AWS CLI, which has no `get-login`.
              --> Makefile:2:1
               |
             2 |     $$(aws ecr get-login)

@@ -1,11 +1,11 @@
-//! Says what will go wrong on CodeBuild before a build minute is spent.
+//! Finds what will go wrong on CodeBuild, before a build runs.
 //!
-//! [`lint`] reads a buildspec and the files around it and tells each thing that fails, does nothing or surprises,
-//! with its place, what will happen and what to do. [`fix`] mends what can be mended without asking. Nothing here
-//! touches a disk: files come through [`Files`].
+//! [`lint`] reads a buildspec and the files around it. A finding has a place, what will happen on CodeBuild and what
+//! to do about it. [`fix`] fixes what can be fixed automatically. Nothing here touches a disk: files come through
+//! [`Files`].
 //!
-//! A finding that is meant so is allowed in the file, with a reason, on its line or the line above, or above the
-//! first key for the whole file:
+//! To allow a finding, add a comment with a reason on its line, on the line above, or above the first key for the
+//! whole file:
 //!
 //! ```yaml
 //! # towline: allow W031 because tags of seven characters are what our users know
@@ -94,7 +94,7 @@ impl Default for Context<'_> {
     }
 }
 
-/// One thing that is off.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What it is about.
@@ -113,11 +113,11 @@ pub struct Finding {
     pub consequence: String,
     /// What to do, in one sentence.
     pub advice: String,
-    /// How it can be mended without asking, if it can.
+    /// How to fix it automatically, if that is possible.
     pub fix: Option<Fix>,
 }
 
-/// A change of the buildspec that mends a finding.
+/// A change of the buildspec that fixes a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fix {
     /// What is replaced; the ranges do not overlap.
@@ -138,16 +138,16 @@ pub struct Edit {
 pub struct Allowed {
     /// The finding.
     pub finding: Finding,
-    /// Why it is meant so.
+    /// Why it is allowed.
     pub reason: String,
 }
 
-/// What the linter has to say.
+/// What the linter found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// What is off, by file and place.
+    /// The problems, by file and place.
     pub findings: Vec<Finding>,
-    /// What would be off, had the file not allowed it.
+    /// The problems that the files allow.
     pub allowed: Vec<Allowed>,
 }
 
@@ -162,7 +162,7 @@ impl Report {
     }
 }
 
-/// Tells what is off in the buildspec `text`, which is shown under the name `path`.
+/// Finds the problems in the buildspec `text`, which is shown under the name `path`.
 ///
 /// ```
 /// use towline_buildspec::lint::{Code, Context, lint};

@@ -373,14 +373,4 @@ impl Buildspec {
     pub fn read_all(text: &str) -> Result<Reading, YamlError> {
         read::read(text)
     }
-
-    /// The buildspec as YAML that readers of YAML 1.1 and 1.2 take for the same: every command and value is a
-    /// quoted scalar. Only `version`, yes/no switches and [`Raw::Bare`] values stand bare.
-    ///
-    /// Reading the text gives an equal buildspec, as long as no key of a mapping is longer than YAML's
-    /// 1,024 characters.
-    #[must_use]
-    pub fn to_yaml(&self) -> String {
-        crate::print::to_yaml(self)
-    }
 }

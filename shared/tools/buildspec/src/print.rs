@@ -9,33 +9,41 @@ use crate::model::{
     Shell, Step, Version,
 };
 
-pub(crate) fn to_yaml(spec: &Buildspec) -> String {
-    let mut page = Page::default();
-    page.line(0, &format!("version: {}", spec.version.as_str()));
-    page.optional(0, "run-as", spec.run_as.as_deref());
-    page.env(&spec.env, spec.version);
-    if let Some(proxy) = &spec.proxy {
-        page.gap();
-        page.proxy(proxy);
+impl Buildspec {
+    /// The buildspec as YAML that readers of YAML 1.1 and 1.2 take for the same: every command and value is a
+    /// quoted scalar. Only `version`, yes/no switches and [`Raw::Bare`] values stand bare.
+    ///
+    /// Reading the text gives an equal buildspec, as long as no key of a mapping is longer than YAML's
+    /// 1,024 characters.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        let mut page = Page::default();
+        page.line(0, &format!("version: {}", self.version.as_str()));
+        page.optional(0, "run-as", self.run_as.as_deref());
+        page.env(&self.env, self.version);
+        if let Some(proxy) = &self.proxy {
+            page.gap();
+            page.proxy(proxy);
+        }
+        if let Some(batch) = &self.batch {
+            page.gap();
+            page.batch(batch);
+        }
+        page.phases(self);
+        page.reports(&self.reports);
+        if let Some(artifacts) = &self.artifacts {
+            page.section("artifacts");
+            page.artifacts(1, artifacts);
+        }
+        if let Some(cache) = &self.cache {
+            page.cache(cache);
+        }
+        if !self.other.is_empty() {
+            page.gap();
+            page.others(0, &self.other);
+        }
+        page.text
     }
-    if let Some(batch) = &spec.batch {
-        page.gap();
-        page.batch(batch);
-    }
-    page.phases(spec);
-    page.reports(&spec.reports);
-    if let Some(artifacts) = &spec.artifacts {
-        page.section("artifacts");
-        page.artifacts(1, artifacts);
-    }
-    if let Some(cache) = &spec.cache {
-        page.cache(cache);
-    }
-    if !spec.other.is_empty() {
-        page.gap();
-        page.others(0, &spec.other);
-    }
-    page.text
 }
 
 /// The text so far. A depth is two spaces.

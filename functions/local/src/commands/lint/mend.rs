@@ -1,4 +1,4 @@
-//! `lint --fix`: mends a buildspec on disk, and shows how.
+//! `lint --fix`: fixes a buildspec on disk, and shows the changes.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use towline_console::style::{Style, paint};
 
 use towline_client::tree;
 
-/// Mends the file at `path`, whose text is `text`; `name` is its path from the root of the source.
+/// Fixes the file at `path`, whose text is `text`; `name` is its path from the root of the source.
 ///
 /// It is replaced whole or not at all, and only by what reads again as a buildspec.
 ///
@@ -29,7 +29,7 @@ pub fn mend(
         return Ok(None);
     }
     if Buildspec::read_all(&fixed.text).is_err() {
-        return Err(anyhow!("it would be no buildspec any more"));
+        return Err(anyhow!("the result would not be a valid buildspec"));
     }
     replace(path, text, &fixed.text)?;
     Ok(Some(fixed))
@@ -38,10 +38,10 @@ pub fn mend(
 fn replace(path: &Path, before: &str, after: &str) -> anyhow::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if !metadata.is_file() {
-        return Err(anyhow!("it is a link: name the file it leads to"));
+        return Err(anyhow!("it is a link; name the file it points to"));
     }
     if tree::text_of(path)? != before {
-        return Err(anyhow!("it has changed meanwhile: try again"));
+        return Err(anyhow!("it was changed in the meantime; try again"));
     }
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
     let folder = folder.unwrap_or(Path::new("."));

@@ -47,7 +47,7 @@ fn text(args: &Lint, results: &Results) -> String {
             let _ = writeln!(
                 text,
                 "{} {}: {list}\n{}",
-                paint(Style::Good, "mended"),
+                paint(Style::Good, "fixed"),
                 checked.path,
                 mend::difference(&checked.path, before, after)
             );
@@ -112,7 +112,7 @@ fn summary(args: &Lint, results: &Results) -> String {
     let mut more = Vec::new();
     // One thing mended may lay open others, as tabs do, so they are not counted.
     if !args.fix && results.findings().any(|finding| finding.fix.is_some()) {
-        more.push("--fix mends what it can".to_owned());
+        more.push("`--fix` fixes what it can".to_owned());
     }
     let allowed: usize = results
         .checked
@@ -161,7 +161,7 @@ fn json(results: &Results) -> Value {
         "findings": findings,
         "allowed": allowed,
         "mistakes": mistakes,
-        "mended": mended,
+        "fixed": mended,
         "failed": failed.collect::<Vec<_>>(),
         "passed_over": results.passed_over,
     })

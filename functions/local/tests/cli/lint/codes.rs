@@ -64,20 +64,20 @@ fn a_code_is_explained_by_an_example() {
         ],
         &expect![[r#"
             $ towline explain E003
-            E003 publish-in-post-build: `post_build` publishes or deploys, also after a failed `build`.
+            E003 publish-in-post-build: `post_build` publishes or deploys even after `build` has failed.
 
             After a failed `build` CodeBuild goes on with `post_build`, so that there is a place for cleaning
             up. A push or a deployment there publishes what the failed build left, or what was there before it.
 
             For example
 
-            error[E003 publish-in-post-build]: `post_build` runs also after `build` has failed, so what is broken or left from before gets published.
+            error[E003 publish-in-post-build]: `post_build` also runs after `build` has failed, so a broken or stale result gets published.
              --> buildspec.yml:9:9
               |
             9 |       - docker push "$IMAGE"
               |         ^^^^^^^^^^^^^^^^^^^^
               |
-            help: Make it the last command of `build`, or run it only while `[ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]`.
+            help: Make it the last command of `build`, or run it only if `[ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]`.
               |
               = note: `--fix` does this
 
@@ -94,7 +94,7 @@ fn a_code_is_explained_by_an_example() {
                     commands:
                       - docker logout
 
-            Where it is meant so, above the line
+            To allow it, add above the line
 
                 # towline: allow E003 because …
 
@@ -113,22 +113,22 @@ fn a_code_is_explained_by_an_example() {
             5 |       - docker build -t shop .
               |         ^^^^^^^^^^^^^^^^^^^^^^
               |
-            help: Switch on privileged mode in the environment of the CodeBuild project.
+            help: Enable privileged mode in the environment of the CodeBuild project.
 
-            Where it is meant so, above the line
+            To allow it, add above the line
 
                 # towline: allow E015 because …
 
             https://docs.aws.amazon.com/codebuild/latest/userguide/sample-docker.html
             $ towline explain w043 --json
             {
-              "about": "An unquoted version loses its last zero where YAML reads a number.",
+              "about": "An unquoted version can lose its last zero, because YAML reads it as a number.",
               "code": "W043",
               "example": [
                 {
                   "advice": "Write '1.20' in quotes.",
                   "code": "W043",
-                  "consequence": "Without quotes 1.20 is a number, so a reader of YAML may ask for golang 1.2 instead.",
+                  "consequence": "Without quotes, 1.20 is a number, so a YAML parser may read it as golang 1.2.",
                   "end": {
                     "column": 19,
                     "line": 5
@@ -154,14 +154,14 @@ fn a_code_is_explained_by_an_example() {
               "why": "Without quotes `1.20` is the number 1.2 for whoever reads YAML by the book, such as a formatter or a template."
             }
             $ towline explain bad-allow
-            W002 bad-allow: A comment that allows a finding is not understood.
+            W002 bad-allow: A comment that should allow a finding is not valid.
 
             A finding that is meant so is allowed in the file with its code or name and a reason. A comment that
             names no code there is, or no reason, would hide something by accident, so it hides nothing.
 
             For example
 
-            warning[W002 bad-allow]: This comment allows nothing, because it names a code that there is not.
+            warning[W002 bad-allow]: This comment allows nothing, because it names an unknown code.
              --> buildspec.yml:5:7
               |
             5 |       # towline: allow E999 because the image is Alpine

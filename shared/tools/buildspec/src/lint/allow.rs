@@ -82,7 +82,7 @@ fn comment(line: &str) -> Option<usize> {
 
 fn parse(codes: &str, reason: &str) -> Result<Vec<Code>, &'static str> {
     if reason.trim().is_empty() {
-        return Err("it says no reason");
+        return Err("it gives no reason");
     }
     let codes: Option<Vec<Code>> = codes
         .split([',', ' '])
@@ -95,6 +95,6 @@ fn parse(codes: &str, reason: &str) -> Result<Vec<Code>, &'static str> {
         }
         Some(codes) if !codes.is_empty() => Ok(codes),
         Some(_) => Err("it names no code"),
-        None => Err("it names a code that there is not"),
+        None => Err("it names an unknown code"),
     }
 }

@@ -1,4 +1,4 @@
-//! What stands behind each code: why it is so, and an example that the linter itself judges.
+//! The reason for each code, and an example that the linter itself checks.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ const SPEC: &str = "buildspec.yml";
 pub struct Explanation {
     /// What it is about.
     pub code: Code,
-    /// What stands behind it, in a few sentences.
+    /// The reason, in a few sentences.
     pub why: String,
     /// The files of an example by name, `buildspec.yml` among them.
     files: BTreeMap<String, String>,
@@ -23,7 +23,7 @@ pub struct Explanation {
 }
 
 impl Code {
-    /// What stands behind it.
+    /// The reason for it.
     #[must_use]
     pub fn explanation(self) -> Explanation {
         let mut explanation = Explanation {
@@ -122,10 +122,8 @@ impl Explanation {
                 Some(("privileged", "no")) => "privileged mode is off".to_owned(),
                 Some(("privileged", _)) => "privileged mode is on".to_owned(),
                 Some((name, value)) => format!("the {name} is {value}"),
-                None if word == "codepipeline" => {
-                    "the source comes through CodePipeline".to_owned()
-                }
-                None => "tags cannot be moved".to_owned(),
+                None if word == "codepipeline" => "the source comes from CodePipeline".to_owned(),
+                None => "tags are immutable".to_owned(),
             })
             .collect();
         (!words.is_empty()).then(|| words.join(", "))
@@ -172,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fix_mends_it_mends_in_the_example() {
+    fn what_can_be_fixed_is_fixed_in_the_example() {
         for code in Code::ALL {
             let explanation = code.explanation();
             let findings = explanation.report().findings;

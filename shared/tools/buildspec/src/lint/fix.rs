@@ -1,4 +1,4 @@
-//! Mends what can be mended without asking, and keeps everything else as it is.
+//! Fixes what can be fixed automatically, and keeps everything else as it is.
 
 use std::ops::Range;
 
@@ -9,19 +9,19 @@ use crate::model::{Problem, ProblemKind};
 use crate::print::scalar::scalar;
 use crate::yaml::{self, Node};
 
-/// A buildspec after mending.
+/// A fixed buildspec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fixed {
-    /// The text; the same as before when there was nothing to mend.
+    /// The text; the same as before if there was nothing to fix.
     pub text: String,
-    /// What was mended, in the order it was.
+    /// What was fixed, in that order.
     pub applied: Vec<Code>,
 }
 
-/// Most rounds: one mended thing may lay open the next, as tabs do.
+/// Most rounds: one fix may reveal the next problem, as with tabs.
 const MOST_ROUNDS: usize = 200;
 
-/// Mends what can be mended safely. Every change is kept only if the text still reads, and has fewer findings.
+/// Fixes what can be fixed safely. Every change is kept only if the text still reads, and has fewer findings.
 #[must_use]
 pub fn fix(path: &str, text: &str, context: &Context<'_>) -> Fixed {
     let mut fixed = Fixed {

@@ -4,6 +4,7 @@ mod around;
 mod docker;
 mod environment;
 mod make;
+mod moment;
 mod publish;
 mod region;
 mod run;
@@ -62,8 +63,11 @@ fn unused(allow: &Allow) -> Option<Note> {
         return None;
     }
     let codes: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
-    let consequence = format!("There is no {} to allow here.", codes.join(" and no "));
-    let advice = "Drop the comment, or put it on the line that is meant or the line above.";
+    let consequence = format!(
+        "This comment allows {}, which does not occur here.",
+        codes.join(" and ")
+    );
+    let advice = "Remove the comment, or move it to the intended line or the line above it.";
     Some(Note::new(
         Code::N002,
         allow.range.clone(),

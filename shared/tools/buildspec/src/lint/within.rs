@@ -6,7 +6,7 @@ use crate::yaml::{self, Limits};
 
 /// Tells what is off in the buildspec that the file `text` has as a scalar under `keys`, one mapping in another.
 /// None where there is no such scalar. A finding has the place of the outer file – all of the scalar, where that is
-/// written with escapes – and nothing to mend it by.
+/// written with escapes – and no fix.
 ///
 /// ```
 /// use towline_buildspec::lint::{Context, lint_within};

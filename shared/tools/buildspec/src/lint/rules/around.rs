@@ -80,8 +80,8 @@ fn git_note(range: std::ops::Range<usize>) -> Note {
     Note::new(
         Code::W030,
         range,
-        "The source comes without `.git`, as CodePipeline hands it over, so Git says `fatal: not a git repository`.",
-        "Use $CODEBUILD_RESOLVED_SOURCE_VERSION for the commit, or have the pipeline clone in full.",
+        "CodePipeline delivers the source without `.git`, so Git fails with `fatal: not a git repository`.",
+        "Use $CODEBUILD_RESOLVED_SOURCE_VERSION for the commit, or configure the pipeline to do a full clone.",
     )
 }
 
@@ -136,7 +136,7 @@ fn makefile(run: &Run<'_>, source: &Source, notes: &mut Notes) {
                 let note = Note::new(
                     Code::E011,
                     line.range.clone(),
-                    "The target fails: version 2 of the AWS CLI, which CodeBuild's images have, does not know `get-login`.",
+                    "The target fails: CodeBuild's images have version 2 of the AWS CLI, which has no `get-login`.",
                     "Use `aws ecr get-login-password | docker login --username AWS --password-stdin <registry>`.",
                 );
                 notes.add_elsewhere(source, note);
@@ -313,7 +313,7 @@ fn parameters(run: &Run<'_>, notes: &mut Notes) {
                     Code::W040,
                     at..line.end,
                     "The parameter is the same for every build, so CloudFormation sees no change and deploys nothing.",
-                    "Pass a tag that only one build has, or the digest.",
+                    "Pass a tag that is unique to the build, or the digest.",
                 );
                 notes.add_elsewhere(&source, note);
             }
@@ -383,8 +383,8 @@ fn bases(run: &Run<'_>, source: &Source, notes: &mut Notes) {
             let note = Note::new(
                 Code::W044,
                 at..at + image.len(),
-                "Docker Hub counts pulls without a login by address, and CodeBuild's addresses are shared: `toomanyrequests`.",
-                "Log in to Docker Hub first, or take the image from public.ecr.aws or a pull-through cache.",
+                "Docker Hub limits anonymous pulls per IP address, and CodeBuild shares its addresses: `toomanyrequests`.",
+                "Log in to Docker Hub first, or pull the image from public.ecr.aws or a pull-through cache.",
             );
             notes.add_elsewhere(source, note);
         }
@@ -408,7 +408,7 @@ fn pinned(run: &Run<'_>, source: &Source, notes: &mut Notes) {
             let note = Note::new(
                 Code::W042,
                 at..at + pin.len(),
-                "The image for arm64 holds a program for amd64: `exec format error` when it starts.",
+                "The arm64 image contains an amd64 program, which fails with `exec format error`.",
                 "Take the architecture from the build, as `GOARCH=$TARGETARCH` does in a Dockerfile.",
             );
             notes.add_elsewhere(source, note);

@@ -1,6 +1,6 @@
 //! E011, E012, E013, E015, W014, W016, W045: calls that fail, or fail on today's images.
 
-use super::run::Moment;
+use super::moment::Moment;
 use super::{Command, Note, Notes, Spec, environment};
 use crate::images;
 use crate::lint::Code;
@@ -66,7 +66,7 @@ fn get_login(moment: &Moment<'_>, notes: &mut Notes) {
     let note = Note::new(
         Code::E011,
         moment.here(),
-        "The command fails with `Found invalid choice 'get-login'`: version 2 of the AWS CLI, which the images have, does not know it.",
+        "The command fails with `Found invalid choice 'get-login'`: the images have version 2 of the AWS CLI, which has no such command.",
         "Use `aws ecr get-login-password | docker login --username AWS --password-stdin <registry>`.",
     );
     notes.add(moment.spec.source, note.fixed_by(edits));
@@ -135,8 +135,8 @@ fn password(moment: &Moment<'_>, notes: &mut Notes) {
         let note = Note::new(
             Code::W045,
             moment.place(&word.range),
-            "Everybody who can read the repository, the project or a build's log can read this password.",
-            "Put it into Secrets Manager, name it under `env: secrets-manager:`, and hand it over with `--password-stdin`.",
+            "Anyone who can read the repository, the project or a build log can read this password.",
+            "Store it in Secrets Manager, refer to it under `env: secrets-manager:`, and pass it with `--password-stdin`.",
         );
         notes.add(moment.spec.source, note);
     }
@@ -172,8 +172,8 @@ fn timeout_t(moment: &Moment<'_>, notes: &mut Notes) {
     let note = Note::new(
         Code::E012,
         moment.place(&shown),
-        "GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.",
-        "Drop `-t`: the duration is the first argument.",
+        "GNU timeout exits with status 125 (`invalid option -- 't'`), so the phase fails.",
+        "Remove `-t`; the duration is the first argument.",
     );
     notes.add(moment.spec.source, note.fixed_by(edits));
 }
@@ -195,8 +195,10 @@ fn daemon(moment: &Moment<'_>, notes: &mut Notes) {
         let note = Note::new(
             Code::E013,
             moment.place(&driver.range),
-            format!("Docker has no storage driver {name} any more, so the daemon does not start."),
-            "Use `overlay2`, or leave the option out.",
+            format!(
+                "Docker no longer has the storage driver {name}, so the daemon does not start."
+            ),
+            "Use `overlay2`, or omit the option.",
         );
         notes.add(moment.spec.source, note);
     }
@@ -205,8 +207,8 @@ fn daemon(moment: &Moment<'_>, notes: &mut Notes) {
         let note = Note::new(
             Code::W014,
             moment.here(),
-            "The image has started a Docker daemon already, so this one ends at once or takes its place.",
-            "Leave it out: with privileged mode the images of CodeBuild start Docker themselves.",
+            "The image has already started a Docker daemon, so this one exits or replaces it.",
+            "Remove it: in privileged mode, CodeBuild's images start Docker themselves.",
         );
         notes.add(moment.spec.source, note);
     }
@@ -236,13 +238,13 @@ fn privileged(moment: &Moment<'_>, notes: &mut Notes) {
     }
     let (consequence, advice) = if on_lambda {
         (
-            "Lambda compute runs no Docker daemon: `Cannot connect to the Docker daemon`.",
+            "Lambda compute has no Docker daemon: `Cannot connect to the Docker daemon`.",
             "Build on EC2 compute with privileged mode, or assemble the image without Docker.",
         )
     } else {
         (
             "Without privileged mode no Docker daemon runs: `Cannot connect to the Docker daemon`.",
-            "Switch on privileged mode in the environment of the CodeBuild project.",
+            "Enable privileged mode in the environment of the CodeBuild project.",
         )
     };
     notes.add(

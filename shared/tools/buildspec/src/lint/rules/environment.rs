@@ -32,7 +32,7 @@ pub(super) fn content_trust(range: std::ops::Range<usize>) -> Note {
         Code::W016,
         range,
         "Docker is retiring content trust: pulls of official images with DOCKER_CONTENT_TRUST=1 fail.",
-        "Drop the variable, and pin base images by digest instead.",
+        "Remove the variable, and pin base images by digest instead.",
     )
 }
 
@@ -70,12 +70,12 @@ fn runtime(spec: &Spec<'_>, name: &Node, version: &Node, notes: &mut Notes) {
         None => "any image that AWS maintains".to_owned(),
     };
     let consequence = format!(
-        "The build ends with `YAML_FILE_ERROR: Unknown runtime version named '{wanted}' of {runtime}`, because it is not in {whose}."
+        "The build fails with `YAML_FILE_ERROR: Unknown runtime version named '{wanted}' of {runtime}`, because it is not in {whose}."
     );
     let advice = if runtime == "docker" {
-        "Drop it: Docker is part of the images, and its version is not chosen here.".to_owned()
+        "Remove it: Docker is part of the images, and its version cannot be chosen here.".to_owned()
     } else if known.is_empty() {
-        format!("Drop `{runtime}`, or build in an image of your own that has it.")
+        format!("Remove `{runtime}`, or use a build image of your own that has it.")
     } else {
         format!("Use one of {}.", known.join(", "))
     };
@@ -126,7 +126,7 @@ fn float(spec: &Spec<'_>, runtime: &str, version: &Node, notes: &mut Notes) {
     let short = format!("{whole}.{}", decimals.trim_end_matches('0'));
     let range = place(version, spec.source);
     let consequence = format!(
-        "Without quotes {text} is a number, so a reader of YAML may ask for {runtime} {short} instead."
+        "Without quotes, {text} is a number, so a YAML parser may read it as {runtime} {short}."
     );
     let edits = vec![Edit {
         range: range.clone(),
@@ -229,11 +229,9 @@ fn secret(spec: &Spec<'_>, name: &Node, value: &Node, notes: &mut Notes) {
     let note = Note::new(
         Code::W045,
         place(value, spec.source),
+        format!("Anyone who can read the repository, the project or a build log can read {name}."),
         format!(
-            "Everybody who can read the repository, the project or a build's log can read {name}."
-        ),
-        format!(
-            "Put it into Secrets Manager or Parameter Store, and name it under `env: secrets-manager: {name}:`."
+            "Store it in Secrets Manager or Parameter Store, and refer to it under `env: secrets-manager: {name}:`."
         ),
     );
     notes.add(spec.source, note);

@@ -1,7 +1,7 @@
 //! E003, W040: publishing after a failed build, and deploying a tag that moves.
 
 use super::make::{Line, Makefile};
-use super::run::Moment;
+use super::moment::Moment;
 use super::{Note, Notes};
 use crate::lint::Code;
 use crate::lint::fix::guarded;
@@ -64,8 +64,8 @@ pub(super) fn called(moment: &Moment<'_>, notes: &mut Notes) {
     let note = Note::new(
         Code::E003,
         moment.here(),
-        "`post_build` runs also after `build` has failed, so what is broken or left from before gets published.",
-        "Make it the last command of `build`, or run it only while `[ \"$CODEBUILD_BUILD_SUCCEEDING\" = 1 ]`.",
+        "`post_build` also runs after `build` has failed, so a broken or stale result gets published.",
+        "Make it the last command of `build`, or run it only if `[ \"$CODEBUILD_BUILD_SUCCEEDING\" = 1 ]`.",
     );
     let edits = if moment.command.phase == PhaseName::PostBuild {
         guarded(moment.spec.source, moment.command.node)
@@ -167,8 +167,8 @@ fn moving_tag(moment: &Moment<'_>, notes: &mut Notes) {
             let note = Note::new(
                 Code::W040,
                 moment.place(&word.range),
-                "The tag is the same for every build, so the deployment sees no change and keeps what runs, or nobody can tell what it runs.",
-                "Pass a tag that only this build has, or the digest.",
+                "The tag is the same for every build, so the deployment sees no change, or nobody can tell which image runs.",
+                "Pass a tag that is unique to the build, or the digest.",
             );
             notes.add(moment.spec.source, note);
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::run::Moment;
+use super::moment::Moment;
 use super::{Command, Note, Notes, Spec, environment};
 use crate::lint::Code;
 use crate::lint::shell::Word;
@@ -55,20 +55,19 @@ fn judge(spec: &Spec<'_>, range: Range<usize>, region: &str, notes: &mut Notes) 
     let (consequence, advice) = match (same, known.first(), spec.context.region.as_deref()) {
         (Some((name, _)), _, _) => (
             format!(
-                "{region} stands here beside {name}: whoever changes one of them logs in to a registry of the other region."
+                "{region} is hard-coded here and is also the value of {name}; changing only one of them logs in to the wrong region."
             ),
-            format!("Write \"${name}\" here too."),
+            format!("Use \"${name}\" here too."),
         ),
         (None, Some((name, value)), _) => (
             format!(
-                "{region} is not the {value} of {name}: the registry of one region takes no login of the other."
+                "{region} differs from {name} ({value}); a login for one region is not valid in another."
             ),
-            format!("Write \"${name}\" here, or set it to {region}."),
+            format!("Use \"${name}\" here, or set it to {region}."),
         ),
         (None, None, Some(project)) if project != region => (
-            format!("{region} is not {project}, where the project runs."),
-            "Write \"$AWS_DEFAULT_REGION\" here, if it is meant to be the region of the build."
-                .to_owned(),
+            format!("{region} differs from {project}, the region of the project."),
+            "Use \"$AWS_DEFAULT_REGION\" here if you mean the region of the build.".to_owned(),
         ),
         (None, None, _) => return,
     };
@@ -100,8 +99,8 @@ pub(super) fn mismatch(range: Range<usize>, what: &str, here: &str, there: &str)
         Code::W021,
         range,
         format!(
-            "The {what} {here} is not the {there} that the build logs in to, so a push or pull there is denied."
+            "The {what} {here} differs from {there}, where the build logs in, so pushes and pulls are denied."
         ),
-        format!("Take the {what} from one place, such as a variable."),
+        format!("Keep the {what} in one place, such as a variable."),
     )
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::moment::Moment;
 use super::{Command, Notes, Spec, docker, publish, region, tags};
 use crate::lint::shell::{self, Act, Call, Guard, Step};
 use crate::lint::value::{Atom, Variables, Why};
@@ -20,31 +21,6 @@ pub(super) struct Run<'a> {
     pub(super) steps: Vec<Vec<Step>>,
     /// Where the bodies of functions stand: the command and the step.
     functions: BTreeMap<String, Vec<(usize, usize)>>,
-}
-
-/// A call at the moment it is made.
-pub(super) struct Moment<'a> {
-    pub(super) spec: &'a Spec<'a>,
-    pub(super) command: &'a Command<'a>,
-    pub(super) step: &'a Step,
-    pub(super) call: &'a Call,
-    /// The phase in which it runs.
-    pub(super) phase: PhaseName,
-    /// What is known of the build there.
-    pub(super) guard: Guard,
-    pub(super) variables: &'a Variables,
-}
-
-impl Moment<'_> {
-    /// Where a part of the command stands in the file.
-    pub(super) fn place(&self, range: &Range<usize>) -> Range<usize> {
-        self.command.alignment.range(range)
-    }
-
-    /// Where the call stands in the file.
-    pub(super) fn here(&self) -> Range<usize> {
-        self.place(&self.step.range)
-    }
 }
 
 impl<'a> Run<'a> {

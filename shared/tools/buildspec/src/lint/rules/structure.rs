@@ -32,33 +32,33 @@ fn note(spec: &Spec<'_>, problem: &Problem) -> Option<Note> {
     let (code, consequence) = match problem.kind {
         ProblemKind::Wrong => (
             Code::E000,
-            "CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.",
+            "CodeBuild rejects the buildspec with YAML_FILE_ERROR before any command runs.",
         ),
         ProblemKind::NoVersion | ProblemKind::NoPhases => (
             Code::E005,
-            "CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.",
+            "CodeBuild rejects the buildspec with YAML_FILE_ERROR before any command runs.",
         ),
         ProblemKind::PhaseOutside => (
             Code::E002,
-            "CodeBuild passes over this phase: none of its commands runs, and the build still succeeds.",
+            "CodeBuild ignores this phase: none of its commands run, and the build still succeeds.",
         ),
         ProblemKind::CommandNotText => (
             Code::E004,
-            "CodeBuild refuses the buildspec with `Expected Commands[n] to be of string type: found subkeys instead`.",
+            "CodeBuild rejects the buildspec with `Expected Commands[n] to be of string type: found subkeys instead`.",
         ),
         ProblemKind::UnknownPhase => (
             Code::E006,
-            "CodeBuild has only install, pre_build, build and post_build: nothing of this phase runs.",
+            "CodeBuild knows only install, pre_build, build and post_build; this phase does not run.",
         ),
-        ProblemKind::UnknownKey => (Code::E006, "CodeBuild passes over this key."),
+        ProblemKind::UnknownKey => (Code::E006, "CodeBuild ignores this key."),
         ProblemKind::UnknownSection if is_of_others(spec, problem) => return None,
         ProblemKind::UnknownSection => (
             Code::E006,
-            "CodeBuild passes over this key with all that is under it.",
+            "CodeBuild ignores this key and everything under it.",
         ),
         ProblemKind::Odd | ProblemKind::Lenient => (
             Code::N001,
-            "CodeBuild takes this, though probably not as it was meant.",
+            "CodeBuild accepts this, but probably not as intended.",
         ),
     };
     let is_steps = problem.kind == ProblemKind::Odd && problem.message.starts_with("`steps` are");
@@ -67,10 +67,10 @@ fn note(spec: &Spec<'_>, problem: &Problem) -> Option<Note> {
     }
     let advice = match (problem.kind, text) {
         (ProblemKind::UnknownSection, "runtime-versions") => {
-            "`runtime-versions` stands in `install`: move it under `phases: install:`.".to_owned()
+            "`runtime-versions` belongs in `install`; move it under `phases: install:`.".to_owned()
         }
         (ProblemKind::UnknownSection, "commands" | "finally" | "on-failure" | "run-as") => {
-            format!("`{text}` stands in a phase: move it under one, such as `phases: build:`.")
+            format!("`{text}` belongs in a phase; move it under one, such as `phases: build:`.")
         }
         _ => sentence(&problem.message),
     };
@@ -116,7 +116,7 @@ fn version_0_1(spec: &Spec<'_>, notes: &mut Notes) {
         let note = Note::new(
             Code::W018,
             place(version, spec.source),
-            "Each command runs in a shell of its own, so variables and folders that one sets are gone with the next.",
+            "Each command runs in its own shell, so variables and the working directory are lost after each command.",
             "Write `version: 0.2`, and `env: variables:` instead of `environment_variables: plaintext:`.",
         );
         notes.add(spec.source, note);
@@ -129,8 +129,8 @@ pub(super) fn too_long(start: &Source, length: usize, notes: &mut Notes) {
     let note = Note::new(
         Code::E000,
         start.line(1),
-        format!("A buildspec of {length} bytes is not read: at most {most} are."),
-        "Move what the commands do into scripts of the repository.",
+        format!("The buildspec has {length} bytes; at most {most} are read."),
+        "Move the commands into scripts in the repository.",
     );
     notes.add(start, note);
 }
@@ -163,7 +163,7 @@ pub(super) fn unreadable(
         let note = Note::new(
             code,
             range,
-            "CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.",
+            "CodeBuild rejects the buildspec with YAML_FILE_ERROR before any command runs.",
             sentence(&error.message),
         );
         notes.add(source, note);
@@ -184,10 +184,10 @@ pub(super) fn unreadable(
     let note = Note::new(
         Code::E001,
         first,
-        "CodeBuild refuses the buildspec with YAML_FILE_ERROR before any command runs.",
+        "CodeBuild rejects the buildspec with YAML_FILE_ERROR before any command runs.",
         match count {
-            1 => "Replace the tabs that indent the line with spaces.".to_owned(),
-            _ => format!("Replace the tabs that indent {count} lines with spaces."),
+            1 => "Indent the line with spaces instead of tabs.".to_owned(),
+            _ => format!("Indent {count} lines with spaces instead of tabs."),
         },
     );
     notes.add(source, note.fixed_by(edits));

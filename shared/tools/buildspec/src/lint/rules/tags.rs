@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::run::Moment;
+use super::moment::Moment;
 use super::{Note, Notes};
 use crate::lint::Code;
 use crate::lint::shell::{Call, Word};
@@ -89,8 +89,8 @@ fn one(
         let note = Note::new(
             Code::W032,
             here.clone(),
-            "The second push of `latest` is refused with `ImageTagAlreadyExistsException`: tags of this repository cannot be moved.",
-            "Push only a tag that this build alone has, and let stages point at digests.",
+            "The second push of `latest` is rejected with `ImageTagAlreadyExistsException`: the repository has immutable tags.",
+            "Push a tag that is unique to the build, and deploy by digest.",
         );
         notes.add(moment.spec.source, note);
     }
@@ -102,8 +102,8 @@ fn one(
             let note = Note::new(
                 Code::E016,
                 here.clone(),
-                format!("Docker refuses the tag with `invalid reference format`: {problem}."),
-                "A tag has letters, digits, `_`, `.` and `-`, at most 128, and does not begin with `.` or `-`.",
+                format!("Docker rejects the tag with `invalid reference format`: {problem}."),
+                "A tag has at most 128 letters, digits, `_`, `.` and `-`, and does not begin with `.` or `-`.",
             );
             notes.add(moment.spec.source, note);
         }
@@ -120,9 +120,9 @@ fn one(
             Code::W031,
             place.clone(),
             format!(
-                "A commit cut to {length} characters can collide, cannot be looked up exactly, and a second build of it moves the tag."
+                "A commit shortened to {length} characters may not be unique, and a second build of the commit moves the tag."
             ),
-            "Tag with the whole commit, or add the build: `$CODEBUILD_RESOLVED_SOURCE_VERSION` or `...-$CODEBUILD_BUILD_NUMBER`.",
+            "Tag with the full commit, or add the build number: `$CODEBUILD_RESOLVED_SOURCE_VERSION` or `...-$CODEBUILD_BUILD_NUMBER`.",
         );
         notes.add(moment.spec.source, note);
     }
@@ -132,13 +132,13 @@ fn empty_note(here: &Range<usize>, name: &str, why: Why) -> Note {
     let reason = match why {
         Why::SetToNothing => "the buildspec sets it to nothing",
         Why::OtherShell => "in version 0.1 it was set in another command's shell",
-        Why::SetLater => "it is set by a later command only",
+        Why::SetLater => "only a later command sets it",
     };
     Note::new(
         Code::E017,
         here.clone(),
         format!(
-            "{name} is empty here, because {reason}: Docker refuses the reference or tags `latest`."
+            "{name} is empty here, because {reason}: Docker rejects the reference or uses `latest`."
         ),
         format!(
             "Set {name} before it is used, in a command of version 0.2 or under `env: variables:`."

@@ -164,7 +164,7 @@ fn a5_docker_19_is_in_no_maintained_image() {
 }
 
 #[test]
-fn a6_a_buildspec_that_builds_nothing_is_mended() {
+fn a6_a_buildspec_that_builds_nothing_is_fixed() {
     let fixed = fix("buildspec.yml", A, &Context::default());
     let (spec, warnings) = crate::Buildspec::read(&fixed.text).unwrap();
     assert_eq!(warnings, Vec::new());
@@ -257,7 +257,7 @@ fn b4_b11_b14_document_b_with_its_makefile() {
 }
 
 #[test]
-fn b11_timeout_is_mended_and_nothing_else_changes() {
+fn b11_timeout_is_fixed_and_nothing_else_changes() {
     let fixed = fix("buildspec.yml", B, &Context::default());
     assert_eq!(fixed.applied, [Code::E012]);
     assert_eq!(fixed.text, B.replace("timeout -t 15", "timeout 15"));

@@ -1,4 +1,4 @@
-//! What `--fix` changes, and that it changes nothing else.
+//! What fixing changes, and that it changes nothing else.
 
 use super::*;
 use crate::Buildspec;

@@ -20,10 +20,10 @@ phases: {build: {commands: [a]}}
         format!("{code} {line} {}\n", finding.advice)
     });
     expect![[r#"
-        E006 2 `runtime-versions` stands in `install`: move it under `phases: install:`.
+        E006 2 `runtime-versions` belongs in `install`; move it under `phases: install:`.
         E006 3 The buildspec has no key `foo`.
-        E006 4 `finally` stands in a phase: move it under one, such as `phases: build:`.
-        E006 5 `commands` stands in a phase: move it under one, such as `phases: build:`.
+        E006 4 `finally` belongs in a phase; move it under one, such as `phases: build:`.
+        E006 5 `commands` belongs in a phase; move it under one, such as `phases: build:`.
     "#]]
     .assert_eq(&lines.collect::<String>());
 }

@@ -14,13 +14,13 @@ phases:
 fn findings_are_shown_with_their_line() {
     let report = lint("build spec.yml", TEXT, &Context::default());
     expect![[r#"
-        error[E012 timeout-t]: GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.
+        error[E012 timeout-t]: GNU timeout exits with status 125 (`invalid option -- 't'`), so the phase fails.
          --> build spec.yml:5:19
           |
         5 |       - echo é && timeout -t 5 make
           |                   ^^^^^^^^^^
           |
-        help: Drop `-t`: the duration is the first argument.
+        help: Remove `-t`; the duration is the first argument.
           |
           = note: `--fix` does this
 
@@ -38,9 +38,9 @@ fn findings_are_told_as_json() {
         {
           "allowed": [
             {
-              "advice": "Drop `-t`: the duration is the first argument.",
+              "advice": "Remove `-t`; the duration is the first argument.",
               "code": "E012",
-              "consequence": "GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.",
+              "consequence": "GNU timeout exits with status 125 (`invalid option -- 't'`), so the phase fails.",
               "end": {
                 "column": 19,
                 "line": 6
@@ -60,9 +60,9 @@ fn findings_are_told_as_json() {
           ],
           "findings": [
             {
-              "advice": "Drop `-t`: the duration is the first argument.",
+              "advice": "Remove `-t`; the duration is the first argument.",
               "code": "E012",
-              "consequence": "GNU timeout ends with `invalid option -- 't'` and status 125, so the phase fails.",
+              "consequence": "GNU timeout exits with status 125 (`invalid option -- 't'`), so the phase fails.",
               "end": {
                 "column": 29,
                 "line": 5

@@ -33,7 +33,7 @@ pub(super) fn apply(run: &Run<'_>, dockerfile: Option<&Source>, notes: &mut Note
             .unwrap_or_default();
         let exposed = dockerfile.map(exposed).unwrap_or_default();
         let (there, where_) = if !mapped.is_empty() {
-            (mapped, "taskdef.json maps for this container")
+            (mapped, "taskdef.json maps")
         } else if task.is_none() && !exposed.is_empty() {
             (exposed, "the Dockerfile exposes")
         } else {
@@ -46,10 +46,10 @@ pub(super) fn apply(run: &Run<'_>, dockerfile: Option<&Source>, notes: &mut Note
             Code::W041,
             port.range.start..port.range.start + wanted.len(),
             format!(
-                "The load balancer is sent to port {wanted}, while {} is what {where_}: the deployment fails.",
+                "The load balancer sends traffic to port {wanted}, but {where_} {}, so the deployment fails.",
                 there.join(", ")
             ),
-            "Give the container one port in appspec, task definition and Dockerfile.",
+            "Use the same port in the appspec, the task definition and the Dockerfile.",
         );
         notes.add_elsewhere(&appspec, note);
     }
