@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
-use towline_ports::contract::limits;
+use towline_ports::limits;
 use towline_ports::{Item, Key, Page, PortError, Query, Store, TransactError, Write};
 
 use crate::environment::{Aws, Patience};

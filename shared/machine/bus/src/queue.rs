@@ -79,6 +79,39 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use towline_ports::contract::{self, BusWorld};
+
+    struct World {
+        bus: LocalBus,
+        queue: tokio::sync::Mutex<mpsc::Receiver<Queued>>,
+    }
+
+    #[async_trait]
+    impl BusWorld for World {
+        fn bus(&self) -> &dyn Bus {
+            &self.bus
+        }
+
+        async fn arrived(&self) -> Vec<Value> {
+            let mut queue = self.queue.lock().await;
+            let next = || queue.try_recv().ok();
+            let queued = std::iter::from_fn(next);
+            queued
+                .map(|queued| queued.event["detail"].clone())
+                .collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn it_keeps_the_contract() {
+        let detail_type = contract::DETAIL_TYPE;
+        let rule =
+            json!({"towline": {"source": ["towline"], "detail-type": [detail_type]}}).to_string();
+        let router = Router::new([("start-builds", rule.as_str())]).expect("a rule");
+        let (bus, queue) = LocalBus::new(router);
+        let queue = tokio::sync::Mutex::new(queue);
+        contract::bus(&World { bus, queue }).await;
+    }
 
     #[tokio::test]
     async fn what_is_announced_is_queued_for_the_functions_its_rules_name() {

@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod cache;
+mod contract;
 mod ends;
 mod kept;
 mod on_failure;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use towline_ports::contract::limits;
+use towline_ports::limits;
 use towline_ports::{Item, Key, Page, PortError, Query, Store, TransactError, Write};
 
 use folder::Folder;

@@ -1,9 +1,14 @@
 //! Contract tests that every adapter of a port passes.
 //!
 //! [`store()`] is what a `Store` promises, case by case; [`model()`] compares one with a model of
-//! a few lines over any sequence of operations; [`limits`] is what all of them refuse alike.
+//! a few lines over any sequence of operations. The other ports have a function each, which takes a
+//! world: the adapter, and what the outside does to it.
 
-pub mod limits;
+mod builds;
+mod bus;
+mod images;
+mod source;
+mod statuses;
 
 mod conditions;
 mod model;
@@ -17,7 +22,12 @@ use serde_json::{Value, json};
 
 use crate::{Item, Key, Page, Query, Store, TransactError, Write};
 
+pub use builds::{BuildsWorld, builds};
+pub use bus::{BusWorld, DETAIL_TYPE, bus};
+pub use images::{ImagesWorld, images};
 pub use model::model;
+pub use source::{HISTORY, SourceCommit, source};
+pub use statuses::{StatusesWorld, statuses};
 
 /// Panics unless the stores that `make` makes keep the contract of [`Store`]. Each case gets a
 /// fresh, empty one. Call it on a runtime of several threads, or the races are none.

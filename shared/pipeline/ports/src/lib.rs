@@ -1,7 +1,8 @@
 //! What Towline needs from the world, one trait each; every adapter passes the same contract.
 //!
-//! Adapters live in `shared/machine` (one machine) and `shared/cloud/aws`; [`memory`] holds strict
-//! in-memory ones for stories and simulation. Handlers see only these traits.
+//! Adapters live in `shared/machine` (one machine) and `shared/cloud`. The feature `memory` has strict
+//! ones in memory, for stories and simulation, and the contracts as tests. Handlers see only these
+//! traits.
 
 #![warn(missing_docs)]
 
@@ -17,7 +18,11 @@ pub mod store;
 #[cfg(feature = "system")]
 pub mod system;
 
+pub mod limits;
+
+#[cfg(any(test, feature = "memory"))]
 pub mod contract;
+#[cfg(any(test, feature = "memory"))]
 pub mod memory;
 
 pub use builds::{Architecture, Builds, StartBuild, StartError};

@@ -8,7 +8,7 @@ use towline_domain::definition::Definition;
 use towline_domain::intent::Intent;
 use towline_domain::names::ComponentName;
 use towline_domain::run::Run;
-use towline_ports::contract::limits::{MOST_KEYS, check_key};
+use towline_ports::limits::{MOST_KEYS, check_key};
 use towline_ports::{Item, Key};
 use towline_wire::eventbridge::{self, Envelope};
 

@@ -1,6 +1,7 @@
 //! The ports on GitHub, against a GitHub in memory over HTTP on loopback.
 
 mod app;
+mod contract;
 mod faults;
 mod memory;
 mod source;

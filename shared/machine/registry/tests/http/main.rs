@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod blobs;
+mod contract;
 mod garbage;
 mod life;
 mod manifests;

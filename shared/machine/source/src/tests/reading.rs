@@ -1,12 +1,38 @@
 //! Files, refs and commits of real repositories, evil refs included.
 
 use towline_domain::filter::ChangedFiles;
-use towline_ports::{FileAt, Relation};
+use towline_ports::{FileAt, Relation, contract};
 
 use super::*;
 
 /// Refs that Git allows and shells would misread, one per line.
 const EVIL: &str = include_str!("../../../../tools/buildspec/tests/refs/evil.txt");
+
+#[tokio::test]
+async fn it_keeps_the_contract() {
+    let world = World::new();
+    let mut commits: Vec<CommitSha> = Vec::new();
+    for known in contract::HISTORY {
+        world.git(&["read-tree", "--empty"]);
+        for (path, text) in known.files {
+            world.write(path, text);
+            world.git(&["add", path]);
+        }
+        let tree = world.git(&["write-tree"]);
+        let mut arguments = vec!["commit-tree", "-m", "a commit", tree.as_str()];
+        let parent = known.parent.map(|at| commits[at].to_string());
+        if let Some(parent) = &parent {
+            arguments.extend(["-p", parent]);
+        }
+        let commit = world.git(&arguments);
+        if let Some(branch) = known.branch {
+            world.git(&["update-ref", &format!("refs/heads/{branch}"), &commit]);
+        }
+        commits.push(commit.parse().unwrap());
+    }
+    let commits = commits.try_into().unwrap();
+    contract::source(&world.source(), &world.repository(), &commits).await;
+}
 
 #[tokio::test]
 async fn files_are_read_at_the_commit_and_nothing_else_is() {

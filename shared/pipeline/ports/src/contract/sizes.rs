@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::limits::{MOST_BODY, MOST_DEPTH, MOST_KEYS, MOST_PARTITION, MOST_SORT, MOST_WRITES};
 use super::{create, done, get, key, put, query};
+use crate::limits::{MOST_BODY, MOST_DEPTH, MOST_KEYS, MOST_PARTITION, MOST_SORT, MOST_WRITES};
 use crate::{Item, Key, Query, Store, TransactError, Write};
 
 fn create_body(key: Key, body: Value) -> Write {

@@ -260,6 +260,28 @@ mod tests {
 
     use super::*;
     use crate::RepositoryRef;
+    use crate::contract::{self, BuildsWorld};
+
+    #[async_trait]
+    impl BuildsWorld for MemoryBuilds {
+        fn builds(&self) -> &dyn Builds {
+            self
+        }
+
+        fn long_build(&self, number: u8) -> StartBuild {
+            start(number)
+        }
+
+        async fn ended(&self, build: &BuildId) -> BuildReport {
+            let report = self.get(build).await.expect("it answers");
+            report.expect("it is known")
+        }
+    }
+
+    #[tokio::test]
+    async fn it_keeps_the_contract() {
+        contract::builds(&builds(2).0).await;
+    }
 
     fn start(attempt: u8) -> StartBuild {
         StartBuild {

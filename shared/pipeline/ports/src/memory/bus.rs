@@ -67,6 +67,24 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::contract::{self, BusWorld};
+
+    #[async_trait]
+    impl BusWorld for MemoryBus {
+        fn bus(&self) -> &dyn Bus {
+            self
+        }
+
+        async fn arrived(&self) -> Vec<Value> {
+            let taken = self.take().into_iter();
+            taken.map(|announcement| announcement.detail).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn it_keeps_the_contract() {
+        contract::bus(&MemoryBus::new()).await;
+    }
 
     fn announcement(detail_type: &str, detail: Value) -> Announcement {
         Announcement {

@@ -219,6 +219,25 @@ impl Images for MemoryImages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::{self, ImagesWorld};
+
+    #[async_trait]
+    impl ImagesWorld for MemoryImages {
+        fn images(&self) -> &dyn Images {
+            self
+        }
+
+        async fn push(&self, repository: &ImageRepository, tag: &Tag, layer: &str) -> String {
+            let pushed = Self::push(self, repository, tag, layer.as_bytes());
+            pushed.expect("the tag may be moved");
+            layer.to_owned()
+        }
+    }
+
+    #[tokio::test]
+    async fn it_keeps_the_contract() {
+        contract::images(&MemoryImages::new()).await;
+    }
 
     fn names() -> (ImageRepository, Tag, Tag) {
         let repository = "acme/shop".parse().expect("a repository");

@@ -266,6 +266,7 @@ impl Repositories for MemorySource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract;
 
     const SHOP: RepositoryId = RepositoryId(7);
 
@@ -288,6 +289,20 @@ mod tests {
         source.add(SHOP, MemoryRepository::new(name.clone()));
         let repository = RepositoryRef { id: SHOP, name };
         (source, repository, GitRef::Branch("main".into()))
+    }
+
+    #[tokio::test]
+    async fn it_keeps_the_contract() {
+        let (source, repository, _) = shop();
+        let mut commits: Vec<CommitSha> = Vec::new();
+        for known in contract::HISTORY {
+            let parents: Vec<&CommitSha> = known.parent.iter().map(|at| &commits[*at]).collect();
+            let commit = commit(&parents, known.files);
+            let branch = GitRef::Branch(known.branch.unwrap_or("first").into());
+            commits.push(source.push(SHOP, &branch, commit));
+        }
+        let commits = commits.try_into().expect("three commits");
+        contract::source(&source, &repository, &commits).await;
     }
 
     #[tokio::test]

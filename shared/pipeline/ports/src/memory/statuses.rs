@@ -58,3 +58,35 @@ impl Statuses for MemoryStatuses {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{self, StatusesWorld};
+
+    #[async_trait]
+    impl StatusesWorld for MemoryStatuses {
+        fn statuses(&self) -> &dyn Statuses {
+            self
+        }
+
+        fn commit(&self) -> (RepositoryRef, CommitSha) {
+            let repository = RepositoryRef {
+                id: RepositoryId(7),
+                name: "acme/shop".parse().expect("a name"),
+            };
+            (repository, "a".repeat(40).parse().expect("a commit"))
+        }
+
+        async fn shown(&self, context: &str) -> Option<CommitStatus> {
+            let (repository, commit) = self.commit();
+            let shown = self.of(repository.id, &commit);
+            shown.into_iter().find(|status| status.context == context)
+        }
+    }
+
+    #[tokio::test]
+    async fn it_keeps_the_contract() {
+        contract::statuses(&MemoryStatuses::new()).await;
+    }
+}

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::lock;
-use crate::contract::limits;
+use crate::limits;
 use crate::{Item, Key, Page, PortError, Query, Store, TransactError, Write};
 
 /// A store that forgets everything when it is dropped.
