@@ -174,97 +174,98 @@ fn calls_git(line: &str) -> bool {
     })
 }
 
+/// The registry that the build logs in to, as far as account and region are written down.
+struct OwnRegistry {
+    account: Option<String>,
+    region: Option<String>,
+}
+
+impl OwnRegistry {
+    fn of(run: &Run<'_>) -> Self {
+        let spec = run.spec;
+        let context = spec.context;
+        let account = || region::account(spec).map(str::to_owned);
+        let region = || {
+            let mut regions = super::environment::regions(&spec.reading.spec.env.variables);
+            regions.next().map(|(_, region)| region.to_owned())
+        };
+        let mut own = Self {
+            account: context.account.clone().or_else(account),
+            region: context.region.clone().or_else(region),
+        };
+        let commands = spec.commands.iter();
+        let mut found = commands.flat_map(|command| registries(command.text));
+        if let Some((_, first)) = found.next()
+            && found.all(|(_, other)| other == first)
+        {
+            own.account = own.account.or(first.account);
+            own.region.get_or_insert(first.region);
+        }
+        own
+    }
+
+    /// Tells how another registry, named at a place of a file around the buildspec, differs.
+    fn compare(
+        &self,
+        source: &Source,
+        range: &std::ops::Range<usize>,
+        account: Option<&str>,
+        region: Option<&str>,
+        notes: &mut Notes,
+    ) {
+        let pairs = [
+            ("account", account, &self.account),
+            ("region", region, &self.region),
+        ];
+        for (what, there, own) in pairs {
+            if let (Some(there), Some(own)) = (there, own)
+                && there != own
+            {
+                let note = region::mismatch(range.clone(), what, there, own);
+                notes.add_elsewhere(source, note);
+            }
+        }
+    }
+}
+
 /// Registries of another account or region than the build's.
 fn hosts(run: &Run<'_>, source: &Source, notes: &mut Notes) {
-    let Some((account, region)) = own_registry(run) else {
-        return;
-    };
+    let own = OwnRegistry::of(run);
     for line in 1..=source.text.lines().count() {
         let bytes = source.line(line);
         let text = &source.text[bytes.clone()];
         if text.trim_start().starts_with('#') {
             continue;
         }
-        for (place, registry) in registries(text) {
+        for (place, found) in registries(text) {
             let range = bytes.start + place.start..bytes.start + place.end;
-            if let (Some(own), Some(account)) = (&account, &registry.account)
-                && own != account
-            {
-                let note = region::mismatch(range.clone(), "account", account, own);
-                notes.add_elsewhere(source, note);
-            }
-            if let Some(own) = region.as_ref().filter(|own| **own != registry.region) {
-                let note = region::mismatch(range, "region", &registry.region, own);
-                notes.add_elsewhere(source, note);
-            }
+            let account = found.account.as_deref();
+            own.compare(source, &range, account, Some(&found.region), notes);
         }
     }
-}
-
-/// Account and region of the registry that the build logs in to, as far as they are written down.
-fn own_registry(run: &Run<'_>) -> Option<(Option<String>, Option<String>)> {
-    let spec = run.spec;
-    let mut account = spec.context.account.clone();
-    let mut region = spec.context.region.clone();
-    account = account.or_else(|| region::account(spec).map(str::to_owned));
-    let mut regions = super::environment::regions(&spec.reading.spec.env.variables);
-    region = region.or_else(|| regions.next().map(|(_, region)| region.to_owned()));
-    let mut found = spec
-        .commands
-        .iter()
-        .flat_map(|command| registries(command.text));
-    if let Some((_, first)) = found.next()
-        && found.all(|(_, other)| other == first)
-    {
-        account = account.or(first.account);
-        region.get_or_insert(first.region);
-    }
-    (account.is_some() || region.is_some()).then_some((account, region))
 }
 
 /// Policies that allow another registry than the one the build pushes to.
 fn policies(run: &Run<'_>, notes: &mut Notes) {
-    let Some((account, region)) = own_registry(run) else {
-        return;
-    };
-    let files = run.spec.context.files;
-    for name in files
-        .list("")
-        .into_iter()
-        .filter(|name| name.ends_with(".json"))
-        .take(50)
-    {
-        let Some(source) = run.spec.file(&[&name]) else {
-            continue;
-        };
+    let own = OwnRegistry::of(run);
+    for source in json_files(run) {
         for (at, mark) in source.text.match_indices("arn:aws:ecr:") {
             let rest = &source.text[at + mark.len()..];
             let arn = rest.split(['"', ' ', '\n']).next().unwrap_or("");
-            let mut parts = arn.split(':');
-            let (there_region, there_account) =
-                (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+            let literal = |text: &&str| !text.is_empty() && !text.contains(['*', '$', '<', '{']);
+            let mut parts = arn.split(':').map(|part| Some(part).filter(literal));
+            let (region, account) = (parts.next().flatten(), parts.next().flatten());
             let range = at..at + mark.len() + arn.len();
-            let is_literal = |text: &str| !text.is_empty() && !text.contains(['*', '$', '<', '{']);
-            if let Some(account) = account
-                .as_ref()
-                .filter(|account| is_literal(there_account) && *account != there_account)
-            {
-                notes.add_elsewhere(
-                    &source,
-                    region::mismatch(range.clone(), "account", there_account, account),
-                );
-            }
-            if let Some(region) = region
-                .as_ref()
-                .filter(|region| is_literal(there_region) && *region != there_region)
-            {
-                notes.add_elsewhere(
-                    &source,
-                    region::mismatch(range, "region", there_region, region),
-                );
-            }
+            own.compare(&source, &range, account, region, notes);
         }
     }
+}
+
+/// The JSON files beside the buildspec that are looked into.
+fn json_files(run: &Run<'_>) -> impl Iterator<Item = Source> {
+    let names = run.spec.context.files.list("").into_iter();
+    let names = names.filter(|name| name.ends_with(".json")).take(50);
+    names.filter_map(|name| run.spec.file(&[&name]))
 }
 
 /// Files of CloudFormation parameters in which a tag that moves is passed.
@@ -277,18 +278,7 @@ fn parameters(run: &Run<'_>, notes: &mut Notes) {
     if !in_makefile && !run.calls().any(|(_, _, call)| deploys(call)) {
         return;
     }
-    for name in run
-        .spec
-        .context
-        .files
-        .list("")
-        .into_iter()
-        .filter(|name| name.ends_with(".json"))
-        .take(50)
-    {
-        let Some(source) = run.spec.file(&[&name]) else {
-            continue;
-        };
+    for source in json_files(run) {
         let Ok(serde_json::Value::Object(entries)) = serde_json::from_str(&source.text) else {
             continue;
         };
