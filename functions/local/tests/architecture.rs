@@ -51,7 +51,7 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
     ("towline-buildspec", "shared/tools/buildspec", &[]),
     ("towline-oci", "shared/tools/oci", &[]),
     ("towline-pack", "shared/tools/pack", &["oci"]),
-    ("towline-ports", "shared/pipeline/ports", &["domain"]),
+    ("towline-ports", "shared/pipeline/ports", &["domain", "oci"]),
     (
         "towline-handlers",
         "shared/pipeline/handlers",

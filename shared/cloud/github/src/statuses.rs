@@ -24,7 +24,7 @@ impl Statuses for GitHub {
         commit: &CommitSha,
         status: &CommitStatus,
     ) -> Result<(), StatusError> {
-        if self.credentials.read().await? == Credentials::None {
+        if matches!(self.credentials.read().await?, Credentials::None) {
             return Err(StatusError::Refused(
                 "the credentials for GitHub are not set, so no status is shown; store a token or a \
                  GitHub App into the secret"

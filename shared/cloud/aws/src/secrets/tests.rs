@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 use towline_ports::memory::MemoryClock;
 use towline_ports::{Clock as _, KeptSecret as _};

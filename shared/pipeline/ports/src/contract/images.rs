@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use serde_json::json;
 use towline_domain::names::{Digest, ImageRepository, Tag};
+use towline_oci::ManifestKind;
 
 use crate::{Images, PutTagError, RegistryImage};
 
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const INDEX: &str = ManifestKind::OciIndex.as_str();
 
 /// A registry, and what a build does to it.
 #[async_trait]
@@ -99,7 +100,7 @@ async fn an_index_is_put_when_all_its_images_are_there(
         let (first, second) = (size(one).await, size(other).await);
         let child = |digest: &Digest, size: usize, architecture: &str| {
             json!({
-                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "mediaType": ManifestKind::OciManifest.as_str(),
                 "digest": digest,
                 "size": size,
                 "platform": {"os": "linux", "architecture": architecture},

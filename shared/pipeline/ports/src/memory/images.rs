@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use towline_domain::names::{Digest, ImageRepository, Tag};
+use towline_oci::{Document, DocumentError, ManifestKind, Platform, digest_of};
 
 use super::lock;
 use crate::{Images, PortError, PutTagError, RegistryImage, StoredManifest};
@@ -54,10 +53,10 @@ impl MemoryImages {
         tag: &Tag,
         manifest: &[u8],
     ) -> Result<Digest, PutTagError> {
-        let digest = digest_of(manifest);
+        let digest = Digest::of(manifest);
         let image = RegistryImage {
             digest: digest.clone(),
-            media_type: "application/vnd.oci.image.manifest.v1+json".into(),
+            media_type: ManifestKind::OciManifest.to_string(),
             size: Some(manifest.len() as u64),
             platforms: vec!["linux/amd64".into()],
         };
@@ -108,28 +107,17 @@ impl MemoryImages {
     }
 }
 
-/// As much of an index as is checked.
-#[derive(Deserialize)]
-struct Index {
-    manifests: Vec<Child>,
-}
-
-#[derive(Deserialize)]
-struct Child {
-    digest: Digest,
-    platform: Platform,
-}
-
-#[derive(Deserialize)]
-struct Platform {
-    os: String,
-    architecture: String,
-}
-
-fn digest_of(manifest: &[u8]) -> Digest {
-    format!("sha256:{}", hex::encode(Sha256::digest(manifest)))
-        .parse()
-        .expect("sha256: and 64 hexadecimal digits")
+/// The digests of an index's images, and what they run on.
+fn children(index: &str) -> Result<(Vec<Digest>, Vec<String>), DocumentError> {
+    let Document::Index(index) = Document::read(index.as_bytes())? else {
+        return Err(DocumentError::Mixed);
+    };
+    let digests = index.manifests().iter().map(digest_of);
+    let platforms = index.manifests().iter().filter_map(|entry| {
+        let platform = entry.platform().as_ref().map(Platform::from)?;
+        platform.is_known().then(|| platform.to_string())
+    });
+    Ok((digests.collect::<Result<_, _>>()?, platforms.collect()))
 }
 
 #[async_trait]
@@ -171,27 +159,24 @@ impl Images for MemoryImages {
         tag: &Tag,
     ) -> Result<Digest, PutTagError> {
         let doing = format!("putting an index into {repository}");
-        let document: Index =
-            serde_json::from_str(index).map_err(|cause| PortError::new(doing, cause))?;
-        let digest = digest_of(index.as_bytes());
+        let (digests, platforms) = children(index).map_err(|cause| PortError::new(doing, cause))?;
+        let digest = Digest::of(index.as_bytes());
         let mut repositories = lock(&self.repositories);
         let repository = repositories.get_mut(repository).ok_or(PutTagError::Gone)?;
-        let mut children = document.manifests.iter();
-        if !children.all(|child| repository.images.contains_key(&child.digest)) {
+        if !digests
+            .iter()
+            .all(|child| repository.images.contains_key(child))
+        {
             return Err(PutTagError::Gone);
         }
         if !repository.tag(tag, &digest) {
             return Err(PutTagError::Immutable { tag: tag.clone() });
         }
-        let platforms = document.manifests.iter().map(|child| {
-            let Platform { os, architecture } = &child.platform;
-            format!("{os}/{architecture}")
-        });
         let image = RegistryImage {
             digest: digest.clone(),
-            media_type: "application/vnd.oci.image.index.v1+json".into(),
+            media_type: ManifestKind::OciIndex.to_string(),
             size: None,
-            platforms: platforms.collect(),
+            platforms,
         };
         let images = &mut repository.images;
         images.insert(digest.clone(), (image, index.as_bytes().to_vec()));
@@ -277,7 +262,8 @@ mod tests {
         let first = images.push(&shop, &one, b"first").expect("it is free");
         let index = |digest: &Digest| {
             format!(
-                r#"{{"manifests":[{{"digest":"{digest}","platform":{{"os":"linux","architecture":"arm64"}}}}]}}"#
+                r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"{}","digest":"{digest}","size":1,"platform":{{"os":"linux","architecture":"arm64"}}}}]}}"#,
+                ManifestKind::OciManifest
             )
         };
         let text = index(&first);
@@ -293,7 +279,7 @@ mod tests {
             let stored = images.manifest(&shop, &digest).await.expect("it answers");
             assert_eq!(stored.map(|stored| stored.text), Some(text.clone()));
         }
-        let other = index(&digest_of(b"nothing"));
+        let other = index(&Digest::of(b"nothing"));
         let put = images.put_index(&shop, &other, &two).await;
         assert!(matches!(put, Err(PutTagError::Gone)));
         images.make_immutable(&shop, &one);
