@@ -7,6 +7,16 @@ use std::process::Command;
 
 use towline_wire::definition;
 
+/// The pages whose links are checked.
+const PAGES: [&str; 6] = [
+    "README.md",
+    "GUIDE.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "infra/README.md",
+    "events/README.md",
+];
+
 /// The blocks of one language in a Markdown text, without their indentation.
 fn blocks(markdown: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();

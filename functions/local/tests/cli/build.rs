@@ -122,7 +122,7 @@ artifacts: {files: [out.txt]}
         Kept 1 files as artifacts in [shop]/.towline-data/build/artifacts/ID/main
         Phase complete: UPLOAD_ARTIFACTS State: SUCCEEDED
         Entering phase FINALIZING
-        The build ended: SUCCEEDED
+        Build ended: SUCCEEDED
 
         PHASE STATUS SECONDS
         SUBMITTED SUCCEEDED 0.0

@@ -170,7 +170,7 @@ fn f18_events_are_acted_on_and_none_stops_the_next() {
             "ERROR | dropped: not an event | request-2 | `id` is missing or is not a text",
             "ERROR | failed | request-3 | asking GitHub: gone",
             "ERROR | panicked | request-4 | Build Due | nobody thought of \"it\"",
-            "ERROR | ended: its time was nearly over | request-5",
+            "ERROR | stopped shortly before the timeout | request-5",
             "INFO | acted | request-6 | 7c21e05fa9b3d864 | Build Due",
         ]
     );

@@ -147,8 +147,8 @@ async fn credentials_that_github_refuses_are_read_again_once() {
         true after 5 requests
         true after 5 requests
         true after 4 requests
-        reading a ref of acme/shop: GitHub refuses the token; put a valid one into the secret (401) after 2 requests
-        reading a ref of acme/shop: GitHub refuses the GitHub App; put its id and a private key of it into the secret (401) after 2 requests"#]].assert_eq(&said.join("\n"));
+        reading a ref of acme/shop: GitHub refuses the token; store a valid one in the secret (401) after 2 requests
+        reading a ref of acme/shop: GitHub refuses the GitHub App; store its id and a private key in the secret (401) after 2 requests"#]].assert_eq(&said.join("\n"));
 }
 
 #[tokio::test]
@@ -215,5 +215,5 @@ async fn what_an_app_lacks_is_said() {
     expect![[r#"
         asking GitHub for a token for acme/shop: the GitHub App is not installed on acme/shop; install it there
         asking GitHub for a token for acme/shop: GitHub answered 422 The permissions requested are not granted to this installation.; the GitHub App needs the permission {"contents":"read"} for it, accepted by the owner
-        reading a ref of acme/shop: GitHub refuses the GitHub App; put its id and a private key of it into the secret (401)"#]].assert_eq(&said.join("\n"));
+        reading a ref of acme/shop: GitHub refuses the GitHub App; store its id and a private key in the secret (401)"#]].assert_eq(&said.join("\n"));
 }

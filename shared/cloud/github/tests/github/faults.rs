@@ -62,10 +62,10 @@ async fn a_fault_that_passes_is_not_noticed() {
 #[tokio::test]
 async fn a_fault_that_stays_is_an_error_in_time() {
     check(&vec![ServerError; 99], expect!["reading the commit 5d89aa8 of acme/shop: GitHub answered 502 Bad Gateway | 12 s | 7 requests"]).await;
-    check(&[RetryAfter(11)], expect!["reading the commit 5d89aa8 of acme/shop: GitHub's rate limit is used up, and nothing is asked before 2026-03-01T12:00:11Z | 0 s | 1 requests"]).await;
-    check(&[RetryAfter(9), RetryAfter(9), RetryAfter(9)], expect!["reading the commit 5d89aa8 of acme/shop: GitHub's rate limit is used up, and nothing is asked before 2026-03-01T12:00:27Z | 18 s | 3 requests"]).await;
+    check(&[RetryAfter(11)], expect!["reading the commit 5d89aa8 of acme/shop: GitHub's rate limit is used up until 2026-03-01T12:00:11Z | 0 s | 1 requests"]).await;
+    check(&[RetryAfter(9), RetryAfter(9), RetryAfter(9)], expect!["reading the commit 5d89aa8 of acme/shop: GitHub's rate limit is used up until 2026-03-01T12:00:27Z | 18 s | 3 requests"]).await;
     let later = "2026-03-01T12:40:00Z".parse().expect("a time");
-    check(&[Exhausted(later)], expect!["reading the commit 5d89aa8 of acme/shop: GitHub's rate limit is used up, and nothing is asked before 2026-03-01T12:40:00Z | 0 s | 1 requests"]).await;
+    check(&[Exhausted(later)], expect!["reading the commit 5d89aa8 of acme/shop: GitHub's rate limit is used up until 2026-03-01T12:40:00Z | 0 s | 1 requests"]).await;
     check(&[Large(9 << 20)], expect!["reading the commit 5d89aa8 of acme/shop: GitHub's answer is too large | 0 s | 1 requests"]).await;
     check(&[Large(9)], expect!["reading the commit 5d89aa8 of acme/shop: reading GitHub's answer: EOF while parsing a value at line 1 column 9 | 0 s | 1 requests"]).await;
 }
@@ -89,7 +89,7 @@ async fn nobody_is_asked_before_github_allows_it() {
     for (repository, after) in [(&shop, 0), (&shop, 100), (&other, 100), (&shop, 50)] {
         clock.advance(Duration::from_secs(after));
         let error = github.head(repository, &main).await.expect_err("a pause");
-        assert!(words(&error).ends_with("nothing is asked before 2026-03-01T12:05:00Z"));
+        assert!(words(&error).ends_with("used up until 2026-03-01T12:05:00Z"));
         assert_eq!(server.github().requests.len(), 1);
     }
     // The last ten seconds are waited for.

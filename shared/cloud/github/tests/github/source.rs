@@ -258,7 +258,7 @@ async fn changed_files_are_all_of_them_or_not_to_be_had() {
     check(
         &base,
         &most,
-        expect!["ad30a3d has more files than GitHub tells"],
+        expect!["ad30a3d has more files than GitHub lists"],
     )
     .await;
     check(&base, &ahead, expect!["a added dir/new gone old"]).await;
@@ -272,7 +272,7 @@ async fn changed_files_are_all_of_them_or_not_to_be_had() {
     check(
         &base,
         &ahead,
-        expect!["b3faa66 has more files than GitHub tells"],
+        expect!["b3faa66 has more files than GitHub lists"],
     )
     .await;
     // GitHub cannot compare them in time.
@@ -359,11 +359,11 @@ async fn a_repository_that_is_not_shown_is_an_error_and_never_an_absent_commit()
         ..world.shop.clone()
     };
     check_unreachable(&world, &hidden, expect![[r#"
-        reading a file of acme/hidden at fffffff: GitHub shows us no repository acme/hidden (404 Not Found); give our credentials access to it
-        comparing commits of acme/hidden: GitHub shows us no repository acme/hidden (404 Not Found); give our credentials access to it
-        reading a ref of acme/hidden: GitHub shows us no repository acme/hidden (404 Not Found); give our credentials access to it
-        relating commits of acme/hidden: GitHub shows us no repository acme/hidden (404 Not Found); give our credentials access to it
-        reading the commit fffffff of acme/hidden: GitHub shows us no repository acme/hidden (404 Not Found); give our credentials access to it"#]]).await;
+        reading a file of acme/hidden at fffffff: cannot see the repository acme/hidden on GitHub (404 Not Found); give the credentials access to it
+        comparing commits of acme/hidden: cannot see the repository acme/hidden on GitHub (404 Not Found); give the credentials access to it
+        reading a ref of acme/hidden: cannot see the repository acme/hidden on GitHub (404 Not Found); give the credentials access to it
+        relating commits of acme/hidden: cannot see the repository acme/hidden on GitHub (404 Not Found); give the credentials access to it
+        reading the commit fffffff of acme/hidden: cannot see the repository acme/hidden on GitHub (404 Not Found); give the credentials access to it"#]]).await;
 }
 
 #[tokio::test]
@@ -377,11 +377,11 @@ async fn a8_another_repository_of_the_same_name_is_not_asked() {
         ..world.shop.clone()
     };
     check_unreachable(&world, &ours, expect![[r#"
-        reading a file of acme/shop at fffffff: acme/shop is the repository 8 now, and not 7, which was let in
-        comparing commits of acme/shop: acme/shop is the repository 8 now, and not 7, which was let in
-        reading a ref of acme/shop: acme/shop is the repository 8 now, and not 7, which was let in
-        relating commits of acme/shop: acme/shop is the repository 8 now, and not 7, which was let in
-        reading the commit fffffff of acme/shop: acme/shop is the repository 8 now, and not 7, which was let in"#]]).await;
+        reading a file of acme/shop at fffffff: acme/shop is now the repository 8, not 7, which was admitted
+        comparing commits of acme/shop: acme/shop is now the repository 8, not 7, which was admitted
+        reading a ref of acme/shop: acme/shop is now the repository 8, not 7, which was admitted
+        relating commits of acme/shop: acme/shop is now the repository 8, not 7, which was admitted
+        reading the commit fffffff of acme/shop: acme/shop is now the repository 8, not 7, which was admitted"#]]).await;
 }
 
 #[tokio::test]
@@ -424,11 +424,11 @@ async fn a8_a_renamed_repository_is_found_by_its_old_name() {
     // The name is another's now: what GitHub leads to is not what was let in.
     world.server.github().repository_mut(7).id = 9;
     check_unreachable(&world, &old, expect![[r#"
-        reading a file of acme/old at fffffff: GitHub redirects to another repository, not followed
-        comparing commits of acme/old: GitHub redirects to another repository, not followed
-        reading a ref of acme/old: GitHub redirects to another repository, not followed
-        relating commits of acme/old: GitHub redirects to another repository, not followed
-        reading the commit fffffff of acme/old: GitHub redirects to another repository, not followed"#]]).await;
+        reading a file of acme/old at fffffff: GitHub redirects to another repository, which is not followed
+        comparing commits of acme/old: GitHub redirects to another repository, which is not followed
+        reading a ref of acme/old: GitHub redirects to another repository, which is not followed
+        relating commits of acme/old: GitHub redirects to another repository, which is not followed
+        reading the commit fffffff of acme/old: GitHub redirects to another repository, which is not followed"#]]).await;
 }
 
 #[tokio::test]

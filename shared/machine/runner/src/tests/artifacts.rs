@@ -90,7 +90,7 @@ async fn a_secondary_artifact_that_nothing_fits_fails_the_build_and_the_others_a
             BUILD POST_BUILD UPLOAD_ARTIFACTS=FAILED FINALIZING COMPLETED
             > no matching artifact paths found for the secondary artifact "one": no file matches *.jar
             > Kept 1 files as artifacts in KEPT/secondary/two
-            > keeping the secondary artifact "../three": its name cannot be that of a folder
+            > keeping the secondary artifact "../three": the name cannot be used for a folder
             /secondary/two/hello.txt: hello
         "#]],
     )

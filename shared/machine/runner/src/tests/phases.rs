@@ -408,9 +408,9 @@ cache: {key: unused}
         expect![[r#"
             SUCCEEDED: no reason
             INSTALL PRE_BUILD BUILD POST_BUILD
-            > Not applied on one machine: batch (this build runs the phases, as StartBuild does)
-            > Not applied on one machine: git-credential-helper (git has no credentials of CodeBuild here)
-            > Not applied on one machine: proxy (nothing is uploaded through one)
+            > Not applied on one machine: batch (this build runs the phases, like StartBuild)
+            > Not applied on one machine: git-credential-helper (git has no CodeBuild credentials here)
+            > Not applied on one machine: proxy (nothing is uploaded)
             > Not applied on one machine: artifacts s3-prefix (artifacts are kept in a folder)
             > Not applied on one machine: cache (it has no paths)
             > Entering phase INSTALL

@@ -37,7 +37,7 @@ async fn commands_run_as_the_user_they_name_or_not_at_all() {
     let log = world.log(&build).await;
     if !is_root() {
         let reason = report.reason.unwrap();
-        let expected = "run-as: root needs towline to run as root, which it does not";
+        let expected = "run-as: root needs root, but towline does not run as root";
         assert!(reason.ends_with(expected), "{reason}");
         return;
     }

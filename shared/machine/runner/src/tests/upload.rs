@@ -50,7 +50,7 @@ async fn a_base_directory_may_be_a_pattern_and_a_name_is_said() {
     check(
         "'mkdir -p target-a target-b/deep other; echo a >target-a/a; echo b >target-b/deep/b; echo o >other/o; export WORD=web'",
         "artifacts: {base-directory: 'target-*', files: ['**/*'], name: '$WORD-$(echo \"two  words\")', s3-prefix: x}",
-        "On CodeBuild, a project with overrideArtifactName would call the artifacts \"web-two  words\"
+        "On CodeBuild, a project with overrideArtifactName would name the artifacts \"web-two  words\"
 main/a
 main/deep/b",
     )
@@ -58,7 +58,7 @@ main/deep/b",
     check(
         "'true'",
         "artifacts: {base-directory: 'target-*', files: ['**/*']}",
-        "keeping the artifacts: the base directory \"target-*\": no folder fits it",
+        "keeping the artifacts: the base directory \"target-*\": no folder matches",
     )
     .await;
 }
@@ -90,10 +90,10 @@ async fn reports_are_summarised_of_failed_builds_too() {
   cucumber: {files: ['*.json'], file-format: CucumberJson}
   none: {files: ['absent/*.xml'], file-format: JunitXml}
   gone: {base-directory: absent, files: ['*.xml']}",
-        "Not read: c.xml: it ends in the middle
+        "Not read: c.xml: the file is incomplete
 Report unit: 3 tests in 2 files: 1 passed, 1 failed, 1 skipped
   failed: loses
-Report cucumber: CucumberJson is not read on one machine, JUNITXML is
+Report cucumber: CucumberJson is not supported on one machine, only JUNITXML
 Report none: no file matches absent/*.xml
 Report gone: the base directory \"absent\": No such file or directory (os error 2)",
     )
