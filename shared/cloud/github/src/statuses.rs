@@ -27,7 +27,7 @@ impl Statuses for GitHub {
         if matches!(self.credentials.read().await?, Credentials::None) {
             return Err(StatusError::Refused(
                 "the credentials for GitHub are not set, so no status is shown; store a token or a \
-                 GitHub App into the secret"
+                 GitHub App in the secret"
                     .into(),
             ));
         }
