@@ -189,7 +189,7 @@ impl Default for Pack {
 pub enum GenerateError {
     /// CodeBuild would refuse the text.
     #[error(
-        "the buildspec has {characters} characters, CodeBuild takes at most {INLINE_LIMIT}: move commands into a script of the repository"
+        "the buildspec has {characters} characters; CodeBuild accepts at most {INLINE_LIMIT}: move commands into a script of the repository"
     )]
     TooLong {
         /// Its length.
@@ -266,7 +266,7 @@ pub enum GenerateError {
     },
     /// A value that StartBuild would refuse.
     #[error(
-        "the variable `{name}` has {characters} characters, CodeBuild takes at most {LONGEST_VALUE}: shorten it, or keep it in a file of the repository"
+        "the variable `{name}` has {characters} characters; CodeBuild accepts at most {LONGEST_VALUE}: shorten it, or keep it in a file of the repository"
     )]
     ValueTooLong {
         /// The variable.
@@ -300,7 +300,7 @@ pub enum GenerateError {
     )]
     NoOutputs,
     /// More reports than a project has.
-    #[error("CodeBuild takes at most {most} reports of one project: join some of them")]
+    #[error("CodeBuild accepts at most {most} reports of one project: join some of them")]
     Reports {
         /// How many it takes.
         most: usize,

@@ -50,7 +50,7 @@ fn check(announcement: &Announcement) -> Result<(), PortError> {
     } = announcement;
     let refused = |why: &str| Err(PortError::because(format!("announce {id}: {why}")));
     if !detail.is_object() {
-        return refused("its detail is no JSON object");
+        return refused("its detail is not a JSON object");
     }
     if detail_type.is_empty() || detail_type.len() > 128 {
         return refused("its detail-type has not 1 to 128 characters");

@@ -449,8 +449,8 @@ fn what_cannot_be_built_safely_is_refused_with_what_to_change() {
         b` is no path inside the repository: write it relative, without `..` and line breaks
         a buildspec of your own decides about `context` itself: move it from the definition into the buildspec
         a buildspec of your own decides about `test` itself: move it from the definition into the buildspec
-        the buildspec has 27077 characters, CodeBuild takes at most 25600: move commands into a script of the repository
-        the buildspec has 25723 characters, CodeBuild takes at most 25600: move commands into a script of the repository
+        the buildspec has 27077 characters; CodeBuild accepts at most 25600: move commands into a script of the repository
+        the buildspec has 25723 characters; CodeBuild accepts at most 25600: move commands into a script of the repository
         the buildspec cannot be used
         the preset `make` has no targets to build: name them under `make: {build: [...]}`
         `all; id` is no target of a Makefile: use letters, digits and `_ . / -`, no `-` or `.` first

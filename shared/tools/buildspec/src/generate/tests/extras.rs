@@ -138,7 +138,7 @@ fn what_codebuild_would_refuse_is_refused_before() {
                 .map(|n| report(&format!("r{n}"), "JUNITXML"))
                 .collect();
         },
-        expect!["CodeBuild takes at most 5 reports of one project: join some of them"],
+        expect!["CodeBuild accepts at most 5 reports of one project: join some of them"],
     );
     check(
         &|_, extras| extras.reports = vec![report("unit", "JUNITXML"), report("unit", "JUNITXML")],
