@@ -138,7 +138,6 @@ impl EventBus {
     }
 }
 
-/// Splits entries into requests.
 fn portions(entries: Vec<PutEventsRequestEntry>) -> Vec<Vec<PutEventsRequestEntry>> {
     let mut portions: Vec<Vec<PutEventsRequestEntry>> = Vec::new();
     let mut bytes = 0;

@@ -18,8 +18,8 @@ use crate::fault::{code, failed};
 /// An account may call `PutImage` ten times a second, so throttling is normal.
 const PATIENCE: Patience = Patience::new(Duration::from_secs(3), Duration::from_secs(8), 4);
 
-/// All kinds of manifests: by tag, ECR translates what is not accepted, and then the digest is
-/// another one (ECR user guide, "Container image manifest format support").
+/// All kinds of manifests: by tag, ECR converts unaccepted kinds, which changes the digest (ECR user
+/// guide, "Container image manifest format support").
 const ACCEPTED: [ManifestKind; 4] = ManifestKind::ALL;
 
 #[derive(Debug, Clone)]

@@ -39,14 +39,14 @@ const UNSET: &str = "unset";
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// The versions of a secret that count now.
+/// The valid versions of a secret.
 #[derive(Debug, Clone)]
 pub struct SecretVersions {
-    /// The current one; none when nobody has set it.
+    /// The current one; none if it was never set.
     pub current: Option<SecretString>,
-    /// The one before, where there is one, while the current one is younger than an hour. It is
-    /// there only for a secret that [signs](Secrets::signing), and after [`CachedSecret::read`]
-    /// only if a failed signature asked for it before: each read is a request.
+    /// The previous one, if any, while the current one is younger than an hour. Only for a secret that
+    /// [signs](Secrets::signing), and after [`CachedSecret::read`] only if a failed signature asked for it
+    /// before, because each read is a request.
     pub previous: Option<SecretString>,
 }
 
@@ -199,7 +199,7 @@ impl CachedSecret {
         Ok(versions)
     }
 
-    /// The version before the current one; whatever is wrong with it, the current one counts.
+    /// The previous version. If it cannot be read, the current one still counts.
     async fn previous(&self) -> Option<SecretString> {
         match self.version(PREVIOUS).await {
             Ok((previous, _)) => previous,

@@ -28,7 +28,6 @@ impl Path {
         Self(format!("/repos/{name}"))
     }
 
-    /// Adds constant text.
     pub(crate) fn then(mut self, text: &'static str) -> Self {
         self.0 += text;
         self

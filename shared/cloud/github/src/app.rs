@@ -43,7 +43,7 @@ pub(crate) struct AppKey {
 
 impl AppKey {
     pub(crate) fn new(id: &str, private_key: &SecretString) -> Result<Self, KeyError> {
-        // Pasted into JSON by hand, a line end often becomes a backslash and an n.
+        // When people paste a key into JSON, line ends often become a backslash and an n.
         let pem = private_key.expose_secret().replace("\\n", "\n");
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotPem)?;
         let pair = match &key {

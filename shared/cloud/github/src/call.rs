@@ -43,7 +43,6 @@ pub(crate) struct Call<'a> {
     until: Timestamp,
 }
 
-/// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// It will always fail until someone does what the sentence says.

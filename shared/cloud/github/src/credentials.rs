@@ -7,19 +7,18 @@ use towline_ports::{KeptSecret, PortError};
 
 use crate::app::AppKey;
 
-/// How we prove to GitHub who we are.
 #[derive(Debug, Clone)]
 pub enum Credentials {
     /// None: public repositories can be read, 60 times an hour, and no status is shown.
     None,
-    /// A personal access token. It needs "Contents: read" and "Commit statuses: write" of the
-    /// repositories (classic: `repo`).
+    /// A personal access token with "Contents: read" and "Commit statuses: write" for the repositories
+    /// (classic: `repo`).
     Token(SecretString),
     /// A GitHub App with the same permissions, installed on the repositories.
     App {
         /// Its client id (which GitHub recommends) or its number.
         id: String,
-        /// Its private key in PEM, as GitHub lets it be downloaded (PKCS#1), or as PKCS#8.
+        /// Its private key in PEM, as downloaded from GitHub (PKCS#1), or as PKCS#8.
         private_key: SecretString,
     },
     /// What the secret holds cannot be used.

@@ -55,7 +55,6 @@ pub fn decode(bytes: &[u8]) -> Result<Request, RequestError> {
     })
 }
 
-/// Writes the answer.
 #[must_use]
 pub fn encode(response: &Response) -> Value {
     let mut answer = ApiGatewayV2httpResponse::default();

@@ -10,7 +10,6 @@ use tracing::Metadata;
 
 /// The target of events that are metrics.
 const TARGET: &str = "towline::metric";
-/// Their namespace in CloudWatch.
 const NAMESPACE: &str = "Towline";
 
 /// The fields with measured values, and CloudWatch's name of the unit.

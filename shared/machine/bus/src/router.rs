@@ -14,7 +14,6 @@ pub enum RuleError {
     /// It is not a JSON object of patterns by bus.
     #[error("events/rules/{function}.json must be an object with the keys {BUSES:?}")]
     Shape { function: String },
-    /// A pattern is invalid.
     #[error("events/rules/{function}.json has no pattern under {bus:?}: {reason}")]
     Pattern {
         function: String,

@@ -18,19 +18,16 @@ pub enum Access<'a> {
     Catalog,
     /// Read blobs, manifests, tags and referrers, or mount a blob from there.
     Pull {
-        /// The repository read from.
         repository: &'a ImageRepository,
     },
     /// Upload blobs, or put a manifest.
     Push {
-        /// The repository written to.
         repository: &'a ImageRepository,
-        /// The tag a manifest is put under; none for blobs and for manifests by digest.
+        /// The tag of the manifest; none for blobs and for manifests by digest.
         tag: Option<&'a Tag>,
     },
     /// Delete a tag, a manifest or a blob.
     Delete {
-        /// The repository deleted from.
         repository: &'a ImageRepository,
     },
 }

@@ -5,8 +5,8 @@ use towline_oci::{Digest, DocumentError, ImageRepository, NameError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An error of the registry. Those about what a client sent are answered as such, the
-/// others as the server's own.
+/// An error of the registry. Errors about a client's request are answered as such, others as
+/// internal errors.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// Another process has this folder open.
@@ -54,21 +54,17 @@ pub enum RegistryError {
     /// A name in the database is invalid.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// No such repository.
     #[error("repository {0} not found; the first push creates it")]
     RepositoryUnknown(ImageRepository),
     /// No such blob in the repository.
     #[error("repository {repository} has no blob {digest}")]
     BlobUnknown {
-        /// The repository.
         repository: ImageRepository,
-        /// The blob.
         digest: Digest,
     },
     /// No such manifest in the repository.
     #[error("repository {repository} has no manifest {reference}")]
     ManifestUnknown {
-        /// The repository.
         repository: ImageRepository,
         /// The tag or digest asked for.
         reference: String,
@@ -79,14 +75,13 @@ pub enum RegistryError {
     /// The manifest says of a blob that it has another size.
     #[error("the manifest says that {digest} has {announced} bytes, but it has {actual}")]
     BlobSize {
-        /// The blob.
         digest: Digest,
         /// The size in the manifest.
         announced: u64,
         /// The size of the blob.
         actual: u64,
     },
-    /// The manifest is larger than any client makes them.
+    /// The manifest is larger than clients create them.
     #[error("the manifest is larger than {limit} bytes")]
     ManifestTooLarge {
         /// The limit in bytes.
@@ -97,9 +92,7 @@ pub enum RegistryError {
         "the manifest refers to {digest}, which repository {repository} does not have; push it first"
     )]
     ReferenceUnknown {
-        /// The repository.
         repository: ImageRepository,
-        /// The first one missing.
         digest: Digest,
     },
     /// Something still refers to the content to delete.

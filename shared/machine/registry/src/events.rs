@@ -13,9 +13,7 @@ use crate::registry::Registry;
 pub struct PushEvent {
     /// Increases; never reused.
     pub id: i64,
-    /// Where it was put.
     pub repository: ImageRepository,
-    /// What was put.
     pub digest: Digest,
     /// The tag; none if the manifest was pushed by digest.
     pub tag: Option<Tag>,

@@ -21,7 +21,6 @@ const CONFIG_LIMIT: u64 = 4 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PutManifest {
     pub(crate) digest: Digest,
-    /// The manifest's subject.
     pub(crate) subject: Option<Digest>,
 }
 

@@ -18,7 +18,6 @@ use crate::uploads::Uploads;
 /// The time, in milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// Settings of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The largest accepted blob, in bytes.

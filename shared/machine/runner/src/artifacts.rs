@@ -91,7 +91,6 @@ pub(crate) fn keep(
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Collected {
     files: usize,
-    /// Patterns without a file.
     missing: Vec<String>,
 }
 

@@ -46,7 +46,6 @@ pub(crate) struct Build {
     handed_over: bool,
 }
 
-/// How a build ended.
 struct End {
     status: BuildStatus,
     /// How its current phase ended, if the phase did not end on its own.
@@ -223,7 +222,6 @@ impl Build {
             .map_err(|error| io::Error::new(error.kind(), format!("starting {shell}: {error}")))
     }
 
-    /// The shell's environment.
     pub(crate) fn variables(&self) -> Variables {
         environment::all(
             &self.record,

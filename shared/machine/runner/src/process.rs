@@ -60,7 +60,6 @@ pub(crate) const GRACE: Duration = Duration::from_secs(5);
 /// How long killed processes may take to disappear.
 const GOING: Duration = Duration::from_secs(5);
 
-/// How often to check.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Asks every process of a build to stop, kills the rest, and waits until all are gone.

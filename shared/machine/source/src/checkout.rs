@@ -14,15 +14,11 @@ pub struct Git {
 /// Why `git` gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// It did not start.
     #[error("running git; is it installed and on the PATH?")]
     Start(#[source] std::io::Error),
-    /// It said no.
     #[error("git {command} in {}: {said}", folder.display())]
     Refused {
-        /// Its first argument.
         command: String,
-        /// Where.
         folder: PathBuf,
         /// What it said, safe to show.
         said: String,
@@ -54,7 +50,6 @@ impl Git {
         self.text(arguments).ok().filter(|text| !text.is_empty())
     }
 
-    /// Whether a command succeeds.
     #[must_use]
     pub fn succeeds<A: AsRef<OsStr>>(&self, arguments: &[A]) -> bool {
         self.bytes(arguments).is_ok()

@@ -12,7 +12,6 @@ use crate::checkout::{Git, GitError};
 pub struct Described {
     /// `owner/name` at GitHub where it was cloned from there, else `local/` and its folder.
     pub name: RepositoryName,
-    /// Derived from its path.
     pub id: RepositoryId,
     /// The branch whose definition rules the stages.
     pub default_branch: String,
@@ -23,24 +22,17 @@ pub struct Described {
 /// Why a folder cannot be described.
 #[derive(Debug, thiserror::Error)]
 pub enum DescribeError {
-    /// It is not there.
     #[error("there is no folder {}", path.display())]
     Missing {
-        /// The folder.
         path: PathBuf,
-        /// What the system said.
         #[source]
         cause: std::io::Error,
     },
     /// There is no `git`, so nothing can be said.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// It is no repository.
     #[error("{} is not in a Git repository; `git init` makes it one", path.display())]
-    NoRepository {
-        /// The folder.
-        path: PathBuf,
-    },
+    NoRepository { path: PathBuf },
 }
 
 /// Describes the repository that a folder is in.

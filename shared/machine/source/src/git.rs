@@ -24,7 +24,6 @@ pub struct Surroundings {
 /// How long a command may run: a look at a mirror, or a request to the origin.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Patience {
-    /// Reads a mirror only.
     Look,
     /// For what asks the origin.
     Fetch,

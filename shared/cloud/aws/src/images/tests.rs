@@ -26,7 +26,7 @@ fn descriptor(media_type: &str, size: u64) -> Value {
     json!({ "mediaType": media_type, "digest": digest("a blob"), "size": size })
 }
 
-/// A manifest as a builder prints it, whose every byte counts.
+/// A manifest as a builder prints it; every byte counts.
 fn manifest() -> String {
     let blob = |size: u64| descriptor("application/octet-stream", size);
     let document = json!({

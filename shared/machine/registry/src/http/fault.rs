@@ -56,7 +56,6 @@ impl Code {
     }
 }
 
-/// An error response.
 #[derive(Debug)]
 pub(super) struct Fault {
     status: StatusCode,
