@@ -150,7 +150,7 @@ async fn what_never_will_be_shown_is_refused_and_the_rest_may_be_tried_again() {
         never: GitHub rejected the status (422 No commit found for SHA: ffffffffffffffffffffffffffffffffffffffff)
         never: GitHub rejected the status (422 Validation Failed; This SHA and context has reached the maximum number of statuses.)
         never: showing "towline/build/backend" at acme/hidden 5d89aa8: cannot see the repository acme/hidden on GitHub (404 Not Found); give the credentials access to it
-        never: showing "towline/build/backend" at acme/shop 5d89aa8: acme/shop is the repository 7 now, and not 9, which was let in
+        never: showing "towline/build/backend" at acme/shop 5d89aa8: acme/shop is now the repository 7, not 9, which was admitted
         never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub answered 403 Resource not accessible by integration; give the credentials "Commit statuses: write" there
         never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub refuses the token; store a valid one in the secret (401)
         later: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub's rate limit is used up until 2026-03-01T12:01:39Z"#]].assert_eq(&said.join("\n"));
