@@ -79,7 +79,7 @@ struct Newcomer {
     /// The IAM role or user that signs their calls with --sigv4
     #[arg(long, value_name = "ARN", value_parser = principal)]
     arn: Option<String>,
-    /// Give them a token as well, beside --slack or --arn
+    /// Give them a token as well as --arn
     #[arg(long)]
     token: bool,
 }
