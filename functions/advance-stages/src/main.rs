@@ -1,4 +1,4 @@
-//! Advances runs and stages by what builds, images and people did.
+//! Advances runs and stages after events of builds, images and people.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Answers what people ask over Slack and HTTP, and does what they tell it.
+//! Answers people's questions from Slack and HTTP, and carries out their commands.
 
 mod looked;
 

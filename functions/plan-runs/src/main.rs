@@ -1,4 +1,4 @@
-//! Plans the run of a push that was accepted.
+//! Plans the run of an accepted push.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Puts the tags of a stage on what was promoted to it.
+//! Puts a stage's tags on promoted images.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Takes GitHub's webhooks.
+//! Receives GitHub's webhooks.
 
 use std::process::ExitCode;
 use std::sync::Arc;

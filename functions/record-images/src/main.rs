@@ -1,4 +1,4 @@
-//! Records what was pushed to ECR.
+//! Records images that were pushed to ECR.
 
 use std::process::ExitCode;
 

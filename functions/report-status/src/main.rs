@@ -1,4 +1,4 @@
-//! Shows beside a commit on GitHub what becomes of it.
+//! Shows the state of a commit's builds and stages on GitHub.
 
 use std::process::ExitCode;
 use std::sync::Arc;

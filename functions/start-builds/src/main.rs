@@ -1,4 +1,4 @@
-//! Starts and stops builds on CodeBuild when that is due.
+//! Starts and stops builds on CodeBuild.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Finds what was lost on the way, every minute.
+//! Finds lost events and unfinished work, every minute.
 
 use std::process::ExitCode;
 
