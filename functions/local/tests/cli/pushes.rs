@@ -154,7 +154,7 @@ fn what_is_answered_decides_how_it_ends() {
         said(
             401,
             "refused",
-            "the signature does not fit the body; is the secret at GitHub the one set here?",
+            "the signature does not match the body; check that the secret on GitHub is the one set here",
         ),
         said(
             503,
@@ -174,7 +174,7 @@ fn what_is_answered_decides_how_it_ends() {
         local/shop (1) is not registered here
         [exit 1]
         $ towline send push
-        ! towline: the push was refused (401): the signature does not fit the body; is the secret at GitHub the one set here?
+        ! towline: the push was refused (401): the signature does not match the body; check that the secret on GitHub is the one set here
         [exit 1]
         $ towline send push
         ! towline: the push was not taken: the push could not be made durable; deliver it again
@@ -211,7 +211,7 @@ fn what_cannot_be_sent_is_told_with_what_to_do() {
         ! towline: the push has to be signed: put the webhook secret into TOWLINE_GITHUB_WEBHOOK_SECRET, or name its file with TOWLINE_GITHUB_WEBHOOK_SECRET_FILE (towline serve prints which)
         [exit 2]
         $ towline send push
-        ! towline: the webhook secret cannot be used: the secret has 5 bytes and needs at least 32; make one with `openssl rand -hex 32` and set it here and at GitHub
+        ! towline: the webhook secret cannot be used: the secret has 5 bytes and needs at least 32; create one with `openssl rand -hex 32` and set it here and on GitHub
         [exit 2]
         $ towline send push
         ! towline: there is no refs/heads/main in [folder]/shop; commit something, or say which with --ref

@@ -74,7 +74,7 @@ fn a_secret_goes_from_stdin_or_a_file_to_stdin_alone() {
         ! towline: only the webhook's secret can be made up; give a token of GitHub's, or --app-id with the App's key
         [exit 1]
         $ towline secret set webhook --from token.txt
-        ! towline: the secret has 13 bytes and needs at least 32; make one with `openssl rand -hex 32` and set it here and at GitHub
+        ! towline: the secret has 13 bytes and needs at least 32; create one with `openssl rand -hex 32` and set it here and on GitHub
         [exit 1]
         $ towline secret set slack --app-id 12 --from token.txt
         ! towline: --app-id belongs to the github secret

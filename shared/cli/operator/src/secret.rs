@@ -489,7 +489,7 @@ mod tests {
             "short",
             None,
             Err(
-                "the secret has 5 bytes and needs at least 32; make one with `openssl rand -hex 32` and set it here and at GitHub",
+                "the secret has 5 bytes and needs at least 32; create one with `openssl rand -hex 32` and set it here and on GitHub",
             ),
         );
         check(Name::Slack, &format!("{long}\n"), None, Ok(long));

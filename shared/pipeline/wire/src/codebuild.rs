@@ -1,4 +1,4 @@
-//! CodeBuild's `CodeBuild Build State Change` event: a build has begun or ended.
+//! CodeBuild's event `CodeBuild Build State Change`: a build has started or ended.
 
 mod compose;
 #[cfg(test)]
@@ -24,7 +24,7 @@ use crate::time;
 /// The source of CodeBuild's events.
 pub const SOURCE: &str = "aws.codebuild";
 
-/// The detail-type of a build that has begun or ended.
+/// The detail-type of a build that has started or ended.
 pub const DETAIL_TYPE: &str = "CodeBuild Build State Change";
 
 /// Names the run in a build's environment.
@@ -42,15 +42,15 @@ pub const REPOSITORY_VARIABLE: &str = "TOWLINE_REPOSITORY";
 /// Names the ref in a build's environment, in full.
 pub const REF_VARIABLE: &str = "GIT_REF";
 
-/// Names the stages that take images from builds, as far as was known when the run was planned,
-/// with spaces between them.
+/// The variable with the stages that take images from builds, as known when the run was planned,
+/// separated by spaces.
 pub const STAGES_VARIABLE: &str = "TOWLINE_STAGES";
 
-/// Names the outputs of a build in its environment, with spaces between them.
+/// The variable with the outputs of a build, separated by spaces.
 pub const OUTPUTS_VARIABLE: &str = "TOWLINE_OUTPUTS";
 
-/// A build's outputs from what it has exported: the first that is named is in the first variable. The event of
-/// a build does not have them, only `BatchGetBuilds` has.
+/// A build's outputs from its exported variables, in the order of their names. Only `BatchGetBuilds` returns
+/// them, not the event.
 #[must_use]
 pub fn outputs(names: &str, exported: &[(String, String)]) -> Outputs {
     let names = names.split(' ').filter(|name| !name.is_empty());
@@ -64,15 +64,15 @@ pub fn outputs(names: &str, exported: &[(String, String)]) -> Outputs {
         .collect()
 }
 
-/// A build has begun or ended.
+/// A build has started or ended.
 ///
-/// Only the build, its status and its project must be there: AWS's own examples lack keys that its
-/// schema registry calls required.
+/// Only the build, its status and its project are required: AWS's own examples lack keys that its schema
+/// registry calls required.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StateChange {
     /// The event's id.
     pub id: String,
-    /// When it was sent; with a status that ends a build, when the build ended.
+    /// When it was sent; for a final status, when the build ended.
     pub at: Timestamp,
     /// The account.
     pub account: String,
@@ -80,13 +80,13 @@ pub struct StateChange {
     pub region: String,
     /// The build.
     pub build: BuildId,
-    /// How it stands.
+    /// Its status.
     pub status: Status,
     /// The project.
     pub project: String,
-    /// The commit it was asked to build, when that is a full hash.
+    /// The requested commit, if it is a full hash.
     pub commit: Option<CommitSha>,
-    /// When the build began, if that is said.
+    /// When the build started, if given.
     pub started_at: Option<Timestamp>,
     /// Its environment variables in plain text.
     pub environment: Vec<(String, String)>,
@@ -94,12 +94,12 @@ pub struct StateChange {
     pub phases: Vec<Phase>,
 }
 
-/// How a build stands.
+/// The status of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// In a way we know.
+    /// A known status.
     Known(BuildStatus),
-    /// In a way we do not know, in CodeBuild's word; it changes nothing.
+    /// An unknown status, by CodeBuild's name; it has no effect.
     Unknown(String),
 }
 
@@ -114,14 +114,14 @@ pub struct Phase {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// What it says about itself.
+    /// Its messages.
     pub context: Vec<String>,
 }
 
 /// Reads a state change.
 ///
 /// # Errors
-/// When the event is another one, or does not say which build of which project stands how.
+/// When the event is another one, or lacks the build, project or status.
 pub fn decode(envelope: &Envelope) -> Result<StateChange, ShapeError> {
     if (envelope.source.as_str(), envelope.detail_type.as_str()) != (SOURCE, DETAIL_TYPE) {
         return Err(ShapeError::Value {
@@ -151,7 +151,7 @@ pub fn decode(envelope: &Envelope) -> Result<StateChange, ShapeError> {
 }
 
 impl StateChange {
-    /// The attempt it was started for, when its environment names one and only one.
+    /// The attempt it was started for, if its environment names exactly one.
     #[must_use]
     pub fn attempt(&self) -> Option<AttemptRef> {
         Some(AttemptRef {
@@ -161,13 +161,13 @@ impl StateChange {
         })
     }
 
-    /// A variable of its environment, read; none when it is there twice or cannot be read.
+    /// A parsed variable of its environment; none if it is repeated or invalid.
     #[must_use]
     pub fn read<T: FromStr>(&self, name: &str) -> Option<T> {
         self.variable(name)?.parse().ok()
     }
 
-    /// What it says about the build; none when its status is unknown.
+    /// The report about the build; none if its status is unknown.
     #[must_use]
     pub fn report(&self) -> Option<BuildReport> {
         let status = match self.status {
@@ -185,7 +185,7 @@ impl StateChange {
         })
     }
 
-    /// What went wrong, in the words of the first phase that failed.
+    /// The messages of the first phase that failed.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         let failed = self.phases.iter().find(|phase| {

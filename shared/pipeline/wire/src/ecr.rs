@@ -13,7 +13,7 @@ pub const SOURCE: &str = "aws.ecr";
 /// The detail-type of pushes and deletions.
 pub const DETAIL_TYPE: &str = "ECR Image Action";
 
-/// Something happened to an image. It is a hint: what counts is what the registry holds (A27).
+/// Something happened to an image. It is only a hint: the registry's content counts (A27).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageAction {
     /// The event's id.
@@ -30,11 +30,11 @@ pub struct ImageAction {
     pub action: Action,
     /// Whether it succeeded.
     pub succeeded: bool,
-    /// The image, when the event says.
+    /// The image, if the event names it.
     pub digest: Option<Digest>,
-    /// The tag; none for an untagged push, where ECR writes none or an empty one.
+    /// The tag; none for an untagged push, for which ECR sends none or an empty one.
     pub tag: Option<Tag>,
-    /// The manifest's media type, when the event says.
+    /// The manifest's media type, if the event names it.
     pub media_type: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub enum Action {
     Push,
     /// It was deleted, or lost a tag.
     Delete,
-    /// Something else, in ECR's word, such as `UPDATE_STORAGE_CLASS`.
+    /// Something else, by ECR's name, such as `UPDATE_STORAGE_CLASS`.
     Other(String),
 }
 
@@ -62,7 +62,7 @@ impl Action {
 /// Reads an image action.
 ///
 /// # Errors
-/// When the event is another one, or its repository, digest or tag is none.
+/// When the event is another one, or its repository, digest or tag is invalid.
 pub fn decode(envelope: &Envelope) -> Result<ImageAction, ShapeError> {
     if (envelope.source.as_str(), envelope.detail_type.as_str()) != (SOURCE, DETAIL_TYPE) {
         return Err(ShapeError::Value {

@@ -14,27 +14,27 @@ use towline_domain::names::{
 use crate::lenient::{ShapeError, at, needed_text, text};
 use crate::time;
 
-/// The source of our own events, on which the rules match; those of AWS services begin with `aws.`.
+/// The source of our own events, which rules match. Sources of AWS services start with `aws.`.
 pub const SOURCE: &str = "towline";
 
-/// The account in events of one machine, where there is none.
+/// The account in events of one machine, which has none.
 pub const NO_ACCOUNT: &str = "000000000000";
 
 /// The region in events of one machine.
 pub const LOCAL_REGION: &str = "local";
 
-/// One event as it came over a bus.
+/// One event from a bus.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
-    /// Its id; the same when it comes twice.
+    /// Its id; the same if it comes twice.
     pub id: String,
     /// What kind it is.
     pub detail_type: String,
     /// Who sent it.
     pub source: String,
-    /// The account it happened in, if it says.
+    /// The account, if given.
     pub account: String,
-    /// The region it happened in, if it says.
+    /// The region, if given.
     pub region: String,
     /// When it happened.
     pub time: Timestamp,
@@ -44,18 +44,18 @@ pub struct Envelope {
     pub detail: Value,
 }
 
-/// Reads an envelope; keys it does not know are left out.
+/// Reads an envelope. Unknown keys are ignored.
 ///
 /// # Errors
-/// When it is no JSON, or has no id, detail-type, source, time or detail.
+/// When it is not JSON, or has no id, detail-type, source, time or detail.
 pub fn decode(bytes: &[u8]) -> Result<Envelope, ShapeError> {
     read(serde_json::from_slice(bytes)?)
 }
 
-/// As [`decode`], of a value.
+/// Like [`decode`], for a value.
 ///
 /// # Errors
-/// As [`decode`].
+/// Like [`decode`].
 pub fn read(mut event: Value) -> Result<Envelope, ShapeError> {
     let resources = at(&event, "resources").and_then(Value::as_array);
     let resources = resources.into_iter().flatten().filter_map(Value::as_str);
@@ -86,15 +86,15 @@ pub fn read(mut event: Value) -> Result<Envelope, ShapeError> {
     Ok(envelope)
 }
 
-/// What our own events say: which intent is due, what it is, and when it was announced.
+/// The detail of our own events: the intent's id, its content, and when it was announced.
 ///
-/// The intent's id stands in the detail because EventBridge gives the envelope an id of its own.
+/// The id is in the detail because EventBridge sets its own id in the envelope.
 #[must_use]
 pub fn detail(intent_id: &str, intent: &Intent, at: Timestamp) -> Value {
     json!({"intent_id": intent_id, "at": at, "intent": intent})
 }
 
-/// An event of ours as it comes over a bus, with the envelope EventBridge would put around it.
+/// One of our events with EventBridge's envelope.
 #[must_use]
 pub fn own(id: &str, detail_type: &str, detail: &Value, at: Timestamp) -> Value {
     envelope(&Envelope {
@@ -112,11 +112,11 @@ pub fn own(id: &str, detail_type: &str, detail: &Value, at: Timestamp) -> Value 
 /// The detail-type of [`Promoted`].
 pub const PROMOTED: &str = "Image Promoted";
 
-/// That an image has become live in a stage, for whoever deploys it. Unlike our other events it
-/// is meant for others: `events/schemas/image-promoted.schema.json` is its contract.
+/// An image has become live in a stage. Unlike our other events, this one is for users' deployers;
+/// `events/schemas/image-promoted.schema.json` is its contract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promoted {
-    /// The same for the same promotion, however often it is announced.
+    /// Identifies the promotion; the same each time the event is sent.
     pub id: String,
     /// The GitHub repository's id.
     pub repository_id: RepositoryId,
@@ -145,15 +145,15 @@ pub struct Promoted {
     pub build: u64,
     /// The promotion's number in the GitHub repository.
     pub promotion: u64,
-    /// Whether it goes back to an image that was live before.
+    /// Whether this returns to an image that was live before.
     pub rollback: bool,
-    /// Who asked for it.
+    /// Who requested it.
     pub by: String,
-    /// Why, in the words of who asked or approved.
+    /// The reason, as the person who requested or approved it gave it.
     pub reason: Option<String>,
-    /// What the stage's definition hands over, filled in.
+    /// The stage's parameters, with placeholders replaced.
     pub parameters: BTreeMap<String, String>,
-    /// Since when it is live.
+    /// When it became live.
     pub at: Timestamp,
 }
 
@@ -163,10 +163,11 @@ pub fn promoted(promoted: &Promoted) -> Value {
     serde_json::to_value(promoted).expect("it holds only strings, numbers and lists")
 }
 
-/// Which intent an event of ours announces. What is due is read from the store, never from here (A25).
+/// The id of the intent that one of our events announces. The intent is read from the store, never from
+/// here (A25).
 ///
 /// # Errors
-/// When the event is not ours or names no intent.
+/// When the event is not ours or has no intent.
 pub fn intent_id(envelope: &Envelope) -> Result<&str, ShapeError> {
     if envelope.source != SOURCE {
         return Err(ShapeError::Value {

@@ -1,4 +1,4 @@
-//! GitHub's webhooks: which event it is, and what a push says.
+//! GitHub's webhooks: the kind of event, and the content of a push.
 
 pub mod compose;
 mod push;
@@ -15,28 +15,27 @@ pub use push::{Deletion, MOST_COMMITS, Push};
 use crate::http::Headers;
 use crate::signature::VerifiedBody;
 
-/// What the headers of a delivery say. The signature does not cover them, so the body is always
-/// checked to be what `event` names (A6).
+/// The headers of a delivery. The signature does not cover them, so the body must match `event` (A6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// The event's name, such as `push`.
     pub event: String,
-    /// The delivery's id; the same when GitHub delivers again.
+    /// The delivery's id; the same if GitHub delivers again.
     pub id: String,
-    /// How the body is written.
+    /// The format of the body.
     pub encoding: Encoding,
 }
 
-/// How a webhook's body is written.
+/// The format of a webhook's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// As JSON.
     Json,
-    /// As a form with the JSON in its field `payload`.
+    /// A form with the JSON in its field `payload`.
     Form,
 }
 
-/// What a webhook says.
+/// The content of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The webhook was set up.
@@ -45,31 +44,31 @@ pub enum Event {
     Moved(Box<Push>),
     /// A branch or tag was deleted.
     Deleted(Deletion),
-    /// Nothing that concerns us.
+    /// An event that Towline does not use.
     Ignored {
         /// Why not, for the answer's body.
         reason: String,
     },
 }
 
-/// Why a delivery is refused. It comes again the same, so trying again never helps.
+/// Why a delivery is refused. A repeated delivery is the same, so retrying never helps.
 #[derive(Debug, thiserror::Error)]
 pub enum GithubError {
-    /// A header is not there, or not what it should be.
-    #[error("the header {name} is missing, came more than once or is not {expected}")]
+    /// A header is missing or malformed.
+    #[error("the header {name} is missing, repeated or not {expected}")]
     Header {
         /// The header.
         name: &'static str,
         /// What it should be.
         expected: &'static str,
     },
-    /// A form without the field that should hold the JSON.
+    /// A form without the field for the JSON.
     #[error("the body is a form without exactly one field `payload`")]
     Form,
-    /// The body is no text.
+    /// The body is not text.
     #[error("the body is not UTF-8")]
     Encoding(#[from] std::str::Utf8Error),
-    /// The body is not what the event's name promises.
+    /// The body does not match the event's name.
     #[error("the body is not that of a `{event}` event")]
     Shape {
         /// The event's name.
@@ -81,7 +80,7 @@ pub enum GithubError {
     /// The body contradicts itself.
     #[error("the push contradicts itself: {0}")]
     Contradiction(&'static str),
-    /// A value that no push of GitHub's can have.
+    /// A value that GitHub never sends.
     #[error("`{field}` of the push is refused: {reason}")]
     Value {
         /// The field.
@@ -113,7 +112,7 @@ pub fn delivery(headers: &Headers) -> Result<Delivery, GithubError> {
 /// Reads a verified body as the event its delivery names.
 ///
 /// # Errors
-/// When the body is not that of the event, or contradicts itself.
+/// When the body does not match the event, or contradicts itself.
 pub fn decode(delivery: &Delivery, body: &VerifiedBody) -> Result<Event, GithubError> {
     match delivery.event.as_str() {
         "push" => push::decode(&json(delivery.encoding, body.bytes())?),
@@ -150,8 +149,8 @@ fn is_word(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
-/// The JSON of a body. A form's field is decoded here, after the signature was checked: that covers
-/// the form as it was sent (GitHub docs, "Validating webhook deliveries").
+/// The JSON of a body. A form is decoded after the signature check, because the signature covers the form
+/// as sent (GitHub docs, "Validating webhook deliveries").
 fn json(encoding: Encoding, body: &[u8]) -> Result<Cow<'_, str>, GithubError> {
     match encoding {
         Encoding::Json => Ok(Cow::Borrowed(std::str::from_utf8(body)?)),
@@ -165,7 +164,7 @@ fn json(encoding: Encoding, body: &[u8]) -> Result<Cow<'_, str>, GithubError> {
     }
 }
 
-/// The fields by which a ping differs from every other event.
+/// The fields that distinguish a ping from other events.
 #[derive(Deserialize)]
 struct Ping {
     #[serde(rename = "zen")]

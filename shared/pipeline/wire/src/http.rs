@@ -1,17 +1,17 @@
-//! A request and a response as our handlers see them, whatever server or gateway stands before them.
+//! Requests and responses for our handlers, independent of the server or gateway.
 
-/// Under this name among the headers stands the ARN of the caller whose signature the gateway has
-/// checked. No client can send it: a colon begins no name of HTTP.
+/// The header with the ARN of the caller whose signature the gateway has checked. No client can send
+/// it, because no HTTP header name starts with a colon.
 pub const CALLER_ARN: &str = ":caller-arn";
 
-/// A request that has arrived whole.
+/// A complete request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The method, in capitals.
     pub method: String,
     /// The path, still percent-encoded, without the query.
     pub path: String,
-    /// The query string without `?`; empty when there is none.
+    /// The query string without `?`; empty if there is none.
     pub query: String,
     /// Its headers.
     pub headers: Headers,
@@ -19,7 +19,7 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
@@ -30,19 +30,19 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// Headers in the order they came; a name may come more than once.
+/// Headers in their original order; a name may be repeated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, String)>);
 
 impl Headers {
-    /// Every value under a name, whatever its case.
+    /// Every value of a name, regardless of case.
     pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         self.iter()
             .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// The value under a name that comes exactly once.
+    /// The value of a name that occurs exactly once.
     #[must_use]
     pub fn only(&self, name: &str) -> Option<&str> {
         let mut values = self.all(name);
@@ -57,7 +57,7 @@ impl Headers {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Adds a value under a name.
+    /// Adds a header.
     pub fn push(&mut self, name: &str, value: impl Into<String>) {
         self.0.push((name.to_ascii_lowercase(), value.into()));
     }

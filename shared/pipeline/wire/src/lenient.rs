@@ -1,14 +1,14 @@
-//! Reads JSON that others wrote: what is needed must be there, what is not needed may be anything.
+//! Reads foreign JSON: needed fields must be valid, other fields may be anything.
 
 use serde_json::Value;
 
-/// Why a JSON text is not what it should be.
+/// Why a JSON text does not have the expected form.
 #[derive(Debug, thiserror::Error)]
 pub enum ShapeError {
-    /// It cannot be read at all.
-    #[error("it is not the JSON expected here")]
+    /// It is unreadable.
+    #[error("the JSON does not have the expected form")]
     Json(#[from] serde_json::Error),
-    /// Something needed is not there, or is something else.
+    /// A needed value is missing or of another kind.
     #[error("`{path}` is missing or is not {expected}")]
     Field {
         /// Where it should be.
@@ -16,7 +16,7 @@ pub enum ShapeError {
         /// What it should be.
         expected: &'static str,
     },
-    /// Something is there and contradicts what it should be.
+    /// A value is invalid.
     #[error("`{path}` cannot be used: {reason}")]
     Value {
         /// Where it is.
@@ -31,7 +31,7 @@ pub(crate) fn text<'a>(value: &'a Value, path: &'static str) -> Option<&'a str> 
     at(value, path)?.as_str()
 }
 
-/// The text at a path, which must be there and not be empty.
+/// The text at a path, which must exist and not be empty.
 pub(crate) fn needed_text<'a>(value: &'a Value, path: &'static str) -> Result<&'a str, ShapeError> {
     text(value, path)
         .filter(|text| !text.is_empty())
@@ -41,7 +41,7 @@ pub(crate) fn needed_text<'a>(value: &'a Value, path: &'static str) -> Result<&'
         })
 }
 
-/// A name parsed from the text at a path, which must be there.
+/// A name parsed from the text at a path, which must exist.
 pub(crate) fn needed<T>(value: &Value, path: &'static str) -> Result<T, ShapeError>
 where
     T: std::str::FromStr,
@@ -50,7 +50,7 @@ where
     parse(needed_text(value, path)?, path)
 }
 
-/// A name parsed from a text, with where it stood for the message.
+/// A name parsed from a text; the path is for the message.
 pub(crate) fn parse<T>(text: &str, path: &'static str) -> Result<T, ShapeError>
 where
     T: std::str::FromStr,

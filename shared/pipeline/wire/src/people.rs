@@ -88,7 +88,7 @@ pub fn is_trustworthy(arn: &str) -> bool {
 /// Why the list cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the people are no JSON list of {{\"login\", \"groups\", \"token_sha256\"}} (line {line}, column {column})"
+    "the people are not a JSON list of {{\"login\", \"groups\", \"token_sha256\"}} (line {line}, column {column})"
 )]
 pub struct PeopleError {
     line: usize,

@@ -1,4 +1,4 @@
-//! GitHub's signature over the raw bytes of a webhook: checked before anything is parsed.
+//! GitHub's signature of the raw bytes of a webhook, checked before anything is parsed.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretSlice};
@@ -6,30 +6,30 @@ use sha2::Sha256;
 
 use crate::http::Headers;
 
-/// The only header that is looked at; the older SHA-1 one never is (A1).
+/// The only header that counts; the older SHA-1 header is ignored (A1).
 pub const HEADER: &str = "x-hub-signature-256";
 
-/// Length of the shortest secret taken, in bytes (A3).
+/// Length of the shortest accepted secret, in bytes (A3).
 pub const SHORTEST_SECRET: usize = 32;
 
-/// A body whose signature was checked. Nothing else can make one, so who takes it may trust it.
+/// A body whose signature was checked. There is no other way to create one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedBody(Vec<u8>);
 
 impl VerifiedBody {
-    /// The bytes that were signed.
+    /// The signed bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// A key both sides know, of at least [`SHORTEST_SECRET`] bytes.
+/// A shared key of at least [`SHORTEST_SECRET`] bytes.
 #[derive(Debug, Clone)]
 pub struct Secret(SecretSlice<u8>);
 
 impl Secret {
-    /// Takes a secret as read from the environment or a file; the line end of a file does not count.
+    /// Accepts a secret from the environment or a file. A final line end is ignored.
     ///
     /// # Errors
     /// When it is shorter than [`SHORTEST_SECRET`] bytes or white space surrounds it (A3).
@@ -53,20 +53,20 @@ impl Secret {
     }
 }
 
-/// Why a text is no secret.
+/// Why a text is not a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// Nothing was given.
     #[error(
-        "the secret is empty; set one of at least {SHORTEST_SECRET} characters, such as `openssl rand -hex 32` prints"
+        "the secret is empty; set one of at least {SHORTEST_SECRET} characters, for example from `openssl rand -hex 32`"
     )]
     Blank,
-    /// White space that was hardly meant.
+    /// White space, probably by mistake.
     #[error("the secret begins or ends with white space; remove it")]
     Surrounded,
     /// Too easy to guess.
     #[error(
-        "the secret has {0} bytes and needs at least {SHORTEST_SECRET}; make one with `openssl rand -hex 32` and set it here and at GitHub"
+        "the secret has {0} bytes and needs at least {SHORTEST_SECRET}; create one with `openssl rand -hex 32` and set it here and on GitHub"
     )]
     Short(usize),
 }
@@ -79,13 +79,13 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// The key in use and, while rotating, the one before it.
+    /// The current key and, while rotating, the previous one.
     #[must_use]
     pub fn new(current: Secret, previous: Option<Secret>) -> Self {
         Self { current, previous }
     }
 
-    /// Whether a code over these parts was made with one of the keys, compared in constant time.
+    /// Whether a code for these parts was made with one of the keys, compared in constant time.
     pub(crate) fn have_signed(&self, parts: &[&[u8]], code: &[u8; 32]) -> bool {
         let keys = [Some(&self.current), self.previous.as_ref()];
         keys.into_iter()
@@ -94,27 +94,29 @@ impl Secrets {
     }
 }
 
-/// Why a body is not to be trusted.
+/// Why a body is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// There is none.
-    #[error("the header X-Hub-Signature-256 is missing; set the same secret at GitHub and here")]
+    #[error("the header X-Hub-Signature-256 is missing; set the same secret on GitHub and here")]
     Missing,
     /// There are several.
-    #[error("the header X-Hub-Signature-256 came more than once")]
+    #[error("the header X-Hub-Signature-256 is repeated")]
     Several,
-    /// It is no signature.
+    /// It is malformed.
     #[error("the header X-Hub-Signature-256 is not `sha256=` and 64 lower-case hexadecimal digits")]
     Malformed,
     /// It is not ours.
-    #[error("the signature does not fit the body; is the secret at GitHub the one set here?")]
+    #[error(
+        "the signature does not match the body; check that the secret on GitHub is the one set here"
+    )]
     Wrong,
 }
 
 /// Checks the signature of a body.
 ///
 /// # Errors
-/// When there is not exactly one well-formed signature, or it was made with another key or body.
+/// When there is not exactly one well-formed signature, or it is from another key or body.
 pub fn verify(
     headers: &Headers,
     raw_body: Vec<u8>,
@@ -143,7 +145,7 @@ fn signature(key: &[u8], body: &[u8]) -> String {
     format!("sha256={}", code(key, &[body]))
 }
 
-/// The code over these parts, in hexadecimal.
+/// The code for these parts, in hexadecimal.
 pub(crate) fn code_of(secret: &Secret, parts: &[&[u8]]) -> String {
     code(secret.bytes(), parts)
 }

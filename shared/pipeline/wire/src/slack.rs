@@ -1,4 +1,4 @@
-//! Slack's slash commands: the signature over the raw body, then the form; answers within its limits.
+//! Slack's slash commands: the signature of the raw body, then the form; answers within Slack's limits.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -13,39 +13,41 @@ pub const TIMESTAMP: &str = "x-slack-request-timestamp";
 /// Characters of a section's text (Slack Block Kit, section).
 pub const MOST_SECTION: usize = 3_000;
 
-/// Characters of what says how to see all of a cut answer.
+/// Characters for the line that says how to see all of a cut answer.
 const MOST_MORE: usize = 500;
 
 /// How old a request may be (Slack, "Verifying requests from Slack").
 const OLDEST: SignedDuration = SignedDuration::from_mins(5);
-/// How far ahead of ours Slack's clock may be.
+/// How far Slack's clock may be ahead of ours.
 const AHEAD: SignedDuration = SignedDuration::from_mins(1);
 
-/// A form whose signature was checked. Nothing else can make one, so who takes it may trust it.
+/// A form whose signature was checked. There is no other way to create one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedForm(Vec<u8>);
 
-/// Why a request is not to be trusted.
+/// Why a request is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SlackError {
-    /// A header is not there, came twice, or is no such value.
-    #[error("the header {0} is missing, came more than once or is not what Slack sends")]
+    /// A header is missing, repeated or malformed.
+    #[error("the header {0} is missing, repeated or not in Slack's format")]
     Header(&'static str),
-    /// It was signed too long ago: it may be sent again by somebody else.
+    /// It was signed too long ago and may be a replay.
     #[error("the request is older than five minutes")]
     Old,
-    /// It was signed at a time that has not come.
-    #[error("the request is from the future; is this clock right?")]
+    /// It was signed in the future.
+    #[error("the request is from the future; check this machine's clock")]
     Future,
     /// It is not Slack's.
-    #[error("the signature does not fit the body; is the app's signing secret the one set here?")]
+    #[error(
+        "the signature does not match the body; check that the app's signing secret is the one set here"
+    )]
     Wrong,
 }
 
 /// Checks the signature `v0` of a request and its age.
 ///
 /// # Errors
-/// When it was made with another key or for another body, too long ago, or ahead of `now`.
+/// When the signature is from another key, for another body, too old, or ahead of `now`.
 pub fn verify(
     headers: &Headers,
     raw_body: Vec<u8>,
@@ -70,7 +72,7 @@ pub fn verify(
     Ok(VerifiedForm(raw_body))
 }
 
-/// What is signed: the version, the time as it was sent, and the body.
+/// The signed text: the version, the time as sent, and the body.
 fn base<'a>(timestamp: &'a str, body: &'a [u8]) -> [&'a [u8]; 4] {
     [b"v0:", timestamp.as_bytes(), b":", body]
 }
@@ -88,8 +90,8 @@ pub fn sign(secret: &Secret, timestamp: &str, body: &[u8]) -> String {
     format!("v0={code}")
 }
 
-/// Whether this is Slack's question whether the address answers over TLS at all. It is not signed
-/// and wants nothing but 200.
+/// Whether this is Slack's check that the address answers over TLS. It is not signed and only needs a
+/// 200.
 #[must_use]
 pub fn is_probe(body: &[u8]) -> bool {
     form_urlencoded::parse(body).any(|(name, value)| name == "ssl_check" && value == "1")
@@ -106,7 +108,7 @@ pub struct SlashCommand {
     pub channel: String,
     /// The command, such as `/towline`.
     pub command: String,
-    /// What followed it, as it was typed.
+    /// The text after it, as typed.
     pub text: String,
 }
 
@@ -129,8 +131,8 @@ pub fn command(form: &VerifiedForm) -> SlashCommand {
     command
 }
 
-/// The text as somebody typed it: Slack escapes `&`, `<` and `>`, turns what it takes for a user,
-/// channel or link into `<…|shown>`, and quotes into typographic ones.
+/// The text as typed. Slack escapes `&`, `<` and `>`, replaces users, channels and links with
+/// `<…|shown>`, and uses typographic quotes.
 fn as_typed(text: &str) -> String {
     let mut typed = String::new();
     let mut rest = text;
@@ -165,8 +167,8 @@ pub fn words(text: &str) -> Value {
     respond(&cut(&escaped(text), MOST_SECTION, ""))
 }
 
-/// The body of an answer in lines of a fixed width. What does not fit is cut, and `more` says how
-/// to see all of it.
+/// The body of an answer in lines of a fixed width. A long answer is cut, and `more` says how to see
+/// all of it.
 #[must_use]
 pub fn lines(lines: &[String], more: &str) -> Value {
     const FENCES: usize = "```\n```\n".len();
@@ -200,8 +202,8 @@ pub fn lines(lines: &[String], more: &str) -> Value {
     respond(&format!("```\n{shown}\n```\n{behind}"))
 }
 
-/// Shown to who asked, and to nobody else: a channel may have guests, or be shared with another
-/// company, and nothing says yet which channel is of which repository.
+/// Shown only to the person who asked: a channel may have guests or be shared with another company, and
+/// channels are not linked to repositories yet.
 fn respond(text: &str) -> Value {
     json!({
         "response_type": "ephemeral",
@@ -210,7 +212,7 @@ fn respond(text: &str) -> Value {
     })
 }
 
-/// The first characters of a text that was escaped, whole entities only.
+/// The first characters of an escaped text, with complete entities.
 fn cut(text: &str, most: usize, end: &str) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
@@ -224,8 +226,8 @@ fn cut(text: &str, most: usize, end: &str) -> String {
     format!("{whole}{end}")
 }
 
-/// A stranger's text that neither calls anybody nor formats anything: `&`, `<` and `>` as Slack
-/// wants them, no backtick that could end a block, no word that calls a whole channel.
+/// A stranger's text that cannot mention people or format anything: `&`, `<` and `>` escaped for Slack, no
+/// backtick that could end a block, no mention of a channel.
 fn escaped(text: &str) -> String {
     let mut safe = text
         .replace('&', "&amp;")

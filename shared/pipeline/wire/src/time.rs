@@ -1,15 +1,15 @@
-//! Moments in the forms that AWS services write them.
+//! Times in the formats of AWS services.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use towline_domain::Timestamp;
 
-/// Numbers above this are milliseconds: as seconds they would lie beyond the year 5000.
+/// Larger numbers are milliseconds: as seconds they would be after the year 5000.
 const MOST_SECONDS: f64 = 1e11;
 
-/// The moment a value stands for: RFC 3339, seconds or milliseconds since 1970, or CodeBuild's
-/// `Sep 1, 2017 4:12:29 PM`, which names no zone and is taken as UTC.
+/// The time of a value: RFC 3339, seconds or milliseconds since 1970, or CodeBuild's
+/// `Sep 1, 2017 4:12:29 PM`, which has no zone and is read as UTC.
 pub(crate) fn any(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(text) => from_text(text.trim()),
@@ -30,7 +30,7 @@ fn from_text(text: &str) -> Option<Timestamp> {
     if let Ok(number) = text.parse() {
         return from_number(number);
     }
-    // Newer Java runtimes put a narrow no-break space before PM.
+    // Newer Java runtimes write a narrow no-break space before PM.
     let text = text.replace(['\u{202f}', '\u{a0}'], " ").replace(',', " ");
     let words: Vec<&str> = text.split_whitespace().collect();
     let at = DateTime::strptime("%b %d %Y %I:%M:%S %p", words.join(" ")).ok()?;

@@ -6,7 +6,7 @@ use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
 
 use super::MOST_COMMITS;
 
-/// What is needed to compose a push.
+/// The data of a push to compose.
 #[derive(Debug, Clone)]
 pub struct Sketch<'a> {
     /// The repository.
@@ -17,13 +17,13 @@ pub struct Sketch<'a> {
     pub default_branch: &'a str,
     /// The ref that moved.
     pub git_ref: &'a GitRef,
-    /// Where it stood; none when it is created.
+    /// Its previous commit; none if it is created.
     pub before: Option<&'a CommitSha>,
-    /// Where it stands; none when it is deleted.
+    /// Its new commit; none if it is deleted.
     pub after: Option<&'a CommitSha>,
-    /// The commit it stands on when that is not `after`, as for an annotated tag.
+    /// The commit it points to, if not `after`, as for an annotated tag.
     pub head: Option<&'a Commit>,
-    /// The commits the push brought, oldest first. The last one is the head when `head` names none.
+    /// The pushed commits, oldest first. The last one is the head if `head` is none.
     pub commits: &'a [Commit],
     /// Whether history was rewritten.
     pub forced: bool,
@@ -56,19 +56,18 @@ pub struct Commit {
     pub modified: Vec<String>,
 }
 
-/// Somebody on GitHub, or known to Git alone.
+/// A person on GitHub, or known only to Git.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// The name in commits.
     pub name: String,
     /// The address in commits.
     pub email: String,
-    /// The login; none when GitHub does not know the address.
+    /// The login; none if GitHub does not know the address.
     pub login: Option<String>,
 }
 
-/// The body of a push, with the fields GitHub sends. As GitHub does, it lists at most
-/// [`MOST_COMMITS`] commits.
+/// The body of a push with GitHub's fields. Like GitHub, it lists at most [`MOST_COMMITS`] commits.
 #[must_use]
 pub fn push_payload(push: &Sketch<'_>) -> Value {
     let listed = push.commits.iter().take(MOST_COMMITS);
@@ -130,7 +129,7 @@ fn author(account: &Account, at: Timestamp) -> Value {
     author
 }
 
-/// Unlike every other event, a push has `created_at` and `pushed_at` as numbers.
+/// Unlike in other events, `created_at` and `pushed_at` of a push are numbers.
 fn repository(push: &Sketch<'_>, base: &str) -> Value {
     let full_name = push.repository_name.as_str();
     let (owner, name) = full_name.split_once('/').unwrap_or((full_name, ""));
