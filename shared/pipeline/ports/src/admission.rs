@@ -1,45 +1,45 @@
-//! Under which id a registered repository is kept, whichever of its ids a push names (A7, A8).
+//! The id under which a registered repository is stored, regardless of which of its ids a push names (A7, A8).
 //!
-//! A repository has one canonical id, the first that was seen of it. What `git` finds in a folder
-//! of this machine has an id of its own range; it says which clone was pushed from, so its name
-//! decides. GitHub's ids are identities: there the name is only a label.
+//! A repository has one canonical id, the first one seen. A folder on this machine has an id in its own
+//! range, which only identifies the clone, so its name decides. GitHub's ids are identities, and the name is
+//! only a label.
 
 use serde::{Deserialize, Serialize};
 use towline_domain::names::{RepositoryId, RepositoryName};
 
 use crate::RepositoryRef;
 
-/// Bits of a local id that tell one folder from another.
+/// Bits of a local id that distinguish folders.
 const BITS: u32 = 48;
 
-/// What every local id begins with; GitHub's ids are far below. All of them are exact in a JSON
-/// number, whose integers are so up to 2^53 (RFC 8259, section 6).
+/// The prefix of every local id; GitHub's ids are far below. All are exact as JSON numbers, whose integers
+/// are exact up to 2^53 (RFC 8259, section 6).
 const LOCAL: u64 = 1 << 52;
 
-/// The local id with these 48 bits; higher ones are dropped.
+/// The local id with these 48 bits; higher bits are dropped.
 #[must_use]
 pub fn local(bits: u64) -> RepositoryId {
     RepositoryId(LOCAL | (bits & ((1 << BITS) - 1)))
 }
 
-/// Whether the id was given by this machine and not by GitHub.
+/// Whether the id is from this machine and not from GitHub.
 #[must_use]
 pub fn is_local(id: RepositoryId) -> bool {
     id.0 >> BITS == LOCAL >> BITS
 }
 
-/// GitHub takes names that differ in case alone for the same.
+/// GitHub treats names that differ only in case as the same.
 #[must_use]
 pub fn same_name(one: &RepositoryName, other: &RepositoryName) -> bool {
     one.as_str().eq_ignore_ascii_case(other.as_str())
 }
 
-/// The ids of a repository, for good.
+/// The permanent ids of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
-    /// The canonical one, under which everything is kept.
+    /// The canonical one, under which everything is stored.
     pub id: RepositoryId,
-    /// GitHub's, where the canonical one is local and a webhook came since.
+    /// GitHub's, if the canonical one is local and a webhook came later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub real: Option<RepositoryId>,
 }
@@ -52,19 +52,19 @@ impl Binding {
     }
 }
 
-/// What is known of a registered repository's ids.
+/// What is known about a registered repository's ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ids {
     /// Nothing.
     Unseen,
     /// The local id of its folder, until the first push.
     Provisional(RepositoryId),
-    /// What the first push said.
+    /// The id from the first push.
     Bound(Binding),
 }
 
 impl Ids {
-    /// The id it is kept under.
+    /// The id it is stored under.
     #[must_use]
     pub fn canonical(&self) -> Option<RepositoryId> {
         match self {
@@ -86,36 +86,36 @@ impl Ids {
 /// A registered repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// Its name, as it is registered.
+    /// Its registered name.
     pub name: RepositoryName,
     /// Its ids.
     pub ids: Ids,
 }
 
-/// What is to be done about a claim.
+/// What to do about a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
     /// Admit it under this id and name.
     Admitted(RepositoryRef),
-    /// Make this binding durable, then admit it under the binding's id.
+    /// Store this binding, then admit it under the binding's id.
     Bind {
         /// The registered name.
         name: RepositoryName,
         /// Its ids from now on.
         binding: Binding,
     },
-    /// Nobody registered it.
+    /// It is not registered.
     Unknown,
-    /// The name is another repository's.
+    /// The name belongs to another repository.
     Impostor {
         /// The registered name.
         name: RepositoryName,
-        /// The id the name is bound to; GitHub's, if it is known.
+        /// The id the name is bound to; GitHub's, if known.
         known: RepositoryId,
     },
 }
 
-/// Judges who a push says it is of; no two of `known` have a name or an id in common.
+/// Decides about the repository that a push names. No two of `known` share a name or an id.
 #[must_use]
 pub fn judge(known: &[Known], claim: &RepositoryRef) -> Judgement {
     let local = is_local(claim.id);
@@ -160,7 +160,7 @@ pub fn judge(known: &[Known], claim: &RepositoryRef) -> Judgement {
     }
 }
 
-/// The id, or the next one where a clone was pushed from under another name before.
+/// The id, or the next one if a clone was pushed before under another name.
 fn free(known: &[Known], of: &Known, mut id: RepositoryId) -> RepositoryId {
     let others = |id| {
         known

@@ -1,4 +1,4 @@
-//! The bus: what has just been committed is announced to whoever acts on it.
+//! The bus: announces what was just committed to the functions that act on it.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -13,16 +13,15 @@ pub struct Announcement {
     pub id: String,
     /// Its detail-type, such as `Build Due`.
     pub detail_type: String,
-    /// Its detail: a JSON object; with the envelope well under EventBridge's 256 KB.
+    /// Its detail: a JSON object, with the envelope well under EventBridge's 256 KB.
     pub detail: Value,
     /// When it was announced.
     pub at: Timestamp,
 }
 
-/// Where announcements go. They may arrive twice, late, or in another order.
+/// Receives announcements. They may arrive twice, late, or in another order.
 #[async_trait]
 pub trait Bus: Send + Sync {
-    /// Announces; what could not be announced is announced again by `sweep`, so an error here
-    /// loses nothing.
+    /// Announces events. After an error, `sweep` announces them again, so nothing is lost.
     async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), PortError>;
 }

@@ -1,11 +1,11 @@
-//! Time and chance, which come in at the edge.
+//! Time and random numbers, which enter at the edge.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-/// Tells the time, waits, and draws lots.
+/// Time, waiting and random numbers.
 #[async_trait]
 pub trait Clock: Send + Sync {
     /// The time now.

@@ -1,4 +1,4 @@
-//! Secrets that somebody else keeps.
+//! Secrets in a secret store.
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -8,15 +8,14 @@ use crate::PortError;
 /// A secret that may change while we run.
 #[async_trait]
 pub trait KeptSecret: Send + Sync {
-    /// Its text, possibly as it was a while ago; where that was refused somewhere, as it is now.
-    /// None while nobody has set it.
+    /// Its text, possibly cached; fresh after it was rejected. None while it is not set.
     ///
     /// # Errors
-    /// When whoever keeps it does not give it.
+    /// When the store does not return it.
     async fn text(&self, refused: bool) -> Result<Option<SecretString>, PortError>;
 }
 
-/// A secret that stays the same.
+/// A constant secret.
 #[async_trait]
 impl KeptSecret for SecretString {
     async fn text(&self, _: bool) -> Result<Option<Self>, PortError> {

@@ -1,4 +1,4 @@
-//! Where source code lives: what a repository holds at a commit and how commits relate.
+//! Source code: the content of a repository at a commit, and how commits relate.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -8,16 +8,16 @@ use towline_domain::untrusted::Untrusted;
 
 use crate::PortError;
 
-/// A repository that was let in.
+/// An admitted repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepositoryRef {
     /// Its identity.
     pub id: RepositoryId,
-    /// Its name, for people and for APIs that take nothing else.
+    /// Its name, for people and for APIs that need it.
     pub name: RepositoryName,
 }
 
-/// How one commit stands to another.
+/// How one commit relates to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
     /// They are the same.
@@ -30,7 +30,7 @@ pub enum Relation {
     Diverged,
 }
 
-/// What a commit says about itself.
+/// The description of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitInfo {
     /// First line of its message.
@@ -41,14 +41,14 @@ pub struct CommitInfo {
     pub at: Timestamp,
 }
 
-/// What is at a path of a commit.
+/// The content of a path at a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileAt {
     /// A file with these bytes.
     Found(Vec<u8>),
-    /// No file; a symbolic link or a folder is none.
+    /// No file. A symbolic link or a folder does not count.
     Missing,
-    /// A file larger than was asked for.
+    /// A file larger than requested.
     TooLarge {
         /// How large it is.
         bytes: u64,
@@ -57,12 +57,12 @@ pub enum FileAt {
     NoCommit,
 }
 
-/// A place that holds repositories. It is asked by id and name of a repository that was let in,
-/// never by an address out of a payload (A24).
+/// A source of repositories. Requests use the id and name of an admitted repository, never an address
+/// from a payload (A24).
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// The file at exactly this commit, of at most `most` bytes. That the repository could not be
-    /// asked is an error, never [`FileAt::NoCommit`].
+    /// The file at exactly this commit, of at most `most` bytes. If the repository cannot be reached, that is
+    /// an error, never [`FileAt::NoCommit`].
     async fn file(
         &self,
         repository: &RepositoryRef,
@@ -79,14 +79,14 @@ pub trait Source: Send + Sync {
         head: &CommitSha,
     ) -> Result<ChangedFiles, PortError>;
 
-    /// Where a ref stands now.
+    /// The current commit of a ref.
     async fn head(
         &self,
         repository: &RepositoryRef,
         git_ref: &GitRef,
     ) -> Result<Option<CommitSha>, PortError>;
 
-    /// How `first` stands to `second`.
+    /// How `first` relates to `second`.
     async fn relation(
         &self,
         repository: &RepositoryRef,
@@ -94,41 +94,39 @@ pub trait Source: Send + Sync {
         second: &CommitSha,
     ) -> Result<Relation, PortError>;
 
-    /// What a commit says about itself, when it is there.
+    /// The description of a commit, if it exists.
     async fn commit(
         &self,
         repository: &RepositoryRef,
         commit: &CommitSha,
     ) -> Result<Option<CommitInfo>, PortError>;
 
-    /// Whether it can be shown beside a commit how it stands ([`crate::Statuses`]). Where it
-    /// cannot, nothing is owed for it.
+    /// Whether statuses can be shown beside commits ([`crate::Statuses`]). If not, no status is owed.
     fn shows_statuses(&self) -> bool {
         true
     }
 }
 
-/// Whether a repository may use us at all.
+/// Whether a repository may push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// It may, and everything of it is kept under this id and this name, the registered ones,
-    /// whichever the push named.
+    /// It may. Everything is stored under this registered id and name, regardless of what the push named.
     Admitted(RepositoryRef),
-    /// Nobody registered it (A7).
+    /// It is not registered (A7).
     Unknown,
     /// Its name is registered, but for another repository (A8).
     Impostor {
         /// The repository the name belongs to.
         known: RepositoryId,
-        /// What a person does when the other one is right: the end of a sentence.
+        /// What to do if the other repository is the right one: the end of a sentence.
         remedy: String,
     },
 }
 
-/// The repositories that may use us.
+/// The repositories that may push.
 #[async_trait]
 pub trait Repositories: Send + Sync {
-    /// Whether this repository may, as [`judge`](crate::admission::judge) says. The first push of a
-    /// registered name binds its id for good.
+    /// Whether this repository may push, decided by [`judge`](crate::admission::judge). The first push of a
+    /// registered name binds its id permanently.
     async fn admit(&self, repository: &RepositoryRef) -> Result<Admission, PortError>;
 }

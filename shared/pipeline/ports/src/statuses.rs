@@ -1,54 +1,54 @@
-//! Where a commit's state is shown to people who look at the commit: GitHub's commit statuses.
+//! Shows the state of a commit beside it: GitHub's commit statuses.
 
 use async_trait::async_trait;
 use towline_domain::names::CommitSha;
 
 use crate::{PortError, RepositoryRef};
 
-/// Characters of a description (GitHub REST API, "Create a commit status": 422 above).
+/// The most characters of a description (GitHub REST API, "Create a commit status": 422 above).
 pub const MOST_DESCRIPTION: usize = 140;
 
-/// How something stands, in GitHub's words.
+/// A state, by GitHub's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusState {
-    /// It waits or goes on.
+    /// It waits or runs.
     Pending,
-    /// It went well.
+    /// It succeeded.
     Success,
-    /// It went badly, through the commit.
+    /// It failed because of the commit.
     Failure,
-    /// It went badly, through something else.
+    /// It failed for another reason.
     Error,
 }
 
 /// One line beside a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitStatus {
-    /// What it is about; a later status of the same context takes its place.
+    /// Its subject. A later status with the same context replaces it.
     pub context: String,
-    /// How it stands.
+    /// Its state.
     pub state: StatusState,
     /// A sentence of at most [`MOST_DESCRIPTION`] characters.
     pub description: String,
-    /// Where there is more to read.
+    /// A link to more information.
     pub target_url: Option<String>,
 }
 
 /// Why a status is not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
-    /// It never will be; the sentence says why.
+    /// It never will be shown; the sentence says why.
     #[error("{0}")]
     Refused(String),
-    /// Trying again may help.
+    /// A retry may help.
     #[error(transparent)]
     Port(#[from] PortError),
 }
 
-/// Shows how commits stand.
+/// Shows the state of commits.
 #[async_trait]
 pub trait Statuses: Send + Sync {
-    /// Shows a status beside a commit; that it is shown already is fine.
+    /// Shows a status beside a commit. Showing the same one again is harmless.
     async fn set(
         &self,
         repository: &RepositoryRef,

@@ -1,4 +1,4 @@
-//! A stand-in for CodeBuild whose builds end when a story says so.
+//! A stand-in for CodeBuild whose builds end when a test says so.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,14 +14,14 @@ use crate::{Builds, Clock, PortError, StartBuild, StartError};
 
 /// How long CodeBuild remembers an idempotency token (CodeBuild API, `StartBuild`).
 const REMEMBERED: Duration = Duration::from_secs(5 * 60);
-/// Characters of an environment variable's value (CodeBuild's own `InvalidInputException`).
+/// The most characters of an environment variable's value (CodeBuild's `InvalidInputException`).
 const MOST_VALUE: usize = 4_096;
-/// Names the outputs of a build in its environment.
+/// The variable with the outputs of a build.
 const OUTPUTS: &str = "TOWLINE_OUTPUTS";
 /// Bytes of one answer of [`Builds::log`].
 const MOST_LOG: usize = 256 << 10;
 
-/// Builds that are in progress until [`MemoryBuilds::finish`] or [`Builds::stop`].
+/// Builds that run until [`MemoryBuilds::finish`] or [`Builds::stop`].
 #[derive(Debug)]
 pub struct MemoryBuilds {
     clock: Arc<MemoryClock>,
@@ -39,7 +39,7 @@ struct Build {
 }
 
 impl MemoryBuilds {
-    /// Builds of which so many can be in progress at the same time.
+    /// Builds with this limit of simultaneous builds.
     #[must_use]
     pub fn new(clock: Arc<MemoryClock>, capacity: usize) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl MemoryBuilds {
         }
     }
 
-    /// Every build that was ever started, in that order, with what was asked for.
+    /// Every started build, in order, with its request.
     #[must_use]
     pub fn started(&self) -> Vec<(BuildId, StartBuild)> {
         let builds = lock(&self.builds);
@@ -59,7 +59,7 @@ impl MemoryBuilds {
         started.collect()
     }
 
-    /// Ends a build and gives the report on it; one that has ended already stays as it ended.
+    /// Ends a build and returns its report. An ended build does not change.
     ///
     /// # Panics
     ///
@@ -72,7 +72,7 @@ impl MemoryBuilds {
         build.report.clone()
     }
 
-    /// Lets a build say something.
+    /// Adds to a build's log.
     ///
     /// # Panics
     ///
@@ -97,7 +97,7 @@ impl Build {
         }
     }
 
-    /// What it was told to leave: each output is JSON with the build's own tag under `tag`.
+    /// The requested outputs: each is JSON with the build's tag in `tag`.
     fn outputs(&self) -> BTreeMap<String, String> {
         let variable = |wanted| {
             let mut variables = self.start.environment.iter();
@@ -114,7 +114,7 @@ impl Build {
     }
 }
 
-/// What CodeBuild gives as the context of the phase that failed, in short.
+/// CodeBuild's context of the failed phase, in short.
 fn reason(status: BuildStatus) -> Option<&'static str> {
     match status {
         BuildStatus::InProgress | BuildStatus::Succeeded | BuildStatus::Stopped => None,
@@ -179,7 +179,7 @@ impl Builds for MemoryBuilds {
         Ok(find_mut(&mut builds, build).map(|build| build.report.clone()))
     }
 
-    /// The first one, when there are several because the token was forgotten in between.
+    /// The first one, if there are several because the token was forgotten in between.
     async fn find(
         &self,
         repository: &RepositoryName,
@@ -216,7 +216,7 @@ impl Builds for MemoryBuilds {
     }
 }
 
-/// What CodeBuild refuses whenever it is asked (CodeBuild API, `StartBuild`).
+/// What CodeBuild always refuses (CodeBuild API, `StartBuild`).
 fn check(start: &StartBuild) -> Result<(), String> {
     let project = StartBuild::project(&start.repository.name, &start.component);
     let legal = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);

@@ -1,4 +1,4 @@
-//! A `Bus` that only remembers.
+//! A `Bus` that only records.
 
 use std::sync::Mutex;
 
@@ -10,20 +10,20 @@ use crate::{Announcement, Bus, PortError};
 /// Bytes of one entry with its envelope (EventBridge API, `PutEvents`).
 const MOST_ENTRY: usize = 256 << 10;
 
-/// Keeps what was announced until a story takes it.
+/// Keeps announcements until a test takes them.
 #[derive(Debug, Default)]
 pub struct MemoryBus {
     announced: Mutex<Vec<Announcement>>,
 }
 
 impl MemoryBus {
-    /// A bus on which nothing was announced yet.
+    /// An empty bus.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What was announced since it was last asked, in that order.
+    /// Returns and clears the announcements, in order.
     #[must_use]
     pub fn take(&self) -> Vec<Announcement> {
         std::mem::take(&mut *lock(&self.announced))

@@ -1,4 +1,4 @@
-//! A `Clock` whose time passes when a story says so, and whose lots are known beforehand.
+//! A `Clock` whose time a test moves, with predictable random numbers.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct MemoryClock {
 }
 
 impl MemoryClock {
-    /// A clock that shows this time and draws lots from this seed.
+    /// A clock with this time and seed.
     #[must_use]
     pub fn new(now: Timestamp, seed: u64) -> Self {
         Self {
@@ -26,7 +26,7 @@ impl MemoryClock {
         }
     }
 
-    /// Sets the time, also back.
+    /// Sets the time, forward or back.
     pub fn set(&self, now: Timestamp) {
         *lock(&self.now) = now;
     }
@@ -44,7 +44,7 @@ impl Clock for MemoryClock {
         *lock(&self.now)
     }
 
-    /// Returns at once; on the clock the time has passed.
+    /// Returns at once, and moves the time.
     async fn sleep(&self, time: Duration) {
         self.advance(time);
     }
@@ -54,7 +54,7 @@ impl Clock for MemoryClock {
     }
 }
 
-/// Random numbers that follow from a seed (Steele, Lea and Flood, "Fast splittable pseudorandom
+/// Random numbers from a seed (Steele, Lea and Flood, "Fast splittable pseudorandom
 /// number generators", 2014). Not for secrets.
 #[derive(Debug, Clone)]
 pub struct SplitMix64(u64);

@@ -16,11 +16,11 @@ use crate::{
     Admission, CommitInfo, FileAt, PortError, Relation, Repositories, RepositoryRef, Source,
 };
 
-/// Repositories, of which each was let in.
+/// Admitted repositories.
 #[derive(Debug, Default)]
 pub struct MemorySource {
     repositories: Mutex<BTreeMap<RepositoryId, MemoryRepository>>,
-    /// The real ids of those that were added with a local one.
+    /// The GitHub ids of those that were added with a local id.
     real: Mutex<BTreeMap<RepositoryId, RepositoryId>>,
 }
 
@@ -31,7 +31,7 @@ pub struct MemoryRepository {
     pub name: RepositoryName,
     /// All of its commits.
     pub commits: BTreeMap<CommitSha, MemoryCommit>,
-    /// Where its refs stand.
+    /// The commits of its refs.
     pub refs: BTreeMap<GitRef, CommitSha>,
 }
 
@@ -46,12 +46,12 @@ pub struct MemoryCommit {
     pub author: String,
     /// When it was committed.
     pub at: Timestamp,
-    /// Everything that it holds, by path from the root.
+    /// Its files, by path from the root.
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
 impl MemoryCommit {
-    /// Its id: a hash over all of it, as Git's is, but not the one that Git would give.
+    /// Its id: a hash of its content, like Git's, but not the same.
     #[must_use]
     pub fn sha(&self) -> CommitSha {
         let hash = Sha256::digest(format!("{self:?}"));
@@ -92,12 +92,12 @@ impl MemorySource {
         Self::default()
     }
 
-    /// Lets a repository in.
+    /// Admits a repository.
     pub fn add(&self, id: RepositoryId, repository: MemoryRepository) {
         lock(&self.repositories).insert(id, repository);
     }
 
-    /// Changes a repository in any way, such as renaming it or moving a ref back.
+    /// Changes a repository, for example its name or a ref.
     ///
     /// # Panics
     ///

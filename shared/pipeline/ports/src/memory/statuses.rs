@@ -19,13 +19,13 @@ pub struct MemoryStatuses {
 }
 
 impl MemoryStatuses {
-    /// Nothing shown yet.
+    /// No statuses.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What is shown beside a commit, by context.
+    /// The statuses of a commit, by context.
     #[must_use]
     pub fn of(&self, repository: RepositoryId, commit: &CommitSha) -> Vec<CommitStatus> {
         let shown = lock(&self.shown);
@@ -48,7 +48,7 @@ impl Statuses for MemoryStatuses {
             let reason = format!("the description is over {MOST_DESCRIPTION} characters");
             return Err(StatusError::Refused(reason));
         }
-        // GitHub takes contexts that differ in case alone for the same.
+        // GitHub treats contexts that differ only in case as the same.
         let key = (
             repository.id,
             commit.clone(),
