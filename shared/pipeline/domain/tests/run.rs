@@ -110,9 +110,20 @@ fn a_build_of_another_commit_is_held_and_stopped() {
     );
     check(
         "report 1 IN_PROGRESS of b\nreport 1 SUCCEEDED of a\nimage 1",
-        expect![[]],
+        expect![[r#"
+            report 1 IN_PROGRESS of b -> held (build#1 builds commit bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, and aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa was pushed); Build Watch Due; Build Stop Due shop:1
+            report 1 SUCCEEDED of a -> held (build#1 builds commit bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, and aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa was pushed); unchanged
+            image 1 -> held (build#1 builds commit bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, and aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa was pushed); unchanged
+        "#]],
     );
-    check("bound 1\nimage 1\nreport 1 SUCCEEDED of b", expect![[]]);
+    check(
+        "bound 1\nimage 1\nreport 1 SUCCEEDED of b",
+        expect![[r#"
+            bound 1 -> building; Build Watch Due
+            image 1 -> building
+            report 1 SUCCEEDED of b -> held (build#1 builds commit bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, and aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa was pushed); Build Stop Due shop:1
+        "#]],
+    );
 }
 
 #[test]
