@@ -8,11 +8,12 @@ use std::process::Command;
 use towline_wire::definition;
 
 /// The pages whose links are checked.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "GUIDE.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "infra/README.md",
     "events/README.md",
 ];
@@ -103,12 +104,7 @@ fn the_guide_lists_every_command_and_no_other() {
 #[test]
 fn the_readme_is_short_and_its_links_lead_somewhere() {
     assert!(page("README.md").lines().count() <= 150);
-    for name in [
-        "README.md",
-        "GUIDE.md",
-        "CONTRIBUTING.md",
-        "infra/README.md",
-    ] {
+    for name in PAGES {
         let text = page(name);
         let folder = Path::new(name).parent().expect("a folder");
         for link in text.split("](").skip(1) {
