@@ -73,7 +73,13 @@ pub(crate) fn failed<E>(doing: impl Into<String>, error: &SdkError<E, HttpRespon
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    PortError::new(doing, Fault::new(error))
+    let said = error.as_service_error().and_then(|said| said.meta().code());
+    let fault = Fault::new(error);
+    // Every service's word for it begins alike (AWS service reference, "Common errors").
+    match said.is_some_and(|code| code.starts_with("AccessDenied")) {
+        true => PortError::denied(doing, fault),
+        false => PortError::new(doing, fault),
+    }
 }
 
 #[cfg(any(feature = "codebuild", feature = "ecr", feature = "secretsmanager"))]

@@ -67,16 +67,6 @@ impl Images for Ecr {
         self.image(doing, repository, id).await
     }
 
-    async fn by_digest(
-        &self,
-        repository: &ImageRepository,
-        digest: &Digest,
-    ) -> Result<Option<RegistryImage>, PortError> {
-        let id = by_digest(digest);
-        let doing = format!("reading {repository}@{digest}");
-        self.image(doing, repository, id).await
-    }
-
     async fn manifest(
         &self,
         repository: &ImageRepository,

@@ -40,15 +40,6 @@ impl Images for Registry {
         self.image(repository, Reference::Tag(tag.clone())).await
     }
 
-    async fn by_digest(
-        &self,
-        repository: &ImageRepository,
-        digest: &Digest,
-    ) -> Result<Option<RegistryImage>, PortError> {
-        self.image(repository, Reference::Digest(digest.clone()))
-            .await
-    }
-
     async fn manifest(
         &self,
         repository: &ImageRepository,

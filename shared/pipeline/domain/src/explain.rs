@@ -1,20 +1,24 @@
 //! Why something waits or did not happen, told from the same rules that hold it back.
 
+mod reasons;
+
 use crate::Timestamp;
 use crate::definition::{Promote, StageRule};
 use crate::names::Digest;
 use crate::run::{Attempt, AttemptState};
 use crate::stage::{Candidate, Promotion, Stage, Wait};
 
-/// What one attempt is at, in one clause; in one for each of its parts, while it is in parts.
+pub use reasons::ending;
+
+/// The state of an attempt in one clause, or in one for each of its parts while they run.
 #[must_use]
 pub fn attempt(attempt: &Attempt) -> String {
     let name = attempt.name();
     match &attempt.state {
         AttemptState::Due | AttemptState::Building if !attempt.legs.is_empty() => parts(attempt),
         AttemptState::Due => match &attempt.waiting {
-            Some(reason) => format!("{name} is due and waits: {reason}"),
-            None => format!("{name} is due"),
+            Some(reason) => format!("{name} is waiting to start: {reason}"),
+            None => format!("{name} is waiting to start"),
         },
         AttemptState::Building if attempt.build_succeeded => {
             format!("{name} succeeded; its image has not been read from the registry yet")
@@ -24,21 +28,22 @@ pub fn attempt(attempt: &Attempt) -> String {
         }
         AttemptState::Building => format!("{name} is running"),
         AttemptState::Succeeded => format!("{name} succeeded"),
-        AttemptState::Failed { reason, .. } => reason.clone(),
+        AttemptState::Failed { platform, why } => {
+            reasons::failure(attempt.build_number, platform.as_deref(), why)
+        }
         AttemptState::Cancelled { by } => format!("{name} was cancelled by {by}"),
         AttemptState::Superseded { by } => {
             format!("{name} was superseded by a newer push of the same ref (run {by})")
         }
-        AttemptState::Held { reason } => format!("{name} is held: {reason}"),
+        AttemptState::Held { why } => format!("{name} is held: {why}"),
     }
 }
 
-/// What the parts of an attempt are at.
 fn parts(attempt: &Attempt) -> String {
     if attempt.index().is_some() {
         let number = attempt.build_number;
         return format!(
-            "build#{number} succeeded on every platform; their index has not been put yet"
+            "build#{number} succeeded on every platform; its image index has not been pushed yet"
         );
     }
     let parts: Vec<String> = attempt.legs.iter().map(self::attempt).collect();
@@ -79,7 +84,7 @@ pub fn standing(
         return Standing::Waiting(format!("promotion #{} {waits}", promotion.number));
     }
     if stage.left.contains(&candidate.digest) {
-        let why = "a rollback left it; it comes back only when somebody promotes it";
+        let why = "it was rolled back; promote it to bring it back";
         return Standing::Outside(why.into());
     }
     let newer = stage
@@ -89,7 +94,9 @@ pub fn standing(
     Standing::Outside(match (newer, &stage.hold, rule.promote) {
         (Some(pointer), _, _) => format!("{} is newer and live", pointer.candidate.commit.short()),
         (None, Some(hold), _) => format!("held by {}: {}", hold.by, hold.reason),
-        (None, None, Promote::Manual) => "promoted by hand only: towline promote".into(),
+        (None, None, Promote::Manual) => {
+            "waits for `towline promote`: this stage promotes nothing automatically".into()
+        }
         (None, None, Promote::Auto) => "no promotion is open for it".into(),
     })
 }
@@ -98,7 +105,7 @@ pub fn standing(
 #[must_use]
 pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Timestamp) -> String {
     match stage.wait_of(promotion, rule) {
-        None => "is putting the tag on".into(),
+        None => "is in progress".into(),
         Some(Wait::Approval { given, needed }) => {
             let expiry = promotion
                 .expires_at

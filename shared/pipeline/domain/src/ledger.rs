@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::Timestamp;
-use crate::names::{CommitSha, Digest, RunId, Tag};
+use crate::names::{CommitSha, Digest, ImageRepository, RunId, Tag};
 use crate::person::Actor;
+use crate::stage::reasons::{Failure, HoldReason, Refusal, Request};
 
 /// One row of a stage's ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,18 +56,16 @@ pub enum What {
         /// The promotion, when it was about one.
         promotion: Option<u64>,
         /// What was asked.
-        request: String,
+        request: Request,
         /// Why it was denied.
-        reason: String,
+        reason: Refusal,
     },
     /// A promotion ended without moving the stage.
     Ended {
         /// The promotion.
         promotion: u64,
-        /// How.
+        /// How, and why.
         how: Ending,
-        /// Why.
-        reason: String,
     },
     /// The stage moved.
     Moved {
@@ -82,7 +81,7 @@ pub enum What {
     /// The stage was held: nothing enters by itself.
     Held {
         /// Why.
-        reason: String,
+        reason: HoldReason,
     },
     /// The hold was lifted.
     Resumed,
@@ -96,31 +95,59 @@ pub enum What {
 }
 
 /// How a promotion ended without moving the stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ended", rename_all = "snake_case")]
 pub enum Ending {
     /// A newer one took its place.
-    Superseded,
-    /// Somebody said no.
-    Rejected,
-    /// Nobody said yes in time.
-    Expired,
-    /// It needs something this version cannot do, or may not happen.
-    Refused,
-    /// The registry would not have it.
-    Failed,
+    Superseded {
+        /// The newer promotion.
+        by: u64,
+        /// The commit of its image.
+        commit: CommitSha,
+    },
+    /// Something that is not older is live.
+    Overtaken {
+        /// The commit of what is live.
+        live: CommitSha,
+    },
+    /// The stage was rolled back while it waited.
+    RolledBack,
+    /// Somebody rejected it.
+    Rejected {
+        /// Why, in their words.
+        reason: String,
+    },
+    /// It was not approved in time.
+    Expired {
+        /// How many approved it.
+        approvals: u32,
+        /// When it began to wait.
+        since: Timestamp,
+        /// When its time was over.
+        until: Timestamp,
+    },
+    /// It may not happen.
+    Refused {
+        /// Why not.
+        why: Refusal,
+    },
+    /// Its tags were not put on.
+    Failed {
+        /// Why not.
+        why: Failure,
+    },
 }
 
 impl Ending {
     /// The word for it.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
-            Self::Superseded => "superseded",
-            Self::Rejected => "rejected",
-            Self::Expired => "expired",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
+            Self::Superseded { .. } | Self::Overtaken { .. } | Self::RolledBack => "superseded",
+            Self::Rejected { .. } => "rejected",
+            Self::Expired { .. } => "expired",
+            Self::Refused { .. } => "refused",
+            Self::Failed { .. } => "failed",
         }
     }
 }
@@ -183,6 +210,64 @@ pub struct TagMove {
     pub to: Digest,
     /// Who moved it.
     pub by: Mover,
+}
+
+/// Where a tag points now. Its last move is part of it, and becomes a row of its own with the next one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagNow {
+    /// The image repository.
+    pub repository: ImageRepository,
+    /// The tag.
+    pub tag: Tag,
+    /// What it points to.
+    pub digest: Digest,
+    /// Moves so far.
+    pub sequence: u64,
+    /// Since when.
+    pub since: Timestamp,
+    /// What it pointed to before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Digest>,
+    /// Who moved it here.
+    pub by: Mover,
+}
+
+impl TagNow {
+    /// Its last move.
+    #[must_use]
+    pub fn last_move(&self) -> TagMove {
+        TagMove {
+            sequence: self.sequence,
+            at: self.since,
+            from: self.from.clone(),
+            to: self.digest.clone(),
+            by: self.by.clone(),
+        }
+    }
+
+    /// Where the tag points once it is moved to this digest; none when it is there already.
+    #[must_use]
+    pub fn moved(
+        before: Option<&Self>,
+        (repository, tag): (&ImageRepository, &Tag),
+        digest: &Digest,
+        by: Mover,
+        now: Timestamp,
+    ) -> Option<Self> {
+        if before.is_some_and(|before| before.digest == *digest) {
+            return None;
+        }
+        Some(Self {
+            repository: repository.clone(),
+            tag: tag.clone(),
+            digest: digest.clone(),
+            sequence: before.map_or(0, |before| before.sequence) + 1,
+            // The clocks of two machines may disagree; the order of moves may not.
+            since: before.map_or(now, |before| before.since.max(now)),
+            from: before.map(|before| before.digest.clone()),
+            by,
+        })
+    }
 }
 
 /// Who moved a tag.

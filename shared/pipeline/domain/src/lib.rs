@@ -4,6 +4,7 @@
 //! function answers the same for the same arguments. `ARCHITECTURE.md` shows who calls what.
 
 #![warn(missing_docs)]
+#![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod names;
 pub mod person;
@@ -15,6 +16,10 @@ pub mod outputs;
 pub mod tags;
 
 pub mod image;
+pub mod record;
+
+pub mod deployment;
+pub mod offer;
 pub mod run;
 pub mod stage;
 

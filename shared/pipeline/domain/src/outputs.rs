@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::definition::Build;
 use crate::tags::{self, TagError, Values};
 
@@ -17,13 +19,18 @@ pub type Outputs = BTreeMap<String, String>;
 pub const LONGEST: usize = 4_096;
 
 /// Why a deployment cannot be handed what its stage asks for. Trying again does not help.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "snake_case")]
 pub enum OutputError {
     /// A placeholder that is none.
     #[error(transparent)]
-    Placeholder(#[from] TagError),
+    Placeholder {
+        /// What is wrong with it.
+        #[from]
+        error: TagError,
+    },
     /// The build ended without it.
-    #[error("build#{build} has left no output {name}; build the commit again")]
+    #[error("build#{build} left no output {name}; build the commit again")]
     Missing {
         /// The build's number.
         build: u64,
@@ -31,7 +38,7 @@ pub enum OutputError {
         name: String,
     },
     /// Not JSON, although a key of it is asked for.
-    #[error("{{output.{path}}} asks for a key, but the output {name} of build#{build} is no JSON")]
+    #[error("{{output.{path}}} asks for a key, but the output {name} of build#{build} is not JSON")]
     NotJson {
         /// The build's number.
         build: u64,
@@ -51,6 +58,22 @@ pub enum OutputError {
         name: String,
         /// The whole placeholder, without `output.`.
         path: String,
+    },
+}
+
+/// Why the parameters of a deployment cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "missing", rename_all = "snake_case")]
+pub enum NoParameters {
+    /// The build that made the image is no longer known.
+    Build {
+        /// The build's number.
+        build: u64,
+    },
+    /// One of them reads what the build did not leave.
+    Output {
+        /// What is wrong with it.
+        error: OutputError,
     },
 }
 
@@ -121,10 +144,12 @@ fn value_at(path: &str, outputs: &Outputs, build: u64) -> Result<String, OutputE
         name: name.to_owned(),
         path: path.to_owned(),
     })?;
-    let found = keys.split('.').try_fold(&root, |node, key| match node {
-        serde_json::Value::Array(items) => items.get(key.parse::<usize>().ok()?),
-        other => other.get(key),
-    });
+    let found = keys
+        .split('.')
+        .try_fold(&root, |node, key| match node.as_array() {
+            Some(items) => items.get(key.parse::<usize>().ok()?),
+            None => node.get(key),
+        });
     let word = match found {
         Some(serde_json::Value::String(text)) => Some(text.clone()),
         Some(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => {

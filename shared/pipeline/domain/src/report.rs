@@ -84,12 +84,13 @@ pub fn build(run: &Run, component: &ComponentName) -> Option<Line> {
         return None;
     }
     if let Some(known) = run.components.get(component) {
-        return match (&known.not_retried, &known.latest().state) {
-            (Some(why), AttemptState::Failed { reason, .. }) => {
-                let text = format!("{reason}; not tried again: {why}");
+        return match &known.not_retried {
+            Some(why) => {
+                let failed = explain::attempt(known.latest());
+                let text = format!("{failed}; not retried: {why}");
                 Some(Line::new(Standing::Failure, &text))
             }
-            _ => attempt(known.latest()),
+            None => attempt(known.latest()),
         };
     }
     let reason = run.skipped.get(component)?.strip_prefix(REFUSED)?;
@@ -101,7 +102,7 @@ fn attempt(attempt: &Attempt) -> Option<Line> {
     let (standing, text) = match &attempt.state {
         AttemptState::Due => {
             let reason = attempt.waiting.as_ref()?;
-            let text = format!("build#{number} is queued and waits: {reason}");
+            let text = format!("build#{number} is queued: {reason}");
             (Standing::Pending, text)
         }
         AttemptState::Building => {
@@ -120,10 +121,13 @@ fn attempt(attempt: &Attempt) -> Option<Line> {
             );
             (Standing::Success, text)
         }
-        AttemptState::Failed { reason, fault } if *fault && attempt.number < MOST_ATTEMPTS => {
-            (Standing::Pending, format!("trying again: {reason}"))
+        AttemptState::Failed { why, .. } => {
+            let text = explain::attempt(attempt);
+            match why.is_fault() && attempt.number < MOST_ATTEMPTS {
+                true => (Standing::Pending, format!("trying again: {text}")),
+                false => (Standing::Failure, text),
+            }
         }
-        AttemptState::Failed { reason, .. } => (Standing::Failure, reason.clone()),
         AttemptState::Cancelled { .. }
         | AttemptState::Superseded { .. }
         | AttemptState::Held { .. } => (Standing::Error, explain::attempt(attempt)),
@@ -192,25 +196,17 @@ fn went_live(at: Timestamp, promotion: u64) -> Line {
     Line::new(Standing::Success, &text)
 }
 
-fn ended(promotion: u64, how: Ending, reason: &str) -> Line {
+fn ended(promotion: u64, how: &Ending) -> Line {
     let standing = match how {
-        Ending::Superseded => Standing::Error,
-        Ending::Rejected | Ending::Expired | Ending::Refused | Ending::Failed => Standing::Failure,
+        Ending::Superseded { .. } | Ending::Overtaken { .. } | Ending::RolledBack => {
+            Standing::Error
+        }
+        Ending::Rejected { .. }
+        | Ending::Expired { .. }
+        | Ending::Refused { .. }
+        | Ending::Failed { .. } => Standing::Failure,
     };
-    Line::new(standing, &how_it_ended(promotion, how, reason, None))
-}
-
-/// How a promotion ended without moving its stage, in a sentence; by whom, where a person did it.
-#[must_use]
-pub fn how_it_ended(promotion: u64, how: Ending, reason: &str, by: Option<&Actor>) -> String {
-    let by = match by {
-        Some(by @ Actor::Person(_)) => format!(" by {by}"),
-        Some(Actor::System) | None => String::new(),
-    };
-    match reason.strip_prefix("superseded ") {
-        Some(_) => format!("promotion #{promotion} was {reason}"),
-        None => format!("promotion #{promotion} {}{by}: {reason}", how.past()),
-    }
+    Line::new(standing, &explain::ending(promotion, how, None))
 }
 
 fn left(to: &CommitSha, by: &Actor, at: Timestamp) -> Line {
@@ -219,62 +215,64 @@ fn left(to: &CommitSha, by: &Actor, at: Timestamp) -> Line {
     Line::new(Standing::Error, &text)
 }
 
-impl Ending {
-    fn past(self) -> &'static str {
-        match self {
-            Self::Superseded => "was superseded",
-            Self::Rejected => "was rejected",
-            Self::Expired => "expired",
-            Self::Refused => "was refused",
-            Self::Failed => "was not carried out",
-        }
-    }
-}
-
 /// How a commit stood last with a stage it neither waits for nor is live in, by the newest rows of
 /// the stage's ledger, newest first.
 #[must_use]
 pub fn stage_before(rows: &[Row], commit: &CommitSha) -> Option<Line> {
-    let asked = rows.iter().find_map(|row| match &row.what {
-        What::Requested {
-            promotion,
-            commit: of,
-            ..
-        } if of == commit => Some(*promotion),
-        _ => None,
-    })?;
-    let mut move_after = None;
-    for row in rows {
-        match &row.what {
-            What::Ended {
-                promotion,
-                how,
-                reason,
-            } if *promotion == asked => return Some(ended(asked, *how, reason)),
-            What::Moved { promotion, .. } if *promotion == asked => {
-                let back = move_after.and_then(|after| rollback(rows, after));
-                return Some(back.unwrap_or_else(|| went_live(row.at, asked)));
-            }
-            What::Moved { .. } => move_after = Some(row),
-            _ => {}
-        }
+    let mut asked = rows.iter().filter_map(|row| requested(row, commit));
+    let asked = asked.next()?;
+    if let Some(line) = end_of(rows, asked) {
+        return Some(line);
     }
-    None
+    let at = rows.iter().position(|row| moved(row) == Some(asked))?;
+    let move_after = rows[..at].iter().rev().find(|row| moved(row).is_some());
+    let back = move_after.and_then(|after| rollback(rows, after));
+    Some(back.unwrap_or_else(|| went_live(rows[at].at, asked)))
+}
+
+/// The promotion of this commit that a row asks for.
+fn requested(row: &Row, of: &CommitSha) -> Option<u64> {
+    let What::Requested {
+        promotion, commit, ..
+    } = &row.what
+    else {
+        return None;
+    };
+    (commit == of).then_some(*promotion)
+}
+
+/// The promotion that moved the stage with this row.
+fn moved(row: &Row) -> Option<u64> {
+    let What::Moved { promotion, .. } = &row.what else {
+        return None;
+    };
+    Some(*promotion)
+}
+
+/// How a promotion ended without moving the stage, if these rows say so.
+fn end_of(rows: &[Row], number: u64) -> Option<Line> {
+    rows.iter().find_map(|row| {
+        let What::Ended { promotion, how } = &row.what else {
+            return None;
+        };
+        (*promotion == number).then(|| ended(number, how))
+    })
 }
 
 /// That a move went back to an earlier image, if it did.
-fn rollback(rows: &[Row], moved: &Row) -> Option<Line> {
-    let What::Moved { promotion, .. } = &moved.what else {
-        return None;
-    };
-    rows.iter().find_map(|row| match &row.what {
-        What::Requested {
-            promotion: number,
+fn rollback(rows: &[Row], after: &Row) -> Option<Line> {
+    let number = moved(after)?;
+    rows.iter().find_map(|row| {
+        let What::Requested {
+            promotion,
             commit,
             rollback: true,
             ..
-        } if number == promotion => Some(left(commit, &moved.by, moved.at)),
-        _ => None,
+        } = &row.what
+        else {
+            return None;
+        };
+        (*promotion == number).then(|| left(commit, &after.by, after.at))
     })
 }
 
@@ -319,14 +317,7 @@ fn gone(before: Option<&Stage>, after: &Stage, rows: &[Row], commit: &CommitSha)
     }
     let promotion = before.and_then(|before| before.waiting.iter().rev().find(its));
     if let Some(promotion) = promotion {
-        return rows.iter().find_map(|row| match &row.what {
-            What::Ended {
-                promotion: number,
-                how,
-                reason,
-            } if *number == promotion.number => Some(ended(*number, *how, reason)),
-            _ => None,
-        });
+        return end_of(rows, promotion.number);
     }
     if let Some(line) = stage_before(rows, commit) {
         return Some(line); // opened and ended in one

@@ -2,6 +2,8 @@
 
 mod advance;
 mod attempt;
+mod reasons;
+mod retry;
 
 use std::collections::BTreeMap;
 
@@ -9,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::Timestamp;
-use crate::definition::{Definition, Origin};
-use crate::intent::{Intent, StageKey};
+use crate::intent::Intent;
 use crate::names::{
     AttemptId, BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, PipelineName,
     RepositoryId, RepositoryName, RunId, StageName,
@@ -20,7 +21,9 @@ use crate::stage::Candidate;
 use crate::untrusted::Untrusted;
 
 pub use advance::advance;
-pub use attempt::{Attempt, AttemptState, NewAttempt, legs};
+pub use attempt::{Attempt, AttemptState, NewAttempt};
+pub use reasons::{Contradiction, Failure, NoIndex, NotRetried, NotStarted, Refusal};
+pub use retry::another_attempt;
 
 /// Attempts made without being asked when a build fails through no fault of the repository.
 pub const MOST_ATTEMPTS: u32 = 3;
@@ -110,8 +113,8 @@ pub struct Run {
     /// The name of the definition it follows, in the store's words; none for one of before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
-    /// Stages that took images from builds when it was planned: what is offered to whom is asked
-    /// again, this is only a guess.
+    /// Stages that took images from builds when it was planned, for the environment of its builds: what
+    /// is offered to whom is decided when an image is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub enters: Vec<StageName>,
     /// Whether how it stands is shown beside its commit.
@@ -132,7 +135,7 @@ pub struct ComponentRun {
     /// Why its latest attempt, which failed through no fault of the repository, is not tried again
     /// although it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_retried: Option<String>,
+    pub not_retried: Option<NotRetried>,
     /// Its attempts, oldest first; at least one.
     pub attempts: Vec<Attempt>,
 }
@@ -207,7 +210,7 @@ pub enum Fact {
     /// A build was started for an attempt.
     BuildBound(AttemptId, BuildId),
     /// No build can ever be started for it.
-    BuildRefused(AttemptId, String),
+    BuildRefused(AttemptId, NotStarted),
     /// No build could be started yet.
     BuildDelayed(AttemptId, String),
     /// A build was reported on.
@@ -233,7 +236,7 @@ pub enum Fact {
         found: Digest,
     },
     /// The index of an attempt's parts can never be put.
-    IndexRefused(AttemptId, String),
+    IndexRefused(AttemptId, NoIndex),
     /// The attempt's deadline has passed.
     DeadlinePassed(AttemptId),
     /// A newer run builds the component.
@@ -258,7 +261,7 @@ pub enum Fact {
         /// The number of the attempt it would follow.
         after: u32,
         /// Why.
-        reason: String,
+        why: NotRetried,
     },
 }
 
@@ -272,7 +275,7 @@ pub struct Decision {
     /// What is owed now.
     pub intents: Vec<Intent>,
     /// Why a request was not granted.
-    pub refused: Option<String>,
+    pub refused: Option<Refusal>,
 }
 
 /// How a run stands, taken together.
@@ -334,30 +337,6 @@ impl Run {
             .map(|component| of(&component.latest().state))
             .min_by_key(|status| *status as u8)
             .unwrap_or(RunStatus::Nothing)
-    }
-
-    /// What the image of a succeeded attempt may enter: every stage that takes images from builds.
-    #[must_use]
-    pub fn offers(
-        &self,
-        component: &ComponentName,
-        attempt: &Attempt,
-        definition: &Definition,
-    ) -> Vec<Intent> {
-        let Some(candidate) = self.candidate(component, attempt) else {
-            return Vec::new();
-        };
-        definition
-            .stages_from(&Origin::Build)
-            .map(|rule| Intent::ImageReady {
-                stage: StageKey {
-                    repository: self.key.repository,
-                    component: component.clone(),
-                    stage: rule.name.clone(),
-                },
-                candidate: Box::new(candidate.clone()),
-            })
-            .collect()
     }
 
     /// The image of a succeeded attempt, as stages know it.

@@ -1,8 +1,8 @@
 //! A stage of a component: what is live in it, what wants in, and what holds that back.
 
 mod advance;
-mod kept;
 mod opening;
+pub mod reasons;
 mod said;
 
 use std::collections::BTreeSet;
@@ -10,13 +10,16 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::definition::{Concurrency, Origin, StageRule};
+use crate::definition::{Concurrency, Definition, StageRule};
 use crate::intent::{Intent, StageKey};
 use crate::ledger::{Head, Row};
-use crate::names::{CommitSha, Digest, GitRef, ImageRepository, RepositoryName, RunId, Tag};
+use crate::names::{
+    CommitSha, Digest, GitRef, ImageRepository, RepositoryName, RunId, StageName, Tag,
+};
 use crate::person::{Actor, Person};
 
 pub use advance::advance;
+pub use reasons::{Failure, Hold, HoldReason, Refusal, Request};
 
 /// Promotions that may wait in one stage; the oldest gives way to a further one.
 pub const MOST_WAITING: usize = 20;
@@ -66,17 +69,6 @@ pub struct Pointer {
     pub since: Timestamp,
 }
 
-/// Why nothing enters a stage by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// Who holds it.
-    pub by: Actor,
-    /// Why.
-    pub reason: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
 /// A request to move one digest into the stage that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promotion {
@@ -118,26 +110,32 @@ pub struct Approval {
 
 /// A stage of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "kept::Kept", into = "kept::Kept")]
 pub struct Stage {
     /// Which stage.
     pub key: StageKey,
     /// What is live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<Pointer>,
     /// Why nothing enters by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
     /// The newest image that arrived at the origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offered: Option<Candidate>,
     /// Whether a tag of the stage was found on another image than the one that is live; resuming
     /// puts it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drifted: bool,
     /// Images a rollback has left, newest last: none of them comes back by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Digest>,
     /// What wants in, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<Promotion>,
     /// Where its ledger stands.
     pub ledger: Head,
     /// Until when one writer of the stage's tags excludes every other, and which one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
 }
 
@@ -159,6 +157,22 @@ pub struct Policy<'a> {
     pub not_executed: &'a [&'a str],
     /// The number a new promotion would get.
     pub next_number: u64,
+}
+
+/// The rule of a stage in the default branch's last good definition.
+///
+/// # Errors
+/// When there is none.
+pub fn rule<'a>(
+    definition: Option<&'a Definition>,
+    stage: &StageName,
+) -> Result<&'a StageRule, Refusal> {
+    let definition = definition.ok_or(Refusal::NoDefinition)?;
+    let known = || definition.stages.iter().map(|rule| rule.name.clone());
+    definition.stage(stage).ok_or_else(|| Refusal::NoStage {
+        stage: stage.clone(),
+        known: known().collect(),
+    })
 }
 
 /// A fact that concerns a stage.
@@ -235,23 +249,25 @@ pub enum Fact {
         /// The writer.
         holder: String,
         /// Why.
-        reason: String,
+        why: Failure,
     },
     /// Nobody could put the tags on, however often it was tried.
     GivenUp {
         /// The promotion.
         promotion: u64,
-        /// Why.
-        reason: String,
+        /// How often it was tried.
+        tries: u32,
+        /// Since when.
+        since: Timestamp,
     },
     /// Something was asked for that is denied before it concerns the stage's state.
     Denied {
         /// Who asked.
         by: Actor,
         /// For what.
-        request: String,
+        request: Request,
         /// Why not.
-        reason: String,
+        reason: Refusal,
     },
     /// The time to approve may be over.
     ExpiryDue {
@@ -283,7 +299,31 @@ pub struct Decision {
     /// Whether the offered number was taken.
     pub took_number: bool,
     /// Why a request was not granted.
-    pub refused: Option<String>,
+    pub refused: Option<Refusal>,
+}
+
+impl Decision {
+    /// Nothing has been decided yet.
+    fn undecided(stage: Stage) -> Self {
+        Self {
+            stage,
+            changed: false,
+            rows: Vec::new(),
+            moved: false,
+            intents: Vec::new(),
+            took_number: false,
+            refused: None,
+        }
+    }
+
+    /// Nothing changes: what was asked for cannot be decided.
+    #[must_use]
+    pub fn refused(stage: Stage, why: Refusal) -> Self {
+        Self {
+            refused: Some(why),
+            ..Self::undecided(stage)
+        }
+    }
 }
 
 /// What keeps a promotion from acting.
@@ -369,24 +409,4 @@ fn missing_approval(promotion: &Promotion, rule: &StageRule) -> Option<Wait> {
         given,
         needed: approval.min,
     })
-}
-
-impl Stage {
-    /// What a move of this stage offers to the stages that take from it.
-    #[must_use]
-    pub fn offers(&self, definition: &crate::definition::Definition) -> Vec<Intent> {
-        let Some(pointer) = &self.pointer else {
-            return Vec::new();
-        };
-        definition
-            .stages_from(&Origin::Stage(self.key.stage.clone()))
-            .map(|rule| Intent::ImageReady {
-                stage: StageKey {
-                    stage: rule.name.clone(),
-                    ..self.key.clone()
-                },
-                candidate: Box::new(pointer.candidate.clone()),
-            })
-            .collect()
-    }
 }

@@ -1,8 +1,9 @@
 //! The tags of an attempt, computed before it starts, so that the ledger knows what to wait for.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::definition::Build;
+use crate::definition::{Build, Definition};
 use crate::names::{AttemptId, CommitSha, GitRef, Tag};
 
 /// What placeholders stand for.
@@ -18,12 +19,13 @@ pub struct Values<'a> {
     pub attempt: &'a AttemptId,
 }
 
-/// Why tags cannot be computed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why tags cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum TagError {
     /// A placeholder nobody knows.
     #[error(
-        "{template:?} has {{{name}}}, which is no placeholder; there are {{sha}}, {{sha7}}, {{build}}, {{build_uuid}}, {{branch_slug}} and, in tags and parameters, {{env.NAME}}"
+        "{template:?} has {{{name}}}, which is not a placeholder; there are {{sha}}, {{sha7}}, {{build}}, {{build_uuid}}, {{branch_slug}} and, in tags and parameters, {{env.NAME}}"
     )]
     UnknownPlaceholder {
         /// The whole template.
@@ -49,6 +51,27 @@ pub enum TagError {
         "no tag differs from build to build; add {{build}} or {{build_uuid}} to one, as in \"{{sha}}-{{build}}\""
     )]
     NothingUnique,
+    /// The tag of a part is too long.
+    #[error(
+        "the image for {platform} alone would get tag {tag:?}, which is not an image tag; make the tags shorter"
+    )]
+    PartNotATag {
+        /// The part's platform.
+        platform: String,
+        /// Its tag.
+        tag: String,
+    },
+    /// The whole attempt has a tag that a part of it needs.
+    #[error("tag {tag} is that of the image for {platform} alone; rename this one")]
+    PartTaken {
+        /// The part's platform.
+        platform: String,
+        /// The tag.
+        tag: Tag,
+    },
+    /// Only promotions move the tag (A26).
+    #[error("{0} belongs to a stage; a build may not push it")]
+    OfStage(Tag),
 }
 
 /// The tags an attempt pushes.
@@ -86,6 +109,44 @@ pub fn of_attempt(build: &Build, values: Values<'_>) -> Result<AttemptTags, TagE
         }
     }
     Ok(AttemptTags { unique, all: tags })
+}
+
+/// The parts of an attempt whose component has these platforms; none when there is only one. Each
+/// pushes the attempt's unique tag with its platform at the end, as in `4f2a91c-142-arm64`.
+///
+/// # Errors
+/// When such a tag is not one, or is one of those the whole attempt gets.
+pub fn of_parts(platforms: &[String], tags: &AttemptTags) -> Result<Vec<(String, Tag)>, TagError> {
+    if platforms.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let part = |platform: &String| {
+        let short = platform.strip_prefix("linux/").unwrap_or(platform);
+        let text = format!("{}-{}", tags.unique, short.replace('/', "-"));
+        let tag: Tag = text.parse().map_err(|_| TagError::PartNotATag {
+            platform: platform.clone(),
+            tag: text,
+        })?;
+        if tags.all.contains(&tag) {
+            let platform = platform.clone();
+            return Err(TagError::PartTaken { platform, tag });
+        }
+        Ok((platform.clone(), tag))
+    };
+    platforms.iter().map(part).collect()
+}
+
+/// Checks that none of the tags is one that only promotions move, by any of these definitions.
+///
+/// # Errors
+/// The first tag that is.
+pub fn outside_stages(definitions: &[&Definition], tags: &[Tag]) -> Result<(), TagError> {
+    let rules = || definitions.iter().flat_map(|definition| &definition.stages);
+    let mut tags = tags.iter();
+    match tags.find(|tag| rules().any(|rule| rule.tags.contains(tag))) {
+        Some(tag) => Err(TagError::OfStage(tag.clone())),
+        None => Ok(()),
+    }
 }
 
 /// The build's environment variables with their placeholders filled in.

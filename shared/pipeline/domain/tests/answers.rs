@@ -268,14 +268,14 @@ fn tags_are_known_before_the_build_begins() {
         &["{shaa}-{build}"],
         &[],
         expect![[
-            r#""{shaa}-{build}" has {shaa}, which is no placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}"#
+            r#""{shaa}-{build}" has {shaa}, which is not a placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}"#
         ]],
     );
     check(
         &["{env.MISSING}-{build}"],
         &[],
         expect![[
-            r#""{env.MISSING}-{build}" has {env.MISSING}, which is no placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}"#
+            r#""{env.MISSING}-{build}" has {env.MISSING}, which is not a placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}"#
         ]],
     );
     check(
@@ -342,7 +342,9 @@ fn an_attempt_says_what_it_is_at() {
     let check_parts = |facts: &str, expect: Expect| check_of(new_run_in_parts(), facts, expect);
     check_parts(
         "1/arm64: delayed busy",
-        expect!["build#1 for linux/amd64 is due; build#1 for linux/arm64 is due and waits: busy"],
+        expect![
+            "build#1 for linux/amd64 is waiting to start; build#1 for linux/arm64 is waiting to start: busy"
+        ],
     );
     check_parts(
         "1/amd64: report 1 SUCCEEDED\n1/amd64: image 1\n1/arm64: report 2 IN_PROGRESS",
@@ -351,13 +353,13 @@ fn an_attempt_says_what_it_is_at() {
     let built = "1/amd64: report 1 SUCCEEDED\n1/amd64: image 1\n1/arm64: report 2 SUCCEEDED\n1/arm64: image 2";
     check_parts(
         built,
-        expect!["build#1 succeeded on every platform; their index has not been put yet"],
+        expect!["build#1 succeeded on every platform; its image index has not been pushed yet"],
     );
     check_parts(&format!("{built}\nindex 9"), expect!["build#1 succeeded"]);
-    check("", expect!["build#1 is due"]);
+    check("", expect!["build#1 is waiting to start"]);
     check(
         "delayed throttled",
-        expect!["build#1 is due and waits: throttled"],
+        expect!["build#1 is waiting to start: throttled"],
     );
     check("bound 1", expect!["build#1 is queued"]);
     check("report 1 IN_PROGRESS", expect!["build#1 is running"]);
@@ -420,13 +422,13 @@ fn an_image_is_told_where_it_stands_by_the_rule_that_holds_it_back() {
         "manual",
         "",
         1,
-        expect!["outside: promoted by hand only: towline promote"],
+        expect!["outside: waits for `towline promote`: this stage promotes nothing automatically"],
     );
     check(
         "auto",
         "offer 1",
         1,
-        expect!["waiting: promotion #1 is putting the tag on"],
+        expect!["waiting: promotion #1 is in progress"],
     );
     check(
         "queue",

@@ -72,7 +72,7 @@ fn a_parameter_of_another_component_is_left_out() {
 fn what_cannot_be_had_is_said() {
     check(
         "{output.lost.Version}",
-        &expect!["build#142 has left no output lost; build the commit again"],
+        &expect!["build#142 left no output lost; build the commit again"],
     );
     check(
         "{output.note.Version}",

@@ -82,7 +82,7 @@ fn f34_every_state_of_a_build_is_one_line() {
     check_build(
         "delayed throttled\nbound 1",
         expect![[r#"
-            ● build#1 is queued and waits: throttled
+            ● build#1 is queued: throttled
             ● build#1 was started
         "#]],
     );
@@ -106,31 +106,31 @@ fn f34_every_state_of_a_build_is_one_line() {
         "bound 1\nreport 1 TIMED_OUT",
         expect![[r#"
             ● build#1 was started
-            ✘ build#1 ended TIMED_OUT: no phase said why; see the log
+            ✘ build#1 ended TIMED_OUT: no phase gave a reason; see the log
         "#]],
     );
     check_build(
         "bound 1\nreport 1 STOPPED",
         expect![[r#"
             ● build#1 was started
-            ✘ build#1 ended STOPPED: no phase said why; see the log
+            ✘ build#1 ended STOPPED: no phase gave a reason; see the log
         "#]],
     );
     check_build(
         "bound 1\nreport 1 FAULT\nretry 1\n2: bound 2",
         expect![[r#"
             ● build#1 was started
-            ● trying again: build#1 ended FAULT: no phase said why; see the log
+            ● trying again: build#1 ended FAULT: no phase gave a reason; see the log
             -
             ● build#2 was started
         "#]],
     );
     check_build(
-        "bound 1\nreport 1 FAULT\nno retry 1 tag prod belongs to a stage\nretry 1\n2: bound 2",
+        "bound 1\nreport 1 FAULT\nno retry 1 stage tag prod\nretry 1\n2: bound 2",
         expect![[r#"
             ● build#1 was started
-            ● trying again: build#1 ended FAULT: no phase said why; see the log
-            ✘ build#1 ended FAULT: no phase said why; see the log; not tried again: tag prod belongs to a stage
+            ● trying again: build#1 ended FAULT: no phase gave a reason; see the log
+            ✘ build#1 ended FAULT: no phase gave a reason; see the log; not retried: prod belongs to a stage; a build may not push it
             -
             ● build#2 was started
         "#]],
@@ -173,14 +173,14 @@ fn f34_every_state_of_a_build_is_one_line() {
         "bound 1\nimage 1 said 2",
         expect![[r#"
             ● build#1 was started
-            ! build#1 is held: the push event said sha256:00000000… under tag aaaaaaa-1, the registry holds sha256:00000000…
+            ! build#1 is held: the push event said sha256:00000000… for tag aaaaaaa-1, the registry holds sha256:00000000…
         "#]],
     );
     let strange = format!("delayed <&>\u{202e}\u{7}{}", "é".repeat(300));
     check_build(
         &strange,
         expect![[r#"
-            ● build#1 is queued and waits: <&>��ééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé…
+            ● build#1 is queued: <&>��ééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé…
         "#]],
     );
 }
@@ -315,7 +315,7 @@ fn f34_every_state_of_a_stage_is_one_line() {
             offer 1:
               1111111 ● waits for approval 0/1 until 2026-03-02 09:01 UTC: towline approve 1
             expire 1:
-              1111111 ✘ promotion #1 expired: nobody approved it in 1m
+              1111111 ✘ promotion #1 expired: nobody approved it within 1m
         "#]],
     );
     check_stage(
@@ -356,20 +356,20 @@ fn f34_every_state_of_a_stage_is_one_line() {
         "auto",
         "offer 1\nlease 1 for a\nuntaggable 1 by a",
         expect![[r#"
-        offer 1:
-        lease 1 for a:
-        untaggable 1 by a:
-          1111111 ✘ promotion #1 was not carried out: the image is gone
-    "#]],
+            offer 1:
+            lease 1 for a:
+            untaggable 1 by a:
+              1111111 ✘ promotion #1 failed: the image no longer exists in the registry; build it again
+        "#]],
     );
     check_stage(
         "auto",
         "offer 1\ngive up 1",
         expect![[r#"
-        offer 1:
-        give up 1:
-          1111111 ✘ promotion #1 was not carried out: the registry never answered
-    "#]],
+            offer 1:
+            give up 1:
+              1111111 ✘ promotion #1 failed: the tags could not be put on: tried 50 times since 2026-03-02 09:00 UTC
+        "#]],
     );
     check_stage(
         "auto",

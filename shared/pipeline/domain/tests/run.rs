@@ -139,17 +139,17 @@ fn a_build_that_ends_badly_fails_the_attempt_with_its_reason() {
     check(
         "bound 1\nreport 1 TIMED_OUT",
         expect![[r#"
-        bound 1 -> building; Build Watch Due
-        report 1 TIMED_OUT -> failed (build#1 ended TIMED_OUT: no phase said why; see the log)
-    "#]],
+            bound 1 -> building; Build Watch Due
+            report 1 TIMED_OUT -> failed (build#1 ended TIMED_OUT: no phase gave a reason; see the log)
+        "#]],
     );
     check(
         "bound 1\nreport 1 STOPPED\nreport 1 SUCCEEDED",
         expect![[r#"
-        bound 1 -> building; Build Watch Due
-        report 1 STOPPED -> failed (build#1 ended STOPPED: no phase said why; see the log)
-        report 1 SUCCEEDED -> failed (build#1 ended STOPPED: no phase said why; see the log); unchanged
-    "#]],
+            bound 1 -> building; Build Watch Due
+            report 1 STOPPED -> failed (build#1 ended STOPPED: no phase gave a reason; see the log)
+            report 1 SUCCEEDED -> failed (build#1 ended STOPPED: no phase gave a reason; see the log); unchanged
+        "#]],
     );
 }
 
@@ -158,13 +158,13 @@ fn a_fault_is_retried_up_to_three_attempts() {
     check(
         "report 1 FAULT\nretry 1\nretry 1\n2: report 2 FAULT\nretry 2\n3: report 3 FAULT\nretry 3",
         expect![[r#"
-            report 1 FAULT -> failed (build#1 ended FAULT: no phase said why; see the log; a fault); Build Watch Due; Build Retry Due after 1
-            retry 1 -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | due; Build Due; note: build#1 of backend is tried again as build#2 by towline
-            retry 1 -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | due; unchanged
-            2: report 2 FAULT -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | failed (build#2 ended FAULT: no phase said why; see the log; a fault); Build Watch Due; Build Retry Due after 2
-            retry 2 -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | failed (build#2 ended FAULT: no phase said why; see the log; a fault) | due; Build Due; note: build#2 of backend is tried again as build#3 by towline
-            3: report 3 FAULT -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | failed (build#2 ended FAULT: no phase said why; see the log; a fault) | failed (build#3 ended FAULT: no phase said why; see the log; a fault); Build Watch Due
-            retry 3 -> failed (build#1 ended FAULT: no phase said why; see the log; a fault) | failed (build#2 ended FAULT: no phase said why; see the log; a fault) | failed (build#3 ended FAULT: no phase said why; see the log; a fault) | due; Build Due; note: build#3 of backend is tried again as build#4 by towline
+            report 1 FAULT -> failed (build#1 ended FAULT: no phase gave a reason; see the log; a fault); Build Watch Due; Build Retry Due after 1
+            retry 1 -> failed (build#1 ended FAULT: no phase gave a reason; see the log; a fault) | due; Build Due; note: build#1 of backend is tried again as build#2 by towline
+            retry 1 -> failed (build#1 ended FAULT: no phase gave a reason; see the log; a fault) | due; unchanged
+            2: report 2 FAULT -> failed (build#1 ended FAULT: no phase gave a reason; see the log; a fault) | failed (build#2 ended FAULT: no phase gave a reason; see the log; a fault); Build Watch Due; Build Retry Due after 2
+            retry 2 -> failed (build#1 ended FAULT: no phase gave a reason; see the log; a fault) | failed (build#2 ended FAULT: no phase gave a reason; see the log; a fault) | due; Build Due; note: build#2 of backend is tried again as build#3 by towline
+            3: report 3 FAULT -> failed (build#1 ended FAULT: no phase gave a reason; see the log; a fault) | failed (build#2 ended FAULT: no phase gave a reason; see the log; a fault) | failed (build#3 ended FAULT: no phase gave a reason; see the log; a fault); Build Watch Due
+            retry 3 -> failed (build#1 ended FAULT: no phase gave a reason; see the log; a fault) | failed (build#2 ended FAULT: no phase gave a reason; see the log; a fault) | failed (build#3 ended FAULT: no phase gave a reason; see the log; a fault) | due; Build Due; note: build#3 of backend is tried again as build#4 by towline
         "#]],
     );
 }
@@ -174,13 +174,13 @@ fn only_what_has_failed_or_was_stopped_is_retried() {
     check(
         "retry 1\nbound 1\nretry 1\nreport 1 SUCCEEDED\nimage 1\nretry 1",
         expect![[r#"
-        retry 1 -> due; refused: build#1 of backend has not ended; only what has failed or was stopped can be retried; unchanged
-        bound 1 -> building; Build Watch Due
-        retry 1 -> building; refused: build#1 of backend has not ended; only what has failed or was stopped can be retried; unchanged
-        report 1 SUCCEEDED -> building; Image Due aaaaaaa-1
-        image 1 -> succeeded
-        retry 1 -> succeeded; refused: build#1 of backend has succeeded; only what has failed or was stopped can be retried; unchanged
-    "#]],
+            retry 1 -> due; refused: build#1 of backend has not finished; retry works on a build that failed or was stopped; unchanged
+            bound 1 -> building; Build Watch Due
+            retry 1 -> building; refused: build#1 of backend has not finished; retry works on a build that failed or was stopped; unchanged
+            report 1 SUCCEEDED -> building; Image Due aaaaaaa-1
+            image 1 -> succeeded
+            retry 1 -> succeeded; refused: build#1 of backend succeeded; retry works on a build that failed or was stopped; unchanged
+        "#]],
     );
     check(
         "cancel lee\nretry 1\n2: report 2 SUCCEEDED\n2: image 2\n1: image 1",
@@ -268,21 +268,21 @@ fn a26_a_tag_pushed_twice_is_held_and_after_success_noted() {
     check(
         "bound 1\nimage 1\nimage 2\nimage 1",
         expect![[r#"
-        bound 1 -> building; Build Watch Due
-        image 1 -> building
-        image 2 -> held (tag aaaaaaa-1 was on sha256:0000000000000000000000000000000000000000000000000000000000000001 and is on sha256:0000000000000000000000000000000000000000000000000000000000000002: somebody pushed it twice); Build Stop Due shop:1
-        image 1 -> held (tag aaaaaaa-1 was on sha256:0000000000000000000000000000000000000000000000000000000000000001 and is on sha256:0000000000000000000000000000000000000000000000000000000000000002: somebody pushed it twice); unchanged
-    "#]],
+            bound 1 -> building; Build Watch Due
+            image 1 -> building
+            image 2 -> held (tag aaaaaaa-1 was on sha256:0000000000000000000000000000000000000000000000000000000000000001 and is on sha256:0000000000000000000000000000000000000000000000000000000000000002: it was pushed twice); Build Stop Due shop:1
+            image 1 -> held (tag aaaaaaa-1 was on sha256:0000000000000000000000000000000000000000000000000000000000000001 and is on sha256:0000000000000000000000000000000000000000000000000000000000000002: it was pushed twice); unchanged
+        "#]],
     );
     check(
         "bound 1\nimage 1\nreport 1 SUCCEEDED\nimage 2\nimage 2",
         expect![[r#"
-        bound 1 -> building; Build Watch Due
-        image 1 -> building
-        report 1 SUCCEEDED -> succeeded
-        image 2 -> succeeded; note: tag aaaaaaa-1 was on sha256:0000000000000000000000000000000000000000000000000000000000000001 and is on sha256:0000000000000000000000000000000000000000000000000000000000000002: somebody pushed it twice
-        image 2 -> succeeded; unchanged
-    "#]],
+            bound 1 -> building; Build Watch Due
+            image 1 -> building
+            report 1 SUCCEEDED -> succeeded
+            image 2 -> succeeded; note: tag aaaaaaa-1 was on sha256:0000000000000000000000000000000000000000000000000000000000000001 and is on sha256:0000000000000000000000000000000000000000000000000000000000000002: it was pushed twice
+            image 2 -> succeeded; unchanged
+        "#]],
     );
     check(
         "bound 1\nreport 1 FAILED\nimage 1\nimage 2",
@@ -300,10 +300,10 @@ fn a27_an_event_that_contradicts_the_registry_is_held() {
     check(
         "bound 1\nimage 1 said 2\nreport 1 SUCCEEDED",
         expect![[r#"
-        bound 1 -> building; Build Watch Due
-        image 1 said 2 -> held (the push event said sha256:0000000000000000000000000000000000000000000000000000000000000002 under tag aaaaaaa-1, the registry holds sha256:0000000000000000000000000000000000000000000000000000000000000001); Build Stop Due shop:1
-        report 1 SUCCEEDED -> held (the push event said sha256:0000000000000000000000000000000000000000000000000000000000000002 under tag aaaaaaa-1, the registry holds sha256:0000000000000000000000000000000000000000000000000000000000000001); unchanged
-    "#]],
+            bound 1 -> building; Build Watch Due
+            image 1 said 2 -> held (the push event said sha256:0000000000000000000000000000000000000000000000000000000000000002 for tag aaaaaaa-1, the registry holds sha256:0000000000000000000000000000000000000000000000000000000000000001); Build Stop Due shop:1
+            report 1 SUCCEEDED -> held (the push event said sha256:0000000000000000000000000000000000000000000000000000000000000002 for tag aaaaaaa-1, the registry holds sha256:0000000000000000000000000000000000000000000000000000000000000001); unchanged
+        "#]],
     );
     check(
         "image 1 said 1\nbound 1\nreport 1 SUCCEEDED",
@@ -349,11 +349,11 @@ fn what_has_no_result_by_its_deadline_is_given_up() {
     check(
         &facts,
         expect![[r#"
-        bound 1 -> building; Build Watch Due
-        deadline -> building; unchanged
-        deadline -> failed (build#1 had no result by its deadline, 2026-03-02T18:10:00Z); Build Stop Due shop:1
-        deadline -> failed (build#1 had no result by its deadline, 2026-03-02T18:10:00Z); unchanged
-    "#]],
+            bound 1 -> building; Build Watch Due
+            deadline -> building; unchanged
+            deadline -> failed (build#1 had no result by its deadline, 2026-03-02 18:10 UTC); Build Stop Due shop:1
+            deadline -> failed (build#1 had no result by its deadline, 2026-03-02 18:10 UTC); unchanged
+        "#]],
     );
 }
 

@@ -88,14 +88,14 @@ fn an_automatic_stage_takes_what_arrives_and_a_manual_one_waits_to_be_asked() {
         "manual",
         "offer 1\npromote 1 by lee\npromote 1 by lee\nlease 1 for a\ntagged 1 by a\npromote 1 by lee",
         expect![[r#"
-        offer 1 -> noted
-        promote 1 by lee -> #1 for 1 asked by @lee; Promotion Due #1
-        promote 1 by lee -> refused: 1111111 waits for prod already, as promotion #1
-        lease 1 for a -> noted
-        tagged 1 by a -> moved to 1 v1
-        promote 1 by lee -> refused: 1111111 is live in prod already
-        = 1 v1
-    "#]],
+            offer 1 -> noted
+            promote 1 by lee -> #1 for 1 asked by @lee; Promotion Due #1
+            promote 1 by lee -> refused: 1111111 is already waiting for prod, as promotion #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            promote 1 by lee -> refused: 1111111 is already live in prod
+            = 1 v1
+        "#]],
     );
 }
 
@@ -105,14 +105,14 @@ fn i8_an_older_image_never_enters_by_itself_and_not_by_promotion() {
         "auto",
         "offer 2\noffer 1\nlease 1 for a\ntagged 1 by a\noffer 1\npromote 1 by lee",
         expect![[r#"
-        offer 2 -> #1 for 2 asked by towline; Promotion Due #1
-        offer 1 -> nothing
-        lease 1 for a -> noted
-        tagged 1 by a -> moved to 2 v1
-        offer 1 -> nothing
-        promote 1 by lee -> denied @lee: promote 1111111 to prod: 1111111 is older than 2222222, which is live in prod; to go back, use rollback; refused: 1111111 is older than 2222222, which is live in prod; to go back, use rollback
-        = 2 v1
-    "#]],
+            offer 2 -> #1 for 2 asked by towline; Promotion Due #1
+            offer 1 -> nothing
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 2 v1
+            offer 1 -> nothing
+            promote 1 by lee -> denied @lee: promote 1111111: 1111111 is older than 2222222, which is live in prod; to go back, use rollback; refused: 1111111 is older than 2222222, which is live in prod; to go back, use rollback
+            = 2 v1
+        "#]],
     );
 }
 
@@ -186,13 +186,13 @@ fn superseding_keeps_what_acts_and_the_newest() {
         "supersede",
         "offer 1\noffer 2\noffer 3\nlease 1 for a\ntagged 1 by a",
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
-        offer 2 -> #2 for 2 asked by towline
-        offer 3 -> #3 for 3 asked by towline; #2 superseded by towline: superseded by #3 (3333333)
-        lease 1 for a -> noted
-        tagged 1 by a -> moved to 1 v1; Promotion Due #3
-        = 1 v1, #3 acts
-    "#]],
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            offer 2 -> #2 for 2 asked by towline
+            offer 3 -> #3 for 3 asked by towline; #2 superseded by towline: promotion #2 was superseded by #3 (3333333)
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1; Promotion Due #3
+            = 1 v1, #3 acts
+        "#]],
     );
 }
 
@@ -202,14 +202,14 @@ fn in_parallel_a_later_one_may_pass_one_that_lacks_approval() {
         "parallel; keep; approval 1",
         "offer 1\noffer 2\napprove 2 by lee\napprove 1 by lee\nlease 2 for a\ntagged 2 by a",
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline
-        offer 2 -> #2 for 2 asked by towline
-        approve 2 by lee -> #2 approved by @lee; Promotion Due #2
-        approve 1 by lee -> #1 approved by @lee
-        lease 2 for a -> noted
-        tagged 2 by a -> moved to 2 v1; #1 superseded by towline: 2222222 is live and not older
-        = 2 v1
-    "#]],
+            offer 1 -> #1 for 1 asked by towline
+            offer 2 -> #2 for 2 asked by towline
+            approve 2 by lee -> #2 approved by @lee; Promotion Due #2
+            approve 1 by lee -> #1 approved by @lee
+            lease 2 for a -> noted
+            tagged 2 by a -> moved to 2 v1; #1 superseded by towline: promotion #1 was superseded: 2222222 is live and not older
+            = 2 v1
+        "#]],
     );
     check(
         "queue; keep; approval 1",
@@ -230,15 +230,15 @@ fn i12_approval_needs_as_many_different_people_as_the_rule_says() {
         "approval 2",
         "offer 1\napprove 1 by lee\napprove 1 by lee\napprove 1 by LEE\napprove 1 by mallory\napprove 1 by park\napprove 1 by kim",
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline
-        approve 1 by lee -> #1 approved by @lee
-        approve 1 by lee -> refused: promotion #1 is approved by @lee already
-        approve 1 by LEE -> refused: promotion #1 is approved by @LEE already
-        approve 1 by mallory -> denied @mallory: approve #1: @mallory is not in managers; refused: @mallory is not in managers
-        approve 1 by park -> #1 approved by @park; Promotion Due #1
-        approve 1 by kim -> denied @kim: approve #1: promotion #1 needs no approval any more; refused: promotion #1 needs no approval any more
-        = nothing, #1 acts
-    "#]],
+            offer 1 -> #1 for 1 asked by towline
+            approve 1 by lee -> #1 approved by @lee
+            approve 1 by lee -> refused: @lee has already approved promotion #1
+            approve 1 by LEE -> refused: @LEE has already approved promotion #1
+            approve 1 by mallory -> denied @mallory: approve: @mallory is not in managers; refused: @mallory is not in managers
+            approve 1 by park -> #1 approved by @park; Promotion Due #1
+            approve 1 by kim -> denied @kim: approve: promotion #1 needs no approval; refused: promotion #1 needs no approval
+            = nothing, #1 acts
+        "#]],
     );
     check(
         "anybody; approval 1",
@@ -257,13 +257,13 @@ fn a23_nobody_approves_what_they_pushed_or_wrote() {
         "approval 1",
         "offer 1\napprove 1 by dana\napprove 1 by DANA\napprove 1 by ada\napprove 1 by lee",
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline
-        approve 1 by dana -> denied @dana: approve #1: @dana pushed or wrote 1111111; somebody else must approve it (approval.self: deny); refused: @dana pushed or wrote 1111111; somebody else must approve it (approval.self: deny)
-        approve 1 by DANA -> denied @DANA: approve #1: @DANA pushed or wrote 1111111; somebody else must approve it (approval.self: deny); refused: @DANA pushed or wrote 1111111; somebody else must approve it (approval.self: deny)
-        approve 1 by ada -> denied @ada: approve #1: @ada pushed or wrote 1111111; somebody else must approve it (approval.self: deny); refused: @ada pushed or wrote 1111111; somebody else must approve it (approval.self: deny)
-        approve 1 by lee -> #1 approved by @lee; Promotion Due #1
-        = nothing, #1 acts
-    "#]],
+            offer 1 -> #1 for 1 asked by towline
+            approve 1 by dana -> denied @dana: approve: @dana pushed or wrote 1111111; someone else must approve it (approval.self: deny); refused: @dana pushed or wrote 1111111; someone else must approve it (approval.self: deny)
+            approve 1 by DANA -> denied @DANA: approve: @DANA pushed or wrote 1111111; someone else must approve it (approval.self: deny); refused: @DANA pushed or wrote 1111111; someone else must approve it (approval.self: deny)
+            approve 1 by ada -> denied @ada: approve: @ada pushed or wrote 1111111; someone else must approve it (approval.self: deny); refused: @ada pushed or wrote 1111111; someone else must approve it (approval.self: deny)
+            approve 1 by lee -> #1 approved by @lee; Promotion Due #1
+            = nothing, #1 acts
+        "#]],
     );
     check(
         "self; approval 1",
@@ -282,35 +282,35 @@ fn f31_after_the_end_there_is_nothing_to_approve() {
         "approval 1",
         "offer 1\nreject 1 by lee not today\napprove 1 by park\nreject 1 by park\noffer 1",
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline
-        reject 1 by lee not today -> #1 rejected by @lee: not today
-        approve 1 by park -> refused: promotion #1 waits for nothing any more
-        reject 1 by park -> refused: promotion #1 waits for nothing any more
-        offer 1 -> nothing
-        = nothing
-    "#]],
+            offer 1 -> #1 for 1 asked by towline
+            reject 1 by lee not today -> #1 rejected by @lee: promotion #1 was rejected by @lee: not today
+            approve 1 by park -> refused: promotion #1 is already closed
+            reject 1 by park -> refused: promotion #1 is already closed
+            offer 1 -> nothing
+            = nothing
+        "#]],
     );
     check(
         "approval 1",
         "offer 1\noffer 2\napprove 1 by lee\napprove 2 by lee\nreject 2 by lee too late",
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline
-        offer 2 -> #2 for 2 asked by towline; #1 superseded by towline: superseded by #2 (2222222)
-        approve 1 by lee -> refused: promotion #1 waits for nothing any more
-        approve 2 by lee -> #2 approved by @lee; Promotion Due #2
-        reject 2 by lee too late -> denied @lee: reject #2: promotion #2 is being carried out; roll back instead; refused: promotion #2 is being carried out; roll back instead
-        = nothing, #2 acts
-    "#]],
+            offer 1 -> #1 for 1 asked by towline
+            offer 2 -> #2 for 2 asked by towline; #1 superseded by towline: promotion #1 was superseded by #2 (2222222)
+            approve 1 by lee -> refused: promotion #1 is already closed
+            approve 2 by lee -> #2 approved by @lee; Promotion Due #2
+            reject 2 by lee too late -> denied @lee: reject: promotion #2 is in progress; roll back instead; refused: promotion #2 is in progress; roll back instead
+            = nothing, #2 acts
+        "#]],
     );
     check(
         "auto",
         "offer 1\napprove 1 by lee\napprove 9 by lee",
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
-        approve 1 by lee -> refused: promotion #1 needs no approval
-        approve 9 by lee -> refused: promotion #9 waits for nothing any more
-        = nothing, #1 acts
-    "#]],
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            approve 1 by lee -> refused: promotion #1 needs no approval
+            approve 9 by lee -> refused: promotion #9 is already closed
+            = nothing, #1 acts
+        "#]],
     );
 }
 
@@ -320,11 +320,11 @@ fn only_who_may_approve_may_reject() {
         "approval 1",
         "offer 1\nreject 1 by mallory no\nreject 1 by lee no",
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline
-        reject 1 by mallory no -> denied @mallory: reject #1: @mallory is not in managers; refused: @mallory is not in managers
-        reject 1 by lee no -> #1 rejected by @lee: no
-        = nothing
-    "#]],
+            offer 1 -> #1 for 1 asked by towline
+            reject 1 by mallory no -> denied @mallory: reject: @mallory is not in managers; refused: @mallory is not in managers
+            reject 1 by lee no -> #1 rejected by @lee: promotion #1 was rejected by @lee: no
+            = nothing
+        "#]],
     );
 }
 
@@ -337,8 +337,8 @@ fn an_approval_expires() {
             offer 1 -> #1 for 1 asked by towline; Promotion Watch Due #1
             approve 1 by lee -> #1 approved by @lee
             expire 1 -> nothing
-            approve 1 by park -> denied @park: approve #1: promotion #1 has expired; refused: promotion #1 has expired
-            expire 1 -> #1 expired by towline: nobody else approved it in 1m
+            approve 1 by park -> denied @park: approve: promotion #1 has expired; refused: promotion #1 has expired
+            expire 1 -> #1 expired by towline: promotion #1 expired: nobody else approved it within 1m
             expire 1 -> nothing
             = nothing
         "#]],
@@ -361,11 +361,11 @@ fn a_newer_candidate_takes_the_place_of_one_that_lacks_approval() {
         "approval 2",
         "offer 1\napprove 1 by lee\noffer 2",
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline
-        approve 1 by lee -> #1 approved by @lee
-        offer 2 -> #2 for 2 asked by towline; #1 superseded by towline: superseded by #2 (2222222)
-        = nothing, #2 0/2
-    "#]],
+            offer 1 -> #1 for 1 asked by towline
+            approve 1 by lee -> #1 approved by @lee
+            offer 2 -> #2 for 2 asked by towline; #1 superseded by towline: promotion #1 was superseded by #2 (2222222)
+            = nothing, #2 0/2
+        "#]],
     );
     check(
         "keep; approval 2",
@@ -384,18 +384,18 @@ fn f14_f32_one_writer_at_a_time_has_the_lease() {
         "auto",
         "lease 1 for a\noffer 1\nlease 1 for a\nlease 1 for b\nlease 1 for a\ntagged 1 by b\nwait 60\nlease 1 for b\ntagged 1 by a\ntagged 1 by b\ntagged 1 by b",
         expect![[r#"
-        lease 1 for a -> refused: promotion #1 is not to be carried out
-        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
-        lease 1 for a -> noted
-        lease 1 for b -> refused: promotion #1 is being carried out by another
-        lease 1 for a -> nothing
-        tagged 1 by b -> refused: the lease for promotion #1 was lost
-        lease 1 for b -> noted
-        tagged 1 by a -> refused: the lease for promotion #1 was lost
-        tagged 1 by b -> moved to 1 v1
-        tagged 1 by b -> nothing
-        = 1 v1
-    "#]],
+            lease 1 for a -> refused: promotion #1 is not in progress
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            lease 1 for a -> noted
+            lease 1 for b -> refused: another process is carrying out promotion #1
+            lease 1 for a -> nothing
+            tagged 1 by b -> refused: the lease for promotion #1 was lost
+            lease 1 for b -> noted
+            tagged 1 by a -> refused: the lease for promotion #1 was lost
+            tagged 1 by b -> moved to 1 v1
+            tagged 1 by b -> nothing
+            = 1 v1
+        "#]],
     );
 }
 
@@ -405,14 +405,14 @@ fn f29_what_cannot_be_tagged_ends_and_the_next_one_goes() {
         "queue",
         "offer 1\noffer 2\nuntaggable 1 by a\nlease 1 for a\nuntaggable 1 by b\nuntaggable 1 by a",
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
-        offer 2 -> #2 for 2 asked by towline
-        untaggable 1 by a -> nothing
-        lease 1 for a -> noted
-        untaggable 1 by b -> nothing
-        untaggable 1 by a -> #1 failed by towline: the image is gone; Promotion Due #2
-        = nothing, #2 acts
-    "#]],
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            offer 2 -> #2 for 2 asked by towline
+            untaggable 1 by a -> nothing
+            lease 1 for a -> noted
+            untaggable 1 by b -> nothing
+            untaggable 1 by a -> #1 failed by towline: promotion #1 failed: the image no longer exists in the registry; build it again; Promotion Due #2
+            = nothing, #2 acts
+        "#]],
     );
 }
 
@@ -423,10 +423,10 @@ fn what_this_version_does_not_execute_is_refused_by_name() {
         &["stages.prod.deploy.ecs", "stages.prod.verify"],
         "offer 1\npromote 1 by lee",
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline; #1 refused by towline: the definition asks for stages.prod.deploy.ecs, stages.prod.verify, which this version of Towline does not execute; take it out, or promote by other means; refused: the definition asks for stages.prod.deploy.ecs, stages.prod.verify, which this version of Towline does not execute; take it out, or promote by other means
-        promote 1 by lee -> #2 for 1 asked by @lee; #2 refused by towline: the definition asks for stages.prod.deploy.ecs, stages.prod.verify, which this version of Towline does not execute; take it out, or promote by other means; refused: the definition asks for stages.prod.deploy.ecs, stages.prod.verify, which this version of Towline does not execute; take it out, or promote by other means
-        = nothing
-    "#]],
+            offer 1 -> #1 for 1 asked by towline; #1 refused by towline: promotion #1 was refused: this version of Towline does not support stages.prod.deploy.ecs, stages.prod.verify; remove it from the definition, or promote by other means; refused: this version of Towline does not support stages.prod.deploy.ecs, stages.prod.verify; remove it from the definition, or promote by other means
+            promote 1 by lee -> #2 for 1 asked by @lee; #2 refused by towline: promotion #2 was refused: this version of Towline does not support stages.prod.deploy.ecs, stages.prod.verify; remove it from the definition, or promote by other means; refused: this version of Towline does not support stages.prod.deploy.ecs, stages.prod.verify; remove it from the definition, or promote by other means
+            = nothing
+        "#]],
     );
 }
 
@@ -452,7 +452,7 @@ fn i12_only_approvers_undo_what_approvers_decided() {
         ),
         expect![[r#"
             offer 1 -> #1 for 1 asked by towline
-            lease 1 for a -> refused: promotion #1 is not to be carried out
+            lease 1 for a -> refused: promotion #1 is not in progress
             tagged 1 by a -> nothing
             rollback 1 by eve -> denied @eve: roll back to 1111111: @eve is not in managers; refused: @eve is not in managers
             hold by eve something smells -> held by @eve: something smells
@@ -471,7 +471,7 @@ fn a_promotion_nobody_could_carry_out_gives_the_stage_free() {
         expect![[r#"
             offer 1 -> #1 for 1 asked by towline; Promotion Due #1
             lease 1 for a -> noted
-            give up 1 -> #1 failed by towline: the registry never answered
+            give up 1 -> #1 failed by towline: promotion #1 failed: the tags could not be put on: tried 50 times since 2026-03-02 09:00 UTC
             offer 2 -> #2 for 2 asked by towline; Promotion Due #2
             = nothing, #2 acts
         "#]],

@@ -1,17 +1,17 @@
 //! Brings what has become live in a stage to where it runs, by the way the stage names.
 
+use towline_domain::deployment;
 use towline_domain::image::Image;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::names::Digest;
-use towline_domain::stage::{Pointer, Stage};
+use towline_domain::outputs::NoParameters;
+use towline_domain::stage::{self, Pointer, Stage};
 use towline_ports::Announcement;
 use towline_wire::eventbridge::{self, Envelope, Promoted};
 use tracing::Instrument as _;
 
-use crate::apply;
 use towline_state::Reads;
 use towline_state::keys;
-use towline_state::parameters;
 use towline_state::records::Repository;
 use towline_state::{Context, HandlerError};
 
@@ -35,8 +35,8 @@ pub async fn handle(context: Context<'_>, event: &Envelope) -> Result<(), Handle
         else {
             return Ok(());
         };
-        let stage = reads.read::<Stage>(&keys::stage(key)).await?;
-        let live = stage.and_then(|stage| stage.value.pointer);
+        let stage = reads.value::<Stage>(&keys::stage(key)).await?;
+        let live = stage.and_then(|stage| stage.pointer);
         let Some(pointer) = live.filter(|pointer| pointer.promotion == *promotion) else {
             tracing::info!(
                 component = key.component.as_str(),
@@ -46,17 +46,18 @@ pub async fn handle(context: Context<'_>, event: &Envelope) -> Result<(), Handle
             );
             return context.finish(&owed).await;
         };
-        let parameters = parameters(&mut reads, key, &pointer).await?;
-        let Ok(parameters) = parameters.inspect_err(|reason| {
-            tracing::error!(
-                component = key.component.as_str(),
-                stage = key.stage.as_str(),
-                promotion,
-                reason,
-                "not deployed yet"
-            );
-        }) else {
-            return context.postpone(&owed).await;
+        let parameters = match parameters(&mut reads, key, &pointer).await? {
+            Parameters::Known(parameters) => parameters,
+            Parameters::Unknown(why) => {
+                tracing::error!(
+                    component = key.component.as_str(),
+                    stage = key.stage.as_str(),
+                    promotion,
+                    reason = %why,
+                    "not deployed yet"
+                );
+                return context.postpone(&owed).await;
+            }
         };
         let announcement =
             announcement(&mut reads, key, &pointer, previous.as_ref(), parameters).await?;
@@ -67,20 +68,33 @@ pub async fn handle(context: Context<'_>, event: &Envelope) -> Result<(), Handle
     .await
 }
 
+enum Parameters {
+    Known(Vec<(String, String)>),
+    Unknown(NoParameters),
+}
+
 /// What the stage hands over by the definition that is trusted now. promote-images has seen that it can be had;
 /// a definition that has changed since is waited for until it can be followed.
 async fn parameters(
     reads: &mut Reads<'_>,
     key: &StageKey,
     pointer: &Pointer,
-) -> Result<Result<Vec<(String, String)>, String>, HandlerError> {
-    let Ok(definition) = apply::trusted(reads, key).await? else {
-        return Ok(Ok(Vec::new())); // a stage that is no more hands over nothing
+) -> Result<Parameters, HandlerError> {
+    let definition = reads.trusted(key.repository).await?;
+    let rule = match stage::rule(definition.as_ref(), &key.stage) {
+        Ok(rule) if !rule.parameters.is_empty() => rule,
+        // A stage that is no more hands over nothing.
+        Ok(_) | Err(_) => return Ok(Parameters::Known(Vec::new())),
     };
-    let rule = definition
-        .stage(&key.stage)
-        .expect("`trusted` has looked for the stage");
-    parameters::of(reads, rule, &key.component, &pointer.candidate).await
+    let candidate = &pointer.candidate;
+    let built_by = reads.built_by(&candidate.run).await?;
+    let built_by = built_by.as_ref().map(|(run, definition)| (run, definition));
+    Ok(
+        match deployment::parameters(rule, &key.component, candidate, built_by) {
+            Ok(parameters) => Parameters::Known(parameters),
+            Err(why) => Parameters::Unknown(why),
+        },
+    )
 }
 
 async fn announcement(

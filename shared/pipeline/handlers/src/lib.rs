@@ -14,6 +14,6 @@ pub mod report_status;
 pub mod start_builds;
 pub mod sweep;
 
-mod apply;
+mod recording;
 
 pub use towline_state::{Context, HandlerError};

@@ -5,25 +5,23 @@ mod index;
 
 use std::time::Duration;
 
-use towline_domain::Timestamp;
 use towline_domain::definition::{Origin, StageRule};
-use towline_domain::image::Image;
+use towline_domain::image::{Image, NotTagged};
 use towline_domain::intent::{Intent, StageKey};
-use towline_domain::ledger::Mover;
+use towline_domain::ledger::{Mover, TagNow};
 use towline_domain::names::ImageRepository;
 use towline_domain::person::Actor;
-use towline_domain::stage::{Fact, Lease, Promotion, Stage};
+use towline_domain::stage::{self, Fact, Failure, Lease, Promotion, Stage};
+use towline_domain::{Timestamp, deployment, record};
 use towline_ports::{Images, PutTagError};
-
+use towline_state::{
+    Change, Context, HandlerError, Owed, Reads, Rounds, apply, keys, milliseconds,
+    needed_to_promote,
+};
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
-use crate::apply;
-use crate::record_images::record_tag;
-use towline_state::Reads;
-use towline_state::keys;
-use towline_state::parameters;
-use towline_state::{Change, Context, HandlerError, Owed, Rounds, milliseconds};
+use crate::recording::save_tag;
 
 /// How long a writer has the stage's tags to itself: twice the 30 s its function may run, so that
 /// one that stalls is dead before the next begins (F32).
@@ -54,7 +52,20 @@ pub async fn handle(
                 promote(reads, images, holder, &owed, stage, *promotion).await
             }
             Intent::IndexDue(of) => index::act(reads, images, &owed, of).await,
-            _ => Ok(()),
+            Intent::PushAccepted(_)
+            | Intent::BuildDue(_)
+            | Intent::BuildStopDue { .. }
+            | Intent::ImageDue { .. }
+            | Intent::BuildRetryDue { .. }
+            | Intent::BuildSuperseded { .. }
+            | Intent::ImageRecorded { .. }
+            | Intent::ImageReady { .. }
+            | Intent::DeployDue { .. }
+            | Intent::BuildStatusDue { .. }
+            | Intent::StageStatusDue { .. }
+            | Intent::StatusesDue { .. }
+            | Intent::BuildWatchDue(_)
+            | Intent::PromotionWatchDue { .. } => Ok(()),
         }
     }
     .instrument(owed.span())
@@ -70,48 +81,34 @@ async fn promote(
     number: u64,
 ) -> Result<(), HandlerError> {
     let context = reads.context();
-    let known = reads
-        .read::<Stage>(&keys::stage(key))
-        .await?
-        .and_then(|stage| stage.value.promotion(number).cloned());
-    let Some(promotion) = known.filter(|promotion| promotion.acting) else {
+    let stage = reads.value::<Stage>(&keys::stage(key)).await?;
+    let promotion = stage.and_then(|stage| stage.promotion(number).cloned());
+    let Some(promotion) = promotion.filter(|promotion| promotion.acting) else {
         return context.finish(owed).await;
     };
-    let Ok(definition) = apply::trusted(&mut reads, key).await? else {
+    let definition = reads.trusted(key.repository).await?;
+    let (Some(definition), Ok(rule)) = (
+        definition.as_ref(),
+        stage::rule(definition.as_ref(), &key.stage),
+    ) else {
         return context.postpone(owed).await;
     };
-    let rule = definition
-        .stage(&key.stage)
-        .expect("`trusted` has looked for the stage");
     // All that is read to finish is read before the tags are put on: should it change until
     // then, it is read again.
-    let needed = apply::needed_to_promote(key, &definition, &promotion);
-    reads.load(needed).await?;
+    reads
+        .load(needed_to_promote(key, definition, &promotion))
+        .await?;
     if !lease(&mut reads, key, number, holder).await? {
         // It stays owed, with its tries: when a denial is final is counted by them.
         return Ok(());
     }
-    // What its deployment is handed must be there before anything moves.
-    let candidate = &promotion.candidate;
-    let refused = match parameters::of(&mut reads, rule, &key.component, candidate).await? {
-        Err(reason) => Some(reason),
-        Ok(_) => match put_tags(images, rule, &promotion).await {
-            Ok(()) => None,
-            Err(error) => Some(refusal(
-                error,
-                &candidate.repository,
-                owed.tries,
-                "promote",
-            )?),
-        },
-    };
-    match refused {
+    match carry_out(&mut reads, images, owed, key, rule, &promotion).await? {
         None => finish(reads, key, owed, rule, &promotion, holder).await,
-        Some(reason) => {
+        Some(why) => {
             let fact = Fact::TagRefused {
                 promotion: number,
                 holder: holder.into(),
-                reason,
+                why,
             };
             apply::to_stage(context, key, &fact, Some(&owed.id)).await?;
             Ok(())
@@ -119,19 +116,49 @@ async fn promote(
     }
 }
 
+/// Puts the tags on, once it is certain that the deployment can be handed its parameters; or says why neither this
+/// nor trying again can help.
+async fn carry_out(
+    reads: &mut Reads<'_>,
+    images: &dyn Images,
+    owed: &Owed,
+    key: &StageKey,
+    rule: &StageRule,
+    promotion: &Promotion,
+) -> Result<Option<Failure>, HandlerError> {
+    let candidate = &promotion.candidate;
+    if !rule.parameters.is_empty() {
+        let built_by = reads.built_by(&candidate.run).await?;
+        let built_by = built_by.as_ref().map(|(run, definition)| (run, definition));
+        let parameters = deployment::parameters(rule, &key.component, candidate, built_by);
+        if let Err(why) = parameters {
+            let stage = rule.name.clone();
+            return Ok(Some(Failure::Parameters { stage, why }));
+        }
+    }
+    match put_tags(images, rule, promotion).await {
+        Ok(()) => Ok(None),
+        Err(error) => {
+            let why = not_tagged(error, &candidate.repository, owed.tries)?;
+            Ok(Some(Failure::Tag { why }))
+        }
+    }
+}
+
 /// Why the tags will never be on the digest, so that nobody need try again.
-fn refusal(
+fn not_tagged(
     error: PutTagError,
     images: &ImageRepository,
     tries: u32,
-    then: &str,
-) -> Result<String, HandlerError> {
+) -> Result<NotTagged, HandlerError> {
     match error {
-        PutTagError::Gone | PutTagError::Immutable { .. } => Ok(error.to_string()),
+        PutTagError::Gone => Ok(NotTagged::Gone),
+        PutTagError::Immutable { tag } => Ok(NotTagged::Immutable { tag }),
         PutTagError::Port(error) => match error.denial() {
-            Some(said) if tries >= MOST_DENIALS => Ok(format!(
-                "ECR lets Towline put no tag on {images}: give that ECR repository the tag towline, as infra/component.yaml does (towline doctor says what else it lacks), then {then} again; it said: {said}"
-            )),
+            Some(said) if tries >= MOST_DENIALS => Ok(NotTagged::Denied {
+                repository: images.clone(),
+                said,
+            }),
             Some(_) | None => Err(error.into()),
         },
     }
@@ -152,13 +179,8 @@ async fn lease(
             until: context.now() + LEASE,
         };
         let fact = Fact::LeaseRequested { promotion, lease };
-        let Ok(definition) = apply::trusted(reads, key).await? else {
-            return Ok(false);
-        };
-        let read = reads.read::<Stage>(&keys::stage(key)).await?;
         let mut change = Change::default();
-        let decision =
-            apply::decide(reads, key, read.as_ref(), &definition, &fact, &mut change).await?;
+        let decision = apply::decide_stage(reads, key, &fact, &mut change).await?;
         if context.commit(change, &mut rounds).await? {
             if decision.refused.is_some() {
                 return Ok(false);
@@ -213,33 +235,13 @@ async fn finish(
     loop {
         let mut change = Change::default();
         change.done(&owed.id);
-        let Ok(definition) = apply::trusted(&mut reads, key).await? else {
-            return context.postpone(owed).await;
-        };
-        let read = reads.read::<Stage>(&keys::stage(key)).await?;
-        let read = read.as_ref();
-        let decision =
-            apply::decide(&mut reads, key, read, &definition, &fact, &mut change).await?;
+        let decision = apply::decide_stage(&mut reads, key, &fact, &mut change).await?;
         if decision.refused.is_some() {
             return context.postpone(owed).await;
         }
         let mut recorded = None;
         if decision.moved {
-            for tag in &rule.tags {
-                let mover = Mover::Promotion {
-                    number: promotion.number,
-                    by: promotion.by.clone(),
-                };
-                record_tag(
-                    &mut reads,
-                    &promotion.candidate.repository,
-                    tag,
-                    &promotion.candidate.digest,
-                    mover,
-                    &mut change,
-                )
-                .await?;
-            }
+            move_tags(&mut reads, rule, promotion, &mut change).await?;
             recorded = record_tags_of(&mut reads, rule, promotion, &mut change).await?;
         }
         if context.commit(change, &mut rounds).await? {
@@ -251,6 +253,30 @@ async fn finish(
         }
         reads.again().await?;
     }
+}
+
+/// Records where the stage's tags point now, unless that is known.
+async fn move_tags(
+    reads: &mut Reads<'_>,
+    rule: &StageRule,
+    promotion: &Promotion,
+    change: &mut Change,
+) -> Result<(), HandlerError> {
+    let candidate = &promotion.candidate;
+    for tag in &rule.tags {
+        let place = (&candidate.repository, tag);
+        let before = reads.value::<TagNow>(&keys::tag(place.0, place.1)).await?;
+        let mover = Mover::Promotion {
+            number: promotion.number,
+            by: promotion.by.clone(),
+        };
+        let now = reads.context().now();
+        let moved = TagNow::moved(before.as_ref(), place, &candidate.digest, mover, now);
+        if let Some(moved) = moved {
+            save_tag(reads, &moved, change).await?;
+        }
+    }
+    Ok(())
 }
 
 /// How long it took from the registry to the stage, where nobody was waited for.
@@ -276,14 +302,8 @@ async fn record_tags_of(
     let Some(read) = reads.read::<Image>(&key).await? else {
         return Ok(None);
     };
-    let mut image = read.value.clone();
-    for tag in &rule.tags {
-        if !image.tags.contains(tag) {
-            image.tags.push(tag.clone());
-        }
-    }
-    if image != read.value {
+    if let Some(image) = record::with_tags(&read.value, &rule.tags) {
         change.save(key, Some(&read), &image);
     }
-    Ok(Some(image.at))
+    Ok(Some(read.value.at))
 }

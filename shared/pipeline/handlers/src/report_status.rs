@@ -11,7 +11,6 @@ use towline_ports::{CommitStatus, Key, Query, RepositoryRef, StatusError, Status
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
-use crate::apply;
 use towline_state::Reads;
 use towline_state::keys;
 use towline_state::records::RunPointer;
@@ -106,7 +105,20 @@ impl<'a> Report<'a> {
                 commit,
                 ..
             } => of_stage(reads, stage, repository, commit).await?,
-            _ => None,
+            Intent::PushAccepted(_)
+            | Intent::BuildDue(_)
+            | Intent::BuildStopDue { .. }
+            | Intent::ImageDue { .. }
+            | Intent::IndexDue(_)
+            | Intent::BuildRetryDue { .. }
+            | Intent::BuildSuperseded { .. }
+            | Intent::ImageRecorded { .. }
+            | Intent::ImageReady { .. }
+            | Intent::PromotionDue { .. }
+            | Intent::DeployDue { .. }
+            | Intent::StatusesDue { .. }
+            | Intent::BuildWatchDue(_)
+            | Intent::PromotionWatchDue { .. } => None,
         };
         let Some(now) = now.filter(|now| self.said.as_ref() != Some(&now.line)) else {
             return Ok(false);
@@ -236,10 +248,10 @@ async fn line_of_stage(
     let waits = |known: &&towline_domain::stage::Promotion| known.candidate.commit == *commit;
     if stage.waiting.iter().any(|known| waits(&known)) {
         // What it waits for depends on the stage's rule.
-        let Ok(definition) = apply::trusted(reads, key).await? else {
-            return Ok(None);
-        };
-        let rule = definition.stage(&key.stage);
+        let definition = reads.trusted(key.repository).await?;
+        let rule = definition
+            .as_ref()
+            .and_then(|known| known.stage(&key.stage));
         return Ok(rule.and_then(|rule| report::stage(stage, rule, commit)));
     }
     if let Some(line) = report::live(stage, commit) {

@@ -10,15 +10,15 @@ use towline_domain::Timestamp;
 use towline_domain::definition::{Component, Preset};
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::GitRef;
-use towline_domain::run::{Attempt, AttemptState, Fact, Run};
+use towline_domain::run::{Attempt, AttemptState, Fact, NotStarted, Run};
 use towline_ports::{Architecture, Builds, RepositoryRef, StartBuild, StartError};
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
 pub use environment::BuildOf;
 
-use crate::apply;
 use towline_state::Reads;
+use towline_state::apply;
 use towline_state::keys;
 use towline_state::records::Repository;
 use towline_state::{Context, HandlerError, Owed, milliseconds};
@@ -95,10 +95,12 @@ async fn start(
     };
     let is_trusted = is_trusted(&mut reads, &run, component).await?;
     let fact = match request(&run, component, attempt, settings, buildspec, is_trusted) {
-        Err(reason) => Fact::BuildRefused(attempt.id.clone(), reason),
+        Err(said) => Fact::BuildRefused(attempt.id.clone(), NotStarted::Refused { said }),
         Ok(request) => match find_or_start(context, builds, owed, attempt, request).await {
             Ok(build) => Fact::BuildBound(attempt.id.clone(), build),
-            Err(StartError::Refused(reason)) => Fact::BuildRefused(attempt.id.clone(), reason),
+            Err(StartError::Refused(said)) => {
+                Fact::BuildRefused(attempt.id.clone(), NotStarted::Refused { said })
+            }
             Err(StartError::Busy(reason)) => {
                 apply::to_run(
                     reads,

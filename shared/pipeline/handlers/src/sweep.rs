@@ -1,12 +1,13 @@
 //! Finds what was lost and feeds it back: announces stale intents again, asks after bound builds,
 //! ends what has run out of time. It performs no effect itself, so it can race nobody.
 
+use towline_domain::image::NotTagged;
 use towline_domain::intent::{AttemptRef, Intent};
-use towline_domain::run::{BuildStatus, Fact, Run};
+use towline_domain::run::{BuildStatus, Fact, NoIndex, NotRetried, NotStarted, Run};
 use towline_domain::stage;
 use towline_ports::{Builds, TransactError};
 
-use crate::apply;
+use towline_state::apply;
 use towline_state::keys;
 use towline_state::{
     Context, HandlerError, Owed, Read, announced_again, announcement, milliseconds,
@@ -142,10 +143,8 @@ async fn give_up(
     now: towline_domain::Timestamp,
 ) -> Result<(), HandlerError> {
     let owed = &read.value;
-    let reason = format!(
-        "tried {} times since {} and never done",
-        owed.tries, owed.since
-    );
+    let (tries, since) = (owed.tries, owed.since);
+    let reason = format!("tried {tries} times since {since} and never done");
     tracing::error!(
         intent = owed.id,
         kind = owed.intent.detail_type(),
@@ -154,14 +153,13 @@ async fn give_up(
     );
     match &owed.intent {
         Intent::BuildDue(of) => {
-            let fact = Fact::BuildRefused(
-                of.attempt.clone(),
-                format!("it could not be started: {reason}"),
-            );
+            let why = NotStarted::GivenUp { tries, since };
+            let fact = Fact::BuildRefused(of.attempt.clone(), why);
             apply::to_run(context, &of.run, &fact, Some(&owed.id)).await?;
         }
         Intent::IndexDue(of) => {
-            let fact = Fact::IndexRefused(of.attempt.clone(), reason);
+            let why = NotTagged::GivenUp { tries, since };
+            let fact = Fact::IndexRefused(of.attempt.clone(), NoIndex::Tag { why });
             apply::to_run(context, &of.run, &fact, Some(&owed.id)).await?;
         }
         Intent::BuildRetryDue {
@@ -172,18 +170,30 @@ async fn give_up(
             let fact = Fact::RetryRefused {
                 component: component.clone(),
                 after: *after,
-                reason,
+                why: NotRetried::GivenUp { tries, since },
             };
             apply::to_run(context, run, &fact, Some(&owed.id)).await?;
         }
         Intent::PromotionDue { stage, promotion } => {
             let fact = stage::Fact::GivenUp {
                 promotion: *promotion,
-                reason: format!("the tags could not be put on: {reason}"),
+                tries,
+                since,
             };
             apply::to_stage(context, stage, &fact, Some(&owed.id)).await?;
         }
-        _ => match context
+        Intent::PushAccepted(_)
+        | Intent::BuildStopDue { .. }
+        | Intent::ImageDue { .. }
+        | Intent::BuildSuperseded { .. }
+        | Intent::ImageRecorded { .. }
+        | Intent::ImageReady { .. }
+        | Intent::DeployDue { .. }
+        | Intent::BuildStatusDue { .. }
+        | Intent::StageStatusDue { .. }
+        | Intent::StatusesDue { .. }
+        | Intent::BuildWatchDue(_)
+        | Intent::PromotionWatchDue { .. } => match context
             .store
             .transact(vec![announced_again(read, now, Some(&reason))])
             .await
@@ -211,7 +221,20 @@ async fn watch(
             apply::to_stage(context, stage, &fact, Some(&read.value.id)).await?;
             return Ok(());
         }
-        _ => false,
+        Intent::PushAccepted(_)
+        | Intent::BuildDue(_)
+        | Intent::BuildStopDue { .. }
+        | Intent::ImageDue { .. }
+        | Intent::IndexDue(_)
+        | Intent::BuildRetryDue { .. }
+        | Intent::BuildSuperseded { .. }
+        | Intent::ImageRecorded { .. }
+        | Intent::ImageReady { .. }
+        | Intent::PromotionDue { .. }
+        | Intent::DeployDue { .. }
+        | Intent::BuildStatusDue { .. }
+        | Intent::StageStatusDue { .. }
+        | Intent::StatusesDue { .. } => false,
     };
     if over {
         return context.finish(&read.value).await;

@@ -1,22 +1,10 @@
 //! The registry: images are read by tag or digest, and a tag is put on a digest.
 
 use async_trait::async_trait;
+pub use towline_domain::image::RegistryImage;
 use towline_domain::names::{Digest, ImageRepository, Tag};
 
 use crate::PortError;
-
-/// An image as the registry holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RegistryImage {
-    /// Its identity.
-    pub digest: Digest,
-    /// The manifest's media type.
-    pub media_type: String,
-    /// Bytes of its layers together, if the registry says.
-    pub size: Option<u64>,
-    /// `os/architecture` of what it runs on, if the registry says.
-    pub platforms: Vec<String>,
-}
 
 /// A manifest or an index as the registry stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,13 +42,6 @@ pub trait Images: Send + Sync {
         &self,
         repository: &ImageRepository,
         tag: &Tag,
-    ) -> Result<Option<RegistryImage>, PortError>;
-
-    /// The image of that digest.
-    async fn by_digest(
-        &self,
-        repository: &ImageRepository,
-        digest: &Digest,
     ) -> Result<Option<RegistryImage>, PortError>;
 
     /// The manifest or index of that digest.

@@ -39,6 +39,7 @@ pub use store::{Item, Key, Page, Query, Store, TransactError, Write};
 #[error("{doing}")]
 pub struct PortError {
     doing: String,
+    is_denied: bool,
     #[source]
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -51,28 +52,35 @@ impl PortError {
     ) -> Self {
         Self {
             doing: doing.into(),
+            is_denied: false,
             cause: Some(cause.into()),
         }
     }
 
-    /// What a service of AWS said, when it said that this may not be done: its words for that all
-    /// begin alike (AWS service reference, "Common errors").
+    /// As [`Self::new`], when the cause is that Towline may not do it. A change of permissions may take a service
+    /// a while, so trying again may still help.
+    pub fn denied(
+        doing: impl Into<String>,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            is_denied: true,
+            ..Self::new(doing, cause)
+        }
+    }
+
+    /// What the service said, when it said that Towline may not do it.
     #[must_use]
     pub fn denial(&self) -> Option<String> {
-        let cause = self.cause.as_ref()?;
-        let causes = std::iter::successors(
-            Some(&**cause as &(dyn std::error::Error + 'static)),
-            |cause| cause.source(),
-        );
-        causes
-            .map(ToString::to_string)
-            .find(|said| said.contains("AccessDenied"))
+        let cause = self.cause.as_ref().filter(|_| self.is_denied)?;
+        Some(cause.to_string())
     }
 
     /// What was being done, where there is no further cause.
     pub fn because(doing: impl Into<String>) -> Self {
         Self {
             doing: doing.into(),
+            is_denied: false,
             cause: None,
         }
     }

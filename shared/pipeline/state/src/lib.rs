@@ -1,5 +1,10 @@
 //! How state is kept: where everything lies, what one decision reads, how it is committed and owed.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod apply;
+pub mod retry;
+
 mod change;
 mod context;
 mod needs;
@@ -9,12 +14,11 @@ mod reads;
 
 pub mod keys;
 pub mod numbers;
-pub mod parameters;
 pub mod records;
 
 pub use change::Change;
 pub use context::{Context, Rounds, milliseconds};
-pub use needs::needed;
+pub use needs::{needed, needed_to_promote};
 pub use outbox::{Owed, announced_again, announcement, intent_id};
 pub use read::{HandlerError, Read, body};
 pub use reads::Reads;

@@ -1,7 +1,9 @@
 //! What whoever acts on an intent will read, so that one request is enough.
 
 use serde::Deserialize as _;
+use towline_domain::definition::{Definition, Origin};
 use towline_domain::intent::{Intent, StageKey};
+use towline_domain::stage::{Promotion, Stage};
 use towline_ports::Key;
 use towline_wire::eventbridge::Envelope;
 
@@ -17,6 +19,60 @@ pub fn needed(key: &StageKey) -> Vec<Key> {
         keys::trusted_definition(key.repository),
         keys::numbers(key.repository),
     ]
+}
+
+/// What a promotion is carried out with: what is known of its image, of the stage's tags and of the stages behind.
+pub fn needed_to_promote(
+    key: &StageKey,
+    definition: &Definition,
+    promotion: &Promotion,
+) -> Vec<Key> {
+    let images = &promotion.candidate.repository;
+    let image = keys::image(images, &promotion.candidate.digest);
+    let rule = definition.stage(&key.stage);
+    let tags = rule.into_iter().flat_map(|rule| &rule.tags);
+    let origin = Origin::Stage(key.stage.clone());
+    let behind = definition.stages_from(&origin).map(|rule| {
+        keys::stage(&StageKey {
+            stage: rule.name.clone(),
+            ..key.clone()
+        })
+    });
+    let known = needed(key).into_iter().chain([image]);
+    known
+        .chain(tags.map(|tag| keys::tag(images, tag)))
+        .chain(behind)
+        .collect()
+}
+
+/// What whoever acts on an intent of a stage reads besides what every such intent needs.
+pub(crate) fn carried(stage: &Stage, definition: &Definition, intent: &Intent) -> Vec<Key> {
+    match intent {
+        Intent::PromotionDue { promotion, .. } => {
+            let promotion = stage.promotion(*promotion);
+            let needed = promotion.map(|known| needed_to_promote(&stage.key, definition, known));
+            needed.unwrap_or_default()
+        }
+        Intent::DeployDue { .. } => {
+            let live = stage.pointer.iter().map(|pointer| &pointer.candidate);
+            live.map(|live| keys::image(&live.repository, &live.digest))
+                .collect()
+        }
+        Intent::PushAccepted(_)
+        | Intent::BuildDue(_)
+        | Intent::BuildStopDue { .. }
+        | Intent::ImageDue { .. }
+        | Intent::IndexDue(_)
+        | Intent::BuildRetryDue { .. }
+        | Intent::BuildSuperseded { .. }
+        | Intent::ImageRecorded { .. }
+        | Intent::ImageReady { .. }
+        | Intent::BuildStatusDue { .. }
+        | Intent::StageStatusDue { .. }
+        | Intent::StatusesDue { .. }
+        | Intent::BuildWatchDue(_)
+        | Intent::PromotionWatchDue { .. } => Vec::new(),
+    }
 }
 
 /// What else whoever announced an intent thinks will be read.

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize as _, Serialize};
 use towline_domain::definition::Definition;
 use towline_domain::intent::Intent;
-use towline_domain::names::ComponentName;
+use towline_domain::names::{ComponentName, RepositoryId, RunId};
 use towline_domain::run::Run;
 use towline_ports::limits::{MOST_KEYS, check_key};
 use towline_ports::{Item, Key};
@@ -17,7 +17,7 @@ use crate::keys;
 use crate::needs::{guessed, needed_for};
 use crate::outbox::Owed;
 use crate::read::{HandlerError, Read, body};
-use crate::records::Buildspec;
+use crate::records::{Buildspec, Trusted};
 
 /// The items of one round, as they were when they were first read in it.
 ///
@@ -69,6 +69,14 @@ impl<'a> Reads<'a> {
         self.item(key).await?.map(Read::of).transpose()
     }
 
+    /// As [`Self::read`], for what is not going to be saved.
+    pub async fn value<T: DeserializeOwned>(
+        &mut self,
+        key: &Key,
+    ) -> Result<Option<T>, HandlerError> {
+        Ok(self.read(key).await?.map(|read| read.value))
+    }
+
     /// The version of an item, 0 where there is none; read unless it is known.
     pub async fn version(&mut self, key: &Key) -> Result<u64, HandlerError> {
         Ok(self.item(key).await?.map_or(0, |item| item.version))
@@ -77,6 +85,24 @@ impl<'a> Reads<'a> {
     async fn item(&mut self, key: &Key) -> Result<Option<&Item>, HandlerError> {
         self.load(vec![key.clone()]).await?;
         Ok(self.known.get(key).and_then(Option::as_ref))
+    }
+
+    /// The default branch's last good definition, which rules the stages.
+    pub async fn trusted(&mut self, id: RepositoryId) -> Result<Option<Definition>, HandlerError> {
+        let read = self.read::<Trusted>(&keys::trusted_definition(id)).await?;
+        Ok(read.map(|read| read.value.definition))
+    }
+
+    /// A run with the definition it follows, if both are known.
+    pub async fn built_by(
+        &mut self,
+        id: &RunId,
+    ) -> Result<Option<(Run, Definition)>, HandlerError> {
+        let Some(run) = self.read::<Run>(&keys::run(id)).await? else {
+            return Ok(None);
+        };
+        let definition = self.definition(&run.value).await?;
+        Ok(definition.map(|definition| (run.value, definition)))
     }
 
     /// The definition a run follows.

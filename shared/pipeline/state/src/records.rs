@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+pub use towline_domain::image::Claim;
+pub use towline_domain::ledger::TagNow;
+
 use serde::{Deserialize, Serialize};
 use towline_domain::Timestamp;
 use towline_domain::definition::Definition;
 use towline_domain::intent::StageKey;
-use towline_domain::ledger::{Mover, TagMove};
 use towline_domain::names::{
-    CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName, RunId, Tag,
+    CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName, RunId,
 };
 
 /// A repository that has pushed.
@@ -83,17 +85,6 @@ pub struct Base {
     pub buildspec: Option<String>,
 }
 
-/// The component an image repository belongs to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Claim {
-    /// The repository.
-    pub repository: RepositoryId,
-    /// The component.
-    pub component: ComponentName,
-    /// The image repository.
-    pub images: ImageRepository,
-}
-
 /// A run, by a key that is not its id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunPointer {
@@ -127,39 +118,6 @@ pub struct ImagePointer {
     pub repository: ImageRepository,
     /// The digest.
     pub digest: Digest,
-}
-
-/// Where a tag points now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TagNow {
-    /// The repository.
-    pub repository: ImageRepository,
-    /// The tag.
-    pub tag: Tag,
-    /// What it points to.
-    pub digest: Digest,
-    /// Moves so far.
-    pub sequence: u64,
-    /// Since when.
-    pub since: Timestamp,
-    /// What it pointed to before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Digest>,
-    /// Who moved it here.
-    pub by: Mover,
-}
-
-impl TagNow {
-    /// Its last move, which becomes a row of its own with the next one.
-    pub fn moved(&self) -> TagMove {
-        TagMove {
-            sequence: self.sequence,
-            at: self.since,
-            from: self.from.clone(),
-            to: self.digest.clone(),
-            by: self.by.clone(),
-        }
-    }
 }
 
 /// A fact that came in.

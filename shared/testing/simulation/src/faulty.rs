@@ -246,7 +246,7 @@ impl FaultyImages {
     fn check_denied(&self) -> Result<(), PortError> {
         if self.denies.load(Ordering::Relaxed) {
             let said = "AccessDeniedException: not authorized to perform: ecr:PutImage";
-            return Err(PortError::new("putting a tag on", said));
+            return Err(PortError::denied("putting a tag on", said));
         }
         Ok(())
     }
@@ -267,15 +267,6 @@ impl Images for FaultyImages {
         let found = self.inner.by_tag(repository, tag).await;
         self.chance.after("DescribeImages").await?;
         found
-    }
-
-    async fn by_digest(
-        &self,
-        repository: &ImageRepository,
-        digest: &Digest,
-    ) -> Result<Option<RegistryImage>, PortError> {
-        self.chance.before("BatchGetImage").await?;
-        self.inner.by_digest(repository, digest).await
     }
 
     async fn manifest(

@@ -9,7 +9,7 @@ use towline_domain::ledger::{Head, Row, What};
 use towline_domain::names::{CommitSha, GitRef};
 use towline_domain::report::{self, Line};
 use towline_domain::run::{AttemptState, Run, RunStatus};
-use towline_domain::stage::{Candidate, Stage, Wait};
+use towline_domain::stage::{Candidate, HoldReason, Stage, Wait};
 
 use towline_wire::eventbridge::Promoted;
 
@@ -73,7 +73,11 @@ impl World {
             let _ = write!(text, "; {} {why}", title(&promotion.candidate));
         }
         if let Some(hold) = &stage.hold {
-            let reason = hold.reason.split(" to sha256:").next().unwrap_or_default();
+            // Digests differ from run to run.
+            let reason = match &hold.reason {
+                HoldReason::TagMoved { tag, .. } => format!("tag {tag} was moved"),
+                HoldReason::Asked { .. } | HoldReason::RolledBack { .. } => hold.reason.to_string(),
+            };
             let _ = write!(text, "; held by {}: {reason}", hold.by);
         }
         text
@@ -276,7 +280,7 @@ fn of_run(run: &Run) -> String {
                 .attempts
                 .iter()
                 .map(|attempt| match &attempt.state {
-                    AttemptState::Failed { fault: true, .. } => "fault",
+                    state if state.is_fault() => "fault",
                     state => state.word(),
                 })
                 .collect();

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
+use towline_domain::explain;
 use towline_domain::names::{Digest, ImageRepository, Tag};
 use towline_domain::run::{Attempt, AttemptState, BuildStatus};
 use towline_ports::{Architecture, Images as _};
@@ -58,8 +59,12 @@ fn check_view(world: &mut World, expect: Expect) {
     let parts = attempt.legs.iter().map(|leg| leg.state.word());
     let parts: Vec<&str> = parts.collect();
     let why = match &attempt.state {
-        AttemptState::Failed { reason, .. } | AttemptState::Held { reason } => reason.as_str(),
-        _ => "",
+        AttemptState::Failed { .. } | AttemptState::Held { .. } => explain::attempt(&attempt),
+        AttemptState::Due
+        | AttemptState::Building
+        | AttemptState::Succeeded
+        | AttemptState::Cancelled { .. }
+        | AttemptState::Superseded { .. } => String::new(),
     };
     let text = format!("{}{}: {why}\n", world.view(), parts.join(", "));
     expect.assert_eq(&hide(&text));

@@ -98,8 +98,12 @@ async fn an_image_is_read_with_one_request_and_by_its_own_bytes() {
         let images = aws.images();
         let by_tag = images.by_tag(&shop(), &tag()).await.expect("it answers");
         assert_eq!(by_tag.as_ref(), Some(&expected));
-        let by_digest = images.by_digest(&shop(), &digest(&text)).await;
-        assert_eq!(by_digest.expect("it answers"), Some(expected));
+        let stored = images.manifest(&shop(), &digest(&text)).await;
+        let stored = stored.expect("it answers").expect("it is there");
+        assert_eq!(
+            (stored.media_type.as_str(), &stored.text),
+            (media_type, &text)
+        );
         let asked = service.asked();
         let ids: Vec<&Value> = asked.iter().map(|(_, asked)| &asked["imageIds"]).collect();
         let expected = [

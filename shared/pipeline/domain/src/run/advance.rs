@@ -1,8 +1,8 @@
 //! Decides what follows from a fact that concerns a run.
 
 use super::{
-    Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, Decision, Fact, MOST_ATTEMPTS,
-    NewAttempt, Run,
+    Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, Contradiction, Decision, Fact,
+    Failure, MOST_ATTEMPTS, NewAttempt, NoIndex, NotRetried, NotStarted, Refusal, Run,
 };
 use crate::Timestamp;
 use crate::intent::{AttemptRef, Intent};
@@ -20,8 +20,8 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
     };
     match fact {
         Fact::BuildBound(attempt, build) => decision.on(attempt, now, |step| step.bind(build)),
-        Fact::BuildRefused(attempt, reason) => {
-            decision.on(attempt, now, |step| step.refuse(reason, now));
+        Fact::BuildRefused(attempt, why) => {
+            decision.on(attempt, now, |step| step.refuse(why, now));
         }
         Fact::BuildDelayed(attempt, reason) => decision.on(attempt, now, |step| step.delay(reason)),
         Fact::BuildReported(attempt, report) => {
@@ -42,8 +42,8 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
             index,
             found,
         } => decision.on(attempt, now, |step| step.take_index(index, found, now)),
-        Fact::IndexRefused(attempt, reason) => {
-            decision.on(attempt, now, |step| step.refuse_index(reason, now));
+        Fact::IndexRefused(attempt, why) => {
+            decision.on(attempt, now, |step| step.refuse_index(why, now));
         }
         Fact::DeadlinePassed(attempt) => decision.on(attempt, now, |step| step.give_up(now)),
         Fact::Superseded(component, by) => {
@@ -53,8 +53,8 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
             let stopped =
                 decision.stop(component, &AttemptState::Cancelled { by: by.clone() }, now);
             if !stopped {
-                let commit = decision.run.key.commit.short();
-                decision.refused = Some(format!("no build of {component} is running for {commit}"));
+                let (component, commit) = (component.clone(), decision.run.key.commit.clone());
+                decision.refused = Some(Refusal::NotRunning { component, commit });
             }
         }
         Fact::RetryRequested {
@@ -66,14 +66,14 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
         Fact::RetryRefused {
             component,
             after,
-            reason,
-        } => decision.refuse_retry(component, *after, reason),
+            why,
+        } => decision.refuse_retry(component, *after, why),
     }
     decision
 }
 
 impl Decision {
-    /// Lets one attempt, or a part of one, take a step; one of another run is none of ours.
+    /// Lets one attempt, or a part of one, take a step; an attempt of another run is ignored.
     fn on(&mut self, attempt: &AttemptId, now: Timestamp, take: impl FnOnce(&mut Step<'_>)) {
         let found = self
             .run
@@ -141,7 +141,8 @@ impl Decision {
     ) {
         let run = self.run.id.clone();
         let Some(known) = self.run.components.get_mut(component) else {
-            self.refused = Some(format!("run {run} does not build {component}"));
+            let component = component.clone();
+            self.refused = Some(Refusal::NotBuilt { component, run });
             return;
         };
         let latest = known.latest();
@@ -149,16 +150,11 @@ impl Decision {
             return; // asked twice: the attempt is there already
         }
         if !latest.state.is_terminal() || latest.state == AttemptState::Succeeded {
-            let ended = latest.state.is_terminal();
-            let state = if ended {
-                "has succeeded"
-            } else {
-                "has not ended"
-            };
-            let number = latest.build_number;
-            self.refused = Some(format!(
-                "build#{number} of {component} {state}; only what has failed or was stopped can be retried"
-            ));
+            let (component, build) = (component.clone(), latest.build_number);
+            self.refused = Some(match latest.state.is_terminal() {
+                true => Refusal::Succeeded { component, build },
+                false => Refusal::NotEnded { component, build },
+            });
             return;
         }
         self.run.notes.push(format!(
@@ -185,7 +181,7 @@ impl Decision {
     }
 
     /// Notes that what should be tried again cannot be, unless somebody has tried it meanwhile.
-    fn refuse_retry(&mut self, component: &ComponentName, after: u32, reason: &str) {
+    fn refuse_retry(&mut self, component: &ComponentName, after: u32, why: &NotRetried) {
         let Some(known) = self.run.components.get_mut(component) else {
             return;
         };
@@ -194,7 +190,7 @@ impl Decision {
             && matches!(latest.state, AttemptState::Failed { .. })
             && known.not_retried.is_none()
         {
-            known.not_retried = Some(reason.into());
+            known.not_retried = Some(why.clone());
             self.changed = true;
         }
     }
@@ -273,11 +269,12 @@ impl Step<'_> {
         }
         let seen = self.attempt.image.clone().unwrap_or_else(|| index.clone());
         if let Some(other) = [&seen, found].into_iter().find(|seen| *seen != index) {
-            let tag = &self.attempt.unique_tag;
-            let reason = format!(
-                "tag {tag} is for {index}, the index of its platforms, and was on {other}: somebody else pushed it"
-            );
-            self.end(&AttemptState::Held { reason }, now);
+            let why = Contradiction::NotTheIndex {
+                tag: self.attempt.unique_tag.clone(),
+                index: index.clone(),
+                other: other.clone(),
+            };
+            self.end(&AttemptState::Held { why }, now);
             return;
         }
         let legs = &mut self.attempt.legs;
@@ -292,10 +289,9 @@ impl Step<'_> {
         self.settle();
     }
 
-    fn refuse_index(&mut self, reason: &str, now: Timestamp) {
+    fn refuse_index(&mut self, why: &NoIndex, now: Timestamp) {
         if self.attempt.index().is_some() {
-            let reason = format!("the index of {} was not put: {reason}", self.attempt.name());
-            self.end(&failed(reason), now);
+            self.end_failed(Failure::NoIndex { why: why.clone() }, now);
         }
     }
 
@@ -321,13 +317,9 @@ impl Step<'_> {
         !self.attempt.state.is_terminal() && self.attempt.legs.is_empty()
     }
 
-    fn refuse(&mut self, reason: &str, now: Timestamp) {
+    fn refuse(&mut self, why: &NotStarted, now: Timestamp) {
         if self.attempt.state == AttemptState::Due {
-            let reason = match &self.attempt.platform {
-                Some(platform) => format!("{platform}: {reason}"),
-                None => reason.into(),
-            };
-            self.end(&failed(reason), now);
+            self.end_failed(Failure::NotStarted { why: why.clone() }, now);
         }
     }
 
@@ -354,9 +346,11 @@ impl Step<'_> {
             return;
         }
         if let Some(built) = report.commit.as_ref().filter(|built| *built != self.commit) {
-            let (name, pushed) = (self.attempt.name(), self.commit);
-            let reason = format!("{name} builds commit {built}, and {pushed} was pushed");
-            self.end(&AttemptState::Held { reason }, now);
+            let why = Contradiction::OtherCommit {
+                built: built.clone(),
+                pushed: self.commit.clone(),
+            };
+            self.end(&AttemptState::Held { why }, now);
             return;
         }
         match report.status {
@@ -392,21 +386,20 @@ impl Step<'_> {
     }
 
     fn fail(&mut self, report: &BuildReport) {
-        let fault = report.status == BuildStatus::Fault;
-        let said = report
-            .reason
-            .clone()
-            .unwrap_or_else(|| "no phase said why; see the log".into());
-        let name = self.attempt.name();
-        let reason = format!("{name} ended {}: {said}", report.status.word());
         self.attempt.image = None;
-        self.attempt.state = AttemptState::Failed { reason, fault };
+        self.attempt.state = AttemptState::Failed {
+            platform: self.attempt.platform.clone(),
+            why: Failure::Build {
+                status: report.status,
+                said: report.reason.clone(),
+            },
+        };
         self.try_again();
     }
 
     /// What failed through no fault of the repository is tried again, with all its parts.
     fn try_again(&mut self) {
-        let is_fault = matches!(self.attempt.state, AttemptState::Failed { fault: true, .. });
+        let is_fault = self.attempt.state.is_fault();
         let is_whole = self.attempt.platform.is_none();
         if is_fault && is_whole && self.attempt.number < MOST_ATTEMPTS {
             self.intents.push(Intent::BuildRetryDue {
@@ -419,23 +412,29 @@ impl Step<'_> {
 
     /// Takes what the registry holds under the unique tag; the first digest counts (A26, A27).
     fn read_image(&mut self, digest: &Digest, contradicts: Option<&Digest>, now: Timestamp) {
-        let tag = &self.attempt.unique_tag;
-        let contradiction = match (&self.attempt.image, contradicts) {
-            (Some(known), _) if known != digest => Some(format!(
-                "tag {tag} was on {known} and is on {digest}: somebody pushed it twice"
-            )),
-            (_, Some(said)) if said != digest => Some(format!(
-                "the push event said {said} under tag {tag}, the registry holds {digest}"
-            )),
-            _ => None,
+        let tag = self.attempt.unique_tag.clone();
+        let known = self.attempt.image.clone().filter(|known| known != digest);
+        let said = contradicts.filter(|said| *said != digest);
+        let contradiction = match (known, said) {
+            (Some(was), _) => Some(Contradiction::PushedTwice {
+                tag,
+                was,
+                is: digest.clone(),
+            }),
+            (None, Some(said)) => Some(Contradiction::EventDiffers {
+                tag,
+                said: said.clone(),
+                held: digest.clone(),
+            }),
+            (None, None) => None,
         };
         match contradiction {
-            Some(reason) if self.attempt.state.is_terminal() => {
+            Some(why) if self.attempt.state.is_terminal() => {
                 if self.attempt.state == AttemptState::Succeeded {
-                    self.notes.push(reason);
+                    self.notes.push(why.to_string());
                 }
             }
-            Some(reason) => self.end(&AttemptState::Held { reason }, now),
+            Some(why) => self.end(&AttemptState::Held { why }, now),
             None if self.attempt.state.is_terminal() => {}
             None => {
                 self.attempt.image = Some(digest.clone());
@@ -449,24 +448,18 @@ impl Step<'_> {
             && self.attempt.build_succeeded
             && self.attempt.image.is_none()
         {
-            let reason = format!(
-                "{} succeeded but pushed nothing to {} under tag {}; push \"$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG\" in the build phase",
-                self.attempt.name(),
-                self.repository,
-                self.attempt.unique_tag
-            );
-            self.end(&failed(reason), now);
+            let why = Failure::NothingPushed {
+                repository: self.repository.clone(),
+                tag: self.attempt.unique_tag.clone(),
+            };
+            self.end_failed(why, now);
         }
     }
 
     fn give_up(&mut self, now: Timestamp) {
         if !self.attempt.state.is_terminal() && now >= self.attempt.deadline {
-            let reason = format!(
-                "{} had no result by its deadline, {}",
-                self.attempt.name(),
-                self.attempt.deadline
-            );
-            self.end(&failed(reason), now);
+            let deadline = self.attempt.deadline;
+            self.end_failed(Failure::NoResult { deadline }, now);
         }
     }
 
@@ -478,6 +471,12 @@ impl Step<'_> {
         {
             self.attempt.state = AttemptState::Succeeded;
         }
+    }
+
+    /// Ends it as failed, unless it has ended.
+    fn end_failed(&mut self, why: Failure, now: Timestamp) {
+        let platform = self.attempt.platform.clone();
+        self.end(&AttemptState::Failed { platform, why }, now);
     }
 
     /// Ends it, unless it has ended.
@@ -502,12 +501,4 @@ fn end(attempt: &mut Attempt, state: &AttemptState, now: Timestamp, intents: &mu
     attempt.ended_at = attempt.ended_at.or(Some(now));
     attempt.waiting = None;
     attempt.state = state.clone();
-}
-
-/// How an attempt ends by what the repository says, or nobody can change.
-fn failed(reason: String) -> AttemptState {
-    AttemptState::Failed {
-        reason,
-        fault: false,
-    }
 }

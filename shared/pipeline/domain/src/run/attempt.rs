@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint;
+use super::{Contradiction, Failure, fingerprint};
 use crate::Timestamp;
+use crate::definition::{Build, Definition};
 use crate::names::{AttemptId, BuildId, ComponentName, Digest, RunId, Tag};
 use crate::person::Actor;
+use crate::tags::{self, TagError, Values};
 
 /// One attempt to build one component; or, of one with several platforms, its part for one of them,
 /// which has a build, a tag and evidence of its own.
@@ -73,10 +75,11 @@ pub enum AttemptState {
     Succeeded,
     /// It failed.
     Failed {
-        /// Why, in words.
-        reason: String,
-        /// Whether CodeBuild, not the repository, was at fault.
-        fault: bool,
+        /// The platform whose part failed, when it is in parts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        platform: Option<String>,
+        /// Why.
+        why: Failure,
     },
     /// Somebody stopped it.
     Cancelled {
@@ -90,12 +93,26 @@ pub enum AttemptState {
     },
     /// What the registry holds contradicts what was said; a person must look.
     Held {
-        /// The contradiction.
-        reason: String,
+        /// Why.
+        why: Contradiction,
     },
 }
 
 impl AttemptState {
+    /// Whether it failed and CodeBuild, not the repository, was at fault.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::Failed { why, .. } => why.is_fault(),
+            Self::Due
+            | Self::Building
+            | Self::Succeeded
+            | Self::Cancelled { .. }
+            | Self::Superseded { .. }
+            | Self::Held { .. } => false,
+        }
+    }
+
     /// Whether nothing can change it any more (I2).
     #[must_use]
     pub fn is_terminal(&self) -> bool {
@@ -140,41 +157,33 @@ pub struct NewAttempt {
 }
 
 impl NewAttempt {
+    /// The attempt that this build makes, of the run that `values` are of.
+    ///
+    /// # Errors
+    /// When its tags cannot be used, above all when a stage of one of the `definitions` has one.
+    pub fn of(
+        build: &Build,
+        values: Values<'_>,
+        definitions: &[&Definition],
+    ) -> Result<Self, TagError> {
+        let tags = tags::of_attempt(build, values)?;
+        let new = Self {
+            build_number: values.build_number,
+            legs: tags::of_parts(&build.platforms, &tags)?,
+            unique_tag: tags.unique,
+            tags: tags.all,
+            timeout: build.timeout,
+        };
+        tags::outside_stages(definitions, &new.all_tags())?;
+        Ok(new)
+    }
+
     /// Every tag that it or a part of it pushes.
     #[must_use]
     pub fn all_tags(&self) -> Vec<Tag> {
         let legs = self.legs.iter().map(|(_, tag)| tag);
         self.tags.iter().chain(legs).cloned().collect()
     }
-}
-
-/// The parts of an attempt whose component has these platforms; none when there is only one. Each
-/// pushes the attempt's unique tag with its platform at the end, as in `4f2a91c-142-arm64`.
-///
-/// # Errors
-/// When such a tag is none, or one of those the whole attempt gets; the sentence says what to change.
-pub fn legs(
-    platforms: &[String],
-    unique: &Tag,
-    tags: &[Tag],
-) -> Result<Vec<(String, Tag)>, String> {
-    if platforms.len() < 2 {
-        return Ok(Vec::new());
-    }
-    let leg = |platform: &String| {
-        let short = platform.strip_prefix("linux/").unwrap_or(platform);
-        let text = format!("{unique}-{}", short.replace('/', "-"));
-        let tag: Tag = text.parse().map_err(|_| {
-            format!("the image for {platform} alone would get tag {text:?}, which is none; make the tags shorter")
-        })?;
-        match tags.contains(&tag) {
-            true => Err(format!(
-                "tag {tag} is that of the image for {platform} alone; call this one something else"
-            )),
-            false => Ok((platform.clone(), tag)),
-        }
-    };
-    platforms.iter().map(leg).collect()
 }
 
 impl Attempt {
@@ -278,7 +287,12 @@ impl Attempt {
         let children: Option<Vec<_>> = legs
             .map(|leg| match leg.state {
                 AttemptState::Succeeded => leg.platform.as_deref().zip(leg.image.as_ref()),
-                _ => None,
+                AttemptState::Due
+                | AttemptState::Building
+                | AttemptState::Failed { .. }
+                | AttemptState::Cancelled { .. }
+                | AttemptState::Superseded { .. }
+                | AttemptState::Held { .. } => None,
             })
             .collect();
         children.filter(|children| !children.is_empty())

@@ -2,11 +2,12 @@
 
 use super::said::approved_by;
 use super::{
-    Candidate, Decision, Fact, Lease, Pointer, Policy, Promotion, Stage, missing_approval,
+    Candidate, Decision, Fact, Failure, HoldReason, Lease, Pointer, Policy, Promotion, Refusal,
+    Request, Stage, missing_approval,
 };
 use crate::Timestamp;
 use crate::definition::{Deploy, Promote};
-use crate::explain::span;
+use crate::image::NotTagged;
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
 use crate::names::{Digest, Tag};
@@ -18,15 +19,7 @@ const MOST_LEFT: usize = 20;
 /// Decides what follows from a fact. The same fact twice changes nothing the second time (I11).
 #[must_use]
 pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) -> Decision {
-    let decision = Decision {
-        stage,
-        changed: false,
-        rows: Vec::new(),
-        moved: false,
-        intents: Vec::new(),
-        took_number: false,
-        refused: None,
-    };
+    let decision = Decision::undecided(stage);
     let mut step = Step {
         decision,
         policy,
@@ -61,14 +54,22 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
         Fact::TagRefused {
             promotion,
             holder,
-            reason,
-        } => step.tag_refused(*promotion, holder, reason),
-        Fact::GivenUp { promotion, reason } => step.give_up(*promotion, reason),
+            why,
+        } => step.tag_refused(*promotion, holder, why),
+        Fact::GivenUp {
+            promotion,
+            tries,
+            since,
+        } => {
+            let (tries, since) = (*tries, *since);
+            let why = NotTagged::GivenUp { tries, since };
+            step.give_up(*promotion, Failure::Tag { why });
+        }
         Fact::Denied {
             by,
             request,
             reason,
-        } => step.deny(by.clone(), None, request, reason.clone()),
+        } => step.deny(by.clone(), None, request.clone(), reason.clone()),
         Fact::ExpiryDue { promotion } => step.expire(*promotion),
         Fact::TagMovedOutside { tag, digest } => step.drift(tag, digest),
     }
@@ -77,15 +78,6 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
     // Whatever else changes a stage leaves a row or owes an intent.
     decision.changed |= !decision.rows.is_empty() || !decision.intents.is_empty();
     decision
-}
-
-/// How long somebody was waited for, as rules say it: `24 h`.
-fn wait(from: Timestamp, to: Timestamp) -> String {
-    let seconds = to.duration_since(from).as_secs().unsigned_abs();
-    match (seconds / 3_600, seconds % 3_600) {
-        (hours @ 1..=72, 0) => format!("{hours} h"),
-        _ => span(from, to),
-    }
 }
 
 /// A stage about to change.
@@ -110,14 +102,14 @@ impl Step<'_> {
         &mut self,
         by: Actor,
         promotion: Option<u64>,
-        request: &str,
-        reason: String,
+        request: Request,
+        reason: Refusal,
     ) {
         self.row(
             by,
             What::Denied {
                 promotion,
-                request: request.into(),
+                request,
                 reason: reason.clone(),
             },
         );
@@ -157,11 +149,9 @@ impl Step<'_> {
             .as_ref()
             .is_some_and(|held| held.until > now && held.holder != lease.holder);
         if !acts {
-            self.decision.refused = Some(format!("promotion #{number} is not to be carried out"));
+            self.decision.refused = Some(Refusal::NotActing { promotion: number });
         } else if taken {
-            self.decision.refused = Some(format!(
-                "promotion #{number} is being carried out by another"
-            ));
+            self.decision.refused = Some(Refusal::LeaseTaken { promotion: number });
         } else {
             self.decision.changed |= self.decision.stage.lease.as_ref() != Some(lease);
             self.stage().lease = Some(lease.clone());
@@ -188,7 +178,7 @@ impl Step<'_> {
             return;
         };
         if !self.holds_lease(holder) {
-            self.decision.refused = Some(format!("the lease for promotion #{number} was lost"));
+            self.decision.refused = Some(Refusal::LeaseLost { promotion: number });
             return;
         }
         let before = self.decision.stage.pointer.take();
@@ -250,7 +240,7 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn tag_refused(&mut self, number: u64, holder: &str, reason: &str) {
+    pub(super) fn tag_refused(&mut self, number: u64, holder: &str, why: &Failure) {
         let acts = self
             .decision
             .stage
@@ -258,11 +248,12 @@ impl Step<'_> {
             .is_some_and(|promotion| promotion.acting);
         if acts && self.holds_lease(holder) {
             self.stage().lease = None;
-            self.end(number, Actor::System, Ending::Failed, reason.into());
+            let why = why.clone();
+            self.end(number, Actor::System, Ending::Failed { why });
         }
     }
 
-    pub(super) fn give_up(&mut self, number: u64, reason: &str) {
+    pub(super) fn give_up(&mut self, number: u64, why: Failure) {
         if self
             .decision
             .stage
@@ -270,7 +261,7 @@ impl Step<'_> {
             .is_some_and(|known| known.acting)
         {
             self.stage().lease = None;
-            self.end(number, Actor::System, Ending::Failed, reason.into());
+            self.end(number, Actor::System, Ending::Failed { why });
         }
     }
 
@@ -280,13 +271,14 @@ impl Step<'_> {
         };
         let lacks = missing_approval(&promotion, self.policy.rule).is_some();
         match promotion.expires_at {
-            Some(expires) if self.now >= expires && lacks && !promotion.acting => {
-                let who = match promotion.approvals.as_slice() {
-                    [] => "nobody",
-                    _ => "nobody else",
+            Some(until) if self.now >= until && lacks && !promotion.acting => {
+                let approvals = u32::try_from(promotion.approvals.len()).unwrap_or(u32::MAX);
+                let how = Ending::Expired {
+                    approvals,
+                    since: promotion.at,
+                    until,
                 };
-                let reason = format!("{who} approved it in {}", wait(promotion.at, expires));
-                self.end(number, Actor::System, Ending::Expired, reason);
+                self.end(number, Actor::System, how);
             }
             Some(_) | None => {}
         }
@@ -298,13 +290,12 @@ impl Step<'_> {
             |promotion: &Promotion| promotion.acting && promotion.candidate.digest == *digest;
         let expected = self.live().is_some_and(|live| live.digest == *digest)
             || self.decision.stage.waiting.iter().any(ours);
-        let reason = format!("tag {tag} was moved to {} from outside", digest.short());
-        let known = self
-            .decision
-            .stage
-            .hold
-            .as_ref()
-            .is_some_and(|hold| hold.reason == reason);
+        let reason = HoldReason::TagMoved {
+            tag: tag.clone(),
+            digest: digest.clone(),
+        };
+        let hold = self.decision.stage.hold.as_ref();
+        let known = hold.is_some_and(|hold| hold.reason == reason);
         if expected || known {
             return;
         }
@@ -316,7 +307,7 @@ impl Step<'_> {
             },
         );
         self.stage().drifted = true;
-        self.hold(Actor::System, &reason);
+        self.hold(Actor::System, reason);
     }
 
     /// Ends what can no longer be and begins what may: at most one promotion acts at a time (I9).
@@ -337,17 +328,11 @@ impl Step<'_> {
             .filter(|known| overtaken(known))
             .map(|known| known.number)
             .collect();
-        for number in ended {
-            let commit = live
-                .as_ref()
-                .map(|(_, commit)| commit.short().to_owned())
-                .unwrap_or_default();
-            self.end(
-                number,
-                Actor::System,
-                Ending::Superseded,
-                format!("{commit} is live and not older"),
-            );
+        if let Some((_, live)) = &live {
+            for number in ended {
+                let live = live.clone();
+                self.end(number, Actor::System, Ending::Overtaken { live });
+            }
         }
         let rule = self.policy.rule;
         let stage = &self.decision.stage;

@@ -1,9 +1,9 @@
 //! What wants into a stage: images that arrive, promotions and rollbacks that are asked for.
 
 use super::advance::Step;
-use super::{Candidate, MOST_WAITING, Promotion, missing_approval};
+use super::said::not_in;
+use super::{Candidate, HoldReason, MOST_WAITING, Promotion, Refusal, Request, missing_approval};
 use crate::definition::{Concurrency, Promote};
-use crate::explain::minute;
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
 use crate::person::{Actor, Person};
@@ -44,133 +44,102 @@ impl Step<'_> {
     }
 
     pub(super) fn request(&mut self, candidate: &Candidate, by: &Person, reason: Option<&str>) {
-        let name = self.decision.stage.key.stage.clone();
-        let request = format!("promote {} to {name}", candidate.commit.short());
-        if let Some(known) = self
-            .decision
-            .stage
-            .waiting
-            .iter()
-            .find(|known| known.candidate.digest == candidate.digest)
-        {
-            self.decision.refused = Some(format!(
-                "{} waits for {name} already, as promotion #{}",
-                candidate.commit.short(),
-                known.number
-            ));
+        let (stage, commit) = (
+            self.decision.stage.key.stage.clone(),
+            candidate.commit.clone(),
+        );
+        let request = Request::Promote {
+            commit: commit.clone(),
+        };
+        let mut waiting = self.decision.stage.waiting.iter();
+        if let Some(known) = waiting.find(|known| known.candidate.digest == candidate.digest) {
+            let promotion = known.number;
+            self.decision.refused = Some(Refusal::Waiting {
+                commit,
+                stage,
+                promotion,
+            });
             return;
         }
-        let live = self.live().map(|live| {
-            (
-                live.digest == candidate.digest,
-                live.order > candidate.order,
-                live.commit.clone(),
-            )
-        });
-        match live {
-            Some((true, _, _)) => {
-                self.decision.refused = Some(format!(
-                    "{} is live in {name} already",
-                    candidate.commit.short()
-                ));
+        let live = self.live();
+        if live.is_some_and(|live| live.digest == candidate.digest) {
+            self.decision.refused = Some(Refusal::Live { commit, stage });
+            return;
+        }
+        if let Some(live) = live.filter(|live| live.order > candidate.order) {
+            let live = live.commit.clone();
+            let reason = Refusal::Older {
+                commit,
+                live,
+                stage,
+            };
+            self.deny(by.into(), None, request, reason);
+            return;
+        }
+        match self.decision.stage.hold.clone() {
+            Some(hold) => {
+                let hold = Box::new(hold);
+                self.deny(by.into(), None, request, Refusal::Held { stage, hold });
             }
-            Some((_, true, live)) => {
-                let reason = format!(
-                    "{} is older than {}, which is live in {name}; to go back, use rollback",
-                    candidate.commit.short(),
-                    live.short()
-                );
-                self.deny(by.into(), None, &request, reason);
-            }
-            Some(_) | None => match self.decision.stage.hold.clone() {
-                Some(hold) => {
-                    let reason = format!(
-                        "{name} is held by {} since {}: {}; resume it first",
-                        hold.by,
-                        minute(hold.since),
-                        hold.reason
-                    );
-                    self.deny(by.into(), None, &request, reason);
-                }
-                None => self.open(candidate, false, by.into(), reason),
-            },
+            None => self.open(candidate, false, by.into(), reason),
         }
     }
 
     pub(super) fn roll_back(&mut self, candidate: &Candidate, by: &Person, reason: Option<&str>) {
-        let request = format!("roll back to {}", candidate.commit.short());
+        let (stage, commit) = (
+            self.decision.stage.key.stage.clone(),
+            candidate.commit.clone(),
+        );
         if let Some(denial) = self.lacks_right(by).or_else(|| self.wants_too_much()) {
-            self.deny(by.into(), None, &request, denial);
+            self.deny(by.into(), None, Request::RollBack { commit }, denial);
             return;
         }
-        let coming = self.decision.stage.waiting.iter().find(|known| {
+        let mut waiting = self.decision.stage.waiting.iter();
+        let is_coming = |known: &&Promotion| {
             (known.acting || known.rollback) && known.candidate.digest == candidate.digest
-        });
-        if let Some(coming) = coming {
-            self.decision.refused = Some(format!(
-                "{} is on its way to {} already, as #{}",
-                candidate.commit.short(),
-                self.decision.stage.key.stage,
-                coming.number
-            ));
+        };
+        if let Some(coming) = waiting.find(is_coming) {
+            let promotion = coming.number;
+            self.decision.refused = Some(Refusal::Waiting {
+                commit,
+                stage,
+                promotion,
+            });
             return;
         }
         // While something else is put in its place, or lies there, what is live can be asked back (F30).
-        let replaced = self.decision.stage.drifted
+        let is_replaced = self.decision.stage.drifted
             || self.decision.stage.waiting.iter().any(|known| known.acting);
-        if !replaced
-            && self
-                .live()
-                .is_some_and(|live| live.digest == candidate.digest)
-        {
-            self.decision.refused = Some(format!(
-                "{} is live in {} already",
-                candidate.commit.short(),
-                self.decision.stage.key.stage
-            ));
+        let is_live = |live: &Candidate| live.digest == candidate.digest;
+        if !is_replaced && self.live().is_some_and(is_live) {
+            self.decision.refused = Some(Refusal::Live { commit, stage });
             return;
         }
         // What waits was asked for before somebody wanted to go back; only what acts is let finish.
-        let waiting: Vec<u64> = self
-            .decision
-            .stage
-            .waiting
-            .iter()
-            .filter(|known| !known.acting)
-            .map(|known| known.number)
-            .collect();
+        let waiting = self.decision.stage.waiting.iter();
+        let waiting = waiting.filter(|known| !known.acting);
+        let waiting: Vec<u64> = waiting.map(|known| known.number).collect();
         for number in waiting {
-            self.end(
-                number,
-                by.into(),
-                Ending::Superseded,
-                format!("{by} rolls the stage back", by = Actor::from(by)),
-            );
+            self.end(number, by.into(), Ending::RolledBack);
         }
         if self.policy.rule.hold_after_rollback {
-            let hold =
-                reason.map_or_else(|| "rollback".into(), |reason| format!("rollback: {reason}"));
-            self.hold(by.into(), &hold);
+            let reason = reason.map(Into::into);
+            self.hold(by.into(), HoldReason::RolledBack { reason });
         }
         self.open(candidate, true, by.into(), reason);
     }
 
     /// Why somebody may not undo what approvers have decided: they are none of them.
-    pub(super) fn lacks_right(&self, by: &Person) -> Option<String> {
+    pub(super) fn lacks_right(&self, by: &Person) -> Option<Refusal> {
         let groups = &self.policy.rule.approval.as_ref()?.groups;
-        (!by.is_in(groups))
-            .then(|| format!("{} is not in {}", Actor::from(by), groups.join(" or ")))
+        (!by.is_in(groups)).then(|| not_in(groups, by))
     }
 
     /// Why nothing can enter the stage: its rule asks for what this version cannot do.
-    pub(super) fn wants_too_much(&self) -> Option<String> {
-        if self.policy.not_executed.is_empty() {
-            return None;
-        }
-        let wants = self.policy.not_executed.join(", ");
-        Some(format!(
-            "the definition asks for {wants}, which this version of Towline does not execute; take it out, or promote by other means"
-        ))
+    fn wants_too_much(&self) -> Option<Refusal> {
+        let wants = self.policy.not_executed.iter();
+        let wants: Vec<String> = wants.map(|path| (*path).to_owned()).collect();
+        (!wants.is_empty()).then_some(Refusal::NotExecuted { wants })
     }
 
     /// Opens a promotion, or records why there can be none.
@@ -214,7 +183,8 @@ impl Step<'_> {
         };
         self.stage().waiting.push(promotion);
         if let Some(reason) = self.wants_too_much() {
-            self.end(number, Actor::System, Ending::Refused, reason.clone());
+            let why = reason.clone();
+            self.end(number, Actor::System, Ending::Refused { why });
             self.decision.refused = Some(reason);
             return;
         }
@@ -271,17 +241,13 @@ impl Step<'_> {
                 .collect::<Vec<_>>(),
         );
         for number in ended {
-            self.end(
-                number,
-                Actor::System,
-                Ending::Superseded,
-                format!("superseded by #{newest} ({})", new.candidate.commit.short()),
-            );
+            let (by, commit) = (newest, new.candidate.commit.clone());
+            self.end(number, Actor::System, Ending::Superseded { by, commit });
         }
     }
 
     /// Ends a promotion that has not moved the stage.
-    pub(super) fn end(&mut self, number: u64, by: Actor, how: Ending, reason: String) {
+    pub(super) fn end(&mut self, number: u64, by: Actor, how: Ending) {
         let waiting = &mut self.decision.stage.waiting;
         let Some(position) = waiting.iter().position(|known| known.number == number) else {
             return;
@@ -292,7 +258,6 @@ impl Step<'_> {
             What::Ended {
                 promotion: number,
                 how,
-                reason,
             },
         );
     }

@@ -1,9 +1,8 @@
 //! What people say to a stage: yes or no to a promotion, hold and resume.
 
 use super::advance::Step;
-use super::{Approval, Hold, Promotion};
+use super::{Approval, Hold, HoldReason, Promotion, Refusal, Request};
 use crate::definition::{ApprovalRule, Promote};
-use crate::explain::minute;
 use crate::ledger::{Ending, What};
 use crate::person::{Actor, Person};
 
@@ -11,31 +10,21 @@ impl Step<'_> {
     /// Counts a yes to exactly this digest and commit, if it may count (I12).
     pub(super) fn approve(&mut self, number: u64, by: &Person, comment: Option<&str>) {
         let Some(promotion) = self.decision.stage.promotion(number).cloned() else {
-            self.decision.refused = Some(format!("promotion #{number} waits for nothing any more"));
+            self.decision.refused = Some(Refusal::Closed { promotion: number });
             return;
         };
         let Some(rule) = &self.policy.rule.approval else {
-            self.decision.refused = Some(format!("promotion #{number} needs no approval"));
+            self.decision.refused = Some(Refusal::NeedsNoApproval { promotion: number });
             return;
         };
-        if promotion
-            .approvals
-            .iter()
-            .any(|known| known.login.eq_ignore_ascii_case(&by.login))
-        {
-            self.decision.refused = Some(format!(
-                "promotion #{number} is approved by {} already",
-                Actor::from(by)
-            ));
+        let mut approvals = promotion.approvals.iter();
+        if approvals.any(|known| known.login.eq_ignore_ascii_case(&by.login)) {
+            let (promotion, by) = (number, by.into());
+            self.decision.refused = Some(Refusal::ApprovedBefore { promotion, by });
             return;
         }
         if let Some(reason) = self.may_not_approve(&promotion, rule, by) {
-            self.deny(
-                by.into(),
-                Some(number),
-                &format!("approve #{number}"),
-                reason,
-            );
+            self.deny(by.into(), Some(number), Request::Approve, reason);
             return;
         }
         let (now, digest, commit) = (
@@ -43,12 +32,8 @@ impl Step<'_> {
             promotion.candidate.digest,
             promotion.candidate.commit,
         );
-        if let Some(known) = self
-            .stage()
-            .waiting
-            .iter_mut()
-            .find(|known| known.number == number)
-        {
+        let mut waiting = self.stage().waiting.iter_mut();
+        if let Some(known) = waiting.find(|known| known.number == number) {
             known.approvals.push(Approval {
                 login: by.login.clone(),
                 at: now,
@@ -66,108 +51,86 @@ impl Step<'_> {
         );
     }
 
-    pub(super) fn may_not_approve(
+    fn may_not_approve(
         &self,
         promotion: &Promotion,
         rule: &ApprovalRule,
         by: &Person,
-    ) -> Option<String> {
+    ) -> Option<Refusal> {
         let number = promotion.number;
         if promotion.rollback || promotion.acting {
-            return Some(format!("promotion #{number} needs no approval any more"));
+            return Some(Refusal::NeedsNoApproval { promotion: number });
         }
         if promotion
             .expires_at
             .is_some_and(|expires| self.now >= expires)
         {
-            return Some(format!("promotion #{number} has expired"));
+            return Some(Refusal::Expired { promotion: number });
         }
         if !by.is_in(&rule.groups) {
-            return Some(format!(
-                "{} is not in {}",
-                Actor::from(by),
-                rule.groups.join(" or ")
-            ));
+            return Some(not_in(&rule.groups, by));
         }
         if !rule.allow_self && by.is_one_of(&promotion.candidate.authors) {
-            return Some(format!(
-                "{} pushed or wrote {}; somebody else must approve it (approval.self: deny)",
-                Actor::from(by),
-                promotion.candidate.commit.short()
-            ));
+            return Some(Refusal::IsAuthor {
+                by: by.into(),
+                commit: promotion.candidate.commit.clone(),
+            });
         }
         None
     }
 
     pub(super) fn reject(&mut self, number: u64, by: &Person, reason: &str) {
-        let Some(promotion) = self.decision.stage.promotion(number).cloned() else {
-            self.decision.refused = Some(format!("promotion #{number} waits for nothing any more"));
+        let Some(promotion) = self.decision.stage.promotion(number) else {
+            self.decision.refused = Some(Refusal::Closed { promotion: number });
             return;
         };
-        let groups = self
-            .policy
-            .rule
-            .approval
-            .as_ref()
-            .map(|rule| rule.groups.as_slice())
-            .unwrap_or_default();
-        if promotion.acting {
-            self.deny(
-                by.into(),
-                Some(number),
-                &format!("reject #{number}"),
-                format!("promotion #{number} is being carried out; roll back instead"),
-            );
-        } else if !by.is_in(groups) {
-            let reason = format!("{} is not in {}", Actor::from(by), groups.join(" or "));
-            self.deny(
-                by.into(),
-                Some(number),
-                &format!("reject #{number}"),
-                reason,
-            );
+        let rule = self.policy.rule.approval.as_ref();
+        let groups = rule.map(|rule| rule.groups.as_slice()).unwrap_or_default();
+        let denial = if promotion.acting {
+            Some(Refusal::InProgress { promotion: number })
         } else {
-            self.end(number, by.into(), Ending::Rejected, reason.into());
+            (!by.is_in(groups)).then(|| not_in(groups, by))
+        };
+        match denial {
+            Some(reason) => self.deny(by.into(), Some(number), Request::Reject, reason),
+            None => {
+                let reason = reason.into();
+                self.end(number, by.into(), Ending::Rejected { reason });
+            }
         }
     }
 
     pub(super) fn ask_to_hold(&mut self, by: &Person, reason: &str) {
-        match &self.decision.stage.hold {
+        match self.decision.stage.hold.clone() {
             Some(hold) => {
-                self.decision.refused = Some(format!(
-                    "{} is held already, by {} since {}: {}",
-                    self.decision.stage.key.stage,
-                    hold.by,
-                    minute(hold.since),
-                    hold.reason
-                ));
+                let (stage, hold) = (self.decision.stage.key.stage.clone(), Box::new(hold));
+                self.decision.refused = Some(Refusal::HeldBefore { stage, hold });
             }
-            None => self.hold(by.into(), reason),
+            None => {
+                let reason = reason.into();
+                self.hold(by.into(), HoldReason::Asked { reason });
+            }
         }
     }
 
-    pub(super) fn hold(&mut self, by: Actor, reason: &str) {
+    pub(super) fn hold(&mut self, by: Actor, reason: HoldReason) {
         let hold = Hold {
             by: by.clone(),
-            reason: reason.into(),
+            reason: reason.clone(),
             since: self.now,
         };
         self.stage().hold = Some(hold);
-        self.row(
-            by,
-            What::Held {
-                reason: reason.into(),
-            },
-        );
+        self.row(by, What::Held { reason });
     }
 
     pub(super) fn resume(&mut self, by: &Person) {
         if let Some(denial) = self.lacks_right(by) {
-            self.deny(by.into(), None, "resume", denial);
+            self.deny(by.into(), None, Request::Resume, denial);
             return;
         }
         if self.stage().hold.take().is_none() {
-            self.decision.refused = Some(format!("{} is not held", self.decision.stage.key.stage));
+            let stage = self.decision.stage.key.stage.clone();
+            self.decision.refused = Some(Refusal::NotHeld { stage });
             return;
         }
         self.row(by.into(), What::Resumed);
@@ -178,6 +141,14 @@ impl Step<'_> {
             None if self.policy.rule.promote == Promote::Auto => self.ask_for_offered(),
             None => {}
         }
+    }
+}
+
+/// They belong to none of these groups.
+pub(super) fn not_in(groups: &[String], by: &Person) -> Refusal {
+    Refusal::NotInGroup {
+        by: by.into(),
+        groups: groups.to_vec(),
     }
 }
 

@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use towline_domain::Timestamp;
 use towline_domain::definition::{ApprovalRule, Concurrency, Origin, Promote, StageRule};
+use towline_domain::explain;
+use towline_domain::image::NotTagged;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Row, What};
 use towline_domain::names::{AttemptId, ComponentName, Digest, GitRef, RepositoryId, Tag};
 use towline_domain::person::{Actor, Person};
 use towline_domain::run::{
-    self, Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, NewAttempt, Run, RunKey,
+    self, Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, NewAttempt, NoIndex,
+    NotRetried, NotStarted, Run, RunKey,
 };
 use towline_domain::stage::{self, Candidate, Lease, Policy, Stage};
+use towline_domain::tags::{self, AttemptTags, TagError};
 use towline_domain::untrusted::Untrusted;
 
 /// Parses what a test has written, which is always good.
@@ -109,8 +113,12 @@ pub fn new_run_in_parts() -> Run {
 pub fn new_attempt_in_parts(number: u64) -> NewAttempt {
     let new = new_attempt(number);
     let platforms = ["linux/amd64", "linux/arm64"].map(str::to_owned);
+    let tags = AttemptTags {
+        unique: new.unique_tag.clone(),
+        all: new.tags.clone(),
+    };
     NewAttempt {
-        legs: run::legs(&platforms, &new.unique_tag, &new.tags).expect("good tags"),
+        legs: tags::of_parts(&platforms, &tags).expect("good tags"),
         ..new
     }
 }
@@ -166,7 +174,12 @@ pub fn run_fact(line: &str) -> run::Fact {
     let words: Vec<&str> = line.split(' ').collect();
     match words.as_slice() {
         ["bound", build] => run::Fact::BuildBound(of, good(&format!("shop:{build}"))),
-        ["refused", why] => run::Fact::BuildRefused(of, (*why).into()),
+        ["refused", why] => run::Fact::BuildRefused(
+            of,
+            NotStarted::Refused {
+                said: (*why).into(),
+            },
+        ),
         ["delayed", why] => run::Fact::BuildDelayed(of, (*why).into()),
         ["report", build, word] => {
             let all = [
@@ -208,7 +221,12 @@ pub fn run_fact(line: &str) -> run::Fact {
             index: digest(good(on)),
             found: digest(good(found)),
         },
-        ["no", "index", why] => run::Fact::IndexRefused(of, (*why).into()),
+        ["no", "index", why] => run::Fact::IndexRefused(
+            of,
+            NoIndex::Parts {
+                said: (*why).into(),
+            },
+        ),
         ["missing"] => run::Fact::ImageMissing(of),
         ["deadline"] => run::Fact::DeadlinePassed(of),
         ["superseded"] => run::Fact::Superseded(component, good("00112233aabbccdd")),
@@ -219,7 +237,16 @@ pub fn run_fact(line: &str) -> run::Fact {
         ["no", "retry", after, ..] => run::Fact::RetryRefused {
             component: good("backend"),
             after: good(after),
-            reason: words[3..].join(" "),
+            why: match words[3..] {
+                ["stage", "tag", tag] => NotRetried::Tags {
+                    error: TagError::OfStage(good(tag)),
+                },
+                ["given", "up"] => NotRetried::GivenUp {
+                    tries: 50,
+                    since: at(0),
+                },
+                _ => panic!("{line:?} has no reason there is"),
+            },
         },
         ["retry", after] => run::Fact::RetryRequested {
             component,
@@ -245,10 +272,11 @@ pub fn run_text(run: &Run) -> String {
     let texts: Vec<String> = attempts
         .map(|attempt| {
             let detail = match &attempt.state {
-                AttemptState::Failed { reason, fault } => {
-                    format!(" ({reason}{})", if *fault { "; a fault" } else { "" })
+                AttemptState::Failed { why, .. } => {
+                    let fault = if why.is_fault() { "; a fault" } else { "" };
+                    format!(" ({}{fault})", explain::attempt(attempt))
                 }
-                AttemptState::Held { reason } => format!(" ({reason})"),
+                AttemptState::Held { why } => format!(" ({why})"),
                 AttemptState::Cancelled { by } => format!(" by {by}"),
                 AttemptState::Superseded { by } => format!(" by {by}"),
                 AttemptState::Due | AttemptState::Building | AttemptState::Succeeded => {
@@ -422,11 +450,14 @@ pub fn stage_fact(line: &str, now: Timestamp) -> stage::Fact {
         ["untaggable", promotion, "by", holder] => stage::Fact::TagRefused {
             promotion: good(promotion),
             holder: (*holder).into(),
-            reason: "the image is gone".into(),
+            why: stage::Failure::Tag {
+                why: NotTagged::Gone,
+            },
         },
         ["give", "up", promotion] => stage::Fact::GivenUp {
             promotion: good(promotion),
-            reason: "the registry never answered".into(),
+            tries: 50,
+            since: at(0),
         },
         ["expire", promotion] => stage::Fact::ExpiryDue {
             promotion: good(promotion),
@@ -472,12 +503,10 @@ pub fn row_text(row: &Row) -> String {
         What::Denied {
             request, reason, ..
         } => format!("denied {}: {request}: {reason}", row.by),
-        What::Ended {
-            promotion,
-            how,
-            reason,
-        } => {
-            format!("#{promotion} {} by {}: {reason}", how.word(), row.by)
+        What::Ended { promotion, how } => {
+            let (word, by) = (how.word(), &row.by);
+            let text = explain::ending(*promotion, how, Some(by));
+            format!("#{promotion} {word} by {by}: {text}")
         }
         What::Moved { to, version, .. } => format!("moved to {} v{version}", number_of(to)),
         What::Held { reason } => format!("held by {}: {reason}", row.by),

@@ -1,7 +1,7 @@
 //! `run::advance` of attempts in parts, one for each platform.
 
 use expect_test::{Expect, expect};
-use towline_domain::run::legs;
+use towline_domain::tags::{self, AttemptTags};
 
 use crate::check_of;
 use crate::common::{good, new_run_in_parts};
@@ -88,7 +88,7 @@ fn a_part_that_comes_to_nothing_ends_the_others() {
         expect![[r#"
             1/amd64: bound 1 -> building [building, due]; Build Watch Due 1/amd64
             1/amd64: image 1 -> building [building, due]
-            1/amd64: image 2 -> held [held, held] (tag aaaaaaa-1-amd64 was on sha256:0000000000000000000000000000000000000000000000000000000000000001 and is on sha256:0000000000000000000000000000000000000000000000000000000000000002: somebody pushed it twice); Build Stop Due shop:1
+            1/amd64: image 2 -> held [held, held] (tag aaaaaaa-1-amd64 was on sha256:0000000000000000000000000000000000000000000000000000000000000001 and is on sha256:0000000000000000000000000000000000000000000000000000000000000002: it was pushed twice); Build Stop Due shop:1
         "#]],
     );
 }
@@ -103,10 +103,10 @@ fn a_fault_of_one_part_tries_all_of_them_again() {
          2/arm64: report 3 FAULT",
         expect![[r#"
             1/amd64: bound 1 -> building [building, due]; Build Watch Due 1/amd64
-            1/arm64: report 2 FAULT -> failed [failed, failed] (build#1 for linux/arm64 ended FAULT: no phase said why; see the log; a fault); Build Watch Due 1/arm64; Build Stop Due shop:1; Build Retry Due after 1
-            retry 1 in parts -> failed [failed, failed] (build#1 for linux/arm64 ended FAULT: no phase said why; see the log; a fault) | due [due, due]; Build Due 2/amd64; Build Due 2/arm64; note: build#1 of backend is tried again as build#2 by towline
-            2/arm64: bound 3 -> failed [failed, failed] (build#1 for linux/arm64 ended FAULT: no phase said why; see the log; a fault) | building [due, building]; Build Watch Due 2/arm64
-            2/arm64: report 3 FAULT -> failed [failed, failed] (build#1 for linux/arm64 ended FAULT: no phase said why; see the log; a fault) | failed [failed, failed] (build#2 for linux/arm64 ended FAULT: no phase said why; see the log; a fault); Build Retry Due after 2
+            1/arm64: report 2 FAULT -> failed [failed, failed] (build#1 for linux/arm64 ended FAULT: no phase gave a reason; see the log; a fault); Build Watch Due 1/arm64; Build Stop Due shop:1; Build Retry Due after 1
+            retry 1 in parts -> failed [failed, failed] (build#1 for linux/arm64 ended FAULT: no phase gave a reason; see the log; a fault) | due [due, due]; Build Due 2/amd64; Build Due 2/arm64; note: build#1 of backend is tried again as build#2 by towline
+            2/arm64: bound 3 -> failed [failed, failed] (build#1 for linux/arm64 ended FAULT: no phase gave a reason; see the log; a fault) | building [due, building]; Build Watch Due 2/arm64
+            2/arm64: report 3 FAULT -> failed [failed, failed] (build#1 for linux/arm64 ended FAULT: no phase gave a reason; see the log; a fault) | failed [failed, failed] (build#2 for linux/arm64 ended FAULT: no phase gave a reason; see the log; a fault); Build Retry Due after 2
         "#]],
     );
 }
@@ -141,7 +141,7 @@ fn whoever_ends_an_attempt_ends_its_parts() {
          1/amd64: deadline",
         expect![[r#"
             1/arm64: delayed busy -> due [due, due]
-            1/amd64: deadline -> failed [failed, failed] (build#1 for linux/amd64 had no result by its deadline, 2026-03-02T18:10:00Z)
+            1/amd64: deadline -> failed [failed, failed] (build#1 for linux/amd64 had no result by its deadline, 2026-03-02 18:10 UTC)
         "#]],
     );
 }
@@ -172,45 +172,45 @@ fn a26_what_somebody_else_has_put_under_the_tag_of_an_index_is_held() {
     check_parts(
         &format!("image 8\n{built}\nindex 9"),
         expect![[r#"
-        image 8 -> due [due, due]
-        1/amd64: report 1 SUCCEEDED -> building [building, due]; Build Watch Due 1/amd64; Image Due aaaaaaa-1-amd64
-        1/amd64: image 1 -> building [succeeded, due]
-        1/arm64: report 2 SUCCEEDED -> building [succeeded, building]; Build Watch Due 1/arm64; Image Due aaaaaaa-1-arm64
-        1/arm64: image 2 -> building [succeeded, succeeded]; Index Due
-        index 9 -> held [succeeded, succeeded] (tag aaaaaaa-1 is for sha256:0000000000000000000000000000000000000000000000000000000000000009, the index of its platforms, and was on sha256:0000000000000000000000000000000000000000000000000000000000000008: somebody else pushed it)
-    "#]],
+            image 8 -> due [due, due]
+            1/amd64: report 1 SUCCEEDED -> building [building, due]; Build Watch Due 1/amd64; Image Due aaaaaaa-1-amd64
+            1/amd64: image 1 -> building [succeeded, due]
+            1/arm64: report 2 SUCCEEDED -> building [succeeded, building]; Build Watch Due 1/arm64; Image Due aaaaaaa-1-arm64
+            1/arm64: image 2 -> building [succeeded, succeeded]; Index Due
+            index 9 -> held [succeeded, succeeded] (tag aaaaaaa-1 is for sha256:0000000000000000000000000000000000000000000000000000000000000009, the index of its platforms, and was on sha256:0000000000000000000000000000000000000000000000000000000000000008: someone else pushed it)
+        "#]],
     );
     check_parts(
         &format!("{built}\nindex 9 found 8"),
         expect![[r#"
-        1/amd64: report 1 SUCCEEDED -> building [building, due]; Build Watch Due 1/amd64; Image Due aaaaaaa-1-amd64
-        1/amd64: image 1 -> building [succeeded, due]
-        1/arm64: report 2 SUCCEEDED -> building [succeeded, building]; Build Watch Due 1/arm64; Image Due aaaaaaa-1-arm64
-        1/arm64: image 2 -> building [succeeded, succeeded]; Index Due
-        index 9 found 8 -> held [succeeded, succeeded] (tag aaaaaaa-1 is for sha256:0000000000000000000000000000000000000000000000000000000000000009, the index of its platforms, and was on sha256:0000000000000000000000000000000000000000000000000000000000000008: somebody else pushed it)
-    "#]],
+            1/amd64: report 1 SUCCEEDED -> building [building, due]; Build Watch Due 1/amd64; Image Due aaaaaaa-1-amd64
+            1/amd64: image 1 -> building [succeeded, due]
+            1/arm64: report 2 SUCCEEDED -> building [succeeded, building]; Build Watch Due 1/arm64; Image Due aaaaaaa-1-arm64
+            1/arm64: image 2 -> building [succeeded, succeeded]; Index Due
+            index 9 found 8 -> held [succeeded, succeeded] (tag aaaaaaa-1 is for sha256:0000000000000000000000000000000000000000000000000000000000000009, the index of its platforms, and was on sha256:0000000000000000000000000000000000000000000000000000000000000008: someone else pushed it)
+        "#]],
     );
     check_parts(
         &format!("{built}\nindex 9\nimage 8"),
         expect![[r#"
-        1/amd64: report 1 SUCCEEDED -> building [building, due]; Build Watch Due 1/amd64; Image Due aaaaaaa-1-amd64
-        1/amd64: image 1 -> building [succeeded, due]
-        1/arm64: report 2 SUCCEEDED -> building [succeeded, building]; Build Watch Due 1/arm64; Image Due aaaaaaa-1-arm64
-        1/arm64: image 2 -> building [succeeded, succeeded]; Index Due
-        index 9 -> succeeded [succeeded, succeeded]
-        image 8 -> succeeded [succeeded, succeeded]; note: tag aaaaaaa-1 was on sha256:0000000000000000000000000000000000000000000000000000000000000009 and is on sha256:0000000000000000000000000000000000000000000000000000000000000008: somebody pushed it twice
-    "#]],
+            1/amd64: report 1 SUCCEEDED -> building [building, due]; Build Watch Due 1/amd64; Image Due aaaaaaa-1-amd64
+            1/amd64: image 1 -> building [succeeded, due]
+            1/arm64: report 2 SUCCEEDED -> building [succeeded, building]; Build Watch Due 1/arm64; Image Due aaaaaaa-1-arm64
+            1/arm64: image 2 -> building [succeeded, succeeded]; Index Due
+            index 9 -> succeeded [succeeded, succeeded]
+            image 8 -> succeeded [succeeded, succeeded]; note: tag aaaaaaa-1 was on sha256:0000000000000000000000000000000000000000000000000000000000000009 and is on sha256:0000000000000000000000000000000000000000000000000000000000000008: it was pushed twice
+        "#]],
     );
     check_parts(
         &format!("{built}\nno index denied\nindex 9"),
         expect![[r#"
-        1/amd64: report 1 SUCCEEDED -> building [building, due]; Build Watch Due 1/amd64; Image Due aaaaaaa-1-amd64
-        1/amd64: image 1 -> building [succeeded, due]
-        1/arm64: report 2 SUCCEEDED -> building [succeeded, building]; Build Watch Due 1/arm64; Image Due aaaaaaa-1-arm64
-        1/arm64: image 2 -> building [succeeded, succeeded]; Index Due
-        no index denied -> failed [succeeded, succeeded] (the index of build#1 was not put: denied)
-        index 9 -> failed [succeeded, succeeded] (the index of build#1 was not put: denied); unchanged
-    "#]],
+            1/amd64: report 1 SUCCEEDED -> building [building, due]; Build Watch Due 1/amd64; Image Due aaaaaaa-1-amd64
+            1/amd64: image 1 -> building [succeeded, due]
+            1/arm64: report 2 SUCCEEDED -> building [succeeded, building]; Build Watch Due 1/arm64; Image Due aaaaaaa-1-arm64
+            1/arm64: image 2 -> building [succeeded, succeeded]; Index Due
+            no index denied -> failed [succeeded, succeeded] (the image index of build#1 was not pushed: denied)
+            index 9 -> failed [succeeded, succeeded] (the image index of build#1 was not pushed: denied); unchanged
+        "#]],
     );
 }
 
@@ -219,9 +219,13 @@ fn the_tag_of_a_part_is_the_unique_one_with_its_platform() {
     let check = |platforms: &[&str], unique: &str, tags: &[&str], expect: Expect| {
         let platforms: Vec<String> = platforms.iter().map(|text| (*text).into()).collect();
         let tags: Vec<_> = tags.iter().map(|tag| good(tag)).collect();
-        let text = match legs(&platforms, &good(unique), &tags) {
+        let tags = AttemptTags {
+            unique: good(unique),
+            all: tags,
+        };
+        let text = match tags::of_parts(&platforms, &tags) {
             Ok(legs) => legs.iter().map(|(_, tag)| format!("{tag} ")).collect(),
-            Err(reason) => reason,
+            Err(error) => error.to_string(),
         };
         expect.assert_eq(text.trim());
     };

@@ -13,7 +13,7 @@ fn a_hold_lets_nothing_in_until_it_is_lifted() {
             hold by lee freeze -> held by @lee: freeze
             offer 1 -> noted
             offer 2 -> noted
-            promote 2 by lee -> denied @lee: promote 2222222 to prod: prod is held by @lee since 2026-03-02 09:00 UTC: freeze; resume it first; refused: prod is held by @lee since 2026-03-02 09:00 UTC: freeze; resume it first
+            promote 2 by lee -> denied @lee: promote 2222222: prod is held by @lee since 2026-03-02 09:00 UTC: freeze; resume it first; refused: prod is held by @lee since 2026-03-02 09:00 UTC: freeze; resume it first
             resume by park -> resumed by @park; #1 for 2 asked by towline; Promotion Due #1
             resume by park -> refused: prod is not held
             = nothing, #1 acts
@@ -51,20 +51,20 @@ fn a_rollback_needs_no_approval_goes_back_and_holds() {
         "auto",
         &facts,
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
-        lease 1 for a -> noted
-        tagged 1 by a -> moved to 1 v1
-        offer 2 -> #2 for 2 asked by towline; Promotion Due #2
-        lease 2 for a -> noted
-        tagged 2 by a -> moved to 2 v2
-        rollback 1 by lee -> held by @lee: rollback; #3 back to 1 asked by @lee; Promotion Due #3
-        lease 3 for a -> noted
-        tagged 3 by a -> moved to 1 v3
-        offer 3 -> noted
-        rollback 1 by lee -> refused: 1111111 is live in prod already
-        resume by lee -> resumed by @lee; #4 for 3 asked by towline; Promotion Due #4
-        = 1 v3, #4 acts
-    "#]],
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            offer 2 -> #2 for 2 asked by towline; Promotion Due #2
+            lease 2 for a -> noted
+            tagged 2 by a -> moved to 2 v2
+            rollback 1 by lee -> held by @lee: rollback; #3 back to 1 asked by @lee; Promotion Due #3
+            lease 3 for a -> noted
+            tagged 3 by a -> moved to 1 v3
+            offer 3 -> noted
+            rollback 1 by lee -> refused: 1111111 is already live in prod
+            resume by lee -> resumed by @lee; #4 for 3 asked by towline; Promotion Due #4
+            = 1 v3, #4 acts
+        "#]],
     );
     check(
         "no hold",
@@ -96,21 +96,21 @@ fn f30_a_rollback_lets_finish_what_acts_and_ends_what_waits() {
         "auto",
         &facts,
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
-        lease 1 for a -> noted
-        tagged 1 by a -> moved to 1 v1
-        offer 2 -> #2 for 2 asked by towline; Promotion Due #2
-        lease 2 for a -> noted
-        tagged 2 by a -> moved to 2 v2
-        offer 3 -> #3 for 3 asked by towline; Promotion Due #3
-        offer 4 -> #4 for 4 asked by towline
-        rollback 1 by lee -> #4 superseded by @lee: @lee rolls the stage back; held by @lee: rollback; #5 back to 1 asked by @lee
-        lease 3 for a -> noted
-        tagged 3 by a -> moved to 3 v3; Promotion Due #5
-        lease 5 for a -> noted
-        tagged 5 by a -> moved to 1 v4
-        = 1 v4, held
-    "#]],
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            offer 2 -> #2 for 2 asked by towline; Promotion Due #2
+            lease 2 for a -> noted
+            tagged 2 by a -> moved to 2 v2
+            offer 3 -> #3 for 3 asked by towline; Promotion Due #3
+            offer 4 -> #4 for 4 asked by towline
+            rollback 1 by lee -> #4 superseded by @lee: promotion #4 was superseded by a rollback by @lee; held by @lee: rollback; #5 back to 1 asked by @lee
+            lease 3 for a -> noted
+            tagged 3 by a -> moved to 3 v3; Promotion Due #5
+            lease 5 for a -> noted
+            tagged 5 by a -> moved to 1 v4
+            = 1 v4, held
+        "#]],
     );
 }
 
@@ -131,7 +131,7 @@ fn f30_what_is_live_can_be_asked_back_while_something_else_is_put_in_its_place()
             lease 2 for a -> noted
             tagged 2 by a -> moved to 2 v2; Promotion Due #3
             lease 3 for b -> noted
-            rollback 1 by park -> refused: 1111111 is on its way to prod already, as #3
+            rollback 1 by park -> refused: 1111111 is already waiting for prod, as promotion #3
             tagged 3 by b -> moved to 1 v3
             = 1 v3, held
         "#]],
@@ -147,19 +147,19 @@ fn f33_f35_a_tag_moved_from_outside_holds_the_stage_and_our_own_move_does_not() 
         "auto",
         &facts,
         expect![[r#"
-        offer 1 -> #1 for 1 asked by towline; Promotion Due #1
-        lease 1 for a -> noted
-        tagged 1 by a -> moved to 1 v1
-        outside prod on 1 -> nothing
-        offer 2 -> #2 for 2 asked by towline; Promotion Due #2
-        outside prod on 2 -> nothing
-        outside prod on 9 -> prod drifted to 9; held by towline: tag prod was moved to sha256:00000000 from outside
-        outside prod on 9 -> nothing
-        lease 2 for a -> noted
-        tagged 2 by a -> moved to 2 v2
-        offer 3 -> noted
-        = 2 v2, held
-    "#]],
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            outside prod on 1 -> nothing
+            offer 2 -> #2 for 2 asked by towline; Promotion Due #2
+            outside prod on 2 -> nothing
+            outside prod on 9 -> prod drifted to 9; held by towline: tag prod was moved to sha256:00000000 outside Towline
+            outside prod on 9 -> nothing
+            lease 2 for a -> noted
+            tagged 2 by a -> moved to 2 v2
+            offer 3 -> noted
+            = 2 v2, held
+        "#]],
     );
 }
 
@@ -197,8 +197,8 @@ fn a_rollback_into_a_stage_that_wants_too_much_does_nothing_by_half() {
         &["stages.prod.deploy"],
         "offer 1\nrollback 2 by lee",
         expect![[r#"
-            offer 1 -> #1 for 1 asked by towline; #1 refused by towline: the definition asks for stages.prod.deploy, which this version of Towline does not execute; take it out, or promote by other means; refused: the definition asks for stages.prod.deploy, which this version of Towline does not execute; take it out, or promote by other means
-            rollback 2 by lee -> denied @lee: roll back to 2222222: the definition asks for stages.prod.deploy, which this version of Towline does not execute; take it out, or promote by other means; refused: the definition asks for stages.prod.deploy, which this version of Towline does not execute; take it out, or promote by other means
+            offer 1 -> #1 for 1 asked by towline; #1 refused by towline: promotion #1 was refused: this version of Towline does not support stages.prod.deploy; remove it from the definition, or promote by other means; refused: this version of Towline does not support stages.prod.deploy; remove it from the definition, or promote by other means
+            rollback 2 by lee -> denied @lee: roll back to 2222222: this version of Towline does not support stages.prod.deploy; remove it from the definition, or promote by other means; refused: this version of Towline does not support stages.prod.deploy; remove it from the definition, or promote by other means
             = nothing
         "#]],
     );
@@ -215,9 +215,9 @@ fn f35_a_tag_moved_from_outside_is_put_back_when_the_stage_is_resumed() {
             offer 1 -> #1 for 1 asked by towline; Promotion Due #1
             lease 1 for a -> noted
             tagged 1 by a -> moved to 1 v1
-            outside prod on 9 -> prod drifted to 9; held by towline: tag prod was moved to sha256:00000000 from outside
+            outside prod on 9 -> prod drifted to 9; held by towline: tag prod was moved to sha256:00000000 outside Towline
             offer 2 -> noted
-            hold by lee again -> refused: prod is held already, by towline since 2026-03-02 09:00 UTC: tag prod was moved to sha256:00000000 from outside
+            hold by lee again -> refused: prod is already held by towline since 2026-03-02 09:00 UTC: tag prod was moved to sha256:00000000 outside Towline
             resume by lee -> resumed by @lee; #2 back to 1 asked by @lee; Promotion Due #2
             lease 2 for a -> noted
             tagged 2 by a -> moved to 1 v2; #3 for 2 asked by towline; Promotion Due #3

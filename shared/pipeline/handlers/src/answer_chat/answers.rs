@@ -10,8 +10,9 @@ use towline_domain::names::{
     CommitSha, ComponentName, Digest, GitRef, ImageRepository, RepositoryName, RunId, StageName,
     Tag,
 };
+use towline_domain::person::Actor;
 use towline_domain::run::RunStatus;
-use towline_domain::stage::Hold;
+use towline_domain::stage;
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -323,4 +324,25 @@ pub struct Reason {
     pub built: bool,
     /// Why.
     pub why: String,
+}
+
+/// Why nothing enters a stage automatically.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Who holds it.
+    pub by: Actor,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl From<stage::Hold> for Hold {
+    fn from(hold: stage::Hold) -> Self {
+        Self {
+            by: hold.by,
+            reason: hold.reason.to_string(),
+            since: hold.since,
+        }
+    }
 }

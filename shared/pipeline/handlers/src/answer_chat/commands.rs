@@ -1,24 +1,25 @@
 //! What people may ask for: checked, decided by the same rules as everything else, recorded.
 
+use std::fmt::Display;
+
 use towline_domain::definition::{Origin, StageRule};
 use towline_domain::explain;
 use towline_domain::image::Image;
 use towline_domain::intent::{AttemptRef, StageKey};
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
 use towline_domain::person::{Actor, Person};
-use towline_domain::report;
 use towline_domain::run::{self, Run};
-use towline_domain::stage::{Candidate, Fact, Pointer, Stage};
+use towline_domain::stage::{Candidate, Fact, Pointer, Refusal, Request, Stage, Wait};
 use towline_ports::Query as StoreQuery;
 
 use super::answers::Answer;
 use super::lookup::{self, Found};
 use super::{ChatError, Command, refused};
-use crate::advance_stages::new_attempt;
-use crate::apply::{self, Applied};
 use towline_state::Context;
 use towline_state::Reads;
-use towline_state::keys;
+use towline_state::apply::{self, Applied};
+use towline_state::retry::{Retry, another_attempt};
+use towline_state::{keys, needed};
 
 /// Longest reason or comment, in characters.
 const LONGEST_TEXT: usize = 500;
@@ -147,10 +148,10 @@ fn done(message: String, promotion: Option<u64>, build: Option<u64>) -> Answer {
     }
 }
 
-fn taken<T>(applied: Applied<T>) -> Result<T, ChatError> {
+fn taken<S, R: Display>(applied: Applied<S, R>) -> Result<S, ChatError> {
     match applied {
         Applied::Taken(state) => Ok(state),
-        Applied::Refused(reason) | Applied::Unknown(reason) => refused(reason),
+        Applied::Refused(why) => refused(why.to_string()),
     }
 }
 
@@ -159,16 +160,17 @@ async fn deny(
     context: Context<'_>,
     person: &Person,
     key: &StageKey,
-    request: &str,
-    reason: String,
+    request: Request,
+    reason: Refusal,
 ) -> Result<Answer, ChatError> {
+    let said = reason.to_string();
     let fact = Fact::Denied {
         by: person.into(),
-        request: request.into(),
-        reason: reason.clone(),
+        request,
+        reason,
     };
     apply::to_stage(context, key, &fact, None).await?;
-    refused(reason)
+    refused(said)
 }
 
 /// A text that people will read: one paragraph, without control characters, not too long.
@@ -252,18 +254,13 @@ async fn promote(
         )
         .await?
     {
-        let reason = format!(
-            "{} has not been in {origin}, where {stage} takes its images from; promote it there first",
-            candidate.commit.short()
-        );
-        return deny(
-            context,
-            person,
-            &key,
-            &format!("promote {}", candidate.commit.short()),
-            reason,
-        )
-        .await;
+        let commit = candidate.commit.clone();
+        let reason = Refusal::NotFromOrigin {
+            commit: commit.clone(),
+            origin: origin.clone(),
+            stage: stage.clone(),
+        };
+        return deny(context, person, &key, Request::Promote { commit }, reason).await;
     }
     let fact = Fact::PromotionRequested {
         candidate: candidate.clone(),
@@ -420,19 +417,14 @@ async fn roll_back(
             match known {
                 Some(pointer) => pointer.candidate.clone(),
                 None => {
-                    let digest = image.digest.short();
-                    let reason = format!(
-                        "{digest} was never live in {stage}; a rollback goes back to what was, see towline history {} {stage}",
-                        found.component
-                    );
-                    return deny(
-                        context,
-                        person,
-                        &key,
-                        &format!("roll back to {digest}"),
-                        reason,
-                    )
-                    .await;
+                    let digest = image.digest;
+                    let reason = Refusal::NeverLive {
+                        digest: digest.clone(),
+                        component: found.component.clone(),
+                        stage: stage.clone(),
+                    };
+                    let request = Request::RollBackTo { digest };
+                    return deny(context, person, &key, request, reason).await;
                 }
             }
         }
@@ -478,32 +470,32 @@ async fn about_promotion(
 ) -> Result<Answer, ChatError> {
     let pointer = lookup::promotion(context, number, repository).await?;
     let mut reads = Reads::from(context);
-    reads.load(towline_state::needed(&pointer.stage)).await?;
+    reads.load(needed(&pointer.stage)).await?;
     let state = match apply::to_stage(reads.clone(), &pointer.stage, &fact, None).await? {
         Applied::Taken(state) => state,
-        Applied::Unknown(reason) => return refused(reason),
-        Applied::Refused(reason) => {
-            return refused(
-                explain_ending(context, &pointer.stage, number)
-                    .await?
-                    .unwrap_or(reason),
-            );
+        Applied::Refused(why) => {
+            let ended = explain_ending(context, &pointer.stage, number).await?;
+            return refused(ended.unwrap_or_else(|| why.to_string()));
         }
     };
     let message = match fact {
         Fact::Rejected { .. } => format!("promotion #{number} is rejected"),
         _ => {
-            let definition = apply::trusted(&mut reads, &pointer.stage).await?;
+            let definition = reads.trusted(pointer.stage.repository).await?;
             let rule = definition
-                .ok()
-                .and_then(|definition| definition.stage(&pointer.stage.stage).cloned());
+                .as_ref()
+                .and_then(|definition| definition.stage(&pointer.stage.stage));
             match (state.promotion(number), rule) {
-                (Some(promotion), Some(rule)) => match state.wait_of(promotion, &rule) {
-                    Some(towline_domain::stage::Wait::Approval { given, needed }) => format!(
+                (Some(promotion), Some(rule)) => match state.wait_of(promotion, rule) {
+                    Some(Wait::Approval { given, needed }) => format!(
                         "promotion #{number} is approved {given}/{needed}; it needs {} more",
                         needed - given
                     ),
-                    Some(_) | None => format!(
+                    Some(Wait::Turn { .. } | Wait::Hold(_)) => {
+                        let waits = explain::waits_for(&state, promotion, rule, context.now());
+                        format!("promotion #{number} is approved and {waits}")
+                    }
+                    None => format!(
                         "promotion #{number} is approved and goes to {}",
                         pointer.stage.stage
                     ),
@@ -529,13 +521,8 @@ async fn explain_ending(
         .list(&StoreQuery::all(keys::ledger(key)).newest_first())
         .await?;
     Ok(rows.into_iter().find_map(|row| match row.what {
-        towline_domain::ledger::What::Ended {
-            promotion,
-            how,
-            reason,
-        } if promotion == number => {
-            let by = Some(&row.by);
-            Some(report::how_it_ended(number, how, &reason, by))
+        towline_domain::ledger::What::Ended { promotion, how } if promotion == number => {
+            Some(explain::ending(number, &how, Some(&row.by)))
         }
         towline_domain::ledger::What::Moved { promotion, .. } if promotion == number => {
             Some(format!(
@@ -594,9 +581,10 @@ async fn retry(
     let latest = latest_of(&run, &of, number)?;
     let mut reads = Reads::from(context);
     let (of_run, by) = (&of.run, person.into());
-    let fact = match new_attempt(&mut reads, of_run, &of.component, latest.number, by).await? {
-        Ok(fact) => fact,
-        Err(reason) => return refused(reason),
+    let asked = another_attempt(&mut reads, of_run, &of.component, latest.number, by).await?;
+    let fact = match asked {
+        Retry::Asked(fact) => fact,
+        Retry::Refused(why) => return refused(why.to_string()),
     };
     let after = taken(apply::to_run(context, &of.run, &fact, None).await?)?;
     let next = after

@@ -269,7 +269,7 @@ async fn image_answer(context: Context<'_>, image: Image) -> Result<ImageAnswer,
             .read::<TagNow>(&keys::tag(&image.repository, tag))
             .await?;
         let moved = match now {
-            Some(now) => Some(now.value.moved()),
+            Some(now) => Some(now.value.last_move()),
             // Not moved since before where it points was kept here: its moves have always been.
             None => {
                 let moves = StoreQuery::all(keys::tag_moves(&image.repository, tag));

@@ -6,12 +6,11 @@ use towline_domain::explain::{self, Standing};
 use towline_domain::intent::StageKey;
 use towline_domain::ledger::{Row, What};
 use towline_domain::names::{ComponentName, Digest, RepositoryName, StageName};
-use towline_domain::report;
 use towline_domain::run::Run;
 use towline_domain::stage::{Candidate, Pointer, Stage};
 use towline_ports::Query as StoreQuery;
 
-use super::answers::{Answer, Live, LiveImage, Move, Place, PlaceInStage, Waiting};
+use super::answers::{Answer, Hold, Live, LiveImage, Move, Place, PlaceInStage, Waiting};
 use super::lookup::{self, Found};
 use super::{ChatError, refused};
 use towline_state::Context;
@@ -114,7 +113,7 @@ pub(super) async fn history(
     let hold = context
         .read::<Stage>(&keys::stage(&key))
         .await?
-        .and_then(|stage| stage.value.hold);
+        .and_then(|stage| stage.value.hold.map(Hold::from));
     Ok(Answer::History {
         component: component.clone(),
         stage: stage.clone(),
@@ -215,7 +214,7 @@ pub(super) async fn live_lines(
                 since: pointer.since,
                 by: pointer.by.to_string(),
             }),
-            hold: stage.hold.filter(|_| at.is_none()),
+            hold: stage.hold.filter(|_| at.is_none()).map(Hold::from),
         });
     }
     Ok(lines)
@@ -312,13 +311,8 @@ async fn how_it_ended(
         _ => None,
     });
     Ok(rows.iter().find_map(|row| match &row.what {
-        What::Ended {
-            promotion,
-            how,
-            reason,
-        } if Some(*promotion) == asked => {
-            let by = Some(&row.by);
-            Some(report::how_it_ended(*promotion, *how, reason, by))
+        What::Ended { promotion, how } if Some(*promotion) == asked => {
+            Some(explain::ending(*promotion, how, Some(&row.by)))
         }
         _ => None,
     }))

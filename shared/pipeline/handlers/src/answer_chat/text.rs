@@ -12,12 +12,11 @@ use towline_domain::Timestamp;
 use towline_domain::explain;
 use towline_domain::names::{CommitSha, Digest, StageName};
 use towline_domain::run::RunStatus;
-use towline_domain::stage::Hold;
 use towline_domain::untrusted::Untrusted;
 
 use super::Answer;
 use super::answers::{
-    BuildAnswer, ImageLine, Live, LiveImage, Move, Place, Reason, RunAnswer, Waiting,
+    BuildAnswer, Hold, ImageLine, Live, LiveImage, Move, Place, Reason, RunAnswer, Waiting,
 };
 use table::{Cell, Table};
 

@@ -4,7 +4,7 @@ use towline_domain::definition::{Component, Definition, Origin};
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::{GitRef, Tag};
 use towline_domain::report::{self, REFUSED};
-use towline_domain::run::{Attempt, AttemptState, ComponentRun, NewAttempt, Run, RunKey, legs};
+use towline_domain::run::{Attempt, AttemptState, ComponentRun, NewAttempt, Run, RunKey};
 use towline_domain::tags::{self, Values};
 use towline_ports::{Key, StartBuild};
 use towline_wire::definition::MOST_COMPONENTS;
@@ -133,7 +133,7 @@ impl Plan<'_> {
         };
         let tags = tags::of_attempt(&build, values)
             .map_err(|error| format!("components.{name}.build.tags: {error}"))?;
-        let legs = legs(&build.platforms, &tags.unique, &tags.all)
+        let legs = tags::of_parts(&build.platforms, &tags)
             .map_err(|reason| format!("components.{name}.build.tags: {reason}"))?;
         let new = NewAttempt {
             build_number,

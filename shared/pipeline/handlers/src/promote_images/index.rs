@@ -1,17 +1,15 @@
 //! Puts the index of an attempt's parts, which makes of one image for each platform one for all.
 
+use towline_domain::image::Claim;
 use towline_domain::intent::AttemptRef;
 use towline_domain::names::{Digest, ImageRepository};
-use towline_domain::run::{Attempt, Fact, Run};
+use towline_domain::record::Found;
+use towline_domain::run::{Attempt, Fact, NoIndex, Run};
 use towline_oci::PlatformImage;
 use towline_ports::{Images, PortError, PutTagError};
+use towline_state::{Context, HandlerError, Owed, Reads, apply, keys};
 
-use crate::apply;
-use crate::record_images::record;
-use towline_state::Reads;
-use towline_state::keys;
-use towline_state::records::Claim;
-use towline_state::{Context, HandlerError, Owed};
+use crate::recording::record;
 
 /// Why an index is not there.
 pub(super) enum Stop {
@@ -58,8 +56,8 @@ pub(super) async fn act(
         Ok(fact) => fact,
         Err(Stop::Failed(error)) => return Err(error),
         Err(Stop::Tag(error)) => {
-            let reason = super::refusal(error, repository, owed.tries, "build")?;
-            Fact::IndexRefused(attempt.id.clone(), reason)
+            let why = super::not_tagged(error, repository, owed.tries)?;
+            Fact::IndexRefused(attempt.id.clone(), NoIndex::Tag { why })
         }
     };
     apply::to_run(context, &of.run, &fact, Some(&owed.id)).await?;
@@ -78,7 +76,13 @@ async fn put(
     let (repository, unique) = (&claim.images, &attempt.unique_tag);
     let index = match towline_oci::index(&manifests(images, repository, children).await?) {
         Ok(index) => index,
-        Err(error) => return Ok(Fact::IndexRefused(attempt.id.clone(), error.to_string())),
+        Err(error) => {
+            let said = error.to_string();
+            return Ok(Fact::IndexRefused(
+                attempt.id.clone(),
+                NoIndex::Parts { said },
+            ));
+        }
     };
     let is_put = |found: Digest| Fact::IndexPut {
         attempt: attempt.id.clone(),
@@ -96,8 +100,13 @@ async fn put(
             return Err(PortError::because(doing).into());
         };
         if found.digest == index.digest {
-            let reads = Reads::from(context);
-            let recorded = record(reads, images, claim, tag, &found, None, None);
+            let image = Found {
+                claim,
+                tag,
+                image: &found,
+                said: None,
+            };
+            let recorded = record(Reads::from(context), images, &image, None);
             recorded.await.map_err(Stop::Failed)?;
         } else if tag == unique {
             return Ok(is_put(found.digest));

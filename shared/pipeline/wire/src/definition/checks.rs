@@ -111,7 +111,7 @@ pub(super) fn parameters(
         let broken = builds.iter().find_map(|build| {
             build::with_longest_values(|values| {
                 match outputs::parameters(&written, build, values, &Outputs::new()) {
-                    Err(OutputError::Placeholder(error)) => Some(error.to_string()),
+                    Err(OutputError::Placeholder { error }) => Some(error.to_string()),
                     Ok(_) | Err(_) => None,
                 }
             })

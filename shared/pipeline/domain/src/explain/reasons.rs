@@ -1,0 +1,362 @@
+//! The sentences for refusals, holds, endings and failures.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::{minute, span};
+use crate::Timestamp;
+use crate::image::NotTagged;
+use crate::ledger::Ending;
+use crate::names::StageName;
+use crate::offer::Unoffered;
+use crate::outputs::NoParameters;
+use crate::person::Actor;
+use crate::run::{self, Contradiction, NoIndex, NotRetried, NotStarted};
+use crate::stage::{self, Hold, HoldReason, Request};
+
+impl Display for Request {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Promote { commit } => write!(text, "promote {}", commit.short()),
+            Self::RollBack { commit } => write!(text, "roll back to {}", commit.short()),
+            Self::RollBackTo { digest } => write!(text, "roll back to {}", digest.short()),
+            Self::Approve => text.write_str("approve"),
+            Self::Reject => text.write_str("reject"),
+            Self::Resume => text.write_str("resume"),
+        }
+    }
+}
+
+impl Display for stage::Refusal {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDefinition => text
+                .write_str("the default branch does not have a valid .towline.yml yet; push one"),
+            Self::NoStage { stage, known } => {
+                let known: Vec<&str> = known.iter().map(StageName::as_str).collect();
+                let known = known.join(", ");
+                write!(
+                    text,
+                    "stage {stage} not found in the default branch's .towline.yml; its stages: {known}"
+                )
+            }
+            Self::Closed { promotion } => write!(text, "promotion #{promotion} is already closed"),
+            Self::NeedsNoApproval { promotion } => {
+                write!(text, "promotion #{promotion} needs no approval")
+            }
+            Self::ApprovedBefore { promotion, by } => {
+                write!(text, "{by} has already approved promotion #{promotion}")
+            }
+            Self::Expired { promotion } => write!(text, "promotion #{promotion} has expired"),
+            Self::IsAuthor { by, commit } => write!(
+                text,
+                "{by} pushed or wrote {}; someone else must approve it (approval.self: deny)",
+                commit.short()
+            ),
+            Self::NotInGroup { by, groups } => {
+                write!(text, "{by} is not in {}", groups.join(" or "))
+            }
+            Self::InProgress { promotion } => write!(
+                text,
+                "promotion #{promotion} is in progress; roll back instead"
+            ),
+            Self::Waiting {
+                commit,
+                stage,
+                promotion,
+            } => write!(
+                text,
+                "{} is already waiting for {stage}, as promotion #{promotion}",
+                commit.short()
+            ),
+            Self::Live { commit, stage } => {
+                write!(text, "{} is already live in {stage}", commit.short())
+            }
+            Self::Older {
+                commit,
+                live,
+                stage,
+            } => write!(
+                text,
+                "{} is older than {}, which is live in {stage}; to go back, use rollback",
+                commit.short(),
+                live.short()
+            ),
+            Self::NotFromOrigin {
+                commit,
+                origin,
+                stage,
+            } => write!(
+                text,
+                "{} has not been live in {origin}, where {stage} takes its images from; promote it there first",
+                commit.short()
+            ),
+            Self::NeverLive {
+                digest,
+                component,
+                stage,
+            } => write!(
+                text,
+                "{} was never live in {stage}; `towline history {component} {stage}` shows what was",
+                digest.short()
+            ),
+            Self::Held { stage, hold } => {
+                write!(text, "{stage} is held {}; resume it first", held(hold))
+            }
+            Self::HeldBefore { stage, hold } => {
+                write!(text, "{stage} is already held {}", held(hold))
+            }
+            Self::NotHeld { stage } => write!(text, "{stage} is not held"),
+            Self::NotExecuted { wants } => write!(
+                text,
+                "this version of Towline does not support {}; remove it from the definition, or promote by other means",
+                wants.join(", ")
+            ),
+            Self::NotActing { promotion } => {
+                write!(text, "promotion #{promotion} is not in progress")
+            }
+            Self::LeaseTaken { promotion } => write!(
+                text,
+                "another process is carrying out promotion #{promotion}"
+            ),
+            Self::LeaseLost { promotion } => {
+                write!(text, "the lease for promotion #{promotion} was lost")
+            }
+        }
+    }
+}
+
+fn held(hold: &Hold) -> String {
+    let (by, since) = (&hold.by, minute(hold.since));
+    format!("by {by} since {since}: {}", hold.reason)
+}
+
+impl Display for HoldReason {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked { reason } => text.write_str(reason),
+            Self::RolledBack { reason: None } => text.write_str("rollback"),
+            Self::RolledBack {
+                reason: Some(reason),
+            } => write!(text, "rollback: {reason}"),
+            Self::TagMoved { tag, digest } => write!(
+                text,
+                "tag {tag} was moved to {} outside Towline",
+                digest.short()
+            ),
+        }
+    }
+}
+
+impl Display for stage::Failure {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag { why } => text.write_str(&not_tagged(why, "promote")),
+            Self::Parameters { stage, why } => write!(text, "the parameters of {stage}: {why}"),
+        }
+    }
+}
+
+impl Display for NoParameters {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Build { build } => write!(
+                text,
+                "build#{build}, which they are read from, is no longer known; build the commit again"
+            ),
+            Self::Output { error } => Display::fmt(error, text),
+        }
+    }
+}
+
+/// Why a tag cannot be put on an image; `then` is what to do again once the cause is gone.
+fn not_tagged(why: &NotTagged, then: &str) -> String {
+    match why {
+        NotTagged::Gone => "the image no longer exists in the registry; build it again".into(),
+        NotTagged::Immutable { tag } => format!(
+            "tag {tag} is immutable and points to another image; exclude it from tag immutability, or use another tag"
+        ),
+        NotTagged::Denied { repository, said } => format!(
+            "Towline may not tag images in {repository}: give that ECR repository the tag towline, as infra/component.yaml does (`towline doctor` lists what else is missing), then {then} again; ECR said: {said}"
+        ),
+        NotTagged::GivenUp { tries, since } => {
+            format!("the tags could not be put on: {}", given_up(*tries, *since))
+        }
+    }
+}
+
+fn given_up(tries: u32, since: Timestamp) -> String {
+    format!("tried {tries} times since {}", minute(since))
+}
+
+/// How a promotion ended without moving its stage, in a sentence; by whom, where a person did it.
+#[must_use]
+pub fn ending(promotion: u64, how: &Ending, by: Option<&Actor>) -> String {
+    let by = match by {
+        Some(by @ Actor::Person(_)) => format!(" by {by}"),
+        Some(Actor::System) | None => String::new(),
+    };
+    let ended = match how {
+        Ending::Superseded { by, commit } => {
+            format!("was superseded by #{by} ({})", commit.short())
+        }
+        Ending::Overtaken { live } => {
+            format!("was superseded: {} is live and not older", live.short())
+        }
+        Ending::RolledBack => format!("was superseded by a rollback{by}"),
+        Ending::Rejected { reason } => format!("was rejected{by}: {reason}"),
+        Ending::Expired {
+            approvals,
+            since,
+            until,
+        } => {
+            let who = if *approvals == 0 {
+                "nobody"
+            } else {
+                "nobody else"
+            };
+            format!("expired: {who} approved it within {}", wait(*since, *until))
+        }
+        Ending::Refused { why } => format!("was refused: {why}"),
+        Ending::Failed { why } => format!("failed: {why}"),
+    };
+    format!("promotion #{promotion} {ended}")
+}
+
+/// A wait as rules write it: `24 h`.
+fn wait(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().unsigned_abs();
+    match (seconds / 3_600, seconds % 3_600) {
+        (hours @ 1..=72, 0) => format!("{hours} h"),
+        _ => span(from, to),
+    }
+}
+
+impl Display for run::Refusal {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRun { run } => write!(text, "run {run} not found"),
+            Self::NotRunning { component, commit } => write!(
+                text,
+                "no build of {component} is running for {}",
+                commit.short()
+            ),
+            Self::NotBuilt { component, run } => {
+                write!(text, "run {run} does not build {component}")
+            }
+            Self::NotEnded { component, build } => write!(
+                text,
+                "build#{build} of {component} has not finished; retry works on a build that failed or was stopped"
+            ),
+            Self::Succeeded { component, build } => write!(
+                text,
+                "build#{build} of {component} succeeded; retry works on a build that failed or was stopped"
+            ),
+        }
+    }
+}
+
+/// Why an attempt failed: what it is called, then what happened.
+pub(super) fn failure(build: u64, platform: Option<&str>, why: &run::Failure) -> String {
+    let of = platform.map(|platform| format!(" for {platform}"));
+    let name = format!("build#{build}{}", of.unwrap_or_default());
+    match why {
+        run::Failure::Build { status, said } => {
+            let said = said.as_deref();
+            let said = said.unwrap_or("no phase gave a reason; see the log");
+            format!("{name} ended {}: {said}", status.word())
+        }
+        run::Failure::NotStarted { why } => match platform {
+            Some(platform) => format!("{platform}: {why}"),
+            None => why.to_string(),
+        },
+        run::Failure::NothingPushed { repository, tag } => format!(
+            "{name} succeeded but pushed nothing to {repository} under tag {tag}; push \"$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG\" in the build phase"
+        ),
+        run::Failure::NoIndex { why } => {
+            format!("the image index of {name} was not pushed: {why}")
+        }
+        run::Failure::NoResult { deadline } => {
+            format!(
+                "{name} had no result by its deadline, {}",
+                minute(*deadline)
+            )
+        }
+    }
+}
+
+impl Display for NotStarted {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { said } => text.write_str(said),
+            Self::GivenUp { tries, since } => {
+                write!(
+                    text,
+                    "it could not be started: {}",
+                    given_up(*tries, *since)
+                )
+            }
+        }
+    }
+}
+
+impl Display for NoIndex {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag { why } => text.write_str(&not_tagged(why, "build")),
+            Self::Parts { said } => text.write_str(said),
+        }
+    }
+}
+
+impl Display for Contradiction {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PushedTwice { tag, was, is } => write!(
+                text,
+                "tag {tag} was on {was} and is on {is}: it was pushed twice"
+            ),
+            Self::OtherCommit { built, pushed } => {
+                write!(text, "it builds commit {built}, but {pushed} was pushed")
+            }
+            Self::EventDiffers { tag, said, held } => write!(
+                text,
+                "the push event said {said} for tag {tag}, the registry holds {held}"
+            ),
+            Self::NotTheIndex { tag, index, other } => write!(
+                text,
+                "tag {tag} is for {index}, the index of its platforms, and was on {other}: someone else pushed it"
+            ),
+        }
+    }
+}
+
+impl Display for NotRetried {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRun { run } => write!(text, "run {run} not found"),
+            Self::NoDefinition { run } => write!(text, "run {run} has no definition"),
+            Self::NotBuilt { component, run } => {
+                write!(text, "run {run} does not build {component}")
+            }
+            Self::Tags { error } => Display::fmt(error, text),
+            Self::GivenUp { tries, since } => text.write_str(&given_up(*tries, *since)),
+        }
+    }
+}
+
+impl Display for Unoffered {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDefinition => {
+                text.write_str("the default branch does not have a valid .towline.yml yet")
+            }
+            Self::OtherComponent => text.write_str(
+                "the default branch's .towline.yml has no such component with these images",
+            ),
+            Self::NotAdmitted(reason) => {
+                write!(text, "by the default branch's .towline.yml, {reason}")
+            }
+            Self::RefDeleted => text.write_str("its ref was deleted meanwhile"),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Decides what follows once attempts of a run were added, bound or have ended, and which stages a built image is
+//! offered to.
+
+use crate::definition::{Definition, Origin};
+use crate::filter::{self, Verdict};
+use crate::intent::{AttemptRef, Intent, StageKey};
+use crate::names::{BuildId, ComponentName, ImageRepository, StageName, Tag};
+use crate::run::{Attempt, AttemptState, Run};
+use crate::stage::{Candidate, Stage};
+
+/// What follows from a change of a run besides the intents it owes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FollowUp {
+    /// Builds that were bound, and the attempt of each.
+    pub bound: Vec<(BuildId, AttemptRef)>,
+    /// Intents that nobody needs any more.
+    pub over: Vec<Intent>,
+    /// Attempts whose image may be offered to stages now; a part of an attempt never is.
+    pub built: Vec<AttemptRef>,
+    /// Tags that new attempts are expected to push.
+    pub expected: Vec<(ImageRepository, Tag, AttemptRef)>,
+    /// New attempts by the number people call them by.
+    pub numbered: Vec<(u64, AttemptRef)>,
+}
+
+/// Compares a run with what it was before.
+#[must_use]
+pub fn follow_up(before: &Run, after: &Run) -> FollowUp {
+    let mut follow = FollowUp::default();
+    for (name, component) in &after.components {
+        for attempt in component.attempts.iter().flat_map(Attempt::all) {
+            let of = AttemptRef {
+                run: after.id.clone(),
+                component: name.clone(),
+                attempt: attempt.id.clone(),
+            };
+            let old = before.attempt(&attempt.id).map(|(_, _, old)| old);
+            let was_bound = old.is_some_and(|old| old.build.is_some());
+            if let (Some(build), false) = (&attempt.build, was_bound) {
+                follow.bound.push((build.clone(), of.clone()));
+            }
+            if old.is_none() {
+                let (repository, tag) = (component.repository.clone(), attempt.unique_tag.clone());
+                follow.expected.push((repository, tag, of.clone()));
+                if attempt.platform.is_none() {
+                    follow.numbered.push((attempt.build_number, of.clone()));
+                }
+            }
+            let had_ended = old.is_some_and(|old| old.state.is_terminal());
+            if attempt.state.is_terminal() && !had_ended {
+                follow.ended(&component.repository, attempt, old, of);
+            }
+        }
+    }
+    follow
+}
+
+impl FollowUp {
+    fn ended(
+        &mut self,
+        repository: &ImageRepository,
+        attempt: &Attempt,
+        old: Option<&Attempt>,
+        of: AttemptRef,
+    ) {
+        if old.is_some_and(|old| old.build_succeeded && old.image.is_none()) {
+            self.over.push(Intent::ImageDue {
+                of: of.clone(),
+                repository: repository.clone(),
+                tag: attempt.unique_tag.clone(),
+            });
+        }
+        if attempt.legs.is_empty() {
+            self.over.push(Intent::BuildWatchDue(of.clone()));
+        }
+        if attempt.state == AttemptState::Succeeded && attempt.platform.is_none() {
+            self.built.push(of);
+        }
+    }
+}
+
+/// What decides whether the images of a run are offered to anybody. The default branch's last good definition
+/// decides, whatever the pushed one says of itself: which refs count, which component may put images into its
+/// stages, and which stages there are.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The default branch's last good definition.
+    pub definition: Option<Definition>,
+    /// The branch that counts when the definition names none.
+    pub default_branch: String,
+    /// Whether the run's ref was deleted since.
+    pub is_deleted: bool,
+}
+
+/// Why a built image is offered to no stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unoffered {
+    /// The default branch has never had a definition that could be read.
+    NoDefinition,
+    /// The definition has no such component, or its images go elsewhere.
+    OtherComponent,
+    /// The definition's source does not admit the ref.
+    NotAdmitted(String),
+    /// The run's ref was deleted since.
+    RefDeleted,
+}
+
+/// The offers of a built image, one for each stage that takes images from builds.
+///
+/// # Errors
+/// When it is offered to no stage, whichever there are.
+pub fn of_build(
+    run: &Run,
+    component: &ComponentName,
+    attempt: &Attempt,
+    known: &Known,
+) -> Result<Vec<Intent>, Unoffered> {
+    let definition = known.definition.as_ref().ok_or(Unoffered::NoDefinition)?;
+    let of_run = run.components.get(component).map(|known| &known.repository);
+    let ruled = definition.component(component);
+    if ruled.map(|known| &known.repository) != of_run {
+        return Err(Unoffered::OtherComponent);
+    }
+    let (git_ref, branch) = (&run.key.git_ref, &known.default_branch);
+    if let Verdict::No(reason) = filter::admits(&definition.source, git_ref, branch, "") {
+        return Err(Unoffered::NotAdmitted(reason));
+    }
+    if known.is_deleted {
+        return Err(Unoffered::RefDeleted);
+    }
+    let Some(candidate) = run.candidate(component, attempt) else {
+        return Ok(Vec::new());
+    };
+    let key = |stage| StageKey {
+        repository: run.key.repository,
+        component: component.clone(),
+        stage,
+    };
+    Ok(behind(&Origin::Build, definition, key, &candidate))
+}
+
+/// The offers of what is live in a stage, one for each stage that takes images from it.
+#[must_use]
+pub fn of_stage(stage: &Stage, definition: &Definition) -> Vec<Intent> {
+    let Some(pointer) = &stage.pointer else {
+        return Vec::new();
+    };
+    let origin = Origin::Stage(stage.key.stage.clone());
+    let key = |name| StageKey {
+        stage: name,
+        ..stage.key.clone()
+    };
+    behind(&origin, definition, key, &pointer.candidate)
+}
+
+fn behind(
+    origin: &Origin,
+    definition: &Definition,
+    key: impl Fn(StageName) -> StageKey,
+    candidate: &Candidate,
+) -> Vec<Intent> {
+    let stages = definition.stages_from(origin);
+    stages
+        .map(|rule| Intent::ImageReady {
+            stage: key(rule.name.clone()),
+            candidate: Box::new(candidate.clone()),
+        })
+        .collect()
+}

@@ -1,0 +1,349 @@
+//! Decides what follows from an image that was read from the registry under a tag: which build made it, who moved
+//! the tag, and which run to tell.
+
+use crate::Timestamp;
+use crate::definition::Definition;
+use crate::image::{Built, Claim, Image, RegistryImage};
+use crate::intent::{AttemptRef, Intent, StageKey};
+use crate::ledger::{Mover, TagNow};
+use crate::names::{Digest, GitRef, RunId, Tag};
+use crate::run::{self, Attempt, Run};
+use crate::stage::Stage;
+
+/// What was read from the registry.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a> {
+    /// Whose image repository it was read from.
+    pub claim: &'a Claim,
+    /// The tag it was read under.
+    pub tag: &'a Tag,
+    /// The image.
+    pub image: &'a RegistryImage,
+    /// The digest that the push event named, if an event led here.
+    pub said: Option<&'a Digest>,
+}
+
+/// One thing to look up before anything can be decided.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Want {
+    /// What is known of the image.
+    Image,
+    /// The attempt that is expected to push the tag.
+    Expected,
+    /// The definition that rules the stages.
+    Definition,
+    /// A run.
+    Run(RunId),
+    /// Where a tag points.
+    Tag(Tag),
+    /// A stage.
+    Stage(StageKey),
+}
+
+/// What was looked up; what is not there is left out.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// [`Want::Image`].
+    pub image: Option<Image>,
+    /// [`Want::Expected`].
+    pub expected: Option<AttemptRef>,
+    /// [`Want::Definition`].
+    pub definition: Option<Definition>,
+    /// [`Want::Run`].
+    pub runs: Vec<Run>,
+    /// [`Want::Tag`].
+    pub tags: Vec<TagNow>,
+    /// [`Want::Stage`].
+    pub stage: Option<Stage>,
+}
+
+/// What follows. The run and each tag are heads of their own; only the image is listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// The image after it, if it is new or has changed.
+    pub image: Option<Image>,
+    /// Lists it has to be added to.
+    pub listed: Vec<List>,
+    /// Tags whose state has changed: the one it was found under, and earlier ones of the same build.
+    pub tags: Vec<TagNow>,
+    /// What the run of the attempt that pushed it is told.
+    pub told: Option<Told>,
+}
+
+/// What a run is told of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The attempt that pushed it.
+    pub of: AttemptRef,
+    /// What the registry holds under the attempt's unique tag.
+    pub digest: Digest,
+    /// What the push event said, when that was something else.
+    pub contradicts: Option<Digest>,
+}
+
+impl Told {
+    /// The fact, to tell the run at once.
+    #[must_use]
+    pub fn fact(&self) -> run::Fact {
+        run::Fact::ImageRead {
+            attempt: self.of.attempt.clone(),
+            digest: self.digest.clone(),
+            contradicts: self.contradicts.clone(),
+        }
+    }
+
+    /// The intent, to tell it later.
+    #[must_use]
+    pub fn intent(self) -> Intent {
+        Intent::ImageRecorded {
+            of: self.of,
+            digest: self.digest,
+            contradicts: self.contradicts,
+        }
+    }
+}
+
+/// A list of images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum List {
+    /// All images, by digest.
+    ByDigest,
+    /// Those of its component, by time.
+    OfComponent,
+    /// Those of its component that were built from one ref, by time.
+    OfRef(GitRef),
+}
+
+/// Lists what is still to be looked up, given what is known; the answers can lead to more. Asking for something
+/// that was not there is harmless, so call it until it asks for nothing new.
+#[must_use]
+pub fn wants(found: &Found<'_>, known: &Known) -> Vec<Want> {
+    let mut wants = vec![
+        Want::Image,
+        Want::Expected,
+        Want::Definition,
+        Want::Tag(found.tag.clone()),
+    ];
+    let expected = known.expected.as_ref().map(|of| &of.run);
+    let builder = known.image.as_ref().and_then(|image| image.built.as_ref());
+    let runs = expected.into_iter().chain(builder.map(|built| &built.run));
+    wants.extend(runs.cloned().map(Want::Run));
+    wants.extend(stage_of(found, known).map(Want::Stage));
+    if let (Some(_), Some(pushed)) = (&known.image, Pushed::by(known)) {
+        wants.extend(pushed.other_tags().cloned().map(Want::Tag));
+    }
+    wants
+}
+
+/// The stage whose tag is on an image that no promotion put there.
+#[must_use]
+pub fn drifted(found: &Found<'_>, known: &Known) -> Option<StageKey> {
+    match promoted_by(found, known) {
+        Some(_) => None,
+        None => stage_of(found, known),
+    }
+}
+
+/// Whether the ledger has all that a push event says: what follows from it is committed before the move of the
+/// tag, or together with it.
+#[must_use]
+pub fn is_recorded(said: &Digest, tag: &Tag, now: Option<&TagNow>, image: Option<&Image>) -> bool {
+    now.is_some_and(|now| now.digest == *said)
+        && image.is_some_and(|image| image.tags.contains(tag))
+}
+
+/// Decides what follows from it.
+#[must_use]
+pub fn of(found: &Found<'_>, known: &Known, now: Timestamp) -> Recorded {
+    let pushed = Pushed::by(known);
+    let mut recorded = Recorded::default();
+    enter(found, known, pushed.as_ref(), now, &mut recorded);
+    let mover = promoted_by(found, known)
+        .or_else(|| pushed.as_ref().map(Pushed::mover))
+        .unwrap_or_else(|| built_under(found, known));
+    let place = (&found.claim.images, found.tag);
+    let before = known.tags.iter().find(|known| known.tag == *found.tag);
+    let moved = TagNow::moved(before, place, &found.image.digest, mover, now);
+    recorded.tags.extend(moved);
+    if let Some(pushed) = &pushed {
+        recorded.tags.extend(pushed.own_earlier(found, known));
+        let contradicts = found.said.filter(|said| **said != found.image.digest);
+        recorded.told = Some(Told {
+            of: pushed.of.clone(),
+            digest: found.image.digest.clone(),
+            contradicts: contradicts.cloned(),
+        });
+    }
+    recorded
+}
+
+/// The image with these further tags, unless it has them all.
+#[must_use]
+pub fn with_tags(image: &Image, tags: &[Tag]) -> Option<Image> {
+    let mut after = image.clone();
+    for tag in tags {
+        if !after.tags.contains(tag) {
+            after.tags.push(tag.clone());
+        }
+    }
+    (after != *image).then_some(after)
+}
+
+/// The attempt that is expected to push the tag: only its unique tag is evidence.
+struct Pushed<'a> {
+    of: &'a AttemptRef,
+    run: &'a Run,
+    attempt: &'a Attempt,
+}
+
+impl<'a> Pushed<'a> {
+    fn by(known: &'a Known) -> Option<Self> {
+        let of = known.expected.as_ref()?;
+        let run = known.runs.iter().find(|run| run.id == of.run)?;
+        let (_, _, attempt) = run.attempt(&of.attempt)?;
+        Some(Self { of, run, attempt })
+    }
+
+    fn mover(&self) -> Mover {
+        Mover::Build {
+            run: self.run.id.clone(),
+            number: self.attempt.build_number,
+        }
+    }
+
+    fn built(&self, claim: &Claim) -> Built {
+        Built {
+            source: claim.repository,
+            component: self.of.component.clone(),
+            commit: self.run.key.commit.clone(),
+            git_ref: self.run.key.git_ref.clone(),
+            run: self.run.id.clone(),
+            build_number: self.attempt.build_number,
+        }
+    }
+
+    fn other_tags(&self) -> impl Iterator<Item = &'a Tag> {
+        let unique = &self.attempt.unique_tag;
+        let tags = self.attempt.tags.iter();
+        tags.filter(move |tag| *tag != unique)
+    }
+
+    /// A build may push its other tags before the one that says whose they are: until then they looked like
+    /// somebody else's.
+    fn own_earlier(&self, found: &Found<'_>, known: &Known) -> Vec<TagNow> {
+        let is_own = |now: &&TagNow| {
+            now.tag != *found.tag
+                && self.other_tags().any(|tag| *tag == now.tag)
+                && now.digest == found.image.digest
+                && now.by == Mover::Outside
+                && now.since >= self.attempt.due_at
+        };
+        let own = known.tags.iter().filter(is_own);
+        own.map(|now| TagNow {
+            by: self.mover(),
+            ..now.clone()
+        })
+        .collect()
+    }
+}
+
+/// The stage of the component that has this tag.
+fn stage_of(found: &Found<'_>, known: &Known) -> Option<StageKey> {
+    let mut stages = known.definition.as_ref()?.stages.iter();
+    let rule = stages.find(|rule| rule.tags.contains(found.tag))?;
+    Some(StageKey {
+        repository: found.claim.repository,
+        component: found.claim.component.clone(),
+        stage: rule.name.clone(),
+    })
+}
+
+/// The promotion that put a stage's tag on this digest, if one did or is doing so.
+fn promoted_by(found: &Found<'_>, known: &Known) -> Option<Mover> {
+    let key = stage_of(found, known)?;
+    let stage = known.stage.as_ref().filter(|stage| stage.key == key)?;
+    let digest = &found.image.digest;
+    let mut acting = stage.waiting.iter().filter(|known| known.acting);
+    let acting = acting.find(|known| known.candidate.digest == *digest);
+    if let Some(promotion) = acting {
+        return Some(Mover::Promotion {
+            number: promotion.number,
+            by: promotion.by.clone(),
+        });
+    }
+    let live = stage.pointer.as_ref();
+    let live = live.filter(|pointer| pointer.candidate.digest == *digest)?;
+    Some(Mover::Promotion {
+        number: live.promotion,
+        by: live.by.clone(),
+    })
+}
+
+/// Who put a further tag on an image: the build that made it, if it was to push that tag too.
+fn built_under(found: &Found<'_>, known: &Known) -> Mover {
+    let Some(built) = known.image.as_ref().and_then(|image| image.built.as_ref()) else {
+        return Mover::Outside;
+    };
+    let run = known.runs.iter().find(|run| run.id == built.run);
+    let component = run.and_then(|run| run.components.get(&built.component));
+    let attempts = component.map(|known| known.attempts.as_slice());
+    let pushes_it = |attempt: &Attempt| {
+        attempt.build_number == built.build_number && attempt.tags.contains(found.tag)
+    };
+    match attempts.unwrap_or_default().iter().any(pushes_it) {
+        true => Mover::Build {
+            run: built.run.clone(),
+            number: built.build_number,
+        },
+        false => Mover::Outside,
+    }
+}
+
+/// Enters the image, or its further tag.
+fn enter(
+    found: &Found<'_>,
+    known: &Known,
+    pushed: Option<&Pushed<'_>>,
+    now: Timestamp,
+    recorded: &mut Recorded,
+) {
+    let before = known.image.as_ref();
+    let mut image = before.cloned().unwrap_or_else(|| Image {
+        repository: found.claim.images.clone(),
+        digest: found.image.digest.clone(),
+        media_type: found.image.media_type.clone(),
+        size: found.image.size,
+        platforms: found.image.platforms.clone(),
+        at: now,
+        built: None,
+        tags: Vec::new(),
+    });
+    if !image.tags.contains(found.tag) {
+        image.tags.push(found.tag.clone());
+    }
+    // The same bytes can be built again: the newest build is the one to ask about, but for one that makes them a
+    // part of something else. Nobody asks for such a part by itself, so it is in no list of its component.
+    let is_part = pushed.is_some_and(|pushed| pushed.attempt.platform.is_some());
+    let built = pushed.map(|pushed| pushed.built(found.claim));
+    let number = |built: Option<&Built>| built.map_or(0, |built| built.build_number);
+    if number(built.as_ref()) > number(image.built.as_ref()) && !(is_part && image.built.is_some())
+    {
+        image.built = built;
+    }
+    if before == Some(&image) {
+        return;
+    }
+    // It is in the other lists since it was new; only a build of another ref adds one, or the first that makes it
+    // by itself.
+    let is_built_anew = before.is_none_or(|before| before.built != image.built);
+    if before.is_none() {
+        recorded.listed.push(List::ByDigest);
+    }
+    if is_built_anew && !is_part {
+        recorded.listed.push(List::OfComponent);
+        let built = image.built.iter();
+        let of_ref = built.map(|built| List::OfRef(built.git_ref.clone()));
+        recorded.listed.extend(of_ref);
+    }
+    recorded.image = Some(image);
+}

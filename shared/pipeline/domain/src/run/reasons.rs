@@ -1,0 +1,205 @@
+//! Why an attempt failed, is held or is not repeated, as data; [`crate::explain`] words it.
+
+use serde::{Deserialize, Serialize};
+
+use super::BuildStatus;
+use crate::Timestamp;
+use crate::image::NotTagged;
+use crate::names::{CommitSha, ComponentName, Digest, ImageRepository, RunId, Tag};
+use crate::tags::TagError;
+
+/// Why a request is not granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The run is not known.
+    NoRun {
+        /// The run.
+        run: RunId,
+    },
+    /// No build of the component is running.
+    NotRunning {
+        /// The component.
+        component: ComponentName,
+        /// The run's commit.
+        commit: CommitSha,
+    },
+    /// The run does not build the component.
+    NotBuilt {
+        /// The component.
+        component: ComponentName,
+        /// The run.
+        run: RunId,
+    },
+    /// The latest build has not ended.
+    NotEnded {
+        /// The component.
+        component: ComponentName,
+        /// The build's number.
+        build: u64,
+    },
+    /// The latest build has succeeded.
+    Succeeded {
+        /// The component.
+        component: ComponentName,
+        /// The build's number.
+        build: u64,
+    },
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum Failure {
+    /// Its build did not succeed.
+    Build {
+        /// How it ended.
+        status: BuildStatus,
+        /// What went wrong, in the words of the phase that failed.
+        said: Option<String>,
+    },
+    /// Its build can never be started.
+    NotStarted {
+        /// Why not.
+        why: NotStarted,
+    },
+    /// Its build succeeded and left no image.
+    NothingPushed {
+        /// Where the image should be.
+        repository: ImageRepository,
+        /// The tag it should have.
+        tag: Tag,
+    },
+    /// The index of its parts can never be put.
+    NoIndex {
+        /// Why not.
+        why: NoIndex,
+    },
+    /// Nothing was heard of it in time.
+    NoResult {
+        /// When its time was over.
+        deadline: Timestamp,
+    },
+}
+
+impl Failure {
+    /// Whether CodeBuild, not the repository, was at fault: then another attempt may succeed.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::Build { status, .. } => *status == BuildStatus::Fault,
+            Self::NotStarted { .. }
+            | Self::NothingPushed { .. }
+            | Self::NoIndex { .. }
+            | Self::NoResult { .. } => false,
+        }
+    }
+}
+
+/// Why a build can never be started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum NotStarted {
+    /// Its request was refused.
+    Refused {
+        /// Why, in the words of who refused it.
+        said: String,
+    },
+    /// It was asked for again and again, and nobody answered.
+    GivenUp {
+        /// How often.
+        tries: u32,
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// Why the index of an attempt's parts can never be put.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum NoIndex {
+    /// The registry does not take it, or it could not be put under its tag.
+    Tag {
+        /// Why not.
+        why: NotTagged,
+    },
+    /// The images of the parts make none.
+    Parts {
+        /// Why not.
+        said: String,
+    },
+}
+
+/// Why an attempt is held: what is known of its image contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Contradiction {
+    /// The tag that only the attempt can push was pushed twice.
+    PushedTwice {
+        /// The tag.
+        tag: Tag,
+        /// The image it was on.
+        was: Digest,
+        /// The image it is on.
+        is: Digest,
+    },
+    /// The build is of another commit than the one that was pushed.
+    OtherCommit {
+        /// What is being built.
+        built: CommitSha,
+        /// What was pushed.
+        pushed: CommitSha,
+    },
+    /// The push event and the registry name different images.
+    EventDiffers {
+        /// The tag.
+        tag: Tag,
+        /// What the event said.
+        said: Digest,
+        /// What the registry holds.
+        held: Digest,
+    },
+    /// Something else was pushed under the tag of an index.
+    NotTheIndex {
+        /// The tag.
+        tag: Tag,
+        /// The index.
+        index: Digest,
+        /// The image the tag was on.
+        other: Digest,
+    },
+}
+
+/// Why there can be no further attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum NotRetried {
+    /// The run is not known.
+    NoRun {
+        /// The run.
+        run: RunId,
+    },
+    /// The run's definition is not known.
+    NoDefinition {
+        /// The run.
+        run: RunId,
+    },
+    /// The run's definition does not build the component.
+    NotBuilt {
+        /// The component.
+        component: ComponentName,
+        /// The run.
+        run: RunId,
+    },
+    /// Its tags cannot be used.
+    Tags {
+        /// What is wrong with them.
+        error: TagError,
+    },
+    /// It was tried again and again.
+    GivenUp {
+        /// How often.
+        tries: u32,
+        /// Since when.
+        since: Timestamp,
+    },
+}

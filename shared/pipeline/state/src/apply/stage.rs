@@ -1,0 +1,179 @@
+//! Applies facts to stages.
+
+use towline_domain::definition::{Definition, Scope};
+use towline_domain::intent::{Intent, StageKey};
+use towline_domain::offer;
+use towline_domain::report;
+use towline_domain::stage::{self, Candidate, Decision, Fact, Policy, Refusal, Stage};
+
+use super::Applied;
+use crate::change::Change;
+use crate::context::Rounds;
+use crate::keys;
+use crate::needs::{carried, needed};
+use crate::read::HandlerError;
+use crate::reads::Reads;
+use crate::records::{Numbers, PromotionPointer};
+
+/// Applies a fact to a stage, commits what follows, and marks `done` the intent that led here.
+/// What has been read already is not read again in the first round.
+///
+/// # Errors
+/// When the store does not answer, or others kept changing the stage.
+pub async fn to_stage<'a>(
+    reads: impl Into<Reads<'a>>,
+    key: &StageKey,
+    fact: &Fact,
+    done: Option<&str>,
+) -> Result<Applied<Stage, Refusal>, HandlerError> {
+    let mut reads = reads.into();
+    let context = reads.context();
+    let mut rounds = Rounds::default();
+    loop {
+        let mut change = Change::default();
+        if let Some(done) = done {
+            change.done(done);
+        }
+        let decision = decide_stage(&mut reads, key, fact, &mut change).await?;
+        if context.commit(change, &mut rounds).await? {
+            tell_of_stage(&decision);
+            return Ok(match decision.refused {
+                Some(why) => Applied::Refused(why),
+                None => Applied::Taken(decision.stage),
+            });
+        }
+        reads.again().await?;
+    }
+}
+
+/// Decides about one stage and puts all that follows into the change, the offers to the stages behind it included.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn decide_stage(
+    reads: &mut Reads<'_>,
+    key: &StageKey,
+    fact: &Fact,
+    change: &mut Change,
+) -> Result<Decision, HandlerError> {
+    reads.load(needed(key)).await?;
+    let definition = reads.trusted(key.repository).await?;
+    let decision = decide(reads, key, definition.as_ref(), fact, change).await?;
+    if let (true, Some(definition)) = (decision.moved, &definition) {
+        let offers = offer::of_stage(&decision.stage, definition);
+        owe_offers(reads, offers, change).await?;
+    }
+    Ok(decision)
+}
+
+/// Owes the offers of an image, but decides about the only one at once.
+pub(super) async fn owe_offers(
+    reads: &mut Reads<'_>,
+    offers: Vec<Intent>,
+    change: &mut Change,
+) -> Result<(), HandlerError> {
+    if let [Intent::ImageReady { stage, candidate }] = offers.as_slice() {
+        let more = decide_offered(reads, stage, candidate).await?;
+        if change.take_in(more).is_none() {
+            return Ok(());
+        }
+    }
+    offers.into_iter().for_each(|offer| change.owe(offer));
+    Ok(())
+}
+
+/// Decides about an image that is offered to a stage.
+async fn decide_offered(
+    reads: &mut Reads<'_>,
+    key: &StageKey,
+    candidate: &Candidate,
+) -> Result<Change, HandlerError> {
+    reads.load(needed(key)).await?;
+    let definition = reads.trusted(key.repository).await?;
+    let fact = Fact::Offered(candidate.clone());
+    let mut change = Change::default();
+    decide(reads, key, definition.as_ref(), &fact, &mut change).await?;
+    Ok(change)
+}
+
+/// Logs where a stage has moved.
+pub fn tell_of_stage(decision: &Decision) {
+    if let (true, Some(pointer)) = (decision.moved, &decision.stage.pointer) {
+        let key = &decision.stage.key;
+        tracing::info!(
+            component = key.component.as_str(),
+            stage = key.stage.as_str(),
+            commit = pointer.candidate.commit.short(),
+            digest = pointer.candidate.digest.short(),
+            promotion = pointer.promotion,
+            "live"
+        );
+    }
+}
+
+async fn decide(
+    reads: &mut Reads<'_>,
+    key: &StageKey,
+    definition: Option<&Definition>,
+    fact: &Fact,
+    change: &mut Change,
+) -> Result<Decision, HandlerError> {
+    let read = reads.read::<Stage>(&keys::stage(key)).await?;
+    let before = read.as_ref().map(|read| &read.value);
+    let state = before.cloned().unwrap_or_else(|| Stage::new(key.clone()));
+    let rule = match stage::rule(definition, &key.stage) {
+        Ok(rule) => rule,
+        Err(why) => return Ok(Decision::refused(state, why)),
+    };
+    let number = keys::numbers(key.repository);
+    let numbers = reads.read::<Numbers>(&number).await?;
+    let next = numbers.as_ref().map(|read| read.value.clone());
+    let next = next.unwrap_or_default();
+    let scope = Scope::Stage(key.stage.clone());
+    let not_executed = definition.map(|definition| definition.not_executed_in(&scope));
+    let not_executed: Vec<&str> = not_executed.into_iter().flatten().collect();
+    let policy = Policy {
+        rule,
+        not_executed: &not_executed,
+        next_number: next.promotion,
+    };
+    let decision = stage::advance(state, fact, policy, reads.context().now());
+    if decision.changed {
+        change.save(keys::stage(key), read.as_ref(), &decision.stage);
+        for intent in report::stages_to_show(before, &decision, rule) {
+            change.owe(intent);
+        }
+    }
+    if decision.took_number {
+        let drawn = Numbers {
+            promotion: next.promotion + 1,
+            ..next.clone()
+        };
+        change.save(number, numbers.as_ref(), &drawn);
+    }
+    for intent in &decision.intents {
+        let carried = definition.map(|known| carried(&decision.stage, known, intent));
+        change.owe_guessing(intent.clone(), carried.unwrap_or_default());
+    }
+    enter(&decision, next.promotion, change);
+    Ok(decision)
+}
+
+/// Enters the rows of a decision.
+fn enter(decision: &Decision, number: u64, change: &mut Change) {
+    let key = &decision.stage.key;
+    // People give the number of what waits for them.
+    let opened = decision.stage.promotion(number);
+    if decision.took_number && opened.is_some_and(|promotion| !promotion.acting) {
+        change.create(
+            keys::numbered("promotion", number, key.repository),
+            &PromotionPointer { stage: key.clone() },
+        );
+    }
+    for row in &decision.rows {
+        change.create(keys::row(key, row.sequence), row);
+    }
+    if let (true, Some(pointer)) = (decision.moved, &decision.stage.pointer) {
+        change.create(keys::pointer(key, pointer.since, pointer.version), pointer);
+    }
+}
