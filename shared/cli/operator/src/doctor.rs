@@ -4,6 +4,7 @@ mod api;
 mod component;
 mod folder;
 mod machinery;
+mod nobody;
 mod pointers;
 mod report;
 mod rights;

@@ -66,8 +66,8 @@ fn a_code_is_explained_by_an_example() {
             $ towline explain E003
             E003 publish-in-post-build: `post_build` publishes or deploys even after `build` has failed.
 
-            After a failed `build` CodeBuild goes on with `post_build`, so that there is a place for cleaning
-            up. A push or a deployment there publishes what the failed build left, or what was there before it.
+            After `build` has failed, CodeBuild still runs `post_build`, so that you can clean up there. A push
+            or a deployment in `post_build` publishes what the failed build left behind.
 
             For example
 
@@ -102,8 +102,8 @@ fn a_code_is_explained_by_an_example() {
             $ towline explain docker-without-privileged
             E015 docker-without-privileged: Docker is used where no Docker daemon can run.
 
-            The Docker client talks to a daemon, and a daemon runs in the build container only in privileged
-            mode, which is a setting of the project and not of the buildspec.
+            The Docker client needs a daemon, and a daemon runs in the build container only in privileged mode.
+            That is a setting of the project, not of the buildspec.
 
             For example, where privileged mode is off
 
@@ -151,13 +151,13 @@ fn a_code_is_explained_by_an_example() {
               },
               "level": "warning",
               "name": "float-version",
-              "why": "Without quotes `1.20` is the number 1.2 for whoever reads YAML by the book, such as a formatter or a template."
+              "why": "Without quotes, `1.20` is the number 1.2 for a YAML parser, such as a formatter or a template engine."
             }
             $ towline explain bad-allow
             W002 bad-allow: A comment that should allow a finding is not valid.
 
-            A finding that is meant so is allowed in the file with its code or name and a reason. A comment that
-            names no code there is, or no reason, would hide something by accident, so it hides nothing.
+            To allow a finding, name its code or name and give a reason. A comment with an unknown code or
+            without a reason could hide something by accident, so it has no effect.
 
             For example
 

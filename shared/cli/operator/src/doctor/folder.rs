@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use tokio::process::Command;
 use towline_handlers::{Context, answer_chat};
-use towline_ports::memory::{MemoryBuilds, MemoryBus, MemoryClock};
 use towline_ports::{Clock as _, Images as _};
 use towline_registry::Registry;
 use towline_source::Origin;
 use towline_store::{OpenError, SqliteStore};
 
+use super::nobody::Nobody;
 use super::pointers::{self, GROUP};
 use super::report::{Findings, Report};
 use towline_console::outcome::Failure;
@@ -219,18 +219,13 @@ async fn live(folder: &Folder) -> Findings {
             return findings;
         }
     };
-    // Nothing is announced and no build is asked for by the questions below.
-    let (bus, builds) = (
-        MemoryBus::new(),
-        MemoryBuilds::new(Arc::new(MemoryClock::new(clock.now(), 0)), 0),
-    );
     let ask = async |query| {
         let context = Context {
             store: &store,
-            bus: &bus,
+            bus: &Nobody,
             clock: &clock,
         };
-        let answer = answer_chat::ask(context, &builds, query).await;
+        let answer = answer_chat::ask(context, &Nobody, query).await;
         answer.map_err(|error| Failure::Impossible(error.into()))
     };
     let pointers = match pointers::expected(&mut findings, ask).await {
