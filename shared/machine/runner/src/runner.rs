@@ -224,7 +224,8 @@ impl Builds for Runner {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(part),
                 Err(error) => return Err(error),
             };
-            file.seek(SeekFrom::Start(from))?;
+            // A file has no more bytes than an `i64` counts, and cannot be asked for them.
+            file.seek(SeekFrom::Start(from.min(i64::MAX as u64)))?;
             file.take(LOG_PART).read_to_end(&mut part)?;
             Ok(part)
         };
