@@ -224,8 +224,9 @@ impl Builds for Runner {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(part),
                 Err(error) => return Err(error),
             };
-            // A file has no more bytes than an `i64` counts, and cannot be asked for them.
-            file.seek(SeekFrom::Start(from.min(i64::MAX as u64)))?;
+            // A file system refuses to seek further than its files can be long.
+            let end = file.metadata()?.len();
+            file.seek(SeekFrom::Start(from.min(end)))?;
             file.take(LOG_PART).read_to_end(&mut part)?;
             Ok(part)
         };
