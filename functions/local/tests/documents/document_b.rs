@@ -483,7 +483,7 @@ async fn b21_a_default_branch_may_be_called_master() {
 /// Whether a branch is built is said by the definition; `now` and `why` tell what became of it.
 async fn b22_branches_are_built_and_tested_when_they_are_named() {
     let pushed = pack().pushed_beside("feature/cart").await;
-    let why = "not run: not the default branch, and source.branches names no other";
+    let why = "feature/cart is not the default branch, and source.branches is not set";
     assert_eq!(
         (pushed.state.as_str(), pushed.why.as_str()),
         ("not built", why)

@@ -4,9 +4,16 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use globset::{GlobBuilder, GlobMatcher};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::names::{ComponentName, ImageRepository, PipelineName, StageName, Tag};
+
+/// The name of the file with the definition, at the root of a repository.
+pub const FILE: &str = ".towline.yml";
+
+/// Components a definition may have, and builds a push may start: a run owes up to two intents for
+/// each in the one transaction that creates it, and DynamoDB takes 100 writes in one.
+pub const MOST_COMPONENTS: usize = 40;
 
 /// A whole definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +137,6 @@ pub struct Build {
     pub tags: Vec<String>,
     /// `os/architecture` of the image; where there are several, each is built by itself, on machines of its own.
     /// At least one.
-    #[serde(alias = "platform", deserialize_with = "one_or_more")]
     pub platforms: Vec<String>,
     /// Files a later stage may read, each known by its name without its ending (see [`crate::outputs`]).
     pub outputs: Vec<String>,
@@ -204,20 +210,6 @@ pub struct Report {
     /// Their format in CodeBuild's words, such as `JUNITXML`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-}
-
-/// Rows of before several platforms have one, without a list.
-fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        One(String),
-        More(Vec<String>),
-    }
-    Ok(match Written::deserialize(from)? {
-        Written::One(platform) => vec![platform],
-        Written::More(platforms) => platforms,
-    })
 }
 
 /// What makes a component's buildspec.

@@ -1,57 +1,56 @@
-//! Which pushes start a run and which components it builds, each answer with its reason.
+//! Which pushes start a run and which components it builds.
 
-use crate::definition::{Component, Glob, Source};
+use crate::definition::{Component, Source};
 use crate::names::{CommitSha, GitRef};
+use crate::reason::{Because, NotAdmitted, Unchanged};
 
 /// The files that differ between two commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangedFiles {
     /// All of them, by path from the repository's root.
     Known(Vec<String>),
-    /// Not to be had, and why; then everything is built.
+    /// Why nobody can say; then everything is built.
     Unknown(String),
 }
 
-/// What became of a question, with the reason in words a person understands.
+/// Whether a component is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Yes, because.
-    Yes(String),
-    /// No, because.
-    No(String),
+    /// It is.
+    Build(Because),
+    /// It is not.
+    Skip(Unchanged),
 }
 
-/// Whether a push of this ref counts at all.
-#[must_use]
-pub fn admits(source: &Source, git_ref: &GitRef, default_branch: &str, message: &str) -> Verdict {
-    if let Some(text) = source
-        .skip_message
-        .iter()
-        .find(|text| message.contains(text.as_str()))
-    {
-        return Verdict::No(format!(
-            "the commit message contains {text:?} (source.skip_message)"
-        ));
+/// Checks whether pushes of this ref count at all.
+///
+/// # Errors
+/// Why they do not.
+pub fn admits(
+    source: &Source,
+    git_ref: &GitRef,
+    default_branch: &str,
+    message: &str,
+) -> Result<(), NotAdmitted> {
+    let mut skips = source.skip_message.iter();
+    if let Some(text) = skips.find(|text| message.contains(text.as_str())) {
+        return Err(NotAdmitted::Message(text.clone()));
     }
-    match git_ref {
+    let globs = match git_ref {
         GitRef::Branch(name) if source.branches.is_empty() => {
-            if name == default_branch {
-                Verdict::Yes("the default branch".into())
-            } else {
-                Verdict::No("not the default branch, and source.branches names no other".into())
-            }
+            let is_default = name == default_branch;
+            let refused = || NotAdmitted::NotDefault(git_ref.clone());
+            return is_default.then_some(()).ok_or_else(refused);
         }
-        GitRef::Branch(name) => matched(&source.branches, name, "source.branches"),
-        GitRef::Tag(_) if source.tags.is_empty() => Verdict::No("source.tags names no tag".into()),
-        GitRef::Tag(name) => matched(&source.tags, name, "source.tags"),
-    }
-}
-
-fn matched(globs: &[Glob], name: &str, key: &str) -> Verdict {
-    match globs.iter().find(|glob| glob.matches(name)) {
-        Some(glob) => Verdict::Yes(format!("{key} has {:?}", glob.as_str())),
-        None => Verdict::No(format!("no pattern of {key} fits")),
-    }
+        GitRef::Branch(_) => &source.branches,
+        GitRef::Tag(_) if source.tags.is_empty() => {
+            return Err(NotAdmitted::NoTags(git_ref.clone()));
+        }
+        GitRef::Tag(_) => &source.tags,
+    };
+    let matched = globs.iter().any(|glob| glob.matches(git_ref.name()));
+    let refused = || NotAdmitted::NoPattern(git_ref.clone());
+    matched.then_some(()).ok_or_else(refused)
 }
 
 /// Whether a component has to be built, given what changed since the commit it was last built at.
@@ -61,44 +60,36 @@ fn matched(globs: &[Glob], name: &str, key: &str) -> Verdict {
 #[must_use]
 pub fn judge(component: &Component, base: Option<&CommitSha>, changed: &ChangedFiles) -> Verdict {
     let Some(base) = base else {
-        return Verdict::Yes("never built on this ref".into());
+        return Verdict::Build(Because::NeverBuilt);
     };
     let files = match changed {
-        ChangedFiles::Unknown(why) => return Verdict::Yes(format!("built to be safe: {why}")),
+        ChangedFiles::Unknown(why) => return Verdict::Build(Because::Unknown(why.clone())),
         ChangedFiles::Known(files) => files,
     };
     let counts = |file: &&String| !component.ignore.iter().any(|glob| glob.matches(file));
     let own = |file: &&String| {
         component.paths.is_empty() || component.paths.iter().any(|glob| glob.matches(file))
     };
-    let watched = |file: &&String| component.watch.iter().any(|glob| glob.matches(file));
+    let watches = |file: &&String| component.watch.iter().any(|glob| glob.matches(file));
+    let because = |file: &String, watched| Because::Changed {
+        file: file.clone(),
+        watched,
+        since: base.clone(),
+        being_built: false,
+    };
     if let Some(file) = files.iter().filter(counts).find(own) {
-        return Verdict::Yes(format!("{file} changed since {}", base.short()));
+        return Verdict::Build(because(file, false));
     }
-    if let Some(file) = files.iter().filter(counts).find(watched) {
-        return Verdict::Yes(format!(
-            "{file}, which it watches, changed since {}",
-            base.short()
-        ));
+    if let Some(file) = files.iter().filter(counts).find(watches) {
+        return Verdict::Build(because(file, true));
     }
-    let patterns: Vec<&str> = component
-        .paths
-        .iter()
-        .chain(&component.watch)
-        .map(Glob::as_str)
-        .collect();
-    let mut place = String::new();
-    if !patterns.is_empty() {
-        place = format!(" under {}", patterns.join(", "));
-    }
-    if patterns.is_empty() || !component.ignore.is_empty() {
-        place += " that is not ignored";
-    }
-    Verdict::No(format!(
-        "no file{place} ({} changed since {})",
-        count(files.len(), "file"),
-        base.short()
-    ))
+    let patterns = component.paths.iter().chain(&component.watch);
+    Verdict::Skip(Unchanged {
+        patterns: patterns.map(|glob| glob.as_str().to_owned()).collect(),
+        ignores: !component.ignore.is_empty(),
+        files: files.len(),
+        since: base.clone(),
+    })
 }
 
 /// The changed files that belong to no component, for the report of a run.
@@ -124,10 +115,4 @@ pub fn outside_every_component<'a>(
         .map(String::as_str)
         .filter(|file| !components.iter().any(|component| belongs(file, component)))
         .collect()
-}
-
-/// `1 file`, `2 files`.
-#[must_use]
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -13,9 +13,11 @@ pub mod untrusted;
 pub mod definition;
 pub mod filter;
 pub mod outputs;
+pub mod reason;
 pub mod tags;
 
 pub mod image;
+pub mod plan;
 pub mod record;
 
 pub mod deployment;

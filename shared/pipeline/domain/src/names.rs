@@ -62,6 +62,21 @@ name!(
     is_label
 );
 
+/// The `CodeBuild` project of a component: `towline-<owner>-<name>-<component>`, in the characters
+/// a project name may have and cut to 150 (CodeBuild API, `ProjectName`). Two components can have
+/// the same one: `-` may be part of each name.
+#[must_use]
+pub fn project(repository: &RepositoryName, component: &ComponentName) -> String {
+    let text = format!("towline-{repository}-{component}");
+    text.chars()
+        .map(|character| match character.is_ascii_alphanumeric() {
+            true => character,
+            false => '-',
+        })
+        .take(150)
+        .collect()
+}
+
 name!(
     /// The name of a stage, as [`ComponentName`]; `build` is taken by the stage every image starts in.
     StageName,

@@ -2,9 +2,10 @@
 //! offered to.
 
 use crate::definition::{Definition, Origin};
-use crate::filter::{self, Verdict};
+use crate::filter;
 use crate::intent::{AttemptRef, Intent, StageKey};
 use crate::names::{BuildId, ComponentName, ImageRepository, StageName, Tag};
+use crate::reason::NotAdmitted;
 use crate::run::{Attempt, AttemptState, Run};
 use crate::stage::{Candidate, Stage};
 
@@ -100,7 +101,7 @@ pub enum Unoffered {
     /// The definition has no such component, or its images go elsewhere.
     OtherComponent,
     /// The definition's source does not admit the ref.
-    NotAdmitted(String),
+    NotAdmitted(NotAdmitted),
     /// The run's ref was deleted since.
     RefDeleted,
 }
@@ -122,7 +123,7 @@ pub fn of_build(
         return Err(Unoffered::OtherComponent);
     }
     let (git_ref, branch) = (&run.key.git_ref, &known.default_branch);
-    if let Verdict::No(reason) = filter::admits(&definition.source, git_ref, branch, "") {
+    if let Err(reason) = filter::admits(&definition.source, git_ref, branch, "") {
         return Err(Unoffered::NotAdmitted(reason));
     }
     if known.is_deleted {

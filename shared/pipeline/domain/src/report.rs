@@ -9,15 +9,13 @@ use crate::intent::Intent;
 use crate::ledger::{Ending, Row, What};
 use crate::names::{CommitSha, ComponentName, Digest, RepositoryName};
 use crate::person::Actor;
+use crate::reason::Skipped;
 use crate::run::{Attempt, AttemptState, MOST_ATTEMPTS, Run};
 use crate::stage::{Decision, Promotion, Stage, Wait};
 use crate::untrusted::Untrusted;
 
 /// Characters of a line (GitHub REST API, "Create a commit status").
 pub const MOST_CHARACTERS: usize = 140;
-
-/// How a reason begins in [`Run::skipped`] when the component should be built and cannot be.
-pub const REFUSED: &str = "refused: ";
 
 /// How what a line tells of stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +71,7 @@ fn with_short_digests(text: &str) -> String {
 #[must_use]
 pub fn run(run: &Run) -> Option<Line> {
     let reason = run.refused.as_ref().filter(|_| run.shown)?;
-    Some(Line::new(Standing::Failure, reason))
+    Some(Line::new(Standing::Failure, &reason.to_string()))
 }
 
 /// What is shown of the build of one component. Nothing is until its build was started or cannot
@@ -93,8 +91,10 @@ pub fn build(run: &Run, component: &ComponentName) -> Option<Line> {
             None => attempt(known.latest()),
         };
     }
-    let reason = run.skipped.get(component)?.strip_prefix(REFUSED)?;
-    Some(Line::new(Standing::Failure, reason))
+    match run.skipped.get(component)? {
+        Skipped::Refused(reason) => Some(Line::new(Standing::Failure, &reason.to_string())),
+        Skipped::Unchanged(_) => None,
+    }
 }
 
 fn attempt(attempt: &Attempt) -> Option<Line> {

@@ -17,6 +17,7 @@ use crate::names::{
     RepositoryId, RepositoryName, RunId, StageName,
 };
 use crate::person::Actor;
+use crate::reason::{self, Because, Skipped};
 use crate::stage::Candidate;
 use crate::untrusted::Untrusted;
 
@@ -103,14 +104,15 @@ pub struct Run {
     pub components: BTreeMap<ComponentName, ComponentRun>,
     /// What it does not build, and why not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub skipped: BTreeMap<ComponentName, String>,
+    pub skipped: BTreeMap<ComponentName, Skipped>,
     /// Why nothing of it is built, when the whole run was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<String>,
+    pub refused: Option<reason::Refusal>,
     /// What a person should know: files outside every component, alarms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// The name of the definition it follows, in the store's words; none for one of before.
+    /// The name under which the store keeps the definition it follows; none when it was refused
+    /// before it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
     /// Stages that took images from builds when it was planned, for the environment of its builds: what
@@ -128,10 +130,9 @@ pub struct ComponentRun {
     /// Where its images go.
     pub repository: ImageRepository,
     /// Why it is built.
-    pub reason: String,
-    /// The name of its buildspec, in the store's words; none for one of before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub buildspec: Option<String>,
+    pub reason: Because,
+    /// The name under which the store keeps its buildspec.
+    pub buildspec: String,
     /// Why its latest attempt, which failed through no fault of the repository, is not tried again
     /// although it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -284,6 +285,8 @@ pub struct Decision {
 pub enum RunStatus {
     /// Nothing of it may be built.
     Refused,
+    /// The definition starts no run for such a push.
+    Skipped,
     /// There was nothing to build.
     Nothing,
     /// Something is still being built.
@@ -306,6 +309,7 @@ impl RunStatus {
     pub fn word(self) -> &'static str {
         match self {
             Self::Refused => "refused",
+            Self::Skipped => "skipped",
             Self::Nothing => "nothing to build",
             Self::Building => "building",
             Self::Held => "held",
@@ -321,8 +325,10 @@ impl Run {
     /// How it stands: what still runs first, then the worst of what has ended.
     #[must_use]
     pub fn status(&self) -> RunStatus {
-        if self.refused.is_some() {
-            return RunStatus::Refused;
+        match &self.refused {
+            Some(refusal) if refusal.is_wanted() => return RunStatus::Skipped,
+            Some(_) => return RunStatus::Refused,
+            None => {}
         }
         let of = |state: &AttemptState| match state {
             AttemptState::Due | AttemptState::Building => RunStatus::Building,

@@ -15,7 +15,8 @@ use towline_domain::definition::StageRule;
 use towline_domain::intent::Intent;
 use towline_domain::ledger::Row;
 use towline_domain::names::{CommitSha, ComponentName};
-use towline_domain::report::{self, Line, MOST_CHARACTERS, REFUSED, Standing};
+use towline_domain::reason::{BadFile, Refusal, Skipped, Unbuildable, Unchanged};
+use towline_domain::report::{self, Line, MOST_CHARACTERS, Standing};
 use towline_domain::run::{self, Run};
 use towline_domain::stage::{self, Fact, Stage};
 
@@ -187,10 +188,10 @@ fn f34_every_state_of_a_build_is_one_line() {
 
 #[test]
 fn a_push_that_builds_nothing_says_why_only_where_that_is_wrong() {
-    let check = |reason: &str, expect: Expect| {
+    let check = |reason: Skipped, expect: Expect| {
         let mut run = shown_run();
         let (component, _) = run.components.pop_first().expect("a component");
-        run.skipped = BTreeMap::from([(component.clone(), reason.into())]);
+        run.skipped = BTreeMap::from([(component.clone(), reason)]);
         let line = report::build(&run, &component);
         expect.assert_eq(&line.as_ref().map_or_else(|| "-".into(), shown));
         assert_eq!(
@@ -201,16 +202,33 @@ fn a_push_that_builds_nothing_says_why_only_where_that_is_wrong() {
         assert_eq!(report::build(&run, &component), None);
         assert_eq!(report::builds_to_show(None, &run), Vec::new());
     };
-    check("no file under backend/** was changed", expect!["-"]);
+    let at: CommitSha = good(&"3f9c2ab0".repeat(5));
+    let unchanged = Unchanged {
+        patterns: vec!["backend/**".into()],
+        ignores: false,
+        files: 1,
+        since: at.clone(),
+    };
+    check(Skipped::Unchanged(unchanged), expect!["-"]);
+    let path = "build.yml".into();
+    let missing = Unbuildable::File(BadFile::Missing {
+        path,
+        at: at.clone(),
+    });
     check(
-        &format!("{REFUSED}there is no build.yml at 3f9c2ab"),
+        Skipped::Refused(missing),
         expect!["✘ there is no build.yml at 3f9c2ab"],
     );
     let mut run = shown_run();
     assert_eq!(report::run(&run), None);
-    run.refused = Some("line 3: components: there is none\nand more".into());
+    run.refused = Some(Refusal::Mistakes {
+        at,
+        first: "line 3: components: there is none\nand more".into(),
+        more: 0,
+    });
     let line = report::run(&run).expect("a line");
-    expect!["✘ line 3: components: there is none"].assert_eq(&shown(&line));
+    expect!["✘ .towline.yml at 3f9c2ab: line 3: components: there is none"]
+        .assert_eq(&shown(&line));
     run.shown = false;
     assert_eq!(report::run(&run), None);
 }

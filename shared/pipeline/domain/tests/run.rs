@@ -11,6 +11,7 @@ mod parts;
 
 use common::{at, intent_text, new_run, run_fact, run_text};
 use expect_test::{Expect, expect};
+use towline_domain::reason::{NotAdmitted, Refusal};
 use towline_domain::run::{Attempt, Run, RunStatus, advance};
 
 /// Each line is a fact; `wait N` lets N seconds pass. Each answer is the state after the fact, what
@@ -386,8 +387,11 @@ fn a_run_stands_as_its_worst_component_stands() {
     let mut run = new_run();
     run.components.clear();
     assert_eq!(run.status(), RunStatus::Nothing);
-    run.refused = Some("no".into());
+    run.refused = Some(Refusal::NoCommit(run.key.commit.clone()));
     assert_eq!(run.status(), RunStatus::Refused);
+    let git_ref = run.key.git_ref.clone();
+    run.refused = Some(Refusal::Filtered(NotAdmitted::NotDefault(git_ref)));
+    assert_eq!(run.status(), RunStatus::Skipped);
 }
 
 #[test]

@@ -8,10 +8,9 @@ use towline_wire::github::{self, Deletion, Event, Push};
 use towline_wire::http::{Headers, Request, Response};
 use towline_wire::signature::{self, Secrets};
 
-use crate::plan_runs::guess;
 use towline_state::Reads;
 use towline_state::keys;
-use towline_state::records::{Branch, Inbox, Repository, Trusted};
+use towline_state::records::{Branch, Inbox, Repository};
 use towline_state::{Change, Context, HandlerError, Rounds, intent_id};
 
 /// The largest body taken: what a Lambda can be handed in one request (Lambda API, `Invoke`).
@@ -173,10 +172,8 @@ async fn accept(
     let semantic_key = push.key();
     let key = keys::push(&push.commit, &semantic_key);
     let repository = keys::repository(push.repository);
-    let trusted = keys::trusted_definition(push.repository);
     let mut reads = Reads::from(context);
-    let known = vec![key.clone(), repository.clone(), trusted.clone()];
-    reads.load(known).await?;
+    reads.load(vec![key.clone(), repository.clone()]).await?;
     let mut rounds = Rounds::default();
     loop {
         if reads.version(&key).await? > 0 {
@@ -189,9 +186,6 @@ async fn accept(
             default_branch: accepted.default_branch.clone(),
         };
         let commit = accepted.commit.clone();
-        // The definition at the commit is most often the one that is known.
-        let trusted = reads.read::<Trusted>(&trusted).await?;
-        let guesses = trusted.map(|trusted| guess(&trusted.value.definition, &accepted));
         let intent = Intent::PushAccepted(Box::new(accepted));
         let id = intent_id(&intent);
         let mut change = Change::default();
@@ -208,7 +202,7 @@ async fn accept(
         if before.is_none_or(|before| before.value != known) {
             change.put(repository.clone(), &known);
         }
-        change.owe_guessing(intent, guesses.unwrap_or_default());
+        change.owe(intent);
         if context.commit(change, &mut rounds).await? {
             tracing::info!(
                 repository = known.name.as_str(),

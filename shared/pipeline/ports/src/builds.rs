@@ -63,21 +63,10 @@ impl StartBuild {
     /// The most bytes of a buildspec. CodeBuild takes less inline; what is longer it is given another way.
     pub const LONGEST_BUILDSPEC: usize = 64 * 1024;
 
-    /// The CodeBuild project of a component: `towline-<owner>-<name>-<component>`, in the
-    /// characters a project name may have and cut to 150 (CodeBuild API, `ProjectName`).
+    /// [`names::project`](towline_domain::names::project).
     #[must_use]
     pub fn project(repository: &RepositoryName, component: &ComponentName) -> String {
-        let text = format!("towline-{repository}-{component}");
-        text.chars()
-            .map(|character| {
-                if character.is_ascii_alphanumeric() {
-                    character
-                } else {
-                    '-'
-                }
-            })
-            .take(150)
-            .collect()
+        towline_domain::names::project(repository, component)
     }
 }
 

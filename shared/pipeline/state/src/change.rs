@@ -82,12 +82,10 @@ impl Change {
         self.done(&intent_id(intent));
     }
 
-    /// Takes all writes but the first so many out of it.
-    pub fn split_off(&mut self, first: usize) -> Self {
-        Self {
-            writes: self.writes.split_off(first),
-            ..Self::default()
-        }
+    /// Makes all of another change too.
+    pub fn add(&mut self, other: Self) {
+        self.writes.extend(other.writes);
+        self.intents.extend(other.intents);
     }
 
     /// The same writes in several changes of at most `most` each.

@@ -87,16 +87,6 @@ pub fn content_hash(kind: &str, text: &str) -> String {
     hashed(&format!("{kind}\n{text}"))[..32].to_owned()
 }
 
-/// The definition of a run that does not name its content, as runs once did not.
-pub fn run_definition(id: &RunId) -> Key {
-    Key::new(format!("RUN#{id}"), "definition")
-}
-
-/// The buildspec of one component of such a run.
-pub fn run_buildspec(id: &RunId, component: &ComponentName) -> Key {
-    Key::new(format!("RUN#{id}"), format!("buildspec#{component}"))
-}
-
 /// The partition of a repository's runs, by time.
 pub fn runs(id: RepositoryId) -> String {
     format!("RUNS#{id}")

@@ -86,12 +86,6 @@ pub(crate) fn guessed(event: &Envelope) -> impl Iterator<Item = Key> {
 /// What whoever acts on an intent begins with.
 pub(crate) fn needed_for(intent: &Intent) -> Vec<Key> {
     match intent {
-        Intent::PushAccepted(push) => vec![
-            keys::branch(push.repository, &push.git_ref),
-            keys::trusted_definition(push.repository),
-            keys::numbers(push.repository),
-            keys::commit(&push.commit, push.repository),
-        ],
         Intent::BuildDue(of) | Intent::IndexDue(of) => vec![keys::run(&of.run)],
         Intent::ImageDue {
             of,
@@ -121,7 +115,9 @@ pub(crate) fn needed_for(intent: &Intent) -> Vec<Key> {
             keys::trusted_definition(stage.repository),
         ],
         Intent::StatusesDue { reports } => reports.iter().flat_map(needed_for).collect(),
-        Intent::BuildStopDue { .. }
+        // Planning says itself what it wants.
+        Intent::PushAccepted(_)
+        | Intent::BuildStopDue { .. }
         | Intent::BuildWatchDue(_)
         | Intent::PromotionWatchDue { .. } => Vec::new(),
     }

@@ -105,12 +105,12 @@ impl<'a> Reads<'a> {
         Ok(definition.map(|definition| (run.value, definition)))
     }
 
-    /// The definition a run follows.
+    /// The definition a run follows; none when it was refused before it had one.
     pub async fn definition(&mut self, run: &Run) -> Result<Option<Definition>, HandlerError> {
-        let key = match &run.definition {
-            Some(hash) => keys::content(run.key.repository, hash),
-            None => keys::run_definition(&run.id),
+        let Some(hash) = &run.definition else {
+            return Ok(None);
         };
+        let key = keys::content(run.key.repository, hash);
         Ok(self.read(&key).await?.map(|read| read.value))
     }
 
@@ -120,11 +120,10 @@ impl<'a> Reads<'a> {
         run: &Run,
         component: &ComponentName,
     ) -> Result<Option<String>, HandlerError> {
-        let known = run.components.get(component);
-        let key = match known.and_then(|known| known.buildspec.as_ref()) {
-            Some(hash) => keys::content(run.key.repository, hash),
-            None => keys::run_buildspec(&run.id, component),
+        let Some(known) = run.components.get(component) else {
+            return Ok(None);
         };
+        let key = keys::content(run.key.repository, &known.buildspec);
         let read = self.read::<Buildspec>(&key).await?;
         Ok(read.map(|read| read.value.text))
     }
@@ -172,6 +171,15 @@ impl<'a> Reads<'a> {
     ///
     /// What the event says of the intent is only used to guess what else to read.
     pub async fn owed(&mut self, event: &Envelope) -> Result<Option<Owed>, HandlerError> {
+        self.owed_with(event, needed_for).await
+    }
+
+    /// As [`Self::owed`], with what `first` says that its reader begins with.
+    pub async fn owed_with(
+        &mut self,
+        event: &Envelope,
+        first: impl FnOnce(&Intent) -> Vec<Key>,
+    ) -> Result<Option<Owed>, HandlerError> {
         let id = match eventbridge::intent_id(event) {
             Ok(id) => id,
             Err(error) => {
@@ -185,7 +193,7 @@ impl<'a> Reads<'a> {
         };
         let key = keys::intent(id);
         let said = Intent::deserialize(&event.detail["intent"]);
-        let mut needed = said.as_ref().map(needed_for).unwrap_or_default();
+        let mut needed = said.as_ref().map(first).unwrap_or_default();
         needed.extend(guessed(event));
         needed.retain(|key| check_key(key).is_ok());
         needed.push(key.clone());

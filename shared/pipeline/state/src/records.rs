@@ -1,13 +1,11 @@
 //! The small items of the table that are not states of `towline-domain`.
 
-use std::collections::BTreeMap;
-
 pub use towline_domain::image::Claim;
 pub use towline_domain::ledger::TagNow;
+pub use towline_domain::plan::{Base, Branch, Trusted};
 
 use serde::{Deserialize, Serialize};
 use towline_domain::Timestamp;
-use towline_domain::definition::Definition;
 use towline_domain::intent::StageKey;
 use towline_domain::names::{
     CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName, RunId,
@@ -43,46 +41,6 @@ impl Default for Numbers {
             order: 1,
         }
     }
-}
-
-/// The definition that rules a repository's stages.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Trusted {
-    /// What it says.
-    pub definition: Definition,
-    /// The commit of the default branch it is from.
-    pub commit: CommitSha,
-    /// That commit's place; an older one never replaces it.
-    pub order: u64,
-}
-
-/// A ref of a repository.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Branch {
-    /// The newest commit that was planned.
-    pub head: Option<CommitSha>,
-    /// Its place.
-    pub order: u64,
-    /// The newest run that builds each component.
-    pub building: BTreeMap<ComponentName, RunId>,
-    /// Whether the ref was deleted since: what it still builds is offered to no stage (F27).
-    #[serde(default)]
-    pub deleted: bool,
-}
-
-/// The commit a component was last built at.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Base {
-    /// The commit.
-    pub commit: CommitSha,
-    /// Its place; an older build that ends late never replaces it.
-    pub order: u64,
-    /// The run that built it.
-    #[serde(default)]
-    pub run: Option<RunId>,
-    /// The name of the buildspec it was built by, which is kept.
-    #[serde(default)]
-    pub buildspec: Option<String>,
 }
 
 /// A run, by a key that is not its id.

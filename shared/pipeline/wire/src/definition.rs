@@ -17,18 +17,12 @@ use std::fmt;
 
 use towline_buildspec::yaml::{self, Limits, Span};
 use towline_domain::definition::{Definition, Scope, Source};
+pub use towline_domain::definition::{FILE, MOST_COMPONENTS};
 
 use reader::{Place, Report};
 
-/// The name of the file, at the root of a repository.
-pub const FILE: &str = ".towline.yml";
-
 /// Bytes the file may have.
 pub const MOST_BYTES: usize = 64 * 1024;
-
-/// Components a definition may have: a run owes up to two intents for each in the one transaction
-/// that creates it, and DynamoDB takes 100 writes in one.
-pub const MOST_COMPONENTS: usize = 40;
 
 /// Stages a definition may have.
 pub const MOST_STAGES: usize = 64;

@@ -7,6 +7,7 @@ use towline_domain::definition::Deploy;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Head, Row, What};
 use towline_domain::names::{CommitSha, GitRef};
+use towline_domain::reason::Refusal;
 use towline_domain::report::{self, Line};
 use towline_domain::run::{AttemptState, Run, RunStatus};
 use towline_domain::stage::{Candidate, HoldReason, Stage, Wait};
@@ -270,7 +271,7 @@ impl World {
 fn of_run(run: &Run) -> String {
     let mut text = format!("{} {}:", run.key.git_ref.name(), run.title.display());
     if let Some(reason) = &run.refused {
-        let _ = write!(text, " refused: {reason}");
+        let _ = write!(text, " {}: {reason}", run.status().word());
     }
     let mut parts: Vec<String> = run
         .components
@@ -294,10 +295,7 @@ fn of_run(run: &Run) -> String {
 /// The head of a branch has a run that was not turned away as an old one.
 fn has_run(known: &Known, branch: &str, head: &CommitSha) -> bool {
     known.runs.values().any(|run| {
-        let old = run
-            .refused
-            .as_ref()
-            .is_some_and(|reason| reason.starts_with("superseded"));
+        let old = matches!(run.refused, Some(Refusal::Superseded { .. }));
         let given_up = run
             .components
             .values()

@@ -187,7 +187,7 @@ fn f3_an_older_push_that_comes_later_is_superseded_at_birth() {
         expect![[r#"
             main first: backend succeeded; web succeeded
             main third: backend succeeded
-            main second: refused: superseded before it began: COMMIT is newer on main and planned already
+            main second: refused: superseded: COMMIT is newer on main and is already planned
             backend/prod: nothing; third has 0 of 2 yes
             backend/staging: third
             web/prod: nothing; first has 0 of 2 yes
@@ -215,7 +215,7 @@ fn f3_f26_a_push_that_was_forced_away_is_superseded_at_birth() {
         expect![[r#"
             main first: backend succeeded; web succeeded
             main kept: backend succeeded
-            main lost: refused: superseded before it began: COMMIT is newer on main and planned already
+            main lost: refused: superseded: COMMIT is newer on main and is already planned
             backend/prod: nothing; kept has 0 of 2 yes
             backend/staging: kept
             web/prod: nothing; first has 0 of 2 yes
@@ -712,11 +712,11 @@ fn a_definition_that_is_absent_or_broken_or_asks_too_much_is_refused_with_the_re
     check(
         &mut world,
         expect![[r#"
-            main broken: refused: .towline.yml at COMMIT: line 1, column 1: `pipeline` is missing: name it, as in `pipeline: shop` (and 2 more; `towline validate` shows them all)
-            main asks too much: refused: this version of Towline does not execute notify.slack yet; take it out of .towline.yml to go on without
-            main good [skip ci]: refused: not run: the commit message contains "[skip ci]" (source.skip_message)
+            main broken: refused: .towline.yml at COMMIT: line 1, column 1: `pipeline` is missing: name it, as in `pipeline: shop` (and 2 more; run `towline validate` to see all)
+            main asks too much: refused: this version of Towline does not support notify.slack yet; remove it from .towline.yml to go on
+            main good [skip ci]: skipped: the commit message contains "[skip ci]" (source.skip_message)
             main good: backend succeeded; web succeeded
-            feature not for us: refused: not run: no pattern of source.branches fits
+            feature not for us: skipped: branch feature matches no pattern in source.branches
             backend/prod: nothing; good has 0 of 2 yes
             backend/staging: good
             web/prod: nothing; good has 0 of 2 yes

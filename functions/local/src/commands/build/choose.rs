@@ -255,7 +255,7 @@ impl Chosen {
             is_trusted: false,
         }
         .environment()
-        .map_err(Failure::Refused)?;
+        .map_err(|error| Failure::Refused(error.to_string()))?;
         environment.extend(self.given.iter().cloned()); // the last of a name counts
         Ok(StartBuild {
             attempt,

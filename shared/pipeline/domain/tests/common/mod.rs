@@ -14,6 +14,7 @@ use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Row, What};
 use towline_domain::names::{AttemptId, ComponentName, Digest, GitRef, RepositoryId, Tag};
 use towline_domain::person::{Actor, Person};
+use towline_domain::reason::Because;
 use towline_domain::run::{
     self, Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, NewAttempt, NoIndex,
     NotRetried, NotStarted, Run, RunKey,
@@ -84,8 +85,8 @@ pub fn new_run() -> Run {
             component,
             ComponentRun {
                 repository: good("acme/backend"),
-                reason: "never built on this ref".into(),
-                buildspec: None,
+                reason: Because::NeverBuilt,
+                buildspec: "b".repeat(32),
                 not_retried: None,
                 attempts: vec![attempt],
             },
@@ -112,11 +113,11 @@ pub fn new_run_in_parts() -> Run {
 /// What the `number`th attempt of [`new_run_in_parts`] is made of.
 pub fn new_attempt_in_parts(number: u64) -> NewAttempt {
     let new = new_attempt(number);
-    let platforms = ["linux/amd64", "linux/arm64"].map(str::to_owned);
     let tags = AttemptTags {
         unique: new.unique_tag.clone(),
         all: new.tags.clone(),
     };
+    let platforms = ["linux/amd64", "linux/arm64"].map(str::to_owned);
     NewAttempt {
         legs: tags::of_parts(&platforms, &tags).expect("good tags"),
         ..new

@@ -243,7 +243,7 @@ fn the_tag_of_a_part_is_the_unique_one_with_its_platform() {
         "a-1",
         &["a-1", "a-1-arm-v7"],
         expect![
-            "tag a-1-arm-v7 is that of the image for linux/arm/v7 alone; call this one something else"
+            "tag a-1-arm-v7 is that of the image for linux/arm/v7 alone; rename this one"
         ],
     );
     check(
@@ -251,7 +251,7 @@ fn the_tag_of_a_part_is_the_unique_one_with_its_platform() {
         &"a".repeat(123),
         &[],
         expect![[
-            r#"the image for linux/amd64 alone would get tag "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-amd64", which is none; make the tags shorter"#
+            r#"the image for linux/amd64 alone would get tag "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-amd64", which is not an image tag; make the tags shorter"#
         ]],
     );
 }

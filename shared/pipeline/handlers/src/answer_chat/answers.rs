@@ -322,6 +322,9 @@ pub struct Reason {
     pub component: Option<ComponentName>,
     /// Whether it was built.
     pub built: bool,
+    /// Whether the definition starts no run for such a push: nothing is wrong.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
     /// Why.
     pub why: String,
 }

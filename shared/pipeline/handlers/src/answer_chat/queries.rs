@@ -179,7 +179,7 @@ async fn run_answer(context: Context<'_>, run: &Run) -> Result<RunAnswer, ChatEr
             attempt: attempt.number,
             state: attempt.state.word().into(),
             why: explain::attempt(attempt),
-            because: component.reason.clone(),
+            because: component.reason.to_string(),
             seconds: seconds(attempt, context.now()),
             digest: attempt.image.clone(),
             tags: attempt.tags.clone(),
@@ -204,14 +204,14 @@ async fn run_answer(context: Context<'_>, run: &Run) -> Result<RunAnswer, ChatEr
         pusher: Untrusted::first_line(&run.pusher).display(),
         at: run.at,
         status: run.status(),
-        refused: run.refused.clone(),
+        refused: run.refused.as_ref().map(ToString::to_string),
         builds,
         skipped: run
             .skipped
             .iter()
             .map(|(component, reason)| Skipped {
                 component: component.clone(),
-                reason: reason.clone(),
+                reason: reason.to_string(),
             })
             .collect(),
         notes: run.notes.clone(),
@@ -338,10 +338,15 @@ fn reasons_of(run: &Run, only: Option<&ComponentName>) -> Vec<Reason> {
         run: run.id.clone(),
         component: component.cloned(),
         built,
+        skipped: false,
         why: why.into(),
     };
     let asked = |name: &ComponentName| only.is_none_or(|only| only == name);
-    let whole = run.refused.iter().map(|why| reason(None, false, why));
+    let whole = run.refused.iter();
+    let whole = whole.map(|why| Reason {
+        skipped: why.is_wanted(),
+        ..reason(None, false, &why.to_string())
+    });
     let built = run
         .components
         .iter()
@@ -357,7 +362,7 @@ fn reasons_of(run: &Run, only: Option<&ComponentName>) -> Vec<Reason> {
         .skipped
         .iter()
         .filter(|(name, _)| asked(name))
-        .map(|(name, why)| reason(Some(name), false, why));
+        .map(|(name, why)| reason(Some(name), false, &why.to_string()));
     let notes = run
         .notes
         .iter()

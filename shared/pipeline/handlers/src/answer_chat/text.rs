@@ -373,6 +373,7 @@ fn reason(reason: &Reason) -> Line {
         (Some(component), true) => (component.as_str(), Style::Good, "built"),
         (Some(component), false) => (component.as_str(), Style::Waiting, "not built"),
         (None, true) => return Line::plain(format!("  note: {}", reason.why)),
+        (None, false) if reason.skipped => ("the push", Style::Quiet, "skipped"),
         (None, false) => ("the push", Style::Bad, "refused"),
     };
     Line::plain(format!("  {name}: "))
@@ -435,7 +436,7 @@ fn status(status: RunStatus) -> Cell {
     let style = match status {
         RunStatus::Succeeded => Style::Good,
         RunStatus::Building => Style::Waiting,
-        RunStatus::Nothing | RunStatus::Superseded => Style::Quiet,
+        RunStatus::Nothing | RunStatus::Skipped | RunStatus::Superseded => Style::Quiet,
         RunStatus::Refused | RunStatus::Held | RunStatus::Failed | RunStatus::Cancelled => {
             Style::Bad
         }

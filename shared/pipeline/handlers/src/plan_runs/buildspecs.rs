@@ -4,10 +4,7 @@ use towline_buildspec::generate::{
     self, Common, Docker, Extras, Login, Make, MakeLogin, Output, Pack, Platform, Tool,
 };
 use towline_domain::definition::{self, Build, Component, Preset};
-use towline_domain::names::CommitSha;
-use towline_ports::{RepositoryRef, Source, StartBuild};
-
-use super::source_files::{self, Stop};
+use towline_ports::StartBuild;
 
 /// The largest buildspec there can be.
 const MOST_BYTES: usize = StartBuild::LONGEST_BUILDSPEC;
@@ -19,19 +16,33 @@ pub struct Settings {
     pub tools: Vec<Tool>,
 }
 
-/// The text, or why there is none.
-pub(super) async fn text_of(
-    source: &dyn Source,
-    repository: &RepositoryRef,
-    commit: &CommitSha,
-    component: &Component,
-    settings: &Settings,
-) -> Result<Result<String, String>, Stop> {
-    let Preset::Buildspec { path } = &component.build.preset else {
-        return Ok(text(component, None, settings));
-    };
-    let file = source_files::read(source, repository, commit, path, MOST_BYTES).await?;
-    Ok(file.and_then(|file| text(component, Some(file), settings)))
+/// Why no buildspec can be generated.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildspecError {
+    /// No safe buildspec can be made of what the definition says.
+    #[error("{}", with_causes(.0))]
+    Generate(generate::GenerateError),
+    /// It is too long.
+    #[error(
+        "the buildspec has {bytes} bytes; the limit is {MOST_BYTES}: move commands into a script of the repository"
+    )]
+    TooLong {
+        /// Its size.
+        bytes: usize,
+    },
+    /// A port of the image is not a number.
+    #[error("port {0:?} is not a number from 1 to 65535")]
+    Port(String),
+    /// The repository's own buildspec is not text.
+    #[error("{0} is not UTF-8")]
+    NotUtf8(String),
+}
+
+/// An error and its causes in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
 }
 
 /// The text for a component, byte for byte as CodeBuild gets it; `file` is the repository's own
@@ -43,7 +54,7 @@ pub fn text(
     component: &Component,
     file: Option<Vec<u8>>,
     settings: &Settings,
-) -> Result<String, String> {
+) -> Result<String, BuildspecError> {
     let preset = preset_of(component, file)?;
     let build = &component.build;
     let common = match preset {
@@ -58,21 +69,10 @@ pub fn text(
             }
         }
     };
-    let text = generate::generate_whole(&common, &preset, &extras(component, settings));
-    let text = text.map_err(|error| {
-        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| {
-            error.source()
-        });
-        causes
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(": ")
-    })?;
+    let text = generate::generate_whole(&common, &preset, &extras(component, settings))
+        .map_err(BuildspecError::Generate)?;
     if text.len() > MOST_BYTES {
-        return Err(format!(
-            "it has {} bytes; at most {MOST_BYTES} are taken: move commands into a script of the repository",
-            text.len()
-        ));
+        return Err(BuildspecError::TooLong { bytes: text.len() });
     }
     Ok(text)
 }
@@ -113,7 +113,10 @@ fn platform_of(build: &Build) -> Platform {
     }
 }
 
-fn preset_of(component: &Component, file: Option<Vec<u8>>) -> Result<generate::Preset, String> {
+fn preset_of(
+    component: &Component,
+    file: Option<Vec<u8>>,
+) -> Result<generate::Preset, BuildspecError> {
     let build = &component.build;
     Ok(match &build.preset {
         Preset::Docker {
@@ -165,16 +168,13 @@ fn preset_of(component: &Component, file: Option<Vec<u8>>) -> Result<generate::P
             working_directory: workdir.clone(),
             ports: expose
                 .iter()
-                .map(|port| {
-                    port.parse()
-                        .map_err(|_| format!("port {port:?} is not a number from 1 to 65535"))
-                })
+                .map(|port| port.parse().map_err(|_| BuildspecError::Port(port.clone())))
                 .collect::<Result<_, _>>()?,
         }),
         Preset::Buildspec { path } => {
             let bytes = file.unwrap_or_default();
             generate::Preset::Given(
-                String::from_utf8(bytes).map_err(|_| format!("{path} is not UTF-8"))?,
+                String::from_utf8(bytes).map_err(|_| BuildspecError::NotUtf8(path.clone()))?,
             )
         }
         Preset::Inline { text } => generate::Preset::Given(text.clone()),

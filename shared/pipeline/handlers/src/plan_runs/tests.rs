@@ -2,14 +2,20 @@
 
 use std::pin::pin;
 use std::task::{self, Poll, Waker};
+use std::time::Duration;
 
 use serde_json::Value;
 use towline_domain::Timestamp;
-use towline_domain::names::RepositoryId;
+use towline_domain::names::{CommitSha, GitRef, RepositoryId};
+use towline_domain::image::Claim;
+use towline_domain::run::{Run, RunKey};
 use towline_ports::admission;
 use towline_ports::memory::{
     MemoryBus, MemoryClock, MemoryCommit, MemoryRepository, MemorySource, MemoryStore,
 };
+use towline_state::records::Repository;
+use towline_state::{Change, keys};
+use towline_wire::definition::FILE;
 use towline_wire::eventbridge;
 use towline_wire::github::compose::{Account, Commit, Sketch, push_payload};
 use towline_wire::http::{Headers, Request};
@@ -17,8 +23,6 @@ use towline_wire::signature::{self, Secret, Secrets};
 
 use super::*;
 use crate::receive_github;
-use towline_state::Rounds;
-use towline_state::records::Repository;
 
 /// Nothing of ours waits for anything when all of the world is in memory.
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -157,7 +161,9 @@ impl World {
             let run = now(self.context().read::<Run>(&keys::run(&key.id())));
             let run = run.expect("the store answers")?.value;
             let skipped = run.skipped.into_values().next();
-            Some(run.refused.or(skipped).unwrap_or_else(|| "planned".into()))
+            let refused = run.refused.map(|why| why.to_string());
+            let why = refused.or(skipped.map(|why| why.to_string()));
+            Some(why.unwrap_or_else(|| "planned".into()))
         })
     }
 }
@@ -199,7 +205,7 @@ fn what_is_wrong_with_a_file_is_said_in_the_run() {
         (&[] as &[_], "there is no .towline.yml at {sha}"),
         (
             &[(FILE, large.as_str())],
-            ".towline.yml at {sha} has 70000 bytes; at most 65536 are taken",
+            ".towline.yml at {sha} has 70000 bytes; the limit is 65536",
         ),
         (
             &[(FILE, DEFINITION)],
@@ -207,7 +213,7 @@ fn what_is_wrong_with_a_file_is_said_in_the_run() {
         ),
         (
             &[(FILE, DEFINITION), ("build.yml", large.as_str())],
-            "refused: build.yml at {sha} has 70000 bytes; at most 65536 are taken",
+            "refused: build.yml at {sha} has 70000 bytes; the limit is 65536",
         ),
     ] {
         let world = World::new();
@@ -224,8 +230,8 @@ fn what_is_wrong_with_a_file_is_said_in_the_run() {
 fn a_project_that_builds_another_component_already_is_named_and_left_alone() {
     let refused = |component: &str| {
         format!(
-            "refused: CodeBuild project towline-acme-shop-web builds component {component} of \
-             repository 9 already; give this component another name"
+            "refused: CodeBuild project towline-acme-shop-web already builds component {component} of \
+             repository 9; rename this component"
         )
     };
     for (component, named, expected) in [
@@ -295,7 +301,7 @@ fn a_commit_may_come_after_its_push_but_not_for_ever() {
 #[test]
 fn a_push_starts_as_many_builds_as_fit_into_one_transaction() {
     let refused =
-        "refused: a push starts 40 builds at most, and each platform is one; split the pipeline";
+        "refused: a push starts at most 40 builds, one for each platform; split the pipeline";
     for (components, expected) in [(5, "planned"), (6, refused)] {
         let world = World::new();
         let platforms = "[linux/amd64, linux/arm64, linux/arm/v6, linux/arm/v7, linux/386, linux/s390x, linux/ppc64le, linux/riscv64]";

@@ -1,13 +1,13 @@
 //! The variables that a build is given; whatever a stranger chose is among them and nowhere else (A9, A10).
 
-use towline_buildspec::generate::check_environment;
+use towline_buildspec::generate::{GenerateError, check_environment};
 use towline_domain::Timestamp;
 use towline_domain::definition::Build;
 use towline_domain::names::{
     AttemptId, CommitSha, ComponentName, GitRef, ImageRepository, RunId, StageName, Tag,
 };
 use towline_domain::outputs;
-use towline_domain::tags::{self, Values, slug};
+use towline_domain::tags::{self, TagError, Values, slug};
 use towline_ports::RepositoryRef;
 use towline_wire::codebuild;
 
@@ -16,6 +16,22 @@ const TRUSTED_CACHE: &str = "towline-cache/trusted";
 
 /// Where layers of all other builds are kept.
 const OTHER_CACHE: &str = "towline-cache/branches";
+
+/// Why a build cannot be given its variables.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvironmentError {
+    /// A value has a placeholder that cannot be filled in.
+    #[error("components.{component}.build.env: {error}")]
+    Placeholder {
+        /// The component.
+        component: ComponentName,
+        /// What is wrong.
+        error: TagError,
+    },
+    /// CodeBuild does not take a value.
+    #[error(transparent)]
+    Value(#[from] GenerateError),
+}
 
 /// What a build is to know of itself.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +77,7 @@ impl BuildOf<'_> {
     ///
     /// # Errors
     /// When the definition gives one a value that CodeBuild does not take; the sentence says which.
-    pub fn environment(&self) -> Result<Vec<(String, String)>, String> {
+    pub fn environment(&self) -> Result<Vec<(String, String)>, EnvironmentError> {
         let ours = self.ours();
         let mut environment = self.written()?;
         environment.retain(|(name, _)| ours.iter().all(|(taken, _)| name != taken));
@@ -69,12 +85,12 @@ impl BuildOf<'_> {
             ours.into_iter()
                 .map(|(name, value)| (name.to_owned(), value)),
         );
-        check_environment(&environment).map_err(|error| error.to_string())?;
+        check_environment(&environment)?;
         Ok(environment)
     }
 
     /// The definition's own, with their placeholders filled in.
-    fn written(&self) -> Result<Vec<(String, String)>, String> {
+    fn written(&self) -> Result<Vec<(String, String)>, EnvironmentError> {
         let Some(build) = self.build else {
             return Ok(Vec::new());
         };
@@ -84,8 +100,10 @@ impl BuildOf<'_> {
             build_number: self.build_number,
             attempt: self.whole,
         };
-        tags::environment(build, values)
-            .map_err(|error| format!("components.{}.build.env: {error}", self.component))
+        tags::environment(build, values).map_err(|error| EnvironmentError::Placeholder {
+            component: self.component.clone(),
+            error,
+        })
     }
 
     fn ours(&self) -> Vec<(&'static str, String)> {

@@ -3,7 +3,9 @@
 use towline_domain::definition::Build;
 use towline_domain::names::{GitRef, RepositoryId};
 
-use super::environment::BuildOf;
+use towline_ports::RepositoryRef;
+
+use super::environment::{BuildOf, EnvironmentError};
 use super::*;
 
 fn good<T: std::str::FromStr>(text: &str) -> T {
@@ -23,7 +25,7 @@ fn environment(
     build: &Build,
     git_ref: &str,
     is_trusted: bool,
-) -> Result<Vec<(String, String)>, String> {
+) -> Result<Vec<(String, String)>, EnvironmentError> {
     let repository = RepositoryRef {
         id: RepositoryId(1),
         name: good("acme/shop"),
@@ -95,7 +97,9 @@ fn what_startbuild_would_refuse_is_told_before_it_is_asked() {
         value(&environment, "NOTE").map(|note| note.len()),
         Some(4_096)
     );
-    let refused = environment_of(with(&(fits + "x"))).expect_err("one more is too many");
+    let refused = environment_of(with(&(fits + "x")))
+        .expect_err("one more is too many")
+        .to_string();
     assert!(refused.contains("`NOTE` has 4097 characters"), "{refused}");
 }
 

@@ -184,13 +184,14 @@ async fn remember_base(
     let key = keys::base(run.key.repository, &of.component, &run.key.git_ref);
     let known = reads.read::<Base>(&key).await?;
     let is_newer = |known: &Read<Base>| known.value.order < run.order;
-    if known.as_ref().is_none_or(is_newer) {
-        let built = run.components.get(&of.component);
+    if known.as_ref().is_none_or(is_newer)
+        && let Some(built) = run.components.get(&of.component)
+    {
         let base = Base {
             commit: run.key.commit.clone(),
             order: run.order,
-            run: Some(run.id.clone()),
-            buildspec: built.and_then(|built| built.buildspec.clone()),
+            run: run.id.clone(),
+            buildspec: built.buildspec.clone(),
         };
         change.save(key, known.as_ref(), &base);
     }

@@ -1,6 +1,8 @@
 //! GitHub's `push` event, of which only what is needed is read.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Deref;
 
 use serde::Deserialize;
 use towline_domain::Timestamp;
@@ -116,7 +118,7 @@ fn key(
 }
 
 pub(super) fn decode(json: &str) -> Result<Event, GithubError> {
-    let body: Body = serde_json::from_str(json).map_err(|source| GithubError::Shape {
+    let body: Body<'_> = serde_json::from_str(json).map_err(|source| GithubError::Shape {
         event: "push",
         source,
     })?;
@@ -159,63 +161,95 @@ enum Ends {
 
 /// The fields of a push that are read. Those that must be there are, together, in no other event (A6).
 #[derive(Deserialize)]
-struct Body {
-    #[serde(rename = "ref")]
-    git_ref: String,
-    before: String,
-    after: String,
+struct Body<'a> {
+    #[serde(rename = "ref", borrow)]
+    git_ref: Text<'a>,
+    #[serde(borrow)]
+    before: Text<'a>,
+    #[serde(borrow)]
+    after: Text<'a>,
     created: bool,
     deleted: bool,
     forced: bool,
-    commits: Vec<Listed>,
-    #[serde(deserialize_with = "written")]
-    head_commit: Option<HeadCommit>,
-    repository: Repository,
-    pusher: Pusher,
-    sender: Option<Sender>,
+    #[serde(borrow)]
+    commits: Vec<Listed<'a>>,
+    #[serde(deserialize_with = "written", borrow)]
+    head_commit: Option<HeadCommit<'a>>,
+    #[serde(borrow)]
+    repository: Repository<'a>,
+    #[serde(borrow)]
+    pusher: Pusher<'a>,
+    #[serde(borrow)]
+    sender: Option<Sender<'a>>,
+}
+
+/// A text that is borrowed from the body unless it has an escape.
+#[derive(Deserialize, Default)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 #[derive(Deserialize)]
-struct HeadCommit {
-    id: String,
-    #[serde(default)]
-    message: String,
-    author: Option<Author>,
-    committer: Option<Author>,
+struct HeadCommit<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(default, borrow)]
+    message: Text<'a>,
+    #[serde(borrow)]
+    author: Option<Author<'a>>,
+    #[serde(borrow)]
+    committer: Option<Author<'a>>,
 }
 
 /// A commit of the push, of which only who wrote it is read.
 #[derive(Deserialize)]
-struct Listed {
-    author: Option<Author>,
-    committer: Option<Author>,
+struct Listed<'a> {
+    #[serde(borrow)]
+    author: Option<Author<'a>>,
+    #[serde(borrow)]
+    committer: Option<Author<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Author {
-    name: Option<String>,
-    email: Option<String>,
-    username: Option<String>,
+struct Author<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    email: Option<Text<'a>>,
+    #[serde(borrow)]
+    username: Option<Text<'a>>,
 }
 
 /// `created_at` and `pushed_at` are numbers here and texts elsewhere, so they are not read.
 #[derive(Deserialize)]
-struct Repository {
+struct Repository<'a> {
     id: u64,
-    full_name: String,
-    default_branch: Option<String>,
-    master_branch: Option<String>,
+    #[serde(borrow)]
+    full_name: Text<'a>,
+    #[serde(borrow)]
+    default_branch: Option<Text<'a>>,
+    #[serde(borrow)]
+    master_branch: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Pusher {
-    name: String,
-    email: Option<String>,
+struct Pusher<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    email: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Sender {
-    login: String,
+struct Sender<'a> {
+    #[serde(borrow)]
+    login: Text<'a>,
 }
 
 /// Reads what may be null but must be written; serde takes a missing `Option` for null.
@@ -227,7 +261,7 @@ where
     Option::deserialize(deserializer)
 }
 
-impl Body {
+impl Body<'_> {
     /// Where the ref stood and stands; zeros stand for nowhere, and the flags must agree with them.
     fn ends(&self) -> Result<Ends, GithubError> {
         let before = object("before", &self.before)?;
@@ -290,7 +324,7 @@ impl Body {
         shown(sender.unwrap_or(&self.pusher.name))
     }
 
-    fn authors(&self, head: &HeadCommit) -> Vec<String> {
+    fn authors(&self, head: &HeadCommit<'_>) -> Vec<String> {
         let listed = self
             .commits
             .iter()
@@ -312,7 +346,7 @@ impl Body {
         // Thousands of commits have few authors.
         let mut seen = HashSet::new();
         for text in pushed.chain(written).flatten() {
-            if seen.insert(text) {
+            if seen.insert(&**text) {
                 add(shown(text));
             }
         }
@@ -320,7 +354,7 @@ impl Body {
     }
 }
 
-impl Repository {
+impl Repository<'_> {
     fn name(&self) -> Result<RepositoryName, GithubError> {
         self.full_name
             .parse()
@@ -329,7 +363,7 @@ impl Repository {
 
     fn default_branch(&self) -> Result<String, GithubError> {
         let known = self.default_branch.as_ref().or(self.master_branch.as_ref());
-        let branch = known.map(String::as_str).unwrap_or_default();
+        let branch = known.map(|name| &**name).unwrap_or_default();
         match format!("refs/heads/{branch}").parse() {
             Ok(GitRef::Branch(name)) => Ok(name),
             Ok(GitRef::Tag(_)) | Err(_) => Err(GithubError::Value {

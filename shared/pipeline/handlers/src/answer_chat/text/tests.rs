@@ -274,14 +274,16 @@ fn why_gives_every_decision() {
             reason(json!("backend"), true, "backend/main.go changed; build#142 succeeded"),
             reason(json!("todo"), false, "no file under todo/** (12 files, base a1b2c3d)"),
             reason(Value::Null, true, "the list of files was cut short"),
-            reason(Value::Null, false, "branch x is not one of branches"),
+            reason(Value::Null, false, "there is no .towline.yml at 3f9c2ab"),
+            json!({"run": "0011223344556677", "component": null, "built": false, "skipped": true, "why": "tag x1 matches no pattern in source.tags"}),
         ]}),
         &expect![[r#"
             3f9c2ab
               backend: built — backend/main.go changed; build#142 succeeded
               todo: not built — no file under todo/** (12 files, base a1b2c3d)
               note: the list of files was cut short
-              the push: refused — branch x is not one of branches
+              the push: refused — there is no .towline.yml at 3f9c2ab
+              the push: skipped — tag x1 matches no pattern in source.tags
         "#]],
     );
     check(

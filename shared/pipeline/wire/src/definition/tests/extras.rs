@@ -94,7 +94,7 @@ fn a_stage_can_only_ask_for_outputs_that_a_build_has() {
         (
             "{env.NAME}",
             expect![[
-                r#"line 5, column 63: stages.a.deploy.event.parameters.Tag: "{env.NAME}" has {env.NAME}, which is no placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}"#
+                r#"line 5, column 63: stages.a.deploy.event.parameters.Tag: "{env.NAME}" has {env.NAME}, which is not a placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}"#
             ]],
         ),
         (

@@ -221,7 +221,7 @@ fn a13_variables_that_steer_the_build_are_refused() {
         (
             "{env: {A: \"{nonsense}\", B: \"{\", C: [x]}}",
             expect![[r#"
-                line 6, column 22: components.a.build.env.A: "{nonsense}" has {nonsense}, which is no placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}
+                line 6, column 22: components.a.build.env.A: "{nonsense}" has {nonsense}, which is not a placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}
                 line 6, column 39: components.a.build.env.B: "{" has a brace that does not close
                 line 6, column 47: components.a.build.env.C: this must be text, and is a list"#]],
         ),
@@ -267,13 +267,13 @@ fn tags_that_cannot_be_are_refused() {
         (
             "[\"{nonsense}-{build}\", \"a b{build}\"]",
             expect![[r#"
-                line 6, column 20: components.a.build.tags[0]: "{nonsense}-{build}" has {nonsense}, which is no placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}
+                line 6, column 20: components.a.build.tags[0]: "{nonsense}-{build}" has {nonsense}, which is not a placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}
                 line 6, column 42: components.a.build.tags[1]: "a b{build}" gives "a b999999999", which is not an image tag: 1 to 128 of A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'"#]],
         ),
         (
             "[\"{env.MISSING}-{build}\"]",
             expect![[
-                r#"line 6, column 20: components.a.build.tags[0]: "{env.MISSING}-{build}" has {env.MISSING}, which is no placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}"#
+                r#"line 6, column 20: components.a.build.tags[0]: "{env.MISSING}-{build}" has {env.MISSING}, which is not a placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}"#
             ]],
         ),
         (

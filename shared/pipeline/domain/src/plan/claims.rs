@@ -1,0 +1,115 @@
+//! What only one component may have: an image repository and a `CodeBuild` project.
+
+use std::collections::BTreeMap;
+
+use super::Planner;
+use super::known::Wants;
+use crate::definition::{Component, Definition};
+use crate::image::Claim;
+use crate::names::{self, ComponentName, GitRef, ImageRepository, RepositoryName};
+use crate::reason::{Owner, Unbuildable};
+
+/// Something that only one component may have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Claimed {
+    /// Where images go.
+    Images(ImageRepository),
+    /// The `CodeBuild` project of that name.
+    Project(String),
+}
+
+impl Claimed {
+    /// The project that builds a component.
+    pub(super) fn project(repository: &RepositoryName, component: &ComponentName) -> Self {
+        Self::Project(names::project(repository, component))
+    }
+
+    /// Why a component cannot be built when this is another's.
+    fn taken(&self, by: &Claim) -> Unbuildable {
+        let owner = Owner {
+            repository: by.repository,
+            component: by.component.clone(),
+        };
+        match self {
+            Self::Images(images) => Unbuildable::ImagesTaken {
+                images: images.clone(),
+                owner,
+            },
+            Self::Project(project) => Unbuildable::ProjectTaken {
+                project: project.clone(),
+                owner,
+            },
+        }
+    }
+}
+
+/// What the components of a run take for themselves; none where it is theirs already.
+pub(super) type Claims = BTreeMap<Claimed, Claim>;
+
+impl Planner<'_> {
+    /// Takes what the component needs; says why not when it is another's.
+    pub(super) fn claim(
+        &self,
+        definition: &Definition,
+        component: &Component,
+        claims: &mut Claims,
+    ) -> Result<Option<Unbuildable>, Wants> {
+        let claim = Claim {
+            repository: self.push.repository,
+            component: component.name.clone(),
+            images: component.repository.clone(),
+        };
+        let images = Claimed::Images(claim.images.clone());
+        let project = Claimed::project(&self.push.repository_name, &claim.component);
+        for claimed in [images, project] {
+            let owner = match claims.get(&claimed) {
+                Some(taken) => Some(taken),
+                None => self.owner(definition, &claimed)?,
+            };
+            match owner {
+                Some(owner) if is_same(owner, &claim) => {}
+                Some(owner) => return Ok(Some(claimed.taken(owner))),
+                None => drop(claims.insert(claimed, claim.clone())),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The owner that keeps what it has.
+    fn owner(&self, definition: &Definition, claimed: &Claimed) -> Result<Option<&Claim>, Wants> {
+        let Some(owner) = self.known.claim(claimed)? else {
+            return Ok(None);
+        };
+        let has_it = |name: &RepositoryName, component: &Component| match claimed {
+            Claimed::Images(images) => component.repository == *images,
+            Claimed::Project(_) => Claimed::project(name, &component.name) == *claimed,
+        };
+        let is_kept = if owner.repository == self.push.repository {
+            // The default branch may hand over what one of its components had to another.
+            let on_default = self.push.git_ref == GitRef::Branch(self.push.default_branch.clone());
+            let known = definition.component(&owner.component);
+            !on_default || known.is_some_and(|known| has_it(&self.push.repository_name, known))
+        } else {
+            match claimed {
+                Claimed::Images(_) => true,
+                Claimed::Project(_) => !self.has_another_name(owner, claimed)?,
+            }
+        };
+        Ok(is_kept.then_some(owner))
+    }
+
+    /// Whether the other repository that claimed a project did so by a name it no longer has: its
+    /// own pushes say so, or this push does, because no two repositories have one name.
+    fn has_another_name(&self, owner: &Claim, project: &Claimed) -> Result<bool, Wants> {
+        let Some(name) = self.known.name(owner.repository)? else {
+            return Ok(false);
+        };
+        let ours = self.push.repository_name.as_str();
+        let is_ours = name.as_str().eq_ignore_ascii_case(ours);
+        Ok(is_ours || Claimed::project(name, &owner.component) != *project)
+    }
+}
+
+fn is_same(one: &Claim, other: &Claim) -> bool {
+    (one.repository, &one.component) == (other.repository, &other.component)
+}

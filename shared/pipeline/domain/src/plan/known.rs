@@ -1,0 +1,250 @@
+//! What a plan is made on: what was read so far, and what is still to be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::claims::Claimed;
+use crate::definition::Definition;
+use crate::filter::ChangedFiles;
+use crate::image::Claim;
+use crate::names::{CommitSha, ComponentName, GitRef, RepositoryId, RepositoryName, RunId};
+use crate::reason::{Refusal, Unbuildable};
+use crate::run::Run;
+
+/// A ref of a repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Branch {
+    /// The newest commit that was planned.
+    pub head: Option<CommitSha>,
+    /// Its place.
+    pub order: u64,
+    /// The newest run that builds each component.
+    pub building: BTreeMap<ComponentName, RunId>,
+    /// Whether the ref was deleted since: what it still builds is offered to no stage (F27).
+    pub deleted: bool,
+}
+
+/// The commit a component was last built at on a ref.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// The commit.
+    pub commit: CommitSha,
+    /// Its place; an older build that ends late never replaces it.
+    pub order: u64,
+    /// The run that built it.
+    pub run: RunId,
+    /// The name of the buildspec it was built by, which is kept.
+    pub buildspec: String,
+}
+
+/// The definition that rules a repository's stages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trusted {
+    /// What it says.
+    pub definition: Definition,
+    /// The commit of the default branch it is from.
+    pub commit: CommitSha,
+    /// That commit's place; an older one never replaces it.
+    pub order: u64,
+}
+
+/// What a commit has at the place of the definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AtCommit {
+    /// A definition.
+    Good {
+        /// The definition.
+        definition: Box<Definition>,
+        /// The name under which the store keeps it.
+        name: String,
+    },
+    /// Nothing that can be used.
+    Bad(Refusal),
+    /// The source does not have the commit, or does not have it yet.
+    NoCommit,
+}
+
+/// What builds a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Buildspec {
+    /// A buildspec.
+    Good {
+        /// The name under which the store keeps it.
+        name: String,
+    },
+    /// Nothing, and why.
+    Bad(Unbuildable),
+    /// The source does not have the commit, or does not have it yet.
+    NoCommit,
+}
+
+/// Numbers handed out to one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drawn {
+    /// Its place among the runs of its repository.
+    pub order: u64,
+    /// The number of its first build.
+    pub build: u64,
+    /// How many builds it has numbers for.
+    pub builds: u64,
+}
+
+/// Something to be known before a push can be planned.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Want {
+    /// The run of this id.
+    Run(RunId),
+    /// What the component was last built at on the pushed ref.
+    Base(ComponentName),
+    /// Whose this is.
+    Claim(Claimed),
+    /// The latest name of another repository.
+    Name(RepositoryId),
+    /// The definition at a commit.
+    Definition(CommitSha),
+    /// Where a ref stands now.
+    Head(GitRef),
+    /// Whether the pushed commit is an ancestor of this one.
+    IsBehind(CommitSha),
+    /// The files that differ between this commit and the pushed one.
+    Changed(CommitSha),
+    /// What builds a component of the pushed commit's definition.
+    Buildspec(ComponentName),
+    /// Numbers of their own for a run with this many builds.
+    Numbers {
+        /// How many builds.
+        builds: u64,
+    },
+}
+
+/// What else has to be known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wants(pub Vec<Want>);
+
+impl Want {
+    fn alone(self) -> Wants {
+        Wants(vec![self])
+    }
+}
+
+/// What is known: each map has what was looked for, with `None` for what is not there.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Whether it can be shown beside a commit how it stands.
+    pub shown: bool,
+    /// The pushed ref.
+    pub branch: Option<Branch>,
+    /// The definition that rules the repository's stages.
+    pub trusted: Option<Trusted>,
+    /// Runs, by id.
+    pub runs: BTreeMap<RunId, Option<Run>>,
+    /// See [`Want::Base`].
+    pub bases: BTreeMap<ComponentName, Option<Base>>,
+    /// See [`Want::Claim`].
+    pub claims: BTreeMap<Claimed, Option<Claim>>,
+    /// See [`Want::Name`].
+    pub names: BTreeMap<RepositoryId, Option<RepositoryName>>,
+    /// See [`Want::Definition`].
+    pub definitions: BTreeMap<CommitSha, AtCommit>,
+    /// See [`Want::Head`].
+    pub heads: BTreeMap<GitRef, Option<CommitSha>>,
+    /// See [`Want::IsBehind`].
+    pub behind: BTreeMap<CommitSha, bool>,
+    /// See [`Want::Changed`].
+    pub changed: BTreeMap<CommitSha, ChangedFiles>,
+    /// See [`Want::Buildspec`].
+    pub buildspecs: BTreeMap<ComponentName, Buildspec>,
+    /// See [`Want::Numbers`].
+    pub numbers: Option<Drawn>,
+}
+
+impl Known {
+    /// What stays true whatever others do meanwhile: what commits hold, and the numbers drawn.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        Self {
+            shown: self.shown,
+            definitions: self.definitions,
+            changed: self.changed,
+            buildspecs: self.buildspecs,
+            numbers: self.numbers,
+            ..Self::default()
+        }
+    }
+
+    /// Wants those of these that are not known.
+    pub(super) fn has(&self, wants: Vec<Want>) -> Result<(), Wants> {
+        let missing: BTreeSet<Want> = wants.into_iter().filter(|want| !self.knows(want)).collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(Wants(missing.into_iter().collect())),
+        }
+    }
+
+    fn knows(&self, want: &Want) -> bool {
+        match want {
+            Want::Run(id) => self.runs.contains_key(id),
+            Want::Base(component) => self.bases.contains_key(component),
+            Want::Claim(claimed) => self.claims.contains_key(claimed),
+            Want::Name(repository) => self.names.contains_key(repository),
+            Want::Definition(commit) => self.definitions.contains_key(commit),
+            Want::Head(git_ref) => self.heads.contains_key(git_ref),
+            Want::IsBehind(commit) => self.behind.contains_key(commit),
+            Want::Changed(commit) => self.changed.contains_key(commit),
+            Want::Buildspec(component) => self.buildspecs.contains_key(component),
+            Want::Numbers { builds } => self.numbers.is_some_and(|drawn| drawn.builds >= *builds),
+        }
+    }
+
+    pub(super) fn definition(&self, commit: &CommitSha) -> Result<&AtCommit, Wants> {
+        let known = self.definitions.get(commit);
+        known.ok_or_else(|| Want::Definition(commit.clone()).alone())
+    }
+
+    pub(super) fn run(&self, id: &RunId) -> Result<Option<&Run>, Wants> {
+        let known = self.runs.get(id).map(Option::as_ref);
+        known.ok_or_else(|| Want::Run(id.clone()).alone())
+    }
+
+    pub(super) fn base(&self, component: &ComponentName) -> Result<Option<&Base>, Wants> {
+        let known = self.bases.get(component).map(Option::as_ref);
+        known.ok_or_else(|| Want::Base(component.clone()).alone())
+    }
+
+    pub(super) fn claim(&self, claimed: &Claimed) -> Result<Option<&Claim>, Wants> {
+        let known = self.claims.get(claimed).map(Option::as_ref);
+        known.ok_or_else(|| Want::Claim(claimed.clone()).alone())
+    }
+
+    pub(super) fn name(&self, id: RepositoryId) -> Result<Option<&RepositoryName>, Wants> {
+        let known = self.names.get(&id).map(Option::as_ref);
+        known.ok_or_else(|| Want::Name(id).alone())
+    }
+
+    pub(super) fn head(&self, git_ref: &GitRef) -> Result<Option<&CommitSha>, Wants> {
+        let known = self.heads.get(git_ref).map(Option::as_ref);
+        known.ok_or_else(|| Want::Head(git_ref.clone()).alone())
+    }
+
+    pub(super) fn is_behind(&self, commit: &CommitSha) -> Result<bool, Wants> {
+        let known = self.behind.get(commit).copied();
+        known.ok_or_else(|| Want::IsBehind(commit.clone()).alone())
+    }
+
+    pub(super) fn changed_since(&self, commit: &CommitSha) -> Result<&ChangedFiles, Wants> {
+        let known = self.changed.get(commit);
+        known.ok_or_else(|| Want::Changed(commit.clone()).alone())
+    }
+
+    pub(super) fn buildspec(&self, component: &ComponentName) -> Result<&Buildspec, Wants> {
+        let known = self.buildspecs.get(component);
+        known.ok_or_else(|| Want::Buildspec(component.clone()).alone())
+    }
+
+    /// Whether the commit has gone before its buildspecs were read.
+    pub(super) fn lacks_the_commit(&self, definition: &Definition) -> bool {
+        let mut components = definition.components.iter();
+        components.any(|it| self.buildspecs.get(&it.name) == Some(&Buildspec::NoCommit))
+    }
+}

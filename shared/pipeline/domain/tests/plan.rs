@@ -1,0 +1,620 @@
+//! `plan::of` push by push: what is built and why, what is not, and what else changes.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "what is expected stands where it is expected"
+)]
+
+mod common;
+#[path = "plan/world.rs"]
+mod world;
+
+use expect_test::{Expect, expect};
+use world::World;
+
+/// Each line sets the scene or is a push; the answer is what each push led to.
+fn check(definition: &str, script: &str, expect: Expect) {
+    let mut world = World::new(definition);
+    let mut text = String::new();
+    for line in script.lines().map(str::trim) {
+        if let Some(answer) = world.play(line) {
+            text += &format!("{line} -> {answer}");
+        }
+    }
+    expect.assert_eq(&text);
+}
+
+const WEB: &str = "component web paths=web/**";
+const BOTH: &str = "component web paths=web/** watch=libs/** | component api paths=api/** watch=libs/** images=acme/api";
+
+#[test]
+fn the_first_push_builds_everything_and_its_definition_rules_the_stages() {
+    check(BOTH, "push main a", expect![[r#"
+        push main a -> run 1, building
+          api: #2 aaaaaaa-2: never built on this ref
+          web: #1 aaaaaaa-1: never built on this ref
+          claims acme/api
+          claims acme/web
+          claims towline-acme-shop-api
+          claims towline-acme-shop-web
+          trusts a
+    "#]]);
+}
+
+#[test]
+fn a_component_is_built_when_its_files_changed_since_it_was_last_built() {
+    check(
+        BOTH,
+        "push main a
+         ends web main well
+         ends api main well
+         push main b touching=web/x
+         ends web main badly
+         push main c touching=README
+         ends web main well
+         push main d touching=libs/money",
+        expect![[r#"
+            push main a -> run 1, building
+              api: #2 aaaaaaa-2: never built on this ref
+              web: #1 aaaaaaa-1: never built on this ref
+              claims acme/api
+              claims acme/web
+              claims towline-acme-shop-api
+              claims towline-acme-shop-web
+              trusts a
+            push main b touching=web/x -> run 2, building
+              web: #3 bbbbbbb-3: web/x changed since aaaaaaa
+              api: not built: no file under api/**, libs/** (1 file changed since aaaaaaa)
+            push main c touching=README -> run 3, building
+              web: #4 ccccccc-4: web/x changed since aaaaaaa
+              api: not built: no file under api/**, libs/** (2 files changed since aaaaaaa)
+              note: 1 changed file outside every component: README
+              supersedes web of b
+            push main d touching=libs/money -> run 4, building
+              api: #6 ddddddd-6: libs/money, which it watches, changed since aaaaaaa
+              web: #5 ddddddd-5: libs/money, which it watches, changed since ccccccc
+              note: 1 changed file outside every component: README
+        "#]],
+    );
+}
+
+#[test]
+fn a_push_that_takes_back_what_is_being_built_is_built_too() {
+    check(
+        WEB,
+        "push main b touching=web/x
+         ends web main well
+         push main c touching=web/x
+         push main a",
+        expect![[r#"
+            push main b touching=web/x -> run 1, building
+              web: #1 bbbbbbb-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts b
+            push main c touching=web/x -> run 2, building
+              web: #2 ccccccc-2: web/x changed since bbbbbbb
+            push main a -> run 3, building
+              web: #3 aaaaaaa-3: web/x changed since bbbbbbb
+              supersedes web of c
+        "#]],
+    );
+}
+
+#[test]
+fn a_newer_run_takes_over_what_an_older_one_still_builds() {
+    check(
+        BOTH,
+        "push main a
+         ends api main well
+         push main b touching=libs/x",
+        expect![[r#"
+            push main a -> run 1, building
+              api: #2 aaaaaaa-2: never built on this ref
+              web: #1 aaaaaaa-1: never built on this ref
+              claims acme/api
+              claims acme/web
+              claims towline-acme-shop-api
+              claims towline-acme-shop-web
+              trusts a
+            push main b touching=libs/x -> run 2, building
+              api: #4 bbbbbbb-4: libs/x, which it watches, changed since aaaaaaa
+              web: #3 bbbbbbb-3: never built on this ref
+              supersedes web of a
+        "#]],
+    );
+}
+
+#[test]
+fn when_nobody_can_say_what_changed_everything_is_built() {
+    check(
+        WEB,
+        "push main a
+         ends web main well
+         unknown a
+         push main b",
+        expect![[r#"
+            push main a -> run 1, building
+              web: #1 aaaaaaa-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts a
+            push main b -> run 2, building
+              web: #2 bbbbbbb-2: built to be safe: history was rewritten
+        "#]],
+    );
+}
+
+#[test]
+fn f1_the_same_push_again_is_nothing() {
+    check(WEB, "push main a\npush main a", expect![[r#"
+        push main a -> run 1, building
+          web: #1 aaaaaaa-1: never built on this ref
+          claims acme/web
+          claims towline-acme-shop-web
+          trusts a
+        push main a -> nothing
+    "#]]);
+}
+
+#[test]
+fn f3_an_older_push_that_comes_late_is_turned_away_by_what_the_ref_says() {
+    check(
+        WEB,
+        "head main c
+         push main c
+         push main b
+         head main b
+         push main b",
+        expect![[r#"
+            push main c -> run 1, building
+              web: #1 ccccccc-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts c
+            push main b -> run 2, refused
+              because superseded: ccccccc is newer on main and is already planned
+              leaves the ref alone
+            push main b -> run 3, building
+              web: #2 bbbbbbb-2: never built on this ref
+              supersedes web of c
+        "#]],
+    );
+    check(WEB, "head main d\npush main c\npush main b", expect![[r#"
+        push main c -> run 1, building
+          web: #1 ccccccc-1: never built on this ref
+          claims acme/web
+          claims towline-acme-shop-web
+          trusts c
+        push main b -> run 2, refused
+          because superseded: ccccccc is newer on main and is already planned
+          leaves the ref alone
+    "#]]);
+    check(WEB, "head main d\npush main b\npush main c", expect![[r#"
+        push main b -> run 1, building
+          web: #1 bbbbbbb-1: never built on this ref
+          claims acme/web
+          claims towline-acme-shop-web
+          trusts b
+        push main c -> run 2, building
+          web: #2 ccccccc-2: never built on this ref
+          supersedes web of b
+    "#]]);
+}
+
+#[test]
+fn i10_a_ref_that_comes_back_to_a_commit_gets_another_run() {
+    check(
+        WEB,
+        "push main a
+         push main b touching=web/x
+         push main a
+         push main a",
+        expect![[r#"
+            push main a -> run 1, building
+              web: #1 aaaaaaa-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts a
+            push main b touching=web/x -> run 2, building
+              web: #2 bbbbbbb-2: never built on this ref
+              supersedes web of a
+            push main a -> run 3, building
+              web: #3 aaaaaaa-3: never built on this ref
+              supersedes web of b
+            push main a -> nothing
+        "#]],
+    );
+}
+
+#[test]
+fn a_push_that_the_definition_does_not_want_is_skipped_and_hidden() {
+    let definition = "component web | source branches=main,release/** tags=v* skip=[skip]";
+    check(
+        definition,
+        "push feature a
+         push refs/tags/x1 b
+         push main c saying=[skip]
+         push release/1 d
+         push refs/tags/v1 e",
+        expect![[r#"
+            push feature a -> run 1, skipped
+              because branch feature matches no pattern in source.branches
+            push refs/tags/x1 b -> run 2, skipped
+              because tag x1 matches no pattern in source.tags
+            push main c saying=[skip] -> run 3, skipped
+              because the commit message contains "[skip]" (source.skip_message)
+              trusts c
+            push release/1 d -> run 4, building
+              web: #1 ddddddd-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+            push refs/tags/v1 e -> run 5, building
+              web: #2 eeeeeee-2: never built on this ref
+        "#]],
+    );
+    check(
+        "component web",
+        "push side a\npush refs/tags/v1 b",
+        expect![[r#"
+            push side a -> run 1, skipped
+              because side is not the default branch, and source.branches is not set
+            push refs/tags/v1 b -> run 2, skipped
+              because source.tags is not set, so tag v1 starts no run
+        "#]],
+    );
+}
+
+#[test]
+fn a_definition_that_cannot_be_followed_refuses_the_push_and_shows_why() {
+    check("broken", "push main f", expect![[r#"
+        push main f -> run 1, refused
+          because .towline.yml at fffffff: line 3, column 1: unknown key `stage` (and 2 more; run `towline validate` to see all)
+          leaves the ref alone
+          shows the run
+    "#]]);
+    check(
+        "component web | source github=acme/other",
+        "push main a",
+        expect![[r#"
+            push main a -> run 1, refused
+              because the definition is for acme/other (source.github), but the push came from acme/shop
+              leaves the ref alone
+              shows the run
+        "#]],
+    );
+    check(
+        "component web | source github=ACME/Shop",
+        "push main a",
+        expect![[r#"
+            push main a -> run 1, building
+              web: #1 aaaaaaa-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts a
+        "#]],
+    );
+    check(
+        "component web | unsupported notify.slack | unsupported stages.prod.copy_to",
+        "push main a",
+        expect![[r#"
+            push main a -> run 1, refused
+              because this version of Towline does not support notify.slack, stages.prod.copy_to yet; remove it from .towline.yml to go on
+              trusts a
+              shows the run
+        "#]],
+    );
+}
+
+#[test]
+fn a_commit_may_come_within_five_minutes_of_its_push() {
+    check(
+        "gone",
+        "push main a\nwait 299\npush main a\nwait 1\npush main a",
+        expect![[r#"
+            push main a -> later
+            push main a -> later
+            push main a -> run 1, refused
+              because commit aaaaaaa is not in the repository; was it pushed there?
+              leaves the ref alone
+        "#]],
+    );
+    check(
+        WEB,
+        "buildspec web gone\npush main a\nwait 300\npush main a",
+        expect![[r#"
+            push main a -> later
+            push main a -> run 1, refused
+              because commit aaaaaaa is not in the repository; was it pushed there?
+              leaves the ref alone
+        "#]],
+    );
+}
+
+#[test]
+fn a_component_that_cannot_be_built_does_not_keep_the_others_from_it() {
+    check(
+        "component web | component api images=acme/api | unsupported components.web.build.x of=web",
+        "push main a",
+        expect![[r#"
+            push main a -> run 1, building
+              api: #1 aaaaaaa-1: never built on this ref
+              web: not built: refused: this version of Towline does not support components.web.build.x yet; remove it from .towline.yml to go on
+              claims acme/api
+              claims towline-acme-shop-api
+              trusts a
+              shows web
+        "#]],
+    );
+    check(
+        "component web | component api images=acme/api",
+        "buildspec web bad\npush main a",
+        expect![[r#"
+            push main a -> run 1, building
+              api: #1 aaaaaaa-1: never built on this ref
+              web: not built: refused: line 1: a tab
+              claims acme/api
+              claims acme/web
+              claims towline-acme-shop-api
+              claims towline-acme-shop-web
+              trusts a
+              shows web
+        "#]],
+    );
+    check(
+        "component web tags={sha7} | component api tags={nope}-{build} images=acme/api",
+        "push main a",
+        expect![[r#"
+            push main a -> run 1, nothing to build
+              api: not built: refused: components.api.build.tags: "{nope}-{build}" has {nope}, which is not a placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}
+              web: not built: refused: components.web.build.tags: no tag differs from build to build; add {build} or {build_uuid} to one, as in "{sha}-{build}"
+              claims acme/api
+              claims acme/web
+              claims towline-acme-shop-api
+              claims towline-acme-shop-web
+              trusts a
+              shows api
+              shows web
+        "#]],
+    );
+}
+
+#[test]
+fn a26_a_build_pushes_no_tag_of_a_stage_of_its_own_or_of_the_trusted_definition() {
+    check(
+        "component web tags={sha7}-{build},prod | stage prod tags=prod",
+        "push main a",
+        expect![[r#"
+            push main a -> run 1, nothing to build
+              web: not built: refused: components.web.build.tags: prod belongs to a stage; a build may not push it
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts a
+              shows web
+        "#]],
+    );
+    check(
+        "component web | source branches=** | stage prod tags=prod",
+        "push main a
+         definition component web tags={sha7}-{build},prod | source branches=** | stage live tags=live
+         push side b",
+        expect![[r#"
+            push main a -> run 1, building
+              web: #1 aaaaaaa-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts a
+            push side b -> run 2, nothing to build
+              web: not built: refused: components.web.build.tags: prod belongs to a stage; a build may not push it
+              shows web
+        "#]],
+    );
+}
+
+#[test]
+fn two_components_cannot_have_one_image_repository() {
+    check(
+        "component web | component api",
+        "push main a",
+        expect![[r#"
+            push main a -> run 1, building
+              web: #1 aaaaaaa-1: never built on this ref
+              api: not built: refused: image repository acme/web belongs to component web of repository 7; choose another
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts a
+              shows api
+        "#]],
+    );
+    check(
+        "component web",
+        "claim acme/web 9 shop\nrepository 9 acme/renamed\npush main a",
+        expect![[r#"
+            push main a -> run 1, nothing to build
+              web: not built: refused: image repository acme/web belongs to component shop of repository 9; choose another
+              trusts a
+              shows web
+        "#]],
+    );
+}
+
+#[test]
+fn a_component_hands_over_what_it_had_on_the_default_branch_only() {
+    check(
+        "component web | source branches=**",
+        "push main a
+         definition component site images=acme/web | source branches=**
+         push side b
+         push main c",
+        expect![[r#"
+            push main a -> run 1, building
+              web: #1 aaaaaaa-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts a
+            push side b -> run 2, nothing to build
+              site: not built: refused: image repository acme/web belongs to component web of repository 7; choose another
+              shows site
+            push main c -> run 3, building
+              site: #2 ccccccc-2: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-site
+              trusts c
+        "#]],
+    );
+}
+
+#[test]
+fn a_project_belongs_to_another_repository_while_that_has_its_name() {
+    check(
+        WEB,
+        "claim towline-acme-shop-web 9 shop-web\npush main a",
+        expect![[r#"
+            push main a -> run 1, nothing to build
+              web: not built: refused: CodeBuild project towline-acme-shop-web already builds component shop-web of repository 9; rename this component
+              claims acme/web
+              trusts a
+              shows web
+        "#]],
+    );
+    check(
+        WEB,
+        "claim towline-acme-shop-web 9 web\nrepository 9 acme/shop\npush main a",
+        expect![[r#"
+            push main a -> run 1, building
+              web: #1 aaaaaaa-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts a
+        "#]],
+    );
+    check(
+        WEB,
+        "claim towline-acme-shop-web 9 web\nrepository 9 acme/shop.old\npush main a",
+        expect![[r#"
+            push main a -> run 1, building
+              web: #1 aaaaaaa-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts a
+        "#]],
+    );
+    check(
+        WEB,
+        "claim towline-acme-shop-web 9 shop-web\nrepository 9 acme/new\npush main a",
+        expect![[r#"
+            push main a -> run 1, building
+              web: #1 aaaaaaa-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts a
+        "#]],
+    );
+}
+
+#[test]
+fn each_platform_is_a_build_and_a_push_starts_forty() {
+    check(
+        "component web platforms=linux/amd64,linux/arm64",
+        "push main a",
+        expect![[r#"
+            push main a -> run 1, building
+              web: #1 aaaaaaa-1 aaaaaaa-1-amd64 aaaaaaa-1-arm64: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts a
+        "#]],
+    );
+    let platforms: Vec<String> = (1..=20).map(|number| format!("linux/v{number}")).collect();
+    let platforms = platforms.join(",");
+    let components = ["a", "b", "c"]
+        .map(|name| format!("component {name} images=acme/{name} platforms={platforms}"));
+    let mut world = World::new(&components.join(" | "));
+    let text = world.play("push main a").expect("a push answers");
+    let not_built: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("not built"))
+        .collect();
+    expect!["  c: not built: refused: a push starts at most 40 builds, one for each platform; split the pipeline"].assert_eq(&not_built.join("\n"));
+}
+
+#[test]
+fn i7_the_rules_of_stages_come_from_the_default_branch() {
+    check(
+        "component web | source branches=** | stage prod tags=prod",
+        "push side a
+         push main b touching=x
+         push main c touching=x
+         definition component web | source branches=** | stage live tags=live
+         push side d touching=x
+         push main e touching=x",
+        expect![[r#"
+            push side a -> run 1, building
+              web: #1 aaaaaaa-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+            push main b touching=x -> run 2, building
+              web: #2 bbbbbbb-2: never built on this ref
+              trusts b
+            push main c touching=x -> run 3, building
+              web: #3 ccccccc-3: never built on this ref
+              supersedes web of b
+            push side d touching=x -> run 4, building
+              web: #4 ddddddd-4: never built on this ref
+              supersedes web of a
+            push main e touching=x -> run 5, building
+              web: #5 eeeeeee-5: never built on this ref
+              trusts e
+              supersedes web of c
+        "#]],
+    );
+    // The default branch is there, but nothing of it was pushed yet.
+    check(
+        "component web | source branches=** | stage prod tags=prod",
+        "definition broken
+         head main f
+         push main f
+         definition component web | source branches=**
+         push side e",
+        expect![[""]],
+    );
+}
+
+#[test]
+fn what_is_wanted_is_looked_up_in_as_few_looks_as_decide_it() {
+    let looks = |script: &str, expect: Expect| {
+        let mut world = World::new(BOTH);
+        for line in script.lines().map(str::trim) {
+            world.play(line);
+        }
+        expect.assert_eq(&(world.looks.join("\n") + "\n"));
+    };
+    looks("push main a", expect![[r#"
+        definition at a
+        a run, base of api, base of web, owner of acme/api, owner of acme/web, owner of towline-acme-shop-api, owner of towline-acme-shop-web
+        buildspec of web, buildspec of api
+        numbers for 2
+    "#]]);
+    looks(
+        "push main a
+         ends web main well
+         ends api main well
+         push main b touching=web/x",
+        expect![[r#"
+            definition at b
+            a run, base of api, base of web, owner of acme/api, owner of acme/web, owner of towline-acme-shop-api, owner of towline-acme-shop-web
+            head of main
+            changed since a, changed since a
+            buildspec of web
+            numbers for 1
+        "#]],
+    );
+    looks("push main a\npush main b touching=web/x", expect![[r#"
+        definition at b
+        a run, base of api, base of web, owner of acme/api, owner of acme/web, owner of towline-acme-shop-api, owner of towline-acme-shop-web
+        head of main
+        run of a, run of a
+        buildspec of web, buildspec of api
+        numbers for 2
+    "#]]);
+}

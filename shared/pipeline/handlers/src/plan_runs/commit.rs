@@ -1,0 +1,167 @@
+//! Commits a planned run with the rows that lead to it.
+
+use towline_domain::intent::{AttemptRef, Intent};
+use towline_domain::image::Claim;
+use towline_domain::plan::{AtCommit, Branch, Planned, Trusted};
+use towline_domain::run::{Attempt, Run};
+use towline_ports::Key;
+
+use towline_state::records::{Buildspec, RunPointer};
+use towline_state::{Change, HandlerError, Owed, Rounds, keys};
+
+use super::look::{Look, key_of};
+
+/// Rows written in one transaction, of the 100 that DynamoDB takes.
+const MOST_ROWS: usize = 90;
+
+/// Runs of one commit that are remembered beside the newest.
+const MOST_OF_A_COMMIT: usize = 19;
+
+/// Rows written together with their run: its builds and what older ones it supersedes come to no
+/// more than it has rows itself.
+const MOST_ROWS_WITH_RUN: usize = 30;
+
+/// Commits all of it; `false` means that somebody else changed what it was decided on.
+///
+/// Rows that only lead to the run are written with it; or, when they are many, before it in
+/// portions: should this stop half-way they lead to nothing, and the next try draws new numbers.
+pub(super) async fn commit(
+    look: &mut Look<'_>,
+    owed: &Owed,
+    planned: &Planned,
+    rounds: &mut Rounds,
+) -> Result<bool, HandlerError> {
+    let context = look.reads.context();
+    let run = &planned.run;
+    let mut change = claims(look, planned).await?;
+    let mut leading = leading_to(look, run).await?;
+    if change.len() + leading.len() > MOST_ROWS_WITH_RUN {
+        for portion in std::mem::take(&mut leading).portions(MOST_ROWS) {
+            let mut rounds = Rounds::default();
+            while !context.commit(portion.clone(), &mut rounds).await? {}
+        }
+    }
+    // Each build becomes due, and may supersede one. Claims that are made without their run are as
+    // good for the next one: it is the same components that it builds.
+    if change.len() + leading.len() + planned.intents.len() + run.components.len() > MOST_ROWS
+        && !context.commit(std::mem::take(&mut change), rounds).await?
+    {
+        return Ok(false);
+    }
+    change.add(leading);
+    change.done(&owed.id);
+    change.create(keys::run(&run.id), run);
+    listed(look, run, &mut change).await?;
+    if let Some(branch) = &planned.branch {
+        let key = keys::branch(run.key.repository, &run.key.git_ref);
+        let read = look.reads.read::<Branch>(&key).await?;
+        change.save(key, read.as_ref(), branch);
+    }
+    if let Some(trusted) = &planned.trusted {
+        let key = keys::trusted_definition(run.key.repository);
+        let read = look.reads.read::<Trusted>(&key).await?;
+        change.save(key, read.as_ref(), trusted);
+    }
+    for intent in &planned.intents {
+        change.owe_guessing(intent.clone(), read_next(run, intent));
+    }
+    let committed = context.commit(change, rounds).await?;
+    if committed {
+        let refused = run.refused.as_ref().map(ToString::to_string);
+        tracing::info!(
+            run = run.id.as_str(),
+            commit = run.key.commit.short(),
+            builds = run.components.len(),
+            refused = refused.unwrap_or_default(),
+            "run planned"
+        );
+    }
+    Ok(committed)
+}
+
+/// What the run names and whoever acts on an intent reads.
+fn read_next(run: &Run, intent: &Intent) -> Vec<Key> {
+    let Intent::BuildDue(of) = intent else {
+        return Vec::new();
+    };
+    let component = run.components.get(&of.component);
+    let contents = run
+        .definition
+        .iter()
+        .chain(component.map(|it| &it.buildspec));
+    let contents = contents.map(|name| keys::content(run.key.repository, name));
+    contents.collect()
+}
+
+async fn claims(look: &mut Look<'_>, planned: &Planned) -> Result<Change, HandlerError> {
+    let mut change = Change::default();
+    for (claimed, claim) in &planned.claims {
+        let key = key_of(claimed);
+        let read = look.reads.read::<Claim>(&key).await?;
+        change.save(key, read.as_ref(), claim);
+    }
+    Ok(change)
+}
+
+/// Rows that lead to the run's attempts, and the contents it names.
+async fn leading_to(look: &mut Look<'_>, run: &Run) -> Result<Change, HandlerError> {
+    let id = run.key.repository;
+    let mut rows = Change::default();
+    for (name, component) in &run.components {
+        let attempt = component.latest();
+        let of = |attempt: &Attempt| AttemptRef {
+            run: run.id.clone(),
+            component: name.clone(),
+            attempt: attempt.id.clone(),
+        };
+        rows.put(
+            keys::numbered("build", attempt.build_number, id),
+            &of(attempt),
+        );
+        for part in attempt.all() {
+            let key = keys::expected(&component.repository, &part.unique_tag);
+            rows.put(key, &of(part));
+        }
+        let base = look.known.bases.get(name).and_then(Option::as_ref);
+        let is_kept = base.is_some_and(|base| base.buildspec == component.buildspec);
+        if let Some(text) = look.texts.get(&component.buildspec).filter(|_| !is_kept) {
+            let key = keys::content(id, &component.buildspec);
+            rows.put(key, &Buildspec { text: text.clone() });
+        }
+        let listed = keys::component(name, id);
+        if look.reads.version(&listed).await? == 0 {
+            let row = RunPointer {
+                run: run.id.clone(),
+                component: Some(name.clone()),
+                older: Vec::new(),
+            };
+            rows.put(listed, &row);
+        }
+    }
+    if let (Some(hash), Some(AtCommit::Good { definition, .. })) =
+        (&run.definition, look.known.definitions.get(&run.key.commit))
+    {
+        let key = keys::content(id, hash);
+        if look.reads.version(&key).await? == 0 {
+            rows.put(key, definition);
+        }
+    }
+    Ok(rows)
+}
+
+/// The run among those of its repository and of its commit.
+async fn listed(look: &mut Look<'_>, run: &Run, change: &mut Change) -> Result<(), HandlerError> {
+    let id = run.key.repository;
+    let pointer = RunPointer {
+        run: run.id.clone(),
+        component: None,
+        older: Vec::new(),
+    };
+    change.put(keys::run_by_time(id, run.at, &run.id), &pointer);
+    let key = keys::commit(&run.key.commit, id);
+    let beside = look.reads.read::<RunPointer>(&key).await?;
+    let older = beside.iter().flat_map(|beside| beside.value.runs());
+    let older = older.take(MOST_OF_A_COMMIT).cloned().collect();
+    change.save(key, beside.as_ref(), &RunPointer { older, ..pointer });
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What is to be done about a build that is due: a plain function of what is known.
+
+use towline_domain::Timestamp;
+use towline_domain::definition::{Component, Definition, Preset};
+use towline_domain::intent::AttemptRef;
+use towline_domain::names::GitRef;
+use towline_domain::run::{Attempt, AttemptState, Fact, NotStarted, Run};
+use towline_ports::{Architecture, RepositoryRef, StartBuild};
+
+use super::Settings;
+use super::environment::{BuildOf, EnvironmentError};
+
+/// What it takes to start a build.
+pub(super) struct Known {
+    pub(super) run: Run,
+    pub(super) definition: Definition,
+    pub(super) buildspec: String,
+    /// The branch whose definition is trusted, where that makes a difference.
+    pub(super) default_branch: Option<String>,
+}
+
+/// What is to be done.
+pub(super) enum Step<'a> {
+    /// Nothing: it was started, or counts no longer.
+    Nothing,
+    /// It is not started, and why.
+    GiveUp(Fact),
+    /// The build of this attempt is started.
+    Start(&'a Attempt, Box<StartBuild>),
+}
+
+pub(super) fn step<'a>(
+    known: &'a Known,
+    of: &AttemptRef,
+    settings: &Settings,
+    now: Timestamp,
+) -> Step<'a> {
+    let component = known.definition.component(&of.component);
+    let attempt = known.run.attempt(&of.attempt);
+    let (Some(component), Some((_, _, attempt))) = (component, attempt) else {
+        return Step::Nothing;
+    };
+    if attempt.state != AttemptState::Due {
+        return Step::Nothing;
+    }
+    if now >= attempt.deadline {
+        return Step::GiveUp(Fact::DeadlinePassed(attempt.id.clone()));
+    }
+    match request(known, component, attempt, settings) {
+        Ok(request) => Step::Start(attempt, Box::new(request)),
+        Err(error) => {
+            let said = error.to_string();
+            Step::GiveUp(Fact::BuildRefused(attempt.id.clone(), NotStarted::Refused { said }))
+        }
+    }
+}
+
+/// All that CodeBuild is asked for.
+fn request(
+    known: &Known,
+    component: &Component,
+    attempt: &Attempt,
+    settings: &Settings,
+) -> Result<StartBuild, EnvironmentError> {
+    let Known { run, buildspec, .. } = known;
+    let build = &component.build;
+    // A part of an attempt has a platform of its own.
+    let own = attempt.platform.as_ref();
+    let platform = own.or(build.platforms.first());
+    let platform = platform.map_or("", String::as_str);
+    let whole = run.whole(&attempt.id).unwrap_or(attempt);
+    let repository = RepositoryRef {
+        id: run.key.repository,
+        name: run.repository_name.clone(),
+    };
+    let default_branch = known.default_branch.clone().map(GitRef::Branch);
+    let environment = BuildOf {
+        registry: &settings.registry,
+        repository: &repository,
+        commit: &run.key.commit,
+        git_ref: &run.key.git_ref,
+        at: run.at,
+        run: Some(&run.id),
+        stages: &run.enters,
+        component: &component.name,
+        image_repository: &component.repository,
+        build: Some(build),
+        platform,
+        attempt: &attempt.id,
+        whole: &whole.id,
+        whole_tag: &whole.unique_tag,
+        build_number: attempt.build_number,
+        tags: &attempt.tags,
+        is_trusted: default_branch.as_ref() == Some(&run.key.git_ref),
+    }
+    .environment()?;
+    Ok(StartBuild {
+        attempt: attempt.id.clone(),
+        component: component.name.clone(),
+        repository,
+        commit: run.key.commit.clone(),
+        image_repository: component.repository.clone(),
+        image: build.image_for(platform).to_owned(),
+        architecture: own.map(|platform| Architecture::of(platform)),
+        privileged: needs_docker(&build.preset),
+        buildspec: buildspec.clone(),
+        environment,
+        timeout: build.timeout,
+    })
+}
+
+/// Docker in a build needs CodeBuild's privileged mode; `pack` is there to do without.
+fn needs_docker(preset: &Preset) -> bool {
+    match preset {
+        Preset::Docker { .. }
+        | Preset::Make { .. }
+        | Preset::Buildspec { .. }
+        | Preset::Inline { .. } => true,
+        Preset::Pack { .. } => false,
+    }
+}
