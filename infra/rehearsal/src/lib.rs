@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod recording;
 pub mod shop;
 pub mod stack;
+pub mod table;
 
 /// The region: one without a special address for queues in the AWS command line, which would override
 /// the emulator's.

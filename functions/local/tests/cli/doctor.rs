@@ -305,7 +305,7 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
 
         Rights
           ✘ answer-chat: apigateway.amazonaws.com may not call it → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
-          ✘ record-images: its role lacks dynamodb:BatchGetItem, dynamodb:ConditionCheckItem, dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem, ecr:BatchGetImage, events:PutEvents, logs:CreateLogStream, logs:PutLogEvents, sqs:SendMessage → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
+          ✘ record-images: its role lacks dynamodb:BatchGetItem, dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem, ecr:BatchGetImage, events:PutEvents, logs:CreateLogStream, logs:PutLogEvents, sqs:SendMessage → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
 
         Table
           ✘ it cannot be brought back to a point in time → aws dynamodb update-continuous-backups --table-name=towline-Table-1 --point-in-time-recovery-specification=PointInTimeRecoveryEnabled=true --region=eu-west-1

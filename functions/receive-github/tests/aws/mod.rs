@@ -150,6 +150,15 @@ impl World {
                 }
                 json!({})
             }
+            "PutItem" => {
+                let put = json!({"Put": asked});
+                if !self.allows(&put) {
+                    return (400, json!({"__type": "ConditionalCheckFailedException"}));
+                }
+                let item = asked["Item"].clone();
+                self.items.insert(id(&item), item);
+                json!({})
+            }
             "PutEvents" => {
                 let entries = asked["Entries"].as_array().unwrap();
                 let kinds = entries.iter().map(|entry| entry["DetailType"].as_str());
@@ -169,6 +178,9 @@ impl World {
             return true;
         };
         let known = self.items.get(&id(&put["Item"]));
+        if put.get("ConditionExpression").is_none() {
+            return true;
+        }
         match put["ExpressionAttributeValues"].get(":read") {
             None => known.is_none(),
             Some(version) => known.is_some_and(|item| item["version"] == *version),

@@ -150,6 +150,7 @@ fn bill(requests: &[&Request]) -> Bill {
         let body = &request.body;
         match request.operation.as_str() {
             "PutItem" => bill.write_units += put(&body["Item"], &mut sizes),
+            "BatchWriteItem" => bill.write_units += rows(body, &mut sizes),
             "UpdateItem" => bill.write_units += update(body, &mut sizes),
             "DeleteItem" => bill.write_units += delete(&body["Key"], &mut sizes),
             "TransactWriteItems" => {
@@ -184,19 +185,23 @@ fn part_units(part: &Value, sizes: &mut Sizes) -> (f64, f64) {
         put_parts(&part["Put"]["Item"], sizes)
     } else if !part["Update"].is_null() {
         update_parts(&part["Update"], sizes)
-    } else if !part["Delete"].is_null() {
-        delete_parts(&part["Delete"]["Key"], sizes)
     } else {
-        (
-            kilobytes(known(&part["ConditionCheck"]["Key"], sizes).0),
-            0.0,
-        )
+        delete_parts(&part["Delete"]["Key"], sizes)
     }
 }
 
 fn put(item: &Value, sizes: &mut Sizes) -> f64 {
     let (base, index) = put_parts(item, sizes);
     base + index
+}
+
+/// Each row of a batch costs what it would cost by itself.
+fn rows(body: &Value, sizes: &mut Sizes) -> f64 {
+    let tables = body["RequestItems"].as_object().into_iter().flatten();
+    let writes = tables.flat_map(|(_, writes)| writes.as_array().into_iter().flatten());
+    writes
+        .map(|write| put(&write["PutRequest"]["Item"], sizes))
+        .sum()
 }
 
 fn update(update: &Value, sizes: &mut Sizes) -> f64 {
@@ -237,14 +242,16 @@ fn delete_parts(key: &Value, sizes: &mut Sizes) -> (f64, f64) {
     (kilobytes(before.0), index)
 }
 
-/// An entry of the index is written, replaced in place, or removed and written again if its position
-/// changes.
+/// The index has keys only: it is written when the due time changes, which takes the old entry out
+/// and puts the new one in (DynamoDB developer guide, "Write throughput considerations").
 fn index_units(before: &(usize, Option<String>), bytes: usize, due: Option<&String>) -> f64 {
     let (old, new) = (before.1.as_ref(), due);
     let removed = old
         .filter(|old| Some(*old) != new)
         .map(|_| kilobytes(before.0));
-    let written = new.map(|_| kilobytes(bytes));
+    let written = new
+        .filter(|new| Some(*new) != old)
+        .map(|_| kilobytes(bytes));
     removed.unwrap_or_default() + written.unwrap_or_default()
 }
 
@@ -264,7 +271,9 @@ fn size(item: &Value) -> usize {
             let text = value["S"].as_str().map(str::len);
             // A number needs one byte per two digits, and one more.
             let number = value["N"].as_str().map(|digits| digits.len() / 2 + 2);
-            name.len() + text.or(number).unwrap_or(1)
+            // Three bytes are four characters here.
+            let bytes = value["B"].as_str().map(|text| text.len() / 4 * 3);
+            name.len() + text.or(number).or(bytes).unwrap_or(1)
         })
         .sum()
 }

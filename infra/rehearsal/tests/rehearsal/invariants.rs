@@ -11,6 +11,7 @@ use towline_domain::run::{Attempt, AttemptState, Run};
 use towline_domain::stage::Stage;
 use towline_rehearsal::client::until;
 use towline_rehearsal::recording::Request;
+use towline_rehearsal::table::{self, content};
 
 use super::driver::{Driver, SOON};
 
@@ -48,7 +49,7 @@ impl Table {
         });
         let mut read = fitting
             .map(|item| {
-                let body = serde_json::from_str(text(item, "body"));
+                let body = serde_json::from_str(&content(item));
                 let key = format!("{} {}", text(item, "partition"), text(item, "sort"));
                 Ok((key.clone(), body.with_context(|| format!("reading {key}"))?))
             })
@@ -59,9 +60,7 @@ impl Table {
 
     /// What is still owed, except what only waits for its time.
     fn owed(&self) -> Vec<String> {
-        let intents = self.items.iter();
-        let intents = intents.filter(|item| text(item, "partition").starts_with("INTENT#"));
-        let bodies = intents.map(|item| text(item, "body").to_owned());
+        let bodies = self.items.iter().flat_map(table::owed);
         bodies.filter(|body| !body.contains("watch_")).collect()
     }
 }
@@ -204,7 +203,19 @@ async fn digest_of(
 fn ledger(table: &Table, stage: &Stage, broken: &mut Broken) -> anyhow::Result<()> {
     let key = &stage.key;
     let name = format!("{}#{}/{}", key.repository, key.component, key.stage);
-    let rows: Vec<(String, Row)> = table.all(&format!("LEDGER#{name}"), "")?;
+    let all: Vec<(String, Row)> = table.all(&format!("LEDGER#{name}"), "")?;
+    // A row of a decision that came to nothing stays, and is not part of the chain.
+    let mut expected = stage.ledger.hash.clone();
+    let mut rows = all;
+    rows.reverse();
+    rows.retain(|(_, row)| {
+        let named = row.hash() == expected;
+        if named {
+            expected.clone_from(&row.previous);
+        }
+        named
+    });
+    rows.reverse();
     let mut head = Head::default();
     let mut version = 0;
     for (_, row) in &rows {
@@ -293,7 +304,7 @@ fn histories(requests: &[Request], broken: &mut Broken) {
             let version = item["version"]["N"]
                 .as_str()
                 .and_then(|text| text.parse().ok());
-            let run = serde_json::from_str(text(item, "body"));
+            let run = serde_json::from_str(&content(item));
             if let (Some(version), Ok(run)) = (version, run) {
                 runs.entry(partition.to_owned())
                     .or_default()
@@ -389,13 +400,15 @@ fn owed_by(request: &Request) -> Vec<String> {
     let bodies = parts.iter().flat_map(|part| {
         let (put, update) = (&part["Put"]["Item"], &part["Update"]);
         [
-            (put, put),
-            (&part["Item"], &part["Item"]),
-            (&update["Key"], &update["ExpressionAttributeValues"]),
-            (&part["Key"], &part["ExpressionAttributeValues"]),
+            (put, &put["body"]),
+            (&part["Item"], &part["Item"]["body"]),
+            (
+                &update["Key"],
+                &update["ExpressionAttributeValues"][":body"],
+            ),
+            (&part["Key"], &part["ExpressionAttributeValues"][":body"]),
         ]
     });
-    let intents = bodies.filter(|(key, _)| text(key, "partition").starts_with("INTENT#"));
-    let body = |values: &Value| format!("{}{}", text(values, "body"), text(values, ":body"));
-    intents.map(|(_, values)| body(values)).collect()
+    let items = bodies.map(|(key, body)| json!({ "partition": key["partition"], "body": body }));
+    items.flat_map(|item| table::owed(&item)).collect()
 }

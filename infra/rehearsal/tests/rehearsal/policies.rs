@@ -13,6 +13,7 @@ use super::driver::Driver;
 /// with every function; who of them asks for it depends on what happens. Somebody must.
 const SHARED: &[&str] = &[
     "dynamodb:BatchGetItem",
+    "dynamodb:BatchWriteItem",
     "dynamodb:DeleteItem",
     "dynamodb:GetItem",
     "dynamodb:PutItem",
@@ -30,11 +31,6 @@ const NOT_PROVOKED: &[(&str, &str, &str)] = &[
     ),
     ("", "logs:CreateLogStream", "Lambda writes logs by it"),
     ("", "logs:PutLogEvents", "Lambda writes logs by it"),
-    (
-        "",
-        "dynamodb:ConditionCheckItem",
-        "a change that needs another item as it was read asks so",
-    ),
     (
         "start-builds",
         "codebuild:BatchGetBuilds",
@@ -119,7 +115,6 @@ fn actions(request: &Request) -> Vec<String> {
         ("Put", "PutItem"),
         ("Update", "UpdateItem"),
         ("Delete", "DeleteItem"),
-        ("ConditionCheck", "ConditionCheckItem"),
     ]
     .into();
     parts

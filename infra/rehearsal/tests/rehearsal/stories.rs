@@ -10,6 +10,7 @@ use towline_rehearsal::client::until;
 use towline_rehearsal::proxy::{Fault, Trap};
 use towline_rehearsal::shop::definition;
 use towline_rehearsal::stack::STACK;
+use towline_rehearsal::table::content;
 
 use super::driver::{Driver, HEALED, Pushed, SLACK_SECRET, SOON, WEBHOOK_SECRET, id_of, project};
 use super::{Outcomes, costs, invariants, patterns, policies, told};
@@ -215,12 +216,21 @@ async fn facts(driver: &Driver<'_>) -> anyhow::Result<Vec<(String, String)>> {
         .iter()
         .map(|item| {
             let key = format!("{} {}", text(item, "partition"), text(item, "sort"));
-            (key, text(item, "body"))
+            (key, facts_of(item))
         })
         .filter(|(key, _)| !key.starts_with("INTENT#"))
         .collect();
     facts.sort();
     Ok(facts)
+}
+
+/// What an item says; what it owes is no fact.
+fn facts_of(item: &Value) -> String {
+    let mut said: Value = serde_json::from_str(&content(item)).unwrap_or_default();
+    if let Some(fields) = said.as_object_mut() {
+        fields.remove("owes");
+    }
+    said.to_string()
 }
 
 fn push_event(repository: &str, tag: &str, digest: &str) -> Value {

@@ -3,6 +3,7 @@
 mod bounds;
 mod item;
 mod reads;
+mod rows;
 pub mod schema;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 use towline_ports::limits;
-use towline_ports::{Item, Key, Page, PortError, Query, Store, TransactError, Write};
+use towline_ports::{Item, Key, Page, PortError, Query, Row, Store, TransactError, Write};
 
 use crate::environment::{Aws, Patience};
 
@@ -26,7 +27,8 @@ pub(crate) const PATIENCE: Patience =
 /// The store on a table of this [schema].
 ///
 /// One change is one `PutItem`, `UpdateItem` or `DeleteItem` with a condition, at half the price of
-/// a transaction; several are one `TransactWriteItems`. All reads are strongly consistent.
+/// a transaction; several are one `TransactWriteItems`. Rows are `BatchWriteItem`, 25 at a time.
+/// All reads are strongly consistent.
 #[derive(Debug, Clone)]
 pub struct Table {
     client: Client,
@@ -77,6 +79,11 @@ impl Store for Table {
     async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
         limits::check_items(limit)?;
         self.read_due(until, limit).await
+    }
+
+    async fn put_rows(&self, rows: Vec<Row>) -> Result<(), PortError> {
+        let bodies = limits::checked_rows(&rows)?;
+        self.write_rows(&rows, bodies).await
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {

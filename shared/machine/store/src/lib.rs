@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use towline_ports::limits;
-use towline_ports::{Item, Key, Page, PortError, Query, Store, TransactError, Write};
+use towline_ports::{Item, Key, Page, PortError, Query, Row, Store, TransactError, Write};
 
 use folder::Folder;
 use readers::Readers;
@@ -92,6 +92,11 @@ impl Store for SqliteStore {
         let read = Arc::clone(&self.readers);
         read.read(move |connection| readers::due(connection, until, limit))
             .await
+    }
+
+    async fn put_rows(&self, rows: Vec<Row>) -> Result<(), PortError> {
+        let bodies = limits::checked_rows(&rows)?;
+        self.writer.put_rows(rows, bodies).await
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {

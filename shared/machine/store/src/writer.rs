@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Savepoint, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
-use towline_ports::{Key, PortError, TransactError, Write};
+use towline_ports::{Key, PortError, Row, TransactError, Write};
 
 use crate::fault::Fault;
 use crate::folder::OpenError;
@@ -32,6 +32,8 @@ struct Job {
     writes: Vec<Write>,
     /// The content of each write as text, where it has one.
     bodies: Vec<Option<String>>,
+    /// Whether they are rows, whose version never rises.
+    are_rows: bool,
     answer: oneshot::Sender<Result<(), TransactError>>,
 }
 
@@ -49,17 +51,50 @@ impl Writer {
         })
     }
 
+    /// Answers when the rows are on disk.
+    pub(crate) async fn put_rows(
+        &self,
+        rows: Vec<Row>,
+        bodies: Vec<String>,
+    ) -> Result<(), PortError> {
+        let put = |Row { key, body }| Write::Put {
+            key,
+            body,
+            due: None,
+        };
+        let writes = rows.into_iter().map(put).collect();
+        let bodies = bodies.into_iter().map(Some).collect();
+        match self.write(writes, bodies, true).await {
+            Ok(()) => Ok(()),
+            Err(TransactError::Port(error)) => Err(error),
+            Err(TransactError::Conflict(key)) => Err(PortError::because(format!(
+                "{DOING}: a row has no condition, and yet {} was in conflict",
+                key.partition
+            ))),
+        }
+    }
+
     /// Answers when the transaction is on disk, or has changed nothing.
     pub(crate) async fn transact(
         &self,
         writes: Vec<Write>,
         bodies: Vec<Option<String>>,
     ) -> Result<(), TransactError> {
+        self.write(writes, bodies, false).await
+    }
+
+    async fn write(
+        &self,
+        writes: Vec<Write>,
+        bodies: Vec<Option<String>>,
+        are_rows: bool,
+    ) -> Result<(), TransactError> {
         let ended = || PortError::because(format!("{DOING}: its thread has ended"));
         let (answer, answered) = oneshot::channel();
         let job = Job {
             writes,
             bodies,
+            are_rows,
             answer,
         };
         let jobs = self.jobs.as_ref().ok_or_else(ended)?;
@@ -158,10 +193,10 @@ fn transact(savepoint: Savepoint<'_>, job: &Job) -> rusqlite::Result<Option<Key>
             Write::Create { key, due, .. }
             | Write::Replace { key, due, .. }
             | Write::Put { key, due, .. } => {
-                set(&savepoint, key, version + 1, body.as_deref(), *due)?;
+                let next = if job.are_rows { 1 } else { version + 1 };
+                set(&savepoint, key, next, body.as_deref(), *due)?;
             }
             Write::Delete { key } => delete(&savepoint, key)?,
-            Write::Require { .. } => {}
         }
     }
     savepoint.commit()?;
@@ -173,7 +208,6 @@ fn holds(write: &Write, found: u64) -> bool {
     match write {
         Write::Create { .. } => found == 0,
         Write::Replace { version, .. } => found == *version && found != 0,
-        Write::Require { version, .. } => found == *version,
         Write::Put { .. } | Write::Delete { .. } => true,
     }
 }
@@ -244,6 +278,7 @@ mod tests {
         let job = Job {
             writes: sorts.iter().map(create).collect(),
             bodies: vec![Some(json!({ "a": "x".repeat(bytes) }).to_string()); sorts.len()],
+            are_rows: false,
             answer,
         };
         (job, answered)

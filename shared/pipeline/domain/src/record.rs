@@ -129,7 +129,7 @@ pub fn wants(found: &Found<'_>, known: &Known) -> Vec<Want> {
     let runs = expected.into_iter().chain(builder.map(|built| &built.run));
     wants.extend(runs.cloned().map(Want::Run));
     wants.extend(stage_of(found, known).map(Want::Stage));
-    if let (Some(_), Some(pushed)) = (&known.image, Pushed::by(known)) {
+    if let (Some(_), Some(pushed)) = (&known.image, Pushed::by(found, known)) {
         wants.extend(pushed.other_tags().cloned().map(Want::Tag));
     }
     wants
@@ -155,7 +155,7 @@ pub fn is_recorded(said: &Digest, tag: &Tag, now: Option<&TagNow>, image: Option
 /// Decides what follows from it.
 #[must_use]
 pub fn of(found: &Found<'_>, known: &Known, now: Timestamp) -> Recorded {
-    let pushed = Pushed::by(known);
+    let pushed = Pushed::by(found, known);
     let mut recorded = Recorded::default();
     enter(found, known, pushed.as_ref(), now, &mut recorded);
     let mover = promoted_by(found, known)
@@ -197,11 +197,12 @@ struct Pushed<'a> {
 }
 
 impl<'a> Pushed<'a> {
-    fn by(known: &'a Known) -> Option<Self> {
+    fn by(found: &Found<'_>, known: &'a Known) -> Option<Self> {
         let of = known.expected.as_ref()?;
         let run = known.runs.iter().find(|run| run.id == of.run)?;
         let (_, _, attempt) = run.attempt(&of.attempt)?;
-        Some(Self { of, run, attempt })
+        // A row of a plan that came to nothing leads to an attempt with another tag.
+        (attempt.unique_tag == *found.tag).then_some(Self { of, run, attempt })
     }
 
     fn mover(&self) -> Mover {

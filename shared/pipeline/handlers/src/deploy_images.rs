@@ -44,7 +44,7 @@ pub async fn handle(context: Context<'_>, event: &Envelope) -> Result<(), Handle
                 promotion,
                 "not deployed: something newer is live"
             );
-            return context.finish(&owed).await;
+            return reads.finish(&owed).await;
         };
         let parameters = match parameters(&mut reads, key, &pointer).await? {
             Parameters::Known(parameters) => parameters,
@@ -62,7 +62,7 @@ pub async fn handle(context: Context<'_>, event: &Envelope) -> Result<(), Handle
         let announcement =
             announcement(&mut reads, key, &pointer, previous.as_ref(), parameters).await?;
         context.bus.announce(vec![announcement]).await?;
-        context.finish(&owed).await
+        reads.finish(&owed).await
     }
     .instrument(owed.span())
     .await

@@ -181,14 +181,8 @@ async fn lease(
         let fact = Fact::LeaseRequested { promotion, lease };
         let mut change = Change::default();
         let decision = apply::decide_stage(reads, key, &fact, &mut change).await?;
-        if context.commit(change, &mut rounds).await? {
-            if decision.refused.is_some() {
-                return Ok(false);
-            }
-            if decision.changed {
-                reads.saved(&keys::stage(key), &decision.stage);
-            }
-            return Ok(true);
+        if reads.commit(change, &mut rounds).await? {
+            return Ok(decision.refused.is_none());
         }
         reads.again().await?;
     }

@@ -116,7 +116,6 @@ async fn note_deletion(
                 at,
                 delivery: delivery.clone(),
                 commit: None,
-                intent: None,
             },
         );
         change.save(
@@ -195,7 +194,6 @@ async fn accept(
                 at: now,
                 delivery: delivery.clone(),
                 commit: Some(commit.clone()),
-                intent: Some(id.clone()),
             },
         );
         let before = reads.read::<Repository>(&repository).await?;

@@ -55,7 +55,7 @@ pub(crate) async fn save_tag(
     if let Some(before) = before.filter(|before| before.sequence < now.sequence) {
         let (repository, tag) = (&now.repository, &now.tag);
         let row = keys::tag_move(repository, tag, before.at, before.sequence);
-        change.create(row, &before);
+        change.put(row, &before);
     }
     change.save(key, read.as_ref(), now);
     Ok(())

@@ -1,17 +1,17 @@
 //! Shows beside each commit what becomes of it: one line for each build and each stage.
 
 use towline_domain::intent::{Intent, StageKey};
-use towline_domain::ledger::Row;
 use towline_domain::names::{CommitSha, ComponentName, RepositoryName, RunId};
 use towline_domain::report::{self, Line, Standing};
 use towline_domain::run::Run;
 use towline_domain::stage::Stage;
-use towline_ports::{CommitStatus, Key, Query, RepositoryRef, StatusError, StatusState, Statuses};
+use towline_ports::{CommitStatus, Key, RepositoryRef, StatusError, StatusState, Statuses};
 
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
 use towline_state::Reads;
+use towline_state::history;
 use towline_state::keys;
 use towline_state::records::RunPointer;
 use towline_state::{Context, HandlerError};
@@ -67,7 +67,7 @@ pub async fn handle(
                 reads.again().await?;
             }
             if reads.versions() == seen {
-                return context.finish(&owed).await;
+                return reads.finish(&owed).await;
             }
         }
         Err(HandlerError::Contended(owed.id.clone()))
@@ -257,7 +257,6 @@ async fn line_of_stage(
     if let Some(line) = report::live(stage, commit) {
         return Ok(Some(line));
     }
-    let newest = Query::all(keys::ledger(key)).newest_first();
-    let rows: Vec<Row> = reads.context().list(&newest.limit(MOST_ROWS)).await?;
+    let rows = history::ledger(reads.context(), stage, MOST_ROWS).await?;
     Ok(report::stage_before(&rows, commit))
 }

@@ -5,13 +5,11 @@ use towline_domain::image::NotTagged;
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::run::{BuildStatus, Fact, NoIndex, NotRetried, NotStarted, Run};
 use towline_domain::stage;
-use towline_ports::{Builds, TransactError};
+use towline_ports::Builds;
 
 use towline_state::apply;
 use towline_state::keys;
-use towline_state::{
-    Context, HandlerError, Owed, Read, announced_again, announcement, milliseconds,
-};
+use towline_state::{Context, HandlerError, Outbox, Owed, announcement, milliseconds};
 
 /// Items looked at in one round; the next round takes the rest.
 const MOST_AT_ONCE: usize = 500;
@@ -49,37 +47,47 @@ pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, 
     );
     let mut watches = Vec::new();
     for item in due {
-        let version = item.version;
-        let Ok(value) = serde_json::from_value::<Owed>(item.body) else {
-            tracing::error!(key = item.key.partition, "an intent cannot be read");
+        let Ok(outbox) = Outbox::of(&item) else {
+            tracing::error!(key = item.key.partition, "what is owed cannot be read");
             swept.failed += 1;
             continue;
         };
-        let read = Read { value, version };
-        if read.value.intent.is_watch() {
-            watches.push(read);
-        } else if let Err(error) = announce_again(context, &read, &mut swept).await {
-            failed(&read, &error, &mut swept);
+        let owed: Vec<Owed> = outbox.due_by(now).cloned().collect();
+        if owed.is_empty() {
+            context.look_later(item).await?;
+        }
+        for owed in owed {
+            if owed.intent.is_watch() {
+                watches.push(owed);
+            } else if let Err(error) = announce_again(context, &owed, &mut swept).await {
+                failed(&owed, &error, &mut swept);
+            }
         }
     }
-    for read in watches {
-        match watch(context, builds, &read).await {
+    for owed in watches {
+        match watch(context, builds, &owed).await {
             Ok(()) => swept.watched += 1,
             Err(error) => {
-                failed(&read, &error, &mut swept);
+                failed(&owed, &error, &mut swept);
                 // The others are next, however long this one took.
-                let later = announced_again(&read, context.now(), None);
-                let _ = context.store.transact(vec![later]).await;
+                let _ = look_again(context, &owed).await;
             }
         }
     }
     Ok(swept)
 }
 
-fn failed(read: &Read<Owed>, error: &HandlerError, swept: &mut Swept) {
+/// Has an intent wait for its next turn; says whether it is still owed.
+async fn look_again(context: Context<'_>, owed: &Owed) -> Result<bool, HandlerError> {
+    let now = context.now();
+    let again = |owed: &Owed| Some(owed.announced_again(now, None));
+    context.amend(&owed.id, again).await
+}
+
+fn failed(owed: &Owed, error: &HandlerError, swept: &mut Swept) {
     tracing::warn!(
         error = error as &dyn std::error::Error,
-        intent = read.value.id,
+        intent = owed.id,
         "could not be swept"
     );
     swept.failed += 1;
@@ -92,12 +100,11 @@ fn failed(read: &Read<Owed>, error: &HandlerError, swept: &mut Swept) {
 pub async fn announce_all(context: Context<'_>) -> Result<usize, HandlerError> {
     let far = towline_domain::Timestamp::MAX;
     let items = context.store.due(far, 1_000).await?;
-    let owed = items
-        .into_iter()
-        .filter_map(|item| serde_json::from_value::<Owed>(item.body).ok());
+    let outboxes = items.iter().filter_map(|item| Outbox::of(item).ok());
+    let owed = outboxes.flat_map(|outbox| outbox.owed().to_vec());
     let now = context.now();
     let announcements: Vec<_> = owed
-        .filter(|owed| !owed.intent.is_watch())
+        .filter(|owed| owed.dead.is_none() && !owed.intent.is_watch())
         .map(|owed| announcement(&owed, now, &[]))
         .collect();
     let count = announcements.len();
@@ -107,26 +114,18 @@ pub async fn announce_all(context: Context<'_>) -> Result<usize, HandlerError> {
 
 async fn announce_again(
     context: Context<'_>,
-    read: &Read<Owed>,
+    owed: &Owed,
     swept: &mut Swept,
 ) -> Result<(), HandlerError> {
-    let now = context.now();
-    let owed = &read.value;
     if owed.tries >= MOST_TRIES && may_be_given_up(&owed.intent) {
         swept.dead += 1;
-        return give_up(context, read, now).await;
+        return give_up(context, owed).await;
     }
-    match context
-        .store
-        .transact(vec![announced_again(read, now, None)])
-        .await
-    {
-        Ok(()) => {}
-        Err(TransactError::Conflict(_)) => return Ok(()), // somebody has just done it
-        Err(TransactError::Port(error)) => return Err(error.into()),
+    if look_again(context, owed).await? {
+        let announcement = announcement(owed, context.now(), &[]);
+        context.announce(vec![announcement]).await;
+        swept.announced += 1;
     }
-    context.announce(vec![announcement(owed, now, &[])]).await;
-    swept.announced += 1;
     Ok(())
 }
 
@@ -135,14 +134,10 @@ fn may_be_given_up(intent: &Intent) -> bool {
     !matches!(intent, Intent::PushAccepted(_))
 }
 
-/// Ends what waits for an intent that was never done, in the transaction that ends the intent;
+/// Ends what waits for an intent that was never done, in the commit that ends the intent;
 /// what nothing waits for is kept, marked, for a person to look at.
-async fn give_up(
-    context: Context<'_>,
-    read: &Read<Owed>,
-    now: towline_domain::Timestamp,
-) -> Result<(), HandlerError> {
-    let owed = &read.value;
+async fn give_up(context: Context<'_>, owed: &Owed) -> Result<(), HandlerError> {
+    let now = context.now();
     let (tries, since) = (owed.tries, owed.since);
     let reason = format!("tried {tries} times since {since} and never done");
     tracing::error!(
@@ -193,24 +188,16 @@ async fn give_up(
         | Intent::StageStatusDue { .. }
         | Intent::StatusesDue { .. }
         | Intent::BuildWatchDue(_)
-        | Intent::PromotionWatchDue { .. } => match context
-            .store
-            .transact(vec![announced_again(read, now, Some(&reason))])
-            .await
-        {
-            Ok(()) | Err(TransactError::Conflict(_)) => {}
-            Err(TransactError::Port(error)) => return Err(error.into()),
-        },
+        | Intent::PromotionWatchDue { .. } => {
+            let dead = |owed: &Owed| Some(owed.announced_again(now, Some(&reason)));
+            context.amend(&owed.id, dead).await?;
+        }
     }
     Ok(())
 }
 
-async fn watch(
-    context: Context<'_>,
-    builds: &dyn Builds,
-    read: &Read<Owed>,
-) -> Result<(), HandlerError> {
-    let over = match &read.value.intent {
+async fn watch(context: Context<'_>, builds: &dyn Builds, owed: &Owed) -> Result<(), HandlerError> {
+    let over = match &owed.intent {
         Intent::BuildWatchDue(of) => !watch_build(context, builds, of).await?,
         Intent::PromotionWatchDue {
             stage, promotion, ..
@@ -218,7 +205,7 @@ async fn watch(
             let fact = stage::Fact::ExpiryDue {
                 promotion: *promotion,
             };
-            apply::to_stage(context, stage, &fact, Some(&read.value.id)).await?;
+            apply::to_stage(context, stage, &fact, Some(&owed.id)).await?;
             return Ok(());
         }
         Intent::PushAccepted(_)
@@ -236,16 +223,9 @@ async fn watch(
         | Intent::StageStatusDue { .. }
         | Intent::StatusesDue { .. } => false,
     };
-    if over {
-        return context.finish(&read.value).await;
-    }
-    match context
-        .store
-        .transact(vec![announced_again(read, context.now(), None)])
-        .await
-    {
-        Ok(()) | Err(TransactError::Conflict(_)) => Ok(()),
-        Err(TransactError::Port(error)) => Err(error.into()),
+    match over {
+        true => context.finish(owed).await,
+        false => look_again(context, owed).await.map(drop),
     }
 }
 

@@ -32,7 +32,7 @@ pub use images::{Images, PutTagError, RegistryImage, StoredManifest};
 pub use secret::KeptSecret;
 pub use source::{Admission, CommitInfo, FileAt, Relation, Repositories, RepositoryRef, Source};
 pub use statuses::{CommitStatus, StatusError, StatusState, Statuses};
-pub use store::{Item, Key, Page, Query, Store, TransactError, Write};
+pub use store::{Item, Key, Page, Query, Row, Store, TransactError, Write};
 
 /// Why the world did not answer. Trying again may help.
 #[derive(Debug, thiserror::Error)]

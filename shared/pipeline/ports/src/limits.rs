@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::{Key, PortError, Query, Write};
+use crate::{Key, PortError, Query, Row, Write};
 
 /// Keys read at once (DynamoDB API, `BatchGetItem`).
 pub const MOST_KEYS: usize = 100;
@@ -22,6 +22,8 @@ pub const MOST_BODY: usize = 300 << 10;
 pub const MOST_DEPTH: usize = 100;
 /// Items of one answer.
 pub const MOST_ITEMS: usize = 1_000;
+/// Rows written at once.
+pub const MOST_ROWS: usize = 1_000;
 
 /// What no store takes. Trying again does not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +37,9 @@ pub enum LimitError {
     /// One key asked for twice.
     #[error("a key is asked for once, but {:?} twice", (&.0.partition, &.0.sort))]
     AskedTwice(Key),
+    /// Too many rows, or none.
+    #[error("1 to {MOST_ROWS} rows are written at once, not {0}")]
+    Rows(usize),
     /// Two changes of one key.
     #[error("a transaction changes a key once, but this one changes {:?} twice", (&.0.partition, &.0.sort))]
     KeyTwice(Key),
@@ -94,13 +99,34 @@ pub fn checked_bodies(writes: &[Write]) -> Result<Vec<Option<String>>, LimitErro
             Write::Create { body, .. } | Write::Replace { body, .. } | Write::Put { body, .. } => {
                 Some(checked_body(key, body)?)
             }
-            Write::Delete { .. } | Write::Require { .. } => None,
+            Write::Delete { .. } => None,
         };
         bytes += key.partition.len() + key.sort.len() + body.as_ref().map_or(0, String::len);
         bodies.push(body);
     }
     if bytes > MOST_TRANSACTION {
         return Err(LimitError::Transaction(bytes));
+    }
+    Ok(bodies)
+}
+
+/// Checks rows that are written at once; gives the content of each as JSON text.
+///
+/// # Errors
+///
+/// The first limit that is not kept.
+pub fn checked_rows(rows: &[Row]) -> Result<Vec<String>, LimitError> {
+    if !(1..=MOST_ROWS).contains(&rows.len()) {
+        return Err(LimitError::Rows(rows.len()));
+    }
+    let mut keys = HashSet::new();
+    let mut bodies = Vec::with_capacity(rows.len());
+    for Row { key, body } in rows {
+        check_key(key)?;
+        if !keys.insert(key) {
+            return Err(LimitError::KeyTwice(key.clone()));
+        }
+        bodies.push(checked_body(key, body)?);
     }
     Ok(bodies)
 }

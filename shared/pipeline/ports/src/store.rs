@@ -78,13 +78,6 @@ pub enum Write {
         /// The key.
         key: Key,
     },
-    /// Changes nothing, but the item must still have this version; 0 means the key must be free.
-    Require {
-        /// The key.
-        key: Key,
-        /// The version that was read.
-        version: u64,
-    },
 }
 
 impl Write {
@@ -95,10 +88,20 @@ impl Write {
             Self::Create { key, .. }
             | Self::Replace { key, .. }
             | Self::Put { key, .. }
-            | Self::Delete { key }
-            | Self::Require { key, .. } => key,
+            | Self::Delete { key } => key,
         }
     }
+}
+
+/// What only leads to an item or tells of it, and says the same whoever writes it.
+///
+/// A key holds rows or items that are changed by version, never both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Its key.
+    pub key: Key,
+    /// Its content.
+    pub body: Value,
 }
 
 /// Items of one partition, in order.
@@ -208,6 +211,12 @@ pub trait Store: Send + Sync {
 
     /// Items whose `due` is at or before `until`, earliest first, at most `limit` (1 to 1,000).
     async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError>;
+
+    /// Writes rows, 1 to 1,000, no key twice, each whatever is there; their version is 1.
+    ///
+    /// They are not written together: after an error, some of them may be there. So they are
+    /// written before the item that makes them count, and nobody believes them without it.
+    async fn put_rows(&self, rows: Vec<Row>) -> Result<(), PortError>;
 
     /// Makes all changes or none: 1 to 100, no key twice (DynamoDB API, `TransactWriteItems`).
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError>;

@@ -1,55 +1,67 @@
 //! What one decision writes and owes.
 
 use serde::Serialize;
+use serde_json::Value;
 use towline_domain::intent::Intent;
-use towline_ports::{Key, Write};
+use towline_ports::{Key, Row};
 
-use crate::keys;
-use crate::outbox::{Announced, intent_id};
+use crate::outbox::{Announced, Outbox, intent_id};
 use crate::read::{Read, body};
 
-/// Writes of two changes that are made one; what is added later still fits into the 100 that
-/// DynamoDB takes.
+/// Items of two changes that are made one; what is added later still fits into the 100 that
+/// DynamoDB changes together.
 const MOST_TOGETHER: usize = 60;
 
-/// Changes that happen together or not at all.
+/// What follows from one decision: its rows are written first, and then its items together or not
+/// at all.
 #[derive(Debug, Default, Clone)]
 pub struct Change {
-    pub(crate) writes: Vec<Write>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) heads: Vec<Head>,
     pub(crate) intents: Vec<Announced>,
+    pub(crate) done: Vec<String>,
+    pub(crate) forgotten: Vec<String>,
+}
+
+/// An item that must still be as it was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    pub(crate) key: Key,
+    /// The version that was read; none where its key must be free.
+    pub(crate) version: Option<u64>,
+    pub(crate) body: Value,
+    pub(crate) outbox: Outbox,
 }
 
 impl Change {
     /// Writes an item whose key must be free.
     pub fn create(&mut self, key: Key, value: &impl Serialize) {
-        self.writes.push(Write::Create {
+        self.heads.push(Head {
             key,
+            version: None,
             body: body(value),
-            due: None,
+            outbox: Outbox::default(),
         });
     }
 
     /// Writes an item that must still be as it was read; `None` for one that was not there.
     pub fn save<T>(&mut self, key: Key, read: Option<&Read<T>>, value: &impl Serialize) {
         match read {
-            Some(read) => self.writes.push(Write::Replace {
+            Some(read) => self.heads.push(Head {
                 key,
-                version: read.version,
+                version: Some(read.version),
                 body: body(value),
-                due: None,
+                outbox: read.outbox.clone(),
             }),
             None => self.create(key, value),
         }
     }
 
-    /// Writes an item that says the same whoever writes it.
+    /// Writes a row: it says the same whoever writes it, and counts only once an item says so.
     pub fn put(&mut self, key: Key, value: &impl Serialize) {
         self.withdraw(&key);
-        self.writes.push(Write::Put {
-            key,
-            body: body(value),
-            due: None,
-        });
+        let body = body(value);
+        self.rows.push(Row { key, body });
     }
 
     /// Owes an intent.
@@ -66,77 +78,59 @@ impl Change {
 
     /// Leaves an item as it is after all.
     pub fn withdraw(&mut self, key: &Key) {
-        self.writes.retain(|write| write.key() != key);
+        self.rows.retain(|row| row.key != *key);
+        self.heads.retain(|head| head.key != *key);
     }
 
     /// An intent is done, or nothing is left to do for it.
     pub fn done(&mut self, id: &str) {
-        let key = keys::intent(id);
-        self.withdraw(&key);
-        self.writes.push(Write::Delete { key });
+        self.done.push(id.to_owned());
     }
 
-    /// Nobody needs to look after this any more.
+    /// Nobody needs to look any more after what one of the items owes.
     pub fn forget(&mut self, intent: &Intent) {
         self.intents.retain(|known| known.intent != *intent);
-        self.done(&intent_id(intent));
+        self.forgotten.push(intent_id(intent));
     }
 
     /// Makes all of another change too.
     pub fn add(&mut self, other: Self) {
-        self.writes.extend(other.writes);
+        self.rows.extend(other.rows);
+        self.heads.extend(other.heads);
         self.intents.extend(other.intents);
-    }
-
-    /// The same writes in several changes of at most `most` each.
-    pub fn portions(self, most: usize) -> impl Iterator<Item = Self> {
-        let mut writes = self.writes.into_iter().peekable();
-        std::iter::from_fn(move || {
-            writes.peek()?;
-            Some(Self {
-                writes: writes.by_ref().take(most).collect(),
-                ..Self::default()
-            })
-        })
+        self.done.extend(other.done);
+        self.forgotten.extend(other.forgotten);
     }
 
     /// Takes all of another change in; gives it back when both are too much for one transaction
     /// or would write the same item.
     pub fn take_in(&mut self, other: Self) -> Option<Self> {
-        let intents = |change: &Self| {
-            let owed = change.intents.iter();
-            let ids = owed.map(|owed| intent_id(&owed.intent));
-            ids.map(|id| keys::intent(&id)).collect::<Vec<_>>()
+        let is_here = |key: &Key| {
+            let heads = self.heads.iter().map(|head| &head.key);
+            heads
+                .chain(self.rows.iter().map(|row| &row.key))
+                .any(|known| known == key)
         };
-        let keys = |change: &Self| {
-            let mut keys: Vec<Key> = change
-                .writes
-                .iter()
-                .map(|write| write.key().clone())
-                .collect();
-            keys.extend(intents(change));
-            keys
-        };
-        let mut all = keys(self);
-        all.extend(keys(&other));
-        let many = all.len();
-        all.sort();
-        all.dedup();
-        if all.len() < many || many > MOST_TOGETHER {
+        let heads = other.heads.iter().map(|head| &head.key);
+        let twice = heads
+            .chain(other.rows.iter().map(|row| &row.key))
+            .any(is_here);
+        if twice || self.heads.len() + other.heads.len() > MOST_TOGETHER {
             return Some(other);
         }
-        self.writes.extend(other.writes);
-        self.intents.extend(other.intents);
+        self.add(other);
         None
     }
 
-    /// How many writes it makes, intents not counted.
+    /// How many rows and items it writes.
+    #[must_use]
     pub fn len(&self) -> usize {
-        self.writes.len()
+        self.rows.len() + self.heads.len()
     }
 
     /// Whether there is nothing to write.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.writes.is_empty() && self.intents.is_empty()
+        self.len() == 0 && self.intents.is_empty() && self.done.is_empty()
     }
 }

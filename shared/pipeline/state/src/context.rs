@@ -1,14 +1,19 @@
-//! How a decision becomes durable: committed in one transaction, then announced.
+//! How a decision becomes durable: its rows, then the items that make them count, then the bus.
 
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use towline_domain::Timestamp;
-use towline_ports::{Announcement, Bus, Clock, Key, Query, Store, TransactError, Write};
+use towline_domain::intent::Intent;
+use towline_ports::limits::MOST_ROWS;
+use towline_ports::{Announcement, Bus, Clock, Item, Key, Query, Row, Store, TransactError, Write};
 
-use crate::change::Change;
+use crate::change::{Change, Head};
 use crate::keys;
-use crate::outbox::{Announced, Owed, PATIENCE, announcement, first_due, intent_id, together};
+use crate::outbox::{
+    Announced, Outbox, Owed, PATIENCE, announcement, first_due, id_in, intent_id, is_intent,
+    may_owe, owner, place, together,
+};
 use crate::read::{HandlerError, Read, body, decode};
 
 /// How often a decision is made again because somebody else changed what it was made on.
@@ -62,51 +67,61 @@ impl Context<'_> {
     }
 
     /// Commits and announces. `false` means somebody else was faster: load and decide again;
-    /// after five times that is an error, and whoever called tries later (F22).
-    pub async fn commit(
+    /// after five times that is an error, and whoever called tries later.
+    ///
+    /// # Errors
+    /// When the store does not answer, or others kept changing the same items.
+    pub async fn commit(&self, change: Change, rounds: &mut Rounds) -> Result<bool, HandlerError> {
+        Ok(self.committed(change, rounds).await?.is_some())
+    }
+
+    /// As [`Self::commit`]; gives the items as they are now.
+    ///
+    /// Rows go first: nobody believes them before the items that are written after them, all of
+    /// these together or none. What lies in an item that this change leaves alone is ended after
+    /// that: whoever acts on it once more finds nothing to do.
+    pub(crate) async fn committed(
         &self,
-        mut change: Change,
+        change: Change,
         rounds: &mut Rounds,
-    ) -> Result<bool, HandlerError> {
-        if change.is_empty() {
-            return Ok(true);
-        }
+    ) -> Result<Option<Vec<Item>>, HandlerError> {
         let now = self.now();
-        let mut announcements = Vec::new();
-        for Announced { intent, guesses } in together(change.intents) {
-            let owed = Owed {
-                id: intent_id(&intent),
-                intent,
-                since: now,
-                tries: 0,
-                dead: None,
-            };
-            let due = first_due(&owed.intent, now);
-            let key = keys::intent(&owed.id);
-            change.writes.retain(|write| *write.key() != key);
-            change.writes.push(Write::Put {
-                key,
-                body: body(&owed),
-                due: Some(due),
-            });
-            if !owed.intent.is_watch() && !owed.intent.can_wait() {
-                announcements.push(announcement(&owed, now, &guesses));
-            }
+        let Parts {
+            rows,
+            writes,
+            elsewhere,
+            announcements,
+        } = parts(change, now);
+        for rows in rows.chunks(MOST_ROWS) {
+            self.store.put_rows(rows.to_vec()).await?;
         }
-        match self.store.transact(change.writes).await {
-            Ok(()) => {}
-            Err(TransactError::Port(error)) => return Err(error.into()),
-            Err(TransactError::Conflict(key)) => {
-                rounds.left -= 1;
-                if rounds.left == 0 {
-                    return Err(HandlerError::Contended(key.partition));
+        let mut items = Vec::new();
+        if !writes.is_empty() {
+            items.extend(writes.iter().filter_map(written));
+            match self.store.transact(writes).await {
+                Ok(()) => {}
+                Err(TransactError::Port(error)) => return Err(error.into()),
+                Err(TransactError::Conflict(key)) => {
+                    self.next_round(rounds, key).await?;
+                    return Ok(None);
                 }
-                self.back_off(MOST_TRIES - rounds.left).await;
-                return Ok(false);
             }
         }
         self.announce(announcements).await;
-        Ok(true)
+        for id in elsewhere {
+            self.amend(&id, |_| None).await?;
+        }
+        Ok(Some(items))
+    }
+
+    /// Waits before the next round, if there may be one.
+    async fn next_round(&self, rounds: &mut Rounds, key: Key) -> Result<(), HandlerError> {
+        rounds.left -= 1;
+        if rounds.left == 0 {
+            return Err(HandlerError::Contended(key.partition));
+        }
+        self.back_off(MOST_TRIES - rounds.left).await;
+        Ok(())
     }
 
     /// Announces what is committed. A failure loses nothing: `sweep` announces it again.
@@ -123,35 +138,92 @@ impl Context<'_> {
     }
 
     /// Nothing is left to do for an intent.
+    ///
+    /// # Errors
+    /// When the store does not answer.
     pub async fn finish(&self, owed: &Owed) -> Result<(), HandlerError> {
-        let mut change = Change::default();
-        change.done(&owed.id);
-        let mut rounds = Rounds::default();
-        while !self.commit(change.clone(), &mut rounds).await? {}
-        Ok(())
+        self.amend(&owed.id, |_| None).await.map(drop)
     }
 
     /// Keeps an intent for later, because what it needs is not to be had now.
+    ///
+    /// # Errors
+    /// When the store does not answer.
     pub async fn postpone(&self, owed: &Owed) -> Result<(), HandlerError> {
-        let key = keys::intent(&owed.id);
-        let Some(read) = self.read::<Owed>(&key).await? else {
-            return Ok(());
+        let due = self.now() + PATIENCE;
+        // Whoever was to act has answered: this is no failure, and does not count as one.
+        let later = |owed: &Owed| {
+            let tries = 0;
+            Some(Owed {
+                tries,
+                due,
+                ..owed.clone()
+            })
         };
-        // Whoever was to act has answered: this is no failure, and does not count as one (F9).
-        let later = Owed {
-            tries: 0,
-            ..read.value
-        };
-        let due = Some(self.now() + PATIENCE);
-        let write = Write::Replace {
-            key,
-            version: read.version,
-            body: body(&later),
-            due,
+        self.amend(&owed.id, later).await.map(drop)
+    }
+
+    /// Changes an intent where it lies, or ends it; says whether it was still owed.
+    ///
+    /// # Errors
+    /// When the store does not answer, or others kept changing the same item.
+    pub async fn amend(
+        &self,
+        id: &str,
+        change: impl Fn(&Owed) -> Option<Owed>,
+    ) -> Result<bool, HandlerError> {
+        let place = place(id);
+        let mut rounds = Rounds::default();
+        loop {
+            let Some(item) = self.store.get(&place).await? else {
+                return Ok(false);
+            };
+            let mut outbox = Outbox::of(&item)?;
+            let Some(owed) = outbox.find(id).cloned() else {
+                return Ok(false);
+            };
+            match change(&owed) {
+                Some(owed) => outbox.put(owed),
+                None => outbox.remove(id),
+            }
+            if self.keep(item, &outbox).await? {
+                return Ok(true);
+            }
+            self.next_round(&mut rounds, place.clone()).await?;
+        }
+    }
+
+    /// Has an item looked at when what it owes is due: it may have been indexed too soon.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn look_later(&self, item: Item) -> Result<(), HandlerError> {
+        let outbox = Outbox::of(&item)?;
+        // Whoever is faster says when.
+        self.keep(item, &outbox).await.map(drop)
+    }
+
+    /// Writes an item with what it owes now; `false` means that somebody else was faster.
+    pub(crate) async fn keep(&self, item: Item, outbox: &Outbox) -> Result<bool, HandlerError> {
+        let (key, version) = (item.key, item.version);
+        let write = match (is_intent(&key), outbox.owed()) {
+            (true, []) => Write::Delete { key },
+            (true, [owed, ..]) => Write::Replace {
+                key,
+                version,
+                body: body(owed),
+                due: outbox.due(self.now()),
+            },
+            (false, _) => Write::Replace {
+                key,
+                version,
+                body: outbox.within(item.body),
+                due: outbox.due(self.now()),
+            },
         };
         match self.store.transact(vec![write]).await {
-            // Somebody else postponed it or did it: either is as good.
-            Ok(()) | Err(TransactError::Conflict(_)) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(TransactError::Conflict(_)) => Ok(false),
             Err(TransactError::Port(error)) => Err(error.into()),
         }
     }
@@ -163,6 +235,116 @@ impl Context<'_> {
             .sleep(Duration::from_millis(self.clock.random() % most))
             .await;
     }
+}
+
+/// A change as it is made.
+struct Parts {
+    rows: Vec<Row>,
+    writes: Vec<Write>,
+    /// Intents that end in items which are not written.
+    elsewhere: Vec<String>,
+    announcements: Vec<Announcement>,
+}
+
+fn parts(change: Change, now: Timestamp) -> Parts {
+    let mut heads = change.heads;
+    let mut writes = Vec::new();
+    let mut elsewhere = Vec::new();
+    for id in change.done {
+        let place = place(&id);
+        match heads.iter_mut().find(|head| head.key == place) {
+            Some(head) => head.outbox.remove(&id),
+            None if is_intent(&place) => writes.push(Write::Delete { key: place }),
+            None => elsewhere.push(id),
+        }
+    }
+    for hash in &change.forgotten {
+        heads.iter_mut().for_each(|head| head.outbox.remove(hash));
+    }
+    let mut announcements = Vec::new();
+    for Announced { intent, guesses } in together(change.intents) {
+        let hash = intent_id(&intent);
+        let place = owing(&heads, &intent);
+        let id = place.map_or_else(|| hash.clone(), |place| id_in(&heads[place].key, &hash));
+        let owed = Owed {
+            id,
+            due: first_due(&intent, now),
+            intent,
+            since: now,
+            tries: 0,
+            dead: None,
+        };
+        if !owed.intent.is_watch() && !owed.intent.can_wait() {
+            announcements.push(announcement(&owed, now, &guesses));
+        }
+        match place {
+            Some(place) => heads[place].outbox.put(owed),
+            None => {
+                let key = keys::intent(&hash);
+                writes.retain(|write: &Write| *write.key() != key);
+                writes.push(Write::Put {
+                    key,
+                    body: body(&owed),
+                    due: Some(owed.due),
+                });
+            }
+        }
+    }
+    writes.extend(heads.into_iter().map(|head| head.write(now)));
+    Parts {
+        rows: change.rows,
+        writes,
+        elsewhere,
+        announcements,
+    }
+}
+
+/// Which of the items keeps an intent: the one it is about, else the first that keeps any.
+fn owing(heads: &[Head], intent: &Intent) -> Option<usize> {
+    let owner = owner(intent);
+    let own = heads
+        .iter()
+        .position(|head| Some(&head.key) == owner.as_ref());
+    own.or_else(|| heads.iter().position(|head| may_owe(&head.key)))
+}
+
+impl Head {
+    fn write(self, now: Timestamp) -> Write {
+        let (key, body, due) = (
+            self.key,
+            self.outbox.within(self.body),
+            self.outbox.due(now),
+        );
+        match self.version {
+            Some(version) => Write::Replace {
+                key,
+                version,
+                body,
+                due,
+            },
+            None => Write::Create { key, body, due },
+        }
+    }
+}
+
+/// The item that a write makes, where its version is known.
+fn written(write: &Write) -> Option<Item> {
+    let (key, version, body, due) = match write {
+        Write::Create { key, body, due } => (key, 1, body, due),
+        Write::Replace {
+            key,
+            version,
+            body,
+            due,
+        } => (key, version + 1, body, due),
+        Write::Put { .. } | Write::Delete { .. } => return None,
+    };
+    Some(Item {
+        key: key.clone(),
+        version,
+        body: body.clone(),
+        due: *due,
+    })
 }
 
 /// The time from one moment to a later one, for a metric.

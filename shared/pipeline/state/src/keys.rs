@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use towline_domain::Timestamp;
 use towline_domain::intent::StageKey;
+use towline_domain::ledger::Row;
 use towline_domain::names::{
     BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, RepositoryId, RunId, Tag,
 };
@@ -224,8 +225,12 @@ pub fn ledger(key: &StageKey) -> String {
 }
 
 /// One row of a stage's ledger.
-pub fn row(key: &StageKey, sequence: u64) -> Key {
-    Key::new(ledger(key), format!("{sequence:012}"))
+///
+/// Its hash is part of it, so that a row of a decision that came to nothing never stands in the
+/// place of the one that counts.
+pub fn row(key: &StageKey, row: &Row) -> Key {
+    let hash = row.hash();
+    Key::new(ledger(key), format!("{:012}#{}", row.sequence, &hash[..16]))
 }
 
 /// The partition of what was live in a stage, by time.

@@ -12,6 +12,7 @@ mod outbox;
 mod read;
 mod reads;
 
+pub mod history;
 pub mod keys;
 pub mod numbers;
 pub mod records;
@@ -19,6 +20,6 @@ pub mod records;
 pub use change::Change;
 pub use context::{Context, Rounds, milliseconds};
 pub use needs::{needed, needed_to_promote};
-pub use outbox::{Owed, announced_again, announcement, intent_id};
+pub use outbox::{Outbox, Owed, announcement, intent_id};
 pub use read::{HandlerError, Read, body};
 pub use reads::Reads;

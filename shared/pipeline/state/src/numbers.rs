@@ -10,10 +10,42 @@ use crate::reads::Reads;
 use crate::records::Numbers;
 
 /// Hands out build numbers and one place in the order; what is drawn and not used is a gap.
+///
+/// # Errors
+/// When the store does not answer, or others kept drawing.
 pub async fn draw(
     reads: &mut Reads<'_>,
     repository: RepositoryId,
     builds: u64,
+) -> Result<Numbers, HandlerError> {
+    take(reads, repository, |now| Numbers {
+        build: now.build + builds,
+        order: now.order + 1,
+        ..now.clone()
+    })
+    .await
+}
+
+/// Hands out the number of a promotion; one that is drawn and not used is a gap.
+///
+/// # Errors
+/// When the store does not answer, or others kept drawing.
+pub async fn draw_promotion(
+    reads: &mut Reads<'_>,
+    repository: RepositoryId,
+) -> Result<u64, HandlerError> {
+    let taken = take(reads, repository, |now| Numbers {
+        promotion: now.promotion + 1,
+        ..now.clone()
+    });
+    Ok(taken.await?.promotion)
+}
+
+/// Gives the numbers that are next, and has these be next in their place.
+async fn take(
+    reads: &mut Reads<'_>,
+    repository: RepositoryId,
+    next: impl Fn(&Numbers) -> Numbers,
 ) -> Result<Numbers, HandlerError> {
     let key = keys::numbers(repository);
     let context = reads.context();
@@ -27,15 +59,7 @@ pub async fn draw(
             .map(|read| read.value.clone())
             .unwrap_or_default();
         let mut change = Change::default();
-        change.save(
-            key.clone(),
-            read.as_ref(),
-            &Numbers {
-                build: now.build + builds,
-                order: now.order + 1,
-                ..now.clone()
-            },
-        );
+        change.save(key.clone(), read.as_ref(), &next(&now));
         if context.commit(change, &mut rounds).await? {
             return Ok(now);
         }

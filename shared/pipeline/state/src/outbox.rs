@@ -1,21 +1,24 @@
 //! Intents as they are owed, announced and announced again.
+//!
+//! What a push, a run or a stage owes lies in its own item, so that it is committed with the state it
+//! follows from. What nobody of these owes lies in an item of its own.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use towline_domain::Timestamp;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::names::{ComponentName, RunId};
-use towline_ports::{Announcement, Key, Write};
+use towline_ports::{Announcement, Item, Key};
 use towline_wire::eventbridge;
 use tracing::Span;
 use tracing::field::Empty;
 
 use crate::keys;
 use crate::needs::MOST_GUESSED;
-use crate::read::{Read, body};
+use crate::read::{HandlerError, body, decode};
 
 /// How long whoever acts on an announced intent has before it is announced again.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,7 +30,7 @@ const WATCH: Duration = Duration::from_secs(60);
 /// An intent as it is kept until it is done.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Owed {
-    /// Its id.
+    /// Its id: the hash of what it says, and where it lies.
     pub id: String,
     /// What is owed.
     pub intent: Intent,
@@ -35,11 +38,30 @@ pub struct Owed {
     pub since: Timestamp,
     /// How often it was announced again.
     pub tries: u32,
+    /// When it is to be announced again.
+    pub due: Timestamp,
     /// Why it was given up, if it was; then a person must look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead: Option<String>,
 }
 
 impl Owed {
+    /// As it is once it was announced again, or given up for good.
+    #[must_use]
+    pub fn announced_again(&self, now: Timestamp, dead: Option<&str>) -> Self {
+        let tries = self.tries + 1;
+        let wait = match self.intent.is_watch() {
+            true => WATCH,
+            false => patience(tries),
+        };
+        Self {
+            tries,
+            due: now + wait,
+            dead: dead.map(Into::into),
+            ..self.clone()
+        }
+    }
+
     /// What every line logged while acting on it carries.
     pub fn span(&self) -> Span {
         let span = tracing::info_span!(
@@ -97,7 +119,140 @@ impl Owed {
     }
 }
 
-/// The id of an intent: the same for the same intent, so that owing it twice owes it once.
+/// Where what an item owes stands in its content.
+const OWES: &str = "owes";
+
+/// What one item owes, and when it is looked at for that.
+#[derive(Debug, Clone, Default)]
+pub struct Outbox {
+    owed: Vec<Owed>,
+    indexed: Option<Timestamp>,
+}
+
+impl Outbox {
+    /// What an item owes.
+    ///
+    /// # Errors
+    /// When this version cannot read it.
+    pub fn of(item: &Item) -> Result<Self, HandlerError> {
+        let owed = match is_intent(&item.key) {
+            true => vec![decode(&item.key, &item.body)?],
+            false => match item.body.get(OWES) {
+                Some(owed) => decode(&item.key, owed)?,
+                None => Vec::new(),
+            },
+        };
+        Ok(Self {
+            owed,
+            indexed: item.due,
+        })
+    }
+
+    /// All of it, what was given up included.
+    #[must_use]
+    pub fn owed(&self) -> &[Owed] {
+        &self.owed
+    }
+
+    /// What is to be announced or looked after by now.
+    pub fn due_by(&self, now: Timestamp) -> impl Iterator<Item = &Owed> {
+        let open = self.owed.iter().filter(|owed| owed.dead.is_none());
+        open.filter(move |owed| owed.due <= now)
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<&Owed> {
+        let mut owed = self.owed.iter();
+        owed.find(|owed| hash_of(&owed.id) == hash_of(id))
+    }
+
+    /// Takes one out, as it was named or as it is told by its hash alone.
+    pub(crate) fn remove(&mut self, id: &str) {
+        self.owed.retain(|owed| hash_of(&owed.id) != hash_of(id));
+    }
+
+    /// Owes this in place of what says the same.
+    pub(crate) fn put(&mut self, owed: Owed) {
+        self.remove(&owed.id);
+        self.owed.push(owed);
+    }
+
+    /// When the item has to be looked at. The index has room for one moment, and moving it costs
+    /// two writes: one that is indexed already and comes sooner stays.
+    pub(crate) fn due(&self, now: Timestamp) -> Option<Timestamp> {
+        let open = self.owed.iter().filter(|owed| owed.dead.is_none());
+        let first = open.map(|owed| owed.due).min()?;
+        let sooner = self
+            .indexed
+            .filter(|indexed| (now..=first).contains(indexed));
+        Some(sooner.unwrap_or(first))
+    }
+
+    /// The content of its item with this in it.
+    pub(crate) fn within(&self, mut content: Value) -> Value {
+        if let Some(fields) = content.as_object_mut() {
+            match self.owed.is_empty() {
+                true => drop(fields.remove(OWES)),
+                false => drop(fields.insert(OWES.into(), body(&self.owed))),
+            }
+        }
+        content
+    }
+}
+
+/// Whether what a key stands for may owe something: a push, a run or a stage.
+pub(crate) fn may_owe(key: &Key) -> bool {
+    let mut heads = ["INBOX#", "RUN#", "STAGES#"].iter();
+    heads.any(|head| key.partition.starts_with(head))
+}
+
+/// Whether an intent lies there by itself.
+pub(crate) fn is_intent(key: &Key) -> bool {
+    key.partition.starts_with("INTENT#")
+}
+
+/// The id of an intent that the item under this key owes.
+pub(crate) fn id_in(owing: &Key, hash: &str) -> String {
+    format!("{hash}@{}|{}", owing.partition, owing.sort)
+}
+
+/// The item an intent lies in.
+#[must_use]
+pub fn place(id: &str) -> Key {
+    let place = id.split_once('@').and_then(|(_, key)| key.split_once('|'));
+    match place {
+        Some((partition, sort)) => Key::new(partition, sort),
+        None => keys::intent(id),
+    }
+}
+
+/// What an id says of the intent itself.
+pub(crate) fn hash_of(id: &str) -> &str {
+    id.split_once('@').map_or(id, |(hash, _)| hash)
+}
+
+/// Whose the intent is by what it says: that item keeps it if it is being written.
+pub(crate) fn owner(intent: &Intent) -> Option<Key> {
+    match intent {
+        Intent::BuildDue(of)
+        | Intent::ImageDue { of, .. }
+        | Intent::IndexDue(of)
+        | Intent::ImageRecorded { of, .. }
+        | Intent::BuildWatchDue(of) => Some(keys::run(&of.run)),
+        Intent::BuildRetryDue { run, .. } | Intent::BuildStatusDue { run, .. } => {
+            Some(keys::run(run))
+        }
+        Intent::BuildSuperseded { by, .. } => Some(keys::run(by)),
+        Intent::ImageReady { candidate, .. } => Some(keys::run(&candidate.run)),
+        Intent::PromotionDue { stage, .. }
+        | Intent::DeployDue { stage, .. }
+        | Intent::PromotionWatchDue { stage, .. }
+        | Intent::StageStatusDue { stage, .. } => Some(keys::stage(stage)),
+        Intent::StatusesDue { reports } => reports.first().and_then(owner),
+        Intent::PushAccepted(_) | Intent::BuildStopDue { .. } => None,
+    }
+}
+
+/// The hash of an intent: the same for the same intent, so that owing it twice owes it once.
 pub fn intent_id(intent: &Intent) -> String {
     let bytes = serde_json::to_vec(intent).expect("an intent holds only strings and numbers");
     hex::encode(&Sha256::digest(bytes)[..16])
@@ -110,28 +265,6 @@ pub(crate) struct Announced {
     pub(crate) guesses: Vec<Key>,
 }
 
-/// The write that marks an intent as announced once more, or given up for good.
-pub fn announced_again(read: &Read<Owed>, now: Timestamp, dead: Option<&str>) -> Write {
-    let owed = Owed {
-        tries: read.value.tries + 1,
-        dead: dead.map(Into::into),
-        ..read.value.clone()
-    };
-    let due = dead.is_none().then(|| {
-        now + if owed.intent.is_watch() {
-            WATCH
-        } else {
-            patience(owed.tries)
-        }
-    });
-    Write::Replace {
-        key: keys::intent(&owed.id),
-        version: read.version,
-        body: body(&owed),
-        due,
-    }
-}
-
 /// An intent as it goes on the bus, with the keys of what else its reader will want.
 pub fn announcement(owed: &Owed, now: Timestamp, guesses: &[Key]) -> Announcement {
     let mut detail = eventbridge::detail(&owed.id, &owed.intent, now);
@@ -141,7 +274,7 @@ pub fn announcement(owed: &Owed, now: Timestamp, guesses: &[Key]) -> Announcemen
         detail["reads"] = json!(keys.collect::<Vec<_>>());
     }
     Announcement {
-        id: owed.id.clone(),
+        id: hash_of(&owed.id).to_owned(),
         detail_type: owed.intent.detail_type().into(),
         detail,
         at: now,

@@ -5,6 +5,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use towline_ports::{Item, Key, PortError};
 
+use crate::outbox::Outbox;
+
 /// Why a handler did not finish. Trying again may help.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
@@ -32,6 +34,8 @@ pub struct Read<T> {
     pub value: T,
     /// The version to replace.
     pub version: u64,
+    /// What it owes.
+    pub outbox: Outbox,
 }
 
 impl<T: DeserializeOwned> Read<T> {
@@ -40,6 +44,7 @@ impl<T: DeserializeOwned> Read<T> {
         Ok(Self {
             value: decode(&item.key, &item.body)?,
             version: item.version,
+            outbox: Outbox::of(item)?,
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize as _, Serialize};
 use towline_domain::definition::Definition;
 use towline_domain::intent::Intent;
 use towline_domain::names::{ComponentName, RepositoryId, RunId};
@@ -13,10 +13,12 @@ use towline_ports::{Item, Key};
 use towline_wire::eventbridge::{self, Envelope};
 
 use crate::Context;
+use crate::change::Change;
+use crate::context::Rounds;
 use crate::keys;
 use crate::needs::{guessed, needed_for};
-use crate::outbox::Owed;
-use crate::read::{HandlerError, Read, body};
+use crate::outbox::{self, Outbox, Owed, is_intent};
+use crate::read::{HandlerError, Read};
 use crate::records::{Buildspec, Trusted};
 
 /// The items of one round, as they were when they were first read in it.
@@ -153,12 +155,37 @@ impl<'a> Reads<'a> {
         }
     }
 
-    /// This one was just saved, as it had been read.
-    pub fn saved(&mut self, key: &Key, value: &impl Serialize) {
-        if let Some(Some(item)) = self.known.get_mut(key) {
-            item.version += 1;
-            item.body = body(value);
+    /// Commits; what it has changed is then known as it was committed.
+    ///
+    /// # Errors
+    /// As of [`Context::commit`].
+    pub async fn commit(
+        &mut self,
+        change: Change,
+        rounds: &mut Rounds,
+    ) -> Result<bool, HandlerError> {
+        let Some(items) = self.context.committed(change, rounds).await? else {
+            return Ok(false);
+        };
+        for item in items {
+            self.known.insert(item.key.clone(), Some(item));
         }
+        Ok(true)
+    }
+
+    /// Nothing is left to do for an intent: ends it in the item as it was read, or reads that again.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn finish(&self, owed: &Owed) -> Result<(), HandlerError> {
+        if let Some(Some(item)) = self.known.get(&outbox::place(&owed.id)) {
+            let mut outbox = Outbox::of(item)?;
+            outbox.remove(&owed.id);
+            if self.context.keep(item.clone(), &outbox).await? {
+                return Ok(());
+            }
+        }
+        self.context.finish(owed).await
     }
 
     /// Somebody is about to change this one.
@@ -191,15 +218,18 @@ impl<'a> Reads<'a> {
                 return Ok(None);
             }
         };
-        let key = keys::intent(id);
+        let place = outbox::place(id);
         let said = Intent::deserialize(&event.detail["intent"]);
         let mut needed = said.as_ref().map(first).unwrap_or_default();
         needed.extend(guessed(event));
+        needed.push(place.clone());
         needed.retain(|key| check_key(key).is_ok());
-        needed.push(key.clone());
         self.load(needed).await?;
-        let owed = self.read::<Owed>(&key).await?;
-        self.forget(&key);
-        Ok(owed.map(|read| read.value))
+        let item = self.known.get(&place).and_then(Option::as_ref);
+        let outbox = item.map(Outbox::of).transpose()?.unwrap_or_default();
+        if is_intent(&place) {
+            self.forget(&place);
+        }
+        Ok(outbox.find(id).cloned())
     }
 }

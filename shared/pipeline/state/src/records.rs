@@ -88,9 +88,6 @@ pub struct Inbox {
     /// The commit of an accepted push.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitSha>,
-    /// The intent to plan it, while that is owed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub intent: Option<String>,
 }
 
 /// A buildspec as it was generated.

@@ -24,6 +24,8 @@ pub struct Outcome {
     pub deliveries: u64,
     /// Promotions that were carried out.
     pub moves: u64,
+    /// Rows of ledgers that were written for decisions which came to nothing.
+    pub orphans: u64,
     /// What did not hold at rest.
     pub faults: Vec<String>,
     /// The world in words.
@@ -69,6 +71,7 @@ fn campaign_of(mut world: World, profile: Profile) -> Outcome {
         steps: world.chance.steps(),
         deliveries: world.deliveries,
         moves,
+        orphans: world.watch.look(|known| known.orphans() as u64),
         faults: world.faults_at_rest(),
         view: world.view(),
     }

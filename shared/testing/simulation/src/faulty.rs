@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use miniz_oxide::deflate::compress_to_vec;
+use serde_json::Value;
 use towline_domain::filter::ChangedFiles;
 use towline_domain::names::{
     AttemptId, BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, RepositoryName,
@@ -16,7 +18,7 @@ use towline_ports::memory::{
 };
 use towline_ports::{
     Admission, Announcement, Builds, Bus, CommitInfo, CommitStatus, FileAt, Images, Item, Key,
-    Page, PortError, PutTagError, Query, RegistryImage, Relation, Repositories, RepositoryRef,
+    Page, PortError, PutTagError, Query, RegistryImage, Relation, Repositories, RepositoryRef, Row,
     Source, StartBuild, StartError, StatusError, Statuses, Store, StoredManifest, TransactError,
     Write,
 };
@@ -29,9 +31,30 @@ pub struct FaultyStore {
     pub(crate) inner: MemoryStore,
     pub(crate) chance: Arc<Chance>,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) late: Mutex<Option<Vec<Row>>>,
 }
 
 impl FaultyStore {
+    /// From now on, rows are written after the items that name them: what the order is there to
+    /// prevent, so that a test can see it found.
+    pub fn write_rows_late(&self) {
+        *self.late.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    }
+
+    fn is_late(&self, rows: &[Row]) -> bool {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(waiting) = late.as_mut() else {
+            return false;
+        };
+        waiting.extend_from_slice(rows);
+        true
+    }
+
+    fn late_rows(&self) -> Vec<Row> {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        late.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// What is behind it, where nothing goes wrong.
     #[must_use]
     pub fn inner(&self) -> &MemoryStore {
@@ -59,6 +82,30 @@ impl Store for FaultyStore {
     async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
         self.chance.before("due").await?;
         self.inner.due(until, limit).await
+    }
+
+    async fn put_rows(&self, rows: Vec<Row>) -> Result<(), PortError> {
+        self.chance.before("put rows").await?;
+        self.chance.count("(writes)", rows.len() as u64);
+        let units = rows.iter().map(|row| kilobytes(&row.key, &row.body)).sum();
+        self.chance.count("(write units)", units);
+        if self.is_late(&rows) {
+            return Ok(());
+        }
+        // They are not written together: who gets no answer may have written some.
+        let mut written = rows.len();
+        if self.chance.happens(self.chance.profile().error) {
+            written = usize::try_from(self.chance.below(rows.len() as u64)).unwrap_or(0);
+        }
+        for row in &rows[..written] {
+            self.chance.trace(&format!("{:?}", row.key));
+            self.inner.put_rows(vec![row.clone()]).await?;
+        }
+        self.watch.rows_are_put(&rows[..written]);
+        if written < rows.len() {
+            return Err(PortError::because("writing rows: no answer"));
+        }
+        self.chance.after("put rows").await
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {
@@ -89,6 +136,11 @@ impl Store for FaultyStore {
             changed.push((key, item));
         }
         self.watch.committed(&changed);
+        let late = self.late_rows();
+        if !late.is_empty() {
+            self.inner.put_rows(late.clone()).await?;
+            self.watch.rows_are_put(&late);
+        }
         self.chance.after("transact").await?;
         Ok(())
     }
@@ -97,16 +149,31 @@ impl Store for FaultyStore {
 /// What DynamoDB charges for one of so many writes: a unit for each kilobyte, two in a transaction;
 /// one write by itself is no transaction.
 fn units(write: &Write, of: usize) -> u64 {
-    let bytes = match write {
+    let kilobytes = match write {
         Write::Create { key, body, .. }
         | Write::Replace { key, body, .. }
-        | Write::Put { key, body, .. } => {
-            key.partition.len() + key.sort.len() + body.to_string().len()
-        }
-        Write::Delete { .. } | Write::Require { .. } => 0,
+        | Write::Put { key, body, .. } => kilobytes(key, body),
+        Write::Delete { .. } => 1,
     };
     let price = if of > 1 { 2 } else { 1 };
-    price * (bytes as u64).div_ceil(1_024).max(1)
+    price * kilobytes
+}
+
+/// Names of attributes, version, due time and writer's word of an item in the table.
+const BESIDES: usize = 90;
+
+/// A longer content is kept deflated, as the table does it.
+const MOST_PLAIN: usize = 768;
+
+/// Kilobytes begun by an item as it is kept in the table.
+fn kilobytes(key: &Key, body: &Value) -> u64 {
+    let text = body.to_string();
+    let kept = match text.len() {
+        0..=MOST_PLAIN => text.len(),
+        _ => compress_to_vec(text.as_bytes(), 6).len(),
+    };
+    let bytes = key.partition.len() + key.sort.len() + BESIDES + kept;
+    (bytes as u64).div_ceil(1_024)
 }
 
 /// What DynamoDB charges for the index of what is due: a unit to put a key into it, and one to take
@@ -116,7 +183,6 @@ fn index_units(write: &Write, known: Option<&Item>) -> u64 {
     let after = match write {
         Write::Create { due, .. } | Write::Replace { due, .. } | Write::Put { due, .. } => *due,
         Write::Delete { .. } => None,
-        Write::Require { .. } => before,
     };
     match before == after {
         true => 0,

@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod chance;
 pub mod faulty;
 pub mod rest;
+pub mod seeds;
 pub mod shop;
 pub mod view;
 pub mod watch;

@@ -11,7 +11,7 @@ use towline_domain::ledger::{Head, Row, What};
 use towline_domain::names::{AttemptId, BuildId, CommitSha, Digest, ImageRepository, RunId, Tag};
 use towline_domain::run::{Attempt, AttemptState, BuildStatus, Run};
 use towline_domain::stage::{Promotion, Stage};
-use towline_ports::{CommitStatus, Item, Key};
+use towline_ports::{CommitStatus, Item, Key, Row as StoreRow};
 
 use crate::shop;
 
@@ -36,8 +36,10 @@ pub struct Known {
     pub definition: Option<Definition>,
     /// Every intent that was ever committed.
     pub intents: Vec<Intent>,
-    /// What is owed and not given up.
-    pub owed: BTreeMap<Key, Intent>,
+    /// Every row of a ledger that was ever written, whether its stage came to name it or not.
+    pub written: BTreeMap<Key, Row>,
+    /// What is owed and not given up, by the item that owes it and its id.
+    pub owed: BTreeMap<(Key, String), Intent>,
     /// Every build that was ever started, and how it ended.
     pub builds: BTreeMap<BuildId, Option<BuildStatus>>,
     /// Every push into the registry.
@@ -169,27 +171,24 @@ impl Watch {
         });
     }
 
+    /// Looks at rows, which nobody believes yet.
+    pub(crate) fn rows_are_put(&self, rows: &[StoreRow]) {
+        let mut known = self.known();
+        for row in rows {
+            if row.key.partition.starts_with("LEDGER#") {
+                known.row(&row.key, value(&row.body));
+            }
+        }
+    }
+
     /// Looks at a transaction.
     pub(crate) fn committed(&self, changed: &[(Key, Option<Item>)]) {
         let mut known = self.known();
-        let mut new_rows: BTreeMap<String, Vec<Row>> = BTreeMap::new();
         for (key, item) in changed {
-            let Some(item) = item else {
-                known.owed.remove(key);
-                continue;
-            };
-            if let Some(of) = key.partition.strip_prefix("LEDGER#") {
-                known.must(item.version == 1, || {
-                    format!("I3: a row was rewritten: {key:?}")
-                });
-                new_rows
-                    .entry(of.into())
-                    .or_default()
-                    .push(value(&item.body));
-            } else if key.partition.starts_with("DEFINITION#") {
+            known.owes(key, item.as_ref());
+            let Some(item) = item else { continue };
+            if key.partition.starts_with("DEFINITION#") {
                 known.definition = Some(value(&item.body["definition"]));
-            } else if key.partition.starts_with("INTENT#") {
-                known.intent(key, &item.body);
             }
         }
         for (key, item) in changed {
@@ -197,17 +196,9 @@ impl Watch {
             if key.partition.starts_with("RUN#") && key.sort == "run" {
                 known.run(value(&item.body));
             } else if key.partition.starts_with("STAGES#") {
-                let stage: Stage = value(&item.body);
-                let of = format!(
-                    "{}#{}/{}",
-                    stage.key.repository, stage.key.component, stage.key.stage
-                );
-                known.stage(stage, new_rows.remove(&of).unwrap_or_default());
+                known.stage(value(&item.body));
             }
         }
-        known.must(new_rows.is_empty(), || {
-            format!("I3: rows without their stage: {new_rows:?}")
-        });
     }
 }
 
@@ -223,15 +214,68 @@ impl Known {
         }
     }
 
-    fn intent(&mut self, key: &Key, body: &Value) {
-        if !body["dead"].is_null() {
-            self.owed.remove(key);
-        } else if !self.owed.contains_key(key) {
-            let intent: Intent = value(&body["intent"]);
-            self.intents.extend_from_slice(intent.reports());
-            self.intents.push(intent.clone());
-            self.owed.insert(key.clone(), intent);
+    /// Takes what an item owes now.
+    fn owes(&mut self, key: &Key, item: Option<&Item>) {
+        let owed = match item {
+            Some(item) if key.partition.starts_with("INTENT#") => vec![item.body.clone()],
+            Some(item) => item.body["owes"].as_array().cloned().unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let open = owed.iter().filter(|owed| owed["dead"].is_null());
+        let open: BTreeMap<(Key, String), Intent> = open
+            .map(|owed| {
+                let id = owed["id"].as_str().unwrap_or_default();
+                ((key.clone(), id.to_owned()), value(&owed["intent"]))
+            })
+            .collect();
+        self.owed
+            .retain(|known, _| known.0 != *key || open.contains_key(known));
+        for (id, intent) in open {
+            if !self.owed.contains_key(&id) {
+                self.intents.extend_from_slice(intent.reports());
+                self.intents.push(intent.clone());
+                self.owed.insert(id, intent);
+            }
         }
+    }
+
+    fn row(&mut self, key: &Key, row: Row) {
+        let known = self.written.get(key);
+        let same = known.is_none_or(|known| *known == row);
+        self.must(same, || format!("I3: a row was rewritten: {key:?}"));
+        self.written.insert(key.clone(), row);
+    }
+
+    /// The rows a stage has come to name, oldest first: each must be there before.
+    fn named(&mut self, before: &Stage, after: &Stage) -> Vec<Row> {
+        let of = format!(
+            "LEDGER#{}#{}/{}",
+            after.key.repository, after.key.component, after.key.stage
+        );
+        let mut head = after.ledger.clone();
+        let mut rows = Vec::new();
+        while head.sequence > before.ledger.sequence {
+            let sort = format!("{:012}#{}", head.sequence, &head.hash[..16]);
+            let Some(row) = self.written.get(&Key::new(&of, &sort)).cloned() else {
+                self.violations
+                    .push(format!("I3: {of} names row {sort}, which is not there"));
+                break;
+            };
+            head = Head {
+                sequence: row.sequence - 1,
+                hash: row.previous.clone(),
+            };
+            rows.push(row);
+        }
+        rows.reverse();
+        rows
+    }
+
+    /// Rows that were written for a decision which came to nothing.
+    #[must_use]
+    pub fn orphans(&self) -> usize {
+        let named: usize = self.rows.values().map(Vec::len).sum();
+        self.written.len() - named
     }
 
     fn run(&mut self, after: Run) {
@@ -327,12 +371,13 @@ impl Known {
         });
     }
 
-    fn stage(&mut self, after: Stage, rows: Vec<Row>) {
+    fn stage(&mut self, after: Stage) {
         let key = after.key.clone();
         let before = match self.stages.get(&key) {
             Some(known) => known.clone(),
             None => Stage::new(key.clone()),
         };
+        let rows = self.named(&before, &after);
         self.history(&before, &after, &rows);
         self.rows.entry(key.clone()).or_default().extend(rows);
         let acting = after.waiting.iter().filter(|known| known.acting).count();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::Ordering;
 use std::task::{self, Poll, Waker};
 use std::time::Duration;
@@ -217,6 +217,7 @@ impl World {
                 inner: MemoryStore::new(),
                 chance: Arc::clone(&chance),
                 watch: Arc::clone(&watch),
+                late: Mutex::new(None),
             },
             bus: FaultyBus {
                 inner: MemoryBus::new(),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use towline_domain::names::RepositoryId;
 use towline_ports::memory::MemoryStore;
 use towline_ports::{
-    Admission, Item, Key, Page, PortError, Query, Repositories as _, RepositoryRef, Store,
+    Admission, Item, Key, Page, PortError, Query, Repositories as _, RepositoryRef, Row, Store,
     TransactError, Write, admission,
 };
 
@@ -47,6 +47,11 @@ impl Store for Counted {
 
     async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
         self.store.due(until, limit).await
+    }
+
+    async fn put_rows(&self, rows: Vec<Row>) -> Result<(), PortError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.store.put_rows(rows).await
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {

@@ -2,14 +2,25 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use miniz_oxide::deflate::compress_to_vec;
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use towline_ports::limits::MOST_BODY;
 use towline_ports::{Item, Key, PortError};
 
 use super::schema::{
     BODY, DUE, DUE_SHARD, EXPIRES, EXPIRES_AFTER_SECONDS, EXPIRING, PARTITION, SORT, VERSION,
     WRITER, shard,
 };
+
+/// Bytes of a content that is kept as text. With its keys and names, an item of a longer one passes
+/// the kilobyte that DynamoDB charges as one write; deflated, most of them do not.
+const MOST_PLAIN: usize = 768;
+
+/// How hard a content is deflated, of 10; more takes longer than it saves.
+const EFFORT: u8 = 6;
 
 pub(super) type Attributes = HashMap<String, AttributeValue>;
 
@@ -19,6 +30,15 @@ pub(super) fn text(text: impl Into<String>) -> AttributeValue {
 
 pub(super) fn number(number: impl Into<i128>) -> AttributeValue {
     AttributeValue::N(number.into().to_string())
+}
+
+/// A content as it is kept: as text, or deflated where it is long.
+pub(super) fn content(body: String) -> AttributeValue {
+    if body.len() <= MOST_PLAIN {
+        return text(body);
+    }
+    let deflated = compress_to_vec(body.as_bytes(), EFFORT);
+    AttributeValue::B(Blob::new(deflated))
 }
 
 /// The attributes that name an item.
@@ -52,7 +72,7 @@ pub(super) fn whole(
 ) -> Attributes {
     let mut attributes = key(of);
     attributes.insert(VERSION.to_owned(), number(version));
-    attributes.insert(BODY.to_owned(), text(body));
+    attributes.insert(BODY.to_owned(), content(body));
     if let Some(writer) = writer {
         attributes.insert(WRITER.to_owned(), text(writer));
     }
@@ -75,8 +95,16 @@ pub(super) fn read(mut attributes: Attributes) -> Result<Item, PortError> {
     let version = take(&mut attributes, VERSION)?
         .parse()
         .map_err(|error: std::num::ParseIntError| unreadable("the version")(error.into()))?;
-    let body = serde_json::from_str(&take(&mut attributes, BODY)?)
-        .map_err(|error| unreadable("the content")(error.into()))?;
+    let body = match attributes.remove(BODY) {
+        Some(AttributeValue::S(text)) => serde_json::from_str(&text),
+        Some(AttributeValue::B(deflated)) => {
+            let text = decompress_to_vec_with_limit(deflated.as_ref(), MOST_BODY)
+                .map_err(|error| unreadable("the content")(error.to_string().into()))?;
+            serde_json::from_slice(&text)
+        }
+        _ => return Err(missing(BODY)),
+    };
+    let body = body.map_err(|error| unreadable("the content")(error.into()))?;
     let due = match attributes.get(DUE) {
         Some(AttributeValue::N(number)) => {
             let nanoseconds: i128 = number.parse().map_err(|error: std::num::ParseIntError| {
@@ -106,10 +134,14 @@ pub(super) fn read_key(attributes: &mut Attributes) -> Result<Key, PortError> {
 fn take(attributes: &mut Attributes, name: &str) -> Result<String, PortError> {
     match attributes.remove(name) {
         Some(AttributeValue::S(value) | AttributeValue::N(value)) => Ok(value),
-        _ => Err(PortError::because(format!(
-            "reading an item of the table: it has no attribute {name:?}"
-        ))),
+        _ => Err(missing(name)),
     }
+}
+
+fn missing(name: &str) -> PortError {
+    PortError::because(format!(
+        "reading an item of the table: it has no attribute {name:?}"
+    ))
 }
 
 fn now() -> i64 {

@@ -21,7 +21,7 @@ pub const PARTITION: &str = "partition";
 pub const SORT: &str = "sort";
 /// How often the item was written, a number.
 pub const VERSION: &str = "version";
-/// The content, as JSON text.
+/// The content: JSON, as text or, where it is long, as the bytes of that text deflated (RFC 1951).
 pub const BODY: &str = "body";
 /// When it is due: a number of nanoseconds since 1970, absent when it never is. Milliseconds would
 /// make something due too soon.

@@ -1,7 +1,7 @@
 //! What DynamoDB is asked for, and what each of its refusals means.
 
 use serde_json::{Value, json};
-use towline_ports::{Key, Query, Store as _, TransactError, Write};
+use towline_ports::{Key, Query, Row, Store as _, TransactError, Write};
 
 use crate::testing::{Answer, Service, broken, ok, refused, refused_with, said};
 
@@ -57,14 +57,9 @@ async fn one_change_is_no_transaction_and_each_refusal_means_one_thing() {
         due,
     };
     let delete = Write::Delete { key: key("a") };
-    let require = |version| Write::Require {
-        key: key("a"),
-        version,
-    };
     let fine = || ok(json!({}));
     let busy = || refused("TransactionConflictException");
     let held = || refused("ConditionalCheckFailedException");
-    let found = || ok(json!({ "Item": stored("a") }));
     let denied = "AccessDeniedException";
     let said = r#"writing ("p", "a"): AccessDeniedException: because of AccessDeniedException"#;
     for (write_, answers, outcome, operations) in [
@@ -94,9 +89,6 @@ async fn one_change_is_no_transaction_and_each_refusal_means_one_thing() {
         (put, vec![busy(), fine()], "done", vec!["UpdateItem"; 2]),
         (delete.clone(), vec![fine()], "done", vec!["DeleteItem"]),
         (delete, vec![busy(), fine()], "done", vec!["DeleteItem"; 2]),
-        (require(1), vec![found()], "done", vec!["GetItem"]),
-        (require(2), vec![found()], "conflict at a", vec!["GetItem"]),
-        (require(0), vec![fine()], "done", vec!["GetItem"]),
     ] {
         let found = write(vec![write_], answers).await;
         assert_eq!(
@@ -251,6 +243,49 @@ async fn what_came_in_may_be_forgotten_after_a_month_and_nothing_else() {
         let values = &asked[1].1["ExpressionAttributeValues"];
         assert_eq!(values.get(":expires").is_some(), expected, "{partition}");
     }
+}
+
+#[tokio::test]
+async fn rows_are_written_in_batches_and_what_was_left_out_again() {
+    let rows = |many: usize| {
+        let row = |number: usize| Row {
+            key: key(&number.to_string()),
+            body: json!({}),
+        };
+        (0..many).map(row).collect::<Vec<_>>()
+    };
+    let put = json!({ "PutRequest": { "Item": stored("3") } });
+    let left = ok(json!({ "UnprocessedItems": { "t": [put] } }));
+    let all = || ok(json!({ "UnprocessedItems": {} }));
+    for (many, answers, operations) in [
+        (1, vec![ok(json!({}))], vec!["PutItem"]),
+        (25, vec![all()], vec!["BatchWriteItem"]),
+        (26, vec![all(), all()], vec!["BatchWriteItem"; 2]),
+        (4, vec![left, all()], vec!["BatchWriteItem"; 2]),
+    ] {
+        let (service, aws) = Service::start(answers).await;
+        let written = aws.table("t").put_rows(rows(many)).await;
+        written.expect("they are written");
+        assert_eq!(service.operations(), operations, "{many} rows");
+    }
+}
+
+#[tokio::test]
+async fn a_long_content_is_kept_deflated_and_read_as_it_was() {
+    let body = json!({ "text": "the same again ".repeat(100) });
+    let (service, aws) = Service::start([ok(json!({}))]).await;
+    let write = Write::Create {
+        key: key("a"),
+        body: body.clone(),
+        due: None,
+    };
+    aws.table("t").transact(vec![write]).await.expect("written");
+    let item = service.asked()[0].1["Item"].clone();
+    let kept = item["body"]["B"].as_str().expect("bytes");
+    assert!(kept.len() < 200, "{} characters", kept.len());
+    let (_service, aws) = Service::start([ok(json!({ "Item": item }))]).await;
+    let read = aws.table("t").get(&key("a")).await.expect("an answer");
+    assert_eq!(read.expect("an item").body, body);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ConditionCheck, Delete, Put,
-    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    AttributeValue, CancellationReason, Delete, Put, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem, Update,
 };
 use jiff::Timestamp;
 use tokio::time::timeout;
@@ -221,13 +221,6 @@ impl Table {
                     _ => Outcome::Failed(failed(doing(), &error)),
                 }
             }
-            Write::Require { key, version } => match self.read(key).await {
-                Ok(item) if item.as_ref().map_or(0, |item| item.version) == *version => {
-                    Outcome::Done
-                }
-                Ok(_) => Outcome::Held(0),
-                Err(error) => Outcome::Failed(error),
-            },
         }
     }
 
@@ -319,21 +312,6 @@ impl Table {
                     .set_key(Some(item::key(key)))
                     .build()?,
             ),
-            Write::Require { key, version } => {
-                let condition = match version {
-                    0 => Condition::is_free(),
-                    version => Condition::has_version(*version),
-                };
-                part.condition_check(
-                    ConditionCheck::builder()
-                        .table_name(&self.name)
-                        .set_key(Some(item::key(key)))
-                        .condition_expression(condition.expression)
-                        .set_expression_attribute_names(Some(condition.names))
-                        .set_expression_attribute_values(condition.values)
-                        .build()?,
-                )
-            }
         };
         Ok(part.build())
     }
@@ -357,7 +335,7 @@ impl Upsert {
         let mut values = HashMap::from([
             (":zero".to_owned(), item::number(0)),
             (":one".to_owned(), item::number(1)),
-            (":body".to_owned(), item::text(body)),
+            (":body".to_owned(), item::content(body)),
         ]);
         for (name, value) in item::times(key, due) {
             expression.push_str(&format!(", #{name} = :{name}"));

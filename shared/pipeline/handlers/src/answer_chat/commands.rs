@@ -10,7 +10,6 @@ use towline_domain::names::{ComponentName, RepositoryName, StageName};
 use towline_domain::person::{Actor, Person};
 use towline_domain::run::{self, Run};
 use towline_domain::stage::{Candidate, Fact, Pointer, Refusal, Request, Stage, Wait};
-use towline_ports::Query as StoreQuery;
 
 use super::answers::Answer;
 use super::lookup::{self, Found};
@@ -19,7 +18,7 @@ use towline_state::Context;
 use towline_state::Reads;
 use towline_state::apply::{self, Applied};
 use towline_state::retry::{Retry, another_attempt};
-use towline_state::{keys, needed};
+use towline_state::{history, keys, needed};
 
 /// Longest reason or comment, in characters.
 const LONGEST_TEXT: usize = 500;
@@ -377,13 +376,7 @@ async fn one_image(
 
 /// What was live in a stage, newest first.
 async fn pointers(context: Context<'_>, key: &StageKey) -> Result<Vec<Pointer>, ChatError> {
-    Ok(context
-        .list(
-            &StoreQuery::all(keys::pointers(key))
-                .newest_first()
-                .limit(MOST_MOVES),
-        )
-        .await?)
+    Ok(history::pointers(context, key, MOST_MOVES).await?)
 }
 
 async fn was_live(
@@ -513,13 +506,13 @@ async fn explain_ending(
     key: &StageKey,
     number: u64,
 ) -> Result<Option<String>, ChatError> {
-    let state = context.read::<Stage>(&keys::stage(key)).await?;
-    if state.is_some_and(|state| state.value.promotion(number).is_some()) {
+    let Some(stage) = context.read::<Stage>(&keys::stage(key)).await? else {
+        return Ok(None);
+    };
+    if stage.value.promotion(number).is_some() {
         return Ok(None);
     }
-    let rows: Vec<towline_domain::ledger::Row> = context
-        .list(&StoreQuery::all(keys::ledger(key)).newest_first())
-        .await?;
+    let rows = history::ledger(context, &stage.value, history::MOST_ROWS).await?;
     Ok(rows.into_iter().find_map(|row| match row.what {
         towline_domain::ledger::What::Ended { promotion, how } if promotion == number => {
             Some(explain::ending(number, &how, Some(&row.by)))

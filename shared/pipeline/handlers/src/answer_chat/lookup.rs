@@ -154,8 +154,13 @@ pub(super) async fn build(
         Some(of) => context.read::<Run>(&keys::run(&of.value.run)).await?,
         None => None,
     };
+    // A row of a plan that came to nothing leads to a build of another number.
+    let is_it = |of: &AttemptRef, run: &Run| {
+        let attempt = run.attempt(&of.attempt);
+        attempt.is_some_and(|(_, _, attempt)| attempt.build_number == number)
+    };
     match (of, run) {
-        (Some(of), Some(run)) => Ok((of.value, run.value)),
+        (Some(of), Some(run)) if is_it(&of.value, &run.value) => Ok((of.value, run.value)),
         _ => refused(format!("there is no build#{number}")),
     }
 }
@@ -260,11 +265,10 @@ async fn not_planned(context: Context<'_>, prefix: &str) -> Result<Option<String
     let query = StoreQuery::all(keys::pushes(prefix))
         .prefix(prefix)
         .limit(MOST_FOUND);
-    for push in context.list::<Inbox>(&query).await? {
-        let (Some(commit), Some(intent)) = (&push.commit, &push.intent) else {
-            continue;
-        };
-        if context.store.get(&keys::intent(intent)).await?.is_some() {
+    for item in context.store.query(&query).await?.items {
+        let read = Read::<Inbox>::of(&item)?;
+        let push = &read.value;
+        if let (Some(commit), false) = (&push.commit, read.outbox.owed().is_empty()) {
             return Ok(Some(format!(
                 "the push of {} was accepted at {} and is not planned yet; ask again in a moment",
                 commit.short(),

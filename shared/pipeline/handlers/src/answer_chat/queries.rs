@@ -15,9 +15,9 @@ use super::answers::{
 use super::lookup::{self, Found};
 use super::stages::{found, history, live_in, live_lines, now, places, stages_of};
 use super::{ChatError, Query, refused};
-use towline_state::Context;
 use towline_state::keys;
 use towline_state::records::{ImagePointer, Repository, RunPointer, TagNow};
+use towline_state::{Context, Read};
 
 /// Lines answered when nobody says how many.
 const USUAL_LIMIT: usize = 10;
@@ -128,9 +128,8 @@ async fn tags(
     let found = lookup::component(context, name, repository).await?;
     let git_ref = branch.map(GitRef::Branch);
     let partition = keys::images(found.repository.id, name, git_ref.as_ref());
-    let pointers: Vec<ImagePointer> = context
-        .list(&StoreQuery::all(partition).newest_first().limit(limit))
-        .await?;
+    let listed = StoreQuery::all(partition).newest_first().limit(limit);
+    let listed = context.store.query(&listed).await?;
     let stages = stages_of(context, &found).await?;
     let stage_tags: Vec<&Tag> = found
         .definition
@@ -139,9 +138,14 @@ async fn tags(
         .flat_map(|rule| &rule.tags)
         .collect();
     let mut lines = Vec::new();
-    for pointer in pointers {
-        let Some(image) = lookup::image(context, &pointer.repository, &pointer.digest).await?
-        else {
+    for item in listed.items {
+        let pointer = Read::<ImagePointer>::of(&item)?.value;
+        let image = lookup::image(context, &pointer.repository, &pointer.digest).await?;
+        // Of two who recorded it at once, one has left a row at a time of its own.
+        let Some(image) = image.filter(|image| {
+            let listed_at = keys::moment(image.at);
+            item.key.sort.starts_with(&listed_at)
+        }) else {
             continue;
         };
         lines.push(ImageLine {

@@ -4,16 +4,16 @@ use towline_domain::Timestamp;
 use towline_domain::definition::{Definition, StageRule};
 use towline_domain::explain::{self, Standing};
 use towline_domain::intent::StageKey;
-use towline_domain::ledger::{Row, What};
+use towline_domain::ledger::What;
 use towline_domain::names::{ComponentName, Digest, RepositoryName, StageName};
 use towline_domain::run::Run;
 use towline_domain::stage::{Candidate, Pointer, Stage};
-use towline_ports::Query as StoreQuery;
 
 use super::answers::{Answer, Hold, Live, LiveImage, Move, Place, PlaceInStage, Waiting};
 use super::lookup::{self, Found};
 use super::{ChatError, refused};
 use towline_state::Context;
+use towline_state::history;
 use towline_state::keys;
 use towline_state::records::Repository;
 
@@ -83,10 +83,7 @@ pub(super) async fn history(
         stage: stage.clone(),
     };
     // One more than asked for, so that the last line knows what was live before it.
-    let query = StoreQuery::all(keys::pointers(&key))
-        .newest_first()
-        .limit(limit + 1);
-    let pointers: Vec<Pointer> = context.list(&query).await?;
+    let pointers = history::pointers(context, &key, limit + 1).await?;
     let tag = rule
         .tags
         .first()
@@ -183,7 +180,7 @@ pub(super) async fn live_lines(
     for stage in stages_of(context, found).await? {
         let pointer = match at {
             None => stage.pointer.clone(),
-            Some(at) => live_at(context, &stage.key, at).await?,
+            Some(at) => history::live_at(context, &stage.key, at).await?,
         };
         let rule = found.definition.stage(&stage.key.stage);
         let waiting = stage
@@ -218,20 +215,6 @@ pub(super) async fn live_lines(
         });
     }
     Ok(lines)
-}
-
-/// What was live in a stage at a moment.
-async fn live_at(
-    context: Context<'_>,
-    key: &StageKey,
-    at: Timestamp,
-) -> Result<Option<Pointer>, ChatError> {
-    let up_to = format!("{}#~", keys::moment(at));
-    let query = StoreQuery::all(keys::pointers(key))
-        .up_to(up_to)
-        .newest_first()
-        .limit(1);
-    Ok(context.list::<Pointer>(&query).await?.pop())
 }
 
 pub(super) async fn places(
@@ -302,8 +285,7 @@ async fn how_it_ended(
     if live.is_some_and(|live| live > candidate.order) {
         return Ok(None);
     }
-    let query = StoreQuery::all(keys::ledger(&stage.key)).newest_first();
-    let rows: Vec<Row> = context.list(&query).await?;
+    let rows = history::ledger(context, stage, history::MOST_ROWS).await?;
     let asked = rows.iter().find_map(|row| match &row.what {
         What::Requested {
             promotion, digest, ..

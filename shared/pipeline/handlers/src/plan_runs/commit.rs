@@ -11,20 +11,10 @@ use towline_state::{Change, HandlerError, Owed, Rounds, keys};
 
 use super::look::{Look, key_of};
 
-/// Rows written in one transaction, of the 100 that DynamoDB takes.
-const MOST_ROWS: usize = 90;
-
 /// Runs of one commit that are remembered beside the newest.
 const MOST_OF_A_COMMIT: usize = 19;
 
-/// Rows written together with their run: its builds and what older ones it supersedes come to no
-/// more than it has rows itself.
-const MOST_ROWS_WITH_RUN: usize = 30;
-
 /// Commits all of it; `false` means that somebody else changed what it was decided on.
-///
-/// Rows that only lead to the run are written with it; or, when they are many, before it in
-/// portions: should this stop half-way they lead to nothing, and the next try draws new numbers.
 pub(super) async fn commit(
     look: &mut Look<'_>,
     owed: &Owed,
@@ -34,21 +24,7 @@ pub(super) async fn commit(
     let context = look.reads.context();
     let run = &planned.run;
     let mut change = claims(look, planned).await?;
-    let mut leading = leading_to(look, run).await?;
-    if change.len() + leading.len() > MOST_ROWS_WITH_RUN {
-        for portion in std::mem::take(&mut leading).portions(MOST_ROWS) {
-            let mut rounds = Rounds::default();
-            while !context.commit(portion.clone(), &mut rounds).await? {}
-        }
-    }
-    // Each build becomes due, and may supersede one. Claims that are made without their run are as
-    // good for the next one: it is the same components that it builds.
-    if change.len() + leading.len() + planned.intents.len() + run.components.len() > MOST_ROWS
-        && !context.commit(std::mem::take(&mut change), rounds).await?
-    {
-        return Ok(false);
-    }
-    change.add(leading);
+    change.add(leading_to(look, run).await?);
     change.done(&owed.id);
     change.create(keys::run(&run.id), run);
     listed(look, run, &mut change).await?;

@@ -43,10 +43,10 @@ pub(super) async fn act(
     let known = run.as_ref().and_then(|run| run.value.attempt(&of.attempt));
     let Some((_, component, attempt)) = known.filter(|(_, _, known)| !known.state.is_terminal())
     else {
-        return context.finish(owed).await;
+        return reads.finish(owed).await;
     };
     let Some(children) = attempt.index() else {
-        return context.finish(owed).await;
+        return reads.finish(owed).await;
     };
     let repository = &component.repository;
     let Some(claim) = reads.read::<Claim>(&keys::claim(repository)).await? else {

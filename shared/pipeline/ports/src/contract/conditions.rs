@@ -5,18 +5,17 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::{body, conflict, create, done, get, key, put, query, replace, sorts, won};
-use crate::{Key, Query, Store, Write};
+use crate::{Key, Query, Row, Store, Write};
 
 /// So many do the same thing at once.
 const RIVALS: u64 = 12;
 
 pub(super) async fn every_condition_holds_back_exactly_what_it_says<S: Store>(store: Arc<S>) {
     let store = &*store;
-    let require = |key: Key, version| Write::Require { key, version };
     let delete = |key: Key| Write::Delete { key };
     // What is done to a key that is free, and to one at version 2; the version after, or conflict.
     type Case<'a> = (&'a str, &'a dyn Fn(Key) -> Write, Option<u64>, Option<u64>);
-    let cases: [Case<'_>; 11] = [
+    let cases: [Case<'_>; 7] = [
         ("create", &|key| create(key, 7), Some(1), None),
         ("put", &|key| put(key, 7), Some(1), Some(3)),
         ("replace 0", &|key| replace(key, 0, 7), None, None),
@@ -24,10 +23,6 @@ pub(super) async fn every_condition_holds_back_exactly_what_it_says<S: Store>(st
         ("replace 2", &|key| replace(key, 2, 7), None, Some(3)),
         ("replace 3", &|key| replace(key, 3, 7), None, None),
         ("delete", &delete, Some(0), Some(0)),
-        ("require 0", &|key| require(key, 0), Some(0), None),
-        ("require 1", &|key| require(key, 1), None, None),
-        ("require 2", &|key| require(key, 2), None, Some(2)),
-        ("require all", &|key| require(key, u64::MAX), None, None),
     ];
     for (name, write, when_free, when_there) in cases {
         for (there, expected) in [(false, when_free), (true, when_there)] {
@@ -73,10 +68,6 @@ pub(super) async fn a_transaction_makes_all_of_its_changes_or_none<S: Store>(sto
         replace(key("old"), 1, 2),
         Write::Delete { key: key("gone") },
         put(key("other"), 2),
-        Write::Require {
-            key: key("free"),
-            version: 0,
-        },
     ];
     for place in 0..=good.len() {
         let mut writes = good.to_vec();
@@ -181,30 +172,46 @@ pub(super) async fn twelve_that_count_together_lose_no_step<S: Store + 'static>(
     assert_eq!(item.version, RIVALS * STEPS + 1);
 }
 
-/// Each writes one key and requires that the other is still free: write skew, if both win.
-pub(super) async fn two_that_require_what_the_other_changes_never_both_win<S: Store + 'static>(
+/// Rows are there once they are acknowledged, replace what was there, and need no due time.
+pub(super) async fn rows_are_there_when_acknowledged<S: Store>(store: Arc<S>) {
+    let store = &*store;
+    let row = |sort: &str, number: u64| Row {
+        key: key(sort),
+        body: body(number),
+    };
+    let many = (0..120).map(|number| row(&format!("{number:03}"), number));
+    store.put_rows(many.collect()).await.expect("rows");
+    let found = query(store, &Query::all("p")).await.items;
+    assert_eq!(found.len(), 120);
+    store.put_rows(vec![row("007", 700)]).await.expect("a row");
+    let again = get(store, &key("007")).await.expect("it was written");
+    assert_eq!((again.version, again.body), (1, body(700)));
+    assert_eq!(again.due, None);
+}
+
+/// Of two that write a row each and then change one item, one wins, and both rows are there.
+pub(super) async fn the_rows_of_a_loser_stay_beside_those_of_the_winner<S: Store + 'static>(
     store: Arc<S>,
 ) {
-    for round in 0..20 {
-        let keys = [key(&format!("{round}/a")), key(&format!("{round}/b"))];
+    done(&*store, vec![create(key("head"), 0)]).await;
+    for version in 1..=10 {
         let mut tasks = JoinSet::new();
-        for (own, other) in [(0, 1), (1, 0)] {
+        for number in 0..RIVALS {
             let store = Arc::clone(&store);
-            let free = Write::Require {
-                key: keys[other].clone(),
-                version: 0,
-            };
-            let writes = vec![create(keys[own].clone(), round), free];
-            tasks.spawn(async move { won(&*store, writes).await });
+            tasks.spawn(async move {
+                let row = Row {
+                    key: Key::new("rows", format!("{version:02}#{number:02}")),
+                    body: body(number),
+                };
+                store.put_rows(vec![row]).await.expect("a row");
+                won(&*store, vec![replace(key("head"), version, number)]).await
+            });
         }
-        let winners = tasks
-            .join_all()
-            .await
-            .into_iter()
-            .filter(|won| *won)
-            .count();
-        assert_eq!(winners, 1, "round {round}");
+        let winners = tasks.join_all().await.into_iter().filter(|won| *won);
+        assert_eq!(winners.count(), 1, "version {version}");
     }
+    let rows = query(&*store, &Query::all("rows")).await.items;
+    assert_eq!(rows.len(), 10 * RIVALS as usize);
 }
 
 pub(super) async fn whoever_was_answered_reads_what_was_written<S: Store + 'static>(store: Arc<S>) {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{get, get_many, query};
 use crate::memory::SplitMix64;
-use crate::{Item, Key, Page, Query, Store, TransactError, Write};
+use crate::{Item, Key, Page, Query, Row, Store, TransactError, Write};
 
 const PARTITIONS: [&str; 2] = ["a", "a#"];
 const SORTS: [&str; 8] = ["#", "/", "a", "a/", "a/b", "a~", "é", "\u{1f600}"];
@@ -17,7 +17,13 @@ pub async fn model<S: Store>(store: &S, choices: &[u64]) {
     let mut model = Model::default();
     for choice in choices {
         let mut dice = Dice(SplitMix64::new(*choice));
-        match dice.roll(6) {
+        match dice.roll(7) {
+            6 => {
+                let rows = dice.rows();
+                let answer = store.put_rows(rows.clone()).await;
+                answer.expect("the store answers");
+                model.put_rows(rows);
+            }
             0..3 => {
                 let writes = dice.writes(&model);
                 let answer = match store.transact(writes.clone()).await {
@@ -83,7 +89,6 @@ impl Model {
         let fails = |write: &&Write| match write {
             Write::Create { key, .. } => self.version(key) != 0,
             Write::Replace { key, version, .. } => *version == 0 || self.version(key) != *version,
-            Write::Require { key, version } => self.version(key) != *version,
             Write::Put { .. } | Write::Delete { .. } => false,
         };
         if let Some(write) = writes.iter().find(fails) {
@@ -104,10 +109,21 @@ impl Model {
                     });
                 }
                 Write::Delete { key } => self.0.retain(|item| item.key != *key),
-                Write::Require { .. } => {}
             }
         }
         None
+    }
+
+    fn put_rows(&mut self, rows: Vec<Row>) {
+        for Row { key, body } in rows {
+            self.0.retain(|item| item.key != key);
+            self.0.push(Item {
+                key,
+                version: 1,
+                body,
+                due: None,
+            });
+        }
     }
 
     fn query(&self, query: &Query) -> Page {
@@ -181,6 +197,19 @@ impl Dice {
         writes
     }
 
+    /// One to four rows of different keys.
+    fn rows(&mut self) -> Vec<Row> {
+        let mut rows: Vec<Row> = Vec::new();
+        for _ in 0..=self.roll(4) {
+            let key = self.key();
+            if rows.iter().all(|row| row.key != key) {
+                let body = json!({ "row": self.roll(1_000) });
+                rows.push(Row { key, body });
+            }
+        }
+        rows
+    }
+
     fn write(&mut self, key: Key, model: &Model) -> Write {
         let version = match self.roll(8) {
             0 => 0,
@@ -189,7 +218,7 @@ impl Dice {
         };
         let body = json!({ "number": self.roll(1_000) });
         let due = (self.roll(2) == 0).then(|| self.time());
-        match self.roll(7) {
+        match self.roll(6) {
             0..2 => Write::Create { key, body, due },
             2..4 => Write::Replace {
                 key,
@@ -198,8 +227,7 @@ impl Dice {
                 due,
             },
             4 => Write::Put { key, body, due },
-            5 => Write::Delete { key },
-            _ => Write::Require { key, version },
+            _ => Write::Delete { key },
         }
     }
 

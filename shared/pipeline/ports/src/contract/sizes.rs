@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{create, done, get, key, put, query};
 use crate::limits::{MOST_BODY, MOST_DEPTH, MOST_KEYS, MOST_PARTITION, MOST_SORT, MOST_WRITES};
-use crate::{Item, Key, Query, Store, TransactError, Write};
+use crate::{Item, Key, Query, Row, Store, TransactError, Write};
 
 fn create_body(key: Key, body: Value) -> Write {
     let due = None;
@@ -128,6 +128,23 @@ pub(super) async fn what_is_over_a_limit_is_refused_and_nothing_written<S: Store
             matches!(answer, Err(TransactError::Port(_))),
             "{name}: {answer:?}"
         );
+        let found = query(store, &Query::all("p")).await.items;
+        assert_eq!(found, [], "{name}");
+    }
+    let row = |sort: &str, body: Value| Row {
+        key: key(sort),
+        body,
+    };
+    for (name, rows) in [
+        ("no row", vec![]),
+        (
+            "a key twice",
+            vec![row("a", json!({})), row("a", json!({}))],
+        ),
+        ("a large content", vec![row("a", sized(MOST_BODY + 1))]),
+        ("no object", vec![row("a", json!(1))]),
+    ] {
+        assert!(store.put_rows(rows).await.is_err(), "{name}");
         let found = query(store, &Query::all("p")).await.items;
         assert_eq!(found, [], "{name}");
     }

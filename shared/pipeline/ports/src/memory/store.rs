@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::lock;
 use crate::limits;
-use crate::{Item, Key, Page, PortError, Query, Store, TransactError, Write};
+use crate::{Item, Key, Page, PortError, Query, Row, Store, TransactError, Write};
 
 /// A store that forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -75,6 +75,21 @@ impl Store for MemoryStore {
         Ok(found.into_iter().take(limit).cloned().collect())
     }
 
+    async fn put_rows(&self, rows: Vec<Row>) -> Result<(), PortError> {
+        limits::checked_rows(&rows)?;
+        let mut items = lock(&self.items);
+        for Row { key, body } in rows {
+            let item = Item {
+                key: key.clone(),
+                version: 1,
+                body,
+                due: None,
+            };
+            items.insert(key, item);
+        }
+        Ok(())
+    }
+
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {
         limits::checked_bodies(&writes).map_err(PortError::from)?;
         let mut items = lock(&self.items);
@@ -98,7 +113,6 @@ impl Store for MemoryStore {
                 Write::Delete { key } => {
                     items.remove(&key);
                 }
-                Write::Require { .. } => {}
             }
         }
         Ok(())
@@ -123,7 +137,6 @@ fn holds(write: &Write, items: &BTreeMap<Key, Item>) -> bool {
     match write {
         Write::Create { .. } => version.is_none(),
         Write::Replace { version: read, .. } => version == Some(*read),
-        Write::Require { version: read, .. } => version.unwrap_or(0) == *read,
         Write::Put { .. } | Write::Delete { .. } => true,
     }
 }

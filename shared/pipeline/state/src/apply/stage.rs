@@ -11,9 +11,10 @@ use crate::change::Change;
 use crate::context::Rounds;
 use crate::keys;
 use crate::needs::{carried, needed};
+use crate::numbers::draw_promotion;
 use crate::read::HandlerError;
 use crate::reads::Reads;
-use crate::records::{Numbers, PromotionPointer};
+use crate::records::PromotionPointer;
 
 /// Applies a fact to a stage, commits what follows, and marks `done` the intent that led here.
 /// What has been read already is not read again in the first round.
@@ -125,55 +126,56 @@ async fn decide(
         Ok(rule) => rule,
         Err(why) => return Ok(Decision::refused(state, why)),
     };
-    let number = keys::numbers(key.repository);
-    let numbers = reads.read::<Numbers>(&number).await?;
-    let next = numbers.as_ref().map(|read| read.value.clone());
-    let next = next.unwrap_or_default();
     let scope = Scope::Stage(key.stage.clone());
     let not_executed = definition.map(|definition| definition.not_executed_in(&scope));
     let not_executed: Vec<&str> = not_executed.into_iter().flatten().collect();
-    let policy = Policy {
+    let policy = |next_number| Policy {
         rule,
         not_executed: &not_executed,
-        next_number: next.promotion,
+        next_number,
     };
-    let decision = stage::advance(state, fact, policy, reads.context().now());
+    let now = reads.context().now();
+    let mut decision = stage::advance(state.clone(), fact, policy(0), now);
+    let mut number = None;
+    if decision.took_number {
+        // Only now is it known that one is needed.
+        let drawn = draw_promotion(reads, key.repository).await?;
+        decision = stage::advance(state, fact, policy(drawn), now);
+        number = Some(drawn);
+    }
     if decision.changed {
         change.save(keys::stage(key), read.as_ref(), &decision.stage);
         for intent in report::stages_to_show(before, &decision, rule) {
             change.owe(intent);
         }
     }
-    if decision.took_number {
-        let drawn = Numbers {
-            promotion: next.promotion + 1,
-            ..next.clone()
-        };
-        change.save(number, numbers.as_ref(), &drawn);
-    }
     for intent in &decision.intents {
         let carried = definition.map(|known| carried(&decision.stage, known, intent));
         change.owe_guessing(intent.clone(), carried.unwrap_or_default());
     }
-    enter(&decision, next.promotion, change);
+    enter(before, &decision, number, change);
     Ok(decision)
 }
 
 /// Enters the rows of a decision.
-fn enter(decision: &Decision, number: u64, change: &mut Change) {
+fn enter(before: Option<&Stage>, decision: &Decision, number: Option<u64>, change: &mut Change) {
     let key = &decision.stage.key;
     // People give the number of what waits for them.
-    let opened = decision.stage.promotion(number);
-    if decision.took_number && opened.is_some_and(|promotion| !promotion.acting) {
-        change.create(
+    if let Some(number) = number
+        && let Some(opened) = decision.stage.promotion(number)
+        && !opened.acting
+    {
+        change.put(
             keys::numbered("promotion", number, key.repository),
             &PromotionPointer { stage: key.clone() },
         );
     }
     for row in &decision.rows {
-        change.create(keys::row(key, row.sequence), row);
+        change.put(keys::row(key, row), row);
     }
-    if let (true, Some(pointer)) = (decision.moved, &decision.stage.pointer) {
-        change.create(keys::pointer(key, pointer.since, pointer.version), pointer);
+    // What is live is in the stage; what was is in rows, which say what was committed before.
+    let was = before.and_then(|before| before.pointer.as_ref());
+    if let (true, Some(was)) = (decision.moved, was) {
+        change.put(keys::pointer(key, was.since, was.version), was);
     }
 }

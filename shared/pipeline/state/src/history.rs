@@ -1,0 +1,99 @@
+//! What rows tell, as far as the item that makes them count bears it out.
+
+use towline_domain::Timestamp;
+use towline_domain::intent::StageKey;
+use towline_domain::ledger::Row;
+use towline_domain::stage::{Pointer, Stage};
+use towline_ports::Query;
+
+use crate::Context;
+use crate::keys;
+use crate::read::{HandlerError, Read};
+
+/// Rows of a ledger that are looked through where all are meant.
+pub const MOST_ROWS: usize = 1_000;
+
+/// Rows beside those that are wanted, for those that nobody believes.
+const SPARE: usize = 16;
+
+/// The newest rows of a stage's ledger, newest first.
+///
+/// Each names the hash of the one before it, and the stage that of the last: a row that this chain
+/// does not reach was written for a decision that came to nothing.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn ledger(
+    context: Context<'_>,
+    stage: &Stage,
+    most: usize,
+) -> Result<Vec<Row>, HandlerError> {
+    let mut query = Query::all(keys::ledger(&stage.key))
+        .newest_first()
+        .limit(most + SPARE);
+    let mut expected = stage.ledger.hash.clone();
+    let mut rows: Vec<Row> = Vec::new();
+    loop {
+        let page = context.store.query(&query).await?;
+        for item in &page.items {
+            let row = Read::<Row>::of(item)?.value;
+            if row.hash() == expected {
+                expected.clone_from(&row.previous);
+                rows.push(row);
+            }
+        }
+        rows.truncate(most);
+        match page.next {
+            Some(next) if rows.len() < most => query.after = Some(next),
+            Some(_) | None => return Ok(rows),
+        }
+    }
+}
+
+/// What was live in a stage, newest first: what is live now is in the stage, what was before that
+/// in rows.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn pointers(
+    context: Context<'_>,
+    key: &StageKey,
+    most: usize,
+) -> Result<Vec<Pointer>, HandlerError> {
+    let live = live(context, key).await?;
+    let rows = Query::all(keys::pointers(key)).newest_first().limit(most);
+    let before: Vec<Pointer> = context.list(&rows).await?;
+    let before = before.into_iter().filter(|before| is_older(before, &live));
+    Ok(live.clone().into_iter().chain(before).take(most).collect())
+}
+
+/// What was live in a stage at a moment.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn live_at(
+    context: Context<'_>,
+    key: &StageKey,
+    at: Timestamp,
+) -> Result<Option<Pointer>, HandlerError> {
+    let live = live(context, key).await?;
+    if live.as_ref().is_none_or(|live| live.since <= at) {
+        return Ok(live);
+    }
+    let rows = Query::all(keys::pointers(key))
+        .up_to(format!("{}#~", keys::moment(at)))
+        .newest_first()
+        .limit(1);
+    Ok(context.list(&rows).await?.pop())
+}
+
+async fn live(context: Context<'_>, key: &StageKey) -> Result<Option<Pointer>, HandlerError> {
+    let stage = context.read::<Stage>(&keys::stage(key)).await?;
+    Ok(stage.and_then(|stage| stage.value.pointer))
+}
+
+/// The row of what is live is written before what comes after it is.
+fn is_older(before: &Pointer, live: &Option<Pointer>) -> bool {
+    live.as_ref()
+        .is_some_and(|live| before.version < live.version)
+}

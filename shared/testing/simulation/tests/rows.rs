@@ -1,0 +1,121 @@
+//! Rows are written before the item that makes them count: what comes of one without the other.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context as Task, Poll, Waker};
+
+use towline_domain::stage::Stage;
+use towline_handlers::answer_chat::Command;
+use towline_ports::{Query, Row, Store as _};
+use towline_simulation::World;
+use towline_state::{Context, history};
+
+fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        let task = &mut Task::from_waker(Waker::noop());
+        if let Poll::Ready(value) = future.as_mut().poll(task) {
+            return value;
+        }
+    }
+}
+
+/// Pushes, and lets the image come to where it waits for approval.
+fn waiting() -> World {
+    let mut world = World::quiet();
+    world.push("main", "first", &[]);
+    world.settle();
+    world
+}
+
+fn context(world: &World) -> Context<'_> {
+    Context {
+        store: world.ports.store.inner(),
+        bus: &world.ports.bus,
+        clock: world.ports.clock.as_ref(),
+    }
+}
+
+fn prod(world: &World) -> Stage {
+    let stage = world.watch.look(|known| {
+        let mut stages = known.stages.values();
+        let prod = stages.find(|stage| stage.key.stage.as_str() == "prod");
+        prod.cloned()
+    });
+    stage.expect("something waits for prod")
+}
+
+#[test]
+#[should_panic(expected = "which is not there")]
+fn an_item_that_is_written_before_its_rows_is_found() {
+    let mut world = World::quiet();
+    world.ports.store.write_rows_late();
+    world.push("main", "first", &[]);
+    world.settle();
+}
+
+/// Two decide on the same state and write their rows: of one of them nothing else remains.
+#[test]
+fn of_two_writers_one_leaves_rows_that_nobody_believes() {
+    let mut world = waiting();
+    let stage = prod(&world);
+    let before = now(history::ledger(context(&world), &stage, 100)).expect("rows");
+    // What another writer, who loses, has left: a row that follows the same one.
+    let mut lost = before[0].clone();
+    lost.previous = before[0].hash();
+    lost.sequence += 1;
+    let orphan = Row {
+        key: towline_state::keys::row(&stage.key, &lost),
+        body: serde_json::to_value(&lost).expect("JSON"),
+    };
+    now(world.ports.store.inner().put_rows(vec![orphan.clone()])).expect("a row");
+    let found = now(history::ledger(context(&world), &stage, 100)).expect("rows");
+    assert_eq!(found, before, "before the winner has written");
+    let number = stage.waiting[0].number;
+    world.ask(
+        "lee",
+        Command::Approve {
+            promotion: number,
+            comment: None,
+            repository: None,
+        },
+    );
+    world.pass(std::time::Duration::from_secs(5));
+    let stage = prod(&world);
+    let found = now(history::ledger(context(&world), &stage, 100)).expect("rows");
+    let said: Vec<u64> = found.iter().rev().map(|row| row.sequence).collect();
+    let expected: Vec<u64> = (1..=stage.ledger.sequence).collect();
+    assert_eq!(said, expected, "after the winner has written");
+    assert!(!found.contains(&lost), "{found:#?}");
+    let kept = Query::all(orphan.key.partition.clone());
+    let kept = now(world.ports.store.inner().query(&kept)).expect("a page");
+    assert_eq!(kept.items.len(), found.len() + 1);
+}
+
+/// Whoever dies behind the rows has decided nothing, and whoever comes next decides anew.
+#[test]
+fn a_crash_between_rows_and_their_item_leaves_everything_to_the_next() {
+    let mut crashes = 0;
+    for step in 1..90 {
+        let mut world = World::quiet();
+        world.crash_at = Some(step);
+        world.push("main", "first", &[]);
+        world.settle();
+        if !world.answers.iter().any(|answer| answer.starts_with("202")) {
+            continue; // nothing was answered for
+        }
+        crashes += 1;
+        assert_eq!(
+            world.faults_at_rest(),
+            Vec::<String>::new(),
+            "a crash at step {step}"
+        );
+        let stages = world.watch.look(|known| known.stages.clone());
+        for stage in stages.values() {
+            let rows = now(history::ledger(context(&world), stage, 100)).expect("rows");
+            let named = stage.ledger.sequence;
+            assert_eq!(rows.len() as u64, named, "a crash at step {step}");
+        }
+    }
+    assert!(crashes > 70, "{crashes}");
+}
