@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use towline_aws::Aws;
-use towline_handlers::{Context, advance_stages};
-use towline_lambda::{Failure, Settings, SystemClock, events, run};
+use towline_handlers::advance_stages;
+use towline_lambda::{Failure, Start, events, run};
 
 const NAME: &str = "advance-stages";
 
@@ -14,14 +13,8 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), Failure> {
-    let settings = Settings::from_environment();
-    let aws = Aws::from_environment(NAME).await;
-    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let context = Context {
-        store: &table,
-        bus: &bus,
-        clock: &SystemClock,
-    };
-    let builds = aws.builds();
+    let start = Start::of(NAME).await?;
+    let context = start.context();
+    let builds = start.aws.builds();
     events(async |event| advance_stages::handle(context, &builds, event).await).await
 }

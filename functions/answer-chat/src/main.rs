@@ -6,10 +6,11 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use towline_aws::{Aws, SecretVersions};
-use towline_handlers::Context;
+use towline_aws::SecretVersions;
 use towline_handlers::answer_chat::Door;
-use towline_lambda::{Failure, Settings, SystemClock, again, keys, requests, run, unusable};
+use towline_lambda::{
+    Callers, Failure, Start, SystemClock, again, keys, requests, run, settings, unusable,
+};
 use towline_wire::http::{Request, Response};
 use towline_wire::people::People;
 
@@ -25,18 +26,13 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), Failure> {
-    let settings = Settings::from_environment();
-    let aws = Aws::from_environment(NAME).await;
-    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let context = Context {
-        store: &table,
-        bus: &bus,
-        clock: &SystemClock,
-    };
-    let builds = aws.builds();
-    let secrets = aws.secrets();
-    let slack = secrets.signing(settings.slack_secret()?, Arc::new(SystemClock));
-    let people = secrets.cached(settings.people_secret()?, Arc::new(SystemClock));
+    let start = Start::of(NAME).await?;
+    let context = start.context();
+    let builds = start.aws.builds();
+    let secrets = start.aws.secrets();
+    let callers = settings::<Callers>()?;
+    let slack = secrets.signing(callers.slack, Arc::new(SystemClock));
+    let people = secrets.cached(callers.people, Arc::new(SystemClock));
     let answer = async |request: Request| -> Result<Response, Response> {
         let (slack, people) = tokio::join!(slack.read(), people.read());
         let list = list(people);

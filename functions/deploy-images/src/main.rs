@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use towline_aws::Aws;
-use towline_handlers::{Context, deploy_images};
-use towline_lambda::{Failure, Settings, SystemClock, events, run};
+use towline_handlers::deploy_images;
+use towline_lambda::{Failure, Start, events, run};
 
 const NAME: &str = "deploy-images";
 
@@ -14,13 +13,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), Failure> {
-    let settings = Settings::from_environment();
-    let aws = Aws::from_environment(NAME).await;
-    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let context = Context {
-        store: &table,
-        bus: &bus,
-        clock: &SystemClock,
-    };
+    let start = Start::of(NAME).await?;
+    let context = start.context();
     events(async |event| deploy_images::handle(context, event).await).await
 }

@@ -110,11 +110,11 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
     ("towline-https", "shared/cloud/https", &[]),
     ("towline-aws", "shared/cloud/aws", REMOTE),
     ("towline-github", "shared/cloud/github", REMOTE),
-    // What all functions on Lambda have in common; it is handed adapters and knows none.
+    // What all functions on Lambda have in common: of the adapters it knows the table and the bus.
     (
         "towline-lambda",
         "shared/cloud/lambda",
-        &["domain", "wire", "ports", "handlers"],
+        &["domain", "wire", "ports", "state", "aws"],
     ),
     ("towline", "functions/local", CLI),
     ("receive-github", "functions/receive-github", ON_LAMBDA),

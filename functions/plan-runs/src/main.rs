@@ -3,11 +3,9 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use towline_aws::Aws;
 use towline_github::{FromSecret, GitHub};
-use towline_handlers::plan_runs::Tool;
-use towline_handlers::{Context, plan_runs};
-use towline_lambda::{Failure, Settings, SystemClock, events, run};
+use towline_handlers::plan_runs::{self, Tool};
+use towline_lambda::{Failure, Start, SystemClock, Tools, events, run, settings};
 
 const NAME: &str = "plan-runs";
 
@@ -17,39 +15,29 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), Failure> {
-    let settings = Settings::from_environment();
-    let aws = Aws::from_environment(NAME).await;
-    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let context = Context {
-        store: &table,
-        bus: &bus,
-        clock: &SystemClock,
-    };
+    let start = Start::of(NAME).await?;
+    let context = start.context();
     let clock = Arc::new(SystemClock);
-    let secret = aws.secrets();
-    let secret = secret.cached(settings.github_secret()?, clock.clone());
+    let asked = settings::<towline_lambda::GitHub>()?;
+    let secret = start.aws.secrets().cached(asked.secret, clock.clone());
     let github = GitHub::new(
         towline_github::Settings {
-            api: settings.github_api().parse()?,
+            api: asked.api.parse()?,
             ..towline_github::Settings::default()
         },
         Arc::new(FromSecret(secret)),
         clock,
     );
     let settings = plan_runs::Settings {
-        tools: tools(settings)?,
+        tools: tools(settings::<Tools>()?),
     };
     events(async |event| plan_runs::handle(context, &github, &settings, event).await).await
 }
 
 /// The programs `towline` in the stack's bucket, as `towline deploy` puts them there.
-fn tools(settings: Settings) -> Result<Vec<Tool>, Failure> {
-    let arn = settings.bucket()?;
-    let bucket = arn.rsplit(':').next().unwrap_or_default();
-    let known = [
-        ("x86_64", settings.tool_x86_64()),
-        ("aarch64", settings.tool_aarch64()),
-    ];
+fn tools(settings: Tools) -> Vec<Tool> {
+    let bucket = settings.bucket.rsplit(':').next().unwrap_or_default();
+    let known = [("x86_64", settings.x86_64), ("aarch64", settings.aarch64)];
     let tools = known.into_iter().filter_map(|(machine, sha256)| {
         let sha256 = sha256?;
         Some(Tool {
@@ -58,5 +46,5 @@ fn tools(settings: Settings) -> Result<Vec<Tool>, Failure> {
             sha256,
         })
     });
-    Ok(tools.collect())
+    tools.collect()
 }

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use towline_aws::Aws;
-use towline_handlers::{Context, promote_images};
-use towline_lambda::{Failure, Settings, SystemClock, events, random_word, run};
+use towline_handlers::promote_images;
+use towline_lambda::{Failure, Start, events, random_word, run};
 
 const NAME: &str = "promote-images";
 
@@ -14,15 +13,9 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), Failure> {
-    let settings = Settings::from_environment();
-    let aws = Aws::from_environment(NAME).await;
-    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let context = Context {
-        store: &table,
-        bus: &bus,
-        clock: &SystemClock,
-    };
-    let images = aws.images();
+    let start = Start::of(NAME).await?;
+    let context = start.context();
+    let images = start.aws.images();
     events(async |event| {
         // Two invocations may act on one event at once; each holds the stage under its own word.
         let holder = random_word();

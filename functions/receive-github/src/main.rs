@@ -3,16 +3,16 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use towline_aws::{Aws, TableRepositories};
-use towline_handlers::{Context, receive_github};
+use towline_aws::TableRepositories;
+use towline_handlers::receive_github;
 use towline_lambda::{
-    Failure, Settings, SystemClock, again, keys, refusal, requests, run, unusable,
+    Failure, Start, SystemClock, Webhook, again, keys, refusal, requests, run, settings, unusable,
 };
 use towline_wire::http::Response;
 
 const NAME: &str = "receive-github";
 const SECRET: &str = "the webhook secret";
-const UNSET: &str = "the webhook secret is not set; set the same at GitHub and in Secrets Manager";
+const UNSET: &str = "the webhook secret is not set; set the same on GitHub and in Secrets Manager";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -20,17 +20,12 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), Failure> {
-    let settings = Settings::from_environment();
-    let aws = Aws::from_environment(NAME).await;
-    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let context = Context {
-        store: &table,
-        bus: &bus,
-        clock: &SystemClock,
-    };
-    let repositories = TableRepositories::new(table.clone(), &settings.repositories()?)?;
-    let secret = settings.webhook_secret()?;
-    let secret = aws.secrets().signing(secret, Arc::new(SystemClock));
+    let start = Start::of(NAME).await?;
+    let context = start.context();
+    let webhook = settings::<Webhook>()?;
+    let repositories = TableRepositories::new(start.table.clone(), &webhook.repositories)?;
+    let secrets = start.aws.secrets();
+    let secret = secrets.signing(webhook.secret, Arc::new(SystemClock));
     let answer = async |request| -> Result<Response, Response> {
         let read = match secret.read().await {
             Ok(read) => read,

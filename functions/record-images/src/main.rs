@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use towline_aws::Aws;
-use towline_handlers::{Context, record_images};
-use towline_lambda::{Failure, Settings, SystemClock, events, run};
+use towline_handlers::record_images;
+use towline_lambda::{Failure, Start, events, run};
 
 const NAME: &str = "record-images";
 
@@ -14,14 +13,8 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), Failure> {
-    let settings = Settings::from_environment();
-    let aws = Aws::from_environment(NAME).await;
-    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let context = Context {
-        store: &table,
-        bus: &bus,
-        clock: &SystemClock,
-    };
-    let images = aws.images();
+    let start = Start::of(NAME).await?;
+    let context = start.context();
+    let images = start.aws.images();
     events(async |event| record_images::handle(context, &images, event).await).await
 }

@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use towline_aws::Aws;
 use towline_github::{FromSecret, GitHub};
-use towline_handlers::{Context, report_status};
-use towline_lambda::{Failure, Settings, SystemClock, events, run};
+use towline_handlers::report_status;
+use towline_lambda::{Failure, Links, Start, SystemClock, events, run, settings};
 
 const NAME: &str = "report-status";
 
@@ -16,27 +15,21 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), Failure> {
-    let settings = Settings::from_environment();
-    let aws = Aws::from_environment(NAME).await;
-    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let context = Context {
-        store: &table,
-        bus: &bus,
-        clock: &SystemClock,
-    };
+    let start = Start::of(NAME).await?;
+    let context = start.context();
     let clock = Arc::new(SystemClock);
-    let secret = aws.secrets();
-    let secret = secret.cached(settings.github_secret()?, clock.clone());
+    let asked = settings::<towline_lambda::GitHub>()?;
+    let secret = start.aws.secrets().cached(asked.secret, clock.clone());
     let github = GitHub::new(
         towline_github::Settings {
-            api: settings.github_api().parse()?,
+            api: asked.api.parse()?,
             ..towline_github::Settings::default()
         },
         Arc::new(FromSecret(secret)),
         clock,
     );
     let settings = report_status::Settings {
-        url: settings.url(),
+        url: settings::<Links>()?.url,
     };
     events(async |event| report_status::handle(context, &github, &settings, event).await).await
 }

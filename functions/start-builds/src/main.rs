@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use towline_aws::Aws;
-use towline_handlers::{Context, start_builds};
-use towline_lambda::{Failure, Settings, SystemClock, events, run};
+use towline_handlers::start_builds;
+use towline_lambda::{Builds, Failure, Start, events, run, settings};
 
 const NAME: &str = "start-builds";
 
@@ -14,17 +13,13 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), Failure> {
-    let settings = Settings::from_environment();
-    let aws = Aws::from_environment(NAME).await;
-    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let context = Context {
-        store: &table,
-        bus: &bus,
-        clock: &SystemClock,
-    };
-    let builds = aws.builds().with_bucket(aws.bucket(settings.bucket()?)?);
+    let start = Start::of(NAME).await?;
+    let context = start.context();
+    let settings = settings::<Builds>()?;
+    let bucket = start.aws.bucket(settings.bucket)?;
+    let builds = start.aws.builds().with_bucket(bucket);
     let settings = start_builds::Settings {
-        registry: settings.registry()?,
+        registry: settings.registry,
     };
     events(async |event| start_builds::handle(context, &builds, &settings, event).await).await
 }

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use towline_aws::Aws;
-use towline_handlers::{Context, sweep};
-use towline_lambda::{Failure, Settings, SystemClock, run, schedule};
+use towline_handlers::sweep;
+use towline_lambda::{Failure, Start, run, schedule};
 
 const NAME: &str = "sweep";
 
@@ -14,14 +13,8 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), Failure> {
-    let settings = Settings::from_environment();
-    let aws = Aws::from_environment(NAME).await;
-    let (table, bus) = (aws.table(settings.table()?), aws.bus(settings.bus()?));
-    let context = Context {
-        store: &table,
-        bus: &bus,
-        clock: &SystemClock,
-    };
-    let builds = aws.builds();
+    let start = Start::of(NAME).await?;
+    let context = start.context();
+    let builds = start.aws.builds();
     schedule(async || sweep::handle(context, &builds).await).await
 }

@@ -1,7 +1,9 @@
 //! Shared by all functions on Lambda: settings, clock, log, metrics and event loop.
 //!
 //! A function's `main` is [`run`] with its adapters and one loop: [`events`] from a bus, [`requests`] from
-//! API Gateway, or [`schedule`] from a timer. This crate knows no adapter and no handler.
+//! API Gateway, or [`schedule`] from a timer. Of the adapters, this crate knows only the
+//! table and the bus, which every function has; it knows no handler.
+#![expect(missing_docs, reason = "only the functions on Lambda use this crate")]
 
 mod envelope;
 mod failure;
@@ -11,6 +13,7 @@ mod loops;
 mod metric;
 mod settings;
 mod signed;
+mod start;
 
 use std::process::ExitCode;
 
@@ -19,8 +22,9 @@ use towline_ports::Clock as _;
 pub use envelope::{EnvelopeError, envelope};
 pub use failure::Failure;
 pub use loops::{events, requests, schedule};
-pub use settings::{SettingError, Settings};
+pub use settings::{Builds, Callers, GitHub, Links, SettingError, Tools, Webhook, settings};
 pub use signed::{again, keys, refusal, unusable};
+pub use start::Start;
 pub use towline_ports::system::SystemClock;
 
 /// A word of 32 hexadecimal digits that no other invocation has, to hold a lease under.

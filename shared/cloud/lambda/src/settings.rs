@@ -1,134 +1,156 @@
-//! What `infra/template.yaml` tells a function through its environment.
+//! What `infra/template.yaml` tells a function through its environment, one struct for each concern.
 
 use tracing::level_filters::LevelFilter;
 
 /// Why a setting cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    /// It is not there, or empty.
+    /// It is not set, or empty.
     #[error("{0} is not set; infra/template.yaml sets it")]
     Missing(&'static str),
 }
 
-/// The settings, each read when it is asked for: a function asks for those it needs.
-#[derive(Clone, Copy)]
-pub struct Settings {
-    read: fn(&str) -> Option<String>,
+/// A concern that a function reads from its environment.
+pub trait Concern: Sized {
+    /// # Errors
+    /// When a variable that it needs is not set.
+    fn read(from: Variables) -> Result<Self, SettingError>;
 }
 
-/// Where GitHub's API is, unless a setting says otherwise.
-const GITHUB_API: &str = "https://api.github.com";
+/// Reads a concern from the environment.
+///
+/// # Errors
+/// When a variable that it needs is not set.
+pub fn settings<T: Concern>() -> Result<T, SettingError> {
+    T::read(Variables(environment))
+}
 
-impl Settings {
-    /// Those of the environment.
-    #[must_use]
-    pub fn from_environment() -> Self {
-        Self { read: environment }
-    }
+/// Where variables are read from.
+#[derive(Clone, Copy)]
+pub struct Variables(fn(&str) -> Option<String>);
 
-    /// The table everything is kept in.
-    ///
-    /// # Errors
-    /// When `TOWLINE_TABLE` is not set.
-    pub fn table(self) -> Result<String, SettingError> {
-        self.needed("TOWLINE_TABLE")
-    }
-
-    /// The bus that our own events go over.
-    ///
-    /// # Errors
-    /// When `TOWLINE_BUS` is not set.
-    pub fn bus(self) -> Result<String, SettingError> {
-        self.needed("TOWLINE_BUS")
-    }
-
-    /// The host of the registry that builds push to.
-    ///
-    /// # Errors
-    /// When `TOWLINE_REGISTRY` is not set.
-    pub fn registry(self) -> Result<String, SettingError> {
-        self.needed("TOWLINE_REGISTRY")
-    }
-
-    /// The stack's bucket, by ARN: long buildspecs, and the program `towline` for builds.
-    ///
-    /// # Errors
-    /// When `TOWLINE_BUCKET` is not set.
-    pub fn bucket(self) -> Result<String, SettingError> {
-        self.needed("TOWLINE_BUCKET")
-    }
-
-    /// The SHA-256 of the `towline` in the bucket for builds on x86-64; there may be none.
-    #[must_use]
-    pub fn tool_x86_64(self) -> Option<String> {
-        self.optional("TOWLINE_TOOL_X86_64")
-    }
-
-    /// The SHA-256 of the `towline` in the bucket for builds on ARM; there may be none.
-    #[must_use]
-    pub fn tool_aarch64(self) -> Option<String> {
-        self.optional("TOWLINE_TOOL_AARCH64")
-    }
-
-    /// The repositories that may push: names and `owner/*`, with commas between them.
-    ///
-    /// # Errors
-    /// When `TOWLINE_REPOSITORIES` is not set.
-    pub fn repositories(self) -> Result<String, SettingError> {
-        self.needed("TOWLINE_REPOSITORIES")
-    }
-
-    /// The secret that signs GitHub's webhooks, by ARN.
-    ///
-    /// # Errors
-    /// When `TOWLINE_WEBHOOK_SECRET_ID` is not set.
-    pub fn webhook_secret(self) -> Result<String, SettingError> {
-        self.needed("TOWLINE_WEBHOOK_SECRET_ID")
-    }
-
-    /// The secret with which GitHub is asked, by ARN.
-    ///
-    /// # Errors
-    /// When `TOWLINE_GITHUB_SECRET_ID` is not set.
-    pub fn github_secret(self) -> Result<String, SettingError> {
-        self.needed("TOWLINE_GITHUB_SECRET_ID")
-    }
-
-    /// The secret that signs Slack's requests, by ARN.
-    ///
-    /// # Errors
-    /// When `TOWLINE_SLACK_SECRET_ID` is not set.
-    pub fn slack_secret(self) -> Result<String, SettingError> {
-        self.needed("TOWLINE_SLACK_SECRET_ID")
-    }
-
-    /// The secret that lists the people and the hashes of their tokens, by ARN.
-    ///
-    /// # Errors
-    /// When `TOWLINE_PEOPLE_SECRET_ID` is not set.
-    pub fn people_secret(self) -> Result<String, SettingError> {
-        self.needed("TOWLINE_PEOPLE_SECRET_ID")
-    }
-
-    /// The address under which people reach Towline, for links; there may be none.
-    #[must_use]
-    pub fn url(self) -> Option<String> {
-        self.optional("TOWLINE_URL")
-    }
-
-    /// Where GitHub's API is.
-    #[must_use]
-    pub fn github_api(self) -> String {
-        self.optional("TOWLINE_GITHUB_API")
-            .unwrap_or_else(|| GITHUB_API.into())
-    }
-
+impl Variables {
     fn needed(self, name: &'static str) -> Result<String, SettingError> {
         self.optional(name).ok_or(SettingError::Missing(name))
     }
 
     fn optional(self, name: &str) -> Option<String> {
-        (self.read)(name).filter(|value| !value.trim().is_empty())
+        (self.0)(name).filter(|value| !value.trim().is_empty())
+    }
+}
+
+/// The names of the table and of our own bus.
+pub struct State {
+    pub table: String,
+    pub bus: String,
+}
+
+impl Concern for State {
+    fn read(from: Variables) -> Result<Self, SettingError> {
+        Ok(Self {
+            table: from.needed("TOWLINE_TABLE")?,
+            bus: from.needed("TOWLINE_BUS")?,
+        })
+    }
+}
+
+/// Where builds push to, and where their long buildspecs are.
+pub struct Builds {
+    /// The host of the registry.
+    pub registry: String,
+    /// The ARN of the stack's bucket.
+    pub bucket: String,
+}
+
+impl Concern for Builds {
+    fn read(from: Variables) -> Result<Self, SettingError> {
+        Ok(Self {
+            registry: from.needed("TOWLINE_REGISTRY")?,
+            bucket: from.needed("TOWLINE_BUCKET")?,
+        })
+    }
+}
+
+/// `towline` for builds with the preset pack: its SHA-256 for each architecture that has one.
+pub struct Tools {
+    /// The ARN of the stack's bucket.
+    pub bucket: String,
+    pub x86_64: Option<String>,
+    pub aarch64: Option<String>,
+}
+
+impl Concern for Tools {
+    fn read(from: Variables) -> Result<Self, SettingError> {
+        Ok(Self {
+            bucket: from.needed("TOWLINE_BUCKET")?,
+            x86_64: from.optional("TOWLINE_TOOL_X86_64"),
+            aarch64: from.optional("TOWLINE_TOOL_AARCH64"),
+        })
+    }
+}
+
+/// Who may push, and what signs their webhooks.
+pub struct Webhook {
+    /// Names and `owner/*`, separated by commas.
+    pub repositories: String,
+    /// The ARN of the secret.
+    pub secret: String,
+}
+
+impl Concern for Webhook {
+    fn read(from: Variables) -> Result<Self, SettingError> {
+        Ok(Self {
+            repositories: from.needed("TOWLINE_REPOSITORIES")?,
+            secret: from.needed("TOWLINE_WEBHOOK_SECRET_ID")?,
+        })
+    }
+}
+
+/// How GitHub is asked.
+pub struct GitHub {
+    /// The ARN of the secret.
+    pub secret: String,
+    /// The address of the API.
+    pub api: String,
+}
+
+impl Concern for GitHub {
+    fn read(from: Variables) -> Result<Self, SettingError> {
+        let api = from.optional("TOWLINE_GITHUB_API");
+        Ok(Self {
+            secret: from.needed("TOWLINE_GITHUB_SECRET_ID")?,
+            api: api.unwrap_or_else(|| "https://api.github.com".into()),
+        })
+    }
+}
+
+/// The ARNs of the secrets that say who calls.
+pub struct Callers {
+    /// Signs Slack's requests.
+    pub slack: String,
+    /// Lists the people and the hashes of their tokens.
+    pub people: String,
+}
+
+impl Concern for Callers {
+    fn read(from: Variables) -> Result<Self, SettingError> {
+        Ok(Self {
+            slack: from.needed("TOWLINE_SLACK_SECRET_ID")?,
+            people: from.needed("TOWLINE_PEOPLE_SECRET_ID")?,
+        })
+    }
+}
+
+/// The address of Towline for links, if there is one.
+pub struct Links {
+    pub url: Option<String>,
+}
+
+impl Concern for Links {
+    fn read(from: Variables) -> Result<Self, SettingError> {
+        Ok(Self {
+            url: from.optional("TOWLINE_URL"),
+        })
     }
 }
 
@@ -140,7 +162,7 @@ pub(crate) fn level() -> Result<LevelFilter, String> {
     word.parse().map_err(|_| word)
 }
 
-/// The stack a function is of: `infra/template.yaml` calls a function `<stack>-<function>`.
+/// The stack of a function: `infra/template.yaml` names functions `<stack>-<function>`.
 pub(crate) fn stack(function: &str) -> String {
     let name = environment("AWS_LAMBDA_FUNCTION_NAME");
     let stack = name.and_then(|name| {
@@ -164,14 +186,16 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_blank_is_named() {
-        let blank = Settings {
-            read: |name| (name == "TOWLINE_BUS").then(|| " ".into()),
-        };
-        let missing = |name| Err(SettingError::Missing(name));
-        assert_eq!(blank.table(), missing("TOWLINE_TABLE"));
-        assert_eq!(blank.bus(), missing("TOWLINE_BUS"));
-        assert_eq!(blank.url(), None);
-        assert_eq!(blank.github_api(), "https://api.github.com");
+        let blank = Variables(|name| match name {
+            "TOWLINE_TABLE" | "TOWLINE_GITHUB_SECRET_ID" => Some("set".into()),
+            _ => Some(" ".into()),
+        });
+        let missing = |name| Some(SettingError::Missing(name));
+        assert_eq!(State::read(blank).err(), missing("TOWLINE_BUS"));
+        assert_eq!(Webhook::read(blank).err(), missing("TOWLINE_REPOSITORIES"));
+        assert_eq!(Links::read(blank).map(|it| it.url), Ok(None));
+        let api = GitHub::read(blank).map(|it| it.api);
+        assert_eq!(api.as_deref(), Ok("https://api.github.com"));
         assert_eq!(
             SettingError::Missing("TOWLINE_TABLE").to_string(),
             "TOWLINE_TABLE is not set; infra/template.yaml sets it"

@@ -1,0 +1,39 @@
+//! What every function on Lambda starts with: AWS, the table and the bus.
+
+use towline_aws::{Aws, EventBus, Table};
+use towline_ports::system::SystemClock;
+use towline_state::Context;
+
+use crate::settings::{SettingError, State, settings};
+
+pub struct Start {
+    pub aws: Aws,
+    pub table: Table,
+    bus: EventBus,
+}
+
+impl Start {
+    /// Connects a function, by its name, to what its environment names.
+    ///
+    /// # Errors
+    /// When the environment names no table or no bus.
+    pub async fn of(function: &str) -> Result<Self, SettingError> {
+        let State { table, bus } = settings()?;
+        let aws = Aws::from_environment(function).await;
+        Ok(Self {
+            table: aws.table(table),
+            bus: aws.bus(bus),
+            aws,
+        })
+    }
+
+    /// What handlers decide, commit and announce with.
+    #[must_use]
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            store: &self.table,
+            bus: &self.bus,
+            clock: &SystemClock,
+        }
+    }
+}
