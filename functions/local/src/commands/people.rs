@@ -1,4 +1,4 @@
-//! `towline people`: who may ask and approve, on one machine or at AWS.
+//! `towline people`: who may ask and approve, on one machine or on AWS.
 
 use std::path::PathBuf;
 
@@ -15,10 +15,9 @@ use towline_host::Folder;
 use towline_host::people::{self, People, PeopleError};
 use towline_operator::secret::{Kept, NOTICED, Name};
 
-/// How often a change is made anew because somebody else was faster.
+/// Attempts at a change while others change the list too.
 const TRIES: usize = 10;
 
-/// Settings of `people`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +25,7 @@ Examples:
   towline people add kim --group '*' --stack towline
   towline people add ci --arn arn:aws:iam::111122223333:role/ci --stack towline")]
 pub struct Args {
-    /// Folder that `towline serve` keeps everything in
+    /// Folder of `towline serve`
     #[arg(
         long,
         value_name = "DIR",
@@ -35,7 +34,7 @@ pub struct Args {
         conflicts_with = "stack"
     )]
     data: PathBuf,
-    /// Stack at AWS, instead of a folder
+    /// Stack on AWS, instead of a folder
     #[arg(long, value_name = "NAME", global = true, value_parser = stack::stack_name)]
     stack: Option<String>,
     /// AWS region of the stack
@@ -51,11 +50,11 @@ pub struct Args {
 /// What to do with people.
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Let somebody in; prints the token to hand to them, once, if they need one
+    /// Add a person; prints their token once, if they need one
     Add(Newcomer),
-    /// Show everybody, without tokens
+    /// List everybody, without tokens
     List,
-    /// Shut somebody out
+    /// Remove a person
     Remove {
         /// Their login
         login: String,
@@ -65,21 +64,18 @@ enum Action {
 /// Somebody to let in.
 #[derive(Debug, clap::Args)]
 struct Newcomer {
-    /// Their login, best the one at GitHub: it tells whose commit they may not approve
+    /// Login; their GitHub login, so that they cannot approve their own commits
     login: String,
-    /// An address they commit under; can be given several times
+    /// Email address of their commits; may be repeated
     #[arg(long = "email", value_name = "ADDRESS")]
     emails: Vec<String>,
-    /// A group they belong to; can be given several times, '*' stands for all
+    /// Group they belong to; may be repeated, '*' is every group
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
-    /// Their member id in Slack, such as U012AB3CD
-    #[arg(long, value_name = "ID", value_parser = stack::label)]
-    slack: Option<String>,
-    /// The IAM role or user that signs their calls with --sigv4
+    /// IAM role or user that signs their calls with --sigv4
     #[arg(long, value_name = "ARN", value_parser = principal)]
     arn: Option<String>,
-    /// Give them a token as well as --arn
+    /// Create a token too, besides --arn
     #[arg(long)]
     token: bool,
 }
@@ -93,16 +89,13 @@ impl From<Newcomer> for Known {
                 groups: newcomer.groups,
             },
             token_sha256: None,
-            slack: newcomer.slack,
             arn: newcomer.arn,
         }
     }
 }
 
-/// Does it; a running `towline serve` takes notice at once, functions at AWS within five minutes.
-///
-/// # Errors
-/// When the folder or stack cannot be used, or the login is taken, unknown or no login.
+/// Changes or lists the people. `towline serve` uses a change at once, functions on AWS within five
+/// minutes.
 pub async fn run(args: Args, output: Output) -> Outcome {
     let Some(stack) = args.stack else {
         let folder = Folder::existing(&args.data).map_err(anyhow::Error::from)?;
@@ -147,10 +140,10 @@ fn entries(text: Option<String>) -> Outcome<Vec<Known>> {
         return Ok(Vec::new());
     };
     Ok(serde_json::from_str(&text)
-        .context("the people secret is broken; set it to [] and add everybody again")?)
+        .context("the people secret is not valid JSON; set it to [] and add everybody again")?)
 }
 
-/// Changes the list at AWS; when somebody else was faster, anew on what they have made of it.
+/// Changes the list on AWS; if somebody else changed it meanwhile, again on the new list.
 async fn change<T>(
     kept: &Kept<'_>,
     change: impl Fn(&mut Vec<Known>) -> Result<T, String>,
@@ -164,7 +157,7 @@ async fn change<T>(
             return Ok(result);
         }
     }
-    refused("others keep changing the people at the same time; nothing has been changed, try again")
+    refused("others keep changing the list at the same time; nothing has been changed, try again")
 }
 
 fn added(login: &str, token: Option<String>, output: Output, at_aws: bool) -> Outcome {
@@ -180,7 +173,7 @@ fn added(login: &str, token: Option<String>, output: Output, at_aws: bool) -> Ou
         return Ok(());
     };
     output.progress(&format!(
-        "The token of {login}; it is shown this once, TOWLINE_TOKEN takes it:"
+        "The token of {login}, shown only once; put it in TOWLINE_TOKEN:"
     ));
     output.text(&format!("{token}\n"))
 }
@@ -188,12 +181,12 @@ fn added(login: &str, token: Option<String>, output: Output, at_aws: bool) -> Ou
 fn removed(login: &str, output: Output, at_aws: bool) -> Outcome {
     output.progress(&match at_aws {
         true => format!("{login} is removed; {NOTICED}"),
-        false => format!("{login} is shut out"),
+        false => format!("{login} is removed"),
     });
     Ok(())
 }
 
-/// What was refused is the caller's to mend; everything else could not be done.
+/// A refusal is an answer; everything else is an error.
 fn failure(error: PeopleError) -> Failure {
     match error {
         PeopleError::Refused(reason) => Failure::Refused(reason),
@@ -206,7 +199,7 @@ fn list(entries: &[Known], output: Output) -> Outcome {
         let persons = entries.iter().map(|entry| {
             json!({
                 "login": entry.person.login, "emails": entry.person.emails,
-                "groups": entry.person.groups, "slack": entry.slack, "arn": entry.arn,
+                "groups": entry.person.groups, "arn": entry.arn,
             })
         });
         return output.value(&persons.collect::<Vec<_>>());
@@ -218,7 +211,7 @@ fn list(entries: &[Known], output: Output) -> Outcome {
             emails,
             groups,
         } = &entry.person;
-        let names = emails.iter().chain(&entry.slack).chain(&entry.arn);
+        let names = emails.iter().chain(&entry.arn);
         let names: Vec<&str> = names.map(String::as_str).collect();
         let groups = groups.join(", ");
         text += format!("{login:<20}  {groups:<24}  {}", names.join(", ")).trim_end();
@@ -231,7 +224,7 @@ fn list(entries: &[Known], output: Output) -> Outcome {
 fn principal(text: &str) -> Result<String, String> {
     if text.contains(|it: char| it.is_whitespace() || it.is_control()) || !is_trustworthy(text) {
         return Err(
-            "write an ARN such as arn:aws:iam::111122223333:role/release; a session's only of a role AWSReservedSSO_…, for anybody else chooses their session's name".into(),
+            "write an ARN such as arn:aws:iam::111122223333:role/release; the ARN of a session only for roles AWSReservedSSO_…, because others choose the name of their session".into(),
         );
     }
     Ok(text.to_owned())

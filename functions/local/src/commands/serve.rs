@@ -1,9 +1,8 @@
-//! `towline serve`: the whole of Towline on this machine, for real repositories.
+//! `towline serve`: runs Towline on this machine for real repositories.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use tokio::sync::watch;
 use towline_wire::signature::{Secret, SecretError, Secrets};
 
@@ -15,7 +14,6 @@ use towline_host::around::{of_builds, of_git};
 use towline_host::registered::{RegisterError, registered};
 use towline_host::{Config, Folder, Opened};
 
-/// Settings of `serve`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,35 +21,25 @@ Examples:
   towline serve --repo acme/shop=https://github.com/acme/shop.git --listen 127.0.0.1:8017
 
 Secrets come from the environment or from files, never from arguments:
-  TOWLINE_GITHUB_WEBHOOK_SECRET(_FILE)            signs webhooks; made up in DIR when not set
-  TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS(_FILE)   still taken while rotating
-  TOWLINE_SLACK_SIGNING_SECRET(_FILE)             lets a Slack app ask; ..._PREVIOUS(_FILE) too")]
+  TOWLINE_GITHUB_WEBHOOK_SECRET(_FILE)            signs webhooks; generated in DIR if not set
+  TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS(_FILE)   accepted too, during a rotation
+  TOWLINE_SLACK_SIGNING_SECRET(_FILE)             enables a Slack app; ..._PREVIOUS(_FILE) too")]
 pub struct Args {
-    /// Folder that holds everything: ledger, images, logs, tokens
+    /// Folder for everything: ledger, images, logs, tokens
     #[arg(long, value_name = "DIR", default_value = ".towline-data")]
     data: PathBuf,
     /// Address to listen on
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8017")]
     listen: SocketAddr,
-    /// Further name under which images are pulled from here, such as a host name
+    /// Additional hostname for image pulls
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
-    /// Repository that may push: a folder or URL, with OWNER/NAME= before it where that cannot be told
+    /// Repository that may push: a folder or URL; a URL needs OWNER/NAME= before it; may be repeated
     #[arg(long = "repo", value_name = "[OWNER/NAME=]SOURCE")]
     repositories: Vec<String>,
-    /// Where definitions are read from
-    #[arg(long, value_name = "PLACE", default_value = "git")]
-    definition_from: DefinitionFrom,
     /// Builds that run at the same time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     builds: u16,
-}
-
-/// Where definitions are read from.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum DefinitionFrom {
-    /// From the repository itself, at the commit that is built.
-    Git,
 }
 
 /// Why `serve` does not start.
@@ -62,7 +50,7 @@ pub enum ServeError {
     )]
     NoRepository,
     #[error(
-        "{0} is neither this machine nor every interface; listen on 127.0.0.1, or on 0.0.0.0 to be reached from elsewhere"
+        "{0} is neither a loopback address nor all interfaces; listen on 127.0.0.1, or on 0.0.0.0 for access from other machines"
     )]
     Listen(SocketAddr),
     #[error(transparent)]
@@ -81,20 +69,16 @@ pub enum ServeError {
     },
 }
 
-/// Serves until it is told to stop by SIGINT or SIGTERM.
-///
-/// # Errors
-/// When it cannot start, or the listener fails.
+/// Serves until SIGINT or SIGTERM.
 pub async fn run(args: Args, output: Output) -> Outcome {
     console::log_to_stderr();
-    let DefinitionFrom::Git = args.definition_from;
     let folder = Folder::open(&args.data).map_err(anyhow::Error::from)?;
     let (opened, names) = open(args, &folder).await?;
     welcome(opened.address(), &folder, &names, output)?;
     let (stop, stopped) = watch::channel(false);
     let asked = async {
         console::asked_to_stop().await;
-        output.progress("stopping; what is under way is resumed at the next start");
+        output.progress("stopping; unfinished work is resumed at the next start");
         stop.send_replace(true);
         console::asked_to_stop().await;
         output.progress("stopped at once");
@@ -111,7 +95,7 @@ async fn open(args: Args, folder: &Folder) -> anyhow::Result<(Opened, Vec<String
     if args.repositories.is_empty() {
         return Err(ServeError::NoRepository.into());
     }
-    // Builds push to the registry as to a machine of their own, which Docker takes without TLS.
+    // Builds push to the registry on a loopback address, which Docker accepts without TLS.
     if !args.listen.ip().is_loopback() && !args.listen.ip().is_unspecified() {
         return Err(ServeError::Listen(args.listen).into());
     }
@@ -164,7 +148,7 @@ towline serves {names} on http://{address}, data in {data}
 In another terminal:
   export TOWLINE_URL=http://{address} TOWLINE_TOKEN_FILE={token}
 {secret}  towline send push --repo PATH    sends the newest commit as a signed GitHub push
-  towline runs                     shows what came of it
+  towline runs                     shows its run
 
 GitHub's webhook goes to http://{address}/webhooks/github; images are at {address} (docker login -u AWS).
 
@@ -175,7 +159,7 @@ GitHub's webhook goes to http://{address}/webhooks/github; images are at {addres
     ))
 }
 
-/// The secrets that sign webhooks: given, or made up and kept in the folder.
+/// The secrets that sign webhooks: from the environment, else generated and kept in the folder.
 fn webhook_secrets(folder: &Folder) -> anyhow::Result<Secrets> {
     const CURRENT: &str = "TOWLINE_GITHUB_WEBHOOK_SECRET";
     const PREVIOUS: &str = "TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS";

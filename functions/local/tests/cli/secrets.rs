@@ -175,24 +175,12 @@ fn people_of_a_stack_are_let_in_listed_and_shut_out() {
     let session = aws.session();
     let arn = "arn:aws:iam::111122223333:role/release";
     let add = [
-        "people",
-        "add",
-        "lee",
-        "--group",
-        "release",
-        "--slack",
-        "U012AB3CD",
-        "--arn",
-        arn,
-        "--stack",
-        "towline",
-        "--token",
+        "people", "add", "lee", "--group", "release", "--arn", arn, "--stack", "towline", "--token",
     ];
     let output = session.towline(&add);
     let token = String::from_utf8(output.stdout.clone()).unwrap();
     let given: Value = serde_json::from_str(&aws.given()).unwrap();
     assert_eq!(given[0]["login"], "lee");
-    assert_eq!(given[0]["slack"], "U012AB3CD");
     assert_eq!(given[0]["arn"], arn);
     assert!(!aws.given().contains(token.trim()), "only its hash is kept");
     assert!(!aws.asked().contains("token"), "{}", aws.asked());

@@ -106,10 +106,7 @@ impl<'a> Driver<'a> {
 
     /// Adds a person; returns the token.
     async fn add(&self, login: &str) -> anyhow::Result<String> {
-        let (email, slack) = (
-            format!("{login}@acme.example"),
-            format!("U{}", login.to_uppercase()),
-        );
+        let email = format!("{login}@acme.example");
         let arguments = [
             "people",
             "add",
@@ -118,8 +115,6 @@ impl<'a> Driver<'a> {
             &email,
             "--group",
             "release-managers",
-            "--slack",
-            &slack,
             "--token",
             "--stack",
             STACK,

@@ -1,4 +1,4 @@
-//! The people a machine knows: who they are by their token, and which groups they belong to.
+//! The people of one machine, in `people.json`.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,17 +12,17 @@ use towline_wire::people::{Known, People as Everybody, hash};
 use crate::folder::{Folder, FolderError, write_private};
 use towline_ports::system::random_bytes;
 
-/// The file that keeps two changes from meeting.
+/// The file that keeps two changes apart.
 const LOCK: &str = "people.lock";
-/// Login of whoever started the machine first.
+/// Login of the person who started the machine first.
 const OWNER: &str = "owner";
 
-/// Adds a person to a list and gives the token to hand to them, which cannot be shown again.
+/// Adds a person to a list, and returns their token, which cannot be shown again.
 ///
-/// Who is known by another name, in Slack or at AWS, gets one only when it is `wanted`.
+/// A person who signs with an ARN gets a token only if it is `wanted`.
 ///
 /// # Errors
-/// With the reason, when the login is taken or no login.
+/// With the reason, if the login is taken or invalid.
 pub fn add(
     entries: &mut Vec<Known>,
     mut newcomer: Known,
@@ -32,16 +32,15 @@ pub fn add(
     let good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     if login.is_empty() || login.len() > 39 || !login.chars().all(good) {
         return Err(format!(
-            "{login:?} is no login: 1 to 39 letters, digits, '-', '_' and '.'"
+            "{login:?} is not a login; use 1 to 39 letters, digits, '-', '_' and '.'"
         ));
     }
     if find(entries, login).is_some() {
         return Err(format!(
-            "{login} is known already; remove them first to give a new token"
+            "{login} exists already; remove them first to create a new token"
         ));
     }
-    let known_elsewhere = newcomer.slack.is_some() || newcomer.arn.is_some();
-    let token = (wanted || !known_elsewhere).then(|| hex::encode(random_bytes::<32>()));
+    let token = (wanted || newcomer.arn.is_none()).then(|| hex::encode(random_bytes::<32>()));
     newcomer.token_sha256 = token.as_deref().map(hash);
     entries.push(newcomer);
     Ok(token)
@@ -52,18 +51,16 @@ pub fn add(
 /// # Errors
 /// With the reason, when nobody has the login.
 pub fn remove(entries: &mut Vec<Known>, login: &str) -> Result<(), String> {
-    let place = find(entries, login).ok_or_else(|| format!("nobody has the login {login}"))?;
+    let place = find(entries, login).ok_or_else(|| format!("login {login} not found"))?;
     entries.remove(place);
     Ok(())
 }
 
-/// A person with no token yet and no name elsewhere.
-#[must_use]
+/// A person without token and ARN.
 pub fn known(person: Person) -> Known {
     Known {
         person,
         token_sha256: None,
-        slack: None,
         arn: None,
     }
 }
@@ -104,7 +101,7 @@ pub enum PeopleError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// The file is not what it should be.
-    #[error("{} is broken: {cause}; mend or remove it", path.display())]
+    #[error("{} is not valid: {cause}; fix or remove it", path.display())]
     Broken {
         /// The file.
         path: PathBuf,
@@ -118,9 +115,6 @@ pub enum PeopleError {
 
 impl People {
     /// Opens the people of a folder; the owner, who belongs to every group, is there from the start.
-    ///
-    /// # Errors
-    /// When the files can be neither read nor made.
     pub fn open(folder: &Folder) -> Result<Self, PeopleError> {
         let path = folder.path("people.json");
         let people = Self {
@@ -159,9 +153,6 @@ impl People {
     }
 
     /// Everybody.
-    ///
-    /// # Errors
-    /// When the file is broken.
     pub fn entries(&self) -> Result<Vec<Known>, PeopleError> {
         match fs::read(&self.path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| self.broken(&error)),
@@ -211,9 +202,6 @@ impl People {
     }
 
     /// Removes a person; their token is good for nothing from then on.
-    ///
-    /// # Errors
-    /// When nobody has the login.
     pub fn remove(&self, login: &str) -> Result<(), PeopleError> {
         let _lock = self.folder.lock(LOCK)?;
         let mut entries = self.entries()?;
@@ -222,7 +210,6 @@ impl People {
     }
 
     /// Who a token belongs to. Only hashes are compared, so time tells nothing of the token.
-    #[must_use]
     pub fn authenticate(&self, token: &str) -> Option<Person> {
         let stamp = self.stamp();
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,7 +222,7 @@ impl People {
                     };
                 }
                 Err(error) => {
-                    tracing::error!(%error, "nobody is let in");
+                    tracing::error!(%error, "nobody can sign in");
                     return None;
                 }
             }

@@ -9,9 +9,6 @@ use towline_source::{Origin, Registered};
 pub struct RegisterError(String);
 
 /// Reads `[OWNER/NAME=]SOURCE`.
-///
-/// # Errors
-/// When it is no folder or URL, or nobody says whose it is.
 pub fn registered(text: &str) -> Result<Registered, RegisterError> {
     let refused = |reason: String| RegisterError(reason);
     if let Some((name, origin)) = text.split_once('=')
@@ -27,7 +24,7 @@ pub fn registered(text: &str) -> Result<Registered, RegisterError> {
         .map_err(|error| refused(format!("--repo {text}: {error}")))?
     {
         Origin::Url(_) => Err(refused(format!(
-            "--repo {text}: whose is it? write OWNER/NAME={text}"
+            "--repo {text}: a URL needs a repository name; write --repo OWNER/NAME={text}"
         ))),
         Origin::Path(path) => {
             let described =

@@ -13,9 +13,6 @@ pub struct Known {
     /// SHA-256 of their token, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_sha256: Option<String>,
-    /// Their id in Slack, as `U…`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slack: Option<String>,
     /// The IAM user or role they call as, or their session of a role of IAM Identity Center.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
@@ -144,7 +141,7 @@ mod tests {
         let list = serde_json::json!([
             {"login": "kim", "groups": ["release"], "token_sha256": hash("kim's"), "arn": "arn:aws:iam::111122223333:user/team/kim"},
             {"login": "lee", "emails": ["lee@acme.example"], "arn": "arn:aws:iam::111122223333:role/aws-reserved/sso/Deployers"},
-            {"login": "max", "slack": "U1", "arn": "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Shared_1f/max@acme.example"},
+            {"login": "max", "arn": "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Shared_1f/max@acme.example"},
             {"login": "eve", "arn": "arn:aws:sts::111122223333:assumed-role/Chosen/max@acme.example"},
             {"login": "ann", "token_sha256": hash("both"), "arn": "arn:aws:iam::111122223333:role/Twice"},
             {"login": "bob", "token_sha256": hash("both"), "arn": "arn:aws:iam::111122223333:role/x/Twice"},
