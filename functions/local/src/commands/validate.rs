@@ -1,4 +1,4 @@
-//! `towline validate`: reads a definition and says everything that is wrong with it, offline.
+//! `towline validate`: reads a definition and reports everything that is wrong with it, offline.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,31 +16,38 @@ use towline_client::context::Context;
 use towline_console::outcome::{Failure, Outcome};
 use towline_operator::definition as file;
 
-/// Settings of `validate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   towline validate
   towline validate services/shop/.towline.yml
 
-Exit status: 0 good, 1 mistakes found, 2 the file cannot be read.")]
+Exit status: 0 good, 1 mistakes, or every run is refused, 2 the file cannot be read.")]
 pub struct Validate {
     /// The definition, or the folder it is in
     #[arg(value_name = "PATH", default_value = FILE)]
     path: PathBuf,
 }
 
-/// Reads it and prints what is found.
-///
-/// # Errors
-/// When it cannot be read, or has mistakes.
+/// Reads the definition and prints what is found.
 pub fn run(context: &Context, args: &Validate) -> Outcome {
     let (path, bytes) = file::read(&args.path)?;
     match definition::read(&bytes) {
-        Ok(definition) if context.output.is_json() => context.output.value(&json!({
-            "path": path, "valid": true, "definition": definition,
-        })),
-        Ok(definition) => context.output.text(&summary(&path, &definition)),
+        Ok(definition) => {
+            let refuses = refuses_every_run(&definition);
+            if context.output.is_json() {
+                context.output.value(&json!({
+                    "path": path, "valid": true, "refuses_every_run": refuses,
+                    "definition": definition,
+                }))?;
+            } else {
+                context.output.text(&summary(&path, &definition))?;
+            }
+            match refuses {
+                true => Err(Failure::Found),
+                false => Ok(()),
+            }
+        }
         Err(errors) => {
             if context.output.is_json() {
                 context.output.value(&mistakes_as_json(&path, &errors))?;
@@ -55,6 +62,15 @@ pub fn run(context: &Context, args: &Validate) -> Outcome {
     }
 }
 
+/// Whether no run of this definition can build anything, because this version does not execute what
+/// the pipeline or every component asks for.
+fn refuses_every_run(definition: &Definition) -> bool {
+    let refused = |scope: &Scope| definition.not_executed_in(scope).next().is_some();
+    let mut components = definition.components.iter();
+    refused(&Scope::Pipeline)
+        || components.all(|component| refused(&Scope::Component(component.name.clone())))
+}
+
 fn mistakes_as_json(path: &Path, errors: &DefinitionErrors) -> Value {
     let list = errors.errors().iter().map(|error| {
         json!({ "line": error.line, "column": error.column, "path": error.path, "message": error.message })
@@ -63,9 +79,12 @@ fn mistakes_as_json(path: &Path, errors: &DefinitionErrors) -> Value {
 }
 
 fn summary(path: &Path, definition: &Definition) -> String {
+    let verdict = match refuses_every_run(definition) {
+        true => paint(Style::Bad, "every run is refused:"),
+        false => paint(Style::Good, "good"),
+    };
     let mut text = format!(
-        "{} {}: pipeline {}\n",
-        paint(Style::Good, "good"),
+        "{verdict} {}: pipeline {}\n",
         path.display(),
         definition.pipeline
     );
@@ -103,19 +122,19 @@ fn summary(path: &Path, definition: &Definition) -> String {
     if !definition.not_executed.is_empty() {
         let _ = writeln!(
             text,
-            "\n{} by this version; what needs it is refused, never skipped:",
-            paint(Style::Waiting, "Not executed yet")
+            "\n{}; what needs it is refused, never skipped:",
+            paint(Style::Waiting, "Not supported by this version")
         );
     }
     for feature in &definition.not_executed {
         let refused = match &feature.scope {
-            Scope::Pipeline => "every run".to_owned(),
-            Scope::Component(component) => format!("builds of {component}"),
-            Scope::Stage(stage) => format!("promotions into {stage}"),
+            Scope::Pipeline => "every run is refused".to_owned(),
+            Scope::Component(component) => format!("builds of {component} are refused"),
+            Scope::Stage(stage) => format!("promotions to {stage} are refused"),
         };
         let _ = writeln!(
             text,
-            "  {}:{}: {} — refuses {refused}",
+            "  {}:{}: {}: {refused}",
             path.display(),
             feature.line,
             feature.path
@@ -150,12 +169,12 @@ fn stage_line(stage: &StageRule) -> String {
         Origin::Stage(name) => name.to_string(),
     };
     let how = match stage.promote {
-        Promote::Auto => "by itself",
-        Promote::Manual => "by hand",
+        Promote::Auto => "automatically",
+        Promote::Manual => "manually",
     };
     let gate = stage.approval.as_ref().map_or(String::new(), |rule| {
         let people = if rule.groups.is_empty() {
-            "anybody known".to_owned()
+            "anybody".to_owned()
         } else {
             rule.groups.join(", ")
         };

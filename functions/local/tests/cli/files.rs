@@ -75,6 +75,21 @@ fn a_good_definition_is_summed_up_with_what_is_not_executed_yet() {
 }
 
 #[test]
+fn a_definition_of_which_every_run_is_refused_is_not_good() {
+    let session = Session::new();
+    let asking = "version: 1\npipeline: shop\ncomponents: {web: {repository: acme/web}}\nnotify: {slack: '#shop'}\n";
+    session.write(".towline.yml", asking);
+    check(&session, &[&["validate"]], &expect![[r#""#]]);
+    let json = session.towline(&["validate", "--json"]);
+    let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        (&value["valid"], &value["refuses_every_run"]),
+        (&true.into(), &true.into())
+    );
+    assert_eq!(json.status.code(), Some(1));
+}
+
+#[test]
 fn every_mistake_is_shown_where_it_is() {
     let session = Session::new();
     let broken = DEFINITION
@@ -370,7 +385,7 @@ fn what_was_typed_wrong_is_told_with_what_to_type() {
             ! For more information, try '--help'.
             [exit 2]
             $ towline now --at 2999-01-01
-            ! towline: --at lies ahead; leave it out for what is live now
+            ! towline: --at is in the future; leave it out for what is live now
             [exit 2]
             $ towline tags Back_End
             ! error: invalid value 'Back_End' for '<COMPONENT>': "Back_End" is not a component name: 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit
@@ -395,7 +410,7 @@ fn what_was_typed_wrong_is_told_with_what_to_type() {
             ! towline: "ftp://x" is no address; write one such as http://127.0.0.1:8017 (from --url, --to or TOWLINE_URL)
             [exit 2]
             $ towline runs --url http://kim:secret@x
-            ! towline: the address holds a user or password; leave it out and use TOWLINE_TOKEN
+            ! towline: the address contains a user or password; remove it and set TOWLINE_TOKEN
             [exit 2]
         "#]],
     );
