@@ -129,7 +129,7 @@ fn a_builds_tag_that_comes_again_is_refused_or_let_move() {
     check("\"{sha}-{build}\"", &[], None, back);
     check("latest", &[], None, "StageTags=latest,live,prod,staging");
     check("latest", &[], Some("l*,prod,s*"), "'StageTags=l*,prod,s*'");
-    let again = "the tag {branch_slug} comes again with every push to a branch";
+    let again = "the second push to a branch fails: its tag {branch_slug} exists already";
     check("\"{branch_slug}\"", &[], None, again);
     let moving = ["--parameter", "StageTags=b-*,prod,live,staging"];
     check("\"b-{branch_slug}\"", &moving, None, "StageTags=b-*,prod");
@@ -137,14 +137,14 @@ fn a_builds_tag_that_comes_again_is_refused_or_let_move() {
         "\"{sha7}\"",
         &[],
         None,
-        "the tag {sha7} comes again when a commit is built twice",
+        "fails: its tag {sha7} exists already",
     );
     let few = ["--parameter", "StageTags=prod"];
     check(
         "latest",
         &few,
         None,
-        "StageTags lets latest, live, staging not move",
+        "StageTags does not let latest, live, staging move",
     );
 }
 
@@ -216,7 +216,7 @@ fn a_component_is_given_what_its_definition_asks_for() {
         &[
             "Compute=BUILD_LAMBDA_2GB",
             "Environment=ARM_LAMBDA_CONTAINER",
-            "api: the preset pack needs the program towline, and the stack towline has none for its builds; `towline deploy --tool arm64` brings it there",
+            "api: the preset pack needs the program towline, which the stack towline does not have; run `towline deploy --tool arm64`",
         ],
     );
     check(
@@ -254,7 +254,7 @@ fn a_component_is_given_what_its_definition_asks_for() {
         &format!("{several}}}"),
         &[],
         &[],
-        &["`towline deploy --tool x86_64 --tool arm64` brings it there"],
+        &["run `towline deploy --tool x86_64 --tool arm64`"],
     );
     check(
         none.clone(),
@@ -279,7 +279,7 @@ fn a_component_is_given_what_its_definition_asks_for() {
         "{preset: docker}",
         &[],
         &[("Bucket", "kept")],
-        &["the stack towline has no bucket yet; `towline deploy` makes it"],
+        &["the stack towline has no bucket yet; run `towline deploy`"],
     );
     check(
         json!({"Stacks": []}),

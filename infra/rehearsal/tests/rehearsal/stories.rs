@@ -536,7 +536,7 @@ async fn the_doctor_is_obeyed(driver: &Driver<'_>) -> Told {
     let asked = ["doctor", "--stack", STACK];
     let said = driver.stack.towline(&asked, &driver.kim).await?.printed;
     let wrong = found(&said);
-    for left_out in ["point in time", "has expired"] {
+    for left_out in ["point-in-time recovery", "time to live"] {
         let there = wrong.iter().any(|finding| finding.contains(left_out));
         ensure!(
             there,

@@ -1,8 +1,8 @@
 //! AWS through its own command line, `aws` version 1 or 2, one child process per call.
 //!
-//! A call is a list of arguments, never text for a shell. A value stands behind `=` in the argument
-//! of its option, so it is never taken for an option; one that would make `aws` read a file or an
-//! address is refused. Secrets go to the child's standard input alone.
+//! A call is a list of arguments, never text for a shell. A value follows `=` in the argument of its
+//! option, so it is never read as an option; one that would make `aws` read a file or an address is
+//! refused. Secrets go to the child's standard input only.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,15 +14,16 @@ use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
-use towline_domain::untrusted::Untrusted;
 
-use towline_console::outcome::Failure;
+mod error;
 
-/// Calls that run at the same time: each is a Python of its own.
+pub use error::AwsError;
+
+use error::refusal;
+
+/// Calls that run at the same time: each is a Python process.
 const AT_ONCE: usize = 6;
-/// Longest sentence of AWS's that is passed on, in bytes.
-const LONGEST_SAID: usize = 600;
-/// How `aws` is told to read a value from what we write to it.
+/// Makes `aws` read a value from its standard input.
 const STDIN: &str = "file:///dev/stdin";
 
 /// The command line, for one region and one profile.
@@ -33,96 +34,8 @@ pub struct AwsCli {
     turns: Arc<Semaphore>,
 }
 
-/// Why a call gave nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum AwsError {
-    /// There is no such program; the person has to install it.
-    #[error(
-        "there is no `aws` on the PATH; install AWS's command line with `pip install awscli`, or version 2 as AWS describes"
-    )]
-    Missing,
-    /// It did not run.
-    #[error("running aws {call}")]
-    Start {
-        /// What was called.
-        call: String,
-        /// Why not.
-        #[source]
-        cause: io::Error,
-    },
-    /// Nobody is signed in; the person has to be.
-    #[error(
-        "aws has no credentials that work ({said}); run `aws configure` or `aws sso login`, or name others with --profile"
-    )]
-    Credentials {
-        /// What it said.
-        said: String,
-    },
-    /// It said no.
-    #[error("aws {call}: {said}")]
-    Refused {
-        /// What was called.
-        call: String,
-        /// AWS's name for the error; empty when the command line itself said no.
-        code: String,
-        /// What it said, safe to show.
-        said: String,
-    },
-    /// Its answer is no such JSON.
-    #[error("understanding what aws {call} printed")]
-    Unreadable {
-        /// What was called.
-        call: String,
-        /// What is wrong.
-        #[source]
-        cause: serde_json::Error,
-    },
-    /// A value that `aws` would not take as it is.
-    #[error("{0:?} cannot be given to aws: it would read a file or an address of that name")]
-    Value(String),
-}
-
-impl AwsError {
-    /// AWS's name for the error.
-    #[must_use]
-    pub fn code(&self) -> &str {
-        match self {
-            Self::Refused { code, .. } => code,
-            Self::Missing
-            | Self::Start { .. }
-            | Self::Credentials { .. }
-            | Self::Unreadable { .. }
-            | Self::Value(_) => "",
-        }
-    }
-
-    /// Whether whoever asks may not.
-    #[must_use]
-    pub fn is_denied(&self) -> bool {
-        let code = self.code();
-        code.starts_with("AccessDenied")
-            || matches!(code, "UnauthorizedOperation" | "403" | "Forbidden")
-    }
-
-    /// Whether what was asked for does not exist.
-    #[must_use]
-    pub fn is_absent(&self) -> bool {
-        let code = self.code();
-        let Self::Refused { said, .. } = self else {
-            return false;
-        };
-        code.contains("NotFound")
-            || matches!(
-                code,
-                "404" | "NoSuchEntity" | "NoSuchBucket" | "AWS.SimpleQueueService.NonExistentQueue"
-            )
-            || (code == "ValidationError" && said.contains("does not exist"))
-    }
-}
-
 impl AwsCli {
     /// For a region and a profile; what is not named, `aws` takes from its own settings.
-    #[must_use]
     pub fn new(region: Option<String>, profile: Option<String>) -> Self {
         Self {
             region,
@@ -132,20 +45,16 @@ impl AwsCli {
     }
 
     /// The same, in a region.
-    #[must_use]
     pub fn in_region(mut self, region: &str) -> Self {
         self.region = Some(region.to_owned());
         self
     }
 
     /// The region it was made for, unless `aws` knows that by itself.
-    #[must_use]
     pub fn region(&self) -> Option<&str> {
         self.region.as_deref()
     }
 
-    /// A call of one operation.
-    #[must_use]
     pub fn call(&self, service: &str, operation: &str) -> Call {
         Call {
             cli: self.clone(),
@@ -168,8 +77,6 @@ pub struct Call {
 }
 
 impl Call {
-    /// With a value for an option.
-    #[must_use]
     pub fn option(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         let value = value.to_string();
         self.judge(&value);
@@ -178,21 +85,18 @@ impl Call {
     }
 
     /// With an address for an option whose value `aws` never fetches, as a queue's.
-    #[must_use]
     pub fn address(mut self, name: &'static str, value: &str) -> Self {
         self.arguments.push(format!("{name}={value}"));
         self
     }
 
     /// With an option that takes no value, or a word of ours.
-    #[must_use]
     pub fn word(mut self, word: &'static str) -> Self {
         self.arguments.push(word.into());
         self
     }
 
     /// With an option and its list of values, each of which begins with a word of ours.
-    #[must_use]
     pub fn list(mut self, name: &'static str, values: impl IntoIterator<Item = String>) -> Self {
         self.arguments.push(name.into());
         for value in values {
@@ -203,7 +107,6 @@ impl Call {
     }
 
     /// With a value that nobody else on the machine may see.
-    #[must_use]
     pub fn secret(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Self {
         self.arguments.push(format!("{name}={STDIN}"));
         self.input = Some(value.into());
@@ -218,7 +121,6 @@ impl Call {
     }
 
     /// What it is called as, with the region and profile; for people to read or repeat.
-    #[must_use]
     pub fn shown(&self) -> String {
         let words = std::iter::once("aws".to_owned()).chain(self.words());
         words
@@ -235,9 +137,6 @@ impl Call {
     }
 
     /// Makes it; its answer as JSON.
-    ///
-    /// # Errors
-    /// When it cannot be made, AWS says no, or the answer is not of that shape.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, AwsError> {
         let name = self.name.clone();
         let mut text = self.run(&["--output=json"]).await?;
@@ -249,9 +148,6 @@ impl Call {
     }
 
     /// Makes it; what it prints, without the space around it.
-    ///
-    /// # Errors
-    /// When it cannot be made, or AWS says no.
     pub async fn text(self) -> Result<String, AwsError> {
         Ok(self.run(&[]).await?.trim().to_owned())
     }
@@ -283,9 +179,6 @@ impl Call {
     }
 
     /// Starts it; [`Running::end`] gives what became of it.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub fn begin(self) -> Result<Running, AwsError> {
         let child = self.start(&[], false)?;
         Ok(Running {
@@ -332,9 +225,6 @@ pub struct Running {
 
 impl Running {
     /// Waits for its end.
-    ///
-    /// # Errors
-    /// When it fails.
     pub async fn end(self) -> Result<(), AwsError> {
         let name = self.name;
         let output = self.child.wait_with_output().await;
@@ -349,63 +239,7 @@ impl Running {
     }
 }
 
-impl From<AwsError> for Failure {
-    fn from(error: AwsError) -> Self {
-        Self::Impossible(error.into())
-    }
-}
-
-/// What `aws` says when it fails: `An error occurred (Code) when calling the X operation: why`.
-fn refusal(call: String, stderr: &str) -> AwsError {
-    let lines = stderr
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty());
-    let all: Vec<&str> = lines
-        .filter(|line| !line.starts_with("Note: AWS CLI"))
-        .collect();
-    let text = all.join(" ");
-    let safe = |text: &str| Untrusted::text(text.trim(), LONGEST_SAID).display();
-    let no_credentials = [
-        "Unable to locate credentials",
-        "SSO session",
-        "The config profile",
-        "Error loading SSO",
-        "Partial credentials",
-    ];
-    if no_credentials.iter().any(|words| text.contains(words)) {
-        return AwsError::Credentials { said: safe(&text) };
-    }
-    let parts = text
-        .split_once("An error occurred (")
-        .and_then(|(_, rest)| {
-            let (code, rest) = rest.split_once(')')?;
-            let (_, said) = rest.split_once(": ")?;
-            Some((code, said))
-        });
-    let (code, said) = parts.unwrap_or(("", &text));
-    if matches!(
-        code,
-        "ExpiredToken"
-            | "ExpiredTokenException"
-            | "InvalidClientTokenId"
-            | "UnrecognizedClientException"
-            | "SignatureDoesNotMatch"
-            | "AuthFailure"
-    ) {
-        return AwsError::Credentials {
-            said: safe(&format!("{code}: {said}")),
-        };
-    }
-    AwsError::Refused {
-        call,
-        code: code.to_owned(),
-        said: safe(said),
-    }
-}
-
 /// A word as a shell would need it.
-#[must_use]
 pub fn quoted(word: &str) -> String {
     let plain =
         |character: char| character.is_ascii_alphanumeric() || "-_./:=,@+%".contains(character);
@@ -419,45 +253,6 @@ pub fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_aws_says_is_understood() {
-        let check = |stderr: &str, code: &str, denied: bool, absent: bool, shown: &str| {
-            let error = refusal("iam get-role".into(), stderr);
-            assert_eq!(error.code(), code, "{stderr}");
-            assert_eq!(error.is_denied(), denied, "{stderr}");
-            assert_eq!(error.is_absent(), absent, "{stderr}");
-            assert_eq!(error.to_string(), shown, "{stderr}");
-        };
-        check(
-            "\nAn error occurred (AccessDenied) when calling the GetRole operation: User: kim is not authorized\n",
-            "AccessDenied",
-            true,
-            false,
-            "aws iam get-role: User: kim is not authorized",
-        );
-        check(
-            "aws: [ERROR]: An error occurred (ValidationError) when calling the DescribeStacks operation: Stack with id x does not exist",
-            "ValidationError",
-            false,
-            true,
-            "aws iam get-role: Stack with id x does not exist",
-        );
-        check(
-            "Note: AWS CLI version 2, the latest\nusage: aws [options]\naws: error: Invalid choice",
-            "",
-            false,
-            false,
-            "aws iam get-role: usage: aws [options] aws: error: Invalid choice",
-        );
-        check(
-            "Unable to locate credentials. You can configure credentials by running \"aws configure\".",
-            "",
-            false,
-            false,
-            "aws has no credentials that work (Unable to locate credentials. You can configure credentials by running \"aws configure\".); run `aws configure` or `aws sso login`, or name others with --profile",
-        );
-    }
 
     #[test]
     fn a_value_is_never_an_option_nor_read_from_elsewhere() {

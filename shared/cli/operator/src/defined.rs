@@ -11,28 +11,21 @@ use towline_wire::definition::{self, FILE};
 
 use crate::definition as file;
 
-/// Which definition is meant, and whose it is.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Defined {
-    /// The definition
+    /// Path of the definition
     #[arg(long, value_name = "PATH", default_value = FILE)]
     pub definition: PathBuf,
-    /// Its repository at GitHub, where the definition or the folder does not tell
+    /// Repository on GitHub [default: from the definition or the folder]
     #[arg(long, value_name = "OWNER/NAME")]
     pub repository: Option<RepositoryName>,
 }
 
 impl Defined {
-    /// Whether there is a definition to read.
-    #[must_use]
     pub fn is_there(&self) -> bool {
         self.definition.exists()
     }
 
-    /// Reads it.
-    ///
-    /// # Errors
-    /// When it cannot be read or has mistakes, or nobody says whose it is.
     pub fn read(&self, output: Output) -> Outcome<(RepositoryName, Definition)> {
         let (path, bytes) = file::read(&self.definition)?;
         let definition = match definition::read(&bytes) {
@@ -55,7 +48,7 @@ impl Defined {
         match named.or_else(written).or_else(folder) {
             Some(name) => Ok((name, definition)),
             None => refused(format!(
-                "whose is {}? name its repository at GitHub with --repository OWNER/NAME",
+                "{} does not say which repository it belongs to; name it with --repository OWNER/NAME",
                 path.display()
             )),
         }

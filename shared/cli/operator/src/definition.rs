@@ -9,13 +9,10 @@ use towline_console::style::{Style, paint};
 use towline_domain::untrusted::Untrusted;
 use towline_wire::definition::{DefinitionErrors, FILE};
 
-/// Columns of a source line that are shown around a mistake.
+/// Columns of a line that are shown around a mistake.
 const WINDOW: usize = 100;
 
 /// The definition's path and bytes; of a folder, the file in it.
-///
-/// # Errors
-/// When it cannot be read.
 pub fn read(path: &Path) -> anyhow::Result<(PathBuf, Vec<u8>)> {
     let path = if path.is_dir() {
         path.join(FILE)
@@ -25,14 +22,13 @@ pub fn read(path: &Path) -> anyhow::Result<(PathBuf, Vec<u8>)> {
     match fs::read(&path) {
         Ok(bytes) => Ok((path, bytes)),
         Err(cause) => Err(anyhow!(
-            "cannot read {}: {cause}; name another, or begin one with: towline generate definition",
+            "cannot read {}: {cause}; name another, or write a first one with: towline generate definition",
             path.display()
         )),
     }
 }
 
 /// Every mistake as `file:line:column: path: message`, with the line it is on and a caret below it.
-#[must_use]
 pub fn mistakes(path: &Path, source: &str, errors: &DefinitionErrors) -> String {
     let lines: Vec<&str> = source.lines().collect();
     let mut text = String::new();

@@ -1,35 +1,36 @@
-//! `towline deploy`: puts Towline, and what its components need, into an AWS account.
+//! `towline deploy`: deploys Towline, and what its components need, to an AWS account.
 
 mod bucket;
 mod build;
+mod call;
 mod components;
 mod control;
+mod deployment;
 mod follow;
 mod machine;
 mod plan;
-pub mod tags;
-pub mod tool;
+mod reserve;
+mod tool;
 
 use clap::Subcommand;
 
 use towline_console::outcome::Outcome;
 use towline_console::output::Output;
 
-/// Settings of `deploy`.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
 Examples:
-  towline deploy --repositories acme/shop --dry-run     what would be done
+  towline deploy --repositories acme/shop --dry-run     print the plan
   towline deploy --repositories 'acme/shop,tools/*'    the first time, from a checkout
   towline deploy                                        again, to upgrade
   towline deploy components                             beside a .towline.yml
 
-Everything goes through AWS's own command line, with its settings and credentials. A parameter that
-is not given keeps the value the stack has. What was interrupted is resumed by running it again.
+All calls go through the AWS command line, with its settings and credentials. A parameter that is not
+given keeps the value of the stack. To resume an interrupted deployment, run the command again.
 
-Exit status: 0 deployed, 1 refused or failed at AWS, 2 could not try."
+Exit status: 0 success, 1 refused or failed on AWS, 2 error."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -40,7 +41,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Make what a repository's components need: image repository, CodeBuild project, role
+    /// Create what a repository's components need: image repository, CodeBuild project, role
     Components(components::Components),
 }
 

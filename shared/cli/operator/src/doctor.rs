@@ -1,170 +1,173 @@
-//! `towline doctor`: says what is wrong with a Towline, and how to mend it.
+//! `towline doctor`: finds what is wrong with a Towline, and says how to fix it.
 
 mod api;
+mod check;
 mod component;
 mod folder;
-mod machinery;
-mod nobody;
+mod functions;
+mod kept;
+mod place;
 mod pointers;
 mod report;
-mod rights;
-mod rules;
+mod role;
 mod webhook;
 
 use std::path::PathBuf;
 
-use towline_console::style::{Style, paint};
-use towline_domain::definition::Definition;
-use towline_domain::names::RepositoryName;
-
-use crate::deploy;
-use report::Report;
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
+use futures::stream::{self, StreamExt as _};
 use towline_client::client::Client;
 use towline_client::context::Context;
 use towline_client::credentials::{self, DATA_FOLDER};
-use towline_client::stack::{self, Place, STACK, Stack};
+use towline_client::stack::{self, Place as Options, STACK, Stack};
 use towline_console::outcome::{Failure, Outcome};
-use towline_console::output::is_interactive;
+use towline_domain::definition::Definition;
+use towline_domain::names::RepositoryName;
 
-/// Settings of `doctor`.
+use crate::defined::Defined;
+use place::Place;
+use report::{Findings, Report};
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  towline doctor --stack towline                  a deployed Towline; beside a .towline.yml its components too
+  towline doctor --stack towline                  a stack on AWS; beside a .towline.yml also its components
   towline doctor --data .towline-data --repo .    one machine
   towline doctor --url https://a1b2c3.execute-api.eu-west-1.amazonaws.com
 
 Environment:
-  TOWLINE_GITHUB_TOKEN   lets it look at webhooks and their deliveries (repository hooks: read)
-  TOWLINE_TOKEN          lets it compare what is live with what the registry has
+  TOWLINE_GITHUB_TOKEN   checks webhooks and their deliveries (needs repository hooks: read)
+  TOWLINE_TOKEN          compares what is live with the registry
 
-Each line: ✔ good, ✘ wrong and how to mend it, ? could not be looked at, – not looked at.
-Exit status: 0 nothing wrong, 1 something wrong, 2 something could not be looked at.")]
+Each line is one check: ✔ good, ✘ wrong and how to fix it, ? could not run, – skipped.
+Exit status: 0 no problems, 1 problems found, 2 a check could not run.")]
 pub struct Args {
-    /// A stack at AWS
+    /// Stack on AWS
     #[arg(long, value_name = "NAME", value_parser = stack::stack_name, conflicts_with = "data")]
     stack: Option<String>,
-    /// The folder of a `towline serve`
+    /// Folder of `towline serve`
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Repository served from the folder, as for `towline serve`; looks whether it answers
+    /// Repository to check that `towline serve` serves, written as for `serve`
     #[arg(long = "repo", value_name = "[OWNER/NAME=]SOURCE")]
     repositories: Vec<String>,
     #[command(flatten)]
-    defined: crate::defined::Defined,
+    defined: Defined,
     #[command(flatten)]
-    place: Place,
+    place: Options,
 }
 
-/// Looks and tells. What is meant is the stack, folder or address named, in this order; else the
-/// folder here, else the stack of the usual name.
+/// Checks the stack, folder or address that is named, in this order; else the folder here, else the
+/// stack of the default name.
 ///
 /// # Errors
-/// Found when something is wrong, unsure when something could not be looked at.
+/// `Found` if something is wrong, `Unsure` if a check could not run.
 pub async fn run(context: &Context, args: Args) -> Outcome {
     let usual = PathBuf::from(DATA_FOLDER);
-    let report = match (&args.stack, &args.data, &context.url) {
-        (Some(stack), _, _) => look_at_stack(context, &args, stack).await?,
-        (None, Some(folder), _) => folder::look(folder, &args.repositories).await,
-        (None, None, Some(address)) => at(context, &args, address).await?,
-        (None, None, None) if usual.is_dir() => folder::look(&usual, &args.repositories).await,
-        (None, None, None) => look_at_stack(context, &args, STACK).await?,
-    };
-    report.print(context.output)
+    let output = context.output;
+    match (&args.stack, &args.data, &context.url) {
+        (Some(stack), _, _) => look_at_stack(context, &args, stack).await,
+        (None, Some(folder), _) => folder::look(folder, &args.repositories, output).await,
+        (None, None, Some(address)) => look_at_address(context, &args, address).await,
+        (None, None, None) if usual.is_dir() => {
+            folder::look(&usual, &args.repositories, output).await
+        }
+        (None, None, None) => look_at_stack(context, &args, STACK).await,
+    }
 }
 
-async fn at(context: &Context, args: &Args, address: &str) -> Outcome<Report> {
+async fn look_at_address(context: &Context, args: &Args, address: &str) -> Outcome {
     let client = Client::open(address, credentials::auth(context.sigv4)?, &args.place).await?;
-    let mut report = Report::of(address);
-    let log = "read the log of answer-chat, or what `towline serve` says";
-    report.take(api::look(address, log).await);
-    report.take(api::known(&client).await);
-    Ok(report)
+    let mut report = Report::begin(address, context.output)?;
+    let log = "read the log of answer-chat, or what `towline serve` prints";
+    report.take(api::look(address, log).await)?;
+    report.take(api::known(&client).await)?;
+    report.finish()
 }
 
 /// What is known of the definition here.
-enum Defined {
+enum Known {
     Read(Box<(RepositoryName, Definition)>),
     WithMistakes,
     Nowhere,
 }
 
-async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome<Report> {
+impl Known {
+    fn read(context: &Context, defined: &Defined) -> Outcome<Self> {
+        if !defined.is_there() {
+            return Ok(Self::Nowhere);
+        }
+        match defined.read(context.output) {
+            Ok(read) => Ok(Self::Read(Box::new(read))),
+            Err(Failure::Found) => Ok(Self::WithMistakes),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn components(&self, place: &Place<'_>) -> Vec<Findings> {
+        let mut findings = Findings::of(component::GROUP);
+        match self {
+            Self::Read(known) => return component::look(place, &known.0, &known.1).await,
+            Self::WithMistakes => {
+                findings.wrong(
+                    "the definition has mistakes",
+                    "see them with `towline validate`",
+                );
+            }
+            Self::Nowhere => findings
+                .skipped("no .towline.yml here; run this beside one, or name it with --definition"),
+        }
+        vec![findings]
+    }
+
+    fn repository(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::Read(known) => Some(&known.0),
+            Self::WithMistakes | Self::Nowhere => None,
+        }
+    }
+}
+
+async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome {
     let (aws, region) = args.place.located().await?;
     let stack = Stack::existing(&aws, name).await?;
-    let defined = match args.defined.is_there() {
-        true => match args.defined.read(context.output) {
-            Ok(defined) => Defined::Read(Box::new(defined)),
-            Err(Failure::Found) => Defined::WithMistakes,
-            Err(failure) => return Err(failure),
-        },
-        false => Defined::Nowhere,
-    };
-    let mut report = Report::of(format!("stack {name} in {region}"));
-    if is_interactive() && !context.output.is_json() {
-        let wait = paint(Style::Quiet, "Looking; AWS is asked a few dozen things.");
-        context.output.progress(&wait);
-    }
-    let options = args.place.options(&region);
-    let at = format!("--stack {name} {options}");
-    let drifted =
-        |command: String| format!("{command}; if that changes nothing, as told under Drift");
-    let place = machinery::Place {
-        aws: &aws,
-        name,
-        stack: &stack,
-        again: format!("towline deploy {at}"),
-        put_back: drifted(format!("towline deploy {at}")),
-        at,
-        options: &options,
-    };
-    let components_back = drifted(format!("towline deploy components {options}"));
+    let known = Known::read(context, &args.defined)?;
+    let place = Place::new(&aws, name, &stack, &args.place, &region);
     let url = stack.output("ApiUrl").unwrap_or_default();
     let log = format!(
-        "read why with `aws logs tail /aws/lambda/{name}-answer-chat --since 1h {options}`"
+        "read why with `aws logs tail /aws/lambda/{name}-answer-chat --since 1h {}`",
+        place.options
     );
-    let functions = async {
-        let (findings, there) = machinery::functions(&place).await;
-        let (rules, rights) =
-            tokio::join!(rules::look(&place, &there), rights::look(&place, &there));
-        (findings, rules, rights)
-    };
-    let own = match &defined {
-        Defined::Read(known) => Some(&known.0),
-        Defined::WithMistakes | Defined::Nowhere => None,
-    };
-    let repositories = webhook::repositories(&stack, own);
-    let bucket = stack.output(deploy::tool::BUCKET);
-    let components = async {
-        match &defined {
-            Defined::Read(known) => {
-                component::look(&aws, &known.0, &known.1, bucket, &components_back).await
-            }
-            Defined::WithMistakes => component::with_mistakes(),
-            Defined::Nowhere => component::not_looked_at(),
+    let repositories = webhook::repositories(&stack, known.repository());
+    let checks: [LocalBoxFuture<'_, Vec<Findings>>; 10] = [
+        async { vec![place.status()] }.boxed_local(),
+        functions::look(&place).boxed_local(),
+        kept::table(&place).boxed_local(),
+        kept::bucket(&place).boxed_local(),
+        kept::dead_letters(&place).boxed_local(),
+        kept::secrets(&place).boxed_local(),
+        async { vec![api::look(url, &log).await] }.boxed_local(),
+        async { vec![webhook::look(&place, &repositories).await] }.boxed_local(),
+        known.components(&place).boxed_local(),
+        async { vec![pointers::of_stack(&aws, url, context.sigv4, &args.place).await] }
+            .boxed_local(),
+    ];
+    let mut report = Report::begin(format!("stack {name} in {region}"), context.output)?;
+    // All checks run at once; what is found is printed in this order as soon as it is known.
+    let mut found = stream::iter(checks).buffered(10);
+    while let Some(groups) = found.next().await {
+        for findings in groups {
+            report.take(findings)?;
         }
-    };
-    let (whole, (functions, rules, rights), kept, api, webhooks, components, pointers) = tokio::join!(
-        async { machinery::whole(&place) },
-        functions,
-        machinery::kept(&place),
-        api::look(url, &log),
-        webhook::look(&place, &repositories),
-        components,
-        pointers::of_stack(&aws, url, context.sigv4, &args.place),
-    );
-    for findings in [
-        whole, functions, rules, rights, kept, api, webhooks, components, pointers,
-    ] {
-        report.take(findings);
     }
-    let mut drift = report::Findings::of("Drift");
-    if report.mends_with(&place.put_back) {
-        drift.left_out(machinery::put_back(name, &options, &stack));
+    let mut drift = Findings::of("Drift");
+    if report.advises(&place.put_back) {
+        drift.skipped(place.drift());
     }
-    if report.mends_with(&components_back) {
-        drift.left_out(component::put_back(&options));
+    if report.advises(&place.components_back) {
+        drift.skipped(place.component_drift());
     }
-    report.take(drift);
-    Ok(report)
+    report.take(drift)?;
+    report.finish()
 }

@@ -1,28 +1,24 @@
-//! `towline iam`: the least that builds have to be allowed, from the definition, and which line needs it.
+//! `towline iam`: the least-privilege policies for builds, and the line that each right is for.
 
+mod around;
 mod needs;
 mod policy;
+mod print;
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use serde_json::{Map, Value, json};
 use towline_console::style::{Style, paint};
 use towline_domain::definition::Component;
 use towline_domain::names::ComponentName;
 use towline_ports::StartBuild;
 
-use self::needs::{EcrRepository, Given, Needs};
+pub use self::around::{Around, Asked};
+use self::needs::Given;
 use self::policy::Place;
+use self::print::{Built, explained, explained_as_json, policies, template};
 use crate::defined::Defined;
 use towline_client::context::Context;
-use towline_client::tree::Tree;
 use towline_console::outcome::{Outcome, refused};
 
-/// Settings of `iam`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,21 +26,21 @@ Examples:
   towline iam backend --format cloudformation > roles.json
   towline iam --explain
 
-It prints one role for each component, and the policy that the repository of a build image needs.
-`towline deploy components` makes the same, with everything around it.")]
+Prints a role for each component, and the policy that the repository of a build image needs.
+`towline deploy components` creates the same, with everything around it.")]
 pub struct Iam {
     /// Only these components
     #[arg(value_name = "COMPONENT")]
     components: Vec<ComponentName>,
     #[command(flatten)]
     defined: Defined,
-    /// The account's twelve digits
+    /// AWS account, twelve digits
     #[arg(long, value_name = "ID", value_parser = account)]
     account: Option<String>,
-    /// The region
+    /// AWS region
     #[arg(long, value_name = "REGION", value_parser = region)]
     region: Option<String>,
-    /// json, or cloudformation, which fills in account and region itself
+    /// json, or cloudformation, which needs no account and region
     #[arg(
         long,
         value_name = "FORMAT",
@@ -52,16 +48,16 @@ pub struct Iam {
         hide_possible_values = true
     )]
     format: Format,
-    /// Say which line needs what instead
+    /// Print the line that each right is for instead
     #[arg(long)]
     explain: bool,
-    /// The AWS connection that CodeBuild clones a private repository by
+    /// AWS connection that CodeBuild clones a private repository with
     #[arg(long, value_name = "ARN")]
     connection: Option<String>,
-    /// The stack's bucket, its output BucketName: long buildspecs, and `towline` for the preset pack
+    /// Bucket of the stack (its output BucketName), for long buildspecs and the preset pack
     #[arg(long, value_name = "NAME", value_parser = towline_client::stack::label)]
     bucket: Option<String>,
-    /// A further action: ecr:ListImages, ecr:DescribeImages, ecr:DescribeRepositories or ecr:GetRepositoryPolicy
+    /// Another action: ecr:ListImages, ecr:DescribeImages, ecr:DescribeRepositories or ecr:GetRepositoryPolicy
     #[arg(long, value_name = "ACTION", value_parser = also)]
     also: Vec<&'static str>,
 }
@@ -86,112 +82,21 @@ fn region(text: &str) -> Result<String, String> {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     is_one
         .then(|| text.to_owned())
-        .ok_or_else(|| "a region is written like eu-west-1".to_owned())
+        .ok_or_else(|| "a region looks like eu-west-1".to_owned())
 }
 
 fn also(text: &str) -> Result<&'static str, String> {
     let known = needs::ALSO.iter().find(|(action, _)| *action == text);
     known.map(|(action, _)| *action).ok_or_else(|| {
         let known = needs::ALSO.map(|(action, _)| action);
-        format!("say one of {}", known.join(", "))
+        format!("use one of {}", known.join(", "))
     })
-}
-
-/// A component with its project and what its build needs.
-struct Built<'a> {
-    component: &'a Component,
-    project: String,
-    needs: Needs,
-}
-
-/// A definition's text and the files around it.
-pub struct Around {
-    file: PathBuf,
-    text: String,
-    files: Tree,
-}
-
-impl Around {
-    /// Reads them.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn of(defined: &Defined) -> Outcome<Self> {
-        let path = &defined.definition;
-        let file = if path.is_dir() {
-            path.join(towline_wire::definition::FILE)
-        } else {
-            path.clone()
-        };
-        let text = std::fs::read_to_string(&file)
-            .with_context(|| format!("reading {} again", file.display()))?;
-        let folder = match file.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            Some(_) | None => Path::new("."),
-        };
-        let folder = folder
-            .canonicalize()
-            .with_context(|| format!("looking into {}", folder.display()))?;
-        Ok(Self {
-            file,
-            text,
-            files: Tree::new(folder),
-        })
-    }
-
-    /// What a build reads and hands in besides its images, in this account and region.
-    pub fn asked(
-        &self,
-        component: &Component,
-        project: &str,
-        account: &str,
-        region: &str,
-    ) -> Asked {
-        let given = Given {
-            definition: &self.text,
-            files: &self.files,
-            connection: None,
-            bucket: None,
-            also: &[],
-        };
-        let needs = needs::of(component, project, &given);
-        let place = Place::Of {
-            account: account.to_owned(),
-            region: region.to_owned(),
-        };
-        let on = |sid: &str| {
-            let found = needs.statements.iter().filter(|it| it.sid == sid);
-            found
-                .flat_map(|statement| &statement.resources)
-                .filter_map(|resource| resource.value(&place).as_str().map(str::to_owned))
-                .collect::<Vec<_>>()
-        };
-        Asked {
-            secrets: on("ReadSecrets"),
-            parameters: on("ReadParameters"),
-            reports: on("Reports"),
-            unknown: needs.unknown,
-        }
-    }
-}
-
-/// What a build asks for by its definition, as ARNs.
-#[derive(Debug)]
-pub struct Asked {
-    /// The secrets it reads.
-    pub secrets: Vec<String>,
-    /// The parameters of Systems Manager it reads.
-    pub parameters: Vec<String>,
-    /// The groups it hands test reports in to.
-    pub reports: Vec<String>,
-    /// What cannot be told, in sentences.
-    pub unknown: Vec<String>,
 }
 
 /// Prints policies, or which line needs them.
 ///
 /// # Errors
-/// When the definition has mistakes, names no such component, or nobody says where its account is.
+/// When the definition has mistakes or no such component, or account and region are missing.
 pub fn run(context: &Context, args: &Iam) -> Outcome {
     let (repository, definition) = args.defined.read(context.output)?;
     let around = Around::of(&args.defined)?;
@@ -243,181 +148,13 @@ pub fn run(context: &Context, args: &Iam) -> Outcome {
         },
         (None, _, Format::Json) | (_, None, Format::Json) => {
             return refused(
-                "policies name account and region: say --account and --region, or --format cloudformation",
+                "policies contain the account and the region: set --account and --region, or use --format cloudformation",
             );
         }
     };
     context.output.value(&match args.format {
         Format::Json => policies(&built, &place),
         Format::Cloudformation => template(&built, &place),
-    })
-}
-
-/// The repositories of build images, with the projects that run builds in them.
-fn build_images(built: &[Built<'_>]) -> BTreeMap<EcrRepository, Vec<String>> {
-    let mut images: BTreeMap<EcrRepository, Vec<String>> = BTreeMap::new();
-    for built in built {
-        if let Some(repository) = needs::ecr_repository(&built.component.build.image) {
-            let projects = images.entry(repository).or_default();
-            projects.push(built.project.clone());
-        }
-    }
-    images
-}
-
-fn policies(built: &[Built<'_>], place: &Place) -> Value {
-    let components = built.iter().map(|built| {
-        let value = json!({
-            "project": built.project,
-            "trust": policy::trust(&built.project, place),
-            "policy": policy::policy(&built.needs.statements, place),
-        });
-        (built.component.name.to_string(), value)
-    });
-    let images = build_images(built)
-        .into_iter()
-        .map(|(repository, projects)| {
-            let value = json!({
-                "account": repository.account,
-                "region": repository.region,
-                "policy": policy::pull_policy(&projects, place),
-            });
-            (repository.name, value)
-        });
-    json!({
-        "roles": components.collect::<Map<_, _>>(),
-        "build_images": images.collect::<Map<_, _>>(),
-    })
-}
-
-fn template(built: &[Built<'_>], place: &Place) -> Value {
-    let mut resources = Map::new();
-    for built in built {
-        let role = json!({
-            "Type": "AWS::IAM::Role",
-            "Properties": {
-                "Description": format!("Builds of {}, by the project {}", built.component.name, built.project),
-                "AssumeRolePolicyDocument": policy::trust(&built.project, place),
-                "Policies": [{
-                    "PolicyName": "build",
-                    "PolicyDocument": policy::policy(&built.needs.statements, place),
-                }],
-            },
-        });
-        resources.insert(format!("{}Role", id(built.component.name.as_str())), role);
-    }
-    for (repository, projects) in build_images(built) {
-        let image = json!({
-            "Type": "AWS::ECR::Repository",
-            "DeletionPolicy": "Retain",
-            "UpdateReplacePolicy": "Retain",
-            "Properties": {
-                "RepositoryName": repository.name,
-                "RepositoryPolicyText": policy::pull_policy(&projects, place),
-            },
-        });
-        resources.insert(format!("{}Repository", id(&repository.name)), image);
-    }
-    json!({
-        "AWSTemplateFormatVersion": "2010-09-09",
-        "Description": "Towline: what the builds of components may do, by `towline iam`",
-        "Resources": resources,
-    })
-}
-
-/// A name as CloudFormation takes it: `docker-in-aws/codebuild` is `DockerInAwsCodebuild`.
-fn id(name: &str) -> String {
-    name.split(|character: char| !character.is_ascii_alphanumeric())
-        .map(|word| {
-            let mut letters = word.chars();
-            let first = letters.next().map(|first| first.to_ascii_uppercase());
-            first.into_iter().chain(letters).collect::<String>()
-        })
-        .collect()
-}
-
-fn explained(built: &[Built<'_>]) -> String {
-    let mut text = String::new();
-    for built in built {
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "{}, by the project {}",
-            paint(Style::Strong, built.component.name.as_str()),
-            built.project
-        );
-        for statement in &built.needs.statements {
-            let resources: Vec<String> = statement
-                .resources
-                .iter()
-                .map(policy::Resource::short)
-                .collect();
-            let _ = writeln!(
-                text,
-                "  {}: {}\n    on {}",
-                statement.sid,
-                statement.actions.join(", "),
-                resources.join(", ")
-            );
-            for reason in &statement.because {
-                let because = format!("    for {}  {}", reason.place, reason.what);
-                let _ = writeln!(text, "{}", paint(Style::Quiet, &because));
-            }
-        }
-        text.push('\n');
-    }
-    for (repository, projects) in build_images(built) {
-        let _ = writeln!(
-            text,
-            "{}, the repository of a build image in account {}, {}\n  BuildImage: {}\n    by builds of {}\n",
-            paint(Style::Strong, &repository.name),
-            repository.account,
-            repository.region,
-            policy::PULL.join(", "),
-            projects.join(", ")
-        );
-    }
-    text
-}
-
-fn explained_as_json(built: &[Built<'_>]) -> Value {
-    let components = built.iter().map(|built| {
-        let statements: Vec<Value> = built
-            .needs
-            .statements
-            .iter()
-            .map(|statement| {
-                let because = statement
-                    .because
-                    .iter()
-                    .map(|reason| json!({ "place": reason.place, "what": reason.what }));
-                let resources = statement.resources.iter().map(policy::Resource::short);
-                json!({
-                    "sid": statement.sid,
-                    "actions": statement.actions,
-                    "resources": resources.collect::<Vec<_>>(),
-                    "because": because.collect::<Vec<_>>(),
-                })
-            })
-            .collect();
-        let value = json!({
-            "project": built.project,
-            "statements": statements,
-            "unknown": built.needs.unknown,
-        });
-        (built.component.name.to_string(), value)
-    });
-    let images = build_images(built)
-        .into_iter()
-        .map(|(repository, projects)| {
-            json!({
-                "repository": repository.name, "account": repository.account,
-                "region": repository.region, "projects": projects,
-            })
-        });
-    json!({
-        "components": components.collect::<Map<_, _>>(),
-        "build_images": images.collect::<Vec<_>>(),
     })
 }
 
@@ -488,16 +225,5 @@ mod tests {
             .flat_map(|statement| statement.actions.iter().copied())
             .collect();
         assert_eq!(on_everything, ["ecr:GetAuthorizationToken"]);
-    }
-
-    #[test]
-    fn names_become_ids_of_cloudformation() {
-        for (name, expected) in [
-            ("web", "Web"),
-            ("docker-in-aws/codebuild", "DockerInAwsCodebuild"),
-            ("a_b.c2", "ABC2"),
-        ] {
-            assert_eq!(id(name), expected);
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! What the operator of a Towline does: deploy it, set its secrets, print policies, find what is wrong.
+//! What an operator of Towline does: deploy it, set its secrets, print policies, find what is wrong.
 #![expect(missing_docs, reason = "only the commands of towline use this crate")]
 
 pub mod defined;
@@ -9,4 +9,5 @@ pub mod iam;
 pub mod secret;
 
 mod policy;
+mod tags;
 mod templates;

@@ -1,15 +1,22 @@
-//! Reads IAM policies as far as a build's rights need it: which resources an action is allowed on.
+//! IAM policies as AWS prints them: which resources an action is allowed on.
 
 use serde_json::Value;
 
 /// A policy, or several that hold together.
 #[derive(Debug, Default)]
 pub struct Policy {
-    statements: Vec<Value>,
+    pub statements: Vec<Value>,
 }
 
 impl Policy {
-    /// Takes up a policy document, as JSON or as text that holds it.
+    /// Reads one policy document.
+    pub fn read(document: &Value) -> Self {
+        let mut policy = Self::default();
+        policy.take(document);
+        policy
+    }
+
+    /// Adds a policy document, as JSON or as text that holds it.
     pub fn take(&mut self, document: &Value) {
         let parsed = document
             .as_str()
@@ -23,7 +30,6 @@ impl Policy {
     }
 
     /// Whether an action on a resource is allowed and nowhere denied. Conditions count as met.
-    #[must_use]
     pub fn allows(&self, action: &str, resource: &str) -> bool {
         let decides = |effect: &str| {
             self.of(effect, action).any(|statement| {
@@ -36,7 +42,6 @@ impl Policy {
     }
 
     /// The resources that an action is allowed on, as written.
-    #[must_use]
     pub fn resources_of(&self, action: &str) -> Vec<String> {
         let statements = self.of("Allow", action);
         let mut all: Vec<String> = statements.flat_map(|it| texts(&it["Resource"])).collect();
@@ -46,7 +51,6 @@ impl Policy {
     }
 
     /// Whether a service is allowed to do something to what the policy is on.
-    #[must_use]
     pub fn lets_service(&self, service: &str, action: &str) -> bool {
         let of_service = |statement: &&Value| {
             statement["Principal"] == "*"
@@ -57,7 +61,7 @@ impl Policy {
         self.of("Allow", action).any(|it| of_service(&it))
             && !self
                 .of("Deny", action)
-                // A denial on a condition, such as that of what is not encrypted, is not of everything.
+                // A denial on a condition, such as for requests without encryption, is not a denial of all.
                 .any(|it| it["Condition"].is_null() && of_service(&it))
     }
 
@@ -86,7 +90,6 @@ fn texts(value: &Value) -> Vec<String> {
 }
 
 /// Whether a pattern with `*` and `?` fits the whole text.
-#[must_use]
 pub fn fits(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());

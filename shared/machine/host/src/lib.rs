@@ -3,6 +3,7 @@
 
 pub mod around;
 pub mod people;
+pub mod reading;
 pub mod registered;
 
 mod accept;
@@ -37,9 +38,6 @@ pub struct Opened {
 
 impl Opened {
     /// Opens everything below the folder and listens on the address.
-    ///
-    /// # Errors
-    /// When the folder is in use or unusable, or the address is taken.
     pub async fn open(config: Config) -> Result<Self, MachineError> {
         let (machine, listener, queue) = Machine::open(config).await?;
         Ok(Self {
@@ -50,7 +48,6 @@ impl Opened {
     }
 
     /// Where it listens.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.machine.address
     }

@@ -1,13 +1,12 @@
-//! The bucket that functions and template are uploaded to: private, encrypted, versioned.
+//! The bucket for uploads of functions and template: private, encrypted, versioned.
 
 use serde_json::json;
 
 use towline_client::aws_cli::{AwsCli, AwsError, Call};
 
-/// A bucket, and whether it is Towline's own to make and keep in order.
+/// A bucket, and whether Towline creates it and keeps its settings.
 #[derive(Debug)]
 pub struct Bucket {
-    /// Its name.
     pub name: String,
     account: String,
     region: String,
@@ -15,8 +14,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// The bucket a person named, or our own in that account and region.
-    #[must_use]
+    /// The bucket that a person named, or Towline's own in that account and region.
     pub fn of(named: Option<String>, account: &str, region: &str) -> Self {
         Self {
             is_ours: named.is_none(),
@@ -26,24 +24,20 @@ impl Bucket {
         }
     }
 
-    /// What becomes of it, in words.
-    #[must_use]
+    /// What happens to it, in words.
     pub fn described(&self, exists: bool) -> String {
         let name = &self.name;
         match (exists, self.is_ours) {
-            (false, _) => format!("{name} (will be made: private, encrypted, versioned)"),
-            (true, true) => format!("{name} (is there; kept private, encrypted, versioned)"),
-            (true, false) => format!("{name} (yours, left as it is)"),
+            (false, _) => format!("{name} (new: private, encrypted, versioned)"),
+            (true, true) => format!("{name} (exists; kept private, encrypted, versioned)"),
+            (true, false) => format!("{name} (yours; not changed)"),
         }
     }
 
-    /// Whether it is there and belongs to the account.
+    /// Whether it exists in the account.
     ///
-    /// A name can be guessed, so a bucket of that name that belongs to somebody else is an error:
-    /// nothing is ever uploaded into it.
-    ///
-    /// # Errors
-    /// When it is somebody else's, or S3 does not say.
+    /// Names can be guessed, so a bucket of that name in another account is an error: nothing is ever
+    /// uploaded into it.
     pub async fn exists(&self, aws: &AwsCli) -> Result<bool, AwsError> {
         match self.call(aws, "head-bucket").text().await {
             Ok(_) => Ok(true),
@@ -52,8 +46,7 @@ impl Bucket {
         }
     }
 
-    /// What makes it and keeps it in order.
-    #[must_use]
+    /// The calls that create it and set what it must be.
     pub fn calls(&self, aws: &AwsCli, exists: bool) -> Vec<Call> {
         let mut calls = Vec::new();
         if !exists {

@@ -1,4 +1,4 @@
-//! The functions' binaries: built here with cargo-lambda, or built before by somebody else.
+//! The functions' binaries: built here with cargo-lambda, or built before.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,6 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
-use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::templates;
@@ -16,10 +15,10 @@ use towline_client::aws_cli::quoted;
 use towline_console::outcome::{Outcome, refused};
 use towline_console::output::Output;
 
-/// What a binary is packed as.
+/// The file of a binary.
 const PACKED: &str = "bootstrap.zip";
 
-/// What functions run on.
+/// Processors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Arch {
     /// Graviton: cheaper for the same work
@@ -31,8 +30,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// As the template has it.
-    #[must_use]
+    /// The name in the template.
     pub fn name(self) -> &'static str {
         match self {
             Self::Arm64 => "arm64",
@@ -59,21 +57,13 @@ impl Arch {
 #[derive(Debug)]
 pub enum Functions {
     /// Built from this checkout.
-    Checkout {
-        /// Its top folder.
-        root: PathBuf,
-        /// For these processors.
-        arch: Arch,
-    },
+    Checkout { root: PathBuf, arch: Arch },
     /// Built already, as `<name>/bootstrap.zip` in this folder.
     Built(PathBuf),
 }
 
 impl Functions {
-    /// Finds them: in the folder given, else built from the checkout we are in.
-    ///
-    /// # Errors
-    /// When there is neither.
+    /// The folder that was named, else the checkout that this runs in.
     pub fn find(built: Option<&Path>, source: Option<&Path>, arch: Arch) -> Outcome<Self> {
         if let Some(folder) = built {
             let folder = folder
@@ -93,14 +83,14 @@ impl Functions {
                 arch,
             }),
             None => Err(anyhow!(
-                "{} is in no checkout of Towline to build functions from; name one with --source DIR, or built functions with --functions DIR",
+                "{} is not in a checkout of Towline, so no functions can be built; name one with --source DIR, or built functions with --functions DIR",
                 from.display()
             )
             .into()),
         }
     }
 
-    /// The template that goes with them: the checkout's, else the one this binary carries.
+    /// The checkout's template, else the one in this binary.
     ///
     /// # Errors
     /// When the checkout's cannot be read.
@@ -116,18 +106,16 @@ impl Functions {
     }
 
     /// Where they are, in words.
-    #[must_use]
     pub fn described(&self) -> String {
         match self {
             Self::Checkout { root, arch } => {
                 format!("built from {} for {}", root.display(), arch.name())
             }
-            Self::Built(folder) => format!("as built in {}", folder.display()),
+            Self::Built(folder) => format!("built before, in {}", folder.display()),
         }
     }
 
-    /// The folder the binaries are in, or will be.
-    #[must_use]
+    /// The folder of the binaries.
     pub fn folder(&self) -> PathBuf {
         match self {
             Self::Checkout { root, .. } => root.join("target/lambda"),
@@ -135,34 +123,24 @@ impl Functions {
         }
     }
 
-    /// The command that builds them, if one does.
-    #[must_use]
-    pub fn command(&self, names: &[&str]) -> Option<Vec<String>> {
-        let Self::Checkout { arch, .. } = self else {
-            return None;
+    /// The words after `cargo` that build them.
+    pub fn command(&self, names: &[&str]) -> Vec<String> {
+        let arch = match self {
+            Self::Checkout { arch, .. } => *arch,
+            Self::Built(_) => return Vec::new(),
         };
-        let fixed = [
-            "lambda",
-            "build",
-            "--release",
-            arch.flag(),
-            "--output-format",
-            "zip",
-            "--lambda-dir",
-        ];
-        let mut words: Vec<String> = fixed.into_iter().map(str::to_owned).collect();
+        let fixed = "lambda build --release --output-format zip --lambda-dir";
+        let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
+        words.insert(3, arch.flag().into());
         words.push(self.folder().display().to_string());
-        // All at once: what they share is compiled once.
-        words.extend(
-            names
-                .iter()
-                .flat_map(|name| ["--package".to_owned(), (*name).to_owned()]),
-        );
-        Some(words)
+        // All at once, so that what they share is compiled once.
+        for name in names {
+            words.extend(["--package".to_owned(), (*name).to_owned()]);
+        }
+        words
     }
 
-    /// Where `towline` for builds on these processors is, or will be.
-    #[must_use]
+    /// The path of `towline` for builds on these processors.
     pub fn tool(&self, arch: Arch) -> PathBuf {
         self.tools(arch).join("towline/bootstrap")
     }
@@ -171,23 +149,20 @@ impl Functions {
         self.folder().join("tools").join(arch.name())
     }
 
-    /// The command that builds it, if one does.
-    #[must_use]
-    pub fn tool_command(&self, arch: Arch) -> Option<Vec<String>> {
-        let Self::Checkout { .. } = self else {
-            return None;
-        };
-        let fixed = ["lambda", "build", "--release", arch.flag(), "--lambda-dir"];
-        let mut words: Vec<String> = fixed.into_iter().map(str::to_owned).collect();
+    /// The words after `cargo` that build it.
+    pub fn tool_command(&self, arch: Arch) -> Vec<String> {
+        let fixed = "lambda build --release --lambda-dir";
+        let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
+        words.insert(3, arch.flag().into());
         words.push(self.tools(arch).display().to_string());
         words.extend(["--package", "towline"].map(str::to_owned));
-        Some(words)
+        words
     }
 
-    /// Whether those of these names are there, or what builds them is installed.
+    /// Checks that the binaries exist, or that the tools that build them are installed.
     ///
     /// # Errors
-    /// Impossible, with how to mend it, when they are not.
+    /// With what to install.
     pub async fn check(&self, names: &[&str], tools: &[Arch]) -> Outcome {
         if matches!(self, Self::Built(_)) {
             return self.complete(names);
@@ -198,12 +173,12 @@ impl Functions {
             return self.check_targets(tools).await;
         }
         Err(anyhow!(
-            "functions are built with cargo-lambda and zig, which are not both here; install them with `pip install cargo-lambda ziglang` (and `rustup target add aarch64-unknown-linux-gnu`), or name built functions with --functions DIR"
+            "building functions needs cargo-lambda and zig; install them with `pip install cargo-lambda ziglang` (and `rustup target add aarch64-unknown-linux-gnu`), or name built functions with --functions DIR"
         )
         .into())
     }
 
-    /// Whether Rust's libraries for their processors are installed, as far as rustc says.
+    /// Whether Rust's libraries for their processors are installed.
     async fn check_targets(&self, tools: &[Arch]) -> Outcome {
         let Self::Checkout { root, arch } = self else {
             return Ok(());
@@ -218,41 +193,40 @@ impl Functions {
     /// Builds `towline` for builds on these processors.
     ///
     /// # Errors
-    /// Refused when the build fails; what it says goes to stderr as it comes.
+    /// Refused when the build fails; its output goes to stderr.
     pub async fn build_tool(&self, arch: Arch, output: Output) -> Outcome {
-        let (Self::Checkout { root, .. }, Some(words)) = (self, self.tool_command(arch)) else {
+        let Self::Checkout { root, .. } = self else {
             return Ok(());
         };
         output.progress(&format!(
             "Building towline for builds on {}; the first time takes some minutes.",
             arch.name()
         ));
-        if cargo(root, words).await? {
+        if cargo(root, self.tool_command(arch)).await? {
             return Ok(());
         }
         refused(
-            "towline was not built, and nothing has been changed; with --no-tool it is left out, and then the preset pack needs build images that have it",
+            "towline was not built, and nothing has been changed; --no-tool leaves it out, and then the preset pack needs build images that contain it",
         )
     }
 
     /// Builds them.
     ///
     /// # Errors
-    /// Refused when the build fails; what it says goes to stderr as it comes.
+    /// Refused when the build fails; its output goes to stderr.
     pub async fn build(&self, names: &[&str], output: Output) -> Outcome {
-        let (Self::Checkout { root, .. }, Some(words)) = (self, self.command(names)) else {
+        let Self::Checkout { root, .. } = self else {
             return Ok(());
         };
         output.progress("Building the functions; the first time takes some minutes.");
-        if cargo(root, words).await? {
+        if cargo(root, self.command(names)).await? {
             return Ok(());
         }
         refused(
-            "the functions were not built, and nothing has been changed; where a target is missing, `rustup target add aarch64-unknown-linux-gnu` (or x86_64-unknown-linux-gnu) adds it",
+            "the functions were not built, and nothing has been changed; if a target is missing, run `rustup target add aarch64-unknown-linux-gnu` (or x86_64-unknown-linux-gnu)",
         )
     }
 
-    /// Whether all binaries are there.
     fn complete(&self, names: &[&str]) -> Outcome {
         let folder = self.folder();
         let absent = |name: &&&str| !folder.join(name).join(PACKED).is_file();
@@ -261,32 +235,32 @@ impl Functions {
             return Ok(());
         }
         Err(anyhow!(
-            "{} lacks {}: each is to be in NAME/{PACKED}",
+            "{} has no {}; each function must be NAME/{PACKED}",
             folder.display(),
             missing.join(", ")
         )
         .into())
     }
 
-    /// Lays the template where it finds the binaries, wherever they are.
+    /// Puts the template into a folder, with the binaries where it looks for them; gives its path.
     ///
     /// # Errors
-    /// Impossible when one is missing.
-    pub fn lay_out(&self, template: &str) -> Outcome<TempDir> {
+    /// When a binary is missing.
+    pub fn lay_out(&self, template: &str, folder: &Path) -> Outcome<PathBuf> {
         self.complete(&templates::names(template))?;
+        let path = folder.join(templates::CONTROL_PATH);
         let laid = || {
-            let place = tempfile::tempdir()?;
-            fs::create_dir(place.path().join("infra"))?;
-            fs::write(place.path().join(templates::CONTROL_PATH), template)?;
-            fs::create_dir(place.path().join("target"))?;
-            symlink(self.folder(), place.path().join("target/lambda"))?;
-            Ok::<_, io::Error>(place)
+            fs::create_dir(folder.join("infra"))?;
+            fs::write(&path, template)?;
+            fs::create_dir(folder.join("target"))?;
+            symlink(self.folder(), folder.join("target/lambda"))
         };
-        Ok(laid().context("laying out what is uploaded")?)
+        laid().context("laying out what is uploaded")?;
+        Ok(path)
     }
 }
 
-/// Whether Rust's library for these processors is installed.
+/// Whether Rust's library for these processors is installed, if rustc says so.
 async fn check_target(root: &Path, arch: Arch) -> Outcome {
     let target = arch.target();
     let printed = Command::new("rustc")
@@ -303,10 +277,10 @@ async fn check_target(root: &Path, arch: Arch) -> Outcome {
     if !printed.status.success() || folder.is_empty() || Path::new(&folder).is_dir() {
         return Ok(());
     }
-    Err(anyhow!("Rust has no library for {target} here; run `rustup target add {target}` in {}, or name built functions with --functions DIR", root.display()).into())
+    Err(anyhow!("Rust has no library for {target}; run `rustup target add {target}` in {}, or name built functions with --functions DIR", root.display()).into())
 }
 
-/// Runs cargo, which says what it does on stderr.
+/// Runs cargo with its output on stderr.
 async fn cargo(root: &Path, words: Vec<String>) -> Outcome<bool> {
     let status = Command::new("cargo")
         .args(words)
@@ -319,8 +293,7 @@ async fn cargo(root: &Path, words: Vec<String>) -> Outcome<bool> {
     Ok(status.success())
 }
 
-/// A command of cargo's as a person would type it.
-#[must_use]
+/// The command as a person would type it.
 pub fn shown(words: &[String]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     format!("cargo {}", quoted.join(" "))

@@ -1,4 +1,5 @@
-//! Makes what the components of a definition need at AWS: one stack each, from infra/component.yaml.
+//! Creates what the components of a definition need on AWS: one stack each, from
+//! infra/component.yaml.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +10,14 @@ use towline_domain::names::{ComponentName, RepositoryName};
 use towline_ports::StartBuild;
 
 use super::build::Arch;
-use super::control::{self, Caller, overriding};
+use super::call::{self, Caller};
 use super::follow::{self, Follow};
 use super::machine;
 use super::plan::{Consent, Plan, Wanted};
-use super::tags::{self, Judged};
 use super::tool;
 use crate::defined::Defined;
 use crate::iam::{Around, Asked};
+use crate::tags::{self, Judged};
 use crate::templates;
 use towline_client::aws_cli::{AwsCli, Call};
 use towline_client::stack::{self, Place, STACK, Stack};
@@ -27,11 +28,12 @@ use towline_console::output::Output;
 const BUCKET: &str = "Bucket";
 /// The template's parameter for tags that may move.
 const STAGE_TAGS: &str = "StageTags";
-/// Patterns of tags that ECR excludes from immutability at most (ECR API,
+/// The template's parameter for the connection to GitHub.
+const CONNECTION: &str = "Connection";
+/// How many patterns of tags ECR excludes from immutability at most (ECR API,
 /// `ImageTagMutabilityExclusionFilters`).
 const MOST_STAGE_TAGS: usize = 5;
 
-/// Settings of `deploy components`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -40,17 +42,17 @@ Examples:
 pub struct Components {
     #[command(flatten)]
     defined: Defined,
-    /// Only this component; can be given several times
+    /// Only this component; may be repeated
     #[arg(long = "component", value_name = "NAME")]
     components: Vec<ComponentName>,
-    /// The AWS connection that CodeBuild clones a private repository by
+    /// AWS connection that CodeBuild clones a private repository with
     #[arg(long, value_name = "ARN", value_parser = arn)]
     connection: Option<String>,
-    /// The Towline they belong to
+    /// Stack of the Towline that builds them
     #[arg(long, value_name = "NAME", default_value = STACK, value_parser = stack::stack_name)]
     stack: String,
-    /// A further parameter of infra/component.yaml; can be given several times
-    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = control::parameter)]
+    /// Another parameter of infra/component.yaml; may be repeated
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = call::parameter)]
     parameters: Vec<(String, String)>,
     #[command(flatten)]
     consent: Consent,
@@ -59,12 +61,25 @@ pub struct Components {
 }
 
 /// One component's stack.
-struct Target {
+struct Target<'a> {
+    component: &'a Component,
     stack: String,
     before: Option<Stack>,
     given: BTreeMap<String, String>,
     judged: Judged,
     asked: Asked,
+}
+
+/// What is known before any component is looked at.
+struct Known {
+    aws: AwsCli,
+    region: String,
+    caller: Caller,
+    repository: RepositoryName,
+    definition: Definition,
+    around: Around,
+    /// The stack of Towline itself, if there is one.
+    control: Option<Stack>,
 }
 
 /// Deploys the stacks, one after the other.
@@ -73,89 +88,26 @@ struct Target {
 /// Refused when a person or AWS says no; impossible when something it needs is missing.
 pub async fn run(args: Components, output: Output) -> Outcome {
     let (repository, definition) = args.defined.read(output)?;
-    for name in &args.components {
-        if definition.component(name).is_none() {
-            let known: Vec<&str> = definition
-                .components
-                .iter()
-                .map(|it| it.name.as_str())
-                .collect();
-            return refused(format!(
-                "there is no component {name}; there is {}",
-                known.join(", ")
-            ));
-        }
-    }
-    let wanted_ones = |component: &&Component| {
-        args.components.is_empty() || args.components.contains(&component.name)
-    };
-    let components: Vec<&Component> = definition.components.iter().filter(wanted_ones).collect();
     let named = args.parameters.iter().map(|(name, _)| name);
     if let Some(reason) = templates::unknown_parameter(templates::COMPONENT, named) {
         return refused(reason);
     }
     let (aws, region) = args.place.located().await?;
-    let caller = Caller::find(&aws).await?;
-    let control = Stack::find(&aws, &args.stack).await?;
-    let bucket = control
-        .as_ref()
-        .and_then(|stack| stack.output(tool::BUCKET));
-    let around = Around::of(&args.defined)?;
+    let known = Known {
+        caller: Caller::find(&aws).await?,
+        control: Stack::find(&aws, &args.stack).await?,
+        around: Around::of(&args.defined)?,
+        aws,
+        region,
+        repository,
+        definition,
+    };
     let mut targets = Vec::new();
-    for component in &components {
-        let stack = stack_of(&repository, component);
-        let before = Stack::find(&aws, &stack).await?;
-        let status = before.as_ref().map(|stack| stack.status.as_str());
-        if let Some(advice) = status.and_then(|status| follow::advice(&aws, &stack, status)) {
-            return refused(advice);
-        }
-        let kept = before.as_ref().map(Stack::parameters).unwrap_or_default();
-        let project = StartBuild::project(&repository, &component.name);
-        let asked = around.asked(component, &project, &caller.account, &region);
-        let mut given = parameters(&repository, &definition, component, &asked, &kept);
-        given.extend(bucket.map(|name| (BUCKET.to_owned(), name.to_owned())));
-        given.extend(
-            args.connection
-                .iter()
-                .map(|arn| ("Connection".to_owned(), arn.clone())),
-        );
-        given.extend(args.parameters.iter().cloned());
-        if let Some(wrong) = machine::wrong(&given, component) {
-            return refused(wrong);
-        }
-        let patterns: Vec<&str> = given[STAGE_TAGS].split(',').collect();
-        let judged = tags::judge(&definition, component, &patterns);
-        if let Some(wrong) = wrong(&judged, component) {
-            return refused(wrong);
-        }
-        if patterns.len() > MOST_STAGE_TAGS {
-            return refused(format!(
-                "the stages and builds have the tags {}, and ECR lets only {MOST_STAGE_TAGS} patterns of tags move; cover them with patterns, such as --parameter 'StageTags=prod*,staging*'",
-                given[STAGE_TAGS]
-            ));
-        }
-        targets.push(Target {
-            stack,
-            before,
-            given,
-            judged,
-            asked,
-        });
+    for component in chosen(&known.definition, &args.components)? {
+        targets.push(known.target(component, &args).await?);
     }
-    let mut plan = Plan::default();
-    plan.fact("account", format!("{} as {}", caller.account, caller.arn));
-    plan.fact("region", &region);
-    plan.fact("repository", repository.to_string());
-    for target in &targets {
-        let what = if target.before.is_some() {
-            "update"
-        } else {
-            "new"
-        };
-        plan.fact("stacks", format!("{} ({what})", target.stack));
-        plan.command(deploy(&aws, target, "infra/component.yaml").shown());
-    }
-    for warning in warnings(&components, &targets, &args.stack, control.as_ref()) {
+    let mut plan = known.plan(&targets);
+    for warning in known.warnings(&targets, &args.stack) {
         plan.warn(warning);
     }
     if !plan.agree(Wanted::from(args.consent), output)? {
@@ -169,17 +121,212 @@ pub async fn run(args: Components, output: Output) -> Outcome {
     for target in &targets {
         output.progress(&format!("Deploying {}.", target.stack));
         let follow = Follow {
-            aws: &aws,
+            aws: &known.aws,
             stack: &target.stack,
             output,
         };
-        let changed = follow.through(deploy(&aws, target, &template)).await?;
+        let changed = follow.through(known.deploy(target, &template)).await?;
         done.push((target, changed));
     }
     finish(&done, output)
 }
 
-fn finish(done: &[(&Target, bool)], output: Output) -> Outcome {
+/// The components of these names, or all.
+fn chosen<'a>(definition: &'a Definition, names: &[ComponentName]) -> Outcome<Vec<&'a Component>> {
+    if let Some(unknown) = names.iter().find(|it| definition.component(it).is_none()) {
+        let known = definition.components.iter().map(|it| it.name.as_str());
+        return refused(format!(
+            "unknown component {unknown}; the definition has {}",
+            known.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    let all = definition.components.iter();
+    Ok(all
+        .filter(|it| names.is_empty() || names.contains(&it.name))
+        .collect())
+}
+
+impl Known {
+    async fn target<'a>(&self, component: &'a Component, args: &Components) -> Outcome<Target<'a>> {
+        let project = StartBuild::project(&self.repository, &component.name);
+        // The name of the project, as far as a stack's name may be long.
+        let stack: String = project.chars().take(128).collect();
+        let before = Stack::find(&self.aws, &stack).await?;
+        follow::must_be_free(&self.aws, &stack, before.as_ref())?;
+        let kept = before.as_ref().map(Stack::parameters).unwrap_or_default();
+        let asked = self
+            .around
+            .asked(component, &project, &self.caller.account, &self.region);
+        let mut given = self.parameters(component, &asked, &kept);
+        let bucket = self
+            .control
+            .as_ref()
+            .and_then(|it| it.output(templates::BUCKET));
+        let options = [
+            (BUCKET, bucket.map(str::to_owned)),
+            (CONNECTION, args.connection.clone()),
+        ];
+        for (name, value) in options {
+            given.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        given.extend(args.parameters.iter().cloned());
+        if let Some(wrong) = machine::wrong(&given, component) {
+            return refused(wrong);
+        }
+        let patterns: Vec<&str> = given[STAGE_TAGS].split(',').collect();
+        let judged = tags::judge(&self.definition, component, &patterns);
+        if let Some(wrong) = wrong(&judged, component) {
+            return refused(wrong);
+        }
+        if patterns.len() > MOST_STAGE_TAGS {
+            return refused(format!(
+                "the stages and builds have the tags {}, but ECR takes at most {MOST_STAGE_TAGS} patterns of movable tags; cover them with patterns, such as --parameter 'StageTags=prod*,staging*'",
+                given[STAGE_TAGS]
+            ));
+        }
+        Ok(Target {
+            component,
+            stack,
+            before,
+            given,
+            judged,
+            asked,
+        })
+    }
+
+    fn plan(&self, targets: &[Target<'_>]) -> Plan {
+        let mut plan = Plan::default();
+        let Caller { account, arn } = &self.caller;
+        plan.fact("account", format!("{account} as {arn}"));
+        plan.fact("region", &self.region);
+        plan.fact("repository", self.repository.to_string());
+        for target in targets {
+            let what = match target.before {
+                Some(_) => "update",
+                None => "new",
+            };
+            plan.fact("stacks", format!("{} ({what})", target.stack));
+            plan.command(self.deploy(target, "infra/component.yaml").shown());
+        }
+        plan
+    }
+
+    fn deploy(&self, target: &Target<'_>, template: &str) -> Call {
+        let (stack, given) = (&target.stack, &target.given);
+        call::deploy(&self.aws, template, stack, None, &["CAPABILITY_IAM"], given)
+    }
+
+    /// The parameters of infra/component.yaml.
+    fn parameters(
+        &self,
+        component: &Component,
+        asked: &Asked,
+        kept: &BTreeMap<&str, &str>,
+    ) -> BTreeMap<String, String> {
+        // Patterns that a person has chosen stay as long as they are enough.
+        let is_enough = |patterns: &&str| {
+            let patterns: Vec<&str> = patterns.split(',').collect();
+            let judged = tags::judge(&self.definition, component, &patterns);
+            judged.stuck.is_empty()
+        };
+        let chosen = kept.get(STAGE_TAGS).copied().filter(is_enough);
+        let stage_tags = match chosen {
+            Some(patterns) => patterns.to_owned(),
+            None => tags::moving(&self.definition, component).join(","),
+        };
+        // As `start_builds` asks for it: only `pack` works without a Docker daemon.
+        let needs_docker = !matches!(component.build.preset, Preset::Pack { .. });
+        let build = &component.build;
+        let given = [
+            ("Repository", self.repository.to_string()),
+            ("Component", component.name.to_string()),
+            ("ImageRepository", component.repository.to_string()),
+            (STAGE_TAGS, stage_tags),
+            ("Privileged", needs_docker.to_string()),
+            ("BuildImage", machine::image(build).to_owned()),
+            ("Secrets", asked.secrets.join(",")),
+            ("Parameters", asked.parameters.join(",")),
+            ("Reports", (!asked.reports.is_empty()).to_string()),
+            ("LayerCache", build.layer_cache.to_string()),
+            ("Cache", (!build.cache.is_empty()).to_string()),
+        ];
+        given
+            .into_iter()
+            .chain(machine::parameters(build, kept))
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
+    fn warnings(&self, targets: &[Target<'_>], control: &str) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let without = "buildspecs of more than 25,600 characters fail";
+        match &self.control {
+            None => warnings.push(format!(
+                "there is no stack {control} here; name the stack of Towline with --stack, else {without}"
+            )),
+            Some(stack) if stack.output(templates::BUCKET).is_none() => warnings.push(format!(
+                "the stack {control} has no bucket yet; run `towline deploy`, then deploy the components again, else {without}"
+            )),
+            Some(_) => {}
+        }
+        let tools = self.control.as_ref().map(Stack::parameters);
+        let tools = tools.unwrap_or_default();
+        for target in targets {
+            warnings.extend(target.warnings(&tools, control));
+        }
+        if targets
+            .iter()
+            .any(|target| target.before.is_none() && !target.given.contains_key(CONNECTION))
+        {
+            warnings.push("without --connection CodeBuild clones public repositories only".into());
+        }
+        warnings
+    }
+}
+
+impl Target<'_> {
+    /// `tools` are the parameters of Towline's stack.
+    fn warnings(&self, tools: &BTreeMap<&str, &str>, control: &str) -> Vec<String> {
+        let (name, judged) = (&self.component.name, &self.judged);
+        let build = &self.component.build;
+        let has = |arch: &Arch| {
+            tools
+                .get(tool::parameter(*arch))
+                .is_some_and(|it| !it.is_empty())
+        };
+        let lacks: Vec<&str> = machine::processors(build, &self.given)
+            .into_iter()
+            .filter(|arch| !has(arch))
+            .map(Arch::name)
+            .collect();
+        let mut warnings = Vec::new();
+        if matches!(build.preset, Preset::Pack { .. }) && !lacks.is_empty() {
+            warnings.push(format!(
+                "{name}: the preset pack needs the program towline, which the stack {control} does not have; run `towline deploy --tool {}`, unless the build image has it on its PATH",
+                lacks.join(" --tool ")
+            ));
+        }
+        for unknown in &self.asked.unknown {
+            warnings.push(format!("{name}: {unknown}; set it with --parameter"));
+        }
+        if !judged.of_commit.is_empty() {
+            warnings.push(format!(
+                "{name}: a second build of a commit, as by `towline retry`, fails: its tag {} exists already; {}",
+                judged.of_commit.join(", "),
+                tags::advice(&judged.of_commit)
+            ));
+        }
+        if !judged.loose.is_empty() {
+            warnings.push(format!(
+                "{name}: StageTags also lets {} move, which must stay on the image of its build; name fewer patterns",
+                judged.loose.join(", ")
+            ));
+        }
+        warnings
+    }
+}
+
+fn finish(done: &[(&Target<'_>, bool)], output: Output) -> Outcome {
     if output.is_json() {
         let stacks = done
             .iter()
@@ -189,152 +336,32 @@ fn finish(done: &[(&Target, bool)], output: Output) -> Outcome {
     let mut text = String::new();
     for (target, changed) in done {
         let what = match (changed, &target.before) {
-            (false, _) => "as it should be",
-            (true, None) => "made",
-            (true, Some(_)) => "changed",
+            (false, _) => "is up to date",
+            (true, None) => "created",
+            (true, Some(_)) => "updated",
         };
         text += &format!("{} {what}\n", paint(Style::Good, &target.stack));
     }
-    text += "\nNext: push a commit, and see what comes of it with: towline runs\n";
+    text += "\nNext: push a commit, then see its run with: towline runs\n";
     output.text(&text)
 }
 
-/// A component's stack is called as its CodeBuild project, as far as a stack's name may be long.
-fn stack_of(repository: &RepositoryName, component: &Component) -> String {
-    let project = StartBuild::project(repository, &component.name);
-    project.chars().take(128).collect()
-}
-
-/// What infra/component.yaml is told.
-fn parameters(
-    repository: &RepositoryName,
-    definition: &Definition,
-    component: &Component,
-    asked: &Asked,
-    kept: &BTreeMap<&str, &str>,
-) -> BTreeMap<String, String> {
-    // Patterns that somebody has chosen stay as long as they are enough.
-    let is_enough = |patterns: &&str| {
-        let patterns: Vec<&str> = patterns.split(',').collect();
-        tags::judge(definition, component, &patterns)
-            .stuck
-            .is_empty()
-    };
-    let chosen = kept.get(STAGE_TAGS).copied().filter(is_enough);
-    let stage_tags = match chosen {
-        Some(patterns) => patterns.to_owned(),
-        None => tags::moving(definition, component).join(","),
-    };
-    // As `start_builds` asks for it: only `pack` does without a Docker daemon.
-    let needs_docker = !matches!(component.build.preset, Preset::Pack { .. });
-    let build = &component.build;
-    let given = [
-        ("Repository", repository.to_string()),
-        ("Component", component.name.to_string()),
-        ("ImageRepository", component.repository.to_string()),
-        (STAGE_TAGS, stage_tags),
-        ("Privileged", needs_docker.to_string()),
-        ("BuildImage", machine::image(build).to_owned()),
-        ("Secrets", asked.secrets.join(",")),
-        ("Parameters", asked.parameters.join(",")),
-        ("Reports", (!asked.reports.is_empty()).to_string()),
-        ("LayerCache", build.layer_cache.to_string()),
-        ("Cache", (!build.cache.is_empty()).to_string()),
-    ];
-    given
-        .into_iter()
-        .chain(machine::parameters(build, kept))
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
-}
-
-/// Why builds or promotions could not push their tags.
+/// Why builds or promotions would fail to push their tags.
 fn wrong(judged: &Judged, component: &Component) -> Option<String> {
     let name = &component.name;
     if !judged.of_branch.is_empty() {
         return Some(format!(
-            "{name}: the tag {} comes again with every push to a branch, and the second push would fail, for tags of builds cannot be moved; {}",
+            "{name}: the second push to a branch fails: its tag {} exists already and cannot be moved; {}",
             judged.of_branch.join(", "),
             tags::advice(&judged.of_branch)
         ));
     }
     (!judged.stuck.is_empty()).then(|| {
         format!(
-            "{name}: StageTags lets {} not move; name them too",
+            "{name}: StageTags does not let {} move; add them",
             judged.stuck.join(", ")
         )
     })
-}
-
-fn warnings(
-    components: &[&Component],
-    targets: &[Target],
-    control: &str,
-    stack: Option<&Stack>,
-) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let without = "no buildspec of theirs may have more than 25,600 characters";
-    match stack {
-        None => warnings.push(format!(
-            "there is no stack {control} here; name the Towline they belong to with --stack, or {without}"
-        )),
-        Some(stack) if stack.output(tool::BUCKET).is_none() => warnings.push(format!(
-            "the stack {control} has no bucket yet; `towline deploy` makes it, then deploy them again, or {without}"
-        )),
-        Some(_) => {}
-    }
-    let tools = stack.map(Stack::parameters).unwrap_or_default();
-    for (component, target) in components.iter().zip(targets) {
-        let (name, judged) = (&component.name, &target.judged);
-        let lacks: Vec<&str> = machine::processors(&component.build, &target.given)
-            .into_iter()
-            .filter(|arch| {
-                tools
-                    .get(tool::parameter(*arch))
-                    .is_none_or(|it| it.is_empty())
-            })
-            .map(Arch::name)
-            .collect();
-        if matches!(component.build.preset, Preset::Pack { .. }) && !lacks.is_empty() {
-            warnings.push(format!(
-                "{name}: the preset pack needs the program towline, and the stack {control} has none for its builds; `towline deploy --tool {}` brings it there, unless their image has it on its PATH",
-                lacks.join(" --tool ")
-            ));
-        }
-        for unknown in &target.asked.unknown {
-            warnings.push(format!("{name}: {unknown}; give it with --parameter"));
-        }
-        if !judged.of_commit.is_empty() {
-            warnings.push(format!(
-                "{name}: the tag {} comes again when a commit is built twice, as by `towline retry`, and that build fails; {}",
-                judged.of_commit.join(", "),
-                tags::advice(&judged.of_commit)
-            ));
-        }
-        if !judged.loose.is_empty() {
-            warnings.push(format!(
-                "{name}: StageTags lets {} move too, by which an image is known to come from its build; name fewer",
-                judged.loose.join(", ")
-            ));
-        }
-    }
-    if targets
-        .iter()
-        .any(|target| target.before.is_none() && !target.given.contains_key("Connection"))
-    {
-        warnings.push("without --connection CodeBuild clones public repositories only".into());
-    }
-    warnings
-}
-
-fn deploy(aws: &AwsCli, target: &Target, template: &str) -> Call {
-    let call = aws
-        .call("cloudformation", "deploy")
-        .option("--template-file", template)
-        .option("--stack-name", &target.stack)
-        .list("--capabilities", ["CAPABILITY_IAM".into()])
-        .word("--no-fail-on-empty-changeset");
-    overriding(call, &target.given)
 }
 
 fn arn(text: &str) -> Result<String, String> {

@@ -10,13 +10,13 @@ use towline_ports::Clock as _;
 
 use towline_client::aws_cli::{AwsCli, AwsError, Call};
 use towline_client::stack::Stack;
-use towline_console::outcome::{Failure, Outcome};
+use towline_console::outcome::{Failure, Outcome, refused};
 use towline_console::output::Output;
 use towline_ports::system::SystemClock;
 
-/// How often is asked.
+/// Time between two questions.
 const EVERY: Duration = Duration::from_secs(4);
-/// Events asked for at a time, the newest ones.
+/// Newest events read at a time.
 const MOST: usize = 100;
 /// Longest reason shown, in bytes.
 const LONGEST: usize = 400;
@@ -34,19 +34,16 @@ struct Event {
 
 /// One deployment of one stack.
 pub struct Follow<'a> {
-    /// The command line.
     pub aws: &'a AwsCli,
-    /// The stack.
     pub stack: &'a str,
-    /// Where it is told.
     pub output: Output,
 }
 
 impl Follow<'_> {
-    /// Runs the deployment to its end; whether anything changed.
+    /// Runs the deployment to its end; says whether anything changed.
     ///
     /// # Errors
-    /// Refused with the reasons and what to do, when CloudFormation does not get there.
+    /// Refused, with the reasons and what to do, when CloudFormation fails.
     pub async fn through(&self, deploy: Call) -> Outcome<bool> {
         let before = self.events().await?;
         let mut known: HashSet<String> = before.into_iter().map(|event| event.event_id).collect();
@@ -59,7 +56,7 @@ impl Follow<'_> {
                 ended = &mut end => Some(ended),
                 () = SystemClock.sleep(EVERY) => None,
             };
-            // A question that fails on the way is asked again; the deployment itself decides.
+            // A question that fails is asked again; the deployment itself decides.
             for event in self.events().await.unwrap_or_default() {
                 if known.insert(event.event_id.clone()) {
                     any = true;
@@ -101,11 +98,11 @@ impl Follow<'_> {
         let status = event.resource_status.as_str();
         let (style, verb) = match status {
             _ if status.ends_with("_FAILED") => (Style::Bad, "failed"),
-            _ if status.contains("ROLLBACK_IN_PROGRESS") && is_stack => (Style::Bad, "goes back"),
+            _ if status.contains("ROLLBACK_IN_PROGRESS") && is_stack => (Style::Bad, "rollback"),
             _ if is_stack => return,
-            "CREATE_COMPLETE" => (Style::Good, "made"),
-            "UPDATE_COMPLETE" => (Style::Good, "changed"),
-            "DELETE_COMPLETE" => (Style::Quiet, "removed"),
+            "CREATE_COMPLETE" => (Style::Good, "created"),
+            "UPDATE_COMPLETE" => (Style::Good, "updated"),
+            "DELETE_COMPLETE" => (Style::Quiet, "deleted"),
             _ => return,
         };
         let line = format!(
@@ -121,7 +118,7 @@ impl Follow<'_> {
         if matches!(error, AwsError::Credentials { .. } | AwsError::Missing) {
             return error.into();
         }
-        let mut text = format!("CloudFormation could not deploy {}", self.stack);
+        let mut text = format!("CloudFormation failed to deploy {}", self.stack);
         for event in failed {
             let reason = Untrusted::text(&event.resource_status_reason, LONGEST).display();
             text += &format!("\n  {}: {reason}", event.logical_resource_id);
@@ -136,13 +133,23 @@ impl Follow<'_> {
 
     fn advice(&self, status: &str) -> String {
         advice(self.aws, self.stack, status)
-            .unwrap_or_else(|| "Mend that, and run the same command again.".into())
+            .unwrap_or_else(|| "Fix that, then run the same command again.".into())
     }
 }
 
-/// What has to be done before a stack in that state can be deployed, if anything has.
-#[must_use]
-pub fn advice(aws: &AwsCli, stack: &str, status: &str) -> Option<String> {
+/// Refuses to deploy a stack in a state that does not allow it.
+///
+/// # Errors
+/// Refused, with what to do first.
+pub fn must_be_free(aws: &AwsCli, name: &str, stack: Option<&Stack>) -> Outcome {
+    match stack.and_then(|stack| advice(aws, name, &stack.status)) {
+        Some(advice) => refused(advice),
+        None => Ok(()),
+    }
+}
+
+/// What must be done before a stack in that state can be deployed.
+fn advice(aws: &AwsCli, stack: &str, status: &str) -> Option<String> {
     let call = |operation| {
         aws.call("cloudformation", operation)
             .option("--stack-name", stack)
@@ -151,19 +158,19 @@ pub fn advice(aws: &AwsCli, stack: &str, status: &str) -> Option<String> {
     match status {
         "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" => {
             Some(format!(
-                "The stack was never whole and is {status}; remove it with `{}`, mend the cause, and run the same command again.",
+                "The stack was never complete and is {status}. Delete it with `{}`, fix the cause, then run the same command again.",
                 call("delete-stack")
             ))
         }
         "UPDATE_ROLLBACK_FAILED" => Some(format!(
-            "The stack is stuck half-way back; run `{}`, mend the cause, and run the same command again.",
+            "The stack is stuck in a rollback. Run `{}`, fix the cause, then run the same command again.",
             call("continue-update-rollback")
         )),
         "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => None,
-        // What a person left behind who looked at a change set and made nothing of it.
+        // Left by a change set that was never executed.
         "REVIEW_IN_PROGRESS" => None,
         _ if status.ends_with("_IN_PROGRESS") => Some(format!(
-            "The stack is being worked on ({status}); run the same command again when `{}` shows it done.",
+            "Another deployment is in progress ({status}). Run the same command again when `{}` shows that it has ended.",
             call("describe-stacks")
         )),
         _ => None,
@@ -171,7 +178,7 @@ pub fn advice(aws: &AwsCli, stack: &str, status: &str) -> Option<String> {
 }
 
 impl Event {
-    /// Whether it says why, and not only that something else failed first.
+    /// Whether it is a cause, and not a consequence of another failure.
     fn is_a_cause(&self) -> bool {
         self.resource_status.ends_with("_FAILED")
             && self.resource_type != "AWS::CloudFormation::Stack"

@@ -1,5 +1,4 @@
-//! What the builds of a component run on: the kind of machine follows from their image, unless
-//! somebody has chosen.
+//! What the builds of a component run on: their image decides, unless a person has chosen.
 
 use std::collections::BTreeMap;
 
@@ -21,14 +20,12 @@ const USUAL_SIZE: &str = "BUILD_GENERAL1_SMALL";
 const USUAL_LAMBDA_SIZE: &str = "BUILD_LAMBDA_2GB";
 
 /// The image of its builds; the first, where each platform has its own.
-#[must_use]
 pub fn image(build: &Build) -> &str {
     let first = build.platforms.first();
     first.map_or(build.image.as_str(), |platform| build.image_for(platform))
 }
 
 /// What infra/component.yaml is told of the machine.
-#[must_use]
 pub fn parameters(build: &Build, kept: &BTreeMap<&str, &str>) -> [(&'static str, String); 2] {
     let environment = environment(image(build), kept);
     let on_lambda = environment.contains(LAMBDA);
@@ -66,7 +63,6 @@ fn is_of_lambda(image: &str) -> bool {
 }
 
 /// Why no build could run on what was chosen.
-#[must_use]
 pub fn wrong(given: &BTreeMap<String, String>, component: &Component) -> Option<String> {
     let (name, build) = (&component.name, &component.build);
     let (environment, size) = (&given[ENVIRONMENT], &given[COMPUTE]);
@@ -94,7 +90,6 @@ pub fn wrong(given: &BTreeMap<String, String>, component: &Component) -> Option<
 }
 
 /// The processors that its builds run on.
-#[must_use]
 pub fn processors(build: &Build, given: &BTreeMap<String, String>) -> Vec<Arch> {
     if let [_] = build.platforms.as_slice() {
         return vec![match given[ENVIRONMENT].starts_with("ARM_") {

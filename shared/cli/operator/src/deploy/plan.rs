@@ -6,36 +6,31 @@ use towline_console::style::{Style, paint};
 use towline_console::outcome::{Outcome, refused};
 use towline_console::output::{Output, is_interactive};
 
-/// What is going to happen.
+/// What is about to happen.
 #[derive(Debug, Default, Serialize)]
 pub struct Plan {
-    /// What it is about, by name.
+    /// Pairs of label and value; equal labels are lines of one.
     facts: Vec<(&'static str, String)>,
-    /// What is run, in order.
+    /// The commands, in order.
     commands: Vec<String>,
-    /// What a person should know before they say yes.
+    /// What a person should know before they agree.
     warnings: Vec<String>,
 }
 
 impl Plan {
-    /// Adds something to know; a name given again stands for another line of the same.
     pub fn fact(&mut self, name: &'static str, value: impl Into<String>) {
         self.facts.push((name, value.into()));
     }
 
-    /// Adds a command.
     pub fn command(&mut self, command: impl Into<String>) {
         self.commands.push(command.into());
     }
 
-    /// Adds a warning.
     pub fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
     }
 
-    /// As a person reads it.
-    #[must_use]
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         let widest = self.facts.iter().map(|(name, _)| name.len()).max();
         let widest = widest.unwrap_or_default();
         let mut text = String::new();
@@ -56,7 +51,7 @@ impl Plan {
         text
     }
 
-    /// Shows it and asks whether to go on; a dry run ends here.
+    /// Prints it and asks whether to continue; a dry run ends here.
     ///
     /// # Errors
     /// Refused when the answer is no, or nobody can be asked.
@@ -70,14 +65,14 @@ impl Plan {
             Wanted::Yes => output.progress(&self.text()),
             Wanted::Ask if is_interactive() => {
                 output.progress(&self.text());
-                if !output.confirm("Go on?")? {
+                if !output.confirm("Continue?")? {
                     return refused("nothing has been changed");
                 }
             }
             Wanted::Ask => {
                 output.progress(&self.text());
                 return refused(
-                    "there is nobody to ask; say --yes to go on, or --dry-run to only look",
+                    "there is no terminal to ask on; use --yes to continue, or --dry-run to only look",
                 );
             }
         }
@@ -88,21 +83,18 @@ impl Plan {
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// Only look.
     DryRun,
-    /// Without asking.
     Yes,
-    /// After asking.
     Ask,
 }
 
-/// The two words that decide it.
+/// The options that decide it.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Consent {
-    /// Print what would be done and change nothing
+    /// Print the plan and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do it without asking
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
 }

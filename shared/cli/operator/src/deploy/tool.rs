@@ -1,5 +1,5 @@
-//! The program `towline` for builds: the preset `pack` runs it, and gets it from the stack's bucket by
-//! the digest that the stack names.
+//! `towline` for builds: the preset `pack` downloads it from the stack's bucket by its digest and
+//! runs it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,11 +12,7 @@ use towline_client::aws_cli::{AwsCli, Call};
 use towline_console::outcome::Outcome;
 use towline_console::output::Output;
 
-/// The stack's output that names its bucket.
-pub const BUCKET: &str = "BucketName";
-
-/// The template's parameter for the program on these processors.
-#[must_use]
+/// The template's parameter for its digest.
 pub fn parameter(arch: Arch) -> &'static str {
     match arch {
         Arch::Arm64 => "ToolArm64",
@@ -24,9 +20,8 @@ pub fn parameter(arch: Arch) -> &'static str {
     }
 }
 
-/// Which programs to bring: those that were asked for and those the stack has already, since what
-/// calls them is of this version too; the first time those of most builds.
-#[must_use]
+/// For which processors to upload it: those that were asked for, and those the stack has already,
+/// since what runs it is of this version too. A new stack gets the one that most builds use.
 pub fn wanted(asked: &[Arch], kept: &BTreeMap<&str, &str>) -> Vec<Arch> {
     let has = |arch: &Arch| kept.get(parameter(*arch)).is_some_and(|it| !it.is_empty());
     let mut wanted: Vec<Arch> = [Arch::X86, Arch::Arm64]
@@ -39,7 +34,6 @@ pub fn wanted(asked: &[Arch], kept: &BTreeMap<&str, &str>) -> Vec<Arch> {
     wanted
 }
 
-/// A program, ready to be brought into a bucket.
 #[derive(Debug)]
 pub struct Tool {
     arch: Arch,
@@ -49,10 +43,6 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn read(arch: Arch, path: PathBuf) -> Outcome<Self> {
         let content =
             std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
@@ -64,17 +54,13 @@ impl Tool {
         })
     }
 
-    /// The parameter that names it to the stack.
-    #[must_use]
+    /// The template's parameter and its value.
     pub fn parameter(&self) -> (String, String) {
         (parameter(self.arch).to_owned(), self.sha256.clone())
     }
 
-    /// Puts it into the stack's bucket, unless it is there. Under its own digest it is never another.
-    ///
-    /// # Errors
-    /// When AWS says no.
-    pub async fn bring(
+    /// Uploads it into the stack's bucket unless it is there. Its key is its digest.
+    pub async fn upload(
         &self,
         aws: &AwsCli,
         bucket: &str,
@@ -98,16 +84,14 @@ impl Tool {
     }
 }
 
-/// What brings a program into the bucket, before either is known.
-#[must_use]
+/// The command that uploads it, before bucket and digest are known.
 pub fn shown(aws: &AwsCli, arch: Arch, account: &str, path: &std::path::Path) -> String {
     object(aws, "put-object", "BUCKET", account, &placeholder(arch))
         .option("--body", path.display())
         .shown()
 }
 
-/// What stands for a digest that is not known yet.
-#[must_use]
+/// Stands for a digest that is not known yet.
 pub fn placeholder(arch: Arch) -> String {
     format!("SHA256-{}", arch.name())
 }

@@ -1,17 +1,18 @@
-//! A Towline's front door: whether it answers, and whether it knows who asks.
+//! The API: whether it answers, and whether it knows the caller.
 
 use reqwest::StatusCode;
+use towline_client::client::{Client, address_of};
+use towline_console::outcome::Failure;
 use towline_handlers::answer_chat::Query;
 
 use super::report::Findings;
-use towline_client::client::{Client, address_of};
-use towline_console::outcome::Failure;
 
-/// Whether it answers; `log` tells where to read why it does not.
+const GROUP: &str = "API";
+
+/// Whether it answers; `log` says where to read why it does not.
 pub async fn look(address: &str, log: &str) -> Findings {
-    let mut findings = Findings::of("API");
-    let client = address_of(address).and_then(Client::anonymous);
-    let answered = match client {
+    let mut findings = Findings::of(GROUP);
+    let answered = match address_of(address).and_then(Client::anonymous) {
         Ok(client) => client.health().await,
         Err(failure) => Err(failure),
     };
@@ -26,17 +27,21 @@ pub async fn look(address: &str, log: &str) -> Findings {
     findings
 }
 
-/// Whether it knows who asks.
 pub async fn known(client: &Client) -> Findings {
-    let mut findings = Findings::of("API");
+    let mut findings = Findings::of(GROUP);
     let query = Query::Runs {
         limit: Some(1),
         repository: None,
     };
     match client.ask(&query).await {
-        Ok(_) => findings.good("it knows who asks"),
-        Err(Failure::Refused(reason)) => findings.wrong("it does not let us ask", reason),
-        Err(failure) => findings.unknown("who asks", failure.sentence().unwrap_or_default()),
+        Ok(_) => findings.good("it knows you"),
+        Err(Failure::Refused(reason)) => {
+            findings.wrong("it does not accept your token or signature", reason)
+        }
+        Err(failure) => findings.unknown(
+            "whether it knows you",
+            failure.sentence().unwrap_or_default(),
+        ),
     }
     findings
 }

@@ -1,4 +1,4 @@
-//! What a definition's components need at AWS: image repository, CodeBuild project, its role.
+//! What a definition's components need on AWS: image repository, CodeBuild project, its role.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -6,14 +6,16 @@ use towline_domain::definition::{Component, Definition, Preset};
 use towline_domain::names::RepositoryName;
 use towline_ports::StartBuild;
 
-use super::report::Findings;
-use crate::deploy::tags::{self, Judged};
+use super::check::{Check, grouped};
+use super::place::Place;
+use super::report::{Findings, Wrong};
+use super::role;
 use crate::policy::Policy;
-use towline_client::aws_cli::{AwsCli, AwsError};
+use crate::tags;
+use crate::templates::BUCKET;
 
-/// The group these findings are in.
-const GROUP: &str = "Components";
-/// What a push to ECR takes (ECR user guide, "IAM permissions for pushing an image").
+pub const GROUP: &str = "Components";
+/// The rights that a push to ECR needs (ECR user guide, "IAM permissions for pushing an image").
 const PUSH: [&str; 5] = [
     "ecr:BatchCheckLayerAvailability",
     "ecr:CompleteLayerUpload",
@@ -21,422 +23,289 @@ const PUSH: [&str; 5] = [
     "ecr:PutImage",
     "ecr:UploadLayerPart",
 ];
-/// What CodeBuild does to pull the image that builds run in.
+/// The rights that CodeBuild needs to pull the image that builds run in.
 const PULL: [&str; 2] = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
-/// Who pulls it when the project's own role does not.
+/// Who pulls it if the project's own role does not.
 const CODEBUILD: &str = "codebuild.amazonaws.com";
-/// The label of image repositories that functions may use.
+/// The AWS tag of image repositories that functions may use.
 const LABEL: &str = "towline";
 
-/// That there is no definition to go by.
-#[must_use]
-pub fn not_looked_at() -> Findings {
-    let mut findings = Findings::of(GROUP);
-    findings.left_out("no .towline.yml here; run this beside one, or name it with --definition");
-    findings
-}
-
-/// That the definition has been found to be wrong.
-#[must_use]
-pub fn with_mistakes() -> Findings {
-    let mut findings = Findings::of(GROUP);
-    findings.wrong(
-        "the definition has mistakes",
-        "see them with `towline validate`",
-    );
-    findings
-}
-
-/// How to put back what somebody has changed or deleted by hand, as of the stack itself.
-#[must_use]
-pub fn put_back(options: &str) -> String {
-    format!(
-        "a component's stack is called after its CodeBuild project; what was changed there by hand this puts back: aws cloudformation create-change-set --stack-name PROJECT {options} --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM, with ParameterKey=NAME,UsePreviousValue=true for each of its --parameters; then look at it with describe-change-set, and run it with execute-change-set"
-    )
-}
-
-/// Looks at each of them; `again` is what mends nearly everything here.
+/// Looks at every component.
 pub async fn look(
-    aws: &AwsCli,
+    place: &Place<'_>,
     repository: &RepositoryName,
     definition: &Definition,
-    bucket: Option<&str>,
-    again: &str,
-) -> Findings {
-    let asked = definition.components.iter().map(|component| Looked {
-        aws,
-        again,
-        bucket,
-        component,
-        definition,
-        project: StartBuild::project(repository, &component.name),
-        findings: Findings::of(GROUP),
+) -> Vec<Findings> {
+    let asked = definition.components.iter().map(|component| async move {
+        let looked = Looked {
+            place,
+            component,
+            definition,
+            name: component.name.as_str(),
+        };
+        let project = StartBuild::project(repository, &component.name);
+        let checks = vec![looked.images(), looked.project(&project)];
+        let good = format!(
+            "{}: repository, project and role are as they should be",
+            looked.name
+        );
+        grouped(checks, &[(GROUP, good)]).await
     });
     let mut all = Findings::of(GROUP);
-    for findings in join_all(asked.map(Looked::all)).await {
+    for findings in join_all(asked).await.into_iter().flatten() {
         all.extend(findings);
     }
-    all
+    vec![all]
 }
 
+#[derive(Clone, Copy)]
 struct Looked<'a> {
-    aws: &'a AwsCli,
-    again: &'a str,
-    bucket: Option<&'a str>,
+    place: &'a Place<'a>,
     component: &'a Component,
     definition: &'a Definition,
-    project: String,
-    findings: Findings,
+    name: &'a str,
 }
 
-impl Looked<'_> {
-    async fn all(mut self) -> Findings {
-        let name = self.component.name.to_string();
-        let (images, project) = tokio::join!(self.images(), self.project());
-        let images = match images {
-            Ok(images) => Some(images),
-            Err(error) if error.is_absent() => {
-                self.findings.wrong(
-                    format!(
-                        "{name}: there is no image repository {}",
-                        self.component.repository
-                    ),
-                    self.again,
-                );
-                None
-            }
-            Err(error) => {
-                self.findings
-                    .refused(format!("{name}: its image repository"), &error);
-                None
-            }
+/// A finding about these, if there are any.
+fn any(list: &[String], what: impl Fn(&str) -> String, help: impl Into<String>) -> Option<Wrong> {
+    (!list.is_empty()).then(|| Wrong::new(what(&list.join(", ")), help))
+}
+
+impl<'a> Looked<'a> {
+    /// The image repository: stage tags can move, all others cannot, and functions may use it.
+    fn images(self) -> Check<'a> {
+        let Self { place, name, .. } = self;
+        let repository = self.component.repository.as_str();
+        let call = place.call("ecr", "describe-repositories");
+        let call = call.option("--repository-names", repository);
+        let help = &place.components_back;
+        let judged = move |answer: &Value| {
+            let filters =
+                answer["repositories"][0]["imageTagMutabilityExclusionFilters"].as_array();
+            let filters = filters.into_iter().flatten();
+            let patterns: Vec<&str> = filters.filter_map(|it| it["filter"].as_str()).collect();
+            tags::judge(self.definition, self.component, &patterns)
         };
-        if let Some(images) = &images {
-            self.judge_tags(images);
-            self.judge_label(images).await;
-        }
-        match project {
-            Ok(Some(project)) => {
-                self.judge_project(&project);
-                let arn = images
-                    .as_ref()
-                    .and_then(|images| images["repositoryArn"].as_str());
-                if let Some(arn) = arn {
-                    self.judge_role(&project, arn).await;
-                }
-                self.judge_pull(&project).await;
-            }
-            Ok(None) => self.findings.wrong(
-                format!("{name}: there is no CodeBuild project {}", self.project),
-                self.again,
-            ),
-            Err(error) => self
-                .findings
-                .refused(format!("{name}: its CodeBuild project"), &error),
-        }
-        self.findings.good_unless_found(format!(
-            "{name}: repository, project and role are as they should be"
-        ));
-        self.findings
-    }
-
-    async fn images(&self) -> Result<Value, AwsError> {
-        let call = self.aws.call("ecr", "describe-repositories");
-        let call = call.option("--repository-names", &self.component.repository);
-        let mut answer: Value = call.json().await?;
-        Ok(answer["repositories"][0].take())
-    }
-
-    async fn project(&self) -> Result<Option<Value>, AwsError> {
-        let call = self.aws.call("codebuild", "batch-get-projects");
-        let mut answer: Value = call.option("--names", &self.project).json().await?;
-        Ok(Some(answer["projects"][0].take()).filter(|project| !project.is_null()))
-    }
-
-    /// Stage tags move, all others never do.
-    fn judge_tags(&mut self, images: &Value) {
-        let name = &self.component.name;
-        let filters = images["imageTagMutabilityExclusionFilters"].as_array();
-        let patterns: Vec<&str> = filters
-            .into_iter()
-            .flatten()
-            .filter_map(|it| it["filter"].as_str())
-            .collect();
-        let judged = tags::judge(self.definition, self.component, &patterns);
-        match images["imageTagMutability"].as_str() {
-            Some("MUTABLE") => self.findings.wrong(
-                format!("{name}: a build's own tags can be moved to another image"),
-                self.again,
-            ),
-            Some("MUTABLE_WITH_EXCLUSION") => self.findings.wrong(
-                format!("{name}: tags can be moved but for {}", patterns.join(", ")),
-                self.again,
-            ),
-            _ => self.judge_patterns(&judged),
-        }
-    }
-
-    /// By its label the roles of functions may read it and put tags on images (infra/template.yaml).
-    async fn judge_label(&mut self, images: &Value) {
-        let name = &self.component.name;
-        let Some(arn) = images["repositoryArn"].as_str() else {
-            return;
+        let is_mutable = |answer: &Value| {
+            let kind = answer["repositories"][0]["imageTagMutability"].as_str();
+            kind.is_some_and(|kind| kind.starts_with("MUTABLE"))
         };
-        let call = self.aws.call("ecr", "list-tags-for-resource");
-        match call.option("--resource-arn", arn).json::<Value>().await {
-            Ok(answer) => {
-                let labels = answer["tags"].as_array().into_iter().flatten();
-                if !labels.into_iter().any(|label| label["Key"] == LABEL) {
-                    self.findings.wrong(
-                        format!(
-                            "{name}: its image repository has no label {LABEL}, so functions may not use it"
-                        ),
-                        self.aws
-                            .call("ecr", "tag-resource")
-                            .option("--resource-arn", arn)
-                            .option("--tags", format!("Key={LABEL},Value={name}"))
-                            .shown(),
-                    );
-                }
-            }
-            Err(error) => self.findings.refused(
-                format!("{name}: the labels of its image repository"),
-                &error,
+        Check::read(GROUP, format!("{name}: its image repository"), call)
+            .needed(
+                format!("{name}: the image repository {repository} is missing"),
+                help,
+            )
+            .judge(move |answer| {
+                let what = format!("{name}: the tags of builds can be moved to other images");
+                is_mutable(answer).then(|| Wrong::new(what, help))
+            })
+            .judge(move |answer| {
+                let stuck = |tags: &str| format!("{name}: the tags {tags} cannot be moved");
+                any(&judged(answer).stuck, stuck, help).filter(|_| !is_mutable(answer))
+            })
+            .judge(move |answer| {
+                let of_branch = judged(answer).of_branch;
+                let what = |tags: &str| {
+                    format!("{name}: the second push to a branch fails: its tag {tags} exists already")
+                };
+                any(&of_branch, what, tags::advice(&of_branch)).filter(|_| !is_mutable(answer))
+            })
+            .judge(move |answer| {
+                let of_commit = judged(answer).of_commit;
+                let what = |tags: &str| {
+                    format!("{name}: the second build of a commit fails: its tag {tags} exists already")
+                };
+                any(&of_commit, what, tags::advice(&of_commit)).filter(|_| !is_mutable(answer))
+            })
+            .judge(move |answer| {
+                let what = |tags: &str| {
+                    format!("{name}: the tags {tags} of builds can be moved to other images")
+                };
+                let help = "run towline deploy components --parameter 'StageTags=…' with patterns that match none of them";
+                any(&judged(answer).loose, what, help).filter(|_| !is_mutable(answer))
+            })
+            .then(move |answer| {
+                let arn = answer["repositories"][0]["repositoryArn"].as_str();
+                arn.into_iter().map(|arn| self.label(arn)).collect()
+            })
+    }
+
+    /// By this AWS tag the roles of functions may use the repository (infra/template.yaml).
+    fn label(self, arn: &str) -> Check<'a> {
+        let Self { place, name, .. } = self;
+        let call = |operation| place.call("ecr", operation).option("--resource-arn", arn);
+        let help = call("tag-resource").option("--tags", format!("Key={LABEL},Value={name}"));
+        let list = call("list-tags-for-resource");
+        Check::read(
+            GROUP,
+            format!("{name}: the AWS tags of its image repository"),
+            list,
+        )
+        .must(
+            "/tags",
+            |tags| {
+                let mut tags = tags.as_array().into_iter().flatten();
+                tags.any(|tag| tag["Key"] == LABEL)
+            },
+            format!(
+                "{name}: its image repository has no AWS tag {LABEL}, so functions may not use it"
             ),
-        }
+            help.shown(),
+        )
     }
 
-    fn judge_patterns(&mut self, judged: &Judged) {
-        let name = &self.component.name;
-        if !judged.stuck.is_empty() {
-            self.findings.wrong(
-                format!(
-                    "{name}: the tags {} cannot be moved",
-                    judged.stuck.join(", ")
-                ),
-                self.again,
-            );
-        }
-        let again = [
-            (&judged.of_branch, "every push to a branch"),
-            (&judged.of_commit, "a second build of a commit"),
-        ];
-        for (tags, when) in again {
-            if !tags.is_empty() {
-                self.findings.wrong(
-                    format!(
-                        "{name}: the tag {} comes again with {when}, which fails",
-                        tags.join(", ")
-                    ),
-                    tags::advice(tags),
-                );
-            }
-        }
-        if !judged.loose.is_empty() {
-            self.findings.wrong(
-                format!(
-                    "{name}: a build's own tags {} can be moved to another image",
-                    judged.loose.join(", ")
-                ),
-                "towline deploy components --parameter 'StageTags=…', with patterns that fit none of them",
-            );
-        }
-    }
-
-    fn judge_project(&mut self, project: &Value) {
+    fn project(self, project: &str) -> Check<'a> {
+        let Self { place, name, .. } = self;
+        let call = place.call("codebuild", "batch-get-projects");
+        let call = call.option("--names", project);
         let needs_docker = !matches!(self.component.build.preset, Preset::Pack { .. });
-        // Towline asks for Docker with each build; one that could have it for nothing is a risk.
-        if project["environment"]["privilegedMode"] == true && !needs_docker {
-            self.findings.wrong(
-                format!(
-                    "{}: its builds are privileged and need not be",
-                    self.component.name
-                ),
-                self.again,
-            );
-        }
+        let help = &place.components_back;
+        Check::read(GROUP, format!("{name}: its CodeBuild project"), call)
+            .must(
+                "/projects/0",
+                |project| !project.is_null(),
+                format!("{name}: the CodeBuild project {project} is missing"),
+                help,
+            )
+            // Towline asks for Docker with each build that needs it.
+            .must(
+                "/projects/0/environment/privilegedMode",
+                move |is_privileged| needs_docker || is_privileged != true,
+                format!("{name}: its builds are privileged, which they do not need"),
+                help,
+            )
+            .then(move |answer| {
+                let project = &answer["projects"][0];
+                let role = project["serviceRole"].as_str().map(|arn| self.role(arn));
+                role.into_iter().chain(self.pull(project)).collect()
+            })
     }
 
-    /// Its role pushes there and nowhere else.
-    async fn judge_role(&mut self, project: &Value, images: &str) {
-        let name = self.component.name.to_string();
-        let arn = project["serviceRole"].as_str().unwrap_or_default();
-        let role = arn.rsplit('/').next().unwrap_or_default();
-        let policy = match role_policy(self.aws, role).await {
-            Ok(policy) => policy,
-            Err(error) if error.is_absent() => {
-                self.findings
-                    .wrong(format!("{name}: its role {role} is gone"), self.again);
-                return;
-            }
-            Err(error) => {
-                self.findings
-                    .refused(format!("{name}: its role {role}"), &error);
-                return;
+    /// The ARN of the image repository, in the account of a role.
+    fn images_arn(self, role: &str) -> String {
+        let mut parts = role.split(':').skip(1);
+        let partition = parts.next().unwrap_or("aws");
+        let account = parts.nth(2).unwrap_or_default();
+        let region = self.place.aws.region().unwrap_or_default();
+        let repository = &self.component.repository;
+        format!("arn:{partition}:ecr:{region}:{account}:repository/{repository}")
+    }
+
+    /// The role of builds: it may push to the image repository and to no other.
+    fn role(self, arn: &str) -> Check<'a> {
+        let Self { place, name, .. } = self;
+        let role = role::name_of(arn).to_owned();
+        let images = self.images_arn(arn);
+        let partition = arn.split(':').nth(1).unwrap_or("aws").to_owned();
+        let help = &place.components_back;
+        let lacks = {
+            let images = images.clone();
+            move |document: &Value| {
+                let policy = Policy::read(document);
+                let lacks = PUSH.into_iter().filter(|it| !policy.allows(it, &images));
+                lacks.map(str::to_owned).collect::<Vec<_>>()
             }
         };
-        let lacks: Vec<&str> = PUSH
-            .into_iter()
-            .filter(|action| !policy.allows(action, images))
-            .collect();
-        if !lacks.is_empty() {
-            self.findings.wrong(
-                format!("{name}: its role lacks {} on {images}", lacks.join(", ")),
-                self.again,
-            );
-        }
-        if !policy.allows("ecr:GetAuthorizationToken", "*") {
-            self.findings.wrong(
-                format!("{name}: its role lacks ecr:GetAuthorizationToken"),
-                self.again,
-            );
-        }
-        let wider: Vec<String> = policy
-            .resources_of("ecr:PutImage")
-            .into_iter()
-            .filter(|it| it != images)
-            .collect();
-        if !wider.is_empty() {
-            self.findings.wrong(
-                format!("{name}: its role may push to {} too", wider.join(", ")),
-                self.again,
-            );
-        }
-        let partition = images.split(':').nth(1).unwrap_or("aws");
-        let unread = self.bucket.filter(|bucket| {
-            let is_read = |folder: &&str| {
-                let object = format!("arn:{partition}:s3:::{bucket}/{folder}/x");
-                policy.allows("s3:GetObject", &object)
-            };
-            !["buildspecs", "tools"].iter().all(is_read)
-        });
-        if let Some(bucket) = unread {
-            self.findings.wrong(
-                format!("{name}: its role may not read the stack's bucket {bucket}, so that builds with a long buildspec or the preset pack fail"),
-                self.again,
-            );
-        }
-        if lacks.is_empty() {
-            self.simulate(arn, images).await;
-        }
+        let read = role::policies(place.aws, &role);
+        let check = Check::of(GROUP, format!("{name}: its role {role}"), read)
+            .needed(format!("{name}: its role {role} is missing"), help);
+        let (own, owned, again) = (images.clone(), lacks.clone(), arn.to_owned());
+        check
+            .judge({
+                let images = images.clone();
+                move |document| {
+                    let what =
+                        |rights: &str| format!("{name}: its role is not allowed {rights} on {images}");
+                    any(&lacks(document), what, help)
+                }
+            })
+            .judge(move |document| {
+                let may = Policy::read(document).allows("ecr:GetAuthorizationToken", "*");
+                let what = format!("{name}: its role is not allowed ecr:GetAuthorizationToken");
+                (!may).then(|| Wrong::new(what, help))
+            })
+            .judge(move |document| {
+                let mut wider = Policy::read(document).resources_of("ecr:PutImage");
+                wider.retain(|it| *it != own);
+                let what = |resources: &str| format!("{name}: its role may also push to {resources}");
+                any(&wider, what, help)
+            })
+            .judge(move |document| {
+                let policy = Policy::read(document);
+                let bucket = place.stack.output(BUCKET)?;
+                let may = |folder: &&str| {
+                    let object = format!("arn:{partition}:s3:::{bucket}/{folder}/x");
+                    policy.allows("s3:GetObject", &object)
+                };
+                let what = format!(
+                    "{name}: its role may not read the stack's bucket {bucket}, so builds with a long buildspec or the preset pack fail"
+                );
+                (!["buildspecs", "tools"].iter().all(may)).then(|| Wrong::new(what, help))
+            })
+            .then(move |document| match owned(document).as_slice() {
+                [] => vec![self.simulated(&again, &images)],
+                _ => Vec::new(),
+            })
     }
 
-    /// What policies of the organization or a boundary take away shows in no policy of the role.
-    async fn simulate(&mut self, role: &str, images: &str) {
-        let call = self.aws.call("iam", "simulate-principal-policy");
+    /// What policies of the organization or a permissions boundary take away. Few may simulate.
+    fn simulated(self, role: &str, images: &str) -> Check<'a> {
+        let name = self.name;
+        let call = self.place.call("iam", "simulate-principal-policy");
         let call = call
             .option("--policy-source-arn", role)
-            .option("--resource-arns", images);
-        let call = call.list("--action-names", PUSH.map(str::to_owned));
-        // Few may simulate; the role's own policies have been read then.
-        let Ok(answer) = call.json::<Value>().await else {
-            return;
-        };
-        let results = answer["EvaluationResults"].as_array();
-        let denied: Vec<&str> = results
-            .into_iter()
-            .flatten()
-            .filter(|result| result["EvalDecision"] != "allowed")
-            .filter_map(|result| result["EvalActionName"].as_str())
-            .collect();
-        if !denied.is_empty() {
-            self.findings.wrong(
-                format!(
-                    "{}: its role is not allowed {} in the end",
-                    self.component.name,
-                    denied.join(", ")
-                ),
-                "have it allowed in the permissions boundary of the role or the policy of the organization that forbids it",
-            );
-        }
+            .option("--resource-arns", images)
+            .list("--action-names", PUSH.map(str::to_owned));
+        Check::read(GROUP, name, call).optional().judge(move |answer| {
+            let results = answer["EvaluationResults"].as_array().into_iter().flatten();
+            let denied: Vec<String> = results
+                .filter(|result| result["EvalDecision"] != "allowed")
+                .filter_map(|result| result["EvalActionName"].as_str().map(str::to_owned))
+                .collect();
+            let what = |rights: &str| {
+                format!("{name}: its role has the rights {rights}, but another policy takes them away")
+            };
+            let help = "allow them in the permissions boundary of the role, or in the policy of the organization that denies them";
+            any(&denied, what, help)
+        })
     }
 
-    /// Where builds run in an image of this account's own ECR, whoever pulls it must be let.
-    async fn judge_pull(&mut self, project: &Value) {
-        let name = self.component.name.to_string();
-        let image = &self.component.build.image;
-        let Some((host, rest)) = image.split_once('/') else {
-            return;
-        };
-        let Some((account, _)) = host.split_once(".dkr.ecr.") else {
-            return;
-        };
-        let repository = rest.split(['@', ':']).next().unwrap_or_default();
+    /// If builds run in an image of this account's own ECR, CodeBuild must be allowed to pull it.
+    fn pull(self, project: &Value) -> Option<Check<'a>> {
+        let Self { place, name, .. } = self;
+        let (host, rest) = self.component.build.image.split_once('/')?;
+        let (account, _) = host.split_once(".dkr.ecr.")?;
         if project["environment"]["imagePullCredentialsType"] == "SERVICE_ROLE" {
-            return;
+            return None;
         }
-        let call = |operation| {
-            let call = self.aws.call("ecr", operation);
+        let repository = rest.split(['@', ':']).next().unwrap_or_default();
+        let call = move |operation| {
+            let call = place.call("ecr", operation);
             let call = call.option("--repository-name", repository);
             call.option("--registry-id", account)
         };
-        let mut policy = Policy::default();
-        let known = call("get-repository-policy").json::<Value>().await;
-        let is_new = known.is_err();
-        match known {
-            Ok(answer) => policy.take(&answer["policyText"]),
-            Err(error) if error.is_absent() => {}
-            Err(error) => {
-                self.findings
-                    .refused(format!("{name}: the policy of {repository}"), &error);
-                return;
-            }
-        }
-        let lacks: Vec<&str> = PULL
-            .into_iter()
-            .filter(|action| !policy.lets_service(CODEBUILD, action))
-            .collect();
-        if !lacks.is_empty() {
+        let what = format!("{name}: the policy of {repository}");
+        let check = Check::read(GROUP, what, call("get-repository-policy")).or_empty();
+        Some(check.judge(move |answer| {
+            let policy = Policy::read(&answer["policyText"]);
+            let lacks = PULL.into_iter().filter(|it| !policy.lets_service(CODEBUILD, it));
+            let lacks: Vec<String> = lacks.map(str::to_owned).collect();
             let allowed = json!({
                 "Effect": "Allow", "Principal": {"Service": CODEBUILD}, "Action": PULL,
             });
-            self.findings.wrong(
-                format!("{name}: the policy of {repository} does not let CodeBuild pull the image builds run in ({})", lacks.join(", ")),
-                if is_new {
-                    let policy = json!({"Version": "2012-10-17", "Statement": [allowed]});
-                    call("set-repository-policy")
-                        .option("--policy-text", policy)
-                        .shown()
-                } else {
-                    format!(
-                        "add {allowed} to the statements that `{}` shows, and set them with set-repository-policy",
-                        call("get-repository-policy").shown()
-                    )
-                },
-            );
-        }
+            let help = if answer.is_null() {
+                let policy = json!({"Version": "2012-10-17", "Statement": [allowed]});
+                call("set-repository-policy").option("--policy-text", policy).shown()
+            } else {
+                format!(
+                    "add {allowed} to the statements that `{}` prints, and set them with set-repository-policy",
+                    call("get-repository-policy").shown()
+                )
+            };
+            let what = |rights: &str| {
+                format!("{name}: the policy of {repository} does not let CodeBuild pull the image that builds run in ({rights})")
+            };
+            any(&lacks, what, help)
+        }))
     }
-}
-
-/// Everything a role may do, by its own policies and those attached to it.
-pub async fn role_policy(aws: &AwsCli, role: &str) -> Result<Policy, AwsError> {
-    let of_role = |operation| aws.call("iam", operation).option("--role-name", role);
-    let (inline, attached) = tokio::join!(
-        of_role("list-role-policies").json::<Value>(),
-        of_role("list-attached-role-policies").json::<Value>(),
-    );
-    let mut policy = Policy::default();
-    let (inline, attached) = (inline?, attached?);
-    let inline = inline["PolicyNames"].as_array().into_iter().flatten();
-    for name in inline.filter_map(Value::as_str) {
-        let call = of_role("get-role-policy").option("--policy-name", name);
-        policy.take(&call.json::<Value>().await?["PolicyDocument"]);
-    }
-    let attached = attached["AttachedPolicies"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    for arn in attached.filter_map(|it| it["PolicyArn"].as_str()) {
-        let call = aws.call("iam", "get-policy").option("--policy-arn", arn);
-        let described: Value = call.json().await?;
-        let version = described["Policy"]["DefaultVersionId"]
-            .as_str()
-            .unwrap_or("v1");
-        let call = aws
-            .call("iam", "get-policy-version")
-            .option("--policy-arn", arn);
-        let call = call.option("--version-id", version);
-        policy.take(&call.json::<Value>().await?["PolicyVersion"]["Document"]);
-    }
-    Ok(policy)
 }

@@ -1,38 +1,33 @@
-//! The folder of a `towline serve`: whose it is, what it holds, and whether it is whole.
+//! The folder of `towline serve`: closed to others, and its registry as the ledger says.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 
 use tokio::process::Command;
-use towline_handlers::{Context, answer_chat};
-use towline_ports::{Clock as _, Images as _};
-use towline_registry::Registry;
 use towline_source::Origin;
-use towline_store::{OpenError, SqliteStore};
 
-use super::nobody::Nobody;
 use super::pointers::{self, GROUP};
 use super::report::{Findings, Report};
-use towline_console::outcome::Failure;
+use towline_console::outcome::{Failure, Outcome};
+use towline_console::output::Output;
 use towline_console::surroundings;
 use towline_host::around::of_git;
+use towline_host::reading::{Reading, ReadingError};
 use towline_host::registered::registered;
 use towline_host::{Folder, FolderError};
-use towline_ports::system::SystemClock;
 
-/// What is in the folder, and what people call it.
+/// The parts of the folder, and their names for people.
 const PARTS: [(&str, &str); 4] = [
     ("store", "ledger"),
     ("registry", "images"),
     ("source", "mirrors"),
     ("runner", "builds and logs"),
 ];
-/// What mends a ledger and a registry that are not whole.
-const BACKUP: &str = "bring the folder back from your backup";
-/// Files that nobody else may read.
+/// What helps when the ledger or the registry is damaged.
+const BACKUP: &str = "restore the folder from your backup";
+/// Files that only the owner may read.
 const PRIVATE: [&str; 4] = [
     "owner.token",
     "webhook.secret",
@@ -41,38 +36,51 @@ const PRIVATE: [&str; 4] = [
 ];
 
 /// Looks at everything.
-pub async fn look(path: &Path, repositories: &[String]) -> Report {
-    let mut report = Report::of(format!("the folder {}", path.display()));
+///
+/// # Errors
+/// `Found` if something is wrong, `Unsure` if a check could not run.
+pub async fn look(path: &Path, repositories: &[String], output: Output) -> Outcome {
+    let mut report = Report::begin(format!("the folder {}", path.display()), output)?;
     let mut findings = Findings::of("Folder");
-    // Opening it would close it to others, which is one of the things to look at.
-    let open_to = mode(path);
+    let folder = opened(path, &mut findings);
+    report.take(findings)?;
+    if let Some(folder) = folder {
+        report.take(tools().await)?;
+        report.take(origins(repositories).await)?;
+        report.take(live(&folder).await)?;
+    }
+    report.finish()
+}
+
+fn opened(path: &Path, findings: &mut Findings) -> Option<Folder> {
+    // Opening the folder closes it to others, which is one of the checks.
+    let was_open = is_open(path);
     let folder = match Folder::existing(path) {
         Ok(folder) => folder,
+        Err(FolderError::Missing(path)) => {
+            findings.wrong(
+                format!("{} is not a folder of `towline serve`", path.display()),
+                "name another with --data, or start one with `towline serve --repo FOLDER`",
+            );
+            return None;
+        }
         Err(error) => {
-            let (what, mend) = match error {
-                FolderError::Missing(path) => (
-                    format!("nothing has been served from {}", path.display()),
-                    "name the folder of `towline serve` with --data, or begin one with `towline serve --repo FOLDER`",
-                ),
-                error => (
-                    format!("{:#}", anyhow::Error::from(error)),
-                    "let it be yours, or name another with --data",
-                ),
-            };
-            findings.wrong(what, mend);
-            report.take(findings);
-            return report;
+            findings.wrong(
+                format!("{:#}", anyhow::Error::from(error)),
+                "make yourself its owner, or name another with --data",
+            );
+            return None;
         }
     };
-    if open_to.is_some_and(|mode| mode & 0o077 != 0) {
+    if was_open {
         findings.wrong(
             format!("others could enter {}", path.display()),
-            "this has just closed it; change the tokens in it if others use this machine",
+            "it is closed now; change the tokens in it if others use this machine",
         );
     }
     for name in PRIVATE {
         let file = folder.path(name);
-        if mode(&file).is_some_and(|mode| mode & 0o077 != 0) {
+        if is_open(&file) {
             findings.wrong(
                 format!("others can read {name}"),
                 format!("chmod 600 {}", file.display()),
@@ -82,15 +90,12 @@ pub async fn look(path: &Path, repositories: &[String]) -> Report {
     let sizes =
         PARTS.map(|(name, label)| format!("{label} {}", readable(size(&folder.path(name)))));
     findings.good(sizes.join(", "));
-    report.take(findings);
-    report.take(tools().await);
-    report.take(origins(repositories).await);
-    report.take(live(&folder).await);
-    report
+    Some(folder)
 }
 
-fn mode(path: &Path) -> Option<u32> {
-    Some(fs::metadata(path).ok()?.permissions().mode() & 0o777)
+/// Whether others than the owner have any right to it.
+fn is_open(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|it| it.permissions().mode() & 0o077 != 0)
 }
 
 fn size(path: &Path) -> u64 {
@@ -120,13 +125,13 @@ async fn tools() -> Findings {
     match version("git", &["--version"]).await {
         Some(version) => findings.good(version),
         None => findings.wrong(
-            "there is no git on the PATH, so no definition can be read",
+            "git is not on the PATH, so definitions cannot be read",
             "install git",
         ),
     }
     match version("docker", &["version", "--format", "{{.Server.Version}}"]).await {
         Some(version) => findings.good(format!("docker {version}")),
-        None => findings.left_out("no Docker answers; only the preset docker needs it"),
+        None => findings.skipped("Docker does not answer; only the preset docker needs it"),
     }
     findings
 }
@@ -141,12 +146,12 @@ async fn version(program: &str, arguments: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Whether repositories answer that are served from here.
+/// Whether the repositories that are served from here answer.
 async fn origins(repositories: &[String]) -> Findings {
     let mut findings = Findings::of("Repositories");
     if repositories.is_empty() {
         findings
-            .left_out("name them with --repo, as for `towline serve`, to see whether they answer");
+            .skipped("name them with --repo, as for `towline serve`, to check that they answer");
     }
     for text in repositories {
         let registered = match registered(text) {
@@ -188,44 +193,26 @@ async fn origins(repositories: &[String]) -> Findings {
 /// Whether the ledger opens, and the registry agrees with it.
 async fn live(folder: &Folder) -> Findings {
     let mut findings = Findings::of(GROUP);
-    let path = folder.path("store");
-    if !path.exists() {
-        findings.left_out("nothing has been kept yet");
-        return findings;
-    }
-    let store = match SqliteStore::open(&path) {
-        Ok(store) => store,
-        Err(OpenError::InUse { pid, .. }) => {
+    let reading = match Reading::open(folder) {
+        Ok(Some(reading)) => reading,
+        Ok(None) => {
+            findings.skipped("no images yet");
+            return findings;
+        }
+        Err(ReadingError::InUse { pid }) => {
             let pid = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-            findings.left_out(format!("a towline{pid} serves from here; stop it to have the registry compared, or ask it with --url"));
+            findings.skipped(format!(
+                "`towline serve`{pid} runs here; stop it to compare the registry, or ask it with --url"
+            ));
             return findings;
         }
-        Err(error) => {
-            findings.wrong(format!("{:#}", anyhow::Error::from(error)), BACKUP);
-            return findings;
-        }
-    };
-    let clock = SystemClock;
-    let settings = towline_registry::Settings::default();
-    let opened = Registry::open(
-        &folder.path("registry"),
-        settings,
-        Arc::new(move || clock.now().as_millisecond()),
-    );
-    let registry = match opened {
-        Ok(registry) => registry,
         Err(error) => {
             findings.wrong(format!("{:#}", anyhow::Error::from(error)), BACKUP);
             return findings;
         }
     };
     let ask = async |query| {
-        let context = Context {
-            store: &store,
-            bus: &Nobody,
-            clock: &clock,
-        };
-        let answer = answer_chat::ask(context, &Nobody, query).await;
+        let answer = reading.ask(query).await;
         answer.map_err(|error| Failure::Impossible(error.into()))
     };
     let pointers = match pointers::expected(&mut findings, ask).await {
@@ -236,21 +223,14 @@ async fn live(folder: &Folder) -> Findings {
         }
     };
     for pointer in &pointers {
-        match registry.by_tag(&pointer.repository, &pointer.tag).await {
-            Ok(found) => pointers::judge(
-                &mut findings,
-                pointer,
-                found.as_ref().map(|it| it.digest.as_str()),
-                BACKUP,
-            ),
+        match reading.tagged(&pointer.repository, &pointer.tag).await {
+            Ok(found) => {
+                let found = found.as_ref().map(|digest| digest.as_str());
+                pointers::judge(&mut findings, pointer, found, BACKUP);
+            }
             Err(error) => findings.unknown(&pointer.place, error.to_string()),
         }
     }
-    match pointers.len() {
-        0 => findings.good("nothing is live yet"),
-        count => findings.good_unless_found(format!(
-            "{count} stage tags are on the images the ledger says"
-        )),
-    }
+    pointers::total(&mut findings, pointers.len());
     findings
 }

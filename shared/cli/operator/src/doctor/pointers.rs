@@ -1,40 +1,31 @@
-//! Whether the registry has under each stage's tag what the ledger says is live there.
+//! Whether each stage's tag in the registry is on the image that the ledger says is live.
 
+use towline_client::aws_cli::AwsCli;
+use towline_client::client::{Client, address_of};
+use towline_client::credentials;
+use towline_client::stack::Place;
+use towline_console::outcome::{Failure, Outcome};
 use towline_domain::names::{Digest, ImageRepository, Tag};
 use towline_domain::person::Actor;
 use towline_handlers::answer_chat::{Answer, Query};
 
 use super::report::Findings;
-use towline_client::aws_cli::AwsCli;
-use towline_client::client::Client;
-use towline_client::credentials;
-use towline_client::stack::Place;
-use towline_console::outcome::{Failure, Outcome};
 
-/// The group these findings are in.
 pub const GROUP: &str = "Live images";
 
-/// What should be under a tag.
-#[derive(Debug)]
+/// A tag, and the image that it must be on.
 pub struct Pointer {
-    /// Where it is live, for people.
+    /// Where the image is live, in words.
     pub place: String,
-    /// The command that puts it back, where Towline has seen that the tag has moved.
+    /// The command that puts the tag back, if Towline has seen that it was moved.
     pub resume: Option<String>,
-    /// The image repository.
     pub repository: ImageRepository,
-    /// The stage's tag.
     pub tag: Tag,
-    /// The image.
     pub digest: Digest,
-    /// Its manifest's media type.
     pub media_type: String,
 }
 
-/// What the ledger says is live, asked question by question; stages held for safety are findings.
-///
-/// # Errors
-/// When a question is not answered.
+/// What the ledger says is live. A stage that Towline holds for safety is a finding.
 pub async fn expected(
     findings: &mut Findings,
     ask: impl AsyncFn(Query) -> Outcome<Answer>,
@@ -56,15 +47,15 @@ pub async fn expected(
             "{} of {} in {}",
             line.stage, line.component, line.repository
         );
-        let by_itself = line.hold.as_ref().filter(|hold| hold.by == Actor::System);
+        let by_towline = line.hold.as_ref().filter(|hold| hold.by == Actor::System);
         let resume = format!("towline resume {} {}", line.component, line.stage);
-        if let Some(hold) = by_itself {
+        if let Some(hold) = by_towline {
             findings.wrong(
-                format!("{place} is held by Towline itself: {}", hold.reason),
+                format!("{place} is held by Towline: {}", hold.reason),
                 format!("find out why, then `{resume}`"),
             );
         }
-        let resume = by_itself.map(|_| resume);
+        let resume = by_towline.map(|_| resume);
         let moves = Query::History {
             component: line.component.clone(),
             stage: line.stage.clone(),
@@ -95,7 +86,7 @@ pub async fn expected(
     Ok(pointers)
 }
 
-/// Says what the registry has instead, if it does; `unseen` mends that where Towline does not know.
+/// Reports a tag that is on another image; `unseen` helps if Towline has not noticed it.
 pub fn judge(findings: &mut Findings, pointer: &Pointer, found: Option<&str>, unseen: &str) {
     let Pointer {
         place,
@@ -121,17 +112,25 @@ pub fn judge(findings: &mut Findings, pointer: &Pointer, found: Option<&str>, un
     );
 }
 
-/// Compares a deployed Towline with ECR.
+/// The good line for so many tags, unless something was found.
+pub fn total(findings: &mut Findings, tags: usize) {
+    match tags {
+        0 => findings.good("nothing is live yet"),
+        1 => findings.good_unless_found("1 stage tag is on the image that the ledger names"),
+        _ => findings.good_unless_found(format!(
+            "{tags} stage tags are on the images that the ledger names"
+        )),
+    }
+}
+
+/// Compares a stack with ECR.
 pub async fn of_stack(aws: &AwsCli, url: &str, sigv4: bool, place: &Place) -> Findings {
     let mut findings = Findings::of(GROUP);
     let compared = compare(&mut findings, aws, url, sigv4, place).await;
     match compared {
-        Ok(Some(0)) => findings.good("nothing is live yet"),
-        Ok(Some(count)) => findings.good_unless_found(format!(
-            "{count} stage tags are on the images the ledger says"
-        )),
+        Ok(Some(count)) => total(&mut findings, count),
         Ok(None) => {
-            findings.left_out("set TOWLINE_TOKEN, or use --sigv4, to have them compared with ECR");
+            findings.skipped("set TOWLINE_TOKEN, or use --sigv4, to compare them with ECR");
         }
         Err(failure) => findings.unknown("what is live", failure.sentence().unwrap_or_default()),
     }
@@ -146,7 +145,7 @@ async fn compare(
     place: &Place,
 ) -> Outcome<Option<usize>> {
     let auth = credentials::auth(sigv4)?;
-    let address = towline_client::client::address_of(url)?;
+    let address = address_of(url)?;
     if auth == credentials::Auth::Token && credentials::token(&address)?.is_none() {
         return Ok(None);
     }
@@ -167,7 +166,7 @@ async fn compare(
     Ok(Some(pointers.len()))
 }
 
-/// What puts the tag back in ECR; the digest makes sure that nothing else is tagged.
+/// The command that puts the tag back in ECR; the digest keeps it from tagging anything else.
 fn put_back(aws: &AwsCli, pointer: &Pointer) -> String {
     let call = |operation| {
         let call = aws.call("ecr", operation);

@@ -1,53 +1,61 @@
-//! What was found, one line each, in groups.
+//! What was found, one line each, in groups; printed group by group as it is found.
 
 use serde::Serialize;
 use serde_json::json;
-use towline_console::style::{Style, paint};
-use towline_domain::untrusted::Untrusted;
-
 use towline_client::aws_cli::AwsError;
 use towline_console::outcome::{Failure, Outcome};
 use towline_console::output::Output;
+use towline_console::style::{Style, paint};
+use towline_domain::untrusted::Untrusted;
 
-/// Everything that was found.
-#[derive(Debug)]
+/// Everything that was found so far.
 pub struct Report {
     of: String,
     findings: Vec<Finding>,
+    output: Output,
 }
 
-/// One thing that was looked at.
-#[derive(Debug, Clone, Serialize)]
-pub struct Finding {
+#[derive(Clone, Serialize)]
+struct Finding {
     group: &'static str,
     state: State,
     what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
+    help: Option<String>,
 }
 
-/// How it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum State {
     Good,
     Wrong,
-    /// Nobody let us look, so nothing is known.
+    /// The check could not run, so nothing is known.
     Unknown,
-    /// It was not asked for.
-    NotLooked,
+    Skipped,
 }
 
-/// Findings of one group.
-#[derive(Debug)]
+/// What is wrong, and what to do about it.
+pub struct Wrong {
+    pub what: String,
+    pub help: String,
+}
+
+impl Wrong {
+    pub fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            help: help.into(),
+        }
+    }
+}
+
+/// The findings of one group.
 pub struct Findings {
     group: &'static str,
     list: Vec<Finding>,
 }
 
 impl Findings {
-    /// None yet, of a group.
-    #[must_use]
     pub fn of(group: &'static str) -> Self {
         Self {
             group,
@@ -55,90 +63,107 @@ impl Findings {
         }
     }
 
-    fn add(&mut self, state: State, what: impl Into<String>, mend: Option<&str>) {
+    /// Whether others are of the same group.
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.group == other.group
+    }
+
+    fn add(&mut self, state: State, what: &str, help: Option<&str>) {
         let safe = |text: &str| Untrusted::text(text, 1_000).display();
         self.list.push(Finding {
             group: self.group,
             state,
-            what: safe(&what.into()),
-            mend: mend.map(safe),
+            what: safe(what),
+            help: help.map(safe),
         });
     }
 
-    /// It is as it should be.
-    pub fn good(&mut self, what: impl Into<String>) {
-        self.add(State::Good, what, None);
+    pub fn good(&mut self, what: impl AsRef<str>) {
+        self.add(State::Good, what.as_ref(), None);
     }
 
-    /// It is not, and this mends it.
-    pub fn wrong(&mut self, what: impl Into<String>, mend: impl Into<String>) {
-        self.add(State::Wrong, what, Some(&mend.into()));
+    pub fn wrong(&mut self, what: impl AsRef<str>, help: impl AsRef<str>) {
+        self.add(State::Wrong, what.as_ref(), Some(help.as_ref()));
     }
 
-    /// It could not be looked at.
-    pub fn unknown(&mut self, what: impl Into<String>, why: impl Into<String>) {
-        self.add(State::Unknown, what, Some(&why.into()));
+    pub fn unknown(&mut self, what: impl AsRef<str>, why: impl AsRef<str>) {
+        self.add(State::Unknown, what.as_ref(), Some(why.as_ref()));
     }
 
-    /// AWS did not say.
-    pub fn refused(&mut self, what: impl Into<String>, error: &AwsError) {
+    /// AWS did not answer the question.
+    pub fn refused(&mut self, what: impl AsRef<str>, error: &AwsError) {
         self.unknown(what, error.to_string());
     }
 
-    /// It was left out, for this reason.
-    pub fn left_out(&mut self, what: impl Into<String>) {
-        self.add(State::NotLooked, what, None);
+    pub fn skipped(&mut self, why: impl AsRef<str>) {
+        self.add(State::Skipped, why.as_ref(), None);
     }
 
-    /// A good line that stands for many, unless something was found.
-    pub fn good_unless_found(&mut self, what: impl Into<String>) {
+    /// One good line that stands for all checks of the group, if none found anything.
+    pub fn good_unless_found(&mut self, what: impl AsRef<str>) {
         if self.list.is_empty() {
             self.good(what);
         }
     }
 
-    /// With those of another look at the same group.
     pub fn extend(&mut self, other: Self) {
         self.list.extend(other.list);
     }
 }
 
 impl Report {
-    /// An empty one of something.
-    #[must_use]
-    pub fn of(what: impl Into<String>) -> Self {
-        Self {
-            of: what.into(),
-            findings: Vec::new(),
-        }
-    }
-
-    /// Whether something is mended in that way.
-    #[must_use]
-    pub fn mends_with(&self, mend: &str) -> bool {
-        let mut mends = self.findings.iter().filter_map(|it| it.mend.as_deref());
-        mends.any(|it| it == mend)
-    }
-
-    /// Takes up findings, in the order in which they are shown.
-    pub fn take(&mut self, findings: Findings) {
-        self.findings.extend(findings.list);
-    }
-
-    fn count(&self, state: State) -> usize {
-        self.findings.iter().filter(|it| it.state == state).count()
-    }
-
-    /// Prints it; the outcome says whether anything is wrong.
+    /// Begins a report on something, and prints its title.
     ///
     /// # Errors
-    /// Found when something is, unsure when something could not be looked at.
-    pub fn print(&self, output: Output) -> Outcome {
-        let (wrong, unknown) = (self.count(State::Wrong), self.count(State::Unknown));
-        if output.is_json() {
-            output.value(&json!({ "of": self.of, "wrong": wrong, "unknown": unknown, "findings": self.findings }))?;
+    /// When the title cannot be written.
+    pub fn begin(of: impl Into<String>, output: Output) -> Outcome<Self> {
+        let of = of.into();
+        if !output.is_json() {
+            output.text(&format!("{}\n", paint(Style::Strong, &of)))?;
+        }
+        Ok(Self {
+            of,
+            findings: Vec::new(),
+            output,
+        })
+    }
+
+    /// Whether any finding has this help.
+    pub fn advises(&self, help: &str) -> bool {
+        let mut all = self.findings.iter().filter_map(|it| it.help.as_deref());
+        all.any(|it| it == help)
+    }
+
+    /// Adds findings and prints them.
+    pub fn take(&mut self, findings: Findings) -> Outcome {
+        if !self.output.is_json() && !findings.list.is_empty() {
+            let mut text = String::new();
+            let before = self.findings.last().map(|it| it.group);
+            if before != Some(findings.group) {
+                text += &format!("\n{}\n", findings.group);
+            }
+            text.extend(findings.list.iter().map(line));
+            self.output.text(&text)?;
+        }
+        self.findings.extend(findings.list);
+        Ok(())
+    }
+
+    /// Prints the totals; as JSON, everything.
+    ///
+    /// # Errors
+    /// `Found` if anything is wrong, `Unsure` if a check could not run.
+    pub fn finish(self) -> Outcome {
+        let count = |state| self.findings.iter().filter(|it| it.state == state).count();
+        let (wrong, unknown) = (count(State::Wrong), count(State::Unknown));
+        if self.output.is_json() {
+            self.output.value(&json!({
+                "of": self.of, "wrong": wrong, "unknown": unknown, "findings": self.findings,
+            }))?;
         } else {
-            output.text(&self.text(wrong, unknown))?;
+            let (style, sentence) = total(wrong, unknown);
+            self.output
+                .text(&format!("\n{}\n", paint(style, &sentence)))?;
         }
         match (wrong, unknown) {
             (0, 0) => Ok(()),
@@ -146,53 +171,37 @@ impl Report {
             (_, _) => Err(Failure::Found),
         }
     }
+}
 
-    fn text(&self, wrong: usize, unknown: usize) -> String {
-        let mut text = format!("{}\n", paint(Style::Strong, &self.of));
-        let mut group = "";
-        for finding in &self.findings {
-            if finding.group != group {
-                text += &format!("\n{}\n", finding.group);
-                group = finding.group;
-            }
-            let (style, mark) = match finding.state {
-                State::Good => (Style::Good, "✔"),
-                State::Wrong => (Style::Bad, "✘"),
-                State::Unknown => (Style::Waiting, "?"),
-                State::NotLooked => (Style::Quiet, "–"),
-            };
-            text += &format!("  {} {}", paint(style, mark), finding.what);
-            if let Some(mend) = &finding.mend {
-                let joint = if finding.state == State::Wrong {
-                    " →"
-                } else {
-                    ":"
-                };
-                text += &format!("{joint} {mend}");
-            }
-            text.push('\n');
-        }
-        let things = |count: usize, one: &str, many: &str| match count {
-            1 => format!("1 {one}"),
-            _ => format!("{count} {many}"),
-        };
-        let wrongs = things(wrong, "thing is wrong", "things are wrong");
-        let unknowns = things(unknown, "could not be looked at", "could not be looked at");
-        text += &match (wrong, unknown) {
-            (0, 0) => format!("\n{}\n", paint(Style::Good, "Nothing is wrong.")),
-            (_, 0) => format!("\n{}\n", paint(Style::Bad, &format!("{wrongs}."))),
-            (0, _) => format!(
-                "\n{}\n",
-                paint(
-                    Style::Waiting,
-                    &format!("Nothing is wrong that could be seen; {unknowns}.")
-                )
-            ),
-            (_, _) => format!(
-                "\n{}\n",
-                paint(Style::Bad, &format!("{wrongs}; {unknowns}."))
-            ),
-        };
-        text
+fn line(finding: &Finding) -> String {
+    let (style, mark, joint) = match finding.state {
+        State::Good => (Style::Good, "✔", ":"),
+        State::Wrong => (Style::Bad, "✘", " →"),
+        State::Unknown => (Style::Waiting, "?", ":"),
+        State::Skipped => (Style::Quiet, "–", ":"),
+    };
+    let help = finding.help.as_ref().map(|help| format!("{joint} {help}"));
+    format!(
+        "  {} {}{}\n",
+        paint(style, mark),
+        finding.what,
+        help.unwrap_or_default()
+    )
+}
+
+fn total(wrong: usize, unknown: usize) -> (Style, String) {
+    let things = |count: usize, one: &str| match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
+    };
+    let checks = format!("{} could not run", things(unknown, "check"));
+    match (wrong, unknown) {
+        (0, 0) => (Style::Good, "No problems found.".into()),
+        (_, 0) => (Style::Bad, format!("{} found.", things(wrong, "problem"))),
+        (0, _) => (Style::Waiting, format!("No problems found, but {checks}.")),
+        (_, _) => (
+            Style::Bad,
+            format!("{} found; {checks}.", things(wrong, "problem")),
+        ),
     }
 }

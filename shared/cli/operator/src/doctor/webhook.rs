@@ -1,4 +1,4 @@
-//! GitHub's side of the webhook: set up rightly, and its deliveries of the last days answered.
+//! GitHub's webhooks: their settings, and whether the deliveries of the last three days arrived.
 
 use std::collections::BTreeSet;
 
@@ -9,17 +9,16 @@ use serde::de::DeserializeOwned;
 use towline_domain::names::RepositoryName;
 use towline_ports::Clock as _;
 
-use super::machinery::Place;
+use super::place::Place;
 use super::report::Findings;
 use crate::secret::Name;
 use towline_client::stack::Stack;
 use towline_console::surroundings;
 use towline_ports::system::SystemClock;
 
-/// How long GitHub delivers again what failed (GitHub documentation, "Redelivering webhooks").
+/// How long GitHub can redeliver what failed (GitHub documentation, "Redelivering webhooks").
 const REDELIVERS: SignedDuration = SignedDuration::from_hours(72);
 
-/// A webhook of a repository.
 #[derive(Debug, Deserialize)]
 struct Hook {
     id: u64,
@@ -34,12 +33,12 @@ struct Config {
     url: String,
     #[serde(default)]
     content_type: String,
-    /// Stars when there is a secret.
+    /// Asterisks if there is a secret.
     #[serde(default)]
     secret: String,
 }
 
-/// One try to deliver.
+/// One attempt to deliver.
 #[derive(Debug, Deserialize)]
 struct Delivery {
     id: u64,
@@ -48,18 +47,7 @@ struct Delivery {
     status_code: u16,
 }
 
-/// Our side of a webhook.
-struct Ours<'a> {
-    /// Where it delivers to.
-    url: &'a str,
-    /// How its secret is found.
-    secret: String,
-    /// The command that shows what became of deliveries.
-    log: String,
-}
-
-/// The repositories whose webhooks are looked at: those registered by name, and the definition's.
-#[must_use]
+/// The repositories whose webhooks are checked: those registered by name, and the definition's.
 pub fn repositories(stack: &Stack, own: Option<&RepositoryName>) -> BTreeSet<RepositoryName> {
     let parameters = stack.parameters();
     let listed = parameters.get("Repositories").copied().unwrap_or_default();
@@ -69,11 +57,19 @@ pub fn repositories(stack: &Stack, own: Option<&RepositoryName>) -> BTreeSet<Rep
     named.chain(own.cloned()).collect()
 }
 
-/// Looks at each of them.
+/// Where webhooks of this stack deliver to, and what helps when they do not.
+struct Ours<'a> {
+    url: &'a str,
+    /// How to find the secret.
+    secret: String,
+    /// The command that shows what happened to deliveries.
+    log: String,
+}
+
 pub async fn look(place: &Place<'_>, repositories: &BTreeSet<RepositoryName>) -> Findings {
     let mut findings = Findings::of("Webhooks");
     let Some(token) = surroundings::text("TOWLINE_GITHUB_TOKEN") else {
-        findings.left_out("set TOWLINE_GITHUB_TOKEN to have them looked at");
+        findings.skipped("set TOWLINE_GITHUB_TOKEN to check them");
         return findings;
     };
     let base = surroundings::text("TOWLINE_GITHUB_API");
@@ -81,15 +77,14 @@ pub async fn look(place: &Place<'_>, repositories: &BTreeSet<RepositoryName>) ->
         base: base.unwrap_or_else(|| "https://api.github.com".into()),
         token,
     };
-    let url = place.stack.output("WebhookUrl").unwrap_or_default();
-    let secret = place.aws.call("secretsmanager", "get-secret-value");
     let arn = place.stack.output(Name::Webhook.output());
-    let secret = secret
+    let secret = place
+        .call("secretsmanager", "get-secret-value")
         .option("--secret-id", arn.unwrap_or_default())
         .option("--query", "SecretString")
         .option("--output", "text");
     let ours = Ours {
-        url,
+        url: place.stack.output("WebhookUrl").unwrap_or_default(),
         secret: format!("the secret that `{}` prints", secret.shown()),
         log: format!(
             "aws logs tail /aws/lambda/{}-receive-github --since 3d {}",
@@ -97,7 +92,7 @@ pub async fn look(place: &Place<'_>, repositories: &BTreeSet<RepositoryName>) ->
         ),
     };
     if repositories.is_empty() {
-        findings.left_out(
+        findings.skipped(
             "only patterns are registered; name a repository with --definition and --repository",
         );
     }
@@ -115,98 +110,103 @@ async fn judge(
     repository: &RepositoryName,
     ours: &Ours<'_>,
 ) -> anyhow::Result<()> {
-    let Ours { url, secret, log } = ours;
     let hooks: Vec<Hook> = github
         .get(&format!("/repos/{repository}/hooks?per_page=100"))
         .await?;
-    let Some(hook) = hooks.into_iter().find(|hook| hook.config.url == *url) else {
+    let Some(hook) = hooks.into_iter().find(|hook| hook.config.url == ours.url) else {
         findings.wrong(
-            format!("{repository} has no webhook to {url}"),
-            format!("add it at github.com/{repository}/settings/hooks: content type application/json, just the push event, {secret}"),
+            format!("{repository} has no webhook to {}", ours.url),
+            format!(
+                "add it at github.com/{repository}/settings/hooks: content type application/json, just the push event, {}",
+                ours.secret
+            ),
         );
         return Ok(());
     };
     let settings = format!("github.com/{repository}/settings/hooks/{}", hook.id);
-    if !hook.active {
+    for (_, what, help) in hook.settings(ours).into_iter().filter(|(good, _, _)| !good) {
         findings.wrong(
-            format!("{repository}: its webhook is switched off"),
-            format!("switch it on at {settings}"),
+            format!("{repository}: its webhook {what}"),
+            format!("{help} at {settings}"),
         );
     }
-    if !hook
-        .events
-        .iter()
-        .any(|event| event == "push" || event == "*")
-    {
-        findings.wrong(
-            format!("{repository}: its webhook does not send pushes"),
-            format!("choose the push event at {settings}"),
-        );
-    }
-    if hook.config.content_type != "json" {
-        findings.wrong(
-            format!("{repository}: its webhook sends forms, in which a large push is too large"),
-            format!("choose application/json at {settings}"),
-        );
-    }
-    if hook.config.secret.is_empty() {
-        findings.wrong(
-            format!("{repository}: its webhook has no secret, so nothing of it is taken"),
-            format!("paste at {settings} {secret}"),
-        );
-    }
-    let path = format!(
-        "/repos/{repository}/hooks/{}/deliveries?per_page=100",
-        hook.id
-    );
-    let deliveries: Vec<Delivery> = github.get(&path).await?;
+    let path = format!("repos/{repository}/hooks/{}/deliveries", hook.id);
+    let deliveries: Vec<Delivery> = github.get(&format!("/{path}?per_page=100")).await?;
     let since = SystemClock.now() - REDELIVERS;
     let failed = failed(&deliveries, since);
-    let Some(newest) = failed.first() else {
-        findings.good_unless_found(format!(
-            "{repository}: delivered, {} in the last three days",
+    match failed.as_slice() {
+        [] => findings.good_unless_found(format!(
+            "{repository}: {} delivered in the last three days",
             recent(&deliveries, since)
-        ));
-        return Ok(());
-    };
-    let again = format!(
-        "deliver again with `gh api -X POST repos/{repository}/hooks/{}/deliveries/ID/attempts`, for ID {}",
-        hook.id,
-        failed
-            .iter()
-            .map(|it| it.id.to_string())
-            .collect::<Vec<_>>()
-            .join(" ")
-    );
-    let count = match failed.len() {
-        1 => "1 delivery has".to_owned(),
-        many => format!("{many} deliveries have"),
-    };
-    let (what, mend) = match newest.status_code {
-        401 => (
-            "the secret at GitHub is not the one here (401)".to_owned(),
-            format!("paste at {settings} {secret}; then {again}"),
-        ),
-        0 => (
-            "nobody answered GitHub".to_owned(),
-            format!("mend what is found of the API, or wait if GitHub was down; then {again}"),
-        ),
-        status => (
-            format!("the answer was {status}"),
-            format!("read why with `{log}`; then {again}"),
-        ),
-    };
-    findings.wrong(
-        format!(
-            "{repository}: {count} failed since {}: {what}",
-            failed[failed.len() - 1].delivered_at
-        ),
-        mend,
-    );
+        )),
+        failed => {
+            let (what, help) = undelivered(failed, &path, &settings, ours);
+            findings.wrong(format!("{repository}: {what}"), help);
+        }
+    }
     Ok(())
 }
 
-/// What failed and was not delivered later, newest first.
+impl Hook {
+    /// What must hold, what is wrong otherwise, and what helps.
+    fn settings(&self, ours: &Ours<'_>) -> [(bool, &'static str, String); 4] {
+        let sends_pushes = self.events.iter().any(|it| it == "push" || it == "*");
+        [
+            (self.active, "is disabled", "enable it".into()),
+            (
+                sends_pushes,
+                "does not send pushes",
+                "choose the push event".into(),
+            ),
+            (
+                self.config.content_type == "json",
+                "sends forms, in which a large push is too large",
+                "choose application/json".into(),
+            ),
+            (
+                !self.config.secret.is_empty(),
+                "has no secret, so its deliveries are refused",
+                format!("paste {}", ours.secret),
+            ),
+        ]
+    }
+}
+
+/// What happened to the deliveries that failed, newest first, and what helps.
+fn undelivered(
+    failed: &[&Delivery],
+    path: &str,
+    settings: &str,
+    ours: &Ours<'_>,
+) -> (String, String) {
+    let ids: Vec<String> = failed.iter().map(|it| it.id.to_string()).collect();
+    let again = format!(
+        "redeliver with `gh api -X POST {path}/ID/attempts`, for ID {}",
+        ids.join(" ")
+    );
+    let (what, help) = match failed[0].status_code {
+        401 => (
+            "the secret on GitHub differs from the one here (401)".to_owned(),
+            format!("paste {} at {settings}; then {again}", ours.secret),
+        ),
+        0 => (
+            "GitHub got no answer".to_owned(),
+            format!("fix what is found about the API, or wait if GitHub was down; then {again}"),
+        ),
+        status => (
+            format!("the answer was {status}"),
+            format!("read why with `{}`; then {again}", ours.log),
+        ),
+    };
+    let count = match failed.len() {
+        1 => "1 delivery".to_owned(),
+        many => format!("{many} deliveries"),
+    };
+    let since = failed[failed.len() - 1].delivered_at;
+    (format!("{count} failed since {since}: {what}"), help)
+}
+
+/// Deliveries that failed and were not redelivered since, newest first.
 fn failed(deliveries: &[Delivery], since: Timestamp) -> Vec<&Delivery> {
     let is_good = |delivery: &Delivery| (200..300).contains(&delivery.status_code);
     let good: BTreeSet<&str> = deliveries
@@ -256,12 +256,12 @@ impl GitHub {
         match response.status().as_u16() {
             200 => {}
             status @ (401 | 403 | 404) => anyhow::bail!(
-                "GitHub answered {status}: the token needs the right to read repository hooks (admin:repo_hook, or Webhooks: read)"
+                "GitHub answered {status}: the token needs permission to read repository hooks (admin:repo_hook, or Webhooks: read)"
             ),
             status => anyhow::bail!("GitHub answered {status}"),
         }
         let body = response.json().await.map_err(reqwest::Error::without_url);
-        body.context("understanding what GitHub answered")
+        body.context("reading the answer of GitHub")
     }
 }
 
@@ -286,7 +286,11 @@ mod tests {
             delivery(1, "old", 1, 500),
         ];
         let ids: Vec<u64> = failed(&deliveries, at(10)).iter().map(|it| it.id).collect();
-        assert_eq!(ids, [4], "the newest try of each, and none from before");
+        assert_eq!(
+            ids,
+            [4],
+            "the the newest attempt of each, and none from before"
+        );
         assert_eq!(recent(&deliveries, at(10)), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! What a component's build has to be allowed, and which line says so.
+//! The rights that a component's build needs, and the line that each is for.
 
 use towline_buildspec::Buildspec;
 use towline_buildspec::lint::Files;
@@ -53,7 +53,7 @@ pub const ALSO: [(&str, &str); 4] = [
     ("ecr:GetRepositoryPolicy", "ManageRepositoryContents"),
 ];
 
-/// What is known beside the definition.
+/// What is known besides the definition.
 pub struct Given<'a> {
     /// The definition's text.
     pub definition: &'a str,
@@ -72,7 +72,7 @@ pub struct Given<'a> {
 pub struct Needs {
     /// What its role may do.
     pub statements: Vec<Statement>,
-    /// What could not be told, in sentences.
+    /// What cannot be known, in sentences.
     pub unknown: Vec<String>,
 }
 
@@ -107,125 +107,151 @@ impl Needs {
     }
 }
 
-/// What the build of a component in this project needs.
-pub fn of(component: &Component, project: &str, given: &Given<'_>) -> Needs {
-    let mut needs = Needs::default();
-    let root = yaml::read(given.definition, Limits::default()).ok();
-    let components = root.as_ref().and_then(|root| root.get("components"));
-    let node = components.and_then(|components| components.get(component.name.as_str()));
-    let at = |keys: &[&str], what: String| {
+/// The definition's text as a tree, to find the line of a right.
+struct Lines<'a> {
+    component: &'a Component,
+    root: Option<Node>,
+}
+
+impl Lines<'_> {
+    fn node(&self) -> Option<&Node> {
+        let components = self.root.as_ref()?.get("components")?;
+        components.get(self.component.name.as_str())
+    }
+
+    fn at(&self, keys: &[&str], what: String) -> Reason {
+        let node = self.node();
         let found = node.and_then(|node| keys.iter().try_fold(node, |node, key| node.get(key)));
         let line = found.or(node).map_or(1, |node| node.span.line);
         Reason {
             place: format!("{FILE}:{line}"),
             what,
         }
-    };
-    let repository = component.repository.as_str();
-    let own = Resource::Own("ecr", format!("repository/{repository}"));
-    let pushed = || at(&["repository"], format!("repository: {repository}"));
-    needs.add(
-        "GetAuthorizationToken",
-        &["ecr:GetAuthorizationToken"],
-        Resource::All,
-        pushed(),
-    );
-    needs.add("ManageRepositoryContents", &PUSH, own.clone(), pushed());
-    for (action, sid) in ALSO {
-        if given.also.contains(&action) {
-            let because = Reason {
-                place: "--also".to_owned(),
-                what: action.to_owned(),
-            };
-            needs.add(sid, &[action], own.clone(), because);
-        }
     }
-    let log = format!("log-group:/aws/codebuild/{project}:*");
-    needs.add(
-        "Logs",
-        &["logs:CreateLogStream", "logs:PutLogEvents"],
-        Resource::Own("logs", log),
-        at(&[], format!("{}: every build writes a log", component.name)),
-    );
+}
+
+fn option(name: &str, what: &str) -> Reason {
+    Reason {
+        place: name.to_owned(),
+        what: what.to_owned(),
+    }
+}
+
+/// What the build of a component in this project needs.
+pub fn of(component: &Component, project: &str, given: &Given<'_>) -> Needs {
+    let mut needs = Needs::default();
+    let lines = Lines {
+        component,
+        root: yaml::read(given.definition, Limits::default()).ok(),
+    };
+    needs.registry(component, project, given, &lines);
     let build = &component.build;
     if build.layer_cache {
         for layers in LAYERS {
-            let layers = Resource::Own("ecr", format!("repository/{layers}/{repository}"));
-            let because = at(
-                &["build", "layer_cache"],
-                "layer_cache: registry".to_owned(),
-            );
-            needs.add("Layers", &PUSH, layers, because);
+            let layers = format!("repository/{layers}/{}", component.repository);
+            let because = "layer_cache: registry".to_owned();
+            let because = lines.at(&["build", "layer_cache"], because);
+            needs.add("Layers", &PUSH, Resource::Own("ecr", layers), because);
         }
     }
     if let Some(bucket) = given.bucket {
         for folder in FOLDERS {
-            let because = Reason {
-                place: "--bucket".to_owned(),
-                what: bucket.to_owned(),
-            };
             let objects = Resource::Bucket(format!("{bucket}/{folder}/*"));
-            needs.add("Bucket", &READ, objects, because);
+            needs.add("Bucket", &READ, objects, option("--bucket", bucket));
         }
     }
     for (name, reference) in &build.secrets {
-        let because = at(&["build", "secrets", name], format!("{name}: {reference}"));
+        let because = lines.at(&["build", "secrets", name], format!("{name}: {reference}"));
         needs.secret(reference, because);
     }
     for report in &build.reports {
-        let because = at(&["build", "reports"], format!("reports: {}", report.name));
+        let because = lines.at(&["build", "reports"], format!("reports: {}", report.name));
         needs.report(&report.name, project, because);
     }
     if let Some(connection) = given.connection {
-        let because = Reason {
-            place: "--connection".to_owned(),
-            what: connection.to_owned(),
-        };
-        needs.add(
-            "Source",
-            &CONNECTION,
-            Resource::Arn(connection.to_owned()),
-            because,
-        );
+        let resource = Resource::Arn(connection.to_owned());
+        let because = option("--connection", connection);
+        needs.add("Source", &CONNECTION, resource, because);
     }
-    match &component.build.preset {
-        Preset::Pack {
-            base: Some(base), ..
-        } => {
-            if let Some(repository) = ecr_repository(base) {
-                let because = at(&["build", "base"], format!("base: {base}"));
-                needs.add("PullBase", &PULL, Resource::Arn(repository.arn()), because);
-            }
-        }
-        Preset::Buildspec { path } => match given.files.read(path) {
-            Some(text) => needs.buildspec(&text, path, 0, project),
-            None => needs.unknown.push(format!(
-                "{path}, the buildspec of {}, cannot be read: what it needs is not here",
-                component.name
-            )),
-        },
-        Preset::Inline { text } => {
-            let inline = node.and_then(|node| node.get("build")?.get("inline"));
-            let before = inline.map_or(0, |node| lines_before(node, given.definition));
-            needs.buildspec(text, FILE, before, project);
-        }
-        Preset::Docker { .. } | Preset::Make { .. } | Preset::Pack { base: None, .. } => {}
-    }
+    needs.preset(component, project, given, &lines);
     needs
 }
 
-/// How many lines of the definition stand before the first of a text in it.
+impl Needs {
+    /// What every build needs: to push its image, and to write its log.
+    fn registry(
+        &mut self,
+        component: &Component,
+        project: &str,
+        given: &Given<'_>,
+        lines: &Lines<'_>,
+    ) {
+        let repository = component.repository.as_str();
+        let own = Resource::Own("ecr", format!("repository/{repository}"));
+        let pushed = || lines.at(&["repository"], format!("repository: {repository}"));
+        let login = ["ecr:GetAuthorizationToken"];
+        self.add("GetAuthorizationToken", &login, Resource::All, pushed());
+        self.add("ManageRepositoryContents", &PUSH, own.clone(), pushed());
+        for (action, sid) in ALSO {
+            if given.also.contains(&action) {
+                self.add(sid, &[action], own.clone(), option("--also", action));
+            }
+        }
+        let log = format!("log-group:/aws/codebuild/{project}:*");
+        let write = ["logs:CreateLogStream", "logs:PutLogEvents"];
+        let because = lines.at(&[], format!("{}: every build writes a log", component.name));
+        self.add("Logs", &write, Resource::Own("logs", log), because);
+    }
+
+    /// What the preset needs besides.
+    fn preset(
+        &mut self,
+        component: &Component,
+        project: &str,
+        given: &Given<'_>,
+        lines: &Lines<'_>,
+    ) {
+        match &component.build.preset {
+            Preset::Pack {
+                base: Some(base), ..
+            } => {
+                if let Some(repository) = ecr_repository(base) {
+                    let because = lines.at(&["build", "base"], format!("base: {base}"));
+                    self.add("PullBase", &PULL, Resource::Arn(repository.arn()), because);
+                }
+            }
+            Preset::Buildspec { path } => match given.files.read(path) {
+                Some(text) => self.buildspec(&text, path, 0, project),
+                None => self.unknown.push(format!(
+                    "{path}, the buildspec of {}, cannot be read, so its rights are missing here",
+                    component.name
+                )),
+            },
+            Preset::Inline { text } => {
+                let inline = lines
+                    .node()
+                    .and_then(|node| node.get("build")?.get("inline"));
+                let before = inline.map_or(0, |node| lines_before(node, given.definition));
+                self.buildspec(text, FILE, before, project);
+            }
+            Preset::Docker { .. } | Preset::Make { .. } | Preset::Pack { base: None, .. } => {}
+        }
+    }
+}
+
+/// How many lines of the definition come before the first line of a text in it.
 fn lines_before(node: &Node, definition: &str) -> usize {
     let is_block = !definition[node.range.start..].starts_with(['"', '\'', '{']);
     node.span.line - usize::from(is_block)
 }
 
 impl Needs {
-    /// What a buildspec asks for; its first line is behind so many of the file.
+    /// What a buildspec needs; `before` lines of the file come before its first.
     fn buildspec(&mut self, text: &str, file: &str, before: usize, project: &str) {
         let Ok(reading) = Buildspec::read_all(text) else {
-            self.unknown
-                .push(format!("{file} is no buildspec: what it needs is not here"));
+            self.unknown.push(format!(
+                "{file} is not a valid buildspec, so its rights are missing here"
+            ));
             return;
         };
         let at = |section: &Node, key: &str, what: String| {
@@ -287,7 +313,7 @@ impl Needs {
 
     fn cannot_tell(&mut self, reason: &Reason) {
         self.unknown.push(format!(
-            "{}: {} holds a variable, so what it needs cannot be told",
+            "{}: {} contains a variable, so the rights it needs are not known",
             reason.place, reason.what
         ));
     }
@@ -306,7 +332,8 @@ fn parameter(value: &str) -> Option<Resource> {
     })
 }
 
-/// The secret of `secret-id:json-key:version-stage:version-id`; behind its name Secrets Manager puts six characters.
+/// The secret of `secret-id:json-key:version-stage:version-id`; Secrets Manager appends six characters
+/// to its name.
 fn secret(value: &str) -> Option<Resource> {
     if value.contains('$') {
         return None;
@@ -325,11 +352,8 @@ fn secret(value: &str) -> Option<Resource> {
 /// A repository of ECR in an image's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EcrRepository {
-    /// The account it is in.
     pub account: String,
-    /// The region it is in.
     pub region: String,
-    /// Its name.
     pub name: String,
     suffix: String,
 }

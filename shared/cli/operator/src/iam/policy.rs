@@ -17,7 +17,6 @@ pub enum Place {
 }
 
 impl Place {
-    /// The account.
     pub fn account(&self) -> Value {
         match self {
             Self::Of { account, .. } => json!(account),
@@ -53,13 +52,13 @@ fn partition(region: &str) -> &'static str {
 /// What a statement is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resource {
-    /// Everything, where IAM knows nothing narrower.
+    /// Everything, if IAM has nothing narrower.
     All,
-    /// Of the account itself: the service, and what stands behind the account in the ARN.
+    /// In the account itself: the service, and the part of the ARN after the account.
     Own(&'static str, String),
-    /// Objects in a bucket of the account's: the bucket and their keys.
+    /// Objects in a bucket of the account: the bucket and their keys.
     Bucket(String),
-    /// An ARN as somebody wrote it.
+    /// An ARN as it was written.
     Arn(String),
 }
 
@@ -129,7 +128,7 @@ impl Statement {
         });
         let is_bucket = |resource: &Resource| matches!(resource, Resource::Bucket(_));
         if self.resources.iter().any(is_bucket) {
-            // Names of buckets belong to nobody: one of that name may be somebody else's by then.
+            // The bucket may be deleted and its name taken by another account.
             statement["Condition"] =
                 json!({ "StringEquals": { "aws:ResourceAccount": place.account() } });
         }
@@ -154,7 +153,7 @@ pub fn policy(statements: &[Statement], place: &Place) -> Value {
     document(statements.iter().map(|it| it.value(place)).collect())
 }
 
-/// Only these projects of CodeBuild, for the account's own sake (IAM user guide, "The confused deputy problem").
+/// Only these projects of CodeBuild (IAM user guide, "The confused deputy problem").
 fn only(projects: &[String], place: &Place) -> Value {
     let projects = projects
         .iter()

@@ -1,8 +1,8 @@
-//! What is taken for GitHub's secret, the same as functions take.
+//! Checks GitHub's secret as functions read it.
 
 use serde::Deserialize;
 
-/// Whether functions can ask GitHub with it: what they take is in towline-github, `Credentials`.
+/// Checks that functions can use it; they read it as towline-github does, `Credentials`.
 ///
 /// # Errors
 /// With what is wrong, as the rest of a sentence that never shows the secret.
@@ -25,17 +25,17 @@ pub fn github(text: &str) -> Result<(), &'static str> {
     let one_word = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_graphic());
     match (written.token, written.app_id, written.private_key) {
         (Some(token), None, None) if one_word(token.trim()) => Ok(()),
-        (Some(_), None, None) => Err("has a token that is none: it is one word"),
+        (Some(_), None, None) => Err("has a token that is not one word"),
         (None, Some(id), Some(key)) => {
             let id = match id {
                 Id::Text(text) => text.trim().to_owned(),
                 Id::Number(number) => number.to_string(),
             };
             if !one_word(&id) {
-                return Err("has an app_id that is none: write the App's client id or number");
+                return Err("has an app_id that is not the App's client id or number");
             }
             let kinds = ["RSA PRIVATE KEY", "PRIVATE KEY"];
-            // Whatever stands around them, as what a tool has written there, is passed over.
+            // Text around the key, such as a tool's comments, is ignored.
             let is_whole = |kind: &&str| {
                 let (begin, end) = (
                     format!("-----BEGIN {kind}-----"),
@@ -46,7 +46,7 @@ pub fn github(text: &str) -> Result<(), &'static str> {
             };
             if !kinds.iter().any(is_whole) {
                 return Err(
-                    "has no private key that is whole: give the whole file, with its BEGIN and END lines",
+                    "has an incomplete private key: include the whole file, with its BEGIN and END lines",
                 );
             }
             Ok(())

@@ -1,37 +1,37 @@
-//! Which tags of builds come again: in an ECR repository whose tags do not move, pushing one a
-//! second time fails, unless a pattern lets it move.
+//! Which tags of builds are pushed more than once: in an ECR repository with immutable tags the second
+//! push fails, unless a pattern excludes the tag.
 
 use towline_domain::definition::{Build, Component, Definition};
 use towline_domain::names::Tag;
 
 use crate::policy::fits;
 
-/// What stands for a placeholder where a pattern is tried: no pattern fits it but by a wildcard.
+/// Stands for a placeholder: only a wildcard matches it.
 const SAMPLE: &str = "zq7-sample";
 
-/// How a build's tag comes again.
+/// When a build's tag is pushed again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Coming {
-    /// Never: it tells one build from the next.
+    /// Never: it differs from build to build.
     Never,
-    /// With another build of the same commit.
+    /// By another build of the same commit.
     Commit,
-    /// With every push to a branch.
+    /// By every push to a branch.
     Branch,
-    /// With every build, always the same.
+    /// By every build.
     Always,
 }
 
-/// A build's tag as it is written, and when it comes again.
+/// A build's tag as it is written, and when it is pushed again.
 struct BuildTag<'a> {
     written: &'a str,
-    /// With what it takes from the environment filled in.
+    /// With the values of the environment filled in.
     filled: String,
     coming: Coming,
 }
 
 impl BuildTag<'_> {
-    /// Whether a pattern covers whatever it may become.
+    /// Whether a pattern covers all values that the tag can have.
     fn is_covered(&self, patterns: &[&str]) -> bool {
         let mut sample = String::new();
         let mut rest = self.filled.as_str();
@@ -70,8 +70,7 @@ fn of_build(build: &Build) -> Vec<BuildTag<'_>> {
     tags.collect()
 }
 
-/// The tags that have to move and can be named: those of stages, and those of every build.
-#[must_use]
+/// The tags that must be movable and are known: those of stages, and those of every build.
 pub fn moving(definition: &Definition, component: &Component) -> Vec<String> {
     let stages = definition.stages.iter().flat_map(|stage| &stage.tags);
     let stages = stages.map(|tag| Tag::as_str(tag).to_owned());
@@ -84,21 +83,20 @@ pub fn moving(definition: &Definition, component: &Component) -> Vec<String> {
     all
 }
 
-/// What is wrong with patterns of tags that may move, for one component.
+/// What is wrong with the patterns of movable tags, for one component.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Judged {
-    /// Tags that have to move and cannot.
+    /// Tags that must be movable and are not.
     pub stuck: Vec<String>,
-    /// Tags of builds, as written, that the second push to a branch fails at.
+    /// Tags of builds, as written, at which the second push to a branch fails.
     pub of_branch: Vec<String>,
-    /// Tags of builds, as written, that a second build of a commit fails at.
+    /// Tags of builds, as written, at which a second build of a commit fails.
     pub of_commit: Vec<String>,
-    /// Tags of builds, as written, that are evidence and can be moved.
+    /// Tags of builds, as written, that are evidence and must not be movable, but are.
     pub loose: Vec<String>,
 }
 
-/// Judges the patterns that a repository has, or is to get.
-#[must_use]
+/// Judges the patterns of a repository.
 pub fn judge(definition: &Definition, component: &Component, patterns: &[&str]) -> Judged {
     let mut stuck = moving(definition, component);
     stuck.retain(|tag| !patterns.iter().any(|pattern| fits(pattern, tag)));
@@ -120,8 +118,7 @@ pub fn judge(definition: &Definition, component: &Component, patterns: &[&str]) 
     judged
 }
 
-/// What to do about tags that come again, as a sentence's end.
-#[must_use]
+/// What to do about tags that are pushed again, as the end of a sentence.
 pub fn advice(tags: &[String]) -> String {
     let first = tags.first().map_or("", String::as_str);
     format!(
@@ -134,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_tag_that_comes_again_is_found() {
+    fn every_tag_that_is_pushed_again_is_found() {
         let check = |tags: &str, patterns: &[&str], expected: &str| {
             let text = format!(
                 "version: 1\npipeline: shop\nsource: {{github: acme/shop}}\ncomponents:\n  api:\n    repository: acme/api\n    build: {{preset: docker, env: {{V: \"1.{{build}}\", W: one}}, tags: [\"{{build}}\", {tags}]}}\nstages:\n  - {{name: prod, from: build, promote: auto, tag: [prod]}}\n"
