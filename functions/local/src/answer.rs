@@ -8,10 +8,6 @@ use towline_handlers::answer_chat::text::{self, Line, Style as Meaning};
 use towline_ports::Clock as _;
 use towline_ports::system::SystemClock;
 
-/// Prints an answer.
-///
-/// # Errors
-/// When it cannot be written.
 pub fn print(output: Output, answer: &Answer) -> Outcome {
     if output.is_json() {
         return output.value(answer);

@@ -1,4 +1,4 @@
-//! The command line: what can be typed, and which command it comes to.
+//! The grammar of the command line, and which command runs.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ use towline_console::outcome::Outcome;
 use towline_console::output::Output;
 use towline_operator::{deploy, doctor, iam, secret};
 
-/// Moves container images from a Git push to production, and knows which one is where, since when and why
+/// Move container images from a Git push to production, and see which one is where, since when and why
 #[derive(Debug, Parser)]
 #[command(
     name = "towline",
@@ -21,25 +21,25 @@ use towline_operator::{deploy, doctor, iam, secret};
     propagate_version = false,
     max_term_width = 100,
     after_help = "\
-Begin with:
-  towline demo                           see the whole of it happen, in ten seconds
-  towline serve --repo ~/code/shop       run it for a repository of yours
-  towline send push --repo ~/code/shop   push to it as GitHub would
+Start with:
+  towline demo                           watch a push reach production, in ten seconds
+  towline serve --repo ~/code/shop       run Towline for one of your repositories
+  towline send push --repo ~/code/shop   send it a push as GitHub would
 
-A REF is a commit's first digits (3f9c2ab), a tag (:prod), a digest's first digits
-(sha256:858e0a1b) or a build (build#142).
+A REF is a commit prefix (3f9c2ab), a tag (:prod), a digest prefix (sha256:858e0a1b) or a build
+(build#142).
 
 Environment:
-  TOWLINE_URL                              the Towline to ask, as --url
-  TOWLINE_TOKEN, TOWLINE_TOKEN_FILE        who asks; on this machine, else .towline-data/owner.token
+  TOWLINE_URL                              address of Towline, as --url
+  TOWLINE_TOKEN, TOWLINE_TOKEN_FILE        your token [default on this machine: .towline-data/owner.token]
   TOWLINE_AUTH=sigv4                       as --sigv4
-  TOWLINE_GITHUB_WEBHOOK_SECRET(_FILE)     signs what `send` sends
+  TOWLINE_GITHUB_WEBHOOK_SECRET(_FILE)     signs pushes of `send`
   NO_COLOR                                 no colours
 
-Exit status: 0 done, 1 refused or something found, 2 could not."
+Exit status: 0 success, 1 refused or findings, 2 error."
 )]
 pub struct Cli {
-    /// The Towline to ask [default: http://127.0.0.1:8017]
+    /// Address of Towline [default: http://127.0.0.1:8017]
     #[arg(
         long,
         global = true,
@@ -49,10 +49,10 @@ pub struct Cli {
         help_heading = "Everywhere"
     )]
     url: Option<String>,
-    /// Sign calls with AWS credentials instead of a token, for a Towline on AWS
+    /// Sign calls with AWS credentials instead of a token (Towline on AWS)
     #[arg(long, global = true, help_heading = "Everywhere")]
     sigv4: bool,
-    /// Print JSON for programs, errors too
+    /// Print JSON, also for errors
     #[arg(long, global = true, help_heading = "Everywhere")]
     json: bool,
     /// Use colours: auto (on a terminal), always or never
@@ -72,71 +72,71 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the main job end to end, with nothing but this binary
+    /// Run the main job end to end with nothing but this binary
     Demo(demo::Args),
     /// Run Towline on this machine for real repositories
     Serve(serve::Args),
     /// Send a signed push, as GitHub would
     Send(send::Send),
 
-    /// What is live now, or was at a moment, by component and stage
+    /// Show what is live, now or at a point in time, by component and stage
     Now(read::Now),
-    /// Where a commit's images are, and what keeps them from the next stage
+    /// Show where a commit's images are, and what they wait for
     Where(read::Where),
-    /// Why a commit was built or not
+    /// Show why a commit was built or not
     Why(read::Why),
-    /// The newest runs
+    /// List the newest runs
     Runs(read::Runs),
-    /// What became of a commit
+    /// Show a commit's runs, builds and images
     Commit(read::Commit),
-    /// A component's images and tags, newest first
+    /// List a component's images and tags, newest first
     Tags(read::Tags),
-    /// Everything known of an image
+    /// Show everything known about an image
     Image(read::Image),
-    /// What was live in a stage, newest first
+    /// List what was live in a stage, newest first
     History(read::History),
-    /// What a build has written
+    /// Show a build's log
     Logs(logs::Logs),
 
-    /// Move an image into a stage
+    /// Promote an image to a stage
     Promote(write::Promote),
-    /// Say yes to a promotion
+    /// Approve a promotion
     Approve(write::Approve),
-    /// Say no to a promotion
+    /// Reject a promotion
     Reject(write::Reject),
-    /// Go back to an image that was live
+    /// Roll back to an image that was live before
     Rollback(rollback::Rollback),
-    /// Let nothing into a stage by itself
+    /// Pause automatic promotions to a stage
     Hold(write::Hold),
-    /// Lift a hold
+    /// Resume automatic promotions to a stage
     Resume(write::Resume),
     /// Stop a build
     Cancel(write::OfBuild),
-    /// Build again what failed or was stopped
+    /// Retry a build that failed or was stopped
     Retry(write::OfBuild),
 
     /// Check a .towline.yml, offline
     Validate(validate::Validate),
-    /// Say what will go wrong with buildspecs on CodeBuild, offline, and mend it
+    /// Lint buildspecs for CodeBuild, offline, and fix them
     Lint(Box<lint::Lint>),
-    /// What a finding of `lint` means, and what to do about it
+    /// Explain a finding of `lint`, and what to do about it
     Explain(explain::Explain),
-    /// The least that builds have to be allowed at AWS, and which line needs it
+    /// Print the least-privilege IAM policies for builds
     Iam(Box<iam::Iam>),
-    /// Run a component's buildspec on the working tree, on this machine, and time its phases
+    /// Run a component's buildspec on this machine, on the working tree, and time its phases
     Build(Box<build::Args>),
-    /// Print the buildspec a run would use, or a definition to begin with
+    /// Print the buildspec that a run would use, or a first definition
     Generate(generate::Generate),
-    /// Make an image of files and push it, without Docker
+    /// Build an image from files and push it, without Docker
     Pack(Box<pack::Pack>),
 
-    /// Put Towline on AWS, or what its components need
+    /// Deploy Towline to AWS, or what its components need
     Deploy(Box<deploy::Args>),
-    /// Fill in or rotate a secret of a Towline on AWS
+    /// Set or rotate a secret of a stack on AWS
     Secret(secret::Args),
-    /// Who may use a Towline
+    /// Manage the people who may use Towline
     People(people::Args),
-    /// Say what is wrong with a Towline and how to mend it
+    /// Check an installation, and say how to fix what is wrong
     Doctor(Box<doctor::Args>),
 }
 

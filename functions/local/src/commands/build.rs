@@ -35,7 +35,6 @@ use timeline::Timeline;
 /// How many builds are kept in the folder with their logs and artifacts.
 const KEEP: usize = 20;
 
-/// Settings of `build`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -62,7 +61,7 @@ pub struct Args {
     /// Build on this machine; builds elsewhere are started by a push, or again by `towline retry`
     #[arg(long)]
     local: bool,
-    /// The component; may be left out where there is one
+    /// The component [default: the only one]
     component: Option<ComponentName>,
     /// Buildspec to run instead of the component's
     #[arg(long, value_name = "FILE")]
@@ -70,7 +69,7 @@ pub struct Args {
     /// The repository, or a folder in it
     #[arg(long, value_name = "PATH", default_value = ".")]
     repo: PathBuf,
-    /// Variable that a project would set; not for secrets, which others could see; may be repeated
+    /// Variable of the project; not for secrets, which others could see; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = choose::pair)]
     env: Vec<(String, String)>,
     /// Folder for secrets, artifacts, logs and caches
@@ -79,9 +78,6 @@ pub struct Args {
 }
 
 /// Builds, showing the log as it grows, and tells how long each phase took.
-///
-/// # Errors
-/// When there is nothing to build, or the build does not succeed.
 pub async fn run(context: &Context, args: Args) -> Outcome {
     if !args.local {
         return refused(

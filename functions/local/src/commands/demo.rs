@@ -24,7 +24,6 @@ use towline_ports::system::random_bytes;
 use sample::{Preset, Sample};
 use story::Story;
 
-/// Settings of `demo`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Everything happens in a folder of its own, on free ports of 127.0.0.1. Nothing is installed,

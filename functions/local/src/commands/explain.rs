@@ -1,4 +1,4 @@
-//! `towline explain`: what a finding of the linter means, with an example that the linter judges.
+//! `towline explain`: what a finding of the linter means, with a linted example.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,6 @@ use towline_console::outcome::{Outcome, refused};
 /// Columns that sentences fill at most.
 const WIDTH: usize = 100;
 
-/// Settings of `explain`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -21,15 +20,12 @@ Examples:
   towline explain E003
   towline explain publish-in-post-build")]
 pub struct Explain {
-    /// A code of `towline lint`, or its name; all of them when left out
+    /// Code of a finding, or its name [default: list all]
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }
 
 /// Prints what is known of a code.
-///
-/// # Errors
-/// When there is no such code, or nothing can be written.
 pub fn run(context: &Context, args: &Explain) -> Outcome {
     let Some(wanted) = &args.code else {
         return if context.output.is_json() {
@@ -44,7 +40,7 @@ pub fn run(context: &Context, args: &Explain) -> Outcome {
     };
     let Some(code) = Code::ALL.iter().find(is_wanted) else {
         return refused(format!(
-            "there is no code {wanted:?}; `towline explain` lists them all"
+            "unknown code {wanted:?}; `towline explain` lists all"
         ));
     };
     let explanation = code.explanation();

@@ -17,7 +17,6 @@ use towline_client::context::Context;
 use towline_console::outcome::{Failure, Outcome, refused};
 use towline_operator::definition as file;
 
-/// Settings of `generate`.
 #[derive(Debug, Args)]
 pub struct Generate {
     #[command(subcommand)]
@@ -27,13 +26,12 @@ pub struct Generate {
 /// What is generated.
 #[derive(Debug, Subcommand)]
 enum What {
-    /// The buildspec of a component, byte for byte as a run hands it to CodeBuild
+    /// Print the buildspec that a run of a component uses (with the preset pack, CodeBuild's also downloads `towline`)
     Buildspec(Buildspec),
-    /// A .towline.yml to begin with, guessed from what the folder holds
+    /// Print a first .towline.yml, guessed from the files of a folder
     Definition(Starter),
 }
 
-/// Settings of `generate buildspec`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -50,7 +48,6 @@ struct Buildspec {
     output: Option<PathBuf>,
 }
 
-/// Settings of `generate definition`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -104,7 +101,7 @@ fn buildspec(context: &Context, args: &Buildspec) -> Outcome {
             .map(|known| known.name.as_str())
             .collect();
         return refused(format!(
-            "{} has no component {}; there are: {}",
+            "{} has no component {}; it has {}",
             path.display(),
             args.component,
             known.join(", ")

@@ -1,7 +1,7 @@
 //! `towline lint`: checks buildspecs and definitions offline, and fixes what it can.
 
 mod find;
-mod mend;
+mod fix;
 mod root;
 mod show;
 
@@ -22,7 +22,6 @@ use towline_client::context::Context;
 use towline_client::tree::{self, Tree};
 use towline_console::outcome::{Failure, Outcome, refused};
 
-/// Settings of `lint`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,10 +29,10 @@ Examples:
   towline lint ci/buildspec.yml --fix
   towline lint --sarif > towline.sarif
 
-Of a component's buildspec the definition says image and platform. What a finding is about:
+Image and platform of a component's buildspec come from the definition. To explain a finding:
   towline explain E003
 
-Exit status: 0 good, 1 something found, 2 something could not be read.")]
+Exit status: 0 no findings, 1 findings, 2 a file cannot be read.")]
 pub struct Lint {
     /// Buildspecs, definitions, or folders to look for them in
     #[arg(value_name = "PATH", default_value = ".")]
@@ -44,7 +43,7 @@ pub struct Lint {
     /// Print SARIF, for GitHub code scanning
     #[arg(long)]
     sarif: bool,
-    /// The least that makes the exit status 1: error, warning or note
+    /// Lowest level that makes the exit status 1: error, warning or note
     #[arg(long, value_name = "LEVEL", default_value = "warning", value_parser = level)]
     level: Level,
     #[command(flatten)]
@@ -55,7 +54,7 @@ fn level(text: &str) -> Result<Level, String> {
     [Level::Error, Level::Warning, Level::Note]
         .into_iter()
         .find(|level| level.as_str() == text)
-        .ok_or_else(|| "say error, warning or note".to_owned())
+        .ok_or_else(|| "use error, warning or note".to_owned())
 }
 
 /// All that was found.
@@ -63,13 +62,13 @@ fn level(text: &str) -> Result<Level, String> {
 struct Results {
     /// The buildspecs and definitions that were looked at, and the files around them in which something is off.
     files: BTreeSet<String>,
-    /// Files that look like buildspecs, though not enough to be looked at unasked.
+    /// Files that might be buildspecs, but are not clear enough to be checked unasked.
     passed_over: Vec<String>,
     /// What is off in buildspecs, each with the text its findings point into.
     checked: Vec<Checked>,
     /// Definitions with mistakes.
     mistakes: Vec<Mistaken>,
-    /// What could not be read or mended, with the reason.
+    /// What could not be read or fixed, with the reason.
     failed: Vec<(String, String)>,
     /// Where something is off: a Makefile is looked into for every buildspec that calls it.
     places: BTreeSet<(String, usize, Code)>,
@@ -88,12 +87,12 @@ struct Checked {
     report: Report,
     /// The texts that findings point into, by those names.
     texts: BTreeMap<String, String>,
-    /// How it was mended, if it was.
-    mended: Mended,
+    /// The changes of `--fix`, if any.
+    fixed: Fixes,
 }
 
-/// What a file was before it was mended, what it is now, and what was mended.
-type Mended = Option<(String, String, Vec<Code>)>;
+/// The text before `--fix`, the text now, and the codes that were fixed.
+type Fixes = Option<(String, String, Vec<Code>)>;
 
 /// Looks at everything, and prints what is found.
 ///
@@ -101,7 +100,7 @@ type Mended = Option<(String, String, Vec<Code>)>;
 /// When something is found, or could not be read.
 pub fn run(context: &Context, args: &Lint) -> Outcome {
     if args.sarif && context.output.is_json() {
-        return refused("SARIF is JSON already: leave out one of --sarif and --json");
+        return refused("use only one of --sarif and --json");
     }
     let here = Path::new(".")
         .canonicalize()
@@ -166,8 +165,8 @@ impl Results {
     }
 
     /// Adds what is off in a file; `name` is its path from the root of the source.
-    fn add(&mut self, root: &Root, name: &str, text: &str, report: Report, mended: Mended) {
-        self.add_below((&root.prefix, &root.tree), (name, text), report, mended);
+    fn add(&mut self, root: &Root, name: &str, text: &str, report: Report, fixed: Fixes) {
+        self.add_below((&root.prefix, &root.tree), (name, text), report, fixed);
     }
 
     /// The same for names that are paths from another folder, seen by this prefix.
@@ -176,7 +175,7 @@ impl Results {
         (prefix, tree): (&str, &Tree),
         (name, text): (&str, &str),
         mut report: Report,
-        mended: Mended,
+        fixed: Fixes,
     ) {
         let mut texts = BTreeMap::new();
         let allowed = report
@@ -204,7 +203,7 @@ impl Results {
             path: format!("{prefix}{name}"),
             report,
             texts,
-            mended,
+            fixed,
         });
     }
 }
@@ -331,8 +330,8 @@ fn buildspec(root: &Root, path: &Path, name: &str, args: &Lint, results: &mut Re
     };
     results.files.insert(format!("{}{name}", root.prefix));
     let contexts = root.contexts(name, &args.project);
-    let mended = if args.fix {
-        mend(&contexts, path, name, &mut text, results)
+    let fixed = if args.fix {
+        fixes(&contexts, path, name, &mut text, results)
     } else {
         None
     };
@@ -353,21 +352,21 @@ fn buildspec(root: &Root, path: &Path, name: &str, args: &Lint, results: &mut Re
             report.allowed = more.allowed;
         }
     }
-    results.add(root, name, &text, report, mended);
+    results.add(root, name, &text, report, fixed);
 }
 
-/// Mends a file for every project that runs it.
-fn mend(
+/// Fixes a file for every project that runs it.
+fn fixes(
     contexts: &[lint::Context<'_>],
     path: &Path,
     name: &str,
     text: &mut String,
     results: &mut Results,
-) -> Mended {
+) -> Fixes {
     let before = text.clone();
     let mut applied = Vec::new();
     for context in contexts {
-        match mend::mend(path, name, text, context) {
+        match fix::fix(path, name, text, context) {
             Ok(None) => {}
             Ok(Some(fixed)) => {
                 *text = fixed.text;

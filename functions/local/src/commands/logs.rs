@@ -14,7 +14,6 @@ use towline_console::terminal::Harmless;
 /// How often is asked for more.
 const EVERY: Duration = Duration::from_millis(400);
 
-/// Settings of `logs`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -24,7 +23,7 @@ pub struct Logs {
     /// The build's number, as 142 or build#142
     #[arg(value_name = "BUILD", value_parser = super::write::build)]
     build: u64,
-    /// Go on until the build has ended
+    /// Follow until the build finishes
     #[arg(long, short)]
     follow: bool,
     #[command(flatten)]
@@ -32,9 +31,6 @@ pub struct Logs {
 }
 
 /// Prints the log.
-///
-/// # Errors
-/// When there is none, or it cannot be printed.
 pub async fn run(context: &Context, args: Logs) -> Outcome {
     let client = context.client().await?;
     let mut from = 0;

@@ -26,7 +26,6 @@ const MOST_PASSWORD: u64 = 64 * 1024;
 /// Bytes of a blob from which on it is told how far it is.
 const LARGE: u64 = 8 * 1024 * 1024;
 
-/// Settings of `pack`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,13 +44,13 @@ pub struct Pack {
     /// Only files that match this glob; may be repeated
     #[arg(long, value_name = "GLOB")]
     include: Vec<String>,
-    /// Leaves out files that match this glob, as .dockerignore does; may be repeated
+    /// Leave out files that match this glob, as .dockerignore does; may be repeated
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
     /// Image below, by digest: HOST/REPOSITORY@sha256:…
     #[arg(long, value_name = "IMAGE")]
     base: Option<BaseReference>,
-    /// What the image runs on; a base has to be for it too
+    /// Platform of the image; the base must be for it too
     #[arg(long, value_name = "OS/ARCHITECTURE", default_value = "linux/amd64")]
     platform: Platform,
     /// Program the image runs, as a JSON list of words or one word
@@ -115,9 +114,6 @@ struct Place {
 }
 
 /// Assembles the image and pushes it; prints its digest.
-///
-/// # Errors
-/// When the files or options are refused, or the registry says no.
 pub async fn run(context: &Context, args: Pack) -> Outcome {
     let password = if args.password_stdin {
         Some(password()?)
@@ -142,7 +138,7 @@ pub async fn run(context: &Context, args: Pack) -> Outcome {
             image.digest().clone()
         }
         (None, Some(place)) => push(context.output, &args, place, credentials, &image).await?,
-        (None, None) => return Err(anyhow!("say where to push with --repository").into()),
+        (None, None) => return Err(anyhow!("use --repository to say where to push").into()),
     };
     if let Some(file) = &args.output_file {
         std::fs::write(file, format!("{digest}\n"))
@@ -238,9 +234,9 @@ impl Teller {
 
     fn tell(&self, progress: &Progress) {
         let (digest, what) = match progress {
-            Progress::Present { digest, size } => (digest, format!("{size} bytes, there already")),
+            Progress::Present { digest, size } => (digest, format!("{size} bytes, exists already")),
             Progress::Mounted { digest, size } => {
-                let from = "taken over from another repository";
+                let from = "copied from another repository";
                 (digest, format!("{size} bytes, {from}"))
             }
             Progress::Sent { digest, sent, size } if self.is_news(digest, *sent, *size) => {

@@ -15,12 +15,11 @@ use towline_ports::system::SystemClock;
 /// Which repository is meant.
 #[derive(Debug, Args)]
 pub struct In {
-    /// The repository, when several have a component or number of that name
+    /// The repository, if several have such a component or number
     #[arg(long, value_name = "OWNER/NAME")]
     pub repository: Option<RepositoryName>,
 }
 
-/// Settings of `tags`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -52,18 +51,16 @@ impl Limit {
     }
 }
 
-/// Settings of `commit`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   towline commit 3f9c2ab")]
 pub struct Commit {
-    /// The commit's first digits, at least four
+    /// Commit prefix, at least four digits
     #[arg(value_parser = reference)]
     commit: String,
 }
 
-/// Settings of `image`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -82,7 +79,6 @@ pub struct Image {
     place: In,
 }
 
-/// Settings of `history`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -98,7 +94,6 @@ pub struct History {
     place: In,
 }
 
-/// Settings of `now`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -120,7 +115,6 @@ pub struct Now {
     repository: Option<RepositoryName>,
 }
 
-/// Settings of `where`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -133,7 +127,6 @@ pub struct Where {
     place: In,
 }
 
-/// Settings of `why`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -149,7 +142,6 @@ pub struct Why {
     place: In,
 }
 
-/// Settings of `runs`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -157,7 +149,7 @@ Example:
 pub struct Runs {
     #[command(flatten)]
     limit: Limit,
-    /// Only of this repository
+    /// Only this repository
     #[arg(long, value_name = "OWNER/NAME")]
     repository: Option<RepositoryName>,
 }
@@ -231,25 +223,21 @@ impl From<Runs> for Query {
 }
 
 /// Asks and prints the answer.
-///
-/// # Errors
-/// When there is no answer, or it cannot be printed.
 pub async fn run(context: &Context, query: impl Into<Query>) -> Outcome {
     let answer = context.client().await?.ask(&query.into()).await?;
     answer::print(context.output, &answer)
 }
 
 /// What is or was live.
-///
-/// # Errors
-/// As [`run`]; also for a moment that lies ahead.
 pub async fn now(context: &Context, args: Now) -> Outcome {
     let at = match args.at {
         None => None,
         Some(moment) => match moment.before(SystemClock.now()) {
             Some(at) => Some(at),
             None => {
-                return Err(anyhow!("--at lies ahead; leave it out for what is live now").into());
+                return Err(
+                    anyhow!("--at is in the future; leave it out for what is live now").into(),
+                );
             }
         },
     };

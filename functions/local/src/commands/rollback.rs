@@ -15,7 +15,6 @@ use towline_console::output;
 /// Moves of the stage that are looked at.
 const MOVES: usize = 500;
 
-/// Settings of `rollback`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,13 +31,13 @@ pub struct Rollback {
     /// The image to go back to: a commit, tag, digest or build#N that was live there
     #[arg(long, value_name = "REF", value_parser = reference)]
     to: Option<String>,
-    /// Why
+    /// Reason
     #[arg(long)]
     reason: Option<String>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
-    /// Wait until the rollback has ended
+    /// Wait until the rollback ends
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -46,27 +45,24 @@ pub struct Rollback {
 }
 
 /// Goes back.
-///
-/// # Errors
-/// When there is nothing to go back to, nobody said yes, or it is refused.
 pub async fn run(context: &Context, args: Rollback) -> Outcome {
     let client = context.client().await?;
     let mut to = args.to.clone();
     if !args.yes {
         if !output::is_interactive() || context.output.is_json() {
             return refused(
-                "a rollback asks before it begins, and there is no terminal to ask on; say --yes",
+                "a rollback asks for confirmation, and there is no terminal to ask on; use --yes",
             );
         }
         let Some(target) = target(&client, &args).await? else {
             return refused(format!(
-                "nothing older has been live in {} of {}, so there is nothing to go back to",
+                "no earlier image was live in {} of {}, so there is nothing to roll back to",
                 args.stage, args.component
             ));
         };
         let question = question(&args, &target);
         if !context.output.confirm(&question)? {
-            return refused("nothing was done");
+            return refused("nothing has been changed");
         }
         // Exactly what was agreed to, whatever has happened since.
         to = Some(target.image.to_string());
@@ -103,7 +99,7 @@ fn question(args: &Rollback, target: &Target) -> String {
         None => (target.image.short().to_owned(), String::new()),
     };
     let (stage, component, from) = (&args.stage, &args.component, target.live.to.short());
-    format!("{stage} of {component}: {from} → {commit}{since}. Go back?")
+    format!("{stage} of {component}: {from} → {commit}{since}. Roll back?")
 }
 
 async fn target(client: &Client, args: &Rollback) -> Outcome<Option<Target>> {
@@ -137,14 +133,14 @@ async fn named(client: &Client, args: &Rollback, reference: &str) -> Outcome<Dig
         repository: args.place.repository.clone(),
     };
     let Answer::Image { images } = client.ask(&query).await? else {
-        return refused(format!("there is no image {reference}"));
+        return refused(format!("image {reference} not found"));
     };
     match images.as_slice() {
         [image] => Ok(image.digest.clone()),
         several => {
             let digests: Vec<&str> = several.iter().map(|image| image.digest.short()).collect();
             refused(format!(
-                "{reference} fits several images; say which: {}",
+                "{reference} matches several images; use one of: {}",
                 digests.join(", ")
             ))
         }

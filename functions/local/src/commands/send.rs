@@ -25,7 +25,6 @@ const MOST_COMMITS: usize = 2_048;
 /// Fields of a commit that `git log` is asked for.
 const FIELDS: usize = 8;
 
-/// Settings of `send`.
 #[derive(Debug, Args)]
 pub struct Send {
     #[command(subcommand)]
@@ -35,11 +34,10 @@ pub struct Send {
 /// What is sent.
 #[derive(Debug, Subcommand)]
 enum What {
-    /// A push of a repository on this machine, as GitHub would tell of it
+    /// Send a push of a repository on this machine, as GitHub would
     Push(Push),
 }
 
-/// Settings of `send push`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -54,16 +52,16 @@ struct Push {
     /// Folder of the repository
     #[arg(long, value_name = "PATH", default_value = ".")]
     repo: PathBuf,
-    /// The commit that was pushed [default: where the ref stands]
+    /// The commit that was pushed [default: the ref's commit]
     #[arg(long, value_name = "COMMIT")]
     commit: Option<String>,
     /// The branch, or refs/tags/NAME [default: the current branch]
     #[arg(long = "ref", value_name = "REF")]
     git_ref: Option<String>,
-    /// Where the ref stood before [default: the commit's first parent]
+    /// The ref's commit before the push [default: the first parent]
     #[arg(long, value_name = "COMMIT")]
     before: Option<String>,
-    /// The repository's name [default: that of its origin at GitHub, else local/FOLDER]
+    /// The repository's name [default: that of its origin on GitHub, else local/FOLDER]
     #[arg(long, value_name = "OWNER/NAME")]
     name: Option<RepositoryName>,
     /// Where to send it [default: as --url]
@@ -72,9 +70,6 @@ struct Push {
 }
 
 /// Sends it and prints the answer.
-///
-/// # Errors
-/// When there is nothing to send, nobody answers, or the answer is no.
 pub async fn run(context: &Context, args: Send) -> Outcome {
     let What::Push(push) = args.what;
     let mut described = described::describe(&push.repo).map_err(anyhow::Error::new)?;
@@ -83,12 +78,12 @@ pub async fn run(context: &Context, args: Send) -> Outcome {
     }
     let address = address_of(push.to.as_deref().unwrap_or(context.url()))?;
     let secret = credentials::webhook_secret(&address)?.ok_or_else(|| {
-        anyhow!("the push has to be signed: put the webhook secret into TOWLINE_GITHUB_WEBHOOK_SECRET, or name its file with TOWLINE_GITHUB_WEBHOOK_SECRET_FILE (towline serve prints which)")
+        anyhow!("the push must be signed; set TOWLINE_GITHUB_WEBHOOK_SECRET, or TOWLINE_GITHUB_WEBHOOK_SECRET_FILE to the file that holds it (towline serve prints its path)")
     })?;
     let secret = Secret::new(&secret).context("the webhook secret cannot be used")?;
     let pushed = Pushed::read(&described, &push)?;
     if push.commit.is_none() && has_changes(&described) {
-        let note = "note: what is not committed in the folder is no part of the push";
+        let note = "note: the folder has uncommitted changes, which are not part of the push";
         context.output.progress(note);
     }
     let body = serde_json::to_vec(&pushed.payload(&described)).context("writing the push")?;
@@ -137,13 +132,13 @@ fn report(
     let (status, reason) = (said("status"), said("reason"));
     if status.is_empty() {
         return Err(anyhow!(
-            "the answer was {} and nothing that a towline says; is --to or --url right?",
+            "the answer was {}, but not as Towline answers; is --to or --url right?",
             delivered.status
         )
         .into());
     }
     if delivered.status.is_server_error() {
-        return Err(anyhow!("the push was not taken: {reason}").into());
+        return Err(anyhow!("the push was not accepted: {reason}").into());
     }
     if !delivered.status.is_success() {
         return refused(format!(
@@ -184,7 +179,7 @@ fn sentence(described: &Described, pushed: &Pushed, status: &str, reason: &str) 
         described.name
     );
     match status {
-        "accepted" => format!("{head}see what comes of it with: towline commit {commit}\n"),
+        "accepted" => format!("{head}see its run with: towline commit {commit}\n"),
         _ => format!("{head}{}\n", Untrusted::first_line(reason).display()),
     }
 }
@@ -216,7 +211,7 @@ impl Pushed {
             (None, Some(object)) => (commit(&git, object)?, Some(object.parse()?)),
             (None, None) => {
                 return Err(anyhow!(
-                    "there is no {git_ref} in {}; commit something, or say which with --ref",
+                    "{git_ref} not found in {}; commit something, or name another with --ref",
                     described.path.display()
                 ));
             }
@@ -291,7 +286,7 @@ fn git_ref(git: &Git, given: Option<&str>) -> anyhow::Result<GitRef> {
         Some(branch) => format!("refs/heads/{branch}"),
         None => git
             .maybe(&["symbolic-ref", "--quiet", "HEAD"])
-            .context("no branch is checked out; say which was pushed with --ref")?,
+            .context("no branch is checked out; name it with --ref")?,
     };
     Ok(full.parse()?)
 }
@@ -305,7 +300,7 @@ fn commit(git: &Git, text: &str) -> anyhow::Result<CommitSha> {
         "--end-of-options",
         &asked,
     ]);
-    let found = found.with_context(|| format!("there is no commit {text:?} in the repository"))?;
+    let found = found.with_context(|| format!("commit {text:?} not found in the repository"))?;
     Ok(found.parse()?)
 }
 
@@ -323,7 +318,7 @@ fn head(git: &Git, commit: &CommitSha) -> anyhow::Result<Commit> {
     let only = log(git, &["--max-count=1", commit.as_str()])?;
     only.into_iter()
         .next()
-        .with_context(|| format!("git knows nothing of {commit}"))
+        .with_context(|| format!("commit {commit} not found"))
 }
 
 /// The newest commits of a range, oldest first.

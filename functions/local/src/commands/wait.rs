@@ -20,18 +20,13 @@ const MOVES: usize = 20;
 /// Where a promotion goes.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// The component.
     pub component: ComponentName,
-    /// The stage.
     pub stage: StageName,
     /// The repository, when it was said.
     pub repository: Option<RepositoryName>,
 }
 
 /// Where a promotion that waits goes; none when none of that number waits.
-///
-/// # Errors
-/// When nobody answers.
 pub async fn place_of(
     client: &Client,
     promotion: u64,
@@ -103,7 +98,7 @@ async fn ended(context: &Context, client: &Client, promotion: u64, place: &Place
         }
         let Some(why) = waiting else {
             return refused(format!(
-                "promotion #{promotion} has ended without moving {} of {}; see: towline now {}",
+                "promotion #{promotion} ended without changing {} of {}; see: towline now {}",
                 place.stage, place.component, place.stage
             ));
         };

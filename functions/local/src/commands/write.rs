@@ -11,7 +11,6 @@ use crate::answer;
 use towline_client::context::Context;
 use towline_console::outcome::Outcome;
 
-/// Settings of `promote`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,19 +22,18 @@ pub struct Promote {
     /// The image: a commit, tag, digest or build#N
     #[arg(value_name = "REF", value_parser = reference)]
     image: String,
-    /// The stage it goes to
+    /// The stage to promote to
     stage: StageName,
-    /// Why
+    /// Reason
     #[arg(long)]
     reason: Option<String>,
-    /// Wait until the promotion has ended
+    /// Wait until the promotion ends
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
     place: In,
 }
 
-/// Settings of `approve`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,16 +43,15 @@ pub struct Approve {
     /// The promotion's number
     #[arg(value_name = "N", value_parser = promotion)]
     promotion: u64,
-    /// What to say with it
+    /// Comment
     comment: Option<String>,
-    /// Wait until the promotion has ended
+    /// Wait until the promotion ends
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
     place: In,
 }
 
-/// Settings of `reject`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -63,13 +60,12 @@ pub struct Reject {
     /// The promotion's number
     #[arg(value_name = "N", value_parser = promotion)]
     promotion: u64,
-    /// Why
+    /// Reason
     reason: String,
     #[command(flatten)]
     place: In,
 }
 
-/// Settings of `hold`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -79,13 +75,12 @@ pub struct Hold {
     component: ComponentName,
     /// The stage
     stage: StageName,
-    /// Why
+    /// Reason
     reason: String,
     #[command(flatten)]
     place: In,
 }
 
-/// Settings of `resume`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -99,7 +94,6 @@ pub struct Resume {
     place: In,
 }
 
-/// Settings of `cancel` and `retry`.
 #[derive(Debug, Args)]
 pub struct OfBuild {
     /// The build's number, as 142 or build#142
@@ -142,7 +136,6 @@ impl From<Resume> for Command {
 
 impl OfBuild {
     /// Stop it.
-    #[must_use]
     pub fn cancel(self) -> Command {
         Command::Cancel {
             build: self.build,
@@ -151,7 +144,6 @@ impl OfBuild {
     }
 
     /// Build it again.
-    #[must_use]
     pub fn retry(self) -> Command {
         Command::Retry {
             build: self.build,
@@ -161,18 +153,12 @@ impl OfBuild {
 }
 
 /// Has it done and prints what was.
-///
-/// # Errors
-/// When it is not done, or the answer cannot be printed.
 pub async fn run(context: &Context, command: impl Into<Command>) -> Outcome {
     let answer = context.client().await?.tell(&command.into()).await?;
     answer::print(context.output, &answer)
 }
 
 /// Moves an image into a stage.
-///
-/// # Errors
-/// As [`run`]; when waiting, also if the promotion ends without moving the stage.
 pub async fn promote(context: &Context, args: Promote) -> Outcome {
     let client = context.client().await?;
     let place = wait::Place {
@@ -192,9 +178,6 @@ pub async fn promote(context: &Context, args: Promote) -> Outcome {
 }
 
 /// Says yes to a promotion.
-///
-/// # Errors
-/// As [`promote`].
 pub async fn approve(context: &Context, args: Approve) -> Outcome {
     let client = context.client().await?;
     let repository = args.place.repository;

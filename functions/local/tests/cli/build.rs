@@ -139,7 +139,7 @@ artifacts: {files: [out.txt]}
         SUCCEEDED in 0.0 seconds
         exported WORD=by hand
         artifacts [shop]/.towline-data/build/artifacts/ID
-        ! building buildspec.yml; the working tree holds what is not committed
+        ! building buildspec.yml; the working tree has uncommitted changes
     "#]]
     .assert_eq(&text);
     assert_eq!(session.git(&["status", "--porcelain"]), before);

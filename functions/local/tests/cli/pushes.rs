@@ -99,7 +99,7 @@ fn a_push_tells_what_git_knows() {
         $ towline send push
         accepted: 5bd4a76 "second "one"" on main of local/shop
         see what comes of it with: towline commit 5bd4a76
-        ! note: what is not committed in the folder is no part of the push
+        ! note: the folder has uncommitted changes, which are not part of the push
     "#]]
     .assert_eq(&session.play(&[&["send", "push"]]));
 }
@@ -208,7 +208,7 @@ fn what_cannot_be_sent_is_told_with_what_to_do() {
         ! towline: there is no folder gone: No such file or directory (os error 2)
         [exit 2]
         $ towline send push
-        ! towline: the push has to be signed: put the webhook secret into TOWLINE_GITHUB_WEBHOOK_SECRET, or name its file with TOWLINE_GITHUB_WEBHOOK_SECRET_FILE (towline serve prints which)
+        ! towline: the push must be signed; set TOWLINE_GITHUB_WEBHOOK_SECRET, or TOWLINE_GITHUB_WEBHOOK_SECRET_FILE to the file that holds it (towline serve prints its path)
         [exit 2]
         $ towline send push
         ! towline: the webhook secret cannot be used: the secret has 5 bytes and needs at least 32; create one with `openssl rand -hex 32` and set it here and on GitHub

@@ -1,4 +1,4 @@
-//! The other end of the API: asks and tells a running Towline over HTTP.
+//! A client of the API.
 
 use std::io;
 use std::time::Duration;
@@ -39,7 +39,6 @@ enum Caller {
 
 /// An answer to a webhook.
 pub struct Delivered {
-    /// The status.
     pub status: StatusCode,
     /// The body; null when it is no JSON.
     pub body: Value,
@@ -86,9 +85,6 @@ impl Client {
     }
 
     /// A client for whoever a token belongs to.
-    ///
-    /// # Errors
-    /// As [`Client::anonymous`].
     pub fn with_token(base: Url, token: String) -> Outcome<Self> {
         let mut client = Self::anonymous(base)?;
         client.caller = Caller::Bearer(token);
@@ -112,9 +108,6 @@ impl Client {
     }
 
     /// Has something done.
-    ///
-    /// # Errors
-    /// As [`Client::ask`].
     pub async fn tell(&self, command: &Command) -> Outcome<Answer> {
         let (word, fields) = parts(command, "command")?;
         let url = self.at(&self.route(&word));
@@ -122,18 +115,12 @@ impl Client {
     }
 
     /// Whether it is well: the status of `/healthz`.
-    ///
-    /// # Errors
-    /// When nobody answers.
     pub async fn health(&self) -> Outcome<StatusCode> {
         let response = self.http.get(self.at("healthz")).send().await;
         Ok(response.map_err(|error| self.silence(error))?.status())
     }
 
     /// Delivers a webhook.
-    ///
-    /// # Errors
-    /// When nobody answers.
     pub async fn deliver(&self, headers: &[(&str, String)], body: Vec<u8>) -> Outcome<Delivered> {
         let mut request = self.http.post(self.at("webhooks/github")).body(body);
         for (name, value) in headers {
@@ -171,7 +158,7 @@ impl Client {
             let answer = serde_json::from_slice(&body);
             return Ok(answer.with_context(|| {
                 format!(
-                    "understanding what {} answered; is it the same version as this towline?",
+                    "reading the answer of {}; is it the same version as this towline?",
                     self.base()
                 )
             })?);
@@ -188,11 +175,11 @@ impl Client {
             Some(reason) => Err(anyhow!("{} answered {status}: {reason}", self.base()).into()),
             // So does it when the function behind it fails.
             None if status.is_server_error() => Err(anyhow!(
-                "{} answered {status}; Towline's log tells why, on AWS: aws logs tail /aws/lambda/towline-answer-chat",
+                "{} answered {status}; the log says why, on AWS: aws logs tail /aws/lambda/towline-answer-chat",
                 self.base()
             )
             .into()),
-            None => Err(anyhow!("{} answered {status} and nothing that a towline says; is --url (or TOWLINE_URL) right?", self.base()).into()),
+            None => Err(anyhow!("{} answered {status}, but not as Towline does; is --url (or TOWLINE_URL) right?", self.base()).into()),
         }
     }
 
@@ -200,13 +187,13 @@ impl Client {
         let base = self.base();
         match &self.caller {
             Caller::Signed(_) => format!(
-                "{base} does not take calls of whoever signs here; their role needs execute-api:Invoke, and `towline people add LOGIN --arn ROLE` makes them known"
+                "{base} does not accept your signature; your role needs execute-api:Invoke, and must be added with `towline people add LOGIN --arn ROLE`"
             ),
             Caller::Bearer(_) => format!(
-                "{base} does not know the token given; use another in TOWLINE_TOKEN or the file that TOWLINE_TOKEN_FILE names"
+                "{base} does not know your token; set another in TOWLINE_TOKEN, or in the file that TOWLINE_TOKEN_FILE names"
             ),
             Caller::Nobody => format!(
-                "{base} wants to know who asks; put your token into TOWLINE_TOKEN, or name its file with TOWLINE_TOKEN_FILE (towline serve prints which)"
+                "{base} needs a token; set TOWLINE_TOKEN, or TOWLINE_TOKEN_FILE to the file that holds it (towline serve prints its path)"
             ),
         }
     }
@@ -274,19 +261,16 @@ fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// Reads an address.
-///
-/// # Errors
-/// When it is no `http://` or `https://` address, or holds a password.
 pub fn address_of(text: &str) -> Outcome<Url> {
     let url = Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let Some(url) = url else {
-        return Err(anyhow!("{text:?} is no address; write one such as http://127.0.0.1:8017 (from --url, --to or TOWLINE_URL)").into());
+        return Err(anyhow!("{text:?} is not an address such as http://127.0.0.1:8017 (from --url, --to or TOWLINE_URL)").into());
     };
     if url.password().is_some() || !url.username().is_empty() {
         return Err(anyhow!(
-            "the address holds a user or password; leave it out and use TOWLINE_TOKEN"
+            "the address contains a user or password; remove it and set TOWLINE_TOKEN"
         )
         .into());
     }

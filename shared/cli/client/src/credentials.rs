@@ -30,7 +30,9 @@ pub fn auth(sigv4: bool) -> anyhow::Result<Auth> {
         _ if sigv4 => Ok(Auth::Sigv4),
         None | Some("token") => Ok(Auth::Token),
         Some("sigv4") => Ok(Auth::Sigv4),
-        Some(other) => Err(anyhow!("TOWLINE_AUTH is {other:?}; write token or sigv4")),
+        Some(other) => Err(anyhow!(
+            "TOWLINE_AUTH is {other:?}; set it to token or sigv4"
+        )),
     }
 }
 
@@ -38,23 +40,16 @@ pub fn auth(sigv4: bool) -> anyhow::Result<Auth> {
 ///
 /// What is not set is looked for where a `towline serve` in the same folder has left it, and then
 /// given only to this machine.
-///
-/// # Errors
-/// When the file named for it cannot be read.
 pub fn token(asked: &Url) -> anyhow::Result<Option<String>> {
     found("TOWLINE_TOKEN", asked, "owner.token")
 }
 
 /// The secret that signs webhooks; found as [`token`] is.
-///
-/// # Errors
-/// When the file named for it cannot be read.
 pub fn webhook_secret(asked: &Url) -> anyhow::Result<Option<String>> {
     found("TOWLINE_GITHUB_WEBHOOK_SECRET", asked, "webhook.secret")
 }
 
 /// Whether an address is one of this machine alone.
-#[must_use]
 pub fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,

@@ -1,4 +1,5 @@
-//! How a person's machine reaches a Towline, on one machine or on AWS.
+//! How a person's machine reaches Towline, on one machine or on AWS.
+#![expect(missing_docs, reason = "only the commands of towline use this crate")]
 
 pub mod aws_cli;
 pub mod client;

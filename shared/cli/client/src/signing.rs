@@ -37,9 +37,6 @@ struct Exported {
 impl Signer {
     /// With the credentials of the profile that is named, else those of the environment, else those
     /// that `aws` would use.
-    ///
-    /// # Errors
-    /// When there are none, or nobody says which region the API is in.
     pub async fn find(api: &Url, place: &Place) -> anyhow::Result<Self> {
         let region = region_of(api).or_else(|| {
             if let Some(region) = &place.region {
@@ -50,7 +47,7 @@ impl Signer {
         });
         let region = region.with_context(|| {
             let api = api.as_str().trim_end_matches('/');
-            format!("{api} does not tell its region, which the signature needs; set AWS_REGION")
+            format!("the region of {api} is not known, and the signature needs it; set AWS_REGION")
         })?;
         let exported = match of_environment() {
             Some(exported) if place.profile.is_none() => exported,
@@ -70,9 +67,6 @@ impl Signer {
     }
 
     /// Adds the signature to a request, which may not change from then on.
-    ///
-    /// # Errors
-    /// When it has what no signature covers, such as a body that is a stream.
     pub fn sign(&self, request: &mut Request) -> anyhow::Result<()> {
         let identity = self.credentials.clone().into();
         let params = v4::SigningParams::builder()

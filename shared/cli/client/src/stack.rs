@@ -26,7 +26,6 @@ pub struct Place {
 
 impl Place {
     /// The command line for it.
-    #[must_use]
     pub fn aws(&self) -> AwsCli {
         AwsCli::new(self.named_region(), self.profile.clone())
     }
@@ -40,16 +39,12 @@ impl Place {
     }
 
     /// The options that name it in a command for people to repeat, given where it turned out to be.
-    #[must_use]
     pub fn options(&self, region: &str) -> String {
         let profile = self.profile.iter().map(|it| format!(" --profile {it}"));
         format!("--region {region}{}", profile.collect::<String>())
     }
 
     /// The command line for it and the region it is in, looked up where nobody has named one.
-    ///
-    /// # Errors
-    /// When there is no region to be found.
     pub async fn located(&self) -> Outcome<(AwsCli, String)> {
         let aws = self.aws();
         let region = match self.named_region() {
@@ -57,7 +52,7 @@ impl Place {
             None => match aws.call("configure", "get").word("region").text().await {
                 Ok(region) if !region.is_empty() => region,
                 Ok(_) | Err(AwsError::Refused { .. }) => {
-                    return Err(anyhow!("which region? name it with --region, such as --region eu-west-1, or set AWS_REGION").into());
+                    return Err(anyhow!("no AWS region is set; use --region, such as --region eu-west-1, or set AWS_REGION").into());
                 }
                 Err(error) => return Err(error.into()),
             },
@@ -67,9 +62,6 @@ impl Place {
 }
 
 /// A name as AWS takes it for stacks, regions, profiles and buckets.
-///
-/// # Errors
-/// When it is empty or holds anything else.
 pub fn label(text: &str) -> Result<String, String> {
     let good = |character: char| character.is_ascii_alphanumeric() || "-_.@".contains(character);
     if text.is_empty() || text.starts_with('-') || !text.chars().all(good) {
@@ -121,9 +113,6 @@ struct Given {
 
 impl Stack {
     /// The stack of that name, if there is one.
-    ///
-    /// # Errors
-    /// When CloudFormation does not say.
     pub async fn find(aws: &AwsCli, name: &str) -> Result<Option<Self>, AwsError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -147,14 +136,13 @@ impl Stack {
         let absent = || {
             let place = aws.region().unwrap_or("the region of your AWS settings");
             anyhow!(
-                "there is no stack {name} in {place}; deploy it with `towline deploy`, or name another with --stack and --region"
+                "stack {name} not found in {place}; deploy it with `towline deploy`, or name another with --stack and --region"
             )
         };
         Ok(found.ok_or_else(absent)?)
     }
 
     /// The parameters it has now.
-    #[must_use]
     pub fn parameters(&self) -> BTreeMap<&str, &str> {
         let pairs = self.parameters.iter();
         pairs
@@ -163,7 +151,6 @@ impl Stack {
     }
 
     /// What it tells about itself, by name.
-    #[must_use]
     pub fn outputs(&self) -> BTreeMap<&str, &str> {
         let pairs = self.outputs.iter();
         pairs
@@ -172,7 +159,6 @@ impl Stack {
     }
 
     /// One output's value.
-    #[must_use]
     pub fn output(&self, name: &str) -> Option<&str> {
         self.outputs().get(name).copied()
     }

@@ -72,20 +72,17 @@ impl Files for Tree {
 }
 
 /// The text of a regular file of bearable length.
-///
-/// # Errors
-/// When it is not one, cannot be read, or is no UTF-8.
 pub fn text_of(path: &Path) -> io::Result<String> {
     // Opening a pipe would wait for whoever writes into it.
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut bytes = Vec::new();
     File::open(path)?
         .take(MOST_BYTES + 1)
         .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(io::Error::other("it has more than a mebibyte"));
+        return Err(io::Error::other("it is larger than 1 MiB"));
     }
     String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
 }
@@ -144,12 +141,9 @@ mod tests {
         };
         check(b"text", Ok(4));
         check(&vec![b'a'; 1 << 20], Ok(1 << 20));
-        check(
-            &vec![b'a'; (1 << 20) + 1],
-            Err("it has more than a mebibyte"),
-        );
+        check(&vec![b'a'; (1 << 20) + 1], Err("it is larger than 1 MiB"));
         check(b"\xff", Err("it is not UTF-8"));
         let error = text_of(folder.path()).expect_err("a folder").to_string();
-        assert_eq!(error, "it is no regular file");
+        assert_eq!(error, "it is not a regular file");
     }
 }

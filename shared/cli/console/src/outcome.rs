@@ -1,4 +1,4 @@
-//! How a command ends: done, refused, or could not.
+//! How a command ends: success, refused, or error.
 
 use std::io;
 use std::process::ExitCode;
@@ -6,15 +6,15 @@ use std::process::ExitCode;
 /// Why a command is not done.
 #[derive(Debug)]
 pub enum Failure {
-    /// Asked and got no, or found something wrong: exit status 1. The sentence says what to do.
+    /// A refusal: exit status 1. The sentence says what to do.
     Refused(String),
     /// The findings have been printed already: exit status 1.
     Found,
-    /// What could not be looked at has been printed already: exit status 2.
+    /// Checks that could not run have been printed already: exit status 2.
     Unsure,
-    /// Could not even ask: exit status 2.
+    /// An error: exit status 2.
     Impossible(anyhow::Error),
-    /// Whoever read the output has closed it, as `head` does; that is their right: exit status 0.
+    /// The reader closed the output, as `head` does: exit status 0.
     Closed,
 }
 
@@ -23,7 +23,6 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
     /// The status the process ends with.
-    #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Closed => ExitCode::SUCCESS,
@@ -33,7 +32,6 @@ impl Failure {
     }
 
     /// What to tell about it, when that has not been told yet.
-    #[must_use]
     pub fn sentence(&self) -> Option<String> {
         match self {
             Self::Refused(reason) => Some(reason.clone()),
@@ -43,7 +41,6 @@ impl Failure {
     }
 
     /// What became of writing to standard output.
-    #[must_use]
     pub fn writing(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::Closed,

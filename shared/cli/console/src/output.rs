@@ -16,21 +16,16 @@ pub struct Output {
 
 impl Output {
     /// For people, or for programs.
-    #[must_use]
     pub fn new(json: bool) -> Self {
         Self { json }
     }
 
     /// Whether programs read it.
-    #[must_use]
     pub fn is_json(self) -> bool {
         self.json
     }
 
     /// Prints a value as JSON over several lines.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn value(self, value: &impl Serialize) -> Outcome {
         let text = serde_json::to_string_pretty(value)
             .map_err(|error| anyhow::Error::new(error).context("writing the answer as JSON"))?;
@@ -38,9 +33,6 @@ impl Output {
     }
 
     /// Prints text as it is; colours in it show only where they can.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn text(self, text: &str) -> Outcome {
         let mut stdout = anstream::stdout().lock();
         let written = stdout
@@ -68,9 +60,6 @@ impl Output {
     }
 
     /// Asks a person yes or no on the terminal; no terminal, no answer.
-    ///
-    /// # Errors
-    /// When the terminal does not answer.
     pub fn confirm(self, question: &str) -> Outcome<bool> {
         let failed = |error| anyhow::Error::new(error).context("asking on the terminal");
         let mut stderr = anstream::stderr();
@@ -84,7 +73,6 @@ impl Output {
 }
 
 /// Whether a person sits at both ends.
-#[must_use]
 pub fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }

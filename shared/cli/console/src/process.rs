@@ -48,17 +48,11 @@ pub async fn asked_to_stop() {
 }
 
 /// The file this process runs from.
-///
-/// # Errors
-/// When the system does not say.
 pub fn own_binary() -> io::Result<PathBuf> {
     std::env::current_exe()
 }
 
 /// Reads what must not be seen: a line typed unseen on the terminal, else all of standard input.
-///
-/// # Errors
-/// When standard input or the terminal fails.
 pub fn hidden(question: &str) -> io::Result<String> {
     let stdin = io::stdin();
     let mut text = String::new();

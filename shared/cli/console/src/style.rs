@@ -35,7 +35,6 @@ impl Style {
 }
 
 /// A text in the colours of its meaning. A terminal or a pipe without colours gets the text alone.
-#[must_use]
 pub fn paint(style: Style, text: &str) -> String {
     let ansi = style.ansi();
     format!("{ansi}{text}{ansi:#}")

@@ -7,13 +7,11 @@ use std::ffi::OsString;
     clippy::disallowed_methods,
     reason = "the environment comes in here and nowhere else"
 )]
-#[must_use]
 pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// The same as text.
-#[must_use]
 pub fn text(name: &str) -> Option<String> {
     variable(name).and_then(|value| value.into_string().ok())
 }

@@ -41,7 +41,7 @@ pub(super) async fn connections(
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Such as too many open files: it passes, and the next connection is tried.
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "cannot accept a connection");
                 sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -57,6 +57,6 @@ pub(super) async fn connections(
         });
     }
     if timeout(LAST, graceful.shutdown()).await.is_err() {
-        tracing::info!("connections that would not end were closed");
+        tracing::info!("closed connections that did not end");
     }
 }

@@ -9,7 +9,6 @@ use towline_source::Surroundings;
 /// Reads a variable of the environment; `None` if it is not set or empty.
 pub type Read = fn(&str) -> Option<OsString>;
 
-#[must_use]
 pub fn of_git(read: Read) -> Surroundings {
     Surroundings {
         search_path: read("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into()),
@@ -17,7 +16,6 @@ pub fn of_git(read: Read) -> Surroundings {
     }
 }
 
-#[must_use]
 pub fn of_builds(read: Read) -> Machine {
     let text = |name| read(name).and_then(|value| value.into_string().ok());
     let Surroundings { search_path, home } = of_git(read);

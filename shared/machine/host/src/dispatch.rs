@@ -235,7 +235,7 @@ async fn keep(machine: Arc<Machine>, name: Loop) {
             Loop::Tidy => tokio::spawn(keep_tidy(own)),
         };
         let ended = EndWithMe(task).await;
-        tracing::error!(?name, ?ended, "a loop ended; it is begun again");
+        tracing::error!(?name, ?ended, "a loop ended; it is restarted");
         machine.clock.sleep(Duration::from_secs(1)).await;
     }
 }
@@ -266,7 +266,7 @@ async fn feed_pushes(machine: Arc<Machine>) {
         let events = match machine.registry.next_events(0, PORTION).await {
             Ok(events) => events,
             Err(error) => {
-                tracing::error!(%error, "the registry's events cannot be read");
+                tracing::error!(%error, "cannot read the registry's events");
                 machine.clock.sleep(Duration::from_secs(1)).await;
                 continue;
             }
@@ -277,7 +277,7 @@ async fn feed_pushes(machine: Arc<Machine>) {
         for event in events {
             feed(&machine, &image_action(&event)).await;
             while let Err(error) = machine.registry.forget_events(event.id).await {
-                tracing::error!(%error, "a push event cannot be forgotten");
+                tracing::error!(%error, "cannot delete a push event");
                 machine.clock.sleep(Duration::from_secs(1)).await;
             }
         }
@@ -308,7 +308,7 @@ async fn feed_builds(machine: Arc<Machine>) {
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "the runner's events cannot be read"
+                    "cannot read the runner's events"
                 );
                 machine.clock.sleep(Duration::from_secs(1)).await;
                 continue;
@@ -322,7 +322,7 @@ async fn feed_builds(machine: Arc<Machine>) {
             while let Err(error) = machine.runner.forget_events(change.id).await {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "a build event cannot be forgotten"
+                    "cannot delete a build event"
                 );
                 machine.clock.sleep(Duration::from_secs(1)).await;
             }
@@ -339,7 +339,7 @@ async fn feed(machine: &Arc<Machine>, event: &Value) {
                 break;
             }
             if round + 1 == MOST_FEEDS {
-                tracing::error!(function, %event, "set aside; a person must look");
+                tracing::error!(function, %event, "gave up on an event; a person must look");
             }
             let pause = Duration::from_secs(1 << round.min(5));
             machine.clock.sleep(pause.min(LONGEST_PAUSE)).await;
@@ -351,7 +351,7 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
     if let Err(error) = sweep::announce_all(machine.context()).await {
         tracing::error!(
             error = &error as &dyn std::error::Error,
-            "what is owed could not be announced"
+            "cannot announce what is owed"
         );
     }
     loop {
@@ -360,7 +360,7 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
             Ok(swept) if swept != sweep::Swept::default() => tracing::debug!(?swept, "swept"),
             Ok(_) => {}
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "could not sweep");
+                tracing::error!(error = &error as &dyn std::error::Error, "cannot sweep");
             }
         }
     }
@@ -371,8 +371,8 @@ async fn keep_tidy(machine: Arc<Machine>) {
     loop {
         machine.clock.sleep(TIDY).await;
         match machine.registry.collect_garbage(OLD).await {
-            Ok(collected) => tracing::debug!(?collected, "tidied the registry"),
-            Err(error) => tracing::error!(%error, "could not tidy the registry"),
+            Ok(collected) => tracing::debug!(?collected, "cleaned up the registry"),
+            Err(error) => tracing::error!(%error, "cannot clean up the registry"),
         }
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn serve(
 
 async fn nothing(request: Request) -> Response {
     let reason = format!(
-        "there is no {}; there are /webhooks/github, /v1/…, /v2/…, /slack/commands and /healthz",
+        "{} not found; there are /webhooks/github, /v1/…, /v2/…, /slack/commands and /healthz",
         request.uri().path()
     );
     (StatusCode::NOT_FOUND, Json(json!({ "error": reason }))).into_response()

@@ -28,13 +28,13 @@ pub enum FolderError {
         cause: io::Error,
     },
     /// It holds what is not ours.
-    #[error("{} holds other things already; name an empty or a new folder", .0.display())]
+    #[error("{} already contains other files; name an empty or a new folder", .0.display())]
     Foreign(PathBuf),
     /// No Towline has kept anything there.
-    #[error("nothing has been served from {}; name the folder of `towline serve` with --data, or a Towline on AWS with --stack", .0.display())]
+    #[error("{} is not a folder of `towline serve`; name it with --data, or a stack on AWS with --stack", .0.display())]
     Missing(PathBuf),
     /// A secret's file that protects nothing.
-    #[error("{} holds a secret of fewer than {SHORTEST_SECRET} characters; remove the file to have a new one made", .0.display())]
+    #[error("{} holds a secret of fewer than {SHORTEST_SECRET} characters; delete the file to generate a new one", .0.display())]
     Weak(PathBuf),
 }
 
@@ -55,9 +55,6 @@ pub struct Folder {
 
 impl Folder {
     /// Makes the folder if it is not there; an absolute path comes of it.
-    ///
-    /// # Errors
-    /// When it cannot be made, or holds things of others.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let make = fs::DirBuilder::new()
             .recursive(true)
@@ -83,9 +80,6 @@ impl Folder {
     }
 
     /// Opens a folder that has been made before.
-    ///
-    /// # Errors
-    /// When it is not there, or not ours.
     pub fn existing(path: &Path) -> Result<Self, FolderError> {
         if path.join(MARK).exists() {
             Self::open(path)
@@ -95,27 +89,21 @@ impl Folder {
     }
 
     /// A path below it.
-    #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
     /// The file with the owner's token for the API.
-    #[must_use]
     pub fn token_file(&self) -> PathBuf {
         self.path("owner.token")
     }
 
     /// The file with the secret that signs webhooks, when none was given.
-    #[must_use]
     pub fn webhook_secret_file(&self) -> PathBuf {
         self.path("webhook.secret")
     }
 
     /// The text of a secret's file, made up on the first time it is asked for.
-    ///
-    /// # Errors
-    /// When the file can be neither read nor made, or holds too little.
     pub fn secret(&self, file: &Path) -> Result<String, FolderError> {
         match fs::read_to_string(file) {
             Ok(text) if text.trim().len() < SHORTEST_SECRET => {
@@ -155,9 +143,6 @@ impl Folder {
 }
 
 /// Writes a file only its owner can read, whole or not at all. One writer at a time.
-///
-/// # Errors
-/// When it cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
     let draft = path.with_extension("new");
     let open = OpenOptions::new()

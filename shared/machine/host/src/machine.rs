@@ -76,7 +76,7 @@ pub enum MachineError {
     People(#[from] crate::people::PeopleError),
     /// Nobody can listen there.
     #[error(
-        "listening on {address}; is another towline running there? use --listen with another port"
+        "listening on {address}; if another towline runs there, use --listen with another port"
     )]
     Listen {
         /// Where.
@@ -166,7 +166,6 @@ impl Machine {
     }
 
     /// What handlers decide, commit and announce with.
-    #[must_use]
     pub(crate) fn context(&self) -> Context<'_> {
         Context {
             store: &self.store,

@@ -48,9 +48,6 @@ pub(super) struct Chosen {
 }
 
 /// Finds out what is to be built.
-///
-/// # Errors
-/// When that is nothing, or several things, or cannot be read.
 pub(super) fn chosen(args: &Args, output: Output) -> Outcome<Chosen> {
     let repository = described::describe(&args.repo).map_err(anyhow::Error::from)?;
     let git = Git::at(&repository.path);
@@ -103,17 +100,14 @@ fn component(args: &Args, top: &Path, output: Output) -> Outcome<Option<Componen
         (Some(name), _) => match definition.component(name) {
             Some(component) => executed(&definition, component),
             None => refused(format!(
-                "{} has no component {name}; there are: {}",
+                "{} has no component {name}; it has {}",
                 path.display(),
                 names(&definition)
             )),
         },
         (None, [only]) => executed(&definition, only),
         (None, _) if args.spec.is_some() => Ok(None),
-        (None, _) => refused(format!(
-            "which component? there are: {}",
-            names(&definition)
-        )),
+        (None, _) => refused(format!("name a component: {}", names(&definition))),
     }
 }
 

@@ -82,7 +82,7 @@ impl Snapshot {
     pub(super) fn sentence(&self) -> String {
         match self.changed {
             false => format!("the working tree is commit {}", self.commit.short()),
-            true => "the working tree holds what is not committed".into(),
+            true => "the working tree has uncommitted changes".into(),
         }
     }
 }

@@ -80,7 +80,7 @@ impl Story {
         self.say(
             "live",
             &format!(
-                "prod is back on {}, and held until somebody resumes it",
+                "prod is back on {}, and held until a person resumes it",
                 first.short()
             ),
         )?;
@@ -115,7 +115,7 @@ impl Story {
         self.say(
             "staging",
             &format!(
-                "{} promoted by itself: the same digest under tag :staging",
+                "{} promoted automatically: the same digest under tag :staging",
                 built.digest.short()
             ),
         )?;

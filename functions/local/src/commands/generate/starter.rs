@@ -14,9 +14,6 @@ const BUILDSPEC: &str = "buildspec.yml";
 const MOST_BYTES: u64 = 1024 * 1024;
 
 /// The text of a `.towline.yml` for a folder.
-///
-/// # Errors
-/// When there is no such folder.
 pub(super) fn definition(folder: &Path) -> anyhow::Result<String> {
     let folder = folder
         .canonicalize()

@@ -34,7 +34,6 @@ pub struct Target {
 
 impl Target {
     /// Whether it is a `.towline.yml`.
-    #[must_use]
     pub fn is_definition(&self) -> bool {
         self.path.file_name().is_some_and(|name| name == FILE)
     }
@@ -52,7 +51,6 @@ pub struct Found {
 }
 
 /// Looks below every path; a file that is named is taken whatever it is called.
-#[must_use]
 pub fn below(paths: &[PathBuf]) -> Found {
     let mut found = Found::default();
     for path in paths {

@@ -12,27 +12,27 @@ use towline_client::tree::{self, Tree};
 
 /// What is known of the project beside the files.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "What the files do not say of the project")]
+#[command(next_help_heading = "What the files do not say about the project")]
 pub struct Project {
-    /// The image builds run in, such as aws/codebuild/standard:7.0
+    /// Build image, such as aws/codebuild/standard:7.0
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
     /// Whether builds may use Docker: yes or no
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
     privileged: Option<bool>,
-    /// The source comes through CodePipeline, without Git's own files
+    /// The source comes from CodePipeline, without .git
     #[arg(long)]
     codepipeline: bool,
-    /// Tags of the ECR repository cannot be moved
+    /// Tags of the ECR repository are immutable
     #[arg(long)]
     immutable_tags: bool,
-    /// A platform images are built for, such as linux/arm64; can be given again
+    /// Platform of images, such as linux/arm64; may be repeated
     #[arg(long = "platform", value_name = "PLATFORM")]
     platforms: Vec<String>,
-    /// The region of the project
+    /// AWS region of the project
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
-    /// The account of the project
+    /// AWS account of the project
     #[arg(long, value_name = "ACCOUNT")]
     account: Option<String>,
 }
@@ -41,7 +41,7 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
     match text {
         "yes" => Ok(true),
         "no" => Ok(false),
-        _ => Err("say yes or no".to_owned()),
+        _ => Err("use yes or no".to_owned()),
     }
 }
 
@@ -72,7 +72,6 @@ impl Root {
     }
 
     /// The components of a definition without mistakes.
-    #[must_use]
     pub fn components(&self) -> &[Component] {
         match &self.definition {
             Some((_, Ok(definition))) => &definition.components,
@@ -81,7 +80,6 @@ impl Root {
     }
 
     /// What is known of each project that runs this buildspec; of a file that no component names, what was typed.
-    #[must_use]
     pub fn contexts(&self, path: &str, project: &Project) -> Vec<Context<'_>> {
         let names_it = |component: &&Component| {
             matches!(&component.build.preset, Preset::Buildspec { path: named }
@@ -100,7 +98,6 @@ impl Root {
     }
 
     /// What is known of a component's project; what was typed counts more.
-    #[must_use]
     pub fn context(&self, project: &Project, component: Option<&Component>) -> Context<'_> {
         let build = component.map(|component| &component.build);
         let platforms = match build {
@@ -132,7 +129,6 @@ pub struct Roots {
 
 impl Roots {
     /// None yet; `here` is where the command runs, without links and `..`.
-    #[must_use]
     pub fn new(here: PathBuf) -> Self {
         Self {
             here,

@@ -6,18 +6,15 @@ use serde_json::{Value, json};
 use towline_buildspec::lint::{self, Code, Level, Report};
 use towline_console::style::{Style, paint};
 
-use super::{Lint, Mistaken, Results, mend};
+use super::{Lint, Mistaken, Results, fix};
 use towline_console::outcome::Outcome;
 use towline_console::output::Output;
 use towline_operator::definition as file;
 
-/// The rule that stands for a mistake in a definition in SARIF.
+/// The SARIF rule for mistakes in a definition.
 const DEFINITION: &str = "definition";
 
 /// Prints everything.
-///
-/// # Errors
-/// When it cannot be written.
 pub fn all(output: Output, args: &Lint, results: &Results) -> Outcome {
     if args.sarif {
         output.value(&sarif(results))?;
@@ -32,7 +29,7 @@ pub fn all(output: Output, args: &Lint, results: &Results) -> Outcome {
     }
     for path in &results.passed_over {
         output.progress(&format!(
-            "towline: {path} was passed over: it looks like a buildspec, but does not say `version: 0.2` and `phases:`; name it to have it checked"
+            "towline: skipped {path}: it may be a buildspec, but does not contain `version: 0.2` and `phases:`; name it to check it"
         ));
     }
     Ok(())
@@ -41,7 +38,7 @@ pub fn all(output: Output, args: &Lint, results: &Results) -> Outcome {
 fn text(args: &Lint, results: &Results) -> String {
     let mut text = String::new();
     for checked in &results.checked {
-        if let Some((before, after, applied)) = &checked.mended {
+        if let Some((before, after, applied)) = &checked.fixed {
             let list = codes(applied);
             // Writing to a string cannot fail.
             let _ = writeln!(
@@ -49,7 +46,7 @@ fn text(args: &Lint, results: &Results) -> String {
                 "{} {}: {list}\n{}",
                 paint(Style::Good, "fixed"),
                 checked.path,
-                mend::difference(&checked.path, before, after)
+                fix::difference(&checked.path, before, after)
             );
         }
         let read = |file: &str| checked.texts.get(file).cloned();
@@ -107,10 +104,10 @@ fn summary(args: &Lint, results: &Results) -> String {
     let mut text = match (parts.is_empty(), results.failed.is_empty()) {
         (false, _) => format!("{} in {files}", parts.join(", ")),
         (true, true) => format!("{} {files}", paint(Style::Good, "good")),
-        (true, false) => format!("nothing in {files} that could be read"),
+        (true, false) => format!("nothing to read in {files}"),
     };
     let mut more = Vec::new();
-    // One thing mended may lay open others, as tabs do, so they are not counted.
+    // Fixing one thing, such as tabs, may reveal others, so they are not counted.
     if !args.fix && results.findings().any(|finding| finding.fix.is_some()) {
         more.push("`--fix` fixes what it can".to_owned());
     }
@@ -137,7 +134,7 @@ fn many(count: usize, noun: &str) -> String {
 fn json(results: &Results) -> Value {
     let mut findings = Vec::new();
     let mut allowed = Vec::new();
-    let mut mended = Vec::new();
+    let mut fixed = Vec::new();
     for checked in &results.checked {
         let mut value = lint::to_json(&checked.report);
         let mut take = |key: &str| match value[key].take() {
@@ -146,9 +143,9 @@ fn json(results: &Results) -> Value {
         };
         findings.extend(take("findings"));
         allowed.extend(take("allowed"));
-        if let Some((_, _, applied)) = &checked.mended {
+        if let Some((_, _, applied)) = &checked.fixed {
             let codes: Vec<&str> = applied.iter().map(|code| code.as_str()).collect();
-            mended.push(json!({ "file": checked.path, "codes": codes }));
+            fixed.push(json!({ "file": checked.path, "codes": codes }));
         }
     }
     let mistakes: Vec<Value> = results.mistakes.iter().flat_map(mistakes).collect();
@@ -161,7 +158,7 @@ fn json(results: &Results) -> Value {
         "findings": findings,
         "allowed": allowed,
         "mistakes": mistakes,
-        "fixed": mended,
+        "fixed": fixed,
         "failed": failed.collect::<Vec<_>>(),
         "passed_over": results.passed_over,
     })

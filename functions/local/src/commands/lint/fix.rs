@@ -14,11 +14,8 @@ use towline_client::tree;
 
 /// Fixes the file at `path`, whose text is `text`; `name` is its path from the root of the source.
 ///
-/// It is replaced whole or not at all, and only by what reads again as a buildspec.
-///
-/// # Errors
-/// When it cannot be written, is a link, or has changed since it was read.
-pub fn mend(
+/// It is replaced whole or not at all, and only by text that is a buildspec again.
+pub fn fix(
     path: &Path,
     name: &str,
     text: &str,
@@ -50,14 +47,13 @@ fn replace(path: &Path, before: &str, after: &str) -> anyhow::Result<()> {
     file.as_file().set_permissions(metadata.permissions())?;
     file.as_file().sync_all()?;
     if tree::text_of(file.path())? != after {
-        return Err(anyhow!("what was written does not read back"));
+        return Err(anyhow!("the written text cannot be read back"));
     }
     file.persist(path)?;
     Ok(())
 }
 
 /// The lines that changed, with two around them.
-#[must_use]
 pub fn difference(path: &str, before: &str, after: &str) -> String {
     let diff = TextDiff::from_lines(before, after);
     let text = diff
