@@ -99,10 +99,10 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     remove(&folder)?;
     let timeline = built?;
     timeline.print(output)?;
-    match timeline.status {
-        BuildStatus::Succeeded => Ok(()),
-        _ => Err(Failure::Found),
+    if timeline.status == BuildStatus::Succeeded {
+        return Ok(());
     }
+    Err(Failure::Found)
 }
 
 async fn build(
