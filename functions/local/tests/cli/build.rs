@@ -230,7 +230,7 @@ fn what_cannot_be_built_is_said() {
     check(
         &session,
         &["build", "--local"],
-        "! towline: which component? there are: web, api\n[exit 1]\n",
+        "! towline: name a component: web, api\n[exit 1]\n",
     );
     check(
         &session,

@@ -275,11 +275,11 @@ fn a_rollback_nobody_can_be_asked_about_is_not_begun() {
         ],
         &expect![[r#"
         $ towline rollback backend prod
-        ! towline: a rollback asks before it begins, and there is no terminal to ask on; say --yes
+        ! towline: a rollback asks for confirmation, and there is no terminal to ask on; use --yes
         [exit 1]
         $ towline rollback backend prod --json
         {
-          "error": "a rollback asks before it begins, and there is no terminal to ask on; say --yes"
+          "error": "a rollback asks for confirmation, and there is no terminal to ask on; use --yes"
         }
         [exit 1]
     "#]],
@@ -328,19 +328,19 @@ fn a_no_ends_with_1_and_what_cannot_be_with_2() {
             ! towline: only release-managers may
             [exit 1]
             $ towline runs
-            ! towline: [server] does not know the token given; use another in TOWLINE_TOKEN or the file that TOWLINE_TOKEN_FILE names
+            ! towline: [server] does not know your token; set another in TOWLINE_TOKEN, or in the file that TOWLINE_TOKEN_FILE names
             [exit 1]
             $ towline runs
             ! towline: [server] answered 503 Service Unavailable: a service behind it did not answer; try again
             [exit 2]
             $ towline runs
-            ! towline: understanding what [server] answered; is it the same version as this towline?: unknown variant `later`, expected one of `tags`, `commit`, `image`, `history`, `now`, `where`, `why`, `runs`, `log`, `done` at line 1 column 17
+            ! towline: reading the answer of [server]; is it the same version as this towline?: unknown variant `later`, expected one of `tags`, `commit`, `image`, `history`, `now`, `where`, `why`, `runs`, `log`, `done` at line 1 column 17
             [exit 2]
             $ towline runs
-            ! towline: [server] answered 302 Found and nothing that a towline says; is --url (or TOWLINE_URL) right?
+            ! towline: [server] answered 302 Found, but not as Towline does; is --url (or TOWLINE_URL) right?
             [exit 2]
             $ towline runs
-            ! towline: [server] answered 500 Internal Server Error; Towline's log tells why, on AWS: aws logs tail /aws/lambda/towline-answer-chat
+            ! towline: [server] answered 500 Internal Server Error; the log says why, on AWS: aws logs tail /aws/lambda/towline-answer-chat
             [exit 2]
             $ towline runs --json
             {
@@ -535,7 +535,7 @@ fn waiting_ends_when_the_promotion_does() {
             $ towline promote backend 3f9c2ab prod --wait
             promotion #58 of 3f9c2ab to prod is open
             !   promotion #58 waits for approval 0/1
-            ! towline: promotion #58 has ended without moving prod of backend; see: towline now prod
+            ! towline: promotion #58 ended without changing prod of backend; see: towline now prod
             [exit 1]
             > POST /v1/promote {"component":"backend","image":"3f9c2ab","stage":"prod"}
             > GET /v1/now?component=backend&stage=prod

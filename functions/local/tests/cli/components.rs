@@ -84,7 +84,7 @@ fn components_get_a_stack_each() {
         &session,
         command,
         &expect![[r#"
-            ! towline: there is no component web; there is api, site
+            ! towline: unknown component web; the definition has api, site
             [exit 1]
         "#]],
     );
@@ -92,10 +92,10 @@ fn components_get_a_stack_each() {
     let command = &["deploy", "components", "--connection", connection, "--yes"];
     let output = session.towline(command);
     expect![[r#"
-        towline-acme-shop-api made
-        towline-acme-shop-site as it should be
+        towline-acme-shop-api created
+        towline-acme-shop-site is up to date
 
-        Next: push a commit, and see what comes of it with: towline runs
+        Next: push a commit, then see its run with: towline runs
     "#]]
     .assert_eq(&String::from_utf8(output.stdout).unwrap());
     expect![[r#"
@@ -286,6 +286,6 @@ fn a_component_is_given_what_its_definition_asks_for() {
         "{preset: docker}",
         &["--stack", "towline"],
         &[],
-        &["there is no stack towline here; name the Towline they belong to with --stack"],
+        &["there is no stack towline here; name the stack of Towline with --stack"],
     );
 }

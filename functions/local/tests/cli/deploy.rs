@@ -115,8 +115,8 @@ fn a_dry_run_shows_everything_and_changes_nothing() {
           account     111122223333 as arn:aws:iam::111122223333:user/kim
           region      eu-west-1
           stack       towline (new)
-          functions   as built in [folder]/built
-          bucket      towline-111122223333-eu-west-1 (will be made: private, encrypted, versioned)
+          functions   built before, in [folder]/built
+          bucket      towline-111122223333-eu-west-1 (new: private, encrypted, versioned)
           parameters  Repositories = acme/shop,acme/*
                       Tracing = Active
 
@@ -177,7 +177,7 @@ fn a_first_deployment_makes_the_bucket_and_says_what_is_next() {
           1. towline secret set webhook --generate --stack towline --region eu-west-1
              prints the secret that GitHub signs with; keep it for step 3.
           2. towline secret set github --stack towline --region eu-west-1
-             takes a token or a GitHub App's key, for reading definitions and writing statuses.
+             takes a token or a GitHub App's key, to read definitions and write statuses.
           3. On GitHub, in each repository: Settings, Webhooks, Add webhook
                Payload URL   https://a1b2c3.execute-api.eu-west-1.amazonaws.com/webhooks/github
                Content type  application/json
@@ -192,8 +192,8 @@ fn a_first_deployment_makes_the_bucket_and_says_what_is_next() {
         !   account     111122223333 as arn:aws:iam::111122223333:user/kim
         !   region      eu-west-1
         !   stack       towline (new)
-        !   functions   as built in [folder]/built
-        !   bucket      towline-111122223333-eu-west-1 (will be made: private, encrypted, versioned)
+        !   functions   built before, in [folder]/built
+        !   bucket      towline-111122223333-eu-west-1 (new: private, encrypted, versioned)
         !   parameters  Repositories = acme/shop
         !
         ! Commands
@@ -206,8 +206,8 @@ fn a_first_deployment_makes_the_bucket_and_says_what_is_next() {
         !
         ! Uploading the functions to towline-111122223333-eu-west-1.
         ! Deploying towline; the first time takes some minutes.
-        !   made       Table                               AWS::DynamoDB::Table
-        !   made       ReceiveGitHub                       AWS::Lambda::Function
+        !   created    Table                               AWS::DynamoDB::Table
+        !   created    ReceiveGitHub                       AWS::Lambda::Function
     "#]],
     );
     expect![[r#"
@@ -245,7 +245,7 @@ fn an_upgrade_keeps_what_is_not_given() {
         &session,
         command,
         &expect![[r#"
-            towline was as it should be; nothing has changed.
+            towline is up to date; nothing has changed.
 
               ApiUrl      https://a1b2c3.execute-api.eu-west-1.amazonaws.com
               WebhookUrl  https://a1b2c3.execute-api.eu-west-1.amazonaws.com/webhooks/github
@@ -254,8 +254,8 @@ fn an_upgrade_keeps_what_is_not_given() {
             !   account     111122223333 as arn:aws:iam::111122223333:user/kim
             !   region      eu-west-1
             !   stack       towline (update; it is UPDATE_COMPLETE now)
-            !   functions   as built in [folder]/built
-            !   bucket      acme-deployments (yours, left as it is)
+            !   functions   built before, in [folder]/built
+            !   bucket      acme-deployments (yours; not changed)
             !   parameters  Architecture = x86_64 (kept)
             !               Repositories = acme/shop (kept)
             !
@@ -300,10 +300,10 @@ fn a_failed_deployment_tells_why_and_what_to_do() {
          towline; the first time takes some minutes.
         !   failed     PlanRuns                            AWS::Lambda::Function
         !   failed     Table                               AWS::DynamoDB::Table
-        !   goes back  towline                             AWS::CloudFormation::Stack
-        ! towline: CloudFormation could not deploy towline
+        !   rollback   towline                             AWS::CloudFormation::Stack
+        ! towline: CloudFormation failed to deploy towline
         !   PlanRuns: You have exceeded the ReservedConcurrentExecutions
-        ! The stack was never whole and is ROLLBACK_COMPLETE; remove it with `aws cloudformation delete-stack --stack-name=towline --region=eu-west-1`, mend the cause, and run the same command again.
+        ! The stack was never complete and is ROLLBACK_COMPLETE. Delete it with `aws cloudformation delete-stack --stack-name=towline --region=eu-west-1`, fix the cause, then run the same command again.
         [exit 1]
     "#]].assert_eq(end);
     // Running it again says what is in the way before anything is built.
@@ -312,7 +312,7 @@ fn a_failed_deployment_tells_why_and_what_to_do() {
         &session,
         &DEPLOY,
         &expect![[r#"
-        ! towline: The stack was never whole and is ROLLBACK_COMPLETE; remove it with `aws cloudformation delete-stack --stack-name=towline --region=eu-west-1`, mend the cause, and run the same command again.
+        ! towline: The stack was never complete and is ROLLBACK_COMPLETE. Delete it with `aws cloudformation delete-stack --stack-name=towline --region=eu-west-1`, fix the cause, then run the same command again.
         [exit 1]
     "#]],
     );
@@ -336,7 +336,7 @@ fn what_is_missing_is_named_before_anything_changes() {
         &session,
         &["deploy", "--repositories", "acme"],
         &expect![[r#"
-            ! error: invalid value 'acme' for '--repositories <LIST>': "acme" is no OWNER/NAME and no OWNER/*
+            ! error: invalid value 'acme' for '--repositories <LIST>': "acme" is neither OWNER/NAME nor OWNER/*
             !
             ! For more information, try '--help'.
             [exit 2]
@@ -348,7 +348,7 @@ fn what_is_missing_is_named_before_anything_changes() {
         &session,
         command,
         &expect![[r#"
-        ! towline: [folder] is in no checkout of Towline to build functions from; name one with --source DIR, or built functions with --functions DIR
+        ! towline: [folder] is not in a checkout of Towline, so no functions can be built; name one with --source DIR, or built functions with --functions DIR
         [exit 2]
     "#]],
     );
@@ -366,7 +366,7 @@ fn what_is_missing_is_named_before_anything_changes() {
         &session,
         command,
         &expect![[r#"
-        ! towline: the bucket towline-111122223333-eu-west-1 is not to be used: it belongs to somebody else, or arn:aws:iam::111122223333:user/kim may not see it; name another with --bucket
+        ! towline: the bucket towline-111122223333-eu-west-1 cannot be used: it belongs to another account, or arn:aws:iam::111122223333:user/kim may not see it; name another with --bucket
         [exit 1]
     "#]],
     );
@@ -405,7 +405,7 @@ fn functions_that_are_missing_are_named_before_anybody_is_asked() {
         &session,
         question,
         &expect![[r#"
-        ! towline: [folder]/built lacks plan-runs, sweep: each is to be in NAME/bootstrap.zip
+        ! towline: [folder]/built has no plan-runs, sweep; each function must be NAME/bootstrap.zip
         [exit 2]
     "#]],
     );
@@ -442,12 +442,12 @@ fn functions_are_built_from_the_checkout() {
     };
     expect![[r#"
         [exit 2]
-        ! towline: functions are built with cargo-lambda and zig, which are not both here; install them with `pip install cargo-lambda ziglang` (and `rustup target add aarch64-unknown-linux-gnu`), or name built functions with --functions DIR
+        ! towline: building functions needs cargo-lambda and zig; install them with `pip install cargo-lambda ziglang` (and `rustup target add aarch64-unknown-linux-gnu`), or name built functions with --functions DIR
     "#]].assert_eq(&last(&session));
     aws.program("zig", "#!/bin/sh\nexit 0\n");
     expect![[r#"
         [exit 1]
-        ! towline: the functions were not built, and nothing has been changed; where a target is missing, `rustup target add aarch64-unknown-linux-gnu` (or x86_64-unknown-linux-gnu) adds it
+        ! towline: the functions were not built, and nothing has been changed; if a target is missing, run `rustup target add aarch64-unknown-linux-gnu` (or x86_64-unknown-linux-gnu)
     "#]].assert_eq(&last(&session.set("CARGO_LAMBDA", "0")));
 }
 

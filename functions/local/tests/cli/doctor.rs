@@ -202,19 +202,19 @@ fn a_sound_stack_is_found_sound() {
           ✔ deployed (UPDATE_COMPLETE)
 
         Functions
-          ✔ all 10 are there and active
+          ✔ all 10 are active
 
         Rules
-          ✔ all 9 are on, as they should be, and lead to their functions; so does the schedule of the sweep
+          ✔ the rules of these functions and the schedule of the sweep are as they should be
 
         Rights
-          ✔ functions may do what they have to, and are called by those who have to
+          ✔ these functions have the rights they need, and may be called by those who need them
 
         Table
-          ✔ active, with recovery, expiry, index and protection
+          ✔ active, with point-in-time recovery, time to live, index and deletion protection
 
         Bucket
-          ✔ towline-bucket-1x is there and private
+          ✔ towline-bucket-1x exists and is private
 
         Dead letters
           ✔ none
@@ -222,22 +222,22 @@ fn a_sound_stack_is_found_sound() {
         Secrets
           ✔ webhook is set
           ✔ github is set
-          – slack is not set; nobody asks from Slack
+          – slack is not set; nobody can ask from Slack
           ✔ people: 1 known
 
         API
           ✔ [server] answers
 
         Webhooks
-          – set TOWLINE_GITHUB_TOKEN to have them looked at
+          – set TOWLINE_GITHUB_TOKEN to check them
 
         Components
           ✔ api: repository, project and role are as they should be
 
         Live images
-          – set TOWLINE_TOKEN, or use --sigv4, to have them compared with ECR
+          – set TOWLINE_TOKEN, or use --sigv4, to compare them with ECR
 
-        Nothing is wrong.
+        No problems found.
     "#]]
     .assert_eq(&text);
 }
@@ -291,60 +291,60 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
         stack towline in eu-west-1
 
         Stack
-          ✘ the last deployment failed (UPDATE_ROLLBACK_COMPLETE) → see why with `aws cloudformation describe-stack-events --stack-name=towline --region=eu-west-1`, mend that, then towline deploy --stack towline --region eu-west-1
+          ✘ the last deployment failed (UPDATE_ROLLBACK_COMPLETE) → see why with `aws cloudformation describe-stack-events --stack-name=towline --region=eu-west-1`, fix it, then run towline deploy --stack towline --region eu-west-1
 
         Functions
           ✘ plan-runs was not updated (Failed): The image is gone → towline deploy --stack towline --region eu-west-1
-          ✘ sweep is not there → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
+          ✘ sweep is missing → towline deploy --stack towline --region eu-west-1; if that changes nothing, see Drift below
 
         Rules
-          ✘ plan-runs on the bus towline: no rule leads there → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
-          ✘ record-images on the bus default is switched off → aws events enable-rule --name=towline-record-images-default --event-bus-name=default --region=eu-west-1
-          ✘ start-builds on the bus towline: its rule hears other events than it should → towline deploy --stack towline --region eu-west-1; or, where somebody has changed the rule by hand: aws events put-rule --name=towline-start-builds-towline --event-bus-name=towline '--event-pattern={"detail-type":["Build Due","Build Stop Due"],"source":["towline"]}' --region=eu-west-1
+          ✘ plan-runs on the bus towline: no rule sends events to it → towline deploy --stack towline --region eu-west-1; if that changes nothing, see Drift below
+          ✘ record-images on the bus default: its rule is disabled → aws events enable-rule --name=towline-record-images-default --event-bus-name=default --region=eu-west-1
+          ✘ start-builds on the bus towline: its rule matches the wrong events → towline deploy --stack towline --region eu-west-1; or, if somebody has changed the rule by hand: aws events put-rule --name=towline-start-builds-towline --event-bus-name=towline '--event-pattern={"detail-type":["Build Due","Build Stop Due"],"source":["towline"]}' --region=eu-west-1
           ? the schedule of the sweep: aws scheduler get-schedule: User: kim is not authorized to perform: scheduler:GetSchedule
 
         Rights
-          ✘ answer-chat: apigateway.amazonaws.com may not call it → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
-          ✘ record-images: its role lacks dynamodb:BatchGetItem, dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem, ecr:BatchGetImage, events:PutEvents, logs:CreateLogStream, logs:PutLogEvents, sqs:SendMessage → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
+          ✘ answer-chat: apigateway.amazonaws.com is not allowed to call it → towline deploy --stack towline --region eu-west-1; if that changes nothing, see Drift below
+          ✘ record-images: its role is not allowed dynamodb:BatchGetItem, dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem, ecr:BatchGetImage, events:PutEvents, logs:CreateLogStream, logs:PutLogEvents, sqs:SendMessage → towline deploy --stack towline --region eu-west-1; if that changes nothing, see Drift below
 
         Table
-          ✘ it cannot be brought back to a point in time → aws dynamodb update-continuous-backups --table-name=towline-Table-1 --point-in-time-recovery-specification=PointInTimeRecoveryEnabled=true --region=eu-west-1
+          ✘ point-in-time recovery is off → aws dynamodb update-continuous-backups --table-name=towline-Table-1 --point-in-time-recovery-specification=PointInTimeRecoveryEnabled=true --region=eu-west-1
 
         Bucket
-          ✘ towline-bucket-1x is gone → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
+          ✘ towline-bucket-1x is missing → towline deploy --stack towline --region eu-west-1; if that changes nothing, see Drift below
 
         Dead letters
-          ✘ events.amazonaws.com may not put into the queue what it could not deliver → towline deploy --stack towline --region eu-west-1; if that changes nothing, as told under Drift
-          ✘ 3 wait in the queue → read why with `aws sqs receive-message --queue-url=https://sqs.eu-west-1.amazonaws.com/111122223333/dead --attribute-names=All --message-attribute-names=All --region=eu-west-1`, mend that, and empty it with `aws sqs purge-queue --queue-url=https://sqs.eu-west-1.amazonaws.com/111122223333/dead --region=eu-west-1`: what still counts the sweep announces again
+          ✘ events.amazonaws.com is not allowed to send messages to the queue → towline deploy --stack towline --region eu-west-1; if that changes nothing, see Drift below
+          ✘ messages in the queue: 3 → read them with `aws sqs receive-message --queue-url=https://sqs.eu-west-1.amazonaws.com/111122223333/dead --attribute-names=All --message-attribute-names=All --region=eu-west-1`, fix their cause, then empty the queue with `aws sqs purge-queue --queue-url=https://sqs.eu-west-1.amazonaws.com/111122223333/dead --region=eu-west-1`; the sweep announces again what is still owed
 
         Secrets
-          ✘ webhook is not set → towline secret set webhook --generate --stack towline --region eu-west-1, and paste what it prints at GitHub
+          ✘ webhook is not set → towline secret set webhook --generate --stack towline --region eu-west-1, then paste the secret into GitHub
           ✘ github is not set → towline secret set github --stack towline --region eu-west-1, with a token on standard input, or --app-id ID --from KEY.pem
-          – slack is not set; nobody asks from Slack
-          ✘ people: nobody is known → towline people add YOU --group '*' --stack towline --region eu-west-1
+          – slack is not set; nobody can ask from Slack
+          ✘ people: the list is empty → towline people add YOU --group '*' --stack towline --region eu-west-1
 
         API
           ✘ [server] answers 502 Bad Gateway → read why with `aws logs tail /aws/lambda/towline-answer-chat --since 1h --region eu-west-1`
 
         Webhooks
-          – set TOWLINE_GITHUB_TOKEN to have them looked at
+          – set TOWLINE_GITHUB_TOKEN to check them
 
         Components
-          ✘ api: the tags prod, staging cannot be moved → towline deploy components --region eu-west-1; if that changes nothing, as told under Drift
-          ✘ api: its image repository has no label towline, so functions may not use it → aws ecr tag-resource --resource-arn=arn:aws:ecr:eu-west-1:111122223333:repository/acme/api --tags=Key=towline,Value=api --region=eu-west-1
-          ✘ api: its role lacks ecr:CompleteLayerUpload, ecr:InitiateLayerUpload, ecr:UploadLayerPart on arn:aws:ecr:eu-west-1:111122223333:repository/acme/api → towline deploy components --region eu-west-1; if that changes nothing, as told under Drift
-          ✘ api: its role may push to * too → towline deploy components --region eu-west-1; if that changes nothing, as told under Drift
-          ✘ api: its role may not read the stack's bucket towline-bucket-1x, so that builds with a long buildspec or the preset pack fail → towline deploy components --region eu-west-1; if that changes nothing, as told under Drift
-          ✘ api: the policy of builders/rust does not let CodeBuild pull the image builds run in (ecr:BatchGetImage, ecr:GetDownloadUrlForLayer) → aws ecr set-repository-policy --repository-name=builders/rust --registry-id=111122223333 '--policy-text={"Statement":[{"Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"],"Effect":"Allow","Principal":{"Service":"codebuild.amazonaws.com"}}],"Version":"2012-10-17"}' --region=eu-west-1
+          ✘ api: the tags prod, staging cannot be moved → towline deploy components --region eu-west-1; if that changes nothing, see Drift below
+          ✘ api: its image repository has no AWS tag towline, so functions may not use it → aws ecr tag-resource --resource-arn=arn:aws:ecr:eu-west-1:111122223333:repository/acme/api --tags=Key=towline,Value=api --region=eu-west-1
+          ✘ api: its role is not allowed ecr:CompleteLayerUpload, ecr:InitiateLayerUpload, ecr:UploadLayerPart on arn:aws:ecr:eu-west-1:111122223333:repository/acme/api → towline deploy components --region eu-west-1; if that changes nothing, see Drift below
+          ✘ api: its role may also push to * → towline deploy components --region eu-west-1; if that changes nothing, see Drift below
+          ✘ api: its role may not read the stack's bucket towline-bucket-1x, so builds with a long buildspec or the preset pack fail → towline deploy components --region eu-west-1; if that changes nothing, see Drift below
+          ✘ api: the policy of builders/rust does not let CodeBuild pull the image that builds run in (ecr:BatchGetImage, ecr:GetDownloadUrlForLayer) → aws ecr set-repository-policy --repository-name=builders/rust --registry-id=111122223333 '--policy-text={"Statement":[{"Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"],"Effect":"Allow","Principal":{"Service":"codebuild.amazonaws.com"}}],"Version":"2012-10-17"}' --region=eu-west-1
 
         Live images
-          – set TOWLINE_TOKEN, or use --sigv4, to have them compared with ECR
+          – set TOWLINE_TOKEN, or use --sigv4, to compare them with ECR
 
         Drift
-          – what was changed by hand `towline deploy` does not see; this puts it back: aws cloudformation create-change-set --stack-name towline --region eu-west-1 --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --parameters ParameterKey=Repositories,UsePreviousValue=true; then look at it with describe-change-set, and run it with execute-change-set
-          – a component's stack is called after its CodeBuild project; what was changed there by hand this puts back: aws cloudformation create-change-set --stack-name PROJECT --region eu-west-1 --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM, with ParameterKey=NAME,UsePreviousValue=true for each of its --parameters; then look at it with describe-change-set, and run it with execute-change-set
+          – `towline deploy` does not undo changes made by hand. This does: aws cloudformation create-change-set --stack-name towline --region eu-west-1 --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --parameters ParameterKey=Repositories,UsePreviousValue=true. Look at the change set with describe-change-set, and run it with execute-change-set
+          – a component's stack has the name of its CodeBuild project. This undoes changes made by hand: aws cloudformation create-change-set --stack-name PROJECT --region eu-west-1 --change-set-name put-back --deployment-mode REVERT_DRIFT --use-previous-template --capabilities CAPABILITY_IAM --parameters, with ParameterKey=NAME,UsePreviousValue=true for each of its parameters. Look at the change set with describe-change-set, and run it with execute-change-set
 
-        22 things are wrong; 1 could not be looked at.
+        22 problems found; 1 check could not run.
         [exit 1]
     "#]]
     .assert_eq(&text);
@@ -401,18 +401,18 @@ fn a_webhook_that_does_not_deliver_is_found() {
         &badly,
         &[202, 503],
         expect![[r#"
-              ✘ acme/shop: its webhook is switched off → switch it on at github.com/acme/shop/settings/hooks/7
+              ✘ acme/shop: its webhook is disabled → enable it at github.com/acme/shop/settings/hooks/7
               ✘ acme/shop: its webhook does not send pushes → choose the push event at github.com/acme/shop/settings/hooks/7
               ✘ acme/shop: its webhook sends forms, in which a large push is too large → choose application/json at github.com/acme/shop/settings/hooks/7
-              ✘ acme/shop: its webhook has no secret, so nothing of it is taken → paste at github.com/acme/shop/settings/hooks/7 the secret that `aws secretsmanager get-secret-value --secret-id=arn:webhook --query=SecretString --output=text --region=eu-west-1` prints
-              ✘ acme/shop: 1 delivery has failed since 2999-01-01T00:00:00Z: the answer was 503 → read why with `aws logs tail /aws/lambda/towline-receive-github --since 3d --region eu-west-1`; then deliver again with `gh api -X POST repos/acme/shop/hooks/7/deliveries/ID/attempts`, for ID 1
+              ✘ acme/shop: its webhook has no secret, so its deliveries are refused → paste the secret that `aws secretsmanager get-secret-value --secret-id=arn:webhook --query=SecretString --output=text --region=eu-west-1` prints at github.com/acme/shop/settings/hooks/7
+              ✘ acme/shop: 1 delivery failed since 2999-01-01T00:00:00Z: the answer was 503 → read why with `aws logs tail /aws/lambda/towline-receive-github --since 3d --region eu-west-1`; then redeliver with `gh api -X POST repos/acme/shop/hooks/7/deliveries/ID/attempts`, for ID 1
         "#]],
     );
     check(
         &|_| (),
         &[401, 401, 202],
         expect![[r#"
-              ✘ acme/shop: 2 deliveries have failed since 2999-01-01T00:00:00Z: the secret at GitHub is not the one here (401) → paste at github.com/acme/shop/settings/hooks/7 the secret that `aws secretsmanager get-secret-value --secret-id=arn:webhook --query=SecretString --output=text --region=eu-west-1` prints; then deliver again with `gh api -X POST repos/acme/shop/hooks/7/deliveries/ID/attempts`, for ID 0 1
+              ✘ acme/shop: 2 deliveries failed since 2999-01-01T00:00:00Z: the secret on GitHub differs from the one here (401) → paste the secret that `aws secretsmanager get-secret-value --secret-id=arn:webhook --query=SecretString --output=text --region=eu-west-1` prints at github.com/acme/shop/settings/hooks/7; then redeliver with `gh api -X POST repos/acme/shop/hooks/7/deliveries/ID/attempts`, for ID 0 1
         "#]],
     );
 }
@@ -431,7 +431,7 @@ fn a_stage_tag_on_another_image_is_found() {
         (
             seen,
             expect![[r#"
-                  ✘ prod of api in acme/shop is held by Towline itself: its tag was moved → find out why, then `towline resume api prod`
+                  ✘ prod of api in acme/shop is held by Towline: its tag was moved → find out why, then `towline resume api prod`
                   ✘ prod of api in acme/shop: acme/api:prod is sha256:bbbbbbbbbbbb, not sha256:aaaaaaaaaaaa → `towline resume api prod` puts the tag back
             "#]],
         ),
@@ -488,18 +488,18 @@ fn a_folder_is_looked_through() {
         the folder data
 
         Folder
-          ✘ nothing has been served from data → name the folder of `towline serve` with --data, or begin one with `towline serve --repo FOLDER`
+          ✘ data is not a folder of `towline serve` → name another with --data, or start one with `towline serve --repo FOLDER`
 
-        1 thing is wrong.
+        1 problem found.
         [exit 1]
         $ towline doctor --data shop.yml --json
         {
           "findings": [
             {
               "group": "Folder",
-              "mend": "name the folder of `towline serve` with --data, or begin one with `towline serve --repo FOLDER`",
+              "help": "name another with --data, or start one with `towline serve --repo FOLDER`",
               "state": "wrong",
-              "what": "nothing has been served from shop.yml"
+              "what": "shop.yml is not a folder of `towline serve`"
             }
           ],
           "of": "the folder shop.yml",
@@ -550,9 +550,9 @@ fn a_folder_is_looked_through() {
           ✘ acme/gone does not answer (fatal: '/nowhere/at/all' does not appear to be a git repository) → check its address and the credentials in .netrc or .ssh
 
         Live images
-          – nothing has been kept yet
+          – no images yet
 
-        2 things are wrong.
+        2 problems found.
         [exit 1]
     "#]].assert_eq(&text);
 }
@@ -573,9 +573,9 @@ fn an_address_is_asked() {
 
         API
           ✔ [server] answers
-          ✘ it does not let us ask → [server] does not know the token given; use another in TOWLINE_TOKEN or the file that TOWLINE_TOKEN_FILE names
+          ✘ it does not accept your token or signature → [server] does not know your token; set another in TOWLINE_TOKEN, or in the file that TOWLINE_TOKEN_FILE names
 
-        1 thing is wrong.
+        1 problem found.
         [exit 1]
     "#]].assert_eq(&text);
 }

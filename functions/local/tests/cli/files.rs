@@ -49,11 +49,11 @@ fn a_good_definition_is_summed_up_with_what_is_not_executed_yet() {
           old (buildspec ci/buildspec.yml) → acme/old, tagged {sha7}-{build}
 
         Stages
-          staging from build by itself, tagged staging
-          prod from staging by itself, after 2 approvals by release-managers, tagged prod
+          staging from build automatically, tagged staging
+          prod from staging automatically, after 2 approvals by release-managers, tagged prod
 
-        Not executed yet by this version; what needs it is refused, never skipped:
-          .towline.yml:18: stages.prod.gates[0].soak — refuses promotions into prod
+        Not supported by this version; what needs it is refused, never skipped:
+          .towline.yml:18: stages.prod.gates[0].soak: promotions to prod are refused
         $ towline validate .
         good ./.towline.yml: pipeline shop
 
@@ -65,11 +65,11 @@ fn a_good_definition_is_summed_up_with_what_is_not_executed_yet() {
           old (buildspec ci/buildspec.yml) → acme/old, tagged {sha7}-{build}
 
         Stages
-          staging from build by itself, tagged staging
-          prod from staging by itself, after 2 approvals by release-managers, tagged prod
+          staging from build automatically, tagged staging
+          prod from staging automatically, after 2 approvals by release-managers, tagged prod
 
-        Not executed yet by this version; what needs it is refused, never skipped:
-          ./.towline.yml:18: stages.prod.gates[0].soak — refuses promotions into prod
+        Not supported by this version; what needs it is refused, never skipped:
+          ./.towline.yml:18: stages.prod.gates[0].soak: promotions to prod are refused
     "#]],
     );
 }
@@ -79,7 +79,19 @@ fn a_definition_of_which_every_run_is_refused_is_not_good() {
     let session = Session::new();
     let asking = "version: 1\npipeline: shop\ncomponents: {web: {repository: acme/web}}\nnotify: {slack: '#shop'}\n";
     session.write(".towline.yml", asking);
-    check(&session, &[&["validate"]], &expect![[r#""#]]);
+    check(&session, &[&["validate"]], &expect![[r#"
+        $ towline validate
+        every run is refused: .towline.yml: pipeline shop
+
+        Pushes of the default branch start a run.
+
+        Components
+          web (docker, Dockerfile) → acme/web, tagged {sha7}-{build}
+
+        Not supported by this version; what needs it is refused, never skipped:
+          .towline.yml:4: notify.slack: every run is refused
+        [exit 1]
+    "#]]);
     let json = session.towline(&["validate", "--json"]);
     let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(
@@ -154,11 +166,11 @@ fn every_mistake_is_shown_where_it_is() {
             1 mistake in long.yml
             [exit 1]
             $ towline validate
-            ! towline: cannot read .towline.yml: No such file or directory (os error 2); name another, or begin one with: towline generate definition
+            ! towline: cannot read .towline.yml: No such file or directory (os error 2); name another, or write a first one with: towline generate definition
             [exit 2]
             $ towline validate --json
             {
-              "error": "cannot read .towline.yml: No such file or directory (os error 2); name another, or begin one with: towline generate definition"
+              "error": "cannot read .towline.yml: No such file or directory (os error 2); name another, or write a first one with: towline generate definition"
             }
             [exit 2]
         "#]],
@@ -247,8 +259,8 @@ fn a_definition_to_begin_with_is_good() {
           shop (docker, Dockerfile) → local/shop, tagged {sha7}-{build}
 
         Stages
-          staging from build by itself, tagged staging
-          prod from staging by itself, after 1 approval by anybody known, tagged prod
+          staging from build automatically, tagged staging
+          prod from staging automatically, after 1 approval by anybody known, tagged prod
         $ towline generate definition gone
         ! towline: looking at gone: No such file or directory (os error 2)
         [exit 2]
@@ -407,7 +419,7 @@ fn what_was_typed_wrong_is_told_with_what_to_type() {
             ! For more information, try '--help'.
             [exit 2]
             $ towline runs --url ftp://x
-            ! towline: "ftp://x" is no address; write one such as http://127.0.0.1:8017 (from --url, --to or TOWLINE_URL)
+            ! towline: "ftp://x" is not an address such as http://127.0.0.1:8017 (from --url, --to or TOWLINE_URL)
             [exit 2]
             $ towline runs --url http://kim:secret@x
             ! towline: the address contains a user or password; remove it and set TOWLINE_TOKEN

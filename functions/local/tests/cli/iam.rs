@@ -114,7 +114,7 @@ fn each_line_of_the_definition_says_what_it_needs() {
           BuildImage: ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer
             by builds of towline-acme-shop-backend
 
-        ! note: .towline.yml:22: TOKEN: /shop/$STAGE/token holds a variable, so what it needs cannot be told
+        ! note: .towline.yml:22: TOKEN: /shop/$STAGE/token contains a variable, so the rights it needs are not known
     "#]],
     );
 }
@@ -444,8 +444,8 @@ fn what_cannot_be_printed_is_told() {
         ],
         &expect![[r#"
             $ towline iam
-            ! note: .towline.yml:22: TOKEN: /shop/$STAGE/token holds a variable, so what it needs cannot be told
-            ! towline: policies name account and region: say --account and --region, or --format cloudformation
+            ! note: .towline.yml:22: TOKEN: /shop/$STAGE/token contains a variable, so the rights it needs are not known
+            ! towline: policies contain the account and the region: set --account and --region, or use --format cloudformation
             [exit 1]
             $ towline iam nobody --explain
             ! towline: .towline.yml has no component nobody

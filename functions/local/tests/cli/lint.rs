@@ -314,7 +314,7 @@ fn the_level_decides_what_fails_and_comments_what_is_meant() {
             $ towline lint allowed.yml --level note
             good 1 file; 1 allowed in the files
             $ towline lint allowed.yml --level info
-            ! error: invalid value 'info' for '--level <LEVEL>': say error, warning or note
+            ! error: invalid value 'info' for '--level <LEVEL>': use error, warning or note
             !
             ! For more information, try '--help'.
             [exit 2]
@@ -427,7 +427,7 @@ fn what_cannot_be_read_is_told_beside_what_can() {
             [exit 2]
             $ towline lint --json --sarif
             {
-              "error": "SARIF is JSON already: leave out one of --sarif and --json"
+              "error": "use only one of --sarif and --json"
             }
             [exit 1]
         "#]],
@@ -505,7 +505,7 @@ fn what_looks_like_a_buildspec_and_is_passed_over_is_told() {
         &expect![[r#"
             $ towline lint
             good 1 file
-            ! towline: ci/parts.yml was passed over: it looks like a buildspec, but does not say `version: 0.2` and `phases:`; name it to have it checked
+            ! towline: skipped ci/parts.yml: it may be a buildspec, but does not contain `version: 0.2` and `phases:`; name it to check it
         "#]],
     );
 }

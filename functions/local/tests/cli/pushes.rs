@@ -74,7 +74,7 @@ fn a_push_tells_what_git_knows() {
     expect![[r#"
         $ towline send push
         accepted: 5bd4a76 "second "one"" on main of local/shop
-        see what comes of it with: towline commit 5bd4a76
+        see its run with: towline commit 5bd4a76
     "#]]
     .assert_eq(&session.play(&[&["send", "push"]]));
     let (push, body) = received(&server);
@@ -98,7 +98,7 @@ fn a_push_tells_what_git_knows() {
     expect![[r#"
         $ towline send push
         accepted: 5bd4a76 "second "one"" on main of local/shop
-        see what comes of it with: towline commit 5bd4a76
+        see its run with: towline commit 5bd4a76
         ! note: the folder has uncommitted changes, which are not part of the push
     "#]]
     .assert_eq(&session.play(&[&["send", "push"]]));
@@ -177,10 +177,10 @@ fn what_is_answered_decides_how_it_ends() {
         ! towline: the push was refused (401): the signature does not match the body; check that the secret on GitHub is the one set here
         [exit 1]
         $ towline send push
-        ! towline: the push was not taken: the push could not be made durable; deliver it again
+        ! towline: the push was not accepted: the push could not be made durable; deliver it again
         [exit 2]
         $ towline send push
-        ! towline: the answer was 404 Not Found and nothing that a towline says; is --to or --url right?
+        ! towline: the answer was 404 Not Found, but not as Towline answers; is --to or --url right?
         [exit 2]
     "#]].assert_eq(&session.play(&[send; 5]));
 }
@@ -214,10 +214,10 @@ fn what_cannot_be_sent_is_told_with_what_to_do() {
         ! towline: the webhook secret cannot be used: the secret has 5 bytes and needs at least 32; create one with `openssl rand -hex 32` and set it here and on GitHub
         [exit 2]
         $ towline send push
-        ! towline: there is no refs/heads/main in [folder]/shop; commit something, or say which with --ref
+        ! towline: refs/heads/main not found in [folder]/shop; commit something, or name another with --ref
         [exit 2]
         $ towline send push --commit=--output=x
-        ! towline: there is no commit "--output=x" in the repository
+        ! towline: commit "--output=x" not found in the repository
         [exit 2]
         $ towline send push --ref a b
         ! towline: "refs/heads/a b" is not a full ref: refs/heads/… or refs/tags/…, at most 512 bytes

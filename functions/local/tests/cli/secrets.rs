@@ -67,17 +67,17 @@ fn a_secret_goes_from_stdin_or_a_file_to_stdin_alone() {
         ],
     ]);
     expect![[r#"
-        ! the webhook secret of towline is set; functions take notice within five minutes
+        ! the webhook secret of towline is set; functions use it within five minutes
         $ towline secret set github --from token.txt
-        ! the github secret of towline is set; functions take notice within five minutes
+        ! the github secret of towline is set; functions use it within five minutes
         $ towline secret set github --generate
-        ! towline: only the webhook's secret can be made up; give a token of GitHub's, or --app-id with the App's key
+        ! towline: only the webhook secret can be generated; provide a GitHub token, or --app-id with the App's key
         [exit 1]
         $ towline secret set webhook --from token.txt
         ! towline: the secret has 13 bytes and needs at least 32; create one with `openssl rand -hex 32` and set it here and on GitHub
         [exit 1]
         $ towline secret set slack --app-id 12 --from token.txt
-        ! towline: --app-id belongs to the github secret
+        ! towline: --app-id is for the github secret
         [exit 1]
     "#]]
     .assert_eq(&text);
@@ -118,9 +118,9 @@ fn the_secret_before_is_dropped_when_somebody_says_so() {
     let drop: &[&str] = &["secret", "drop-previous", "webhook"];
     expect![[r#"
         $ towline secret drop-previous webhook
-        ! the webhook secret before the current one is dropped; functions take notice within five minutes
+        ! the previous webhook secret is invalid within five minutes
         $ towline secret drop-previous webhook
-        ! there is no webhook secret before the current one
+        ! there is no previous webhook secret
     "#]]
     .assert_eq(&aws.session().play(&[drop, drop]));
     expect![[r#"
@@ -150,14 +150,14 @@ fn what_aws_refuses_is_told_in_its_words() {
             "The security token is expired",
         ),
         expect![[r#"
-            ! towline: aws has no credentials that work (ExpiredToken: The security token is expired); run `aws configure` or `aws sso login`, or name others with --profile
+            ! towline: aws has no valid credentials (ExpiredToken: The security token is expired); run `aws configure` or `aws sso login`, or name a profile with --profile
             [exit 2]
         "#]],
     );
     let nobody = Aws::new();
     let session = nobody.session().set("PATH", "/nowhere");
     expect![[r#"
-        ! towline: there is no `aws` on the PATH; install AWS's command line with `pip install awscli`, or version 2 as AWS describes
+        ! towline: `aws` is not on the PATH; install the AWS command line with `pip install awscli`, or version 2 as AWS describes
         [exit 2]
     "#]]
     .assert_eq(&shown(&session.towline(&["secret", "drop-previous", "slack"])));
@@ -189,12 +189,12 @@ fn people_of_a_stack_are_let_in_listed_and_shut_out() {
         LOGIN                 GROUPS                    ALSO KNOWN AS
         kim                   *
         $ towline people add KIM --stack towline
-        ! towline: KIM is known already; remove them first to give a new token
+        ! towline: KIM exists already; remove them first to create a new token
         [exit 1]
         $ towline people remove kim --stack towline
-        ! kim is removed; functions take notice within five minutes
+        ! kim is removed; functions use it within five minutes
         $ towline people remove lee --stack towline
-        ! towline: nobody has the login lee
+        ! towline: login lee not found
         [exit 1]
     "#]]
     .assert_eq(&session.play(&[
@@ -234,12 +234,12 @@ fn a_webhook_secret_that_may_still_be_in_use_is_not_pushed_out_unasked() {
         older,
         set,
         &expect![[r#"
-            ! towline: the webhook secret was set less than an hour ago, and the one before it may be what is still signed with: it ends with this, and what it signs is refused within minutes; say --yes for that, or wait until the newer one is in use everywhere
+            ! towline: the webhook secret was set less than an hour ago, and the one before it may still be in use. Setting another makes it invalid: its signatures are refused within minutes. Use --yes to do that, or wait until the newer one is in use everywhere
             [exit 1]
         "#]],
     );
     let set_now = expect![[r#"
-        ! the webhook secret of towline is set; functions take notice within five minutes; signatures by the one before stay good for an hour, or until `towline secret drop-previous webhook`
+        ! the webhook secret of towline is set; functions use it within five minutes; signatures by the previous one are accepted for an hour, or until `towline secret drop-previous webhook`
     "#]];
     check(
         soon,
@@ -286,7 +286,7 @@ fn two_who_change_the_people_at_once_lose_nobody() {
     let arn = "arn:aws:iam::111122223333:role/ci";
     expect![[r#"
         $ towline people add ci --arn arn:aws:iam::111122223333:role/ci --stack towline
-        ! ci is added; functions take notice within five minutes
+        ! ci is added; functions use it within five minutes
     "#]]
     .assert_eq(
         &aws.session()

@@ -200,11 +200,11 @@ fn nobody_to_sign_for_and_a_wrong_signature_are_told_apart() {
     expect![[r#"
         ! towline: there are no AWS credentials to sign with: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or sign in with `aws configure` or `aws sso login` and AWS_PROFILE (An error occurred () when calling the X operation: The config profile (towline) could not be found)
         [exit 2]
-        ! towline: [server] does not take calls of whoever signs here; their role needs execute-api:Invoke, and `towline people add LOGIN --arn ROLE` makes them known: Forbidden
+        ! towline: [server] does not accept your signature; your role needs execute-api:Invoke, and must be added with `towline people add LOGIN --arn ROLE`: Forbidden
         [exit 1]
-        ! towline: [server] does not tell its region, which the signature needs; set AWS_REGION
+        ! towline: the region of [server] is not known, and the signature needs it; set AWS_REGION
         [exit 2]
-        ! towline: TOWLINE_AUTH is "basic"; write token or sigv4
+        ! towline: TOWLINE_AUTH is "basic"; set it to token or sigv4
         [exit 2]
     "#]].assert_eq(&text.replace(&door.url, "[server]"));
 }

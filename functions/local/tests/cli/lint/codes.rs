@@ -180,7 +180,7 @@ fn a_code_is_explained_by_an_example() {
 
             https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html
             $ towline explain E999
-            ! towline: there is no code "E999"; `towline explain` lists them all
+            ! towline: unknown code "E999"; `towline explain` lists all
             [exit 1]
         "#]],
     );
