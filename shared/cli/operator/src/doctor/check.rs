@@ -88,7 +88,8 @@ impl<'a> Check<'a> {
     ) -> Self {
         let (wrong, help) = (wrong.into(), help.into());
         self.judge(move |answer| {
-            let value = answer.pointer(pointer).unwrap_or(&Value::Null);
+            let null = Value::Null;
+            let value = answer.pointer(pointer).unwrap_or(&null);
             let text = value
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned);
