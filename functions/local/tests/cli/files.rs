@@ -79,7 +79,10 @@ fn a_definition_of_which_every_run_is_refused_is_not_good() {
     let session = Session::new();
     let asking = "version: 1\npipeline: shop\ncomponents: {web: {repository: acme/web}}\nnotify: {slack: '#shop'}\n";
     session.write(".towline.yml", asking);
-    check(&session, &[&["validate"]], &expect![[r#"
+    check(
+        &session,
+        &[&["validate"]],
+        &expect![[r#"
         $ towline validate
         every run is refused: .towline.yml: pipeline shop
 
@@ -91,7 +94,8 @@ fn a_definition_of_which_every_run_is_refused_is_not_good() {
         Not supported by this version; what needs it is refused, never skipped:
           .towline.yml:4: notify.slack: every run is refused
         [exit 1]
-    "#]]);
+    "#]],
+    );
     let json = session.towline(&["validate", "--json"]);
     let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(

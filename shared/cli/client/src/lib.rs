@@ -1,5 +1,4 @@
 //! How a person's machine reaches Towline, on one machine or on AWS.
-#![expect(missing_docs, reason = "only the commands of towline use this crate")]
 
 pub mod aws_cli;
 pub mod client;

@@ -1,5 +1,4 @@
 //! What every command does at a terminal: print in colours or as JSON, ask, log, end with a status.
-#![expect(missing_docs, reason = "only the commands of towline use this crate")]
 
 pub mod outcome;
 pub mod output;

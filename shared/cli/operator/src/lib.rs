@@ -1,5 +1,4 @@
 //! What an operator of Towline does: deploy it, set its secrets, print policies, find what is wrong.
-#![expect(missing_docs, reason = "only the commands of towline use this crate")]
 
 pub mod defined;
 pub mod definition;

@@ -3,7 +3,6 @@
 //! A function's `main` is [`run`] with its adapters and one loop: [`events`] from a bus, [`requests`] from
 //! API Gateway, or [`schedule`] from a timer. Of the adapters, this crate knows only the
 //! table and the bus, which every function has; it knows no handler.
-#![expect(missing_docs, reason = "only the functions on Lambda use this crate")]
 
 mod envelope;
 mod failure;

@@ -1,5 +1,4 @@
 //! All of Towline in one process: store, bus, registry, build runner and source.
-#![expect(missing_docs, reason = "only the commands of towline use this crate")]
 
 pub mod around;
 pub mod people;
