@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    build, demo, explain, generate, lint, logs, pack, people, read, rollback, send, serve,
+    build, demo, explain, generate, lint, logs, pack, people, read, rollback, schema, send, serve,
     validate, write,
 };
 use towline_client::context::Context;
@@ -127,6 +127,8 @@ enum Command {
     Build(Box<build::Args>),
     /// Print the buildspec that a run would use, or a first definition
     Generate(generate::Generate),
+    /// Print the JSON Schema of .towline.yml, for editors
+    Schema(schema::Schema),
     /// Build an image from files and push it, without Docker
     Pack(Box<pack::Pack>),
 
@@ -191,6 +193,7 @@ async fn command(context: &Context, command: Command) -> Outcome {
         Command::Iam(args) => iam::run(context, &args),
         Command::Build(args) => build::run(context, *args).await,
         Command::Generate(args) => generate::run(context, &args),
+        Command::Schema(args) => schema::run(context, &args),
         Command::Pack(args) => pack::run(context, *args).await,
         Command::Deploy(args) => deploy::run(*args, context.output).await,
         Command::Secret(args) => secret::run(args, context.output).await,

@@ -18,4 +18,5 @@ pub mod explain;
 pub mod generate;
 pub mod lint;
 pub mod pack;
+pub mod schema;
 pub mod validate;

@@ -18,6 +18,7 @@ const REMOTE: &[&str] = &["domain", "wire", "ports", "https", "oci"];
 /// Everything that answers people's commands may use.
 const CLI: &[&str] = &[
     "domain",
+    "definition",
     "wire",
     "ports",
     "buildspec",
@@ -48,6 +49,11 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
         "shared/pipeline/wire",
         &["domain", "buildspec"],
     ),
+    (
+        "towline-definition",
+        "shared/pipeline/definition",
+        &["domain", "buildspec"],
+    ),
     ("towline-buildspec", "shared/tools/buildspec", &[]),
     ("towline-oci", "shared/tools/oci", &[]),
     ("towline-pack", "shared/tools/pack", &["oci"]),
@@ -55,7 +61,15 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
     (
         "towline-handlers",
         "shared/pipeline/handlers",
-        &["domain", "wire", "ports", "state", "buildspec", "oci"],
+        &[
+            "domain",
+            "definition",
+            "wire",
+            "ports",
+            "state",
+            "buildspec",
+            "oci",
+        ],
     ),
     (
         "towline-state",

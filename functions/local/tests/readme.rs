@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use towline_wire::definition;
+use towline_definition as definition;
 
 /// The pages whose links are checked.
 const PAGES: [&str; 7] = [

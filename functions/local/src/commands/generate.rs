@@ -8,10 +8,10 @@ use std::path::{Component as Part, Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use serde_json::json;
+use towline_definition::buildspec::{self, Settings};
+use towline_definition::{self as definition, FILE};
 use towline_domain::definition::{Component, Preset};
 use towline_domain::names::ComponentName;
-use towline_handlers::plan_runs::{Settings, buildspec_text};
-use towline_wire::definition::{self, FILE};
 
 use towline_client::context::Context;
 use towline_console::outcome::{Failure, Outcome, refused};
@@ -108,12 +108,12 @@ fn buildspec(context: &Context, args: &Buildspec) -> Outcome {
         ));
     };
     let file = own_buildspec(&path, component)?;
-    let text = match buildspec_text(component, file, &Settings::default()) {
+    let text = match buildspec::text(component, file, &Settings::default()) {
         Ok(text) => text,
         Err(reason) => {
             return refused(format!(
-                "there is no buildspec for {}: {reason}",
-                component.name
+                "there is no buildspec for {}: {}",
+                component.name, reason
             ));
         }
     };

@@ -13,8 +13,8 @@ use anyhow::Context as _;
 use clap::Args;
 use towline_buildspec::Buildspec;
 use towline_buildspec::lint::{self, Code, Files as _, Finding, Level, Report};
+use towline_definition::{DefinitionErrors, FILE};
 use towline_domain::definition::{Component, Preset};
-use towline_wire::definition::{DefinitionErrors, FILE};
 
 use self::find::Target;
 use self::root::{Project, Root, Roots};

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 use towline_console::style::{Style, paint};
+use towline_definition::{self as definition, DefinitionErrors, FILE};
 use towline_domain::definition::{
     Component, Definition, Origin, Preset, Promote, Scope, StageRule,
 };
 use towline_domain::names::Tag;
-use towline_wire::definition::{self, DefinitionErrors, FILE};
 
 use towline_client::context::Context;
 use towline_console::outcome::{Failure, Outcome};

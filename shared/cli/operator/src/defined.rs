@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use towline_console::outcome::{Failure, Outcome, refused};
 use towline_console::output::Output;
+use towline_definition::{self as definition, FILE};
 use towline_domain::definition::Definition;
 use towline_domain::names::RepositoryName;
 use towline_source::described;
-use towline_wire::definition::{self, FILE};
 
 use crate::definition as file;
 

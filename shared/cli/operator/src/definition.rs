@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use towline_console::style::{Style, paint};
+use towline_definition::{DefinitionErrors, FILE};
 use towline_domain::untrusted::Untrusted;
-use towline_wire::definition::{DefinitionErrors, FILE};
 
 /// Columns of a line that are shown around a mistake.
 const WINDOW: usize = 100;

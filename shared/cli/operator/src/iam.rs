@@ -163,7 +163,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use towline_buildspec::lint::NoFiles;
-    use towline_wire::definition;
+    use towline_definition as definition;
 
     use super::*;
     use crate::templates;

@@ -136,7 +136,7 @@ mod tests {
             let text = format!(
                 "version: 1\npipeline: shop\nsource: {{github: acme/shop}}\ncomponents:\n  api:\n    repository: acme/api\n    build: {{preset: docker, env: {{V: \"1.{{build}}\", W: one}}, tags: [\"{{build}}\", {tags}]}}\nstages:\n  - {{name: prod, from: build, promote: auto, tag: [prod]}}\n"
             );
-            let definition = towline_wire::definition::read(text.as_bytes()).expect("a definition");
+            let definition = towline_definition::read(text.as_bytes()).expect("a definition");
             let found = judge(&definition, &definition.components[0], patterns);
             let shown = [
                 ("stuck", found.stuck),

@@ -15,6 +15,9 @@ pub const FILE: &str = ".towline.yml";
 /// each in the one transaction that creates it, and DynamoDB takes 100 writes in one.
 pub const MOST_COMPONENTS: usize = 40;
 
+/// The most bytes of a buildspec. CodeBuild takes less inline; a longer one is handed over in another way.
+pub const LONGEST_BUILDSPEC: usize = 64 * 1024;
+
 /// A whole definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {

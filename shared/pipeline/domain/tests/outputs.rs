@@ -100,7 +100,9 @@ fn what_cannot_be_had_is_said() {
     );
     check(
         "{nothing}",
-        &expect![[r#""{nothing}" has {nothing}, which is not a placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}"#]],
+        &expect![[
+            r#""{nothing}" has {nothing}, which is not a placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}"#
+        ]],
     );
     check(
         "{sha",

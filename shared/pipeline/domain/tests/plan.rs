@@ -29,7 +29,10 @@ const BOTH: &str = "component web paths=web/** watch=libs/** | component api pat
 
 #[test]
 fn the_first_push_builds_everything_and_its_definition_rules_the_stages() {
-    check(BOTH, "push main a", expect![[r#"
+    check(
+        BOTH,
+        "push main a",
+        expect![[r#"
         push main a -> run 1, building
           api: #2 aaaaaaa-2: never built on this ref
           web: #1 aaaaaaa-1: never built on this ref
@@ -38,7 +41,8 @@ fn the_first_push_builds_everything_and_its_definition_rules_the_stages() {
           claims towline-acme-shop-api
           claims towline-acme-shop-web
           trusts a
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -147,14 +151,18 @@ fn when_nobody_can_say_what_changed_everything_is_built() {
 
 #[test]
 fn f1_the_same_push_again_is_nothing() {
-    check(WEB, "push main a\npush main a", expect![[r#"
+    check(
+        WEB,
+        "push main a\npush main a",
+        expect![[r#"
         push main a -> run 1, building
           web: #1 aaaaaaa-1: never built on this ref
           claims acme/web
           claims towline-acme-shop-web
           trusts a
         push main a -> nothing
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -180,7 +188,10 @@ fn f3_an_older_push_that_comes_late_is_turned_away_by_what_the_ref_says() {
               supersedes web of c
         "#]],
     );
-    check(WEB, "head main d\npush main c\npush main b", expect![[r#"
+    check(
+        WEB,
+        "head main d\npush main c\npush main b",
+        expect![[r#"
         push main c -> run 1, building
           web: #1 ccccccc-1: never built on this ref
           claims acme/web
@@ -189,8 +200,12 @@ fn f3_an_older_push_that_comes_late_is_turned_away_by_what_the_ref_says() {
         push main b -> run 2, refused
           because superseded: ccccccc is newer on main and is already planned
           leaves the ref alone
-    "#]]);
-    check(WEB, "head main d\npush main b\npush main c", expect![[r#"
+    "#]],
+    );
+    check(
+        WEB,
+        "head main d\npush main b\npush main c",
+        expect![[r#"
         push main b -> run 1, building
           web: #1 bbbbbbb-1: never built on this ref
           claims acme/web
@@ -199,7 +214,8 @@ fn f3_an_older_push_that_comes_late_is_turned_away_by_what_the_ref_says() {
         push main c -> run 2, building
           web: #2 ccccccc-2: never built on this ref
           supersedes web of b
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -267,12 +283,16 @@ fn a_push_that_the_definition_does_not_want_is_skipped_and_hidden() {
 
 #[test]
 fn a_definition_that_cannot_be_followed_refuses_the_push_and_shows_why() {
-    check("broken", "push main f", expect![[r#"
+    check(
+        "broken",
+        "push main f",
+        expect![[r#"
         push main f -> run 1, refused
           because .towline.yml at fffffff: line 3, column 1: unknown key `stage` (and 2 more; run `towline validate` to see all)
           leaves the ref alone
           shows the run
-    "#]]);
+    "#]],
+    );
     check(
         "component web | source github=acme/other",
         "push main a",
@@ -589,12 +609,15 @@ fn what_is_wanted_is_looked_up_in_as_few_looks_as_decide_it() {
         }
         expect.assert_eq(&(world.looks.join("\n") + "\n"));
     };
-    looks("push main a", expect![[r#"
+    looks(
+        "push main a",
+        expect![[r#"
         definition at a
         a run, base of api, base of web, owner of acme/api, owner of acme/web, owner of towline-acme-shop-api, owner of towline-acme-shop-web
         buildspec of web, buildspec of api
         numbers for 2
-    "#]]);
+    "#]],
+    );
     looks(
         "push main a
          ends web main well
@@ -609,12 +632,15 @@ fn what_is_wanted_is_looked_up_in_as_few_looks_as_decide_it() {
             numbers for 1
         "#]],
     );
-    looks("push main a\npush main b touching=web/x", expect![[r#"
+    looks(
+        "push main a\npush main b touching=web/x",
+        expect![[r#"
         definition at b
         a run, base of api, base of web, owner of acme/api, owner of acme/web, owner of towline-acme-shop-api, owner of towline-acme-shop-web
         head of main
         run of a, run of a
         buildspec of web, buildspec of api
         numbers for 2
-    "#]]);
+    "#]],
+    );
 }

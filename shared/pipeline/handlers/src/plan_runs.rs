@@ -1,13 +1,12 @@
 //! Turns an accepted push into a run: loads what the plan wants to know, and commits the plan.
 
-mod buildspecs;
 mod commit;
 mod look;
 #[cfg(test)]
 mod tests;
 
-pub use buildspecs::{BuildspecError, Settings, text as buildspec_text};
 pub use towline_buildspec::generate::Tool;
+pub use towline_definition::buildspec::Settings;
 
 use towline_domain::intent::Intent;
 use towline_domain::plan::{self, Plan};

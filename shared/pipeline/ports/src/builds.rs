@@ -60,8 +60,8 @@ pub struct StartBuild {
 }
 
 impl StartBuild {
-    /// The most bytes of a buildspec. CodeBuild takes less inline; what is longer it is given another way.
-    pub const LONGEST_BUILDSPEC: usize = 64 * 1024;
+    /// The most bytes of a buildspec.
+    pub const LONGEST_BUILDSPEC: usize = towline_domain::definition::LONGEST_BUILDSPEC;
 
     /// [`names::project`](towline_domain::names::project).
     #[must_use]

@@ -21,5 +21,3 @@ mod lenient;
 mod time;
 
 pub use lenient::ShapeError;
-
-pub mod definition;

@@ -8,11 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use towline_definition as definition;
 use towline_lambda::http_api;
 use towline_wire::eventbridge::Promoted;
 use towline_wire::http::Headers;
 use towline_wire::signature::{Secret, Secrets, sign, verify};
-use towline_wire::{codebuild, definition, ecr, eventbridge, github};
+use towline_wire::{codebuild, ecr, eventbridge, github};
 
 /// The folder of samples; none when it was not named.
 const SAMPLES: Option<&str> = option_env!("TOWLINE_SAMPLES");

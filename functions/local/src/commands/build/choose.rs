@@ -5,13 +5,13 @@ use std::path::{Component as Part, Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use towline_definition::buildspec::{self, Settings};
+use towline_definition::{self as definition, FILE};
 use towline_domain::definition::{Component, Definition, Preset, Scope};
 use towline_domain::names::{AttemptId, CommitSha, ComponentName, GitRef, ImageRepository};
 use towline_domain::tags::{self, Values};
-use towline_handlers::plan_runs::{Settings, buildspec_text};
 use towline_handlers::start_builds::BuildOf;
 use towline_ports::{Clock as _, RepositoryRef, StartBuild};
-use towline_wire::definition::{self, FILE};
 
 use super::Args;
 use towline_console::outcome::{Failure, Outcome, refused};
@@ -146,11 +146,11 @@ fn buildspec(args: &Args, top: &Path, component: Option<&Component>) -> Outcome<
                 | Preset::Pack { .. }
                 | Preset::Inline { .. } => (None, format!("the buildspec of {FILE}")),
             };
-            match buildspec_text(component, file, &Settings::default()) {
+            match buildspec::text(component, file, &Settings::default()) {
                 Ok(text) => Ok((text, called)),
                 Err(reason) => refused(format!(
-                    "there is no buildspec for {}: {reason}",
-                    component.name
+                    "there is no buildspec for {}: {}",
+                    component.name, reason
                 )),
             }
         }

@@ -24,8 +24,10 @@ pub(super) fn definition(folder: &Path) -> anyhow::Result<String> {
     let name = label(&folder);
     let build = build(&folder);
     let tags = build.tags();
+    let schema = towline_definition::schema::ID;
     Ok(format!(
-        "# What Towline builds from this repository and where the images go.
+        "# yaml-language-server: $schema={schema}
+# What Towline builds from this repository and where the images go.
 # Check it with `towline validate`; see what a build runs with `towline generate buildspec {name}`.
 version: 1
 pipeline: {name}
@@ -234,7 +236,7 @@ mod tests {
                 fs::write(folder.join(file), text).unwrap();
             }
             let text = definition(&folder).unwrap();
-            let read = towline_wire::definition::read(text.as_bytes())
+            let read = towline_definition::read(text.as_bytes())
                 .unwrap_or_else(|errors| panic!("{errors}\n{text}"));
             let component = &read.components[0];
             let preset = match &component.build.preset {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use towline_wire::definition::FILE;
+use towline_definition::FILE;
 
 use towline_client::tree;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use towline_buildspec::lint::Context;
+use towline_definition::{self as definition, DefinitionErrors, FILE};
 use towline_domain::definition::{Component, Definition, Preset};
-use towline_wire::definition::{self, DefinitionErrors, FILE};
 
 use towline_client::tree::{self, Tree};
 

@@ -3,8 +3,8 @@
 use towline_buildspec::Buildspec;
 use towline_buildspec::lint::Files;
 use towline_buildspec::yaml::{self, Limits, Node};
+use towline_definition::FILE;
 use towline_domain::definition::{Component, Preset};
-use towline_wire::definition::FILE;
 
 use super::policy::{PULL, Reason, Resource, Statement};
 

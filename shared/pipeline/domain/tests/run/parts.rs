@@ -242,9 +242,7 @@ fn the_tag_of_a_part_is_the_unique_one_with_its_platform() {
         &two,
         "a-1",
         &["a-1", "a-1-arm-v7"],
-        expect![
-            "tag a-1-arm-v7 is that of the image for linux/arm/v7 alone; rename this one"
-        ],
+        expect!["tag a-1-arm-v7 is that of the image for linux/arm/v7 alone; rename this one"],
     );
     check(
         &two,

@@ -1,7 +1,7 @@
 //! Commits a planned run with the rows that lead to it.
 
-use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::image::Claim;
+use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::plan::{AtCommit, Branch, Planned, Trusted};
 use towline_domain::run::{Attempt, Run};
 use towline_ports::Key;

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
+use towline_definition::{self as definition, DefinitionErrors, FILE};
 use towline_domain::definition::Preset;
 use towline_domain::intent::{Intent, PushAccepted};
 use towline_domain::names::{CommitSha, ComponentName};
 use towline_domain::plan::{AtCommit, Buildspec, Claimed, Drawn, Known, Want, Wants};
 use towline_domain::reason::{BadFile, Refusal, Unbuildable};
 use towline_ports::{FileAt, Key, Relation, RepositoryRef, Source, StartBuild};
-use towline_wire::definition::{self, DefinitionErrors, FILE};
 
 use towline_state::numbers::draw;
 use towline_state::records::Repository;
 use towline_state::{HandlerError, Reads, body, keys};
 
-use super::buildspecs::{self, Settings};
+use towline_definition::buildspec::{self, Settings};
 
 /// What planning an accepted push begins with.
 pub(super) fn first(intent: &Intent) -> Vec<Key> {
@@ -195,7 +195,7 @@ impl<'a> Look<'a> {
     }
 
     async fn definition(&self, commit: &CommitSha) -> Result<AtCommit, HandlerError> {
-        let most = definition::MOST_BYTES;
+        let most = definition::limits::FILE_BYTES;
         let bytes = match self.file(commit, FILE, most).await? {
             File::Good(bytes) => bytes,
             File::Bad(reason) => return Ok(AtCommit::Bad(Refusal::File(reason))),
@@ -231,7 +231,7 @@ impl<'a> Look<'a> {
             | Preset::Pack { .. }
             | Preset::Inline { .. } => None,
         };
-        Ok(match buildspecs::text(component, file, self.settings) {
+        Ok(match buildspec::text(component, file, self.settings) {
             Ok(text) => {
                 let name = keys::content_hash("buildspec", &text);
                 self.texts.insert(name.clone(), text);

@@ -5,9 +5,10 @@ use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
 use serde_json::Value;
+use towline_definition::FILE;
 use towline_domain::Timestamp;
-use towline_domain::names::{CommitSha, GitRef, RepositoryId};
 use towline_domain::image::Claim;
+use towline_domain::names::{CommitSha, GitRef, RepositoryId};
 use towline_domain::run::{Run, RunKey};
 use towline_ports::admission;
 use towline_ports::memory::{
@@ -15,7 +16,6 @@ use towline_ports::memory::{
 };
 use towline_state::records::Repository;
 use towline_state::{Change, keys};
-use towline_wire::definition::FILE;
 use towline_wire::eventbridge;
 use towline_wire::github::compose::{Account, Commit, Sketch, push_payload};
 use towline_wire::http::{Headers, Request};

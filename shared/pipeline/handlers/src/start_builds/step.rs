@@ -50,7 +50,10 @@ pub(super) fn step<'a>(
         Ok(request) => Step::Start(attempt, Box::new(request)),
         Err(error) => {
             let said = error.to_string();
-            Step::GiveUp(Fact::BuildRefused(attempt.id.clone(), NotStarted::Refused { said }))
+            Step::GiveUp(Fact::BuildRefused(
+                attempt.id.clone(),
+                NotStarted::Refused { said },
+            ))
         }
     }
 }

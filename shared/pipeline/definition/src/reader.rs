@@ -6,7 +6,7 @@ use std::str::FromStr;
 use towline_buildspec::yaml::{Node, Span};
 use towline_domain::definition::{NotExecuted, Scope};
 
-use super::{DefinitionError, MOST_ERRORS};
+use super::{DefinitionError, limits};
 
 /// A value in the file, and how to speak of it.
 #[derive(Debug, Clone)]
@@ -130,7 +130,7 @@ impl Report {
         for (key, _) in entries {
             let name = key.key_text();
             if !known.contains(&name) {
-                let message = if self.errors.len() < MOST_ERRORS {
+                let message = if self.errors.len() < limits::MISTAKES {
                     unknown("key", name, known)
                 } else {
                     String::new() // it will not be listed

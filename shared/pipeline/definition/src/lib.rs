@@ -1,34 +1,31 @@
 //! `.towline.yml`: read into the domain's definition, or refused with the place of every mistake.
 
 mod build;
+pub mod buildspec;
 mod checks;
 mod components;
 mod extras;
 mod gates;
+pub mod keys;
+pub mod limits;
 mod platforms;
 mod presets;
 mod reader;
 mod scalars;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::fmt;
 
 use towline_buildspec::yaml::{self, Limits, Span};
+pub use towline_domain::definition::FILE;
 use towline_domain::definition::{Definition, Scope, Source};
-pub use towline_domain::definition::{FILE, MOST_COMPONENTS};
 
 use reader::{Place, Report};
-
-/// Bytes the file may have.
-pub const MOST_BYTES: usize = 64 * 1024;
-
-/// Stages a definition may have.
-pub const MOST_STAGES: usize = 64;
-
-/// Mistakes that are listed; the rest is only counted.
-const MOST_ERRORS: usize = 100;
 
 /// One mistake in a definition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,8 +64,8 @@ impl DefinitionErrors {
     }
 
     fn new(mut errors: Vec<DefinitionError>) -> Self {
-        let unlisted = errors.len().saturating_sub(MOST_ERRORS);
-        errors.truncate(MOST_ERRORS);
+        let unlisted = errors.len().saturating_sub(limits::MISTAKES);
+        errors.truncate(limits::MISTAKES);
         errors.sort_by_key(|error| (error.line, error.column));
         Self { errors, unlisted }
     }
@@ -108,7 +105,7 @@ pub fn read(bytes: &[u8]) -> Result<Definition, DefinitionErrors> {
         DefinitionErrors::only(Span { line, column: 1 }, "this line is not UTF-8")
     })?;
     let limits = Limits {
-        bytes: MOST_BYTES,
+        bytes: limits::FILE_BYTES,
         aliases: false,
         ..Limits::default()
     };
@@ -132,15 +129,7 @@ pub fn read(bytes: &[u8]) -> Result<Definition, DefinitionErrors> {
 }
 
 fn definition(report: &mut Report, root: &Place<'_>) -> Option<Definition> {
-    let keys = [
-        "version",
-        "pipeline",
-        "source",
-        "components",
-        "stages",
-        "notify",
-    ];
-    let fields = report.fields(root, &keys)?;
+    let fields = report.fields(root, keys::Definition::KEYS)?;
     if let Some(version) = report.required(&fields, "version", "write `version: 1`")
         && let Some(text) = report.text(&version)
         && text != "1"
@@ -182,8 +171,7 @@ fn definition(report: &mut Report, root: &Place<'_>) -> Option<Definition> {
 }
 
 fn source(report: &mut Report, place: &Place<'_>) -> Source {
-    let keys = ["github", "branches", "tags", "skip_message"];
-    let Some(fields) = report.fields(place, &keys) else {
+    let Some(fields) = report.fields(place, keys::Source::KEYS) else {
         return Source::default();
     };
     let github = fields.get("github");
@@ -198,7 +186,7 @@ fn source(report: &mut Report, place: &Place<'_>) -> Source {
 }
 
 fn notify(report: &mut Report, place: &Place<'_>) {
-    let Some(fields) = report.fields(place, &["slack", "github"]) else {
+    let Some(fields) = report.fields(place, keys::Notify::KEYS) else {
         return;
     };
     if let Some(place) = fields.get("slack") {
@@ -207,8 +195,7 @@ fn notify(report: &mut Report, place: &Place<'_>) {
     }
     if let Some(place) = fields.get("github") {
         for item in report.items(&place) {
-            let kinds = ["checks", "deployments", "statuses"].map(|kind| (kind, ()));
-            report.choice(&item, &kinds);
+            report.choice(&item, words::REPORTED);
         }
         report.not_executed(Scope::Pipeline, &place);
     }

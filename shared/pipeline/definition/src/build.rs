@@ -1,83 +1,21 @@
 //! The `build` of a component: its preset, and what it is given.
 
-use std::time::Duration;
-
 use towline_buildspec::generate::{check_environment, is_name, provided, reserved};
 use towline_domain::definition::Build;
 use towline_domain::names::{AttemptId, CommitSha, GitRef};
 use towline_domain::tags::{self, TagError, Values};
 
+use super::limits::{BUILD_TAGS, IMAGE_NAME, LONGEST_BUILD, SHORTEST_BUILD, VARIABLES, WORD};
 use super::reader::{Fields, Place, Report};
-use super::{extras, platforms, presets};
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// Tags a build may push.
-const MOST_TAGS: usize = 20;
-
-/// Variables a build may set.
-const MOST_VARIABLES: usize = 200;
-
-/// Which preset a build has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Docker,
-    Make,
-    Pack,
-    Buildspec,
-    Inline,
-}
-
-const KINDS: &[(&str, Kind)] = &[
-    ("docker", Kind::Docker),
-    ("make", Kind::Make),
-    ("pack", Kind::Pack),
-    ("buildspec", Kind::Buildspec),
-    ("inline", Kind::Inline),
-];
-
-/// Keys that every preset takes.
-const SHARED_KEYS: &[&str] = &[
-    "preset", "image", "env", "tags", "outputs", "timeout", "secrets",
-];
-
-const GENERATED: &[Kind] = &[Kind::Docker, Kind::Make, Kind::Pack];
-
-/// Keys that only some presets take.
-const OWN_KEYS: &[(&str, &[Kind])] = &[
-    ("platform", &[Kind::Docker, Kind::Pack]),
-    ("platforms", &[Kind::Docker, Kind::Pack]),
-    ("context", GENERATED),
-    ("runtime", GENERATED),
-    ("test", GENERATED),
-    ("reports", GENERATED),
-    ("cache", GENERATED),
-    ("container", GENERATED),
-    ("layer_cache", &[Kind::Docker]),
-    ("dockerfile", &[Kind::Docker]),
-    ("target", &[Kind::Docker]),
-    ("args", &[Kind::Docker]),
-    ("make", &[Kind::Make]),
-    ("run", &[Kind::Pack]),
-    ("root", &[Kind::Pack]),
-    ("base", &[Kind::Pack]),
-    ("entrypoint", &[Kind::Pack]),
-    ("command", &[Kind::Pack]),
-    ("user", &[Kind::Pack]),
-    ("workdir", &[Kind::Pack]),
-    ("expose", &[Kind::Pack]),
-    ("buildspec", &[Kind::Buildspec]),
-    ("inline", &[Kind::Inline]),
-];
+use super::words::{self, Kind};
+use super::{extras, keys, platforms, presets};
 
 /// Reads a build, and says where its tags stand when they are written.
 pub(super) fn read<'a>(
     report: &mut Report,
     place: &Place<'a>,
 ) -> Option<(Build, Option<Place<'a>>)> {
-    let own = OWN_KEYS.iter().map(|(key, _)| *key);
-    let known: Vec<&str> = SHARED_KEYS.iter().copied().chain(own).collect();
-    let fields = report.fields(place, &known)?;
+    let fields = report.fields(place, keys::Build::KEYS)?;
     let kind = kind(report, &fields)?;
     refuse_keys_of_other_presets(report, &fields, kind);
     let usual = Build::default();
@@ -85,7 +23,7 @@ pub(super) fn read<'a>(
     let (image, images) = platforms::images(report, &fields, &platforms);
     let context = fields.get("context").and_then(|place| report.path(&place));
     let timeout = fields.get("timeout").and_then(|place| {
-        report.duration_within(&place, 5 * MINUTE..=36 * 60 * MINUTE, "5m to 36h")
+        report.duration_within(&place, SHORTEST_BUILD..=LONGEST_BUILD, "5m to 36h")
     });
     let mut build = Build {
         preset: presets::read(report, &fields, kind)?,
@@ -106,7 +44,7 @@ pub(super) fn read<'a>(
         cache: extras::cache(report, &fields),
         layer_cache: fields
             .get("layer_cache")
-            .and_then(|place| report.choice(&place, &[("registry", true), ("none", false)]))
+            .and_then(|place| report.choice(&place, words::LAYER_CACHE))
             .unwrap_or(usual.layer_cache),
         timeout: timeout.unwrap_or(usual.timeout),
     };
@@ -130,31 +68,21 @@ fn kind(report: &mut Report, fields: &Fields<'_>) -> Option<Kind> {
             Kind::Docker
         });
     };
-    report.choice(&place, KINDS)
+    report.choice(&place, words::PRESETS)
 }
 
 fn refuse_keys_of_other_presets(report: &mut Report, fields: &Fields<'_>, kind: Kind) {
-    for (key, kinds) in OWN_KEYS {
+    for (key, kinds) in words::OWN_KEYS {
         let Some(place) = fields.get(key).filter(|_| !kinds.contains(&kind)) else {
             continue;
         };
-        let words: Vec<&str> = kinds.iter().map(|kind| word(*kind)).collect();
+        let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
         let message = format!(
             "this belongs to the preset {}, and this build's is {}; remove it or change `preset`",
             words.join(" or "),
-            word(kind)
+            kind.word()
         );
         report.error_at(place.key, &place.path, message);
-    }
-}
-
-fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Docker => "docker",
-        Kind::Make => "make",
-        Kind::Pack => "pack",
-        Kind::Buildspec => "buildspec",
-        Kind::Inline => "inline",
     }
 }
 
@@ -180,9 +108,9 @@ fn environment(report: &mut Report, fields: &Fields<'_>) -> Vec<(String, String)
     };
     let mut environment = Vec::new();
     let entries = report.entries(&place);
-    if entries.len() > MOST_VARIABLES {
+    if entries.len() > VARIABLES {
         let message = format!(
-            "{} variables are more than {MOST_VARIABLES}; read them from a file of the repository",
+            "{} variables are more than {VARIABLES}; read them from a file of the repository",
             entries.len()
         );
         report.error(&place, message);
@@ -259,8 +187,8 @@ fn check_placeholders(report: &mut Report, fields: &Fields<'_>, build: &Build, v
 
 fn check_tags(report: &mut Report, place: &Place<'_>, build: &Build, values: Values<'_>) {
     let items = report.one_or_more(place);
-    if items.len() > MOST_TAGS {
-        report.error(place, format!("a build may push {MOST_TAGS} tags"));
+    if items.len() > BUILD_TAGS {
+        report.error(place, format!("a build may push {BUILD_TAGS} tags"));
         return;
     }
     let mut broken = false;
@@ -287,7 +215,7 @@ fn check_tags(report: &mut Report, place: &Place<'_>, build: &Build, values: Val
 }
 
 pub(super) fn is_image(text: &str) -> bool {
-    text.len() <= 300
+    text.len() <= IMAGE_NAME
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text
             .bytes()
@@ -295,7 +223,7 @@ pub(super) fn is_image(text: &str) -> bool {
 }
 
 pub(super) fn is_plain_word(text: &str) -> bool {
-    text.len() <= 100
+    text.len() <= WORD
         && !text.starts_with('-')
         && text
             .bytes()

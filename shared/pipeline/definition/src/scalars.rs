@@ -5,16 +5,8 @@ use std::time::Duration;
 
 use towline_domain::definition::Glob;
 
+use super::limits::{LONGEST, PATH_BYTES, PATTERNS};
 use super::reader::{Fields, Place, Report, shown};
-
-/// The longest time a definition can name.
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
-
-/// Patterns a definition may have: each costs time to prepare (A33).
-const MOST_PATTERNS: usize = 500;
-
-/// Bytes a path may have, as on Linux.
-const LONGEST_PATH: usize = 4_096;
 
 impl Report {
     /// `90s`, `20m`, `1h` or `7d`, more than nothing.
@@ -90,9 +82,9 @@ impl Report {
     fn glob(&mut self, place: &Place<'_>) -> Option<Glob> {
         let text = self.text(place)?;
         self.patterns += 1;
-        if self.patterns > MOST_PATTERNS {
-            if self.patterns == MOST_PATTERNS + 1 {
-                let message = format!("a definition may have {MOST_PATTERNS} patterns");
+        if self.patterns > PATTERNS {
+            if self.patterns == PATTERNS + 1 {
+                let message = format!("a definition may have {PATTERNS} patterns");
                 self.error(place, message);
             }
             return None;
@@ -147,7 +139,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 fn is_inside(path: &str) -> bool {
-    path.len() <= LONGEST_PATH
+    path.len() <= PATH_BYTES
         && !path.starts_with(['/', '-', '~'])
         && !path.contains('\\')
         && !path.chars().any(char::is_control)

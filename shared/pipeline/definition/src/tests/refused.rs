@@ -2,7 +2,8 @@
 
 use expect_test::{Expect, expect};
 
-use crate::definition::{MOST_BYTES, read};
+use crate::limits::FILE_BYTES;
+use crate::read;
 
 /// A definition with one component whose build says this.
 pub(super) fn with_build(build: &str) -> String {
@@ -423,7 +424,7 @@ fn a33_what_is_too_much_is_refused_at_once() {
             ],
         ),
         (
-            "#".repeat(MOST_BYTES + 1),
+            "#".repeat(FILE_BYTES + 1),
             expect![[r#"line 1, column 1: the text is 65537 bytes long, at most 65536 are read"#]],
         ),
         (

@@ -1,10 +1,9 @@
 //! The platforms an image is built for, and the CodeBuild image that builds for each.
 
 use super::build::is_image;
+use super::limits::PLATFORMS;
 use super::reader::{Fields, Report};
-
-/// The platforms a build may have: each is a build of its own.
-const MOST: usize = 8;
+use super::words;
 
 /// What builds for `arm64` when nothing else is said.
 const ARM_IMAGE: &str = "aws/codebuild/amazonlinux-aarch64-standard:3.0";
@@ -30,8 +29,8 @@ pub(super) fn read(report: &mut Report, fields: &Fields<'_>) -> Option<Vec<Strin
     }
     let mut platforms: Vec<String> = Vec::new();
     let items = report.items(&several);
-    if items.len() > MOST {
-        report.error(&several, format!("an image may have {MOST} platforms"));
+    if items.len() > PLATFORMS {
+        report.error(&several, format!("an image may have {PLATFORMS} platforms"));
         return None;
     }
     for item in items {
@@ -115,20 +114,6 @@ fn is_arm(platform: &str) -> bool {
     platform.starts_with("linux/arm")
 }
 
-/// CodeBuild has machines of Linux for two architectures; an image for another is made by emulation, or of files.
-const KNOWN: [&str; 10] = [
-    "linux/amd64",
-    "linux/arm64",
-    "linux/arm/v6",
-    "linux/arm/v7",
-    "linux/386",
-    "linux/ppc64le",
-    "linux/s390x",
-    "linux/riscv64",
-    "linux/mips64le",
-    "linux/loong64",
-];
-
 fn is_platform(text: &str) -> bool {
-    KNOWN.contains(&text)
+    words::PLATFORMS.contains(&text)
 }

@@ -3,11 +3,7 @@
 use towline_buildspec::generate::{
     self, Common, Docker, Extras, Login, Make, MakeLogin, Output, Pack, Platform, Tool,
 };
-use towline_domain::definition::{self, Build, Component, Preset};
-use towline_ports::StartBuild;
-
-/// The largest buildspec there can be.
-const MOST_BYTES: usize = StartBuild::LONGEST_BUILDSPEC;
+use towline_domain::definition::{self, Build, Component, LONGEST_BUILDSPEC, Preset};
 
 /// What is known of the place that builds run in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,7 +20,7 @@ pub enum BuildspecError {
     Generate(generate::GenerateError),
     /// It is too long.
     #[error(
-        "the buildspec has {bytes} bytes; the limit is {MOST_BYTES}: move commands into a script of the repository"
+        "the buildspec has {bytes} bytes; the limit is {LONGEST_BUILDSPEC}: move commands into a script of the repository"
     )]
     TooLong {
         /// Its size.
@@ -71,7 +67,7 @@ pub fn text(
     };
     let text = generate::generate_whole(&common, &preset, &extras(component, settings))
         .map_err(BuildspecError::Generate)?;
-    if text.len() > MOST_BYTES {
+    if text.len() > LONGEST_BUILDSPEC {
         return Err(BuildspecError::TooLong { bytes: text.len() });
     }
     Ok(text)

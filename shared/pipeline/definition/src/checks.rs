@@ -8,6 +8,7 @@ use towline_domain::outputs::{self, OutputError, Outputs};
 
 use super::build;
 use super::components::ReadComponent;
+use super::limits::{OUTPUTS_OF_A_RUN, TAKERS};
 use super::reader::{Report, unknown};
 use super::stages::ReadStage;
 
@@ -67,18 +68,15 @@ pub(super) fn tags(
     }
 }
 
-/// Outputs of all builds of a run, one for each platform: they are kept with the run, as one item of the store.
-const MOST_OUTPUTS: usize = 40;
-
 /// All outputs of a run must have room in it.
 pub(super) fn outputs(report: &mut Report, components: &[ReadComponent<'_>]) {
     let mut count = 0;
     for read in components {
         let build = &read.component.build;
         count += build.outputs.len() * build.platforms.len();
-        if count > MOST_OUTPUTS {
+        if count > OUTPUTS_OF_A_RUN {
             let message = format!(
-                "with those of this component the builds have {count} outputs, one for each platform; at most {MOST_OUTPUTS} are kept"
+                "with those of this component the builds have {count} outputs, one for each platform; at most {OUTPUTS_OF_A_RUN} are kept"
             );
             report.error(&read.repository, message);
             return;
@@ -159,17 +157,13 @@ fn refuse_twice(report: &mut Report, stages: &[ReadStage<'_>]) {
     }
 }
 
-/// Stages that may take from the same origin: each is owed an offer in the transaction in which an
-/// image arrives there, and DynamoDB takes 100 writes in one.
-const MOST_TAKERS: usize = 16;
-
 fn refuse_crowds(report: &mut Report, stages: &[ReadStage<'_>]) {
     for (index, stage) in stages.iter().enumerate() {
         let earlier = stages[..index]
             .iter()
             .filter(|earlier| earlier.rule.from == stage.rule.from);
-        if earlier.count() == MOST_TAKERS {
-            let message = format!("more than {MOST_TAKERS} stages take from here; put one between");
+        if earlier.count() == TAKERS {
+            let message = format!("more than {TAKERS} stages take from here; put one between");
             report.error(&stage.from, message);
         }
     }

@@ -5,10 +5,9 @@ use towline_domain::definition::{self, Build};
 use towline_domain::outputs;
 
 use super::build::why_not_variable;
+use super::keys;
+use super::limits::{OUTPUTS, SECRET_REFERENCE, WORD};
 use super::reader::{Fields, Report};
-
-/// Outputs of a build: each is a variable of it.
-const MOST_OUTPUTS: usize = 10;
 
 /// Files that later stages read.
 pub(super) fn outputs(report: &mut Report, fields: &Fields<'_>) -> Vec<String> {
@@ -16,8 +15,8 @@ pub(super) fn outputs(report: &mut Report, fields: &Fields<'_>) -> Vec<String> {
         return Vec::new();
     };
     let items = report.one_or_more(&place);
-    if items.len() > MOST_OUTPUTS {
-        report.error(&place, format!("a build may have {MOST_OUTPUTS} outputs"));
+    if items.len() > OUTPUTS {
+        report.error(&place, format!("a build may have {OUTPUTS} outputs"));
         return Vec::new();
     }
     let mut paths: Vec<String> = Vec::new();
@@ -61,7 +60,7 @@ pub(super) fn secrets(report: &mut Report, fields: &Fields<'_>) -> Vec<(String, 
 
 /// Names and ARNs of secrets have no other letters (Secrets Manager API, `CreateSecret`); keys of JSON may.
 fn is_reference(text: &str) -> bool {
-    (1..=2_048).contains(&text.len())
+    (1..=SECRET_REFERENCE).contains(&text.len())
         && !text.starts_with(['-', ':'])
         && text
             .chars()
@@ -77,11 +76,11 @@ pub(super) fn reports(report: &mut Report, fields: &Fields<'_>) -> Vec<definitio
     for (key, place) in report.entries(&place) {
         let name = key.key_text();
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
-        if name.is_empty() || name.len() > 100 || !name.chars().all(plain) {
+        if name.is_empty() || name.len() > WORD || !name.chars().all(plain) {
             let message = "a group of reports has a name of letters, digits, `-` and `_`";
             report.error_at(key.span, &place.path, message);
         }
-        let Some(fields) = report.fields(&place, &["files", "folder", "format"]) else {
+        let Some(fields) = report.fields(&place, keys::Report::KEYS) else {
             continue;
         };
         if report

@@ -6,22 +6,7 @@ use towline_domain::definition::{Concurrency, Origin, Promote, StageRule};
 use towline_domain::names::{StageName, Tag};
 
 use super::reader::{Place, Report};
-use super::{MOST_STAGES, gates};
-
-const KEYS: &[&str] = &[
-    "name",
-    "from",
-    "promote",
-    "concurrency",
-    "gates",
-    "tag",
-    "before",
-    "copy_to",
-    "deploy",
-    "verify",
-    "rollback",
-    "unit",
-];
+use super::{gates, keys, limits, words};
 
 /// A stage, and where its parts stand.
 #[derive(Debug)]
@@ -43,8 +28,8 @@ pub(super) type Parameter<'a> = ((String, String), Place<'a>);
 
 pub(super) fn read<'a>(report: &mut Report, place: &Place<'a>) -> Vec<ReadStage<'a>> {
     let items = report.items(place);
-    if items.len() > MOST_STAGES {
-        let message = format!("{} stages are more than {MOST_STAGES}", items.len());
+    if items.len() > limits::STAGES {
+        let message = format!("{} stages are more than {}", items.len(), limits::STAGES);
         report.error(place, message);
         return Vec::new();
     }
@@ -67,26 +52,18 @@ fn named(item: Place<'_>) -> Place<'_> {
 }
 
 fn stage<'a>(report: &mut Report, place: &Place<'a>) -> Option<ReadStage<'a>> {
-    let fields = report.fields(place, KEYS)?;
+    let fields = report.fields(place, keys::Stage::KEYS)?;
     let name_place = report.required(&fields, "name", "name it, as in `name: staging`");
     let name: Option<StageName> = name_place.as_ref().and_then(|place| report.parsed(place));
     let hint = "write `from: build`, or the stage its images come from";
     let from_place = report.required(&fields, "from", hint);
     let from = from_place.as_ref().and_then(|place| origin(report, place));
-    let promote = fields.get("promote").and_then(|place| {
-        report.choice(
-            &place,
-            &[("auto", Promote::Auto), ("manual", Promote::Manual)],
-        )
-    });
-    let concurrency = fields.get("concurrency").and_then(|place| {
-        let known = [
-            ("queue", Concurrency::Queue),
-            ("supersede", Concurrency::Supersede),
-            ("parallel", Concurrency::Parallel),
-        ];
-        report.choice(&place, &known)
-    });
+    let promote = fields
+        .get("promote")
+        .and_then(|place| report.choice(&place, words::PROMOTE));
+    let concurrency = fields
+        .get("concurrency")
+        .and_then(|place| report.choice(&place, words::CONCURRENCY));
     let approval = fields
         .get("gates")
         .and_then(|place| gates::read(report, name.as_ref(), &place));
@@ -130,18 +107,15 @@ fn origin(report: &mut Report, place: &Place<'_>) -> Option<Origin> {
     report.parsed(place).map(Origin::Stage)
 }
 
-/// Tags of one stage: each takes three of the 100 writes of the transaction that moves the stage.
-const MOST_TAGS: usize = 10;
-
 fn tags<'a>(report: &mut Report, place: &Place<'a>) -> Vec<(Tag, Place<'a>)> {
     let items = report.one_or_more(place);
     if place.node.as_sequence() == Some(&[]) {
         report.error(place, "name at least one tag, or leave `tag` out");
     }
-    if items.len() > MOST_TAGS {
+    if items.len() > limits::STAGE_TAGS {
         report.error(
             place,
-            format!("{} tags are more than {MOST_TAGS}", items.len()),
+            format!("{} tags are more than {}", items.len(), limits::STAGE_TAGS),
         );
     }
     let mut tags: Vec<(Tag, Place<'a>)> = Vec::new();

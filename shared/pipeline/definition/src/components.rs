@@ -4,7 +4,7 @@ use towline_domain::definition::{Build, Component};
 use towline_domain::names::ComponentName;
 
 use super::reader::{Place, Report};
-use super::{MOST_COMPONENTS, build};
+use super::{build, keys, limits};
 
 /// A component, and where it and its tags stand.
 #[derive(Debug)]
@@ -22,10 +22,11 @@ pub(super) fn read<'a>(report: &mut Report, place: &Place<'a>) -> Vec<ReadCompon
     if entries.is_empty() && place.node.as_mapping().is_some() {
         report.error(place, "name at least one component");
     }
-    if entries.len() > MOST_COMPONENTS {
+    if entries.len() > limits::COMPONENTS {
         let message = format!(
-            "{} components are more than {MOST_COMPONENTS}; split the pipeline",
-            entries.len()
+            "{} components are more than {}; split the pipeline",
+            entries.len(),
+            limits::COMPONENTS
         );
         report.error(place, message);
         return Vec::new();
@@ -46,7 +47,7 @@ fn component<'a>(
     name: Option<ComponentName>,
     place: &Place<'a>,
 ) -> Option<ReadComponent<'a>> {
-    let fields = report.fields(place, &["repository", "paths", "watch", "ignore", "build"])?;
+    let fields = report.fields(place, keys::Component::KEYS)?;
     let hint = "name the ECR repository its image goes to";
     let written = report.required(&fields, "repository", hint);
     let repository = written.as_ref().and_then(|place| report.parsed(place));

@@ -3,11 +3,11 @@
 use towline_domain::definition::{ApprovalRule, Deploy, Scope};
 use towline_domain::names::StageName;
 
+use super::keys;
+use super::limits::{APPROVALS, FINDINGS, PARAMETER_NAME, PARAMETERS};
 use super::reader::{Fields, Place, Report};
 use super::stages::Parameter;
-
-/// People whose approval a stage may ask for.
-const MOST_APPROVERS: u32 = 20;
+use super::words;
 
 /// Reads the gates of a stage; of the kinds there are, approval alone is executed.
 pub(super) fn read(
@@ -17,7 +17,7 @@ pub(super) fn read(
 ) -> Option<ApprovalRule> {
     let mut approval = None;
     for item in report.items(place) {
-        let Some(fields) = report.fields(&item, &["scan", "soak", "window", "approval"]) else {
+        let Some(fields) = report.fields(&item, keys::Gate::KEYS) else {
             continue;
         };
         if fields.place.node.as_mapping().map(<[_]>::len) != Some(1) {
@@ -47,15 +47,14 @@ pub(super) fn read(
 }
 
 fn approval_rule(report: &mut Report, place: &Place<'_>) -> Option<ApprovalRule> {
-    let keys = ["groups", "min", "self", "expires", "supersede"];
-    let fields = report.fields(place, &keys)?;
+    let fields = report.fields(place, keys::Approval::KEYS)?;
     let groups = report.texts_of(&fields, "groups");
     let min = fields
         .get("min")
-        .and_then(|place| report.number(&place, 1..=MOST_APPROVERS));
+        .and_then(|place| report.number(&place, 1..=APPROVALS));
     let allow_self = fields
         .get("self")
-        .and_then(|place| report.choice(&place, &[("deny", false), ("allow", true)]));
+        .and_then(|place| report.choice(&place, words::SELF));
     let expires = fields
         .get("expires")
         .and_then(|place| report.duration(&place));
@@ -73,13 +72,12 @@ fn approval_rule(report: &mut Report, place: &Place<'_>) -> Option<ApprovalRule>
 
 fn scan(report: &mut Report, place: &Place<'_>) {
     let severities = ["critical", "high", "medium", "low"];
-    let keys = [&severities[..], &["allow", "wait"]].concat();
-    let Some(fields) = report.fields(place, &keys) else {
+    let Some(fields) = report.fields(place, keys::Scan::KEYS) else {
         return;
     };
     for severity in severities {
         if let Some(place) = fields.get(severity) {
-            report.number(&place, 0..=100_000);
+            report.number(&place, 0..=FINDINGS);
         }
     }
     report.texts_of(&fields, "allow");
@@ -89,7 +87,7 @@ fn scan(report: &mut Report, place: &Place<'_>) {
 }
 
 fn window(report: &mut Report, place: &Place<'_>) {
-    let Some(fields) = report.fields(place, &["allow", "deny", "tz"]) else {
+    let Some(fields) = report.fields(place, keys::Window::KEYS) else {
         return;
     };
     report.texts_of(&fields, "allow");
@@ -105,8 +103,8 @@ pub(super) fn surroundings<'a>(
     fields: &Fields<'a>,
 ) -> (Option<Deploy>, Vec<Parameter<'a>>) {
     if let Some(place) = fields.get("before") {
-        if let Some(fields) = report.fields(&place, &["ecs_task"]) {
-            texts_in(report, &fields, "ecs_task", &["cluster", "task"]);
+        if let Some(fields) = report.fields(&place, keys::Before::KEYS) {
+            texts_in(report, &fields, "ecs_task", keys::EcsTask::KEYS);
         }
         mark(report, stage, &place);
     }
@@ -119,7 +117,7 @@ pub(super) fn surroundings<'a>(
         .and_then(|place| deploy(report, stage, &place));
     let (deploy, parameters) = deploy.unwrap_or_default();
     if let Some(place) = fields.get("verify") {
-        if let Some(fields) = report.fields(&place, &["run", "timeout"]) {
+        if let Some(fields) = report.fields(&place, keys::Verify::KEYS) {
             report.texts_of(&fields, "run");
             if let Some(place) = fields.get("timeout") {
                 report.duration(&place);
@@ -128,7 +126,7 @@ pub(super) fn surroundings<'a>(
         mark(report, stage, &place);
     }
     if let Some(place) = fields.get("unit") {
-        let pipeline = report.choice(&place, &[("component", false), ("pipeline", true)]);
+        let pipeline = report.choice(&place, words::UNIT);
         if pipeline == Some(true) {
             mark(report, stage, &place);
         }
@@ -142,11 +140,11 @@ fn deploy<'a>(
     place: &Place<'a>,
 ) -> Option<(Option<Deploy>, Vec<Parameter<'a>>)> {
     let ways: [(&str, &[&str]); 3] = [
-        ("ecs", &["cluster", "service", "container"]),
-        ("cloudformation", &["stack", "parameter"]),
-        ("lambda", &["function", "alias"]),
+        ("ecs", keys::Ecs::KEYS),
+        ("cloudformation", keys::CloudFormation::KEYS),
+        ("lambda", keys::Lambda::KEYS),
     ];
-    let fields = report.fields(place, &["event", "ecs", "cloudformation", "lambda"])?;
+    let fields = report.fields(place, keys::Deploy::KEYS)?;
     for (way, known) in ways {
         texts_in(report, &fields, way, known);
         if let Some(place) = fields.get(way) {
@@ -156,29 +154,23 @@ fn deploy<'a>(
     let Some(place) = fields.get("event") else {
         return Some((None, Vec::new()));
     };
-    let fields = report.fields(&place, &["parameters"])?;
+    let fields = report.fields(&place, keys::Event::KEYS)?;
     let parameters = fields.get("parameters");
     let parameters = parameters.map(|place| parameters_of(report, &place));
     Some((Some(Deploy::Event), parameters.unwrap_or_default()))
 }
 
-/// Parameters an event may hand over; one of them may be as long as an output of a build.
-const MOST_PARAMETERS: usize = 20;
-
 fn parameters_of<'a>(report: &mut Report, place: &Place<'a>) -> Vec<Parameter<'a>> {
     let entries = report.entries(place);
-    if entries.len() > MOST_PARAMETERS {
-        report.error(
-            place,
-            format!("an event may have {MOST_PARAMETERS} parameters"),
-        );
+    if entries.len() > PARAMETERS {
+        report.error(place, format!("an event may have {PARAMETERS} parameters"));
         return Vec::new();
     }
     let mut parameters = Vec::new();
     for (key, place) in entries {
         let name = key.key_text();
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
-        if name.is_empty() || name.len() > 255 || !name.chars().all(plain) {
+        if name.is_empty() || name.len() > PARAMETER_NAME || !name.chars().all(plain) {
             let message = "a parameter's name has letters, digits, `_` and `-`";
             report.error_at(key.span, &place.path, message);
         }
@@ -191,7 +183,7 @@ fn parameters_of<'a>(report: &mut Report, place: &Place<'a>) -> Vec<Parameter<'a
 
 /// Reads whether a rollback holds the stage, which it does unless said otherwise.
 pub(super) fn rollback(report: &mut Report, stage: Option<&StageName>, place: &Place<'_>) -> bool {
-    let Some(fields) = report.fields(place, &["on", "hold"]) else {
+    let Some(fields) = report.fields(place, keys::Rollback::KEYS) else {
         return true;
     };
     if let Some(place) = fields.get("on") {

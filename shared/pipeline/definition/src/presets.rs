@@ -5,8 +5,11 @@ use towline_buildspec::generate::is_name;
 use towline_domain::definition::Preset;
 use towline_domain::names::Digest;
 
-use super::build::{Kind, is_image, is_plain_word};
+use super::build::{is_image, is_plain_word};
+use super::keys;
+use super::limits::{TARGET, WORD};
 use super::reader::{Fields, Report};
+use super::words::{self, Kind};
 
 pub(super) fn read(report: &mut Report, fields: &Fields<'_>, kind: Kind) -> Option<Preset> {
     match kind {
@@ -55,7 +58,7 @@ fn docker(report: &mut Report, fields: &Fields<'_>) -> Preset {
 fn make(report: &mut Report, fields: &Fields<'_>) -> Option<Preset> {
     let hint = "name the targets, as in `make: {build: [test, publish]}`";
     let place = report.required(fields, "make", hint)?;
-    let fields = report.fields(&place, &["build", "always", "login"])?;
+    let fields = report.fields(&place, keys::Make::KEYS)?;
     let written = report.required(
         &fields,
         "build",
@@ -67,7 +70,7 @@ fn make(report: &mut Report, fields: &Fields<'_>) -> Option<Preset> {
     }
     let login = fields
         .get("login")
-        .and_then(|place| report.choice(&place, &[("builtin", false), ("make", true)]));
+        .and_then(|place| report.choice(&place, words::LOGIN));
     Some(Preset::Make {
         build,
         always: targets(report, &fields, "always"),
@@ -138,7 +141,7 @@ fn inline(report: &mut Report, fields: &Fields<'_>) -> Option<Preset> {
 }
 
 fn is_target(text: &str) -> bool {
-    text.len() <= 200
+    text.len() <= TARGET
         && !text.starts_with(['-', '.'])
         && text
             .bytes()
@@ -151,7 +154,7 @@ fn is_pinned(text: &str) -> bool {
 }
 
 fn is_user(text: &str) -> bool {
-    text.len() <= 100
+    text.len() <= WORD
         && !text.starts_with(['-', ':'])
         && text
             .bytes()

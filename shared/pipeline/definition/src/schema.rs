@@ -1,0 +1,94 @@
+//! The JSON Schema of `.towline.yml`, derived from the keys, words and limits that the reader knows.
+
+pub mod types;
+
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use serde_json::{Map, Value, json};
+
+use crate::keys::Definition;
+use crate::words::{Kind, NEEDED_KEYS, OWN_KEYS};
+
+/// Where editors find the schema: each release carries what `towline schema` prints.
+pub const ID: &str =
+    "https://github.com/towline/towline/releases/latest/download/towline.schema.json";
+
+/// The schema, the same for the same version.
+#[must_use]
+pub fn schema() -> Schema {
+    let settings = SchemaSettings::draft2020_12().with_transform(Plain);
+    settings
+        .into_generator()
+        .into_root_schema_for::<Definition>()
+}
+
+/// Drops `null`, which no key of a definition takes, and the line breaks of descriptions.
+#[derive(Debug, Clone)]
+struct Plain;
+
+impl Transform for Plain {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        let Some(object) = schema.as_object_mut() else {
+            return;
+        };
+        if let Some(Value::String(description)) = object.get_mut("description") {
+            *description = description.replace('\n', " ");
+        }
+        if let Some(Value::Array(kinds)) = object.get_mut("type") {
+            kinds.retain(|kind| kind != "null");
+            if let [only] = kinds.as_slice() {
+                let only = only.clone();
+                object.insert("type".into(), only);
+            }
+        }
+        if let Some(Value::Array(choices)) = object.get_mut("enum") {
+            choices.retain(|choice| !choice.is_null());
+        }
+        if let Some(Value::Array(others)) = object.get_mut("anyOf") {
+            others.retain(|other| *other != json!({"type": "null"}));
+            if let [Value::Object(only)] = others.as_slice() {
+                let only: Map<String, Value> = only.clone();
+                object.remove("anyOf");
+                for (key, value) in only {
+                    object.entry(key).or_insert(value);
+                }
+            }
+        }
+    }
+}
+
+/// Says in the schema of a build which keys belong to which presets.
+pub(crate) fn presets(schema: &mut Schema) {
+    let mut rules = Vec::new();
+    for (key, kinds) in OWN_KEYS {
+        let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+        let note = match words.as_slice() {
+            [one] => format!("Preset {one}."),
+            several => format!("Presets {}.", several.join(", ")),
+        };
+        if let Some(property) = schema.pointer_mut(&format!("/properties/{key}"))
+            && let Some(property) = property.as_object_mut()
+        {
+            let said = property.get("description").and_then(Value::as_str);
+            let said = said.map_or(note.clone(), |said| format!("{said} {note}"));
+            property.insert("description".into(), said.into());
+        }
+        rules.push(json!({
+            "if": {"required": [key]},
+            "then": {"properties": {"preset": {"enum": words}}},
+        }));
+    }
+    for (kind, key) in NEEDED_KEYS {
+        rules.push(json!({
+            "if": {"required": ["preset"], "properties": {"preset": {"const": kind.word()}}},
+            "then": {"required": [key]},
+        }));
+    }
+    // Without `preset` the build is Docker's, unless it has the key `buildspec` or `inline`.
+    rules.push(json!({"if": {"required": [Kind::Make.word()]}, "then": {"required": ["preset"]}}));
+    rules.push(json!({"not": {"required": ["platform", "platforms"]}}));
+    rules.push(json!({"not": {"required": ["buildspec", "inline"]}}));
+    schema.insert("allOf".into(), rules.into());
+}
