@@ -78,7 +78,7 @@ fn refuse_keys_of_other_presets(report: &mut Report, fields: &Fields<'_>, kind: 
         };
         let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
         let message = format!(
-            "this belongs to the preset {}, and this build's is {}; remove it or change `preset`",
+            "only preset {} takes this key, and the preset of this build is {}; remove the key or change `preset`",
             words.join(" or "),
             kind.word()
         );
@@ -93,7 +93,7 @@ fn runtime(report: &mut Report, fields: &Fields<'_>) -> Vec<(String, String)> {
     let mut runtimes = Vec::new();
     for (key, place) in report.entries(&place) {
         if !is_plain_word(key.key_text()) {
-            report.error_at(key.span, &place.path, "this is no runtime's name");
+            report.error_at(key.span, &place.path, "this is not the name of a runtime");
         }
         if let Some(version) = report.shaped(&place, "a runtime's version", is_plain_word) {
             runtimes.push((key.key_text().to_owned(), version));
@@ -110,7 +110,7 @@ fn environment(report: &mut Report, fields: &Fields<'_>) -> Vec<(String, String)
     let entries = report.entries(&place);
     if entries.len() > VARIABLES {
         let message = format!(
-            "{} variables are more than {VARIABLES}; read them from a file of the repository",
+            "{} variables exceed the limit of {VARIABLES}; read them from a file of the repository",
             entries.len()
         );
         report.error(&place, message);
@@ -133,7 +133,7 @@ fn environment(report: &mut Report, fields: &Fields<'_>) -> Vec<(String, String)
 
 pub(super) fn why_not_variable(name: &str) -> Option<&'static str> {
     if !is_name(name) {
-        Some("a variable's name has letters, digits and `_`, no digit first")
+        Some("a variable's name has letters, digits and `_`, not starting with a digit")
     } else if reserved(name) {
         Some("this variable changes how the build itself runs and cannot be set; use another name")
     } else if provided(name) {
@@ -188,7 +188,7 @@ fn check_placeholders(report: &mut Report, fields: &Fields<'_>, build: &Build, v
 fn check_tags(report: &mut Report, place: &Place<'_>, build: &Build, values: Values<'_>) {
     let items = report.one_or_more(place);
     if items.len() > BUILD_TAGS {
-        report.error(place, format!("a build may push {BUILD_TAGS} tags"));
+        report.error(place, format!("a build pushes at most {BUILD_TAGS} tags"));
         return;
     }
     let mut broken = false;

@@ -20,7 +20,7 @@ pub(super) fn components(report: &mut Report, components: &[ReadComponent<'_>]) 
         };
         if let Some(earlier) = components[..index].iter().find(same) {
             let message = format!(
-                "{} is the repository of component {} already; give each its own",
+                "repository {} already belongs to component {}; each component needs its own",
                 read.component.repository, earlier.component.name
             );
             report.error(&read.repository, message);
@@ -38,7 +38,7 @@ pub(super) fn tags(
     for stage in stages {
         for (tag, place) in &stage.tags {
             if let Some(other) = taken.insert(tag, &stage.rule.name) {
-                let message = format!("the tag {tag} is one of stage {other} already");
+                let message = format!("tag {tag} already belongs to stage {other}");
                 report.error(place, message);
             }
         }
@@ -59,9 +59,8 @@ pub(super) fn tags(
                 });
             let stage = text.parse::<Tag>().ok().and_then(|tag| taken.get(&tag));
             if let Some(stage) = stage {
-                let message = format!(
-                    "the tag {text} belongs to stage {stage}; only a promotion may move it"
-                );
+                let message =
+                    format!("tag {text} belongs to stage {stage}; only a promotion may move it");
                 report.error(&item, message);
             }
         }
@@ -76,7 +75,7 @@ pub(super) fn outputs(report: &mut Report, components: &[ReadComponent<'_>]) {
         count += build.outputs.len() * build.platforms.len();
         if count > OUTPUTS_OF_A_RUN {
             let message = format!(
-                "with those of this component the builds have {count} outputs, one for each platform; at most {OUTPUTS_OF_A_RUN} are kept"
+                "the builds up to this component have {count} outputs, counted once per platform; the limit is {OUTPUTS_OF_A_RUN}"
             );
             report.error(&read.repository, message);
             return;
@@ -101,7 +100,7 @@ pub(super) fn parameters(
         let wanted = outputs::wanted(&written);
         if let Some(unknown) = wanted.iter().find(|wanted| !known.contains(*wanted)) {
             let message = format!(
-                "no component has an output {unknown:?}; name its file under `outputs` of a build"
+                "no component has an output {unknown:?}; list its file under `outputs` of a build"
             );
             report.error(place, message);
             continue;
@@ -152,7 +151,7 @@ fn refuse_twice(report: &mut Report, stages: &[ReadStage<'_>]) {
             .iter()
             .any(|earlier| earlier.rule.name == *name)
         {
-            report.error(&stage.name, format!("there is a stage {name} already"));
+            report.error(&stage.name, format!("stage {name} is defined twice"));
         }
     }
 }
@@ -163,7 +162,8 @@ fn refuse_crowds(report: &mut Report, stages: &[ReadStage<'_>]) {
             .iter()
             .filter(|earlier| earlier.rule.from == stage.rule.from);
         if earlier.count() == TAKERS {
-            let message = format!("more than {TAKERS} stages take from here; put one between");
+            let message =
+                format!("more than {TAKERS} stages take images from here; put a stage in between");
             report.error(&stage.from, message);
         }
     }

@@ -20,11 +20,11 @@ pub(super) struct ReadComponent<'a> {
 pub(super) fn read<'a>(report: &mut Report, place: &Place<'a>) -> Vec<ReadComponent<'a>> {
     let entries = report.entries(place);
     if entries.is_empty() && place.node.as_mapping().is_some() {
-        report.error(place, "name at least one component");
+        report.error(place, "define at least one component");
     }
     if entries.len() > limits::COMPONENTS {
         let message = format!(
-            "{} components are more than {}; split the pipeline",
+            "{} components exceed the limit of {}; split the pipeline",
             entries.len(),
             limits::COMPONENTS
         );

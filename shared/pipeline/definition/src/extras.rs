@@ -16,7 +16,7 @@ pub(super) fn outputs(report: &mut Report, fields: &Fields<'_>) -> Vec<String> {
     };
     let items = report.one_or_more(&place);
     if items.len() > OUTPUTS {
-        report.error(&place, format!("a build may have {OUTPUTS} outputs"));
+        report.error(&place, format!("a build has at most {OUTPUTS} outputs"));
         return Vec::new();
     }
     let mut paths: Vec<String> = Vec::new();
@@ -27,12 +27,12 @@ pub(super) fn outputs(report: &mut Report, fields: &Fields<'_>) -> Vec<String> {
         let name = outputs::name_of(&path);
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
         if name.is_empty() || !name.chars().all(plain) {
-            let message = "an output is known by its file's name up to the first point, which must have letters, digits, `_` and `-` only";
+            let message = "the name of an output is its file name up to the first dot; use only letters, digits, `_` and `-`";
             report.error(item, message);
         } else if let Some(other) = paths.iter().find(|other| outputs::name_of(other) == name) {
             report.error(
                 item,
-                format!("{other} is known as `{name}` already; give one of the files another name"),
+                format!("{other} is already the output `{name}`; rename one of the files"),
             );
         }
         paths.push(path);
@@ -77,7 +77,7 @@ pub(super) fn reports(report: &mut Report, fields: &Fields<'_>) -> Vec<definitio
         let name = key.key_text();
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
         if name.is_empty() || name.len() > WORD || !name.chars().all(plain) {
-            let message = "a group of reports has a name of letters, digits, `-` and `_`";
+            let message = "the name of a report group has only letters, digits, `-` and `_`";
             report.error_at(key.span, &place.path, message);
         }
         let Some(fields) = report.fields(&place, keys::Report::KEYS) else {

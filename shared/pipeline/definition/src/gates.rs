@@ -38,7 +38,11 @@ pub(super) fn read(
         }
         if let Some(place) = fields.get("approval") {
             if approval.is_some() {
-                report.error_at(place.key, &place.path, "there is an approval gate already");
+                report.error_at(
+                    place.key,
+                    &place.path,
+                    "the stage already has an approval gate; keep one",
+                );
             }
             approval = approval.or(approval_rule(report, &place));
         }
@@ -163,7 +167,10 @@ fn deploy<'a>(
 fn parameters_of<'a>(report: &mut Report, place: &Place<'a>) -> Vec<Parameter<'a>> {
     let entries = report.entries(place);
     if entries.len() > PARAMETERS {
-        report.error(place, format!("an event may have {PARAMETERS} parameters"));
+        report.error(
+            place,
+            format!("an event has at most {PARAMETERS} parameters"),
+        );
         return Vec::new();
     }
     let mut parameters = Vec::new();

@@ -142,7 +142,7 @@ fn definition(report: &mut Report, root: &Place<'_>) -> Option<Definition> {
     let pipeline = report.required(&fields, "pipeline", "name it, as in `pipeline: shop`");
     let pipeline = pipeline.and_then(|place| report.parsed(&place));
     let source = fields.get("source").map(|place| source(report, &place));
-    let hint = "name at least one, with the repository its image goes to";
+    let hint = "list at least one, with the repository its image goes to";
     let components = report.required(&fields, "components", hint);
     let components = components.map(|place| components::read(report, &place));
     let components = components.unwrap_or_default();

@@ -30,7 +30,10 @@ pub(super) fn read(report: &mut Report, fields: &Fields<'_>) -> Option<Vec<Strin
     let mut platforms: Vec<String> = Vec::new();
     let items = report.items(&several);
     if items.len() > PLATFORMS {
-        report.error(&several, format!("an image may have {PLATFORMS} platforms"));
+        report.error(
+            &several,
+            format!("an image has at most {PLATFORMS} platforms"),
+        );
         return None;
     }
     for item in items {
@@ -38,12 +41,12 @@ pub(super) fn read(report: &mut Report, fields: &Fields<'_>) -> Option<Vec<Strin
             continue;
         };
         if platforms.contains(&platform) {
-            report.error(&item, "this platform is named twice");
+            report.error(&item, "this platform is listed twice");
         }
         platforms.push(platform);
     }
     if platforms.is_empty() && several.node.as_sequence().is_some() {
-        report.error(&several, "name at least one platform");
+        report.error(&several, "list at least one platform");
     }
     (!platforms.is_empty()).then_some(platforms)
 }
@@ -91,7 +94,7 @@ pub(super) fn images(
                 key.span,
                 &place.path,
                 format!(
-                    "the build has no such platform; it has {}",
+                    "the build does not have this platform; its platforms are {}",
                     platforms.join(", ")
                 ),
             );
@@ -102,10 +105,7 @@ pub(super) fn images(
     }
     let has = |platform: &&String| images.iter().any(|(known, _)| known == *platform);
     if let Some(platform) = platforms.iter().find(|platform| !has(platform)) {
-        report.error(
-            &place,
-            format!("there is no image for {platform}; name one"),
-        );
+        report.error(&place, format!("no image for {platform}; add one"));
     }
     (None, images)
 }

@@ -40,7 +40,7 @@ fn docker(report: &mut Report, fields: &Fields<'_>) -> Preset {
                 report.error_at(
                     key.span,
                     &place.path,
-                    "a build argument's name has letters, digits and `_`, no digit first",
+                    "a build argument's name has letters, digits and `_`, not starting with a digit",
                 );
             }
             if let Some(value) = report.text(&place) {
@@ -66,7 +66,7 @@ fn make(report: &mut Report, fields: &Fields<'_>) -> Option<Preset> {
     );
     let build = targets(report, &fields, "build");
     if let Some(place) = written.filter(|place| place.node.as_sequence() == Some(&[])) {
-        report.error(&place, "name at least one target");
+        report.error(&place, "list at least one target");
     }
     let login = fields
         .get("login")
@@ -82,7 +82,8 @@ fn targets(report: &mut Report, fields: &Fields<'_>, key: &str) -> Vec<String> {
     let Some(place) = fields.get(key) else {
         return Vec::new();
     };
-    let expected = "a Makefile's target: letters, digits and `_ . / -`, no `-` or `.` first";
+    let expected =
+        "a Makefile's target: letters, digits and `_ . / -`, not starting with `-` or `.`";
     let items = report.one_or_more(&place);
     let targets = items.iter();
     targets
@@ -132,7 +133,7 @@ fn inline(report: &mut Report, fields: &Fields<'_>) -> Option<Preset> {
     if let Err(error) = Buildspec::read(text) {
         report.error(
             &place,
-            format!("this is no buildspec CodeBuild takes: {error}"),
+            format!("CodeBuild does not accept this buildspec: {error}"),
         );
     }
     Some(Preset::Inline {

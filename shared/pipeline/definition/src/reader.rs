@@ -199,17 +199,18 @@ impl Report {
     pub(super) fn text<'a>(&mut self, place: &Place<'a>) -> Option<&'a str> {
         match place.node.as_str() {
             Some("") => {
-                self.error(place, "it is empty");
+                self.error(place, "must not be empty");
                 None
             }
             Some(text) => Some(text),
             None => {
-                let hint = if place.node.as_mapping().is_some() {
-                    "text; quote it when it begins with `{` or holds a colon and a space"
-                } else {
-                    "text"
-                };
-                self.wrong_kind(place, hint);
+                self.wrong_kind(place, "text");
+                if place.node.as_mapping().is_some()
+                    && let Some(error) = self.errors.last_mut()
+                {
+                    error.message +=
+                        "; quote it if it starts with `{` or contains a colon and a space";
+                }
                 None
             }
         }
@@ -244,20 +245,20 @@ impl Report {
 
     fn wrong_kind(&mut self, place: &Place<'_>, wanted: &str) {
         let kind = place.node.kind();
-        self.error(place, format!("this must be {wanted}, and is {kind}"));
+        self.error(place, format!("expected {wanted}, found {kind}"));
     }
 }
 
 /// Says that a word is not known, what was probably meant, and what there is.
 pub(super) fn unknown(what: &str, word: &str, known: &[&str]) -> String {
     let there = match known {
-        [] => "none is known here".to_owned(),
-        [one] => format!("only {one} is known here"),
-        _ => format!("known here are {}", listed(known)),
+        [] => format!("there are no {what}s here"),
+        [one] => format!("the only {what} is {one}"),
+        _ => format!("the {what}s are {}", listed(known)),
     };
     match did_you_mean(word, known) {
         Some(meant) => format!(
-            "unknown {what} {}, did you mean `{meant}`? ({there})",
+            "unknown {what} {}; did you mean `{meant}`? ({there})",
             shown(word)
         ),
         None => format!("unknown {what} {}; {there}", shown(word)),

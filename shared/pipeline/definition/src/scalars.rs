@@ -26,13 +26,13 @@ impl Report {
         match duration {
             None => {
                 let message = format!(
-                    "{} is no duration; write a number and a unit, such as 90s, 20m, 1h or 7d",
+                    "{} is not a duration; write a number and a unit, such as 90s, 20m, 1h or 7d",
                     shown(text)
                 );
                 self.error(place, message);
             }
             Some(duration) if !range.contains(&duration) => {
-                self.error(place, format!("{text} is not within {words}"));
+                self.error(place, format!("{text} is out of range; write {words}"));
             }
             Some(_) => {}
         }
@@ -45,7 +45,7 @@ impl Report {
         let number = text.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
             let (from, to) = range.into_inner();
-            let message = format!("{} is no whole number from {from} to {to}", shown(text));
+            let message = format!("{} is not a whole number from {from} to {to}", shown(text));
             self.error(place, message);
         }
         number
@@ -84,7 +84,7 @@ impl Report {
         self.patterns += 1;
         if self.patterns > PATTERNS {
             if self.patterns == PATTERNS + 1 {
-                let message = format!("a definition may have {PATTERNS} patterns");
+                let message = format!("a definition has at most {PATTERNS} patterns");
                 self.error(place, message);
             }
             return None;
@@ -101,7 +101,7 @@ impl Report {
             return Some(text.to_owned());
         }
         let message = format!(
-            "{} is no path inside the repository; write it relative, without `..` and without `-` or `~` first",
+            "{} is not a path inside the repository; write a relative path without `..` that does not start with `-` or `~`",
             shown(text)
         );
         self.error(place, message);

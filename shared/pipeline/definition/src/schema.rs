@@ -8,11 +8,14 @@ use schemars::transform::{Transform, transform_subschemas};
 use serde_json::{Map, Value, json};
 
 use crate::keys::Definition;
-use crate::words::{Kind, NEEDED_KEYS, OWN_KEYS};
+use crate::words::{NEEDED_KEYS, OWN_KEYS};
 
 /// Where editors find the schema: each release carries what `towline schema` prints.
 pub const ID: &str =
     "https://github.com/towline/towline/releases/latest/download/towline.schema.json";
+
+/// The presets whose buildspec Towline writes.
+const GENERATED: [&str; 3] = ["docker", "make", "pack"];
 
 /// The schema, the same for the same version.
 #[must_use]
@@ -75,10 +78,17 @@ pub(crate) fn presets(schema: &mut Schema) {
             let said = said.map_or(note.clone(), |said| format!("{said} {note}"));
             property.insert("description".into(), said.into());
         }
-        rules.push(json!({
-            "if": {"required": [key]},
-            "then": {"properties": {"preset": {"enum": words}}},
-        }));
+        let mut then = json!({"properties": {"preset": {"enum": words}}});
+        // Without `preset` the build is Docker's, unless it has the key `buildspec` or `inline`.
+        if words.iter().any(|word| GENERATED.contains(word)) && !words.contains(&"docker") {
+            then["required"] = json!(["preset"]);
+        }
+        rules.push(json!({"if": {"required": [key]}, "then": then}));
+        if words.iter().any(|word| GENERATED.contains(word)) {
+            for given in ["buildspec", "inline"] {
+                rules.push(json!({"not": {"required": [key, given]}}));
+            }
+        }
     }
     for (kind, key) in NEEDED_KEYS {
         rules.push(json!({
@@ -86,8 +96,6 @@ pub(crate) fn presets(schema: &mut Schema) {
             "then": {"required": [key]},
         }));
     }
-    // Without `preset` the build is Docker's, unless it has the key `buildspec` or `inline`.
-    rules.push(json!({"if": {"required": [Kind::Make.word()]}, "then": {"required": ["preset"]}}));
     rules.push(json!({"not": {"required": ["platform", "platforms"]}}));
     rules.push(json!({"not": {"required": ["buildspec", "inline"]}}));
     schema.insert("allOf".into(), rules.into());

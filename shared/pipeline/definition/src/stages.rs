@@ -29,7 +29,11 @@ pub(super) type Parameter<'a> = ((String, String), Place<'a>);
 pub(super) fn read<'a>(report: &mut Report, place: &Place<'a>) -> Vec<ReadStage<'a>> {
     let items = report.items(place);
     if items.len() > limits::STAGES {
-        let message = format!("{} stages are more than {}", items.len(), limits::STAGES);
+        let message = format!(
+            "{} stages exceed the limit of {}",
+            items.len(),
+            limits::STAGES
+        );
         report.error(place, message);
         return Vec::new();
     }
@@ -110,12 +114,16 @@ fn origin(report: &mut Report, place: &Place<'_>) -> Option<Origin> {
 fn tags<'a>(report: &mut Report, place: &Place<'a>) -> Vec<(Tag, Place<'a>)> {
     let items = report.one_or_more(place);
     if place.node.as_sequence() == Some(&[]) {
-        report.error(place, "name at least one tag, or leave `tag` out");
+        report.error(place, "list at least one tag, or remove `tag`");
     }
     if items.len() > limits::STAGE_TAGS {
         report.error(
             place,
-            format!("{} tags are more than {}", items.len(), limits::STAGE_TAGS),
+            format!(
+                "{} tags exceed the limit of {}",
+                items.len(),
+                limits::STAGE_TAGS
+            ),
         );
     }
     let mut tags: Vec<(Tag, Place<'a>)> = Vec::new();

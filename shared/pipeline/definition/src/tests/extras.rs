@@ -11,22 +11,22 @@ fn what_only_some_builds_ask_for_is_checked() {
         (
             "{outputs: [a/version.json, version.txt]}",
             expect![
-                "line 6, column 39: components.a.build.outputs[1]: a/version.json is known as `version` already; give one of the files another name"
+                "line 6, column 39: components.a.build.outputs[1]: a/version.json is already the output `version`; rename one of the files"
             ],
         ),
         (
             "{outputs: ['two words.json', ../up.json]}",
             expect![[r#"
-            line 6, column 23: components.a.build.outputs[0]: an output is known by its file's name up to the first point, which must have letters, digits, `_` and `-` only
-            line 6, column 41: components.a.build.outputs[1]: "../up.json" is no path inside the repository; write it relative, without `..` and without `-` or `~` first"#]],
+                line 6, column 23: components.a.build.outputs[0]: the name of an output is its file name up to the first dot; use only letters, digits, `_` and `-`
+                line 6, column 41: components.a.build.outputs[1]: "../up.json" is not a path inside the repository; write a relative path without `..` that does not start with `-` or `~`"#]],
         ),
         (
             "{secrets: {TOKEN: '-x', AWS_KEY: shop/key, 'A B': 'a b'}}",
             expect![[r#"
-            line 6, column 30: components.a.build.secrets.TOKEN: "-x" is not a secret's name or ARN, or one followed by `:` and the key of its JSON
-            line 6, column 36: components.a.build.secrets.AWS_KEY: this variable changes how the build itself runs and cannot be set; use another name
-            line 6, column 55: components.a.build.secrets."A B": a variable's name has letters, digits and `_`, no digit first
-            line 6, column 62: components.a.build.secrets."A B": "a b" is not a secret's name or ARN, or one followed by `:` and the key of its JSON"#]],
+                line 6, column 30: components.a.build.secrets.TOKEN: "-x" is not a secret's name or ARN, or one followed by `:` and the key of its JSON
+                line 6, column 36: components.a.build.secrets.AWS_KEY: this variable changes how the build itself runs and cannot be set; use another name
+                line 6, column 55: components.a.build.secrets."A B": a variable's name has letters, digits and `_`, not starting with a digit
+                line 6, column 62: components.a.build.secrets."A B": "a b" is not a secret's name or ARN, or one followed by `:` and the key of its JSON"#]],
         ),
         (
             "{secrets: {TOKEN: shop/npm}, env: {TOKEN: plain}}",
@@ -37,21 +37,21 @@ fn what_only_some_builds_ask_for_is_checked() {
         (
             "{reports: {'a b': {files: x}, unit: {format: JUNIT}}}",
             expect![[r#"
-            line 6, column 23: components.a.build.reports."a b": a group of reports has a name of letters, digits, `-` and `_`
-            line 6, column 48: components.a.build.reports.unit: `files` is missing: name the files, as in `files: "**/junit.xml"`"#]],
+                line 6, column 23: components.a.build.reports."a b": the name of a report group has only letters, digits, `-` and `_`
+                line 6, column 48: components.a.build.reports.unit: `files` is missing: name the files, as in `files: "**/junit.xml"`"#]],
         ),
         (
             "{buildspec: b.yml, reports: {unit: {files: x}}, cache: [a], layer_cache: none}",
             expect![[r#"
-            line 6, column 31: components.a.build.reports: this belongs to the preset docker or make or pack, and this build's is buildspec; remove it or change `preset`
-            line 6, column 60: components.a.build.cache: this belongs to the preset docker or make or pack, and this build's is buildspec; remove it or change `preset`
-            line 6, column 72: components.a.build.layer_cache: this belongs to the preset docker, and this build's is buildspec; remove it or change `preset`"#]],
+                line 6, column 31: components.a.build.reports: only preset docker or make or pack takes this key, and the preset of this build is buildspec; remove the key or change `preset`
+                line 6, column 60: components.a.build.cache: only preset docker or make or pack takes this key, and the preset of this build is buildspec; remove the key or change `preset`
+                line 6, column 72: components.a.build.layer_cache: only preset docker takes this key, and the preset of this build is buildspec; remove the key or change `preset`"#]],
         ),
         (
             "{layer_cache: s3, container: 'a b'}",
             expect![[r#"
-            line 6, column 26: components.a.build.layer_cache: unknown word "s3"; known here are registry, none
-            line 6, column 41: components.a.build.container: "a b" is not the name of a container"#]],
+                line 6, column 26: components.a.build.layer_cache: unknown word "s3"; the words are registry, none
+                line 6, column 41: components.a.build.container: "a b" is not the name of a container"#]],
         ),
         (
             "{platforms: [linux/amd64, linux/arm64], image: aws/codebuild/standard:7.0}",
@@ -62,15 +62,15 @@ fn what_only_some_builds_ask_for_is_checked() {
         (
             "{platforms: [linux/amd64, linux/arm64], image: {linux/amd64: a/b:1, linux/arm: '-'}}",
             expect![[r#"
-            line 6, column 59: components.a.build.image: there is no image for linux/arm64; name one
-            line 6, column 80: components.a.build.image.linux/arm: the build has no such platform; it has linux/amd64, linux/arm64
-            line 6, column 91: components.a.build.image.linux/arm: "-" is not the name of a CodeBuild image"#]],
+                line 6, column 59: components.a.build.image: no image for linux/arm64; add one
+                line 6, column 80: components.a.build.image.linux/arm: the build does not have this platform; its platforms are linux/amd64, linux/arm64
+                line 6, column 91: components.a.build.image.linux/arm: "-" is not the name of a CodeBuild image"#]],
         ),
         (
             "{image: {linux/amd64: [a]}}",
             expect![[r#"
-            line 6, column 20: components.a.build.image: there is no image for linux/amd64; name one
-            line 6, column 34: components.a.build.image.linux/amd64: this must be text, and is a list"#]],
+                line 6, column 20: components.a.build.image: no image for linux/amd64; add one
+                line 6, column 34: components.a.build.image.linux/amd64: expected text, found a list"#]],
         ),
     ] {
         check(&with_build(build), &expected);
@@ -88,7 +88,7 @@ fn a_stage_can_only_ask_for_outputs_that_a_build_has() {
         (
             "{output.version.Version}",
             expect![[
-                r#"line 5, column 63: stages.a.deploy.event.parameters.Tag: no component has an output "version"; name its file under `outputs` of a build"#
+                r#"line 5, column 63: stages.a.deploy.event.parameters.Tag: no component has an output "version"; list its file under `outputs` of a build"#
             ]],
         ),
         (
@@ -112,7 +112,7 @@ fn a_stage_can_only_ask_for_outputs_that_a_build_has() {
         ),
         &expect![[r#"
             line 5, column 58: stages.a.deploy.event.parameters."a b": a parameter's name has letters, digits, `_` and `-`
-            line 5, column 71: stages.a.deploy.event.parameters.Tag: this must be text, and is a list"#]],
+            line 5, column 71: stages.a.deploy.event.parameters.Tag: expected text, found a list"#]],
     );
 }
 
@@ -133,7 +133,7 @@ fn outputs_of_all_builds_have_room_in_one_run() {
     check(
         &text("  b: {repository: r/b, build: {outputs: one.txt}}\n"),
         &expect![
-            "line 7, column 19: components.b.repository: with those of this component the builds have 41 outputs, one for each platform; at most 40 are kept"
+            "line 7, column 19: components.b.repository: the builds up to this component have 41 outputs, counted once per platform; the limit is 40"
         ],
     );
 }

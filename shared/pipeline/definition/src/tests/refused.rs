@@ -42,21 +42,21 @@ notify: [slack]
         &expect![[r#"
             line 1, column 1: `pipeline` is missing: name it, as in `pipeline: shop`
             line 1, column 10: version: version "2" is unknown; write `version: 1`
-            line 2, column 1: unknown key "pipelin", did you mean `pipeline`? (known here are version, pipeline, source, components, stages, notify)
+            line 2, column 1: unknown key "pipelin"; did you mean `pipeline`? (the keys are version, pipeline, source, components, stages, notify)
             line 3, column 18: source.github: "acme" is not a repository name such as acme/shop
             line 3, column 35: source.branches[0]: "a[" is not a pattern: unclosed character class; missing ']'
-            line 3, column 42: source: unknown key "tag", did you mean `tags`? (known here are github, branches, tags, skip_message)
+            line 3, column 42: source: unknown key "tag"; did you mean `tags`? (the keys are github, branches, tags, skip_message)
             line 5, column 3: components: "Back_end" is not a component name: 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit
             line 5, column 13: components.Back_end: `repository` is missing: name the ECR repository its image goes to
-            line 7, column 5: components.web: unknown key "repositry", did you mean `repository`? (known here are repository, paths, watch, ignore, build)
+            line 7, column 5: components.web: unknown key "repositry"; did you mean `repository`? (the keys are repository, paths, watch, ignore, build)
             line 7, column 5: components.web: `repository` is missing: name the ECR repository its image goes to
-            line 8, column 12: components.web.paths: this must be a list, and is a mapping
-            line 9, column 21: components.web.build.preset: unknown word "dokcer", did you mean `docker`? (known here are docker, make, pack, buildspec, inline)
+            line 8, column 12: components.web.paths: expected a list, found a mapping
+            line 9, column 21: components.web.build.preset: unknown word "dokcer"; did you mean `docker`? (the words are docker, make, pack, buildspec, inline)
             line 11, column 5: stages[0]: `name` is missing: name it, as in `name: staging`
             line 12, column 12: stages[1].name: "build" is not a stage name: 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit, not 'build'
-            line 12, column 41: stages[1].promote: unknown word "perhaps"; known here are auto, manual
-            line 12, column 57: stages[1].gates: this must be a list, and is a mapping
-            line 13, column 9: notify: this must be a mapping of slack, github, and is a list"#]],
+            line 12, column 41: stages[1].promote: unknown word "perhaps"; the words are auto, manual
+            line 12, column 57: stages[1].gates: expected a list, found a mapping
+            line 13, column 9: notify: expected a mapping of slack, github, found a list"#]],
     );
 }
 
@@ -65,82 +65,80 @@ fn builds_that_cannot_be_are_refused() {
     for (build, expected) in [
         (
             "{preset: make}",
-            expect![[
-                r#"line 6, column 12: components.a.build: `make` is missing: name the targets, as in `make: {build: [test, publish]}`"#
-            ]],
+            expect![
+                "line 6, column 12: components.a.build: `make` is missing: name the targets, as in `make: {build: [test, publish]}`"
+            ],
         ),
         (
             "{preset: make, make: {build: []}}",
-            expect![[
-                r#"line 6, column 41: components.a.build.make.build: name at least one target"#
-            ]],
+            expect!["line 6, column 41: components.a.build.make.build: list at least one target"],
         ),
         (
             "{preset: make, make: {build: [-f, a b], login: maybe}}",
             expect![[r#"
-                line 6, column 42: components.a.build.make.build[0]: "-f" is not a Makefile's target: letters, digits and `_ . / -`, no `-` or `.` first
-                line 6, column 46: components.a.build.make.build[1]: "a b" is not a Makefile's target: letters, digits and `_ . / -`, no `-` or `.` first
-                line 6, column 59: components.a.build.make.login: unknown word "maybe"; known here are builtin, make"#]],
+                line 6, column 42: components.a.build.make.build[0]: "-f" is not a Makefile's target: letters, digits and `_ . / -`, not starting with `-` or `.`
+                line 6, column 46: components.a.build.make.build[1]: "a b" is not a Makefile's target: letters, digits and `_ . / -`, not starting with `-` or `.`
+                line 6, column 59: components.a.build.make.login: unknown word "maybe"; the words are builtin, make"#]],
         ),
         (
             "{preset: buildspec}",
-            expect![[
-                r#"line 6, column 12: components.a.build: `buildspec` is missing: name the file, as in `buildspec: buildspec.yml`"#
-            ]],
+            expect![
+                "line 6, column 12: components.a.build: `buildspec` is missing: name the file, as in `buildspec: buildspec.yml`"
+            ],
         ),
         (
             "{buildspec: a.yml, inline: x}",
-            expect![[
-                r#"line 6, column 31: components.a.build.inline: this belongs to the preset inline, and this build's is buildspec; remove it or change `preset`"#
-            ]],
+            expect![
+                "line 6, column 31: components.a.build.inline: only preset inline takes this key, and the preset of this build is buildspec; remove the key or change `preset`"
+            ],
         ),
         (
             "{buildspec: ../a.yml, test: [x], context: a}",
             expect![[r#"
-                line 6, column 24: components.a.build.buildspec: "../a.yml" is no path inside the repository; write it relative, without `..` and without `-` or `~` first
-                line 6, column 34: components.a.build.test: this belongs to the preset docker or make or pack, and this build's is buildspec; remove it or change `preset`
-                line 6, column 45: components.a.build.context: this belongs to the preset docker or make or pack, and this build's is buildspec; remove it or change `preset`"#]],
+                line 6, column 24: components.a.build.buildspec: "../a.yml" is not a path inside the repository; write a relative path without `..` that does not start with `-` or `~`
+                line 6, column 34: components.a.build.test: only preset docker or make or pack takes this key, and the preset of this build is buildspec; remove the key or change `preset`
+                line 6, column 45: components.a.build.context: only preset docker or make or pack takes this key, and the preset of this build is buildspec; remove the key or change `preset`"#]],
         ),
         (
             "{inline: \"version: 0.2\"}",
-            expect![[
-                r#"line 6, column 21: components.a.build.inline: this is no buildspec CodeBuild takes: line 1, column 1: `phases` is missing: the commands stand under `phases:`, for example in `build:`"#
-            ]],
+            expect![
+                "line 6, column 21: components.a.build.inline: CodeBuild does not accept this buildspec: line 1, column 1: `phases` is missing: the commands stand under `phases:`, for example in `build:`"
+            ],
         ),
         (
             "{context: /etc}",
             expect![[
-                r#"line 6, column 22: components.a.build.context: "/etc" is no path inside the repository; write it relative, without `..` and without `-` or `~` first"#
+                r#"line 6, column 22: components.a.build.context: "/etc" is not a path inside the repository; write a relative path without `..` that does not start with `-` or `~`"#
             ]],
         ),
         (
             "{dockerfile: -f}",
             expect![[
-                r#"line 6, column 25: components.a.build.dockerfile: "-f" is no path inside the repository; write it relative, without `..` and without `-` or `~` first"#
+                r#"line 6, column 25: components.a.build.dockerfile: "-f" is not a path inside the repository; write a relative path without `..` that does not start with `-` or `~`"#
             ]],
         ),
         (
             "{args: {A B: 1, C: }}",
             expect![[r#"
-            line 6, column 20: components.a.build.args."A B": a build argument's name has letters, digits and `_`, no digit first
-            line 6, column 29: components.a.build.args.C: this must be text, and is nothing"#]],
+                line 6, column 20: components.a.build.args."A B": a build argument's name has letters, digits and `_`, not starting with a digit
+                line 6, column 29: components.a.build.args.C: expected text, found nothing"#]],
         ),
         (
             "{timeout: 1m}",
-            expect![[
-                r#"line 6, column 22: components.a.build.timeout: 1m is not within 5m to 36h"#
-            ]],
+            expect![
+                "line 6, column 22: components.a.build.timeout: 1m is out of range; write 5m to 36h"
+            ],
         ),
         (
             "{timeout: 37h}",
-            expect![[
-                r#"line 6, column 22: components.a.build.timeout: 37h is not within 5m to 36h"#
-            ]],
+            expect![
+                "line 6, column 22: components.a.build.timeout: 37h is out of range; write 5m to 36h"
+            ],
         ),
         (
             "{timeout: soon}",
             expect![[
-                r#"line 6, column 22: components.a.build.timeout: "soon" is no duration; write a number and a unit, such as 90s, 20m, 1h or 7d"#
+                r#"line 6, column 22: components.a.build.timeout: "soon" is not a duration; write a number and a unit, such as 90s, 20m, 1h or 7d"#
             ]],
         ),
         (
@@ -152,20 +150,20 @@ fn builds_that_cannot_be_are_refused() {
         (
             "{platform: linux/amd64, platforms: []}",
             expect![[r#"
-            line 6, column 36: components.a.build.platforms: write either `platform` or `platforms`
-            line 6, column 47: components.a.build.platforms: name at least one platform"#]],
+                line 6, column 36: components.a.build.platforms: write either `platform` or `platforms`
+                line 6, column 47: components.a.build.platforms: list at least one platform"#]],
         ),
         (
             "{platforms: [linux/arm64, linux/arm64]}",
-            expect![[
-                r#"line 6, column 38: components.a.build.platforms[1]: this platform is named twice"#
-            ]],
+            expect![
+                "line 6, column 38: components.a.build.platforms[1]: this platform is listed twice"
+            ],
         ),
         (
             "{image: \"a b\", runtime: {go lang: \"1\"}}",
             expect![[r#"
-            line 6, column 20: components.a.build.image: "a b" is not the name of a CodeBuild image
-            line 6, column 37: components.a.build.runtime."go lang": this is no runtime's name"#]],
+                line 6, column 20: components.a.build.image: "a b" is not the name of a CodeBuild image
+                line 6, column 37: components.a.build.runtime."go lang": this is not the name of a runtime"#]],
         ),
         (
             "{preset: pack, base: alpine, user: -x, workdir: a, expose: [0, 80/sctp]}",
@@ -179,20 +177,16 @@ fn builds_that_cannot_be_are_refused() {
         (
             "{test: [{echo a: b}], tags: [{sha}]}",
             expect![[r#"
-            line 6, column 20: components.a.build.test[0]: this must be text; quote it when it begins with `{` or holds a colon and a space, and is a mapping
-            line 6, column 41: components.a.build.tags[0]: this must be text; quote it when it begins with `{` or holds a colon and a space, and is a mapping"#]],
+                line 6, column 20: components.a.build.test[0]: expected text, found a mapping; quote it if it starts with `{` or contains a colon and a space
+                line 6, column 41: components.a.build.tags[0]: expected text, found a mapping; quote it if it starts with `{` or contains a colon and a space"#]],
         ),
         (
             "",
-            expect![[
-                r#"line 6, column 10: components.a.build: this must be a mapping, and is nothing"#
-            ]],
+            expect!["line 6, column 10: components.a.build: expected a mapping, found nothing"],
         ),
         (
             "[]",
-            expect![[
-                r#"line 6, column 12: components.a.build: this must be a mapping, and is a list"#
-            ]],
+            expect!["line 6, column 12: components.a.build: expected a mapping, found a list"],
         ),
     ] {
         check(&with_build(build), &expected);
@@ -215,16 +209,16 @@ fn a13_variables_that_steer_the_build_are_refused() {
         (
             "{env: {IMAGE_TAG: x, 1A: x, a-b: x}}",
             expect![[r#"
-            line 6, column 19: components.a.build.env.IMAGE_TAG: Towline sets this variable for every build; use another name
-            line 6, column 33: components.a.build.env.1A: a variable's name has letters, digits and `_`, no digit first
-            line 6, column 40: components.a.build.env.a-b: a variable's name has letters, digits and `_`, no digit first"#]],
+                line 6, column 19: components.a.build.env.IMAGE_TAG: Towline sets this variable for every build; use another name
+                line 6, column 33: components.a.build.env.1A: a variable's name has letters, digits and `_`, not starting with a digit
+                line 6, column 40: components.a.build.env.a-b: a variable's name has letters, digits and `_`, not starting with a digit"#]],
         ),
         (
             "{env: {A: \"{nonsense}\", B: \"{\", C: [x]}}",
             expect![[r#"
                 line 6, column 22: components.a.build.env.A: "{nonsense}" has {nonsense}, which is not a placeholder; there are {sha}, {sha7}, {build}, {build_uuid}, {branch_slug} and, in tags and parameters, {env.NAME}
                 line 6, column 39: components.a.build.env.B: "{" has a brace that does not close
-                line 6, column 47: components.a.build.env.C: this must be text, and is a list"#]],
+                line 6, column 47: components.a.build.env.C: expected text, found a list"#]],
         ),
     ] {
         check(&with_build(build), &expected);
@@ -233,7 +227,7 @@ fn a13_variables_that_steer_the_build_are_refused() {
     check(
         &long,
         &expect![
-            "line 6, column 22: components.a.build.env.A: the variable `A` has 4097 characters; CodeBuild accepts at most 4096: shorten it, or keep it in a file of the repository"
+            "line 6, column 22: components.a.build.env.A: the variable `A` has 4097 characters, CodeBuild takes at most 4096: shorten it, or keep it in a file of the repository"
         ],
     );
 }
@@ -300,29 +294,27 @@ fn stages_that_cannot_be_are_refused() {
         ),
         (
             "  - {name: a, from: a}",
-            expect![[
-                r#"line 5, column 21: stages.a.from: this leads round in a circle and never to a build; start one stage with `from: build`"#
-            ]],
+            expect![
+                "line 5, column 21: stages.a.from: this leads round in a circle and never to a build; start one stage with `from: build`"
+            ],
         ),
         (
             "  - {name: staging, from: build}\n  - {name: prod, from: stagin}",
             expect![[
-                r#"line 6, column 24: stages.prod.from: unknown stage "stagin", did you mean `staging`? (known here are build, staging, prod)"#
+                r#"line 6, column 24: stages.prod.from: unknown stage "stagin"; did you mean `staging`? (the stages are build, staging, prod)"#
             ]],
         ),
         (
             "  - {name: a, from: build}\n  - {name: a, from: build, tag: b}",
-            expect![[r#"line 6, column 12: stages.a.name: there is a stage a already"#]],
+            expect!["line 6, column 12: stages.a.name: stage a is defined twice"],
         ),
         (
             "  - {name: a, from: build, tag: [x]}\n  - {name: b, from: a, tag: [b, x]}",
-            expect![[r#"line 6, column 33: stages.b.tag[1]: the tag x is one of stage a already"#]],
+            expect!["line 6, column 33: stages.b.tag[1]: tag x already belongs to stage a"],
         ),
         (
             "  - {name: a, from: build, tag: []}",
-            expect![[
-                r#"line 5, column 33: stages.a.tag: name at least one tag, or leave `tag` out"#
-            ]],
+            expect!["line 5, column 33: stages.a.tag: list at least one tag, or remove `tag`"],
         ),
         (
             "  - {name: a, from: build, tag: \"a b\"}",
@@ -334,49 +326,49 @@ fn stages_that_cannot_be_are_refused() {
             "  - {name: a, from: build, gates: [{soak: 1h, scan: {}}, {aproval: {}}]}",
             expect![[r#"
                 line 5, column 36: stages.a.gates[0]: write one gate per item, as in `- soak: 1h`
-                line 5, column 59: stages.a.gates[1]: unknown key "aproval", did you mean `approval`? (known here are scan, soak, window, approval)"#]],
+                line 5, column 59: stages.a.gates[1]: unknown key "aproval"; did you mean `approval`? (the keys are scan, soak, window, approval)"#]],
         ),
         (
             "  - {name: a, from: build, gates: [approval: {min: 0, self: maybe, expires: never, supersede: \"true\"}]}",
             expect![[r#"
-                line 5, column 52: stages.a.gates[0].approval.min: "0" is no whole number from 1 to 20
-                line 5, column 61: stages.a.gates[0].approval.self: unknown word "maybe"; known here are deny, allow
-                line 5, column 77: stages.a.gates[0].approval.expires: "never" is no duration; write a number and a unit, such as 90s, 20m, 1h or 7d
+                line 5, column 52: stages.a.gates[0].approval.min: "0" is not a whole number from 1 to 20
+                line 5, column 61: stages.a.gates[0].approval.self: unknown word "maybe"; the words are deny, allow
+                line 5, column 77: stages.a.gates[0].approval.expires: "never" is not a duration; write a number and a unit, such as 90s, 20m, 1h or 7d
                 line 5, column 95: stages.a.gates[0].approval.supersede: write `true` or `false`, without quotes"#]],
         ),
         (
             "  - {name: a, from: build, gates: [approval: {}, approval: {}]}",
-            expect![[
-                r#"line 5, column 50: stages.a.gates[1].approval: there is an approval gate already"#
-            ]],
+            expect![
+                "line 5, column 50: stages.a.gates[1].approval: the stage already has an approval gate; keep one"
+            ],
         ),
         (
             "  - {name: a, from: build, gates: [scan: {critical: -1, hihg: 2, wait: 1}]}",
             expect![[r#"
-                line 5, column 53: stages.a.gates[0].scan.critical: "-1" is no whole number from 0 to 100000
-                line 5, column 57: stages.a.gates[0].scan: unknown key "hihg", did you mean `high`? (known here are critical, high, medium, low, allow, wait)
-                line 5, column 72: stages.a.gates[0].scan.wait: "1" is no duration; write a number and a unit, such as 90s, 20m, 1h or 7d"#]],
+                line 5, column 53: stages.a.gates[0].scan.critical: "-1" is not a whole number from 0 to 100000
+                line 5, column 57: stages.a.gates[0].scan: unknown key "hihg"; did you mean `high`? (the keys are critical, high, medium, low, allow, wait)
+                line 5, column 72: stages.a.gates[0].scan.wait: "1" is not a duration; write a number and a unit, such as 90s, 20m, 1h or 7d"#]],
         ),
         (
             "  - {name: a, from: build, deploy: {ecs: {clutser: a}}, rollback: {on: [panic], hold: maybe}, unit: all}",
             expect![[r#"
-                line 5, column 43: stages.a.deploy.ecs: unknown key "clutser", did you mean `cluster`? (known here are cluster, service, container)
+                line 5, column 43: stages.a.deploy.ecs: unknown key "clutser"; did you mean `cluster`? (the keys are cluster, service, container)
                 line 5, column 73: stages.a.rollback.on[0]: "panic" is not `deploy`, `verify` or `alarm:` and an alarm's name
                 line 5, column 87: stages.a.rollback.hold: write `true` or `false`, without quotes
-                line 5, column 101: stages.a.unit: unknown word "all"; known here are component, pipeline"#]],
+                line 5, column 101: stages.a.unit: unknown word "all"; the words are component, pipeline"#]],
         ),
         (
             "  - {name: a, from: build, deploy: {event: {bus: x}}}",
             expect![[
-                r#"line 5, column 45: stages.a.deploy.event: unknown key "bus"; only parameters is known here"#
+                r#"line 5, column 45: stages.a.deploy.event: unknown key "bus"; the only key is parameters"#
             ]],
         ),
         (
             "  - {name: a, from: build, before: {run: x}, verify: [x], copy_to: {}}",
             expect![[r#"
-                line 5, column 37: stages.a.before: unknown key "run"; only ecs_task is known here
-                line 5, column 54: stages.a.verify: this must be a mapping of run, timeout, and is a list
-                line 5, column 68: stages.a.copy_to: this must be text; quote it when it begins with `{` or holds a colon and a space, and is a mapping"#]],
+                line 5, column 37: stages.a.before: unknown key "run"; the only key is ecs_task
+                line 5, column 54: stages.a.verify: expected a mapping of run, timeout, found a list
+                line 5, column 68: stages.a.copy_to: expected text, found a mapping; quote it if it starts with `{` or contains a colon and a space"#]],
         ),
     ] {
         check(&with_stages(stages), &expected);
@@ -395,9 +387,9 @@ stages:
   - {name: prod, from: build}
 ",
         &expect![[r#"
-            line 4, column 66: components.a.build.tags[1]: the tag prod belongs to stage prod; only a promotion may move it
-            line 4, column 72: components.a.build.tags[2]: the tag prod belongs to stage prod; only a promotion may move it
-            line 5, column 19: components.b.repository: r/a is the repository of component a already; give each its own"#]],
+            line 4, column 66: components.a.build.tags[1]: tag prod belongs to stage prod; only a promotion may move it
+            line 4, column 72: components.a.build.tags[2]: tag prod belongs to stage prod; only a promotion may move it
+            line 5, column 19: components.b.repository: repository r/a already belongs to component a; each component needs its own"#]],
     );
 }
 
@@ -412,7 +404,7 @@ fn a33_what_is_too_much_is_refused_at_once() {
     for (text, expected) in [
         (
             with_stages(&many("  - {name: sN, from: build}\n")),
-            expect![[r#"line 5, column 3: stages: 65 stages are more than 64"#]],
+            expect!["line 5, column 3: stages: 65 stages exceed the limit of 64"],
         ),
         (
             format!(
@@ -420,7 +412,7 @@ fn a33_what_is_too_much_is_refused_at_once() {
                 many("  cN: {repository: r/N}\n")
             ),
             expect![
-                "line 4, column 3: components: 65 components are more than 40; split the pipeline"
+                "line 4, column 3: components: 65 components exceed the limit of 40; split the pipeline"
             ],
         ),
         (
@@ -437,45 +429,45 @@ fn a33_what_is_too_much_is_refused_at_once() {
         ),
         (
             bomb.to_owned(),
-            expect![[
-                r#"line 1, column 4: anchors (`&name`) are not read here: write the value out, or quote the text"#
-            ]],
+            expect![
+                "line 1, column 4: anchors (`&name`) are not read here: write the value out, or quote the text"
+            ],
         ),
         (
             "a: 1\na: 2\n".to_owned(),
-            expect![[
-                r#"line 2, column 1: the key `a` stands here and already on line 1: keep one of them"#
-            ]],
+            expect![
+                "line 2, column 1: the key `a` stands here and already on line 1: keep one of them"
+            ],
         ),
         (
             "version: 1\n---\nversion: 1\n".to_owned(),
-            expect![[
-                r#"line 2, column 1: a second document starts here (`---`): keep one document per file"#
-            ]],
+            expect![
+                "line 2, column 1: a second document starts here (`---`): keep one document per file"
+            ],
         ),
         (
             "version: 1\n\tpipeline: p\n".to_owned(),
-            expect![[
-                r#"line 2, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"#
-            ]],
+            expect![
+                "line 2, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
+            ],
         ),
         (
             String::new(),
-            expect![[
-                r#"line 1, column 1: this must be a mapping of version, pipeline, source, components, stages, notify, and is nothing"#
-            ]],
+            expect![
+                "line 1, column 1: expected a mapping of version, pipeline, source, components, stages, notify, found nothing"
+            ],
         ),
         (
             "null".to_owned(),
-            expect![[
-                r#"line 1, column 1: this must be a mapping of version, pipeline, source, components, stages, notify, and is nothing"#
-            ]],
+            expect![
+                "line 1, column 1: expected a mapping of version, pipeline, source, components, stages, notify, found nothing"
+            ],
         ),
         (
             "just text".to_owned(),
-            expect![[
-                r#"line 1, column 1: this must be a mapping of version, pipeline, source, components, stages, notify, and is text"#
-            ]],
+            expect![
+                "line 1, column 1: expected a mapping of version, pipeline, source, components, stages, notify, found text"
+            ],
         ),
     ] {
         check(&text, &expected);
@@ -496,21 +488,21 @@ fn a33_what_takes_time_is_limited() {
     assert!(read(globs(500).as_bytes()).is_ok());
     check(
         &globs(15_000),
-        &expect![[
-            r#"line 3, column 2043: components.a.paths[500]: a definition may have 500 patterns"#
-        ]],
+        &expect![
+            "line 3, column 2043: components.a.paths[500]: a definition has at most 500 patterns"
+        ],
     );
     let variables: Vec<String> = (0..201).map(|number| format!("A{number}: x")).collect();
     let build = format!("{{env: {{{}}}}}", variables.join(", "));
     check(
         &with_build(&build),
-        &expect![[
-            r#"line 6, column 18: components.a.build.env: 201 variables are more than 200; read them from a file of the repository"#
-        ]],
+        &expect![
+            "line 6, column 18: components.a.build.env: 201 variables exceed the limit of 200; read them from a file of the repository"
+        ],
     );
     check(
         &with_build(&format!("{{tags: [{}]}}", list(21))),
-        &expect![[r#"line 6, column 19: components.a.build.tags: a build may push 20 tags"#]],
+        &expect!["line 6, column 19: components.a.build.tags: a build pushes at most 20 tags"],
     );
 }
 

@@ -193,6 +193,8 @@ fn the_schema_refuses_what_is_refused() {
         "{buildspec: a.yml, test: [make]}",
         "{buildspec: a.yml, inline: x}",
         "{preset: buildspec}",
+        "{root: dist}",
+        "{inline: x, context: a}",
         "{platform: linux/amd64, platforms: [linux/arm64]}",
         "{platform: windows/amd64}",
         "{context: ../up}",
