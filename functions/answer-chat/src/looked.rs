@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use towline_answers::Authenticate;
 use towline_domain::person::Person;
-use towline_handlers::answer_chat::Authenticate;
 use towline_wire::people::People;
 
 /// The people as far as they are known; nobody while the list cannot be read.

@@ -6,8 +6,8 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use towline_answers::Door;
 use towline_aws::SecretVersions;
-use towline_handlers::answer_chat::Door;
 use towline_lambda::{
     Callers, Failure, Start, SystemClock, again, keys, requests, run, settings, unusable,
 };

@@ -1,10 +1,10 @@
 //! Prints an answer: for people in the terminal's colours, or as JSON.
 
+use towline_answers::Answer;
+use towline_answers::text::{self, Line, Style as Meaning};
 use towline_console::outcome::Outcome;
 use towline_console::output::Output;
 use towline_console::style::{Style, paint};
-use towline_handlers::answer_chat::Answer;
-use towline_handlers::answer_chat::text::{self, Line, Style as Meaning};
 use towline_ports::Clock as _;
 use towline_ports::system::SystemClock;
 

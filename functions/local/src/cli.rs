@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{ColorChoice, Parser, Subcommand};
+use towline_answers::{Command as Told, Query, command};
 
 use crate::commands::{
     build, demo, explain, generate, lint, logs, pack, people, read, rollback, schema, send, serve,
@@ -79,22 +80,8 @@ enum Command {
     /// Send a signed push, as GitHub would
     Send(send::Send),
 
-    /// Show what is live, now or at a point in time, by component and stage
-    Now(read::Now),
-    /// Show where a commit's images are, and what they wait for
-    Where(read::Where),
-    /// Show why a commit was built or not
-    Why(read::Why),
-    /// List the newest runs
-    Runs(read::Runs),
-    /// Show a commit's runs, builds and images
-    Commit(read::Commit),
-    /// List a component's images and tags, newest first
-    Tags(read::Tags),
-    /// Show everything known about an image
-    Image(read::Image),
-    /// List what was live in a stage, newest first
-    History(read::History),
+    #[command(flatten)]
+    Ask(Query),
     /// Show a build's log
     Logs(logs::Logs),
 
@@ -103,17 +90,17 @@ enum Command {
     /// Approve a promotion
     Approve(write::Approve),
     /// Reject a promotion
-    Reject(write::Reject),
-    /// Roll back to an image that was live before
+    Reject(command::Reject),
+    /// Return a stage to an image that was live there
     Rollback(rollback::Rollback),
     /// Pause automatic promotions to a stage
-    Hold(write::Hold),
+    Hold(command::Hold),
     /// Resume automatic promotions to a stage
-    Resume(write::Resume),
+    Resume(command::Resume),
     /// Stop a build
-    Cancel(write::OfBuild),
-    /// Retry a build that failed or was stopped
-    Retry(write::OfBuild),
+    Cancel(command::OfBuild),
+    /// Build again what failed or was stopped
+    Retry(command::OfBuild),
 
     /// Check a .towline.yml, offline
     Validate(validate::Validate),
@@ -156,7 +143,7 @@ pub async fn run() -> ExitCode {
         sigv4: cli.sigv4,
         output: Output::new(cli.json),
     };
-    match command(&context, cli.command).await {
+    match run_command(&context, cli.command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             context.output.failure(&failure);
@@ -165,28 +152,21 @@ pub async fn run() -> ExitCode {
     }
 }
 
-async fn command(context: &Context, command: Command) -> Outcome {
+async fn run_command(context: &Context, command: Command) -> Outcome {
     match command {
         Command::Demo(args) => demo::run(args, context.output).await,
         Command::Serve(args) => serve::run(args, context.output).await,
         Command::Send(args) => send::run(context, args).await,
-        Command::Now(args) => read::now(context, args).await,
-        Command::Where(args) => read::run(context, args).await,
-        Command::Why(args) => read::run(context, args).await,
-        Command::Runs(args) => read::run(context, args).await,
-        Command::Commit(args) => read::run(context, args).await,
-        Command::Tags(args) => read::run(context, args).await,
-        Command::Image(args) => read::run(context, args).await,
-        Command::History(args) => read::run(context, args).await,
+        Command::Ask(query) => read::run(context, query).await,
         Command::Logs(args) => logs::run(context, args).await,
         Command::Promote(args) => write::promote(context, args).await,
         Command::Approve(args) => write::approve(context, args).await,
-        Command::Reject(args) => write::run(context, args).await,
+        Command::Reject(args) => write::run(context, Told::Reject(args)).await,
         Command::Rollback(args) => rollback::run(context, args).await,
-        Command::Hold(args) => write::run(context, args).await,
-        Command::Resume(args) => write::run(context, args).await,
-        Command::Cancel(args) => write::run(context, args.cancel()).await,
-        Command::Retry(args) => write::run(context, args.retry()).await,
+        Command::Hold(args) => write::run(context, Told::Hold(args)).await,
+        Command::Resume(args) => write::run(context, Told::Resume(args)).await,
+        Command::Cancel(args) => write::run(context, Told::Cancel(args)).await,
+        Command::Retry(args) => write::run(context, Told::Retry(args)).await,
         Command::Validate(args) => validate::run(context, &args),
         Command::Lint(args) => lint::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),

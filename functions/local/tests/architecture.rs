@@ -25,6 +25,7 @@ const CLI: &[&str] = &[
     "oci",
     "pack",
     "handlers",
+    "answers",
     "bus",
     "registry",
     "runner",
@@ -38,7 +39,7 @@ const CLI: &[&str] = &[
 
 /// Everything a function on Lambda may use: of the adapters, those of AWS and GitHub alone.
 const ON_LAMBDA: &[&str] = &[
-    "handlers", "aws", "github", "lambda", "ports", "wire", "domain",
+    "handlers", "answers", "aws", "github", "lambda", "ports", "wire", "domain",
 ];
 
 /// Every package of the workspace, its folder, and which others of ours it may be linked with.
@@ -72,6 +73,11 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "towline-answers",
+        "shared/pipeline/answers",
+        &["domain", "wire", "ports", "state"],
+    ),
+    (
         "towline-state",
         "shared/pipeline/state",
         &["domain", "wire", "ports"],
@@ -90,21 +96,15 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
         "towline-host",
         "shared/machine/host",
         &[
-            "domain", "wire", "ports", "handlers", "bus", "registry", "runner", "source", "store",
+            "domain", "wire", "ports", "handlers", "answers", "bus", "registry", "runner",
+            "source", "store",
         ],
     ),
     ("towline-console", "shared/cli/console", &[]),
     (
         "towline-client",
         "shared/cli/client",
-        &[
-            "domain",
-            "ports",
-            "buildspec",
-            "pack",
-            "handlers",
-            "console",
-        ],
+        &["domain", "ports", "buildspec", "pack", "answers", "console"],
     ),
     ("towline-operator", "shared/cli/operator", CLI),
     (
@@ -118,6 +118,7 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
             "buildspec",
             "pack",
             "handlers",
+            "answers",
             "bus",
         ],
     ),
@@ -270,7 +271,8 @@ fn handlers() -> BTreeSet<String> {
         let name = line.strip_prefix("pub mod ")?;
         Some(name.trim_end_matches(';').replace('_', "-"))
     });
-    modules.collect()
+    // `towline-answers` is the handler of `answer-chat`.
+    modules.chain(["answer-chat".to_owned()]).collect()
 }
 
 /// One use of a package of ours by another.

@@ -1,11 +1,12 @@
-//! `towline logs`: what a build has written, and what it goes on writing.
+//! `towline logs`: shows a build's log, and follows it.
 
 use std::time::Duration;
 
 use clap::Args;
-use towline_handlers::answer_chat::{Answer, Query};
+use towline_answers::{Answer, Query, query};
 
-use super::read::In;
+use towline_domain::names::RepositoryName;
+
 use crate::answer;
 use towline_client::context::Context;
 use towline_console::outcome::Outcome;
@@ -21,13 +22,14 @@ Examples:
   towline logs build#142 --follow")]
 pub struct Logs {
     /// The build's number, as 142 or build#142
-    #[arg(value_name = "BUILD", value_parser = super::write::build)]
+    #[arg(value_name = "BUILD", value_parser = towline_answers::command::build)]
     build: u64,
     /// Follow until the build finishes
     #[arg(long, short)]
     follow: bool,
-    #[command(flatten)]
-    place: In,
+    /// The repository, if several have a build of that number
+    #[arg(long, value_name = "OWNER/NAME")]
+    repository: Option<RepositoryName>,
 }
 
 /// Prints the log.
@@ -37,11 +39,11 @@ pub async fn run(context: &Context, args: Logs) -> Outcome {
     let mut printed = false;
     let mut harmless = Harmless::default();
     loop {
-        let query = Query::Log {
+        let query = Query::Log(query::Log {
             build: args.build,
             from: Some(from),
-            repository: args.place.repository.clone(),
-        };
+            repository: args.repository.clone(),
+        });
         let answer = client.ask(&query).await?;
         let Answer::Log {
             text, next, ended, ..

@@ -1,11 +1,10 @@
 //! `towline rollback`: goes back to an image that was live, after showing which.
 
 use clap::Args;
-use towline_domain::names::{ComponentName, Digest, StageName};
-use towline_handlers::answer_chat::answers::Move;
-use towline_handlers::answer_chat::{Answer, Command, Query};
+use towline_answers::answers::Move;
+use towline_answers::{Answer, Command, Query, command, query};
+use towline_domain::names::Digest;
 
-use super::read::{In, reference};
 use super::wait;
 use towline_client::client::Client;
 use towline_client::context::Context;
@@ -16,70 +15,46 @@ use towline_console::output;
 const MOVES: usize = 500;
 
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  towline rollback backend prod                    to what was live before; asks first
-  towline rollback backend prod --to 9f8e7d6 --yes
-
-Unless the definition says otherwise, a rollback holds the stage: nothing enters it by itself
-until `towline resume`.")]
 pub struct Rollback {
-    /// The component
-    component: ComponentName,
-    /// The stage
-    stage: StageName,
-    /// The image to go back to: a commit, tag, digest or build#N that was live there
-    #[arg(long, value_name = "REF", value_parser = reference)]
-    to: Option<String>,
-    /// Reason
-    #[arg(long)]
-    reason: Option<String>,
+    #[command(flatten)]
+    command: command::Rollback,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
     /// Wait until the rollback ends
     #[arg(long)]
     wait: bool,
-    #[command(flatten)]
-    place: In,
 }
 
 /// Goes back.
 pub async fn run(context: &Context, args: Rollback) -> Outcome {
     let client = context.client().await?;
-    let mut to = args.to.clone();
+    let mut command = args.command;
     if !args.yes {
         if !output::is_interactive() || context.output.is_json() {
             return refused(
                 "a rollback asks for confirmation, and there is no terminal to ask on; use --yes",
             );
         }
-        let Some(target) = target(&client, &args).await? else {
+        let Some(target) = target(&client, &command).await? else {
             return refused(format!(
                 "no earlier image was live in {} of {}, so there is nothing to roll back to",
-                args.stage, args.component
+                command.stage, command.component
             ));
         };
-        let question = question(&args, &target);
+        let question = question(&command, &target);
         if !context.output.confirm(&question)? {
             return refused("nothing has been changed");
         }
         // Exactly what was agreed to, whatever has happened since.
-        to = Some(target.image.to_string());
+        command.to = Some(target.image.to_string());
     }
     let place = wait::Place {
-        component: args.component.clone(),
-        stage: args.stage.clone(),
-        repository: args.place.repository.clone(),
+        component: command.component.clone(),
+        stage: command.stage.clone(),
+        repository: command.repository.clone(),
     };
-    let command = Command::Rollback {
-        component: args.component,
-        stage: args.stage,
-        to,
-        reason: args.reason,
-        repository: args.place.repository,
-    };
-    let answer = client.tell(&command).await?;
+    let answer = client.tell(&Command::Rollback(command)).await?;
     wait::finish(context, &client, &answer, args.wait.then_some(place)).await
 }
 
@@ -90,7 +65,7 @@ struct Target {
     was: Option<Move>,
 }
 
-fn question(args: &Rollback, target: &Target) -> String {
+fn question(args: &command::Rollback, target: &Target) -> String {
     let (commit, since) = match &target.was {
         Some(was) => (
             was.to.short().to_owned(),
@@ -102,13 +77,13 @@ fn question(args: &Rollback, target: &Target) -> String {
     format!("{stage} of {component}: {from} → {commit}{since}. Roll back?")
 }
 
-async fn target(client: &Client, args: &Rollback) -> Outcome<Option<Target>> {
-    let query = Query::History {
+async fn target(client: &Client, args: &command::Rollback) -> Outcome<Option<Target>> {
+    let query = Query::History(query::History {
         component: args.component.clone(),
         stage: args.stage.clone(),
         limit: Some(MOVES),
-        repository: args.place.repository.clone(),
-    };
+        repository: args.repository.clone(),
+    });
     let Answer::History { moves, .. } = client.ask(&query).await? else {
         return Ok(None);
     };
@@ -126,12 +101,12 @@ async fn target(client: &Client, args: &Rollback) -> Outcome<Option<Target>> {
 }
 
 /// The one image a reference names.
-async fn named(client: &Client, args: &Rollback, reference: &str) -> Outcome<Digest> {
-    let query = Query::Image {
+async fn named(client: &Client, args: &command::Rollback, reference: &str) -> Outcome<Digest> {
+    let query = Query::Image(query::Image {
         image: reference.to_owned(),
         component: Some(args.component.clone()),
-        repository: args.place.repository.clone(),
-    };
+        repository: args.repository.clone(),
+    });
     let Answer::Image { images } = client.ask(&query).await? else {
         return refused(format!("image {reference} not found"));
     };

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::json;
+use towline_answers::answers::{Live, Move};
+use towline_answers::{Answer, Query, query};
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
-use towline_handlers::answer_chat::answers::{Live, Move};
-use towline_handlers::answer_chat::{Answer, Query};
 
 use crate::answer;
 use towline_client::client::Client;
@@ -125,12 +125,12 @@ async fn waiting(client: &Client, promotion: u64, place: &Place) -> Outcome<Opti
 }
 
 async fn moved(client: &Client, promotion: u64, place: &Place) -> Outcome<Option<Move>> {
-    let query = Query::History {
+    let query = Query::History(query::History {
         component: place.component.clone(),
         stage: place.stage.clone(),
         limit: Some(MOVES),
         repository: place.repository.clone(),
-    };
+    });
     let Answer::History { moves, .. } = client.ask(&query).await? else {
         return Ok(None);
     };
@@ -142,11 +142,12 @@ async fn live(
     stage: Option<&StageName>,
     component: Option<&ComponentName>,
 ) -> Outcome<Vec<Live>> {
-    let query = Query::Now {
+    let query = Query::Now(query::Now {
         stage: stage.cloned(),
         component: component.cloned(),
         at: None,
-    };
+        repository: None,
+    });
     match client.ask(&query).await? {
         Answer::Now { live, .. } => Ok(live),
         _ => Ok(Vec::new()),

@@ -121,7 +121,7 @@ async fn a20_a_server_with_a_slack_app_answers_what_slack_signed() {
     ] {
         let (status, shown) = server.say("now", by, seconds_ago).await;
         assert_eq!(status, expected, "{seconds_ago}: {shown}");
-        let answers = shown.starts_with("ephemeral: ```\nno stage is known yet");
+        let answers = shown.starts_with("ephemeral: ```\nno stages yet");
         assert_eq!(answers, expected == 200, "{shown}");
     }
     let unsigned = server.post("command=%2Ftowline&text=now".into(), &[]).await;
@@ -156,10 +156,11 @@ async fn a10_a_push_is_shown_in_the_channel_and_calls_nobody() {
     assert!(shown.contains(&commit), "{shown}");
     assert!(shown.contains("Call &lt;!channel&gt;"), "{shown}");
     let (_, shown) = server.say("aprove 58", CURRENT, 0).await;
-    assert_eq!(
-        shown,
-        "ephemeral: there is no \"aprove\"; did you mean approve? All words: /towline help"
+    assert!(
+        shown.starts_with("ephemeral: unknown command `aprove`"),
+        "{shown}"
     );
+    assert!(shown.contains("approve?"), "{shown}");
     let (_, shown) = server.say("cancel build#1", CURRENT, 0).await;
     assert!(
         shown.ends_with("on the command line: towline cancel build#1"),

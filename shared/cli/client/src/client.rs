@@ -8,7 +8,7 @@ use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use towline_handlers::answer_chat::{Answer, Command, Query};
+use towline_answers::{Answer, Command, Query};
 
 use crate::credentials::{self, Auth, is_loopback};
 use crate::signing::Signer;

@@ -13,8 +13,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use towline_answers::{Authenticate, Door};
 use towline_domain::person::Person;
-use towline_handlers::answer_chat::{Authenticate, Door};
 use towline_handlers::receive_github::{self, MOST_BYTES};
 use towline_wire::http as wire;
 

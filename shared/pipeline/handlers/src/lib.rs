@@ -4,7 +4,6 @@
 //! `Err` means that trying again may help; what can never succeed is recorded and dropped.
 
 pub mod advance_stages;
-pub mod answer_chat;
 pub mod deploy_images;
 pub mod plan_runs;
 pub mod promote_images;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use towline_answers::{Command, command};
 use towline_bus::Router;
-use towline_handlers::answer_chat::Command;
 
 use crate::chance::Profile;
 use crate::shop;
@@ -159,43 +159,43 @@ impl World {
         let build = self.chance.below(20) + 1;
         let repository = None;
         let command = match self.chance.below(100) {
-            0..50 => Command::Approve {
+            0..50 => Command::Approve(command::Approve {
                 promotion,
                 comment: None,
                 repository,
-            },
-            50..55 => Command::Reject {
+            }),
+            50..55 => Command::Reject(command::Reject {
                 promotion,
                 reason: "no".into(),
                 repository,
-            },
-            55..65 => Command::Rollback {
+            }),
+            55..65 => Command::Rollback(command::Rollback {
                 component,
                 stage,
                 to: None,
                 reason: None,
                 repository,
-            },
-            65..70 => Command::Hold {
+            }),
+            65..70 => Command::Hold(command::Hold {
                 component,
                 stage,
                 reason: "wait".into(),
                 repository,
-            },
-            70..85 => Command::Resume {
+            }),
+            70..85 => Command::Resume(command::Resume {
                 component,
                 stage,
                 repository,
-            },
-            85..90 => Command::Cancel { build, repository },
-            90..95 => Command::Retry { build, repository },
-            _ => Command::Promote {
+            }),
+            85..90 => Command::Cancel(command::OfBuild { build, repository }),
+            90..95 => Command::Retry(command::OfBuild { build, repository }),
+            _ => Command::Promote(command::Promote {
                 component,
                 image: format!("build#{build}"),
                 stage,
                 reason: None,
                 repository,
-            },
+            }),
         };
         self.ask(login, command);
     }

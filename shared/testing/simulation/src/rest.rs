@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
+use towline_answers::Command;
 use towline_domain::names::{BuildId, CommitSha, Digest, GitRef, ImageRepository, Tag};
 use towline_domain::run::BuildStatus;
-use towline_handlers::answer_chat::Command;
 use towline_ports::StartBuild;
 use towline_ports::memory::MemoryCommit;
 use towline_wire::codebuild::{self, Phase, StateChange, Status};

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use towline_answers::{ChatError, Command};
 use towline_bus::Router;
 use towline_bus::rules::RULES;
 use towline_domain::names::BuildId;
 use towline_domain::person::Person;
 use towline_domain::run::BuildStatus;
-use towline_handlers::answer_chat::{self, ChatError, Command};
 use towline_handlers::start_builds::Settings;
 use towline_handlers::{
     Context, advance_stages, deploy_images, plan_runs, promote_images, receive_github,
@@ -521,8 +521,8 @@ impl World {
                     .map(|swept| format!("{swept:?}"))
                     .map_err(|error| told(&error)),
                 Job::Person(person, command) => {
-                    match answer_chat::tell(context, &person, command).await {
-                        Ok(answer_chat::Answer::Done { message, .. }) => Ok(message),
+                    match towline_answers::tell(context, &person, command).await {
+                        Ok(towline_answers::Answer::Done { message, .. }) => Ok(message),
                         Ok(other) => Ok(format!("{other:?}")),
                         Err(ChatError::Refused(why)) => Ok(format!("refused: {why}")),
                         Err(ChatError::Failed(error)) => Err(told(&error)),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use expect_test::expect;
-use towline_handlers::answer_chat::Command;
+use towline_answers::{Command, command};
 use towline_simulation::World;
 use towline_simulation::shop::DEFINITION;
 
@@ -80,11 +80,11 @@ fn to_prod(world: &mut World) -> String {
     });
     world.ask(
         "lee",
-        Command::Approve {
+        Command::Approve(command::Approve {
             promotion: waiting.expect("prod waits for its approval"),
             comment: None,
             repository: None,
-        },
+        }),
     );
     world.pass(Duration::from_secs(5));
     let mut requests = world.chance.take_requests();

@@ -8,11 +8,11 @@
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
+use towline_answers::{Command, command};
 use towline_domain::explain;
 use towline_domain::ledger::What;
 use towline_domain::names::{BuildId, CommitSha, ComponentName, ImageRepository, Tag};
 use towline_domain::run::BuildStatus;
-use towline_handlers::answer_chat::Command;
 use towline_ports::StartBuild;
 use towline_simulation::rest::{signed, variable, with_header};
 use towline_simulation::shop::{DEFINITION, REPOSITORY};
@@ -41,11 +41,11 @@ fn shop() -> World {
 }
 
 fn approve(promotion: u64) -> Command {
-    Command::Approve {
+    Command::Approve(command::Approve {
         promotion,
         comment: None,
         repository: None,
-    }
+    })
 }
 
 fn rollback(stage: &str) -> Command {
@@ -53,13 +53,13 @@ fn rollback(stage: &str) -> Command {
 }
 
 fn rollback_to(stage: &str, image: Option<&str>) -> Command {
-    Command::Rollback {
+    Command::Rollback(command::Rollback {
         component: "backend".parse().expect("a component"),
         stage: stage.parse().expect("a stage"),
         to: image.map(str::to_owned),
         reason: Some("broken".into()),
         repository: None,
-    }
+    })
 }
 
 fn backend() -> ImageRepository {
@@ -988,38 +988,38 @@ fn people_can_cancel_hold_resume_and_try_again() {
     let (component, stage) = (backend_name(), "staging".parse().expect("a stage"));
     world.ask(
         "lee",
-        Command::Cancel {
+        Command::Cancel(command::OfBuild {
             build: 1,
             repository: None,
-        },
+        }),
     );
     world.settle();
     world.ask(
         "lee",
-        Command::Hold {
+        Command::Hold(command::Hold {
             component: backend_name(),
             stage,
             reason: "freeze".into(),
             repository: None,
-        },
+        }),
     );
     world.settle();
     world.ask(
         "lee",
-        Command::Retry {
+        Command::Retry(command::OfBuild {
             build: 1,
             repository: None,
-        },
+        }),
     );
     world.settle();
     let stage = "staging".parse().expect("a stage");
     world.ask(
         "park",
-        Command::Resume {
+        Command::Resume(command::Resume {
             component,
             stage,
             repository: None,
-        },
+        }),
     );
     check(
         &mut world,

@@ -6,10 +6,10 @@ use anyhow::{Context as _, anyhow};
 use reqwest::Url;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
+use towline_answers::answers::{Answer, BuildAnswer, BuildState, Live};
+use towline_answers::{Command, Query, command, query};
 use towline_domain::Timestamp;
 use towline_domain::names::{CommitSha, ComponentName, Digest, GitRef, StageName};
-use towline_handlers::answer_chat::answers::{Answer, BuildAnswer, Live};
-use towline_handlers::answer_chat::{Command, Query};
 use towline_ports::Clock as _;
 use towline_wire::github::compose::{Account, Commit, Sketch, push_payload};
 use towline_wire::signature::{HEADER, Secret, sign};
@@ -67,13 +67,13 @@ impl Story {
         self.ship(Some(&first), &second, "Add a cart").await?;
         let answer = self
             .client(&self.lee)?
-            .tell(&Command::Rollback {
+            .tell(&Command::Rollback(command::Rollback {
                 component: web(),
                 stage: prod(),
                 to: None,
                 reason: Some("cart loses items".into()),
                 repository: None,
-            })
+            }))
             .await?;
         self.say("rollback", &message(&answer))?;
         self.until_live(&prod(), &opened.digest).await?;
@@ -122,11 +122,11 @@ impl Story {
         let promotion = self.until_waiting(&built.digest).await?;
         match self
             .client(&self.kim)?
-            .tell(&Command::Approve {
+            .tell(&Command::Approve(command::Approve {
                 promotion,
                 comment: None,
                 repository: None,
-            })
+            }))
             .await
         {
             Err(Failure::Refused(reason)) => {
@@ -137,11 +137,11 @@ impl Story {
         }
         let answer = self
             .client(&self.lee)?
-            .tell(&Command::Approve {
+            .tell(&Command::Approve(command::Approve {
                 promotion,
                 comment: None,
                 repository: None,
-            })
+            }))
             .await?;
         self.say("approval", &format!("by @lee: {}", message(&answer)))?;
         self.until_live(&prod(), &built.digest).await?;
@@ -207,21 +207,21 @@ impl Story {
     }
 
     async fn until_built(&self, commit: &CommitSha) -> Outcome<Built> {
-        let query = Query::Commit {
+        let query = Query::Commit(query::Commit {
             commit: commit.to_string(),
-        };
+        });
         let found = self
             .until("the build", &query, |answer| match answer {
                 Answer::Commit { runs, .. } => runs
                     .iter()
                     .flat_map(|run| &run.builds)
-                    .find(|build| !matches!(build.state.as_str(), "due" | "building"))
+                    .find(|build| !matches!(build.state, BuildState::Due | BuildState::Building))
                     .cloned(),
                 _ => None,
             })
             .await?;
-        match (found.state.as_str(), &found.digest, found.tags.first()) {
-            ("succeeded", Some(digest), Some(tag)) => Ok(Built {
+        match (found.state, &found.digest, found.tags.first()) {
+            (BuildState::Succeeded, Some(digest), Some(tag)) => Ok(Built {
                 build: found.build,
                 digest: digest.clone(),
                 tag: tag.to_string(),
@@ -233,11 +233,11 @@ impl Story {
     async fn show_failure(&self, build: &BuildAnswer) -> Outcome<Built> {
         let log = self
             .client(&self.kim)?
-            .ask(&Query::Log {
+            .ask(&Query::Log(query::Log {
                 build: build.build,
                 from: None,
                 repository: None,
-            })
+            }))
             .await?;
         let log = match log {
             Answer::Log { text, .. } => text,
@@ -247,11 +247,12 @@ impl Story {
     }
 
     async fn until_live(&self, stage: &StageName, digest: &Digest) -> Outcome {
-        let query = Query::Now {
+        let query = Query::Now(query::Now {
             stage: Some(stage.clone()),
             component: Some(web()),
             at: None,
-        };
+            repository: None,
+        });
         let live = |line: &Live| {
             line.image
                 .as_ref()
@@ -265,11 +266,12 @@ impl Story {
     }
 
     async fn until_waiting(&self, digest: &Digest) -> Outcome<u64> {
-        let query = Query::Now {
+        let query = Query::Now(query::Now {
             stage: Some(prod()),
             component: Some(web()),
             at: None,
-        };
+            repository: None,
+        });
         self.until("the promotion to prod", &query, |answer| match answer {
             Answer::Now { live, .. } => live
                 .iter()
@@ -323,20 +325,20 @@ impl Story {
     async fn finish(&self, began: Timestamp) -> Outcome {
         let client = self.client(&self.kim)?;
         let history = client
-            .ask(&Query::History {
+            .ask(&Query::History(query::History {
                 component: web(),
                 stage: prod(),
                 limit: None,
                 repository: None,
-            })
+            }))
             .await?;
         let tags = client
-            .ask(&Query::Tags {
+            .ask(&Query::Tags(query::Tags {
                 component: web(),
                 branch: None,
                 limit: None,
                 repository: None,
-            })
+            }))
             .await?;
         let seconds = now().duration_since(began).as_secs_f64();
         if self.output.is_json() {

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use towline_client::client::{Client, address_of};
 use towline_console::outcome::Failure;
-use towline_handlers::answer_chat::Query;
+use towline_answers::{Query, query};
 
 use super::report::Findings;
 
@@ -29,10 +29,10 @@ pub async fn look(address: &str, log: &str) -> Findings {
 
 pub async fn known(client: &Client) -> Findings {
     let mut findings = Findings::of(GROUP);
-    let query = Query::Runs {
+    let query = Query::Runs(query::Runs {
         limit: Some(1),
         repository: None,
-    };
+    });
     match client.ask(&query).await {
         Ok(_) => findings.good("it knows you"),
         Err(Failure::Refused(reason)) => {

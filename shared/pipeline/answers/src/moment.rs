@@ -5,9 +5,11 @@ use std::str::FromStr;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// A moment that may depend on when it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Moment {
     /// A fixed one.
     At(Timestamp),
@@ -29,6 +31,23 @@ impl Moment {
             Self::Ago(span) => now.checked_sub(span).ok()?,
         };
         (at <= now).then_some(at)
+    }
+}
+
+impl TryFrom<String> for Moment {
+    type Error = MomentError;
+
+    fn try_from(text: String) -> Result<Self, MomentError> {
+        text.parse()
+    }
+}
+
+impl From<Moment> for String {
+    fn from(moment: Moment) -> Self {
+        match moment {
+            Moment::At(at) => at.to_string(),
+            Moment::Ago(span) => format!("{span:#} ago"),
+        }
     }
 }
 
@@ -89,6 +108,8 @@ mod tests {
         check("2026-02-27T12:00+09:00", "2026-02-27T03:00:00Z");
         check("2026-02-27T12:00:00Z", "2026-02-27T12:00:00Z");
         check("2h ago", "2026-03-02T11:00:00Z");
+        let written = String::from("1d 2h 30m ago".parse::<Moment>().unwrap());
+        check(&written, "2026-03-01T10:30:00Z");
         check("1d 30m ago", "2026-03-01T12:30:00Z");
         check("90 minutes ago", "2026-03-02T11:30:00Z");
         for wrong in [

@@ -5,17 +5,21 @@ use towline_domain::definition::{Definition, StageRule};
 use towline_domain::explain::{self, Standing};
 use towline_domain::intent::StageKey;
 use towline_domain::ledger::What;
-use towline_domain::names::{ComponentName, Digest, RepositoryName, StageName};
+use towline_domain::names::{ComponentName, Digest, StageName};
 use towline_domain::run::Run;
-use towline_domain::stage::{Candidate, Pointer, Stage};
-
-use super::answers::{Answer, Hold, Live, LiveImage, Move, Place, PlaceInStage, Waiting};
-use super::lookup::{self, Found};
-use super::{ChatError, refused};
+use towline_domain::stage::{Candidate, Pointer, Promotion, Stage, Wait};
 use towline_state::Context;
 use towline_state::history;
 use towline_state::keys;
 use towline_state::records::Repository;
+
+use super::answers::{
+    Answer, Hold, Live, LiveImage, Move, Place, PlaceInStage, PlaceState, Waiting,
+};
+use super::ask::limited;
+use super::lookup::{self, Found};
+use super::query::{History, Now, Where};
+use super::{ChatError, Refusal, refused};
 
 /// The stages of a component, in the definition's order; one nothing has entered yet is new.
 pub(super) async fn stages_of(
@@ -24,11 +28,7 @@ pub(super) async fn stages_of(
 ) -> Result<Vec<Stage>, ChatError> {
     let mut stages = Vec::new();
     for rule in &found.definition.stages {
-        let key = StageKey {
-            repository: found.repository.id,
-            component: found.component.clone(),
-            stage: rule.name.clone(),
-        };
+        let key = found.stage_key(&rule.name);
         let read = context.read::<Stage>(&keys::stage(&key)).await?;
         stages.push(read.map_or_else(|| Stage::new(key), |read| read.value));
     }
@@ -37,19 +37,14 @@ pub(super) async fn stages_of(
 
 pub(super) fn live_in(stages: &[Stage], digest: &Digest) -> Vec<StageName> {
     let lives = |stage: &&Stage| {
-        stage
-            .pointer
-            .as_ref()
-            .is_some_and(|pointer| pointer.candidate.digest == *digest)
+        let pointer = stage.pointer.as_ref();
+        pointer.is_some_and(|pointer| pointer.candidate.digest == *digest)
     };
-    stages
-        .iter()
-        .filter(lives)
-        .map(|stage| stage.key.stage.clone())
-        .collect()
+    let live = stages.iter().filter(lives);
+    live.map(|stage| stage.key.stage.clone()).collect()
 }
 
-/// A component as its repository's trusted definition has it; none when it has been taken out.
+/// A component as its repository's trusted definition has it; none when there is no definition.
 pub(super) async fn found(
     context: Context<'_>,
     run: &Run,
@@ -68,27 +63,17 @@ pub(super) async fn found(
     }))
 }
 
-pub(super) async fn history(
-    context: Context<'_>,
-    component: &ComponentName,
-    stage: &StageName,
-    limit: usize,
-    repository: Option<&RepositoryName>,
-) -> Result<Answer, ChatError> {
-    let found = lookup::component(context, component, repository).await?;
-    let rule = stage_rule(&found.definition, stage)?;
-    let key = StageKey {
-        repository: found.repository.id,
-        component: component.clone(),
-        stage: stage.clone(),
-    };
+/// What was live in a stage, newest first.
+pub(super) async fn history(context: Context<'_>, query: History) -> Result<Answer, ChatError> {
+    let limit = limited(query.limit);
+    let found = lookup::component(context, &query.component, query.repository.as_ref()).await?;
+    let (key, rule) = found.stage(&query.stage)?;
+    let tag = rule.tags.first().cloned().unwrap_or_else(|| {
+        let name = rule.name.as_str();
+        name.parse().expect("a stage's name is a tag")
+    });
     // One more than asked for, so that the last line knows what was live before it.
     let pointers = history::pointers(context, &key, limit + 1).await?;
-    let tag = rule
-        .tags
-        .first()
-        .cloned()
-        .ok_or_else(|| ChatError::Refused(format!("stage {stage} has no tag")))?;
     let moves = pointers
         .iter()
         .enumerate()
@@ -107,15 +92,12 @@ pub(super) async fn history(
             rollback: pointer.rollback,
         });
     let moves: Vec<Move> = moves.collect();
-    let hold = context
-        .read::<Stage>(&keys::stage(&key))
-        .await?
-        .and_then(|stage| stage.value.hold.map(Hold::from));
+    let stage = context.read::<Stage>(&keys::stage(&key)).await?;
     Ok(Answer::History {
-        component: component.clone(),
-        stage: stage.clone(),
+        component: query.component,
+        stage: query.stage,
         moves,
-        hold,
+        hold: stage.and_then(|stage| stage.value.hold.map(Hold::from)),
     })
 }
 
@@ -129,21 +111,25 @@ fn reason_of(pointer: &Pointer) -> String {
     }
 }
 
+/// What is or was live, by component and stage.
 pub(super) async fn now(
     context: Context<'_>,
-    stage: Option<&StageName>,
-    component: Option<&ComponentName>,
+    query: &Now,
     at: Option<Timestamp>,
 ) -> Result<Answer, ChatError> {
     let mut live = Vec::new();
-    let mut stages_known = Vec::new();
+    let mut known: Vec<StageName> = Vec::new();
     for repository in lookup::repositories(context).await? {
+        if !lookup::is_named(&repository, query.repository.as_ref()) {
+            continue;
+        }
         let Some(definition) = lookup::definition(context, &repository).await? else {
             continue;
         };
-        stages_known.extend(definition.stages.iter().map(|rule| rule.name.to_string()));
+        known.extend(definition.stages.iter().map(|rule| rule.name.clone()));
         let names = definition.components.iter().map(|known| known.name.clone());
-        for name in names.filter(|name| component.is_none_or(|component| component == name)) {
+        let asked = |name: &ComponentName| query.component.as_ref().is_none_or(|only| only == name);
+        for name in names.filter(asked) {
             let found = Found {
                 repository: repository.clone(),
                 definition: definition.clone(),
@@ -152,25 +138,27 @@ pub(super) async fn now(
             live.extend(live_lines(context, &found, at).await?);
         }
     }
-    if let Some(stage) = stage {
-        if !stages_known.iter().any(|known| known == stage.as_str()) {
-            stages_known.sort();
-            stages_known.dedup();
-            return refused(format!(
-                "there is no stage {stage}; there are: {}",
-                stages_known.join(", ")
-            ));
+    if let Some(stage) = &query.stage {
+        if !known.contains(stage) {
+            known.sort();
+            known.dedup();
+            let stage = stage.clone();
+            return refused(Refusal::NoStage { stage, known });
         }
         live.retain(|line| line.stage == *stage);
     }
     if live.is_empty()
-        && let Some(component) = component
+        && let Some(component) = &query.component
     {
-        lookup::component(context, component, None).await?; // says what there is instead
+        let found = lookup::component(context, component, query.repository.as_ref()).await?;
+        if found.definition.component(component).is_none() {
+            return refused(found.gone());
+        }
     }
     Ok(Answer::Now { at, live })
 }
 
+/// What is or was live of one component.
 pub(super) async fn live_lines(
     context: Context<'_>,
     found: &Found,
@@ -183,21 +171,8 @@ pub(super) async fn live_lines(
             Some(at) => history::live_at(context, &stage.key, at).await?,
         };
         let rule = found.definition.stage(&stage.key.stage);
-        let waiting = stage
-            .waiting
-            .iter()
-            .filter(|_| at.is_none())
-            .map(|promotion| Waiting {
-                promotion: promotion.number,
-                commit: promotion.candidate.commit.clone(),
-                digest: promotion.candidate.digest.clone(),
-                why: match rule.map(|rule| {
-                    explain::standing(&stage, rule, &promotion.candidate, context.now())
-                }) {
-                    Some(Standing::Waiting(why) | Standing::Outside(why)) => why,
-                    Some(Standing::Live) | None => "is being carried out".into(),
-                },
-            });
+        let waiting = stage.waiting.iter().filter(|_| at.is_none());
+        let waiting = waiting.map(|promotion| waits(&stage, rule, promotion, context.now()));
         lines.push(Live {
             repository: found.repository.name.clone(),
             component: found.component.clone(),
@@ -217,12 +192,32 @@ pub(super) async fn live_lines(
     Ok(lines)
 }
 
-pub(super) async fn places(
-    context: Context<'_>,
-    reference: &str,
-    repository: Option<&RepositoryName>,
-) -> Result<Answer, ChatError> {
-    let (commit, runs) = lookup::runs(context, reference, repository).await?;
+fn waits(
+    stage: &Stage,
+    rule: Option<&StageRule>,
+    promotion: &Promotion,
+    now: Timestamp,
+) -> Waiting {
+    let wait = rule.and_then(|rule| stage.wait_of(promotion, rule));
+    Waiting {
+        promotion: promotion.number,
+        commit: promotion.candidate.commit.clone(),
+        digest: promotion.candidate.digest.clone(),
+        why: match rule {
+            Some(rule) => explain::waits_for(stage, promotion, rule, now),
+            None => "waits: the stage is no longer defined".into(),
+        },
+        for_approval: match wait {
+            Some(Wait::Approval { .. }) => true,
+            Some(Wait::Turn { .. } | Wait::Hold(_)) | None => false,
+        },
+    }
+}
+
+/// Where a commit's images are.
+pub(super) async fn places(context: Context<'_>, query: Where) -> Result<Answer, ChatError> {
+    let repository = query.repository.as_ref();
+    let (commit, runs) = lookup::runs(context, &query.reference, repository).await?;
     let mut places = Vec::new();
     for run in &runs {
         for (name, component) in &run.components {
@@ -230,7 +225,7 @@ pub(super) async fn places(
             let candidate = run.candidate(name, attempt);
             let stages = match (found(context, run, name).await?, &candidate) {
                 (Some(found), Some(candidate)) => standings(context, &found, candidate).await?,
-                _ => Vec::new(),
+                (Some(_) | None, _) => Vec::new(),
             };
             places.push(Place {
                 component: name.clone(),
@@ -255,16 +250,16 @@ async fn standings(
     for (stage, rule) in stages.iter().zip(&found.definition.stages) {
         let since = stage.pointer.as_ref().map(|pointer| pointer.since);
         let (state, since, why) = match explain::standing(stage, rule, candidate, context.now()) {
-            Standing::Live => ("live", since, None),
-            Standing::Waiting(why) => ("waiting", None, Some(why)),
+            Standing::Live => (PlaceState::Live, since, None),
+            Standing::Waiting(why) => (PlaceState::Waiting, None, Some(why)),
             Standing::Outside(why) => {
                 let ended = how_it_ended(context, stage, candidate).await?;
-                ("outside", None, Some(ended.unwrap_or(why)))
+                (PlaceState::Outside, None, Some(ended.unwrap_or(why)))
             }
         };
         answers.push(PlaceInStage {
             stage: stage.key.stage.clone(),
-            state: state.into(),
+            state,
             since,
             why,
         });
@@ -278,11 +273,8 @@ async fn how_it_ended(
     stage: &Stage,
     candidate: &Candidate,
 ) -> Result<Option<String>, ChatError> {
-    let live = stage
-        .pointer
-        .as_ref()
-        .map(|pointer| pointer.candidate.order);
-    if live.is_some_and(|live| live > candidate.order) {
+    let live = stage.pointer.as_ref();
+    if live.is_some_and(|live| live.candidate.order > candidate.order) {
         return Ok(None);
     }
     let rows = history::ledger(context, stage, history::MOST_ROWS).await?;
@@ -300,22 +292,17 @@ async fn how_it_ended(
     }))
 }
 
-fn stage_rule<'a>(
+/// A stage's rule, or that there is no such stage.
+pub(super) fn rule_of<'a>(
     definition: &'a Definition,
-    name: &StageName,
-) -> Result<&'a StageRule, ChatError> {
-    match definition.stage(name) {
-        Some(rule) => Ok(rule),
-        None => {
-            let known: Vec<&str> = definition
-                .stages
-                .iter()
-                .map(|rule| rule.name.as_str())
-                .collect();
-            refused(format!(
-                "there is no stage {name}; there are: {}",
-                known.join(", ")
-            ))
-        }
-    }
+    stage: &StageName,
+) -> Result<&'a StageRule, Refusal> {
+    definition.stage(stage).ok_or_else(|| Refusal::NoStage {
+        stage: stage.clone(),
+        known: definition
+            .stages
+            .iter()
+            .map(|rule| rule.name.clone())
+            .collect(),
+    })
 }

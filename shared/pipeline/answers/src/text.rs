@@ -4,112 +4,66 @@
 //! Nothing a stranger wrote can move a cursor or turn the direction of the text (A10).
 
 mod block;
+mod line;
 mod table;
-
-use std::fmt;
 
 use towline_domain::Timestamp;
 use towline_domain::explain;
 use towline_domain::names::{CommitSha, Digest, StageName};
 use towline_domain::run::RunStatus;
-use towline_domain::untrusted::Untrusted;
 
 use super::Answer;
 use super::answers::{
-    BuildAnswer, Hold, ImageLine, Live, LiveImage, Move, Place, Reason, RunAnswer, Waiting,
+    BuildAnswer, Hold, ImageLine, Live, LiveImage, Move, Place, PlaceState, Reason, RunAnswer,
+    Waiting,
 };
+pub use line::{Line, Span, Style};
 use table::{Cell, Table};
 
 /// Builds of a run that are named in a list of runs.
 const MOST_NAMED: usize = 3;
 
-/// One line of an answer, without its line break.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Line {
-    /// Its parts, left to right.
-    pub spans: Vec<Span>,
-}
-
-/// A part of a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Span {
-    /// Its text, harmless to print.
-    pub text: String,
-    /// What it means.
-    pub style: Style,
-}
-
-/// What a part of a line means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// Nothing in particular.
-    Plain,
-    /// The head of a column.
-    Header,
-    /// What the line is about.
-    Strong,
-    /// It is as it should be: live, succeeded.
-    Good,
-    /// It waits or is under way.
-    Waiting,
-    /// It failed or is held.
-    Bad,
-    /// Said for completeness.
-    Quiet,
-}
-
-impl Span {
-    /// A part; whatever could deceive a reader is replaced.
-    #[must_use]
-    pub fn new(style: Style, text: impl AsRef<str>) -> Self {
-        let text = Untrusted::text(text.as_ref(), usize::MAX).display();
-        Self { text, style }
-    }
-}
-
-impl Line {
-    fn of(style: Style, text: impl AsRef<str>) -> Self {
-        Self {
-            spans: vec![Span::new(style, text)],
-        }
-    }
-
-    fn plain(text: impl AsRef<str>) -> Self {
-        Self::of(Style::Plain, text)
-    }
-
-    fn and(mut self, style: Style, text: impl AsRef<str>) -> Self {
-        self.spans.push(Span::new(style, text));
-        self
-    }
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.spans
-            .iter()
-            .try_for_each(|span| formatter.write_str(&span.text))
-    }
-}
-
 /// An answer as lines; ages are counted up to `now`.
 #[must_use]
 pub fn lines(answer: &Answer, now: Timestamp) -> Vec<Line> {
+    if let Some(nothing) = nothing(answer) {
+        return nothing;
+    }
     match answer {
-        Answer::Tags { component, images } if images.is_empty() => vec![Line::plain(format!(
-            "no image of {component} is recorded; push a commit that changes it, or see what was pushed with: towline runs"
-        ))],
         Answer::Tags { images, .. } => tags(images),
-        Answer::Commit { commit, runs } if runs.is_empty() => vec![Line::plain(format!(
-            "no push of {} was accepted; see what was with: towline runs",
-            commit.short()
-        ))],
         Answer::Commit { runs, .. } => block::between(runs.iter().map(block::run)),
-        Answer::Image { images } if images.is_empty() => vec![Line::plain(
-            "no such image is recorded; name a commit, a tag, a digest (sha256:…) or build#142",
-        )],
         Answer::Image { images } => {
             block::between(images.iter().map(|image| block::image(image, now)))
+        }
+        Answer::History { moves, hold, .. } => history(moves, hold.as_ref()),
+        Answer::Now { at, live } => live_table(*at, live, now),
+        Answer::Where { commit, places } => {
+            headed(commit, places.iter().flat_map(|place| standing(place, now)))
+        }
+        Answer::Why { commit, reasons } => headed(commit, reasons.iter().map(reason)),
+        Answer::Runs { runs } => run_table(runs),
+        Answer::Log { text, .. } => text.lines().map(Line::plain).collect(),
+        Answer::Done { message, .. } => vec![Line::plain(message)],
+    }
+}
+
+fn headed(commit: &CommitSha, lines: impl Iterator<Item = Line>) -> Vec<Line> {
+    let head = Line::of(Style::Strong, commit.short());
+    std::iter::once(head).chain(lines).collect()
+}
+
+/// What to say when there is nothing to show, and what to do about it.
+fn nothing(answer: &Answer) -> Option<Vec<Line>> {
+    let sentence = match answer {
+        Answer::Tags { component, images } if images.is_empty() => format!(
+            "no image of {component} yet; push a commit that changes it, or see all pushes with: towline runs"
+        ),
+        Answer::Commit { commit, runs } if runs.is_empty() => format!(
+            "no push of {} was accepted; see all pushes with: towline runs",
+            commit.short()
+        ),
+        Answer::Image { images } if images.is_empty() => {
+            "image not found; name a commit, a tag, a digest (sha256:…) or build#142".into()
         }
         Answer::History {
             component,
@@ -117,54 +71,46 @@ pub fn lines(answer: &Answer, now: Timestamp) -> Vec<Line> {
             moves,
             hold,
         } if moves.is_empty() => {
-            let nothing = format!(
-                "nothing has been live in {stage} of {component} yet; move an image there with: towline promote {component} COMMIT {stage}"
-            );
-            std::iter::once(Line::plain(nothing))
-                .chain(hold.as_ref().map(held))
-                .collect()
+            let nothing = Line::plain(format!(
+                "no image has been live in {stage} of {component} yet; promote one with: towline promote {component} COMMIT {stage}"
+            ));
+            let hold = hold.as_ref().map(held);
+            return Some(std::iter::once(nothing).chain(hold).collect());
         }
-        Answer::History { moves, hold, .. } => history(moves, hold.as_ref()),
-        Answer::Now { live, .. } if live.is_empty() => vec![Line::plain(
-            "no stage is known yet: none of the repositories has pushed a good .towline.yml with stages to its default branch",
-        )],
-        Answer::Now { at, live } => live_table(*at, live, now),
-        Answer::Where { commit, places } if places.is_empty() => vec![Line::plain(format!(
-            "nothing was built of {0}; ask for the reason with: towline why {0}",
+        Answer::Now { live, .. } if live.is_empty() => {
+            "no stages yet; push a valid .towline.yml with stages to the default branch".into()
+        }
+        Answer::Where { commit, places } if places.is_empty() => format!(
+            "nothing of {0} was built; to see why, run: towline why {0}",
             commit.short()
-        ))],
-        Answer::Where { commit, places } => {
-            let head = Line::of(Style::Strong, commit.short());
-            std::iter::once(head)
-                .chain(places.iter().flat_map(|place| standing(place, now)))
-                .collect()
-        }
-        Answer::Why { commit, reasons } if reasons.is_empty() => vec![Line::plain(format!(
-            "{} concerns no component that was asked for; leave the component out to see all",
+        ),
+        Answer::Why { commit, reasons } if reasons.is_empty() => format!(
+            "{} does not concern that component; leave it out to see all components",
             commit.short()
-        ))],
-        Answer::Why { commit, reasons } => {
-            let head = Line::of(Style::Strong, commit.short());
-            std::iter::once(head)
-                .chain(reasons.iter().map(reason))
-                .collect()
+        ),
+        Answer::Runs { runs } if runs.is_empty() => {
+            "no push has been accepted yet; send one with: towline send push --repo FOLDER".into()
         }
-        Answer::Runs { runs } if runs.is_empty() => vec![Line::plain(
-            "no push has been accepted yet; send one with: towline send push --repo FOLDER",
-        )],
-        Answer::Runs { runs } => run_table(runs),
         Answer::Log {
             build, text, ended, ..
-        } if text.is_empty() => vec![Line::plain(if *ended {
-            format!("build#{build} has ended; its log is empty")
-        } else {
-            format!(
-                "build#{build} has written nothing yet; wait for it with: towline logs {build} --follow"
-            )
-        })],
-        Answer::Log { text, .. } => text.lines().map(Line::plain).collect(),
-        Answer::Done { message, .. } => vec![Line::plain(message)],
-    }
+        } if text.is_empty() => match *ended {
+            true => format!("build#{build} has finished; its log is empty"),
+            false => format!(
+                "build#{build} has no log yet; follow it with: towline logs {build} --follow"
+            ),
+        },
+        Answer::Tags { .. }
+        | Answer::Commit { .. }
+        | Answer::Image { .. }
+        | Answer::History { .. }
+        | Answer::Now { .. }
+        | Answer::Where { .. }
+        | Answer::Why { .. }
+        | Answer::Runs { .. }
+        | Answer::Log { .. }
+        | Answer::Done { .. } => return None,
+    };
+    Some(vec![Line::plain(sentence)])
 }
 
 /// A moment to the minute, in UTC.
@@ -284,13 +230,6 @@ fn live_table(at: Option<Timestamp>, live: &[Live], now: Timestamp) -> Vec<Line>
     head.into_iter().chain(table.lines()).collect()
 }
 
-impl Line {
-    fn joined(mut self, other: Self) -> Self {
-        self.spans.extend(other.spans);
-        self
-    }
-}
-
 fn live_cells(image: Option<&LiveImage>, now: Timestamp) -> Vec<Cell> {
     let Some(image) = image else {
         return vec![Cell::new(Style::Quiet, "nothing yet")];
@@ -307,19 +246,14 @@ fn live_cells(image: Option<&LiveImage>, now: Timestamp) -> Vec<Cell> {
 
 fn waits(waiting: &Waiting) -> Line {
     let number = waiting.promotion;
-    let known = waiting.why.strip_prefix(&format!("promotion #{number} "));
-    let clause = known.map_or_else(|| format!("waits: {}", waiting.why), str::to_owned);
-    let approve = if clause.contains("approval") {
-        format!("; say yes with: towline approve {number}")
-    } else {
-        String::new()
+    let approve = match waiting.for_approval {
+        true => format!("; to approve it, run: towline approve {number}"),
+        false => String::new(),
     };
+    let (commit, why) = (waiting.commit.short(), &waiting.why);
     Line::plain("  ")
         .and(Style::Waiting, format!("promotion #{number}"))
-        .and(
-            Style::Plain,
-            format!(" of {} {clause}{approve}", waiting.commit.short()),
-        )
+        .and(Style::Plain, format!(" of {commit} {why}{approve}"))
 }
 
 /// Who pushed: a login, or the name that Git alone knows.
@@ -352,17 +286,16 @@ fn standing(place: &Place, now: Timestamp) -> Vec<Line> {
     for stage in &place.stages {
         let name = format!("  {:width$}  ", stage.stage);
         let why = stage.why.as_deref().unwrap_or_default();
-        lines.push(match (stage.state.as_str(), stage.since) {
-            ("live", Some(since)) => {
+        let name = Line::plain(name);
+        lines.push(match (stage.state, stage.since) {
+            (PlaceState::Live, Some(since)) => {
                 let age = explain::span(since, now);
-                Line::plain(name).and(Style::Good, "✔ live").and(
-                    Style::Plain,
-                    format!(" since {} (UTC), {age}", moment(since)),
-                )
+                let since = format!(" since {} (UTC), {age}", moment(since));
+                name.and(Style::Good, "✔ live").and(Style::Plain, since)
             }
-            ("live", None) => Line::plain(name).and(Style::Good, "✔ live"),
-            ("waiting", _) => Line::plain(name).and(Style::Waiting, why),
-            _ => Line::plain(name).and(Style::Quiet, format!("not there: {why}")),
+            (PlaceState::Live, None) => name.and(Style::Good, "✔ live"),
+            (PlaceState::Waiting, _) => name.and(Style::Waiting, why),
+            (PlaceState::Outside, _) => name.and(Style::Quiet, format!("not there: {why}")),
         });
     }
     lines
@@ -425,10 +358,10 @@ fn run_table(runs: &[RunAnswer]) -> Vec<Line> {
 /// A build, with its state where that is not the run's.
 fn named(build: &BuildAnswer, run: &RunAnswer) -> String {
     let name = format!("{} build#{}", build.component, build.build);
-    if build.state == run.status.word() {
+    if build.state.word() == run.status.word() {
         name
     } else {
-        format!("{name} {}", build.state)
+        format!("{name} {}", build.state.word())
     }
 }
 

@@ -11,7 +11,7 @@ use towline_domain::names::{
     Tag,
 };
 use towline_domain::person::Actor;
-use towline_domain::run::RunStatus;
+use towline_domain::run::{AttemptState, RunStatus};
 use towline_domain::stage;
 
 /// An answer.
@@ -94,6 +94,35 @@ pub enum Answer {
         /// The build it started or was about.
         build: Option<u64>,
     },
+}
+
+impl Answer {
+    /// That something was done.
+    pub(crate) fn done(message: String) -> Self {
+        Self::Done {
+            message,
+            promotion: None,
+            build: None,
+        }
+    }
+
+    /// That something was done to a promotion.
+    pub(crate) fn done_to_promotion(message: String, promotion: u64) -> Self {
+        Self::Done {
+            message,
+            promotion: Some(promotion),
+            build: None,
+        }
+    }
+
+    /// That something was done to a build.
+    pub(crate) fn done_to_build(message: String, build: u64) -> Self {
+        Self::Done {
+            message,
+            promotion: None,
+            build: Some(build),
+        }
+    }
 }
 
 /// An image in a list.
@@ -192,8 +221,11 @@ pub struct Waiting {
     pub commit: CommitSha,
     /// The image.
     pub digest: Digest,
-    /// What it waits for.
+    /// What it waits for, in a clause that begins with a verb.
     pub why: String,
+    /// Whether it waits for somebody to approve it.
+    #[serde(default)]
+    pub for_approval: bool,
 }
 
 /// One move of a stage.
@@ -266,8 +298,8 @@ pub struct BuildAnswer {
     pub build: u64,
     /// The attempt, from 1.
     pub attempt: u32,
-    /// `due`, `building`, `succeeded`, `failed`, `cancelled`, `superseded` or `held`.
-    pub state: String,
+    /// How it stands.
+    pub state: BuildState,
     /// What it is at, in one clause.
     pub why: String,
     /// Why it is built at all.
@@ -283,6 +315,68 @@ pub struct BuildAnswer {
     /// What it has left for later stages, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, String>,
+}
+
+/// How a build stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BuildState {
+    /// Not started yet.
+    Due,
+    /// Queued or running.
+    Building,
+    /// Its image is recorded.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// Somebody stopped it.
+    Cancelled,
+    /// A newer push replaced it.
+    Superseded,
+    /// Something is wrong with its image.
+    Held,
+}
+
+impl BuildState {
+    /// As it is written.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::Building => "building",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+            Self::Held => "held",
+        }
+    }
+}
+
+impl From<&AttemptState> for BuildState {
+    fn from(state: &AttemptState) -> Self {
+        match state {
+            AttemptState::Due => Self::Due,
+            AttemptState::Building => Self::Building,
+            AttemptState::Succeeded => Self::Succeeded,
+            AttemptState::Failed { .. } => Self::Failed,
+            AttemptState::Cancelled { .. } => Self::Cancelled,
+            AttemptState::Superseded { .. } => Self::Superseded,
+            AttemptState::Held { .. } => Self::Held,
+        }
+    }
+}
+
+/// How an image stands to a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaceState {
+    /// It is live there.
+    Live,
+    /// It is on its way.
+    Waiting,
+    /// It is not going there.
+    Outside,
 }
 
 /// Where one image of a commit stands.
@@ -305,8 +399,8 @@ pub struct Place {
 pub struct PlaceInStage {
     /// The stage.
     pub stage: StageName,
-    /// `live`, `waiting` or `outside`.
-    pub state: String,
+    /// How it stands.
+    pub state: PlaceState,
     /// Since when it is live.
     pub since: Option<Timestamp>,
     /// What keeps it from being live.

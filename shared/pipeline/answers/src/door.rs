@@ -51,7 +51,7 @@ impl Door<'_> {
         let (path, method) = (request.path.as_str(), request.method.as_str());
         match path {
             "/healthz" if matches!(method, "GET" | "HEAD") => plain("ok\n".into()),
-            "/healthz" => http::not_allowed("GET, HEAD", "use GET to ask whether this is up"),
+            "/healthz" => http::not_allowed("GET, HEAD", "use GET to check whether Towline is up"),
             "/slack/commands" => match self.slack {
                 None => http::error(
                     503,
@@ -73,7 +73,7 @@ impl Door<'_> {
                 }
                 None => http::error(
                     404,
-                    &format!("there is no {path}; there are /v1/…, /slack/commands and /healthz"),
+                    &format!("{path} not found; the paths are /v1/…, /slack/commands and /healthz"),
                 ),
             },
         }
@@ -97,7 +97,7 @@ impl Door<'_> {
             None => {
                 let mut response = http::error(
                     401,
-                    "who is asking? put the token from TOWLINE_TOKEN or the file owner.token into the header Authorization: Bearer …",
+                    "not signed in; send the token from TOWLINE_TOKEN or the file owner.token in the header Authorization: Bearer …",
                 );
                 let ways = "Bearer, Basic realm=\"login and token\", charset=\"UTF-8\"";
                 let ways = if is_browser(&request) { ways } else { "Bearer" };
@@ -111,14 +111,14 @@ impl Door<'_> {
         let Some(arn) = request.headers.only(CALLER_ARN) else {
             return http::error(
                 401,
-                "this path is for requests signed by SigV4, behind API Gateway",
+                "this path takes requests signed with SigV4, through API Gateway",
             );
         };
         match self.people.by_arn(arn) {
             Some(person) => self.call(&person, &request).await,
             None => http::error(
                 403,
-                &format!("{arn} is nobody's `arn` among the people; add it to them"),
+                &format!("no known person has the ARN {arn}; add it to the list of people"),
             ),
         }
     }

@@ -7,7 +7,7 @@ use towline_wire::http::{Headers, Request, Response};
 use towline_wire::signature::Secrets;
 use towline_wire::slack;
 
-use super::grammar::{self, Typed};
+use super::chat::{self, Typed};
 use super::{ChatError, ask, http, text};
 use towline_state::Context;
 
@@ -45,9 +45,10 @@ async fn answer(context: Context<'_>, builds: &dyn Builds, typed: &str) -> Value
         let lines: Vec<String> = text.lines().map(harmless).collect();
         slack::words(&lines.join("\n"))
     };
-    let (query, again) = match grammar::read(typed, context.now()) {
+    let (query, again) = match chat::read(typed) {
         Ok(Typed::Ask(query, again)) => (*query, again),
-        Ok(Typed::Help(text)) | Err(text) => return to_asker(&text),
+        Ok(Typed::Help(text)) => return to_asker(&text),
+        Err(error) => return to_asker(&error.to_string()),
     };
     match ask(context, builds, query).await {
         Ok(answer) => {
@@ -55,10 +56,10 @@ async fn answer(context: Context<'_>, builds: &dyn Builds, typed: &str) -> Value
             let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
             slack::lines(&lines, &harmless(&again))
         }
-        Err(ChatError::Refused(reason)) => to_asker(&reason),
+        Err(ChatError::Refused(reason)) => to_asker(&reason.to_string()),
         Err(ChatError::Failed(error)) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not answer");
-            to_asker("a service behind it did not answer; ask again")
+            to_asker("a service that Towline needs did not answer; try again")
         }
     }
 }

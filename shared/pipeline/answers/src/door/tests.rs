@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use towline_lambda::http_api;
 
 use super::*;
-use crate::answer_chat::tests::{ROLE, TOKEN, World, now, request};
+use crate::tests::{ROLE, TOKEN, World, now, request};
 
 /// A request, its headers as `Name: value` lines, and the status it is answered with.
 fn check(world: &World, method: &str, target: &str, headers: &str, status: u16) -> Response {
@@ -128,7 +128,7 @@ fn an_identity_of_aws_is_taken_from_the_gateway_alone() {
         &caller(&format!("{ROLE}2")),
         403,
     );
-    assert!(error(&nobody).contains("is nobody's `arn`"));
+    assert!(error(&nobody).contains("no known person has the ARN"));
 }
 
 #[test]
@@ -261,10 +261,10 @@ fn i12_who_does_something_is_who_showed_the_token_or_signed() {
     let token = format!("Bearer {TOKEN}");
     assert_eq!(
         tell("/v1/approve", &[("authorization", &token)]),
-        "promotion #2 is approved 1/2; it needs 1 more"
+        "promotion #2 to prod: approved; waiting for approval 1/2"
     );
     assert_eq!(
         tell("/aws/v1/approve", &[(CALLER_ARN, SESSION)]),
-        "promotion #2 is approved and goes to prod"
+        "promotion #2 to prod: approved; tagging the image"
     );
 }

@@ -33,7 +33,7 @@ pub fn decode(request: &Request) -> Result<Call, Response> {
     else {
         return Err(error(
             404,
-            &format!("there is no {}; see GET /v1/runs", request.path),
+            &format!("{} not found; see GET /v1/runs", request.path),
         ));
     };
     let word = word.to_owned();
@@ -51,7 +51,7 @@ pub fn decode(request: &Request) -> Result<Call, Response> {
         },
         method => Err(not_allowed(
             "GET, HEAD, POST",
-            &format!("{method} is not answered here; use GET to ask and POST to tell"),
+            &format!("{method} is not allowed here; use GET for questions and POST for commands"),
         )),
     }
 }
@@ -91,10 +91,13 @@ pub fn encode(answer: Result<Answer, ChatError>) -> Response {
             &serde_json::to_value(answer)
                 .unwrap_or_else(|cause| json!({ "error": cause.to_string() })),
         ),
-        Err(ChatError::Refused(reason)) => error(409, &reason),
+        Err(ChatError::Refused(reason)) => error(409, &reason.to_string()),
         Err(ChatError::Failed(cause)) => {
             tracing::error!(error = &cause as &dyn std::error::Error, "could not answer");
-            error(503, "a service behind it did not answer; try again")
+            error(
+                503,
+                "a service that Towline needs did not answer; try again",
+            )
         }
     }
 }

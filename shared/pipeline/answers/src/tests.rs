@@ -19,8 +19,8 @@ use towline_wire::http::Request;
 use towline_wire::people::{Known, People, hash};
 use towline_wire::signature::{self, Secret, Secrets};
 
-use super::Door;
-use crate::{
+use super::{Answer, ChatError, Command, Door, Query, ask, tell, text};
+use towline_handlers::{
     advance_stages, plan_runs, promote_images, receive_github, record_images, start_builds, sweep,
 };
 use towline_state::Context;
@@ -146,12 +146,40 @@ impl World {
         }
     }
 
+    /// What lee is told who asks for something to be done.
+    pub(super) fn tell(&self, command: Command) -> String {
+        let lee = known("lee").person;
+        match now(tell(self.context(), &lee, command)) {
+            Ok(Answer::Done { message, .. }) => message,
+            Ok(other) => panic!("{other:?}"),
+            Err(ChatError::Refused(refusal)) => format!("refused: {refusal}"),
+            Err(ChatError::Failed(error)) => panic!("{error}"),
+        }
+    }
+
+    /// The lines that answer a question.
+    pub(super) fn ask(&self, query: Query) -> String {
+        match now(ask(self.context(), &self.builds, query)) {
+            Ok(answer) => {
+                let lines = text::lines(&answer, self.context().now());
+                lines.iter().map(|line| format!("{line}\n")).collect()
+            }
+            Err(ChatError::Refused(refusal)) => format!("refused: {refusal}"),
+            Err(ChatError::Failed(error)) => panic!("{error}"),
+        }
+    }
+
     /// dana pushes a commit with this title to main.
     pub(super) fn push(&self, title: &str) {
+        self.push_defined(title, DEFINITION);
+    }
+
+    /// dana pushes a commit with this title and definition to main.
+    pub(super) fn push_defined(&self, title: &str, definition: &str) {
         let at = Timestamp::UNIX_EPOCH;
         let main = GitRef::Branch("main".into());
         let files = [
-            (".towline.yml", DEFINITION),
+            (".towline.yml", definition),
             ("Dockerfile", "FROM scratch\n"),
         ];
         let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
@@ -218,6 +246,11 @@ impl World {
     /// Lets minutes pass in which everything that is announced is done and every build ends well.
     /// No event of CodeBuild or ECR comes: the sweep finds out.
     pub(super) fn settle(&self) {
+        self.settle_with(b"{}");
+    }
+
+    /// As [`Self::settle`]; the images of builds have this content.
+    pub(super) fn settle_with(&self, content: &[u8]) {
         for _ in 0..5 {
             self.act();
             for (build, start) in self.builds.started() {
@@ -227,7 +260,7 @@ impl World {
                     .find(|(name, _)| name == "IMAGE_TAGS");
                 for tag in tags.expect("tags").1.split(' ') {
                     let tag: Tag = tag.parse().expect("a tag");
-                    let pushed = self.images.push(&start.image_repository, &tag, b"{}");
+                    let pushed = self.images.push(&start.image_repository, &tag, content);
                     pushed.expect("the tag is free");
                 }
                 self.builds.finish(&build, BuildStatus::Succeeded);

@@ -70,7 +70,7 @@ fn tags_are_listed_with_where_they_are_live() {
     check(
         json!({"answer": "tags", "component": "backend", "images": []}),
         &expect![[r#"
-            no image of backend is recorded; push a commit that changes it, or see what was pushed with: towline runs
+            no image of backend yet; push a commit that changes it, or see all pushes with: towline runs
         "#]],
     );
 }
@@ -100,9 +100,9 @@ fn a_commit_shows_its_runs_and_what_became_of_each_component() {
               COMPONENT  BUILD      STATE      TOOK    DIGEST            TAGS         STAGES
               backend    build#142  succeeded  6m 11s  sha256:858e0a1b…  3f9c2ab-142  staging ✔
               worker     build#143  failed     6m 11s  -                 3f9c2ab-143  -
-              worker: build#143 failed in BUILD; read on with: towline logs 143
-              backend left notes: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
-              backend left version: {"Version":"1.2"}
+              worker: build#143 failed in BUILD; for the log, run: towline logs 143
+              backend: output notes: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
+              backend: output version: {"Version":"1.2"}
               todo: not built — no file under todo/** (12 files, base a1b2c3d)
               note: everything is built: the push was forced
 
@@ -114,7 +114,7 @@ fn a_commit_shows_its_runs_and_what_became_of_each_component() {
     check(
         json!({"answer": "commit", "commit": sha("3f9c2ab"), "runs": []}),
         &expect![[r#"
-            no push of 3f9c2ab was accepted; see what was with: towline runs
+            no push of 3f9c2ab was accepted; see all pushes with: towline runs
         "#]],
     );
 }
@@ -152,14 +152,14 @@ fn an_image_shows_where_it_came_from_and_where_it_went() {
               size        12.3 MiB
               type        application/vnd.oci.image.manifest.v1+json
               first seen  2026-03-02 10:14 (UTC)
-              tags        3f9c2ab-142  put on by build#142 at 2026-03-02 10:14 (UTC)
-                          staging      put on by promotion #57 of @lee at 2026-03-02 10:20 (UTC)
+              tags        3f9c2ab-142  moved by build#142 at 2026-03-02 10:14 (UTC)
+                          staging      moved by promotion #57 of @lee at 2026-03-02 10:20 (UTC)
                           edge         (points to another image now)
               live in     staging ✔ since 2026-03-02 10:20 (UTC), 3h 2m, by towline: promotion #57
 
             sha256:1234000000000000000000000000000000000000000000000000000000000000
               repository  shop/backend
-              built as    nothing we know: it was pushed from outside, and is never promoted
+              built as    unknown: Towline did not build it and never promotes it
               type        application/vnd.oci.image.index.v1+json
               first seen  2026-03-02 10:14 (UTC)
               live in     no stage
@@ -168,8 +168,8 @@ fn an_image_shows_where_it_came_from_and_where_it_went() {
     check(
         json!({"answer": "image", "images": []}),
         &expect![[r#"
-        no such image is recorded; name a commit, a tag, a digest (sha256:…) or build#142
-    "#]],
+            image not found; name a commit, a tag, a digest (sha256:…) or build#142
+        "#]],
     );
 }
 
@@ -197,7 +197,7 @@ fn a_history_shows_every_move_with_who_and_why() {
     check(
         json!({"answer": "history", "component": "backend", "stage": "prod", "hold": hold, "moves": []}),
         &expect![[r#"
-            nothing has been live in prod of backend yet; move an image there with: towline promote backend COMMIT prod
+            no image has been live in prod of backend yet; promote one with: towline promote backend COMMIT prod
             held by @lee since 2026-03-02 11:00 (UTC): incident 4711
         "#]],
     );
@@ -218,7 +218,7 @@ fn what_is_live_now_shows_holds_and_what_waits() {
             backend    staging  3f9c2ab  sha256:858e0a1b…  2026-03-02 10:20  3h 2m  towline  promotion #57
             backend    prod     nothing yet
               held by @lee since 2026-03-02 11:00 (UTC): incident 4711
-              promotion #58 of 3f9c2ab waits for approval 1/2, expires in 3h; say yes with: towline approve 58
+              promotion #58 of 3f9c2ab promotion #58 waits for approval 1/2, expires in 3h
         "#]],
     );
     check(
@@ -233,7 +233,7 @@ fn what_is_live_now_shows_holds_and_what_waits() {
     check(
         json!({"answer": "now", "at": null, "live": []}),
         &expect![[r#"
-            no stage is known yet: none of the repositories has pushed a good .towline.yml with stages to its default branch
+            no stages yet; push a valid .towline.yml with stages to the default branch
         "#]],
     );
 }
@@ -261,7 +261,7 @@ fn where_shows_each_stage_and_what_keeps_the_image_out() {
     check(
         json!({"answer": "where", "commit": sha("3f9c2ab"), "places": []}),
         &expect![[r#"
-            nothing was built of 3f9c2ab; ask for the reason with: towline why 3f9c2ab
+            nothing of 3f9c2ab was built; to see why, run: towline why 3f9c2ab
         "#]],
     );
 }
@@ -289,7 +289,7 @@ fn why_gives_every_decision() {
     check(
         json!({"answer": "why", "commit": sha("3f9c2ab"), "reasons": []}),
         &expect![[r#"
-            3f9c2ab concerns no component that was asked for; leave the component out to see all
+            3f9c2ab does not concern that component; leave it out to see all components
         "#]],
     );
 }
@@ -332,14 +332,14 @@ fn a_log_and_a_deed_are_said_as_they_are() {
     check(
         log("", false),
         &expect![[r#"
-        build#142 has written nothing yet; wait for it with: towline logs 142 --follow
-    "#]],
+            build#142 has no log yet; follow it with: towline logs 142 --follow
+        "#]],
     );
     check(
         log("", true),
         &expect![[r#"
-        build#142 has ended; its log is empty
-    "#]],
+            build#142 has finished; its log is empty
+        "#]],
     );
     check(
         json!({"answer": "done", "message": "build#142 is cancelled", "promotion": null, "build": 142}),

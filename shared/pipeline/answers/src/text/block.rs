@@ -6,9 +6,9 @@ use towline_domain::image::Built;
 use towline_domain::ledger::{Mover, TagMove};
 use towline_domain::names::Tag;
 
-use super::super::answers::{BuildAnswer, ImageAnswer, RunAnswer, TagState};
 use super::table::{Cell, Table};
 use super::{Line, Style, live_marks, moment, optional, short, status, who};
+use crate::answers::{BuildAnswer, BuildState, ImageAnswer, RunAnswer, TagState};
 
 /// Room made for a tag; a longer one pushes its own line only.
 const WIDEST_TAG: usize = 48;
@@ -79,7 +79,7 @@ fn builds(builds: &[BuildAnswer]) -> Vec<Line> {
         table.row(vec![
             Cell::plain(build.component.as_str()),
             Cell::plain(format!("build#{}", build.build)),
-            Cell::new(style_of(&build.state), &build.state),
+            Cell::new(style_of(build.state), build.state.word()),
             optional(build.seconds.map(lasted)),
             optional(build.digest.as_ref().map(short)),
             optional((!tags.is_empty()).then(|| tags.join(", "))),
@@ -91,12 +91,14 @@ fn builds(builds: &[BuildAnswer]) -> Vec<Line> {
 
 /// What keeps a build from having succeeded, and where to read more.
 fn trouble(build: &BuildAnswer) -> Option<Line> {
-    if build.state == "succeeded" {
-        return None;
-    }
-    let log = match build.state.as_str() {
-        "failed" | "building" => format!("; read on with: towline logs {}", build.build),
-        _ => String::new(),
+    let log = match build.state {
+        BuildState::Succeeded => return None,
+        BuildState::Failed | BuildState::Building => {
+            format!("; for the log, run: towline logs {}", build.build)
+        }
+        BuildState::Due | BuildState::Cancelled | BuildState::Superseded | BuildState::Held => {
+            String::new()
+        }
     };
     Some(Line::plain(format!(
         "  {}: {}{log}",
@@ -111,17 +113,17 @@ fn left(build: &BuildAnswer) -> impl Iterator<Item = Line> {
         if shown.len() < text.len() {
             shown.push('…');
         }
-        let clause = format!("  {} left {name}: {shown}", build.component);
+        let clause = format!("  {}: output {name}: {shown}", build.component);
         Line::of(Style::Quiet, clause)
     })
 }
 
-fn style_of(state: &str) -> Style {
+fn style_of(state: BuildState) -> Style {
     match state {
-        "succeeded" => Style::Good,
-        "due" | "building" => Style::Waiting,
-        "superseded" => Style::Quiet,
-        _ => Style::Bad,
+        BuildState::Succeeded => Style::Good,
+        BuildState::Due | BuildState::Building => Style::Waiting,
+        BuildState::Superseded => Style::Quiet,
+        BuildState::Failed | BuildState::Cancelled | BuildState::Held => Style::Bad,
     }
 }
 
@@ -152,7 +154,7 @@ pub(super) fn image(image: &ImageAnswer, now: Timestamp) -> Vec<Line> {
         }
         None => field(
             "built as",
-            "nothing we know: it was pushed from outside, and is never promoted".into(),
+            "unknown: Towline did not build it and never promotes it".into(),
         ),
     }
     if !image.platforms.is_empty() {
@@ -200,9 +202,9 @@ fn tag_clause(tag: &TagState, width: usize) -> String {
             let by = match by {
                 Mover::Build { number, .. } => format!("build#{number}"),
                 Mover::Promotion { number, by } => format!("promotion #{number} of {by}"),
-                Mover::Outside => "somebody outside".into(),
+                Mover::Outside => "somebody else".into(),
             };
-            format!("{name}  put on by {by} at {} (UTC)", moment(*at))
+            format!("{name}  moved by {by} at {} (UTC)", moment(*at))
         }
     }
 }

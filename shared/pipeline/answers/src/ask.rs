@@ -1,0 +1,52 @@
+//! Questions: each is answered from the ledger, in a few reads and no scan.
+
+use towline_domain::Timestamp;
+use towline_ports::Builds;
+use towline_state::Context;
+
+use super::answers::Answer;
+use super::moment::Moment;
+use super::query::MOST_LINES;
+use super::{ChatError, Query, Refusal, images, log, lookup, runs, stages};
+
+/// Lines answered when nobody says how many.
+const USUAL_LIMIT: usize = 10;
+
+/// How many lines are answered.
+pub(super) fn limited(limit: Option<usize>) -> usize {
+    limit.unwrap_or(USUAL_LIMIT).clamp(1, MOST_LINES)
+}
+
+/// Answers a question.
+///
+/// # Errors
+/// When what is asked for does not exist or is ambiguous, or the store does not answer.
+pub async fn ask(
+    context: Context<'_>,
+    builds: &dyn Builds,
+    query: Query,
+) -> Result<Answer, ChatError> {
+    match query {
+        Query::Tags(query) => images::tags(context, query).await,
+        Query::Image(query) => images::image(context, query).await,
+        Query::Commit(query) => {
+            let (commit, found) = lookup::commit(context, &query.commit).await?;
+            let runs = runs::answers(context, &found).await?;
+            Ok(Answer::Commit { commit, runs })
+        }
+        Query::Runs(query) => runs::newest(context, query).await,
+        Query::Why(query) => runs::why(context, query).await,
+        Query::History(query) => stages::history(context, query).await,
+        Query::Now(query) => {
+            let at = past(query.at, context.now())?;
+            stages::now(context, &query, at).await
+        }
+        Query::Where(query) => stages::places(context, query).await,
+        Query::Log(query) => log::part(context, builds, query).await,
+    }
+}
+
+fn past(at: Option<Moment>, now: Timestamp) -> Result<Option<Timestamp>, Refusal> {
+    let Some(moment) = at else { return Ok(None) };
+    moment.before(now).map(Some).ok_or(Refusal::InTheFuture)
+}

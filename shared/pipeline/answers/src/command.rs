@@ -1,0 +1,189 @@
+//! What people have done, with the words that the terminal and the API have in common.
+
+use clap::{Args, Subcommand};
+use serde::{Deserialize, Serialize};
+use towline_domain::names::{ComponentName, RepositoryName, StageName};
+
+use super::query::reference;
+
+/// Something to be done, by somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Subcommand)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Promote an image to a stage
+    Promote(Promote),
+    /// Approve a promotion
+    Approve(Approve),
+    /// Reject a promotion
+    Reject(Reject),
+    /// Return a stage to an image that was live there
+    Rollback(Rollback),
+    /// Pause automatic promotions to a stage
+    Hold(Hold),
+    /// Resume automatic promotions to a stage
+    Resume(Resume),
+    /// Stop a build
+    Cancel(OfBuild),
+    /// Build again what failed or was stopped
+    Retry(OfBuild),
+}
+
+/// Which image goes where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+#[command(after_help = "\
+Examples:
+  towline promote backend 3f9c2ab staging
+  towline promote backend sha256:858e0a1b prod --reason 'release 12' --wait")]
+pub struct Promote {
+    /// The component
+    pub component: ComponentName,
+    /// The image: a commit, tag, digest or build#N
+    #[arg(value_name = "REF", value_parser = reference)]
+    pub image: String,
+    /// The stage it is promoted to
+    pub stage: StageName,
+    /// Why
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// The repository, if several have a component of that name
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<RepositoryName>,
+}
+
+/// Which promotion is approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+#[command(after_help = "\
+Examples:
+  towline approve 58
+  towline approve 58 'checked on staging' --wait")]
+pub struct Approve {
+    /// The promotion's number
+    #[arg(value_name = "N", value_parser = promotion)]
+    pub promotion: u64,
+    /// A comment for the history
+    pub comment: Option<String>,
+    /// The repository, if several have a promotion of that number
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<RepositoryName>,
+}
+
+/// Which promotion is rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+#[command(after_help = "\
+Example:
+  towline reject 58 'breaks the checkout'")]
+pub struct Reject {
+    /// The promotion's number
+    #[arg(value_name = "N", value_parser = promotion)]
+    pub promotion: u64,
+    /// Why
+    pub reason: String,
+    /// The repository, if several have a promotion of that number
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<RepositoryName>,
+}
+
+/// Which stage goes back, and to what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+#[command(after_help = "\
+Examples:
+  towline rollback backend prod                    to the previous image; asks first
+  towline rollback backend prod --to 9f8e7d6 --yes
+
+Unless the definition says otherwise, a rollback holds the stage: automatic promotions stay paused
+until `towline resume`.")]
+pub struct Rollback {
+    /// The component
+    pub component: ComponentName,
+    /// The stage
+    pub stage: StageName,
+    /// The image to return to: a commit, tag, digest or build#N that was live there
+    #[arg(long, value_name = "REF", value_parser = reference)]
+    pub to: Option<String>,
+    /// Why
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// The repository, if several have a component of that name
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<RepositoryName>,
+}
+
+/// Which stage is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+#[command(after_help = "\
+Example:
+  towline hold backend prod 'incident 4711'")]
+pub struct Hold {
+    /// The component
+    pub component: ComponentName,
+    /// The stage
+    pub stage: StageName,
+    /// Why
+    pub reason: String,
+    /// The repository, if several have a component of that name
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<RepositoryName>,
+}
+
+/// Which stage is resumed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+#[command(after_help = "\
+Example:
+  towline resume backend prod")]
+pub struct Resume {
+    /// The component
+    pub component: ComponentName,
+    /// The stage
+    pub stage: StageName,
+    /// The repository, if several have a component of that name
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<RepositoryName>,
+}
+
+/// Which build is stopped or repeated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+pub struct OfBuild {
+    /// The build's number, as 142 or build#142
+    #[arg(value_name = "BUILD", value_parser = build)]
+    pub build: u64,
+    /// The repository, if several have a build of that number
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<RepositoryName>,
+}
+
+/// Why a text is not the number of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write the number of a {of}, such as {example}")]
+pub struct NumberError {
+    of: &'static str,
+    example: &'static str,
+}
+
+/// `58` or `#58`.
+fn promotion(text: &str) -> Result<u64, NumberError> {
+    let digits = text.strip_prefix('#').unwrap_or(text);
+    digits.parse().map_err(|_| NumberError {
+        of: "promotion",
+        example: "58",
+    })
+}
+
+/// `142`, `#142` or `build#142`.
+///
+/// # Errors
+/// When it is none of these.
+pub fn build(text: &str) -> Result<u64, NumberError> {
+    let digits = text.strip_prefix("build").unwrap_or(text);
+    let digits = digits.strip_prefix('#').unwrap_or(digits);
+    digits.parse().map_err(|_| NumberError {
+        of: "build",
+        example: "142 or build#142",
+    })
+}

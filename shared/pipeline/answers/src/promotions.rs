@@ -1,0 +1,334 @@
+//! Promotions and rollbacks that people ask for, approve and reject.
+
+use towline_domain::definition::{Origin, StageRule};
+use towline_domain::explain;
+use towline_domain::image::Image;
+use towline_domain::intent::StageKey;
+use towline_domain::ledger::What;
+use towline_domain::names::RepositoryName;
+use towline_domain::person::Person;
+use towline_domain::run::Run;
+use towline_domain::stage::{self, Candidate, Fact, Pointer, Promotion, Request, Stage, Wait};
+use towline_state::apply::{Applied, to_stage};
+use towline_state::{Context, Reads, history, keys, needed};
+
+use super::answers::Answer;
+use super::command::{Approve, Promote, Reject, Rollback};
+use super::lookup::{self, Found};
+use super::tell::{required, taken, text};
+use super::{ChatError, Refusal, refused};
+
+/// Moves of a stage searched for an image to return to.
+const MOST_MOVES: usize = 1_000;
+
+/// Says no, in the stage's ledger first (A35).
+async fn deny(
+    context: Context<'_>,
+    person: &Person,
+    key: &StageKey,
+    request: Request,
+    reason: stage::Refusal,
+) -> Result<Answer, ChatError> {
+    let said = reason.to_string();
+    let fact = Fact::Denied {
+        by: person.into(),
+        request,
+        reason,
+    };
+    to_stage(context, key, &fact, None).await?;
+    refused(Refusal::Rule(said))
+}
+
+pub(super) async fn promote(
+    context: Context<'_>,
+    person: &Person,
+    command: Promote,
+) -> Result<Answer, ChatError> {
+    let reason = text(command.reason)?;
+    let found = lookup::component(context, &command.component, command.repository.as_ref()).await?;
+    let (key, rule) = found.stage(&command.stage)?;
+    let candidate = candidate(context, &found, &command.image).await?;
+    if let Origin::Stage(origin) = &rule.from {
+        let before = found.stage_key(origin);
+        if !was_live(context, &before, &candidate).await? {
+            let commit = candidate.commit;
+            let reason = stage::Refusal::NotFromOrigin {
+                commit: commit.clone(),
+                origin: origin.clone(),
+                stage: command.stage,
+            };
+            return deny(context, person, &key, Request::Promote { commit }, reason).await;
+        }
+    }
+    let fact = Fact::PromotionRequested {
+        candidate: candidate.clone(),
+        by: person.clone(),
+        reason,
+    };
+    let state = taken(to_stage(context, &key, &fact, None).await?)?;
+    Ok(opened(context, &state, &candidate, rule))
+}
+
+/// What to say of a promotion that was just opened.
+fn opened(context: Context<'_>, state: &Stage, candidate: &Candidate, rule: &StageRule) -> Answer {
+    let commit = candidate.commit.short();
+    let mut waiting = state.waiting.iter();
+    let promotion = waiting.find(|known| known.candidate.digest == candidate.digest);
+    let Some(promotion) = promotion else {
+        return Answer::done(format!("{commit} is promoted to {}", rule.name));
+    };
+    let kind = match promotion.rollback {
+        true => "rollback",
+        false => "promotion",
+    };
+    let wait = said_of(context, state, promotion, rule);
+    Answer::done_to_promotion(
+        format!(
+            "{kind} #{} of {commit} to {}: {wait}",
+            promotion.number, rule.name
+        ),
+        promotion.number,
+    )
+}
+
+/// What happens to a promotion next, as the stage is now.
+fn said_of(context: Context<'_>, state: &Stage, promotion: &Promotion, rule: &StageRule) -> String {
+    match state.wait_of(promotion, rule) {
+        None => "tagging the image".into(),
+        Some(Wait::Approval { given, needed }) => {
+            let expiry = promotion.expires_at.map(|at| {
+                let left = explain::span(context.now(), at);
+                format!(", expires in {left}")
+            });
+            format!(
+                "waiting for approval {given}/{needed}{}",
+                expiry.unwrap_or_default()
+            )
+        }
+        Some(Wait::Turn { after }) => format!("waiting for promotion #{after}"),
+        Some(Wait::Hold(hold)) => format!(
+            "waiting, because {} is held by {}: {}",
+            rule.name, hold.by, hold.reason
+        ),
+    }
+}
+
+/// The one image of the component that is meant, built by us with all the evidence (I6, I7).
+async fn candidate(
+    context: Context<'_>,
+    found: &Found,
+    reference: &str,
+) -> Result<Candidate, ChatError> {
+    let image = one_image(context, found, reference).await?;
+    let Some(built) = &image.built else {
+        return refused(Refusal::NotBuilt(image.digest.short().into()));
+    };
+    let run = context.read::<Run>(&keys::run(&built.run)).await?;
+    let attempt = run.as_ref().and_then(|run| {
+        let component = run.value.components.get(&built.component)?;
+        let mut attempts = component.attempts.iter();
+        attempts.find(|attempt| attempt.build_number == built.build_number)
+    });
+    let mut legs = attempt.iter().flat_map(|attempt| &attempt.legs);
+    if let Some(leg) = legs.find(|leg| leg.image.as_ref() == Some(&image.digest)) {
+        return refused(Refusal::OnePlatform {
+            digest: image.digest.clone(),
+            part: leg.name(),
+            build: leg.build_number,
+        });
+    }
+    let candidate = run.as_ref().zip(attempt);
+    let candidate =
+        candidate.and_then(|(run, attempt)| run.value.candidate(&built.component, attempt));
+    match candidate.filter(|candidate| candidate.digest == image.digest) {
+        Some(candidate) => Ok(candidate),
+        None => refused(Refusal::NotSucceeded {
+            build: built.build_number,
+            commit: built.commit.clone(),
+        }),
+    }
+}
+
+async fn one_image(
+    context: Context<'_>,
+    found: &Found,
+    reference: &str,
+) -> Result<Image, ChatError> {
+    let Some(component) = found.definition.component(&found.component) else {
+        return refused(found.gone());
+    };
+    let (of, place) = (&component.repository, &found.repository.name);
+    let mut images = lookup::images(context, reference, Some(of), Some(place)).await?;
+    images.dedup_by(|first, second| first.digest == second.digest);
+    match images.as_slice() {
+        [_] => Ok(images.remove(0)),
+        several => refused(Refusal::SeveralImages {
+            reference: reference.into(),
+            digests: several.iter().map(|image| image.digest.clone()).collect(),
+        }),
+    }
+}
+
+/// What was live in a stage, newest first.
+async fn pointers(context: Context<'_>, key: &StageKey) -> Result<Vec<Pointer>, ChatError> {
+    Ok(history::pointers(context, key, MOST_MOVES).await?)
+}
+
+async fn was_live(
+    context: Context<'_>,
+    key: &StageKey,
+    candidate: &Candidate,
+) -> Result<bool, ChatError> {
+    let history = pointers(context, key).await?;
+    let is_it = |pointer: &Pointer| pointer.candidate.digest == candidate.digest;
+    Ok(history.iter().any(is_it))
+}
+
+pub(super) async fn roll_back(
+    context: Context<'_>,
+    person: &Person,
+    command: Rollback,
+) -> Result<Answer, ChatError> {
+    let reason = text(command.reason)?;
+    let found = lookup::component(context, &command.component, command.repository.as_ref()).await?;
+    let (key, rule) = found.stage(&command.stage)?;
+    let history = pointers(context, &key).await?;
+    let candidate = match &command.to {
+        None => before_the_last(&history, &key)?,
+        Some(reference) => {
+            let image = one_image(context, &found, reference).await?;
+            let mut known = history.iter();
+            let known = known.find(|pointer| pointer.candidate.digest == image.digest);
+            let Some(pointer) = known else {
+                let digest = image.digest;
+                let reason = stage::Refusal::NeverLive {
+                    digest: digest.clone(),
+                    component: command.component,
+                    stage: command.stage,
+                };
+                let request = Request::RollBackTo { digest };
+                return deny(context, person, &key, request, reason).await;
+            };
+            pointer.candidate.clone()
+        }
+    };
+    let fact = Fact::RollbackRequested {
+        candidate: candidate.clone(),
+        by: person.clone(),
+        reason,
+    };
+    let state = taken(to_stage(context, &key, &fact, None).await?)?;
+    Ok(opened(context, &state, &candidate, rule))
+}
+
+/// The image that was live before the one that is, skipping what a rollback has left.
+fn before_the_last(history: &[Pointer], key: &StageKey) -> Result<Candidate, Refusal> {
+    let Some(live) = history.first() else {
+        return Err(Refusal::NothingLive {
+            component: key.component.clone(),
+            stage: key.stage.clone(),
+        });
+    };
+    let mut older = history.iter();
+    let older = older.find(|pointer| pointer.candidate.order < live.candidate.order);
+    match older {
+        Some(pointer) => Ok(pointer.candidate.clone()),
+        None => Err(Refusal::NothingOlder {
+            commit: live.candidate.commit.clone(),
+            stage: key.stage.clone(),
+        }),
+    }
+}
+
+pub(super) async fn approve(
+    context: Context<'_>,
+    person: &Person,
+    command: Approve,
+) -> Result<Answer, ChatError> {
+    let number = command.promotion;
+    let fact = Fact::Approved {
+        promotion: number,
+        by: person.clone(),
+        comment: text(command.comment)?,
+    };
+    let (key, state, mut reads) = said(context, number, command.repository.as_ref(), &fact).await?;
+    let definition = reads.trusted(key.repository).await?;
+    let rule = definition.as_ref();
+    let rule = rule.and_then(|definition| definition.stage(&key.stage));
+    let next = match (state.promotion(number), rule) {
+        (Some(promotion), Some(rule)) => {
+            format!("; {}", said_of(context, &state, promotion, rule))
+        }
+        (Some(_), None) => format!("; waiting, because {} is no longer defined", key.stage),
+        (None, _) => String::new(),
+    };
+    Ok(Answer::done_to_promotion(
+        format!("promotion #{number} to {}: approved{next}", key.stage),
+        number,
+    ))
+}
+
+pub(super) async fn reject(
+    context: Context<'_>,
+    person: &Person,
+    command: Reject,
+) -> Result<Answer, ChatError> {
+    let number = command.promotion;
+    let fact = Fact::Rejected {
+        promotion: number,
+        by: person.clone(),
+        reason: required(command.reason)?,
+    };
+    let (key, _, _) = said(context, number, command.repository.as_ref(), &fact).await?;
+    Ok(Answer::done_to_promotion(
+        format!("promotion #{number} to {}: rejected", key.stage),
+        number,
+    ))
+}
+
+/// The stage of a promotion, after somebody has said something about it.
+async fn said<'a>(
+    context: Context<'a>,
+    number: u64,
+    repository: Option<&RepositoryName>,
+    fact: &Fact,
+) -> Result<(StageKey, Stage, Reads<'a>), ChatError> {
+    let key = lookup::promotion(context, number, repository).await?.stage;
+    let mut reads = Reads::from(context);
+    reads.load(needed(&key)).await?;
+    match to_stage(reads.clone(), &key, fact, None).await? {
+        Applied::Taken(state) => Ok((key, state, reads)),
+        Applied::Refused(why) => {
+            let ended = how_it_ended(context, &key, number).await?;
+            refused(ended.unwrap_or_else(|| Refusal::Rule(why.to_string())))
+        }
+    }
+}
+
+/// How a promotion that no longer waits has ended, from the stage's ledger.
+async fn how_it_ended(
+    context: Context<'_>,
+    key: &StageKey,
+    number: u64,
+) -> Result<Option<Refusal>, ChatError> {
+    let Some(stage) = context.read::<Stage>(&keys::stage(key)).await? else {
+        return Ok(None);
+    };
+    if stage.value.promotion(number).is_some() {
+        return Ok(None);
+    }
+    let rows = history::ledger(context, &stage.value, history::MOST_ROWS).await?;
+    Ok(rows.into_iter().find_map(|row| match row.what {
+        What::Ended { promotion, how } if promotion == number => {
+            Some(Refusal::Rule(explain::ending(number, &how, Some(&row.by))))
+        }
+        What::Moved { promotion, .. } if promotion == number => Some(Refusal::CarriedOut {
+            promotion,
+            at: row.at,
+        }),
+        _ => None,
+    }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! Why a question or a command is refused, and what to do instead: each case worded in one place.
+
+use std::fmt;
+
+use towline_domain::Timestamp;
+use towline_domain::explain;
+use towline_domain::names::{
+    BuildId, CommitSha, ComponentName, Digest, ImageRepository, RepositoryName, StageName,
+};
+use towline_state::keys::PREFIX_DIGITS;
+
+/// The longest reason or comment, in characters.
+pub(crate) const LONGEST_TEXT: usize = 500;
+
+/// Something that has a name or number in each repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Thing {
+    /// A component.
+    Component(ComponentName),
+    /// A build.
+    Build(u64),
+    /// A promotion.
+    Promotion(u64),
+}
+
+impl fmt::Display for Thing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Component(name) => write!(formatter, "component {name}"),
+            Self::Build(number) => write!(formatter, "build#{number}"),
+            Self::Promotion(number) => write!(formatter, "promotion #{number}"),
+        }
+    }
+}
+
+/// Why something is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No repository has it.
+    #[error("{thing} not found{}", within(repository.as_ref()))]
+    NotFound {
+        /// What was looked for.
+        thing: Thing,
+        /// The repository it was looked for in, when one was named.
+        repository: Option<RepositoryName>,
+    },
+    /// No repository has the component.
+    #[error("component {component} not found{}", there_are("components", known))]
+    NoComponent {
+        /// Its name.
+        component: ComponentName,
+        /// The components there are.
+        known: Vec<ComponentName>,
+    },
+    /// The component is defined, and nothing of it was built.
+    #[error("component {0} has no build yet; to see why, run: towline runs")]
+    NeverBuilt(ComponentName),
+    /// The component left the definition of the default branch.
+    #[error(
+        "component {component} is no longer in the definition of {repository}{}; to see what was live, run: towline history {component} STAGE",
+        there_are("stages", stages)
+    )]
+    ComponentGone {
+        /// Its name.
+        component: ComponentName,
+        /// The repository that had it.
+        repository: RepositoryName,
+        /// The stages of that repository.
+        stages: Vec<StageName>,
+    },
+    /// Several repositories have it.
+    #[error(
+        "{thing} is in several repositories; choose one with --repository: {}",
+        listed(repositories)
+    )]
+    InSeveral {
+        /// What was looked for.
+        thing: Thing,
+        /// Where it is.
+        repositories: Vec<RepositoryName>,
+    },
+    /// No push of the repository was accepted.
+    #[error(
+        "no push of {repository} was accepted{}",
+        there_are("repositories", known)
+    )]
+    NoPush {
+        /// Its name.
+        repository: RepositoryName,
+        /// The repositories that have pushed.
+        known: Vec<RepositoryName>,
+    },
+    /// The default branch has no definition without mistakes.
+    #[error("the default branch of {0} has no valid .towline.yml yet; push one")]
+    NoDefinition(RepositoryName),
+    /// The definition has no such stage.
+    #[error("stage {stage} not found{}", there_are("stages", known))]
+    NoStage {
+        /// Its name.
+        stage: StageName,
+        /// The stages there are.
+        known: Vec<StageName>,
+    },
+    /// Not the number of a build.
+    #[error("{0:?} is not a build; write it as build#142")]
+    NotABuild(String),
+    /// Not the first digits of a digest.
+    #[error("{0:?} is not a digest; write sha256: and at least {PREFIX_DIGITS} hexadecimal digits")]
+    NotADigest(String),
+    /// Not the first digits of a commit.
+    #[error("{0:?} is not a commit; write at least {PREFIX_DIGITS} of its hexadecimal digits")]
+    NotACommit(String),
+    /// Nothing that could name an image.
+    #[error("{0:?} is not a commit, tag, digest or build")]
+    NotAReference(String),
+    /// No accepted push has such a commit.
+    #[error("no accepted push has a commit that begins with {0}")]
+    NoCommit(String),
+    /// The push was accepted and its builds are not decided yet.
+    #[error("the push of {} was accepted at {} and is not planned yet; try again in a moment", commit.short(), minute(*at))]
+    NotPlanned {
+        /// The commit.
+        commit: CommitSha,
+        /// When it was accepted.
+        at: Timestamp,
+    },
+    /// Several commits begin with the digits.
+    #[error(
+        "{prefix} matches several commits; write more digits: {}",
+        prefixes(commits)
+    )]
+    SeveralCommits {
+        /// The digits.
+        prefix: String,
+        /// The commits.
+        commits: Vec<CommitSha>,
+    },
+    /// No image fits the reference.
+    #[error("image {reference} not found{}; name a commit, a tag, a digest (sha256:…) or build#N", within(repository.as_ref()))]
+    NoImage {
+        /// The reference.
+        reference: String,
+        /// Where it was looked for.
+        repository: Option<ImageRepository>,
+    },
+    /// Several images fit the reference.
+    #[error("{reference} matches several images; choose one: {}", short(digests))]
+    SeveralImages {
+        /// The reference.
+        reference: String,
+        /// The images.
+        digests: Vec<Digest>,
+    },
+    /// Towline did not build the image.
+    #[error("image {0} was not built by Towline")]
+    NotBuilt(String),
+    /// The image is for one of several platforms.
+    #[error("{} is only {part}; name build#{build}, which has all platforms", digest.short())]
+    OnePlatform {
+        /// The image.
+        digest: Digest,
+        /// The build of that platform.
+        part: String,
+        /// The build of all platforms.
+        build: u64,
+    },
+    /// The build that made the image has not succeeded.
+    #[error("build#{build} of {} has not succeeded, so its image cannot be promoted", commit.short())]
+    NotSucceeded {
+        /// The build.
+        build: u64,
+        /// Its commit.
+        commit: CommitSha,
+    },
+    /// Nothing was live in the stage.
+    #[error("no image has been live in {stage} of {component} yet")]
+    NothingLive {
+        /// The component.
+        component: ComponentName,
+        /// The stage.
+        stage: StageName,
+    },
+    /// Nothing older than what is live was live in the stage.
+    #[error("no image older than {} has been live in {stage}", commit.short())]
+    NothingOlder {
+        /// What is live.
+        commit: CommitSha,
+        /// The stage.
+        stage: StageName,
+    },
+    /// A newer build followed.
+    #[error("build#{build} was followed by build#{newest}; name that one")]
+    FollowedBy {
+        /// The build.
+        build: u64,
+        /// The newest one.
+        newest: u64,
+    },
+    /// The log of a build is no longer kept.
+    #[error("the log of {0} is no longer available")]
+    LogGone(BuildId),
+    /// The build ended before it wrote anything; what became of it.
+    #[error("{0}")]
+    NoLog(String),
+    /// A reason or comment is too long.
+    #[error("the text is longer than {LONGEST_TEXT} characters; shorten it")]
+    TooLong,
+    /// A reason or comment has line breaks or control characters.
+    #[error("the text has line breaks or control characters; write it on one line")]
+    ControlCharacters,
+    /// A reason is missing.
+    #[error("the reason is empty; say why")]
+    NoReason,
+    /// The moment is in the future.
+    #[error("that time is in the future; leave it out to see what is live now")]
+    InTheFuture,
+    /// The promotion moved the stage already.
+    #[error("promotion #{promotion} was completed at {}", minute(*at))]
+    CarriedOut {
+        /// Its number.
+        promotion: u64,
+        /// When.
+        at: Timestamp,
+    },
+    /// The rules of runs and stages refuse it; the sentence is theirs.
+    #[error("{0}")]
+    Rule(String),
+}
+
+fn minute(at: Timestamp) -> String {
+    explain::minute(at)
+}
+
+fn listed<T: ToString>(known: &[T]) -> String {
+    let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+    known.join(", ")
+}
+
+/// What there is instead, behind a sentence that says what there is not.
+fn there_are<T: ToString>(what: &str, known: &[T]) -> String {
+    match known {
+        [] => format!("; there are no {what} yet"),
+        _ => format!("; {what}: {}", listed(known)),
+    }
+}
+
+fn within<T: fmt::Display>(place: Option<&T>) -> String {
+    place
+        .map(|place| format!(" in {place}"))
+        .unwrap_or_default()
+}
+
+fn prefixes(commits: &[CommitSha]) -> String {
+    let commits: Vec<&str> = commits
+        .iter()
+        .map(|commit| &commit.as_str()[..12])
+        .collect();
+    commits.join(", ")
+}
+
+fn short(digests: &[Digest]) -> String {
+    let digests: Vec<&str> = digests.iter().map(Digest::short).collect();
+    digests.join(", ")
+}
