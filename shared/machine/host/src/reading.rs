@@ -7,7 +7,7 @@ use towline_domain::names::{
     AttemptId, BuildId, ComponentName, Digest, ImageRepository, RepositoryName, Tag,
 };
 use towline_domain::run::BuildReport;
-use towline_handlers::answer_chat::{self, Answer, Query};
+use towline_answers::{Answer, Query};
 use towline_handlers::{Context, HandlerError};
 use towline_ports::system::SystemClock;
 use towline_ports::{
@@ -65,7 +65,7 @@ impl Reading {
             bus: &Nothing,
             clock: &SystemClock,
         };
-        answer_chat::ask(context, &Nothing, query).await
+        towline_answers::ask(context, &Nothing, query).await
     }
 
     /// The image that has a tag in the registry.

@@ -326,7 +326,14 @@ async fn how_it_ended(
             promotion,
             at: row.at,
         }),
-        _ => None,
+        What::Ended { .. }
+        | What::Moved { .. }
+        | What::Requested { .. }
+        | What::Approved { .. }
+        | What::Denied { .. }
+        | What::Held { .. }
+        | What::Resumed
+        | What::Drifted { .. } => None,
     }))
 }
 

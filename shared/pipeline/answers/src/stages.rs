@@ -3,7 +3,6 @@
 use towline_domain::Timestamp;
 use towline_domain::definition::{Definition, StageRule};
 use towline_domain::explain::{self, Standing};
-use towline_domain::intent::StageKey;
 use towline_domain::ledger::What;
 use towline_domain::names::{ComponentName, Digest, StageName};
 use towline_domain::run::Run;
@@ -282,13 +281,27 @@ async fn how_it_ended(
         What::Requested {
             promotion, digest, ..
         } if *digest == candidate.digest => Some(*promotion),
-        _ => None,
+        What::Requested { .. }
+        | What::Approved { .. }
+        | What::Denied { .. }
+        | What::Ended { .. }
+        | What::Moved { .. }
+        | What::Held { .. }
+        | What::Resumed
+        | What::Drifted { .. } => None,
     });
     Ok(rows.iter().find_map(|row| match &row.what {
         What::Ended { promotion, how } if Some(*promotion) == asked => {
             Some(explain::ending(*promotion, how, Some(&row.by)))
         }
-        _ => None,
+        What::Ended { .. }
+        | What::Requested { .. }
+        | What::Approved { .. }
+        | What::Denied { .. }
+        | What::Moved { .. }
+        | What::Held { .. }
+        | What::Resumed
+        | What::Drifted { .. } => None,
     }))
 }
 

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context as Task, Poll, Waker};
 
+use towline_answers::{Command, command};
 use towline_domain::stage::Stage;
-use towline_handlers::answer_chat::Command;
 use towline_ports::{Query, Row, Store as _};
 use towline_simulation::World;
 use towline_state::{Context, history};
@@ -74,11 +74,11 @@ fn of_two_writers_one_leaves_rows_that_nobody_believes() {
     let number = stage.waiting[0].number;
     world.ask(
         "lee",
-        Command::Approve {
+        Command::Approve(command::Approve {
             promotion: number,
             comment: None,
             repository: None,
-        },
+        }),
     );
     world.pass(std::time::Duration::from_secs(5));
     let stage = prod(&world);

@@ -24,7 +24,7 @@ impl Around {
     pub fn of(defined: &Defined) -> Outcome<Self> {
         let path = &defined.definition;
         let file = if path.is_dir() {
-            path.join(towline_wire::definition::FILE)
+            path.join(towline_definition::FILE)
         } else {
             path.clone()
         };
