@@ -533,7 +533,7 @@ fn f30_a_rollback_goes_back_and_holds() {
             web/staging: first
             > 202 accepted
             > 202 accepted
-            > rollback #7 of COMMIT to staging is open and is putting the tag on
+            > rollback #7 of COMMIT to staging is open and is in progress
             > 202 accepted
             > refused: nothing has been live in prod of backend yet
         "#]],
@@ -585,10 +585,10 @@ fn a22_a23_approvals_count_once_and_not_from_who_pushed() {
             web/prod: nothing; first has 0 of 2 yes
             web/staging: first
             > 202 accepted
-            > refused: @dana pushed or wrote COMMIT; somebody else must approve it (approval.self: deny)
+            > refused: @dana pushed or wrote COMMIT; someone else must approve it (approval.self: deny)
             > refused: @mallory is not in release-managers
             > promotion #2 is approved 1/2; it needs 1 more
-            > refused: promotion #2 is approved by @lee already
+            > refused: @lee has already approved promotion #2
             > promotion #2 is approved and goes to prod
             > refused: promotion #2 was carried out at TIME TIME UTC
         "#]],
@@ -977,7 +977,8 @@ fn f29_an_image_that_is_gone_fails_its_promotion_and_leaves_the_stage() {
         });
         last.next_back()
     });
-    expect![[r#""#]].assert_eq(&ended.unwrap_or_default());
+    expect!["promotion #2 failed: the image no longer exists in the registry; build it again"]
+        .assert_eq(&ended.unwrap_or_default());
     assert!(world.view().contains("backend/prod: nothing\n"));
 }
 
