@@ -596,7 +596,16 @@ fn i7_the_rules_of_stages_come_from_the_default_branch() {
          push main f
          definition component web | source branches=**
          push side e",
-        expect![[""]],
+        expect![[r#"
+            push main f -> run 1, refused
+              because .towline.yml at fffffff: line 3, column 1: unknown key `stage` (and 2 more; run `towline validate` to see all)
+              leaves the ref alone
+              shows the run
+            push side e -> run 2, building
+              web: #1 eeeeeee-1: never built on this ref
+              claims acme/web
+              claims towline-acme-shop-web
+        "#]],
     );
 }
 
