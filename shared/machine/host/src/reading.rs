@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use towline_answers::{Answer, ChatError, Query};
 use towline_domain::names::{
     AttemptId, BuildId, ComponentName, Digest, ImageRepository, RepositoryName, Tag,
 };
 use towline_domain::run::BuildReport;
-use towline_answers::{Answer, Query};
-use towline_handlers::{Context, HandlerError};
+use towline_handlers::Context;
 use towline_ports::system::SystemClock;
 use towline_ports::{
     Announcement, Builds, Bus, Clock as _, Images as _, PortError, StartBuild, StartError,
@@ -58,8 +58,8 @@ impl Reading {
     }
 
     /// # Errors
-    /// When the store cannot be read.
-    pub async fn ask(&self, query: Query) -> Result<Answer, HandlerError> {
+    /// When the store cannot be read, or what is asked for does not exist.
+    pub async fn ask(&self, query: Query) -> Result<Answer, ChatError> {
         let context = Context {
             store: &self.store,
             bus: &Nothing,

@@ -69,7 +69,6 @@ fn known(login: &str) -> Known {
             groups: vec!["managers".into()],
         },
         token_sha256: None,
-        slack: None,
         arn: None,
     }
 }

@@ -1,9 +1,9 @@
 //! The API: whether it answers, and whether it knows the caller.
 
 use reqwest::StatusCode;
+use towline_answers::{Query, query};
 use towline_client::client::{Client, address_of};
 use towline_console::outcome::Failure;
-use towline_answers::{Query, query};
 
 use super::report::Findings;
 

@@ -1,11 +1,11 @@
 //! Whether each stage's tag in the registry is on the image that the ledger says is live.
 
+use towline_answers::{Answer, Query, query};
 use towline_client::aws_cli::AwsCli;
 use towline_client::client::{Client, address_of};
 use towline_client::credentials;
 use towline_client::stack::Place;
 use towline_console::outcome::{Failure, Outcome};
-use towline_answers::{Answer, Query, query};
 use towline_domain::names::{Digest, ImageRepository, Tag};
 use towline_domain::person::Actor;
 
