@@ -15,6 +15,7 @@ use towline_console::output;
 const MOVES: usize = 500;
 
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Rollback {
     #[command(flatten)]
     command: command::Rollback,

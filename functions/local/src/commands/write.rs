@@ -10,6 +10,7 @@ use towline_console::outcome::Outcome;
 
 /// Settings of `promote`.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Promote {
     #[command(flatten)]
     command: command::Promote,
@@ -20,6 +21,7 @@ pub struct Promote {
 
 /// Settings of `approve`.
 #[derive(Debug, Args)]
+#[group(skip)]
 pub struct Approve {
     #[command(flatten)]
     command: command::Approve,

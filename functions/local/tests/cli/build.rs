@@ -200,7 +200,7 @@ phases: {build: {commands: ['echo \"it is $TOKEN\"']}}
     )]);
     let missing = told(&session, &["build", "--local"]);
     let why = "DOWNLOAD_SOURCE FAILED 0.0 CLIENT_ERROR: the buildspec needs TOKEN (parameter-store /shop/token): \
-               [shop]/.towline-data/secrets.json is not there;";
+               [shop]/.towline-data/secrets.json does not exist;";
     assert!(missing.contains(why), "{missing}");
     let file = session.path(".towline-data/secrets.json");
     fs::write(
@@ -235,7 +235,7 @@ fn what_cannot_be_built_is_said() {
     check(
         &session,
         &["build", "--local", "site"],
-        "! towline: [shop]/.towline.yml has no component site; there are: web, api\n[exit 1]\n",
+        "! towline: [shop]/.towline.yml has no component site; it has web, api\n[exit 1]\n",
     );
     check(
         &session,

@@ -157,7 +157,7 @@ async fn a10_a_push_is_shown_in_the_channel_and_calls_nobody() {
     assert!(shown.contains("Call &lt;!channel&gt;"), "{shown}");
     let (_, shown) = server.say("aprove 58", CURRENT, 0).await;
     assert!(
-        shown.starts_with("ephemeral: unknown command `aprove`"),
+        shown.starts_with("ephemeral: unknown command \"aprove\""),
         "{shown}"
     );
     assert!(shown.contains("approve?"), "{shown}");

@@ -25,7 +25,7 @@ pub(super) enum ChatWords {
     #[error("{0}")]
     Unknown(String),
     /// The command line can do it.
-    #[error("`{word}` is not available in chat yet. Run it on the command line: {line}")]
+    #[error("{word} is not available in chat yet; run it on the command line: {line}")]
     Elsewhere {
         /// The command.
         word: String,
@@ -169,7 +169,7 @@ fn unknown(error: &clap::Error) -> String {
     let meant = meant.filter(|meant| !meant.is_empty());
     let meant = meant.map(|meant| format!("; did you mean: {meant}?"));
     format!(
-        "unknown command `{word}`{}\n\nFor all commands: /towline help",
+        "unknown command \"{word}\"{}\n\nFor all commands: /towline help",
         meant.unwrap_or_default()
     )
 }

@@ -330,9 +330,9 @@ fn an_attempt_says_what_it_is_at() {
     let check_parts = |facts: &str, expect: Expect| check_of(new_run_in_parts(), facts, expect);
     check_parts(
         "1/arm64: delayed busy",
-        expect![
+        expect![[
             "build#1 for linux/amd64 is waiting to start; build#1 for linux/arm64 is waiting to start: busy"
-        ],
+        ]],
     );
     check_parts(
         "1/amd64: report 1 SUCCEEDED\n1/amd64: image 1\n1/arm64: report 2 IN_PROGRESS",
@@ -367,9 +367,9 @@ fn an_attempt_says_what_it_is_at() {
     );
     check(
         "image 1 said 2",
-        expect![
+        expect![[
             "build#1 is held: the push event said sha256:0000000000000000000000000000000000000000000000000000000000000002 under tag aaaaaaa-1, the registry holds sha256:0000000000000000000000000000000000000000000000000000000000000001"
-        ],
+        ]],
     );
 }
 

@@ -240,9 +240,9 @@ fn the_default_branchs_definition_says_where_a_built_image_goes() {
     check(
         built(),
         elsewhere,
-        expect![
+        expect![[
             "to no stage: the default branch's .towline.yml has no such component with these images"
-        ],
+        ]],
     );
     let mut gone = known();
     gone.definition
@@ -253,18 +253,18 @@ fn the_default_branchs_definition_says_where_a_built_image_goes() {
     check(
         built(),
         gone,
-        expect![
+        expect![[
             "to no stage: the default branch's .towline.yml has no such component with these images"
-        ],
+        ]],
     );
     let mut side = built();
     side.key.git_ref = GitRef::Branch("side".into());
     check(
         side,
         known(),
-        expect![
+        expect![[
             "to no stage: by the default branch's .towline.yml, not the default branch, and source.branches names no other"
-        ],
+        ]],
     );
     let deleted = Known {
         is_deleted: true,

@@ -76,27 +76,27 @@ fn what_cannot_be_had_is_said() {
     );
     check(
         "{output.note.Version}",
-        &expect![
+        &expect![[
             "{output.note.Version} asks for a key, but the output note of build#142 is no JSON"
-        ],
+        ]],
     );
     check(
         "{output.version.none}",
-        &expect![
+        &expect![[
             "the output version of build#142 has no text, number or truth value at {output.version.none}"
-        ],
+        ]],
     );
     check(
         "{output.version.deep.7.ok}",
-        &expect![
+        &expect![[
             "the output version of build#142 has no text, number or truth value at {output.version.deep.7.ok}"
-        ],
+        ]],
     );
     check(
         "{output.version.deep}",
-        &expect![
+        &expect![[
             "the output version of build#142 has no text, number or truth value at {output.version.deep}"
-        ],
+        ]],
     );
     check(
         "{nothing}",

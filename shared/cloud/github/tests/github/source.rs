@@ -455,7 +455,10 @@ async fn a24_no_redirect_leads_to_another_place() {
         let main = GitRef::Branch("main".into());
         let head = world.github.head(&world.shop, &main).await;
         let error = words(&head.expect_err("it is not followed"));
-        assert!(error.ends_with(", not followed"), "{location}: {error}");
+        assert!(
+            error.ends_with(", which is not followed"),
+            "{location}: {error}"
+        );
         assert_eq!(world.server.github().requests.len(), 1, "{location}");
     }
     // Nor in circles.

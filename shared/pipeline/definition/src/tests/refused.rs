@@ -65,9 +65,9 @@ fn builds_that_cannot_be_are_refused() {
     for (build, expected) in [
         (
             "{preset: make}",
-            expect![
+            expect![[
                 "line 6, column 12: components.a.build: `make` is missing: name the targets, as in `make: {build: [test, publish]}`"
-            ],
+            ]],
         ),
         (
             "{preset: make, make: {build: []}}",
@@ -82,15 +82,15 @@ fn builds_that_cannot_be_are_refused() {
         ),
         (
             "{preset: buildspec}",
-            expect![
+            expect![[
                 "line 6, column 12: components.a.build: `buildspec` is missing: name the file, as in `buildspec: buildspec.yml`"
-            ],
+            ]],
         ),
         (
             "{buildspec: a.yml, inline: x}",
-            expect![
+            expect![[
                 "line 6, column 31: components.a.build.inline: only preset inline takes this key, and the preset of this build is buildspec; remove the key or change `preset`"
-            ],
+            ]],
         ),
         (
             "{buildspec: ../a.yml, test: [x], context: a}",
@@ -101,9 +101,9 @@ fn builds_that_cannot_be_are_refused() {
         ),
         (
             "{inline: \"version: 0.2\"}",
-            expect![
+            expect![[
                 "line 6, column 21: components.a.build.inline: CodeBuild does not accept this buildspec: line 1, column 1: `phases` is missing: the commands stand under `phases:`, for example in `build:`"
-            ],
+            ]],
         ),
         (
             "{context: /etc}",
@@ -125,15 +125,15 @@ fn builds_that_cannot_be_are_refused() {
         ),
         (
             "{timeout: 1m}",
-            expect![
+            expect![[
                 "line 6, column 22: components.a.build.timeout: 1m is out of range; write 5m to 36h"
-            ],
+            ]],
         ),
         (
             "{timeout: 37h}",
-            expect![
+            expect![[
                 "line 6, column 22: components.a.build.timeout: 37h is out of range; write 5m to 36h"
-            ],
+            ]],
         ),
         (
             "{timeout: soon}",
@@ -155,9 +155,9 @@ fn builds_that_cannot_be_are_refused() {
         ),
         (
             "{platforms: [linux/arm64, linux/arm64]}",
-            expect![
+            expect![[
                 "line 6, column 38: components.a.build.platforms[1]: this platform is listed twice"
-            ],
+            ]],
         ),
         (
             "{image: \"a b\", runtime: {go lang: \"1\"}}",
@@ -226,9 +226,9 @@ fn a13_variables_that_steer_the_build_are_refused() {
     let long = with_build(&format!("{{env: {{A: {}}}}}", "x".repeat(4_097)));
     check(
         &long,
-        &expect![
+        &expect![[
             "line 6, column 22: components.a.build.env.A: the variable `A` has 4097 characters, CodeBuild takes at most 4096: shorten it, or keep it in a file of the repository"
-        ],
+        ]],
     );
 }
 
@@ -294,9 +294,9 @@ fn stages_that_cannot_be_are_refused() {
         ),
         (
             "  - {name: a, from: a}",
-            expect![
+            expect![[
                 "line 5, column 21: stages.a.from: this leads round in a circle and never to a build; start one stage with `from: build`"
-            ],
+            ]],
         ),
         (
             "  - {name: staging, from: build}\n  - {name: prod, from: stagin}",
@@ -338,9 +338,9 @@ fn stages_that_cannot_be_are_refused() {
         ),
         (
             "  - {name: a, from: build, gates: [approval: {}, approval: {}]}",
-            expect![
+            expect![[
                 "line 5, column 50: stages.a.gates[1].approval: the stage already has an approval gate; keep one"
-            ],
+            ]],
         ),
         (
             "  - {name: a, from: build, gates: [scan: {critical: -1, hihg: 2, wait: 1}]}",
@@ -411,9 +411,9 @@ fn a33_what_is_too_much_is_refused_at_once() {
                 "version: 1\npipeline: p\ncomponents:\n{}",
                 many("  cN: {repository: r/N}\n")
             ),
-            expect![
+            expect![[
                 "line 4, column 3: components: 65 components exceed the limit of 40; split the pipeline"
-            ],
+            ]],
         ),
         (
             "#".repeat(FILE_BYTES + 1),
@@ -429,45 +429,45 @@ fn a33_what_is_too_much_is_refused_at_once() {
         ),
         (
             bomb.to_owned(),
-            expect![
+            expect![[
                 "line 1, column 4: anchors (`&name`) are not read here: write the value out, or quote the text"
-            ],
+            ]],
         ),
         (
             "a: 1\na: 2\n".to_owned(),
-            expect![
+            expect![[
                 "line 2, column 1: the key `a` stands here and already on line 1: keep one of them"
-            ],
+            ]],
         ),
         (
             "version: 1\n---\nversion: 1\n".to_owned(),
-            expect![
+            expect![[
                 "line 2, column 1: a second document starts here (`---`): keep one document per file"
-            ],
+            ]],
         ),
         (
             "version: 1\n\tpipeline: p\n".to_owned(),
-            expect![
+            expect![[
                 "line 2, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
-            ],
+            ]],
         ),
         (
             String::new(),
-            expect![
+            expect![[
                 "line 1, column 1: expected a mapping of version, pipeline, source, components, stages, notify, found nothing"
-            ],
+            ]],
         ),
         (
             "null".to_owned(),
-            expect![
+            expect![[
                 "line 1, column 1: expected a mapping of version, pipeline, source, components, stages, notify, found nothing"
-            ],
+            ]],
         ),
         (
             "just text".to_owned(),
-            expect![
+            expect![[
                 "line 1, column 1: expected a mapping of version, pipeline, source, components, stages, notify, found text"
-            ],
+            ]],
         ),
     ] {
         check(&text, &expected);
@@ -488,17 +488,17 @@ fn a33_what_takes_time_is_limited() {
     assert!(read(globs(500).as_bytes()).is_ok());
     check(
         &globs(15_000),
-        &expect![
+        &expect![[
             "line 3, column 2043: components.a.paths[500]: a definition has at most 500 patterns"
-        ],
+        ]],
     );
     let variables: Vec<String> = (0..201).map(|number| format!("A{number}: x")).collect();
     let build = format!("{{env: {{{}}}}}", variables.join(", "));
     check(
         &with_build(&build),
-        &expect![
+        &expect![[
             "line 6, column 18: components.a.build.env: 201 variables exceed the limit of 200; read them from a file of the repository"
-        ],
+        ]],
     );
     check(
         &with_build(&format!("{{tags: [{}]}}", list(21))),
