@@ -36,7 +36,7 @@ pub async fn known(client: &Client) -> Findings {
     match client.ask(&query).await {
         Ok(_) => findings.good("it knows you"),
         Err(Failure::Refused(reason)) => {
-            findings.wrong("it does not accept your token or signature", reason)
+            findings.wrong("it does not accept your token or signature", reason);
         }
         Err(failure) => findings.unknown(
             "whether it knows you",

@@ -143,7 +143,7 @@ pub fn run(checks: Vec<Check<'_>>) -> BoxFuture<'_, Vec<Findings>> {
 /// Runs checks, and gives one [`Findings`] for each group; a group in which nothing was found gets
 /// its good line.
 pub async fn grouped(checks: Vec<Check<'_>>, groups: &[(&'static str, String)]) -> Vec<Findings> {
-    let mut all: Vec<Findings> = groups.iter().map(|(name, _)| Findings::of(*name)).collect();
+    let mut all: Vec<Findings> = groups.iter().map(|(name, _)| Findings::of(name)).collect();
     for findings in run(checks).await {
         if let Some(group) = all.iter_mut().find(|it| it.is_of(&findings)) {
             group.extend(findings);

@@ -225,7 +225,7 @@ async fn live(folder: &Folder) -> Findings {
     for pointer in &pointers {
         match reading.tagged(&pointer.repository, &pointer.tag).await {
             Ok(found) => {
-                let found = found.as_ref().map(|digest| digest.as_str());
+                let found = found.as_ref().map(towline_domain::names::Digest::as_str);
                 pointers::judge(&mut findings, pointer, found, BACKUP);
             }
             Err(error) => findings.unknown(&pointer.place, error.to_string()),
