@@ -112,9 +112,9 @@ fn a_build_of_another_commit_is_held_and_stopped() {
     check(
         "report 1 IN_PROGRESS of b\nreport 1 SUCCEEDED of a\nimage 1",
         expect![[r#"
-            report 1 IN_PROGRESS of b -> held (build#1 builds commit bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, and aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa was pushed); Build Watch Due; Build Stop Due shop:1
-            report 1 SUCCEEDED of a -> held (build#1 builds commit bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, and aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa was pushed); unchanged
-            image 1 -> held (build#1 builds commit bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, and aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa was pushed); unchanged
+            report 1 IN_PROGRESS of b -> held (it builds commit bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, but aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa was pushed); Build Watch Due; Build Stop Due shop:1
+            report 1 SUCCEEDED of a -> held (it builds commit bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, but aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa was pushed); unchanged
+            image 1 -> held (it builds commit bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, but aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa was pushed); unchanged
         "#]],
     );
     check(
@@ -122,7 +122,7 @@ fn a_build_of_another_commit_is_held_and_stopped() {
         expect![[r#"
             bound 1 -> building; Build Watch Due
             image 1 -> building
-            report 1 SUCCEEDED of b -> held (build#1 builds commit bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, and aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa was pushed); Build Stop Due shop:1
+            report 1 SUCCEEDED of b -> held (it builds commit bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb, but aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa was pushed); Build Stop Due shop:1
         "#]],
     );
 }

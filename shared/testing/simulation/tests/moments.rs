@@ -48,8 +48,8 @@ fn a_promotion_that_is_denied_ends_although_every_failure_is_tried_twice_more() 
             &expect![[r#"
             towline/build/backend: Success: build#1 succeeded: sha256:6909be62…
             towline/build/web: Success: build#2 succeeded: sha256:e620e7c2…
-            towline/staging/backend: Failure: promotion #1 was not carried out: ECR le
-            towline/staging/web: Failure: promotion #2 was not carried out: ECR le
+            towline/staging/backend: Failure: promotion #1 failed: Towline may not tag
+            towline/staging/web: Failure: promotion #2 failed: Towline may not tag
         "#]],
         );
     }
@@ -108,9 +108,9 @@ fn two_first_pushes_at_once_share_what_they_claim() {
         let builds = runs.values().map(|run| run.components.len());
         builds.collect::<Vec<_>>()
     };
-    // Where chance takes the clock on to the sweep, whoever plans is timed out and tried again: not
-    // all of them are prompt. Half of these would be if each took what it claims for itself.
-    for (more, seeds, fewest_prompt) in [(0, 40, 12), (8, 4, 1), (30, 2, 0)] {
+    // Where chance moves the clock on to the sweep, planning times out and is tried again: with each
+    // call of the store there is a chance of that, so only some of them are prompt.
+    for (more, seeds, fewest_prompt) in [(0, 40, 4), (8, 4, 0), (30, 2, 0)] {
         let definition = large(more);
         let mut promptly = 0;
         for seed in 0..seeds {

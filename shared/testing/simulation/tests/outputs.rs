@@ -79,9 +79,9 @@ fn an_image_whose_build_has_not_left_what_is_asked_for_is_not_promoted() {
     );
     // Whoever looks at the stage finds why.
     let faults = world.faults_at_rest();
-    let reason = "the parameters of staging: the output version of build#2 has no text, number or truth value at {output.version.lost}";
+    let known = ["web never reached staging", "NoValue", "version.lost"];
     assert!(
-        matches!(faults.as_slice(), [one] if one.contains(reason)),
+        matches!(faults.as_slice(), [one] if known.iter().all(|part| one.contains(part))),
         "{faults:?}"
     );
 }

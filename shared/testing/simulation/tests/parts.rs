@@ -264,11 +264,11 @@ fn a26_an_image_that_a_build_puts_where_the_index_belongs_is_held() {
     check(
         &mut world,
         expect![[r#"
-        main first: backend held; web succeeded
-        web/prod: nothing; first has 0 of 2 yes
-        web/staging: first
-        succeeded, succeeded: tag 50ea2b8-1 is for sha256:…, the index of its platforms, and was on sha256:…: somebody else pushed it
-    "#]],
+            main first: backend held; web succeeded
+            web/prod: nothing; first has 0 of 2 yes
+            web/staging: first
+            succeeded, succeeded: build#1 is held: tag 50ea2b8-1 is for sha256:…, the index of its platforms, and was on sha256:…: someone else pushed it
+        "#]],
     );
 }
 
@@ -290,11 +290,11 @@ fn a_part_whose_image_is_gone_fails_with_the_reason() {
     check(
         &mut world,
         expect![[r#"
-        main first: backend failed; web succeeded
-        web/prod: nothing; first has 0 of 2 yes
-        web/staging: first
-        succeeded, succeeded: the index of build#1 was not put: the image no longer exists in the registry; build it again
-    "#]],
+            main first: backend failed; web succeeded
+            web/prod: nothing; first has 0 of 2 yes
+            web/staging: first
+            succeeded, succeeded: the image index of build#1 was not pushed: the image no longer exists in the registry; build it again
+        "#]],
     );
 }
 
@@ -307,10 +307,10 @@ fn an_index_that_ecr_lets_nobody_put_ends_the_build_and_says_what_to_do() {
     check_view(
         &mut world,
         expect![[r#"
-        main first: backend failed; web succeeded
-        web/staging: nothing
-        succeeded, succeeded: the index of build#1 was not put: ECR lets Towline put no tag on acme/backend: give that ECR repository the tag towline, as infra/component.yaml does (towline doctor says what else it lacks), then build again; it said: AccessDeniedException: not authorized to perform: ecr:PutImage
-    "#]],
+            main first: backend failed; web succeeded
+            web/staging: nothing
+            succeeded, succeeded: the image index of build#1 was not pushed: Towline may not tag images in acme/backend: give that ECR repository the tag towline, as infra/component.yaml does (`towline doctor` lists what else is missing), then build again; ECR said: AccessDeniedException: not authorized to perform: ecr:PutImage
+        "#]],
     );
 }
 

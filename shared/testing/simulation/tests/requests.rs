@@ -33,16 +33,16 @@ fn what_one_run_asks_for() {
     drop(world.chance.take_requests());
     world.push("main", "second", &["backend/main.rs"]);
     expect![[r#"
-        advance-stages: (index units) 3, (write units) 20, (writes) 8, announce 1, get 1, get many 1, transact 1
-        answer-chat: (index units) 1, (write units) 6, (writes) 3, announce 1, get many 1, query 1, transact 1
-        deploy-images: (index units) 1, (write units) 1, (writes) 1, announce 1, get many 1, transact 1
-        plan-runs: (index units) 2, (write units) 17, (writes) 9, announce 1, compare 1, get a file 1, get a ref 1, get many 1, transact 2
-        promote-images: (index units) 6, (write units) 47, (writes) 24, DescribeImages 2, PutImage 2, announce 2, get many 2, transact 4
-        receive-github: (index units) 1, (write units) 4, (writes) 2, admit 1, announce 1, get many 1, transact 1
-        record-images: (index units) 0, (write units) 20, (writes) 9, DescribeImages 2, get many 6, transact 2
-        report-status: (index units) 4, (write units) 4, (writes) 4, POST a status 6, get many 8, query 1, transact 4
-        start-builds: (index units) 3, (write units) 10, (writes) 5, StartBuild 1, announce 1, get many 1, transact 1
-        57 requests to AWS, 129 write units and 21 of the index
+        advance-stages: (index units) 3, (write units) 8, (writes) 5, announce 1, get 2, get many 2, put rows 1, transact 2
+        answer-chat: (index units) 2, (write units) 2, (writes) 2, announce 1, get many 1, put rows 1, query 1, transact 1
+        deploy-images: (index units) 0, (write units) 1, (writes) 1, announce 1, get many 1, transact 1
+        plan-runs: (index units) 2, (write units) 11, (writes) 8, announce 1, compare 2, get 1, get a file 1, get a ref 1, get many 2, put rows 1, transact 3
+        promote-images: (index units) 0, (write units) 24, (writes) 17, DescribeImages 2, PutImage 2, announce 2, get many 2, put rows 2, transact 5
+        receive-github: (index units) 1, (write units) 1, (writes) 1, admit 1, announce 1, get many 1, transact 1
+        record-images: (index units) 0, (write units) 14, (writes) 9, DescribeImages 2, get 4, get many 4, put rows 2, transact 2
+        report-status: (index units) 2, (write units) 4, (writes) 4, POST a status 6, get many 8, query 1, transact 4
+        start-builds: (index units) 0, (write units) 2, (writes) 2, StartBuild 1, announce 1, get many 1, put rows 1, transact 1
+        74 requests to AWS, 67 write units and 10 of the index
     "#]].assert_eq(&to_prod(&mut world));
 }
 
@@ -57,16 +57,16 @@ fn what_the_first_run_asks_for() {
     let definition = definition.join("\n").replace("min: 2", "min: 1");
     world.push_files("main", "first", &[(".towline.yml", definition.as_str())]);
     expect![[r#"
-        advance-stages: (index units) 3, (write units) 16, (writes) 8, announce 1, get 1, get many 1, transact 1
-        answer-chat: (index units) 1, (write units) 6, (writes) 3, announce 1, get many 1, query 1, transact 1
-        deploy-images: (index units) 1, (write units) 1, (writes) 1, announce 1, get many 1, transact 1
-        plan-runs: (index units) 2, (write units) 33, (writes) 15, announce 1, get a file 1, get many 2, transact 2
-        promote-images: (index units) 6, (write units) 42, (writes) 22, DescribeImages 2, PutImage 2, announce 2, get many 2, transact 4
-        receive-github: (index units) 1, (write units) 6, (writes) 3, admit 1, announce 1, get many 1, transact 1
-        record-images: (index units) 0, (write units) 16, (writes) 8, DescribeImages 2, get many 6, transact 2
-        report-status: (index units) 4, (write units) 4, (writes) 4, POST a status 5, get many 8, transact 4
-        start-builds: (index units) 3, (write units) 10, (writes) 5, StartBuild 1, announce 1, get many 1, transact 1
-        57 requests to AWS, 134 write units and 21 of the index
+        advance-stages: (index units) 3, (write units) 8, (writes) 5, announce 1, get 2, get many 2, put rows 1, transact 2
+        answer-chat: (index units) 2, (write units) 2, (writes) 2, announce 1, get many 1, put rows 1, query 1, transact 1
+        deploy-images: (index units) 0, (write units) 1, (writes) 1, announce 1, get many 1, transact 1
+        plan-runs: (index units) 2, (write units) 20, (writes) 14, announce 1, get 1, get a file 1, get many 2, put rows 1, transact 3
+        promote-images: (index units) 1, (write units) 21, (writes) 14, DescribeImages 2, PutImage 2, announce 2, get many 2, put rows 2, transact 5
+        receive-github: (index units) 1, (write units) 2, (writes) 2, admit 1, announce 1, get many 1, put rows 1, transact 1
+        record-images: (index units) 0, (write units) 13, (writes) 8, DescribeImages 2, get 4, get many 4, put rows 1, transact 2
+        report-status: (index units) 2, (write units) 4, (writes) 4, POST a status 5, get many 8, transact 4
+        start-builds: (index units) 0, (write units) 2, (writes) 2, StartBuild 1, announce 1, get many 1, put rows 1, transact 1
+        73 requests to AWS, 73 write units and 11 of the index
     "#]].assert_eq(&to_prod(&mut world));
 }
 

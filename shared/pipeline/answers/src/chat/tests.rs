@@ -188,18 +188,71 @@ fn quotes_join_words_and_are_never_a_shells() {
 
 #[test]
 fn what_is_wrong_is_said_with_what_to_type_instead() {
-    check("tags", expect![[""]]);
-    check("commit", expect![[""]]);
-    check("where", expect![[""]]);
-    check("history backend", expect![[""]]);
-    check("history backend prod staging", expect![[""]]);
-    check("tags back/end", expect![[""]]);
-    check("tags backend --limit", expect![[""]]);
-    check("tags backend --limit 31", expect![[""]]);
-    check("tags backend --limit 0", expect![[""]]);
-    check("tags backend --limit many", expect![[""]]);
-    check("tags backend --limit 1 --limit 2", expect![[""]]);
-    check("tags backend --stage prod", expect![[""]]);
+    check("tags", expect![[r#"
+        ! the following required arguments were not provided:
+          <COMPONENT>
+
+        Usage: /towline tags <COMPONENT>
+
+        For all commands: /towline help"#]]);
+    check("commit", expect![[r#"
+        ! the following required arguments were not provided:
+          <COMMIT>
+
+        Usage: /towline commit <COMMIT>
+
+        For all commands: /towline help"#]]);
+    check("where", expect![[r#"
+        ! the following required arguments were not provided:
+          <REF>
+
+        Usage: /towline where <REF>
+
+        For all commands: /towline help"#]]);
+    check("history backend", expect![[r#"
+        ! the following required arguments were not provided:
+          <STAGE>
+
+        Usage: /towline history <COMPONENT> <STAGE>
+
+        For all commands: /towline help"#]]);
+    check("history backend prod staging", expect![[r#"
+        ! unexpected argument 'staging' found
+
+        Usage: /towline history [OPTIONS] <COMPONENT> <STAGE>
+
+        For all commands: /towline help"#]]);
+    check("tags back/end", expect![[r#"
+        ! invalid value 'back/end' for '<COMPONENT>': "back/end" is not a component name: 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit
+
+        For all commands: /towline help"#]]);
+    check("tags backend --limit", expect![[r#"
+        ! a value is required for '--limit <N>' but none was supplied
+
+        For all commands: /towline help"#]]);
+    check("tags backend --limit 31", expect!["! chat shows at most 30 lines. Run it on the command line: towline tags backend --limit 31"]);
+    check("tags backend --limit 0", expect![[r#"
+        ! invalid value '0' for '--limit <N>': 0 is not in 1..=500
+
+        For all commands: /towline help"#]]);
+    check("tags backend --limit many", expect![[r#"
+        ! invalid value 'many' for '--limit <N>': invalid digit found in string
+
+        For all commands: /towline help"#]]);
+    check("tags backend --limit 1 --limit 2", expect![[r#"
+        ! the argument '--limit <N>' cannot be used multiple times
+
+        Usage: /towline tags [OPTIONS] <COMPONENT>
+
+        For all commands: /towline help"#]]);
+    check("tags backend --stage prod", expect![[r#"
+        ! unexpected argument '--stage' found
+
+          tip: to pass '--stage' as a value, use '-- --stage'
+
+        Usage: /towline tags <COMPONENT>
+
+        For all commands: /towline help"#]]);
 }
 
 #[test]
@@ -207,56 +260,43 @@ fn a_slip_of_the_fingers_is_recognised() {
     check(
         "tag backend",
         expect![[r#"
-            ! unrecognized subcommand 'tag'
-
-              tip: a similar subcommand exists: 'tags'
-
-            Usage: /towline <COMMAND>
+            ! unknown command `tag`; did you mean: tags?
 
             For all commands: /towline help"#]],
     );
     check(
         "hsitory backend prod",
         expect![[r#"
-            ! unrecognized subcommand 'hsitory'
-
-              tip: a similar subcommand exists: 'history'
-
-            Usage: /towline <COMMAND>
+            ! unknown command `hsitory`; did you mean: history?
 
             For all commands: /towline help"#]],
     );
     check(
         "aprove 58",
         expect![[r#"
-            ! unrecognized subcommand 'aprove'
-
-              tip: some similar subcommands exist: 'promote', 'approve'
-
-            Usage: /towline <COMMAND>
+            ! unknown command `aprove`; did you mean: promote, approve?
 
             For all commands: /towline help"#]],
     );
     check(
         "<!channel>",
         expect![[r#"
-            ! unrecognized subcommand '<!channel>'
-
-              tip: a similar subcommand exists: 'cancel'
-
-            Usage: /towline <COMMAND>
+            ! unknown command `<!channel>`; did you mean: cancel?
 
             For all commands: /towline help"#]],
     );
-    check("now\u{202e}", expect![[""]]);
+    check("now\u{202e}", expect![[r#"
+        ! unknown command `now�`; did you mean: now?
+
+        For all commands: /towline help"#]]);
 }
 
 #[test]
 fn what_chat_cannot_do_yet_is_said_with_what_can() {
-    check("approve 58 \"looks good; rm -rf /\"", expect![[""]]);
-    check("promote backend 3f9c2ab prod --wait", expect![[""]]);
-    check("rollback backend prod to 9f8e7d6", expect![[""]]);
-    check("cancel build#142", expect![[""]]);
+    check("approve 58 \"looks good; rm -rf /\"", expect!["! `approve` is not available in chat yet. Run it on the command line: towline approve 58 'looks good; rm -rf /'"]);
+    check("promote backend 3f9c2ab prod --wait", expect!["! `promote` is not available in chat yet. Run it on the command line: towline promote backend 3f9c2ab prod --wait"]);
+    check("rollback backend prod to 9f8e7d6", expect!["! `rollback` is not available in chat yet. Run it on the command line: towline rollback backend prod to 9f8e7d6"]);
+    check("cancel build#142", expect!["! `cancel` is not available in chat yet. Run it on the command line: towline cancel 'build#142'"]);
 }
 
 #[test]
@@ -264,7 +304,7 @@ fn help_tells_every_word_and_one_in_full() {
     check(
         "",
         expect![[r#"
-            help: Something to be done, by somebody
+            help: Ask which image is where, since when and why.
 
             Usage: /towline <COMMAND>
 
@@ -287,8 +327,43 @@ fn help_tells_every_word_and_one_in_full() {
 
             On the command line only: promote, approve, reject, rollback, hold, resume, cancel, retry, logs"#]],
     );
-    check("help tags", expect![[""]]);
-    check("tags --help", expect![[""]]);
-    check("help approve", expect![[""]]);
-    check("help Tag", expect![[""]]);
+    check("help tags", expect![[r#"
+        help: List a component's images and tags, newest first
+
+        Usage: /towline tags [OPTIONS] <COMPONENT>
+
+        Arguments:
+          <COMPONENT>  The component
+
+        Options:
+              --branch <BRANCH>          Only images built from this branch
+              --limit <N>                How many lines to show, 1 to 500 [default: 10]
+              --repository <OWNER/NAME>  The repository, if several have a component of that name
+          -h, --help                     Print help
+
+        Examples:
+          /towline tags backend
+          /towline tags backend --branch main --limit 20"#]]);
+    check("tags --help", expect![[r#"
+        help: List a component's images and tags, newest first
+
+        Usage: /towline tags [OPTIONS] <COMPONENT>
+
+        Arguments:
+          <COMPONENT>  The component
+
+        Options:
+              --branch <BRANCH>          Only images built from this branch
+              --limit <N>                How many lines to show, 1 to 500 [default: 10]
+              --repository <OWNER/NAME>  The repository, if several have a component of that name
+          -h, --help                     Print help
+
+        Examples:
+          /towline tags backend
+          /towline tags backend --branch main --limit 20"#]]);
+    check("help approve", expect!["! `approve` is not available in chat yet. Run it on the command line: towline approve"]);
+    check("help Tag", expect![[r#"
+        ! unknown command `Tag`
+
+        For all commands: /towline help"#]]);
 }

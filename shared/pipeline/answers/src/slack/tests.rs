@@ -204,37 +204,61 @@ fn a_channel_is_told_where_images_are() {
 #[test]
 fn who_asks_alone_is_told_why_there_is_no_answer() {
     let world = World::with_a_push("Fix the cart");
-    check(&world, "help now", expect![[""]]);
+    check(&world, "help now", expect![[r#"
+        ephemeral: Show what is live, now or at an earlier time, by component and stage
+
+        Usage: /towline now [OPTIONS] [STAGE]
+
+        Arguments:
+          [STAGE]  Only this stage
+
+        Options:
+              --component &lt;COMPONENT&gt;    Only this component
+              --at &lt;TIME&gt;                Show what was live then: 2026-02-27T12:00 (UTC unless an offset follows) or '2h ago'
+              --repository &lt;OWNER/NAME&gt;  Only this repository
+          -h, --help                     Print help
+
+        Examples:
+          /towline now
+          /towline now prod
+          /towline now prod --at 2026-02-27T12:00
+          /towline now --component backend --at '2h ago'"#]]);
     check(
         &world,
         "tags web --limit x",
-        expect!["ephemeral: --limit goes from 1 to 30 in chat"],
+        expect![[r#"
+            ephemeral: invalid value 'x' for '--limit &lt;N&gt;': invalid digit found in string
+
+            For all commands: /towline help"#]],
     );
     check(
         &world,
         "tags shop",
-        expect!["ephemeral: there is no component shop; there are: web"],
+        expect!["ephemeral: component shop not found; components: web"],
     );
     check(
         &world,
         "history web qa",
-        expect!["ephemeral: there is no stage qa; there are: staging, prod"],
+        expect!["ephemeral: stage qa not found; stages: staging, prod"],
     );
     check(
         &world,
         "commit 0000000",
-        expect!["ephemeral: no push of a commit that begins with 0000000 was accepted"],
+        expect!["ephemeral: no accepted push has a commit that begins with 0000000"],
     );
     check(
         &world,
         "where <@U012AB3CD|lee>",
-        expect![[r#"ephemeral: "@lee" is neither a commit, a tag, a digest nor a build"#]],
+        expect![[r#"ephemeral: "@lee" is not a commit, tag, digest or build"#]],
     );
-    check(&world, "approve 2 “fine”", expect![[""]]);
+    check(&world, "approve 2 “fine”", expect!["ephemeral: ˋapproveˋ is not available in chat yet. Run it on the command line: towline approve 2 fine"]);
     check(
         &world,
         "nwo",
-        expect![[r#"ephemeral: there is no "nwo"; did you mean now? All words: /towline help"#]],
+        expect![[r#"
+            ephemeral: unknown command ˋnwoˋ
+
+            For all commands: /towline help"#]],
     );
     assert!(say(&world, "").starts_with("ephemeral: /towline tags COMPONENT"));
     assert!(say(&World::new(), "now").contains("no stage is known yet"));
