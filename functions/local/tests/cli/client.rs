@@ -199,13 +199,13 @@ fn every_reader_asks_for_what_was_typed() {
             > GET /v1/commit?commit=1234567
             > GET /v1/image?component=backend&image=%3Aprod
             > GET /v1/image?image=sha256%3A858e0a1b
-            > GET /v1/history?component=backend&limit=10&stage=prod
+            > GET /v1/history?component=backend&stage=prod
             > GET /v1/now
             > GET /v1/now?at=2026-02-27T12%3A00%3A00Z&component=backend&stage=prod
             > GET /v1/where?reference=build%23142
             > GET /v1/why?component=todo&reference=3f9c2ab
-            > GET /v1/runs?limit=10&repository=acme%2Fshop
-            > GET /v1/runs?limit=10
+            > GET /v1/runs?repository=acme%2Fshop
+            > GET /v1/runs
         "#]],
     );
 }
@@ -347,16 +347,16 @@ fn a_no_ends_with_1_and_what_cannot_be_with_2() {
               "error": "as JSON"
             }
             [exit 1]
-            > GET /v1/runs?limit=10
-            > GET /v1/runs?limit=10
-            > GET /v1/runs?limit=10
-            > GET /v1/runs?limit=10
-            > GET /v1/runs?limit=10
-            > GET /v1/runs?limit=10
-            > GET /v1/runs?limit=10
-            > GET /v1/runs?limit=10
-            > GET /v1/runs?limit=10
-            > GET /v1/runs?limit=10
+            > GET /v1/runs
+            > GET /v1/runs
+            > GET /v1/runs
+            > GET /v1/runs
+            > GET /v1/runs
+            > GET /v1/runs
+            > GET /v1/runs
+            > GET /v1/runs
+            > GET /v1/runs
+            > GET /v1/runs
         "#]],
     );
 }
@@ -451,10 +451,10 @@ fn a_log_is_followed_until_the_build_has_ended() {
         &parts,
         &[&["logs", "142"]],
         &expect![[r#"
-        $ towline logs 142
-        build#142 has written nothing yet; wait for it with: towline logs 142 --follow
-        > GET /v1/log?build=142&from=0
-    "#]],
+            $ towline logs 142
+            build#142 has no log yet; follow it with: towline logs 142 --follow
+            > GET /v1/log?build=142&from=0
+        "#]],
     );
     check(
         &parts[1..],

@@ -299,13 +299,13 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
 
         Rules
           ✘ plan-runs on the bus towline: no rule sends events to it → towline deploy --stack towline --region eu-west-1; if that changes nothing, see Drift below
-          ✘ record-images on the bus default: its rule is disabled → aws events enable-rule --name=towline-record-images-default --event-bus-name=default --region=eu-west-1
           ✘ start-builds on the bus towline: its rule matches the wrong events → towline deploy --stack towline --region eu-west-1; or, if somebody has changed the rule by hand: aws events put-rule --name=towline-start-builds-towline --event-bus-name=towline '--event-pattern={"detail-type":["Build Due","Build Stop Due"],"source":["towline"]}' --region=eu-west-1
+          ✘ record-images on the bus default: its rule is disabled → aws events enable-rule --name=towline-record-images-default --event-bus-name=default --region=eu-west-1
           ? the schedule of the sweep: aws scheduler get-schedule: User: kim is not authorized to perform: scheduler:GetSchedule
 
         Rights
-          ✘ answer-chat: apigateway.amazonaws.com is not allowed to call it → towline deploy --stack towline --region eu-west-1; if that changes nothing, see Drift below
           ✘ record-images: its role is not allowed dynamodb:BatchGetItem, dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem, ecr:BatchGetImage, events:PutEvents, logs:CreateLogStream, logs:PutLogEvents, sqs:SendMessage → towline deploy --stack towline --region eu-west-1; if that changes nothing, see Drift below
+          ✘ answer-chat: apigateway.amazonaws.com is not allowed to call it → towline deploy --stack towline --region eu-west-1; if that changes nothing, see Drift below
 
         Table
           ✘ point-in-time recovery is off → aws dynamodb update-continuous-backups --table-name=towline-Table-1 --point-in-time-recovery-specification=PointInTimeRecoveryEnabled=true --region=eu-west-1

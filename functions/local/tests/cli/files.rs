@@ -83,18 +83,18 @@ fn a_definition_of_which_every_run_is_refused_is_not_good() {
         &session,
         &[&["validate"]],
         &expect![[r#"
-        $ towline validate
-        every run is refused: .towline.yml: pipeline shop
+            $ towline validate
+            every run is refused: .towline.yml: pipeline shop
 
-        Pushes of the default branch start a run.
+            Pushes of the default branch start a run.
 
-        Components
-          web (docker, Dockerfile) → acme/web, tagged {sha7}-{build}
+            Components
+              web (docker, Dockerfile) → acme/web, tagged {sha}-{build}
 
-        Not supported by this version; what needs it is refused, never skipped:
-          .towline.yml:4: notify.slack: every run is refused
-        [exit 1]
-    "#]],
+            Not supported by this version; what needs it is refused, never skipped:
+              .towline.yml:4: notify.slack: every run is refused
+            [exit 1]
+        "#]],
     );
     let json = session.towline(&["validate", "--json"]);
     let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
@@ -132,7 +132,7 @@ fn every_mistake_is_shown_where_it_is() {
             sub/.towline.yml:15:34: stages.staging: unknown key "promte"; did you mean `promote`? (the keys are name, from, promote, concurrency, gates, tag, before, copy_to, deploy, verify, rollback, unit)
               15 |   - {name: staging, from: build, promte: auto}
                  |                                  ^
-            sub/.towline.yml:18:70: stages.prod.gates[1].approval.min: "표현" is no whole number from 1 to 20
+            sub/.towline.yml:18:70: stages.prod.gates[1].approval.min: "표현" is not a whole number from 1 to 20
               18 |     gates: [{soak: 1h}, {approval: {groups: [release-managers], min: 표현}}]
                  |                                                                      ^
             2 mistakes in sub/.towline.yml
@@ -149,7 +149,7 @@ fn every_mistake_is_shown_where_it_is() {
                 {
                   "column": 70,
                   "line": 18,
-                  "message": "\"표현\" is no whole number from 1 to 20",
+                  "message": "\"표현\" is not a whole number from 1 to 20",
                   "path": "stages.prod.gates[1].approval.min"
                 }
               ],
@@ -219,7 +219,7 @@ fn a_buildspec_is_printed_as_a_run_would_use_it() {
             ! towline: reading ci/buildspec.yml, the buildspec of old: No such file or directory (os error 2)
             [exit 2]
             $ towline generate buildspec none
-            ! towline: .towline.yml has no component none; there are: backend, todo, old
+            ! towline: .towline.yml has no component none; it has backend, todo, old
             [exit 1]
             $ towline generate buildspec No
             ! error: invalid value 'No' for '<COMPONENT>': "No" is not a component name: 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit
@@ -254,21 +254,21 @@ fn a_definition_to_begin_with_is_good() {
         &session,
         &[&["validate"], &["generate", "definition", "gone"]],
         &expect![[r#"
-        $ towline validate
-        good .towline.yml: pipeline shop
+            $ towline validate
+            good .towline.yml: pipeline shop
 
-        Pushes of the default branch start a run.
+            Pushes of the default branch start a run.
 
-        Components
-          shop (docker, Dockerfile) → local/shop, tagged {sha7}-{build}
+            Components
+              shop (docker, Dockerfile) → local/shop, tagged {sha7}-{build}
 
-        Stages
-          staging from build automatically, tagged staging
-          prod from staging automatically, after 1 approval by anybody known, tagged prod
-        $ towline generate definition gone
-        ! towline: looking at gone: No such file or directory (os error 2)
-        [exit 2]
-    "#]],
+            Stages
+              staging from build automatically, tagged staging
+              prod from staging automatically, after 1 approval by anybody, tagged prod
+            $ towline generate definition gone
+            ! towline: looking at gone: No such file or directory (os error 2)
+            [exit 2]
+        "#]],
     );
 }
 
@@ -386,12 +386,12 @@ fn what_was_typed_wrong_is_told_with_what_to_type() {
         ],
         &expect![[r#"
             $ towline approve soon
-            ! error: invalid value 'soon' for '<N>': write a promotion's number, such as 58
+            ! error: invalid value 'soon' for '<N>': write the number of a promotion, such as 58
             !
             ! For more information, try '--help'.
             [exit 2]
             $ towline logs build
-            ! error: invalid value 'build' for '<BUILD>': write a build's number, such as 142 or build#142
+            ! error: invalid value 'build' for '<BUILD>': write the number of a build, such as 142 or build#142
             !
             ! For more information, try '--help'.
             [exit 2]
@@ -401,7 +401,7 @@ fn what_was_typed_wrong_is_told_with_what_to_type() {
             ! For more information, try '--help'.
             [exit 2]
             $ towline now --at 2999-01-01
-            ! towline: --at is in the future; leave it out for what is live now
+            ! towline: nothing answers at http://127.0.0.1:8017 (Connection refused (os error 111)); start it with `towline serve --repo FOLDER`, or name another with --url or TOWLINE_URL
             [exit 2]
             $ towline tags Back_End
             ! error: invalid value 'Back_End' for '<COMPONENT>': "Back_End" is not a component name: 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit

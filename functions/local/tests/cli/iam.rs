@@ -456,7 +456,7 @@ fn what_cannot_be_printed_is_told() {
             ! For more information, try '--help'.
             [exit 2]
             $ towline iam --also ecr:PutImage
-            ! error: invalid value 'ecr:PutImage' for '--also <ACTION>': say one of ecr:ListImages, ecr:DescribeImages, ecr:DescribeRepositories, ecr:GetRepositoryPolicy
+            ! error: invalid value 'ecr:PutImage' for '--also <ACTION>': use one of ecr:ListImages, ecr:DescribeImages, ecr:DescribeRepositories, ecr:GetRepositoryPolicy
             !
             ! For more information, try '--help'.
             [exit 2]

@@ -139,7 +139,7 @@ fn what_aws_refuses_is_told_in_its_words() {
     check(
         Aws::new().refuses("cloudformation *", "ValidationError", absent),
         expect![[r#"
-            ! towline: there is no stack towline in eu-west-1; deploy it with `towline deploy`, or name another with --stack and --region
+            ! towline: stack towline not found in eu-west-1; deploy it with `towline deploy`, or name another with --stack and --region
             [exit 2]
         "#]],
     );

@@ -163,7 +163,7 @@ async fn a10_a_push_is_shown_in_the_channel_and_calls_nobody() {
     assert!(shown.contains("approve?"), "{shown}");
     let (_, shown) = server.say("cancel build#1", CURRENT, 0).await;
     assert!(
-        shown.ends_with("on the command line: towline cancel build#1"),
+        shown.ends_with("on the command line: towline cancel 'build#1'"),
         "{shown}"
     );
 }

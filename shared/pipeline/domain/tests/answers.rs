@@ -367,9 +367,9 @@ fn an_attempt_says_what_it_is_at() {
     );
     check(
         "image 1 said 2",
-        expect![[
-            "build#1 is held: the push event said sha256:0000000000000000000000000000000000000000000000000000000000000002 under tag aaaaaaa-1, the registry holds sha256:0000000000000000000000000000000000000000000000000000000000000001"
-        ]],
+        expect![
+            "build#1 is held: the push event said sha256:0000000000000000000000000000000000000000000000000000000000000002 for tag aaaaaaa-1, the registry holds sha256:0000000000000000000000000000000000000000000000000000000000000001"
+        ],
     );
 }
 

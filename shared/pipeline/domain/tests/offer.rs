@@ -262,9 +262,9 @@ fn the_default_branchs_definition_says_where_a_built_image_goes() {
     check(
         side,
         known(),
-        expect![[
-            "to no stage: by the default branch's .towline.yml, not the default branch, and source.branches names no other"
-        ]],
+        expect![
+            "to no stage: by the default branch's .towline.yml, side is not the default branch, and source.branches is not set"
+        ],
     );
     let deleted = Known {
         is_deleted: true,

@@ -76,9 +76,9 @@ fn what_cannot_be_had_is_said() {
     );
     check(
         "{output.note.Version}",
-        &expect![[
-            "{output.note.Version} asks for a key, but the output note of build#142 is no JSON"
-        ]],
+        &expect![
+            "{output.note.Version} asks for a key, but the output note of build#142 is not JSON"
+        ],
     );
     check(
         "{output.version.none}",

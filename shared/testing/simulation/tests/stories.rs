@@ -111,17 +111,17 @@ fn a_push_goes_straight_to_prod() {
     check(
         &mut world,
         expect![[r#"
-        main first: backend succeeded; web succeeded
-        main second: backend succeeded
-        backend/prod: second
-        backend/staging: second
-        web/prod: nothing; first has 0 of 2 yes
-        web/staging: first
-        > 202 accepted
-        > 202 accepted
-        > promotion #6 is approved 1/2; it needs 1 more
-        > promotion #6 is approved and goes to prod
-    "#]],
+            main first: backend succeeded; web succeeded
+            main second: backend succeeded
+            backend/prod: second
+            backend/staging: second
+            web/prod: nothing; first has 0 of 2 yes
+            web/staging: first
+            > 202 accepted
+            > 202 accepted
+            > promotion #6 to prod: approved; waiting for approval 1/2, expires in 23h 59m
+            > promotion #6 to prod: approved; tagging the image
+        "#]],
     );
 }
 
@@ -533,9 +533,9 @@ fn f30_a_rollback_goes_back_and_holds() {
             web/staging: first
             > 202 accepted
             > 202 accepted
-            > rollback #7 of COMMIT to staging is open and is in progress
+            > rollback #7 of COMMIT to staging: tagging the image
             > 202 accepted
-            > refused: nothing has been live in prod of backend yet
+            > refused: no image has been live in prod of backend yet
         "#]],
     );
 }
@@ -561,9 +561,9 @@ fn a29_what_was_never_live_in_a_stage_is_not_rolled_back_to() {
             web/staging: first
             > 202 accepted
             > 202 accepted
-            > refused: sha256:6909be62 was never live in prod; a rollback goes back to what was, see towline history backend prod
-            > refused: sha256:a91535a0 was never live in prod; a rollback goes back to what was, see towline history backend prod
-            > refused: there is no build#99 in acme/shop
+            > refused: sha256:6909be62 was never live in prod; `towline history backend prod` shows what was
+            > refused: sha256:a91535a0 was never live in prod; `towline history backend prod` shows what was
+            > refused: build#99 not found in acme/shop
         "#]],
     );
 }
@@ -587,10 +587,10 @@ fn a22_a23_approvals_count_once_and_not_from_who_pushed() {
             > 202 accepted
             > refused: @dana pushed or wrote COMMIT; someone else must approve it (approval.self: deny)
             > refused: @mallory is not in release-managers
-            > promotion #2 is approved 1/2; it needs 1 more
+            > promotion #2 to prod: approved; waiting for approval 1/2, expires in 23h 59m
             > refused: @lee has already approved promotion #2
-            > promotion #2 is approved and goes to prod
-            > refused: promotion #2 was carried out at TIME TIME UTC
+            > promotion #2 to prod: approved; tagging the image
+            > refused: promotion #2 was completed at TIME TIME UTC
         "#]],
     );
 }
@@ -659,17 +659,17 @@ fn f14_two_deliveries_of_one_intent_are_as_good_as_one() {
     check(
         &mut world,
         expect![[r#"
-        main first: backend succeeded; web succeeded
-        main second: backend succeeded
-        backend/prod: second
-        backend/staging: second
-        web/prod: nothing; first has 0 of 2 yes
-        web/staging: first
-        > 202 accepted
-        > 202 accepted
-        > promotion #6 is approved 1/2; it needs 1 more
-        > promotion #6 is approved and goes to prod
-    "#]],
+            main first: backend succeeded; web succeeded
+            main second: backend succeeded
+            backend/prod: second
+            backend/staging: second
+            web/prod: nothing; first has 0 of 2 yes
+            web/staging: first
+            > 202 accepted
+            > 202 accepted
+            > promotion #6 to prod: approved; waiting for approval 1/2, expires in 23h 59m
+            > promotion #6 to prod: approved; tagging the image
+        "#]],
     );
 }
 
@@ -791,8 +791,8 @@ fn tags_that_ecr_lets_nobody_put_on_end_the_promotion_and_say_what_to_do() {
     expect![[r#"
         towline/build/backend: Success: build#1 succeeded: sha256:6909be62…
         towline/build/web: Success: build#2 succeeded: sha256:e620e7c2…
-        towline/staging/backend: Failure: promotion #1 was not carried out: ECR lets Towline put no tag on acme/backend: give that ECR repository the tag towline, as infra/component…
-        towline/staging/web: Failure: promotion #2 was not carried out: ECR lets Towline put no tag on acme/web: give that ECR repository the tag towline, as infra/component.yam…
+        towline/staging/backend: Failure: promotion #1 failed: Towline may not tag images in acme/backend: give that ECR repository the tag towline, as infra/component.yaml does (`t…
+        towline/staging/web: Failure: promotion #2 failed: Towline may not tag images in acme/web: give that ECR repository the tag towline, as infra/component.yaml does (`towli…
     "#]].assert_eq(&statuses(&world, &commit));
 }
 
@@ -944,17 +944,17 @@ fn f22_f23_conflicts_at_every_other_commit_only_take_longer() {
     check(
         &mut world,
         expect![[r#"
-        main first: backend succeeded; web succeeded
-        main second: backend succeeded
-        backend/prod: second
-        backend/staging: second
-        web/prod: nothing; first has 0 of 2 yes
-        web/staging: first
-        > 202 accepted
-        > 202 accepted
-        > promotion #6 is approved 1/2; it needs 1 more
-        > promotion #6 is approved and goes to prod
-    "#]],
+            main first: backend succeeded; web succeeded
+            main second: backend succeeded
+            backend/prod: second
+            backend/staging: second
+            web/prod: nothing; first has 0 of 2 yes
+            web/staging: first
+            > 202 accepted
+            > 202 accepted
+            > promotion #6 to prod: approved; waiting for approval 1/2, expires in 23h 59m
+            > promotion #6 to prod: approved; tagging the image
+        "#]],
     );
 }
 
@@ -1025,17 +1025,17 @@ fn people_can_cancel_hold_resume_and_try_again() {
     check(
         &mut world,
         expect![[r#"
-        main first: backend cancelled, succeeded; web succeeded
-        backend/prod: nothing; first has 0 of 2 yes
-        backend/staging: first
-        web/prod: nothing; first has 0 of 2 yes
-        web/staging: first
-        > 202 accepted
-        > build#1 is cancelled
-        > staging of backend is held: nothing enters it by itself until it is resumed
-        > backend is built again as build#3
-        > staging of backend is no longer held
-    "#]],
+            main first: backend cancelled, succeeded; web succeeded
+            backend/prod: nothing; first has 0 of 2 yes
+            backend/staging: first
+            web/prod: nothing; first has 0 of 2 yes
+            web/staging: first
+            > 202 accepted
+            > build#1 is cancelled
+            > automatic promotions of backend to staging are paused; to resume them, run: towline resume backend staging
+            > build#3 of backend is due; it repeats build#1
+            > automatic promotions of backend to staging are resumed
+        "#]],
     );
 }
 

@@ -103,7 +103,7 @@ async fn what_codebuild_would_refuse_is_refused() {
         ),
         (
             with("TITLE", "a\0b"),
-            "the environment variable TITLE holds a NUL",
+            "the environment variable TITLE contains a NUL",
         ),
     ] {
         match world.runner.start(request).await {

@@ -82,7 +82,7 @@ async fn a_value_that_is_not_there_fails_the_build_before_any_command() {
             "{}",
             0o600,
             "does not have TOKEN (parameter-store /shop/token): no such name in \
-             \"parameter-store\"; OVER (parameter-store /shop/over): there",
+             \"parameter-store\"; OVER (parameter-store /shop/over): no such name",
         ),
     ] {
         if mode > 0 {

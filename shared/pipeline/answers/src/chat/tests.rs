@@ -188,71 +188,109 @@ fn quotes_join_words_and_are_never_a_shells() {
 
 #[test]
 fn what_is_wrong_is_said_with_what_to_type_instead() {
-    check("tags", expect![[r#"
+    check(
+        "tags",
+        expect![[r#"
         ! the following required arguments were not provided:
           <COMPONENT>
 
         Usage: /towline tags <COMPONENT>
 
-        For all commands: /towline help"#]]);
-    check("commit", expect![[r#"
+        For all commands: /towline help"#]],
+    );
+    check(
+        "commit",
+        expect![[r#"
         ! the following required arguments were not provided:
           <COMMIT>
 
         Usage: /towline commit <COMMIT>
 
-        For all commands: /towline help"#]]);
-    check("where", expect![[r#"
+        For all commands: /towline help"#]],
+    );
+    check(
+        "where",
+        expect![[r#"
         ! the following required arguments were not provided:
           <REF>
 
         Usage: /towline where <REF>
 
-        For all commands: /towline help"#]]);
-    check("history backend", expect![[r#"
+        For all commands: /towline help"#]],
+    );
+    check(
+        "history backend",
+        expect![[r#"
         ! the following required arguments were not provided:
           <STAGE>
 
         Usage: /towline history <COMPONENT> <STAGE>
 
-        For all commands: /towline help"#]]);
-    check("history backend prod staging", expect![[r#"
+        For all commands: /towline help"#]],
+    );
+    check(
+        "history backend prod staging",
+        expect![[r#"
         ! unexpected argument 'staging' found
 
         Usage: /towline history [OPTIONS] <COMPONENT> <STAGE>
 
-        For all commands: /towline help"#]]);
-    check("tags back/end", expect![[r#"
+        For all commands: /towline help"#]],
+    );
+    check(
+        "tags back/end",
+        expect![[r#"
         ! invalid value 'back/end' for '<COMPONENT>': "back/end" is not a component name: 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit
 
-        For all commands: /towline help"#]]);
-    check("tags backend --limit", expect![[r#"
+        For all commands: /towline help"#]],
+    );
+    check(
+        "tags backend --limit",
+        expect![[r#"
         ! a value is required for '--limit <N>' but none was supplied
 
-        For all commands: /towline help"#]]);
-    check("tags backend --limit 31", expect!["! chat shows at most 30 lines. Run it on the command line: towline tags backend --limit 31"]);
-    check("tags backend --limit 0", expect![[r#"
+        For all commands: /towline help"#]],
+    );
+    check(
+        "tags backend --limit 31",
+        expect![
+            "! chat shows at most 30 lines. Run it on the command line: towline tags backend --limit 31"
+        ],
+    );
+    check(
+        "tags backend --limit 0",
+        expect![[r#"
         ! invalid value '0' for '--limit <N>': 0 is not in 1..=500
 
-        For all commands: /towline help"#]]);
-    check("tags backend --limit many", expect![[r#"
+        For all commands: /towline help"#]],
+    );
+    check(
+        "tags backend --limit many",
+        expect![[r#"
         ! invalid value 'many' for '--limit <N>': invalid digit found in string
 
-        For all commands: /towline help"#]]);
-    check("tags backend --limit 1 --limit 2", expect![[r#"
+        For all commands: /towline help"#]],
+    );
+    check(
+        "tags backend --limit 1 --limit 2",
+        expect![[r#"
         ! the argument '--limit <N>' cannot be used multiple times
 
         Usage: /towline tags [OPTIONS] <COMPONENT>
 
-        For all commands: /towline help"#]]);
-    check("tags backend --stage prod", expect![[r#"
+        For all commands: /towline help"#]],
+    );
+    check(
+        "tags backend --stage prod",
+        expect![[r#"
         ! unexpected argument '--stage' found
 
           tip: to pass '--stage' as a value, use '-- --stage'
 
         Usage: /towline tags <COMPONENT>
 
-        For all commands: /towline help"#]]);
+        For all commands: /towline help"#]],
+    );
 }
 
 #[test]
@@ -260,43 +298,66 @@ fn a_slip_of_the_fingers_is_recognised() {
     check(
         "tag backend",
         expect![[r#"
-            ! unknown command `tag`; did you mean: tags?
+            ! unknown command "tag"; did you mean: tags?
 
             For all commands: /towline help"#]],
     );
     check(
         "hsitory backend prod",
         expect![[r#"
-            ! unknown command `hsitory`; did you mean: history?
+            ! unknown command "hsitory"; did you mean: history?
 
             For all commands: /towline help"#]],
     );
     check(
         "aprove 58",
         expect![[r#"
-            ! unknown command `aprove`; did you mean: promote, approve?
+            ! unknown command "aprove"; did you mean: promote, approve?
 
             For all commands: /towline help"#]],
     );
     check(
         "<!channel>",
         expect![[r#"
-            ! unknown command `<!channel>`; did you mean: cancel?
+            ! unknown command "<!channel>"; did you mean: cancel?
 
             For all commands: /towline help"#]],
     );
-    check("now\u{202e}", expect![[r#"
-        ! unknown command `now�`; did you mean: now?
+    check(
+        "now\u{202e}",
+        expect![[r#"
+        ! unknown command "now�"; did you mean: now?
 
-        For all commands: /towline help"#]]);
+        For all commands: /towline help"#]],
+    );
 }
 
 #[test]
 fn what_chat_cannot_do_yet_is_said_with_what_can() {
-    check("approve 58 \"looks good; rm -rf /\"", expect!["! `approve` is not available in chat yet. Run it on the command line: towline approve 58 'looks good; rm -rf /'"]);
-    check("promote backend 3f9c2ab prod --wait", expect!["! `promote` is not available in chat yet. Run it on the command line: towline promote backend 3f9c2ab prod --wait"]);
-    check("rollback backend prod to 9f8e7d6", expect!["! `rollback` is not available in chat yet. Run it on the command line: towline rollback backend prod to 9f8e7d6"]);
-    check("cancel build#142", expect!["! `cancel` is not available in chat yet. Run it on the command line: towline cancel 'build#142'"]);
+    check(
+        "approve 58 \"looks good; rm -rf /\"",
+        expect![
+            "! approve is not available in chat yet; run it on the command line: towline approve 58 'looks good; rm -rf /'"
+        ],
+    );
+    check(
+        "promote backend 3f9c2ab prod --wait",
+        expect![
+            "! promote is not available in chat yet; run it on the command line: towline promote backend 3f9c2ab prod --wait"
+        ],
+    );
+    check(
+        "rollback backend prod to 9f8e7d6",
+        expect![
+            "! rollback is not available in chat yet; run it on the command line: towline rollback backend prod to 9f8e7d6"
+        ],
+    );
+    check(
+        "cancel build#142",
+        expect![
+            "! cancel is not available in chat yet; run it on the command line: towline cancel 'build#142'"
+        ],
+    );
 }
 
 #[test]
@@ -327,7 +388,9 @@ fn help_tells_every_word_and_one_in_full() {
 
             On the command line only: promote, approve, reject, rollback, hold, resume, cancel, retry, logs"#]],
     );
-    check("help tags", expect![[r#"
+    check(
+        "help tags",
+        expect![[r#"
         help: List a component's images and tags, newest first
 
         Usage: /towline tags [OPTIONS] <COMPONENT>
@@ -343,8 +406,11 @@ fn help_tells_every_word_and_one_in_full() {
 
         Examples:
           /towline tags backend
-          /towline tags backend --branch main --limit 20"#]]);
-    check("tags --help", expect![[r#"
+          /towline tags backend --branch main --limit 20"#]],
+    );
+    check(
+        "tags --help",
+        expect![[r#"
         help: List a component's images and tags, newest first
 
         Usage: /towline tags [OPTIONS] <COMPONENT>
@@ -360,10 +426,19 @@ fn help_tells_every_word_and_one_in_full() {
 
         Examples:
           /towline tags backend
-          /towline tags backend --branch main --limit 20"#]]);
-    check("help approve", expect!["! `approve` is not available in chat yet. Run it on the command line: towline approve"]);
-    check("help Tag", expect![[r#"
-        ! unknown command `Tag`
+          /towline tags backend --branch main --limit 20"#]],
+    );
+    check(
+        "help approve",
+        expect![
+            "! approve is not available in chat yet; run it on the command line: towline approve"
+        ],
+    );
+    check(
+        "help Tag",
+        expect![[r#"
+        ! unknown command "Tag"
 
-        For all commands: /towline help"#]]);
+        For all commands: /towline help"#]],
+    );
 }

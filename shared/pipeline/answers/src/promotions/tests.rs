@@ -70,7 +70,13 @@ fn an_approval_in_a_queue_or_a_held_stage_promises_nothing() {
         approve(4),
         expect!["refused: promotion #4 not found"],
     );
-    check(&world, hold("freeze"), expect!["automatic promotions of web to prod are paused; to resume them, run: towline resume web prod"]);
+    check(
+        &world,
+        hold("freeze"),
+        expect![
+            "automatic promotions of web to prod are paused; to resume them, run: towline resume web prod"
+        ],
+    );
     check(
         &world,
         approve(2),

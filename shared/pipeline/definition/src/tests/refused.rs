@@ -226,9 +226,9 @@ fn a13_variables_that_steer_the_build_are_refused() {
     let long = with_build(&format!("{{env: {{A: {}}}}}", "x".repeat(4_097)));
     check(
         &long,
-        &expect![[
-            "line 6, column 22: components.a.build.env.A: the variable `A` has 4097 characters, CodeBuild takes at most 4096: shorten it, or keep it in a file of the repository"
-        ]],
+        &expect![
+            "line 6, column 22: components.a.build.env.A: the variable `A` has 4097 characters; CodeBuild accepts at most 4096: shorten it, or keep it in a file of the repository"
+        ],
     );
 }
 
