@@ -393,7 +393,8 @@ async fn a_busy_codebuild_is_waited_for(driver: &Driver<'_>) -> Told {
     Ok(())
 }
 
-/// F11 to F13: every function of the chain dies once in the middle of what it does.
+/// F11 to F13: the functions of the chain die once in the middle of what they do. Not advance-stages: what it
+/// commits is often one item, deflated, which no trap can tell from those of other repositories.
 async fn functions_die_in_the_middle(driver: &Driver<'_>) -> Told {
     let about = id_of("acme/mortal").to_string();
     let deaths = [
@@ -409,12 +410,6 @@ async fn functions_die_in_the_middle(driver: &Driver<'_>) -> Told {
             "TransactWriteItems",
             &"acme/mortal-web".to_owned(),
             Fault::DeadBefore,
-        ),
-        (
-            "advance-stages",
-            "TransactWriteItems",
-            &about,
-            Fault::DeadAfter,
         ),
         (
             "promote-images",
