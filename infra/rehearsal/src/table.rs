@@ -13,7 +13,7 @@ pub fn content(item: &Value) -> String {
     unpacked(&item["body"])
 }
 
-/// A content by itself, as an attribute.
+/// The content alone, as an attribute.
 #[must_use]
 pub fn unpacked(attribute: &Value) -> String {
     if let Some(text) = attribute["S"].as_str() {
@@ -29,7 +29,7 @@ pub fn unpacked(attribute: &Value) -> String {
     }
 }
 
-/// What an item owes, each as JSON text; an intent that lies by itself is all of its item.
+/// The intents in an item, each as JSON text; an intent with its own item is the whole item.
 #[must_use]
 pub fn owed(item: &Value) -> Vec<String> {
     let partition = item["partition"]["S"].as_str().unwrap_or_default();

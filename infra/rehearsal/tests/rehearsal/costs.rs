@@ -195,7 +195,7 @@ fn put(item: &Value, sizes: &mut Sizes) -> f64 {
     base + index
 }
 
-/// Each row of a batch costs what it would cost by itself.
+/// Each row of a batch costs the same as a single write.
 fn rows(body: &Value, sizes: &mut Sizes) -> f64 {
     let tables = body["RequestItems"].as_object().into_iter().flatten();
     let writes = tables.flat_map(|(_, writes)| writes.as_array().into_iter().flatten());

@@ -1,4 +1,4 @@
-//! `towline doctor`: finds what is wrong with a Towline, and says how to fix it.
+//! `towline doctor`: finds what is wrong with an installation, and says how to fix it.
 
 mod api;
 mod check;

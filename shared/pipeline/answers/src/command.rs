@@ -178,7 +178,7 @@ fn promotion(text: &str) -> Result<u64, NumberError> {
 /// `142`, `#142` or `build#142`.
 ///
 /// # Errors
-/// When it is none of these.
+/// When the word is not one of these.
 pub fn build(text: &str) -> Result<u64, NumberError> {
     let digits = text.strip_prefix("build").unwrap_or(text);
     let digits = digits.strip_prefix('#').unwrap_or(digits);

@@ -13,7 +13,7 @@ pub type BuiltBy<'a> = Option<(&'a Run, &'a Definition)>;
 /// The parameters, filled in.
 ///
 /// # Errors
-/// When one cannot be had. Another definition or another build may change that.
+/// If a parameter has no value. Another definition or another build may provide it.
 pub fn parameters(
     rule: &StageRule,
     component: &ComponentName,

@@ -61,7 +61,7 @@ pub enum OutputError {
     },
 }
 
-/// Why the parameters of a deployment cannot be had.
+/// Why a parameter of a deployment has no value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "missing", rename_all = "snake_case")]
 pub enum NoParameters {

@@ -205,7 +205,7 @@ fn schedule<'a>(place: &'a Place<'_>) -> Check<'a> {
         )
 }
 
-/// Whoever delivers events and requests may call the function.
+/// The services that deliver events and requests may call the function.
 fn callers<'a>(place: &'a Place<'_>, name: &'static str, arn: &str) -> Check<'a> {
     let call = place.call("lambda", "get-policy");
     let call = call.option("--function-name", arn);
