@@ -224,6 +224,7 @@ impl<S: Store> TableRepositories<S> {
         if let Some(former) = former {
             writes.push(Write::Delete {
                 key: name_key(&former.name),
+                version: former.version,
             });
         }
         match self.store.transact(writes).await {

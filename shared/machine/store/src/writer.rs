@@ -196,7 +196,7 @@ fn transact(savepoint: Savepoint<'_>, job: &Job) -> rusqlite::Result<Option<Key>
                 let next = if job.are_rows { 1 } else { version + 1 };
                 set(&savepoint, key, next, body.as_deref(), *due)?;
             }
-            Write::Delete { key } => delete(&savepoint, key)?,
+            Write::Delete { key, .. } => delete(&savepoint, key)?,
         }
     }
     savepoint.commit()?;
@@ -208,7 +208,8 @@ fn holds(write: &Write, found: u64) -> bool {
     match write {
         Write::Create { .. } => found == 0,
         Write::Replace { version, .. } => found == *version && found != 0,
-        Write::Put { .. } | Write::Delete { .. } => true,
+        Write::Put { .. } => true,
+        Write::Delete { version, .. } => found == *version || found == 0,
     }
 }
 

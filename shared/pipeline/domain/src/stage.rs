@@ -175,6 +175,23 @@ pub fn rule<'a>(
     })
 }
 
+/// What was to be looked after and need not be any more: the time of a promotion that has ended, or
+/// acts.
+#[must_use]
+pub fn over(before: &Stage, after: &Stage) -> Vec<Intent> {
+    let waits = |number| after.promotion(number).is_some_and(|known| !known.acting);
+    let ended = before.waiting.iter().filter(|known| !waits(known.number));
+    ended
+        .filter_map(|known| {
+            Some(Intent::PromotionWatchDue {
+                stage: before.key.clone(),
+                promotion: known.number,
+                at: known.expires_at?,
+            })
+        })
+        .collect()
+}
+
 /// A fact that concerns a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {

@@ -197,8 +197,8 @@ async fn accept(
             },
         );
         let before = reads.read::<Repository>(&repository).await?;
-        if before.is_none_or(|before| before.value != known) {
-            change.put(repository.clone(), &known);
+        if before.as_ref().is_none_or(|before| before.value != known) {
+            change.save(repository.clone(), before.as_ref(), &known);
         }
         change.owe(intent);
         if context.commit(change, &mut rounds).await? {

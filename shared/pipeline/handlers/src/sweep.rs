@@ -5,7 +5,7 @@ use towline_domain::image::NotTagged;
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::run::{BuildStatus, Fact, NoIndex, NotRetried, NotStarted, Run};
 use towline_domain::stage;
-use towline_ports::Builds;
+use towline_ports::{Builds, Item};
 
 use towline_state::apply;
 use towline_state::keys;
@@ -13,7 +13,7 @@ use towline_state::{Context, HandlerError, Outbox, Owed, announcement, milliseco
 
 /// Items looked at in one round; the next round takes the rest.
 const MOST_AT_ONCE: usize = 500;
-/// Announcements after which an intent is given up and shown to a person: about eight hours.
+/// Announcements after which an intent is given up, where that harms nobody: about eight hours.
 const MOST_TRIES: u32 = 50;
 
 /// What a round found.
@@ -24,8 +24,8 @@ pub struct Swept {
     /// Builds and promotions looked after.
     pub watched: usize,
     /// Intents given up.
-    pub dead: usize,
-    /// Items that could not be dealt with this time.
+    pub given_up: usize,
+    /// Items and intents that could not be dealt with this time.
     pub failed: usize,
 }
 
@@ -37,59 +37,49 @@ pub struct Swept {
 pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, HandlerError> {
     let now = context.now();
     let mut swept = Swept::default();
-    let due = context.store.due(now, MOST_AT_ONCE).await?;
-    let oldest = due.iter().filter_map(|item| item.due).min();
+    let items = context.store.due(now, MOST_AT_ONCE).await?;
+    let oldest = items.iter().filter_map(|item| item.due).min();
     tracing::info!(
         target: "towline::metric",
         name = "SweepAge",
         milliseconds = oldest.map_or(0, |due| milliseconds(due, now)),
-        "{} due", due.len()
+        "{} due", items.len()
     );
     let mut watches = Vec::new();
-    for item in due {
-        let Ok(outbox) = Outbox::of(&item) else {
-            tracing::error!(key = item.key.partition, "what is owed cannot be read");
-            swept.failed += 1;
-            continue;
-        };
-        let owed: Vec<Owed> = outbox.due_by(now).cloned().collect();
-        if owed.is_empty() {
-            context.look_later(item).await?;
-        }
-        for owed in owed {
-            if owed.intent.is_watch() {
-                watches.push(owed);
-            } else if let Err(error) = announce_again(context, &owed, &mut swept).await {
-                failed(&owed, &error, &mut swept);
+    for item in items {
+        let key = item.key.clone();
+        match take(context, item).await {
+            Ok(due) => {
+                let (watched, due) = due.into_iter().partition(|owed| owed.intent.is_watch());
+                watches.extend::<Vec<Owed>>(watched);
+                announce_again(context, due, &mut swept).await;
             }
+            Err(error) => failed(&key.partition, &error, &mut swept),
         }
     }
     for owed in watches {
         match watch(context, builds, &owed).await {
             Ok(()) => swept.watched += 1,
-            Err(error) => {
-                failed(&owed, &error, &mut swept);
-                // The others are next, however long this one took.
-                let _ = look_again(context, &owed).await;
-            }
+            Err(error) => failed(&owed.id, &error, &mut swept),
         }
     }
     Ok(swept)
 }
 
-/// Has an intent wait for its next turn; says whether it is still owed.
-async fn look_again(context: Context<'_>, owed: &Owed) -> Result<bool, HandlerError> {
+/// Takes what is due in an item and has it wait for its next turn, in one write; nothing, where
+/// somebody else changes the item now: it is still due in the next round.
+async fn take(context: Context<'_>, item: Item) -> Result<Vec<Owed>, HandlerError> {
     let now = context.now();
-    let again = |owed: &Owed| Some(owed.announced_again(now, None));
-    context.amend(&owed.id, again).await
+    let mut outbox = Outbox::of(&item)?;
+    let due: Vec<Owed> = outbox.due_by(now).cloned().collect();
+    due.iter().for_each(|owed| outbox.put(owed.again(now)));
+    let kept = context.keep(item, &outbox).await?;
+    Ok(if kept { due } else { Vec::new() })
 }
 
-fn failed(owed: &Owed, error: &HandlerError, swept: &mut Swept) {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        intent = owed.id,
-        "could not be swept"
-    );
+fn failed(what: &str, error: &HandlerError, swept: &mut Swept) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, what, "could not be swept");
     swept.failed += 1;
 }
 
@@ -104,7 +94,7 @@ pub async fn announce_all(context: Context<'_>) -> Result<usize, HandlerError> {
     let owed = outboxes.flat_map(|outbox| outbox.owed().to_vec());
     let now = context.now();
     let announcements: Vec<_> = owed
-        .filter(|owed| owed.dead.is_none() && !owed.intent.is_watch())
+        .filter(|owed| !owed.intent.is_watch())
         .map(|owed| announcement(&owed, now, &[]))
         .collect();
     let count = announcements.len();
@@ -112,50 +102,45 @@ pub async fn announce_all(context: Context<'_>) -> Result<usize, HandlerError> {
     Ok(count)
 }
 
-async fn announce_again(
-    context: Context<'_>,
-    owed: &Owed,
-    swept: &mut Swept,
-) -> Result<(), HandlerError> {
-    if owed.tries >= MOST_TRIES && may_be_given_up(&owed.intent) {
-        swept.dead += 1;
-        return give_up(context, owed).await;
+async fn announce_again(context: Context<'_>, due: Vec<Owed>, swept: &mut Swept) {
+    let mut announcements = Vec::new();
+    for owed in due {
+        if owed.tries >= MOST_TRIES {
+            match give_up(context, &owed).await {
+                Ok(true) => {
+                    swept.given_up += 1;
+                    continue;
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    failed(&owed.id, &error, swept);
+                    continue;
+                }
+            }
+        }
+        announcements.push(announcement(&owed, context.now(), &[]));
     }
-    if look_again(context, owed).await? {
-        let announcement = announcement(owed, context.now(), &[]);
-        context.announce(vec![announcement]).await;
-        swept.announced += 1;
-    }
-    Ok(())
+    swept.announced += announcements.len();
+    context.announce(announcements).await;
 }
 
-/// Whether an intent may ever be given up. An accepted push may not: it was answered for.
-fn may_be_given_up(intent: &Intent) -> bool {
-    !matches!(intent, Intent::PushAccepted(_))
-}
-
-/// Ends what waits for an intent that was never done, in the commit that ends the intent;
-/// what nothing waits for is kept, marked, for a person to look at.
-async fn give_up(context: Context<'_>, owed: &Owed) -> Result<(), HandlerError> {
-    let now = context.now();
+/// Ends an intent that was never done, and what waits for it, in one commit. Says whether it did:
+/// what was answered for, or what nothing else would find again, is announced for as long as it
+/// takes.
+async fn give_up(context: Context<'_>, owed: &Owed) -> Result<bool, HandlerError> {
     let (tries, since) = (owed.tries, owed.since);
-    let reason = format!("tried {tries} times since {since} and never done");
-    tracing::error!(
-        intent = owed.id,
-        kind = owed.intent.detail_type(),
-        reason,
-        "given up; a person must look"
-    );
-    match &owed.intent {
+    let given_up = match &owed.intent {
         Intent::BuildDue(of) => {
             let why = NotStarted::GivenUp { tries, since };
             let fact = Fact::BuildRefused(of.attempt.clone(), why);
             apply::to_run(context, &of.run, &fact, Some(&owed.id)).await?;
+            true
         }
         Intent::IndexDue(of) => {
             let why = NotTagged::GivenUp { tries, since };
             let fact = Fact::IndexRefused(of.attempt.clone(), NoIndex::Tag { why });
             apply::to_run(context, &of.run, &fact, Some(&owed.id)).await?;
+            true
         }
         Intent::BuildRetryDue {
             run,
@@ -168,6 +153,7 @@ async fn give_up(context: Context<'_>, owed: &Owed) -> Result<(), HandlerError> 
                 why: NotRetried::GivenUp { tries, since },
             };
             apply::to_run(context, run, &fact, Some(&owed.id)).await?;
+            true
         }
         Intent::PromotionDue { stage, promotion } => {
             let fact = stage::Fact::GivenUp {
@@ -176,24 +162,32 @@ async fn give_up(context: Context<'_>, owed: &Owed) -> Result<(), HandlerError> 
                 since,
             };
             apply::to_stage(context, stage, &fact, Some(&owed.id)).await?;
+            true
+        }
+        // Nothing waits for a line beside a commit; a build has long reached its time limit.
+        Intent::BuildStatusDue { .. }
+        | Intent::StageStatusDue { .. }
+        | Intent::StatusesDue { .. }
+        | Intent::BuildStopDue { .. } => {
+            context.finish(owed).await?;
+            true
         }
         Intent::PushAccepted(_)
-        | Intent::BuildStopDue { .. }
         | Intent::ImageDue { .. }
         | Intent::BuildSuperseded { .. }
         | Intent::ImageRecorded { .. }
         | Intent::ImageReady { .. }
         | Intent::DeployDue { .. }
-        | Intent::BuildStatusDue { .. }
-        | Intent::StageStatusDue { .. }
-        | Intent::StatusesDue { .. }
         | Intent::BuildWatchDue(_)
-        | Intent::PromotionWatchDue { .. } => {
-            let dead = |owed: &Owed| Some(owed.announced_again(now, Some(&reason)));
-            context.amend(&owed.id, dead).await?;
-        }
-    }
-    Ok(())
+        | Intent::PromotionWatchDue { .. } => false,
+    };
+    tracing::error!(
+        intent = owed.id,
+        kind = owed.intent.detail_type(),
+        given_up,
+        "tried {tries} times since {since} and never done"
+    );
+    Ok(given_up)
 }
 
 async fn watch(context: Context<'_>, builds: &dyn Builds, owed: &Owed) -> Result<(), HandlerError> {
@@ -225,7 +219,7 @@ async fn watch(context: Context<'_>, builds: &dyn Builds, owed: &Owed) -> Result
     };
     match over {
         true => context.finish(owed).await,
-        false => look_again(context, owed).await.map(drop),
+        false => Ok(()),
     }
 }
 

@@ -80,6 +80,10 @@ fn replace(key: Key, version: u64, number: u64) -> Write {
     }
 }
 
+fn delete(key: Key, version: u64) -> Write {
+    Write::Delete { key, version }
+}
+
 fn put(key: Key, number: u64) -> Write {
     put_due(key, number, None)
 }

@@ -73,10 +73,13 @@ pub enum Write {
         /// When to look again.
         due: Option<Timestamp>,
     },
-    /// Removes an item; that it is gone already is no conflict.
+    /// Removes an item that must still have the version that was read; that it is gone already is
+    /// no conflict.
     Delete {
         /// The key.
         key: Key,
+        /// The version that was read.
+        version: u64,
     },
 }
 
@@ -88,7 +91,7 @@ impl Write {
             Self::Create { key, .. }
             | Self::Replace { key, .. }
             | Self::Put { key, .. }
-            | Self::Delete { key } => key,
+            | Self::Delete { key, .. } => key,
         }
     }
 }

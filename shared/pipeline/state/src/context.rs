@@ -17,7 +17,7 @@ use crate::outbox::{
 use crate::read::{HandlerError, Read, body, decode};
 
 /// How often a decision is made again because somebody else changed what it was made on.
-const MOST_TRIES: u32 = 5;
+const MOST_TRIES: u32 = 10;
 
 /// The store, the bus and the clock: what every handler needs to decide, commit and announce.
 #[derive(Clone, Copy)]
@@ -67,7 +67,7 @@ impl Context<'_> {
     }
 
     /// Commits and announces. `false` means somebody else was faster: load and decide again;
-    /// after five times that is an error, and whoever called tries later.
+    /// after ten times that is an error, and whoever called tries later.
     ///
     /// # Errors
     /// When the store does not answer, or others kept changing the same items.
@@ -109,7 +109,15 @@ impl Context<'_> {
         }
         self.announce(announcements).await;
         for id in elsewhere {
-            self.amend(&id, |_| None).await?;
+            // It is committed: an intent that cannot be ended now is announced again, and ended then.
+            if let Err(error) = self.amend(&id, |_| None).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    intent = id,
+                    "could not be ended; sweep will see to it"
+                );
+            }
         }
         Ok(Some(items))
     }
@@ -193,21 +201,14 @@ impl Context<'_> {
         }
     }
 
-    /// Has an item looked at when what it owes is due: it may have been indexed too soon.
+    /// Writes an item with what it owes now; `false` means that somebody else was faster.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn look_later(&self, item: Item) -> Result<(), HandlerError> {
-        let outbox = Outbox::of(&item)?;
-        // Whoever is faster says when.
-        self.keep(item, &outbox).await.map(drop)
-    }
-
-    /// Writes an item with what it owes now; `false` means that somebody else was faster.
-    pub(crate) async fn keep(&self, item: Item, outbox: &Outbox) -> Result<bool, HandlerError> {
+    pub async fn keep(&self, item: Item, outbox: &Outbox) -> Result<bool, HandlerError> {
         let (key, version) = (item.key, item.version);
         let write = match (is_intent(&key), outbox.owed()) {
-            (true, []) => Write::Delete { key },
+            (true, []) => Write::Delete { key, version },
             (true, [owed, ..]) => Write::Replace {
                 key,
                 version,
@@ -254,7 +255,6 @@ fn parts(change: Change, now: Timestamp) -> Parts {
         let place = place(&id);
         match heads.iter_mut().find(|head| head.key == place) {
             Some(head) => head.outbox.remove(&id),
-            None if is_intent(&place) => writes.push(Write::Delete { key: place }),
             None => elsewhere.push(id),
         }
     }
@@ -272,7 +272,6 @@ fn parts(change: Change, now: Timestamp) -> Parts {
             intent,
             since: now,
             tries: 0,
-            dead: None,
         };
         if !owed.intent.is_watch() && !owed.intent.can_wait() {
             announcements.push(announcement(&owed, now, &guesses));
@@ -281,7 +280,6 @@ fn parts(change: Change, now: Timestamp) -> Parts {
             Some(place) => heads[place].outbox.put(owed),
             None => {
                 let key = keys::intent(&hash);
-                writes.retain(|write: &Write| *write.key() != key);
                 writes.push(Write::Put {
                     key,
                     body: body(&owed),
@@ -290,6 +288,8 @@ fn parts(change: Change, now: Timestamp) -> Parts {
             }
         }
     }
+    // What is owed again under the same key has not ended.
+    elsewhere.retain(|id| !writes.iter().any(|write| *write.key() == place(id)));
     writes.extend(heads.into_iter().map(|head| head.write(now)));
     Parts {
         rows: change.rows,
@@ -299,13 +299,17 @@ fn parts(change: Change, now: Timestamp) -> Parts {
     }
 }
 
-/// Which of the items keeps an intent: the one it is about, else the first that keeps any.
+/// Which of the items keeps an intent: the one it is about, else the first that keeps any; none
+/// that is full.
 fn owing(heads: &[Head], intent: &Intent) -> Option<usize> {
     let owner = owner(intent);
-    let own = heads
-        .iter()
-        .position(|head| Some(&head.key) == owner.as_ref());
-    own.or_else(|| heads.iter().position(|head| may_owe(&head.key)))
+    let has_room = |head: &Head| !head.outbox.is_full();
+    let own = |head: &Head| Some(&head.key) == owner.as_ref() && has_room(head);
+    let own = heads.iter().position(own);
+    own.or_else(|| {
+        let mut heads = heads.iter();
+        heads.position(|head| may_owe(&head.key) && has_room(head))
+    })
 }
 
 impl Head {

@@ -12,6 +12,9 @@ mod outbox;
 mod read;
 mod reads;
 
+#[cfg(test)]
+mod tests;
+
 pub mod history;
 pub mod keys;
 pub mod numbers;

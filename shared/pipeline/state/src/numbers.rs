@@ -26,7 +26,9 @@ pub async fn draw(
     .await
 }
 
-/// Hands out the number of a promotion; one that is drawn and not used is a gap.
+/// Hands out the number of a promotion. One that was drawn for a round that came to nothing is
+/// handed out again in the next, unless others have drawn higher ones; one that is never used is a
+/// gap.
 ///
 /// # Errors
 /// When the store does not answer, or others kept drawing.
@@ -34,11 +36,20 @@ pub async fn draw_promotion(
     reads: &mut Reads<'_>,
     repository: RepositoryId,
 ) -> Result<u64, HandlerError> {
+    if reads.has_spare_number(repository) {
+        let next = reads.value::<Numbers>(&keys::numbers(repository)).await?;
+        let next = next.map_or(0, |next| next.promotion);
+        if let Some(number) = reads.spare_number(repository, next) {
+            return Ok(number);
+        }
+    }
     let taken = take(reads, repository, |now| Numbers {
         promotion: now.promotion + 1,
         ..now.clone()
     });
-    Ok(taken.await?.promotion)
+    let number = taken.await?.promotion;
+    reads.number_is_drawn(repository, number);
+    Ok(number)
 }
 
 /// Gives the numbers that are next, and has these be next in their place.

@@ -27,8 +27,12 @@ const MOST_PATIENCE: Duration = Duration::from_secs(600);
 /// How often a bound build is looked after.
 const WATCH: Duration = Duration::from_secs(60);
 
+/// Intents that one item keeps. With a kilobyte each, as a long one has, they leave half of the
+/// 300 KiB of an item to its state; what is owed beyond lies in items of its own.
+const MOST_OWED: usize = 128;
+
 /// An intent as it is kept until it is done.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owed {
     /// Its id: the hash of what it says, and where it lies.
     pub id: String,
@@ -40,15 +44,12 @@ pub struct Owed {
     pub tries: u32,
     /// When it is to be announced again.
     pub due: Timestamp,
-    /// Why it was given up, if it was; then a person must look.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dead: Option<String>,
 }
 
 impl Owed {
-    /// As it is once it was announced again, or given up for good.
+    /// As it is once it was announced again, or looked after again.
     #[must_use]
-    pub fn announced_again(&self, now: Timestamp, dead: Option<&str>) -> Self {
+    pub fn again(&self, now: Timestamp) -> Self {
         let tries = self.tries + 1;
         let wait = match self.intent.is_watch() {
             true => WATCH,
@@ -57,7 +58,6 @@ impl Owed {
         Self {
             tries,
             due: now + wait,
-            dead: dead.map(Into::into),
             ..self.clone()
         }
     }
@@ -148,7 +148,7 @@ impl Outbox {
         })
     }
 
-    /// All of it, what was given up included.
+    /// All of it.
     #[must_use]
     pub fn owed(&self) -> &[Owed] {
         &self.owed
@@ -156,8 +156,12 @@ impl Outbox {
 
     /// What is to be announced or looked after by now.
     pub fn due_by(&self, now: Timestamp) -> impl Iterator<Item = &Owed> {
-        let open = self.owed.iter().filter(|owed| owed.dead.is_none());
-        open.filter(move |owed| owed.due <= now)
+        self.owed.iter().filter(move |owed| owed.due <= now)
+    }
+
+    /// Whether nothing more is kept here, so that the item never grows past what a store takes.
+    pub(crate) fn is_full(&self) -> bool {
+        self.owed.len() >= MOST_OWED
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<&Owed> {
@@ -166,12 +170,12 @@ impl Outbox {
     }
 
     /// Takes one out, as it was named or as it is told by its hash alone.
-    pub(crate) fn remove(&mut self, id: &str) {
+    pub fn remove(&mut self, id: &str) {
         self.owed.retain(|owed| hash_of(&owed.id) != hash_of(id));
     }
 
     /// Owes this in place of what says the same.
-    pub(crate) fn put(&mut self, owed: Owed) {
+    pub fn put(&mut self, owed: Owed) {
         self.remove(&owed.id);
         self.owed.push(owed);
     }
@@ -179,8 +183,7 @@ impl Outbox {
     /// When the item has to be looked at. The index has room for one moment, and moving it costs
     /// two writes: one that is indexed already and comes sooner stays.
     pub(crate) fn due(&self, now: Timestamp) -> Option<Timestamp> {
-        let open = self.owed.iter().filter(|owed| owed.dead.is_none());
-        let first = open.map(|owed| owed.due).min()?;
+        let first = self.owed.iter().map(|owed| owed.due).min()?;
         let sooner = self
             .indexed
             .filter(|indexed| (now..=first).contains(indexed));

@@ -28,6 +28,9 @@ use crate::records::{Buildspec, Trusted};
 pub struct Reads<'a> {
     context: Context<'a>,
     known: BTreeMap<Key, Option<Item>>,
+    /// Promotion numbers that were drawn: those of rounds that came to nothing, and this round's.
+    spare: Vec<(RepositoryId, u64)>,
+    drawn: Vec<(RepositoryId, u64)>,
 }
 
 impl<'a> From<Context<'a>> for Reads<'a> {
@@ -35,6 +38,8 @@ impl<'a> From<Context<'a>> for Reads<'a> {
         Self {
             context,
             known: BTreeMap::new(),
+            spare: Vec::new(),
+            drawn: Vec::new(),
         }
     }
 }
@@ -141,6 +146,7 @@ impl<'a> Reads<'a> {
 
     /// Reads all of it again, for the next round.
     pub async fn again(&mut self) -> Result<(), HandlerError> {
+        self.spare.append(&mut self.drawn);
         let known = std::mem::take(&mut self.known);
         self.load(known.into_keys().collect()).await
     }
@@ -150,9 +156,37 @@ impl<'a> Reads<'a> {
         let known = self.known.get_key_value(key);
         let known = known.map(|(key, item)| (key.clone(), item.clone()));
         Self {
-            context: self.context,
             known: known.into_iter().collect(),
+            ..Self::from(self.context)
         }
+    }
+
+    /// The lowest number that was drawn for an earlier round, which came to nothing, if all from it
+    /// up to `next` were drawn here.
+    pub(crate) fn spare_number(&mut self, repository: RepositoryId, next: u64) -> Option<u64> {
+        let own = |all: &[(RepositoryId, u64)]| -> Vec<u64> {
+            let all = all.iter().filter(|(of, _)| *of == repository);
+            all.map(|(_, number)| *number).collect()
+        };
+        let spare = own(&self.spare).into_iter().min()?;
+        let all = [own(&self.spare), own(&self.drawn)].concat();
+        let above = all.iter().filter(|number| **number >= spare).count();
+        if next != spare + above as u64 {
+            return None;
+        }
+        self.spare.retain(|known| *known != (repository, spare));
+        self.drawn.push((repository, spare));
+        Some(spare)
+    }
+
+    /// Whether there may be such a number.
+    pub(crate) fn has_spare_number(&self, repository: RepositoryId) -> bool {
+        self.spare.iter().any(|(of, _)| *of == repository)
+    }
+
+    /// A number was drawn for this round.
+    pub(crate) fn number_is_drawn(&mut self, repository: RepositoryId, number: u64) {
+        self.drawn.push((repository, number));
     }
 
     /// Commits; what it has changed is then known as it was committed.
@@ -167,6 +201,7 @@ impl<'a> Reads<'a> {
         let Some(items) = self.context.committed(change, rounds).await? else {
             return Ok(false);
         };
+        self.drawn.clear();
         for item in items {
             self.known.insert(item.key.clone(), Some(item));
         }

@@ -56,6 +56,7 @@ fn campaign_of(mut world: World, profile: Profile) -> Outcome {
     world.pass(HOUR);
     world.chance.set_profile(Profile {
         concurrency: profile.concurrency,
+        jump: profile.jump,
         ..Profile::QUIET
     });
     world.settle();

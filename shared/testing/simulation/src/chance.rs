@@ -34,6 +34,8 @@ pub struct Profile {
     pub delay: Duration,
     /// Invocations that may be under way at the same time.
     pub concurrency: usize,
+    /// What comes later begins while others are still at work, for whom time then jumps ahead.
+    pub jump: u64,
 }
 
 impl Profile {
@@ -50,6 +52,7 @@ impl Profile {
         no_sweep: 0,
         delay: Duration::ZERO,
         concurrency: 1,
+        jump: 250,
     };
 
     /// An ordinary day.
@@ -65,6 +68,7 @@ impl Profile {
         no_sweep: 10,
         delay: Duration::from_secs(5),
         concurrency: 4,
+        jump: 250,
     };
 
     /// A day on which nothing works as it should.
@@ -80,6 +84,7 @@ impl Profile {
         no_sweep: 1_000,
         delay: Duration::from_secs(120),
         concurrency: 8,
+        jump: 250,
     };
 }
 

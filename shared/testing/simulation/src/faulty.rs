@@ -1,7 +1,7 @@
 //! The in-memory adapters behind ports at which things go wrong.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -31,28 +31,46 @@ pub struct FaultyStore {
     pub(crate) inner: MemoryStore,
     pub(crate) chance: Arc<Chance>,
     pub(crate) watch: Arc<Watch>,
-    pub(crate) late: Mutex<Option<Vec<Row>>>,
+    pub(crate) ablation: Mutex<Option<Ablation>>,
+}
+
+/// What the store does wrong on purpose, so that a test can see it found: each is what something
+/// in the commit is there to prevent.
+#[derive(Debug)]
+pub enum Ablation {
+    /// Rows are written after the items that name them; these still have to be.
+    LateRows(Vec<Row>),
+    /// Rows of ledgers are not written, and nobody learns of it.
+    LostRows,
+    /// Nothing is ever due again.
+    NothingDue,
 }
 
 impl FaultyStore {
-    /// From now on, rows are written after the items that name them: what the order is there to
-    /// prevent, so that a test can see it found.
-    pub fn write_rows_late(&self) {
-        *self.late.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    /// Does this wrong from now on.
+    pub fn ablate(&self, ablation: Ablation) {
+        *self.ablation() = Some(ablation);
     }
 
-    fn is_late(&self, rows: &[Row]) -> bool {
-        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(waiting) = late.as_mut() else {
-            return false;
-        };
-        waiting.extend_from_slice(rows);
-        true
+    fn ablation(&self) -> MutexGuard<'_, Option<Ablation>> {
+        self.ablation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep_back(&self, rows: &mut Vec<Row>) {
+        match self.ablation().as_mut() {
+            Some(Ablation::LateRows(late)) => late.append(rows),
+            Some(Ablation::LostRows) => {
+                rows.retain(|row| !row.key.partition.starts_with("LEDGER#"));
+            }
+            Some(Ablation::NothingDue) | None => {}
+        }
     }
 
     fn late_rows(&self) -> Vec<Row> {
-        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        late.as_mut().map(std::mem::take).unwrap_or_default()
+        match self.ablation().as_mut() {
+            Some(Ablation::LateRows(late)) => std::mem::take(late),
+            Some(Ablation::LostRows | Ablation::NothingDue) | None => Vec::new(),
+        }
     }
 
     /// What is behind it, where nothing goes wrong.
@@ -81,28 +99,29 @@ impl Store for FaultyStore {
 
     async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
         self.chance.before("due").await?;
+        match *self.ablation() {
+            Some(Ablation::NothingDue) => return Ok(Vec::new()),
+            Some(Ablation::LateRows(_) | Ablation::LostRows) | None => {}
+        }
         self.inner.due(until, limit).await
     }
 
-    async fn put_rows(&self, rows: Vec<Row>) -> Result<(), PortError> {
+    async fn put_rows(&self, mut rows: Vec<Row>) -> Result<(), PortError> {
         self.chance.before("put rows").await?;
         self.chance.count("(writes)", rows.len() as u64);
         let units = rows.iter().map(|row| kilobytes(&row.key, &row.body)).sum();
         self.chance.count("(write units)", units);
-        if self.is_late(&rows) {
-            return Ok(());
-        }
-        // They are not written together: who gets no answer may have written some.
-        let mut written = rows.len();
-        if self.chance.happens(self.chance.profile().error) {
-            written = usize::try_from(self.chance.below(rows.len() as u64)).unwrap_or(0);
-        }
-        for row in &rows[..written] {
+        self.keep_back(&mut rows);
+        // They are not written together: who gets no answer may have written any of them.
+        let fails = self.chance.happens(self.chance.profile().error);
+        let mut written = rows;
+        written.retain(|_| !fails || self.chance.below(2) == 0);
+        for row in &written {
             self.chance.trace(&format!("{:?}", row.key));
             self.inner.put_rows(vec![row.clone()]).await?;
         }
-        self.watch.rows_are_put(&rows[..written]);
-        if written < rows.len() {
+        self.watch.rows_are_put(&written);
+        if fails {
             return Err(PortError::because("writing rows: no answer"));
         }
         self.chance.after("put rows").await

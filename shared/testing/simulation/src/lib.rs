@@ -17,4 +17,5 @@ pub mod world;
 
 pub use campaign::{Outcome, campaign, campaign_in_parts};
 pub use chance::{Chance, Profile};
+pub use faulty::Ablation;
 pub use world::{BuildPlan, Job, Pushes, World};

@@ -17,7 +17,8 @@ pub struct Seeds {
     events: u64,
     steps: u64,
     moves: u64,
-    orphans: u64,
+    /// Rows of ledgers that were written for decisions which came to nothing.
+    pub orphans: u64,
     took: Duration,
     /// Each seed in which something did not hold, and what.
     pub broken: Vec<String>,

@@ -19,7 +19,7 @@ use crate::watch::Known;
 use crate::world::World;
 
 impl World {
-    /// What is owed and not given up, except moments to look again at what waits for a person.
+    /// What is owed, except moments to look again at what waits for a person.
     #[must_use]
     pub fn owed(&self) -> Vec<Intent> {
         let for_a_person = |intent: &&Intent| !matches!(intent, Intent::PromotionWatchDue { .. });
@@ -133,6 +133,19 @@ impl World {
                 let rows = known.rows.get(key).map_or(&[][..], Vec::as_slice);
                 if let Err(why) = folds(rows, stage) {
                     must(false, format!("I3: {key:?}: {why}"));
+                }
+            }
+            for ((place, _), intent) in &known.owed {
+                if let Intent::PromotionWatchDue {
+                    stage, promotion, ..
+                } = intent
+                    && place.partition.starts_with("STAGES#")
+                {
+                    let waits = known.stages[stage].promotion(*promotion);
+                    must(
+                        waits.is_some_and(|waits| !waits.acting),
+                        format!("I14: {stage:?} looks after #{promotion}, which does not wait"),
+                    );
                 }
             }
             for branch in self.branches() {

@@ -15,6 +15,9 @@ use towline_ports::{CommitStatus, Item, Key, Row as StoreRow};
 
 use crate::shop;
 
+/// Intents that one item may owe, so that it stays far from the size that a store refuses.
+const MOST_OWED: usize = 128;
+
 /// Everything that was ever committed or done, as far as it decides what may be done.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -38,7 +41,7 @@ pub struct Known {
     pub intents: Vec<Intent>,
     /// Every row of a ledger that was ever written, whether its stage came to name it or not.
     pub written: BTreeMap<Key, Row>,
-    /// What is owed and not given up, by the item that owes it and its id.
+    /// What is owed, by the item that owes it and its id.
     pub owed: BTreeMap<(Key, String), Intent>,
     /// Every build that was ever started, and how it ended.
     pub builds: BTreeMap<BuildId, Option<BuildStatus>>,
@@ -221,8 +224,11 @@ impl Known {
             Some(item) => item.body["owes"].as_array().cloned().unwrap_or_default(),
             None => Vec::new(),
         };
-        let open = owed.iter().filter(|owed| owed["dead"].is_null());
-        let open: BTreeMap<(Key, String), Intent> = open
+        self.must(owed.len() <= MOST_OWED, || {
+            format!("I14: {key:?} owes {} things", owed.len())
+        });
+        let open: BTreeMap<(Key, String), Intent> = owed
+            .iter()
             .map(|owed| {
                 let id = owed["id"].as_str().unwrap_or_default();
                 ((key.clone(), id.to_owned()), value(&owed["intent"]))

@@ -217,7 +217,7 @@ impl World {
                 inner: MemoryStore::new(),
                 chance: Arc::clone(&chance),
                 watch: Arc::clone(&watch),
-                late: Mutex::new(None),
+                ablation: Mutex::new(None),
             },
             bus: FaultyBus {
                 inner: MemoryBus::new(),
@@ -354,7 +354,7 @@ impl World {
             || (room
                 && !due
                 && self.chance.profile().concurrency > 1
-                && self.chance.below(40) == 0);
+                && self.chance.happens(self.chance.profile().jump));
         if start && let Some(((at, _), happening)) = self.queue.pop_first() {
             if at > self.now() {
                 self.ports.clock.set(at);

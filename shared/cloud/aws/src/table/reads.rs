@@ -43,11 +43,11 @@ impl Table {
 
     /// What lies under each of at most [`MOST_KEYS`] keys, in their order.
     pub(super) async fn read_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError> {
-        let items = self.read_all(keys, "reading items").await?;
-        let mut items: HashMap<Key, Item> = items
-            .into_iter()
-            .map(|item| (item.key.clone(), item))
-            .collect();
+        let mut items = HashMap::new();
+        for found in self.read_all(keys, "reading items").await? {
+            let item = item::read(found)?;
+            items.insert(item.key.clone(), item);
+        }
         Ok(keys.iter().map(|key| items.remove(key)).collect())
     }
 
@@ -137,7 +137,20 @@ impl Table {
         found.sort();
         found.truncate(limit);
         let keys: Vec<Key> = found.into_iter().map(|(_, key)| key).collect();
-        let mut items = self.read_all(&keys, "reading what is due").await?;
+        let mut items = Vec::with_capacity(keys.len());
+        for found in self.read_all(&keys, "reading what is due").await? {
+            match item::read(found) {
+                Ok(item) => items.push(item),
+                // It must not keep the others from being looked after.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(
+                        error,
+                        "an item that is due cannot be read; a person must look"
+                    );
+                }
+            }
+        }
         items.retain(|item| item.due.is_some_and(|due| due <= until));
         items.sort_by(|one, other| (one.due, &one.key).cmp(&(other.due, &other.key)));
         Ok(items)
@@ -187,12 +200,16 @@ impl Table {
 
     /// Reads these items, in no order; those that are gone are left out. However often DynamoDB
     /// leaves some out, it takes no longer than one call may.
-    async fn read_all(&self, keys: &[Key], doing: &str) -> Result<Vec<Item>, PortError> {
+    async fn read_all(&self, keys: &[Key], doing: &str) -> Result<Vec<Attributes>, PortError> {
         let rounds = timeout(PATIENCE.operation, self.read_in_rounds(keys, doing)).await;
         rounds.unwrap_or_else(|late| Err(PortError::new(doing, late)))
     }
 
-    async fn read_in_rounds(&self, keys: &[Key], doing: &str) -> Result<Vec<Item>, PortError> {
+    async fn read_in_rounds(
+        &self,
+        keys: &[Key],
+        doing: &str,
+    ) -> Result<Vec<Attributes>, PortError> {
         let mut items = Vec::with_capacity(keys.len());
         let mut open: Vec<Attributes> = keys.iter().map(item::key).collect();
         let mut fruitless = 0;
@@ -212,9 +229,7 @@ impl Table {
                 .await
                 .map_err(|error| failed(doing, &error))?;
             for found in answer.responses.into_iter().flat_map(HashMap::into_values) {
-                for attributes in found {
-                    items.push(item::read(attributes)?);
-                }
+                items.extend(found);
             }
             let left = answer.unprocessed_keys.into_iter().flatten();
             let left: Vec<Attributes> = left.flat_map(|(_, left)| left.keys).collect();

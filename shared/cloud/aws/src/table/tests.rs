@@ -56,7 +56,10 @@ async fn one_change_is_no_transaction_and_each_refusal_means_one_thing() {
         body,
         due,
     };
-    let delete = Write::Delete { key: key("a") };
+    let delete = Write::Delete {
+        key: key("a"),
+        version: 1,
+    };
     let fine = || ok(json!({}));
     let busy = || refused("TransactionConflictException");
     let held = || refused("ConditionalCheckFailedException");
@@ -88,6 +91,12 @@ async fn one_change_is_no_transaction_and_each_refusal_means_one_thing() {
         (put.clone(), vec![fine()], "done", vec!["UpdateItem"]),
         (put, vec![busy(), fine()], "done", vec!["UpdateItem"; 2]),
         (delete.clone(), vec![fine()], "done", vec!["DeleteItem"]),
+        (
+            delete.clone(),
+            vec![held()],
+            "conflict at a",
+            vec!["DeleteItem"],
+        ),
         (delete, vec![busy(), fine()], "done", vec!["DeleteItem"; 2]),
     ] {
         let found = write(vec![write_], answers).await;
@@ -217,14 +226,16 @@ async fn a_write_knows_its_own_work_when_it_is_repeated() {
 }
 
 #[tokio::test]
-async fn what_came_in_may_be_forgotten_after_a_month_and_nothing_else() {
-    for (partition, expected) in [
-        ("INBOX#1", true),
-        ("INTENT#1", false),
-        ("RUN#INBOX#", false),
+async fn what_came_in_and_owes_nothing_may_be_forgotten_after_a_month_and_nothing_else() {
+    let soon = Some(jiff::Timestamp::UNIX_EPOCH);
+    for (partition, due, expected) in [
+        ("INBOX#1", None, true),
+        ("INBOX#1", soon, false),
+        ("INTENT#1", None, false),
+        ("RUN#INBOX#", None, false),
     ] {
         let (service, aws) = Service::start([ok(json!({})), ok(json!({}))]).await;
-        let (key, body, due) = (Key::new(partition, "s"), json!({}), None);
+        let (key, body) = (Key::new(partition, "s"), json!({}));
         let table = aws.table("t");
         let create = Write::Create {
             key: key.clone(),

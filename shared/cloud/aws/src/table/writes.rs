@@ -74,6 +74,18 @@ impl Condition {
             values: Some(HashMap::from([(":read".to_owned(), item::number(version))])),
         }
     }
+
+    fn is_gone_or_has_version(version: u64) -> Self {
+        let Self {
+            mut names, values, ..
+        } = Self::has_version(version);
+        names.extend(Self::is_free().names);
+        Self {
+            expression: "attribute_not_exists(#p) OR #v = :read",
+            names,
+            values,
+        }
+    }
 }
 
 /// An item that is written whole, under a condition.
@@ -205,18 +217,23 @@ impl Table {
                     _ => Outcome::Failed(failed(doing(), &error)),
                 }
             }
-            Write::Delete { key } => {
+            Write::Delete { key, version } => {
+                let condition = Condition::is_gone_or_has_version(*version);
                 let answer = self
                     .client
                     .delete_item()
                     .table_name(&self.name)
                     .set_key(Some(item::key(key)))
+                    .condition_expression(condition.expression)
+                    .set_expression_attribute_names(Some(condition.names))
+                    .set_expression_attribute_values(condition.values)
                     .send()
                     .await;
                 let Err(error) = answer else {
                     return Outcome::Done;
                 };
                 match error.as_service_error() {
+                    Some(DeleteItemError::ConditionalCheckFailedException(_)) => Outcome::Held(0),
                     Some(DeleteItemError::TransactionConflictException(_)) => Outcome::Contended(0),
                     _ => Outcome::Failed(failed(doing(), &error)),
                 }
@@ -306,12 +323,18 @@ impl Table {
                         .build()?,
                 )
             }
-            Write::Delete { key } => part.delete(
-                Delete::builder()
-                    .table_name(&self.name)
-                    .set_key(Some(item::key(key)))
-                    .build()?,
-            ),
+            Write::Delete { key, version } => {
+                let condition = Condition::is_gone_or_has_version(*version);
+                part.delete(
+                    Delete::builder()
+                        .table_name(&self.name)
+                        .set_key(Some(item::key(key)))
+                        .condition_expression(condition.expression)
+                        .set_expression_attribute_names(Some(condition.names))
+                        .set_expression_attribute_values(condition.values)
+                        .build()?,
+                )
+            }
         };
         Ok(part.build())
     }

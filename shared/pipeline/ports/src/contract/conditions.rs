@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{body, conflict, create, done, get, key, put, query, replace, sorts, won};
+use super::{body, conflict, create, delete, done, get, key, put, query, replace, sorts, won};
 use crate::{Key, Query, Row, Store, Write};
 
 /// So many do the same thing at once.
@@ -12,17 +12,18 @@ const RIVALS: u64 = 12;
 
 pub(super) async fn every_condition_holds_back_exactly_what_it_says<S: Store>(store: Arc<S>) {
     let store = &*store;
-    let delete = |key: Key| Write::Delete { key };
     // What is done to a key that is free, and to one at version 2; the version after, or conflict.
     type Case<'a> = (&'a str, &'a dyn Fn(Key) -> Write, Option<u64>, Option<u64>);
-    let cases: [Case<'_>; 7] = [
+    let cases: [Case<'_>; 9] = [
         ("create", &|key| create(key, 7), Some(1), None),
         ("put", &|key| put(key, 7), Some(1), Some(3)),
         ("replace 0", &|key| replace(key, 0, 7), None, None),
         ("replace 1", &|key| replace(key, 1, 7), None, None),
         ("replace 2", &|key| replace(key, 2, 7), None, Some(3)),
         ("replace 3", &|key| replace(key, 3, 7), None, None),
-        ("delete", &delete, Some(0), Some(0)),
+        ("delete 1", &|key| delete(key, 1), Some(0), None),
+        ("delete 2", &|key| delete(key, 2), Some(0), Some(0)),
+        ("delete 3", &|key| delete(key, 3), Some(0), None),
     ];
     for (name, write, when_free, when_there) in cases {
         for (there, expected) in [(false, when_free), (true, when_there)] {
@@ -66,7 +67,7 @@ pub(super) async fn a_transaction_makes_all_of_its_changes_or_none<S: Store>(sto
     let good = [
         create(key("new"), 2),
         replace(key("old"), 1, 2),
-        Write::Delete { key: key("gone") },
+        delete(key("gone"), 1),
         put(key("other"), 2),
     ];
     for place in 0..=good.len() {
@@ -108,7 +109,7 @@ pub(super) async fn versions_rise_by_one_and_begin_again_after_a_delete<S: Store
             done(store, vec![write]).await;
         }
         for _ in 0..2 {
-            done(store, vec![Write::Delete { key: key("a") }]).await;
+            done(store, vec![delete(key("a"), 21)]).await;
             assert_eq!(get(store, &key("a")).await, None);
         }
     }

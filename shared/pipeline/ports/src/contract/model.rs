@@ -89,7 +89,8 @@ impl Model {
         let fails = |write: &&Write| match write {
             Write::Create { key, .. } => self.version(key) != 0,
             Write::Replace { key, version, .. } => *version == 0 || self.version(key) != *version,
-            Write::Put { .. } | Write::Delete { .. } => false,
+            Write::Put { .. } => false,
+            Write::Delete { key, version } => ![0, *version].contains(&self.version(key)),
         };
         if let Some(write) = writes.iter().find(fails) {
             return Some(write.key().clone());
@@ -108,7 +109,7 @@ impl Model {
                         due: *due,
                     });
                 }
-                Write::Delete { key } => self.0.retain(|item| item.key != *key),
+                Write::Delete { key, .. } => self.0.retain(|item| item.key != *key),
             }
         }
         None
@@ -227,7 +228,7 @@ impl Dice {
                 due,
             },
             4 => Write::Put { key, body, due },
-            _ => Write::Delete { key },
+            _ => Write::Delete { key, version },
         }
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{create, done, due, get, get_many, key, put, put_due, query, sorts};
-use crate::{Key, Query, Store, Write};
+use super::{create, delete, done, due, get, get_many, key, put, put_due, query, sorts};
+use crate::{Key, Query, Store};
 
 /// In the order of their UTF-8 bytes, which is neither that of words nor of UTF-16.
 const SORTS: [&str; 14] = [
@@ -219,6 +219,6 @@ pub(super) async fn due_follows_the_item<S: Store>(store: Arc<S>) {
     done(store, vec![put_due(key("a"), 4, Some(at(1)))]).await;
     let found = store.due(at(1), 10).await.expect("the store answers");
     assert_eq!(Some(&found[0]), get(store, &key("a")).await.as_ref());
-    done(store, vec![Write::Delete { key: key("a") }]).await;
+    done(store, vec![delete(key("a"), 4)]).await;
     assert_eq!(due(store, at(9), 10).await, [""; 0]);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{create, done, get, key, put, query};
+use super::{create, delete, done, get, key, put, query};
 use crate::limits::{MOST_BODY, MOST_DEPTH, MOST_KEYS, MOST_PARTITION, MOST_SORT, MOST_WRITES};
 use crate::{Item, Key, Query, Row, Store, TransactError, Write};
 
@@ -89,10 +89,7 @@ pub(super) async fn what_is_over_a_limit_is_refused_and_nothing_written<S: Store
                 .map(|n| put(key(&n.to_string()), 0))
                 .collect(),
         ),
-        (
-            "a key twice",
-            vec![put(key("a"), 0), Write::Delete { key: key("a") }],
-        ),
+        ("a key twice", vec![put(key("a"), 0), delete(key("a"), 1)]),
         ("no partition", vec![put(Key::new("", "a"), 0)]),
         ("no sort", vec![put(key(""), 0)]),
         (

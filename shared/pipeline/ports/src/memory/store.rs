@@ -110,7 +110,7 @@ impl Store for MemoryStore {
                     };
                     items.insert(key, item);
                 }
-                Write::Delete { key } => {
+                Write::Delete { key, .. } => {
                     items.remove(&key);
                 }
             }
@@ -137,7 +137,8 @@ fn holds(write: &Write, items: &BTreeMap<Key, Item>) -> bool {
     match write {
         Write::Create { .. } => version.is_none(),
         Write::Replace { version: read, .. } => version == Some(*read),
-        Write::Put { .. } | Write::Delete { .. } => true,
+        Write::Put { .. } => true,
+        Write::Delete { version: read, .. } => version.is_none_or(|version| version == *read),
     }
 }
 

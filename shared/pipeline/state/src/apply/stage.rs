@@ -148,6 +148,12 @@ async fn decide(
         for intent in report::stages_to_show(before, &decision, rule) {
             change.owe(intent);
         }
+        for intent in before
+            .iter()
+            .flat_map(|before| stage::over(before, &decision.stage))
+        {
+            change.forget(&intent);
+        }
     }
     for intent in &decision.intents {
         let carried = definition.map(|known| carried(&decision.stage, known, intent));
