@@ -14,13 +14,13 @@ pub const MISTAKES: usize = 100;
 /// Components; also the builds one push may start.
 pub const COMPONENTS: usize = towline_domain::definition::MOST_COMPONENTS;
 
-/// Stages.
+/// Stages: more than a person can follow.
 pub const STAGES: usize = 64;
 
-/// Stages that take images from the same origin. Each is owed an offer in the transaction in which an image arrives.
+/// Stages that take images from the same origin. Their offers are stored in one item, of at most 300 KiB.
 pub const TAKERS: usize = 16;
 
-/// Tags of one stage. Each takes three writes of the transaction that moves the stage.
+/// Tags of one stage. They are set one after the other, all within the stage's lease of a minute.
 pub const STAGE_TAGS: usize = 10;
 
 /// Approvals a stage may ask for.

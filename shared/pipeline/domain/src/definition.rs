@@ -11,8 +11,8 @@ use crate::names::{ComponentName, ImageRepository, PipelineName, StageName, Tag}
 /// The name of the file with the definition, at the root of a repository.
 pub const FILE: &str = ".towline.yml";
 
-/// Components a definition may have, and builds a push may start: a run owes up to two intents for
-/// each in the one transaction that creates it, and DynamoDB takes 100 writes in one.
+/// Components a definition may have, and builds a push may start. The transaction that creates a run
+/// contains up to two claims for each component, and DynamoDB takes 100 writes in one.
 pub const MOST_COMPONENTS: usize = 40;
 
 /// The most bytes of a buildspec. CodeBuild takes less inline; a longer one is handed over in another way.

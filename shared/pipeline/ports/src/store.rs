@@ -93,8 +93,10 @@ impl Write {
     }
 }
 
-/// What only leads to an item or tells of it, and says the same whoever writes it.
+/// A record that is written without a version check: the last writer wins.
 ///
+/// Most rows lead to an item or repeat what it said, and have no effect without that item: `build#142`
+/// counts only if the attempt has that number. A repository's row has what its latest push said.
 /// A key holds rows or items that are changed by version, never both.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
@@ -212,10 +214,10 @@ pub trait Store: Send + Sync {
     /// Items whose `due` is at or before `until`, earliest first, at most `limit` (1 to 1,000).
     async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError>;
 
-    /// Writes rows, 1 to 1,000, no key twice, each whatever is there; their version is 1.
+    /// Writes rows, 1 to 1,000, no key twice, over what is there; their version is 1.
     ///
     /// They are not written together: after an error, some of them may be there. So they are
-    /// written before the item that makes them count, and nobody believes them without it.
+    /// written before the item that makes them count, and have no effect without it.
     async fn put_rows(&self, rows: Vec<Row>) -> Result<(), PortError>;
 
     /// Makes all changes or none: 1 to 100, no key twice (DynamoDB API, `TransactWriteItems`).

@@ -57,7 +57,7 @@ impl Change {
         }
     }
 
-    /// Writes a row: it says the same whoever writes it, and counts only once an item says so.
+    /// Writes a row. It is written before the items, without a version check.
     pub fn put(&mut self, key: Key, value: &impl Serialize) {
         self.withdraw(&key);
         let body = body(value);

@@ -1,4 +1,4 @@
-//! Where everything lies in the one table; each access pattern of `DESIGN` is one of these.
+//! The keys of everything in the table; each access pattern reads one key or one partition.
 
 use sha2::{Digest as _, Sha256};
 use towline_domain::Timestamp;

@@ -258,7 +258,8 @@ pub fn intent_id(intent: &Intent) -> String {
     hex::encode(&Sha256::digest(bytes)[..16])
 }
 
-/// so that one request is enough. Who does not hear of them reads them when it needs them.
+/// An intent, and what else its handler will want to read. The keys are announced with the intent,
+/// so that one request is enough; a handler that does not receive them reads when it needs to.
 #[derive(Debug, Clone)]
 pub(crate) struct Announced {
     pub(crate) intent: Intent,
