@@ -42,18 +42,18 @@ Examples:
   towline build --local backend --env APP_ENV=test
   towline build --local --spec ci/buildspec.yml --repo ~/code/shop
 
-What is built is a copy of the working tree: all that is committed or not, but for what .gitignore
-names. Submodules stay empty, as on CodeBuild unless a project says otherwise. Commands are child
-processes and run as you; they are not kept from your files.
+Builds a copy of the working tree, with uncommitted changes and without the files that .gitignore
+lists. Submodules are empty, as on CodeBuild by default. Commands run as child processes with your
+rights, and can read and change your files.
 
-The buildspec is that of the component in .towline.yml, or FILE, or buildspec.yml where there is no
-.towline.yml. It finds a registry of its own at $ECR_REGISTRY, on a free port of 127.0.0.1, which
-ends with the build: an image pushed there shows that publishing works, and goes nowhere. What a
-buildspec sends elsewhere by itself, it sends. No run is recorded and nothing is promoted.
+The buildspec is FILE, or the component's in .towline.yml, or buildspec.yml if there is no
+.towline.yml. $ECR_REGISTRY is a registry for this build only, on a free port of 127.0.0.1. A push to
+it shows that publishing works; its images are removed when the build ends. Commands can still push
+to other places. No run is recorded and nothing is promoted.
 
 Values of parameter-store and secrets-manager come from DIR/secrets.json, which only you may read:
   {\"parameter-store\": {\"/shop/token\": \"…\"}, \"secrets-manager\": {\"shop/db\": {\"password\": \"…\"}}}
-Another version of a secret stands beside it, as \"shop/db::AWSPREVIOUS\" or \"shop/db:::VERSION-ID\".
+Add another version of a secret as \"shop/db::AWSPREVIOUS\" or \"shop/db:::VERSION-ID\".
 Artifacts, logs and caches are kept in DIR/build.
 
 Exit status: 0 the build succeeded, 1 it failed or was refused, 2 it could not be started.")]

@@ -26,8 +26,8 @@ use story::Story;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Everything happens in a folder of its own, on free ports of 127.0.0.1. Nothing is installed,
-nothing is left behind unless --keep says so.")]
+The demo uses its own folder and free ports of 127.0.0.1. It installs nothing, and removes
+everything at the end unless you use --keep.")]
 pub struct Args {
     /// Build with `docker build` and push with `docker push`; needs a Docker daemon
     #[arg(long)]

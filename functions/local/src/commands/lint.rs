@@ -224,7 +224,7 @@ fn place(target: &Target, results: &mut Results) -> Option<(PathBuf, PathBuf)> {
             None
         }
         (Ok(_), None) => {
-            results.cannot_read(&target.path, &"it names no file");
+            results.cannot_read(&target.path, &"it is not the name of a file");
             None
         }
     }
@@ -239,7 +239,10 @@ fn definition(
 ) -> Vec<Target> {
     let Some((text, read)) = &root.definition else {
         let reason = tree::text_of(&target.path).err();
-        let reason = reason.map_or_else(|| "it is gone".to_owned(), |error| error.to_string());
+        let reason = reason.map_or_else(
+            || "it no longer exists".to_owned(),
+            |error| error.to_string(),
+        );
         results.cannot_read(&target.path, &reason);
         return Vec::new();
     };

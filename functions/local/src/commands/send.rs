@@ -47,7 +47,7 @@ Examples:
 
 The secret that signs it comes from TOWLINE_GITHUB_WEBHOOK_SECRET or the file that
 TOWLINE_GITHUB_WEBHOOK_SECRET_FILE names; on this machine, else from .towline-data,
-where `towline serve` keeps the one it made up.")]
+where `towline serve` keeps the one it generated.")]
 struct Push {
     /// Folder of the repository
     #[arg(long, value_name = "PATH", default_value = ".")]

@@ -22,7 +22,7 @@ Examples:
   towline validate
   towline validate services/shop/.towline.yml
 
-Exit status: 0 good, 1 mistakes, or every run is refused, 2 the file cannot be read.")]
+Exit status: 0 valid, 1 mistakes, or every run is refused, 2 the file cannot be read.")]
 pub struct Validate {
     /// The definition, or the folder it is in
     #[arg(value_name = "PATH", default_value = FILE)]

@@ -512,7 +512,7 @@ fn a_folder_is_looked_through() {
     session.git(&["-C", "repo", "commit", "-q", "--allow-empty", "-m", "first"]);
     session.write(
         "data/.gitignore",
-        "# Made by towline: everything in this folder is its own, secrets included.\n*\n",
+        "# Created by towline. Everything in this folder belongs to it, including secrets.\n*\n",
     );
     session.write("data/owner.token", "0123456789abcdef0123456789abcdef\n");
     fs::set_permissions(session.path("data"), fs::Permissions::from_mode(0o700)).unwrap();

@@ -191,7 +191,7 @@ fn a6_phases_outside_phases_would_build_nothing_and_pass() {
     shop.write("buildspec.yml", &spaces);
     let told = shop.findings(&[]);
     assert_eq!(told.matches("E002").count(), 3, "{told}");
-    let why = "line 14, column 1: `pre_build` stands outside `phases` and would never run";
+    let why = "line 14, column 1: `pre_build` is outside `phases` and would never run";
     let (status, refused) = shop.towline(&["build", "--local"]);
     assert_eq!((status, refused.contains(why)), (1, true), "{refused}");
     let (failed, log) = shop.fails_locally(&["--spec", "buildspec.yml"]);

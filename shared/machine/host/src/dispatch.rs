@@ -339,7 +339,7 @@ async fn feed(machine: &Arc<Machine>, event: &Value) {
                 break;
             }
             if round + 1 == MOST_FEEDS {
-                tracing::error!(function, %event, "gave up on an event; a person must look");
+                tracing::error!(function, %event, "gave up on an event; it needs a person's attention");
             }
             let pause = Duration::from_secs(1 << round.min(5));
             machine.clock.sleep(pause.min(LONGEST_PAUSE)).await;
@@ -351,7 +351,7 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
     if let Err(error) = sweep::announce_all(machine.context()).await {
         tracing::error!(
             error = &error as &dyn std::error::Error,
-            "cannot announce what is owed"
+            "cannot announce open intents"
         );
     }
     loop {

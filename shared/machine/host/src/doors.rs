@@ -128,7 +128,7 @@ fn too_slow() -> Response {
 }
 
 fn too_large() -> Response {
-    let reason = "the body is too large, or did not arrive whole";
+    let reason = "the body is too large, or incomplete";
     (
         StatusCode::PAYLOAD_TOO_LARGE,
         Json(json!({ "status": "refused", "reason": reason })),

@@ -11,7 +11,7 @@ use towline_ports::system::random_bytes;
 const MARK: &str = ".gitignore";
 /// What the mark says.
 const MARK_TEXT: &str =
-    "# Made by towline: everything in this folder is its own, secrets included.\n*\n";
+    "# Created by towline. Everything in this folder belongs to it, including secrets.\n*\n";
 /// Shortest secret that is taken from a file, in bytes (A3).
 const SHORTEST_SECRET: usize = 32;
 

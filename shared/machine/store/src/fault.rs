@@ -19,7 +19,7 @@ pub(crate) enum Fault {
         #[source]
         cause: rusqlite::Error,
     },
-    #[error("{} is damaged or not a store of Towline; put a copy in its place, or move it away to begin with an empty store", .path.display())]
+    #[error("{} is damaged or not a store of Towline; replace it with a backup, or move it away to start with an empty store", .path.display())]
     Damaged {
         path: PathBuf,
         #[source]

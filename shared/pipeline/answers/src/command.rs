@@ -38,7 +38,7 @@ Examples:
 pub struct Promote {
     /// The component
     pub component: ComponentName,
-    /// The image: a commit, tag, digest or build#N
+    /// The image: a commit, tag, digest or build (build#142)
     #[arg(value_name = "REF", value_parser = reference)]
     pub image: String,
     /// The stage it is promoted to
@@ -101,7 +101,7 @@ pub struct Rollback {
     pub component: ComponentName,
     /// The stage
     pub stage: StageName,
-    /// The image to return to: a commit, tag, digest or build#N that was live there
+    /// The image to return to: a commit, tag, digest or build (build#142) that was live there
     #[arg(long, value_name = "REF", value_parser = reference)]
     pub to: Option<String>,
     /// Why

@@ -96,7 +96,7 @@ Examples:
   towline image :prod               by a tag
   towline image build#142           by its build")]
 pub struct Image {
-    /// A digest, commit, tag or build#N
+    /// A digest, commit, tag or build (build#142)
     #[arg(value_name = "REF", value_parser = reference)]
     pub image: String,
     /// Only images of this component
@@ -156,7 +156,7 @@ pub struct Now {
 Example:
   towline where 3f9c2ab")]
 pub struct Where {
-    /// A commit, tag, digest or build#N
+    /// A commit, tag, digest or build (build#142)
     #[arg(value_name = "REF", value_parser = reference)]
     pub reference: String,
     /// The repository, if several have a build of that number
@@ -172,7 +172,7 @@ Examples:
   towline why 3f9c2ab
   towline why 3f9c2ab todo")]
 pub struct Why {
-    /// A commit, tag, digest or build#N
+    /// A commit, tag, digest or build (build#142)
     #[arg(value_name = "REF", value_parser = reference)]
     pub reference: String,
     /// Only this component

@@ -136,7 +136,7 @@ pub enum Refusal {
         commits: Vec<CommitSha>,
     },
     /// No image fits the reference.
-    #[error("image {reference} not found{}; name a commit, a tag, a digest (sha256:…) or build#N", within(repository.as_ref()))]
+    #[error("image {reference} not found{}; name a commit, a tag, a digest (sha256:…) or a build (build#142)", within(repository.as_ref()))]
     NoImage {
         /// The reference.
         reference: String,

@@ -63,7 +63,8 @@ fn nothing(answer: &Answer) -> Option<Vec<Line>> {
             commit.short()
         ),
         Answer::Image { images } if images.is_empty() => {
-            "image not found; name a commit, a tag, a digest (sha256:…) or build#142".into()
+            "image not found; name a commit, a tag, a digest (sha256:…) or a build (build#142)"
+                .into()
         }
         Answer::History {
             component,

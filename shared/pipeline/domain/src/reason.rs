@@ -264,7 +264,9 @@ fn more_mistakes(more: usize) -> String {
 
 fn not_executed(paths: &[String]) -> String {
     let paths = paths.join(", ");
-    format!("this version of Towline does not support {paths} yet; remove it from {FILE} to go on")
+    format!(
+        "this version of Towline does not support {paths} yet; remove it from {FILE} to continue"
+    )
 }
 
 /// The name of a ref as it may be shown: a stranger chose it.

@@ -386,7 +386,7 @@ fn f34_every_state_of_a_stage_is_one_line() {
         expect![[r#"
             offer 1:
             give up 1:
-              1111111 ✘ promotion #1 failed: the tags could not be put on: tried 50 times since 2026-03-02 09:00 UTC
+              1111111 ✘ promotion #1 failed: the tags could not be set: tried 50 times since 2026-03-02 09:00 UTC
         "#]],
     );
     check_stage(

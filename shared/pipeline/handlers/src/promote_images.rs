@@ -280,7 +280,7 @@ fn measure(rule: &StageRule, promotion: &Promotion, recorded: Timestamp, now: Ti
             target: "towline::metric",
             name = "ImageToPromotion",
             milliseconds = milliseconds(recorded, now),
-            "an image went live by itself"
+            "an image went live automatically"
         );
     }
 }

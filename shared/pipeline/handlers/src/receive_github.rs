@@ -61,13 +61,9 @@ fn durable(outcome: Result<Response, HandlerError>) -> Response {
     outcome.unwrap_or_else(|error| {
         tracing::error!(
             error = &error as &dyn std::error::Error,
-            "could not make a push durable"
+            "cannot store a push"
         );
-        answer(
-            503,
-            "refused",
-            "the push could not be made durable; deliver it again",
-        )
+        answer(503, "refused", "the push could not be stored; redeliver it")
     })
 }
 
@@ -176,7 +172,7 @@ async fn accept(
     let mut rounds = Rounds::default();
     loop {
         if reads.version(&key).await? > 0 {
-            return Ok(answer(200, "duplicate", "this push is known already"));
+            return Ok(answer(200, "duplicate", "this push was already received"));
         }
         let accepted = push.clone().accepted(now);
         let known = Repository {

@@ -48,7 +48,7 @@ pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, 
     let mut watches = Vec::new();
     for item in due {
         let Ok(outbox) = Outbox::of(&item) else {
-            tracing::error!(key = item.key.partition, "what is owed cannot be read");
+            tracing::error!(key = item.key.partition, "cannot read an item's intents");
             swept.failed += 1;
             continue;
         };
@@ -88,7 +88,7 @@ fn failed(owed: &Owed, error: &HandlerError, swept: &mut Swept) {
     tracing::warn!(
         error = error as &dyn std::error::Error,
         intent = owed.id,
-        "could not be swept"
+        "cannot sweep an item"
     );
     swept.failed += 1;
 }
@@ -144,7 +144,7 @@ async fn give_up(context: Context<'_>, owed: &Owed) -> Result<(), HandlerError> 
         intent = owed.id,
         kind = owed.intent.detail_type(),
         reason,
-        "given up; a person must look"
+        "given up; it needs a person's attention"
     );
     match &owed.intent {
         Intent::BuildDue(of) => {

@@ -132,7 +132,7 @@ impl Context<'_> {
         if let Err(error) = self.bus.announce(announcements).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "could not announce; sweep will"
+                "cannot announce; the sweep announces it later"
             );
         }
     }

@@ -713,7 +713,7 @@ fn a_definition_that_is_absent_or_broken_or_asks_too_much_is_refused_with_the_re
         &mut world,
         expect![[r#"
             main broken: refused: .towline.yml at COMMIT: line 1, column 1: `pipeline` is missing: name it, as in `pipeline: shop` (and 2 more; run `towline validate` to see all)
-            main asks too much: refused: this version of Towline does not support notify.slack yet; remove it from .towline.yml to go on
+            main asks too much: refused: this version of Towline does not support notify.slack yet; remove it from .towline.yml to continue
             main good [skip ci]: skipped: the commit message contains "[skip ci]" (source.skip_message)
             main good: backend succeeded; web succeeded
             feature not for us: skipped: branch feature matches no pattern in source.branches

@@ -197,7 +197,7 @@ pub enum GenerateError {
     },
     /// Not the name of an environment variable.
     #[error(
-        "`{name}` is no name of an environment variable: use letters, digits and `_`, no digit first"
+        "`{name}` is not the name of an environment variable: use letters, digits and `_`, no digit first"
     )]
     Name {
         /// The text.
@@ -233,7 +233,7 @@ pub enum GenerateError {
     },
     /// A path that leaves the repository, or that no shell or option could take.
     #[error(
-        "`{path}` is no path inside the repository: write it relative, without `..` and line breaks"
+        "`{path}` is not a path inside the repository: write it relative, without `..` and line breaks"
     )]
     Path {
         /// The text.
@@ -241,7 +241,7 @@ pub enum GenerateError {
     },
     /// Not the name of a Makefile target.
     #[error(
-        "`{target}` is no target of a Makefile: use letters, digits and `_ . / -`, no `-` or `.` first"
+        "`{target}` is not a Makefile target: use letters, digits and `_ . / -`, no `-` or `.` first"
     )]
     Target {
         /// The text.
@@ -275,7 +275,9 @@ pub enum GenerateError {
         characters: usize,
     },
     /// Not a reference to a secret.
-    #[error("`{name}` names no secret: write `secret-id`, or `secret-id:json-key`, on one line")]
+    #[error(
+        "`{name}` is not a reference to a secret: write `secret-id`, or `secret-id:json-key`, on one line"
+    )]
     Reference {
         /// The variable.
         name: String,
@@ -289,7 +291,7 @@ pub enum GenerateError {
         name: String,
     },
     /// A report that stands in the definition more than once.
-    #[error("the report `{name}` is there twice: keep one of them")]
+    #[error("the report `{name}` is defined twice: keep one of them")]
     ReportTwice {
         /// Its name.
         name: String,
@@ -300,19 +302,21 @@ pub enum GenerateError {
     )]
     NoOutputs,
     /// More reports than a project has.
-    #[error("CodeBuild accepts at most {most} reports of one project: join some of them")]
+    #[error("CodeBuild accepts at most {most} reports per project: join some of them")]
     Reports {
         /// How many it takes.
         most: usize,
     },
     /// A program that cannot be fetched safely.
-    #[error("`{source_of}` is no `s3://bucket/key` of a program with its SHA-256 in 64 hex digits")]
+    #[error(
+        "`{source_of}` is not the `s3://bucket/key` of a program with its SHA-256 in 64 hex digits"
+    )]
     Tool {
         /// Where it should be.
         source_of: String,
     },
     /// A NUL, which can stand neither in a command nor in a variable.
-    #[error("a command or value of the build holds a NUL character: remove it")]
+    #[error("a command or value of the build contains a NUL character: remove it")]
     Nul,
     /// The given text is no buildspec.
     #[error("the buildspec cannot be used")]

@@ -122,7 +122,7 @@ fn executed(definition: &Definition, component: &Component) -> Outcome<Option<Co
     let scope = Scope::Component(component.name.clone());
     match definition.not_executed_in(&scope).next() {
         None => Ok(Some(component.clone())),
-        Some(path) => refused(format!("{path} is not executed by this version")),
+        Some(path) => refused(format!("this version of Towline does not support {path}")),
     }
 }
 

@@ -80,7 +80,7 @@ impl Timeline {
         } in &self.images
         {
             let tag = tag.as_ref().map_or(String::new(), |tag| format!(":{tag}"));
-            let note = paint(Style::Quiet, "(gone with the build's own registry)");
+            let note = paint(Style::Quiet, "(removed with the build's registry)");
             let _ = writeln!(text, "pushed     {repository}{tag} {digest} {note}");
         }
         text

@@ -305,7 +305,7 @@ impl Story {
             sleep(GLANCE).await;
         }
         Err(anyhow!(
-            "{what} did not come about within {} seconds",
+            "timed out after {} seconds waiting for {what}",
             PATIENCE.as_secs()
         )
         .into())

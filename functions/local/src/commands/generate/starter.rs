@@ -19,7 +19,7 @@ pub(super) fn definition(folder: &Path) -> anyhow::Result<String> {
         .canonicalize()
         .with_context(|| format!("looking at {}", folder.display()))?;
     if !folder.is_dir() {
-        bail!("{} is no folder", folder.display());
+        bail!("{} is not a folder", folder.display());
     }
     let name = label(&folder);
     let build = build(&folder);
@@ -49,7 +49,7 @@ stages:
     from: staging
     promote: auto
     gates:
-      # One yes is enough; `self: deny` keeps authors from approving their own commits.
+      # One approval is enough; `self: deny` keeps authors from approving their own commits.
       - approval: {{min: 1, self: allow, expires: 24h}}
 "
     ))
@@ -167,7 +167,7 @@ impl std::fmt::Display for Makefile {
         if let Some(name) = &self.version {
             writeln!(
                 text,
-                "      # The Makefile would ask Git, which a build on AWS may not have.
+                "      # Without this, the Makefile runs git, which a build on AWS may not have.
       env: {{{name}: \"{{sha}}.{{build_uuid}}\"}}"
             )?;
         }

@@ -60,7 +60,7 @@ pub fn below(paths: &[PathBuf]) -> Found {
                 let troubles = found.unreadable.len();
                 folder(path, path, 0, &mut found);
                 if found.targets.len() == before && found.unreadable.len() == troubles {
-                    let reason = "no buildspec and no .towline.yml is in it".to_owned();
+                    let reason = "it has no buildspec and no .towline.yml".to_owned();
                     found.unreadable.push((path.clone(), reason));
                 }
             }
@@ -265,7 +265,7 @@ mod tests {
             reasons,
             [
                 "No such file or directory (os error 2)",
-                "no buildspec and no .towline.yml is in it"
+                "it has no buildspec and no .towline.yml"
             ]
         );
     }

@@ -188,7 +188,7 @@ fn sarif(results: &Results) -> Value {
             rules.push(json!({
                 "id": DEFINITION,
                 "name": DEFINITION,
-                "shortDescription": { "text": "The definition has a mistake, so no run of it starts." },
+                "shortDescription": { "text": "The definition has a mistake, so it starts no run." },
                 "defaultConfiguration": { "level": "error" },
             }));
             rules.len() - 1

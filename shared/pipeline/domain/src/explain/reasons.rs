@@ -179,7 +179,7 @@ fn not_tagged(why: &NotTagged, then: &str) -> String {
             "Towline may not tag images in {repository}: give that ECR repository the tag towline, as infra/component.yaml does (`towline doctor` lists what else is missing), then {then} again; ECR said: {said}"
         ),
         NotTagged::GivenUp { tries, since } => {
-            format!("the tags could not be put on: {}", given_up(*tries, *since))
+            format!("the tags could not be set: {}", given_up(*tries, *since))
         }
     }
 }

@@ -185,7 +185,7 @@ fn commit(files: &[(&str, &str)]) -> MemoryCommit {
 fn a8_f1_a_clone_and_a_webhook_push_the_same_repository() {
     let world = World::new();
     let sha = commit(&[]).sha();
-    let known = "this push is known already".to_owned();
+    let known = "this push was already received".to_owned();
     let (status, _) = world.deliver(RepositoryId(7), &sha);
     assert_eq!(status, 202);
     assert_eq!(world.deliver(canonical(), &sha), (200, known.clone()));

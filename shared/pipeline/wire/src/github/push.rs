@@ -132,7 +132,7 @@ pub(super) fn decode(json: &str) -> Result<Event, GithubError> {
         Ok(git_ref) => git_ref,
         Err(error) if body.git_ref.starts_with("refs/") => {
             return Ok(Event::Ignored {
-                reason: format!("the ref is none that is built: {error}"),
+                reason: format!("the ref is not one that is built: {error}"),
             });
         }
         Err(error) => return Err(refused("ref", &error)),
@@ -268,10 +268,10 @@ impl Body<'_> {
         let after = object("after", &self.after)?;
         let contradiction = |what| Err(GithubError::Contradiction(what));
         if self.created != before.is_none() {
-            return contradiction("`created` does not fit `before`");
+            return contradiction("`created` contradicts `before`");
         }
         if self.deleted != after.is_none() {
-            return contradiction("`deleted` does not fit `after`");
+            return contradiction("`deleted` contradicts `after`");
         }
         match (before, after) {
             (None, None) => contradiction("`before` and `after` are both zero"),
@@ -368,7 +368,7 @@ impl Repository<'_> {
             Ok(GitRef::Branch(name)) => Ok(name),
             Ok(GitRef::Tag(_)) | Err(_) => Err(GithubError::Value {
                 field: "repository.default_branch",
-                reason: "it is missing or no branch's name".into(),
+                reason: "it is missing or not a branch name".into(),
             }),
         }
     }

@@ -221,7 +221,7 @@ impl Builder {
         let Some((node, nodes, height)) = self.anchors.get(&anchor) else {
             return Err(YamlError::new(
                 span,
-                "this alias stands inside the value it names: write the value out",
+                "this alias is inside the value it names: write the value out",
             ));
         };
         let (nodes, height) = (*nodes, *height);
@@ -365,9 +365,7 @@ fn refuse_twice(lines: &mut HashMap<String, usize>, key: &Node) -> Result<(), Ya
     };
     match lines.insert(text.clone(), key.span.line) {
         Some(first) => {
-            let message = format!(
-                "the key `{text}` stands here and already on line {first}: keep one of them"
-            );
+            let message = format!("the key `{text}` is already on line {first}: keep one of them");
             Err(YamlError::new(key.span, message))
         }
         None => Ok(()),
@@ -419,7 +417,7 @@ fn refuse_control_characters(text: &str) -> Result<(), YamlError> {
     let code = u32::from(character);
     Err(YamlError::new(
         span,
-        format!("the character U+{code:04X} may not stand in YAML: remove it"),
+        format!("the character U+{code:04X} is not allowed in YAML: remove it"),
     ))
 }
 

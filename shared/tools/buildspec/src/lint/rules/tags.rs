@@ -130,7 +130,7 @@ fn one(
 
 fn empty_note(here: &Range<usize>, name: &str, why: Why) -> Note {
     let reason = match why {
-        Why::SetToNothing => "the buildspec sets it to nothing",
+        Why::SetToNothing => "the buildspec sets it to an empty value",
         Why::OtherShell => "in version 0.1 it was set in another command's shell",
         Why::SetLater => "only a later command sets it",
     };

@@ -55,7 +55,7 @@ impl Reader {
             "cmd.exe" => Some(Shell::Cmd),
             _ => {
                 let message = format!(
-                    "`{name}` is no shell CodeBuild knows: use `bash`, `/bin/sh`, `powershell.exe` or `cmd.exe`"
+                    "`{name}` is not a shell that CodeBuild supports: use `bash`, `/bin/sh`, `powershell.exe` or `cmd.exe`"
                 );
                 self.note(ProblemKind::Wrong, node, message);
                 None
