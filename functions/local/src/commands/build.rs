@@ -77,7 +77,7 @@ pub struct Args {
     data: PathBuf,
 }
 
-/// Builds, showing the log as it grows, and tells how long each phase took.
+/// Builds, showing the log as it grows, and prints how long each phase took.
 pub async fn run(context: &Context, args: Args) -> Outcome {
     if !args.local {
         return refused(
@@ -93,7 +93,7 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     let runner = Runner::open(config(&folder, &snapshot, &registry))
         .await
         .map_err(anyhow::Error::from)?;
-    // The runner holds the folder now, so whatever lies here is a former build's.
+    // The runner has locked the folder, so anything here is from an earlier build.
     let built = build(&folder, chosen, &runner, registry, output).await;
     runner.close().await;
     remove(&folder)?;
@@ -145,7 +145,7 @@ async fn build(
     })
 }
 
-/// Shows the log until the build has ended; stops it when somebody asks for that.
+/// Shows the log until the build has ended; stops the build on SIGINT or SIGTERM.
 async fn follow(runner: &Runner, build: &BuildId, output: Output) -> Outcome<BuildStatus> {
     let mut log = Shown {
         output,
@@ -174,7 +174,7 @@ async fn follow(runner: &Runner, build: &BuildId, output: Output) -> Outcome<Bui
     }
 }
 
-/// How much of a log has been shown: on standard output, or beside it where that is for programs.
+/// How much of a log has been shown: on standard output, or on stderr if standard output is for programs.
 struct Shown {
     output: Output,
     from: u64,
@@ -196,7 +196,7 @@ impl Shown {
             let text = whole_text(&mut self.held);
             let text = self.harmless.pass(&text);
             if self.output.is_json() {
-                // Nobody reading is no error.
+                // A closed output is not an error.
                 let _ = write!(anstream::stderr(), "{text}");
             } else {
                 self.output.text(&text)?;
@@ -205,7 +205,7 @@ impl Shown {
     }
 }
 
-/// Takes all but the beginning of a character that stands at the end.
+/// Takes everything except an incomplete character at the end.
 fn whole_text(held: &mut Vec<u8>) -> String {
     let whole = match std::str::from_utf8(held) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
@@ -236,7 +236,7 @@ fn config(folder: &Folder, snapshot: &Path, registry: &OwnRegistry) -> Config {
     }
 }
 
-/// The one repository that builds are checked out from.
+/// The only repository that builds are checked out from.
 struct Fixed(PathBuf);
 
 #[async_trait]
@@ -250,7 +250,7 @@ impl Checkout for Fixed {
     }
 }
 
-/// Removes what a build leaves that is of no use afterwards.
+/// Removes the files of a build that are not needed afterwards.
 fn remove(folder: &Folder) -> anyhow::Result<()> {
     for name in ["build/snapshot.git", "build/registry"] {
         let path = folder.path(name);

@@ -1,4 +1,4 @@
-//! `towline validate`: reads a definition and reports everything that is wrong with it, offline.
+//! `towline validate`: reads a definition and reports every mistake, offline.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub struct Validate {
     path: PathBuf,
 }
 
-/// Reads the definition and prints what is found.
+/// Reads the definition and prints the result.
 pub fn run(context: &Context, args: &Validate) -> Outcome {
     let (path, bytes) = file::read(&args.path)?;
     match definition::read(&bytes) {
@@ -62,8 +62,8 @@ pub fn run(context: &Context, args: &Validate) -> Outcome {
     }
 }
 
-/// Whether no run of this definition can build anything, because this version does not execute what
-/// the pipeline or every component asks for.
+/// Whether no run of this definition can build anything, because this version does not support a
+/// feature that the pipeline or every component uses.
 fn refuses_every_run(definition: &Definition) -> bool {
     let refused = |scope: &Scope| definition.not_executed_in(scope).next().is_some();
     let mut components = definition.components.iter();

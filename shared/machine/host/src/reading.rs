@@ -1,4 +1,4 @@
-//! What a folder holds, for questions alone: nothing is announced, and no build is started.
+//! Opens a data folder for questions only: nothing is announced, and no build is started.
 
 use std::sync::Arc;
 
