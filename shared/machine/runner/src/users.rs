@@ -82,7 +82,7 @@ fn user(line: &str) -> Option<User> {
 }
 
 impl User {
-    /// Gives a folder with all that is in it to the user; links themselves, not where they lead.
+    /// Makes the user the owner of a folder and its content; links themselves, not their targets.
     pub(crate) fn own(&self, path: &Path) -> std::io::Result<()> {
         let mut waiting = vec![path.to_owned()];
         while let Some(path) = waiting.pop() {

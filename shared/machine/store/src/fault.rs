@@ -1,10 +1,10 @@
-//! What can be wrong with the database, in words that say what to do.
+//! Problems with the database, worded with advice.
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-/// Why SQLite could not do what it was asked.
+/// Why SQLite failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     #[error("the disk with {} is full; free some space and try again", .path.display())]

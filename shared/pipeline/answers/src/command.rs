@@ -1,4 +1,4 @@
-//! What people have done, with the words that the terminal and the API have in common.
+//! The commands of people, with the words that the terminal and the API share.
 
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use towline_domain::names::{ComponentName, RepositoryName, StageName};
 
 use super::query::reference;
 
-/// Something to be done, by somebody.
+/// A change that a person requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Subcommand)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
@@ -28,7 +28,7 @@ pub enum Command {
     Retry(OfBuild),
 }
 
-/// Which image goes where.
+/// The image and stage of a promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields)]
 #[command(after_help = "\
@@ -86,7 +86,7 @@ pub struct Reject {
     pub repository: Option<RepositoryName>,
 }
 
-/// Which stage goes back, and to what.
+/// The stage to roll back, and the image to return to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields)]
 #[command(after_help = "\
