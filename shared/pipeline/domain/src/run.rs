@@ -251,10 +251,10 @@ pub enum Fact {
         after: u32,
         /// Who requests it.
         by: Actor,
-        /// The attempt to make.
+        /// The new attempt.
         next: Box<NewAttempt>,
     },
-    /// There can be no further attempt after attempt `after`.
+    /// There can be no attempt after attempt `after`.
     RetryRefused {
         /// The component.
         component: ComponentName,
@@ -265,20 +265,20 @@ pub enum Fact {
     },
 }
 
-/// What follows from a fact.
+/// The result of a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// The run after it.
     pub run: Run,
     /// Whether the run changed.
     pub changed: bool,
-    /// What is owed now.
+    /// The new intents.
     pub intents: Vec<Intent>,
     /// Why a request was not granted.
     pub refused: Option<Refusal>,
 }
 
-/// How a run stands, taken together.
+/// The state of a run as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
@@ -290,11 +290,11 @@ pub enum RunStatus {
     Nothing,
     /// Something is still being built.
     Building,
-    /// Something contradicts itself.
+    /// Something is inconsistent.
     Held,
     /// Something failed.
     Failed,
-    /// Something was stopped by a person.
+    /// A person stopped something.
     Cancelled,
     /// A newer run took over.
     Superseded,
@@ -321,7 +321,7 @@ impl RunStatus {
 }
 
 impl Run {
-    /// How it stands: what still runs first, then the worst of what has ended.
+    /// Its state: what still runs first, then the worst result.
     #[must_use]
     pub fn status(&self) -> RunStatus {
         match &self.refused {
@@ -344,7 +344,7 @@ impl Run {
             .unwrap_or(RunStatus::Nothing)
     }
 
-    /// The image of a succeeded attempt, as stages know it.
+    /// The image of a succeeded attempt, as a candidate for stages.
     #[must_use]
     pub fn candidate(&self, component: &ComponentName, attempt: &Attempt) -> Option<Candidate> {
         let (AttemptState::Succeeded, Some(digest)) = (&attempt.state, &attempt.image) else {
@@ -363,7 +363,7 @@ impl Run {
         })
     }
 
-    /// The attempt of that id, or the part of one, with its component.
+    /// The attempt with that id, or the part of one, with its component.
     #[must_use]
     pub fn attempt(&self, id: &AttemptId) -> Option<(&ComponentName, &ComponentRun, &Attempt)> {
         self.components.iter().find_map(|(name, component)| {
@@ -373,7 +373,7 @@ impl Run {
         })
     }
 
-    /// The attempt of that id, or the one it is a part of.
+    /// The attempt with that id, or the one that it is a part of.
     #[must_use]
     pub fn whole(&self, id: &AttemptId) -> Option<&Attempt> {
         let mut all = self.components.values().flat_map(|known| &known.attempts);

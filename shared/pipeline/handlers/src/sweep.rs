@@ -1,5 +1,5 @@
-//! Finds what was lost and feeds it back: announces stale intents again, asks after bound builds,
-//! ends what has run out of time. It performs no effect itself, so it can race nobody.
+//! Finds lost work and repeats it: announces stale intents again, looks up bound builds, ends what
+//! has expired. It has no other effects, so it cannot conflict with the functions.
 
 use towline_domain::image::NotTagged;
 use towline_domain::intent::{AttemptRef, Intent};
@@ -11,26 +11,26 @@ use towline_state::apply;
 use towline_state::keys;
 use towline_state::{Context, HandlerError, Outbox, Owed, announcement, milliseconds};
 
-/// Items looked at in one round; the next round takes the rest.
+/// Items to check in one round; the next round takes the rest.
 const MOST_AT_ONCE: usize = 500;
 /// Announcements after which an intent is given up and shown to a person: about eight hours.
 const MOST_TRIES: u32 = 50;
 
-/// What a round found.
+/// The result of a round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Intents announced again.
     pub announced: usize,
-    /// Builds and promotions looked after.
+    /// Builds and promotions that were checked.
     pub watched: usize,
     /// Intents given up.
     pub dead: usize,
-    /// Items that could not be dealt with this time.
+    /// Items that failed this time.
     pub failed: usize,
 }
 
-/// Looks after everything that is due: first announces, which waits for nobody, then asks after
-/// builds. What fails is looked at again later, so that it does not keep the others (F17).
+/// Handles everything that is due: first announcements, which are quick, then lookups of builds.
+/// Failed items are due again later, so that they do not block the others (F17).
 ///
 /// # Errors
 /// When the store does not answer at all.
@@ -69,7 +69,7 @@ pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, 
             Ok(()) => swept.watched += 1,
             Err(error) => {
                 failed(&owed, &error, &mut swept);
-                // The others are next, however long this one took.
+                // Continue with the others, however long this one took.
                 let _ = look_again(context, &owed).await;
             }
         }
@@ -77,7 +77,7 @@ pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, 
     Ok(swept)
 }
 
-/// Has an intent wait for its next turn; says whether it is still owed.
+/// Postpones an intent to its next turn; returns whether it is still owed.
 async fn look_again(context: Context<'_>, owed: &Owed) -> Result<bool, HandlerError> {
     let now = context.now();
     let again = |owed: &Owed| Some(owed.announced_again(now, None));
@@ -93,7 +93,7 @@ fn failed(owed: &Owed, error: &HandlerError, swept: &mut Swept) {
     swept.failed += 1;
 }
 
-/// Announces at once everything that is owed, as after a start: whoever was to act may be gone.
+/// Announces all intents at once, as after a start: the process that was to act may be gone.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -129,13 +129,13 @@ async fn announce_again(
     Ok(())
 }
 
-/// Whether an intent may ever be given up. An accepted push may not: it was answered for.
+/// Whether an intent may be given up. An accepted push may not, because GitHub got its answer.
 fn may_be_given_up(intent: &Intent) -> bool {
     !matches!(intent, Intent::PushAccepted(_))
 }
 
-/// Ends what waits for an intent that was never done, in the commit that ends the intent;
-/// what nothing waits for is kept, marked, for a person to look at.
+/// Ends whatever waits for an intent that never succeeded, in the commit that ends the intent; if
+/// nothing waits, the intent is kept and marked, for a person.
 async fn give_up(context: Context<'_>, owed: &Owed) -> Result<(), HandlerError> {
     let now = context.now();
     let (tries, since) = (owed.tries, owed.since);
@@ -229,8 +229,8 @@ async fn watch(context: Context<'_>, builds: &dyn Builds, owed: &Owed) -> Result
     }
 }
 
-/// Asks after the build that is bound (F6, F15), and ends an attempt past its deadline. Says
-/// whether there is anything left to watch.
+/// Looks up the bound build (F6, F15), and ends an attempt past its deadline. Returns whether there
+/// is anything left to watch.
 async fn watch_build(
     context: Context<'_>,
     builds: &dyn Builds,

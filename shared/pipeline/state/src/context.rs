@@ -1,4 +1,4 @@
-//! How a decision becomes durable: its rows, then the items that make them count, then the bus.
+//! Commits a decision: its rows, then the items that make them count, then the announcements.
 
 use std::time::Duration;
 
@@ -16,21 +16,21 @@ use crate::outbox::{
 };
 use crate::read::{HandlerError, Read, body, decode};
 
-/// How often a decision is made again because somebody else changed what it was made on.
+/// How often to decide again because an input was changed.
 const MOST_TRIES: u32 = 5;
 
 /// The store, the bus and the clock: what every handler needs to decide, commit and announce.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// Where state lives.
+    /// The store.
     pub store: &'a dyn Store,
-    /// Where intents are announced.
+    /// The bus for announcements.
     pub bus: &'a dyn Bus,
-    /// Time and chance.
+    /// Time and random numbers.
     pub clock: &'a dyn Clock,
 }
 
-/// The rounds a decision may take.
+/// The remaining rounds of a decision.
 pub struct Rounds {
     left: u32,
 }
@@ -66,8 +66,8 @@ impl Context<'_> {
             .collect()
     }
 
-    /// Commits and announces. `false` means somebody else was faster: load and decide again;
-    /// after five times that is an error, and whoever called tries later.
+    /// Commits and announces. `false` means a conflict: load and decide again; after five rounds it
+    /// is an error, and the caller retries later.
     ///
     /// # Errors
     /// When the store does not answer, or others kept changing the same items.
@@ -75,11 +75,11 @@ impl Context<'_> {
         Ok(self.committed(change, rounds).await?.is_some())
     }
 
-    /// As [`Self::commit`]; gives the items as they are now.
+    /// Like [`Self::commit`]; returns the items as they are now.
     ///
-    /// Rows go first: nobody believes them before the items that are written after them, all of
-    /// these together or none. What lies in an item that this change leaves alone is ended after
-    /// that: whoever acts on it once more finds nothing to do.
+    /// Rows go first: they have no effect before the items that are written after them, together or
+    /// not at all. Intents in other items are removed last: acting on one again finds nothing to
+    /// do.
     pub(crate) async fn committed(
         &self,
         change: Change,
@@ -114,7 +114,7 @@ impl Context<'_> {
         Ok(Some(items))
     }
 
-    /// Waits before the next round, if there may be one.
+    /// Waits before the next round, if there is one.
     async fn next_round(&self, rounds: &mut Rounds, key: Key) -> Result<(), HandlerError> {
         rounds.left -= 1;
         if rounds.left == 0 {
@@ -124,7 +124,7 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Announces what is committed. A failure loses nothing: `sweep` announces it again.
+    /// Announces committed intents. A failure loses nothing: `sweep` announces them again.
     pub async fn announce(&self, announcements: Vec<Announcement>) {
         if announcements.is_empty() {
             return;
@@ -137,7 +137,7 @@ impl Context<'_> {
         }
     }
 
-    /// Nothing is left to do for an intent.
+    /// Ends an intent.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -145,13 +145,13 @@ impl Context<'_> {
         self.amend(&owed.id, |_| None).await.map(drop)
     }
 
-    /// Keeps an intent for later, because what it needs is not to be had now.
+    /// Postpones an intent, because something it needs is not available now.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn postpone(&self, owed: &Owed) -> Result<(), HandlerError> {
         let due = self.now() + PATIENCE;
-        // Whoever was to act has answered: this is no failure, and does not count as one.
+        // The service has answered, so this does not count as a failure.
         let later = |owed: &Owed| {
             let tries = 0;
             Some(Owed {
@@ -163,7 +163,7 @@ impl Context<'_> {
         self.amend(&owed.id, later).await.map(drop)
     }
 
-    /// Changes an intent where it lies, or ends it; says whether it was still owed.
+    /// Changes or ends an intent in its item; returns whether it was still owed.
     ///
     /// # Errors
     /// When the store does not answer, or others kept changing the same item.
@@ -193,17 +193,17 @@ impl Context<'_> {
         }
     }
 
-    /// Has an item looked at when what it owes is due: it may have been indexed too soon.
+    /// Corrects the due time of an item, which may be too early in the index.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn look_later(&self, item: Item) -> Result<(), HandlerError> {
         let outbox = Outbox::of(&item)?;
-        // Whoever is faster says when.
+        // On a conflict, the other writer sets the time.
         self.keep(item, &outbox).await.map(drop)
     }
 
-    /// Writes an item with what it owes now; `false` means that somebody else was faster.
+    /// Writes an item with its current intents; `false` on a conflict.
     pub(crate) async fn keep(&self, item: Item, outbox: &Outbox) -> Result<bool, HandlerError> {
         let (key, version) = (item.key, item.version);
         let write = match (is_intent(&key), outbox.owed()) {
@@ -228,7 +228,7 @@ impl Context<'_> {
         }
     }
 
-    /// Waits a random time that may be longer with every round (full jitter).
+    /// Waits a random time, up to a limit that grows with every round (full jitter).
     async fn back_off(&self, round: u32) {
         let most = 20u64 << round.min(6);
         self.clock
@@ -237,11 +237,11 @@ impl Context<'_> {
     }
 }
 
-/// A change as it is made.
+/// The parts of a change.
 struct Parts {
     rows: Vec<Row>,
     writes: Vec<Write>,
-    /// Intents that end in items which are not written.
+    /// Intents to end in items that are not written.
     elsewhere: Vec<String>,
     announcements: Vec<Announcement>,
 }
@@ -299,7 +299,7 @@ fn parts(change: Change, now: Timestamp) -> Parts {
     }
 }
 
-/// Which of the items keeps an intent: the one it is about, else the first that keeps any.
+/// The item that keeps an intent: the one it is about, else the first that can.
 fn owing(heads: &[Head], intent: &Intent) -> Option<usize> {
     let owner = owner(intent);
     let own = heads
@@ -327,7 +327,7 @@ impl Head {
     }
 }
 
-/// The item that a write makes, where its version is known.
+/// The item after a write, if its version is known.
 fn written(write: &Write) -> Option<Item> {
     let (key, version, body, due) = match write {
         Write::Create { key, body, due } => (key, 1, body, due),

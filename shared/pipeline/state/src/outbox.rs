@@ -1,7 +1,7 @@
 //! Intents as they are owed, announced and announced again.
 //!
-//! What a push, a run or a stage owes lies in its own item, so that it is committed with the state it
-//! follows from. What nobody of these owes lies in an item of its own.
+//! The intents of a push, a run or a stage are in its own item, so that they are committed with the
+//! state that causes them. Others are items of their own.
 
 use std::time::Duration;
 
@@ -20,25 +20,25 @@ use crate::keys;
 use crate::needs::MOST_GUESSED;
 use crate::read::{HandlerError, body, decode};
 
-/// How long whoever acts on an announced intent has before it is announced again.
+/// How long a handler may take before its intent is announced again.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest time between two announcements of one intent.
 const MOST_PATIENCE: Duration = Duration::from_secs(600);
-/// How often a bound build is looked after.
+/// How often a bound build is looked up.
 const WATCH: Duration = Duration::from_secs(60);
 
-/// An intent as it is kept until it is done.
+/// An intent, as it is stored until it is done.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Owed {
-    /// Its id: the hash of what it says, and where it lies.
+    /// Its id: the hash of its content, and its item.
     pub id: String,
-    /// What is owed.
+    /// The intent.
     pub intent: Intent,
     /// Since when.
     pub since: Timestamp,
     /// How often it was announced again.
     pub tries: u32,
-    /// When it is to be announced again.
+    /// When to announce it again.
     pub due: Timestamp,
     /// Why it was given up, if it was; then a person must look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,7 +46,7 @@ pub struct Owed {
 }
 
 impl Owed {
-    /// As it is once it was announced again, or given up for good.
+    /// The intent after it was announced again, or given up.
     #[must_use]
     pub fn announced_again(&self, now: Timestamp, dead: Option<&str>) -> Self {
         let tries = self.tries + 1;
@@ -62,7 +62,7 @@ impl Owed {
         }
     }
 
-    /// What every line logged while acting on it carries.
+    /// The log span for acting on it.
     pub fn span(&self) -> Span {
         let span = tracing::info_span!(
             "intent",
@@ -119,10 +119,10 @@ impl Owed {
     }
 }
 
-/// Where what an item owes stands in its content.
+/// The field of an item's content with its intents.
 const OWES: &str = "owes";
 
-/// What one item owes, and when it is looked at for that.
+/// The intents of one item, and when it is due because of them.
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
     owed: Vec<Owed>,
@@ -130,7 +130,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// What an item owes.
+    /// The intents of an item.
     ///
     /// # Errors
     /// When this version cannot read it.
@@ -148,13 +148,13 @@ impl Outbox {
         })
     }
 
-    /// All of it, what was given up included.
+    /// All intents, including those that were given up.
     #[must_use]
     pub fn owed(&self) -> &[Owed] {
         &self.owed
     }
 
-    /// What is to be announced or looked after by now.
+    /// The intents to announce or to look up by now.
     pub fn due_by(&self, now: Timestamp) -> impl Iterator<Item = &Owed> {
         let open = self.owed.iter().filter(|owed| owed.dead.is_none());
         open.filter(move |owed| owed.due <= now)
@@ -165,19 +165,19 @@ impl Outbox {
         owed.find(|owed| hash_of(&owed.id) == hash_of(id))
     }
 
-    /// Takes one out, as it was named or as it is told by its hash alone.
+    /// Removes an intent, by its id or by its hash alone.
     pub(crate) fn remove(&mut self, id: &str) {
         self.owed.retain(|owed| hash_of(&owed.id) != hash_of(id));
     }
 
-    /// Owes this in place of what says the same.
+    /// Adds an intent; replaces one with the same content.
     pub(crate) fn put(&mut self, owed: Owed) {
         self.remove(&owed.id);
         self.owed.push(owed);
     }
 
-    /// When the item has to be looked at. The index has room for one moment, and moving it costs
-    /// two writes: one that is indexed already and comes sooner stays.
+    /// When the item is due. The index has only one time per item, and moving it costs two writes,
+    /// so an earlier time that is indexed already stays.
     pub(crate) fn due(&self, now: Timestamp) -> Option<Timestamp> {
         let open = self.owed.iter().filter(|owed| owed.dead.is_none());
         let first = open.map(|owed| owed.due).min()?;
@@ -187,7 +187,7 @@ impl Outbox {
         Some(sooner.unwrap_or(first))
     }
 
-    /// The content of its item with this in it.
+    /// The content of its item with these intents.
     pub(crate) fn within(&self, mut content: Value) -> Value {
         if let Some(fields) = content.as_object_mut() {
             match self.owed.is_empty() {
@@ -199,23 +199,23 @@ impl Outbox {
     }
 }
 
-/// Whether what a key stands for may owe something: a push, a run or a stage.
+/// Whether an item with this key may owe intents: a push, a run or a stage.
 pub(crate) fn may_owe(key: &Key) -> bool {
     let mut heads = ["INBOX#", "RUN#", "STAGES#"].iter();
     heads.any(|head| key.partition.starts_with(head))
 }
 
-/// Whether an intent lies there by itself.
+/// Whether a key is that of an intent with its own item.
 pub(crate) fn is_intent(key: &Key) -> bool {
     key.partition.starts_with("INTENT#")
 }
 
-/// The id of an intent that the item under this key owes.
+/// The id of an intent in the item with this key.
 pub(crate) fn id_in(owing: &Key, hash: &str) -> String {
     format!("{hash}@{}|{}", owing.partition, owing.sort)
 }
 
-/// The item an intent lies in.
+/// The key of the item that contains an intent.
 #[must_use]
 pub fn place(id: &str) -> Key {
     let place = id.split_once('@').and_then(|(_, key)| key.split_once('|'));
@@ -225,12 +225,12 @@ pub fn place(id: &str) -> Key {
     }
 }
 
-/// What an id says of the intent itself.
+/// The part of an id that is the hash of the intent.
 pub(crate) fn hash_of(id: &str) -> &str {
     id.split_once('@').map_or(id, |(hash, _)| hash)
 }
 
-/// Whose the intent is by what it says: that item keeps it if it is being written.
+/// The item that an intent is about: it contains the intent if it is being written.
 pub(crate) fn owner(intent: &Intent) -> Option<Key> {
     match intent {
         Intent::BuildDue(of)
@@ -266,7 +266,7 @@ pub(crate) struct Announced {
     pub(crate) guesses: Vec<Key>,
 }
 
-/// An intent as it goes on the bus, with the keys of what else its reader will want.
+/// The announcement of an intent, with the keys that its handler will want.
 pub fn announcement(owed: &Owed, now: Timestamp, guesses: &[Key]) -> Announcement {
     let mut detail = eventbridge::detail(&owed.id, &owed.intent, now);
     if !guesses.is_empty() {
@@ -282,7 +282,7 @@ pub fn announcement(owed: &Owed, now: Timestamp, guesses: &[Key]) -> Announcemen
     }
 }
 
-/// All that is to be shown as one intent.
+/// Joins all statuses to show into one intent.
 pub(crate) fn together(intents: Vec<Announced>) -> Vec<Announced> {
     let (mut reports, mut others): (Vec<_>, Vec<_>) = intents
         .into_iter()

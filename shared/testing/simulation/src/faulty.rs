@@ -1,4 +1,4 @@
-//! The in-memory adapters behind ports at which things go wrong.
+//! The in-memory adapters behind ports that inject faults.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,8 +35,8 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// From now on, rows are written after the items that name them: what the order is there to
-    /// prevent, so that a test can see it found.
+    /// From now on, rows are written after the items that name them: the opposite of the right
+    /// order, so that a test can check that this is noticed.
     pub fn write_rows_late(&self) {
         *self.late.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
     }
@@ -55,7 +55,7 @@ impl FaultyStore {
         late.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// What is behind it, where nothing goes wrong.
+    /// The store behind it, without faults.
     #[must_use]
     pub fn inner(&self) -> &MemoryStore {
         &self.inner
@@ -92,7 +92,7 @@ impl Store for FaultyStore {
         if self.is_late(&rows) {
             return Ok(());
         }
-        // They are not written together: who gets no answer may have written some.
+        // Rows are not written together: without an answer, some may have been written.
         let mut written = rows.len();
         if self.chance.happens(self.chance.profile().error) {
             written = usize::try_from(self.chance.below(rows.len() as u64)).unwrap_or(0);
@@ -146,8 +146,8 @@ impl Store for FaultyStore {
     }
 }
 
-/// What DynamoDB charges for one of so many writes: a unit for each kilobyte, two in a transaction;
-/// one write by itself is no transaction.
+/// DynamoDB's charge for one of this many writes: a unit for each kilobyte, two in a transaction; a
+/// single write is not a transaction.
 fn units(write: &Write, of: usize) -> u64 {
     let kilobytes = match write {
         Write::Create { key, body, .. }
@@ -159,13 +159,13 @@ fn units(write: &Write, of: usize) -> u64 {
     price * kilobytes
 }
 
-/// Names of attributes, version, due time and writer's word of an item in the table.
+/// Bytes of attribute names, version, due time and writer of an item in the table.
 const BESIDES: usize = 90;
 
-/// A longer content is kept deflated, as the table does it.
+/// A longer content is stored deflated, as in the table.
 const MOST_PLAIN: usize = 768;
 
-/// Kilobytes begun by an item as it is kept in the table.
+/// The started kilobytes of an item in the table.
 fn kilobytes(key: &Key, body: &Value) -> u64 {
     let text = body.to_string();
     let kept = match text.len() {
@@ -176,8 +176,7 @@ fn kilobytes(key: &Key, body: &Value) -> u64 {
     (bytes as u64).div_ceil(1_024)
 }
 
-/// What DynamoDB charges for the index of what is due: a unit to put a key into it, and one to take
-/// one out.
+/// DynamoDB's charge for the index of due times: a unit to insert a key, and one to remove one.
 fn index_units(write: &Write, known: Option<&Item>) -> u64 {
     let before = known.and_then(|known| known.due);
     let after = match write {
@@ -213,7 +212,7 @@ pub struct FaultyBuilds {
     pub(crate) news: Mutex<Vec<BuildNews>>,
 }
 
-/// What CodeBuild has just been made to do.
+/// Changes at CodeBuild that were just requested.
 #[derive(Debug)]
 pub(crate) enum BuildNews {
     Started(BuildId, Box<StartBuild>),
@@ -221,7 +220,7 @@ pub(crate) enum BuildNews {
 }
 
 impl FaultyBuilds {
-    /// What is behind it, where nothing goes wrong.
+    /// The builds behind it, without faults.
     #[must_use]
     pub fn inner(&self) -> &MemoryBuilds {
         &self.inner
@@ -298,12 +297,12 @@ pub struct FaultyImages {
     pub(crate) chance: Arc<Chance>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) news: Mutex<Vec<(ImageRepository, Tag, Digest)>>,
-    /// Whether it lets nobody put a tag on anything.
+    /// Whether it denies setting any tag.
     pub(crate) denies: AtomicBool,
 }
 
 impl FaultyImages {
-    /// What is behind it, where nothing goes wrong.
+    /// The registry behind it, without faults.
     #[must_use]
     pub fn inner(&self) -> &MemoryImages {
         &self.inner
@@ -389,7 +388,7 @@ pub struct FaultyStatuses {
 }
 
 impl FaultyStatuses {
-    /// What is behind it, where nothing goes wrong.
+    /// The statuses behind it, without faults.
     #[must_use]
     pub fn inner(&self) -> &MemoryStatuses {
         &self.inner

@@ -222,7 +222,7 @@ pub fn ending(promotion: u64, how: &Ending, by: Option<&Actor>) -> String {
     format!("promotion #{promotion} {ended}")
 }
 
-/// A duration as in a definition: `24h`.
+/// A duration for people: `24 h`.
 fn wait(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().unsigned_abs();
     match (seconds / 3_600, seconds % 3_600) {

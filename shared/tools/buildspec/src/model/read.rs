@@ -1,4 +1,4 @@
-//! Turns YAML nodes into a typed buildspec, keeping what it does not know and noting what is off.
+//! Turns YAML nodes into a typed buildspec, keeping unknown parts and noting problems.
 
 mod batch;
 mod parts;
@@ -53,7 +53,7 @@ const PHASE_KEYS: &[&str] = &[
     "steps",
 ];
 
-/// Reads on whatever is off, and notes it.
+/// Continues after every problem, and notes it.
 #[derive(Default)]
 struct Reader {
     problems: Vec<Problem>,
