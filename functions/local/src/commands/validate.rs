@@ -174,7 +174,7 @@ fn stage_line(stage: &StageRule) -> String {
     };
     let gate = stage.approval.as_ref().map_or(String::new(), |rule| {
         let people = if rule.groups.is_empty() {
-            "anybody".to_owned()
+            "anyone".to_owned()
         } else {
             rule.groups.join(", ")
         };

@@ -1,4 +1,4 @@
-//! `lint` and `explain`: what people see of the linter, and what becomes of their files.
+//! `lint` and `explain`: the output for people, and changes to their files.
 
 mod codes;
 

@@ -1,4 +1,4 @@
-//! `send push`: what it reads from a repository, and what it makes of the answer.
+//! `send push`: what it reads from a repository, and how it shows the answer.
 
 use expect_test::expect;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn accepted() -> (u16, Value) {
     (202, json!({"status": "accepted", "reason": "4893e898"}))
 }
 
-/// A repository with three commits, as `Kim Lee` made them.
+/// A repository with three commits by `Kim Lee`.
 fn repository(server: &Server) -> Session {
     let session = Session::new()
         .set("TOWLINE_URL", &server.url)
@@ -36,7 +36,7 @@ fn commit(session: &Session, message: &str) {
     session.git(&["commit", "-q", "-m", message]);
 }
 
-/// The push a server was sent, read as the product reads it.
+/// The push that a server received, read like the product reads it.
 fn received(server: &Server) -> (Box<Push>, Value) {
     let asked = server.asked();
     let (head, body) = asked.last().unwrap().split_once(" {").unwrap();

@@ -49,7 +49,7 @@ impl Client {
     /// signature. Signatures use the profile and the region of `place`.
     ///
     /// # Errors
-    /// When the address is none, the token's file cannot be read, or there is nothing to sign with.
+    /// When the address is invalid, the token's file cannot be read, or there are no credentials to sign with.
     pub async fn open(address: &str, auth: Auth, place: &Place) -> Outcome<Self> {
         let base = address_of(address)?;
         let caller = match auth {

@@ -130,7 +130,7 @@ impl Stack {
     /// The stack of that name.
     ///
     /// # Errors
-    /// Impossible when there is none, or CloudFormation does not say.
+    /// Impossible when it does not exist, or CloudFormation does not answer.
     pub async fn existing(aws: &AwsCli, name: &str) -> Outcome<Self> {
         let found = Self::find(aws, name).await?;
         let absent = || {

@@ -24,7 +24,7 @@ pub(crate) fn name_of<'a>(spec: &'a Buildspec, phase: &'a Phase) -> Option<&'a s
 /// The other user that a buildspec needs, if it needs one.
 ///
 /// # Errors
-/// When it cannot be had, with the reason.
+/// When it cannot be used, with the reason.
 pub(crate) fn wanted(spec: &Buildspec) -> Result<Option<User>, String> {
     let own = rustix::process::geteuid().as_raw();
     let mut other: Option<User> = None;

@@ -108,7 +108,7 @@ pub enum Unoffered {
 /// The offers of a built image, one for each stage that takes images from builds.
 ///
 /// # Errors
-/// When it is offered to no stage, whichever there are.
+/// When it is offered to no stage.
 pub fn of_build(
     run: &Run,
     component: &ComponentName,

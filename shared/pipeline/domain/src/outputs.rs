@@ -103,7 +103,7 @@ fn placeholders(template: &str) -> impl Iterator<Item = &str> {
 /// out.
 ///
 /// # Errors
-/// When a value cannot be had.
+/// When a parameter has no value.
 pub fn parameters(
     written: &[(String, String)],
     build: &Build,

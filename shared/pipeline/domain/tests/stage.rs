@@ -1,4 +1,4 @@
-//! `stage::advance` fact by fact: who gets in, who waits, who is refused and why.
+//! `stage::advance` fact by fact: who enters, who waits, who is refused and why.
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -67,7 +67,7 @@ fn stage_text(stage: &Stage, rules: &str) -> String {
     }
 }
 
-/// Puts the first image live in a stage whose promotions need nobody.
+/// Puts the first image live in a stage whose promotions need no approval.
 const FIRST_IS_LIVE: &str = "offer 1\nlease 1 for a\ntagged 1 by a";
 
 #[test]

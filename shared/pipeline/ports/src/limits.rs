@@ -81,7 +81,7 @@ impl From<LimitError> for PortError {
 ///
 /// # Errors
 ///
-/// The first limit that is not kept.
+/// The first limit that is exceeded.
 pub fn checked_bodies(writes: &[Write]) -> Result<Vec<Option<String>>, LimitError> {
     if !(1..=MOST_WRITES).contains(&writes.len()) {
         return Err(LimitError::Writes(writes.len()));
@@ -114,7 +114,7 @@ pub fn checked_bodies(writes: &[Write]) -> Result<Vec<Option<String>>, LimitErro
 ///
 /// # Errors
 ///
-/// The first limit that is not kept.
+/// The first limit that is exceeded.
 pub fn checked_rows(rows: &[Row]) -> Result<Vec<String>, LimitError> {
     if !(1..=MOST_ROWS).contains(&rows.len()) {
         return Err(LimitError::Rows(rows.len()));
@@ -135,7 +135,7 @@ pub fn checked_rows(rows: &[Row]) -> Result<Vec<String>, LimitError> {
 ///
 /// # Errors
 ///
-/// When there are too many or none, one comes twice, or one is none.
+/// When there are too many or none, one is repeated, or one is invalid.
 pub fn check_keys(keys: &[Key]) -> Result<(), LimitError> {
     if !(1..=MOST_KEYS).contains(&keys.len()) {
         return Err(LimitError::Keys(keys.len()));
@@ -167,7 +167,7 @@ pub fn check_key(key: &Key) -> Result<(), LimitError> {
 ///
 /// # Errors
 ///
-/// When its partition or its limit can find nothing.
+/// When its partition or its limit is invalid.
 pub fn check_query(query: &Query) -> Result<(), LimitError> {
     check_partition(&query.partition)?;
     check_items(query.limit)
@@ -177,7 +177,7 @@ pub fn check_query(query: &Query) -> Result<(), LimitError> {
 ///
 /// # Errors
 ///
-/// When it is none or too many.
+/// When it is zero or too many.
 pub fn check_items(limit: usize) -> Result<(), LimitError> {
     if !(1..=MOST_ITEMS).contains(&limit) {
         return Err(LimitError::Items(limit));

@@ -1,4 +1,4 @@
-//! Stories of who comes when: tried again, planned at once, looked for too early.
+//! Stories about timing: retried, planned at once, looked for too early.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use towline_simulation::{BuildPlan, Job, Profile, Pushes, World};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What stands beside the newest commit of main, context by context.
+/// The statuses of the newest commit of main, by context.
 fn statuses(world: &World) -> String {
     let head = world.head("main").expect("something was pushed");
     let all = world.ports.statuses.inner().of(REPOSITORY, &head);
@@ -23,7 +23,7 @@ fn statuses(world: &World) -> String {
     lines.collect()
 }
 
-/// Everything that is kept under keys that begin so.
+/// Everything under keys with this prefix.
 fn kept(world: &World, prefix: &str) -> Vec<Item> {
     let mut items = world.ports.store.inner().dump();
     items.retain(|item| item.key.partition.starts_with(prefix));
@@ -88,7 +88,7 @@ fn an_image_is_looked_for_twice_before_it_is_missing() {
     );
 }
 
-/// The shop with so many components more, each in an image repository of its own.
+/// The shop with this many additional components, each in its own image repository.
 fn large(more: usize) -> String {
     let (before, after) = DEFINITION.split_once("stages:").expect("it has stages");
     let component = |number| {
@@ -108,8 +108,8 @@ fn two_first_pushes_at_once_share_what_they_claim() {
         let builds = runs.values().map(|run| run.components.len());
         builds.collect::<Vec<_>>()
     };
-    // Where chance moves the clock on to the sweep, planning times out and is tried again: with each
-    // call of the store there is a chance of that, so only some of them are prompt.
+    // If the clock reaches the sweep, planning times out and is retried: each call of the store may
+    // cause that, so only some of them are prompt.
     for (more, seeds, fewest_prompt) in [(0, 40, 4), (8, 4, 0), (30, 2, 0)] {
         let definition = large(more);
         let mut promptly = 0;

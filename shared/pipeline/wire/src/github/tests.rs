@@ -1,4 +1,4 @@
-//! Pushes of every kind, and bodies that are no push.
+//! Pushes of every kind, and bodies that are not pushes.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,4 +1,4 @@
-//! The presets as text, and what the text does in a real shell with tools that only write down their arguments.
+//! The presets as text, and the text's effects in a real shell with tools that only record their arguments.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(
@@ -27,7 +27,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The component `backend` of the documented definition, with everything a docker build can say.
+/// The component `backend` of the documented definition, with all settings of a docker build.
 fn backend() -> (Common, Preset) {
     let common = Common {
         variables: pairs(&[("CGO_ENABLED", "0"), ("GREETING", "it's \"$HOME\"")]),

@@ -1,4 +1,4 @@
-//! What is read of good, odd and wrong buildspecs, and that printing loses nothing.
+//! How good, odd and wrong buildspecs are read, and that printing loses nothing.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(
@@ -12,7 +12,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
-/// The print of what was read with its warnings, or the error.
+/// The print of the result with its warnings, or the error.
 fn outcome(text: &str) -> String {
     match Buildspec::read(text) {
         Ok((spec, warnings)) => {

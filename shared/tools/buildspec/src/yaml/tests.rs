@@ -1,4 +1,4 @@
-//! What the reader makes of good, odd and hostile documents.
+//! How good, odd and hostile documents are read.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(

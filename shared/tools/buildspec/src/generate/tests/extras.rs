@@ -1,4 +1,4 @@
-//! Secrets, reports, what is kept, the tool to pack with, and what StartBuild takes.
+//! Secrets, reports, caches, the program `towline`, and the values that StartBuild accepts.
 
 use std::process::Command;
 
