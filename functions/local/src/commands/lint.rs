@@ -230,7 +230,7 @@ fn place(target: &Target, results: &mut Results) -> Option<(PathBuf, PathBuf)> {
     }
 }
 
-/// Lints what a definition holds; gives the buildspecs it names.
+/// Lints a definition; returns the buildspecs it names.
 fn definition(
     root: &Root,
     target: &Target,

@@ -213,7 +213,7 @@ fn expand(
 /// The template with its placeholders replaced.
 ///
 /// # Errors
-/// When a brace does not close, or what stands in one has no value.
+/// When a brace does not close, or a placeholder has no value.
 pub(crate) fn fill_in<E: From<TagError>>(
     template: &str,
     mut value: impl FnMut(&str) -> Result<String, E>,

@@ -187,7 +187,7 @@ pub struct Page {
 #[derive(Debug, thiserror::Error)]
 pub enum TransactError {
     /// An item was changed since it was read: load and decide again.
-    #[error("{} was changed by somebody else", .0.partition)]
+    #[error("{} was changed since it was read", .0.partition)]
     Conflict(Key),
     /// The store did not answer; it may have changed everything or nothing.
     #[error(transparent)]
