@@ -1,4 +1,4 @@
-//! The list of people, and whether somebody was looked for in vain.
+//! The list of people, and whether a lookup in it found nobody.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,14 +6,14 @@ use towline_answers::Authenticate;
 use towline_domain::person::Person;
 use towline_wire::people::People;
 
-/// The people as far as they are known; nobody while the list cannot be read.
+/// The people known so far; empty while the list cannot be read.
 pub struct Looked<'a> {
     people: Option<&'a People>,
     in_vain: AtomicBool,
 }
 
 impl<'a> Looked<'a> {
-    /// Looks among these.
+    /// Looks people up in this list.
     pub fn among(people: Option<&'a People>) -> Self {
         Self {
             people,
@@ -21,7 +21,7 @@ impl<'a> Looked<'a> {
         }
     }
 
-    /// Whether somebody was looked for who is not there.
+    /// Whether a person was looked up who is not in the list.
     pub fn in_vain(&self) -> bool {
         self.in_vain.load(Ordering::Relaxed)
     }

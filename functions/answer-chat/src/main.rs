@@ -37,7 +37,7 @@ async fn serve() -> Result<(), Failure> {
         let (slack, people) = tokio::join!(slack.read(), people.read());
         let list = list(people);
         let looked = Looked::among(list.as_ref().ok());
-        // Without a Slack app, or with one that is set up wrongly, all others are answered.
+        // Without a Slack app, or with a wrong Slack secret, everything else still works.
         let slack = slack
             .map_err(|error| unusable(SLACK, &error))
             .and_then(|read| {
@@ -70,7 +70,7 @@ async fn serve() -> Result<(), Failure> {
     .await
 }
 
-/// Everybody who is known, or why nobody is.
+/// The list of people, or why it cannot be read.
 fn list(read: Result<Arc<SecretVersions>, impl Error + 'static>) -> Result<People, Box<dyn Error>> {
     let read = read?;
     let (text, _) = read.texts();

@@ -19,7 +19,7 @@ const LASTS: Duration = Duration::from_secs(10);
 const RATE: u64 = 500;
 
 fn main() {
-    // `cargo test --benches` and `cargo bench -- --test` only want to see that it starts.
+    // `cargo test --benches` and `cargo bench -- --test` only check that it starts.
     let short = std::env::args().any(|argument| argument == "--test");
     let lasts = if short {
         Duration::from_millis(300)
@@ -37,7 +37,7 @@ fn main() {
 async fn measure(lasts: Duration) {
     let scratch = tempfile::tempdir().expect("a folder");
     let repository = Repository::create(scratch.path().join("shop"));
-    // Pushes that start no build: what is measured is taking them in and planning them.
+    // These pushes start no build: only accepting and planning them is measured.
     repository.write(".towline.yml", "version: 1\npipeline: shop\nsource: {branches: [none]}\ncomponents: {web: {repository: acme/web}}\nstages: [{name: staging, from: build}]\n");
     repository.commit("first");
     let server = Server::start(&scratch.path().join("data"), &repository.path);

@@ -1,4 +1,4 @@
-//! One module per command, or per family of commands that do alike.
+//! One module per command, or per family of similar commands.
 
 pub mod demo;
 pub mod people;

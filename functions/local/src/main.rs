@@ -1,4 +1,4 @@
-//! The `towline` command: everything on one machine, and the way to ask one that runs elsewhere.
+//! The `towline` command: runs everything on one machine, and talks to a Towline elsewhere.
 
 mod cli;
 mod commands;

@@ -1,5 +1,5 @@
-//! The shape that ARCHITECTURE.md describes, held: who may use whom, one name per function, and
-//! what a file may hold.
+//! Checks the structure in ARCHITECTURE.md: who may use whom, one name per function, and what files
+//! may contain.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,7 +125,7 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
     ("towline-https", "shared/cloud/https", &[]),
     ("towline-aws", "shared/cloud/aws", REMOTE),
     ("towline-github", "shared/cloud/github", REMOTE),
-    // What all functions on Lambda have in common: of the adapters it knows the table and the bus.
+    // Shared by all functions on Lambda: of the adapters it knows the table and the bus.
     (
         "towline-lambda",
         "shared/cloud/lambda",
@@ -144,7 +144,7 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
     ("sweep", "functions/sweep", ON_LAMBDA),
     ("towline-bench", "infra/bench", &["wire"]),
     ("towline-infra-checks", "infra/checks", &[]),
-    // It plays AWS and GitHub, so it holds the pieces of both that run on one machine.
+    // It stands in for AWS and GitHub, so it uses the parts of both that run on one machine.
     (
         "towline-rehearsal",
         "infra/rehearsal",
@@ -175,7 +175,7 @@ const DOMAIN_DEPENDENCIES: &[&str] = &[
     "towline-oci",
 ];
 
-/// What stands in no file of the rules.
+/// What no file of the rules may contain.
 const IMPURE: &[&str] = &[
     "SystemTime",
     "Instant::now",
@@ -186,7 +186,7 @@ const IMPURE: &[&str] = &[
     "rand::",
 ];
 
-/// What may lie at the top.
+/// The allowed top-level entries.
 const TOP_LEVEL: &[&str] = &[
     ".cargo",
     ".ci",
@@ -213,7 +213,7 @@ const TOP_LEVEL: &[&str] = &[
     "shared",
 ];
 
-/// How long a source file may be before it has to become two.
+/// The most lines of a source file; a longer one must be split.
 const MOST_LINES: usize = 620;
 
 fn root() -> PathBuf {
@@ -264,7 +264,7 @@ fn stems(folder: &str) -> BTreeSet<String> {
     entries.map(|entry| stem(entry.unwrap())).collect()
 }
 
-/// The handlers there are: what `towline-handlers` offers as modules, in the spelling of rules.
+/// The handlers: the public modules of `towline-handlers`, spelled as in rules.
 fn handlers() -> BTreeSet<String> {
     let source = text("shared/pipeline/handlers/src/lib.rs");
     let modules = source.lines().filter_map(|line| {
@@ -298,7 +298,7 @@ fn uses(metadata: &Metadata) -> Vec<Use<'_>> {
     uses
 }
 
-/// Uses that the picture does not have. Tests may use more, but an adapter never a handler.
+/// Uses that the picture does not have. Tests may use more, but an adapter never uses a handler.
 fn forbidden(uses: &[Use<'_>]) -> Vec<String> {
     let allowed = |it: &Use<'_>| {
         let Some((_, folder, may)) = PACKAGES.iter().find(|(name, _, _)| *name == it.user) else {
@@ -332,7 +332,7 @@ fn needs(lock: &str) -> BTreeMap<&str, Vec<&str>> {
     needs
 }
 
-/// Every package that `name` leads to.
+/// Every package that `name` depends on.
 fn reachable<'a>(needs: &BTreeMap<&'a str, Vec<&'a str>>, name: &'a str) -> BTreeSet<&'a str> {
     let mut seen = BTreeSet::new();
     let mut waiting = vec![name];
@@ -362,7 +362,7 @@ fn misshapen(rule: &Value) -> Option<String> {
     })
 }
 
-/// A path that exists on one machine only.
+/// Whether a line has a path that exists on one machine only.
 fn machine_path(line: &str) -> bool {
     // The build container's home in CodeBuild is /root (CodeBuild user guide, build caching).
     let line = line.replace("/root/.m2", "");
@@ -462,7 +462,7 @@ fn one_machine_needs_nothing_of_aws() {
     }
     let linked = reachable(&needs, "towline");
     assert!(linked.contains("towline-domain"), "Cargo.lock was misread");
-    // Signing a call to a deployed API is the one thing of AWS's that a person's machine does.
+    // Signing calls to a deployed API is the only part of AWS in a person's machine.
     let aws: Vec<_> = linked
         .iter()
         .filter(|name| name.starts_with("aws-sdk-") || **name == "aws-config")

@@ -1,4 +1,4 @@
-//! What README.md and GUIDE.md show: every definition in them is valid and can be executed.
+//! Checks README.md and GUIDE.md: every definition in them is valid and supported.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -66,7 +66,7 @@ fn the_readme_shows_the_main_job_first_and_the_tests_second() {
     assert_eq!(commands[1], "cargo test --workspace\n");
 }
 
-/// The words of a table's first column that are commands: the first of each, without what follows.
+/// The commands in a table's first column: the first word of each.
 fn commands_in(guide: &str) -> Vec<String> {
     let (_, section) = guide
         .split_once("\n## Commands\n")

@@ -1,4 +1,4 @@
-//! SECURITY.md against the repository: every id that is used is listed, and every row has its tests.
+//! Compares SECURITY.md with the repository: every id that is used is listed, and every row has its tests.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,13 +11,13 @@ const DOCUMENTS: [&str; 2] = [
     "shared/tools/buildspec/src/lint/tests/documents.rs",
 ];
 
-/// What is not ours to read, or is what the rest is compared with.
+/// Folders and files that are not compared.
 const APART: [&str; 4] = ["target", ".git", "SECURITY.md", "Cargo.lock"];
 
 /// A row of a table, by its id.
 struct Row {
     is_open: bool,
-    /// Tests that do not carry the id.
+    /// Tests without the id in their name.
     tests: Vec<String>,
 }
 
@@ -26,7 +26,7 @@ fn root() -> PathBuf {
     here.join("../..").canonicalize().unwrap()
 }
 
-/// `A27` of the letters of our tables, and nothing longer.
+/// Whether a word is exactly an id of our tables, such as `A27`.
 fn is_id(word: &str) -> bool {
     let number = word.strip_prefix(['A', 'F', 'I', 'S']);
     number.is_some_and(|number| {
@@ -60,7 +60,7 @@ fn listed() -> BTreeMap<String, Row> {
     rows
 }
 
-/// Every text in the repository but SECURITY.md, by its path.
+/// Every text in the repository except SECURITY.md, by its path.
 fn texts() -> Vec<(String, String)> {
     let root = root();
     let mut folders = vec![root.clone()];
@@ -111,7 +111,7 @@ fn every_id_that_is_used_is_listed() {
     for (name, text) in &texts {
         let words =
             text.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
-        // Amazon's store has the name of an id.
+        // Amazon's store has a name like an id.
         let ids = words.filter(|word| is_id(word) && *word != "S3");
         unknown.extend(
             ids.filter(|id| !rows.contains_key(*id))

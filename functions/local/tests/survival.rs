@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// How often the server is killed.
 const KILLS: u32 = 50;
-/// The seed; printed with every failure by the test's own name and this constant.
+/// The seed of the test.
 const SEED: u64 = 7;
 
 const DEFINITION: &str = "\
@@ -42,7 +42,7 @@ async fn f37_fifty_kills_lose_nothing_acknowledged_and_accept_nothing_twice() {
     let mut next = 0;
     for kill in 0..KILLS {
         if kill % 5 == 4 {
-            // Some are killed while they start and look after what the last one left.
+            // Some are killed while they start and clean up after the last one.
             Server::stillborn(
                 &data,
                 &repository.path,
@@ -63,7 +63,7 @@ async fn f37_fifty_kills_lose_nothing_acknowledged_and_accept_nothing_twice() {
         let life = Duration::from_millis(1 + dice.roll(500));
         let pushes = async {
             loop {
-                // What was not acknowledged is sent again, as GitHub's redelivery does.
+                // Pushes without an acknowledgement are sent again, like GitHub's redelivery.
                 let body = repository.push(&before(&commits, next), &commits[next]);
                 match deliver(&client, &server.url, body, None).await {
                     Ok(status @ (200 | 202)) => {
@@ -99,7 +99,7 @@ async fn f37_fifty_kills_lose_nothing_acknowledged_and_accept_nothing_twice() {
         "the same push again is a duplicate"
     );
 
-    // The newest commit goes all the way, whatever happened before it.
+    // The newest commit goes all the way, regardless of the kills.
     let patience = Duration::from_secs(120);
     let digest = server
         .until(&client, "now?stage=staging", patience, |answer| {
@@ -108,7 +108,7 @@ async fn f37_fifty_kills_lose_nothing_acknowledged_and_accept_nothing_twice() {
         })
         .await;
 
-    // Every acknowledged push became exactly one run, and every run came to its end.
+    // Every acknowledged push became exactly one run, and every run ended.
     for number in acknowledged.keys() {
         let commit = &commits[*number];
         let runs = server

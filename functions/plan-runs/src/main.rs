@@ -34,7 +34,7 @@ async fn serve() -> Result<(), Failure> {
     events(async |event| plan_runs::handle(context, &github, &settings, event).await).await
 }
 
-/// The programs `towline` in the stack's bucket, as `towline deploy` puts them there.
+/// The programs `towline` in the stack's bucket, as `towline deploy` stores them.
 fn tools(settings: Tools) -> Vec<Tool> {
     let bucket = settings.bucket.rsplit(':').next().unwrap_or_default();
     let known = [("x86_64", settings.x86_64), ("aarch64", settings.aarch64)];

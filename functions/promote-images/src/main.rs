@@ -17,7 +17,7 @@ async fn serve() -> Result<(), Failure> {
     let context = start.context();
     let images = start.aws.images();
     events(async |event| {
-        // Two invocations may act on one event at once; each holds the stage under its own word.
+        // Two invocations can handle one event at once; each takes the stage's lease under its own name.
         let holder = random_word();
         promote_images::handle(context, &images, &holder, event).await
     })

@@ -29,7 +29,7 @@ async fn serve() -> Result<(), Failure> {
     let answer = async |request| -> Result<Response, Response> {
         let read = match secret.read().await {
             Ok(read) => read,
-            // Asking again at once would only take GitHub's time.
+            // An immediate retry would only use up the time that GitHub waits.
             Err(error) => return Ok(unusable(SECRET, &error)),
         };
         let (current, previous) = read.texts();

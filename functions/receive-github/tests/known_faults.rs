@@ -1,7 +1,7 @@
-//! The faults that were found in functions people use for this job today, and that this one has not:
-//! the function itself, over a Runtime API and an AWS on loopback.
+//! Faults that were found in functions people use for this job today, and that this one does not
+//! have: the function itself, with a Runtime API and an AWS on loopback.
 //!
-//! Starting slowly, which is one of them too, is what `infra/bench` measures.
+//! Another one is a slow start, which `infra/bench` measures.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod aws;
@@ -16,18 +16,18 @@ use towline_wire::signature::{Secret, sign};
 use aws::Aws;
 use runtime_api::{Invocation, RuntimeApi};
 
-/// A push as API Gateway hands it on, its body as text and as base64.
+/// A push as API Gateway passes it, its body as text and as base64.
 const PUSH: &str = include_str!("../../../events/samples/apigateway/push.json");
 const PUSH_BASE64: &str = include_str!("../../../events/samples/apigateway/push.base64.json");
 /// Signs both.
 const SECRET: &str = "no secret, only for the samples of towline";
-/// What signs the push in the way GitHub did before, made with the same secret.
+/// The signature in GitHub's earlier form, made with the same secret.
 const SHA1: &str = "sha1=adeb006382396d50289eaaf10fc2e4628c3ab61d";
-/// The commit it leads to, and whose it is.
+/// Its commit and repository.
 const COMMIT: &str = "3d1f6a0c9b7e48d25f10c6a3e9b84d7712c0fe58";
 const REPOSITORY: &str = "harbour-lane/storefront";
 
-/// Hands deliveries to one process of the function, one after the other; the status of each answer.
+/// Passes deliveries to one process of the function, one by one; returns the status of each answer.
 fn deliver(aws: &Aws, deliveries: Vec<String>) -> Vec<u64> {
     let api = RuntimeApi::start(deliveries.into_iter().map(Invocation::of).collect());
     let mut function = Command::new(env!("CARGO_BIN_EXE_receive-github"))
@@ -63,7 +63,7 @@ fn aws() -> Aws {
     Aws::start(SECRET, &[])
 }
 
-/// The push with other headers; null takes one away.
+/// The push with other headers; null removes one.
 fn with_headers(headers: &Value) -> String {
     let mut push: Value = serde_json::from_str(PUSH).unwrap();
     let known = push["headers"].as_object_mut().unwrap();
@@ -83,12 +83,12 @@ fn with_body(change: impl Fn(&str) -> String) -> String {
     push.to_string()
 }
 
-/// A push of a commit of its own.
+/// A push with its own commit.
 fn numbered(number: usize) -> String {
     with_body(|body| body.replace(COMMIT, &format!("{number:040x}")))
 }
 
-/// A push whose body has more than so many bytes.
+/// A push whose body has more than this many bytes.
 fn of_size(bytes: usize) -> String {
     with_body(|body| {
         let mut push: Value = serde_json::from_str(body).unwrap();
@@ -115,18 +115,18 @@ fn j_a_secret_that_could_not_be_read_at_a_cold_start_is_read_for_the_next_delive
 fn j_later_deliveries_need_no_connection_of_their_own() {
     let aws = aws();
     assert_eq!(deliver(&aws, (1..=10).map(numbered).collect()), [202; 10]);
-    // All services are at one address, so one would do; two may be needed at times.
+    // All services have the same address, so one would be enough; two may be needed at times.
     assert!((1..=2).contains(&aws.connections()));
 }
 
 #[test]
 fn j_a_push_that_is_delivered_three_times_is_built_once() {
     let aws = aws();
-    // GitHub's page sends one again under its own id, a person's tool under another.
+    // GitHub's page redelivers with the same id, a person's tool with another.
     let again = with_headers(&json!({"x-github-delivery": "other"}));
     let deliveries = vec![PUSH.into(), PUSH.into(), again.clone()];
     assert_eq!(deliver(&aws, deliveries), [202, 200, 200]);
-    // Nor does a process that has just started know less.
+    // A new process knows this too.
     assert_eq!(deliver(&aws, vec![again]), [200]);
     assert_eq!(aws.announced(), ["Push Accepted"]);
 }

@@ -91,7 +91,7 @@ pub fn complaints(template: &Template) -> Vec<String> {
     }
     for (name, permission) in template.of("AWS::Lambda::Permission") {
         if permission["SourceArn"].is_null() {
-            found.push(format!("{name}: lets anybody's API in"));
+            found.push(format!("{name}: lets any API in"));
         }
     }
     found.extend(template.of("AWS::IAM::Role").filter_map(foreign_policy));
@@ -127,7 +127,7 @@ fn complaints_about(statement: Statement<'_>) -> Vec<String> {
         .any(|key| says["Condition"].to_string().contains(key));
     match service {
         Some(service) if CONFUSED_DEPUTIES.contains(&service) && !limited => {
-            found.push(format!("{service} may come for anybody"));
+            found.push(format!("{service} may act for any account"));
         }
         None if !principal.is_null() => found.push(format!("{principal} is no service")),
         _ => {}

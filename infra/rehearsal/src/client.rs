@@ -143,5 +143,8 @@ where
         }
         sleep(GLANCE).await;
     }
-    bail!("{what} did not come about within {} s", patience.as_secs())
+    bail!(
+        "timed out after {} s waiting for {what}",
+        patience.as_secs()
+    )
 }

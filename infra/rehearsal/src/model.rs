@@ -167,7 +167,7 @@ impl Service {
                 );
                 let among = shape["enum"].as_array();
                 if among.is_some_and(|among| !among.iter().any(|known| known == text)) {
-                    object(format!("{text:?} is none of its words"));
+                    object(format!("{text:?} is not one of its words"));
                 }
                 let pattern = shape["pattern"].as_str();
                 match pattern.and_then(|pattern| self.patterns.get(pattern)) {

@@ -12,7 +12,7 @@ use towline_ports::memory::SplitMix64;
 const SEQUENCES: u64 = 24;
 const OPERATIONS: usize = 60;
 
-/// Makes empty tables, each of a name nobody used before.
+/// Creates empty tables with unique names.
 struct Tables {
     aws: Aws,
     made: AtomicU64,

@@ -42,18 +42,18 @@ Examples:
   towline build --local backend --env APP_ENV=test
   towline build --local --spec ci/buildspec.yml --repo ~/code/shop
 
-What is built is a copy of the working tree: all that is committed or not, but for what .gitignore
-names. Submodules stay empty, as on CodeBuild unless a project says otherwise. Commands are child
-processes and run as you; they are not kept from your files.
+Builds a copy of the working tree, with uncommitted changes and without the files that .gitignore
+lists. Submodules are empty, as on CodeBuild by default. Commands run as child processes with your
+rights, and can read and change your files.
 
-The buildspec is that of the component in .towline.yml, or FILE, or buildspec.yml where there is no
-.towline.yml. It finds a registry of its own at $ECR_REGISTRY, on a free port of 127.0.0.1, which
-ends with the build: an image pushed there shows that publishing works, and goes nowhere. What a
-buildspec sends elsewhere by itself, it sends. No run is recorded and nothing is promoted.
+The buildspec is FILE, or the component's in .towline.yml, or buildspec.yml if there is no
+.towline.yml. $ECR_REGISTRY is a registry for this build only, on a free port of 127.0.0.1. A push to
+it shows that publishing works; its images are removed when the build ends. Commands can still push
+to other places. No run is recorded and nothing is promoted.
 
 Values of parameter-store and secrets-manager come from DIR/secrets.json, which only you may read:
   {\"parameter-store\": {\"/shop/token\": \"…\"}, \"secrets-manager\": {\"shop/db\": {\"password\": \"…\"}}}
-Another version of a secret stands beside it, as \"shop/db::AWSPREVIOUS\" or \"shop/db:::VERSION-ID\".
+Add another version of a secret as \"shop/db::AWSPREVIOUS\" or \"shop/db:::VERSION-ID\".
 Artifacts, logs and caches are kept in DIR/build.
 
 Exit status: 0 the build succeeded, 1 it failed or was refused, 2 it could not be started.")]
@@ -77,7 +77,7 @@ pub struct Args {
     data: PathBuf,
 }
 
-/// Builds, showing the log as it grows, and tells how long each phase took.
+/// Builds, showing the log as it grows, and prints how long each phase took.
 pub async fn run(context: &Context, args: Args) -> Outcome {
     if !args.local {
         return refused(
@@ -93,7 +93,7 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     let runner = Runner::open(config(&folder, &snapshot, &registry))
         .await
         .map_err(anyhow::Error::from)?;
-    // The runner holds the folder now, so whatever lies here is a former build's.
+    // The runner has locked the folder, so anything here is from an earlier build.
     let built = build(&folder, chosen, &runner, registry, output).await;
     runner.close().await;
     remove(&folder)?;
@@ -145,7 +145,7 @@ async fn build(
     })
 }
 
-/// Shows the log until the build has ended; stops it when somebody asks for that.
+/// Shows the log until the build has ended; stops the build on SIGINT or SIGTERM.
 async fn follow(runner: &Runner, build: &BuildId, output: Output) -> Outcome<BuildStatus> {
     let mut log = Shown {
         output,
@@ -174,7 +174,7 @@ async fn follow(runner: &Runner, build: &BuildId, output: Output) -> Outcome<Bui
     }
 }
 
-/// How much of a log has been shown: on standard output, or beside it where that is for programs.
+/// How much of a log has been shown: on standard output, or on stderr if standard output is for programs.
 struct Shown {
     output: Output,
     from: u64,
@@ -196,7 +196,7 @@ impl Shown {
             let text = whole_text(&mut self.held);
             let text = self.harmless.pass(&text);
             if self.output.is_json() {
-                // Nobody reading is no error.
+                // A closed output is not an error.
                 let _ = write!(anstream::stderr(), "{text}");
             } else {
                 self.output.text(&text)?;
@@ -205,7 +205,7 @@ impl Shown {
     }
 }
 
-/// Takes all but the beginning of a character that stands at the end.
+/// Takes everything except an incomplete character at the end.
 fn whole_text(held: &mut Vec<u8>) -> String {
     let whole = match std::str::from_utf8(held) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
@@ -236,7 +236,7 @@ fn config(folder: &Folder, snapshot: &Path, registry: &OwnRegistry) -> Config {
     }
 }
 
-/// The one repository that builds are checked out from.
+/// The only repository that builds are checked out from.
 struct Fixed(PathBuf);
 
 #[async_trait]
@@ -250,7 +250,7 @@ impl Checkout for Fixed {
     }
 }
 
-/// Removes what a build leaves that is of no use afterwards.
+/// Removes the files of a build that are not needed afterwards.
 fn remove(folder: &Folder) -> anyhow::Result<()> {
     for name in ["build/snapshot.git", "build/registry"] {
         let path = folder.path(name);

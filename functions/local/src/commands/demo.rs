@@ -1,4 +1,4 @@
-//! `towline demo`: the main job, end to end, on a sample repository and nothing but this binary.
+//! `towline demo`: shows a push, a promotion and a rollback on a sample repository.
 
 mod sample;
 mod story;
@@ -26,8 +26,8 @@ use story::Story;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Everything happens in a folder of its own, on free ports of 127.0.0.1. Nothing is installed,
-nothing is left behind unless --keep says so.")]
+The demo uses its own folder and free ports of 127.0.0.1. It installs nothing, and removes
+everything at the end unless you use --keep.")]
 pub struct Args {
     /// Build with `docker build` and push with `docker push`; needs a Docker daemon
     #[arg(long)]
@@ -59,7 +59,7 @@ pub async fn run(args: Args, output: Output) -> Outcome {
     told
 }
 
-/// Everything that has to be there before the first push.
+/// Everything that is needed before the first push.
 async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(Opened, Story)> {
     let around = of_git(surroundings::variable);
     if docker {
@@ -104,7 +104,7 @@ async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(O
     Ok((opened, story))
 }
 
-/// A person of the sample team, known anew or from a folder that was kept; gives their token.
+/// A person of the sample team, new or from a kept folder; returns their token.
 fn let_in(people: &People, login: &str, groups: &[&str]) -> anyhow::Result<String> {
     if people
         .entries()?

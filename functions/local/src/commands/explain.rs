@@ -10,7 +10,7 @@ use towline_console::style::{Style, paint};
 use towline_client::context::Context;
 use towline_console::outcome::{Outcome, refused};
 
-/// Columns that sentences fill at most.
+/// Width of the text in columns.
 const WIDTH: usize = 100;
 
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub struct Explain {
     code: Option<String>,
 }
 
-/// Prints what is known of a code.
+/// Prints the explanation of a code.
 pub fn run(context: &Context, args: &Explain) -> Outcome {
     let Some(wanted) = &args.code else {
         return if context.output.is_json() {
@@ -113,7 +113,7 @@ fn text(explanation: &Explanation) -> String {
     text
 }
 
-/// Words in lines that are not too long.
+/// Wraps words into lines.
 fn wrapped(sentences: &str) -> String {
     let mut text = String::new();
     let mut length = 0;

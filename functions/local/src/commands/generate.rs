@@ -1,4 +1,4 @@
-//! `towline generate`: prints what a run would use, or a definition to begin with.
+//! `towline generate`: prints the buildspec of a run, or a first definition.
 
 mod starter;
 
@@ -129,7 +129,7 @@ fn buildspec(context: &Context, args: &Buildspec) -> Outcome {
     }
 }
 
-/// The repository's own buildspec, where the preset asks for it.
+/// The repository's own buildspec, if the preset uses it.
 fn own_buildspec(definition: &Path, component: &Component) -> anyhow::Result<Option<Vec<u8>>> {
     let Preset::Buildspec { path } = &component.build.preset else {
         return Ok(None);

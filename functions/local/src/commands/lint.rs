@@ -60,17 +60,17 @@ fn level(text: &str) -> Result<Level, String> {
 /// All that was found.
 #[derive(Default)]
 struct Results {
-    /// The buildspecs and definitions that were looked at, and the files around them in which something is off.
+    /// The buildspecs and definitions that were checked, and other files with findings.
     files: BTreeSet<String>,
-    /// Files that might be buildspecs, but are not clear enough to be checked unasked.
+    /// Files that might be buildspecs, but are not checked unless named.
     passed_over: Vec<String>,
-    /// What is off in buildspecs, each with the text its findings point into.
+    /// Findings in buildspecs, each with the text it points into.
     checked: Vec<Checked>,
     /// Definitions with mistakes.
     mistakes: Vec<Mistaken>,
     /// What could not be read or fixed, with the reason.
     failed: Vec<(String, String)>,
-    /// Where something is off: a Makefile is looked into for every buildspec that calls it.
+    /// Places with findings: a Makefile is checked for every buildspec that calls it.
     places: BTreeSet<(String, usize, Code)>,
 }
 
@@ -81,9 +81,9 @@ struct Mistaken {
 }
 
 struct Checked {
-    /// Its path from where the command runs.
+    /// Its path relative to the current folder.
     path: String,
-    /// The findings; files are named from where the command runs.
+    /// The findings; file names are relative to the current folder.
     report: Report,
     /// The texts that findings point into, by those names.
     texts: BTreeMap<String, String>,
@@ -94,7 +94,7 @@ struct Checked {
 /// The text before `--fix`, the text now, and the codes that were fixed.
 type Fixes = Option<(String, String, Vec<Code>)>;
 
-/// Looks at everything, and prints what is found.
+/// Checks everything, and prints the findings.
 ///
 /// # Errors
 /// When something is found, or could not be read.
@@ -164,12 +164,12 @@ impl Results {
         ));
     }
 
-    /// Adds what is off in a file; `name` is its path from the root of the source.
+    /// Adds the findings in a file; `name` is its path from the root of the source.
     fn add(&mut self, root: &Root, name: &str, text: &str, report: Report, fixed: Fixes) {
         self.add_below((&root.prefix, &root.tree), (name, text), report, fixed);
     }
 
-    /// The same for names that are paths from another folder, seen by this prefix.
+    /// The same for paths relative to another folder, which is reached by this prefix.
     fn add_below(
         &mut self,
         (prefix, tree): (&str, &Tree),
@@ -224,13 +224,13 @@ fn place(target: &Target, results: &mut Results) -> Option<(PathBuf, PathBuf)> {
             None
         }
         (Ok(_), None) => {
-            results.cannot_read(&target.path, &"it names no file");
+            results.cannot_read(&target.path, &"it is not the name of a file");
             None
         }
     }
 }
 
-/// Lints what a definition holds; gives the buildspecs it names.
+/// Lints a definition; returns the buildspecs it names.
 fn definition(
     root: &Root,
     target: &Target,
@@ -239,7 +239,10 @@ fn definition(
 ) -> Vec<Target> {
     let Some((text, read)) = &root.definition else {
         let reason = tree::text_of(&target.path).err();
-        let reason = reason.map_or_else(|| "it is gone".to_owned(), |error| error.to_string());
+        let reason = reason.map_or_else(
+            || "it no longer exists".to_owned(),
+            |error| error.to_string(),
+        );
         results.cannot_read(&target.path, &reason);
         return Vec::new();
     };
@@ -274,11 +277,11 @@ fn definition(
     named
 }
 
-/// Looks into the files that a generated buildspec builds with; the buildspec itself is ours.
+/// Checks the files that a generated buildspec uses; the buildspec itself needs no check.
 fn around(root: &Root, component: &Component, project: &Project, results: &mut Results) {
     let build = &component.build;
     let commands = match &build.preset {
-        // The linter knows a Dockerfile by its usual name alone.
+        // The linter knows a Dockerfile only by its usual name.
         Preset::Docker { dockerfile, .. } if dockerfile == "Dockerfile" => {
             vec!["docker build .".to_owned()]
         }
@@ -307,7 +310,7 @@ fn around(root: &Root, component: &Component, project: &Project, results: &mut R
     let mut spec = Buildspec::default();
     spec.phases.build.commands = commands;
     let names = build.env.iter().map(|(name, _)| name.clone());
-    // A value only this build has may hold anything.
+    // A value that is known only in a build can be anything.
     spec.env.variables = names.map(|name| (name, "$GIVEN".to_owned())).collect();
     let tree = Tree::new(folder);
     let context = lint::Context {
@@ -320,7 +323,7 @@ fn around(root: &Root, component: &Component, project: &Project, results: &mut R
     results.add_below((&prefix, &tree), (STAND_IN, ""), report, None);
 }
 
-/// The name of a buildspec that nobody sees.
+/// The name of a buildspec that is never shown.
 const STAND_IN: &str = "buildspec.yml of the preset";
 
 fn buildspec(root: &Root, path: &Path, name: &str, args: &Lint, results: &mut Results) {

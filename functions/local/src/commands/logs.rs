@@ -12,7 +12,7 @@ use towline_client::context::Context;
 use towline_console::outcome::Outcome;
 use towline_console::terminal::Harmless;
 
-/// How often is asked for more.
+/// How often to ask for more.
 const EVERY: Duration = Duration::from_millis(400);
 
 #[derive(Debug, Args)]
@@ -63,7 +63,7 @@ pub async fn run(context: &Context, args: Logs) -> Outcome {
         }
         printed |= grown;
         from = *next;
-        // A part comes at a time: only an empty one means that there is no more for now.
+        // The log comes in parts: only an empty one means that there is no more for now.
         match (grown, ended || !args.follow) {
             (true, _) => {}
             (false, true) => return Ok(()),

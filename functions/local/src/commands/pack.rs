@@ -23,7 +23,7 @@ use towline_console::surroundings;
 /// Longest password read.
 const MOST_PASSWORD: u64 = 64 * 1024;
 
-/// Bytes of a blob from which on it is told how far it is.
+/// Blobs of at least this many bytes show their progress.
 const LARGE: u64 = 8 * 1024 * 1024;
 
 #[derive(Debug, Args)]
@@ -218,7 +218,7 @@ fn transport(host: &Host, insecure: bool) -> Transport {
     }
 }
 
-/// Tells what becomes of every blob; of a large one also how far it is, in tenths.
+/// Reports every blob; for a large one also its progress, in tenths.
 struct Teller {
     output: Output,
     tenths: Mutex<BTreeMap<Digest, u64>>,
@@ -259,7 +259,7 @@ impl Teller {
     }
 }
 
-/// What is refused is a no; everything else could not be done.
+/// Refusals have exit status 1; everything else is an error.
 fn failure(error: PackError) -> Failure {
     match error {
         PackError::Refused(refusal) => Failure::Refused(refusal.to_string()),

@@ -15,7 +15,7 @@ use towline_host::Folder;
 use towline_host::people::{self, People, PeopleError};
 use towline_operator::secret::{Kept, NOTICED, Name};
 
-/// Attempts at a change while others change the list too.
+/// Attempts at a change while others also change the list.
 const TRIES: usize = 10;
 
 #[derive(Debug, clap::Args)]
@@ -47,7 +47,7 @@ pub struct Args {
     action: Action,
 }
 
-/// What to do with people.
+/// What to do with the list of people.
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Add a person; prints their token once, if they need one
@@ -61,7 +61,7 @@ enum Action {
     },
 }
 
-/// Somebody to let in.
+/// A person to add.
 #[derive(Debug, clap::Args)]
 struct Newcomer {
     /// Login; their GitHub login, so that they cannot approve their own commits
@@ -143,7 +143,7 @@ fn entries(text: Option<String>) -> Outcome<Vec<Known>> {
         .context("the people secret is not valid JSON; set it to [] and add everybody again")?)
 }
 
-/// Changes the list on AWS; if somebody else changed it meanwhile, again on the new list.
+/// Changes the list on AWS; starts again with the new list if it was changed meanwhile.
 async fn change<T>(
     kept: &Kept<'_>,
     change: impl Fn(&mut Vec<Known>) -> Result<T, String>,
@@ -186,7 +186,7 @@ fn removed(login: &str, output: Output, at_aws: bool) -> Outcome {
     Ok(())
 }
 
-/// A refusal is an answer; everything else is an error.
+/// Refusals have exit status 1; everything else is an error.
 fn failure(error: PeopleError) -> Failure {
     match error {
         PeopleError::Refused(reason) => Failure::Refused(reason),

@@ -1,4 +1,4 @@
-//! The commands that ask.
+//! The commands that ask a question.
 
 use towline_answers::Query;
 

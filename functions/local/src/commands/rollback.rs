@@ -1,4 +1,4 @@
-//! `towline rollback`: goes back to an image that was live, after showing which.
+//! `towline rollback`: returns to an image that was live, after showing which.
 
 use clap::Args;
 use towline_answers::answers::Move;
@@ -11,7 +11,7 @@ use towline_client::context::Context;
 use towline_console::outcome::{Outcome, refused};
 use towline_console::output;
 
-/// Moves of the stage that are looked at.
+/// Moves of the stage that are searched.
 const MOVES: usize = 500;
 
 #[derive(Debug, Args)]
@@ -27,7 +27,7 @@ pub struct Rollback {
     wait: bool,
 }
 
-/// Goes back.
+/// Rolls back.
 pub async fn run(context: &Context, args: Rollback) -> Outcome {
     let client = context.client().await?;
     let mut command = args.command;
@@ -47,7 +47,7 @@ pub async fn run(context: &Context, args: Rollback) -> Outcome {
         if !context.output.confirm(&question)? {
             return refused("nothing has been changed");
         }
-        // Exactly what was agreed to, whatever has happened since.
+        // Exactly the image that was confirmed, even if something else went live meanwhile.
         command.to = Some(target.image.to_string());
     }
     let place = wait::Place {
@@ -59,7 +59,7 @@ pub async fn run(context: &Context, args: Rollback) -> Outcome {
     wait::finish(context, &client, &answer, args.wait.then_some(place)).await
 }
 
-/// What would be live after it.
+/// The image that would be live afterwards.
 struct Target {
     live: Move,
     image: Digest,
@@ -101,7 +101,7 @@ async fn target(client: &Client, args: &command::Rollback) -> Outcome<Option<Tar
     }))
 }
 
-/// The one image a reference names.
+/// The only image that a reference names.
 async fn named(client: &Client, args: &command::Rollback, reference: &str) -> Outcome<Digest> {
     let query = Query::Image(query::Image {
         image: reference.to_owned(),
@@ -123,8 +123,8 @@ async fn named(client: &Client, args: &command::Rollback, reference: &str) -> Ou
     }
 }
 
-/// The newest move to an image that first became live before the one that is live now: what a
-/// rollback has left is not gone back to.
+/// The newest move to an image that first became live before the one that is live now. Images that
+/// a rollback left are skipped.
 fn before(moves: &[Move]) -> Option<&Move> {
     let first_seen = |step: &Move| moves.iter().rposition(|other| other.digest == step.digest);
     let live = first_seen(moves.first()?)?;

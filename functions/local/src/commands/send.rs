@@ -20,9 +20,9 @@ use towline_ports::system::{SystemClock, random_bytes};
 use towline_source::checkout::Git;
 use towline_source::described::{self, Described};
 
-/// Commits described at most; GitHub lists as many.
+/// The most commits in a push, as on GitHub.
 const MOST_COMMITS: usize = 2_048;
-/// Fields of a commit that `git log` is asked for.
+/// Fields of a commit that `git log` prints.
 const FIELDS: usize = 8;
 
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ Examples:
 
 The secret that signs it comes from TOWLINE_GITHUB_WEBHOOK_SECRET or the file that
 TOWLINE_GITHUB_WEBHOOK_SECRET_FILE names; on this machine, else from .towline-data,
-where `towline serve` keeps the one it made up.")]
+where `towline serve` keeps the one it generated.")]
 struct Push {
     /// Folder of the repository
     #[arg(long, value_name = "PATH", default_value = ".")]
@@ -156,7 +156,7 @@ fn report(
             .output
             .text(&sentence(described, pushed, status, reason))?;
     }
-    // What is not registered or does not count is a no, although it is answered with 200.
+    // The answer 200 also means ignored, which is a refusal for the sender.
     if status == "ignored" {
         Err(Failure::Found)
     } else {
@@ -184,7 +184,7 @@ fn sentence(described: &Described, pushed: &Pushed, status: &str, reason: &str) 
     }
 }
 
-/// What the repository says of the push.
+/// The push as the repository describes it.
 struct Pushed {
     git_ref: GitRef,
     before: Option<CommitSha>,
@@ -249,7 +249,7 @@ impl Pushed {
             ])
         });
         let pusher = pusher(&git).unwrap_or_else(|| head.committer.clone());
-        // A tag may point to an object of its own; a branch stands on the commit.
+        // A tag can point to an object of its own; a branch points to a commit.
         let after = after.unwrap_or_else(|| commit.clone());
         Ok(Self {
             git_ref,
@@ -279,7 +279,7 @@ impl Pushed {
     }
 }
 
-/// A ref as given, where a bare name is a branch; else the current branch.
+/// A ref as given, where a plain name is a branch; else the current branch.
 fn git_ref(git: &Git, given: Option<&str>) -> anyhow::Result<GitRef> {
     let full = match given {
         Some(full) if full.starts_with("refs/") => full.to_owned(),

@@ -81,7 +81,7 @@ pub async fn run(args: Args, output: Output) -> Outcome {
         output.progress("stopping; unfinished work is resumed at the next start");
         stop.send_replace(true);
         console::asked_to_stop().await;
-        output.progress("stopped at once");
+        output.progress("stopped immediately");
     };
     tokio::select! {
         () = opened.run(stopped) => {}

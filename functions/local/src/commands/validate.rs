@@ -1,4 +1,4 @@
-//! `towline validate`: reads a definition and reports everything that is wrong with it, offline.
+//! `towline validate`: reads a definition and reports every mistake, offline.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,14 +22,14 @@ Examples:
   towline validate
   towline validate services/shop/.towline.yml
 
-Exit status: 0 good, 1 mistakes, or every run is refused, 2 the file cannot be read.")]
+Exit status: 0 valid, 1 mistakes, or every run is refused, 2 the file cannot be read.")]
 pub struct Validate {
     /// The definition, or the folder it is in
     #[arg(value_name = "PATH", default_value = FILE)]
     path: PathBuf,
 }
 
-/// Reads the definition and prints what is found.
+/// Reads the definition and prints the result.
 pub fn run(context: &Context, args: &Validate) -> Outcome {
     let (path, bytes) = file::read(&args.path)?;
     match definition::read(&bytes) {
@@ -62,8 +62,8 @@ pub fn run(context: &Context, args: &Validate) -> Outcome {
     }
 }
 
-/// Whether no run of this definition can build anything, because this version does not execute what
-/// the pipeline or every component asks for.
+/// Whether no run of this definition can build anything, because this version does not support a
+/// feature that the pipeline or every component uses.
 fn refuses_every_run(definition: &Definition) -> bool {
     let refused = |scope: &Scope| definition.not_executed_in(scope).next().is_some();
     let mut components = definition.components.iter();
@@ -174,7 +174,7 @@ fn stage_line(stage: &StageRule) -> String {
     };
     let gate = stage.approval.as_ref().map_or(String::new(), |rule| {
         let people = if rule.groups.is_empty() {
-            "anybody".to_owned()
+            "anyone".to_owned()
         } else {
             rule.groups.join(", ")
         };

@@ -1,4 +1,4 @@
-//! Waits for a promotion to end, one way or the other.
+//! Waits for a promotion to end.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use towline_client::client::Client;
 use towline_client::context::Context;
 use towline_console::outcome::{Outcome, refused};
 
-/// How often is asked.
+/// How often to ask.
 const EVERY: Duration = Duration::from_millis(400);
-/// Moves looked through for the promotion's.
+/// Moves that are searched for the promotion's.
 const MOVES: usize = 20;
 
-/// Where a promotion goes.
+/// The stage of a promotion.
 #[derive(Debug, Clone)]
 pub struct Place {
     pub component: ComponentName,
     pub stage: StageName,
-    /// The repository, when it was said.
+    /// The repository, if given.
     pub repository: Option<RepositoryName>,
 }
 
-/// Where a promotion that waits goes; none when none of that number waits.
+/// The stage of a waiting promotion; none if no promotion with that number waits.
 pub async fn place_of(
     client: &Client,
     promotion: u64,
@@ -49,7 +49,7 @@ pub async fn place_of(
     }))
 }
 
-/// Prints what was done; with a place, waits there for the end first said to come.
+/// Prints the answer; with a stage, first waits there for the promotion to end.
 ///
 /// # Errors
 /// When the promotion ends without moving the stage, or nobody answers.
@@ -91,7 +91,7 @@ pub async fn finish(
 async fn ended(context: &Context, client: &Client, promotion: u64, place: &Place) -> Outcome<Move> {
     let mut said = String::new();
     loop {
-        // What waits is asked for first: a promotion leaves there when it enters the history.
+        // Waiting promotions are read first: a promotion stops waiting when it enters the history.
         let waiting = waiting(client, promotion, place).await?;
         if let Some(moved) = moved(client, promotion, place).await? {
             return Ok(moved);

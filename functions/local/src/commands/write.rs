@@ -1,4 +1,4 @@
-//! The commands that have something done.
+//! The commands that change something.
 
 use clap::Args;
 use towline_answers::{Answer, Command, command};
@@ -30,7 +30,7 @@ pub struct Approve {
     wait: bool,
 }
 
-/// Has it done and prints what was.
+/// Runs the command and prints the answer.
 ///
 /// # Errors
 /// When it is not done, or the answer cannot be printed.
@@ -62,7 +62,7 @@ pub async fn promote(context: &Context, args: Promote) -> Outcome {
 pub async fn approve(context: &Context, args: Approve) -> Outcome {
     let client = context.client().await?;
     let command = args.command;
-    // Once it is approved it may be gone from where it is found.
+    // Once it is approved, it may no longer be in the list of waiting promotions.
     let place = match args.wait {
         true => wait::place_of(&client, command.promotion, command.repository.as_ref()).await?,
         false => None,

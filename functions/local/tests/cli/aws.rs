@@ -1,4 +1,4 @@
-//! A stand-in for the command line of AWS: a strict table of calls, and what each was given.
+//! A stand-in for the AWS command line: a strict table of calls, and a record of them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -33,7 +33,7 @@ echo "aws: no answer for: $line" >&2
 exit 255
 "#;
 
-/// The table, in a folder that is the whole PATH but for the system's own programs.
+/// The table, in a folder that is the whole PATH except for the system's own programs.
 pub(crate) struct Aws {
     folder: tempfile::TempDir,
     rows: usize,
@@ -65,7 +65,7 @@ impl Aws {
         fs::write(self.path(&format!("{name}.{ending}")), text).unwrap();
     }
 
-    /// Answers calls of that pattern.
+    /// Answers calls that match the pattern.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a table reads better without references"
@@ -78,28 +78,28 @@ impl Aws {
         self
     }
 
-    /// Answers one call of that pattern; what follows it answers the next.
+    /// Answers one call that matches the pattern; the next entry answers the next call.
     pub(crate) fn says_once(self, call: &str, answer: Value) -> Self {
         let aws = self.says(call, answer);
         fs::write(aws.path(&format!("{:03}.once", aws.rows)), "").unwrap();
         aws
     }
 
-    /// Refuses calls of that pattern.
+    /// Refuses calls that match the pattern.
     pub(crate) fn refuses(mut self, call: &str, code: &str, why: &str) -> Self {
         let text = format!("\nAn error occurred ({code}) when calling the X operation: {why}\n");
         self.row(call, "err", &text);
         self
     }
 
-    /// Refuses one call of that pattern.
+    /// Refuses one call that matches the pattern.
     pub(crate) fn refuses_once(self, call: &str, code: &str, why: &str) -> Self {
         let aws = self.refuses(call, code, why);
         fs::write(aws.path(&format!("{:03}.once", aws.rows)), "").unwrap();
         aws
     }
 
-    /// A session in which `aws` is this one.
+    /// A session in which `aws` is this stand-in.
     pub(crate) fn session(&self) -> Session {
         let path = format!("{}:/usr/bin:/bin", self.folder.path().display());
         Session::new()
@@ -107,7 +107,7 @@ impl Aws {
             .set("AWS_REGION", "eu-west-1")
     }
 
-    /// Every call that was made, one a line, but for those that only look.
+    /// Every call that changes something, one per line.
     pub(crate) fn changes(&self) -> String {
         let looks = [
             " describe-",
@@ -124,7 +124,7 @@ impl Aws {
         changes.map(|line| format!("{line}\n")).collect()
     }
 
-    /// Every call that was made.
+    /// Every call.
     pub(crate) fn asked(&self) -> String {
         fs::read_to_string(self.path("asked")).unwrap_or_default()
     }
@@ -134,7 +134,7 @@ impl Aws {
         fs::read_to_string(self.path("given")).unwrap_or_default()
     }
 
-    /// Text with the folder's name taken out.
+    /// Text without the folder's name.
     pub(crate) fn plain(&self, text: &str) -> String {
         text.replace(&self.folder.path().display().to_string(), "[bin]")
     }

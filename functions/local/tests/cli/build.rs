@@ -32,7 +32,7 @@ fn repository(files: &[(&str, &str)]) -> Session {
     session
 }
 
-/// What a build leaves, without what differs from one to the next.
+/// The output of a build, without the parts that differ between builds.
 fn told(session: &Session, arguments: &[&str]) -> String {
     let text = shown(&session.towline(arguments));
     let folder = session.path(".").canonicalize().unwrap();
@@ -91,7 +91,7 @@ artifacts: {files: [out.txt]}
         clean.contains("! building buildspec.yml; the working tree is commit "),
         "{clean}"
     );
-    // A file that Git follows although it is ignored, one that it does not, and changes.
+    // A tracked file that is ignored, an untracked one, and changes.
     session.write("kept", "kept\n");
     session.git(&["add", "-f", "kept"]);
     session.write("ignored", "never\n");

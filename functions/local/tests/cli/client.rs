@@ -1,4 +1,4 @@
-//! What is sent to a server, and what is made of its answers.
+//! What the client sends to a server, and how it shows the answers.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::session::Session;
 
-/// A server that says one thing after the other, the last one for ever, and remembers what it was asked.
+/// A server that gives these answers in order, repeats the last one, and records the requests.
 pub(crate) struct Server {
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -59,7 +59,7 @@ impl Server {
         }
     }
 
-    /// A server that says the same thing at a path, however often it is asked.
+    /// A server that always gives the same answer at a path.
     pub(crate) fn by_path(answers: &[(&'static str, Value)]) -> Self {
         let mut server = Self::saying(&[(404, Value::Null)]);
         let listener = server
@@ -109,7 +109,7 @@ async fn answer(
     (StatusCode::from_u16(status).unwrap(), body)
 }
 
-/// What comes out for answers, and after it what was asked for.
+/// The output for these answers, followed by the requests.
 fn check(answers: &[(u16, Value)], commands: &[&[&str]], expected: &Expect) {
     let server = Server::saying(answers);
     let session = Session::new()
@@ -363,7 +363,7 @@ fn a_no_ends_with_1_and_what_cannot_be_with_2() {
 
 #[test]
 fn nobody_listening_is_told_with_what_to_do() {
-    // Port 1 is given to nobody who asks for a free one.
+    // Port 1 is never chosen as a free port.
     let session = Session::new().set("TOWLINE_URL", "http://127.0.0.1:1");
     let text = session.play(&[&["runs"], &["runs", "--json"]]);
     expect![[r#"

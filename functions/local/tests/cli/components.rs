@@ -1,4 +1,4 @@
-//! Deploying components: what each is given, and what is refused before anything is made.
+//! Deploying components: the parameters of each, and what is refused before anything is created.
 
 use expect_test::expect;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ stages:
   - {name: prod, from: staging, promote: manual, tag: [prod, live]}
 ";
 
-/// The question after the control stack.
+/// The query for the control stack.
 const CONTROL: &str = "cloudformation describe-stacks --stack-name=towline --*";
 
 #[test]

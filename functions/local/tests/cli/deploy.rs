@@ -1,4 +1,4 @@
-//! Deploying: what is shown first, what is done, and what is told when AWS does not want to.
+//! Deploying: the plan, the calls, and the messages when AWS refuses.
 
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use towline_bus::rules::FUNCTIONS;
 use crate::aws::Aws;
 use crate::session::{Session, shown};
 
-/// How most deployments are asked for.
+/// The arguments of most deployments.
 const DEPLOY: [&str; 6] = [
     "deploy",
     "--repositories",
@@ -18,7 +18,7 @@ const DEPLOY: [&str; 6] = [
 ];
 const ABSENT: (&str, &str) = ("ValidationError", "Stack with id towline does not exist");
 
-/// An account in which somebody is signed in.
+/// An account with valid credentials.
 pub(crate) fn aws() -> Aws {
     with_concurrency(1000)
 }
@@ -75,7 +75,7 @@ pub(crate) fn check(aws: &Aws, session: &Session, command: &[&str], expected: &E
     expected.assert_eq(&aws.plain(&text));
 }
 
-/// Calls, with the names of folders made for one deployment taken out.
+/// Calls, without the names of temporary folders.
 pub(crate) fn without_scratch(calls: &str) -> String {
     let mut text = String::new();
     for word in calls.split_inclusive([' ', '\n']) {
@@ -306,7 +306,7 @@ fn a_failed_deployment_tells_why_and_what_to_do() {
         ! The stack was never complete and is ROLLBACK_COMPLETE. Delete it with `aws cloudformation delete-stack --stack-name=towline --region=eu-west-1`, fix the cause, then run the same command again.
         [exit 1]
     "#]].assert_eq(end);
-    // Running it again says what is in the way before anything is built.
+    // A second run names the obstacle before anything is built.
     check(
         &aws,
         &session,
@@ -495,7 +495,7 @@ fn a_new_account_gets_nothing_set_aside_and_is_told() {
     assert!(text.contains("at most 29 characters"), "{text}");
 }
 
-/// What of a deployment concerns `towline` for builds.
+/// The calls of a deployment that concern `towline` for builds.
 fn of_tools(aws: &Aws) -> Vec<String> {
     let calls = without_scratch(&aws.changes());
     let of_them = calls

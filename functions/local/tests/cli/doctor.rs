@@ -70,7 +70,7 @@ fn with_functions(mut aws: Aws) -> Aws {
     aws
 }
 
-/// The rules as `events/rules` has them, but those of the table before this one.
+/// The rules as in `events/rules`, with lower priority than the existing table.
 fn with_rules(mut aws: Aws) -> Aws {
     let rules = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/rules");
     for entry in fs::read_dir(rules).unwrap() {
@@ -165,7 +165,7 @@ fn with_the_rest(aws: Aws) -> Aws {
         }]}).to_string()}))
 }
 
-/// What the doctor says of the stack.
+/// The doctor's output about the stack.
 fn told(aws: &Aws, session: &Session) -> String {
     let text = shown(&session.towline(&["doctor", "--stack", "towline"]));
     for secret in ["a secret of tests", "ghp_", "gh-token"] {
@@ -441,7 +441,7 @@ fn a_stage_tag_on_another_image_is_found() {
     }
 }
 
-/// What is found where prod's tag is on another image than the one that is live.
+/// The findings if prod's tag is on another image than the live one.
 fn with_another_image(hold: &Value) -> String {
     let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
     let commit = "3".repeat(40);
@@ -512,7 +512,7 @@ fn a_folder_is_looked_through() {
     session.git(&["-C", "repo", "commit", "-q", "--allow-empty", "-m", "first"]);
     session.write(
         "data/.gitignore",
-        "# Made by towline: everything in this folder is its own, secrets included.\n*\n",
+        "# Created by towline. Everything in this folder belongs to it, including secrets.\n*\n",
     );
     session.write("data/owner.token", "0123456789abcdef0123456789abcdef\n");
     fs::set_permissions(session.path("data"), fs::Permissions::from_mode(0o700)).unwrap();
@@ -530,7 +530,7 @@ fn a_folder_is_looked_through() {
         "--repo",
         "acme/gone=/nowhere/at/all",
     ]]);
-    // Which git and Docker are here is not for the test to say.
+    // The test does not depend on this machine's git and Docker.
     let lines = text
         .lines()
         .filter(|line| !line.contains("git version") && !line.contains("ocker"));

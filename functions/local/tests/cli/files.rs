@@ -1,4 +1,4 @@
-//! What needs no server: `validate`, `generate`, `pack`, and what is wrong with what was typed.
+//! Commands that need no server: `validate`, `generate`, `pack`, and errors in arguments.
 
 use std::process::Stdio;
 
@@ -264,7 +264,7 @@ fn a_definition_to_begin_with_is_good() {
 
             Stages
               staging from build automatically, tagged staging
-              prod from staging automatically, after 1 approval by anybody, tagged prod
+              prod from staging automatically, after 1 approval by anyone, tagged prod
             $ towline generate definition gone
             ! towline: looking at gone: No such file or directory (os error 2)
             [exit 2]

@@ -1,4 +1,4 @@
-//! `lint` and `explain`: what people see of the linter, and what becomes of their files.
+//! `lint` and `explain`: the output for people, and changes to their files.
 
 mod codes;
 
@@ -91,7 +91,7 @@ fn what_will_go_wrong_is_found_fixed_and_gone() {
             6 | pre_build:
               | ^^^^^^^^^
               |
-            help: `pre_build` stands outside `phases` and would never run: move it under `phases:`.
+            help: `pre_build` is outside `phases` and would never run: move it under `phases:`.
 
             error[E011 ecr-get-login]: The command fails with `Found invalid choice 'get-login'`: the images have version 2 of the AWS CLI, which has no such command.
              --> ci/web.yml:8:7
@@ -107,7 +107,7 @@ fn what_will_go_wrong_is_found_fixed_and_gone() {
             9 | build:
               | ^^^^^
               |
-            help: `build` stands outside `phases` and would never run: move it under `phases:`.
+            help: `build` is outside `phases` and would never run: move it under `phases:`.
 
             error[E002 phase-outside-phases]: CodeBuild ignores this phase: none of its commands run, and the build still succeeds.
               --> ci/web.yml:12:1
@@ -115,7 +115,7 @@ fn what_will_go_wrong_is_found_fixed_and_gone() {
             12 | post_build:
                | ^^^^^^^^^^
                |
-            help: `post_build` stands outside `phases` and would never run: move it under `phases:`.
+            help: `post_build` is outside `phases` and would never run: move it under `phases:`.
 
             error[E003 publish-in-post-build]: `post_build` also runs after `build` has failed, so a broken or stale result gets published.
               --> ci/web.yml:14:5

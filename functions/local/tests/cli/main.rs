@@ -1,5 +1,4 @@
-//! The command line as people use it: sessions in text, against files and against a server that
-//! says what the test tells it to.
+//! The command line as people use it: sessions in text, with files and with a scripted server.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,4 +1,4 @@
-//! `send push`: what it reads from a repository, and what it makes of the answer.
+//! `send push`: what it reads from a repository, and how it shows the answer.
 
 use expect_test::expect;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn accepted() -> (u16, Value) {
     (202, json!({"status": "accepted", "reason": "4893e898"}))
 }
 
-/// A repository with three commits, as `Kim Lee` made them.
+/// A repository with three commits by `Kim Lee`.
 fn repository(server: &Server) -> Session {
     let session = Session::new()
         .set("TOWLINE_URL", &server.url)
@@ -36,7 +36,7 @@ fn commit(session: &Session, message: &str) {
     session.git(&["commit", "-q", "-m", message]);
 }
 
-/// The push a server was sent, read as the product reads it.
+/// The push that a server received, read like the product reads it.
 fn received(server: &Server) -> (Box<Push>, Value) {
     let asked = server.asked();
     let (head, body) = asked.last().unwrap().split_once(" {").unwrap();
@@ -149,18 +149,14 @@ fn what_is_answered_decides_how_it_ends() {
     let said =
         |status: u16, word: &str, reason: &str| (status, json!({"status": word, "reason": reason}));
     let server = Server::saying(&[
-        said(200, "duplicate", "this push is known already"),
+        said(200, "duplicate", "this push was already received"),
         said(200, "ignored", "local/shop (1) is not registered here"),
         said(
             401,
             "refused",
             "the signature does not match the body; check that the secret on GitHub is the one set here",
         ),
-        said(
-            503,
-            "refused",
-            "the push could not be made durable; deliver it again",
-        ),
+        said(503, "refused", "the push could not be stored; redeliver it"),
         (404, json!("nothing")),
     ]);
     let session = repository(&server);
@@ -168,7 +164,7 @@ fn what_is_answered_decides_how_it_ends() {
     expect![[r#"
         $ towline send push
         duplicate: 5bd4a76 "second "one"" on main of local/shop
-        this push is known already
+        this push was already received
         $ towline send push
         ignored: 5bd4a76 "second "one"" on main of local/shop
         local/shop (1) is not registered here
@@ -177,7 +173,7 @@ fn what_is_answered_decides_how_it_ends() {
         ! towline: the push was refused (401): the signature does not match the body; check that the secret on GitHub is the one set here
         [exit 1]
         $ towline send push
-        ! towline: the push was not accepted: the push could not be made durable; deliver it again
+        ! towline: the push was not accepted: the push could not be stored; redeliver it
         [exit 2]
         $ towline send push
         ! towline: the answer was 404 Not Found, but not as Towline answers; is --to or --url right?

@@ -1,4 +1,4 @@
-//! Secrets and people of a stack: set, rotated and shown without ever standing in an argument.
+//! Secrets and people of a stack: set, rotated and shown, but never in an argument.
 
 use expect_test::expect;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! A folder in which `towline` is run, and what comes out of it as text.
+//! Runs `towline` in a folder, and shows its output as text.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,14 +8,14 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// Whoever types.
+/// A person at a terminal.
 pub(crate) struct Session {
     folder: TempDir,
     variables: Vec<(String, String)>,
 }
 
 impl Session {
-    /// In a new folder `shop`, with nothing of our own environment but where programs are.
+    /// In a new folder `shop`, with an empty environment except for the search path.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("shop")).unwrap();
@@ -40,7 +40,7 @@ impl Session {
         fs::write(path, text).unwrap();
     }
 
-    /// What a program does in the folder.
+    /// The output of a program in the folder.
     #[expect(
         clippy::disallowed_methods,
         reason = "programs are where those who run the tests have them"
@@ -69,12 +69,12 @@ impl Session {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // A command that does not read its input is free not to.
+        // A command may ignore its input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
     }
 
-    /// The commands with what each printed: `!` before what went to stderr, the status when it is not 0.
+    /// The commands with their output: `!` before lines on stderr, the status if it is not 0.
     pub(crate) fn play(&self, commands: &[&[&str]]) -> String {
         let mut text = String::new();
         for arguments in commands {
@@ -93,7 +93,7 @@ impl Session {
         )
     }
 
-    /// Runs `git` with an author and a time that are always the same.
+    /// Runs `git` with a constant author and time.
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
         let mut command = self.command("git");
         for who in ["AUTHOR", "COMMITTER"] {
@@ -111,7 +111,7 @@ impl Session {
     }
 }
 
-/// What a command left.
+/// The output of a command.
 pub(crate) fn shown(output: &Output) -> String {
     let mut text = String::from_utf8(output.stdout.clone()).unwrap();
     for line in String::from_utf8(output.stderr.clone()).unwrap().lines() {

@@ -1,4 +1,4 @@
-//! Calls signed with AWS credentials, checked by a server that computes the signature by itself.
+//! Calls signed with AWS credentials, checked by a server that computes the signature independently.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,7 @@ use crate::session::{Session, shown};
 const ID: &str = "AKIDEXAMPLE";
 const KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
-/// A server that answers who signed rightly, and what was asked of it.
+/// A server that answers who signed correctly, and records the requests.
 struct Door {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -72,8 +72,9 @@ async fn answer(
     }
 }
 
-/// Signature Version 4, written anew from its description (IAM user guide, "Create a signed AWS API
-/// request"): the canonical request, the text to sign, the key derived from day, region and service.
+/// Signature Version 4, implemented again from its description (IAM user guide, "Create a signed
+/// AWS API request"): the canonical request, the text to sign, the key derived from day, region and
+/// service.
 fn is_signed(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(authorization) = text("authorization") else {
@@ -160,7 +161,7 @@ fn calls_are_signed_with_what_aws_would_use() {
     let text = shown(&session.towline(&["runs"]));
     assert!(!text.contains("towline:"), "{text}");
 
-    // Version 1 has no such command, but its keys can be asked for.
+    // Version 1 has no such command, but it prints its keys.
     let aws = Aws::new()
         .refuses("configure export-credentials *", "", "Invalid choice")
         .says("configure get aws_access_key_id*", ID.into())

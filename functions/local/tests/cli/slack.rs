@@ -1,4 +1,4 @@
-//! A real `towline serve` that a Slack app is connected to: its signed commands are answered.
+//! A real `towline serve` with a Slack app: its signed commands are answered.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
@@ -37,12 +37,12 @@ impl Server {
             .find(|word| word.starts_with("http://"));
         let url = address.unwrap_or_else(|| panic!("no address in {line:?}"));
         let url = url.trim_end_matches(',').to_owned();
-        // The rest of the welcome is read away, so that the server never waits for us.
+        // The rest of the output is read, so that the server never blocks on it.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         Self { child, url }
     }
 
-    /// What is answered to a command that was signed with this secret so many seconds ago.
+    /// The answer to a command that was signed with this secret this many seconds ago.
     async fn say(&self, text: &str, by: &str, seconds_ago: i64) -> (u16, String) {
         let at = (now() - seconds_ago).to_string();
         let text = text.replace(' ', "+").replace('#', "%23");

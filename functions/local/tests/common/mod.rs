@@ -1,4 +1,4 @@
-//! A real `towline serve` in a process of its own, a sample repository, and signed pushes to both.
+//! A real `towline serve` in its own process, a sample repository, and signed pushes.
 
 #![expect(dead_code, reason = "each test uses its own part")]
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use towline_wire::signature::{Secret, sign};
 
-/// What signs the webhooks of tests.
+/// The webhook secret of tests.
 pub const SECRET: &str = "a secret of tests, long enough for anybody";
 
 /// An HTTP client for loopback.
@@ -30,12 +30,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one on a free port and waits until it says where it listens.
+    /// Starts one on a free port and waits until it prints its address.
     pub fn start(data: &Path, repository: &Path) -> Self {
         Self::of(spawn(data, repository, None), data)
     }
 
-    /// The same, with these programs before all others of their names.
+    /// The same, with these programs first on the search path.
     pub fn with_tools(data: &Path, repository: &Path, tools: &Path) -> Self {
         Self::of(spawn(data, repository, Some(tools)), data)
     }
@@ -49,7 +49,7 @@ impl Server {
             .find(|word| word.starts_with("http://"))
             .unwrap_or_else(|| panic!("no address in {line:?}"));
         let url = url.trim_end_matches(',').to_owned();
-        // The rest of the welcome is read away, so that the server never waits for us.
+        // The rest of the output is read, so that the server never blocks on it.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         let token = std::fs::read_to_string(data.join("owner.token")).expect("the owner's token");
         Self {
@@ -59,7 +59,7 @@ impl Server {
         }
     }
 
-    /// Starts one and kills it after a time, however far it has come.
+    /// Starts one and kills it after a time, wherever it is.
     #[expect(
         clippy::disallowed_methods,
         reason = "the moment of the kill is a time, not a state"
@@ -76,7 +76,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Ends it as a loss of power would: SIGKILL, nothing is tidied up.
+    /// Ends it like a power failure: SIGKILL, without cleaning up.
     pub fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
@@ -97,7 +97,7 @@ impl Server {
         }
     }
 
-    /// Tells the API.
+    /// Sends a command to the API.
     pub async fn tell(
         &self,
         client: &reqwest::Client,
@@ -118,7 +118,7 @@ impl Server {
         }
     }
 
-    /// Asks until `found` finds what is waited for.
+    /// Asks until `found` returns a value.
     pub async fn until<T>(
         &self,
         client: &reqwest::Client,
@@ -160,7 +160,7 @@ fn spawn(data: &Path, repository: &Path, tools: Option<&Path>) -> Child {
         .expect("the binary starts")
 }
 
-/// Where programs are found: first in a folder, then wherever those who run the tests have them.
+/// The search path: first a folder, then that of the test process.
 #[expect(
     clippy::disallowed_methods,
     reason = "programs are where those who run the tests have them"
@@ -203,7 +203,7 @@ impl Repository {
         std::fs::write(path, text).expect("a file");
     }
 
-    /// Commits everything; gives the commit.
+    /// Commits everything; returns the commit.
     pub fn commit(&self, title: &str) -> String {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "-m", title]);
@@ -267,7 +267,7 @@ impl Repository {
     }
 }
 
-/// Delivers a push, signed as GitHub signs; gives the status, or what went wrong on the way.
+/// Delivers a push, signed like GitHub's; returns the status, or the error.
 pub async fn deliver(
     client: &reqwest::Client,
     url: &str,

@@ -23,7 +23,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!(a10_a_tag_from_nothing_fails_and_is_told_before),
         test!(async a11_an_image_says_which_commit_it_is_from),
         test!(a12_a_push_in_post_build_waits_for_a_good_build),
-        test!(async a12_the_document_mended_goes_from_push_to_prod),
+        test!(async a12_the_document_corrected_goes_from_push_to_prod),
     ]
 }
 
@@ -35,7 +35,7 @@ const DOCKER: &str = r#"{preset: docker, tags: ["{sha}", "{sha7}-{build}"]}"#;
 /// The line of the document that pushes, after `--fix`.
 const GUARDED: &str = r#"'if [ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]; then docker push ${REPOSITORY_URI}:${IMAGE_TAG}; fi'"#;
 
-/// What its owner adds for Towline: every tag that the definition promises, the build's own among them.
+/// What its owner adds for Towline: every tag that the definition promises, including the build's own.
 const EACH_TAG: &str = r#"'[ "$CODEBUILD_BUILD_SUCCEEDING" = 0 ] || for tag in $IMAGE_TAGS; do docker image tag ${REPOSITORY_URI}:${IMAGE_TAG} ${REPOSITORY_URI}:$tag && docker image push ${REPOSITORY_URI}:$tag; done'"#;
 
 /// What the generated buildspec logs in with.
@@ -64,7 +64,7 @@ fn a1_a_buildspec_is_generated_at_the_root_or_anywhere() {
     assert_eq!(built["status"], "SUCCEEDED", "{log}");
 }
 
-/// As given the document is refused, with all that is wrong with it; mended it is what was meant.
+/// The document as given is refused, with all its mistakes; corrected, it is what was meant.
 fn a2_the_document_as_given_is_refused_with_exact_findings() {
     let shop = shop();
     expect![[r#"
@@ -184,14 +184,14 @@ phases:
     assert!(!shop.read("buildspec.yml").contains("docker: 19"));
 }
 
-/// CodeBuild passes over them and is green; here nothing runs until they stand where they belong.
+/// CodeBuild ignores them and the build is green; here nothing runs until they are in the right place.
 fn a6_phases_outside_phases_would_build_nothing_and_pass() {
     let shop = shop();
     let spaces = shop.read("buildspec.yml").replace('\t', "  ");
     shop.write("buildspec.yml", &spaces);
     let told = shop.findings(&[]);
     assert_eq!(told.matches("E002").count(), 3, "{told}");
-    let why = "line 14, column 1: `pre_build` stands outside `phases` and would never run";
+    let why = "line 14, column 1: `pre_build` is outside `phases` and would never run";
     let (status, refused) = shop.towline(&["build", "--local"]);
     assert_eq!((status, refused.contains(why)), (1, true), "{refused}");
     let (failed, log) = shop.fails_locally(&["--spec", "buildspec.yml"]);
@@ -229,9 +229,9 @@ fn a7_the_fixed_document_publishes_what_it_meant() {
 
 fn a8_a_login_whose_left_side_fails_ends_before_the_build() {
     let given = shop().fixed();
-    let mended = given.read("buildspec.yml");
+    let corrected = given.read("buildspec.yml");
     assert_eq!(given.findings(&[]).matches("W020").count(), 2);
-    let broken = mended.replace("get-login-password", "get-login");
+    let broken = corrected.replace("get-login-password", "get-login");
     given.write("buildspec.yml", &broken);
     let (failed, log) = given.fails_locally(&[]);
     assert_eq!(failed, "PRE_BUILD exit status 1", "{log}");
@@ -343,7 +343,7 @@ fn a12_a_push_in_post_build_waits_for_a_good_build() {
         phases(&log)[5..7],
         ["POST_BUILD SUCCEEDED", "UPLOAD_ARTIFACTS SUCCEEDED"]
     );
-    // As it was, the push runs.
+    // Unchanged, the push runs.
     let unguarded = "docker push ${REPOSITORY_URI}:${IMAGE_TAG}";
     let shop = shop.with("buildspec.yml", GUARDED, unguarded);
     let (failed, log) = shop.fails_locally(&[]);
@@ -354,8 +354,8 @@ fn a12_a_push_in_post_build_waits_for_a_good_build() {
     );
 }
 
-/// Mended, and with the tags the ledger waits for, it goes all the way; both tags are one image.
-async fn a12_the_document_mended_goes_from_push_to_prod() {
+/// Corrected, and with the tags that the ledger waits for, it goes all the way; both tags are one image.
+async fn a12_the_document_corrected_goes_from_push_to_prod() {
     let both = format!("{GUARDED}\n      - {EACH_TAG}");
     let shop = shop().fixed().with("buildspec.yml", GUARDED, &both);
     let pushed = shop.pushed().await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::common::{client, deliver, deliver_as};
 use crate::harness::{Need, Test, test};
 use crate::shop::{Shop, images, phases};
-use crate::todobackend::{IMAGES, MAKE, OWN, given, mended};
+use crate::todobackend::{IMAGES, MAKE, OWN, corrected, given};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -43,14 +43,14 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// The smallest component: files become an image, without Docker.
+/// The smallest component: an image from files, without Docker.
 const PACK: &str = r#"{preset: pack, root: src, tags: ["{sha7}-{build}", latest]}"#;
 
 fn pack() -> Shop {
     Shop::of("todobackend", "docker-in-aws/todobackend", PACK)
 }
 
-/// A buildspec of these commands, built instead of the component's own; what fails, and the log.
+/// A buildspec of these commands, built instead of the component's own; the failure and the log.
 fn fails(commands: &[&str]) -> (String, String) {
     let shop = pack();
     let spec = json!({"version": 0.2, "phases": {"pre_build": {"commands": commands}}});
@@ -89,14 +89,14 @@ fn b4_the_login_of_version_1_is_found_and_fails_loudly() {
 }
 
 fn b4_the_login_that_lint_advises_works() {
-    let (built, log) = mended(OWN).built_locally(&[]);
+    let (built, log) = corrected(OWN).built_locally(&[]);
     assert!(
         log.contains("Login Succeeded") && built["status"] == "SUCCEEDED",
         "{log}"
     );
 }
 
-/// `latest` moves on; the digest is what the ledger keeps.
+/// `latest` moves; the ledger keeps the digest.
 async fn b5_the_digest_is_the_identity() {
     let first = pack().pushed().await;
     let before = first.digest.clone().unwrap();
@@ -141,7 +141,7 @@ fn b6_a_buildspec_is_a_file_of_the_source_the_projects_or_given_on_demand() {
             .filter(|line| line.starts_with("it is "))
             .collect();
         assert_eq!(lines, [said], "{build} {further:?}: {log}");
-        // Which text a run takes without `--spec` can be seen before.
+        // The text that a run uses without `--spec` can be seen before.
         let (_, shown) = shop.towline(&["generate", "buildspec", "app"]);
         let own = further.is_empty().then_some(said);
         assert!(
@@ -173,7 +173,7 @@ fn b9_a_generated_buildspec_logs_in_works_and_cleans_up() {
     shop.write("Dockerfile", "FROM scratch\nCOPY src /src\n");
     let (built, log) = shop.built_locally(&[]);
     assert_eq!(built["status"], "SUCCEEDED", "{log}");
-    // What happens stands in its phase, in this order.
+    // Everything happens in its phase, in this order.
     let order = [
         "Entering phase PRE_BUILD\n",
         "\nLogin Succeeded\n",
@@ -237,7 +237,7 @@ fn b11_the_daemon_started_by_hand_is_found_and_fails() {
 
 /// The old driver fails in the background, and the daemon is there already.
 fn b11_the_fixed_buildspec_finds_the_daemon_that_runs() {
-    let (built, log) = mended(OWN).built_locally(&[]);
+    let (built, log) = corrected(OWN).built_locally(&[]);
     assert_eq!(built["status"], "SUCCEEDED", "{log}");
     assert!(
         log.contains("the overlay storage-driver has been removed"),
@@ -276,7 +276,7 @@ fn b12_a_tag_has_no_colon_and_what_is_made_of_a_branch_is_one() {
 }
 
 async fn b13_the_ledger_knows_commit_and_build_of_a_version() {
-    let pushed = mended(MAKE).pushed().await;
+    let pushed = corrected(MAKE).pushed().await;
     assert_eq!(pushed.state, "succeeded", "{}\n{}", pushed.why, pushed.log);
     let tags = pushed.ask("tags?component=app").await;
     let tags = tags["images"][0]["tags"].as_array().unwrap().iter();
@@ -306,10 +306,10 @@ fn b14_git_in_the_makefile_is_found_unless_the_version_is_given() {
 
 /// Through CodePipeline there is no `.git`: the Makefile's own version is empty then, and ours is the build's.
 fn b14_a_build_without_git_takes_the_version_it_is_given() {
-    // As in a source without Git's files: they go with the first target, and Git looks nowhere else.
+    // As in a source without Git's files: they are removed by the first target, and Git looks nowhere else.
     let without_git = |build: &str| {
         let gone = "test:\n\trm -rf .git\n";
-        mended(build).with("Makefile", "test:\n", gone)
+        corrected(build).with("Makefile", "test:\n", gone)
     };
     let given = MAKE.replace("env: {", "env: {GIT_DIR: .git, ");
     let (built, log) = without_git(&given).built_locally(&[]);
@@ -394,9 +394,9 @@ fn b19_a_publish_after_the_build_is_found() {
     );
 }
 
-/// An artifact is worth nothing without the build's status.
+/// An artifact is worthless without the build's status.
 fn b19_artifacts_of_a_failed_build_are_kept() {
-    let shop = mended(OWN).with(
+    let shop = corrected(OWN).with(
         "buildspec.yml",
         "      - make publish\n      - make version > version.json\n",
         "      - make version > version.json\n      - false\n",
@@ -413,7 +413,7 @@ fn b19_artifacts_of_a_failed_build_are_kept() {
 }
 
 fn b20_each_phase_is_shown_with_how_it_ended_and_how_long_it_took() {
-    let (built, log) = mended(OWN).built_locally(&[]);
+    let (built, log) = corrected(OWN).built_locally(&[]);
     let all = built["phases"].as_array().unwrap().iter();
     let names: Vec<&str> = all
         .clone()
@@ -480,7 +480,7 @@ async fn b21_a_default_branch_may_be_called_master() {
     pushed.promoted().await;
 }
 
-/// Whether a branch is built is said by the definition; `now` and `why` tell what became of it.
+/// The definition decides whether a branch is built; `now` and `why` show the result.
 async fn b22_branches_are_built_and_tested_when_they_are_named() {
     let pushed = pack().pushed_beside("feature/cart").await;
     let why = "feature/cart is not the default branch, and source.branches is not set";
@@ -500,7 +500,7 @@ async fn b22_branches_are_built_and_tested_when_they_are_named() {
     }
 }
 
-/// Pull requests are not built yet: their event is taken for what it is, and starts nothing.
+/// Pull requests are not built yet: their event is recognized, and starts nothing.
 async fn b22_a_pull_request_starts_no_run() {
     let pushed = pack().pushed().await;
     let body = json!({
@@ -531,7 +531,7 @@ async fn b23_a_signed_push_starts_a_run_and_nothing_else_does() {
         deliver(&client, url, body.clone(), Some(forged)).await,
         Ok(401)
     );
-    // The same push once more is no second run.
+    // The same push again is no second run.
     assert_eq!(deliver(&client, url, body, None).await, Ok(200));
     let runs = pushed.ask("runs").await;
     assert_eq!(runs["runs"].as_array().map(Vec::len), Some(1), "{runs}");
@@ -560,10 +560,11 @@ phases:
     assert_eq!(ran, ["echo one", "echo two", "exit 3", "echo three"]);
 }
 
-/// The console asks; here a folder is looked at. What it holds decides the preset, and every guess is valid. Nobody is
-/// asked for a repository or a branch, and no GitHub App is made: that is not there yet.
+/// The console asks questions; here a folder is read. Its content decides the preset, and every
+/// guess is valid. Nobody is asked for a repository or a branch, and no GitHub App is created: that
+/// does not exist yet.
 fn b25_a_definition_to_begin_with_is_guessed_from_what_a_folder_holds() {
-    let shop = mended(MAKE);
+    let shop = corrected(MAKE);
     for (gone, expected) in [
         (None, "buildspec: buildspec.yml"),
         (
@@ -598,7 +599,7 @@ async fn b25_a_guessed_definition_goes_to_prod_unedited() {
 
 /// Only the image repository is this test's: the Makefile pushes to its own.
 async fn b25_the_guess_for_a_makefile_hands_over_its_version() {
-    let shop = mended(MAKE);
+    let shop = corrected(MAKE);
     fs::remove_file(shop.folder().join("buildspec.yml")).unwrap();
     let (_, text) = shop.towline(&["generate", "definition"]);
     for part in [

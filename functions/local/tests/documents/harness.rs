@@ -7,13 +7,13 @@ use std::process::Command;
 
 use libtest_mimic::Trial;
 
-/// What a test needs beside the binary, `git` and `bash`.
+/// What a test needs besides the binary, `git` and `bash`.
 #[derive(Clone, Copy)]
 pub(crate) enum Need {
     Nothing,
     /// GNU make on the search path.
     Make,
-    /// A Docker daemon, and make. Nobody looks for it: `.ci/run clients` starts one, and asks for these tests.
+    /// A Docker daemon, and make. Not looked for: `.ci/run clients` starts one, and runs these tests.
     Docker,
 }
 

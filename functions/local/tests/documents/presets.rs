@@ -20,14 +20,14 @@ pub(crate) fn tests() -> Vec<Test> {
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Stages of every repository here: staging by itself, prod after somebody said yes.
+/// Stages of every repository here: staging automatically, prod after an approval.
 const STAGES: &str = "\
 stages:
   - {name: staging, from: build}
   - {name: prod, from: staging, gates: [approval: {}]}
 ";
 
-/// What a client takes that pulls an image.
+/// The media types that a client accepts when it pulls an image.
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 
 /// Pushes a repository with this `build:` and these files, and follows its image to prod.
@@ -94,7 +94,7 @@ async fn check_as(
     }
     look_at_log(&log);
 
-    // What the ledger says, the registry holds: the same digest under every tag.
+    // The registry has what the ledger says: the same digest under every tag.
     for tag in tags.iter().map(String::as_str).chain(["staging", "prod"]) {
         let request = client.get(format!("{}/v2/acme/shop-web/manifests/{tag}", server.url));
         let answer = request

@@ -8,7 +8,7 @@ use crate::shop::{Shop, artifact, failed, images, phases};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
-        test!(a12_the_shape_is_told_what_is_wrong_and_mended),
+        test!(a12_the_shape_is_told_what_is_wrong_and_corrected),
         test!(a12_a_good_build_publishes_and_says_what_to_deploy).needs(Need::Make),
         test!(a12_a_failed_build_publishes_nothing_whatever_it_writes).needs(Need::Make),
         test!(a12_a_failed_validation_ends_before_anything_is_built).needs(Need::Make),
@@ -26,12 +26,12 @@ const WRITE: &str = r#"printf '[{"name":"app","imageUri":"%s"}]' ${HOST}/${APP_N
 
 fn given() -> Shop {
     let shop = Shop::of("sbcntr-backend", "sbcntr-backend", BUILD);
-    // A component may set no variable whose name begins with AWS_, so this one stands in the buildspec.
+    // A component may set no variable whose name begins with AWS_, so this one is in the buildspec.
     let account = "  variables:\n    AWS_ACCOUNT_ID: \"975141803454\"\n";
     shop.with("buildspec.yml", "  variables:\n", account)
 }
 
-fn a12_the_shape_is_told_what_is_wrong_and_mended() {
+fn a12_the_shape_is_told_what_is_wrong_and_corrected() {
     let shop = given();
     assert_eq!(
         shop.findings(&["--platform", "linux/arm64"]),
@@ -42,7 +42,7 @@ fn a12_the_shape_is_told_what_is_wrong_and_mended() {
         shop.findings(&[]),
         "W031 buildspec.yml:16\nW016 buildspec.yml:20\nW041 appspec.yaml:9\n"
     );
-    // Nobody read the version as a number on the way.
+    // The version was not read as a number anywhere.
     assert!(shop.read("buildspec.yml").contains("golang: 1.22\n"));
 }
 
@@ -96,7 +96,7 @@ fn a12_a_failed_validation_ends_before_anything_is_built() {
     }
 }
 
-/// Mended as the linter says, with the tag that Towline gives, and the file written by a good build alone.
+/// Corrected as the linter says, with the tag that Towline gives, and the file written by a good build only.
 async fn a12_the_shape_goes_from_push_to_prod() {
     let guarded =
         |command: &str| format!("if [ \"$CODEBUILD_BUILD_SUCCEEDING\" = 1 ]; then {command}; fi");

@@ -13,10 +13,10 @@ use crate::common::{Repository, Server, client, deliver, search_path};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The programs that stand before those of the machine in the builds of these tests.
+/// The stand-ins for the machine's programs in the builds of these tests.
 const TOOLS: [&str; 4] = ["docker", "docker-compose", "dockerd", "aws"];
 
-/// Staging by itself, prod after somebody said yes.
+/// Staging automatically, prod after an approval.
 const STAGES: &str = "\
 stages:
   - {name: staging, from: build, deploy: {event: {}}}
@@ -31,7 +31,7 @@ pub(crate) struct Shop {
     images: String,
 }
 
-/// What became of a push.
+/// The result of a push.
 pub(crate) struct Pushed {
     shop: Shop,
     server: Server,
@@ -39,7 +39,7 @@ pub(crate) struct Pushed {
     body: String,
     /// `succeeded`, or how else its build ended.
     pub(crate) state: String,
-    /// Why, where it did not succeed.
+    /// Why, if it did not succeed.
     pub(crate) why: String,
     pub(crate) commit: String,
     pub(crate) log: String,
@@ -47,8 +47,8 @@ pub(crate) struct Pushed {
 }
 
 impl Shop {
-    /// The files of a shape, in a repository of their own; the one component pushes to `images` and is built
-    /// so.
+    /// The files of a shape, in their own repository; the only component pushes to `images` and is
+    /// built this way.
     pub(crate) fn of(shape: &str, images: &str, build: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
@@ -109,13 +109,13 @@ impl Shop {
         self.repository.commit("Open the shop")
     }
 
-    /// Runs `towline` in the repository; its exit status, and what it said.
+    /// Runs `towline` in the repository; returns its exit status and output.
     pub(crate) fn towline(&self, arguments: &[&str]) -> (i32, String) {
         let (status, out, beside) = self.output(arguments, &[]);
         (status, out + &beside)
     }
 
-    /// The same with `--json`, as what it says.
+    /// The same with `--json`; returns the output.
     pub(crate) fn json(&self, arguments: &[&str]) -> (i32, Value) {
         let (status, out, beside) = self.output(&[arguments, &["--json"]].concat(), &[]);
         let value = serde_json::from_str(&out);
@@ -155,7 +155,7 @@ impl Shop {
         lines.collect()
     }
 
-    /// Builds the working tree with `towline build --local`; what it says as JSON, and the log.
+    /// Builds the working tree with `towline build --local`; returns its JSON output and the log.
     pub(crate) fn built_locally(&self, arguments: &[&str]) -> (Value, String) {
         self.commit();
         let (_, out, log) =
@@ -166,14 +166,14 @@ impl Shop {
         (value, log)
     }
 
-    /// The same for one that has to fail: the phases that did, each with why, and the log.
+    /// The same for a build that must fail: the failed phases, each with the reason, and the log.
     pub(crate) fn fails_locally(&self, arguments: &[&str]) -> (String, String) {
         let (built, log) = self.built_locally(arguments);
         assert_eq!(built["status"], "FAILED", "{log}");
         (failed(&built), log)
     }
 
-    /// The same for one that has to fail because a stand-in refuses this call, and this one only.
+    /// The same for a build that must fail because a stand-in refuses this call only.
     pub(crate) fn fails_locally_for_want_of(&self, call: &str) -> (String, String) {
         self.commit();
         let (_, out, log) = self.output(&["build", "--local", "--json"], &[]);
@@ -188,17 +188,17 @@ impl Shop {
         (failed(&built), log)
     }
 
-    /// Whether the stand-ins knew all that was asked of them.
+    /// Whether the stand-ins knew all calls.
     fn is_understood(&self) {
         assert_eq!(self.not_understood(), "");
     }
 
-    /// From now on the profile `docker-in-aws` finds the second factor it asks for.
+    /// From now on, the profile `docker-in-aws` finds the second factor that it needs.
     pub(crate) fn has_a_second_factor(&self) {
         fs::write(self.scratch.path().join("second-factor"), "").unwrap();
     }
 
-    /// The names of the stacks that the stand-in for CloudFormation holds, in order.
+    /// The names of the stacks in the stand-in for CloudFormation, in order.
     pub(crate) fn stacks(&self) -> Vec<String> {
         let entries = fs::read_dir(self.scratch.path().join("stacks")).into_iter();
         let names = entries.flatten().map(|entry| entry.unwrap().file_name());
@@ -226,7 +226,7 @@ impl Shop {
         self
     }
 
-    /// What the stand-ins were asked and do not know, one call a line.
+    /// The calls that the stand-ins do not know, one per line.
     pub(crate) fn not_understood(&self) -> String {
         let unknown = fs::read_to_string(self.scratch.path().join("unknown"));
         unknown.unwrap_or_default()
@@ -236,12 +236,12 @@ impl Shop {
         self.repository.git(arguments)
     }
 
-    /// Commits all, pushes it to a Towline of its own, and waits for the end of the build.
+    /// Commits everything, pushes it to its own Towline, and waits for the end of the build.
     pub(crate) async fn pushed(self) -> Pushed {
         self.pushed_as("main").await
     }
 
-    /// The same where the default branch has this name.
+    /// The same with this default branch.
     pub(crate) async fn pushed_as(self, branch: &str) -> Pushed {
         self.commit();
         self.git(&["branch", "--move", branch]);
@@ -255,7 +255,7 @@ impl Shop {
         self.served().await.push(branch, "main").await
     }
 
-    /// The same, doing something between the moment its build says that it runs and the one it may go on.
+    /// The same, with an action after the build says that it runs and before it may continue.
     pub(crate) async fn pushed_and_meanwhile(self, meanwhile: impl FnOnce(&Self)) -> Pushed {
         self.commit();
         let pushed = self.served().await.delivered("main", "main").await;
@@ -267,7 +267,7 @@ impl Shop {
         pushed.ended().await
     }
 
-    /// A file beside the repository by which a build and its test tell each other how far they are.
+    /// A file beside the repository with which a build and its test signal each other.
     pub(crate) fn mark(&self, name: &str) -> String {
         self.scratch.path().join(name).to_str().unwrap().to_owned()
     }
@@ -291,7 +291,7 @@ impl Shop {
     }
 }
 
-/// The run of a commit once its one build has ended, or there is none.
+/// The run of a commit once its only build has ended, or if there is none.
 fn ended(answer: &Value) -> Option<Value> {
     let run = answer["runs"].get(0)?;
     let state = |build: &Value| build["state"].as_str().map(str::to_owned);
@@ -303,12 +303,12 @@ fn ended(answer: &Value) -> Option<Value> {
 }
 
 impl Pushed {
-    /// Pushes what is checked out, and waits for the end of its build.
+    /// Pushes the current commit, and waits for the end of its build.
     async fn push(self, branch: &str, default: &str) -> Self {
         self.delivered(branch, default).await.ended().await
     }
 
-    /// Pushes what is checked out.
+    /// Pushes the current commit.
     async fn delivered(mut self, branch: &str, default: &str) -> Self {
         let commit = self.shop.git(&["rev-parse", "HEAD"]);
         let body = self.shop.repository.push(&self.commit, &commit);
@@ -385,7 +385,7 @@ impl Pushed {
         self.server.until(&self.client, path, PATIENCE, found).await
     }
 
-    /// The digest that the registry holds under a tag.
+    /// The digest of a tag in the registry.
     pub(crate) async fn held(&self, tag: &str) -> Option<String> {
         let answer = self.registry_says(&format!("manifests/{tag}")).await;
         let digest = answer.headers().get("docker-content-digest")?;
@@ -413,14 +413,14 @@ impl Pushed {
         request.send().await.unwrap()
     }
 
-    /// Whether nothing at all is in the component's repository.
+    /// Whether the component's repository is empty.
     pub(crate) async fn published_nothing(&self) {
         let answer = self.registry_says("tags/list").await;
         let found: Value = answer.json().await.unwrap();
         assert_eq!(found["errors"][0]["code"], "NAME_UNKNOWN", "{found}");
     }
 
-    /// Follows the image to staging, says yes, and follows it to prod.
+    /// Follows the image to staging, approves it, and follows it to prod.
     pub(crate) async fn promoted(&self) {
         let digest = self.digest.clone().unwrap();
         let live = |stage: &str| {
@@ -454,13 +454,13 @@ pub(crate) fn failed(built: &Value) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What a local build has kept under this name, if it has.
+/// The artifact of a local build with this name, if it exists.
 pub(crate) fn artifact(built: &Value, name: &str) -> Option<String> {
     let folder = built["artifacts"].as_str()?;
     fs::read_to_string(format!("{folder}/main/{name}")).ok()
 }
 
-/// What a build has pushed, as `repository:tag`, in order.
+/// The images that a build has pushed, as `repository:tag`, in order.
 pub(crate) fn images(built: &Value) -> Vec<String> {
     let images = built["images"].as_array().unwrap().iter();
     let name = |image: &Value| {

@@ -23,22 +23,23 @@ pub(crate) const IMAGES: &str = "docker-in-aws/todobackend";
 /// The repository's own buildspec.
 pub(crate) const OWN: &str = r#"{buildspec: buildspec.yml, tags: ["{sha}.{build_uuid}", latest]}"#;
 
-/// The same by the preset: the Makefile's targets, a login of its own, and clean-up that turns no good build red.
+/// The same by the preset: the Makefile's targets, its own login, and cleaning up that does not
+/// fail a good build.
 pub(crate) const MAKE: &str = r#"{preset: make, env: {APP_VERSION: "{sha}.{build_uuid}"}, make: {build: [test, release, publish], always: [clean, logout], login: make}, outputs: [version.json], tags: ["{env.APP_VERSION}", latest]}"#;
 
-/// The line of the Makefile that no version 2 of the AWS command line knows, and what works instead.
+/// The line of the Makefile that fails with version 2 of the AWS command line, and a working one.
 const OLD_LOGIN: &str = "$$(aws ecr get-login --no-include-email)";
 const LOGIN: &str = "aws ecr get-login-password | docker login --username AWS --password-stdin 111122223333.dkr.ecr.us-east-1.amazonaws.com";
 
-/// The shape as it is given.
+/// The shape as given.
 pub(crate) fn given(build: &str) -> Shop {
     let shop = Shop::of("todobackend", IMAGES, build);
-    // The stand-in is asked instead of a daemon that this machine may have.
+    // The stand-in is used, not a daemon that this machine may have.
     shop.with("buildspec.yml", "/usr/local/bin/dockerd", "dockerd")
 }
 
-/// The shape after `--fix`, and with the Makefile mended as the linter says.
-pub(crate) fn mended(build: &str) -> Shop {
+/// The shape after `--fix`, and with the Makefile corrected as the linter says.
+pub(crate) fn corrected(build: &str) -> Shop {
     given(build).fixed().with("Makefile", OLD_LOGIN, LOGIN)
 }
 
@@ -62,7 +63,7 @@ async fn reaches_prod(pushed: &Pushed) {
     );
     for tag in of_image {
         assert_eq!(pushed.held(tag).await, pushed.digest, "{tag}");
-        // Compose pushes `latest` first; whose it is shows only with the other.
+        // Compose pushes `latest` first; only the other tag shows whose it is.
         let image = pushed.ask(&format!("image?image=:{tag}")).await;
         let tags = image["images"][0]["tags"].as_array().unwrap().iter();
         for state in tags.filter(|state| state["tag"] == *tag) {
@@ -73,7 +74,7 @@ async fn reaches_prod(pushed: &Pushed) {
 }
 
 async fn b7_the_commands_of_the_buildspec_run_in_order_from_push_to_prod() {
-    let pushed = mended(OWN).pushed().await;
+    let pushed = corrected(OWN).pushed().await;
     reaches_prod(&pushed).await;
     let order = [
         "make login",
@@ -95,10 +96,10 @@ async fn b7_the_commands_of_the_buildspec_run_in_order_from_push_to_prod() {
 }
 
 async fn b17_the_makefile_does_the_work_from_push_to_prod() {
-    reaches_prod(&mended(MAKE).pushed().await).await;
+    reaches_prod(&corrected(MAKE).pushed().await).await;
 }
 
-/// What is broken, where the build ends by it, and what has to have been said or not by then.
+/// A defect, the phase where it ends the build, and what must or must not have been printed by then.
 struct Broken {
     file: &'static str,
     from: &'static str,
@@ -146,11 +147,11 @@ const BROKEN: [Broken; 4] = [
     },
 ];
 
-/// By the repository's own buildspec and by ours, whatever breaks.
+/// With the repository's own buildspec and with ours, for every defect.
 fn b19_what_is_broken_publishes_nothing_and_is_cleaned_up() {
     for broken in BROKEN {
         for build in [OWN, MAKE] {
-            let shop = mended(build).with(broken.file, broken.from, broken.to);
+            let shop = corrected(build).with(broken.file, broken.from, broken.to);
             let (built, log) = shop.built_locally(&[]);
             let about = format!("{} by {build}: {log}", broken.to);
             assert_eq!(built["status"], "FAILED", "{about}");
@@ -168,7 +169,7 @@ fn b19_what_is_broken_publishes_nothing_and_is_cleaned_up() {
 }
 
 async fn b19_a_broken_push_is_red_and_reaches_no_stage() {
-    let shop = mended(OWN).with("src/test.sh", "grep -q todos", "grep -q shops");
+    let shop = corrected(OWN).with("src/test.sh", "grep -q todos", "grep -q shops");
     let pushed = shop.pushed().await;
     assert_eq!(pushed.state, "failed", "{}", pushed.log);
     let why = "Error while executing command: make test. Reason: exit status 2";
@@ -180,10 +181,10 @@ async fn b19_a_broken_push_is_red_and_reaches_no_stage() {
     assert!(!live.to_string().contains("sha256:"), "{live}");
 }
 
-/// CodeBuild's own rule counts for a buildspec of one's own; ours is there to be kinder.
+/// CodeBuild's own rule applies to the repository's own buildspec; ours is kinder.
 fn b18_clean_up_that_fails_turns_no_good_build_red() {
     for (build, status) in [(MAKE, "SUCCEEDED"), (OWN, "FAILED")] {
-        let shop = mended(build).with("Makefile", "docker-compose down -v", "false");
+        let shop = corrected(build).with("Makefile", "docker-compose down -v", "false");
         let (built, log) = shop.built_locally(&[]);
         assert_eq!(built["status"], status, "{log}");
         assert_eq!(images(&built).len(), 2, "{log}");
@@ -194,7 +195,7 @@ fn b18_clean_up_that_fails_turns_no_good_build_red() {
 
 fn b13_the_version_is_the_commit_and_the_build() {
     for build in [OWN, MAKE] {
-        let shop = mended(build);
+        let shop = corrected(build);
         let (built, log) = shop.built_locally(&[]);
         let names = images(&built);
         let versions: Vec<&str> = names
@@ -209,7 +210,7 @@ fn b13_the_version_is_the_commit_and_the_build() {
         let (commit, uuid) = version.split_once('.').unwrap();
         assert_eq!(built["commit"], commit);
         assert!(log.contains(&format!("local-shop-app:{uuid} of")), "{log}");
-        // What the book's pipeline hands on as an artifact, ours does as an output.
+        // The book's pipeline passes it as an artifact, ours as an output.
         let output = match build == OWN {
             true => artifact(&built, "version.json").unwrap(),
             false => built["exported"]["TOWLINE_OUTPUT_0"]
@@ -222,13 +223,13 @@ fn b13_the_version_is_the_commit_and_the_build() {
     }
 }
 
-/// The stage's event hands the version over, as the book's pipeline hands it to CloudFormation; without it nothing
-/// enters the stage.
+/// The stage's event passes the version, as the book's pipeline passes it to CloudFormation;
+/// without it nothing enters the stage.
 async fn b17_the_version_is_handed_to_whoever_deploys() {
     let handing = |value: &str| {
         let event =
             format!("deploy: {{event: {{parameters: {{ApplicationImageTag: \"{value}\"}}}}}}");
-        let shop = mended(MAKE);
+        let shop = corrected(MAKE);
         let definition = shop.read(".towline.yml");
         shop.write(
             ".towline.yml",

@@ -1,4 +1,4 @@
-//! AWS as far as this function asks it: a table that holds its conditions, a bus, and one secret.
+//! The part of AWS that this function uses: a table with conditions, a bus, and one secret.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::serve::ListenerExt as _;
 use serde_json::{Value, json};
 
-/// AWS on loopback; ends with the process that runs the tests.
+/// AWS on loopback; ends with the test process.
 pub struct Aws {
     address: String,
     world: Arc<Mutex<World>>,
@@ -64,12 +64,12 @@ impl Aws {
         }
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// How often somebody connected.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -172,7 +172,7 @@ impl World {
         (200, answer)
     }
 
-    /// Whether the condition of a part of a transaction holds.
+    /// Whether the condition of one part of a transaction holds.
     fn allows(&self, part: &Value) -> bool {
         let Some(put) = part.get("Put") else {
             return true;
@@ -188,8 +188,7 @@ impl World {
     }
 }
 
-/// The item as it is after a part of a transaction; this function puts whole items and, whatever is
-/// there, bodies.
+/// The item after one part of a transaction; this function writes whole items, and bodies without a condition.
 fn written(part: &Value) -> Value {
     if let Some(put) = part.get("Put") {
         return put["Item"].clone();

@@ -263,7 +263,7 @@ fn what_breaks_the_rules_is_found() {
         ),
         (
             "{Effect: Allow, Action: 'sts:AssumeRole', Principal: {Service: codebuild.amazonaws.com}}",
-            "codebuild.amazonaws.com may come for anybody",
+            "codebuild.amazonaws.com may act for any account",
         ),
         (
             "{Effect: Allow, Action: 'sqs:SendMessage', Principal: '*', Resource: X}",
@@ -304,7 +304,7 @@ fn a_policy_of_somebody_else_or_an_open_door_is_found() {
 ";
     let found = complaints(&Template(read(text).expect("a template")));
     let expected = [
-        "Door: lets anybody's API in",
+        "Door: lets any API in",
         "Role: \"arn:aws:iam::aws:policy/AdministratorAccess\" is not written here",
     ];
     assert_eq!(found, expected);

@@ -74,7 +74,7 @@ pub async fn hold(driver: &Driver<'_>) -> anyhow::Result<()> {
         Ok(Table::read(driver).await?.owed().is_empty().then_some(()))
     })
     .await
-    .with_context(|| "I4: something is owed for ever")?;
+    .with_context(|| "I4: something is owed forever")?;
     let table = Table::read(driver).await?;
     let runs = table.all::<Run>("RUN#", "run")?;
     let stages = table.all::<Stage>("STAGES#", "")?;
@@ -204,7 +204,7 @@ fn ledger(table: &Table, stage: &Stage, broken: &mut Broken) -> anyhow::Result<(
     let key = &stage.key;
     let name = format!("{}#{}/{}", key.repository, key.component, key.stage);
     let all: Vec<(String, Row)> = table.all(&format!("LEDGER#{name}"), "")?;
-    // A row of a decision that came to nothing stays, and is not part of the chain.
+    // A row of a decision that was not committed stays, and is not part of the chain.
     let mut expected = stage.ledger.hash.clone();
     let mut rows = all;
     rows.reverse();

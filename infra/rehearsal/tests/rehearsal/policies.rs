@@ -1,4 +1,4 @@
-//! What the functions' roles allow, against what the functions were seen to ask for.
+//! Compares what the functions' roles allow with the requests that the functions made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +9,8 @@ use towline_rehearsal::stack::{FUNCTIONS, STACK};
 
 use super::driver::Driver;
 
-/// What every role allows, through the one policy they share, because the table and the bus come
-/// with every function; who of them asks for it depends on what happens. Somebody must.
+/// What every role allows, through the policy that they share, because every function uses the
+/// table and the bus; which function uses it depends on events. At least one must.
 const SHARED: &[&str] = &[
     "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
@@ -22,7 +22,7 @@ const SHARED: &[&str] = &[
     "events:PutEvents",
 ];
 
-/// What a role allows that the rehearsal gives its function no reason for, and why it is allowed.
+/// What a role allows although its function does not need it in the rehearsal, and why.
 const NOT_PROVOKED: &[(&str, &str, &str)] = &[
     (
         "",
@@ -110,7 +110,7 @@ pub async fn are_exact(driver: &Driver<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What IAM calls what a request does; a transaction needs the right to each of its parts.
+/// The IAM actions for a request; a transaction needs the rights for each of its parts.
 fn actions(request: &Request) -> Vec<String> {
     let operation = request.operation.as_str();
     if operation != "TransactWriteItems" {
@@ -134,7 +134,7 @@ fn actions(request: &Request) -> Vec<String> {
         .collect()
 }
 
-/// The actions that a role's policies allow, its own and those it shares with others.
+/// The actions that a role's policies allow, its own and shared ones.
 fn allowed(details: &Value, role: &str) -> BTreeSet<String> {
     let roles = details["RoleDetailList"].as_array().into_iter().flatten();
     let mut roles = roles.filter(|known| known["RoleName"] == role);
@@ -159,7 +159,7 @@ fn allowed(details: &Value, role: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// What stands in a policy alone or as a list.
+/// A value in a policy, alone or as a list.
 fn list(value: &Value) -> Vec<Value> {
     match value {
         Value::Array(all) => all.clone(),

@@ -1,4 +1,4 @@
-//! What happens to a deployed Towline, and what has to come of it.
+//! The stories: what happens to a deployed Towline, and the expected results.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -20,7 +20,7 @@ type Told = anyhow::Result<()>;
 /// How soon a secret counts that was never set before: ten seconds, and two for a busy machine.
 const FILLED: Duration = Duration::from_secs(12);
 
-/// All of it, in an order that lets one story build on another, and those side by side that wait.
+/// All stories, in an order that lets one build on another; those that wait run concurrently.
 pub async fn all(driver: &Driver<'_>, outcomes: &mut Outcomes) {
     outcomes
         .add(
@@ -90,7 +90,7 @@ pub async fn all(driver: &Driver<'_>, outcomes: &mut Outcomes) {
     outcomes.add("policies", policies::are_exact(driver)).await;
 }
 
-/// Nobody is let in by a secret that was never set; and once it is, it counts at once.
+/// A secret that was never set lets nobody in; once it is set, it counts at once.
 async fn secrets_are_filled(driver: &Driver<'_>) -> Told {
     let ping = json!({"zen": "again", "hook_id": 1, "hook": {}}).to_string();
     let deliver = async || {
@@ -110,14 +110,14 @@ async fn secrets_are_filled(driver: &Driver<'_>) -> Told {
     until("the secrets that were filled", FILLED, || async {
         let (hook, slack) = deliver().await?;
         *last.lock().expect("nobody panics with it") = (hook, slack);
-        // What is signed well is read, and this is no push.
+        // A valid signature is accepted, and this is not a push.
         Ok((![401, 503].contains(&hook) && slack == 200).then_some(()))
     })
     .await
     .with_context(|| format!("the last answers were {last:?}"))
 }
 
-/// Pushed, built, recorded, in staging, approved, in prod, and told so everywhere.
+/// Pushed, built, recorded, in staging, approved, in prod, and shown everywhere.
 async fn the_whole_trip(driver: &Driver<'_>, shipped: &mut Option<(Pushed, String)>) -> Told {
     let pushed = driver
         .ship("acme/shop", "Open the shop", "<h1>Shop</h1>\n")
@@ -191,7 +191,7 @@ async fn a_duplicate_changes_nothing(driver: &Driver<'_>, pushed: &Pushed) -> To
     Ok(())
 }
 
-/// F33: the event of a tag that we have put on ourselves comes again.
+/// F33: the event of a tag that Towline set arrives again.
 async fn our_own_tags_change_nothing(driver: &Driver<'_>, pushed: &Pushed, digest: &str) -> Told {
     let before = facts(driver).await?;
     for tag in ["staging", "prod"] {
@@ -208,7 +208,7 @@ async fn our_own_tags_change_nothing(driver: &Driver<'_>, pushed: &Pushed, diges
     Ok(())
 }
 
-/// Everything in the table that says something; when it is looked at again is no fact.
+/// All facts in the table; due times are not facts.
 async fn facts(driver: &Driver<'_>) -> anyhow::Result<Vec<(String, String)>> {
     let items = driver.stack.table().await?;
     let text = |item: &Value, name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
@@ -224,7 +224,7 @@ async fn facts(driver: &Driver<'_>) -> anyhow::Result<Vec<(String, String)>> {
     Ok(facts)
 }
 
-/// What an item says; what it owes is no fact.
+/// The facts in an item; intents are not facts.
 fn facts_of(item: &Value) -> String {
     let mut said: Value = serde_json::from_str(&content(item)).unwrap_or_default();
     if let Some(fields) = said.as_object_mut() {
@@ -253,7 +253,7 @@ fn push_event(repository: &str, tag: &str, digest: &str) -> Value {
     })
 }
 
-/// The same is told in Slack, to who is signed for.
+/// Slack gets the same answer, if the request is signed.
 async fn slack_is_answered(driver: &Driver<'_>, pushed: &Pushed) -> Told {
     let answer = driver.slack("history web prod", SLACK_SECRET).await?;
     ensure!(answer.status == 200, "Slack was answered with {answer:?}");
@@ -272,7 +272,7 @@ async fn slack_is_answered(driver: &Driver<'_>, pushed: &Pushed) -> Told {
     Ok(())
 }
 
-/// A2, A7 and who has no token.
+/// A2, A7 and callers without a token.
 async fn strangers_are_refused(driver: &Driver<'_>, pushed: &Pushed) -> Told {
     let forged = "an entirely different secret, long enough";
     let answer = driver
@@ -324,8 +324,8 @@ async fn a_failed_build_is_told(driver: &Driver<'_>) -> Told {
     .with_context(|| format!("they are {:?}", driver.statuses(&pushed)))
 }
 
-/// Somebody without a token, whom API Gateway knows by a signature, cancels a build and reads its
-/// log; the next push, whose last stage has a deployer of its own, is told to that one.
+/// A person without a token, whom API Gateway authenticates by a signature, cancels a build and
+/// reads its log; the next push reaches a stage with its own deployer, which receives the event.
 async fn a_build_is_cancelled_with_a_key_of_aws(driver: &Driver<'_>) -> Told {
     let key = driver.add_signer("maria").await?;
     let key = [(key[0].0, key[0].1.as_str()), (key[1].0, key[1].1.as_str())];
@@ -365,7 +365,7 @@ async fn a_build_is_cancelled_with_a_key_of_aws(driver: &Driver<'_>) -> Told {
     .await
 }
 
-/// F6: no event of the build ever comes; the sweep asks after it.
+/// F6: no event of the build arrives; the sweep looks it up.
 async fn lost_events_are_healed(driver: &Driver<'_>) -> Told {
     driver.stack.builds.lose_events(&project("acme/lost"));
     let pushed = driver
@@ -374,9 +374,9 @@ async fn lost_events_are_healed(driver: &Driver<'_>) -> Told {
     driver.carry(&pushed, HEALED).await.map(|_| ())
 }
 
-/// F9: CodeBuild is full and throttled; nothing fails, and the build starts in the end.
+/// F9: CodeBuild is full and throttled; nothing fails, and the build starts eventually.
 async fn a_busy_codebuild_is_waited_for(driver: &Driver<'_>) -> Told {
-    // More than one call tries again by itself.
+    // Several calls retry on their own.
     let days = [
         BadDay::Full,
         BadDay::Throttled,
@@ -393,8 +393,9 @@ async fn a_busy_codebuild_is_waited_for(driver: &Driver<'_>) -> Told {
     Ok(())
 }
 
-/// F11 to F13: the functions of the chain die once in the middle of what they do. Not advance-stages: what it
-/// commits is often one item, deflated, which no trap can tell from those of other repositories.
+/// F11 to F13: the functions of the chain die once in the middle of their work. Not advance-stages:
+/// its commits are often one deflated item, which no trap can distinguish from those of other
+/// repositories.
 async fn functions_die_in_the_middle(driver: &Driver<'_>) -> Told {
     let about = id_of("acme/mortal").to_string();
     let deaths = [
@@ -434,8 +435,8 @@ async fn functions_die_in_the_middle(driver: &Driver<'_>) -> Told {
     Ok(())
 }
 
-/// F13: a function dies before it has committed anything. The emulator calls nobody again whom a rule
-/// has called, so one death is as final as three on AWS; the sweep has it called again.
+/// F13: a function dies before it has committed anything. The emulator does not retry a call of a
+/// rule, so one death is as final as three on AWS; then the sweep causes another call.
 async fn a_function_dies_before_it_commits(driver: &Driver<'_>) -> Told {
     driver.stack.proxy.set(Trap {
         function: "plan-runs",
@@ -450,7 +451,7 @@ async fn a_function_dies_before_it_commits(driver: &Driver<'_>) -> Told {
     driver.carry(&pushed, HEALED).await.map(|_| ())
 }
 
-/// What CodeBuild takes no longer along with a build lies in the stack's bucket, where it reads it.
+/// A buildspec that is too long for CodeBuild's request is in the stack's bucket, where the build reads it.
 async fn a_long_buildspec_comes_from_the_bucket(driver: &Driver<'_>) -> Told {
     let name = "acme/long";
     let tests: Vec<String> = (0..1_000)
@@ -481,13 +482,12 @@ async fn a_long_buildspec_comes_from_the_bucket(driver: &Driver<'_>) -> Told {
     Ok(())
 }
 
-/// A4: the secret before counts too, for an hour at most, while there is none after the one that
-/// counts now.
+/// A4: the previous secret also counts, for an hour at most.
 async fn the_webhook_secret_is_rotated(driver: &Driver<'_>) -> Told {
     let second = format!("{:-<40}", "the second secret");
     let ping = json!({"zen": "again", "hook_id": 1, "hook": {}}).to_string();
     let answered = async |secret: &str, good: bool| {
-        // Who is refused has the secret read again, but not many times a minute.
+        // A wrong signature causes another read of the secret, but not many times a minute.
         let what = format!("an answer to {secret:?} that is good: {good}");
         until(&what, SOON, || async {
             let answer = driver.deliver(&ping, secret, "delivery-rotation").await?;
@@ -518,9 +518,9 @@ async fn every_trap_was_sprung(driver: &Driver<'_>) -> Told {
     Ok(())
 }
 
-/// What the doctor finds, does away with by what it says itself, and does not find again. The
-/// emulator's CloudFormation leaves out a part of the table, which is just right for that. The API
-/// it cannot reach by the emulator's name for it, which needs a name service; by its address it can.
+/// The doctor's findings are fixed with its own advice, and do not appear again. The emulator's
+/// CloudFormation leaves out a part of the table, which is useful here. The emulator's host name
+/// for the API needs name resolution, so the API is reached by its address.
 async fn the_doctor_is_obeyed(driver: &Driver<'_>) -> Told {
     let name = driver.stack.outputs["ApiUrl"].as_str();
     let found = |printed: &str| -> Vec<String> {
@@ -557,7 +557,7 @@ async fn the_doctor_is_obeyed(driver: &Driver<'_>) -> Told {
     Ok(())
 }
 
-/// The tags of an image, as the registry has them.
+/// The tags of an image in the registry.
 async fn tags_of(
     driver: &Driver<'_>,
     repository: &str,

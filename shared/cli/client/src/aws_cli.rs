@@ -35,7 +35,7 @@ pub struct AwsCli {
 }
 
 impl AwsCli {
-    /// For a region and a profile; what is not named, `aws` takes from its own settings.
+    /// For a region and a profile; if one is missing, `aws` uses its own settings.
     pub fn new(region: Option<String>, profile: Option<String>) -> Self {
         Self {
             region,
@@ -50,7 +50,7 @@ impl AwsCli {
         self
     }
 
-    /// The region it was made for, unless `aws` knows that by itself.
+    /// Its region, unless `aws` finds it in its own settings.
     pub fn region(&self) -> Option<&str> {
         self.region.as_deref()
     }
@@ -66,7 +66,7 @@ impl AwsCli {
     }
 }
 
-/// One call, before it is made.
+/// A call that has not run yet.
 #[derive(Clone)]
 pub struct Call {
     cli: AwsCli,
@@ -84,19 +84,19 @@ impl Call {
         self
     }
 
-    /// With an address for an option whose value `aws` never fetches, as a queue's.
+    /// Adds an option whose value is a URL that `aws` does not fetch, such as a queue's.
     pub fn address(mut self, name: &'static str, value: &str) -> Self {
         self.arguments.push(format!("{name}={value}"));
         self
     }
 
-    /// With an option that takes no value, or a word of ours.
+    /// Adds an option without a value, or a fixed word.
     pub fn word(mut self, word: &'static str) -> Self {
         self.arguments.push(word.into());
         self
     }
 
-    /// With an option and its list of values, each of which begins with a word of ours.
+    /// Adds an option with a list of values, each of which begins with a fixed word.
     pub fn list(mut self, name: &'static str, values: impl IntoIterator<Item = String>) -> Self {
         self.arguments.push(name.into());
         for value in values {
@@ -106,7 +106,7 @@ impl Call {
         self
     }
 
-    /// With a value that nobody else on the machine may see.
+    /// Adds a value that nobody else on this machine may see.
     pub fn secret(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Self {
         self.arguments.push(format!("{name}={STDIN}"));
         self.input = Some(value.into());
@@ -120,7 +120,7 @@ impl Call {
         }
     }
 
-    /// What it is called as, with the region and profile; for people to read or repeat.
+    /// The command with region and profile, for people to read or repeat.
     pub fn shown(&self) -> String {
         let words = std::iter::once("aws".to_owned()).chain(self.words());
         words
@@ -136,18 +136,18 @@ impl Call {
         words.chain(region).chain(profile)
     }
 
-    /// Makes it; its answer as JSON.
+    /// Runs it; returns its answer as JSON.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, AwsError> {
         let name = self.name.clone();
         let mut text = self.run(&["--output=json"]).await?;
         if text.trim().is_empty() {
-            // Some operations answer nothing at all, such as a rule without targets in old versions.
+            // Some operations print nothing at all, such as a rule without targets in old versions.
             text = "{}".into();
         }
         serde_json::from_str(&text).map_err(|cause| AwsError::Unreadable { call: name, cause })
     }
 
-    /// Makes it; what it prints, without the space around it.
+    /// Runs it; returns its output without surrounding white space.
     pub async fn text(self) -> Result<String, AwsError> {
         Ok(self.run(&[]).await?.trim().to_owned())
     }
@@ -164,7 +164,7 @@ impl Call {
         };
         if let (Some(input), Some(mut pipe)) = (input, child.stdin.take()) {
             match pipe.write_all(&input).await {
-                // Whoever does not read says why on its own.
+                // A process that does not read its input reports the reason itself.
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                     return Err(failed(error));
                 }
@@ -178,7 +178,7 @@ impl Call {
         Err(refusal(self.name, &String::from_utf8_lossy(&output.stderr)))
     }
 
-    /// Starts it; [`Running::end`] gives what became of it.
+    /// Starts it; [`Running::end`] returns its result.
     pub fn begin(self) -> Result<Running, AwsError> {
         let child = self.start(&[], false)?;
         Ok(Running {
@@ -195,7 +195,7 @@ impl Call {
         Command::new("aws")
             .args(words)
             .args(further)
-            // Version 2 would else ask, or page what it prints.
+            // Otherwise version 2 would prompt, or use a pager.
             .env("AWS_PAGER", "")
             .env("AWS_CLI_AUTO_PROMPT", "off")
             .stdin(if has_input {
@@ -217,7 +217,7 @@ impl Call {
     }
 }
 
-/// A call that is being made.
+/// A running call.
 pub struct Running {
     child: Child,
     name: String,
@@ -239,7 +239,7 @@ impl Running {
     }
 }
 
-/// A word as a shell would need it.
+/// A word quoted for a shell.
 pub fn quoted(word: &str) -> String {
     let plain =
         |character: char| character.is_ascii_alphanumeric() || "-_./:=,@+%".contains(character);

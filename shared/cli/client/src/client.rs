@@ -15,7 +15,7 @@ use crate::signing::Signer;
 use crate::stack::Place;
 use towline_console::outcome::{Failure, Outcome, refused};
 
-/// How long the other end may take to take up the connection.
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a whole call may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,29 +27,29 @@ pub struct Client {
     http: reqwest::Client,
 }
 
-/// Who asks.
+/// How the caller identifies.
 enum Caller {
-    /// Nobody says so.
+    /// Not at all.
     Nobody,
-    /// Whoever the token belongs to.
+    /// By a token.
     Bearer(String),
-    /// Whoever AWS knows by the signature.
+    /// By a signature with AWS credentials.
     Signed(Signer),
 }
 
 /// An answer to a webhook.
 pub struct Delivered {
     pub status: StatusCode,
-    /// The body; null when it is no JSON.
+    /// The body; null if it is not JSON.
     pub body: Value,
 }
 
 impl Client {
-    /// A client for a Towline at an address such as `http://127.0.0.1:8017`, as somebody; a signature
-    /// is made with the profile and for the region of the place.
+    /// A client for the Towline at an address such as `http://127.0.0.1:8017`, with a token or a
+    /// signature. Signatures use the profile and the region of `place`.
     ///
     /// # Errors
-    /// When the address is none, the token's file cannot be read, or there is nothing to sign with.
+    /// When the address is invalid, the token's file cannot be read, or there are no credentials to sign with.
     pub async fn open(address: &str, auth: Auth, place: &Place) -> Outcome<Self> {
         let base = address_of(address)?;
         let caller = match auth {
@@ -61,7 +61,7 @@ impl Client {
         Ok(client)
     }
 
-    /// A client that says nothing of who asks.
+    /// A client without credentials.
     ///
     /// # Errors
     /// When the machine's trusted roots cannot be read.
@@ -84,14 +84,14 @@ impl Client {
         })
     }
 
-    /// A client for whoever a token belongs to.
+    /// A client with a person's token.
     pub fn with_token(base: Url, token: String) -> Outcome<Self> {
         let mut client = Self::anonymous(base)?;
         client.caller = Caller::Bearer(token);
         Ok(client)
     }
 
-    /// Asks.
+    /// Asks a question.
     ///
     /// # Errors
     /// Refused with the other end's sentence; impossible when nobody answers.
@@ -107,14 +107,14 @@ impl Client {
         self.answer(self.http.get(url)).await
     }
 
-    /// Has something done.
+    /// Sends a command.
     pub async fn tell(&self, command: &Command) -> Outcome<Answer> {
         let (word, fields) = parts(command, "command")?;
         let url = self.at(&self.route(&word));
         self.answer(self.http.post(url).json(&fields)).await
     }
 
-    /// Whether it is well: the status of `/healthz`.
+    /// Whether the server works: the status of `/healthz`.
     pub async fn health(&self) -> Outcome<StatusCode> {
         let response = self.http.get(self.at("healthz")).send().await;
         Ok(response.map_err(|error| self.silence(error))?.status())
@@ -164,7 +164,7 @@ impl Client {
             })?);
         }
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        // API Gateway itself says no to a signature, in a shape of its own.
+        // API Gateway itself rejects signatures, with its own format.
         let said_by_gateway = body["message"].as_str().filter(|_| self.is_signed());
         match body["error"].as_str() {
             Some(_) if status == StatusCode::UNAUTHORIZED => refused(self.who()),
@@ -173,7 +173,7 @@ impl Client {
             }
             Some(reason) if status.is_client_error() => refused(reason),
             Some(reason) => Err(anyhow!("{} answered {status}: {reason}", self.base()).into()),
-            // So does it when the function behind it fails.
+            // It also answers itself if the function behind it fails.
             None if status.is_server_error() => Err(anyhow!(
                 "{} answered {status}; the log says why, on AWS: aws logs tail /aws/lambda/towline-answer-chat",
                 self.base()
@@ -202,7 +202,7 @@ impl Client {
         matches!(self.caller, Caller::Signed(_))
     }
 
-    /// Where a word is asked: signed calls come in by a door of their own.
+    /// The path of a call: signed calls have their own.
     fn route(&self, word: &str) -> String {
         match self.caller {
             Caller::Signed(_) => format!("aws/v1/{word}"),
@@ -246,13 +246,13 @@ fn causes<'a>(
     std::iter::successors(Some(error), |error| error.source())
 }
 
-/// What lies at the bottom of an error.
+/// The deepest cause of an error.
 fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let last = causes(error).last();
     last.map(ToString::to_string).unwrap_or_default()
 }
 
-/// Whether nobody listens there.
+/// Whether the connection was refused.
 fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     let system = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
     system
@@ -260,7 +260,7 @@ fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
         .any(|kind| kind == io::ErrorKind::ConnectionRefused)
 }
 
-/// Reads an address.
+/// Parses an address.
 pub fn address_of(text: &str) -> Outcome<Url> {
     let url = Url::parse(text)
         .ok()
@@ -277,7 +277,7 @@ pub fn address_of(text: &str) -> Outcome<Url> {
     Ok(url)
 }
 
-/// A call's name and the fields that are set.
+/// The name of a call and the fields that are set.
 fn parts(call: &impl Serialize, tag: &str) -> Outcome<(String, Map<String, Value>)> {
     let value = serde_json::to_value(call).context("writing the call")?;
     let Value::Object(mut fields) = value else {

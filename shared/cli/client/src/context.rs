@@ -1,4 +1,4 @@
-//! What every command that asks Towline gets.
+//! Settings and output that every command needs to talk to Towline.
 
 use crate::client::Client;
 use crate::credentials;
@@ -6,13 +6,13 @@ use crate::stack::Place;
 use towline_console::outcome::Outcome;
 use towline_console::output::Output;
 
-/// What every command is given.
+/// The settings of every command.
 pub struct Context {
     /// The address of Towline, if it was given.
     pub url: Option<String>,
     /// Whether calls are signed with AWS credentials.
     pub sigv4: bool,
-    /// Where answers go.
+    /// Where answers are printed.
     pub output: Output,
 }
 

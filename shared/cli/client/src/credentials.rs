@@ -1,5 +1,5 @@
-//! Tokens and secrets: from the environment or from files, never from arguments, which everybody
-//! on the machine can read.
+//! Tokens and secrets: from the environment or from files, never from arguments, which everyone on
+//! the machine can read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,19 @@ use reqwest::Url;
 
 use towline_console::surroundings;
 
-/// Where `towline serve` keeps its data when nobody says.
+/// The default data folder of `towline serve`.
 pub const DATA_FOLDER: &str = ".towline-data";
 
-/// How a caller says who they are.
+/// How a caller authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth {
-    /// By a token of Towline's.
+    /// With a token.
     Token,
     /// By a signature with AWS credentials.
     Sigv4,
 }
 
-/// How this caller does: as `--sigv4` or `TOWLINE_AUTH` says.
+/// The method of this caller: from `--sigv4` or `TOWLINE_AUTH`.
 ///
 /// # Errors
 /// When `TOWLINE_AUTH` holds another word.
@@ -36,7 +36,7 @@ pub fn auth(sigv4: bool) -> anyhow::Result<Auth> {
     }
 }
 
-/// The token that says who asks; none when there is none to be found.
+/// The caller's token, if one is found.
 ///
 /// What is not set is looked for where a `towline serve` in the same folder has left it, and then
 /// given only to this machine.
@@ -44,7 +44,7 @@ pub fn token(asked: &Url) -> anyhow::Result<Option<String>> {
     found("TOWLINE_TOKEN", asked, "owner.token")
 }
 
-/// The secret that signs webhooks; found as [`token`] is.
+/// The secret that signs webhooks; found like [`token`].
 pub fn webhook_secret(asked: &Url) -> anyhow::Result<Option<String>> {
     found("TOWLINE_GITHUB_WEBHOOK_SECRET", asked, "webhook.secret")
 }

@@ -1,5 +1,4 @@
-//! Signs calls to a deployed API as AWS asks for it (Signature Version 4), as whoever is signed in
-//! to AWS on this machine.
+//! Signs calls to a deployed API (Signature Version 4) with the AWS credentials of this machine.
 
 use std::time::SystemTime;
 
@@ -16,10 +15,10 @@ use crate::stack::Place;
 use towline_console::surroundings;
 use towline_ports::system::SystemClock;
 
-/// What API Gateway is called in a signature.
+/// The name of API Gateway in a signature.
 const SERVICE: &str = "execute-api";
 
-/// Somebody known to AWS, and the region they call.
+/// AWS credentials, and the region to call.
 pub struct Signer {
     credentials: Credentials,
     region: String,
@@ -35,8 +34,8 @@ struct Exported {
 }
 
 impl Signer {
-    /// With the credentials of the profile that is named, else those of the environment, else those
-    /// that `aws` would use.
+    /// With the credentials of the named profile, else those of the environment, else those that
+    /// `aws` would use.
     pub async fn find(api: &Url, place: &Place) -> anyhow::Result<Self> {
         let region = region_of(api).or_else(|| {
             if let Some(region) = &place.region {
@@ -66,7 +65,7 @@ impl Signer {
         })
     }
 
-    /// Adds the signature to a request, which may not change from then on.
+    /// Signs a request, which must not change afterwards.
     pub fn sign(&self, request: &mut Request) -> anyhow::Result<()> {
         let identity = self.credentials.clone().into();
         let params = v4::SigningParams::builder()
@@ -117,7 +116,7 @@ fn of_environment() -> Option<Exported> {
     })
 }
 
-/// What the command line would sign with. Version 1 cannot export it, but holds long-lived keys.
+/// The credentials of the command line. Version 1 cannot export them, but has long-lived keys.
 async fn of_aws(aws: &AwsCli) -> anyhow::Result<Exported> {
     let export = aws.call("configure", "export-credentials");
     let refused = match export.option("--format", "process").json().await {

@@ -1,4 +1,4 @@
-//! A deployed stack: which one is meant, how it stands, and what is in it.
+//! A deployed stack: its place, its state, its parameters and outputs.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::aws_cli::{AwsCli, AwsError};
 use towline_console::outcome::Outcome;
 use towline_console::surroundings;
 
-/// Name of the stack when nobody says.
+/// The default name of the stack.
 pub const STACK: &str = "towline";
 
 /// Where a stack is.
@@ -25,12 +25,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// The command line for it.
+    /// The command line for this place.
     pub fn aws(&self) -> AwsCli {
         AwsCli::new(self.named_region(), self.profile.clone())
     }
 
-    /// The region that somebody has named: version 1 of `aws` does not read `AWS_REGION` by itself.
+    /// The region, if one is set: version 1 of `aws` does not read `AWS_REGION`.
     fn named_region(&self) -> Option<String> {
         self.region.clone().or_else(|| {
             let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
@@ -38,13 +38,13 @@ impl Place {
         })
     }
 
-    /// The options that name it in a command for people to repeat, given where it turned out to be.
+    /// The options that name this place in a command for people to repeat.
     pub fn options(&self, region: &str) -> String {
         let profile = self.profile.iter().map(|it| format!(" --profile {it}"));
         format!("--region {region}{}", profile.collect::<String>())
     }
 
-    /// The command line for it and the region it is in, looked up where nobody has named one.
+    /// The command line and its region, which is looked up if none is set.
     pub async fn located(&self) -> Outcome<(AwsCli, String)> {
         let aws = self.aws();
         let region = match self.named_region() {
@@ -61,7 +61,7 @@ impl Place {
     }
 }
 
-/// A name as AWS takes it for stacks, regions, profiles and buckets.
+/// A name as AWS accepts it for stacks, regions, profiles and buckets.
 pub fn label(text: &str) -> Result<String, String> {
     let good = |character: char| character.is_ascii_alphanumeric() || "-_.@".contains(character);
     if text.is_empty() || text.starts_with('-') || !text.chars().all(good) {
@@ -87,7 +87,7 @@ pub fn stack_name(text: &str) -> Result<String, String> {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Stack {
-    /// How it stands, such as `UPDATE_COMPLETE`.
+    /// Its state, such as `UPDATE_COMPLETE`.
     #[serde(rename = "StackStatus")]
     pub status: String,
     #[serde(default)]
@@ -130,7 +130,7 @@ impl Stack {
     /// The stack of that name.
     ///
     /// # Errors
-    /// Impossible when there is none, or CloudFormation does not say.
+    /// Impossible when it does not exist, or CloudFormation does not answer.
     pub async fn existing(aws: &AwsCli, name: &str) -> Outcome<Self> {
         let found = Self::find(aws, name).await?;
         let absent = || {
@@ -142,7 +142,7 @@ impl Stack {
         Ok(found.ok_or_else(absent)?)
     }
 
-    /// The parameters it has now.
+    /// Its current parameters.
     pub fn parameters(&self) -> BTreeMap<&str, &str> {
         let pairs = self.parameters.iter();
         pairs
@@ -150,7 +150,7 @@ impl Stack {
             .collect()
     }
 
-    /// What it tells about itself, by name.
+    /// Its outputs, by name.
     pub fn outputs(&self) -> BTreeMap<&str, &str> {
         let pairs = self.outputs.iter();
         pairs

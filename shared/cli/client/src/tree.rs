@@ -1,4 +1,4 @@
-//! The files of a working tree for the linter, which sees nothing outside of it.
+//! The files of a working tree for the linter, which sees nothing outside it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -8,10 +8,10 @@ use std::path::{Component, Path, PathBuf};
 
 use towline_buildspec::lint::Files;
 
-/// The longest file that is read at all; a buildspec or a Makefile has a hundredth of it.
+/// The longest file that is read; a buildspec or a Makefile has a hundredth of it.
 const MOST_BYTES: u64 = 1024 * 1024;
 
-/// A folder with all that is in it. What was read once is kept: a thousand buildspecs ask for the same Makefile.
+/// A folder with its content. Files are read once: a thousand buildspecs may use the same Makefile.
 pub struct Tree {
     root: PathBuf,
     texts: RefCell<BTreeMap<String, Option<String>>>,
@@ -19,7 +19,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// The tree below a folder, which must be written without links and `..`.
+    /// The tree below a folder, whose path must have no links and `..`.
     pub fn new(root: PathBuf) -> Self {
         Self {
             root,
@@ -28,7 +28,7 @@ impl Tree {
         }
     }
 
-    /// Where a path leads, if that is inside the tree: `..` and links may leave it.
+    /// The file at a path, if it is inside the tree: `..` and links could leave it.
     fn inside(&self, path: &str) -> Option<PathBuf> {
         let path = Path::new(path);
         let is_plain = path
@@ -71,9 +71,9 @@ impl Files for Tree {
     }
 }
 
-/// The text of a regular file of bearable length.
+/// The text of a regular file that is not too long.
 pub fn text_of(path: &Path) -> io::Result<String> {
-    // Opening a pipe would wait for whoever writes into it.
+    // Opening a pipe would wait for a writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }

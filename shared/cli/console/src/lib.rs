@@ -1,4 +1,4 @@
-//! What every command does at a terminal: print in colours or as JSON, ask, log, end with a status.
+//! Terminal output of all commands: colours, JSON, questions, logs and exit status.
 
 pub mod outcome;
 pub mod output;

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-/// Why a command is not done.
+/// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
     /// A refusal: exit status 1. The sentence says what to do.
@@ -18,7 +18,7 @@ pub enum Failure {
     Closed,
 }
 
-/// What a command gives.
+/// The result of a command.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
@@ -31,7 +31,7 @@ impl Failure {
         }
     }
 
-    /// What to tell about it, when that has not been told yet.
+    /// The message to show, unless it has been shown already.
     pub fn sentence(&self) -> Option<String> {
         match self {
             Self::Refused(reason) => Some(reason.clone()),
@@ -40,7 +40,7 @@ impl Failure {
         }
     }
 
-    /// What became of writing to standard output.
+    /// The failure for an error of writing to standard output.
     pub fn writing(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::Closed,
@@ -55,7 +55,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// A sentence of its own that ends a command with status 1.
+/// Ends a command with this message and status 1.
 pub fn refused<T>(reason: impl Into<String>) -> Outcome<T> {
     Err(Failure::Refused(reason.into()))
 }

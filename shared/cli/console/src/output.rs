@@ -1,4 +1,4 @@
-//! What is printed: for people with colours where a terminal shows them, or as JSON.
+//! Prints answers: as text, with colours if the terminal shows them, or as JSON.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -8,19 +8,19 @@ use serde_json::json;
 use crate::outcome::{Failure, Outcome};
 use crate::style::{Style, paint};
 
-/// Where answers go.
+/// Where answers are printed.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
 }
 
 impl Output {
-    /// For people, or for programs.
+    /// As text, or as JSON.
     pub fn new(json: bool) -> Self {
         Self { json }
     }
 
-    /// Whether programs read it.
+    /// Whether answers are printed as JSON.
     pub fn is_json(self) -> bool {
         self.json
     }
@@ -32,7 +32,7 @@ impl Output {
         self.text(&format!("{text}\n"))
     }
 
-    /// Prints text as it is; colours in it show only where they can.
+    /// Prints text; colours appear only where they can be shown.
     pub fn text(self, text: &str) -> Outcome {
         let mut stdout = anstream::stdout().lock();
         let written = stdout
@@ -41,25 +41,25 @@ impl Output {
         written.map_err(Failure::writing)
     }
 
-    /// Tells a person how it goes, beside the answer. Nobody reading is no error.
+    /// Reports progress on stderr. A closed output is not an error.
     pub fn progress(self, sentence: &str) {
         let _ = writeln!(anstream::stderr(), "{sentence}");
     }
 
-    /// Tells why a command is not done: as JSON where the answer would have stood, or on stderr.
+    /// Prints why a command failed: as JSON instead of the answer, or on stderr.
     pub fn failure(self, failure: &Failure) {
         let Some(sentence) = failure.sentence() else {
             return;
         };
         if self.json {
-            // There is nobody left to tell when this fails too.
+            // If this fails too, there is no way left to report it.
             let _ = self.value(&json!({ "error": sentence }));
         } else {
             self.progress(&format!("{} {sentence}", paint(Style::Bad, "towline:")));
         }
     }
 
-    /// Asks a person yes or no on the terminal; no terminal, no answer.
+    /// Asks a yes-or-no question on the terminal; none without a terminal.
     pub fn confirm(self, question: &str) -> Outcome<bool> {
         let failed = |error| anyhow::Error::new(error).context("asking on the terminal");
         let mut stderr = anstream::stderr();
@@ -72,7 +72,7 @@ impl Output {
     }
 }
 
-/// Whether a person sits at both ends.
+/// Whether both input and output are a terminal.
 pub fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }

@@ -1,4 +1,4 @@
-//! The terminal and the process: where logs go, when to stop, which binary this is, what is typed unseen.
+//! The process: its log, its signals, its binary, and hidden input.
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
@@ -7,8 +7,7 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Keeps out what handlers only count for CloudWatch, which nobody reads on one machine; what is
-/// worth a warning stays.
+/// Hides metrics, which only CloudWatch reads; warnings remain.
 const NO_METRICS: &str = "towline::metric=warn";
 
 /// Sends logs to stderr: `info` and above, or what `TOWLINE_LOG` asks for.
@@ -24,7 +23,7 @@ pub fn log_to_stderr() {
     let _ = subscriber.try_init();
 }
 
-/// What is logged; metrics only where `wanted` names them, as `towline::metric=info` does.
+/// The log filter; metrics only if `wanted` names them, as `towline::metric=info` does.
 fn filter(wanted: Option<&str>) -> EnvFilter {
     let wanted = wanted.unwrap_or("info");
     EnvFilter::try_new(format!("{NO_METRICS},{wanted}"))
@@ -52,7 +51,7 @@ pub fn own_binary() -> io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-/// Reads what must not be seen: a line typed unseen on the terminal, else all of standard input.
+/// Reads a secret: one hidden line from the terminal, else all of standard input.
 pub fn hidden(question: &str) -> io::Result<String> {
     let stdin = io::stdin();
     let mut text = String::new();

@@ -2,13 +2,13 @@
 
 use anstyle::{AnsiColor, Style as Ansi};
 
-/// What a part of a line means; the terminal's colours follow from it.
+/// The meaning of a part of a line, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     Plain,
-    /// The head of a column.
+    /// A column heading.
     Header,
-    /// What the line is about.
+    /// The subject of the line.
     Strong,
     /// Fine: live, succeeded.
     Good,
@@ -34,7 +34,7 @@ impl Style {
     }
 }
 
-/// A text in the colours of its meaning. A terminal or a pipe without colours gets the text alone.
+/// A text in the colour of its meaning. Without colours, the text alone.
 pub fn paint(style: Style, text: &str) -> String {
     let ansi = style.ansi();
     format!("{ansi}{text}{ansi:#}")

@@ -1,9 +1,9 @@
-//! Makes a build's output harmless to the terminal it is shown on: colours pass, nothing else.
+//! Makes a build's output safe for a terminal: only colours pass.
 
 /// Longest colour sequence that passes.
 const LONGEST: usize = 32;
 
-/// A filter that remembers a sequence cut in two by the end of a part.
+/// A filter that remembers a sequence split between two parts.
 #[derive(Debug, Default)]
 pub struct Harmless {
     state: State,
@@ -15,14 +15,14 @@ enum State {
     Text,
     /// After ESC.
     Escape,
-    /// After ESC and `[`, with what followed.
+    /// After ESC and `[`, with the characters that followed.
     Control(String),
     /// In a title or link: until BEL, or ESC which begins the end.
     Operating,
 }
 
 impl Harmless {
-    /// What of the next part may be shown.
+    /// The part of the text that may be shown.
     pub fn pass(&mut self, text: &str) -> String {
         let mut shown = String::with_capacity(text.len());
         for character in text.chars() {

@@ -1,4 +1,4 @@
-//! The definition that a command is about, and the repository it belongs to.
+//! The definition that a command uses, and the repository it belongs to.
 
 use std::path::{Path, PathBuf};
 

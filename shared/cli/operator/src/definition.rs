@@ -1,4 +1,4 @@
-//! Reads a definition's file, and shows its mistakes with the lines they are on.
+//! Reads a definition's file, and shows its mistakes in their lines.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -64,13 +64,13 @@ pub fn mistakes(path: &Path, source: &str, errors: &DefinitionErrors) -> String 
     text
 }
 
-/// The line of a mistake and a caret below its column, cut to what fits.
+/// The line of a mistake and a caret below its column, shortened to fit.
 fn pointed(line: &str, number: usize, column: usize) -> String {
     use unicode_width::UnicodeWidthStr as _;
     let harmless = Untrusted::text(&line.replace('\t', " "), usize::MAX).display();
     let shown: Vec<char> = harmless.chars().collect();
     let at = column.saturating_sub(1).min(shown.len());
-    // A line that is too long is cut, with some of it left before the mistake.
+    // A line that is too long is shortened, with some of it left before the mistake.
     let from = (at + WINDOW / 4).saturating_sub(WINDOW);
     let cut: String = shown.iter().skip(from).take(WINDOW).collect();
     let mark = if from > 0 { "…" } else { "" };

@@ -86,7 +86,7 @@ async fn look_at_address(context: &Context, args: &Args, address: &str) -> Outco
     report.finish()
 }
 
-/// What is known of the definition here.
+/// The definition in the current folder.
 enum Known {
     Read(Box<(RepositoryName, Definition)>),
     WithMistakes,
@@ -154,7 +154,7 @@ async fn look_at_stack(context: &Context, args: &Args, name: &str) -> Outcome {
             .boxed_local(),
     ];
     let mut report = Report::begin(format!("stack {name} in {region}"), context.output)?;
-    // All checks run at once; what is found is printed in this order as soon as it is known.
+    // All checks run at once; results are printed in this order as soon as they are known.
     let mut found = stream::iter(checks).buffered(10);
     while let Some(groups) = found.next().await {
         for findings in groups {

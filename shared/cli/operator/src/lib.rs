@@ -1,4 +1,4 @@
-//! What an operator of Towline does: deploy it, set its secrets, print policies, find what is wrong.
+//! Commands for operators of Towline: deploy it, set its secrets, print policies, find problems.
 
 pub mod defined;
 pub mod definition;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// A policy, or several that hold together.
+/// A policy, or several that apply together.
 #[derive(Debug, Default)]
 pub struct Policy {
     pub statements: Vec<Value>,
@@ -16,7 +16,7 @@ impl Policy {
         policy
     }
 
-    /// Adds a policy document, as JSON or as text that holds it.
+    /// Adds a policy document, as JSON or as JSON in a text.
     pub fn take(&mut self, document: &Value) {
         let parsed = document
             .as_str()
@@ -29,12 +29,12 @@ impl Policy {
         }
     }
 
-    /// Whether an action on a resource is allowed and nowhere denied. Conditions count as met.
+    /// Whether an action on a resource is allowed and not denied. Conditions count as met.
     pub fn allows(&self, action: &str, resource: &str) -> bool {
         let decides = |effect: &str| {
             self.of(effect, action).any(|statement| {
                 let resources = texts(&statement["Resource"]);
-                // A policy on a resource names none: it is about its own.
+                // A policy on a resource names no resource: it applies to its own.
                 resources.is_empty() || resources.iter().any(|pattern| fits(pattern, resource))
             })
         };
@@ -50,7 +50,7 @@ impl Policy {
         all
     }
 
-    /// Whether a service is allowed to do something to what the policy is on.
+    /// Whether the policy of a resource allows a service to do something to it.
     pub fn lets_service(&self, service: &str, action: &str) -> bool {
         let of_service = |statement: &&Value| {
             statement["Principal"] == "*"
@@ -61,7 +61,7 @@ impl Policy {
         self.of("Allow", action).any(|it| of_service(&it))
             && !self
                 .of("Deny", action)
-                // A denial on a condition, such as for requests without encryption, is not a denial of all.
+                // A denial with a condition, such as for requests without encryption, does not deny everything.
                 .any(|it| it["Condition"].is_null() && of_service(&it))
     }
 
@@ -77,7 +77,7 @@ impl Policy {
     }
 }
 
-/// One text or a list of them.
+/// One text or a list of texts.
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
@@ -89,11 +89,11 @@ fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// Whether a pattern with `*` and `?` fits the whole text.
+/// Whether a pattern with `*` and `?` matches the whole text.
 pub fn fits(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
-    // Where the last star stood, and how much of the text it has taken.
+    // The position of the last star, and how much of the text it has matched.
     let (mut at, mut star, mut taken) = (0, None, 0);
     let mut read = 0;
     while read < text.len() {

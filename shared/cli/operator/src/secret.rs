@@ -79,7 +79,7 @@ pub struct Of {
     pub place: Place,
 }
 
-/// Functions keep a secret for that long after they have read it.
+/// Functions cache a secret for this long.
 pub const NOTICED: &str = "functions use it within five minutes";
 /// How long signatures by the previous secret are accepted.
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
@@ -150,7 +150,7 @@ async fn set(
             None,
         );
     }
-    // Signatures are checked against both secrets; GitHub is asked with the newest.
+    // Signatures are checked against both secrets; calls to GitHub use the newest.
     let is_checked = matches!(secret, Name::Webhook | Name::Slack) && before.text.is_some();
     if is_checked && !yes && is_recent(&before) {
         let older = kept.previous().await?.and_then(|older| older.text);
@@ -205,7 +205,7 @@ fn done(output: Output, sentence: &str, made: Option<String>) -> Outcome {
     output.text(&format!("{made}\n"))
 }
 
-/// The text of a file, or what a person types or pipes.
+/// The text of a file, or of standard input.
 fn given(secret: Name, is_key: bool, from: Option<&std::path::Path>) -> Outcome<String> {
     if let Some(path) = from {
         let text = std::fs::read_to_string(path);

@@ -6,7 +6,7 @@ use towline_domain::names::Tag;
 
 use crate::policy::fits;
 
-/// Stands for a placeholder: only a wildcard matches it.
+/// A sample value for a placeholder: only a wildcard matches it.
 const SAMPLE: &str = "zq7-sample";
 
 /// When a build's tag is pushed again.
@@ -70,7 +70,7 @@ fn of_build(build: &Build) -> Vec<BuildTag<'_>> {
     tags.collect()
 }
 
-/// The tags that must be movable and are known: those of stages, and those of every build.
+/// The known tags that must be movable: those of stages, and those that every build pushes.
 pub fn moving(definition: &Definition, component: &Component) -> Vec<String> {
     let stages = definition.stages.iter().flat_map(|stage| &stage.tags);
     let stages = stages.map(|tag| Tag::as_str(tag).to_owned());
@@ -83,7 +83,7 @@ pub fn moving(definition: &Definition, component: &Component) -> Vec<String> {
     all
 }
 
-/// What is wrong with the patterns of movable tags, for one component.
+/// Problems with the patterns of movable tags, for one component.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Judged {
     /// Tags that must be movable and are not.
@@ -118,7 +118,7 @@ pub fn judge(definition: &Definition, component: &Component, patterns: &[&str]) 
     judged
 }
 
-/// What to do about tags that are pushed again, as the end of a sentence.
+/// Advice for tags that are pushed again, as the end of a sentence.
 pub fn advice(tags: &[String]) -> String {
     let first = tags.first().map_or("", String::as_str);
     format!(

@@ -1,4 +1,4 @@
-//! The templates of infra/, which this binary carries, and what can be read from them.
+//! The templates of infra/, which are part of this binary, and facts that are read from them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ const EVERYBODY: &str = "EveryFunction";
 pub const CONTROL: &str = include_str!("../../../../infra/template.yaml");
 /// Its path in a checkout.
 pub const CONTROL_PATH: &str = "infra/template.yaml";
-/// The template of what one component needs.
+/// The template for one component.
 pub const COMPONENT: &str = include_str!("../../../../infra/component.yaml");
 
 /// Where the template looks for binaries, from its own folder.
@@ -30,7 +30,7 @@ pub fn names(template: &str) -> Vec<&str> {
     names
 }
 
-/// Says which of these names is not a parameter of a template, if one is not.
+/// One of these names that is not a parameter of a template, if any.
 pub fn unknown_parameter<'a>(
     template: &str,
     mut names: impl Iterator<Item = &'a String>,
@@ -67,7 +67,7 @@ pub fn actions(template: &str, function: &str) -> Vec<String> {
         if !is_its(name) && *name != EVERYBODY {
             continue;
         }
-        // What is below `!If` may be missing.
+        // Resources below `!If` may be missing.
         let mut under: Option<usize> = None;
         for line in lines {
             let depth = line.len() - line.trim_start().len();

@@ -112,8 +112,8 @@ impl Aws {
 /// The longest random wait before the second attempt; twice as long before the third.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// The longest wait between two attempts, throttled or not: waiting is billed, and unfinished work is
-/// owed and retried by the caller.
+/// The longest wait between two attempts, throttled or not: waiting is billed, and unfinished work
+/// is retried later.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long one call may take, and how often it is tried. A function's timeout in infra/template.yaml

@@ -91,7 +91,7 @@ fn failed(error: RequestError) -> ConnectorError {
     }
 }
 
-/// Whether one of an error's causes is such a one.
+/// Whether one of an error's causes has this type.
 fn caused<E: Error + 'static>(error: &(dyn Error + 'static), is: impl Fn(&E) -> bool) -> bool {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
     causes.any(|cause| cause.downcast_ref().is_some_and(&is))

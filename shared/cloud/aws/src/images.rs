@@ -179,7 +179,7 @@ impl Ecr {
     ) -> Result<Option<RegistryImage>, PortError> {
         match self.stored(doing.clone(), repository, id).await? {
             Answer::Stored(stored) => {
-                // Anybody who may push decides what is there; what cannot be read has a digest too.
+                // Any build may push here; a manifest that cannot be read has a digest too.
                 let document = Document::read(stored.manifest.as_bytes()).ok();
                 Ok(Some(RegistryImage {
                     digest: stored.digest,
@@ -234,8 +234,7 @@ impl Ecr {
         }
     }
 
-    /// Why an image that is withheld cannot get a tag: an archived one is as good as gone until a
-    /// person brings it back.
+    /// Why a withheld image cannot be tagged: an archived image cannot be used until a person restores it.
     async fn withheld(
         &self,
         doing: String,
@@ -290,8 +289,7 @@ fn verified(image: &Image) -> Result<Stored, String> {
     })
 }
 
-/// The platforms of an index. A manifest leaves its own to its configuration, which would have to be
-/// downloaded.
+/// The platforms of an index. For a manifest, they are in its configuration, which would have to be downloaded.
 fn platforms(document: &Document) -> Vec<String> {
     let entries = match document {
         Document::Index(index) => index.manifests().as_slice(),
@@ -302,7 +300,7 @@ fn platforms(document: &Document) -> Vec<String> {
     platforms.map(|platform| platform.to_string()).collect()
 }
 
-/// The media type a manifest gives itself; OCI's may leave it out.
+/// The media type in a manifest; OCI manifests may omit it.
 fn media_type(manifest: &str) -> String {
     let read = Document::read(manifest.as_bytes()).ok();
     let said = read.and_then(|document| Some(document.media_type()?.to_string()));

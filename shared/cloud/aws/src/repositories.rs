@@ -120,7 +120,7 @@ impl<S: Store> TableRepositories<S> {
         self.registered.iter().any(|entry| entry.covers(name))
     }
 
-    /// What a decision needs to know: the registered names and their bindings.
+    /// The facts for a decision: the registered names and their bindings.
     fn known(&self, bound: &Bound, claim: &RepositoryRef) -> Vec<Known> {
         let mut known: Vec<Known> = bound
             .names

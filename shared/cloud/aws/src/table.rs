@@ -19,8 +19,8 @@ use towline_ports::{Item, Key, Page, PortError, Query, Row, Store, TransactError
 
 use crate::environment::{Aws, Patience};
 
-/// A read or write takes a few milliseconds; a new connection to a slow host is the only reason for
-/// a second. infra/template.yaml sums up what follows for receive-github.
+/// A read or write takes a few milliseconds; only a new connection to a slow host takes a second.
+/// infra/template.yaml adds up the times for receive-github.
 pub(crate) const PATIENCE: Patience =
     Patience::new(Duration::from_secs(2), Duration::from_secs(5), 4);
 
@@ -44,7 +44,7 @@ impl Aws {
 }
 
 impl Table {
-    /// The table of this name, through a client that somebody else has made.
+    /// The table of this name, through an existing client.
     pub fn new(client: Client, name: impl Into<String>) -> Self {
         Self {
             client,
@@ -52,7 +52,7 @@ impl Table {
         }
     }
 
-    /// The client, for [`schema::create`] and for whoever looks into the table in a test.
+    /// The client, for [`schema::create`] and for tests that look into the table.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client

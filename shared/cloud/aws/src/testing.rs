@@ -18,7 +18,7 @@ use crate::Aws;
 pub(crate) enum Answer {
     /// With this status and body.
     Says(u16, Value),
-    /// What follows from the request.
+    /// Computed from the request.
     Of(fn(&Value) -> Answer),
     /// No answer.
     Nothing,
@@ -34,7 +34,7 @@ pub(crate) fn refused(code: &str) -> Answer {
     refused_with(code, &json!({}))
 }
 
-/// A refusal that says more.
+/// A refusal with a message.
 pub(crate) fn refused_with(code: &str, more: &Value) -> Answer {
     let mut body = json!({ "__type": code, "message": format!("because of {code}") });
     if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {

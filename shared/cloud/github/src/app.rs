@@ -43,7 +43,7 @@ pub(crate) struct AppKey {
 
 impl AppKey {
     pub(crate) fn new(id: &str, private_key: &SecretString) -> Result<Self, KeyError> {
-        // When people paste a key into JSON, line ends often become a backslash and an n.
+        // When people paste a key into JSON, line breaks often become a backslash and an n.
         let pem = private_key.expose_secret().replace("\\n", "\n");
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| KeyError::NotPem)?;
         let pair = match &key {
@@ -88,7 +88,7 @@ pub(crate) struct Tokens(Mutex<HashMap<(RepositoryId, Purpose), Minted>>);
 struct Minted {
     token: SecretString,
     expires: Timestamp,
-    /// For which App, in case the secret changes to another one.
+    /// The App they are for, in case the secret changes to another one.
     app: String,
 }
 
@@ -173,8 +173,7 @@ async fn mint(call: &Call<'_>, app: &AppKey) -> Result<Option<Given>, Failure> {
         Purpose::Status => json!({"statuses": "write"}),
     };
     let id = call.repository.id;
-    // By its id where GitHub gave it, so that a token never reaches a repository that took the
-    // name over (A8).
+    // By its id if GitHub returned it, so that a token never reaches a repository that took over the name (A8).
     let body = if is_local(id) {
         let name = name.as_str().rsplit('/').next();
         json!({"repositories": [name], "permissions": permissions})

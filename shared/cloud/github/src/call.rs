@@ -45,7 +45,7 @@ pub(crate) struct Call<'a> {
 
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It will always fail until someone does what the sentence says.
+    /// It fails until someone does what the sentence says.
     Never(String),
     Later(PortError),
 }
@@ -95,7 +95,7 @@ impl GitHub {
 }
 
 impl Call<'_> {
-    /// The same with half the time.
+    /// The same call with half the time.
     pub(crate) fn hurried(mut self) -> Self {
         let half = self.left() / 2;
         let now = self.github.clock.now();
@@ -206,7 +206,7 @@ impl Call<'_> {
                 Ok(Err(cause)) => PortError::new(format!("{doing}: asking GitHub"), cause),
                 Err(cause) => PortError::new(format!("{doing}: waiting for GitHub"), cause),
             };
-            // Between half and all of it, so that clients that failed together do not retry together.
+            // Between half of it and all of it, so that clients that failed together do not retry together.
             let random = (github.clock.random() % 512) as f64 / 1024.0;
             let wait = delay.mul_f64(1.0 - random);
             delay *= 2;

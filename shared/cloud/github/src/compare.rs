@@ -57,8 +57,7 @@ impl GitHub {
         head: &CommitSha,
     ) -> Result<ChangedFiles, PortError> {
         let doing = &format!("comparing commits of {}", repository.name);
-        // A comparison that is too much work for GitHub fails each time; half of the time is
-        // left for the trees.
+        // A comparison that is too large for GitHub fails each time; half of the time is left for the trees.
         let call = self.call(repository, Purpose::Read).hurried();
         match compared(&call, doing, base, head).await {
             Ok(Some(files)) => return Ok(known(files)),
@@ -102,8 +101,7 @@ impl GitHub {
     }
 }
 
-/// The files that differ, both names of a renamed one among them; none when GitHub's comparison
-/// does not tell all of them.
+/// The changed files, with both names of a renamed one; none if GitHub's comparison is incomplete.
 async fn compared(
     call: &Call<'_>,
     doing: &str,

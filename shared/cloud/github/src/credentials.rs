@@ -21,7 +21,7 @@ pub enum Credentials {
         /// Its private key in PEM, as downloaded from GitHub (PKCS#1), or as PKCS#8.
         private_key: SecretString,
     },
-    /// What the secret holds cannot be used.
+    /// The secret cannot be used.
     Unusable(CredentialsError),
 }
 
@@ -34,7 +34,7 @@ pub enum CredentialsError {
          {{\"token\": \"…\"}} or {{\"app_id\": \"…\", \"private_key\": \"…\"}}"
     )]
     NotJson {
-        /// Where it stops being one.
+        /// The line of the error.
         line: usize,
         column: usize,
     },

@@ -42,50 +42,49 @@ use crate::lock;
 pub use access::{App, Installation, Token};
 pub use repository::{Commit, Delivery, File, Hook, Repository, Status};
 
-/// The private key of an [`App`] made with [`App::new`], in PEM (PKCS#8). It is known to
-/// everybody and opens nothing.
+/// The private key of an [`App`] created with [`App::new`], in PEM (PKCS#8). It is public and protects nothing.
 pub const APP_KEY: &str = include_str!("memory/app-key.pem");
 
 pub struct MemoryGitHub {
     pub repositories: Vec<Repository>,
     pub apps: Vec<App>,
-    /// Every token, those of installations among them.
+    /// Every token, including those of installations.
     pub tokens: BTreeMap<String, Token>,
-    /// What goes wrong with the next requests, one after the other; then all goes well.
+    /// Failures of the next requests, one by one; afterwards requests succeed.
     pub faults: VecDeque<Fault>,
-    /// Every request that came: `GET /repos/acme/shop`.
+    /// Every request: `GET /repos/acme/shop`.
     pub requests: Vec<String>,
-    /// Most entries of a tree with those below it.
+    /// The most entries of a recursive tree.
     pub most_entries: usize,
-    /// Most files of a comparison.
+    /// The most files of a comparison.
     pub most_files: usize,
     clock: Arc<dyn Clock>,
 }
 
-/// What goes wrong with one request.
+/// The failure of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     Pass,
     /// The secondary rate limit: 403 with `Retry-After` in seconds.
     RetryAfter(u64),
-    /// The primary rate limit: 403, nothing remaining, and when it begins anew.
+    /// The primary rate limit: 403, nothing remaining, and when it resets.
     Exhausted(Timestamp),
-    /// 502 from before GitHub.
+    /// 502 from a proxy in front of GitHub.
     ServerError,
-    /// 401, whichever the credentials.
+    /// 401, whatever the credentials are.
     Unauthorized,
     /// It answers, but only after this time.
     Slow(Duration),
-    /// It begins to answer and then hangs up.
+    /// It begins to answer and then closes the connection.
     HangUp,
-    /// It answers with this many bytes of nothing.
+    /// It answers with this many meaningless bytes.
     Large(usize),
-    /// It leads elsewhere, with this status.
+    /// It redirects, with this status.
     Redirect(u16, String),
 }
 
 impl MemoryGitHub {
-    /// A GitHub without repositories, whose tokens end by this clock.
+    /// A GitHub without repositories; tokens expire by this clock.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -112,7 +111,7 @@ impl MemoryGitHub {
             .expect("a repository that was added")
     }
 
-    /// The same, to change it.
+    /// The same, mutable.
     ///
     /// # Panics
     ///
@@ -123,7 +122,7 @@ impl MemoryGitHub {
             .expect("a repository that was added")
     }
 
-    /// Serves it at this address; port 0 takes a free one.
+    /// Serves it at this address; port 0 chooses a free one.
     ///
     /// # Errors
     ///
@@ -146,7 +145,7 @@ impl MemoryGitHub {
     }
 }
 
-/// A GitHub in memory that is being served, until this is dropped.
+/// A GitHub in memory that is served until this is dropped.
 pub struct Server {
     address: SocketAddr,
     github: Arc<Mutex<MemoryGitHub>>,
@@ -160,7 +159,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// What it holds, to read and to change; it answers nobody as long as this is held.
+    /// Its content, to read and to change; it answers no request while this is held.
     pub fn github(&self) -> MutexGuard<'_, MemoryGitHub> {
         lock(&self.github)
     }

@@ -1,5 +1,5 @@
-//! The client with which functions ask AWS and GitHub: HTTP/1.1 over rustls with ring, with the
-//! authorities it trusts built in.
+//! The HTTPS client of the functions, for AWS and GitHub: HTTP/1.1 over rustls with ring, with
+//! built-in certificate authorities.
 //!
 //! Looking up and decoding a system's certificates would cost more than all else of a start.
 
@@ -20,21 +20,21 @@ use rustls::crypto::ring;
 
 pub use legacy::Error as RequestError;
 
-/// A client, and with it the connections it keeps; a clone shares them.
+/// A client with its connections; a clone shares them.
 pub type Client<B> = legacy::Client<HttpsConnector<HttpConnector>, B>;
 
 #[derive(Debug)]
 pub enum Trust {
-    /// The authorities Mozilla trusts, which are in the binary and need no decoding.
+    /// Mozilla's authorities, which are in the binary and need no decoding.
     BuiltIn,
-    /// Those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    /// The authorities in `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     Environment,
     #[cfg(test)]
     Only(rustls::RootCertStore),
 }
 
 impl Trust {
-    /// [`Trust::Environment`] where one of its variables is set in this process.
+    /// [`Trust::Environment`] if one of its variables is set in this process.
     #[must_use]
     pub fn from_environment() -> Self {
         #[expect(
@@ -44,7 +44,7 @@ impl Trust {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
-    /// As [`Trust::from_environment`], with these variables for the environment.
+    /// Like [`Trust::from_environment`], with these variables as environment.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         let own = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
         let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());

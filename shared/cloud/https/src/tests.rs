@@ -1,4 +1,4 @@
-//! Who is trusted, by which environment.
+//! Which certificates are trusted, by environment.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::Bytes;
@@ -15,8 +15,8 @@ use super::*;
 /// A time in which loopback answers.
 const SOON: Duration = Duration::from_secs(5);
 
-/// An authority of our own, and a service on loopback whose certificate of this name it has signed.
-/// The service answers any number of requests of a connection with 200 until it is closed.
+/// Our own authority, and a service on loopback with a certificate for this name signed by it. The
+/// service answers any number of requests with 200 until the connection is closed.
 async fn service(name: &str) -> (RootCertStore, u16) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,4 +1,4 @@
-//! What EventBridge puts around an event, in the type of `aws_lambda_events`.
+//! EventBridge's envelope of an event, in the type of `aws_lambda_events`.
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use jiff::Timestamp;
@@ -11,12 +11,12 @@ pub enum EnvelopeError {
     /// They are not an envelope.
     #[error("it is not an event of EventBridge")]
     Shape(#[from] serde_json::Error),
-    /// Something that every event has is not there.
+    /// A required field is missing.
     #[error("it is not an event of EventBridge: `{0}` is missing or cannot be used")]
     Field(&'static str),
 }
 
-/// Reads an event as EventBridge hands it to a function. Keys that are not known are left out.
+/// Reads an event as EventBridge passes it to a function. Unknown keys are ignored.
 ///
 /// # Errors
 /// When it is not one.

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-/// Any error, kept with its causes.
+/// Any error, with its causes.
 #[derive(Debug)]
 pub struct Failure(pub(crate) Box<dyn Error + Send + Sync>);
 

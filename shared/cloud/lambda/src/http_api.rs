@@ -14,22 +14,21 @@ use serde::Deserialize;
 use serde_json::Value;
 use towline_wire::http::{CALLER_ARN, Headers, Request, Response};
 
-/// Bytes of a body that are taken at most: a synchronous invoke of Lambda carries 6 MB
-/// (Lambda API, `Invoke`).
+/// The most bytes of a body: a synchronous invocation of Lambda carries 6 MB (Lambda API, `Invoke`).
 pub const MOST_BODY: usize = 6 * 1024 * 1024;
 
-/// Why a request cannot be handed on.
+/// Why a request is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// It is not an event of this format.
     #[error("the event is not an HTTP request in format 2.0")]
     Shape(#[from] serde_json::Error),
-    /// It is a request in another format, or says nothing of its path.
+    /// It is a request in another format, or has no path.
     #[error(
         "the event is not an HTTP request in format 2.0: `{0}` is missing or has another value"
     )]
     Field(&'static str),
-    /// Its body says it is base64 and is not.
+    /// Its body is marked as base64, but is not.
     #[error("the body is not the base64 it claims to be")]
     Base64(#[from] base64::DecodeError),
     /// Its body is too large; answer 413.
@@ -74,7 +73,7 @@ struct Iam {
     user_arn: Option<String>,
 }
 
-/// Reads a request. Its body is exactly what the client sent, so that a signature still fits.
+/// Reads a request. Its body is exactly what the client sent, so that signatures still match.
 ///
 /// # Errors
 /// When it is not such an event, or its body is too large or not the base64 it claims to be.
@@ -119,12 +118,12 @@ pub fn encode(response: &Response) -> Value {
     serde_json::to_value(answer).expect("headers of ours are texts")
 }
 
-/// What is not a header of HTTP cannot be sent.
+/// Headers that are invalid in HTTP are left out.
 fn header((name, value): (&str, &str)) -> Option<(HeaderName, HeaderValue)> {
     Some((name.parse().ok()?, value.parse().ok()?))
 }
 
-/// The path without the stage's name, with which it begins unless the stage is `$default`.
+/// The path without the stage's name, which it begins with unless the stage is `$default`.
 fn path<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
     let stage = stage.filter(|stage| *stage != "$default");
     let inner = stage
@@ -137,9 +136,9 @@ fn path<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
     }
 }
 
-/// The headers; a name that came several times has its values joined by commas already. The ARN of
-/// a caller that the gateway let in by `AWS_IAM` stands under [`CALLER_ARN`], which no header can
-/// be called: a colon begins no name of HTTP.
+/// The headers; values of a repeated one are already joined by commas. The ARN of a caller that the
+/// gateway authenticated by `AWS_IAM` is under [`CALLER_ARN`], which cannot be a header's name: it
+/// contains a colon.
 fn headers(
     headers: BTreeMap<String, String>,
     cookies: Vec<String>,

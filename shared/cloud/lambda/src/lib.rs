@@ -26,7 +26,7 @@ pub use signed::{again, keys, refusal, unusable};
 pub use start::Start;
 pub use towline_ports::system::SystemClock;
 
-/// A word of 32 hexadecimal digits that no other invocation has, to hold a lease under.
+/// A random word of 32 hexadecimal digits, as the holder of a lease.
 #[must_use]
 pub fn random_word() -> String {
     let clock = SystemClock;

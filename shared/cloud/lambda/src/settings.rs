@@ -1,4 +1,5 @@
-//! What `infra/template.yaml` tells a function through its environment, one struct for each concern.
+//! The settings of a function, which `infra/template.yaml` sets in its environment; one struct for
+//! each concern.
 
 use tracing::level_filters::LevelFilter;
 
@@ -25,7 +26,7 @@ pub fn settings<T: Concern>() -> Result<T, SettingError> {
     T::read(Variables(environment))
 }
 
-/// Where variables are read from.
+/// The source of variables.
 #[derive(Clone, Copy)]
 pub struct Variables(fn(&str) -> Option<String>);
 
@@ -54,7 +55,7 @@ impl Concern for State {
     }
 }
 
-/// Where builds push to, and where their long buildspecs are.
+/// The registry that builds push to, and the bucket for their long buildspecs.
 pub struct Builds {
     /// The host of the registry.
     pub registry: String,
@@ -89,7 +90,7 @@ impl Concern for Tools {
     }
 }
 
-/// Who may push, and what signs their webhooks.
+/// The repositories that may push, and the secret of their webhooks.
 pub struct Webhook {
     /// Names and `owner/*`, separated by commas.
     pub repositories: String,
@@ -106,7 +107,7 @@ impl Concern for Webhook {
     }
 }
 
-/// How GitHub is asked.
+/// The access to GitHub.
 pub struct GitHub {
     /// The ARN of the secret.
     pub secret: String,
@@ -124,7 +125,7 @@ impl Concern for GitHub {
     }
 }
 
-/// The ARNs of the secrets that say who calls.
+/// The ARNs of the secrets that authenticate callers.
 pub struct Callers {
     /// Signs Slack's requests.
     pub slack: String,
@@ -154,7 +155,7 @@ impl Concern for Links {
     }
 }
 
-/// How much is logged: `TOWLINE_LOG`, one of `off`, `error`, `warn`, `info`, `debug`, `trace`.
+/// The log level: `TOWLINE_LOG`, one of `off`, `error`, `warn`, `info`, `debug`, `trace`.
 pub(crate) fn level() -> Result<LevelFilter, String> {
     let Some(word) = environment("TOWLINE_LOG").filter(|word| !word.is_empty()) else {
         return Ok(LevelFilter::INFO);

@@ -1,4 +1,4 @@
-//! What every function on Lambda starts with: AWS, the table and the bus.
+//! The start of every function on Lambda: AWS, the table and the bus.
 
 use towline_aws::{Aws, EventBus, Table};
 use towline_ports::system::SystemClock;
@@ -13,7 +13,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// Connects a function, by its name, to what its environment names.
+    /// Connects a function to the table and bus in its environment.
     ///
     /// # Errors
     /// When the environment names no table or no bus.
@@ -27,7 +27,7 @@ impl Start {
         })
     }
 
-    /// What handlers decide, commit and announce with.
+    /// What handlers need to decide, commit and announce.
     #[must_use]
     pub fn context(&self) -> Context<'_> {
         Context {

@@ -21,7 +21,7 @@ const LOOP: &str = "TOWLINE_TEST_LOOP";
 /// Signs the requests in `events/samples/apigateway`.
 const SECRET: &str = "no secret, only for the samples of towline";
 
-/// Runs the loop that the environment names, until the process is killed; false when it names none.
+/// Runs the loop that the environment names, until the process is killed; false if it names none.
 #[expect(clippy::disallowed_methods, reason = "so the tests name the loop")]
 fn is_function() -> bool {
     let Ok(name) = std::env::var(LOOP) else {
@@ -76,7 +76,7 @@ fn tick() -> Result<&'static str, PortError> {
     Ok("all well")
 }
 
-/// What Lambda and CloudWatch get to see.
+/// What Lambda and CloudWatch receive.
 struct Seen {
     /// Each answer as `response …` or `error …`.
     answers: Vec<String>,
@@ -115,7 +115,7 @@ fn drive(test: &str, name: &str, invocations: Vec<Invocation>) -> Seen {
     let lines = String::from_utf8(output.stdout).unwrap();
     Seen {
         answers,
-        // The first line may begin with what the test harness says.
+        // The first line may begin with output of the test harness.
         lines: lines
             .lines()
             .filter_map(|line| serde_json::from_str(&line[line.find('{')?..]).ok())

@@ -1,5 +1,5 @@
-//! `aws_lambda_events` reads every event there is a sample of: ours in `events/samples`, and others' in
-//! the folder `TOWLINE_SAMPLES` when it is set.
+//! `aws_lambda_events` reads every sample event: ours in `events/samples`, and others' in the
+//! folder `TOWLINE_SAMPLES` if it is set.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -53,7 +53,7 @@ fn every_event_of_a_bus_is_read_as_one_machine_reads_it() {
     assert!(read >= 25, "{read} samples");
 }
 
-/// Replaces a piece of a text by another, whatever characters the piece cuts through.
+/// Replaces a part of a text, even in the middle of characters.
 fn damaged(text: &str, from: usize, length: usize, with: &[u8]) -> Vec<u8> {
     let bytes = text.as_bytes();
     let from = from % bytes.len();

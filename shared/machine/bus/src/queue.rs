@@ -8,7 +8,7 @@ use towline_wire::eventbridge;
 
 use crate::Router;
 
-/// Events that may wait. More stay owed and are announced again later.
+/// The most waiting events. Further ones stay owed and are announced again later.
 const MOST_QUEUED: usize = 4_000;
 
 /// An event for one function.

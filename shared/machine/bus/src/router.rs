@@ -1,4 +1,4 @@
-//! Which functions an event is for, by the patterns EventBridge would evaluate.
+//! Decides which functions an event is for, with the patterns that EventBridge would evaluate.
 
 use std::collections::BTreeSet;
 
@@ -22,13 +22,13 @@ pub enum RuleError {
     },
 }
 
-/// Rules, ready to be matched.
+/// The compiled rules.
 pub struct Router {
     matcher: Quamina<String>,
 }
 
 impl Router {
-    /// Takes rule files: the function's name and the file's text.
+    /// Reads rule files: the function's name and the file's text.
     ///
     /// # Errors
     /// When a file is not an object of patterns by bus.

@@ -1,6 +1,6 @@
 //! The functions and the rules of `events/rules`, listed here and nowhere else.
 
-/// Every function by its name, which its folder, its module and its rule have too.
+/// Every function by its name, which is also the name of its folder, module and rule.
 pub const FUNCTIONS: &[&str] = &[
     "receive-github",
     "plan-runs",
@@ -23,7 +23,7 @@ macro_rules! rules {
     };
 }
 
-/// The files of `events/rules`, by the function that each leads to.
+/// The files of `events/rules`, by function.
 pub const RULES: [(&str, &str); 7] = rules![
     "advance-stages",
     "deploy-images",

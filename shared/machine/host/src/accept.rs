@@ -1,4 +1,4 @@
-//! Accepts connections: so many at a time, and none that never says what it wants.
+//! Accepts connections: a limited number, and none that stays silent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-/// Connections open at the same time; further ones wait in the system's queue.
+/// Open connections; further ones wait in the system's queue.
 const MOST_CONNECTIONS: usize = 512;
 /// How long a request's head may take to arrive.
 const HEAD: Duration = Duration::from_secs(15);
-/// How long answers under way may take once the machine stops.
+/// How long running answers may take once the machine stops.
 const LAST: Duration = Duration::from_secs(5);
 
-/// Serves connections until `stop` says so, then gives those under way a moment to end.
+/// Serves connections until `stop` is set, then gives running ones a moment to end.
 pub(super) async fn connections(
     listener: TcpListener,
     router: Router,
@@ -29,7 +29,7 @@ pub(super) async fn connections(
     let graceful = GracefulShutdown::new();
     loop {
         let next = async {
-            // The places are never closed, so there is always one in the end.
+            // The semaphore is never closed, so a permit always becomes available.
             let place = Arc::clone(&places).acquire_owned().await.ok();
             (listener.accept().await, place)
         };
@@ -40,7 +40,7 @@ pub(super) async fn connections(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Such as too many open files: it passes, and the next connection is tried.
+                // Temporary, such as too many open files: continue with the next connection.
                 tracing::warn!(%error, "cannot accept a connection");
                 sleep(Duration::from_millis(100)).await;
                 continue;
@@ -51,7 +51,7 @@ pub(super) async fn connections(
         let service = TowerToHyperService::new(router.clone());
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            // How a connection ends is its client's affair.
+            // A client may end its connection in any way.
             let _ = connection.await;
             drop(place);
         });

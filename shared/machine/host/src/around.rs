@@ -1,4 +1,4 @@
-//! What `git` and builds see of this machine's environment.
+//! The part of this machine's environment that `git` and builds receive.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

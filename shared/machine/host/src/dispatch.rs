@@ -1,4 +1,4 @@
-//! Runs the functions: takes events off the queue, feeds in what registry and runner report, sweeps.
+//! Runs the functions: takes events from the queue, feeds in events of registry and runner, sweeps.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,9 +20,10 @@ use crate::machine::Machine;
 
 /// Functions that run at the same time.
 const WORKERS: usize = 4;
-/// Functions that ask the source and run at the same time: a slow origin keeps nothing else.
+/// Functions that read the source and run at the same time, apart from the others, so that a slow
+/// origin delays nothing else.
 const SLOW_WORKERS: usize = 4;
-/// Events that may wait for those; what is more is owed in the store and announced again.
+/// Waiting events of those; further ones stay owed in the store and are announced again.
 const SLOW_QUEUE: usize = 1_000;
 /// Tries before an event is left to the sweep, as Lambda tries an asynchronous call three times.
 const MOST_TRIES: u32 = 3;
@@ -30,33 +31,33 @@ const MOST_TRIES: u32 = 3;
 const MOST_FEEDS: u32 = 24;
 /// Foreign events taken at a time.
 const PORTION: usize = 100;
-/// Longest time between two tries of the same foreign event.
+/// The longest time between two attempts at the same foreign event.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How often blobs no image needs are deleted, and how long they are kept before.
+/// How often unused blobs are deleted.
 const TIDY: Duration = Duration::from_secs(3_600);
-/// Age from which a blob that no image needs is deleted.
+/// The age at which an unused blob is deleted.
 const OLD: Duration = Duration::from_secs(24 * 3_600);
-/// The word under which this process holds a stage's lease: the store lets only one process in,
-/// and an event is never in flight twice.
+/// The holder of leases in this process: the store lets only one process in, and an event is never
+/// handled twice at once.
 const HOLDER: &str = "this machine";
 
-/// What a machine does besides answering.
+/// The tasks of a machine, except answering.
 pub(super) struct Work {
     tasks: JoinSet<()>,
     machine: Arc<Machine>,
 }
 
 impl Work {
-    /// Waits until `stop` says so and everything has come to its end.
+    /// Waits until `stop` is set and everything has ended.
     pub(super) async fn finish(mut self, mut stop: watch::Receiver<bool>) {
-        // A sender that is gone means the same.
+        // A dropped sender means the same.
         let _ = stop.wait_for(|stop| *stop).await;
         self.machine.runner.close().await;
         while self.tasks.join_next().await.is_some() {}
     }
 }
 
-/// Starts all of it.
+/// Starts all tasks.
 pub(super) fn start(
     machine: &Arc<Machine>,
     queue: mpsc::Receiver<Queued>,
@@ -101,7 +102,7 @@ async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) 
     }
 }
 
-/// Events being worked on, so that one announced again meanwhile is not taken twice.
+/// Events that are being handled, so that one announced again meanwhile is not taken twice.
 #[derive(Clone, Default)]
 struct InFlight(Arc<Mutex<HashSet<(String, String)>>>);
 
@@ -127,7 +128,7 @@ struct Lane {
     machine: Arc<Machine>,
     queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Queued>>>,
     in_flight: InFlight,
-    /// Where functions go that ask the source.
+    /// The lane for functions that read the source.
     slow: Option<mpsc::Sender<Queued>>,
 }
 
@@ -148,14 +149,14 @@ impl Lane {
             if !self.in_flight.enter(&key) {
                 continue;
             }
-            // What still fails is owed in the store, and the sweep announces it again.
+            // An event that still fails is owed in the store, and the sweep announces it again.
             let _ = invoke(&self.machine, &key.0, &event).await;
             self.in_flight.leave(&key);
         }
     }
 }
 
-/// Calls a function with an event, again when it fails; says whether it went well in the end.
+/// Calls a function with an event, again if it fails; returns whether it succeeded.
 async fn invoke(machine: &Arc<Machine>, function: &str, event: &Value) -> bool {
     for attempt in 0..MOST_TRIES {
         // A task of its own, so that a panic ends this call and nothing else (F18).
@@ -215,7 +216,7 @@ async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), Ha
     }
 }
 
-/// What goes on as long as the machine runs.
+/// The loops that run as long as the machine does.
 #[derive(Debug, Clone, Copy)]
 enum Loop {
     Pushes,
@@ -224,7 +225,7 @@ enum Loop {
     Tidy,
 }
 
-/// Runs a loop, and again should it ever end in a panic.
+/// Runs a loop, and restarts it after a panic.
 async fn keep(machine: Arc<Machine>, name: Loop) {
     loop {
         let own = Arc::clone(&machine);
@@ -240,7 +241,7 @@ async fn keep(machine: Arc<Machine>, name: Loop) {
     }
 }
 
-/// A task that ends with whoever waits for it.
+/// A task that ends when this is dropped.
 struct EndWithMe(tokio::task::JoinHandle<()>);
 
 impl Drop for EndWithMe {
@@ -260,7 +261,7 @@ impl Future for EndWithMe {
     }
 }
 
-/// Feeds what was pushed to the registry in, as ECR tells it.
+/// Feeds in pushes to the registry, as events of ECR.
 async fn feed_pushes(machine: Arc<Machine>) {
     loop {
         let events = match machine.registry.next_events(0, PORTION).await {
@@ -300,7 +301,7 @@ fn image_action(event: &towline_registry::PushEvent) -> Value {
     })
 }
 
-/// Feeds what the runner reports in, as CodeBuild tells it.
+/// Feeds in the runner's reports, as events of CodeBuild.
 async fn feed_builds(machine: Arc<Machine>) {
     loop {
         let changes = match machine.runner.next_events(0, PORTION).await {
@@ -330,8 +331,8 @@ async fn feed_builds(machine: Arc<Machine>) {
     }
 }
 
-/// Gives a foreign event to every function it is for, until each is done with it. One that fails
-/// for ten minutes is set aside, so that it cannot keep the others for ever (F17).
+/// Passes a foreign event to every function it is for, until each is done. One that fails for ten
+/// minutes is set aside, so that it does not block the others forever (F17).
 async fn feed(machine: &Arc<Machine>, event: &Value) {
     for function in machine.bus.functions(event) {
         for round in 0..MOST_FEEDS {
@@ -339,7 +340,7 @@ async fn feed(machine: &Arc<Machine>, event: &Value) {
                 break;
             }
             if round + 1 == MOST_FEEDS {
-                tracing::error!(function, %event, "gave up on an event; a person must look");
+                tracing::error!(function, %event, "gave up on an event; it needs a person's attention");
             }
             let pause = Duration::from_secs(1 << round.min(5));
             machine.clock.sleep(pause.min(LONGEST_PAUSE)).await;
@@ -351,7 +352,7 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
     if let Err(error) = sweep::announce_all(machine.context()).await {
         tracing::error!(
             error = &error as &dyn std::error::Error,
-            "cannot announce what is owed"
+            "cannot announce open intents"
         );
     }
     loop {
@@ -366,7 +367,7 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
     }
 }
 
-/// Deletes what no image needs any more.
+/// Deletes blobs that no image needs any more.
 async fn keep_tidy(machine: Arc<Machine>) {
     loop {
         machine.clock.sleep(TIDY).await;

@@ -1,4 +1,4 @@
-//! The doors: webhooks, the API and the registry on one address, as behind API Gateway.
+//! Serves webhooks, the API and the registry on one address, like API Gateway.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::people::People;
 /// How long a body may take to arrive; GitHub itself gives up after 10 seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Answers until `stop` says so.
+/// Answers until `stop` is set.
 pub(super) async fn serve(
     machine: Arc<Machine>,
     listener: TcpListener,
@@ -57,7 +57,7 @@ async fn nothing(request: Request) -> Response {
 }
 
 async fn github(State(machine): State<Arc<Machine>>, request: Request) -> Response {
-    // One byte more than is taken, so that the handler sees that it is too many.
+    // One byte more than the limit, so that the handler notices that it is exceeded.
     let request = match whole(request, MOST_BYTES + 1).await {
         Ok(request) => request,
         Err(response) => return response,
@@ -72,7 +72,7 @@ async fn github(State(machine): State<Arc<Machine>>, request: Request) -> Respon
     respond(answer)
 }
 
-/// Everything else, by the code that answers it behind API Gateway too.
+/// Everything else is answered by the same code as behind API Gateway.
 async fn people(State(machine): State<Arc<Machine>>, request: Request) -> Response {
     let request = match whole(request, 64 * 1024).await {
         Ok(request) => request,
@@ -97,7 +97,7 @@ impl Authenticate for People {
     }
 }
 
-/// A request with its whole body, in the form handlers take.
+/// A request with its whole body, as handlers expect it.
 async fn whole(request: Request, most: usize) -> Result<wire::Request, Response> {
     let (parts, body) = request.into_parts();
     let body: Bytes = match timeout(PATIENCE, to_bytes(body, most)).await {
@@ -128,7 +128,7 @@ fn too_slow() -> Response {
 }
 
 fn too_large() -> Response {
-    let reason = "the body is too large, or did not arrive whole";
+    let reason = "the body is too large, or incomplete";
     (
         StatusCode::PAYLOAD_TOO_LARGE,
         Json(json!({ "status": "refused", "reason": reason })),

@@ -1,4 +1,4 @@
-//! The folder a machine keeps everything in, and the secrets it makes for itself there.
+//! The data folder of a machine, and the secrets it generates there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -7,33 +7,33 @@ use std::path::{Path, PathBuf};
 
 use towline_ports::system::random_bytes;
 
-/// Marks a folder as ours, and keeps Git from ever taking up what lies in it.
+/// Marks a folder as ours, and excludes it from Git.
 const MARK: &str = ".gitignore";
-/// What the mark says.
+/// The content of the mark.
 const MARK_TEXT: &str =
-    "# Made by towline: everything in this folder is its own, secrets included.\n*\n";
-/// Shortest secret that is taken from a file, in bytes (A3).
+    "# Created by towline. Everything in this folder belongs to it, including secrets.\n*\n";
+/// The shortest secret accepted from a file, in bytes (A3).
 const SHORTEST_SECRET: usize = 32;
 
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// The system would not have it.
+    /// The system refuses.
     #[error("using {}", path.display())]
     System {
-        /// What.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         cause: io::Error,
     },
-    /// It holds what is not ours.
+    /// It contains other files.
     #[error("{} already contains other files; name an empty or a new folder", .0.display())]
     Foreign(PathBuf),
-    /// No Towline has kept anything there.
+    /// It is not a folder of Towline.
     #[error("{} is not a folder of `towline serve`; name it with --data, or a stack on AWS with --stack", .0.display())]
     Missing(PathBuf),
-    /// A secret's file that protects nothing.
+    /// A secret that is too short.
     #[error("{} holds a secret of fewer than {SHORTEST_SECRET} characters; delete the file to generate a new one", .0.display())]
     Weak(PathBuf),
 }
@@ -54,7 +54,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder if it is not there; an absolute path comes of it.
+    /// Creates the folder if it does not exist; its path becomes absolute.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let make = fs::DirBuilder::new()
             .recursive(true)
@@ -66,7 +66,7 @@ impl Folder {
         let is_ours = fs::read_to_string(&mark).is_ok_and(|text| text == MARK_TEXT);
         if !is_ours {
             let entries = fs::read_dir(&path).map_err(FolderError::at(&path))?;
-            // A draft of the mark is all that a process leaves that was killed before this.
+            // A process that was killed before this leaves only a draft of the mark.
             let draft = mark.with_extension("new");
             if entries.flatten().any(|entry| entry.path() != draft) {
                 return Err(FolderError::Foreign(path));
@@ -79,7 +79,7 @@ impl Folder {
         Ok(Self { path })
     }
 
-    /// Opens a folder that has been made before.
+    /// Opens an existing folder.
     pub fn existing(path: &Path) -> Result<Self, FolderError> {
         if path.join(MARK).exists() {
             Self::open(path)
@@ -98,12 +98,12 @@ impl Folder {
         self.path("owner.token")
     }
 
-    /// The file with the secret that signs webhooks, when none was given.
+    /// The file with the secret that signs webhooks, if none was given.
     pub fn webhook_secret_file(&self) -> PathBuf {
         self.path("webhook.secret")
     }
 
-    /// The text of a secret's file, made up on the first time it is asked for.
+    /// The text of a secret's file, generated at first use.
     pub fn secret(&self, file: &Path) -> Result<String, FolderError> {
         match fs::read_to_string(file) {
             Ok(text) if text.trim().len() < SHORTEST_SECRET => {
@@ -119,12 +119,12 @@ impl Folder {
         }
     }
 
-    /// The key with which the machine signs what builds push with.
+    /// The key that signs the registry passwords of builds.
     pub(super) fn registry_key(&self) -> Result<String, FolderError> {
         self.secret(&self.path("registry.key"))
     }
 
-    /// Keeps other processes from changing a file of the folder until the lock is dropped.
+    /// Locks a file of the folder against other processes until the lock is dropped.
     ///
     /// # Errors
     /// When the lock's file cannot be used.
@@ -158,7 +158,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
     sync_name_of(path)
 }
 
-/// Makes the name of a file or folder survive a loss of power.
+/// Makes the name of a file or folder survive a power failure.
 fn sync_name_of(path: &Path) -> Result<(), FolderError> {
     let Some(parent) = path.parent() else {
         return Ok(());

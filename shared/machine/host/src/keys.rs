@@ -1,8 +1,8 @@
-//! Who may push to the registry: a build to its own repository for a while; people only pull.
+//! Decides who may push to the registry: a build, to its own repository for a while; people only pull.
 //!
 //! As on AWS, where no policy limits the tags a role may push, a build can put any tag on an image
-//! of its own repository. That proves nothing (A26): what counts is the unique tag of the bound
-//! build, read back, and a stage's tag that moves otherwise holds the stage.
+//! of its own repository. That proves nothing (A26): only the unique tag of the bound build counts,
+//! read back, and a stage's tag that moves otherwise holds the stage.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,10 +16,10 @@ use towline_registry::{Access, Authority, Credentials, Verdict};
 use crate::people::People;
 use towline_ports::system::SystemClock;
 
-/// How long a build's password is good: longer than the longest build, 36 hours.
+/// How long a build's password is valid: longer than the longest build, 36 hours.
 const LASTS_SECONDS: i64 = 40 * 3600;
 
-/// Makes and checks the passwords of builds: what they may push to, until when, and a MAC.
+/// Creates and checks the passwords of builds: a repository, an end time, and a MAC.
 #[derive(Clone)]
 pub struct RegistryKeys {
     key: SecretString,
@@ -37,7 +37,7 @@ impl RegistryKeys {
         mac
     }
 
-    /// A password for pushing to `repository` alone.
+    /// A password for pushing only to `repository`.
     pub(super) fn password(
         &self,
         build: &BuildId,
@@ -49,7 +49,7 @@ impl RegistryKeys {
         format!("{mac}.{message}")
     }
 
-    /// The repository a password is good for, if it is good now.
+    /// The repository of a password, if the password is valid now.
     fn repository(&self, password: &str, now: Timestamp) -> Option<String> {
         let (mac, message) = password.split_once('.')?;
         self.mac(message)
@@ -100,8 +100,8 @@ impl Authority for Doorman {
     }
 }
 
-/// People pull. What is in the registry comes from builds and moves by promotion; only who belongs
-/// to every group, as the owner does, may push or delete past them.
+/// People pull. Images come from builds, and tags move by promotion; only a person of every group,
+/// such as the owner, may push or delete directly.
 fn judge_person(person: &Person, access: Access<'_>) -> Verdict {
     let owns = person.groups.iter().any(|group| group == EVERY_GROUP);
     match access {

@@ -25,7 +25,7 @@ pub use machine::{Config, MachineError};
 
 use machine::Machine;
 
-/// How often what was lost is looked for.
+/// How often the sweep runs.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// A machine that is open but not running yet.
@@ -46,12 +46,12 @@ impl Opened {
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.machine.address
     }
 
-    /// Does its work until `stop` says so; what is being done then is finished or resumed later.
+    /// Runs until `stop` is set; work in progress is finished or resumed later.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let Self {
             machine,
@@ -60,7 +60,7 @@ impl Opened {
         } = self;
         let work = dispatch::start(&machine, queue, SWEEP, &stop);
         let serve = doors::serve(Arc::clone(&machine), listener, stop.clone());
-        // Builds end while the last answers are given.
+        // Builds end while the last answers are sent.
         tokio::join!(serve, work.finish(stop));
     }
 }

@@ -26,27 +26,27 @@ use crate::keys::RegistryKeys;
 use crate::people::People;
 use towline_ports::system::SystemClock;
 
-/// What a machine is made of.
+/// The parts and settings of a machine.
 pub struct Config {
-    /// Where everything is kept.
+    /// The data folder.
     pub folder: Folder,
-    /// Where it listens; port 0 takes a free one.
+    /// The address to listen on; port 0 chooses a free one.
     pub listen: SocketAddr,
-    /// Further names under which it is asked, besides its address and `localhost`.
+    /// Additional host names, besides its address and `localhost`.
     pub names: Vec<String>,
     /// The repositories that may push.
     pub repositories: Vec<Registered>,
-    /// What signs their webhooks.
+    /// The secrets of their webhooks.
     pub secrets: Secrets,
-    /// What signs a Slack app's requests, if one is connected.
+    /// The signing secret of a Slack app, if one is connected.
     pub slack: Option<Secrets>,
     /// Builds that run at the same time.
     pub concurrency: usize,
     /// The `towline` that builds find on their path.
     pub binary: PathBuf,
-    /// What `git` sees of this machine.
+    /// The environment of `git`.
     pub surroundings: Surroundings,
-    /// What builds see of this machine.
+    /// The environment of builds.
     pub builds: towline_runner::Machine,
 }
 
@@ -68,20 +68,20 @@ pub enum MachineError {
     /// A repository cannot be registered.
     #[error(transparent)]
     Source(#[from] towline_source::OpenError),
-    /// A rule is broken.
+    /// A rule is invalid.
     #[error(transparent)]
     Rule(#[from] towline_bus::RuleError),
     /// The people cannot be read.
     #[error(transparent)]
     People(#[from] crate::people::PeopleError),
-    /// Nobody can listen there.
+    /// The address cannot be used.
     #[error(
         "listening on {address}; if another towline runs there, use --listen with another port"
     )]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The reason.
         #[source]
         cause: std::io::Error,
     },
@@ -165,7 +165,7 @@ impl Machine {
         Ok((machine, listener, queue))
     }
 
-    /// What handlers decide, commit and announce with.
+    /// What handlers need to decide, commit and announce.
     pub(crate) fn context(&self) -> Context<'_> {
         Context {
             store: &self.store,
@@ -175,7 +175,8 @@ impl Machine {
     }
 }
 
-/// Where builds of this machine reach it: an address that means "every interface" is no place to go.
+/// The address at which builds on this machine reach it, because an address that means "every
+/// interface" cannot be a target.
 fn from_here(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))
@@ -184,7 +185,7 @@ fn from_here(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The names under which a machine may be asked, against pages that point a name of theirs here.
+/// The host names that requests may use, as protection against DNS rebinding.
 fn hosts(address: SocketAddr, names: Vec<String>) -> Vec<String> {
     let own = [
         address.ip().to_string(),

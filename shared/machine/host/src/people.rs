@@ -12,9 +12,9 @@ use towline_wire::people::{Known, People as Everybody, hash};
 use crate::folder::{Folder, FolderError, write_private};
 use towline_ports::system::random_bytes;
 
-/// The file that keeps two changes apart.
+/// The lock file that serializes changes.
 const LOCK: &str = "people.lock";
-/// Login of the person who started the machine first.
+/// The login of the machine's owner.
 const OWNER: &str = "owner";
 
 /// Adds a person to a list, and returns their token, which cannot be shown again.
@@ -85,8 +85,8 @@ struct Read {
     entries: Everybody,
 }
 
-/// What tells one version of the file from the next: it is always replaced by a new one, so the
-/// inode differs even where two changes fall into one tick of the file system's clock.
+/// Identifies a version of the file. The file is always replaced, so the inode differs even if two
+/// changes happen within one tick of the file system's clock.
 #[derive(PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -100,21 +100,21 @@ pub enum PeopleError {
     /// The file cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The file is not what it should be.
+    /// The file is invalid.
     #[error("{} is not valid: {cause}; fix or remove it", path.display())]
     Broken {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The mistake in it.
         cause: String,
     },
-    /// What was asked for cannot be.
+    /// The request is refused.
     #[error("{0}")]
     Refused(String),
 }
 
 impl People {
-    /// Opens the people of a folder; the owner, who belongs to every group, is there from the start.
+    /// Opens the people of a folder; the owner, who belongs to every group, is always there at first.
     pub fn open(folder: &Folder) -> Result<Self, PeopleError> {
         let path = folder.path("people.json");
         let people = Self {
@@ -128,11 +128,11 @@ impl People {
         let mut entries = people.entries()?;
         let owner = entries.iter_mut().find(|entry| entry.person.login == OWNER);
         match owner {
-            // The file is the owner's token, whatever it was before: that is how it is changed.
+            // The owner's token is what the file contains, so that it can be changed there.
             Some(owner) if owner.token_sha256.as_ref() != Some(&token) => {
                 owner.token_sha256 = Some(token);
             }
-            // Who was removed stays removed.
+            // A removed person stays removed.
             Some(_) => return Ok(people),
             None if !is_new => return Ok(people),
             None => {
@@ -152,7 +152,7 @@ impl People {
         Ok(people)
     }
 
-    /// Everybody.
+    /// All people.
     pub fn entries(&self) -> Result<Vec<Known>, PeopleError> {
         match fs::read(&self.path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| self.broken(&error)),
@@ -184,7 +184,7 @@ impl People {
         Ok(write_private(&self.path, text.as_bytes())?)
     }
 
-    /// Adds a person and gives the token to hand to them, as [`add`] does.
+    /// Adds a person and returns their token, like [`add`].
     ///
     /// # Errors
     /// When the login is taken or no login.
@@ -194,14 +194,14 @@ impl People {
         let is_owner = newcomer.person.login == OWNER;
         let token = add(&mut entries, newcomer, wanted).map_err(PeopleError::Refused)?;
         if let (true, Some(token)) = (is_owner, &token) {
-            // The file is the owner's token, so it changes with it.
+            // The owner's token is in a file, which changes with it.
             write_private(&self.folder.token_file(), format!("{token}\n").as_bytes())?;
         }
         self.write(&entries)?;
         Ok(token)
     }
 
-    /// Removes a person; their token is good for nothing from then on.
+    /// Removes a person; their token is invalid from then on.
     pub fn remove(&self, login: &str) -> Result<(), PeopleError> {
         let _lock = self.folder.lock(LOCK)?;
         let mut entries = self.entries()?;
@@ -209,7 +209,7 @@ impl People {
         self.write(&entries)
     }
 
-    /// Who a token belongs to. Only hashes are compared, so time tells nothing of the token.
+    /// The person with this token. Only hashes are compared, so timing reveals nothing about it.
     pub fn authenticate(&self, token: &str) -> Option<Person> {
         let stamp = self.stamp();
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! What a folder holds, for questions alone: nothing is announced, and no build is started.
+//! Opens a data folder for questions only: nothing is announced, and no build is started.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub enum ReadingError {
 }
 
 impl Reading {
-    /// Opens a folder; `None` if nothing was kept there yet.
+    /// Opens a folder; `None` if it contains nothing yet.
     pub fn open(folder: &Folder) -> Result<Option<Self>, ReadingError> {
         let path = folder.path("store");
         if !path.exists() {
@@ -82,7 +82,7 @@ impl Reading {
     }
 }
 
-/// A bus that carries nothing, and builds that do not exist.
+/// A bus and a build service that do nothing.
 struct Nothing;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! A repository as `--repo` names it.
+//! Reads the repository in a `--repo` option.
 
 use towline_source::described::describe;
 use towline_source::{Origin, Registered};

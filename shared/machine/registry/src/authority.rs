@@ -1,9 +1,9 @@
-//! Who may do what, as the registry asks before every action.
+//! The trait that decides who may do what in the registry.
 
 use secrecy::SecretString;
 use towline_oci::{ImageRepository, Tag};
 
-/// Decides about every request that comes in over HTTP.
+/// Decides about every HTTP request.
 ///
 /// Called on async threads, so it must answer from memory.
 pub trait Authority: Send + Sync {

@@ -22,7 +22,7 @@ CREATE TABLE blobs (
     size INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Which repository may read which blob. The file exists once, whoever holds it.
+-- Which repository may read which blob. The file exists only once.
 CREATE TABLE repository_blobs (
     repository TEXT NOT NULL,
     digest TEXT NOT NULL,

@@ -1,4 +1,4 @@
-//! What can go wrong in a registry, each with what its reader can do about it.
+//! The errors of a registry, each with advice for its reader.
 
 use towline_oci::{Digest, DocumentError, ImageRepository, NameError};
 
@@ -69,10 +69,10 @@ pub enum RegistryError {
         /// The tag or digest asked for.
         reference: String,
     },
-    /// The manifest is not one.
+    /// The manifest is invalid.
     #[error("the manifest is refused")]
     ManifestInvalid(#[source] DocumentError),
-    /// The manifest says of a blob that it has another size.
+    /// The manifest announces another size for a blob.
     #[error("the manifest says that {digest} has {announced} bytes, but it has {actual}")]
     BlobSize {
         digest: Digest,
@@ -98,7 +98,7 @@ pub enum RegistryError {
     /// Something still refers to the content to delete.
     #[error("{by} still refers to {digest}; delete it first")]
     StillReferred {
-        /// What was to be deleted.
+        /// The digest to delete.
         digest: Digest,
         /// The manifest that refers to it.
         by: String,
@@ -107,7 +107,7 @@ pub enum RegistryError {
     #[error("the content has the digest {actual}, not {given}")]
     DigestMismatch {
         given: Digest,
-        /// The digest of what came.
+        /// The digest of the received content.
         actual: Digest,
     },
     /// The upload ended, was cancelled, or is older than a restart.
@@ -135,7 +135,7 @@ pub enum RegistryError {
     #[error("the chunk has {actual} bytes, but its Content-Range says {announced}")]
     ChunkLength {
         announced: u64,
-        /// The length of what came.
+        /// The length of the received chunk.
         actual: u64,
     },
 }

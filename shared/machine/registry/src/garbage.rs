@@ -10,7 +10,7 @@ use crate::error::RegistryError;
 use crate::registry::Registry;
 use crate::uploads::IDLE_MS;
 
-/// What a collection came to.
+/// The result of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collected {
     Deleted {

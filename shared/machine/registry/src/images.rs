@@ -12,7 +12,7 @@ use crate::error::RegistryError;
 use crate::events;
 use crate::registry::Registry;
 
-/// A manifest and what the registry knows about it.
+/// A manifest and its data in the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// The digest of `bytes`.

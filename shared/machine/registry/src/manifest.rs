@@ -1,4 +1,4 @@
-//! What a manifest says, as far as the registry goes by it.
+//! The parts of a manifest that the registry uses.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,7 @@ use towline_oci::{
 
 use crate::error::RegistryError;
 
-/// The largest manifest taken, in bytes; the OCI distribution specification asks for
-/// at least this.
+/// The largest accepted manifest in bytes; the OCI distribution specification requires at least this.
 pub(crate) const LIMIT: usize = 4 << 20;
 
 /// A manifest's content.
@@ -19,9 +18,9 @@ pub(crate) struct Parsed {
     pub(crate) kind: ManifestKind,
     /// The config blob of an image; none for an index and for an artifact of another kind.
     pub(crate) image_config: Option<Digest>,
-    /// The blobs that must be there, with their sizes.
+    /// The blobs that must exist, with their sizes.
     pub(crate) blobs: Vec<(Digest, u64)>,
-    /// The manifests that must be there.
+    /// The manifests that must exist.
     pub(crate) children: Vec<Child>,
     /// The sum of the layers, in bytes.
     pub(crate) layers_size: u64,
@@ -37,13 +36,13 @@ pub(crate) struct Child {
     pub(crate) platform: ChildPlatform,
 }
 
-/// What an index says about a child's platform.
+/// The platform of a child, from the index.
 #[derive(Debug)]
 pub(crate) enum ChildPlatform {
     Known(Platform),
     /// It is for no platform, such as an attestation.
     NoPlatform,
-    /// The child itself has to be asked.
+    /// Only the child itself says.
     NotSaid,
 }
 
@@ -63,13 +62,13 @@ impl TryFrom<&Descriptor> for Child {
     }
 }
 
-/// The platform of an image by its config blob, if that says so.
+/// The platform of an image from its config blob, if it is there.
 pub(crate) fn platform_of_config(config: &[u8]) -> Option<Platform> {
     let platform: Platform = serde_json::from_slice(config).ok()?;
     platform.is_known().then_some(platform)
 }
 
-/// Reads a manifest. `content_type` is the header it came with, if one did.
+/// Reads a manifest. `content_type` is the request's header, if it had one.
 pub(crate) fn parse(content_type: Option<&str>, bytes: &[u8]) -> Result<Parsed, RegistryError> {
     if bytes.len() > LIMIT {
         return Err(RegistryError::ManifestTooLarge { limit: LIMIT });
@@ -101,7 +100,7 @@ fn of_image(kind: ManifestKind, image: &ImageManifest) -> Result<Parsed, Documen
     let layers_size = layers.clone().map(Descriptor::size);
     let blobs = std::iter::once(config).chain(layers.filter(|layer| !is_elsewhere(layer)));
     let blobs = blobs.map(|blob| Ok((digest_of(blob)?, blob.size())));
-    // An image manifest without a type of its own goes by its config's (OCI distribution
+    // An image manifest without a type of its own has its config's type (OCI distribution
     // specification, "Listing Referrers").
     let artifact_type = image.artifact_type().as_ref();
     let artifact_type = artifact_type.unwrap_or_else(|| config.media_type());

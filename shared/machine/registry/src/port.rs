@@ -1,4 +1,4 @@
-//! The registry as the port handlers see.
+//! The `Images` port on the registry, for handlers.
 
 use async_trait::async_trait;
 use towline_oci::{Digest, ImageRepository, ManifestKind, Reference, Tag};

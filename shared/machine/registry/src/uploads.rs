@@ -80,7 +80,7 @@ impl ChunkRange {
 }
 
 impl Uploads {
-    /// Opens the folder and deletes what an earlier process left.
+    /// Opens the folder and deletes uploads of an earlier process.
     pub(crate) fn open(dir: &Path, now: i64) -> Result<Self, RegistryError> {
         let folder = dir.join("uploads");
         match fs::remove_dir_all(&folder) {

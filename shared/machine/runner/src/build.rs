@@ -324,7 +324,7 @@ impl Build {
         self.record.leave(status, context, self.inner.now());
     }
 
-    /// Saves the current state for questions. The result is saved at the end.
+    /// Saves the current state for readers. The result is saved at the end.
     async fn save(&self) {
         let record = self.record.clone();
         let saved = self
@@ -344,7 +344,7 @@ impl Build {
         }
     }
 
-    /// Says something in the log.
+    /// Writes a line to the log.
     pub(crate) async fn say(&self, text: &str) {
         let now = self.inner.now().strftime("%Y-%m-%dT%H:%M:%SZ");
         self.log.say(format!("[towline] {now} {text}")).await;

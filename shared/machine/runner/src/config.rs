@@ -26,7 +26,7 @@ pub trait Checkout: Send + Sync {
     ) -> Result<Option<PathBuf>, PortError>;
 }
 
-/// What a build sees of the machine. It does not inherit the rest of our environment.
+/// The environment that builds get. They do not inherit the rest of ours.
 #[derive(Debug, Clone)]
 pub struct Machine {
     /// `PATH`.
@@ -52,12 +52,12 @@ pub struct Config {
     pub secrets: PathBuf,
     /// A folder that every user may enter, for builds that `run-as` another user.
     pub common: PathBuf,
-    /// What builds see of the machine.
+    /// The environment that builds get.
     pub machine: Machine,
     pub now: Now,
     /// The program `towline` in builds.
     pub towline_binary: PathBuf,
-    /// Gives the password for the registry.
+    /// Returns the password for the registry.
     pub registry_password: RegistryPassword,
     pub checkout: Arc<dyn Checkout>,
     /// The region in builds and events.

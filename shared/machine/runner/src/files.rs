@@ -60,7 +60,7 @@ pub(crate) struct Quota {
 }
 
 impl Quota {
-    /// Takes one more file away.
+    /// Counts one more file.
     pub(crate) fn take(&mut self, bytes: u64) -> Result<(), &'static str> {
         self.files = self.files.checked_sub(1).ok_or("files")?;
         self.bytes = self.bytes.checked_sub(bytes).ok_or("bytes")?;
@@ -68,7 +68,7 @@ impl Quota {
     }
 }
 
-/// What exists under a name.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     File,
@@ -102,8 +102,8 @@ impl Patterns {
         self.0.is_match(path)
     }
 
-    /// Visits what fits below `base`, each with the numbers of the patterns it fits. `.git` at the
-    /// top is nobody's.
+    /// Visits matching files below `base`, each with the indexes of its patterns. `.git` at the top
+    /// is left out.
     pub(crate) fn visit(
         &self,
         base: &Path,

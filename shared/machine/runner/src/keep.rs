@@ -1,4 +1,4 @@
-//! What a build leaves after its last command: reports, artifacts, cache, exported variables.
+//! Saves the results of a build after its last command: reports, artifacts, cache, exported variables.
 
 use towline_buildspec::model::CacheAction;
 

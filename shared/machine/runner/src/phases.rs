@@ -1,4 +1,4 @@
-//! Which commands run, in which order, and what a failure means.
+//! Runs the commands of a buildspec in order, and decides what a failure means.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};

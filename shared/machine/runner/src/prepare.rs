@@ -1,4 +1,4 @@
-//! What happens to a build before its first command: folder, source, secrets, cache.
+//! Prepares a build for its first command: folder, source, secrets, cache.
 
 use std::io;
 use std::path::PathBuf;

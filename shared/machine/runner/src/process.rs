@@ -19,7 +19,7 @@ pub(crate) struct Leader {
     pid: i32,
     /// Clock ticks since the machine started (proc(5), `starttime`).
     started: u64,
-    /// Which start of the machine.
+    /// The boot of the machine it belongs to.
     boot: String,
 }
 
@@ -48,9 +48,9 @@ impl Leader {
 }
 
 pub(crate) enum Of<'a> {
-    /// Those of a build of this process; their groups are in our session.
+    /// The processes of a build of this process; their groups are in our session.
     Ours(&'a [Leader]),
-    /// Those that an earlier process left, found by the group of a leader that still runs.
+    /// The processes that an earlier process left, found by the group of a leader that still runs.
     Left(Option<i32>),
 }
 

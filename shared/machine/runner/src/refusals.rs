@@ -102,7 +102,7 @@ pub(crate) fn not_applied(spec: &Buildspec) -> Vec<String> {
         ),
         (
             spec.version == Version::V0_1 && !env.exported_variables.is_empty(),
-            "exported-variables (in version 0.1 variables do not outlive their command)".to_owned(),
+            "exported-variables (in version 0.1 variables last only for their command)".to_owned(),
         ),
     ];
     let applies = all.into_iter().filter(|(says, _)| *says);

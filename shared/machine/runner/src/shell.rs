@@ -37,7 +37,7 @@ pub(crate) struct Session {
     control: Control,
 }
 
-/// The folder where the shell and we leave notes for each other.
+/// The folder where the shell and we exchange notes.
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
     pub(crate) folder: PathBuf,
@@ -45,7 +45,7 @@ pub(crate) struct Control {
     pub(crate) notes: PathBuf,
 }
 
-/// What became of a command.
+/// The result of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Done {
     /// It ended with this status, and the shell accepts the next one.
@@ -179,7 +179,7 @@ async fn status(channel: &mut UnixStream) -> Option<i32> {
     }
 }
 
-/// The status as a shell would tell it.
+/// The status in a shell's form.
 fn code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt as _;
     let signal = || status.signal().map_or(1, |signal| 128 + signal);

@@ -24,7 +24,7 @@ pub(crate) fn name_of<'a>(spec: &'a Buildspec, phase: &'a Phase) -> Option<&'a s
 /// The other user that a buildspec needs, if it needs one.
 ///
 /// # Errors
-/// When it cannot be had, with the reason.
+/// When it cannot be used, with the reason.
 pub(crate) fn wanted(spec: &Buildspec) -> Result<Option<User>, String> {
     let own = rustix::process::geteuid().as_raw();
     let mut other: Option<User> = None;
@@ -82,7 +82,7 @@ fn user(line: &str) -> Option<User> {
 }
 
 impl User {
-    /// Gives a folder with all that is in it to the user; links themselves, not where they lead.
+    /// Makes the user the owner of a folder and its content; links themselves, not their targets.
     pub(crate) fn own(&self, path: &Path) -> std::io::Result<()> {
         let mut waiting = vec![path.to_owned()];
         while let Some(path) = waiting.pop() {

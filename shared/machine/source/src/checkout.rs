@@ -11,7 +11,7 @@ pub struct Git {
     folder: PathBuf,
 }
 
-/// Why `git` gave nothing.
+/// Why `git` failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     #[error("running git; is it installed and on the PATH?")]
@@ -20,13 +20,13 @@ pub enum GitError {
     Refused {
         command: String,
         folder: PathBuf,
-        /// What it said, safe to show.
+        /// Its message, safe to show.
         said: String,
     },
 }
 
 impl Git {
-    /// For a folder; whether it is a repository shows with the first command.
+    /// For a folder; the first command shows whether it is a repository.
     #[must_use]
     pub fn at(folder: &Path) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Git {
         }
     }
 
-    /// What a command prints, without the line break at its end.
+    /// The output of a command, without the final line break.
     ///
     /// # Errors
     /// When it does not run or fails.
@@ -44,7 +44,7 @@ impl Git {
         Ok(text.trim_end_matches(['\n', '\r']).to_owned())
     }
 
-    /// What a command prints, when it succeeds and prints something.
+    /// The output of a command, if it succeeds and prints something.
     #[must_use]
     pub fn maybe<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Option<String> {
         self.text(arguments).ok().filter(|text| !text.is_empty())
@@ -55,7 +55,7 @@ impl Git {
         self.bytes(arguments).is_ok()
     }
 
-    /// What a command prints.
+    /// The output of a command.
     ///
     /// # Errors
     /// When it does not run or fails.

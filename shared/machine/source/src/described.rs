@@ -1,4 +1,4 @@
-//! What a repository in a folder of this machine is called, and which branch is its default.
+//! The name and default branch of a repository in a folder of this machine.
 
 use std::path::{Path, PathBuf};
 
@@ -7,15 +7,15 @@ use towline_domain::names::{RepositoryId, RepositoryName};
 
 use crate::checkout::{Git, GitError};
 
-/// A repository in a folder, as its pushes name it.
+/// A repository in a folder, as its pushes describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
-    /// `owner/name` at GitHub where it was cloned from there, else `local/` and its folder.
+    /// `owner/name` on GitHub if it was cloned from there, else `local/` and its folder.
     pub name: RepositoryName,
     pub id: RepositoryId,
-    /// The branch whose definition rules the stages.
+    /// The branch whose definition applies to the stages.
     pub default_branch: String,
-    /// Its top folder, without links; the repository itself where it is bare.
+    /// Its top folder, without links; the repository itself if it is bare.
     pub path: PathBuf,
 }
 
@@ -28,7 +28,7 @@ pub enum DescribeError {
         #[source]
         cause: std::io::Error,
     },
-    /// There is no `git`, so nothing can be said.
+    /// `git` is missing or fails.
     #[error(transparent)]
     Git(#[from] GitError),
     #[error("{} is not in a Git repository; `git init` makes it one", path.display())]
@@ -73,7 +73,7 @@ fn name(git: &Git, top: &Path) -> RepositoryName {
     at_github.unwrap_or_else(|| local_name(top))
 }
 
-/// `owner/name` of an address at GitHub.
+/// `owner/name` of an address on GitHub.
 fn github_name(url: &str) -> Option<RepositoryName> {
     let rest = match url.split_once("://") {
         Some(("https" | "ssh" | "git" | "http", rest)) => rest.split_once('/'),
@@ -90,7 +90,7 @@ fn github_name(url: &str) -> Option<RepositoryName> {
     path.strip_suffix(".git").unwrap_or(path).parse().ok()
 }
 
-/// `local/` and the folder's name, with what no name takes replaced.
+/// `local/` and the folder's name, with invalid characters replaced.
 fn local_name(top: &Path) -> RepositoryName {
     let folder = top
         .file_name()
@@ -107,7 +107,7 @@ fn local_name(top: &Path) -> RepositoryName {
         .unwrap_or_else(|_| "local/repository".parse().expect("it is a repository name"))
 }
 
-/// What `origin` says, else `main` or `master`, else what new repositories here begin with.
+/// The default branch of `origin`, else `main` or `master`, else Git's default for new repositories.
 fn default_branch(git: &Git) -> String {
     if let Some(head) = git.maybe(&["symbolic-ref", "--short", "refs/remotes/origin/HEAD"])
         && let Some(branch) = head.strip_prefix("origin/")

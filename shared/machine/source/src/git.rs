@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use towline_domain::untrusted::Untrusted;
 use towline_ports::PortError;
 
-/// What `git` sees of the machine.
+/// The environment of `git`.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
     /// `PATH`: where `git`, and `ssh` for it, are found.
@@ -25,7 +25,7 @@ pub struct Surroundings {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Patience {
     Look,
-    /// For what asks the origin.
+    /// For a request to the origin.
     Fetch,
 }
 

@@ -1,4 +1,4 @@
-//! One repository's bare mirror, and fetching what it lacks.
+//! One repository's bare mirror, and fetching missing commits.
 
 use std::fs;
 use std::io;
@@ -61,7 +61,7 @@ impl Mirror {
         })
     }
 
-    /// Looks at what was fetched.
+    /// Reads from the mirror.
     pub(crate) async fn look(&self, arguments: &[&str], most: usize) -> Result<Output, PortError> {
         git::run(
             &self.surroundings,

@@ -1,4 +1,4 @@
-//! Durable transactions per second, by how many want to write at the same time.
+//! Durable transactions per second, by the number of concurrent writers.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,10 +1,10 @@
-//! What can be wrong with the database, in words that say what to do.
+//! Problems with the database, worded with advice.
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-/// Why SQLite could not do what it was asked.
+/// Why SQLite failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
     #[error("the disk with {} is full; free some space and try again", .path.display())]
@@ -19,7 +19,7 @@ pub(crate) enum Fault {
         #[source]
         cause: rusqlite::Error,
     },
-    #[error("{} is damaged or not a store of Towline; put a copy in its place, or move it away to begin with an empty store", .path.display())]
+    #[error("{} is damaged or not a store of Towline; replace it with a backup, or move it away to start with an empty store", .path.display())]
     Damaged {
         path: PathBuf,
         #[source]

@@ -1,4 +1,4 @@
-//! The folder of a store: it lasts, and it belongs to one process.
+//! The folder of a store: durable, and open in one process only.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -14,7 +14,7 @@ pub enum OpenError {
     InUse {
         /// The folder.
         dir: PathBuf,
-        /// The process that has it open, if it said so.
+        /// The process that has it open, if known.
         pid: Option<u32>,
     },
     /// The folder cannot be made or written to.
@@ -22,7 +22,7 @@ pub enum OpenError {
     Folder {
         /// The folder.
         dir: PathBuf,
-        /// What the system says.
+        /// The system's reason.
         #[source]
         cause: io::Error,
     },
@@ -36,7 +36,7 @@ pub enum OpenError {
         /// The newest layout known here.
         known: i64,
     },
-    /// The file system cannot do what a store needs.
+    /// The file system lacks a feature that a store needs.
     #[error("{} is on a file system without shared memory, such as a network share; use a folder on a local disk", .path.display())]
     NoLocalDisk {
         /// The database.
@@ -45,7 +45,7 @@ pub enum OpenError {
     /// The database is damaged, or the disk is.
     #[error("{0}")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The system gives no thread to write with.
+    /// The system refuses another thread.
     #[error("no thread could be started to write to the store")]
     Thread(#[source] io::Error),
 }
@@ -60,11 +60,11 @@ fn in_brackets(pid: Option<u32>) -> String {
     pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
 }
 
-/// A folder that nobody else can open while this lives.
+/// A folder that nobody else can open while this exists.
 #[derive(Debug)]
 pub(crate) struct Folder {
     dir: PathBuf,
-    /// Locked until it is closed, which the system does however a process ends. The file stays:
+    /// Locked until it is closed, which the system does however the process ends. The file stays:
     /// if it were removed, two processes could each lock a file of that name.
     _lock: File,
 }
@@ -104,7 +104,7 @@ impl Folder {
         &self.dir
     }
 
-    /// Makes the names of the files in it last; what they hold is SQLite's concern.
+    /// Makes the names of its files durable; SQLite does so for their content.
     pub(crate) fn sync(&self) -> Result<(), OpenError> {
         sync(&self.dir).map_err(|cause| OpenError::Folder {
             dir: self.dir.clone(),
@@ -113,7 +113,7 @@ impl Folder {
     }
 }
 
-/// Makes a folder, with those it is in, so that a loss of power does not undo it.
+/// Creates a folder and its parents durably.
 fn make(dir: &Path) -> io::Result<()> {
     let dir = std::path::absolute(dir)?;
     let missing: Vec<&Path> = dir.ancestors().take_while(|dir| !dir.exists()).collect();

@@ -1,8 +1,8 @@
-//! The `Store` port on SQLite: one folder, one process, and what was acknowledged is on disk.
+//! The `Store` port on SQLite: one folder, one process, and acknowledged changes are on disk.
 //!
-//! All changes go through one thread, which puts everything that waits into one commit, because
-//! what costs time is the wait for the disk (`writer`). Reads have connections of their own and
-//! see what was last committed (`readers`).
+//! One thread makes all changes, and puts all waiting ones into one commit, because waiting for the
+//! disk takes most of the time (`writer`). Reads have their own connections and see the last commit
+//! (`readers`).
 
 mod fault;
 mod folder;
@@ -24,20 +24,20 @@ use writer::Writer;
 
 pub use folder::OpenError;
 
-/// A store in a folder of its own.
+/// A store in its own folder.
 ///
-/// Dropping it waits until everything that was asked of it is on disk.
+/// Dropping it waits until all requested changes are on disk.
 #[derive(Debug)]
 pub struct SqliteStore {
-    // Dropped in this order: the last connection to close tidies up, and then the folder is free.
+    // Dropped in this order: the last connection to close cleans up, and then the folder is released.
     readers: Arc<Readers>,
     writer: Writer,
     folder: Folder,
 }
 
 impl SqliteStore {
-    /// Opens the store in a folder, which is made if it is not there; no other process can open
-    /// it until this one drops it or ends. Blocks for as long as the disk takes.
+    /// Opens the store in a folder, which is created if it does not exist; no other process can
+    /// open it until this one drops it or ends. Blocks while it waits for the disk.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Reads, each on a connection that nobody else uses meanwhile.
+//! Reads, each on its own connection.
 
 use std::ops::Bound;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use towline_ports::{Item, Key, Page, PortError, Query};
 use crate::fault::Fault;
 use crate::schema;
 
-/// Connections; each costs about 2 MB when it has read much (SQLite's default page cache).
+/// Connections; each uses about 2 MB after many reads (SQLite's default page cache).
 const MOST_AT_ONCE: usize = 4;
 
 /// The connections that read.
@@ -58,7 +58,7 @@ impl Readers {
         let idle = self.idle().pop();
         let connection = idle.map_or_else(|| schema::open_for_reading(&self.path), Ok)?;
         let outcome = read(&connection);
-        // One that failed is closed; the next read gets a new one.
+        // A failed connection is closed; the next read gets a new one.
         if outcome.is_ok() {
             self.idle().push(connection);
         }
@@ -156,7 +156,7 @@ fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
     })
 }
 
-/// The narrowest range of sorts that holds all a query asks for and nothing else.
+/// The narrowest range of sort keys that contains exactly the results of a query.
 fn bounds(query: &Query) -> (Bound<String>, Bound<String>) {
     let mut first = Bound::Included(query.prefix.clone());
     let mut last = behind(&query.prefix);
@@ -172,11 +172,11 @@ fn bounds(query: &Query) -> (Bound<String>, Bound<String>) {
 }
 
 /// The end of all texts that begin with `prefix`: its last character replaced by the next one.
-/// UTF-8 has the order of the characters' numbers.
+/// UTF-8 sorts by code point.
 fn behind(prefix: &str) -> Bound<String> {
     let mut characters = prefix.chars();
     while let Some(last) = characters.next_back() {
-        // A step over the surrogates, which no text holds, is one step of a range.
+        // Stepping over the surrogates, which no text contains, is one step of a range.
         if let Some(next) = (last..=char::MAX).nth(1) {
             return Bound::Excluded(format!("{}{next}", characters.as_str()));
         }
@@ -186,7 +186,7 @@ fn behind(prefix: &str) -> Bound<String> {
 
 /// The lower of two upper ends.
 fn lower(one: Bound<String>, other: Bound<String>) -> Bound<String> {
-    // At the same text, the end that leaves it out is the lower one.
+    // With the same text, the end that excludes it is lower.
     let rank = |bound: &Bound<String>| match bound {
         Bound::Excluded(sort) => Some((sort.clone(), 0)),
         Bound::Included(sort) => Some((sort.clone(), 1)),

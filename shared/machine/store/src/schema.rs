@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::folder::OpenError;
 
-/// Each takes the database from the layout of its place to the next; never changed once released.
+/// Each step upgrades the database from the layout of its index to the next; never changed after a release.
 const MIGRATIONS: [&str; 1] = ["
 -- `due` is a count of nanoseconds since 1970: 16 bytes that compare as the numbers do.
 -- Text compares byte by byte, as the port asks. The table keeps its hidden row ids: items of a
@@ -23,15 +23,15 @@ CREATE TABLE items (
 CREATE INDEX items_by_due ON items (due, partition, sort) WHERE due IS NOT NULL;
 "];
 
-/// Somebody may look into the database with a tool of their own; that long is waited for them.
+/// How long to wait for another tool that has the database open.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Opens the database for writing; makes it, or brings it to the newest layout.
+/// Opens the database for writing; creates it, or upgrades it to the newest layout.
 pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
     let failed = |cause| OpenError::database(path, cause);
     let mut connection = Connection::open(path).map_err(failed)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
-    // Before anything is written, so that a newer database stays as it is.
+    // Before anything is written, so that a newer database stays unchanged.
     let found = layout(&connection).map_err(failed)?;
     let known = MIGRATIONS.len() as i64;
     if !(0..=known).contains(&found) {
@@ -62,13 +62,13 @@ fn layout(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// Makes every commit wait until it is on disk; `false` when the file system cannot keep a
-/// write-ahead log (SQLite documentation, "Write-Ahead Logging").
+/// Makes every commit wait for the disk; `false` if the file system does not support a write-ahead
+/// log (SQLite documentation, "Write-Ahead Logging").
 fn set_up(connection: &Connection) -> rusqlite::Result<bool> {
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     connection.pragma_update(None, "synchronous", "full")?;
-    // Where `fsync` leaves data in the disk's own cache, as on macOS; without effect elsewhere.
+    // Needed if `fsync` leaves data in the disk's own cache, as on macOS; no effect elsewhere.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     Ok(mode == "wal")

@@ -1,4 +1,4 @@
-//! The one thread that writes: whatever waits goes to disk together.
+//! The one thread that writes: all waiting changes go to disk together.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,27 +12,27 @@ use towline_ports::{Key, PortError, Row, TransactError, Write};
 use crate::fault::Fault;
 use crate::folder::OpenError;
 
-/// Transactions in one commit at most, so that the first of them does not wait for ever.
+/// The most transactions in one commit, so that the first of them does not wait too long.
 const MOST_TOGETHER: usize = 256;
-/// Transactions that wait at most; who comes later waits for a place.
+/// The most waiting transactions; further callers wait for a place.
 const MOST_WAITING: usize = 1_024;
 
 const DOING: &str = "write to the store";
 
-/// The way to the thread that writes.
+/// The handle of the thread that writes.
 #[derive(Debug)]
 pub(crate) struct Writer {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<u64>>,
 }
 
-/// One transaction and who waits for it.
+/// One transaction and its caller.
 #[derive(Debug)]
 struct Job {
     writes: Vec<Write>,
-    /// The content of each write as text, where it has one.
+    /// The content of each write as text, if it has one.
     bodies: Vec<Option<String>>,
-    /// Whether they are rows, whose version never rises.
+    /// Whether they are rows, whose version does not rise.
     are_rows: bool,
     answer: oneshot::Sender<Result<(), TransactError>>,
 }
@@ -51,7 +51,7 @@ impl Writer {
         })
     }
 
-    /// Answers when the rows are on disk.
+    /// Returns when the rows are on disk.
     pub(crate) async fn put_rows(
         &self,
         rows: Vec<Row>,
@@ -74,7 +74,7 @@ impl Writer {
         }
     }
 
-    /// Answers when the transaction is on disk, or has changed nothing.
+    /// Returns when the transaction is on disk, or has changed nothing.
     pub(crate) async fn transact(
         &self,
         writes: Vec<Write>,
@@ -107,13 +107,13 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs.take(); // no more work: the thread ends behind what it has
         if let Some(thread) = self.thread.take() {
-            // That it panicked was already said to everybody who waited for it.
+            // Every waiting caller has already received the panic.
             let _ = thread.join();
         }
     }
 }
 
-/// Writes until nobody can ask for more; gives how many commits that took.
+/// Writes until all senders are gone; returns the number of commits.
 fn write_all(mut connection: Connection, path: &Path, mut waiting: mpsc::Receiver<Job>) -> u64 {
     let mut commits = 0;
     while let Some(first) = waiting.blocking_recv() {
@@ -130,12 +130,12 @@ fn write_all(mut connection: Connection, path: &Path, mut waiting: mpsc::Receive
     commits
 }
 
-/// Does what is asked in one commit, each transaction wholly or not at all, and then answers.
+/// Runs the jobs in one commit, each transaction completely or not at all, and then answers.
 fn commit(connection: &mut Connection, path: &Path, jobs: Vec<Job>) {
     match outcomes(connection, path, &jobs) {
         Ok(outcomes) => {
             for (job, outcome) in jobs.into_iter().zip(outcomes) {
-                // Whoever waited may have given up.
+                // The caller may have stopped waiting.
                 let _ = job.answer.send(outcome);
             }
         }
@@ -152,8 +152,8 @@ fn failure(fault: &Arc<Fault>) -> TransactError {
     PortError::new(DOING, Arc::clone(fault)).into()
 }
 
-/// What came of each transaction once all are on disk; an error means that none is, unless the
-/// disk failed in the middle of saying so.
+/// The result of each transaction once all are on disk; an error means that none is, unless the
+/// disk failed during the answer.
 fn outcomes(
     connection: &mut Connection,
     path: &Path,
@@ -166,8 +166,8 @@ fn outcomes(
         let outcome = match done {
             Ok(None) => Ok(()),
             Ok(Some(key)) => Err(TransactError::Conflict(key)),
-            // SQLite gives up everything on some errors, such as a full disk, and only this
-            // transaction on others (SQLite documentation, "Transactions", 3.1).
+            // On some errors, such as a full disk, SQLite rolls back everything, on others only
+            // this transaction (SQLite documentation, "Transactions", 3.1).
             Err(error) if transaction.is_autocommit() => return Err(error),
             Err(error) => Err(failure(&Arc::new(Fault::new(path, error)))),
         };
@@ -177,9 +177,9 @@ fn outcomes(
     Ok(outcomes)
 }
 
-/// Makes all changes, or gives the key in conflict; a savepoint that is dropped takes all back.
+/// Makes all changes, or returns the key in conflict; a dropped savepoint rolls back.
 fn transact(savepoint: Savepoint<'_>, job: &Job) -> rusqlite::Result<Option<Key>> {
-    // No key comes twice, so that all conditions can be looked at before the first change.
+    // No key occurs twice, so all conditions can be checked before the first change.
     let mut versions = Vec::with_capacity(job.writes.len());
     for write in &job.writes {
         let version = version(&savepoint, write.key())?;
@@ -203,7 +203,7 @@ fn transact(savepoint: Savepoint<'_>, job: &Job) -> rusqlite::Result<Option<Key>
     Ok(None)
 }
 
-/// Whether a change may be made while the item has this version; 0 when there is none.
+/// Whether a change is allowed while the item has this version; 0 if it does not exist.
 fn holds(write: &Write, found: u64) -> bool {
     match write {
         Write::Create { .. } => found == 0,

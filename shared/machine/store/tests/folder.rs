@@ -1,4 +1,4 @@
-//! A store's folder: opened again, by somebody else, damaged, or not to be had.
+//! A store's folder: opened again, opened twice, damaged, or unusable.
 
 use std::error::Error;
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::json;
 use towline_ports::{Key, Query, Store, Write};
 use towline_store::{OpenError, SqliteStore};
 
-/// Everything that an error says, with its causes.
+/// The text of an error and its causes.
 fn said(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

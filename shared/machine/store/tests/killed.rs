@@ -15,7 +15,7 @@ use towline_store::{OpenError, SqliteStore};
 
 /// Holds the folder to open; says that this is the other process.
 const ROLE: &str = "TOWLINE_STORE_TEST_FOLDER";
-/// What the other process says begins with this, unlike what the test harness says.
+/// The prefix of the other process's lines, unlike those of the test harness.
 const SAYS: &str = "other process: ";
 
 /// Starts this test again as the other process.
@@ -32,7 +32,7 @@ fn start(test: &str, dir: &Path) -> (Child, Lines<BufReader<ChildStdout>>) {
     (child, BufReader::new(output).lines())
 }
 
-/// The next thing that the other process says; none when it has ended.
+/// The next line of the other process; none once it has ended.
 fn hear(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<String> {
     lines.find_map(|line| {
         let line = line.expect("it is text");
@@ -46,7 +46,7 @@ fn say(text: &str) {
     out.flush().expect("somebody listens");
 }
 
-/// Eight tasks write two items at a time and say so, until the process is killed.
+/// Eight tasks write two items at a time and report it, until the process is killed.
 fn write_for_ever(dir: &str) {
     let store = Arc::new(SqliteStore::open(dir).expect("the store opens after a kill"));
     Runtime::new().expect("a runtime").block_on(async {
@@ -109,7 +109,7 @@ fn f37_what_was_acknowledged_survives_kill_9() {
     });
 }
 
-/// What was still in the pipe. The last line may have been cut off by the kill.
+/// The rest of the pipe. The kill may have cut off the last line.
 fn hear_whole(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<String> {
     hear(lines).filter(|sort| sort.matches('/').count() == 2 && !sort.ends_with('/'))
 }
@@ -127,7 +127,7 @@ async fn all(store: &SqliteStore, partition: &str) -> Vec<String> {
     }
 }
 
-/// Opens the store and holds it until nobody writes to its input any more.
+/// Opens the store and holds it until its input is closed.
 fn hold(dir: &str) {
     let _store = SqliteStore::open(dir).expect("a new store");
     say("open");

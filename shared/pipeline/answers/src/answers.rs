@@ -1,4 +1,4 @@
-//! What is answered, in a shape that stays: the JSON of the API and of `--json`.
+//! The answers, in a stable form: the JSON of the API and of `--json`.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub enum Answer {
     },
     /// To [`super::Query::Image`].
     Image {
-        /// Every image the reference fits.
+        /// Every image that the reference matches.
         images: Vec<ImageAnswer>,
     },
     /// To [`super::Query::History`].
@@ -45,21 +45,21 @@ pub enum Answer {
         stage: StageName,
         /// What was live, newest first.
         moves: Vec<Move>,
-        /// Why nothing enters by itself, if so.
+        /// Why automatic promotions are paused, if they are.
         hold: Option<Hold>,
     },
     /// To [`super::Query::Now`].
     Now {
-        /// At which moment, when one was asked for.
+        /// The requested moment, if one was given.
         at: Option<Timestamp>,
-        /// What is live, by component in the definition's order of stages.
+        /// What is live, by component and stage, in the definition's order.
         live: Vec<Live>,
     },
     /// To [`super::Query::Where`].
     Where {
         /// The commit.
         commit: CommitSha,
-        /// Its images and where they stand.
+        /// Its images, with their stages.
         places: Vec<Place>,
     },
     /// To [`super::Query::Why`].
@@ -78,9 +78,9 @@ pub enum Answer {
     Log {
         /// The build's number.
         build: u64,
-        /// The log, from the byte asked for on; bytes that are not UTF-8 replaced.
+        /// The log, from the requested byte on; invalid UTF-8 is replaced.
         text: String,
-        /// Where to go on reading.
+        /// Where to continue reading.
         next: u64,
         /// Whether the build has ended: then nothing follows an empty text.
         ended: bool,
@@ -89,15 +89,15 @@ pub enum Answer {
     Done {
         /// What was done, in one sentence.
         message: String,
-        /// The promotion it opened or was about.
+        /// The promotion that it opened or concerns.
         promotion: Option<u64>,
-        /// The build it started or was about.
+        /// The build that it started or concerns.
         build: Option<u64>,
     },
 }
 
 impl Answer {
-    /// That something was done.
+    /// The answer that something was done.
     pub(crate) fn done(message: String) -> Self {
         Self::Done {
             message,
@@ -106,7 +106,7 @@ impl Answer {
         }
     }
 
-    /// That something was done to a promotion.
+    /// The answer that something was done to a promotion.
     pub(crate) fn done_to_promotion(message: String, promotion: u64) -> Self {
         Self::Done {
             message,
@@ -115,7 +115,7 @@ impl Answer {
         }
     }
 
-    /// That something was done to a build.
+    /// The answer that something was done to a build.
     pub(crate) fn done_to_build(message: String, build: u64) -> Self {
         Self::Done {
             message,
@@ -128,11 +128,11 @@ impl Answer {
 /// An image in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageLine {
-    /// The tags it was built under, then every other but stage tags.
+    /// The tags of its build first, then all others except stage tags.
     pub tags: Vec<Tag>,
     /// The image.
     pub digest: Digest,
-    /// Its commit, when a build of ours made it.
+    /// Its commit, if Towline built it.
     pub commit: Option<CommitSha>,
     /// Its ref.
     pub git_ref: Option<GitRef>,
@@ -155,11 +155,11 @@ pub struct ImageAnswer {
     pub media_type: String,
     /// Bytes of its layers.
     pub size: Option<u64>,
-    /// What it runs on.
+    /// Its platforms.
     pub platforms: Vec<String>,
     /// When it was first seen.
     pub at: Timestamp,
-    /// What built it.
+    /// Its build.
     pub built: Option<Built>,
     /// Every tag ever seen on it.
     pub tags: Vec<TagState>,
@@ -189,9 +189,9 @@ pub struct Live {
     pub stage: StageName,
     /// What is live; none when nothing has entered yet.
     pub image: Option<LiveImage>,
-    /// Why nothing enters by itself, if so.
+    /// Why automatic promotions are paused, if they are.
     pub hold: Option<Hold>,
-    /// What waits to enter, in one clause each.
+    /// The promotions that wait.
     pub waiting: Vec<Waiting>,
 }
 
@@ -223,7 +223,7 @@ pub struct Waiting {
     pub digest: Digest,
     /// What it waits for, in a clause that begins with a verb.
     pub why: String,
-    /// Whether it waits for somebody to approve it.
+    /// Whether it waits for an approval.
     #[serde(default)]
     pub for_approval: bool,
 }
@@ -247,7 +247,7 @@ pub struct Move {
     pub why: String,
     /// The promotion's number.
     pub promotion: u64,
-    /// Whether it went back.
+    /// Whether it was a rollback.
     pub rollback: bool,
 }
 
@@ -268,7 +268,7 @@ pub struct RunAnswer {
     pub pusher: String,
     /// When the push was accepted.
     pub at: Timestamp,
-    /// How it stands.
+    /// Its state.
     pub status: RunStatus,
     /// Why nothing of it is built, if so.
     pub refused: Option<String>,
@@ -276,7 +276,7 @@ pub struct RunAnswer {
     pub builds: Vec<BuildAnswer>,
     /// What it does not build, and why not.
     pub skipped: Vec<Skipped>,
-    /// What a person should know.
+    /// Notes for people.
     pub notes: Vec<String>,
 }
 
@@ -298,11 +298,11 @@ pub struct BuildAnswer {
     pub build: u64,
     /// The attempt, from 1.
     pub attempt: u32,
-    /// How it stands.
+    /// Its state.
     pub state: BuildState,
-    /// What it is at, in one clause.
+    /// Its state, in one clause.
     pub why: String,
-    /// Why it is built at all.
+    /// Why it is built.
     pub because: String,
     /// Seconds it took, or has taken so far.
     pub seconds: Option<i64>,
@@ -312,12 +312,12 @@ pub struct BuildAnswer {
     pub tags: Vec<Tag>,
     /// The stages its image is live in.
     pub stages: Vec<StageName>,
-    /// What it has left for later stages, by name.
+    /// Its outputs for later stages, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, String>,
 }
 
-/// How a build stands.
+/// The state of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BuildState {
@@ -333,12 +333,12 @@ pub enum BuildState {
     Cancelled,
     /// A newer push replaced it.
     Superseded,
-    /// Something is wrong with its image.
+    /// Its image is inconsistent.
     Held,
 }
 
 impl BuildState {
-    /// As it is written.
+    /// The word in JSON.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -367,19 +367,19 @@ impl From<&AttemptState> for BuildState {
     }
 }
 
-/// How an image stands to a stage.
+/// The state of an image in a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlaceState {
     /// It is live there.
     Live,
-    /// It is on its way.
+    /// It is waiting to enter.
     Waiting,
     /// It is not going there.
     Outside,
 }
 
-/// Where one image of a commit stands.
+/// The stages of one image of a commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     /// The component.
@@ -388,22 +388,22 @@ pub struct Place {
     pub build: u64,
     /// The image, once there is one.
     pub digest: Option<Digest>,
-    /// What the build is at.
+    /// The state of the build.
     pub building: String,
-    /// The stages in order, and what the image is to each.
+    /// The stages in order, with the image's state in each.
     pub stages: Vec<PlaceInStage>,
 }
 
-/// What an image is to a stage.
+/// The state of an image in a stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlaceInStage {
     /// The stage.
     pub stage: StageName,
-    /// How it stands.
+    /// The state.
     pub state: PlaceState,
     /// Since when it is live.
     pub since: Option<Timestamp>,
-    /// What keeps it from being live.
+    /// Why it is not live.
     pub why: Option<String>,
 }
 
@@ -412,18 +412,18 @@ pub struct PlaceInStage {
 pub struct Reason {
     /// The run.
     pub run: RunId,
-    /// The component; none when it concerns the whole run.
+    /// The component; none if it concerns the whole run.
     pub component: Option<ComponentName>,
     /// Whether it was built.
     pub built: bool,
-    /// Whether the definition starts no run for such a push: nothing is wrong.
+    /// Whether the definition starts no run for such a push, which is not an error.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
     /// Why.
     pub why: String,
 }
 
-/// Why nothing enters a stage automatically.
+/// Why automatic promotions to a stage are paused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Who holds it.

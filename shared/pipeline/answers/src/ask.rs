@@ -1,4 +1,4 @@
-//! Questions: each is answered from the ledger, in a few reads and no scan.
+//! Answers questions from the ledger, with a few reads and no scan.
 
 use towline_domain::Timestamp;
 use towline_ports::Builds;
@@ -9,10 +9,10 @@ use super::moment::Moment;
 use super::query::MOST_LINES;
 use super::{ChatError, Query, Refusal, images, log, lookup, runs, stages};
 
-/// Lines answered when nobody says how many.
+/// The default number of lines.
 const USUAL_LIMIT: usize = 10;
 
-/// How many lines are answered.
+/// The number of lines in an answer.
 pub(super) fn limited(limit: Option<usize>) -> usize {
     limit.unwrap_or(USUAL_LIMIT).clamp(1, MOST_LINES)
 }

@@ -1,4 +1,4 @@
-//! What people type in chat, read by the grammar of the command line.
+//! Reads chat commands with the grammar of the command line.
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{FromArgMatches as _, Subcommand as _};
@@ -6,44 +6,45 @@ use towline_domain::untrusted::Untrusted;
 
 use super::{Command, Query};
 
-/// What was typed.
+/// What a person typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// A question, and the same for a shell.
+    /// A question, and the same as a shell command.
     Ask(Box<Query>, String),
-    /// Somebody wants to know what can be typed.
+    /// A request for help.
     Help(String),
 }
 
-/// Why nothing is asked.
+/// Why a text is not a question.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ChatWords {
-    /// A quote is open to the end.
+    /// A quote is not closed.
     #[error("a quote is not closed")]
     OpenQuote,
-    /// The grammar does not know it; the text says what is wrong and what it takes.
+    /// The grammar rejects it; the text says what is wrong and what is expected.
     #[error("{0}")]
     Unknown(String),
-    /// The command line can do it.
+    /// Only the command line can do it.
     #[error("{word} is not available in chat yet; run it on the command line: {line}")]
     Elsewhere {
         /// The command.
         word: String,
-        /// The same for a shell.
+        /// The same as a shell command.
         line: String,
     },
-    /// More lines than fit.
+    /// The answer would have too many lines.
     #[error("chat shows at most {MOST_LINES} lines. Run it on the command line: {0}")]
     TooMany(String),
 }
 
-/// Lines asked for at most: more do not fit into an answer, and Slack waits three seconds.
+/// The most lines of an answer: more do not fit, and Slack waits three seconds.
 const MOST_LINES: usize = 30;
 
-/// Letters of a line of a mistake that are shown: what was typed is in it.
+/// The most characters of a mistake to show, because it contains what was typed.
 const MOST_LETTERS: usize = 300;
 
-/// What may follow `/towline`: every question. The commands that change something are known too, for suggestions.
+/// The words that may follow `/towline`: every question. The commands that change something are
+/// known too, for suggestions.
 fn grammar() -> clap::Command {
     let chat = clap::Command::new("/towline")
         .bin_name("/towline")
@@ -73,14 +74,14 @@ fn elsewhere() -> Vec<String> {
     names.chain(["logs"]).map(str::to_owned).collect()
 }
 
-/// Reads what was typed behind `/towline`.
+/// Reads the text after `/towline`.
 pub(super) fn read(text: &str) -> Result<Typed, ChatWords> {
     let words = shell_words::split(text).map_err(|_| ChatWords::OpenQuote)?;
     let mut words: Vec<String> = words.into_iter().map(typed).collect();
     if let Some(first) = words.first_mut() {
         *first = first.to_lowercase();
     }
-    // Before anything is said about the rest, which may be right for the command line.
+    // Checked first, because the rest may be valid on the command line.
     if let Some(word) = meant(&words).filter(|word| elsewhere().contains(word)) {
         return Err(ChatWords::Elsewhere {
             word: word.clone(),
@@ -109,7 +110,7 @@ pub(super) fn read(text: &str) -> Result<Typed, ChatWords> {
     }
 }
 
-/// A dash that a phone has made of two hyphens is two hyphens again.
+/// Turns a dash that a phone made of two hyphens back into two hyphens.
 fn typed(word: String) -> String {
     match word.strip_prefix('—') {
         Some(name) => format!("--{name}"),
@@ -117,7 +118,7 @@ fn typed(word: String) -> String {
     }
 }
 
-/// The command that is asked for, or asked about.
+/// The command that is used, or that help is requested for.
 fn meant(words: &[String]) -> Option<&String> {
     match words {
         [help, word, ..] if help == "help" => Some(word),
@@ -138,14 +139,14 @@ fn moment(mut words: Vec<String>) -> Vec<String> {
     words
 }
 
-/// The same for a shell.
+/// The same as a shell command.
 fn on_the_command_line(words: &[String]) -> String {
     let words = words.iter().map(String::as_str);
     let words = words.skip_while(|word| *word == "help");
     shell_words::join(std::iter::once("towline").chain(words))
 }
 
-/// Help as chat shows it; where it is about all commands, with those that only the command line has.
+/// Help as chat shows it; help about all commands also lists those that only the command line has.
 fn help(error: &clap::Error, about_all: bool) -> String {
     let text = error.render().to_string();
     let text = text.trim_end().replace("\n  towline ", "\n  /towline ");
@@ -158,7 +159,7 @@ fn help(error: &clap::Error, about_all: bool) -> String {
     }
 }
 
-/// That a command is unknown, and which is probably meant.
+/// The message for an unknown command, with a suggestion.
 fn unknown(error: &clap::Error) -> String {
     let shown = |kind| {
         let value = error.get(kind).map(ToString::to_string);
@@ -174,7 +175,7 @@ fn unknown(error: &clap::Error) -> String {
     )
 }
 
-/// What is wrong and what to type instead, without what makes sense on a terminal only.
+/// What is wrong and what to type instead, without the parts that make sense only on a terminal.
 fn sentence(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);

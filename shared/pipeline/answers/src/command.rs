@@ -1,4 +1,4 @@
-//! What people have done, with the words that the terminal and the API have in common.
+//! The commands of people, with the words that the terminal and the API share.
 
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use towline_domain::names::{ComponentName, RepositoryName, StageName};
 
 use super::query::reference;
 
-/// Something to be done, by somebody.
+/// A change that a person requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Subcommand)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
@@ -28,7 +28,7 @@ pub enum Command {
     Retry(OfBuild),
 }
 
-/// Which image goes where.
+/// The image and stage of a promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields)]
 #[command(after_help = "\
@@ -38,7 +38,7 @@ Examples:
 pub struct Promote {
     /// The component
     pub component: ComponentName,
-    /// The image: a commit, tag, digest or build#N
+    /// The image: a commit, tag, digest or build (build#142)
     #[arg(value_name = "REF", value_parser = reference)]
     pub image: String,
     /// The stage it is promoted to
@@ -86,7 +86,7 @@ pub struct Reject {
     pub repository: Option<RepositoryName>,
 }
 
-/// Which stage goes back, and to what.
+/// The stage to roll back, and the image to return to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields)]
 #[command(after_help = "\
@@ -101,7 +101,7 @@ pub struct Rollback {
     pub component: ComponentName,
     /// The stage
     pub stage: StageName,
-    /// The image to return to: a commit, tag, digest or build#N that was live there
+    /// The image to return to: a commit, tag, digest or build (build#142) that was live there
     #[arg(long, value_name = "REF", value_parser = reference)]
     pub to: Option<String>,
     /// Why

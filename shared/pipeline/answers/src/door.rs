@@ -1,4 +1,4 @@
-//! The one way in for people: the API by token or AWS identity, Slack by its signature.
+//! Answers all requests of people: the API by token or AWS identity, Slack by its signature.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,12 +11,12 @@ use towline_wire::signature::Secrets;
 use super::{ask, http, slack, tell, text};
 use towline_state::Context;
 
-/// Knows people by what they show.
+/// Finds people by their credentials.
 pub trait Authenticate: Send + Sync {
-    /// Whose token it is.
+    /// The person with this token.
     fn by_token(&self, token: &str) -> Option<Person>;
 
-    /// Who calls under an ARN that AWS has verified.
+    /// The person with this ARN, which AWS has verified.
     fn by_arn(&self, arn: &str) -> Option<Person>;
 }
 
@@ -30,23 +30,23 @@ impl Authenticate for People {
     }
 }
 
-/// Everything behind which people ask, the same on API Gateway and on one machine: `/v1/…` for who
-/// has a token, `/aws/v1/…` for whom the gateway has told apart, `/slack/commands`, `/healthz`.
+/// All paths for people, the same on API Gateway and on one machine: `/v1/…` with a token,
+/// `/aws/v1/…` with an identity that the gateway verified, `/slack/commands` and `/healthz`.
 #[derive(Clone, Copy)]
 pub struct Door<'a> {
-    /// Where answers come from.
+    /// The source of answers.
     pub context: Context<'a>,
-    /// Where logs of builds come from.
+    /// The source of builds' logs.
     pub builds: &'a dyn Builds,
-    /// Who is let in.
+    /// The people who have access.
     pub people: &'a dyn Authenticate,
-    /// What signs Slack's requests; none while no app is connected.
+    /// The secrets that sign Slack's requests; none while no app is connected.
     pub slack: Option<&'a Secrets>,
 }
 
 impl Door<'_> {
-    /// Answers one request. 401 means that nobody was let in with what was shown; a secret or list
-    /// of people that was cached may be read again then, and the request answered again.
+    /// Answers one request. 401 means that the credentials are unknown; the caller may then read
+    /// cached secrets and people again, and repeat the request.
     pub async fn answer(&self, request: Request) -> Response {
         let (path, method) = (request.path.as_str(), request.method.as_str());
         match path {
@@ -82,10 +82,10 @@ impl Door<'_> {
     async fn by_token(&self, request: Request) -> Response {
         let shown = request.headers.only("authorization");
         let shown = shown.and_then(|value| value.split_once(' '));
-        // The scheme's name is of any case (RFC 9110, section 11.1).
+        // The scheme's name is case-insensitive (RFC 9110, section 11.1).
         let person = match shown.map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest.trim())) {
             Some((scheme, token)) if scheme == "bearer" => self.people.by_token(token),
-            // What a browser can send of itself may ask, never tell: another page could make it.
+            // Requests that a browser can send on its own may only ask: another page could cause them.
             Some((scheme, pair)) if scheme == "basic" && request.method == "GET" => password(pair)
                 .and_then(|(login, token)| Some((login, self.people.by_token(&token)?)))
                 .filter(|(login, person)| person.login.eq_ignore_ascii_case(login))
@@ -139,7 +139,7 @@ impl Door<'_> {
     }
 }
 
-/// Whether a person looks at the answer, who reads lines rather than JSON.
+/// Whether the answer is for a person, who reads text rather than JSON.
 fn is_browser(request: &Request) -> bool {
     let accept = request.headers.only("accept");
     request.method == "GET" && accept.is_some_and(|accept| accept.contains("text/html"))

@@ -1,7 +1,7 @@
 //! The HTTP side of answers: `GET /v1/<question>` and `POST /v1/<command>`.
 //!
 //! The path's last word is the name of the [`Query`] or [`Command`], the query string or JSON body
-//! its fields, so that the API, the command line and chat share one vocabulary.
+//! has its fields, so that the API, the command line and chat share one vocabulary.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ use super::{Answer, ChatError, Command, Query};
 pub enum Call {
     /// A question.
     Ask(Query),
-    /// Something to be done.
+    /// A command.
     Tell(Command),
 }
 
@@ -56,7 +56,7 @@ pub fn decode(request: &Request) -> Result<Call, Response> {
     }
 }
 
-/// A value of the query string, which knows only text: a number where the field takes one.
+/// A value of the query string, which has only text: a number if the field takes one.
 fn typed_value(name: &str, value: String) -> Value {
     let numeric = matches!(name, "limit" | "build" | "promotion" | "from");
     match value.parse::<u64>() {
@@ -82,7 +82,7 @@ fn typed<T: DeserializeOwned>(
     })
 }
 
-/// The response to an answer or to what went wrong.
+/// The response for an answer or an error.
 #[must_use]
 pub fn encode(answer: Result<Answer, ChatError>) -> Response {
     match answer {
@@ -102,13 +102,13 @@ pub fn encode(answer: Result<Answer, ChatError>) -> Response {
     }
 }
 
-/// An error as the API says it.
+/// An error in the API's form.
 #[must_use]
 pub fn error(status: u16, reason: &str) -> Response {
     respond(status, &json!({ "error": reason }))
 }
 
-/// That a path does not take the method, and which it takes (RFC 9110, section 15.5.6).
+/// The response for a wrong method, with the allowed ones (RFC 9110, section 15.5.6).
 pub(super) fn not_allowed(allowed: &str, reason: &str) -> Response {
     let mut response = error(405, reason);
     response.headers.push("allow", allowed);

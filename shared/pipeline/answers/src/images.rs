@@ -1,4 +1,4 @@
-//! Questions about images: which a component has, and what is known about one.
+//! Answers questions about images: those of a component, and the details of one.
 
 use towline_domain::image::Image;
 use towline_domain::names::{ComponentName, GitRef, ImageRepository, RepositoryName, Tag};
@@ -30,7 +30,7 @@ pub(super) async fn tags(context: Context<'_>, query: Tags) -> Result<Answer, Ch
     for item in listed.items {
         let pointer = Read::<ImagePointer>::of(&item)?.value;
         let image = lookup::image(context, &pointer.repository, &pointer.digest).await?;
-        // Of two who recorded it at once, one has left a row at a time of its own.
+        // If two processes recorded it at once, one has left a row with another time.
         let Some(image) = image.filter(|image| item.key.sort.starts_with(&keys::moment(image.at)))
         else {
             continue;
@@ -53,7 +53,7 @@ pub(super) async fn tags(context: Context<'_>, query: Tags) -> Result<Answer, Ch
     })
 }
 
-/// Everything known about the images that a reference fits.
+/// Everything known about the images that a reference matches.
 pub(super) async fn image(context: Context<'_>, query: query::Image) -> Result<Answer, ChatError> {
     let repository = query.repository.as_ref();
     let of = match &query.component {
@@ -110,7 +110,7 @@ async fn state_of(context: Context<'_>, image: &Image, tag: &Tag) -> Result<TagS
     })
 }
 
-/// Where the image is live.
+/// The stages where the image is live.
 async fn live_of(context: Context<'_>, image: &Image) -> Result<Vec<Live>, ChatError> {
     let Some(claim) = lookup::owner(context, &image.repository).await? else {
         return Ok(Vec::new());

@@ -1,7 +1,7 @@
-//! What people ask and have done: one grammar, one set of rights, one value for each answer, and its renderings.
+//! The questions and commands of people: one grammar, one set of rights, one value for each answer,
+//! and its renderings.
 //!
-//! The command line, chat and the HTTP API all come through [`ask`] and [`tell`], so that what
-//! they say cannot drift apart.
+//! The command line, chat and the HTTP API all use [`ask`] and [`tell`], so that their answers cannot differ.
 
 pub mod answers;
 mod ask;

@@ -1,4 +1,4 @@
-//! The log of a build, part by part.
+//! Answers questions about the log of a build, part by part.
 
 use towline_domain::explain;
 use towline_domain::names::BuildId;
@@ -10,8 +10,8 @@ use super::answers::Answer;
 use super::query::Log;
 use super::{ChatError, Refusal, Thing, lookup, refused};
 
-/// The log of a build for several platforms is that of each, one after the other: the bits of a
-/// place in it from this one on say which.
+/// The log of a build for several platforms is that of each, one after another: the bits of a
+/// position from this one on say which.
 const PART: u32 = 40;
 
 /// A part of a build's log.

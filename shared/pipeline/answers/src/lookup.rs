@@ -1,4 +1,4 @@
-//! From what a person types to what it means: one thing, or a sentence that says why not.
+//! Finds what a person's words refer to, or refuses with a reason.
 
 mod reference;
 
@@ -23,10 +23,10 @@ use towline_state::{Context, Read};
 
 use reference::{Reference, is_commit_prefix, reference};
 
-/// Things listed before a person is asked to be more exact.
+/// The most matches to list.
 const MOST_FOUND: usize = 50;
 
-/// A component of one repository, with the definition that rules its stages.
+/// A component of one repository, with the definition that applies to its stages.
 pub(super) struct Found {
     pub(super) repository: Repository,
     pub(super) definition: Definition,
@@ -49,7 +49,7 @@ impl Found {
         Ok((self.stage_key(stage), rule))
     }
 
-    /// That the component is no longer defined, with the stages there are.
+    /// The refusal for a component that is no longer defined, with the existing stages.
     pub(super) fn gone(&self) -> Refusal {
         let stages = self.definition.stages.iter();
         Refusal::ComponentGone {
@@ -60,7 +60,7 @@ impl Found {
     }
 }
 
-/// Whether a repository has the name that is asked for, if any is.
+/// Whether a repository has the requested name, if one was given.
 pub(super) fn is_named(repository: &Repository, name: Option<&RepositoryName>) -> bool {
     let known = repository.name.as_str();
     name.is_none_or(|name| known.eq_ignore_ascii_case(name.as_str()))
@@ -71,7 +71,7 @@ pub(super) async fn repositories(context: Context<'_>) -> Result<Vec<Repository>
     Ok(context.list(&StoreQuery::all(keys::REPOSITORIES)).await?)
 }
 
-/// The repository of that name, or the only one there is.
+/// The repository of that name, or the only one.
 async fn chosen(
     context: Context<'_>,
     ids: &[RepositoryId],
@@ -94,7 +94,7 @@ async fn chosen(
     }
 }
 
-/// The definition that rules a repository's stages.
+/// The definition that applies to a repository's stages.
 pub(super) async fn definition(
     context: Context<'_>,
     repository: &Repository,
@@ -135,7 +135,7 @@ pub(super) async fn component(
     })
 }
 
-/// Why nothing of a component is known.
+/// Why a component is not found.
 async fn no_component(
     context: Context<'_>,
     name: &ComponentName,
@@ -182,7 +182,7 @@ pub(super) async fn build(
         Some(of) => context.read::<Run>(&keys::run(&of.value.run)).await?,
         None => None,
     };
-    // A row of a plan that came to nothing leads to a build of another number.
+    // A row of a plan that was not committed leads to a build of another number.
     let is_it = |of: &AttemptRef, run: &Run| {
         let attempt = run.attempt(&of.attempt);
         attempt.is_some_and(|(_, _, attempt)| attempt.build_number == number)
@@ -242,7 +242,7 @@ pub(super) async fn commit(
     }
 }
 
-/// That a push of the commit was accepted and has no run yet.
+/// The refusal for a commit whose push was accepted and has no run yet.
 async fn not_planned(context: Context<'_>, prefix: &str) -> Result<Option<Refusal>, ChatError> {
     let query = StoreQuery::all(keys::pushes(prefix))
         .prefix(prefix)
@@ -289,7 +289,7 @@ async fn runs_of_commit(
     }))
 }
 
-/// The runs a reference leads to: by commit, by build, or by what an image was built from.
+/// The runs that a reference leads to: by commit, by build, or by an image's build.
 pub(super) async fn runs(
     context: Context<'_>,
     text: &str,
@@ -324,7 +324,7 @@ async fn runs_of_image(
     refused(Refusal::NotBuilt(text.into()))
 }
 
-/// The images a reference leads to, of one component when it is given; at least one.
+/// The images that a reference leads to, of one component if given; at least one.
 pub(super) async fn images(
     context: Context<'_>,
     text: &str,
@@ -399,7 +399,7 @@ async fn images_of_tag(context: Context<'_>, text: &str) -> Result<Vec<Image>, C
     Ok(found)
 }
 
-/// An image of the ledger.
+/// An image in the ledger.
 pub(super) async fn image(
     context: Context<'_>,
     repository: &ImageRepository,

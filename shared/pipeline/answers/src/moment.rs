@@ -7,23 +7,23 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// A moment that may depend on when it is asked for.
+/// A moment that may be relative to now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Moment {
     /// A fixed one.
     At(Timestamp),
-    /// So long before now.
+    /// This long before now.
     Ago(SignedDuration),
 }
 
-/// Why a text is no moment.
+/// Why a text is not a moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("write a moment as 2026-02-27T12:00 (UTC), 2026-02-27T12:00+09:00 or 2h ago")]
 pub struct MomentError;
 
 impl Moment {
-    /// The moment meant by who asks at `now`; none when it lies ahead.
+    /// The moment, relative to `now`; none if it is in the future.
     #[must_use]
     pub fn before(self, now: Timestamp) -> Option<Timestamp> {
         let at = match self {
@@ -73,7 +73,7 @@ impl FromStr for Moment {
     }
 }
 
-/// A length of time; a day has 24 hours here, months and years have no length.
+/// A duration; a day has 24 hours here, months and years are not supported.
 fn ago(text: &str) -> Option<SignedDuration> {
     let span: Span = text.parse().ok()?;
     let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;

@@ -1,4 +1,4 @@
-//! Promotions and rollbacks that people ask for, approve and reject.
+//! Carries out promotions, rollbacks, approvals and rejections.
 
 use towline_domain::definition::{Origin, StageRule};
 use towline_domain::explain;
@@ -18,10 +18,10 @@ use super::lookup::{self, Found};
 use super::tell::{required, taken, text};
 use super::{ChatError, Refusal, refused};
 
-/// Moves of a stage searched for an image to return to.
+/// The most moves of a stage to search for an image to return to.
 const MOST_MOVES: usize = 1_000;
 
-/// Says no, in the stage's ledger first (A35).
+/// Refuses, after recording the denial in the stage's ledger (A35).
 async fn deny(
     context: Context<'_>,
     person: &Person,
@@ -69,7 +69,7 @@ pub(super) async fn promote(
     Ok(opened(context, &state, &candidate, rule))
 }
 
-/// What to say of a promotion that was just opened.
+/// The answer for a promotion that was just opened.
 fn opened(context: Context<'_>, state: &Stage, candidate: &Candidate, rule: &StageRule) -> Answer {
     let commit = candidate.commit.short();
     let mut waiting = state.waiting.iter();
@@ -91,7 +91,7 @@ fn opened(context: Context<'_>, state: &Stage, candidate: &Candidate, rule: &Sta
     )
 }
 
-/// What happens to a promotion next, as the stage is now.
+/// The next step of a promotion, in the stage's current state.
 fn said_of(context: Context<'_>, state: &Stage, promotion: &Promotion, rule: &StageRule) -> String {
     match state.wait_of(promotion, rule) {
         None => "tagging the image".into(),
@@ -113,7 +113,7 @@ fn said_of(context: Context<'_>, state: &Stage, promotion: &Promotion, rule: &St
     }
 }
 
-/// The one image of the component that is meant, built by us with all the evidence (I6, I7).
+/// The one image of the component that the reference names, built by Towline with all the evidence (I6, I7).
 async fn candidate(
     context: Context<'_>,
     found: &Found,
@@ -221,7 +221,7 @@ pub(super) async fn roll_back(
     Ok(opened(context, &state, &candidate, rule))
 }
 
-/// The image that was live before the one that is, skipping what a rollback has left.
+/// The image that was live before the current one, skipping images that a rollback left.
 fn before_the_last(history: &[Pointer], key: &StageKey) -> Result<Candidate, Refusal> {
     let Some(live) = history.first() else {
         return Err(Refusal::NothingLive {
@@ -286,7 +286,7 @@ pub(super) async fn reject(
     ))
 }
 
-/// The stage of a promotion, after somebody has said something about it.
+/// The stage of a promotion after an approval or a rejection.
 async fn said<'a>(
     context: Context<'a>,
     number: u64,

@@ -1,4 +1,4 @@
-//! The questions people ask, with the words that the terminal, chat and the API have in common.
+//! The questions of people, with the words that the terminal, chat and the API share.
 
 use clap::builder::{RangedU64ValueParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
@@ -7,7 +7,7 @@ use towline_domain::names::{ComponentName, RepositoryName, StageName};
 
 use super::moment::Moment;
 
-/// Lines shown at most.
+/// The most lines to show.
 pub(crate) const MOST_LINES: usize = 500;
 
 /// A question.
@@ -36,7 +36,7 @@ pub enum Query {
 }
 
 impl Query {
-    /// How many lines are asked for, where a question may say so.
+    /// The requested number of lines, for questions that have one.
     #[must_use]
     pub fn limit(&self) -> Option<usize> {
         match self {
@@ -96,7 +96,7 @@ Examples:
   towline image :prod               by a tag
   towline image build#142           by its build")]
 pub struct Image {
-    /// A digest, commit, tag or build#N
+    /// A digest, commit, tag or build (build#142)
     #[arg(value_name = "REF", value_parser = reference)]
     pub image: String,
     /// Only images of this component
@@ -107,7 +107,7 @@ pub struct Image {
     pub repository: Option<RepositoryName>,
 }
 
-/// Which stage's past is shown.
+/// The stage whose history is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields)]
 #[command(after_help = "\
@@ -149,14 +149,14 @@ pub struct Now {
     pub repository: Option<RepositoryName>,
 }
 
-/// Which commit is looked for in the stages.
+/// The commit to find in the stages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields)]
 #[command(after_help = "\
 Example:
   towline where 3f9c2ab")]
 pub struct Where {
-    /// A commit, tag, digest or build#N
+    /// A commit, tag, digest or build (build#142)
     #[arg(value_name = "REF", value_parser = reference)]
     pub reference: String,
     /// The repository, if several have a build of that number
@@ -164,7 +164,7 @@ pub struct Where {
     pub repository: Option<RepositoryName>,
 }
 
-/// Which commit's builds are explained.
+/// The commit whose builds are explained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields)]
 #[command(after_help = "\
@@ -172,7 +172,7 @@ Examples:
   towline why 3f9c2ab
   towline why 3f9c2ab todo")]
 pub struct Why {
-    /// A commit, tag, digest or build#N
+    /// A commit, tag, digest or build (build#142)
     #[arg(value_name = "REF", value_parser = reference)]
     pub reference: String,
     /// Only this component
@@ -197,13 +197,13 @@ pub struct Runs {
     pub repository: Option<RepositoryName>,
 }
 
-/// Which part of which log is read.
+/// The part of a log to read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// The build's number.
     pub build: u64,
-    /// Bytes to leave out.
+    /// Bytes to skip.
     pub from: Option<u64>,
     /// The repository, if several have a build of that number.
     pub repository: Option<RepositoryName>,
@@ -215,7 +215,7 @@ fn lines() -> impl clap::builder::TypedValueParser<Value = usize> {
         .try_map(usize::try_from)
 }
 
-/// A reference as it is printed, with the `…` that stands for further digits.
+/// A reference as it is printed, where `…` stands for more digits.
 ///
 /// # Errors
 /// Never.

@@ -12,7 +12,7 @@ use towline_state::keys::PREFIX_DIGITS;
 /// The longest reason or comment, in characters.
 pub(crate) const LONGEST_TEXT: usize = 500;
 
-/// Something that has a name or number in each repository.
+/// A thing with a name or number in each repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Thing {
     /// A component.
@@ -36,12 +36,12 @@ impl fmt::Display for Thing {
 /// Why something is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No repository has it.
+    /// No repository has the thing.
     #[error("{thing} not found{}", within(repository.as_ref()))]
     NotFound {
-        /// What was looked for.
+        /// The thing.
         thing: Thing,
-        /// The repository it was looked for in, when one was named.
+        /// The repository that was searched, if one was named.
         repository: Option<RepositoryName>,
     },
     /// No repository has the component.
@@ -49,13 +49,13 @@ pub enum Refusal {
     NoComponent {
         /// Its name.
         component: ComponentName,
-        /// The components there are.
+        /// The existing components.
         known: Vec<ComponentName>,
     },
-    /// The component is defined, and nothing of it was built.
+    /// The component is defined, and has no build yet.
     #[error("component {0} has no build yet; to see why, run: towline runs")]
     NeverBuilt(ComponentName),
-    /// The component left the definition of the default branch.
+    /// The component is no longer in the definition of the default branch.
     #[error(
         "component {component} is no longer in the definition of {repository}{}; to see what was live, run: towline history {component} STAGE",
         there_are("stages", stages)
@@ -68,15 +68,15 @@ pub enum Refusal {
         /// The stages of that repository.
         stages: Vec<StageName>,
     },
-    /// Several repositories have it.
+    /// Several repositories have the thing.
     #[error(
         "{thing} is in several repositories; choose one with --repository: {}",
         listed(repositories)
     )]
     InSeveral {
-        /// What was looked for.
+        /// The thing.
         thing: Thing,
-        /// Where it is.
+        /// The repositories that have it.
         repositories: Vec<RepositoryName>,
     },
     /// No push of the repository was accepted.
@@ -90,7 +90,7 @@ pub enum Refusal {
         /// The repositories that have pushed.
         known: Vec<RepositoryName>,
     },
-    /// The default branch has no definition without mistakes.
+    /// The default branch has no valid definition.
     #[error("the default branch of {0} has no valid .towline.yml yet; push one")]
     NoDefinition(RepositoryName),
     /// The definition has no such stage.
@@ -98,7 +98,7 @@ pub enum Refusal {
     NoStage {
         /// Its name.
         stage: StageName,
-        /// The stages there are.
+        /// The existing stages.
         known: Vec<StageName>,
     },
     /// Not the number of a build.
@@ -110,7 +110,7 @@ pub enum Refusal {
     /// Not the first digits of a commit.
     #[error("{0:?} is not a commit; write at least {PREFIX_DIGITS} of its hexadecimal digits")]
     NotACommit(String),
-    /// Nothing that could name an image.
+    /// Not a reference to an image.
     #[error("{0:?} is not a commit, tag, digest or build")]
     NotAReference(String),
     /// No accepted push has such a commit.
@@ -135,15 +135,15 @@ pub enum Refusal {
         /// The commits.
         commits: Vec<CommitSha>,
     },
-    /// No image fits the reference.
-    #[error("image {reference} not found{}; name a commit, a tag, a digest (sha256:…) or build#N", within(repository.as_ref()))]
+    /// No image matches the reference.
+    #[error("image {reference} not found{}; name a commit, a tag, a digest (sha256:…) or a build (build#142)", within(repository.as_ref()))]
     NoImage {
         /// The reference.
         reference: String,
-        /// Where it was looked for.
+        /// The repository that was searched.
         repository: Option<ImageRepository>,
     },
-    /// Several images fit the reference.
+    /// Several images match the reference.
     #[error("{reference} matches several images; choose one: {}", short(digests))]
     SeveralImages {
         /// The reference.
@@ -180,7 +180,7 @@ pub enum Refusal {
         /// The stage.
         stage: StageName,
     },
-    /// Nothing older than what is live was live in the stage.
+    /// Nothing else was live in the stage before.
     #[error("no image older than {} has been live in {stage}", commit.short())]
     NothingOlder {
         /// What is live.
@@ -199,7 +199,7 @@ pub enum Refusal {
     /// The log of a build is no longer kept.
     #[error("the log of {0} is no longer available")]
     LogGone(BuildId),
-    /// The build ended before it wrote anything; what became of it.
+    /// The build ended before it wrote anything; how it ended.
     #[error("{0}")]
     NoLog(String),
     /// A reason or comment is too long.
@@ -222,7 +222,7 @@ pub enum Refusal {
         /// When.
         at: Timestamp,
     },
-    /// The rules of runs and stages refuse it; the sentence is theirs.
+    /// A rule of runs or stages refuses it, with its own sentence.
     #[error("{0}")]
     Rule(String),
 }
@@ -236,7 +236,7 @@ fn listed<T: ToString>(known: &[T]) -> String {
     known.join(", ")
 }
 
-/// What there is instead, behind a sentence that says what there is not.
+/// The existing things, after a sentence that one was not found.
 fn there_are<T: ToString>(what: &str, known: &[T]) -> String {
     match known {
         [] => format!("; there are no {what} yet"),

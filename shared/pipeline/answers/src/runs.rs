@@ -1,4 +1,4 @@
-//! Questions about runs: which there were, what each builds, and why.
+//! Answers questions about runs: the newest ones, what each builds, and why.
 
 use towline_domain::Timestamp;
 use towline_domain::explain;
@@ -46,7 +46,7 @@ pub(super) async fn newest(context: Context<'_>, query: Runs) -> Result<Answer, 
     Ok(Answer::Runs { runs })
 }
 
-/// Runs with what each builds.
+/// Runs with their builds.
 pub(super) async fn answers(
     context: Context<'_>,
     runs: &[Run],

@@ -1,4 +1,4 @@
-//! The Slack side of answers: `/towline …`, signed, answered at once and within Slack's limits.
+//! The Slack side of answers: `/towline …`, signed, answered within Slack's limits.
 
 use serde_json::Value;
 use towline_domain::untrusted::Untrusted;
@@ -11,11 +11,11 @@ use super::chat::{self, Typed};
 use super::{ChatError, ask, http, text};
 use towline_state::Context;
 
-/// Longest form taken; Slack's are a few hundred bytes.
+/// The largest accepted form; Slack's are a few hundred bytes.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Answers one slash command: 200 with what to show, or 401 when it is not Slack's. Slack waits
-/// three seconds; an answer is a few reads.
+/// Answers one slash command: 200 with the text to show, or 401 if it is not from Slack. Slack
+/// waits three seconds; an answer takes a few reads.
 pub async fn handle(
     context: Context<'_>,
     builds: &dyn Builds,

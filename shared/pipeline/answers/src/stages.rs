@@ -1,4 +1,4 @@
-//! Questions about stages: what is live, was live, and what keeps an image from being live.
+//! Answers questions about stages: what is live, what was live, and why an image is not live.
 
 use towline_domain::Timestamp;
 use towline_domain::definition::{Definition, StageRule};
@@ -20,7 +20,7 @@ use super::lookup::{self, Found};
 use super::query::{History, Now, Where};
 use super::{ChatError, Refusal, refused};
 
-/// The stages of a component, in the definition's order; one nothing has entered yet is new.
+/// The stages of a component, in the definition's order; a stage without an image yet is new.
 pub(super) async fn stages_of(
     context: Context<'_>,
     found: &Found,
@@ -43,7 +43,7 @@ pub(super) fn live_in(stages: &[Stage], digest: &Digest) -> Vec<StageName> {
     live.map(|stage| stage.key.stage.clone()).collect()
 }
 
-/// A component as its repository's trusted definition has it; none when there is no definition.
+/// A component in its repository's trusted definition; none if there is no definition.
 pub(super) async fn found(
     context: Context<'_>,
     run: &Run,
@@ -71,7 +71,7 @@ pub(super) async fn history(context: Context<'_>, query: History) -> Result<Answ
         let name = rule.name.as_str();
         name.parse().expect("a stage's name is a tag")
     });
-    // One more than asked for, so that the last line knows what was live before it.
+    // One more than requested, so that the last line shows what was live before it.
     let pointers = history::pointers(context, &key, limit + 1).await?;
     let moves = pointers
         .iter()
@@ -213,7 +213,7 @@ fn waits(
     }
 }
 
-/// Where a commit's images are.
+/// The stages of a commit's images.
 pub(super) async fn places(context: Context<'_>, query: Where) -> Result<Answer, ChatError> {
     let repository = query.repository.as_ref();
     let (commit, runs) = lookup::runs(context, &query.reference, repository).await?;
@@ -238,7 +238,7 @@ pub(super) async fn places(context: Context<'_>, query: Where) -> Result<Answer,
     Ok(Answer::Where { commit, places })
 }
 
-/// What an image is to each stage, first to last.
+/// The state of an image in each stage, first to last.
 async fn standings(
     context: Context<'_>,
     found: &Found,
@@ -266,7 +266,7 @@ async fn standings(
     Ok(answers)
 }
 
-/// How the last promotion of an image ended, unless something newer has made that old news.
+/// How the last promotion of an image ended, unless something newer has happened since.
 async fn how_it_ended(
     context: Context<'_>,
     stage: &Stage,
@@ -305,7 +305,7 @@ async fn how_it_ended(
     }))
 }
 
-/// A stage's rule, or that there is no such stage.
+/// A stage's rule, or the refusal that there is no such stage.
 pub(super) fn rule_of<'a>(
     definition: &'a Definition,
     stage: &StageName,

@@ -1,4 +1,4 @@
-//! What people may have done: checked, decided by the same rules as everything else, recorded.
+//! Carries out people's commands: checked, decided by the same rules as everything else, recorded.
 
 use std::fmt::Display;
 
@@ -15,7 +15,7 @@ use super::command::{Hold, OfBuild, Resume};
 use super::refusal::LONGEST_TEXT;
 use super::{ChatError, Command, Refusal, Thing, lookup, promotions, refused};
 
-/// Does what `person` asks for, or says why not.
+/// Carries out a command of `person`, or says why not.
 ///
 /// # Errors
 /// When it is not allowed, not possible or ambiguous, or the store does not answer. A denial is in
@@ -37,7 +37,7 @@ pub async fn tell(
     }
 }
 
-/// The state after a fact that was taken.
+/// The state after an accepted fact.
 pub(super) fn taken<S, R: Display>(applied: Applied<S, R>) -> Result<S, Refusal> {
     match applied {
         Applied::Taken(state) => Ok(state),
@@ -45,7 +45,7 @@ pub(super) fn taken<S, R: Display>(applied: Applied<S, R>) -> Result<S, Refusal>
     }
 }
 
-/// A text that people will read: one paragraph, without control characters, not too long.
+/// A text for people: one paragraph, without control characters, not too long.
 pub(super) fn text(given: Option<String>) -> Result<Option<String>, Refusal> {
     let given = given.map(|given| given.trim().to_owned());
     let Some(given) = given.filter(|given| !given.is_empty()) else {
@@ -113,7 +113,7 @@ async fn cancel(
     ))
 }
 
-/// The attempt of that number, if no other followed it.
+/// The attempt of that number, if it is the latest.
 fn latest_of<'a>(run: &'a Run, of: &AttemptRef, number: u64) -> Result<&'a run::Attempt, Refusal> {
     let component = run.components.get(&of.component);
     match component.map(run::ComponentRun::latest) {

@@ -25,11 +25,11 @@ use towline_handlers::{
 };
 use towline_state::Context;
 
-/// What lee shows.
+/// Lee's token.
 pub(super) const TOKEN: &str = "the token of lee";
-/// What kim calls as.
+/// Kim's ARN.
 pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/Deployers";
-/// What Slack signs with, and what it signed with before.
+/// Slack's signing secret, and the previous one.
 pub(super) const SLACK: [&str; 2] = [
     "8f742231b10e8888abcd99yyyzzz85a5",
     "an older secret of thirty-two characters",
@@ -48,7 +48,7 @@ stages:
   - {name: prod, from: staging, gates: [approval: {groups: [managers], min: 2}]}
 ";
 
-/// Nothing of ours waits for anything when all of the world is in memory.
+/// Nothing ever waits if the whole world is in memory.
 pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut task::Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -60,7 +60,7 @@ fn secret(text: &str) -> Secret {
     Secret::new(text).expect("a secret")
 }
 
-/// Somebody who manages releases.
+/// A person who manages releases.
 fn known(login: &str) -> Known {
     Known {
         person: Person {
@@ -73,7 +73,7 @@ fn known(login: &str) -> Known {
     }
 }
 
-/// Everything a door leads to.
+/// Everything behind a door.
 pub(super) struct World {
     store: MemoryStore,
     bus: MemoryBus,
@@ -145,7 +145,7 @@ impl World {
         }
     }
 
-    /// What lee is told who asks for something to be done.
+    /// The answer to a command of lee.
     pub(super) fn tell(&self, command: Command) -> String {
         let lee = known("lee").person;
         match now(tell(self.context(), &lee, command)) {
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// The lines that answer a question.
+    /// The lines of an answer.
     pub(super) fn ask(&self, query: Query) -> String {
         match now(ask(self.context(), &self.builds, query)) {
             Ok(answer) => {
@@ -242,13 +242,13 @@ impl World {
         assert_eq!(response.status, 202);
     }
 
-    /// Lets minutes pass in which everything that is announced is done and every build ends well.
-    /// No event of CodeBuild or ECR comes: the sweep finds out.
+    /// Lets minutes pass: everything that is announced is done, and every build succeeds. No event
+    /// of CodeBuild or ECR arrives: the sweep finds out.
     pub(super) fn settle(&self) {
         self.settle_with(b"{}");
     }
 
-    /// As [`Self::settle`]; the images of builds have this content.
+    /// Like [`Self::settle`], with this content in the images of builds.
     pub(super) fn settle_with(&self, content: &[u8]) {
         for _ in 0..5 {
             self.act();

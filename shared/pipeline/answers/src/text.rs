@@ -1,7 +1,7 @@
-//! Answers as lines of text: the same for the command line and for chat.
+//! Renders answers as lines of text: the same for the command line and for chat.
 //!
-//! A line is made of spans with a meaning each; who shows it decides what that looks like.
-//! Nothing a stranger wrote can move a cursor or turn the direction of the text (A10).
+//! A line consists of spans, each with a meaning; the caller decides how to show them. Text from
+//! strangers cannot move a cursor or change the direction of the text (A10).
 
 mod block;
 mod line;
@@ -20,7 +20,7 @@ use super::answers::{
 pub use line::{Line, Span, Style};
 use table::{Cell, Table};
 
-/// Builds of a run that are named in a list of runs.
+/// The most builds of a run that a list of runs names.
 const MOST_NAMED: usize = 3;
 
 /// An answer as lines; ages are counted up to `now`.
@@ -52,7 +52,7 @@ fn headed(commit: &CommitSha, lines: impl Iterator<Item = Line>) -> Vec<Line> {
     std::iter::once(head).chain(lines).collect()
 }
 
-/// What to say when there is nothing to show, and what to do about it.
+/// The text if there is nothing to show, and what to do about it.
 fn nothing(answer: &Answer) -> Option<Vec<Line>> {
     let sentence = match answer {
         Answer::Tags { component, images } if images.is_empty() => format!(
@@ -63,7 +63,8 @@ fn nothing(answer: &Answer) -> Option<Vec<Line>> {
             commit.short()
         ),
         Answer::Image { images } if images.is_empty() => {
-            "image not found; name a commit, a tag, a digest (sha256:…) or build#142".into()
+            "image not found; name a commit, a tag, a digest (sha256:…) or a build (build#142)"
+                .into()
         }
         Answer::History {
             component,
@@ -118,7 +119,7 @@ fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// A digest as far as people read it.
+/// The part of a digest that people read.
 fn short(digest: &Digest) -> String {
     format!("{}…", digest.short())
 }
@@ -165,7 +166,7 @@ fn tags(images: &[ImageLine]) -> Vec<Line> {
 }
 
 fn history(moves: &[Move], hold: Option<&Hold>) -> Vec<Line> {
-    // FROM and TO share a column, so that the arrow stands between the commits.
+    // FROM and TO share a column, so that the arrow is between the commits.
     let mut table = Table::new(&["WHEN (UTC)", "TAG", "FROM      TO", "BY", "WHY"]);
     for step in moves {
         let from = step.from.as_ref().map_or("-", CommitSha::short);
@@ -256,7 +257,7 @@ fn waits(waiting: &Waiting) -> Line {
         .and(Style::Plain, format!(" of {commit} {why}{approve}"))
 }
 
-/// Who pushed: a login, or the name that Git alone knows.
+/// The pusher: a login, or a name that only Git knows.
 fn who(pusher: &str) -> String {
     let in_login =
         |character: char| character.is_ascii_alphanumeric() || "-_.[]".contains(character);
@@ -355,7 +356,7 @@ fn run_table(runs: &[RunAnswer]) -> Vec<Line> {
     table.lines()
 }
 
-/// A build, with its state where that is not the run's.
+/// A build, with its state if that differs from the run's.
 fn named(build: &BuildAnswer, run: &RunAnswer) -> String {
     let name = format!("{} build#{}", build.component, build.build);
     if build.state.word() == run.status.word() {

@@ -1,4 +1,4 @@
-//! The `build` of a component: its preset, and what it is given.
+//! Reads the `build` of a component: its preset and settings.
 
 use towline_buildspec::generate::{check_environment, is_name, provided, reserved};
 use towline_domain::definition::Build;
@@ -10,7 +10,7 @@ use super::reader::{Fields, Place, Report};
 use super::words::{self, Kind};
 use super::{extras, keys, platforms, presets};
 
-/// Reads a build, and says where its tags stand when they are written.
+/// Reads a build, and returns the places of its tags if they are written.
 pub(super) fn read<'a>(
     report: &mut Report,
     place: &Place<'a>,
@@ -143,7 +143,7 @@ pub(super) fn why_not_variable(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Lends values for placeholders that are as long as they get, so that no build fails over them later.
+/// Passes the longest possible values for placeholders, so that no build fails because of them later.
 pub(super) fn with_longest_values<T>(use_them: impl FnOnce(Values<'_>) -> T) -> T {
     let commit: CommitSha = "a".repeat(40).parse().expect("40 hexadecimal digits");
     let attempt: AttemptId = "00000000-0000-8000-a000-000000000000"

@@ -1,21 +1,21 @@
-//! From a component's preset to the text of its buildspec.
+//! Generates the text of a component's buildspec from its preset.
 
 use towline_buildspec::generate::{
     self, Common, Docker, Extras, Login, Make, MakeLogin, Output, Pack, Platform, Tool,
 };
 use towline_domain::definition::{self, Build, Component, LONGEST_BUILDSPEC, Preset};
 
-/// What is known of the place that builds run in.
+/// The environment that builds run in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Where builds get the program `towline` from, for each kind of machine; they have it when there is none.
+    /// The downloads of the program `towline`, for each kind of machine; if empty, builds have it already.
     pub tools: Vec<Tool>,
 }
 
 /// Why no buildspec can be generated.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildspecError {
-    /// No safe buildspec can be made of what the definition says.
+    /// No safe buildspec can be generated from the definition.
     #[error("{}", with_causes(.0))]
     Generate(generate::GenerateError),
     /// It is too long.
@@ -42,7 +42,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 /// The text for a component, byte for byte as CodeBuild gets it; `file` is the repository's own
-/// buildspec where the preset asks for it.
+/// buildspec if the preset uses it.
 ///
 /// # Errors
 /// When no safe buildspec can be made of what the definition says; the sentence says what to change.
@@ -101,7 +101,7 @@ fn extras(component: &Component, settings: &Settings) -> Extras {
     }
 }
 
-/// One text builds for every platform, so that a single one stands in it by name.
+/// One text builds for every platform, so only a single one is named in it.
 fn platform_of(build: &Build) -> Platform {
     match build.platforms.as_slice() {
         [only] => Platform::Named(only.clone()),

@@ -1,4 +1,4 @@
-//! What must hold between the parts of a definition: nothing twice, and every stage leads back to a build.
+//! Checks a definition as a whole: nothing is used twice, and every stage leads back to a build.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::limits::{OUTPUTS_OF_A_RUN, TAKERS};
 use super::reader::{Report, unknown};
 use super::stages::ReadStage;
 
-/// No two components may push to one repository: their tags would meet there.
+/// No two components may push to one repository, because their tags would collide.
 pub(super) fn components(report: &mut Report, components: &[ReadComponent<'_>]) {
     for (index, read) in components.iter().enumerate() {
         let same = |earlier: &&ReadComponent<'_>| {
@@ -28,7 +28,7 @@ pub(super) fn components(report: &mut Report, components: &[ReadComponent<'_>]) 
     }
 }
 
-/// No tag may stand for two stages, nor for a stage and a build (A26).
+/// No tag may belong to two stages, or to a stage and a build (A26).
 pub(super) fn tags(
     report: &mut Report,
     components: &[ReadComponent<'_>],
@@ -67,7 +67,7 @@ pub(super) fn tags(
     }
 }
 
-/// All outputs of a run must have room in it.
+/// The outputs of a run must not exceed the limit.
 pub(super) fn outputs(report: &mut Report, components: &[ReadComponent<'_>]) {
     let mut count = 0;
     for read in components {
@@ -83,7 +83,7 @@ pub(super) fn outputs(report: &mut Report, components: &[ReadComponent<'_>]) {
     }
 }
 
-/// Every placeholder of a deployment's parameters must stand for something.
+/// Every placeholder in a deployment's parameters must have a source.
 pub(super) fn parameters(
     report: &mut Report,
     components: &[ReadComponent<'_>],
@@ -169,7 +169,7 @@ fn refuse_crowds(report: &mut Report, stages: &[ReadStage<'_>]) {
     }
 }
 
-/// Says whether every origin is known.
+/// Refuses unknown origins; returns whether all are known.
 fn refuse_unknown_origins(report: &mut Report, stages: &[ReadStage<'_>]) -> bool {
     let names = stages.iter().map(|stage| stage.rule.name.as_str());
     let known: Vec<&str> = std::iter::once("build").chain(names).collect();

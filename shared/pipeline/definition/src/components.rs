@@ -6,14 +6,14 @@ use towline_domain::names::ComponentName;
 use super::reader::{Place, Report};
 use super::{build, keys, limits};
 
-/// A component, and where it and its tags stand.
+/// A component, and the places of its repository and tags.
 #[derive(Debug)]
 pub(super) struct ReadComponent<'a> {
     /// The component.
     pub(super) component: Component,
     /// The repository it names.
     pub(super) repository: Place<'a>,
-    /// The tags as written; none when the default stands.
+    /// The tags as written; none for the default.
     pub(super) tags: Option<Place<'a>>,
 }
 

@@ -1,4 +1,4 @@
-//! What only some builds ask for: outputs, secrets, reports, folders that are kept.
+//! Reads the optional parts of a build: outputs, secrets, reports, cached folders.
 
 use towline_buildspec::generate::REPORT_FORMATS;
 use towline_domain::definition::{self, Build};
@@ -58,7 +58,7 @@ pub(super) fn secrets(report: &mut Report, fields: &Fields<'_>) -> Vec<(String, 
     secrets
 }
 
-/// Names and ARNs of secrets have no other letters (Secrets Manager API, `CreateSecret`); keys of JSON may.
+/// Names and ARNs of secrets have no other characters (Secrets Manager API, `CreateSecret`); JSON keys may.
 fn is_reference(text: &str) -> bool {
     (1..=SECRET_REFERENCE).contains(&text.len())
         && !text.starts_with(['-', ':'])
@@ -112,7 +112,7 @@ pub(super) fn cache(report: &mut Report, fields: &Fields<'_>) -> Vec<String> {
     report.texts_of(fields, "cache")
 }
 
-/// What the parts of a build say about each other.
+/// Checks the parts of a build against each other.
 pub(super) fn check(report: &mut Report, fields: &Fields<'_>, build: &Build) {
     let Some(place) = fields.get("secrets") else {
         return;

@@ -1,4 +1,4 @@
-//! What holds a promotion back or follows it: gates, deployments, checks; most of it not executed yet.
+//! Reads gates, deployments and checks; most of them are not supported yet.
 
 use towline_domain::definition::{ApprovalRule, Deploy, Scope};
 use towline_domain::names::StageName;
@@ -9,7 +9,7 @@ use super::reader::{Fields, Place, Report};
 use super::stages::Parameter;
 use super::words;
 
-/// Reads the gates of a stage; of the kinds there are, approval alone is executed.
+/// Reads the gates of a stage; only approval is supported yet.
 pub(super) fn read(
     report: &mut Report,
     stage: Option<&StageName>,
@@ -99,8 +99,7 @@ fn window(report: &mut Report, place: &Place<'_>) {
     text(report, &fields, "tz");
 }
 
-/// Reads what may stand around a promotion. Of it only the deployment by an event of ours is
-/// executed yet.
+/// Reads the steps around a promotion. Only the deployment by an event is supported yet.
 pub(super) fn surroundings<'a>(
     report: &mut Report,
     stage: Option<&StageName>,
@@ -188,7 +187,7 @@ fn parameters_of<'a>(report: &mut Report, place: &Place<'a>) -> Vec<Parameter<'a
     parameters
 }
 
-/// Reads whether a rollback holds the stage, which it does unless said otherwise.
+/// Reads whether a rollback holds the stage, which is the default.
 pub(super) fn rollback(report: &mut Report, stage: Option<&StageName>, place: &Place<'_>) -> bool {
     let Some(fields) = report.fields(place, keys::Rollback::KEYS) else {
         return true;

@@ -17,7 +17,7 @@ pub use stages::{
     Stage, Verify, Window,
 };
 
-/// A mapping with its keys. What describes them is for the schema alone, which few programs carry.
+/// A mapping with its keys. Descriptions are only for the schema, which few programs contain.
 macro_rules! mapping {
     ($(#[$about:meta])* $name:ident {
         $($(#[$of:meta])* $field:ident $(as $key:literal)?: $kind:ty,)*
@@ -42,7 +42,7 @@ macro_rules! mapping {
     };
 }
 
-/// A key: the field's name, unless that is a word of Rust.
+/// A key: the field's name, unless that is a keyword of Rust.
 macro_rules! key {
     ($field:ident) => {
         stringify!($field)

@@ -1,4 +1,4 @@
-//! `.towline.yml`: read into the domain's definition, or refused with the place of every mistake.
+//! Reads `.towline.yml` into the domain's definition, or refuses it with the place of every mistake.
 
 mod build;
 pub mod buildspec;
@@ -35,7 +35,7 @@ pub struct DefinitionError {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// Where it stands, such as `components.backend.build`; empty for the file as a whole.
+    /// Its path, such as `components.backend.build`; empty for the file as a whole.
     pub path: String,
     /// What is wrong and what to do.
     pub message: String,
@@ -93,8 +93,7 @@ impl fmt::Display for DefinitionErrors {
 
 impl std::error::Error for DefinitionErrors {}
 
-/// Reads a definition. What it asks for and cannot be done yet is listed in
-/// [`Definition::not_executed`].
+/// Reads a definition. Features that are not supported yet are listed in [`Definition::not_executed`].
 ///
 /// # Errors
 /// When it is no YAML, exceeds a limit, or says anything that is not understood.

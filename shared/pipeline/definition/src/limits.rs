@@ -1,4 +1,4 @@
-//! How much a definition may ask for: the reader refuses more, and the JSON Schema says the same.
+//! The limits of a definition, for the reader and the JSON Schema.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ pub const MISTAKES: usize = 100;
 /// Components; also the builds one push may start.
 pub const COMPONENTS: usize = towline_domain::definition::MOST_COMPONENTS;
 
-/// Stages.
+/// Stages: more than a person can follow.
 pub const STAGES: usize = 64;
 
-/// Stages that take images from the same origin. Each is owed an offer in the transaction in which an image arrives.
+/// Stages that take images from the same origin. Their offers are stored in one item, of at most 300 KiB.
 pub const TAKERS: usize = 16;
 
-/// Tags of one stage. Each takes three writes of the transaction that moves the stage.
+/// Tags of one stage. They are set one after the other, all within the stage's lease of a minute.
 pub const STAGE_TAGS: usize = 10;
 
-/// Approvals a stage may ask for.
+/// Approvals a stage may require.
 pub const APPROVALS: u32 = 20;
 
 /// Findings of a scan that may be allowed.
 pub const FINDINGS: u32 = 100_000;
 
-/// Parameters of a deployment event; one of them may be as long as an output of a build.
+/// Parameters of a deployment event; each may be as long as an output of a build.
 pub const PARAMETERS: usize = 20;
 
 /// Tags one build pushes.
@@ -65,17 +65,17 @@ pub const IMAGE_NAME: usize = 300;
 /// Characters of a Makefile target.
 pub const TARGET: usize = 200;
 
-/// Characters of a reference to a secret: an ARN may be that long (Secrets Manager API, `GetSecretValue`).
+/// Characters of a reference to a secret: the maximum of an ARN (Secrets Manager API, `GetSecretValue`).
 pub const SECRET_REFERENCE: usize = 2_048;
 
 /// Characters of a parameter's name.
 pub const PARAMETER_NAME: usize = 255;
 
-/// The shortest time a build may be given (CodeBuild API, `timeoutInMinutes`).
+/// The shortest timeout of a build (CodeBuild API, `timeoutInMinutes`).
 pub const SHORTEST_BUILD: Duration = MINUTE.saturating_mul(5);
 
-/// The longest time a build may be given (CodeBuild API, `timeoutInMinutes`).
+/// The longest timeout of a build (CodeBuild API, `timeoutInMinutes`).
 pub const LONGEST_BUILD: Duration = MINUTE.saturating_mul(36 * 60);
 
-/// The longest time a definition can name.
+/// The longest duration in a definition.
 pub const LONGEST: Duration = DAY.saturating_mul(366);

@@ -1,15 +1,15 @@
-//! The platforms an image is built for, and the CodeBuild image that builds for each.
+//! Reads the platforms of an image, and the CodeBuild image that builds each.
 
 use super::build::is_image;
 use super::limits::PLATFORMS;
 use super::reader::{Fields, Report};
 use super::words;
 
-/// What builds for `arm64` when nothing else is said.
+/// The default build image for `arm64`.
 const ARM_IMAGE: &str = "aws/codebuild/amazonlinux-aarch64-standard:3.0";
 
-/// CodeBuild's own images say in their names what they run on (CodeBuild user guide, "Docker images provided by
-/// CodeBuild").
+/// The names of CodeBuild's own images contain their architecture (CodeBuild user guide, "Docker
+/// images provided by CodeBuild").
 const ARM_NAME: &str = "aarch64";
 
 /// The platforms, if any are written.

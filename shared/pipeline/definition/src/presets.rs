@@ -1,4 +1,4 @@
-//! What each preset of a build takes.
+//! Reads the keys of each preset.
 
 use towline_buildspec::Buildspec;
 use towline_buildspec::generate::is_name;

@@ -8,14 +8,14 @@ use towline_domain::definition::{NotExecuted, Scope};
 
 use super::{DefinitionError, limits};
 
-/// A value in the file, and how to speak of it.
+/// A value in the file, and its name in messages.
 #[derive(Debug, Clone)]
 pub(super) struct Place<'a> {
     /// The value.
     pub(super) node: &'a Node,
     /// Its path, such as `components.backend.build.tags[0]`.
     pub(super) path: String,
-    /// Where its key stands; for an item of a list, where the item does.
+    /// The place of its key; for an item of a list, its own.
     pub(super) key: Span,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// A key behind a path; what would make the path unreadable is quoted and cut.
+/// A path with a key added; a key that would make the path unreadable is quoted and shortened.
 fn join(path: &str, key: &str) -> String {
     let plain = !key.is_empty()
         && key.len() <= 63
@@ -54,7 +54,7 @@ fn join(path: &str, key: &str) -> String {
     }
 }
 
-/// A text of the file as it stands in a message.
+/// A text of the file, for a message.
 pub(super) fn shown(text: &str) -> String {
     let short: String = text.chars().take(60).collect();
     if short.len() < text.len() {
@@ -64,7 +64,7 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
-/// A mapping whose keys are all known.
+/// A mapping with known keys only.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     /// The mapping itself.
@@ -72,7 +72,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The value under a key, if it was written.
+    /// The value of a key, if it is written.
     pub(super) fn get(&self, key: &str) -> Option<Place<'a>> {
         let entries = self.place.node.as_mapping()?;
         let (key, node) = entries.iter().find(|(name, _)| name.key_text() == key)?;
@@ -80,12 +80,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What has been found wrong so far, and what cannot be executed.
+/// The mistakes so far, and the features that are not supported.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     /// The mistakes.
     pub(super) errors: Vec<DefinitionError>,
-    /// What is right and cannot be done yet.
+    /// Valid features that are not supported yet.
     pub(super) not_executed: Vec<NotExecuted>,
     /// Patterns read so far.
     pub(super) patterns: usize,
@@ -97,7 +97,7 @@ impl Report {
         self.error_at(place.node.span, &place.path, message);
     }
 
-    /// A mistake at a place of its own, such as a key.
+    /// A mistake at another place, such as a key.
     pub(super) fn error_at(&mut self, span: Span, path: &str, message: impl Into<String>) {
         self.errors.push(DefinitionError {
             line: span.line,
@@ -107,7 +107,7 @@ impl Report {
         });
     }
 
-    /// Something that is right and cannot be done yet.
+    /// A valid feature that is not supported yet.
     pub(super) fn not_executed(&mut self, scope: Scope, place: &Place<'_>) {
         self.not_executed.push(NotExecuted {
             scope,
@@ -116,7 +116,7 @@ impl Report {
         });
     }
 
-    /// A mapping with no key but these.
+    /// A mapping that has only these keys.
     pub(super) fn fields<'a>(&mut self, place: &Place<'a>, known: &[&str]) -> Option<Fields<'a>> {
         let Some(entries) = place.node.as_mapping() else {
             let wanted = if known.len() > 12 {
@@ -143,7 +143,7 @@ impl Report {
         })
     }
 
-    /// The value under a key that must be there.
+    /// The value of a required key.
     pub(super) fn required<'a>(
         &mut self,
         fields: &Fields<'a>,
@@ -157,7 +157,7 @@ impl Report {
         place
     }
 
-    /// A mapping whose keys are names of the file's own.
+    /// A mapping whose keys the author chooses.
     pub(super) fn entries<'a>(&mut self, place: &Place<'a>) -> Vec<(&'a Node, Place<'a>)> {
         let Some(entries) = place.node.as_mapping() else {
             self.wrong_kind(place, "a mapping");
@@ -186,7 +186,7 @@ impl Report {
             .collect()
     }
 
-    /// A list, or the one thing that would be its only item.
+    /// A list, or a single value as its only item.
     pub(super) fn one_or_more<'a>(&mut self, place: &Place<'a>) -> Vec<Place<'a>> {
         if place.node.as_str().is_some() {
             vec![place.clone()]
@@ -216,7 +216,7 @@ impl Report {
         }
     }
 
-    /// A text that is the name of something.
+    /// A text that is parsed as a name.
     pub(super) fn parsed<T>(&mut self, place: &Place<'_>) -> Option<T>
     where
         T: FromStr,
@@ -249,7 +249,7 @@ impl Report {
     }
 }
 
-/// Says that a word is not known, what was probably meant, and what there is.
+/// Says that a word is unknown, what was probably meant, and which words are known.
 pub(super) fn unknown(what: &str, word: &str, known: &[&str]) -> String {
     let there = match known {
         [] => format!("there are no {what}s here"),
@@ -269,7 +269,7 @@ fn listed(words: &[&str]) -> String {
     words.join(", ")
 }
 
-/// The known word that is so close that the other must be a slip of the fingers.
+/// The known word that is so close that the other must be a typing error.
 fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     if word.len() > 40 {
         return None;

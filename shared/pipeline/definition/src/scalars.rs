@@ -1,4 +1,4 @@
-//! The small values of a definition: durations, numbers, patterns, paths, names of variables.
+//! Reads the small values of a definition: durations, numbers, patterns, paths, names of variables.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use super::limits::{LONGEST, PATH_BYTES, PATTERNS};
 use super::reader::{Fields, Place, Report, shown};
 
 impl Report {
-    /// `90s`, `20m`, `1h` or `7d`, more than nothing.
+    /// `90s`, `20m`, `1h` or `7d`, greater than zero.
     pub(super) fn duration(&mut self, place: &Place<'_>) -> Option<Duration> {
         self.duration_within(place, Duration::from_secs(1)..=LONGEST, "1s to 366d")
     }
 
-    /// As [`Self::duration`], from the shortest to the longest that `words` names.
+    /// Like [`Self::duration`], within the limits that `words` names.
     pub(super) fn duration_within(
         &mut self,
         place: &Place<'_>,
@@ -60,7 +60,7 @@ impl Report {
         flag
     }
 
-    /// The texts listed under a key, or the only one; none when the key is not written.
+    /// The texts listed under a key, or a single one; none if the key is not written.
     pub(super) fn texts_of(&mut self, fields: &Fields<'_>, key: &str) -> Vec<String> {
         let Some(place) = fields.get(key) else {
             return Vec::new();
@@ -70,7 +70,7 @@ impl Report {
         texts.map(str::to_owned).collect()
     }
 
-    /// The patterns listed under a key, or the only one; none when the key is not written.
+    /// The patterns listed under a key, or a single one; none if the key is not written.
     pub(super) fn globs(&mut self, fields: &Fields<'_>, key: &str) -> Vec<Glob> {
         let Some(place) = fields.get(key) else {
             return Vec::new();
@@ -108,7 +108,7 @@ impl Report {
         None
     }
 
-    /// A text that fits a rule, which `expected` says in words.
+    /// A text that follows a rule, which `expected` describes.
     pub(super) fn shaped(
         &mut self,
         place: &Place<'_>,

@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 use crate::keys::Definition;
 use crate::words::{NEEDED_KEYS, OWN_KEYS};
 
-/// Where editors find the schema: each release carries what `towline schema` prints.
+/// The address of the schema for editors: each release contains the output of `towline schema`.
 pub const ID: &str =
     "https://github.com/towline/towline/releases/latest/download/towline.schema.json";
 
-/// The presets whose buildspec Towline writes.
+/// The presets whose buildspec Towline generates.
 const GENERATED: [&str; 3] = ["docker", "make", "pack"];
 
 /// The schema, the same for the same version.
@@ -26,7 +26,7 @@ pub fn schema() -> Schema {
         .into_root_schema_for::<Definition>()
 }
 
-/// Drops `null`, which no key of a definition takes, and the line breaks of descriptions.
+/// Removes `null`, which no key of a definition accepts, and the line breaks of descriptions.
 #[derive(Debug, Clone)]
 struct Plain;
 
@@ -62,7 +62,7 @@ impl Transform for Plain {
     }
 }
 
-/// Says in the schema of a build which keys belong to which presets.
+/// Adds to the schema of a build which keys belong to which presets.
 pub(crate) fn presets(schema: &mut Schema) {
     let mut rules = Vec::new();
     for (key, kinds) in OWN_KEYS {
@@ -79,7 +79,7 @@ pub(crate) fn presets(schema: &mut Schema) {
             property.insert("description".into(), said.into());
         }
         let mut then = json!({"properties": {"preset": {"enum": words}}});
-        // Without `preset` the build is Docker's, unless it has the key `buildspec` or `inline`.
+        // Without `preset`, the build uses docker, unless it has the key `buildspec` or `inline`.
         if words.iter().any(|word| GENERATED.contains(word)) && !words.contains(&"docker") {
             then["required"] = json!(["preset"]);
         }

@@ -8,22 +8,22 @@ use towline_domain::names::{StageName, Tag};
 use super::reader::{Place, Report};
 use super::{gates, keys, limits, words};
 
-/// A stage, and where its parts stand.
+/// A stage, and the places of its parts.
 #[derive(Debug)]
 pub(super) struct ReadStage<'a> {
     /// The stage.
     pub(super) rule: StageRule,
-    /// Where its name stands.
+    /// The place of its name.
     pub(super) name: Place<'a>,
-    /// Where its origin stands.
+    /// The place of its origin.
     pub(super) from: Place<'a>,
-    /// Where each of its tags stands; the default tag stands where the name does.
+    /// The place of each of its tags; the default tag has the place of the name.
     pub(super) tags: Vec<(Tag, Place<'a>)>,
-    /// Where each of its deployment's parameters stands.
+    /// The place of each parameter of its deployment.
     pub(super) parameters: Vec<Parameter<'a>>,
 }
 
-/// A parameter of a deployment, and where its value stands.
+/// A parameter of a deployment, and the place of its value.
 pub(super) type Parameter<'a> = ((String, String), Place<'a>);
 
 pub(super) fn read<'a>(report: &mut Report, place: &Place<'a>) -> Vec<ReadStage<'a>> {
@@ -43,7 +43,7 @@ pub(super) fn read<'a>(report: &mut Report, place: &Place<'a>) -> Vec<ReadStage<
         .collect()
 }
 
-/// A stage's path says its name rather than its number, when it has one.
+/// Uses a stage's name instead of its number in the path, if it has one.
 fn named(item: Place<'_>) -> Place<'_> {
     let name = item.node.get("name").and_then(|name| name.as_str());
     match name.map(StageName::from_str) {

@@ -1,8 +1,8 @@
-//! The words that a definition chooses from, and what each means.
+//! The words that a definition can choose from, and their meanings.
 
 use towline_domain::definition::{Concurrency, Promote};
 
-/// Which preset a build has.
+/// The preset of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Docker,
@@ -35,7 +35,7 @@ pub(crate) const PRESETS: &[(&str, Kind)] = &[
 
 const GENERATED: &[Kind] = &[Kind::Docker, Kind::Make, Kind::Pack];
 
-/// Keys of a build that only some presets take.
+/// Keys of a build that only some presets accept.
 pub(crate) const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("platform", &[Kind::Docker, Kind::Pack]),
     ("platforms", &[Kind::Docker, Kind::Pack]),
@@ -62,7 +62,7 @@ pub(crate) const OWN_KEYS: &[(&str, &[Kind])] = &[
     ("inline", &[Kind::Inline]),
 ];
 
-/// The key that a preset cannot do without.
+/// The required key of a preset.
 #[cfg(feature = "schema")]
 pub(crate) const NEEDED_KEYS: &[(Kind, &str)] = &[
     (Kind::Make, "make"),
@@ -70,7 +70,7 @@ pub(crate) const NEEDED_KEYS: &[(Kind, &str)] = &[
     (Kind::Inline, "inline"),
 ];
 
-/// CodeBuild has Linux machines of two architectures; an image for another is built by emulation, or from files.
+/// CodeBuild has Linux machines of two architectures; images for others are built by emulation, or from files.
 pub(crate) const PLATFORMS: &[&str] = &[
     "linux/amd64",
     "linux/arm64",
@@ -105,5 +105,5 @@ pub(crate) const SELF: &[(&str, bool)] = &[("deny", false), ("allow", true)];
 /// Whether all components move together.
 pub(crate) const UNIT: &[(&str, bool)] = &[("component", false), ("pipeline", true)];
 
-/// What may be reported on GitHub.
+/// What can be reported on GitHub.
 pub(crate) const REPORTED: &[(&str, ())] = &[("checks", ()), ("deployments", ()), ("statuses", ())];

@@ -1,4 +1,4 @@
-//! Whatever a definition holds, it is read or refused with a place, and nothing panics (A33).
+//! Any definition is read or refused with a place, and nothing panics (A33).
 
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ stages:
     tag: [prod]
 ";
 
-/// Replaces a piece of a text by another, whatever characters the piece cuts through.
+/// Replaces a part of a text, even in the middle of characters.
 fn damaged(text: &str, from: usize, length: usize, with: &[u8]) -> Vec<u8> {
     let bytes = text.as_bytes();
     let from = from % bytes.len();

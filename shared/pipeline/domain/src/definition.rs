@@ -1,4 +1,4 @@
-//! What `.towline.yml` says, once it has been checked: components, stages and their gates.
+//! The content of a valid `.towline.yml`: components, stages and their gates.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::names::{ComponentName, ImageRepository, PipelineName, StageName, Tag}
 /// The name of the file with the definition, at the root of a repository.
 pub const FILE: &str = ".towline.yml";
 
-/// Components a definition may have, and builds a push may start: a run owes up to two intents for
-/// each in the one transaction that creates it, and DynamoDB takes 100 writes in one.
+/// Components a definition may have, and builds a push may start. The transaction that creates a run
+/// contains up to two claims for each component, and DynamoDB takes 100 writes in one.
 pub const MOST_COMPONENTS: usize = 40;
 
-/// The most bytes of a buildspec. CodeBuild takes less inline; a longer one is handed over in another way.
+/// The most bytes of a buildspec. CodeBuild accepts fewer inline; a longer one is passed another way.
 pub const LONGEST_BUILDSPEC: usize = 64 * 1024;
 
 /// A whole definition.
@@ -23,13 +23,13 @@ pub const LONGEST_BUILDSPEC: usize = 64 * 1024;
 pub struct Definition {
     /// The pipeline's name.
     pub pipeline: PipelineName,
-    /// Which pushes count.
+    /// The pushes that start runs.
     pub source: Source,
-    /// What is built, in the order written; at least one.
+    /// The components, in the order written; at least one.
     pub components: Vec<Component>,
-    /// Where images go, each stage after the one it takes from; at most 64.
+    /// The stages, each after the one it takes from; at most 64.
     pub stages: Vec<StageRule>,
-    /// What the definition asks for and this version cannot do; a run that needs it is refused.
+    /// Features that the definition uses and this version does not support; a run that needs one is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_executed: Vec<NotExecuted>,
 }
@@ -56,7 +56,7 @@ impl Definition {
             .filter(move |stage| stage.from == *origin)
     }
 
-    /// What is asked for in `scope` and cannot be done, by its path in the file.
+    /// The unsupported features in `scope`, by their path in the file.
     pub fn not_executed_in<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a str> {
         self.not_executed
             .iter()
@@ -65,18 +65,18 @@ impl Definition {
     }
 }
 
-/// Something the definition asks for that this version does not execute yet.
+/// A feature that the definition uses and this version does not support yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotExecuted {
-    /// What has to be refused because of it.
+    /// What is refused because of it.
     pub scope: Scope,
-    /// Where it stands in the file, such as `stages.prod.deploy.ecs`.
+    /// Its path in the file, such as `stages.prod.deploy.ecs`.
     pub path: String,
-    /// The line it stands on, from 1.
+    /// Its line, from 1.
     pub line: u32,
 }
 
-/// The part of a pipeline that something in the definition concerns.
+/// The part of a pipeline that a feature concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -88,14 +88,14 @@ pub enum Scope {
     Stage(StageName),
 }
 
-/// Which pushes start a run.
+/// The pushes that start a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// `owner/name`, when the definition names its repository; a push from another is refused.
+    /// `owner/name`, if the definition names its repository; a push from another is refused.
     pub github: Option<String>,
-    /// Branches that count; none written means the default branch alone.
+    /// Patterns of branches; none means only the default branch.
     pub branches: Vec<Glob>,
-    /// Git tags that count; none written means none.
+    /// Patterns of Git tags; none means no tags.
     pub tags: Vec<Glob>,
     /// Texts in the head commit's message that mean "no run".
     pub skip_message: Vec<String>,
@@ -108,9 +108,9 @@ pub struct Component {
     pub name: ComponentName,
     /// The repository its images are pushed to.
     pub repository: ImageRepository,
-    /// Files that belong to it; none written means every file.
+    /// Files that belong to it; none means every file.
     pub paths: Vec<Glob>,
-    /// Files of others whose change rebuilds it too (shared code).
+    /// Other files whose change rebuilds it too (shared code).
     pub watch: Vec<Glob>,
     /// Files that never cause a build.
     pub ignore: Vec<Glob>,
@@ -121,7 +121,7 @@ pub struct Component {
 /// How a component is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
-    /// What makes the buildspec.
+    /// How its buildspec is made.
     pub preset: Preset,
     /// The folder the build works in, relative to the repository's root; `.` for the root.
     pub context: String,
@@ -134,16 +134,15 @@ pub struct Build {
     pub runtime: Vec<(String, String)>,
     /// Commands that must pass before anything is published.
     pub test: Vec<String>,
-    /// Environment variables; values may hold placeholders (see [`crate::tags`]).
+    /// Environment variables; values may contain placeholders (see [`crate::tags`]).
     pub env: Vec<(String, String)>,
     /// The tags the build pushes; at least one differs for every attempt.
     pub tags: Vec<String>,
-    /// `os/architecture` of the image; where there are several, each is built by itself, on machines of its own.
-    /// At least one.
+    /// `os/architecture` of the image; if there are several, each is built on its own machines. At least one.
     pub platforms: Vec<String>,
-    /// Files a later stage may read, each known by its name without its ending (see [`crate::outputs`]).
+    /// Files that later stages may read, each known by its name without its extension (see [`crate::outputs`]).
     pub outputs: Vec<String>,
-    /// What `imagedefinitions.json` calls the container; the component's name when absent.
+    /// The container's name in `imagedefinitions.json`; the component's name if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// Variables with their references into Secrets Manager.
@@ -163,7 +162,7 @@ pub struct Build {
 }
 
 impl Default for Build {
-    /// How a component is built that says nothing about it: its Dockerfile at the root, within an hour, which is
+    /// The default build of a component: its Dockerfile at the root, within an hour, which is
     /// CodeBuild's own default.
     fn default() -> Self {
         Self {
@@ -215,7 +214,7 @@ pub struct Report {
     pub format: Option<String>,
 }
 
-/// What makes a component's buildspec.
+/// How a component's buildspec is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "preset")]
 pub enum Preset {
@@ -232,7 +231,7 @@ pub enum Preset {
     Make {
         /// Targets that build, test and publish, in order.
         build: Vec<String>,
-        /// Targets that clean up whatever happened.
+        /// Targets that clean up, even after a failure.
         always: Vec<String>,
         /// Whether `make login` logs in to the registry, instead of Towline.
         login: bool,
@@ -243,7 +242,7 @@ pub enum Preset {
         run: Vec<String>,
         /// The folder whose content becomes the image, relative to the context.
         root: String,
-        /// `reference@sha256:…` of the image below.
+        /// `reference@sha256:…` of the base image.
         base: Option<String>,
         /// The image's entrypoint.
         entrypoint: Vec<String>,
@@ -275,30 +274,29 @@ pub struct StageRule {
     pub name: StageName,
     /// Where its images come from.
     pub from: Origin,
-    /// Whether an image that arrives at the origin is promoted without being asked for.
+    /// Whether an image that arrives at the origin is promoted automatically.
     pub promote: Promote,
-    /// What happens when several promotions want in.
+    /// How several waiting promotions are handled.
     pub concurrency: Concurrency,
-    /// Who must approve, if anybody must.
+    /// Who must approve, if an approval is required.
     pub approval: Option<ApprovalRule>,
     /// Tags put on the digest; at least one.
     pub tags: Vec<Tag>,
     /// Whether a rollback holds the stage.
     pub hold_after_rollback: bool,
-    /// What brings a live image to where it runs, if anything of ours does.
+    /// How a live image is deployed, if Towline does that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<Deploy>,
-    /// What the event of a deployment hands over besides the image; values may hold placeholders (see
-    /// [`crate::outputs`]).
+    /// The parameters in the event of a deployment; values may contain placeholders (see [`crate::outputs`]).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<(String, String)>,
 }
 
-/// What brings a live image to where it runs.
+/// How a live image is deployed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Deploy {
-    /// The event `Image Promoted`: whoever hears it deploys.
+    /// By the event `Image Promoted`, for other deployers.
     Event,
 }
 
@@ -312,23 +310,23 @@ pub enum Origin {
     Stage(StageName),
 }
 
-/// Whether promotions happen by themselves.
+/// When promotions happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Promote {
     /// As soon as an image arrives at the origin.
     Auto,
-    /// When somebody asks.
+    /// On request.
     Manual,
 }
 
-/// What happens when several promotions want into a stage.
+/// How several waiting promotions of a stage are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Concurrency {
     /// One after the other, oldest first.
     Queue,
-    /// The newest waiting one wins, one that has begun is finished.
+    /// The newest waiting one wins; one in progress is finished.
     Supersede,
     /// Each as soon as its own gates pass.
     Parallel,
@@ -337,15 +335,15 @@ pub enum Concurrency {
 /// Who must approve a promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRule {
-    /// Groups whose members may approve; none written means everybody known.
+    /// Groups whose members may approve; none means every known person.
     pub groups: Vec<String>,
-    /// How many different people must, at least 1.
+    /// How many different people must approve, at least 1.
     pub min: u32,
-    /// Whether who pushed or wrote the commit may approve it.
+    /// Whether the people who pushed or wrote the commit may approve it.
     pub allow_self: bool,
-    /// How long the promotion waits for it.
+    /// How long the promotion waits for approval.
     pub expires: Option<Duration>,
-    /// Whether a newer candidate takes the place of one still waiting.
+    /// Whether a newer candidate replaces one that still waits.
     pub supersede: bool,
 }
 
@@ -354,7 +352,7 @@ pub struct ApprovalRule {
 #[serde(try_from = "String", into = "String")]
 pub struct Glob {
     glob: globset::Glob,
-    /// Made when it is first needed: a definition is read far more often than it is matched with.
+    /// Compiled when it is first needed: definitions are read far more often than they are matched.
     matcher: OnceLock<GlobMatcher>,
 }
 
@@ -387,7 +385,7 @@ impl Glob {
         })
     }
 
-    /// Whether the whole of `candidate` fits.
+    /// Whether the pattern matches the whole of `candidate`.
     #[must_use]
     pub fn matches(&self, candidate: &str) -> bool {
         self.matcher

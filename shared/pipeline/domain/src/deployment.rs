@@ -1,4 +1,4 @@
-//! What a deployment is handed besides the image: the stage's parameters, filled in by the build that made it.
+//! The parameters of a deployment: the stage's, filled in from the build that made the image.
 
 use crate::definition::{Definition, StageRule};
 use crate::names::ComponentName;

@@ -1,4 +1,4 @@
-//! Why something waits or did not happen, told from the same rules that hold it back.
+//! Explains why something waits or did not happen, from the same rules that decide it.
 
 mod reasons;
 
@@ -50,18 +50,18 @@ fn parts(attempt: &Attempt) -> String {
     parts.join("; ")
 }
 
-/// What an image is to a stage.
+/// The state of an image in a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// It is live there.
     Live,
-    /// It is on its way in, or waits, and why.
+    /// It is on its way, or waits, and why.
     Waiting(String),
-    /// It is not going there by itself, and why not.
+    /// It does not enter automatically, and why not.
     Outside(String),
 }
 
-/// What an image is to a stage, and what keeps it from being live there.
+/// The state of an image in a stage, and why it is not live there.
 #[must_use]
 pub fn standing(
     stage: &Stage,
@@ -101,7 +101,7 @@ pub fn standing(
     })
 }
 
-/// What a promotion waits for, in a clause that begins with a verb.
+/// Why a promotion waits, in a clause that begins with a verb.
 #[must_use]
 pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Timestamp) -> String {
     match stage.wait_of(promotion, rule) {
@@ -122,7 +122,7 @@ fn is(digest: &Digest, candidate: Option<&Candidate>) -> bool {
     candidate.is_some_and(|candidate| candidate.digest == *digest)
 }
 
-/// A moment as people read it: `2026-03-02 10:14 UTC`.
+/// A moment for people: `2026-03-02 10:14 UTC`.
 #[must_use]
 pub fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()

@@ -1,4 +1,4 @@
-//! Which pushes start a run and which components it builds.
+//! Decides which pushes start a run and which components it builds.
 
 use crate::definition::{Component, Source};
 use crate::names::{CommitSha, GitRef};
@@ -9,7 +9,7 @@ use crate::reason::{Because, NotAdmitted, Unchanged};
 pub enum ChangedFiles {
     /// All of them, by path from the repository's root.
     Known(Vec<String>),
-    /// Why nobody can say; then everything is built.
+    /// Unknown, with the reason; then everything is built.
     Unknown(String),
 }
 
@@ -22,7 +22,7 @@ pub enum Verdict {
     Skip(Unchanged),
 }
 
-/// Checks whether pushes of this ref count at all.
+/// Checks whether pushes of this ref start runs.
 ///
 /// # Errors
 /// Why they do not.
@@ -53,7 +53,7 @@ pub fn admits(
     matched.then_some(()).ok_or_else(refused)
 }
 
-/// Whether a component has to be built, given what changed since the commit it was last built at.
+/// Decides whether a component is built, given the changes since the commit it was last built at.
 ///
 /// The base is the last commit that *was built*, not the one pushed before, so that a failed or
 /// skipped build is not forgotten.

@@ -1,4 +1,4 @@
-//! What is known of an image: where it came from and the tags it carries.
+//! An image in the ledger: its origin and its tags.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,13 +14,13 @@ pub struct RegistryImage {
     pub digest: Digest,
     /// The manifest's media type.
     pub media_type: String,
-    /// Bytes of its layers together, if the registry says.
+    /// The total bytes of its layers, if the registry says.
     pub size: Option<u64>,
-    /// `os/architecture` of what it runs on, if the registry says.
+    /// Its platforms as `os/architecture`, if the registry says.
     pub platforms: Vec<String>,
 }
 
-/// Which component an image repository belongs to.
+/// The component that an image repository belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// The GitHub repository.
@@ -40,25 +40,25 @@ pub struct Image {
     pub digest: Digest,
     /// The manifest's media type.
     pub media_type: String,
-    /// Bytes of all its layers together, when the registry said.
+    /// The total bytes of its layers, if the registry said.
     pub size: Option<u64>,
-    /// `os/architecture` of what it runs on, when the registry said.
+    /// Its platforms as `os/architecture`, if the registry said.
     pub platforms: Vec<String>,
     /// When it was first seen.
     pub at: Timestamp,
-    /// What built it; none when it came from outside.
+    /// Its build; none if it came from outside.
     pub built: Option<Built>,
-    /// Every tag ever seen on it, in the order they came.
+    /// Every tag ever seen on it, in order.
     pub tags: Vec<Tag>,
 }
 
-/// Why a tag cannot be put on an image. Trying again does not help.
+/// Why a tag cannot be put on an image. Retrying does not help.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum NotTagged {
     /// The image is no longer in the registry.
     Gone,
-    /// The tag cannot be moved, and is on another image.
+    /// The tag is immutable, and is on another image.
     Immutable {
         /// The tag.
         tag: Tag,
@@ -67,10 +67,10 @@ pub enum NotTagged {
     Denied {
         /// The image repository.
         repository: ImageRepository,
-        /// What the registry said.
+        /// The registry's message.
         said: String,
     },
-    /// It was tried again and again.
+    /// All attempts have failed.
     GivenUp {
         /// How often.
         tries: u32,
@@ -79,7 +79,7 @@ pub enum NotTagged {
     },
 }
 
-/// What built an image.
+/// The build of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
     /// The GitHub repository.

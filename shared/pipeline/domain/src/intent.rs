@@ -1,4 +1,4 @@
-//! What we owe: effects we have committed to and moments we must look again, one variant each.
+//! What Towline owes: effects it has committed to, and times to look again; one variant each.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct AttemptRef {
 /// One stage of one component.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StageKey {
-    /// The repository the component lives in.
+    /// The repository of the component.
     pub repository: RepositoryId,
     /// The component.
     pub component: ComponentName,
@@ -32,18 +32,18 @@ pub struct StageKey {
     pub stage: StageName,
 }
 
-/// A push we have answered for.
+/// An accepted push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushAccepted {
     /// The repository.
     pub repository: RepositoryId,
-    /// Its name when the push came.
+    /// Its name at the time of the push.
     pub repository_name: RepositoryName,
     /// The branch whose definition is trusted.
     pub default_branch: String,
     /// The ref that moved.
     pub git_ref: GitRef,
-    /// Where it stood before; none when it was created.
+    /// Its commit before; none if it was created.
     pub before: Option<CommitSha>,
     /// The commit to build.
     pub commit: CommitSha,
@@ -51,18 +51,18 @@ pub struct PushAccepted {
     pub forced: bool,
     /// Who pushed, by login.
     pub pusher: String,
-    /// Everybody who wrote or pushed it, by login and address; for refusing self-approval.
+    /// Everyone who wrote or pushed it, by login and address; for refusing self-approval.
     pub authors: Vec<String>,
     /// First line of the head commit's message.
     pub title: Untrusted,
-    /// Whether the head commit's message holds one of these marks is asked of the whole message,
-    /// of which the first 4,096 characters are kept.
+    /// The head commit's message, of which the first 4,096 characters are kept; marks are searched
+    /// in all of it.
     pub message: Untrusted,
     /// When it was accepted.
     pub at: Timestamp,
 }
 
-/// What has to happen, or be looked at, and will be announced until it is done.
+/// Something to do or to check, which is announced until it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Intent {
@@ -70,7 +70,7 @@ pub enum Intent {
     PushAccepted(Box<PushAccepted>),
     /// Start an attempt's build.
     BuildDue(AttemptRef),
-    /// Stop a build that counts no longer.
+    /// Stop a build that no longer counts.
     BuildStopDue {
         /// The build.
         build: BuildId,
@@ -79,14 +79,14 @@ pub enum Intent {
     ImageDue {
         /// Whose image.
         of: AttemptRef,
-        /// The repository to read.
+        /// The attempt.
         repository: ImageRepository,
         /// The attempt's unique tag.
         tag: Tag,
     },
     /// Put the index of the images of an attempt's parts under the attempt's tags.
     IndexDue(AttemptRef),
-    /// Make the next attempt after one that failed through no fault of the repository.
+    /// Start the next attempt after one that failed through no fault of the repository.
     BuildRetryDue {
         /// The run.
         run: RunId,
@@ -95,7 +95,7 @@ pub enum Intent {
         /// The number of the attempt that failed.
         after: u32,
     },
-    /// A newer run builds the same component: the older one's attempt counts no longer.
+    /// A newer run builds the same component: the older one's attempt no longer counts.
     BuildSuperseded {
         /// The older run.
         run: RunId,
@@ -106,14 +106,14 @@ pub enum Intent {
     },
     /// An attempt's image has been read from the registry.
     ImageRecorded {
-        /// Whose image.
+        /// The attempt.
         of: AttemptRef,
-        /// What the registry holds under the attempt's unique tag.
+        /// The digest under the attempt's unique tag.
         digest: Digest,
-        /// What the event said, when that was something else (A27).
+        /// The digest in the event, if it was another one (A27).
         contradicts: Option<Digest>,
     },
-    /// An image has arrived where stages take theirs from.
+    /// An image has arrived at the origin of a stage.
     ImageReady {
         /// The stage it may enter.
         stage: StageKey,
@@ -127,7 +127,7 @@ pub enum Intent {
         /// The promotion's number.
         promotion: u64,
     },
-    /// Carry out the deployment of what has become live.
+    /// Carry out the deployment of an image that is now live.
     DeployDue {
         /// The stage.
         stage: StageKey,
@@ -136,17 +136,18 @@ pub enum Intent {
         /// What was live before.
         previous: Option<Digest>,
     },
-    /// Show beside the commit how a build stands, or that the whole run was refused.
+    /// Show the state of a build beside the commit, or that the whole run was refused.
     BuildStatusDue {
         /// The run.
         run: RunId,
         /// The component; none for the run as a whole.
         component: Option<ComponentName>,
-        /// What was to be shown when this became due. Whoever acts shows what is so then; this
-        /// only makes a later change an intent of its own, which the end of this one cannot end.
+        /// What was to be shown when this became due. The handler shows the current state instead;
+        /// this text only makes a later change an intent of its own, which is not removed with this
+        /// one.
         shows: String,
     },
-    /// Show beside the commit how it stands with a stage.
+    /// Show the state of a commit in a stage beside the commit.
     StageStatusDue {
         /// The stage.
         stage: StageKey,
@@ -154,29 +155,29 @@ pub enum Intent {
         repository: RepositoryName,
         /// The commit.
         commit: CommitSha,
-        /// As in [`Intent::BuildStatusDue`].
+        /// Like in [`Intent::BuildStatusDue`].
         shows: String,
     },
-    /// Show all that one transaction has changed: one event, one read and one end for all of it.
+    /// Show all changes of one transaction: one event, one read and one removal for all.
     StatusesDue {
         /// Each a [`Intent::BuildStatusDue`] or [`Intent::StageStatusDue`].
         reports: Vec<Intent>,
     },
-    /// Look whether a bound build has ended or its deadline has passed.
+    /// Check whether a bound build has ended or its deadline has passed.
     BuildWatchDue(AttemptRef),
-    /// Look whether a promotion's approval has expired.
+    /// Check whether a promotion's approval has expired.
     PromotionWatchDue {
         /// The stage.
         stage: StageKey,
         /// The promotion's number.
         promotion: u64,
-        /// When its time is over.
+        /// When it expires.
         at: Timestamp,
     },
 }
 
 impl Intent {
-    /// The detail-type under which it is announced; rules in `events/rules` match on it.
+    /// The detail-type of its announcement; rules in `events/rules` match on it.
     #[must_use]
     pub fn detail_type(&self) -> &'static str {
         match self {
@@ -199,7 +200,7 @@ impl Intent {
         }
     }
 
-    /// What is to be shown, each by itself; nothing for an intent of another kind.
+    /// The statuses to show; empty for other intents.
     #[must_use]
     pub fn reports(&self) -> &[Self] {
         match self {
@@ -221,13 +222,13 @@ impl Intent {
         }
     }
 
-    /// Whether it is announced only once it is due: an event of others most likely comes before.
+    /// Whether it is announced only once it is due, because another event most likely comes first.
     #[must_use]
     pub fn can_wait(&self) -> bool {
         matches!(self, Self::ImageDue { .. })
     }
 
-    /// Whether it is only a moment to look again: `sweep` does that itself, nothing is announced.
+    /// Whether it is only a time to look again: `sweep` does that itself, and nothing is announced.
     #[must_use]
     pub fn is_watch(&self) -> bool {
         match self {

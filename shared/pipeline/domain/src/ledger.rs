@@ -1,4 +1,4 @@
-//! Rows that are written once: each names who did what and carries the hash of the row before.
+//! Rows that are written once: each names who did what and contains the hash of the row before.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -11,7 +11,7 @@ use crate::stage::reasons::{Failure, HoldReason, Refusal, Request};
 /// One row of a stage's ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
-    /// Its place, from 1, without gaps.
+    /// Its number, from 1, without gaps.
     pub sequence: u64,
     /// When it was decided.
     pub at: Timestamp,
@@ -37,25 +37,25 @@ pub enum What {
         commit: CommitSha,
         /// Whether it goes back to an image that was live before.
         rollback: bool,
-        /// Why, in the words of who asked.
+        /// Why, in the words of the person.
         reason: Option<String>,
     },
-    /// Somebody approved it.
+    /// A person approved it.
     Approved {
         /// The promotion.
         promotion: u64,
-        /// What was approved: exactly this.
+        /// The digest that was approved.
         digest: Digest,
-        /// And exactly this.
+        /// The commit that was approved.
         commit: CommitSha,
-        /// What they said.
+        /// Their comment.
         comment: Option<String>,
     },
     /// A promotion, approval or other request was denied; nothing changed.
     Denied {
-        /// The promotion, when it was about one.
+        /// The promotion, if there is one.
         promotion: Option<u64>,
-        /// What was asked.
+        /// The request.
         request: Request,
         /// Why it was denied.
         reason: Refusal,
@@ -78,7 +78,7 @@ pub enum What {
         /// The pointer's version after it.
         version: u64,
     },
-    /// The stage was held: nothing enters by itself.
+    /// The stage was held: automatic promotions are paused.
     Held {
         /// Why.
         reason: HoldReason,
@@ -98,40 +98,40 @@ pub enum What {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ended", rename_all = "snake_case")]
 pub enum Ending {
-    /// A newer one took its place.
+    /// A newer one replaced it.
     Superseded {
         /// The newer promotion.
         by: u64,
         /// The commit of its image.
         commit: CommitSha,
     },
-    /// Something that is not older is live.
+    /// Something that is not older is already live.
     Overtaken {
         /// The commit of what is live.
         live: CommitSha,
     },
     /// The stage was rolled back while it waited.
     RolledBack,
-    /// Somebody rejected it.
+    /// A person rejected it.
     Rejected {
         /// Why, in their words.
         reason: String,
     },
     /// It was not approved in time.
     Expired {
-        /// How many approved it.
+        /// The number of approvals.
         approvals: u32,
-        /// When it began to wait.
+        /// When it started to wait.
         since: Timestamp,
-        /// When its time was over.
+        /// When it expired.
         until: Timestamp,
     },
-    /// It may not happen.
+    /// It is not allowed.
     Refused {
         /// Why not.
         why: Refusal,
     },
-    /// Its tags were not put on.
+    /// Its tags were not set.
     Failed {
         /// Why not.
         why: Failure,
@@ -152,7 +152,7 @@ impl Ending {
     }
 }
 
-/// Where a ledger stands: the last row's number and hash.
+/// The last row of a ledger: its number and hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Rows so far.
@@ -189,7 +189,7 @@ impl Head {
 }
 
 impl Row {
-    /// The row's own hash, which the next row carries.
+    /// The row's own hash, which the next row contains.
     #[must_use]
     pub fn hash(&self) -> String {
         let bytes = serde_json::to_vec(self).expect("a row holds only strings and numbers");
@@ -197,38 +197,38 @@ impl Row {
     }
 }
 
-/// One move of a tag, whoever moved it.
+/// One move of a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagMove {
-    /// Its place among the moves of this tag, from 1.
+    /// Its number among the moves of this tag, from 1.
     pub sequence: u64,
-    /// When it was seen.
+    /// When it was noticed.
     pub at: Timestamp,
-    /// What the tag pointed to before.
+    /// The digest before.
     pub from: Option<Digest>,
-    /// What it points to now.
+    /// The digest after.
     pub to: Digest,
     /// Who moved it.
     pub by: Mover,
 }
 
-/// Where a tag points now. Its last move is part of it, and becomes a row of its own with the next one.
+/// Where a tag points now. Its last move is part of it, and becomes a row of its own with the next move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagNow {
     /// The image repository.
     pub repository: ImageRepository,
     /// The tag.
     pub tag: Tag,
-    /// What it points to.
+    /// The digest it points to.
     pub digest: Digest,
-    /// Moves so far.
+    /// The number of moves so far.
     pub sequence: u64,
     /// Since when.
     pub since: Timestamp,
-    /// What it pointed to before.
+    /// The digest before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Digest>,
-    /// Who moved it here.
+    /// Who moved it.
     pub by: Mover,
 }
 
@@ -245,7 +245,7 @@ impl TagNow {
         }
     }
 
-    /// Where the tag points once it is moved to this digest; none when it is there already.
+    /// The tag after a move to this digest; none if it already points there.
     #[must_use]
     pub fn moved(
         before: Option<&Self>,
@@ -274,20 +274,20 @@ impl TagNow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Mover {
-    /// A build of ours pushed it.
+    /// A build of Towline pushed it.
     Build {
         /// The run.
         run: RunId,
         /// The build's number.
         number: u64,
     },
-    /// A promotion put it there.
+    /// A promotion set it.
     Promotion {
         /// The promotion's number.
         number: u64,
-        /// Who asked for it.
+        /// Who requested it.
         by: Actor,
     },
-    /// Somebody outside; ECR's events do not say who (ECR user guide, "Amazon ECR events").
+    /// Someone else; ECR's events do not say who (ECR user guide, "Amazon ECR events").
     Outside,
 }

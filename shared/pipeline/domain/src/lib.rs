@@ -1,7 +1,7 @@
-//! What Towline decides, as plain functions: state and fact in, state and intents out.
+//! The decisions of Towline, as plain functions: state and fact in, state and intents out.
 //!
 //! Nothing here waits, reads a clock, draws a random number or knows a foreign format; every
-//! function answers the same for the same arguments. `ARCHITECTURE.md` shows who calls what.
+//! function returns the same for the same arguments. `ARCHITECTURE.md` shows who calls what.
 
 #![warn(missing_docs)]
 #![warn(clippy::wildcard_enum_match_arm)]

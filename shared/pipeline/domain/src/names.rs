@@ -1,4 +1,4 @@
-//! The names of things, each checked once when it enters and proof from then on.
+//! Names, each checked once when it enters; afterwards its type is the proof.
 
 use std::fmt;
 use std::str::FromStr;
@@ -56,15 +56,15 @@ impl CommitSha {
 }
 
 name!(
-    /// The name of a component: `[a-z0-9][a-z0-9-]{0,62}`, so that it can stand in any name AWS takes.
+    /// The name of a component: `[a-z0-9][a-z0-9-]{0,62}`, so that it can be part of any name on AWS.
     ComponentName,
     "a component name: 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit",
     is_label
 );
 
 /// The `CodeBuild` project of a component: `towline-<owner>-<name>-<component>`, in the characters
-/// a project name may have and cut to 150 (CodeBuild API, `ProjectName`). Two components can have
-/// the same one: `-` may be part of each name.
+/// of a project name and cut to 150 (CodeBuild API, `ProjectName`). Two components can have the
+/// same one: `-` may be part of each name.
 #[must_use]
 pub fn project(repository: &RepositoryName, component: &ComponentName) -> String {
     let text = format!("towline-{repository}-{component}");
@@ -78,14 +78,14 @@ pub fn project(repository: &RepositoryName, component: &ComponentName) -> String
 }
 
 name!(
-    /// The name of a stage, as [`ComponentName`]; `build` is taken by the stage every image starts in.
+    /// The name of a stage, like [`ComponentName`]; `build` is reserved for the origin of every image.
     StageName,
     "a stage name: 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit, not 'build'",
     |text| is_label(text) && text != "build"
 );
 
 name!(
-    /// The name of a pipeline, as [`ComponentName`].
+    /// The name of a pipeline, like [`ComponentName`].
     PipelineName,
     "a pipeline name: 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit",
     is_label
@@ -110,8 +110,8 @@ name!(
 );
 
 name!(
-    /// One attempt of one component's build; in UUID form, because it stands where CodeBuild
-    /// users expect the build's UUID.
+    /// One attempt of one component's build; in UUID form, because CodeBuild users expect the
+    /// build's UUID in its place.
     AttemptId,
     "an attempt id in UUID form",
     |text| {
@@ -127,11 +127,11 @@ fn is_label(text: &str) -> bool {
             .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
-/// A Git ref, always in full, so that a tag named `main` never passes for a branch (A12).
+/// A Git ref, always in full, so that a tag named `main` is never mistaken for a branch (A12).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum GitRef {
-    /// `refs/heads/…`; the name may hold nearly any character, so treat it as a stranger's.
+    /// `refs/heads/…`; the name may contain nearly any character, so treat it as untrusted.
     Branch(String),
     /// `refs/tags/…`
     Tag(String),

@@ -1,5 +1,4 @@
-//! Decides what follows once attempts of a run were added, bound or have ended, and which stages a built image is
-//! offered to.
+//! Decides what follows from a change of a run, and which stages a built image is offered to.
 
 use crate::definition::{Definition, Origin};
 use crate::filter;
@@ -9,22 +8,22 @@ use crate::reason::NotAdmitted;
 use crate::run::{Attempt, AttemptState, Run};
 use crate::stage::{Candidate, Stage};
 
-/// What follows from a change of a run besides the intents it owes.
+/// What follows from a change of a run, besides its intents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FollowUp {
     /// Builds that were bound, and the attempt of each.
     pub bound: Vec<(BuildId, AttemptRef)>,
-    /// Intents that nobody needs any more.
+    /// Intents that are no longer needed.
     pub over: Vec<Intent>,
-    /// Attempts whose image may be offered to stages now; a part of an attempt never is.
+    /// Attempts whose image may now be offered to stages; never a part of an attempt.
     pub built: Vec<AttemptRef>,
     /// Tags that new attempts are expected to push.
     pub expected: Vec<(ImageRepository, Tag, AttemptRef)>,
-    /// New attempts by the number people call them by.
+    /// New attempts by build number.
     pub numbered: Vec<(u64, AttemptRef)>,
 }
 
-/// Compares a run with what it was before.
+/// Compares a run with its state before.
 #[must_use]
 pub fn follow_up(before: &Run, after: &Run) -> FollowUp {
     let mut follow = FollowUp::default();
@@ -80,14 +79,14 @@ impl FollowUp {
     }
 }
 
-/// What decides whether the images of a run are offered to anybody. The default branch's last good definition
-/// decides, whatever the pushed one says of itself: which refs count, which component may put images into its
-/// stages, and which stages there are.
+/// The facts that decide whether images of a run are offered to stages. The default branch's last
+/// valid definition decides, regardless of the pushed one: which refs count, which component may
+/// put images into its stages, and which stages exist.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
-    /// The default branch's last good definition.
+    /// The default branch's last valid definition.
     pub definition: Option<Definition>,
-    /// The branch that counts when the definition names none.
+    /// The branch that counts if the definition names none.
     pub default_branch: String,
     /// Whether the run's ref was deleted since.
     pub is_deleted: bool,
@@ -96,7 +95,7 @@ pub struct Known {
 /// Why a built image is offered to no stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unoffered {
-    /// The default branch has never had a definition that could be read.
+    /// The default branch has never had a valid definition.
     NoDefinition,
     /// The definition has no such component, or its images go elsewhere.
     OtherComponent,
@@ -109,7 +108,7 @@ pub enum Unoffered {
 /// The offers of a built image, one for each stage that takes images from builds.
 ///
 /// # Errors
-/// When it is offered to no stage, whichever there are.
+/// When it is offered to no stage.
 pub fn of_build(
     run: &Run,
     component: &ComponentName,
@@ -140,7 +139,7 @@ pub fn of_build(
     Ok(behind(&Origin::Build, definition, key, &candidate))
 }
 
-/// The offers of what is live in a stage, one for each stage that takes images from it.
+/// The offers of a stage's live image, one for each stage that takes images from it.
 #[must_use]
 pub fn of_stage(stage: &Stage, definition: &Definition) -> Vec<Intent> {
     let Some(pointer) = &stage.pointer else {

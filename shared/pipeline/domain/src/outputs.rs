@@ -1,8 +1,8 @@
-//! What a build leaves for later stages, and what of it a deployment is handed.
+//! The outputs of a build for later stages, and the parameters of a deployment that use them.
 //!
-//! An output is a small file of a build, known by its name without its ending: `version.json` is `version`.
-//! `{output.version.Version}` is what the file, which is JSON then, has under `Version`; `{output.version}` is all
-//! of a text file. Line breaks have been left out.
+//! An output is a small file of a build, known by its name without its extension: `version.json` is
+//! `version`. `{output.version.Version}` is the value of `Version` in a JSON file;
+//! `{output.version}` is all of a text file. Line breaks are removed.
 
 use std::collections::BTreeMap;
 
@@ -14,22 +14,22 @@ use crate::tags::{self, TagError, Values};
 /// The texts of a build's outputs by their names.
 pub type Outputs = BTreeMap<String, String>;
 
-/// The most bytes of one output: it comes back as an environment variable of the build, and CodeBuild takes no
-/// longer value of one.
+/// The most bytes of one output: it is returned as an environment variable of the build, and
+/// CodeBuild limits its value.
 pub const LONGEST: usize = 4_096;
 
-/// Why a deployment cannot be handed what its stage asks for. Trying again does not help.
+/// Why a parameter of a deployment cannot be filled in. Retrying does not help.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum OutputError {
-    /// A placeholder that is none.
+    /// An invalid placeholder.
     #[error(transparent)]
     Placeholder {
         /// What is wrong with it.
         #[from]
         error: TagError,
     },
-    /// The build ended without it.
+    /// The build has no such output.
     #[error("build#{build} left no output {name}; build the commit again")]
     Missing {
         /// The build's number.
@@ -37,7 +37,7 @@ pub enum OutputError {
         /// The output's name.
         name: String,
     },
-    /// Not JSON, although a key of it is asked for.
+    /// A key is requested, but the output is not JSON.
     #[error("{{output.{path}}} asks for a key, but the output {name} of build#{build} is not JSON")]
     NotJson {
         /// The build's number.
@@ -47,7 +47,7 @@ pub enum OutputError {
         /// The whole placeholder, without `output.`.
         path: String,
     },
-    /// JSON without the key, or with more than a word under it.
+    /// The JSON does not have the key, or has no single value there.
     #[error(
         "the output {name} of build#{build} has no text, number or truth value at {{output.{path}}}"
     )]
@@ -70,14 +70,14 @@ pub enum NoParameters {
         /// The build's number.
         build: u64,
     },
-    /// One of them reads what the build did not leave.
+    /// One of them reads a missing output.
     Output {
         /// What is wrong with it.
         error: OutputError,
     },
 }
 
-/// The name of the output that is this file: the file's own name up to its first point.
+/// The name of the output of this file: the file's own name up to its first dot.
 #[must_use]
 pub fn name_of(path: &str) -> &str {
     let file = path.rsplit('/').next().unwrap_or(path);
@@ -96,14 +96,14 @@ fn placeholders(template: &str) -> impl Iterator<Item = &str> {
     parts.filter_map(|part| part.split(['.', '}']).next())
 }
 
-/// What a deployment of an image is handed: the stage's parameters, with their placeholders filled in by the build
-/// that made the image.
+/// The parameters of a deployment of an image: the stage's, with placeholders filled in from the
+/// build that made the image.
 ///
 /// One stage can hold several components; a parameter that reads an output this component does not have is left
 /// out.
 ///
 /// # Errors
-/// When a value cannot be had.
+/// When a parameter has no value.
 pub fn parameters(
     written: &[(String, String)],
     build: &Build,

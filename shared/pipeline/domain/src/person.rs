@@ -1,18 +1,18 @@
-//! Who did something: a person we know, or Towline itself.
+//! Who did something: a known person, or Towline itself.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Stands for every group there is: the owner of a machine belongs to all.
+/// Stands for every group: the owner of a machine belongs to all.
 pub const EVERY_GROUP: &str = "*";
 
-/// Somebody known by name, with what their rights follow from.
+/// A known person, with the facts that decide their rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// The login, the one identity that counts towards a quorum.
     pub login: String,
-    /// Addresses their commits are written under, lower case; for refusing self-approval (A23).
+    /// Addresses of their commits, in lower case; for refusing self-approval (A23).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emails: Vec<String>,
     /// The groups they belong to; [`EVERY_GROUP`] stands for all of them.
@@ -21,7 +21,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// Whether they wrote or pushed what these names and addresses stand for.
+    /// Whether they are one of these authors, by name or address.
     #[must_use]
     pub fn is_one_of(&self, authors: &[String]) -> bool {
         authors.iter().any(|author| {
@@ -33,7 +33,7 @@ impl Person {
         })
     }
 
-    /// Whether they belong to any of the groups; no groups asked for means everybody known does.
+    /// Whether they belong to any of the groups; without groups, every known person does.
     #[must_use]
     pub fn is_in(&self, groups: &[String]) -> bool {
         groups.is_empty()
@@ -44,7 +44,7 @@ impl Person {
     }
 }
 
-/// Who stands behind a row of the ledger.
+/// Who caused a row of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {

@@ -1,8 +1,7 @@
-//! Decides what a push leads to: which of its components are built, under which numbers and tags,
-//! and why.
+//! Decides what a push leads to: which of its components are built, under which numbers and tags, and why.
 //!
-//! [`of`] decides on what is [`Known`]. While something is missing it answers what else it
-//! [`Wants`], so that whoever loads never guesses.
+//! [`of`] decides from what is [`Known`]. While something is missing it returns what else it
+//! [`Wants`], so that the caller never guesses.
 
 mod claims;
 mod components;
@@ -24,13 +23,13 @@ use crate::run::{Run, RunKey};
 pub use claims::Claimed;
 pub use known::{AtCommit, Base, Branch, Buildspec, Drawn, Known, Trusted, Want, Wants};
 
-/// How long after its push a commit may come.
+/// How long after its push a commit may appear.
 const COMMIT_COMES_WITHIN: Duration = Duration::from_secs(5 * 60);
 
-/// What a push leads to.
+/// The result of planning a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plan {
-    /// Its run is there already.
+    /// Its run exists already.
     Nothing,
     /// The source does not have its commit yet: decide again later.
     Later,
@@ -38,19 +37,19 @@ pub enum Plan {
     Run(Box<Planned>),
 }
 
-/// A new run and what goes with it, each its own item of the store: the run is committed if its id
-/// is free, the others if they are still as they were when this was decided.
+/// A new run and the items that belong to it: the run is committed if its id is free, the others if
+/// they are unchanged since this was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
     /// The run.
     pub run: Run,
-    /// What its components take for themselves.
+    /// The claims of its components.
     pub claims: Vec<(Claimed, Claim)>,
-    /// The ref, when the run is its newest now.
+    /// The ref, if this run is now its newest.
     pub branch: Option<Branch>,
-    /// The definition that rules the repository's stages from now on, when it changes.
+    /// The definition that applies to the repository's stages from now on, if it changes.
     pub trusted: Option<Trusted>,
-    /// What is owed because of the run.
+    /// The intents of the run.
     pub intents: Vec<Intent>,
 }
 
@@ -62,7 +61,7 @@ pub fn of(push: &PushAccepted, known: &Known, now: Timestamp) -> Result<Plan, Wa
     Planner { push, known, now }.plan()
 }
 
-/// What planning a push of this definition looks at in any case.
+/// What planning a push of this definition always needs.
 fn wants(push: &PushAccepted, definition: &Definition) -> Vec<Want> {
     let run = key(push, &definition.pipeline).id();
     let components = definition.components.iter().flat_map(|component| {
@@ -89,7 +88,7 @@ fn unnamed() -> PipelineName {
     "unnamed".parse().expect("a label")
 }
 
-/// The values of all, or what all of them want.
+/// The values of all, or what any of them wants.
 fn all<T>(items: impl IntoIterator<Item = Result<T, Wants>>) -> Result<Vec<T>, Wants> {
     let (mut values, mut wanted) = (Vec::new(), Vec::new());
     for item in items {
@@ -141,8 +140,8 @@ impl Planner<'_> {
         self.build(key, definition, name, chosen)
     }
 
-    /// The key of a new run; none when the push has its run already. A ref that came back to a
-    /// commit it had left gets another one, or its head would have no run (I10).
+    /// The key of a new run; none if the push has its run already. A ref that returned to an
+    /// earlier commit gets another one, or its head would have no run (I10).
     fn free_key(&self, pipeline: &PipelineName) -> Result<Option<RunKey>, Wants> {
         let mut key = self.first(pipeline);
         while self.known.run(&key.id())?.is_some() {
@@ -160,7 +159,7 @@ impl Planner<'_> {
         key(self.push, pipeline)
     }
 
-    /// Looks again later, and gives up once the commit had its time to come.
+    /// Tries again later, and gives up if the commit does not appear in time.
     fn without_commit(&self, key: RunKey) -> Result<Plan, Wants> {
         if self.now < self.push.at + COMMIT_COMES_WITHIN {
             return Ok(Plan::Later);
@@ -168,7 +167,7 @@ impl Planner<'_> {
         self.turn_away(key, Refusal::NoCommit(self.push.commit.clone()))
     }
 
-    /// Why the definition does not count in this repository.
+    /// Why the definition does not apply to this repository.
     fn is_for_another(&self, definition: &Definition) -> Option<Refusal> {
         let named = definition.source.github.as_ref()?;
         let pushed = &self.push.repository_name;
@@ -179,8 +178,8 @@ impl Planner<'_> {
         (!named.eq_ignore_ascii_case(pushed.as_str())).then(other)
     }
 
-    /// Why an older push must not come after a newer one (F3): the order of arrival proves
-    /// nothing, the ref itself is asked.
+    /// Why an older push is not built after a newer one (F3): the order of arrival proves nothing,
+    /// so the ref itself is read.
     fn overtaken(&self) -> Result<Option<Refusal>, Wants> {
         let planned = self.known.branch.as_ref().and_then(|it| it.head.as_ref());
         let Some(planned) = planned.filter(|head| **head != self.push.commit) else {
@@ -190,7 +189,7 @@ impl Planner<'_> {
         if head == Some(&self.push.commit) {
             return Ok(None);
         }
-        // Where the ref stands is newest, even when history was rewritten to come there.
+        // The current commit of the ref is the newest, even if history was rewritten.
         let is_older = head == Some(planned) || self.known.is_behind(planned)?;
         Ok(is_older.then(|| Refusal::Superseded {
             by: planned.clone(),
@@ -198,7 +197,7 @@ impl Planner<'_> {
         }))
     }
 
-    /// Why nothing of the push is built although its definition counts.
+    /// Why nothing of the push is built although its definition applies.
     fn refused_by(&self, definition: &Definition) -> Option<Refusal> {
         let admitted = filter::admits(
             &definition.source,
@@ -213,12 +212,12 @@ impl Planner<'_> {
         Some(Refusal::NotExecuted { paths })
     }
 
-    /// Records that nothing is built and why, and shows it beside the commit.
+    /// Records why nothing is built, and shows it beside the commit.
     fn refuse(&self, key: RunKey, refusal: Refusal) -> Result<Plan, Wants> {
         self.refused(key, refusal, self.known.shown)
     }
 
-    /// As [`Self::refuse`], of a push that is in nobody's way: nothing is shown.
+    /// Like [`Self::refuse`], but shows nothing, because nobody needs to act.
     fn turn_away(&self, key: RunKey, refusal: Refusal) -> Result<Plan, Wants> {
         self.refused(key, refusal, false)
     }
@@ -243,7 +242,7 @@ impl Planner<'_> {
     }
 }
 
-/// Where the definition asks for what this version does not have; none when it does not.
+/// Where the definition uses features that this version does not support; none if it does not.
 fn not_executed(definition: &Definition, scope: &Scope) -> Option<Vec<String>> {
     let paths: Vec<String> = definition
         .not_executed_in(scope)

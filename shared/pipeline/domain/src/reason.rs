@@ -1,4 +1,4 @@
-//! Why a push, or one component of it, is built or not: each reason with its data and its sentence.
+//! The reasons why a push, or one of its components, is built or not: each with its data and its sentence.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub enum Refusal {
     OtherRepository {
         /// `source.github`.
         named: String,
-        /// Where the push came from.
+        /// The repository of the push.
         pushed: RepositoryName,
     },
     /// The definition is missing or too large.
@@ -33,13 +33,13 @@ pub enum Refusal {
         /// How many more there are.
         more: usize,
     },
-    /// The definition asks for features that this version does not have.
+    /// The definition uses features that this version does not support.
     #[error("{}", not_executed(paths))]
     NotExecuted {
         /// Where they are in the definition.
         paths: Vec<String>,
     },
-    /// `source` in the definition admits no such push.
+    /// `source` in the definition does not admit the push.
     #[error("{0}")]
     Filtered(NotAdmitted),
     /// The source does not have the commit.
@@ -56,7 +56,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the definition wants it so: nothing is wrong with the push.
+    /// Whether the definition intends it, so that nothing is wrong with the push.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         match self {
@@ -75,7 +75,7 @@ impl Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum BadFile {
-    /// There is none; a symbolic link or a folder does not count.
+    /// It does not exist; a symbolic link or a folder does not count.
     #[error("there is no {path} at {}", at.short())]
     Missing {
         /// Its path from the root.
@@ -122,7 +122,7 @@ pub enum Because {
     /// It has not been built on this ref.
     #[error("never built on this ref")]
     NeverBuilt,
-    /// Nobody can say what changed.
+    /// The changes are unknown.
     #[error("built to be safe: {0}")]
     Unknown(String),
     /// A file changed.
@@ -135,7 +135,7 @@ pub enum Because {
     Changed {
         /// The first such file.
         file: String,
-        /// Whether it is another's file that the component watches.
+        /// Whether the component only watches it.
         watched: bool,
         /// The commit compared with.
         since: CommitSha,
@@ -149,19 +149,19 @@ pub enum Because {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum Skipped {
-    /// There is no need to.
+    /// Nothing changed.
     #[error("{0}")]
     Unchanged(Unchanged),
-    /// It cannot be.
+    /// It cannot be built.
     #[error("refused: {0}")]
     Refused(Unbuildable),
 }
 
-/// That no file of a component changed.
+/// No file of a component changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("no file{} ({} changed since {})", self.place(), count(*files, "file"), since.short())]
 pub struct Unchanged {
-    /// The patterns of its own files and of those it watches; none for every file.
+    /// The patterns of its own and its watched files; none for every file.
     pub patterns: Vec<String>,
     /// Whether some files never cause a build.
     pub ignores: bool,
@@ -188,13 +188,13 @@ impl Unchanged {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum Unbuildable {
-    /// The definition asks for features that this version does not have.
+    /// The definition uses features that this version does not support.
     #[error("{}", not_executed(paths))]
     NotExecuted {
         /// Where they are in the definition.
         paths: Vec<String>,
     },
-    /// Another component's images are in the image repository.
+    /// The image repository belongs to another component.
     #[error(
         "image repository {images} belongs to component {} of repository {}; choose another",
         owner.component,
@@ -203,7 +203,7 @@ pub enum Unbuildable {
     ImagesTaken {
         /// The image repository.
         images: ImageRepository,
-        /// Whose it is.
+        /// Its owner.
         owner: Owner,
     },
     /// The `CodeBuild` project of that name builds another component.
@@ -215,7 +215,7 @@ pub enum Unbuildable {
     ProjectTaken {
         /// The project.
         project: String,
-        /// Whose it is.
+        /// Its owner.
         owner: Owner,
     },
     /// Its buildspec file is missing or too large.
@@ -224,7 +224,7 @@ pub enum Unbuildable {
     /// No buildspec can be generated for it.
     #[error("{0}")]
     Buildspec(String),
-    /// The push starts as many builds as a push may without it.
+    /// The push already starts as many builds as allowed.
     #[error("a push starts at most {most} builds, one for each platform; split the pipeline")]
     TooMany {
         /// The limit.
@@ -264,10 +264,12 @@ fn more_mistakes(more: usize) -> String {
 
 fn not_executed(paths: &[String]) -> String {
     let paths = paths.join(", ");
-    format!("this version of Towline does not support {paths} yet; remove it from {FILE} to go on")
+    format!(
+        "this version of Towline does not support {paths} yet; remove it from {FILE} to continue"
+    )
 }
 
-/// The name of a ref as it may be shown: a stranger chose it.
+/// The name of a ref, safe to show: a stranger chose it.
 fn shown(git_ref: &GitRef) -> String {
     git_ref.name().escape_debug().to_string()
 }

@@ -10,10 +10,10 @@ use crate::names::{Digest, GitRef, RunId, Tag};
 use crate::run::{self, Attempt, Run};
 use crate::stage::Stage;
 
-/// What was read from the registry.
+/// An image that was read from the registry.
 #[derive(Debug, Clone, Copy)]
 pub struct Found<'a> {
-    /// Whose image repository it was read from.
+    /// The owner of the image repository.
     pub claim: &'a Claim,
     /// The tag it was read under.
     pub tag: &'a Tag,
@@ -23,14 +23,14 @@ pub struct Found<'a> {
     pub said: Option<&'a Digest>,
 }
 
-/// One thing to look up before anything can be decided.
+/// One thing to look up before the decision.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
-    /// What is known of the image.
+    /// The image in the ledger.
     Image,
     /// The attempt that is expected to push the tag.
     Expected,
-    /// The definition that rules the stages.
+    /// The definition that applies to the stages.
     Definition,
     /// A run.
     Run(RunId),
@@ -40,7 +40,7 @@ pub enum Want {
     Stage(StageKey),
 }
 
-/// What was looked up; what is not there is left out.
+/// The results of looking up; missing things are left out.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// [`Want::Image`].
@@ -57,32 +57,32 @@ pub struct Known {
     pub stage: Option<Stage>,
 }
 
-/// What follows. The run and each tag are heads of their own; only the image is listed.
+/// The result. The run and each tag are items of their own; only the image is listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recorded {
     /// The image after it, if it is new or has changed.
     pub image: Option<Image>,
-    /// Lists it has to be added to.
+    /// The lists to add it to.
     pub listed: Vec<List>,
     /// Tags whose state has changed: the one it was found under, and earlier ones of the same build.
     pub tags: Vec<TagNow>,
-    /// What the run of the attempt that pushed it is told.
+    /// What to tell the run of the attempt that pushed it.
     pub told: Option<Told>,
 }
 
-/// What a run is told of an image.
+/// The news of an image for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// The attempt that pushed it.
     pub of: AttemptRef,
-    /// What the registry holds under the attempt's unique tag.
+    /// The digest under the attempt's unique tag.
     pub digest: Digest,
-    /// What the push event said, when that was something else.
+    /// The digest in the push event, if it was another one.
     pub contradicts: Option<Digest>,
 }
 
 impl Told {
-    /// The fact, to tell the run at once.
+    /// The fact, to tell the run now.
     #[must_use]
     pub fn fact(&self) -> run::Fact {
         run::Fact::ImageRead {
@@ -114,8 +114,8 @@ pub enum List {
     OfRef(GitRef),
 }
 
-/// Lists what is still to be looked up, given what is known; the answers can lead to more. Asking for something
-/// that was not there is harmless, so call it until it asks for nothing new.
+/// Lists what is still to be looked up, given what is known; the answers can lead to more. Asking
+/// again for something that was not found is harmless, so call it until it asks for nothing new.
 #[must_use]
 pub fn wants(found: &Found<'_>, known: &Known) -> Vec<Want> {
     let mut wants = vec![
@@ -144,15 +144,15 @@ pub fn drifted(found: &Found<'_>, known: &Known) -> Option<StageKey> {
     }
 }
 
-/// Whether the ledger has all that a push event says: what follows from it is committed before the move of the
-/// tag, or together with it.
+/// Whether the ledger has everything that a push event says: its consequences are committed before
+/// the move of the tag, or together with it.
 #[must_use]
 pub fn is_recorded(said: &Digest, tag: &Tag, now: Option<&TagNow>, image: Option<&Image>) -> bool {
     now.is_some_and(|now| now.digest == *said)
         && image.is_some_and(|image| image.tags.contains(tag))
 }
 
-/// Decides what follows from it.
+/// Decides what follows from the image.
 #[must_use]
 pub fn of(found: &Found<'_>, known: &Known, now: Timestamp) -> Recorded {
     let pushed = Pushed::by(found, known);
@@ -201,7 +201,7 @@ impl<'a> Pushed<'a> {
         let of = known.expected.as_ref()?;
         let run = known.runs.iter().find(|run| run.id == of.run)?;
         let (_, _, attempt) = run.attempt(&of.attempt)?;
-        // A row of a plan that came to nothing leads to an attempt with another tag.
+        // A row of a plan that was not committed leads to an attempt with another tag.
         (attempt.unique_tag == *found.tag).then_some(Self { of, run, attempt })
     }
 
@@ -229,8 +229,7 @@ impl<'a> Pushed<'a> {
         tags.filter(move |tag| *tag != unique)
     }
 
-    /// A build may push its other tags before the one that says whose they are: until then they looked like
-    /// somebody else's.
+    /// A build may push its other tags before its unique one: until then they looked like somebody else's.
     fn own_earlier(&self, found: &Found<'_>, known: &Known) -> Vec<TagNow> {
         let is_own = |now: &&TagNow| {
             now.tag != *found.tag
@@ -280,7 +279,7 @@ fn promoted_by(found: &Found<'_>, known: &Known) -> Option<Mover> {
     })
 }
 
-/// Who put a further tag on an image: the build that made it, if it was to push that tag too.
+/// Who put another tag on an image: the build that made it, if that tag is one of its own.
 fn built_under(found: &Found<'_>, known: &Known) -> Mover {
     let Some(built) = known.image.as_ref().and_then(|image| image.built.as_ref()) else {
         return Mover::Outside;
@@ -300,7 +299,7 @@ fn built_under(found: &Found<'_>, known: &Known) -> Mover {
     }
 }
 
-/// Enters the image, or its further tag.
+/// Adds the image to the ledger, or its new tag.
 fn enter(
     found: &Found<'_>,
     known: &Known,
@@ -322,8 +321,8 @@ fn enter(
     if !image.tags.contains(found.tag) {
         image.tags.push(found.tag.clone());
     }
-    // The same bytes can be built again: the newest build is the one to ask about, but for one that makes them a
-    // part of something else. Nobody asks for such a part by itself, so it is in no list of its component.
+    // The same bytes can be built again: then the newest build counts, unless it makes them a part
+    // of a larger image. Such a part is of no use alone, so it is in no list of its component.
     let is_part = pushed.is_some_and(|pushed| pushed.attempt.platform.is_some());
     let built = pushed.map(|pushed| pushed.built(found.claim));
     let number = |built: Option<&Built>| built.map_or(0, |built| built.build_number);
@@ -334,8 +333,8 @@ fn enter(
     if before == Some(&image) {
         return;
     }
-    // It is in the other lists since it was new; only a build of another ref adds one, or the first that makes it
-    // by itself.
+    // It is in the other lists since it was new; only a build of another ref adds one, or the first
+    // build that does not make it a part.
     let is_built_anew = before.is_none_or(|before| before.built != image.built);
     if before.is_none() {
         recorded.listed.push(List::ByDigest);

@@ -1,4 +1,4 @@
-//! What is shown beside a commit: one line for each build and each stage, told from state alone.
+//! The lines shown beside a commit: one for each build and each stage, computed from state alone.
 
 use std::collections::BTreeMap;
 
@@ -14,26 +14,26 @@ use crate::run::{Attempt, AttemptState, MOST_ATTEMPTS, Run};
 use crate::stage::{Decision, Promotion, Stage, Wait};
 use crate::untrusted::Untrusted;
 
-/// Characters of a line (GitHub REST API, "Create a commit status").
+/// The most characters of a line (GitHub REST API, "Create a commit status").
 pub const MOST_CHARACTERS: usize = 140;
 
-/// How what a line tells of stands.
+/// The state that a line shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It waits or goes on.
+    /// Waiting or in progress.
     Pending,
-    /// It went well.
+    /// Succeeded.
     Success,
-    /// It went badly, through the commit or by somebody's word.
+    /// Failed because of the commit or a person's decision.
     Failure,
-    /// It did not come to its end, through something else.
+    /// Did not finish, for another reason.
     Error,
 }
 
 /// One line beside a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// How it stands.
+    /// Its state.
     pub standing: Standing,
     /// A sentence of at most [`MOST_CHARACTERS`] characters.
     pub text: String,
@@ -52,7 +52,7 @@ impl Line {
     }
 }
 
-/// The text with every digest as far as people read it, so that two of them fit into a line.
+/// The text with shortened digests, so that two of them fit into a line.
 fn with_short_digests(text: &str) -> String {
     let mut parts = text.split("sha256:");
     let mut short = parts.next().unwrap_or_default().to_owned();
@@ -67,15 +67,15 @@ fn with_short_digests(text: &str) -> String {
     short
 }
 
-/// What is shown of a run as a whole: only that nothing of it may be built.
+/// The line of a run as a whole: only if nothing of it may be built.
 #[must_use]
 pub fn run(run: &Run) -> Option<Line> {
     let reason = run.refused.as_ref().filter(|_| run.shown)?;
     Some(Line::new(Standing::Failure, &reason.to_string()))
 }
 
-/// What is shown of the build of one component. Nothing is until its build was started or cannot
-/// be for now: that follows within a second or two.
+/// The line of a component's build. There is none until its build was started or is delayed, which
+/// takes only a second or two.
 #[must_use]
 pub fn build(run: &Run, component: &ComponentName) -> Option<Line> {
     if !run.shown {
@@ -135,7 +135,7 @@ fn attempt(attempt: &Attempt) -> Option<Line> {
     Some(Line::new(standing, &text))
 }
 
-/// What has to be shown of a run's builds that is not shown yet.
+/// The intents to show changes of a run's builds.
 #[must_use]
 pub fn builds_to_show(before: Option<&Run>, after: &Run) -> Vec<Intent> {
     let names = after.components.keys().chain(after.skipped.keys());
@@ -157,8 +157,8 @@ pub fn builds_to_show(before: Option<&Run>, after: &Run) -> Vec<Intent> {
     changed.chain(whole).collect()
 }
 
-/// How a commit stands with a stage, as far as the stage's state tells: it waits to enter or it is
-/// live. Its tags being put on is a matter of a second, so that is not shown.
+/// The line of a commit in a stage, from the stage's state: it waits to enter or it is live.
+/// Setting its tags takes about a second, so that is not shown.
 #[must_use]
 pub fn stage(stage: &Stage, rule: &StageRule, commit: &CommitSha) -> Option<Line> {
     let its = |promotion: &&Promotion| promotion.candidate.commit == *commit;
@@ -168,7 +168,7 @@ pub fn stage(stage: &Stage, rule: &StageRule, commit: &CommitSha) -> Option<Line
     live(stage, commit)
 }
 
-/// What is shown of a commit whose image is live in the stage.
+/// The line of a commit whose image is live in the stage.
 #[must_use]
 pub fn live(stage: &Stage, commit: &CommitSha) -> Option<Line> {
     let pointer = stage.pointer.as_ref()?;
@@ -183,7 +183,7 @@ fn waiting(stage: &Stage, rule: &StageRule, promotion: &Promotion) -> Option<Lin
             let expiry = expiry.map(|at| format!(" until {at}")).unwrap_or_default();
             format!("waits for approval {given}/{needed}{expiry}: towline approve {number}")
         }
-        // Which one is before it changes with every move; that something is does not.
+        // The image before it differs with every move; whether there is one does not.
         Wait::Turn { .. } => format!("promotion #{number} waits for its turn"),
         Wait::Hold(hold) => format!("waits: held by {}: {}", hold.by, hold.reason),
     };
@@ -215,7 +215,7 @@ fn left(to: &CommitSha, by: &Actor, at: Timestamp) -> Line {
     Line::new(Standing::Error, &text)
 }
 
-/// How a commit stood last with a stage it neither waits for nor is live in, by the newest rows of
+/// The last line of a commit in a stage where it neither waits nor is live, from the newest rows of
 /// the stage's ledger, newest first.
 #[must_use]
 pub fn stage_before(rows: &[Row], commit: &CommitSha) -> Option<Line> {
@@ -230,7 +230,7 @@ pub fn stage_before(rows: &[Row], commit: &CommitSha) -> Option<Line> {
     Some(back.unwrap_or_else(|| went_live(rows[at].at, asked)))
 }
 
-/// The promotion of this commit that a row asks for.
+/// The promotion of this commit that a row requests.
 fn requested(row: &Row, of: &CommitSha) -> Option<u64> {
     let What::Requested {
         promotion, commit, ..
@@ -259,7 +259,7 @@ fn end_of(rows: &[Row], number: u64) -> Option<Line> {
     })
 }
 
-/// That a move went back to an earlier image, if it did.
+/// Whether a move was a rollback, as a text.
 fn rollback(rows: &[Row], after: &Row) -> Option<Line> {
     let number = moved(after)?;
     rows.iter().find_map(|row| {
@@ -276,7 +276,7 @@ fn rollback(rows: &[Row], after: &Row) -> Option<Line> {
     })
 }
 
-/// What has to be shown of a stage that is not shown yet.
+/// The intents to show changes of a stage.
 #[must_use]
 pub fn stages_to_show(
     before: Option<&Stage>,
@@ -309,7 +309,7 @@ pub fn stages_to_show(
     owed.collect()
 }
 
-/// What to show of a commit that has just left the stage, or what waits for it.
+/// What to show for a commit that has left the stage, or no longer waits for it.
 fn gone(before: Option<&Stage>, after: &Stage, rows: &[Row], commit: &CommitSha) -> Option<Line> {
     let its = |known: &&Promotion| known.candidate.commit == *commit;
     if after.waiting.iter().any(|known| its(&known)) {

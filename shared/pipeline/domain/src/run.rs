@@ -26,10 +26,10 @@ pub use attempt::{Attempt, AttemptState, NewAttempt};
 pub use reasons::{Contradiction, Failure, NoIndex, NotRetried, NotStarted, Refusal};
 pub use retry::another_attempt;
 
-/// Attempts made without being asked when a build fails through no fault of the repository.
+/// Automatic attempts if a build fails through no fault of the repository.
 pub const MOST_ATTEMPTS: u32 = 3;
 
-/// What makes a run the only one of its kind (I1).
+/// The identity of a run: each exists only once (I1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunKey {
     /// The repository.
@@ -40,7 +40,7 @@ pub struct RunKey {
     pub commit: CommitSha,
     /// The pipeline.
     pub pipeline: PipelineName,
-    /// How often the ref came back to a commit that had a run already: 0 for the first time.
+    /// How often the ref returned to a commit that already had a run: 0 the first time.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub again: u32,
 }
@@ -54,7 +54,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl RunKey {
-    /// The run's id: the same for the same key, whoever asks.
+    /// The run's id: always the same for the same key.
     #[must_use]
     pub fn id(&self) -> RunId {
         let (repository, again) = (self.repository.to_string(), self.again.to_string());
@@ -71,7 +71,7 @@ impl RunKey {
     }
 }
 
-/// Hash over parts whose borders count.
+/// A hash over parts that cannot run into each other.
 fn fingerprint(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -81,16 +81,16 @@ fn fingerprint(parts: &[&str]) -> String {
     hex::encode(hash.finalize())
 }
 
-/// A run and all that is known of its builds.
+/// A run and its builds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Its id.
     pub id: RunId,
-    /// What it is a run of.
+    /// Its identity.
     pub key: RunKey,
-    /// The repository's name when the push came.
+    /// The repository's name at the time of the push.
     pub repository_name: RepositoryName,
-    /// Its place among the runs of its ref; a later push has a higher one.
+    /// Its order among the runs of its ref; a later push has a higher one.
     pub order: u64,
     /// Who pushed, by login.
     pub pusher: String,
@@ -105,21 +105,20 @@ pub struct Run {
     /// What it does not build, and why not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<ComponentName, Skipped>,
-    /// Why nothing of it is built, when the whole run was refused.
+    /// Why nothing of it is built, if the whole run was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<reason::Refusal>,
-    /// What a person should know: files outside every component, alarms.
+    /// Notes for people: files outside every component, alarms.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// The name under which the store keeps the definition it follows; none when it was refused
-    /// before it had one.
+    /// The name of its definition in the store; none if it was refused earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
-    /// Stages that took images from builds when it was planned, for the environment of its builds: what
-    /// is offered to whom is decided when an image is there.
+    /// The stages that took images from builds when it was planned, for the environment of its
+    /// builds: offers are decided when there is an image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub enters: Vec<StageName>,
-    /// Whether how it stands is shown beside its commit.
+    /// Whether its state is shown beside its commit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shown: bool,
 }
@@ -127,13 +126,13 @@ pub struct Run {
 /// One component of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentRun {
-    /// Where its images go.
+    /// The image repository.
     pub repository: ImageRepository,
     /// Why it is built.
     pub reason: Because,
-    /// The name under which the store keeps its buildspec.
+    /// The name of its buildspec in the store.
     pub buildspec: String,
-    /// Why its latest attempt, which failed through no fault of the repository, is not tried again
+    /// Why its latest attempt, which failed through no fault of the repository, is not retried
     /// although it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_retried: Option<NotRetried>,
@@ -151,19 +150,19 @@ impl ComponentRun {
     }
 }
 
-/// How a build stands, as CodeBuild says it.
+/// The state of a build, as CodeBuild reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum BuildStatus {
     /// Queued or running.
     InProgress,
-    /// Every phase went well.
+    /// Every phase succeeded.
     Succeeded,
     /// A command failed.
     Failed,
     /// CodeBuild itself failed.
     Fault,
-    /// Somebody stopped it.
+    /// A person stopped it.
     Stopped,
     /// It ran too long.
     TimedOut,
@@ -184,12 +183,12 @@ impl BuildStatus {
     }
 }
 
-/// What is known of a build, by event or by asking.
+/// A report about a build, from an event or a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildReport {
     /// The build.
     pub build: BuildId,
-    /// How it stands.
+    /// Its state.
     pub status: BuildStatus,
     /// The commit that it builds, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,9 +197,9 @@ pub struct BuildReport {
     pub started_at: Option<Timestamp>,
     /// When it ended, if it has and that is known.
     pub ended_at: Option<Timestamp>,
-    /// What went wrong, in the words of the phase that failed.
+    /// Why it failed, in the words of the failed phase.
     pub reason: Option<String>,
-    /// What it gives to later stages, by name.
+    /// Its outputs, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, String>,
 }
@@ -220,9 +219,9 @@ pub enum Fact {
     ImageRead {
         /// The attempt.
         attempt: AttemptId,
-        /// What the registry holds under its unique tag.
+        /// The digest under its unique tag.
         digest: Digest,
-        /// What an event said, when that was something else.
+        /// The digest in an event, if it was another one.
         contradicts: Option<Digest>,
     },
     /// The registry holds nothing under the unique tag, long after the build succeeded.
@@ -233,7 +232,7 @@ pub enum Fact {
         attempt: AttemptId,
         /// The index.
         index: Digest,
-        /// What the registry holds under the attempt's unique tag.
+        /// The digest under the attempt's unique tag.
         found: Digest,
     },
     /// The index of an attempt's parts can never be put.
@@ -242,20 +241,20 @@ pub enum Fact {
     DeadlinePassed(AttemptId),
     /// A newer run builds the component.
     Superseded(ComponentName, RunId),
-    /// Somebody wants the component's build stopped.
+    /// A person asks to stop the component's build.
     CancelRequested(ComponentName, Actor),
-    /// A further attempt is wanted after attempt `after`.
+    /// Another attempt is requested after attempt `after`.
     RetryRequested {
         /// The component.
         component: ComponentName,
         /// The number of the attempt it follows.
         after: u32,
-        /// Who wants it.
+        /// Who requests it.
         by: Actor,
-        /// The attempt to make.
+        /// The new attempt.
         next: Box<NewAttempt>,
     },
-    /// There can be no further attempt after attempt `after`.
+    /// There can be no attempt after attempt `after`.
     RetryRefused {
         /// The component.
         component: ComponentName,
@@ -266,20 +265,20 @@ pub enum Fact {
     },
 }
 
-/// What follows from a fact.
+/// The result of a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// The run after it.
     pub run: Run,
     /// Whether the run changed.
     pub changed: bool,
-    /// What is owed now.
+    /// The new intents.
     pub intents: Vec<Intent>,
     /// Why a request was not granted.
     pub refused: Option<Refusal>,
 }
 
-/// How a run stands, taken together.
+/// The state of a run as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
@@ -291,11 +290,11 @@ pub enum RunStatus {
     Nothing,
     /// Something is still being built.
     Building,
-    /// Something contradicts itself.
+    /// Something is inconsistent.
     Held,
     /// Something failed.
     Failed,
-    /// Something was stopped by a person.
+    /// A person stopped something.
     Cancelled,
     /// A newer run took over.
     Superseded,
@@ -322,7 +321,7 @@ impl RunStatus {
 }
 
 impl Run {
-    /// How it stands: what still runs first, then the worst of what has ended.
+    /// Its state: what still runs first, then the worst result.
     #[must_use]
     pub fn status(&self) -> RunStatus {
         match &self.refused {
@@ -345,7 +344,7 @@ impl Run {
             .unwrap_or(RunStatus::Nothing)
     }
 
-    /// The image of a succeeded attempt, as stages know it.
+    /// The image of a succeeded attempt, as a candidate for stages.
     #[must_use]
     pub fn candidate(&self, component: &ComponentName, attempt: &Attempt) -> Option<Candidate> {
         let (AttemptState::Succeeded, Some(digest)) = (&attempt.state, &attempt.image) else {
@@ -364,7 +363,7 @@ impl Run {
         })
     }
 
-    /// The attempt of that id, or the part of one, with its component.
+    /// The attempt with that id, or the part of one, with its component.
     #[must_use]
     pub fn attempt(&self, id: &AttemptId) -> Option<(&ComponentName, &ComponentRun, &Attempt)> {
         self.components.iter().find_map(|(name, component)| {
@@ -374,7 +373,7 @@ impl Run {
         })
     }
 
-    /// The attempt of that id, or the one it is a part of.
+    /// The attempt with that id, or the one that it is a part of.
     #[must_use]
     pub fn whole(&self, id: &AttemptId) -> Option<&Attempt> {
         let mut all = self.components.values().flat_map(|known| &known.attempts);

@@ -1,4 +1,4 @@
-//! A stage of a component: what is live in it, what wants in, and what holds that back.
+//! A stage of a component: its live image, its waiting promotions, and the reasons they wait.
 
 mod advance;
 mod opening;
@@ -21,7 +21,7 @@ use crate::person::{Actor, Person};
 pub use advance::advance;
 pub use reasons::{Failure, Hold, HoldReason, Refusal, Request};
 
-/// Promotions that may wait in one stage; the oldest gives way to a further one.
+/// The most waiting promotions of one stage; a further one replaces the oldest.
 pub const MOST_WAITING: usize = 20;
 
 /// An image that may enter a stage.
@@ -35,7 +35,7 @@ pub struct Candidate {
     pub git_ref: GitRef,
     /// The run that built it.
     pub run: RunId,
-    /// The run's place among the runs of its ref.
+    /// The run's order among the runs of its ref.
     pub order: u64,
     /// The repository it is in.
     pub repository: ImageRepository,
@@ -43,12 +43,12 @@ pub struct Candidate {
     pub build_number: u64,
     /// Who pushed or wrote it, by login and address.
     pub authors: Vec<String>,
-    /// The repository beside whose commit it is shown how it stands; none where nobody shows it.
+    /// The repository to show its state in; none if states are not shown there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown_in: Option<RepositoryName>,
 }
 
-/// What is live in a stage.
+/// The live image of a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pointer {
     /// Rises by one with every move (I8).
@@ -57,29 +57,29 @@ pub struct Pointer {
     pub candidate: Candidate,
     /// The promotion that moved it here.
     pub promotion: u64,
-    /// Who asked for that.
+    /// Who requested that.
     pub by: Actor,
-    /// Whether it went back to an earlier image.
+    /// Whether it was a rollback.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rollback: bool,
-    /// Why, in the words of who asked or approved.
+    /// Why, in the words of the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Since when.
     pub since: Timestamp,
 }
 
-/// A request to move one digest into the stage that has not ended.
+/// A request to move one digest into the stage, until it ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Promotion {
     /// Its number within the GitHub repository, as in `promotion #58`.
     pub number: u64,
     /// The image.
     pub candidate: Candidate,
-    /// Whether it goes back to an image that was live before.
+    /// Whether it is a rollback.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rollback: bool,
-    /// Who asked.
+    /// Who requested it.
     pub by: Actor,
     /// Why, in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,19 +92,19 @@ pub struct Promotion {
     /// Who approved exactly this digest and commit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<Approval>,
-    /// Whether its tags are being put on.
+    /// Whether it is in progress: its tags are being set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub acting: bool,
 }
 
-/// One person's yes.
+/// One person's approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
     /// Who.
     pub login: String,
     /// When.
     pub at: Timestamp,
-    /// What they said.
+    /// Their comment.
     pub comment: Option<String>,
 }
 
@@ -113,28 +113,27 @@ pub struct Approval {
 pub struct Stage {
     /// Which stage.
     pub key: StageKey,
-    /// What is live.
+    /// The live image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<Pointer>,
-    /// Why nothing enters by itself.
+    /// Why automatic promotions are paused, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
     /// The newest image that arrived at the origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offered: Option<Candidate>,
-    /// Whether a tag of the stage was found on another image than the one that is live; resuming
-    /// puts it back.
+    /// Whether a tag of the stage was found on another image than the live one; resuming puts it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drifted: bool,
-    /// Images a rollback has left, newest last: none of them comes back by itself.
+    /// Images that a rollback left, newest last: none of them returns automatically.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Digest>,
-    /// What wants in, oldest first.
+    /// The open promotions, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<Promotion>,
-    /// Where its ledger stands.
+    /// The last row of its ledger.
     pub ledger: Head,
-    /// Until when one writer of the stage's tags excludes every other, and which one.
+    /// The writer that may set the stage's tags now, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
 }
@@ -144,22 +143,22 @@ pub struct Stage {
 pub struct Lease {
     /// The writer: any word no other writer uses.
     pub holder: String,
-    /// When it ends; longer than a writer can live, so that a stalled one cannot overtake (F32).
+    /// When it ends; later than a writer can live, so that a stalled one cannot interfere (F32).
     pub until: Timestamp,
 }
 
-/// What a stage must know besides its own state.
+/// The facts that a stage needs besides its own state.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'a> {
-    /// The stage's rule, from the default branch's last good definition.
+    /// The stage's rule, from the default branch's last valid definition.
     pub rule: &'a StageRule,
-    /// What its rule asks for that this version cannot do.
+    /// Features in its rule that this version does not support.
     pub not_executed: &'a [&'a str],
-    /// The number a new promotion would get.
+    /// The number for a new promotion.
     pub next_number: u64,
 }
 
-/// The rule of a stage in the default branch's last good definition.
+/// The rule of a stage in the default branch's last valid definition.
 ///
 /// # Errors
 /// When there is none.
@@ -175,8 +174,7 @@ pub fn rule<'a>(
     })
 }
 
-/// What was to be looked after and need not be any more: the time of a promotion that has ended, or
-/// acts.
+/// Watches that are no longer needed: those of promotions that have ended, or act.
 #[must_use]
 pub fn over(before: &Stage, after: &Stage) -> Vec<Intent> {
     let waits = |number| after.promotion(number).is_some_and(|known| !known.acting);
@@ -197,7 +195,7 @@ pub fn over(before: &Stage, after: &Stage) -> Vec<Intent> {
 pub enum Fact {
     /// An image arrived at the origin.
     Offered(Candidate),
-    /// Somebody wants an image in.
+    /// A person requests a promotion.
     PromotionRequested {
         /// The image.
         candidate: Candidate,
@@ -206,25 +204,25 @@ pub enum Fact {
         /// Why.
         reason: Option<String>,
     },
-    /// Somebody says yes.
+    /// A person approves.
     Approved {
-        /// To which promotion.
+        /// The promotion.
         promotion: u64,
         /// Who.
         by: Person,
-        /// What else they say.
+        /// Their comment.
         comment: Option<String>,
     },
-    /// Somebody says no.
+    /// A person rejects.
     Rejected {
-        /// To which promotion.
+        /// The promotion.
         promotion: u64,
         /// Who.
         by: Person,
         /// Why.
         reason: String,
     },
-    /// Somebody wants an image back that was live here.
+    /// A person requests a rollback.
     RollbackRequested {
         /// The image, from the stage's own history (A29).
         candidate: Candidate,
@@ -233,33 +231,33 @@ pub enum Fact {
         /// Why.
         reason: Option<String>,
     },
-    /// Somebody holds the stage.
+    /// A person holds the stage.
     HoldRequested {
         /// Who.
         by: Person,
         /// Why.
         reason: String,
     },
-    /// Somebody lifts the hold.
+    /// A person removes the hold.
     ResumeRequested {
         /// Who.
         by: Person,
     },
-    /// A writer wants the stage's tags to itself.
+    /// A writer requests the lease of the stage's tags.
     LeaseRequested {
-        /// For which promotion.
+        /// The promotion.
         promotion: u64,
-        /// The lease it wants.
+        /// The requested lease.
         lease: Lease,
     },
-    /// The tags were put on and read back.
+    /// The tags were set and read back.
     Tagged {
         /// The promotion.
         promotion: u64,
         /// The writer.
         holder: String,
     },
-    /// The tags cannot be put on.
+    /// The tags cannot be set.
     TagRefused {
         /// The promotion.
         promotion: u64,
@@ -268,25 +266,25 @@ pub enum Fact {
         /// Why.
         why: Failure,
     },
-    /// Nobody could put the tags on, however often it was tried.
+    /// All attempts to set the tags failed.
     GivenUp {
         /// The promotion.
         promotion: u64,
-        /// How often it was tried.
+        /// The number of attempts.
         tries: u32,
         /// Since when.
         since: Timestamp,
     },
-    /// Something was asked for that is denied before it concerns the stage's state.
+    /// A request was denied before it reached the stage's state.
     Denied {
-        /// Who asked.
+        /// Who requested it.
         by: Actor,
-        /// For what.
+        /// The request.
         request: Request,
         /// Why not.
         reason: Refusal,
     },
-    /// The time to approve may be over.
+    /// The time for approval may be over.
     ExpiryDue {
         /// The promotion.
         promotion: u64,
@@ -295,27 +293,27 @@ pub enum Fact {
     TagMovedOutside {
         /// The tag.
         tag: Tag,
-        /// What it is on.
+        /// The image it points to.
         digest: Digest,
     },
 }
 
-/// What follows from a fact.
+/// The result of a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// The stage after it.
     pub stage: Stage,
     /// Whether the stage changed.
     pub changed: bool,
-    /// What its ledger gains.
+    /// The new rows of its ledger.
     pub rows: Vec<Row>,
     /// Whether the pointer moved; it is the stage's newest.
     pub moved: bool,
-    /// What is owed now.
+    /// The new intents.
     pub intents: Vec<Intent>,
     /// Whether the offered number was taken.
     pub took_number: bool,
-    /// Why a request was not granted.
+    /// Why a request was refused.
     pub refused: Option<Refusal>,
 }
 
@@ -333,7 +331,7 @@ impl Decision {
         }
     }
 
-    /// Nothing changes: what was asked for cannot be decided.
+    /// Nothing changes: the request is refused.
     #[must_use]
     pub fn refused(stage: Stage, why: Refusal) -> Self {
         Self {
@@ -343,14 +341,14 @@ impl Decision {
     }
 }
 
-/// What keeps a promotion from acting.
+/// Why a promotion waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {
-    /// It lacks approvals.
+    /// It needs more approvals.
     Approval {
-        /// Distinct people who said yes.
+        /// The number of people who approved.
         given: u32,
-        /// How many are needed.
+        /// The number that is needed.
         needed: u32,
     },
     /// An older promotion is before it.
@@ -363,7 +361,7 @@ pub enum Wait {
 }
 
 impl Stage {
-    /// A stage nothing has entered yet.
+    /// A stage without an image.
     #[must_use]
     pub fn new(key: StageKey) -> Self {
         Self {
@@ -379,7 +377,7 @@ impl Stage {
         }
     }
 
-    /// The promotion of that number, while it has not ended.
+    /// The promotion with that number, unless it has ended.
     #[must_use]
     pub fn promotion(&self, number: u64) -> Option<&Promotion> {
         self.waiting
@@ -387,7 +385,7 @@ impl Stage {
             .find(|promotion| promotion.number == number)
     }
 
-    /// What keeps a waiting promotion from acting; none when it may act, or acts, now.
+    /// Why a promotion waits; none if it may proceed or is in progress.
     #[must_use]
     pub fn wait_of(&self, promotion: &Promotion, rule: &StageRule) -> Option<Wait> {
         if promotion.acting {

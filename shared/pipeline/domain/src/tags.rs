@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::definition::{Build, Definition};
 use crate::names::{AttemptId, CommitSha, GitRef, Tag};
 
-/// What placeholders stand for.
+/// The values of placeholders.
 #[derive(Debug, Clone, Copy)]
 pub struct Values<'a> {
     /// `{sha}` and `{sha7}`.
@@ -23,30 +23,30 @@ pub struct Values<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum TagError {
-    /// A placeholder nobody knows.
+    /// An unknown placeholder.
     #[error(
         "{template:?} has {{{name}}}, which is not a placeholder; there are {{sha}}, {{sha7}}, {{build}}, {{build_uuid}}, {{branch_slug}} and, in tags and parameters, {{env.NAME}}"
     )]
     UnknownPlaceholder {
         /// The whole template.
         template: String,
-        /// What stands in braces.
+        /// The name in the braces.
         name: String,
     },
-    /// A brace without its other half.
+    /// An unmatched brace.
     #[error("{0:?} has a brace that does not close")]
     OpenBrace(String),
-    /// What came out is no tag.
+    /// The result is not a valid tag.
     #[error(
         "{template:?} gives {tag:?}, which is not an image tag: 1 to 128 of A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'"
     )]
     NotATag {
         /// The whole template.
         template: String,
-        /// What it gave.
+        /// The result.
         tag: String,
     },
-    /// No tag tells one attempt from the next.
+    /// No tag differs between attempts.
     #[error(
         "no tag differs from build to build; add {{build}} or {{build_uuid}} to one, as in \"{{sha}}-{{build}}\""
     )]
@@ -61,7 +61,7 @@ pub enum TagError {
         /// Its tag.
         tag: String,
     },
-    /// The whole attempt has a tag that a part of it needs.
+    /// The whole attempt has a tag that one of its parts needs.
     #[error("tag {tag} is that of the image for {platform} alone; rename this one")]
     PartTaken {
         /// The part's platform.
@@ -77,9 +77,9 @@ pub enum TagError {
 /// The tags an attempt pushes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptTags {
-    /// The one no other attempt can push: the evidence of this attempt (I6).
+    /// The tag that no other attempt can push: the evidence of this attempt (I6).
     pub unique: Tag,
-    /// All of them, the unique one first.
+    /// All tags, the unique one first.
     pub all: Vec<Tag>,
 }
 
@@ -111,8 +111,8 @@ pub fn of_attempt(build: &Build, values: Values<'_>) -> Result<AttemptTags, TagE
     Ok(AttemptTags { unique, all: tags })
 }
 
-/// The parts of an attempt whose component has these platforms; none when there is only one. Each
-/// pushes the attempt's unique tag with its platform at the end, as in `4f2a91c-142-arm64`.
+/// The parts of an attempt for these platforms; none if there is only one. Each pushes the
+/// attempt's unique tag with its platform appended, as in `4f2a91c-142-arm64`.
 ///
 /// # Errors
 /// When such a tag is not one, or is one of those the whole attempt gets.
@@ -136,7 +136,7 @@ pub fn of_parts(platforms: &[String], tags: &AttemptTags) -> Result<Vec<(String,
     platforms.iter().map(part).collect()
 }
 
-/// Checks that none of the tags is one that only promotions move, by any of these definitions.
+/// Checks that none of the tags belongs to a stage in any of these definitions.
 ///
 /// # Errors
 /// The first tag that is.
@@ -161,7 +161,7 @@ pub fn environment(build: &Build, values: Values<'_>) -> Result<Vec<(String, Str
         .collect()
 }
 
-/// A ref as a Docker-safe word of at most 60 characters, different for every ref (A11).
+/// A ref as a word of at most 60 characters that is valid in tags, different for every ref (A11).
 #[must_use]
 pub fn slug(git_ref: &GitRef) -> String {
     let name = git_ref.name();
@@ -189,7 +189,7 @@ pub fn slug(git_ref: &GitRef) -> String {
     format!("{word}--{}", &hash[..10])
 }
 
-/// Whether a plain word could be mistaken for one that carries a hash.
+/// Whether a plain word could be mistaken for one with a hash.
 fn looks_hashed(word: &str) -> bool {
     word.contains("--")
 }
@@ -210,10 +210,10 @@ fn expand(
     fill_in(template, |name| value_of(name, template, env, values))
 }
 
-/// The template with whatever stands in braces replaced.
+/// The template with its placeholders replaced.
 ///
 /// # Errors
-/// When a brace does not close, or what stands in one has no value.
+/// When a brace does not close, or a placeholder has no value.
 pub(crate) fn fill_in<E: From<TagError>>(
     template: &str,
     mut value: impl FnMut(&str) -> Result<String, E>,
@@ -234,7 +234,7 @@ pub(crate) fn fill_in<E: From<TagError>>(
     Ok(result)
 }
 
-/// What one placeholder stands for; `env` are the variables `{env.NAME}` reads.
+/// The value of one placeholder; `env` are the variables for `{env.NAME}`.
 pub(crate) fn value_of(
     name: &str,
     template: &str,

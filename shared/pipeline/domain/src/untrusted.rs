@@ -1,15 +1,15 @@
-//! Text that a stranger chose: it can be shown or handed over as a value, nothing else.
+//! Text that a stranger chose: it can be shown, or passed as a value, and nothing else.
 
 use serde::{Deserialize, Serialize};
 
-/// A stranger's text (title, author, message). It has two exits, and neither leads into a
+/// A stranger's text (title, author, message). It can be read in two ways, and neither leads into a
 /// command, a template or a key (A10).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Untrusted(String);
 
 impl Untrusted {
-    /// Longest text kept, in characters; what is longer is cut with an ellipsis.
+    /// The longest stored text in characters; a longer one is cut, with an ellipsis.
     pub const LONGEST: usize = 200;
 
     /// Keeps the first line of the text, cut to [`Self::LONGEST`] characters.
@@ -30,7 +30,7 @@ impl Untrusted {
         Self(text.chars().take(longest).collect())
     }
 
-    /// For a person's eyes: control and direction-changing characters become `�`.
+    /// For people: control and direction-changing characters become `�`.
     #[must_use]
     pub fn display(&self) -> String {
         self.0
@@ -45,14 +45,14 @@ impl Untrusted {
             .collect()
     }
 
-    /// For an environment variable's value: the text without NUL, which no environment can hold.
+    /// For an environment variable's value: the text without NUL, which no environment can contain.
     #[must_use]
     pub fn env_value(&self) -> String {
         self.0.replace('\0', "")
     }
 }
 
-/// Characters that move the cursor, or change the direction of text, in what a person reads.
+/// Characters that move the cursor, or change the direction of text.
 fn is_deceiving(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

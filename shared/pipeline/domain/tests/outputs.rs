@@ -1,4 +1,4 @@
-//! What a deployment is handed of a build's outputs.
+//! The parameters of a deployment from a build's outputs.
 
 mod common;
 

@@ -319,7 +319,7 @@ fn a_definition_that_cannot_be_followed_refuses_the_push_and_shows_why() {
         "push main a",
         expect![[r#"
             push main a -> run 1, refused
-              because this version of Towline does not support notify.slack, stages.prod.copy_to yet; remove it from .towline.yml to go on
+              because this version of Towline does not support notify.slack, stages.prod.copy_to yet; remove it from .towline.yml to continue
               trusts a
               shows the run
         "#]],
@@ -359,7 +359,7 @@ fn a_component_that_cannot_be_built_does_not_keep_the_others_from_it() {
         expect![[r#"
             push main a -> run 1, building
               api: #1 aaaaaaa-1: never built on this ref
-              web: not built: refused: this version of Towline does not support components.web.build.x yet; remove it from .towline.yml to go on
+              web: not built: refused: this version of Towline does not support components.web.build.x yet; remove it from .towline.yml to continue
               claims acme/api
               claims towline-acme-shop-api
               trusts a

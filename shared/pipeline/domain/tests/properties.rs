@@ -1,4 +1,4 @@
-//! What must hold after every fact, whatever comes in whichever order; named by INVARIANTS ids.
+//! What must hold after every fact, for any facts in any order; named by the ids of SECURITY.md.
 
 mod common;
 
@@ -359,7 +359,7 @@ fn any_stage_fact() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Lives through the facts of a stage and hands every step to `check`.
+/// Applies the facts of a stage and passes every step to `check`.
 fn live(
     rules: &str,
     facts: &[(String, Timestamp)],
@@ -369,7 +369,7 @@ fn live(
     let (mut stage, mut number) = (new_stage(), 1);
     for (fact, now) in facts {
         let fact = stage_fact(fact, *now);
-        // A rollback goes back to what was live: whoever asks has looked that up (A29).
+        // A rollback returns to an image that was live: the caller has looked that up (A29).
         let decision = stage::advance(stage.clone(), &fact, policy(&rule, &[], number), *now);
         assert_eq!(decision.changed, decision.stage != stage, "{fact:?}");
         check(&stage, &fact, &decision);

@@ -1,4 +1,4 @@
-//! What people see beside a commit, for every state a build and a stage can be in.
+//! The lines beside a commit, for every state of a build and a stage.
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -58,7 +58,7 @@ fn check_build(facts: &str, expect: Expect) {
         });
         let told: Vec<String> = told.collect();
         let line = match &now {
-            // F34: whoever acts on it reads the state, and finds what was announced or newer.
+            // F34: the handler reads the state, and finds what was announced, or something newer.
             Some(now) if told.is_empty() => format!("({})", shown(now)),
             Some(now) => {
                 assert_eq!(told, std::slice::from_ref(&now.text));
@@ -233,7 +233,7 @@ fn a_push_that_builds_nothing_says_why_only_where_that_is_wrong() {
     assert_eq!(report::run(&run), None);
 }
 
-/// The same fact about an image whose commit shows how it stands.
+/// The same fact about an image whose commit shows its state.
 fn beside_its_commit(mut fact: Fact) -> Fact {
     if let Fact::Offered(candidate)
     | Fact::PromotionRequested { candidate, .. }
@@ -244,7 +244,7 @@ fn beside_its_commit(mut fact: Fact) -> Fact {
     fact
 }
 
-/// What the state and the ledger tell of a commit now, as whoever acts on an intent finds it.
+/// The line of a commit now, from state and ledger, as an intent's handler finds it.
 fn found(stage: &Stage, rule: &StageRule, rows: &[Row], commit: &CommitSha) -> Option<Line> {
     let newest_first: Vec<Row> = rows.iter().rev().cloned().collect();
     report::stage(stage, rule, commit).or_else(|| report::stage_before(&newest_first, commit))
@@ -280,7 +280,7 @@ fn check_stage(rules: &str, facts: &str, expect: Expect) {
                 panic!("{intent:?} shows nothing of a stage");
             };
             assert_eq!(repository, good("acme/shop"));
-            // F34: what was announced is what is found, as long as nothing newer happens.
+            // F34: the announced line is found, unless something newer happens.
             let line = found(&stage, &rule, &rows, &commit).expect("a line");
             assert_eq!(line.text, shows, "{commit}");
             text += &format!("  {} {}\n", commit.short(), shown(&line));
@@ -386,7 +386,7 @@ fn f34_every_state_of_a_stage_is_one_line() {
         expect![[r#"
             offer 1:
             give up 1:
-              1111111 ✘ promotion #1 failed: the tags could not be put on: tried 50 times since 2026-03-02 09:00 UTC
+              1111111 ✘ promotion #1 failed: the tags could not be set: tried 50 times since 2026-03-02 09:00 UTC
         "#]],
     );
     check_stage(

@@ -1,4 +1,4 @@
-//! `stage::advance` fact by fact: who gets in, who waits, who is refused and why.
+//! `stage::advance` fact by fact: who enters, who waits, who is refused and why.
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -67,7 +67,7 @@ fn stage_text(stage: &Stage, rules: &str) -> String {
     }
 }
 
-/// Puts the first image live in a stage whose promotions need nobody.
+/// Puts the first image live in a stage whose promotions need no approval.
 const FIRST_IS_LIVE: &str = "offer 1\nlease 1 for a\ntagged 1 by a";
 
 #[test]
@@ -471,7 +471,7 @@ fn a_promotion_nobody_could_carry_out_gives_the_stage_free() {
         expect![[r#"
             offer 1 -> #1 for 1 asked by towline; Promotion Due #1
             lease 1 for a -> noted
-            give up 1 -> #1 failed by towline: promotion #1 failed: the tags could not be put on: tried 50 times since 2026-03-02 09:00 UTC
+            give up 1 -> #1 failed by towline: promotion #1 failed: the tags could not be set: tried 50 times since 2026-03-02 09:00 UTC
             offer 2 -> #2 for 2 asked by towline; Promotion Due #2
             = nothing, #2 acts
         "#]],

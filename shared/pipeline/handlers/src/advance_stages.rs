@@ -1,4 +1,4 @@
-//! Takes the facts of a run and of its stages, and owes what follows from them.
+//! Applies facts to runs and stages.
 
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::{ComponentName, RunId};
@@ -44,7 +44,7 @@ async fn build_changed(
     event: &StateChange,
 ) -> Result<(), HandlerError> {
     let known = match event.attempt() {
-        // The environment of a build we started says what it is, even before its answer came (F4).
+        // The environment of a build we started names its attempt, even before our request was answered (F4).
         Some(of) => Some(of),
         None => context
             .read::<AttemptRef>(&keys::build(&event.build))
@@ -56,7 +56,7 @@ async fn build_changed(
     };
     let report = match event.report() {
         Some(report) if !has_more_to_say(&report, event) => Some(report),
-        // A status this version does not know is asked for, never guessed (F19).
+        // For a status that this version does not know, the build is looked up; nothing is guessed (F19).
         Some(_) | None => builds.get(&event.build).await?,
     };
     if let Some(report) = report {
@@ -66,7 +66,7 @@ async fn build_changed(
     Ok(())
 }
 
-/// Whether the build has left outputs, which no event tells.
+/// Whether the build has outputs, which events do not contain.
 fn has_more_to_say(report: &BuildReport, event: &StateChange) -> bool {
     let outputs: Option<String> = event.read(codebuild::OUTPUTS_VARIABLE);
     report.status == BuildStatus::Succeeded && outputs.is_some()

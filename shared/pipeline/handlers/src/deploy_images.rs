@@ -1,4 +1,4 @@
-//! Brings what has become live in a stage to where it runs, by the way the stage names.
+//! Deploys an image that is now live in a stage, in the stage's way.
 
 use towline_domain::deployment;
 use towline_domain::image::Image;
@@ -15,9 +15,9 @@ use towline_state::keys;
 use towline_state::records::Repository;
 use towline_state::{Context, HandlerError};
 
-/// Acts on `Deploy Due`: announces `Image Promoted` on our bus, with all that a deployer needs.
+/// Acts on `Deploy Due`: announces `Image Promoted` on our bus, with everything that a deployer needs.
 ///
-/// The event's id is the promotion's, so whoever hears it twice can tell.
+/// The event's id is the promotion's, so that a repeated event is recognized.
 ///
 /// # Errors
 /// When the store or the bus does not answer; the intent stays owed.
@@ -73,8 +73,8 @@ enum Parameters {
     Unknown(NoParameters),
 }
 
-/// What the stage hands over by the definition that is trusted now. promote-images has seen that it can be had;
-/// a definition that has changed since is waited for until it can be followed.
+/// The stage's parameters by the trusted definition. promote-images has checked them; if the
+/// definition has changed since, this waits until it can be followed.
 async fn parameters(
     reads: &mut Reads<'_>,
     key: &StageKey,
@@ -83,7 +83,7 @@ async fn parameters(
     let definition = reads.trusted(key.repository).await?;
     let rule = match stage::rule(definition.as_ref(), &key.stage) {
         Ok(rule) if !rule.parameters.is_empty() => rule,
-        // A stage that is no more hands over nothing.
+        // A stage that no longer exists has no parameters.
         Ok(_) | Err(_) => return Ok(Parameters::Known(Vec::new())),
     };
     let candidate = &pointer.candidate;

@@ -1,7 +1,7 @@
-//! What each function does, one module per function of the same name.
+//! The functions, one module of the same name for each.
 //!
 //! Every handler does the same: decode, load, decide (pure, in `towline-domain`), commit, announce.
-//! `Err` means that trying again may help; what can never succeed is recorded and dropped.
+//! `Err` means that a retry may help; what can never succeed is recorded and dropped.
 
 pub mod advance_stages;
 pub mod deploy_images;

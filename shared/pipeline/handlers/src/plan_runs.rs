@@ -1,4 +1,4 @@
-//! Turns an accepted push into a run: loads what the plan wants to know, and commits the plan.
+//! Turns an accepted push into a run: loads what the plan wants, and commits the plan.
 
 mod commit;
 mod look;

@@ -1,5 +1,6 @@
-//! Puts a stage's tags on a promoted digest and reads them back, one writer per stage at a time;
-//! and the index of images built for several platforms, which only who may tag at will can put.
+//! Puts a stage's tags on a promoted digest and reads them back, one writer per stage at a time.
+//! Also puts the index of images built for several platforms, because only this function may set
+//! any tag.
 
 mod index;
 
@@ -23,12 +24,12 @@ use tracing::Instrument as _;
 
 use crate::recording::save_tag;
 
-/// How long a writer has the stage's tags to itself: twice the 30 s its function may run, so that
-/// one that stalls is dead before the next begins (F32).
+/// How long a lease lasts: twice the 30 s that its function may run, so that a stalled one is dead
+/// before the next begins (F32).
 const LEASE: Duration = Duration::from_secs(60);
 
-/// So often a denial is taken for one that a change of permissions, which takes AWS a while, will
-/// end: about a quarter of an hour.
+/// How many denials may be temporary, because a change of permissions takes AWS a while: about a
+/// quarter of an hour.
 const MOST_DENIALS: u32 = 5;
 
 /// Acts on `Promotion Due` and `Index Due`. `holder` is a word for this writer: a new one for every
@@ -93,13 +94,12 @@ async fn promote(
     ) else {
         return context.postpone(owed).await;
     };
-    // All that is read to finish is read before the tags are put on: should it change until
-    // then, it is read again.
+    // Everything needed to finish is read before the tags are set; if it changes until then, it is read again.
     reads
         .load(needed_to_promote(key, definition, &promotion))
         .await?;
     if !lease(&mut reads, key, number, holder).await? {
-        // It stays owed, with its tries: when a denial is final is counted by them.
+        // It stays owed, with its tries, which also count denials.
         return Ok(());
     }
     match carry_out(&mut reads, images, owed, key, rule, &promotion).await? {
@@ -116,8 +116,8 @@ async fn promote(
     }
 }
 
-/// Puts the tags on, once it is certain that the deployment can be handed its parameters; or says why neither this
-/// nor trying again can help.
+/// Sets the tags, once the deployment's parameters are known to be available; or returns why that
+/// is impossible.
 async fn carry_out(
     reads: &mut Reads<'_>,
     images: &dyn Images,
@@ -145,7 +145,7 @@ async fn carry_out(
     }
 }
 
-/// Why the tags will never be on the digest, so that nobody need try again.
+/// Why the tags can never be set, so that a retry is useless.
 fn not_tagged(
     error: PutTagError,
     images: &ImageRepository,
@@ -164,7 +164,7 @@ fn not_tagged(
     }
 }
 
-/// Takes the stage's lease; what is known of the stage is then what was committed with it.
+/// Takes the stage's lease; the known state of the stage is then the committed one.
 async fn lease(
     reads: &mut Reads<'_>,
     key: &StageKey,
@@ -188,7 +188,7 @@ async fn lease(
     }
 }
 
-/// Puts every tag of the stage on the digest and makes sure that it is there.
+/// Puts every tag of the stage on the digest and checks that it is there.
 async fn put_tags(
     images: &dyn Images,
     rule: &StageRule,
@@ -249,7 +249,7 @@ async fn finish(
     }
 }
 
-/// Records where the stage's tags point now, unless that is known.
+/// Records where the stage's tags point now, unless that is recorded already.
 async fn move_tags(
     reads: &mut Reads<'_>,
     rule: &StageRule,
@@ -273,19 +273,19 @@ async fn move_tags(
     Ok(())
 }
 
-/// How long it took from the registry to the stage, where nobody was waited for.
+/// The time from the registry to the stage, if no person was involved.
 fn measure(rule: &StageRule, promotion: &Promotion, recorded: Timestamp, now: Timestamp) {
     if promotion.by == Actor::System && rule.approval.is_none() && rule.from == Origin::Build {
         tracing::info!(
             target: "towline::metric",
             name = "ImageToPromotion",
             milliseconds = milliseconds(recorded, now),
-            "an image went live by itself"
+            "an image went live automatically"
         );
     }
 }
 
-/// Adds the stage's tags to what is known of the image; gives when that was first recorded.
+/// Adds the stage's tags to the image in the ledger; returns when it was first recorded.
 async fn record_tags_of(
     reads: &mut Reads<'_>,
     rule: &StageRule,

@@ -1,4 +1,4 @@
-//! Takes a signed webhook: size, signature, then meaning; answers 2xx only for what is durable.
+//! Receives signed webhooks: checks size and signature, then parses; answers 2xx only for what is durable.
 
 use serde_json::json;
 use towline_domain::intent::Intent;
@@ -13,7 +13,7 @@ use towline_state::keys;
 use towline_state::records::{Branch, Inbox, Repository};
 use towline_state::{Change, Context, HandlerError, Rounds, intent_id};
 
-/// The largest body taken: what a Lambda can be handed in one request (Lambda API, `Invoke`).
+/// The largest accepted body: the most that Lambda passes in one request (Lambda API, `Invoke`).
 pub const MOST_BYTES: usize = 6 * 1024 * 1024;
 
 /// Answers one delivery.
@@ -56,22 +56,18 @@ pub async fn handle(
     durable(accept(context, repositories, *push, delivery.id).await)
 }
 
-/// The answer to what was to be made durable.
+/// The answer after storing a push.
 fn durable(outcome: Result<Response, HandlerError>) -> Response {
     outcome.unwrap_or_else(|error| {
         tracing::error!(
             error = &error as &dyn std::error::Error,
-            "could not make a push durable"
+            "cannot store a push"
         );
-        answer(
-            503,
-            "refused",
-            "the push could not be made durable; deliver it again",
-        )
+        answer(503, "refused", "the push could not be stored; redeliver it")
     })
 }
 
-/// Notes that a ref is gone, so that what it still builds goes nowhere (F27).
+/// Records that a ref was deleted, so that its images are offered to no stage (F27).
 async fn note_deletion(
     context: Context<'_>,
     repositories: &dyn Repositories,
@@ -144,8 +140,8 @@ async fn accept(
         name: push.repository_name.clone(),
     };
     match repositories.admit(&repository).await? {
-        // Whichever of its ids the push names: all of it is kept under one. A clone's own idea of
-        // its name gives way to the registered one; what GitHub says is the name of today.
+        // Any id of the repository may be in the push; everything is stored under one. For a clone,
+        // the registered name replaces its own; from GitHub, the name is the current one.
         Admission::Admitted(known) => {
             if is_local(push.repository) {
                 push.repository_name = known.name;
@@ -176,7 +172,7 @@ async fn accept(
     let mut rounds = Rounds::default();
     loop {
         if reads.version(&key).await? > 0 {
-            return Ok(answer(200, "duplicate", "this push is known already"));
+            return Ok(answer(200, "duplicate", "this push was already received"));
         }
         let accepted = push.clone().accepted(now);
         let known = Repository {

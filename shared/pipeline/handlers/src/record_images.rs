@@ -1,4 +1,4 @@
-//! Enters what lies in the registry into the ledger: every image, every move of a tag.
+//! Records the registry's content in the ledger: every image, every move of a tag.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use tracing::Instrument as _;
 
 use crate::recording::record;
 
-/// How long after its build succeeded an image may be missing before the attempt is failed.
+/// How long an image may be missing after its build succeeded, before the attempt fails.
 const MISSING: Duration = Duration::from_secs(30);
 
-/// How often it is looked for at least before that.
+/// The least number of lookups before that.
 const FEWEST_LOOKS: u32 = 2;
 
 /// Acts on an `ECR Image Action`, and on `Image Due`: the image a successful build should have
@@ -54,7 +54,7 @@ async fn pushed(
     images: &dyn Images,
     event: &ImageAction,
 ) -> Result<(), HandlerError> {
-    // Without a tag it is a child of an index or a signature: nothing is looked up by it.
+    // Without a tag, it is a child of an index or a signature, and is not looked up.
     let (Action::Push, true, Some(tag)) = (&event.action, event.succeeded, &event.tag) else {
         return Ok(());
     };
@@ -122,7 +122,7 @@ async fn due(
             let fact = Fact::ImageMissing(of.attempt.clone());
             apply::to_run(reads, &of.run, &fact, Some(&owed.id)).await?;
         }
-        // Else it stays owed, and is announced again: by that the looks are counted.
+        // Otherwise it stays owed and is announced again, which counts the lookups.
         Ok(())
     }
     .instrument(owed.span())

@@ -1,4 +1,5 @@
-//! Enters an image into the ledger: load what the decision wants, decide in `towline-domain`, commit, tell its run.
+//! Records an image in the ledger: loads what the decision wants, decides in `towline-domain`,
+//! commits, tells its run.
 
 use towline_domain::image::Image;
 use towline_domain::intent::{AttemptRef, StageKey};
@@ -11,7 +12,7 @@ use towline_state::apply::{self, Applied, Told};
 use towline_state::records::ImagePointer;
 use towline_state::{Change, Context, HandlerError, Reads, Rounds, keys};
 
-/// Records an image under a tag, and tells whoever waits for it. `done` is the intent that led here.
+/// Records an image under a tag, and tells the run that waits for it. `done` is the intent that led here.
 pub(crate) async fn record(
     mut reads: Reads<'_>,
     images: &dyn Images,
@@ -20,7 +21,7 @@ pub(crate) async fn record(
 ) -> Result<(), HandlerError> {
     let context = reads.context();
     let known = load(&mut reads, found).await?;
-    // First, so that whoever finds the tag recorded knows that this was seen to.
+    // First, so that a recorded tag means that this is done.
     if let Some(key) = record::drifted(found, &known)
         && is_still_there(images, found).await?
     {
@@ -43,7 +44,7 @@ pub(crate) async fn record(
     }
 }
 
-/// Saves where a tag points now; the move before becomes a row of its own.
+/// Saves where a tag points now; its previous move becomes a row.
 pub(crate) async fn save_tag(
     reads: &mut Reads<'_>,
     now: &TagNow,
@@ -111,13 +112,13 @@ async fn answer(
     Ok(())
 }
 
-/// Whether the tag is where it was read: a promotion that came in between has moved it since.
+/// Whether the tag is still where it was read; a promotion may have moved it since.
 async fn is_still_there(images: &dyn Images, found: &Found<'_>) -> Result<bool, HandlerError> {
     let now = images.by_tag(&found.claim.images, found.tag).await?;
     Ok(now.is_some_and(|image| image.digest == found.image.digest))
 }
 
-/// Holds a stage whose tag somebody else has moved.
+/// Holds a stage whose tag was moved outside Towline.
 async fn hold(context: Context<'_>, key: &StageKey, found: &Found<'_>) -> Result<(), HandlerError> {
     let fact = stage::Fact::TagMovedOutside {
         tag: found.tag.clone(),
@@ -140,7 +141,7 @@ async fn hold(context: Context<'_>, key: &StageKey, found: &Found<'_>) -> Result
     Ok(())
 }
 
-/// Puts all that follows into the change; gives the run that was told something.
+/// Adds all consequences to the change; returns the run that was told something.
 async fn enter(
     reads: &mut Reads<'_>,
     found: &Found<'_>,
@@ -181,7 +182,8 @@ fn listed(found: &Found<'_>, image: &Image, list: &List) -> Key {
     }
 }
 
-/// Tells a run what its attempt has pushed, with all that follows, where that fits into the change; else it is owed.
+/// Tells a run what its attempt has pushed, with all consequences, if that fits into the change;
+/// otherwise that is owed.
 async fn tell(
     reads: &mut Reads<'_>,
     told: record::Told,

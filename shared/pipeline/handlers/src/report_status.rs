@@ -1,4 +1,4 @@
-//! Shows beside each commit what becomes of it: one line for each build and each stage.
+//! Shows the state of each commit beside it: one line for each build and each stage.
 
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::names::{CommitSha, ComponentName, RepositoryName, RunId};
@@ -16,15 +16,15 @@ use towline_state::keys;
 use towline_state::records::RunPointer;
 use towline_state::{Context, HandlerError};
 
-/// How often a line is shown again because it changed while it was being shown.
+/// How often a line is shown again because it changed meanwhile.
 const MOST_ROUNDS: usize = 5;
-/// Rows of a stage's ledger in which a commit that has left it is looked for.
+/// Rows of a stage's ledger to search for a commit that has left it.
 const MOST_ROWS: usize = 100;
 
-/// What links need.
+/// The settings for links.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Where the API answers, such as `https://towline.acme.example`; without it nothing is linked.
+    /// The API's address, such as `https://towline.acme.example`; without it there are no links.
     pub url: Option<String>,
 }
 
@@ -79,7 +79,7 @@ pub async fn handle(
 /// One line to show.
 struct Report<'a> {
     intent: &'a Intent,
-    /// What it said last, if it was shown or will never be.
+    /// Its last line, if it was shown or will never be.
     said: Option<Line>,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Report<'a> {
         Self { intent, said: None }
     }
 
-    /// Shows what is so, unless that is shown; says whether it did.
+    /// Shows the current state, unless that is shown already; returns whether it did.
     async fn show(
         &mut self,
         reads: &mut Reads<'_>,
@@ -143,7 +143,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// A line and where it belongs.
+/// A line and its place.
 struct Shown {
     repository: RepositoryRef,
     commit: CommitSha,
@@ -184,7 +184,7 @@ async fn of_run(
         None => report::run(run),
         Some(component) => report::build(run, component),
     };
-    // A commit has one line for all its runs, on whichever refs: that of the newest that has any.
+    // A commit has one line for all its runs, on any ref: that of the newest run that has one.
     let beside = keys::commit(&run.key.commit, run.key.repository);
     let beside = reads.read::<RunPointer>(&beside).await?;
     let beside: Vec<Key> = beside
@@ -247,7 +247,7 @@ async fn line_of_stage(
 ) -> Result<Option<Line>, HandlerError> {
     let waits = |known: &&towline_domain::stage::Promotion| known.candidate.commit == *commit;
     if stage.waiting.iter().any(|known| waits(&known)) {
-        // What it waits for depends on the stage's rule.
+        // The reason for waiting depends on the stage's rule.
         let definition = reads.trusted(key.repository).await?;
         let rule = definition
             .as_ref()

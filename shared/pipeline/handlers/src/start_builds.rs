@@ -1,4 +1,4 @@
-//! Starts the builds that are due and stops those that count no longer.
+//! Starts due builds and stops those that no longer count.
 
 mod environment;
 mod step;
@@ -25,11 +25,11 @@ use towline_state::{Context, HandlerError, Owed, milliseconds};
 
 use step::{Known, Step, step};
 
-/// How long the same token is certain to give the same build: CodeBuild forgets it after five
-/// minutes (CodeBuild API, `StartBuild`), less one for clocks that disagree.
+/// How long the same token surely returns the same build: CodeBuild forgets it after five minutes
+/// (CodeBuild API, `StartBuild`), minus one for clocks that disagree.
 const TOKEN_LASTS: Duration = Duration::from_secs(4 * 60);
 
-/// What builds are told about the place they run in.
+/// The settings for builds.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `host[:port]` of the registry they push to.
@@ -102,7 +102,7 @@ async fn start(
     Ok(())
 }
 
-/// What it takes to start a build; none when its run is not there or builds nothing.
+/// The inputs of a build's start; none if its run does not exist or builds nothing.
 async fn load(reads: &mut Reads<'_>, of: &AttemptRef) -> Result<Option<Known>, HandlerError> {
     let Some(run) = reads.read::<Run>(&keys::run(&of.run)).await? else {
         return Ok(None);
@@ -134,7 +134,7 @@ async fn load(reads: &mut Reads<'_>, of: &AttemptRef) -> Result<Option<Known>, H
     }))
 }
 
-/// How long it took until a build was started.
+/// The time until a build was started.
 fn measure(run: &Run, attempt: &Attempt, now: Timestamp) {
     tracing::info!(
         target: "towline::metric",
@@ -153,8 +153,8 @@ fn measure(run: &Run, attempt: &Attempt, now: Timestamp) {
     }
 }
 
-/// Starts the build, unless so much time has passed since it was first asked for that CodeBuild
-/// may have forgotten; then an earlier answer that was lost is looked for first (F10).
+/// Starts the build. If CodeBuild may have forgotten the token since the first request, looks first
+/// for a build whose answer was lost (F10).
 async fn find_or_start(
     context: Context<'_>,
     builds: &dyn Builds,

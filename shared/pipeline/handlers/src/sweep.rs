@@ -1,5 +1,5 @@
-//! Finds what was lost and feeds it back: announces stale intents again, asks after bound builds,
-//! ends what has run out of time. It performs no effect itself, so it can race nobody.
+//! Finds lost work and repeats it: announces stale intents again, looks up bound builds, ends what
+//! has expired. It has no other effects, so it cannot conflict with the functions.
 
 use towline_domain::image::NotTagged;
 use towline_domain::intent::{AttemptRef, Intent};
@@ -11,26 +11,26 @@ use towline_state::apply;
 use towline_state::keys;
 use towline_state::{Context, HandlerError, Outbox, Owed, announcement, milliseconds};
 
-/// Items looked at in one round; the next round takes the rest.
+/// Items to check in one round; the next round takes the rest.
 const MOST_AT_ONCE: usize = 500;
-/// Announcements after which an intent is given up, where that harms nobody: about eight hours.
+/// Announcements after which an intent may be given up: about eight hours.
 const MOST_TRIES: u32 = 50;
 
-/// What a round found.
+/// The result of a round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Intents announced again.
     pub announced: usize,
-    /// Builds and promotions looked after.
+    /// Builds and promotions that were checked.
     pub watched: usize,
     /// Intents given up.
     pub given_up: usize,
-    /// Items and intents that could not be dealt with this time.
+    /// Items and intents that failed this time.
     pub failed: usize,
 }
 
-/// Looks after everything that is due: first announces, which waits for nobody, then asks after
-/// builds. What fails is looked at again later, so that it does not keep the others (F17).
+/// Handles everything that is due: first announcements, which are quick, then lookups of builds.
+/// Failed items are due again later, so that they do not block the others (F17).
 ///
 /// # Errors
 /// When the store does not answer at all.
@@ -66,8 +66,8 @@ pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, 
     Ok(swept)
 }
 
-/// Takes what is due in an item and has it wait for its next turn, in one write; nothing, where
-/// somebody else changes the item now: it is still due in the next round.
+/// Postpones all due intents of an item to their next turn, in one write, and returns them; returns
+/// none on a conflict, because the item is still due in the next round.
 async fn take(context: Context<'_>, item: Item) -> Result<Vec<Owed>, HandlerError> {
     let now = context.now();
     let mut outbox = Outbox::of(&item)?;
@@ -79,11 +79,11 @@ async fn take(context: Context<'_>, item: Item) -> Result<Vec<Owed>, HandlerErro
 
 fn failed(what: &str, error: &HandlerError, swept: &mut Swept) {
     let error = error as &dyn std::error::Error;
-    tracing::warn!(error, what, "could not be swept");
+    tracing::warn!(error, what, "cannot sweep an item");
     swept.failed += 1;
 }
 
-/// Announces at once everything that is owed, as after a start: whoever was to act may be gone.
+/// Announces all intents at once, as after a start: the process that was to act may be gone.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -124,9 +124,8 @@ async fn announce_again(context: Context<'_>, due: Vec<Owed>, swept: &mut Swept)
     context.announce(announcements).await;
 }
 
-/// Ends an intent that was never done, and what waits for it, in one commit. Says whether it did:
-/// what was answered for, or what nothing else would find again, is announced for as long as it
-/// takes.
+/// Ends an intent that never succeeded, and whatever waits for it, in one commit. Returns `false` for
+/// an intent that is never given up: GitHub got its answer, or nothing else would find the work again.
 async fn give_up(context: Context<'_>, owed: &Owed) -> Result<bool, HandlerError> {
     let (tries, since) = (owed.tries, owed.since);
     let given_up = match &owed.intent {
@@ -164,7 +163,7 @@ async fn give_up(context: Context<'_>, owed: &Owed) -> Result<bool, HandlerError
             apply::to_stage(context, stage, &fact, Some(&owed.id)).await?;
             true
         }
-        // Nothing waits for a line beside a commit; a build has long reached its time limit.
+        // Nothing waits for a status; a build has reached its time limit long ago.
         Intent::BuildStatusDue { .. }
         | Intent::StageStatusDue { .. }
         | Intent::StatusesDue { .. }
@@ -223,8 +222,8 @@ async fn watch(context: Context<'_>, builds: &dyn Builds, owed: &Owed) -> Result
     }
 }
 
-/// Asks after the build that is bound (F6, F15), and ends an attempt past its deadline. Says
-/// whether there is anything left to watch.
+/// Looks up the bound build (F6, F15), and ends an attempt past its deadline. Returns whether there
+/// is anything left to watch.
 async fn watch_build(
     context: Context<'_>,
     builds: &dyn Builds,

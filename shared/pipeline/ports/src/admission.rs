@@ -256,12 +256,12 @@ mod tests {
             (7, "acme/renamed", admitted(7)),
             (7, "acme/new", admitted(7)),
             (8, "acme/real", admitted(M)),
-            // Made anew under an old name.
+            // Recreated under an old name.
             (9, "acme/real", impostor("acme/real", 7)),
             (9, "acme/both", impostor("acme/both", 8)),
             (9, "attacker/repo", Judgement::Unknown),
             (LOCAL | 1, "attacker/repo", Judgement::Unknown),
-            // Whatever clone it is pushed from.
+            // Pushed from any clone.
             (LOCAL | 1, "acme/real", admitted(7)),
             (M, "acme/cloned", admitted(L)),
             (L, "acme/both", admitted(M)),

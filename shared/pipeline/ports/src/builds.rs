@@ -1,4 +1,4 @@
-//! CodeBuild, or what stands in for it: builds are started, asked after and stopped.
+//! Builds on CodeBuild or the local runner: start, look up, stop.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use towline_domain::run::BuildReport;
 
 use crate::PortError;
 
-/// What a machine computes with.
+/// The processor of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
-    /// That of `linux/amd64`, and of all that has no machines of its own.
+    /// For `linux/amd64`, and all platforms without machines of their own.
     X86,
-    /// That of `linux/arm64` and `linux/arm/v7`.
+    /// For `linux/arm64` and `linux/arm/v7`.
     Arm,
 }
 
 impl Architecture {
-    /// What builds for a platform.
+    /// The processor that builds for a platform.
     #[must_use]
     pub fn of(platform: &str) -> Self {
         match platform.split('/').nth(1) {
@@ -42,20 +42,20 @@ pub struct StartBuild {
     pub repository: super::RepositoryRef,
     /// The commit to check out.
     pub commit: CommitSha,
-    /// Where its image goes; the build may push there and nowhere else.
+    /// The image repository; the build may push there and nowhere else.
     pub image_repository: ImageRepository,
     /// The CodeBuild image to run in.
     pub image: String,
-    /// What kind of machine it needs, when it is one of several for as many platforms; else that is
-    /// the project's to say. Where there is one machine only, it builds for all.
+    /// The kind of machine, if it is one of several builds for different platforms; otherwise the
+    /// project decides. A single machine builds for all.
     pub architecture: Option<Architecture>,
     /// Whether it needs a Docker daemon.
     pub privileged: bool,
     /// The buildspec: its text.
     pub buildspec: String,
-    /// Environment variables in plain text; everything a stranger chose travels here.
+    /// Environment variables in plain text; everything that a stranger chose is here.
     pub environment: Vec<(String, String)>,
-    /// How long it may run once it has begun.
+    /// How long it may run once it has started.
     pub timeout: Duration,
 }
 
@@ -76,25 +76,25 @@ pub enum StartError {
     /// There is no capacity now; try again later (F9).
     #[error("no capacity for another build: {0}")]
     Busy(String),
-    /// It can never be started as asked.
+    /// It can never be started with this request.
     #[error("{0}")]
     Refused(String),
-    /// Nobody knows whether it was started: look for it before asking again.
+    /// It is unknown whether it was started: look for it before asking again.
     #[error(transparent)]
     Port(#[from] PortError),
 }
 
-/// A place where builds run.
+/// A build service.
 #[async_trait]
 pub trait Builds: Send + Sync {
     /// Starts a build. Asking again for the same attempt starts no second one while the service
     /// remembers it; after that, look with [`Builds::find`] first.
     async fn start(&self, build: StartBuild) -> Result<BuildId, StartError>;
 
-    /// How a build stands, when it is known.
+    /// The state of a build, if it is known.
     async fn get(&self, build: &BuildId) -> Result<Option<BuildReport>, PortError>;
 
-    /// The build that was started for an attempt, if any was (F10).
+    /// The build that was started for an attempt, if any (F10).
     async fn find(
         &self,
         repository: &RepositoryName,
@@ -102,9 +102,9 @@ pub trait Builds: Send + Sync {
         attempt: &AttemptId,
     ) -> Result<Option<BuildReport>, PortError>;
 
-    /// Stops a build; one that has ended is left as it is.
+    /// Stops a build; an ended one stays as it is.
     async fn stop(&self, build: &BuildId) -> Result<(), PortError>;
 
-    /// The build's log from byte `from` on, at most 256 KiB; none when the build is unknown.
+    /// The build's log from byte `from` on, at most 256 KiB; none if the build is unknown.
     async fn log(&self, build: &BuildId, from: u64) -> Result<Option<Vec<u8>>, PortError>;
 }

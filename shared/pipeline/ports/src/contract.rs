@@ -29,8 +29,8 @@ pub use model::model;
 pub use source::{HISTORY, SourceCommit, source};
 pub use statuses::{StatusesWorld, statuses};
 
-/// Panics unless the stores that `make` makes keep the contract of [`Store`]. Each case gets a
-/// fresh, empty one. Call it on a runtime of several threads, or the races are none.
+/// Panics unless the stores that `make` creates keep the contract of [`Store`]. Each case gets a
+/// new, empty one. Use a runtime with several threads, or there are no races.
 pub async fn store<S: Store + 'static>(make: impl AsyncFn() -> S) {
     let fresh = async || Arc::new(make().await);
     conditions::every_condition_holds_back_exactly_what_it_says(fresh().await).await;
@@ -103,7 +103,7 @@ async fn done(store: &impl Store, writes: Vec<Write>) {
         .expect("nothing stands in the way of these changes");
 }
 
-/// Whether it was done; `false` is a conflict, and nothing else may go wrong.
+/// Whether the change was made; `false` is a conflict, and nothing else may go wrong.
 async fn won(store: &impl Store, writes: Vec<Write>) -> bool {
     match store.transact(writes).await {
         Ok(()) => true,

@@ -21,7 +21,7 @@ pub enum PutTagError {
     /// The digest is not in the repository (F29).
     #[error("the image no longer exists in the registry; build it again")]
     Gone,
-    /// The tag may not be moved and is on another image (F28; ECR `ImageTagAlreadyExistsException`).
+    /// The tag is immutable and on another image (F28; ECR `ImageTagAlreadyExistsException`).
     #[error(
         "tag {tag} is immutable and points to another image; exclude it from tag immutability, or use another tag"
     )]
@@ -29,7 +29,7 @@ pub enum PutTagError {
         /// The tag.
         tag: Tag,
     },
-    /// The registry did not answer; the tag may be on it or not.
+    /// The registry did not answer; the tag may or may not be set.
     #[error(transparent)]
     Port(#[from] PortError),
 }
@@ -37,7 +37,7 @@ pub enum PutTagError {
 /// A registry of images.
 #[async_trait]
 pub trait Images: Send + Sync {
-    /// The image under a tag.
+    /// The image with a tag.
     async fn by_tag(
         &self,
         repository: &ImageRepository,
@@ -51,8 +51,8 @@ pub trait Images: Send + Sync {
         digest: &Digest,
     ) -> Result<Option<StoredManifest>, PortError>;
 
-    /// Puts an OCI index of images the repository has under a tag, and gives its digest. That it is
-    /// there already is fine; it is gone when one of its images is.
+    /// Puts an OCI index of existing images under a tag, and returns its digest. An existing index
+    /// is fine; a missing image is [`PutTagError::Gone`].
     async fn put_index(
         &self,
         repository: &ImageRepository,
@@ -60,7 +60,7 @@ pub trait Images: Send + Sync {
         tag: &Tag,
     ) -> Result<Digest, PutTagError>;
 
-    /// Puts a tag on a digest without pulling or pushing layers. That it is there already is fine.
+    /// Puts a tag on a digest without pulling or pushing layers. It may be there already.
     async fn put_tag(
         &self,
         repository: &ImageRepository,

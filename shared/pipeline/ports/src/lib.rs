@@ -1,8 +1,8 @@
-//! What Towline needs from the world, one trait each; every adapter passes the same contract.
+//! The outside services that Towline needs, one trait each; every adapter passes the same contract.
 //!
-//! Adapters live in `shared/machine` (one machine) and `shared/cloud`. The feature `memory` has strict
-//! ones in memory, for stories and simulation, and the contracts as tests. Handlers see only these
-//! traits.
+//! Adapters are in `shared/machine` (one machine) and `shared/cloud`. The feature `memory` has
+//! strict ones in memory, for stories and simulation, and the contracts as tests. Handlers see only
+//! these traits.
 
 #![warn(missing_docs)]
 
@@ -34,7 +34,7 @@ pub use source::{Admission, CommitInfo, FileAt, Relation, Repositories, Reposito
 pub use statuses::{CommitStatus, StatusError, StatusState, Statuses};
 pub use store::{Item, Key, Page, Query, Row, Store, TransactError, Write};
 
-/// Why the world did not answer. Trying again may help.
+/// Why a service did not answer. A retry may help.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}")]
 pub struct PortError {
@@ -45,7 +45,7 @@ pub struct PortError {
 }
 
 impl PortError {
-    /// What was being done when the world did not answer, and why it did not.
+    /// With the action and the cause.
     pub fn new(
         doing: impl Into<String>,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -57,8 +57,8 @@ impl PortError {
         }
     }
 
-    /// As [`Self::new`], when the cause is that Towline may not do it. A change of permissions may take a service
-    /// a while, so trying again may still help.
+    /// Like [`Self::new`], if Towline lacks the permission. A change of permissions may take a
+    /// service a while, so a retry may still help.
     pub fn denied(
         doing: impl Into<String>,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -69,14 +69,14 @@ impl PortError {
         }
     }
 
-    /// What the service said, when it said that Towline may not do it.
+    /// The service's message, if it denied permission.
     #[must_use]
     pub fn denial(&self) -> Option<String> {
         let cause = self.cause.as_ref().filter(|_| self.is_denied)?;
         Some(cause.to_string())
     }
 
-    /// What was being done, where there is no further cause.
+    /// With the action, if there is no further cause.
     pub fn because(doing: impl Into<String>) -> Self {
         Self {
             doing: doing.into(),

@@ -1,4 +1,4 @@
-//! What every store refuses before it looks at anything, so that all of them refuse the same.
+//! The limits that every store checks first, so that all of them refuse the same.
 
 use std::collections::HashSet;
 
@@ -18,14 +18,14 @@ pub const MOST_PARTITION: usize = 2_048;
 pub const MOST_SORT: usize = 1_024;
 /// Bytes of an item's content, written as JSON without spaces.
 pub const MOST_BODY: usize = 300 << 10;
-/// Objects and arrays within each other; `serde_json` reads no more than 127.
+/// Levels of nested objects and arrays; `serde_json` reads at most 127.
 pub const MOST_DEPTH: usize = 100;
 /// Items of one answer.
 pub const MOST_ITEMS: usize = 1_000;
 /// Rows written at once.
 pub const MOST_ROWS: usize = 1_000;
 
-/// What no store takes. Trying again does not help.
+/// Why a store refuses. Retrying does not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
     /// Too many changes, or none.
@@ -43,7 +43,7 @@ pub enum LimitError {
     /// Two changes of one key.
     #[error("a transaction changes a key once, but this one changes {:?} twice", (&.0.partition, &.0.sort))]
     KeyTwice(Key),
-    /// Too much in all.
+    /// Too many bytes in all.
     #[error("a transaction has at most {MOST_TRANSACTION} bytes, not {0}")]
     Transaction(usize),
     /// An empty or too long partition.
@@ -52,10 +52,10 @@ pub enum LimitError {
     /// An empty or too long sort.
     #[error("the sort of a key has 1 to {MOST_SORT} bytes, not {0}")]
     Sort(usize),
-    /// A content that is no object.
+    /// A content that is not an object.
     #[error("the content of {:?} is not a JSON object", (&.0.partition, &.0.sort))]
     NoObject(Key),
-    /// Too large a content.
+    /// A content that is too large.
     #[error("the content of {:?} has {bytes} bytes, over the {MOST_BODY} an item may have", (&.key.partition, &.key.sort))]
     Body {
         /// Its key.
@@ -63,7 +63,7 @@ pub enum LimitError {
         /// Its size.
         bytes: usize,
     },
-    /// Too deep a content.
+    /// A content that is nested too deep.
     #[error("the content of {:?} is nested more than {MOST_DEPTH} deep", (&.0.partition, &.0.sort))]
     Depth(Key),
     /// Too many items asked for, or none.
@@ -77,11 +77,11 @@ impl From<LimitError> for PortError {
     }
 }
 
-/// Checks the changes of a transaction; gives the content of each as JSON text, where it has one.
+/// Checks the changes of a transaction; returns the content of each as JSON text, if it has one.
 ///
 /// # Errors
 ///
-/// The first limit that is not kept.
+/// The first limit that is exceeded.
 pub fn checked_bodies(writes: &[Write]) -> Result<Vec<Option<String>>, LimitError> {
     if !(1..=MOST_WRITES).contains(&writes.len()) {
         return Err(LimitError::Writes(writes.len()));
@@ -110,11 +110,11 @@ pub fn checked_bodies(writes: &[Write]) -> Result<Vec<Option<String>>, LimitErro
     Ok(bodies)
 }
 
-/// Checks rows that are written at once; gives the content of each as JSON text.
+/// Checks rows that are written together; returns the content of each as JSON text.
 ///
 /// # Errors
 ///
-/// The first limit that is not kept.
+/// The first limit that is exceeded.
 pub fn checked_rows(rows: &[Row]) -> Result<Vec<String>, LimitError> {
     if !(1..=MOST_ROWS).contains(&rows.len()) {
         return Err(LimitError::Rows(rows.len()));
@@ -131,11 +131,11 @@ pub fn checked_rows(rows: &[Row]) -> Result<Vec<String>, LimitError> {
     Ok(bodies)
 }
 
-/// Checks keys that are read at once.
+/// Checks keys that are read together.
 ///
 /// # Errors
 ///
-/// When there are too many or none, one comes twice, or one is none.
+/// When there are too many or none, one is repeated, or one is invalid.
 pub fn check_keys(keys: &[Key]) -> Result<(), LimitError> {
     if !(1..=MOST_KEYS).contains(&keys.len()) {
         return Err(LimitError::Keys(keys.len()));
@@ -167,17 +167,17 @@ pub fn check_key(key: &Key) -> Result<(), LimitError> {
 ///
 /// # Errors
 ///
-/// When its partition or its limit can find nothing.
+/// When its partition or its limit is invalid.
 pub fn check_query(query: &Query) -> Result<(), LimitError> {
     check_partition(&query.partition)?;
     check_items(query.limit)
 }
 
-/// Checks how many items are asked for.
+/// Checks the requested number of items.
 ///
 /// # Errors
 ///
-/// When it is none or too many.
+/// When it is zero or too many.
 pub fn check_items(limit: usize) -> Result<(), LimitError> {
     if !(1..=MOST_ITEMS).contains(&limit) {
         return Err(LimitError::Items(limit));
@@ -209,7 +209,7 @@ fn checked_body(key: &Key, body: &Value) -> Result<String, LimitError> {
     Ok(text)
 }
 
-/// Looks without recursion, which a deep enough value would turn into a crash.
+/// Without recursion, which a deeply nested value would turn into a crash.
 fn is_too_deep(body: &Value) -> bool {
     let mut within = vec![(body, 1)];
     while let Some((value, depth)) = within.pop() {

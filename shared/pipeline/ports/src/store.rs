@@ -1,4 +1,5 @@
-//! The store: items under a key, changed together or not at all, only if nobody else changed them.
+//! The store: items under keys, which change together or not at all, and only if they are unchanged
+//! since they were read.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -6,7 +7,7 @@ use serde_json::Value;
 
 use crate::PortError;
 
-/// Where an item lies: a partition and a place in its order.
+/// The key of an item: a partition and a sort key.
 ///
 /// Both parts are compared as UTF-8 bytes, as DynamoDB does. At most 2,048 and 1,024 bytes; never
 /// empty (DynamoDB developer guide, "Constraints").
@@ -14,7 +15,7 @@ use crate::PortError;
 pub struct Key {
     /// The partition.
     pub partition: String,
-    /// The place within it.
+    /// The sort key.
     pub sort: String,
 }
 
@@ -28,16 +29,16 @@ impl Key {
     }
 }
 
-/// What lies under a key.
+/// An item of the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
     /// Its key.
     pub key: Key,
     /// 1 when created, one more with every change; set by the store.
     pub version: u64,
-    /// Its content: a JSON object of at most 300 KB (DynamoDB takes 400 KB with names).
+    /// Its content: a JSON object of at most 300 KiB (DynamoDB accepts 400 KB with names).
     pub body: Value,
-    /// When it has to be looked at again, if ever; [`Store::due`] finds it then.
+    /// When to look at it again, if ever; [`Store::due`] finds it then.
     pub due: Option<Timestamp>,
 }
 
@@ -64,7 +65,7 @@ pub enum Write {
         /// When to look again.
         due: Option<Timestamp>,
     },
-    /// Writes an item whatever is there.
+    /// Writes an item regardless of its version.
     Put {
         /// The key.
         key: Key,
@@ -73,8 +74,8 @@ pub enum Write {
         /// When to look again.
         due: Option<Timestamp>,
     },
-    /// Removes an item that must still have the version that was read; that it is gone already is
-    /// no conflict.
+    /// Removes an item that must still have the version that was read; if it does not exist, that
+    /// is not a conflict.
     Delete {
         /// The key.
         key: Key,
@@ -84,7 +85,7 @@ pub enum Write {
 }
 
 impl Write {
-    /// The key it is about.
+    /// Its key.
     #[must_use]
     pub fn key(&self) -> &Key {
         match self {
@@ -96,8 +97,10 @@ impl Write {
     }
 }
 
-/// What only leads to an item or tells of it, and says the same whoever writes it.
+/// A record that is written without a version check: the last writer wins.
 ///
+/// Most rows lead to an item or repeat what it said, and have no effect without that item: `build#142`
+/// counts only if the attempt has that number. A repository's row has what its latest push said.
 /// A key holds rows or items that are changed by version, never both.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
@@ -112,20 +115,20 @@ pub struct Row {
 pub struct Query {
     /// The partition.
     pub partition: String,
-    /// Only sorts that begin with this; empty for all.
+    /// Only sort keys that begin with this; empty for all.
     pub prefix: String,
-    /// Only sorts at most this (inclusive), if given.
+    /// Only sort keys up to and including this, if given.
     pub up_to: Option<String>,
-    /// Last sort first.
+    /// In descending order.
     pub newest_first: bool,
-    /// At most so many, 1 to 1,000.
+    /// The most items, 1 to 1,000.
     pub limit: usize,
-    /// Continue behind this sort, from [`Page::next`].
+    /// Continue after this sort key, from [`Page::next`].
     pub after: Option<String>,
 }
 
 impl Query {
-    /// All of a partition, in order, the first 1,000.
+    /// The first 1,000 items of a partition, in order.
     pub fn all(partition: impl Into<String>) -> Self {
         Self {
             partition: partition.into(),
@@ -137,7 +140,7 @@ impl Query {
         }
     }
 
-    /// Only sorts that begin with `prefix`.
+    /// Only sort keys that begin with `prefix`.
     #[must_use]
     pub fn prefix(self, prefix: impl Into<String>) -> Self {
         Self {
@@ -146,7 +149,7 @@ impl Query {
         }
     }
 
-    /// Only sorts up to and including `sort`.
+    /// Only sort keys up to and including `sort`.
     #[must_use]
     pub fn up_to(self, sort: impl Into<String>) -> Self {
         Self {
@@ -155,7 +158,7 @@ impl Query {
         }
     }
 
-    /// Last first.
+    /// In descending order.
     #[must_use]
     pub fn newest_first(self) -> Self {
         Self {
@@ -164,7 +167,7 @@ impl Query {
         }
     }
 
-    /// At most so many.
+    /// At most this many.
     #[must_use]
     pub fn limit(self, limit: usize) -> Self {
         Self {
@@ -174,20 +177,20 @@ impl Query {
     }
 }
 
-/// What a query found.
+/// The result of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     /// The items.
     pub items: Vec<Item>,
-    /// Where to continue, when there may be more.
+    /// Where to continue, if there may be more.
     pub next: Option<String>,
 }
 
 /// Why a transaction changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum TransactError {
-    /// Somebody else changed what was read: load and decide again.
-    #[error("{} was changed by somebody else", .0.partition)]
+    /// An item was changed since it was read: load and decide again.
+    #[error("{} was changed since it was read", .0.partition)]
     Conflict(Key),
     /// The store did not answer; it may have changed everything or nothing.
     #[error(transparent)]
@@ -203,8 +206,8 @@ pub trait Store: Send + Sync {
     /// Reads one item.
     async fn get(&self, key: &Key) -> Result<Option<Item>, PortError>;
 
-    /// Reads items of whichever partitions, 1 to 100 keys, none twice (DynamoDB API,
-    /// `BatchGetItem`): what lies under each key, in the order of the keys.
+    /// Reads items of any partitions, 1 to 100 keys, none twice (DynamoDB API, `BatchGetItem`), in
+    /// the order of the keys.
     ///
     /// Each is as fresh as from [`Self::get`]; together they are no snapshot.
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError>;
@@ -215,10 +218,10 @@ pub trait Store: Send + Sync {
     /// Items whose `due` is at or before `until`, earliest first, at most `limit` (1 to 1,000).
     async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError>;
 
-    /// Writes rows, 1 to 1,000, no key twice, each whatever is there; their version is 1.
+    /// Writes rows, 1 to 1,000, no key twice, over what is there; their version is 1.
     ///
     /// They are not written together: after an error, some of them may be there. So they are
-    /// written before the item that makes them count, and nobody believes them without it.
+    /// written before the item that makes them count, and have no effect without it.
     async fn put_rows(&self, rows: Vec<Row>) -> Result<(), PortError>;
 
     /// Makes all changes or none: 1 to 100, no key twice (DynamoDB API, `TransactWriteItems`).

@@ -1,4 +1,4 @@
-//! Facts meet state here: load, decide in `towline-domain`, commit, as often as it takes.
+//! Applies facts to the stored state: loads, decides in `towline-domain`, commits, and repeats after conflicts.
 
 mod run;
 mod stage;
@@ -6,11 +6,11 @@ mod stage;
 pub use run::{Told, decide_run, tell_of_run, to_run};
 pub use stage::{decide_stage, tell_of_stage, to_stage};
 
-/// What became of a fact.
+/// The result of a fact.
 #[derive(Debug)]
 pub enum Applied<S, R> {
-    /// It was taken; this is the state after it.
+    /// It was accepted; this is the state after it.
     Taken(S),
-    /// It asked for something that is not granted.
+    /// Its request is refused.
     Refused(R),
 }

@@ -1,4 +1,4 @@
-//! What one decision writes and owes.
+//! The writes and intents of one decision.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,12 +8,10 @@ use towline_ports::{Key, Row};
 use crate::outbox::{Announced, Outbox, intent_id};
 use crate::read::{Read, body};
 
-/// Items of two changes that are made one; what is added later still fits into the 100 that
-/// DynamoDB changes together.
+/// The most items of two changes to join; later additions still fit into DynamoDB's limit of 100.
 const MOST_TOGETHER: usize = 60;
 
-/// What follows from one decision: its rows are written first, and then its items together or not
-/// at all.
+/// The result of one decision: its rows are written first, then its items together or not at all.
 #[derive(Debug, Default, Clone)]
 pub struct Change {
     pub(crate) rows: Vec<Row>,
@@ -23,11 +21,11 @@ pub struct Change {
     pub(crate) forgotten: Vec<String>,
 }
 
-/// An item that must still be as it was read.
+/// An item that must be unchanged since it was read.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
     pub(crate) key: Key,
-    /// The version that was read; none where its key must be free.
+    /// The version that was read; none if its key must be free.
     pub(crate) version: Option<u64>,
     pub(crate) body: Value,
     pub(crate) outbox: Outbox,
@@ -44,7 +42,7 @@ impl Change {
         });
     }
 
-    /// Writes an item that must still be as it was read; `None` for one that was not there.
+    /// Writes an item that must be unchanged since it was read; `None` for one that did not exist.
     pub fn save<T>(&mut self, key: Key, read: Option<&Read<T>>, value: &impl Serialize) {
         match read {
             Some(read) => self.heads.push(Head {
@@ -57,7 +55,7 @@ impl Change {
         }
     }
 
-    /// Writes a row: it says the same whoever writes it, and counts only once an item says so.
+    /// Writes a row. It is written before the items, without a version check.
     pub fn put(&mut self, key: Key, value: &impl Serialize) {
         self.withdraw(&key);
         let body = body(value);
@@ -69,14 +67,14 @@ impl Change {
         self.owe_guessing(intent, Vec::new());
     }
 
-    /// As [`Self::owe`]; whoever acts on it will want to read these too.
+    /// Like [`Self::owe`]; the intent's handler will want to read these keys too.
     pub fn owe_guessing(&mut self, intent: Intent, guesses: Vec<Key>) {
         if !self.intents.iter().any(|known| known.intent == intent) {
             self.intents.push(Announced { intent, guesses });
         }
     }
 
-    /// Leaves an item as it is after all.
+    /// Leaves an item unchanged after all.
     pub fn withdraw(&mut self, key: &Key) {
         self.rows.retain(|row| row.key != *key);
         self.heads.retain(|head| head.key != *key);
@@ -87,13 +85,13 @@ impl Change {
         self.done.push(id.to_owned());
     }
 
-    /// Nobody needs to look any more after what one of the items owes.
+    /// Ends an intent of one of the items, because it is no longer needed.
     pub fn forget(&mut self, intent: &Intent) {
         self.intents.retain(|known| known.intent != *intent);
         self.forgotten.push(intent_id(intent));
     }
 
-    /// Makes all of another change too.
+    /// Adds another change.
     pub fn add(&mut self, other: Self) {
         self.rows.extend(other.rows);
         self.heads.extend(other.heads);
@@ -102,8 +100,7 @@ impl Change {
         self.forgotten.extend(other.forgotten);
     }
 
-    /// Takes all of another change in; gives it back when both are too much for one transaction
-    /// or would write the same item.
+    /// Adds another change; returns it if both are too large for one transaction or would write the same item.
     pub fn take_in(&mut self, other: Self) -> Option<Self> {
         let is_here = |key: &Key| {
             let heads = self.heads.iter().map(|head| &head.key);

@@ -1,4 +1,4 @@
-//! How a decision becomes durable: its rows, then the items that make them count, then the bus.
+//! Commits a decision: its rows, then the items that make them count, then the announcements.
 
 use std::time::Duration;
 
@@ -16,21 +16,21 @@ use crate::outbox::{
 };
 use crate::read::{HandlerError, Read, body, decode};
 
-/// How often a decision is made again because somebody else changed what it was made on.
+/// How often to decide again because an input was changed.
 const MOST_TRIES: u32 = 10;
 
 /// The store, the bus and the clock: what every handler needs to decide, commit and announce.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// Where state lives.
+    /// The store.
     pub store: &'a dyn Store,
-    /// Where intents are announced.
+    /// The bus for announcements.
     pub bus: &'a dyn Bus,
-    /// Time and chance.
+    /// Time and random numbers.
     pub clock: &'a dyn Clock,
 }
 
-/// The rounds a decision may take.
+/// The remaining rounds of a decision.
 pub struct Rounds {
     left: u32,
 }
@@ -66,8 +66,8 @@ impl Context<'_> {
             .collect()
     }
 
-    /// Commits and announces. `false` means somebody else was faster: load and decide again;
-    /// after ten times that is an error, and whoever called tries later.
+    /// Commits and announces. `false` means a conflict: load and decide again; after ten rounds it
+    /// is an error, and the caller retries later.
     ///
     /// # Errors
     /// When the store does not answer, or others kept changing the same items.
@@ -75,11 +75,11 @@ impl Context<'_> {
         Ok(self.committed(change, rounds).await?.is_some())
     }
 
-    /// As [`Self::commit`]; gives the items as they are now.
+    /// Like [`Self::commit`]; returns the items as they are now.
     ///
-    /// Rows go first: nobody believes them before the items that are written after them, all of
-    /// these together or none. What lies in an item that this change leaves alone is ended after
-    /// that: whoever acts on it once more finds nothing to do.
+    /// Rows go first: they have no effect before the items that are written after them, together or
+    /// not at all. Intents in other items are removed last: acting on one again finds nothing to
+    /// do.
     pub(crate) async fn committed(
         &self,
         change: Change,
@@ -109,20 +109,20 @@ impl Context<'_> {
         }
         self.announce(announcements).await;
         for id in elsewhere {
-            // It is committed: an intent that cannot be ended now is announced again, and ended then.
+            // The change is committed, so this is not its failure: the sweep announces the intent again.
             if let Err(error) = self.amend(&id, |_| None).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
                     error,
                     intent = id,
-                    "could not be ended; sweep will see to it"
+                    "cannot end an intent; the sweep will announce it again"
                 );
             }
         }
         Ok(Some(items))
     }
 
-    /// Waits before the next round, if there may be one.
+    /// Waits before the next round, if there is one.
     async fn next_round(&self, rounds: &mut Rounds, key: Key) -> Result<(), HandlerError> {
         rounds.left -= 1;
         if rounds.left == 0 {
@@ -132,7 +132,7 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Announces what is committed. A failure loses nothing: `sweep` announces it again.
+    /// Announces committed intents. A failure loses nothing: `sweep` announces them again.
     pub async fn announce(&self, announcements: Vec<Announcement>) {
         if announcements.is_empty() {
             return;
@@ -140,12 +140,12 @@ impl Context<'_> {
         if let Err(error) = self.bus.announce(announcements).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "could not announce; sweep will"
+                "cannot announce; the sweep announces it later"
             );
         }
     }
 
-    /// Nothing is left to do for an intent.
+    /// Ends an intent.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -153,13 +153,13 @@ impl Context<'_> {
         self.amend(&owed.id, |_| None).await.map(drop)
     }
 
-    /// Keeps an intent for later, because what it needs is not to be had now.
+    /// Postpones an intent, because something it needs is not available now.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn postpone(&self, owed: &Owed) -> Result<(), HandlerError> {
         let due = self.now() + PATIENCE;
-        // Whoever was to act has answered: this is no failure, and does not count as one.
+        // The service has answered, so this does not count as a failure.
         let later = |owed: &Owed| {
             let tries = 0;
             Some(Owed {
@@ -171,7 +171,7 @@ impl Context<'_> {
         self.amend(&owed.id, later).await.map(drop)
     }
 
-    /// Changes an intent where it lies, or ends it; says whether it was still owed.
+    /// Changes or ends an intent in its item; returns whether it was still owed.
     ///
     /// # Errors
     /// When the store does not answer, or others kept changing the same item.
@@ -201,7 +201,7 @@ impl Context<'_> {
         }
     }
 
-    /// Writes an item with what it owes now; `false` means that somebody else was faster.
+    /// Writes an item with its current intents; `false` on a conflict.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -229,7 +229,7 @@ impl Context<'_> {
         }
     }
 
-    /// Waits a random time that may be longer with every round (full jitter).
+    /// Waits a random time, up to a limit that grows with every round (full jitter).
     async fn back_off(&self, round: u32) {
         let most = 20u64 << round.min(6);
         self.clock
@@ -238,11 +238,11 @@ impl Context<'_> {
     }
 }
 
-/// A change as it is made.
+/// The parts of a change.
 struct Parts {
     rows: Vec<Row>,
     writes: Vec<Write>,
-    /// Intents that end in items which are not written.
+    /// Intents to end in items that are not written.
     elsewhere: Vec<String>,
     announcements: Vec<Announcement>,
 }
@@ -288,7 +288,7 @@ fn parts(change: Change, now: Timestamp) -> Parts {
             }
         }
     }
-    // What is owed again under the same key has not ended.
+    // An intent that this change creates again stays.
     elsewhere.retain(|id| !writes.iter().any(|write| *write.key() == place(id)));
     writes.extend(heads.into_iter().map(|head| head.write(now)));
     Parts {
@@ -299,8 +299,8 @@ fn parts(change: Change, now: Timestamp) -> Parts {
     }
 }
 
-/// Which of the items keeps an intent: the one it is about, else the first that keeps any; none
-/// that is full.
+/// The item that stores an intent: the one it is about, otherwise the first that stores intents. None
+/// if all are full.
 fn owing(heads: &[Head], intent: &Intent) -> Option<usize> {
     let owner = owner(intent);
     let has_room = |head: &Head| !head.outbox.is_full();
@@ -331,7 +331,7 @@ impl Head {
     }
 }
 
-/// The item that a write makes, where its version is known.
+/// The item after a write, if its version is known.
 fn written(write: &Write) -> Option<Item> {
     let (key, version, body, due) = match write {
         Write::Create { key, body, due } => (key, 1, body, due),

@@ -1,4 +1,4 @@
-//! What rows tell, as far as the item that makes them count bears it out.
+//! Reads rows, and returns only those that an item refers to.
 
 use towline_domain::Timestamp;
 use towline_domain::intent::StageKey;
@@ -10,13 +10,15 @@ use crate::Context;
 use crate::keys;
 use crate::read::{HandlerError, Read};
 
-/// Rows of a ledger that are looked through where all are meant.
+/// The most rows of a ledger to read if all are wanted.
 pub const MOST_ROWS: usize = 1_000;
 
-/// Rows beside those that are wanted, for those that nobody believes.
+/// Extra rows to read, because some may not count.
 const SPARE: usize = 16;
 
-/// The newest rows of a stage's ledger, newest first.
+/// The newest rows of a stage's ledger, newest first. Each names the hash of the one before it, and
+/// the stage that of the last: a row that this chain does not reach was written for a decision that
+/// was not committed.
 ///
 /// Each names the hash of the one before it, and the stage that of the last: a row that this chain
 /// does not reach was written for a decision that came to nothing.
@@ -50,8 +52,7 @@ pub async fn ledger(
     }
 }
 
-/// What was live in a stage, newest first: what is live now is in the stage, what was before that
-/// in rows.
+/// What was live in a stage, newest first: the live image is in the stage, earlier ones are in rows.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -67,7 +68,7 @@ pub async fn pointers(
     Ok(live.clone().into_iter().chain(before).take(most).collect())
 }
 
-/// What was live in a stage at a moment.
+/// What was live in a stage at a given time.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -92,7 +93,7 @@ async fn live(context: Context<'_>, key: &StageKey) -> Result<Option<Pointer>, H
     Ok(stage.and_then(|stage| stage.value.pointer))
 }
 
-/// The row of what is live is written before what comes after it is.
+/// The row of a live image is written before the next image is live.
 fn is_older(before: &Pointer, live: &Option<Pointer>) -> bool {
     live.as_ref()
         .is_some_and(|live| before.version < live.version)

@@ -1,4 +1,4 @@
-//! Where everything lies in the one table; each access pattern of `DESIGN` is one of these.
+//! The keys of everything in the table; each access pattern reads one key or one partition.
 
 use sha2::{Digest as _, Sha256};
 use towline_domain::Timestamp;
@@ -9,15 +9,15 @@ use towline_domain::names::{
 };
 use towline_ports::Key;
 
-/// Digits of a commit or digest that name its partition; a prefix asked for must have as many.
+/// Digits of a commit or digest that name its partition; a prefix must have at least as many.
 pub const PREFIX_DIGITS: usize = 4;
 
-/// A moment as a sort: fixed width, so that byte order is time order.
+/// A time as a sort key: fixed width, so that byte order is time order.
 pub fn moment(at: Timestamp) -> String {
     format!("{:016}", at.as_millisecond())
 }
 
-/// Hash of a text that may be of any length or hold any character.
+/// The hash of a text of any length, with any characters.
 fn hashed(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
@@ -27,17 +27,17 @@ pub fn intent(id: &str) -> Key {
     Key::new(format!("INTENT#{id}"), "intent")
 }
 
-/// A fact that came in, by what it means.
+/// A fact that was received, by its meaning.
 pub fn inbox(semantic_key: &str) -> Key {
     Key::new(format!("INBOX#{}", hashed(semantic_key)), "inbox")
 }
 
-/// The partition of pushes that came in, of commits that begin with the same digits.
+/// The partition of received pushes of commits that begin with the same digits.
 pub fn pushes(prefix: &str) -> String {
     format!("INBOX#{}", &prefix[..PREFIX_DIGITS])
 }
 
-/// A push that came in, by what it means.
+/// A push that was received, by its meaning.
 pub fn push(commit: &CommitSha, semantic_key: &str) -> Key {
     Key::new(
         pushes(commit.as_str()),
@@ -58,7 +58,7 @@ pub fn numbers(id: RepositoryId) -> Key {
     Key::new(format!("NUMBERS#{id}"), "numbers")
 }
 
-/// The definition that rules a repository's stages.
+/// The definition that applies to a repository's stages.
 pub fn trusted_definition(id: RepositoryId) -> Key {
     Key::new(format!("DEFINITION#{id}"), "trusted")
 }
@@ -78,12 +78,12 @@ pub fn run(id: &RunId) -> Key {
     Key::new(format!("RUN#{id}"), "run")
 }
 
-/// What many runs of a repository follow, by what it says: kept once.
+/// A content that many runs of a repository share, by its hash: stored once.
 pub fn content(id: RepositoryId, hash: &str) -> Key {
     Key::new(format!("CONTENT#{id}#{hash}"), "content")
 }
 
-/// The name of a content of some kind: as many digits as an intent's, for those of one repository.
+/// The name of a content: as many digits as an intent's id.
 pub fn content_hash(kind: &str, text: &str) -> String {
     hashed(&format!("{kind}\n{text}"))[..32].to_owned()
 }
@@ -93,7 +93,7 @@ pub fn runs(id: RepositoryId) -> String {
     format!("RUNS#{id}")
 }
 
-/// A run among its repository's runs.
+/// A run in the list of its repository's runs.
 pub fn run_by_time(id: RepositoryId, at: Timestamp, run: &RunId) -> Key {
     Key::new(runs(id), format!("{}#{run}", moment(at)))
 }
@@ -108,12 +108,12 @@ pub fn commit(commit: &CommitSha, id: RepositoryId) -> Key {
     Key::new(commits(commit.as_str()), format!("{commit}@{id}"))
 }
 
-/// The partition of everything a number stands for.
+/// The partition of a number, in all repositories.
 pub fn number(kind: &str, number: u64) -> String {
     format!("NUMBER#{kind}#{number}")
 }
 
-/// What a repository's number stands for.
+/// The build or promotion with a number in a repository.
 pub fn numbered(kind: &str, of: u64, id: RepositoryId) -> Key {
     Key::new(number(kind, of), format!("{id}"))
 }
@@ -138,7 +138,7 @@ pub fn project(name: &str) -> Key {
     Key::new(format!("PROJECT#{name}"), "claim")
 }
 
-/// The partition of components of one name.
+/// The partition of components with the same name.
 pub fn components(name: &ComponentName) -> String {
     format!("COMPONENT#{name}")
 }
@@ -158,7 +158,7 @@ pub fn digests(hex: &str) -> String {
     format!("DIGEST#{}", &hex[..PREFIX_DIGITS])
 }
 
-/// An image among those whose digest begins alike.
+/// An image in the list of images whose digest begins alike.
 pub fn image_by_digest(repository: &ImageRepository, digest: &Digest) -> Key {
     Key::new(
         digests(digest.hex()),
@@ -174,12 +174,12 @@ pub fn images(id: RepositoryId, component: &ComponentName, git_ref: Option<&GitR
     }
 }
 
-/// An image among its component's images.
+/// An image in the list of its component's images.
 pub fn image_by_time(partition: String, at: Timestamp, digest: &Digest) -> Key {
     Key::new(partition, format!("{}#{digest}", moment(at)))
 }
 
-/// The partition of a tag, in whichever repositories it is.
+/// The partition of a tag, in all image repositories.
 pub fn tagged(tag: &str) -> String {
     format!("TAGGED#{tag}")
 }
@@ -226,7 +226,7 @@ pub fn ledger(key: &StageKey) -> String {
 
 /// One row of a stage's ledger.
 ///
-/// Its hash is part of it, so that a row of a decision that came to nothing never stands in the
+/// Its hash is part of the key, so that a row of a decision that was not committed never takes the
 /// place of the one that counts.
 pub fn row(key: &StageKey, row: &Row) -> Key {
     let hash = row.hash();
@@ -238,7 +238,7 @@ pub fn pointers(key: &StageKey) -> String {
     format!("POINTER#{}", stage_text(key))
 }
 
-/// What became live in a stage.
+/// One image that was live in a stage.
 pub fn pointer(key: &StageKey, since: Timestamp, version: u64) -> Key {
     Key::new(pointers(key), format!("{}#{version:08}", moment(since)))
 }

@@ -1,4 +1,4 @@
-//! How state is kept: where everything lies, what one decision reads, how it is committed and owed.
+//! Stores the state: keys, records, reads, commits and intents.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 

@@ -1,4 +1,4 @@
-//! What whoever acts on an intent will read, so that one request is enough.
+//! The items that an intent's handler will read, so that one request is enough.
 
 use serde::Deserialize as _;
 use towline_domain::definition::{Definition, Origin};
@@ -9,10 +9,10 @@ use towline_wire::eventbridge::Envelope;
 
 use crate::keys;
 
-/// Keys in an announcement: with what its intent needs in any case one request is enough.
+/// The most keys in an announcement: together with those that its intent always needs, one request is enough.
 pub const MOST_GUESSED: usize = 60;
 
-/// What a decision about a stage is made on.
+/// The items for a decision about a stage.
 pub fn needed(key: &StageKey) -> Vec<Key> {
     vec![
         keys::stage(key),
@@ -21,7 +21,7 @@ pub fn needed(key: &StageKey) -> Vec<Key> {
     ]
 }
 
-/// What a promotion is carried out with: what is known of its image, of the stage's tags and of the stages behind.
+/// The items for carrying out a promotion: its image, the stage's tags and the next stages.
 pub fn needed_to_promote(
     key: &StageKey,
     definition: &Definition,
@@ -45,7 +45,7 @@ pub fn needed_to_promote(
         .collect()
 }
 
-/// What whoever acts on an intent of a stage reads besides what every such intent needs.
+/// The items for an intent of a stage, besides those that every such intent needs.
 pub(crate) fn carried(stage: &Stage, definition: &Definition, intent: &Intent) -> Vec<Key> {
     match intent {
         Intent::PromotionDue { promotion, .. } => {
@@ -75,7 +75,7 @@ pub(crate) fn carried(stage: &Stage, definition: &Definition, intent: &Intent) -
     }
 }
 
-/// What else whoever announced an intent thinks will be read.
+/// The keys in an announcement.
 pub(crate) fn guessed(event: &Envelope) -> impl Iterator<Item = Key> {
     let keys = Vec::<(String, String)>::deserialize(&event.detail["reads"]).unwrap_or_default();
     keys.into_iter()
@@ -83,7 +83,7 @@ pub(crate) fn guessed(event: &Envelope) -> impl Iterator<Item = Key> {
         .map(|(partition, sort)| Key::new(partition, sort))
 }
 
-/// What whoever acts on an intent begins with.
+/// The items that an intent's handler reads first.
 pub(crate) fn needed_for(intent: &Intent) -> Vec<Key> {
     match intent {
         Intent::BuildDue(of) | Intent::IndexDue(of) => vec![keys::run(&of.run)],

@@ -1,4 +1,4 @@
-//! Numbers of a repository, each handed out once.
+//! Draws the numbers of a repository, each once.
 
 use towline_domain::names::RepositoryId;
 
@@ -9,7 +9,7 @@ use crate::read::HandlerError;
 use crate::reads::Reads;
 use crate::records::Numbers;
 
-/// Hands out build numbers and one place in the order; what is drawn and not used is a gap.
+/// Draws build numbers and one order number; unused ones are gaps.
 ///
 /// # Errors
 /// When the store does not answer, or others kept drawing.
@@ -26,9 +26,8 @@ pub async fn draw(
     .await
 }
 
-/// Hands out the number of a promotion. One that was drawn for a round that came to nothing is
-/// handed out again in the next, unless others have drawn higher ones; one that is never used is a
-/// gap.
+/// Draws the number of a promotion. A number from a round that failed is used again in the next
+/// round, unless others have drawn higher ones since; an unused one is a gap.
 ///
 /// # Errors
 /// When the store does not answer, or others kept drawing.
@@ -52,7 +51,7 @@ pub async fn draw_promotion(
     Ok(number)
 }
 
-/// Gives the numbers that are next, and has these be next in their place.
+/// Returns the next numbers, and stores these as the next ones.
 async fn take(
     reads: &mut Reads<'_>,
     repository: RepositoryId,

@@ -1,7 +1,7 @@
 //! Intents as they are owed, announced and announced again.
 //!
-//! What a push, a run or a stage owes lies in its own item, so that it is committed with the state it
-//! follows from. What nobody of these owes lies in an item of its own.
+//! The intents of a push, a run or a stage are in its own item, so that they are committed with the
+//! state that causes them. Others are items of their own.
 
 use std::time::Duration;
 
@@ -20,34 +20,34 @@ use crate::keys;
 use crate::needs::MOST_GUESSED;
 use crate::read::{HandlerError, body, decode};
 
-/// How long whoever acts on an announced intent has before it is announced again.
+/// How long a handler may take before its intent is announced again.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest time between two announcements of one intent.
 const MOST_PATIENCE: Duration = Duration::from_secs(600);
-/// How often a bound build is looked after.
+/// How often a bound build is looked up.
 const WATCH: Duration = Duration::from_secs(60);
 
-/// Intents that one item keeps. With a kilobyte each, as a long one has, they leave half of the
-/// 300 KiB of an item to its state; what is owed beyond lies in items of its own.
+/// Intents in one item. A long intent has about a kilobyte, so this leaves half of the item's 300 KiB
+/// for its state; further intents are stored as items of their own.
 const MOST_OWED: usize = 128;
 
-/// An intent as it is kept until it is done.
+/// An intent, as it is stored until it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owed {
-    /// Its id: the hash of what it says, and where it lies.
+    /// Its id: the hash of its content, and its item.
     pub id: String,
-    /// What is owed.
+    /// The intent.
     pub intent: Intent,
     /// Since when.
     pub since: Timestamp,
     /// How often it was announced again.
     pub tries: u32,
-    /// When it is to be announced again.
+    /// When to announce it again.
     pub due: Timestamp,
 }
 
 impl Owed {
-    /// As it is once it was announced again, or looked after again.
+    /// The intent after it was announced or checked again.
     #[must_use]
     pub fn again(&self, now: Timestamp) -> Self {
         let tries = self.tries + 1;
@@ -62,7 +62,7 @@ impl Owed {
         }
     }
 
-    /// What every line logged while acting on it carries.
+    /// The log span for acting on it.
     pub fn span(&self) -> Span {
         let span = tracing::info_span!(
             "intent",
@@ -119,10 +119,10 @@ impl Owed {
     }
 }
 
-/// Where what an item owes stands in its content.
+/// The field of an item's content with its intents.
 const OWES: &str = "owes";
 
-/// What one item owes, and when it is looked at for that.
+/// The intents of one item, and when it is due because of them.
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
     owed: Vec<Owed>,
@@ -130,7 +130,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// What an item owes.
+    /// The intents of an item.
     ///
     /// # Errors
     /// When this version cannot read it.
@@ -148,18 +148,18 @@ impl Outbox {
         })
     }
 
-    /// All of it.
+    /// All intents.
     #[must_use]
     pub fn owed(&self) -> &[Owed] {
         &self.owed
     }
 
-    /// What is to be announced or looked after by now.
+    /// The intents to announce or to look up by now.
     pub fn due_by(&self, now: Timestamp) -> impl Iterator<Item = &Owed> {
         self.owed.iter().filter(move |owed| owed.due <= now)
     }
 
-    /// Whether nothing more is kept here, so that the item never grows past what a store takes.
+    /// Whether there is no room for another intent, so that the item stays below its size limit.
     pub(crate) fn is_full(&self) -> bool {
         self.owed.len() >= MOST_OWED
     }
@@ -169,19 +169,19 @@ impl Outbox {
         owed.find(|owed| hash_of(&owed.id) == hash_of(id))
     }
 
-    /// Takes one out, as it was named or as it is told by its hash alone.
+    /// Removes an intent, by its id or by its hash alone.
     pub fn remove(&mut self, id: &str) {
         self.owed.retain(|owed| hash_of(&owed.id) != hash_of(id));
     }
 
-    /// Owes this in place of what says the same.
+    /// Adds an intent; replaces one with the same content.
     pub fn put(&mut self, owed: Owed) {
         self.remove(&owed.id);
         self.owed.push(owed);
     }
 
-    /// When the item has to be looked at. The index has room for one moment, and moving it costs
-    /// two writes: one that is indexed already and comes sooner stays.
+    /// When the item is due. The index has only one time per item, and moving it costs two writes,
+    /// so an earlier time that is indexed already stays.
     pub(crate) fn due(&self, now: Timestamp) -> Option<Timestamp> {
         let first = self.owed.iter().map(|owed| owed.due).min()?;
         let sooner = self
@@ -190,7 +190,7 @@ impl Outbox {
         Some(sooner.unwrap_or(first))
     }
 
-    /// The content of its item with this in it.
+    /// The content of its item with these intents.
     pub(crate) fn within(&self, mut content: Value) -> Value {
         if let Some(fields) = content.as_object_mut() {
             match self.owed.is_empty() {
@@ -202,23 +202,23 @@ impl Outbox {
     }
 }
 
-/// Whether what a key stands for may owe something: a push, a run or a stage.
+/// Whether an item with this key may owe intents: a push, a run or a stage.
 pub(crate) fn may_owe(key: &Key) -> bool {
     let mut heads = ["INBOX#", "RUN#", "STAGES#"].iter();
     heads.any(|head| key.partition.starts_with(head))
 }
 
-/// Whether an intent lies there by itself.
+/// Whether a key is that of an intent with its own item.
 pub(crate) fn is_intent(key: &Key) -> bool {
     key.partition.starts_with("INTENT#")
 }
 
-/// The id of an intent that the item under this key owes.
+/// The id of an intent in the item with this key.
 pub(crate) fn id_in(owing: &Key, hash: &str) -> String {
     format!("{hash}@{}|{}", owing.partition, owing.sort)
 }
 
-/// The item an intent lies in.
+/// The key of the item that contains an intent.
 #[must_use]
 pub fn place(id: &str) -> Key {
     let place = id.split_once('@').and_then(|(_, key)| key.split_once('|'));
@@ -228,12 +228,12 @@ pub fn place(id: &str) -> Key {
     }
 }
 
-/// What an id says of the intent itself.
+/// The part of an id that is the hash of the intent.
 pub(crate) fn hash_of(id: &str) -> &str {
     id.split_once('@').map_or(id, |(hash, _)| hash)
 }
 
-/// Whose the intent is by what it says: that item keeps it if it is being written.
+/// The item that an intent is about: it contains the intent if it is being written.
 pub(crate) fn owner(intent: &Intent) -> Option<Key> {
     match intent {
         Intent::BuildDue(of)
@@ -261,14 +261,15 @@ pub fn intent_id(intent: &Intent) -> String {
     hex::encode(&Sha256::digest(bytes)[..16])
 }
 
-/// so that one request is enough. Who does not hear of them reads them when it needs them.
+/// An intent, and what else its handler will want to read. The keys are announced with the intent,
+/// so that one request is enough; a handler that does not receive them reads when it needs to.
 #[derive(Debug, Clone)]
 pub(crate) struct Announced {
     pub(crate) intent: Intent,
     pub(crate) guesses: Vec<Key>,
 }
 
-/// An intent as it goes on the bus, with the keys of what else its reader will want.
+/// The announcement of an intent, with the keys that its handler will want.
 pub fn announcement(owed: &Owed, now: Timestamp, guesses: &[Key]) -> Announcement {
     let mut detail = eventbridge::detail(&owed.id, &owed.intent, now);
     if !guesses.is_empty() {
@@ -284,7 +285,7 @@ pub fn announcement(owed: &Owed, now: Timestamp, guesses: &[Key]) -> Announcemen
     }
 }
 
-/// All that is to be shown as one intent.
+/// Joins all statuses to show into one intent.
 pub(crate) fn together(intents: Vec<Announced>) -> Vec<Announced> {
     let (mut reports, mut others): (Vec<_>, Vec<_>) = intents
         .into_iter()

@@ -1,4 +1,4 @@
-//! A value of the store as it was read, and why it could not be.
+//! Values read from the store, and errors of reading.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,16 +7,16 @@ use towline_ports::{Item, Key, PortError};
 
 use crate::outbox::Outbox;
 
-/// Why a handler did not finish. Trying again may help.
+/// Why a handler did not finish. A retry may help.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
-    /// The world did not answer.
+    /// A service did not answer.
     #[error(transparent)]
     Port(#[from] PortError),
     /// Others kept changing the same item (F22).
     #[error("others kept changing {0}; try again")]
     Contended(String),
-    /// An item of the store is not what this version writes (F36).
+    /// An item of the store has a content that this version does not know (F36).
     #[error("reading {key} from the store")]
     Unreadable {
         /// Its partition.
@@ -34,7 +34,7 @@ pub struct Read<T> {
     pub value: T,
     /// The version to replace.
     pub version: u64,
-    /// What it owes.
+    /// Its intents.
     pub outbox: Outbox,
 }
 

@@ -1,4 +1,4 @@
-//! What one round of a decision reads: each item once, and in one request what is known beforehand.
+//! Reads the items of one round of a decision: each once, and known ones in one request.
 
 use std::collections::BTreeMap;
 
@@ -23,13 +23,14 @@ use crate::records::{Buildspec, Trusted};
 
 /// The items of one round, as they were when they were first read in it.
 ///
-/// What is decided on them is committed with their versions, so that they may be old.
+/// A decision is committed with their versions, so it does not matter if they are old.
 #[derive(Clone)]
 pub struct Reads<'a> {
     context: Context<'a>,
     known: BTreeMap<Key, Option<Item>>,
-    /// Promotion numbers that were drawn: those of rounds that came to nothing, and this round's.
+    /// Promotion numbers drawn in rounds that failed.
     spare: Vec<(RepositoryId, u64)>,
+    /// Promotion numbers drawn in this round.
     drawn: Vec<(RepositoryId, u64)>,
 }
 
@@ -45,12 +46,12 @@ impl<'a> From<Context<'a>> for Reads<'a> {
 }
 
 impl<'a> Reads<'a> {
-    /// Where they are from.
+    /// The context they are read in.
     pub fn context(&self) -> Context<'a> {
         self.context
     }
 
-    /// Reads what is not known yet of these, in one request for every hundred.
+    /// Reads those of these that are not known yet, one request for every hundred.
     pub async fn load(&mut self, keys: Vec<Key>) -> Result<(), HandlerError> {
         let mut open: Vec<Key> = keys;
         open.retain(|key| !self.known.contains_key(key));
@@ -76,7 +77,7 @@ impl<'a> Reads<'a> {
         self.item(key).await?.map(Read::of).transpose()
     }
 
-    /// As [`Self::read`], for what is not going to be saved.
+    /// Like [`Self::read`], for a value that will not be saved.
     pub async fn value<T: DeserializeOwned>(
         &mut self,
         key: &Key,
@@ -84,7 +85,7 @@ impl<'a> Reads<'a> {
         Ok(self.read(key).await?.map(|read| read.value))
     }
 
-    /// The version of an item, 0 where there is none; read unless it is known.
+    /// The version of an item, 0 if it does not exist; read unless it is known.
     pub async fn version(&mut self, key: &Key) -> Result<u64, HandlerError> {
         Ok(self.item(key).await?.map_or(0, |item| item.version))
     }
@@ -94,13 +95,13 @@ impl<'a> Reads<'a> {
         Ok(self.known.get(key).and_then(Option::as_ref))
     }
 
-    /// The default branch's last good definition, which rules the stages.
+    /// The default branch's last valid definition, which applies to the stages.
     pub async fn trusted(&mut self, id: RepositoryId) -> Result<Option<Definition>, HandlerError> {
         let read = self.read::<Trusted>(&keys::trusted_definition(id)).await?;
         Ok(read.map(|read| read.value.definition))
     }
 
-    /// A run with the definition it follows, if both are known.
+    /// A run with its definition, if both are known.
     pub async fn built_by(
         &mut self,
         id: &RunId,
@@ -112,7 +113,7 @@ impl<'a> Reads<'a> {
         Ok(definition.map(|definition| (run.value, definition)))
     }
 
-    /// The definition a run follows; none when it was refused before it had one.
+    /// The definition of a run; none if it was refused earlier.
     pub async fn definition(&mut self, run: &Run) -> Result<Option<Definition>, HandlerError> {
         let Some(hash) = &run.definition else {
             return Ok(None);
@@ -135,7 +136,7 @@ impl<'a> Reads<'a> {
         Ok(read.map(|read| read.value.text))
     }
 
-    /// The versions of all that is known.
+    /// The versions of all known items.
     pub fn versions(&self) -> Vec<(Key, u64)> {
         let version = |item: &Option<Item>| item.as_ref().map_or(0, |item| item.version);
         let known = self.known.iter();
@@ -144,14 +145,14 @@ impl<'a> Reads<'a> {
             .collect()
     }
 
-    /// Reads all of it again, for the next round.
+    /// Reads all known items again, for the next round.
     pub async fn again(&mut self) -> Result<(), HandlerError> {
         self.spare.append(&mut self.drawn);
         let known = std::mem::take(&mut self.known);
         self.load(known.into_keys().collect()).await
     }
 
-    /// What is known of one item, by itself.
+    /// Only what is known of one item.
     pub fn only(&self, key: &Key) -> Self {
         let known = self.known.get_key_value(key);
         let known = known.map(|(key, item)| (key.clone(), item.clone()));
@@ -161,8 +162,8 @@ impl<'a> Reads<'a> {
         }
     }
 
-    /// The lowest number that was drawn for an earlier round, which came to nothing, if all from it
-    /// up to `next` were drawn here.
+    /// The lowest number drawn in a failed round, if all numbers from it up to `next` were drawn
+    /// here.
     pub(crate) fn spare_number(&mut self, repository: RepositoryId, next: u64) -> Option<u64> {
         let own = |all: &[(RepositoryId, u64)]| -> Vec<u64> {
             let all = all.iter().filter(|(of, _)| *of == repository);
@@ -179,17 +180,17 @@ impl<'a> Reads<'a> {
         Some(spare)
     }
 
-    /// Whether there may be such a number.
+    /// Whether a failed round has drawn a number.
     pub(crate) fn has_spare_number(&self, repository: RepositoryId) -> bool {
         self.spare.iter().any(|(of, _)| *of == repository)
     }
 
-    /// A number was drawn for this round.
+    /// Remembers a number drawn in this round.
     pub(crate) fn number_is_drawn(&mut self, repository: RepositoryId, number: u64) {
         self.drawn.push((repository, number));
     }
 
-    /// Commits; what it has changed is then known as it was committed.
+    /// Commits; the committed items are then known.
     ///
     /// # Errors
     /// As of [`Context::commit`].
@@ -208,7 +209,7 @@ impl<'a> Reads<'a> {
         Ok(true)
     }
 
-    /// Nothing is left to do for an intent: ends it in the item as it was read, or reads that again.
+    /// Ends an intent in its item as it was read, or reads that again.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -223,7 +224,7 @@ impl<'a> Reads<'a> {
         self.context.finish(owed).await
     }
 
-    /// Somebody is about to change this one.
+    /// Forgets an item that someone is about to change.
     pub fn forget(&mut self, key: &Key) {
         self.known.remove(key);
     }

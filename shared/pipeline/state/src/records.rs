@@ -1,4 +1,4 @@
-//! The small items of the table that are not states of `towline-domain`.
+//! The small items of the table that `towline-domain` does not know.
 
 pub use towline_domain::image::Claim;
 pub use towline_domain::ledger::TagNow;
@@ -22,14 +22,14 @@ pub struct Repository {
     pub default_branch: String,
 }
 
-/// The next numbers of a repository; each is handed out once.
+/// The next numbers of a repository; each is drawn once.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Numbers {
     /// As in `build#142`.
     pub build: u64,
     /// As in `promotion #58`.
     pub promotion: u64,
-    /// The place of a run among the repository's runs.
+    /// The order number of a run in its repository.
     pub order: u64,
 }
 
@@ -48,15 +48,15 @@ impl Default for Numbers {
 pub struct RunPointer {
     /// The run.
     pub run: RunId,
-    /// The component, where it is about one.
+    /// The component, if it is about one.
     pub component: Option<ComponentName>,
-    /// Earlier ones under the same key, the newest first.
+    /// Earlier ones under the same key, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub older: Vec<RunId>,
 }
 
 impl RunPointer {
-    /// All runs it leads to, the newest first.
+    /// All runs that it leads to, newest first.
     pub fn runs(&self) -> impl Iterator<Item = &RunId> {
         std::iter::once(&self.run).chain(&self.older)
     }
@@ -78,12 +78,12 @@ pub struct ImagePointer {
     pub digest: Digest,
 }
 
-/// A fact that came in.
+/// A received fact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inbox {
     /// When.
     pub at: Timestamp,
-    /// Under which delivery id.
+    /// Its delivery id.
     pub delivery: String,
     /// The commit of an accepted push.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! Draws the number of a further attempt and asks the rules whether there can be one.
+//! Draws the number of another attempt and asks the rules whether there can be one.
 
 use towline_domain::names::{ComponentName, RunId};
 use towline_domain::person::Actor;
@@ -9,11 +9,11 @@ use crate::numbers::draw;
 use crate::read::HandlerError;
 use crate::reads::Reads;
 
-/// The answer to a wish for a further attempt.
+/// The answer to a request for another attempt.
 pub enum Retry {
-    /// The fact that makes it.
+    /// The fact that requests it.
     Asked(Fact),
-    /// There can be none.
+    /// It is refused.
     Refused(NotRetried),
 }
 

@@ -28,9 +28,9 @@ pub const LOCAL_REGION: &str = "local";
 pub struct Envelope {
     /// Its id; the same if it comes twice.
     pub id: String,
-    /// What kind it is.
+    /// Its detail-type.
     pub detail_type: String,
-    /// Who sent it.
+    /// Its source.
     pub source: String,
     /// The account, if given.
     pub account: String,
@@ -38,9 +38,9 @@ pub struct Envelope {
     pub region: String,
     /// When it happened.
     pub time: Timestamp,
-    /// What it is about, by ARN.
+    /// The ARNs it is about.
     pub resources: Vec<String>,
-    /// What it says.
+    /// Its detail.
     pub detail: Value,
 }
 
@@ -132,7 +132,7 @@ pub struct Promoted {
     pub digest: Digest,
     /// Every tag it has had.
     pub tags: Vec<Tag>,
-    /// What was live before.
+    /// The image that was live before.
     pub previous: Option<Digest>,
     /// The image's commit.
     pub commit: CommitSha,
@@ -157,7 +157,7 @@ pub struct Promoted {
     pub at: Timestamp,
 }
 
-/// What the event says.
+/// The event for a promoted image.
 #[must_use]
 pub fn promoted(promoted: &Promoted) -> Value {
     serde_json::to_value(promoted).expect("it holds only strings, numbers and lists")

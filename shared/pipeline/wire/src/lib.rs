@@ -1,4 +1,4 @@
-//! Foreign formats in and out: each is read into types of ours, or refused with a reason.
+//! Foreign formats in and out: each is read into our own types, or refused with a reason.
 
 #![warn(missing_docs)]
 

@@ -1,10 +1,10 @@
-//! The people a Towline knows, as a list in JSON, and how each is told: by token or by AWS identity.
+//! The people in the list, in JSON, and how each is identified: by token or by AWS identity.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use towline_domain::person::Person;
 
-/// A person, and what they are told by. The token itself is kept nowhere.
+/// A person and their credentials. The token itself is not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Who.
@@ -13,17 +13,17 @@ pub struct Known {
     /// SHA-256 of their token, in hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_sha256: Option<String>,
-    /// The IAM user or role they call as, or their session of a role of IAM Identity Center.
+    /// The IAM user or role they call with, or their session of a role of IAM Identity Center.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
 }
 
-/// Everybody who is known.
+/// All people.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct People(pub Vec<Known>);
 
-/// The hash under which a token is kept.
+/// The stored hash of a token.
 #[must_use]
 pub fn hash(token: &str) -> String {
     hex::encode(Sha256::digest(token.trim()))
@@ -41,17 +41,17 @@ impl People {
         })
     }
 
-    /// Who a token belongs to. Only hashes are compared, so time tells nothing of the token.
+    /// The person with this token. Only hashes are compared, so timing reveals nothing about it.
     #[must_use]
     pub fn by_token(&self, token: &str) -> Option<&Person> {
         let hash = hash(token);
         self.only(|known| known.token_sha256.as_deref() == Some(hash.as_str()))
     }
 
-    /// Who calls under an ARN that AWS has verified: the one who has exactly this ARN, else the
-    /// one whose role this is a session of. Two people of one role are told apart by the ARNs of
-    /// their sessions alone, and only where they cannot choose these: see [`is_trustworthy`]. Who
-    /// cannot be told apart is nobody.
+    /// The person of an ARN that AWS has verified: the one with exactly this ARN, else the one
+    /// whose role the session is of. Two people with the same role are distinguished only by the
+    /// ARNs of their sessions, and only if they cannot choose them: see [`is_trustworthy`].
+    /// Otherwise the caller is unknown.
     #[must_use]
     pub fn by_arn(&self, caller: &str) -> Option<&Person> {
         self.only(|known| known.arn.as_deref() == Some(caller) && is_trustworthy(caller))
@@ -71,9 +71,9 @@ impl People {
     }
 }
 
-/// Whether an ARN stands for one person. Whoever assumes a role chooses the session's name (STS
-/// API, `AssumeRole`), except that IAM Identity Center gives each user theirs; its roles have a
-/// prefix that IAM takes from nobody else (IAM Identity Center user guide, "Permission sets").
+/// Whether an ARN identifies one person. Anyone who assumes a role chooses the session's name (STS
+/// API, `AssumeRole`), except that IAM Identity Center sets it for each user; its roles have a
+/// prefix that IAM reserves (IAM Identity Center user guide, "Permission sets").
 #[must_use]
 pub fn is_trustworthy(arn: &str) -> bool {
     match Role::of_session(arn) {
@@ -92,8 +92,8 @@ pub struct PeopleError {
     column: usize,
 }
 
-/// A role of an account, by its name; the path is no part of a session's ARN (IAM user guide,
-/// "IAM identifiers").
+/// A role of an account, by its name; the path is not part of a session's ARN (IAM user guide, "IAM
+/// identifiers").
 #[derive(PartialEq, Eq)]
 struct Role<'a> {
     partition: &'a str,

@@ -1,4 +1,4 @@
-//! Whatever comes in, every reader answers and none panics (A32, A33).
+//! For any input, every reader answers and none panics (A32, A33).
 
 use proptest::prelude::*;
 use towline_wire::{codebuild, ecr, eventbridge};
@@ -9,7 +9,7 @@ const EVENTS: [&str; 3] = [
     include_str!("../../../../events/samples/own/image-ready.json"),
 ];
 
-/// Replaces a piece of a text by another, whatever characters the piece cuts through.
+/// Replaces a part of a text, even in the middle of characters.
 fn damaged(text: &str, from: usize, length: usize, with: &[u8]) -> Vec<u8> {
     let bytes = text.as_bytes();
     let from = from % bytes.len();

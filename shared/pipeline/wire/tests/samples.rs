@@ -1,4 +1,5 @@
-//! Every sample event is read: ours in `events/samples`, and others' in the folder `TOWLINE_SAMPLES` when it is set.
+//! Every sample event is read: ours in `events/samples`, and others' in the folder
+//! `TOWLINE_SAMPLES` if it is set.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -47,7 +48,7 @@ fn name(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
 
-/// The folder a file lies in, which says what kind of sample it is.
+/// The folder of a file, which says what kind of sample it is.
 fn kind(path: &Path) -> &str {
     name(path.parent().unwrap())
 }
@@ -173,8 +174,7 @@ fn our_own_events_are_what_the_intents_say() {
     assert_eq!(found, expected);
 }
 
-/// What deployers of others rely on: every field of the event stands in the schema, and the other
-/// way round.
+/// The contract for other deployers: the schema has every field of the event, and no other.
 #[test]
 fn the_schema_of_image_promoted_names_what_the_event_says() {
     let path = samples().join("../schemas/image-promoted.schema.json");
@@ -236,7 +236,7 @@ fn refuse_as_another_event(path: &Path, body: &[u8]) {
     }
 }
 
-/// Each file goes through every reader, whatever it is meant for.
+/// Each file goes through every reader, regardless of its kind.
 fn through_everything(path: &Path, bytes: &[u8]) -> Vec<Result<(), String>> {
     let request = http_api::decode(bytes).map_err(|error| error.to_string());
     let delivered = delivered_body(bytes).map(|body| webhook(path, &body).map(|_| ()));

@@ -10,13 +10,13 @@ use crate::chance::Profile;
 use crate::shop;
 use crate::world::{Happening, World};
 
-/// How long things go wrong.
+/// How long faults happen.
 const HOUR: Duration = Duration::from_secs(50 * 60);
 
-/// What one seed came to.
+/// The result of one seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// Stands for everything that happened: the same for the same seed.
+    /// A hash of everything that happened: the same for the same seed.
     pub hash: u64,
     /// I/O steps of all handlers.
     pub steps: u64,
@@ -24,21 +24,21 @@ pub struct Outcome {
     pub deliveries: u64,
     /// Promotions that were carried out.
     pub moves: u64,
-    /// Rows of ledgers that were written for decisions which came to nothing.
+    /// Rows of ledgers that were written for decisions that were not committed.
     pub orphans: u64,
-    /// What did not hold at rest.
+    /// What did not hold at the end.
     pub faults: Vec<String>,
     /// The world in words.
     pub view: String,
 }
 
-/// Lives through one seed.
+/// Runs one seed.
 #[must_use]
 pub fn campaign(seed: u64, profile: Profile, router: &Arc<Router>) -> Outcome {
     campaign_of(World::new(seed, profile, router), profile)
 }
 
-/// Lives through one seed of a shop that builds its backend for two platforms.
+/// Runs one seed of a shop that builds its backend for two platforms.
 #[must_use]
 pub fn campaign_in_parts(seed: u64, profile: Profile, router: &Arc<Router>) -> Outcome {
     let mut world = World::new(seed, profile, router);
@@ -79,7 +79,7 @@ fn campaign_of(mut world: World, profile: Profile) -> Outcome {
 }
 
 impl World {
-    /// Somebody does something nobody expected.
+    /// Somebody does something unexpected.
     pub(crate) fn somebody_acts(&mut self) {
         self.acts += 1;
         match self.chance.below(100) {
@@ -106,7 +106,7 @@ impl World {
         self.push(branch, &title, files);
     }
 
-    /// Takes a branch back to where it was before its last commit, so that the next push is forced.
+    /// Moves a branch back to before its last commit, so that the next push is forced.
     fn force(&mut self, branch: &str) {
         let git_ref = towline_domain::names::GitRef::Branch(branch.into());
         let source = &self.ports.source.inner;

@@ -1,4 +1,4 @@
-//! Chance: what goes wrong, how often, all of it drawn from one seed.
+//! Decides which faults happen and how often, all from one seed.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use towline_ports::PortError;
 use towline_ports::memory::SplitMix64;
 
-/// How often things go wrong, out of ten thousand.
+/// How often faults happen, out of ten thousand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
     /// Its name.
@@ -18,28 +18,28 @@ pub struct Profile {
     pub crash: u64,
     /// A port does not answer, and nothing happened.
     pub error: u64,
-    /// A port does not answer, although what was asked for happened.
+    /// A port does not answer, although the request succeeded.
     pub lost_answer: u64,
     /// CodeBuild has no capacity.
     pub busy: u64,
-    /// A transaction meets another one that leaves no trace.
+    /// A transaction meets another one that changes nothing.
     pub conflict: u64,
-    /// An event comes twice.
+    /// An event arrives twice.
     pub duplicate: u64,
-    /// An event never comes; a webhook comes later instead, because its sender delivers it again.
+    /// An event never arrives; a webhook arrives later instead, because its sender redelivers it.
     pub lose: u64,
     /// A sweep does not take place.
     pub no_sweep: u64,
-    /// The longest an event is under way.
+    /// The longest delay of an event.
     pub delay: Duration,
-    /// Invocations that may be under way at the same time.
+    /// The most concurrent invocations.
     pub concurrency: usize,
-    /// What comes later begins while others are still at work, for whom time then jumps ahead.
+    /// The clock jumps ahead to the next event although invocations are still running.
     pub jump: u64,
 }
 
 impl Profile {
-    /// Nothing goes wrong and one thing happens after the other: for stories.
+    /// No faults, and one thing after another: for stories.
     pub const QUIET: Self = Self {
         name: "quiet",
         crash: 0,
@@ -71,7 +71,7 @@ impl Profile {
         jump: 250,
     };
 
-    /// A day on which nothing works as it should.
+    /// A day with faults everywhere.
     pub const ROUGH: Self = Self {
         name: "rough",
         crash: 60,
@@ -88,7 +88,7 @@ impl Profile {
     };
 }
 
-/// One seed's lots, and the faults they decide.
+/// The random numbers of a seed, and the faults they decide.
 #[derive(Debug)]
 pub struct Chance {
     state: Mutex<State>,
@@ -105,7 +105,7 @@ struct State {
 }
 
 impl Chance {
-    /// The lots of a seed.
+    /// The random numbers of a seed.
     #[must_use]
     pub fn new(seed: u64, profile: Profile) -> Self {
         let lots = SplitMix64::new(seed);
@@ -126,13 +126,13 @@ impl Chance {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What goes wrong now.
+    /// The current profile of faults.
     #[must_use]
     pub fn profile(&self) -> Profile {
         self.state().profile
     }
 
-    /// Lets other things go wrong from now on.
+    /// Changes the profile of faults.
     pub fn set_profile(&self, profile: Profile) {
         self.state().profile = profile;
     }
@@ -143,7 +143,7 @@ impl Chance {
         self.state().lots.draw() % most
     }
 
-    /// Whether something happens that happens so often out of ten thousand.
+    /// Whether something happens that has this probability, out of ten thousand.
     #[must_use]
     pub fn happens(&self, often: u64) -> bool {
         often > 0 && self.below(10_000) < often
@@ -162,7 +162,7 @@ impl Chance {
         self.state().steps
     }
 
-    /// Remembers what happened, for comparing two runs of one seed.
+    /// Records what happened, for comparing two runs of one seed.
     pub fn trace(&self, what: &str) {
         let mut state = self.state();
         for byte in what.bytes() {
@@ -170,7 +170,7 @@ impl Chance {
         }
     }
 
-    /// Who acts now, for counting what they ask for.
+    /// Sets the function whose requests are counted.
     pub(crate) fn let_act(&self, function: &str) {
         let mut state = self.state();
         if state.acting != function {
@@ -178,26 +178,26 @@ impl Chance {
         }
     }
 
-    /// Counts what whoever acts has asked for.
+    /// Counts a request of the current function.
     pub(crate) fn count(&self, what: &str, many: u64) {
         let mut state = self.state();
         let who = state.acting.clone();
         *state.requests.entry((who, what.into())).or_default() += many;
     }
 
-    /// What was asked for since this was last asked, by function and kind.
+    /// The requests since the last call, by function and kind.
     #[must_use]
     pub fn take_requests(&self) -> BTreeMap<(String, String), u64> {
         std::mem::take(&mut self.state().requests)
     }
 
-    /// A number that stands for all that happened.
+    /// A hash of everything that happened.
     #[must_use]
     pub fn hash(&self) -> u64 {
         self.state().trace
     }
 
-    /// The moment before an effect: who dies here has done nothing.
+    /// The moment before an effect: an invocation that dies here has done nothing.
     pub(crate) async fn before(&self, doing: &str) -> Result<(), PortError> {
         pause().await;
         self.state().steps += 1;
@@ -208,7 +208,7 @@ impl Chance {
         Ok(())
     }
 
-    /// The moment after an effect: who dies here never learns of it.
+    /// The moment after an effect: an invocation that dies here never learns of it.
     pub(crate) async fn after(&self, doing: &str) -> Result<(), PortError> {
         pause().await;
         self.state().steps += 1;
@@ -219,7 +219,7 @@ impl Chance {
     }
 }
 
-/// Lets the world go on once before going on itself.
+/// Lets other tasks run once.
 async fn pause() {
     let mut paused = false;
     poll_fn(|_| {

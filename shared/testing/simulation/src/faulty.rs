@@ -1,4 +1,4 @@
-//! The in-memory adapters behind ports at which things go wrong.
+//! The in-memory adapters behind ports that inject faults.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,20 +34,20 @@ pub struct FaultyStore {
     pub(crate) ablation: Mutex<Option<Ablation>>,
 }
 
-/// What the store does wrong on purpose, so that a test can see it found: each is what something
-/// in the commit is there to prevent.
+/// A deliberate fault of the store that the commit's design prevents, so that a test can check that
+/// it would be noticed.
 #[derive(Debug)]
 pub enum Ablation {
-    /// Rows are written after the items that name them; these still have to be.
+    /// Rows are written after the items that name them; holds the rows not written yet.
     LateRows(Vec<Row>),
-    /// Rows of ledgers are not written, and nobody learns of it.
+    /// Ledger rows are not written, without an error.
     LostRows,
     /// Nothing is ever due again.
     NothingDue,
 }
 
 impl FaultyStore {
-    /// Does this wrong from now on.
+    /// Turns a fault on.
     pub fn ablate(&self, ablation: Ablation) {
         *self.ablation() = Some(ablation);
     }
@@ -73,7 +73,7 @@ impl FaultyStore {
         }
     }
 
-    /// What is behind it, where nothing goes wrong.
+    /// The store behind it, without faults.
     #[must_use]
     pub fn inner(&self) -> &MemoryStore {
         &self.inner
@@ -112,7 +112,7 @@ impl Store for FaultyStore {
         let units = rows.iter().map(|row| kilobytes(&row.key, &row.body)).sum();
         self.chance.count("(write units)", units);
         self.keep_back(&mut rows);
-        // They are not written together: who gets no answer may have written any of them.
+        // Rows are not written together: without an answer, any of them may have been written.
         let fails = self.chance.happens(self.chance.profile().error);
         let mut written = rows;
         written.retain(|_| !fails || self.chance.below(2) == 0);
@@ -165,8 +165,8 @@ impl Store for FaultyStore {
     }
 }
 
-/// What DynamoDB charges for one of so many writes: a unit for each kilobyte, two in a transaction;
-/// one write by itself is no transaction.
+/// DynamoDB's charge for one of this many writes: a unit for each kilobyte, two in a transaction; a
+/// single write is not a transaction.
 fn units(write: &Write, of: usize) -> u64 {
     let kilobytes = match write {
         Write::Create { key, body, .. }
@@ -178,13 +178,13 @@ fn units(write: &Write, of: usize) -> u64 {
     price * kilobytes
 }
 
-/// Names of attributes, version, due time and writer's word of an item in the table.
+/// Bytes of attribute names, version, due time and writer of an item in the table.
 const BESIDES: usize = 90;
 
-/// A longer content is kept deflated, as the table does it.
+/// A longer content is stored deflated, as in the table.
 const MOST_PLAIN: usize = 768;
 
-/// Kilobytes begun by an item as it is kept in the table.
+/// The started kilobytes of an item in the table.
 fn kilobytes(key: &Key, body: &Value) -> u64 {
     let text = body.to_string();
     let kept = match text.len() {
@@ -195,8 +195,7 @@ fn kilobytes(key: &Key, body: &Value) -> u64 {
     (bytes as u64).div_ceil(1_024)
 }
 
-/// What DynamoDB charges for the index of what is due: a unit to put a key into it, and one to take
-/// one out.
+/// DynamoDB's charge for the index of due times: a unit to insert a key, and one to remove one.
 fn index_units(write: &Write, known: Option<&Item>) -> u64 {
     let before = known.and_then(|known| known.due);
     let after = match write {
@@ -232,7 +231,7 @@ pub struct FaultyBuilds {
     pub(crate) news: Mutex<Vec<BuildNews>>,
 }
 
-/// What CodeBuild has just been made to do.
+/// Changes at CodeBuild that were just requested.
 #[derive(Debug)]
 pub(crate) enum BuildNews {
     Started(BuildId, Box<StartBuild>),
@@ -240,7 +239,7 @@ pub(crate) enum BuildNews {
 }
 
 impl FaultyBuilds {
-    /// What is behind it, where nothing goes wrong.
+    /// The builds behind it, without faults.
     #[must_use]
     pub fn inner(&self) -> &MemoryBuilds {
         &self.inner
@@ -317,12 +316,12 @@ pub struct FaultyImages {
     pub(crate) chance: Arc<Chance>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) news: Mutex<Vec<(ImageRepository, Tag, Digest)>>,
-    /// Whether it lets nobody put a tag on anything.
+    /// Whether it denies setting any tag.
     pub(crate) denies: AtomicBool,
 }
 
 impl FaultyImages {
-    /// What is behind it, where nothing goes wrong.
+    /// The registry behind it, without faults.
     #[must_use]
     pub fn inner(&self) -> &MemoryImages {
         &self.inner
@@ -408,7 +407,7 @@ pub struct FaultyStatuses {
 }
 
 impl FaultyStatuses {
-    /// What is behind it, where nothing goes wrong.
+    /// The statuses behind it, without faults.
     #[must_use]
     pub fn inner(&self) -> &MemoryStatuses {
         &self.inner

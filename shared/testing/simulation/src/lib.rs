@@ -1,9 +1,9 @@
 //! The real handlers in a world that loses, repeats, reorders and kills, deterministic from a seed.
 //!
-//! A [`World`] holds the in-memory adapters of `towline-ports`, the rules of `events/rules`, and
-//! everybody who acts: developers, CodeBuild, ECR, people and the sweep. Each handler runs as a
-//! future that stops at every I/O step, where it may be killed, so "crash at step k" is nothing but
-//! a future that is dropped. What must always hold ([`watch`]) is checked at every commit.
+//! A [`World`] contains the in-memory adapters of `towline-ports`, the rules of `events/rules`, and
+//! everyone who acts: developers, CodeBuild, ECR, people and the sweep. Each handler runs as a
+//! future that stops at every I/O step, where it may be killed, so "crash at step k" is a dropped
+//! future. The invariants ([`watch`]) are checked at every commit.
 
 pub mod campaign;
 pub mod chance;

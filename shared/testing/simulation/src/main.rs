@@ -1,4 +1,4 @@
-//! Lives through many seeds and exits with 1 when something that must hold did not.
+//! Runs many seeds and exits with 1 if an invariant is violated.
 
 use std::process::{Command, ExitCode};
 
@@ -6,16 +6,16 @@ use clap::{Parser, ValueEnum};
 use towline_simulation::Profile;
 use towline_simulation::seeds::Seeds;
 
-/// Run the real handlers in a world that loses, repeats, reorders and kills.
+/// Run the real handlers in a world that loses, repeats, reorders and kills
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Number of seeds per profile.
+    /// Number of seeds per profile
     #[arg(long, default_value_t = 50)]
     seeds: u64,
-    /// First seed.
+    /// First seed
     #[arg(long, default_value_t = 0)]
     first_seed: u64,
-    /// How much goes wrong; both profiles if not given.
+    /// How many faults; both profiles if not given
     #[arg(long)]
     profile: Option<Weather>,
 }
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The commit that is checked out here; seeds mean nothing without it.
+/// The current commit; seeds mean nothing without it.
 fn commit() -> String {
     let asked = Command::new("git").args(["rev-parse", "HEAD"]).output();
     let known = asked.ok().filter(|asked| asked.status.success());

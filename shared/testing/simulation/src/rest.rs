@@ -1,4 +1,4 @@
-//! Everybody else in the world: developers, CodeBuild, ECR, EventBridge and those who meddle.
+//! Everyone else in the world: developers, CodeBuild, ECR, EventBridge, and outsiders who push images.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::shop;
 use crate::world::{BuildPlan, Happening, Job, Pushes, World};
 
 impl World {
-    /// Commits a change of files on a branch; nobody hears of it yet.
+    /// Commits a change of files on a branch, without pushing it.
     pub fn commit(&mut self, branch: &str, title: &str, files: &[(&str, &str)]) -> CommitSha {
         let git_ref = GitRef::Branch(branch.into());
         let now = self.now();
@@ -56,7 +56,7 @@ impl World {
         self.push_files(branch, title, &files)
     }
 
-    /// As [`World::push`], saying what is in the files.
+    /// Like [`World::push`], with the content of the files.
     pub fn push_files(&mut self, branch: &str, title: &str, files: &[(&str, &str)]) -> CommitSha {
         let before = self.head(branch);
         let commit = self.commit(branch, title, files);
@@ -65,7 +65,7 @@ impl World {
         commit
     }
 
-    /// Where a branch stands.
+    /// The commit of a branch.
     #[must_use]
     pub fn head(&self, branch: &str) -> Option<CommitSha> {
         let git_ref = GitRef::Branch(branch.into());
@@ -75,7 +75,7 @@ impl World {
         })
     }
 
-    /// Moves a branch to a commit that is there, as a forced push does; nobody hears of it.
+    /// Moves a branch to an existing commit, as a forced push does, without a webhook.
     pub fn move_ref(&mut self, branch: &str, commit: &CommitSha) {
         let git_ref = GitRef::Branch(branch.into());
         let source = &self.ports.source.inner;
@@ -84,7 +84,7 @@ impl World {
         });
     }
 
-    /// A signed webhook comes in: at once, or late, or twice.
+    /// Delivers a signed webhook: at once, or late, or twice.
     pub fn deliver(&mut self, request: Request) {
         let profile = self.chance.profile();
         if self.chance.happens(profile.duplicate) {
@@ -144,12 +144,12 @@ impl World {
         signed(&body, &format!("delivery-{}", after.short()))
     }
 
-    /// Somebody asks for something.
+    /// A person sends a command.
     pub fn ask(&mut self, login: &str, command: Command) {
         self.invoke(Job::Person(shop::person(login), command));
     }
 
-    /// Takes what handlers have set in motion.
+    /// Handles the effects of handlers.
     pub(crate) fn hear(&mut self) {
         for announcement in self.ports.bus.inner.take() {
             if announcement.detail_type == eventbridge::PROMOTED {
@@ -239,7 +239,7 @@ impl World {
         }
     }
 
-    /// Somebody who is no build of ours pushes an image, and ECR says so.
+    /// Pushes an image that no build of ours made, with ECR's event.
     pub fn put_image(&mut self, repository: &ImageRepository, tag: &Tag, manifest: &str) -> Digest {
         self.watch.meddled(tag);
         self.image_lands(repository, tag, manifest)
@@ -286,7 +286,7 @@ impl World {
         }
     }
 
-    /// CodeBuild's event of a build that has begun or ended.
+    /// CodeBuild's event of a build that has started or ended.
     #[must_use]
     pub fn build_changed(&self, id: &BuildId, start: &StartBuild, status: Status) -> Value {
         let phase = Phase {
@@ -344,7 +344,7 @@ pub fn signed(body: &Value, delivery: &str) -> Request {
     }
 }
 
-/// The request with another value under a header.
+/// The request with another value for a header.
 #[must_use]
 pub fn with_header(request: Request, name: &str, value: &str) -> Request {
     let kept = request.headers.iter();

@@ -1,4 +1,4 @@
-//! Many seeds, one after the other, and what became of them.
+//! Runs many seeds one by one, and reports the result.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,7 @@ use crate::campaign;
 use crate::chance::Profile;
 use crate::world::router;
 
-/// What so many seeds came to.
+/// The result of these seeds.
 #[derive(Debug)]
 pub struct Seeds {
     profile: &'static str,
@@ -25,7 +25,7 @@ pub struct Seeds {
 }
 
 impl Seeds {
-    /// Lives through these seeds.
+    /// Runs these seeds.
     #[must_use]
     pub fn live(profile: Profile, first: u64, seeds: u64) -> Self {
         let begun = Instant::now();

@@ -1,11 +1,11 @@
-//! The one shop every story is about: its definition, its people, its first files.
+//! The shop of all stories: its definition, its people, its first files.
 
 use std::collections::BTreeMap;
 
 use towline_domain::names::{RepositoryId, RepositoryName};
 use towline_domain::person::Person;
 
-/// Two components, a stage that takes everything and one that asks two people.
+/// Two components, a stage that takes everything and one that needs two approvals.
 pub const DEFINITION: &str = r#"
 version: 1
 pipeline: shop
@@ -31,23 +31,23 @@ stages:
     deploy: {event: {}}
 "#;
 
-/// The same shop, whose backend is built for two platforms.
+/// The same shop with a backend for two platforms.
 #[must_use]
 pub fn definition_in_parts() -> String {
     let platforms = "build: {preset: docker, platforms: [linux/amd64, linux/arm64],";
     DEFINITION.replacen("build: {preset: docker,", platforms, 1)
 }
 
-/// The shop's id at GitHub.
+/// The shop's id on GitHub.
 pub const REPOSITORY: RepositoryId = RepositoryId(7);
 
-/// The shop's name at GitHub.
+/// The shop's name on GitHub.
 #[must_use]
 pub fn repository_name() -> RepositoryName {
     "acme/shop".parse().expect("a repository's name")
 }
 
-/// Somebody by login: lee, park and dana manage releases, everybody else does not.
+/// A person by login: lee, park and dana manage releases, others do not.
 #[must_use]
 pub fn person(login: &str) -> Person {
     let manages = ["lee", "park", "dana"].contains(&login);
@@ -62,7 +62,7 @@ pub fn person(login: &str) -> Person {
     }
 }
 
-/// What the first commit holds.
+/// The files of the first commit.
 pub(crate) fn first_files(definition: &str) -> BTreeMap<String, Vec<u8>> {
     let file = |path: &str, text: &str| (path.to_owned(), text.as_bytes().to_vec());
     BTreeMap::from([

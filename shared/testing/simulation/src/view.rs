@@ -1,4 +1,4 @@
-//! What the world has come to: in words for stories, and checked where it should have come to rest.
+//! The state of the world: in words for stories, and checked once everything has finished.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ use crate::watch::Known;
 use crate::world::World;
 
 impl World {
-    /// What is owed, except moments to look again at what waits for a person.
+    /// The open intents, except watches for things that wait for a person.
     #[must_use]
     pub fn owed(&self) -> Vec<Intent> {
         let for_a_person = |intent: &&Intent| !matches!(intent, Intent::PromotionWatchDue { .. });
@@ -27,7 +27,7 @@ impl World {
             .look(|known| known.owed.values().filter(for_a_person).cloned().collect())
     }
 
-    /// Runs, stages and the registry's stage tags in words, without numbers that chance could change.
+    /// Runs, stages and the registry's stage tags in words, without random numbers.
     #[must_use]
     pub fn view(&self) -> String {
         self.watch.look(|known| {
@@ -100,8 +100,7 @@ impl World {
         })
     }
 
-    /// What should hold once nothing goes wrong any more and everything has come to rest, and
-    /// does not.
+    /// What should hold once faults stop and everything has finished, and does not.
     #[must_use]
     pub fn faults_at_rest(&self) -> Vec<String> {
         let mut faults = Vec::new();
@@ -120,7 +119,7 @@ impl World {
             for (key, stage) in &known.stages {
                 let acts = stage.waiting.iter().any(|promotion| promotion.acting);
                 must(!acts, format!("I14: a promotion still acts in {key:?}"));
-                // A move from outside whose event was lost is not found yet: the sweep asks no registry.
+                // A move from outside whose event was lost is not found: the sweep does not read the registry.
                 let meddled = known
                     .meddled
                     .iter()
@@ -144,7 +143,7 @@ impl World {
                     let waits = known.stages[stage].promotion(*promotion);
                     must(
                         waits.is_some_and(|waits| !waits.acting),
-                        format!("I14: {stage:?} looks after #{promotion}, which does not wait"),
+                        format!("I14: {stage:?} still watches #{promotion}, which does not wait"),
                     );
                 }
             }
@@ -165,9 +164,9 @@ impl World {
         faults
     }
 
-    /// Lines that should stand beside commits and do not.
+    /// Lines that should be shown beside commits and are not.
     fn not_shown(&self, known: &Known) -> Vec<String> {
-        // Of several runs of one commit the newest that has anything to say is right.
+        // If a commit has several runs, the newest that shows anything counts.
         let mut right: BTreeMap<(CommitSha, String), Vec<Line>> = BTreeMap::new();
         let mut runs: Vec<&Run> = known.runs.values().collect();
         runs.sort_by_key(|run| run.order);
@@ -227,8 +226,8 @@ impl World {
             .collect()
     }
 
-    /// What is live in a stage that deploys by event and was announced to nobody, and what was
-    /// announced without ever having been live.
+    /// Live images in a stage that deploys by event that were not announced, and announced ones
+    /// that were never live.
     fn not_deployed(&self, known: &Known) -> Vec<String> {
         let mut faults = Vec::new();
         for promoted in &self.promoted {
@@ -305,7 +304,7 @@ fn of_run(run: &Run) -> String {
     text + &parts.join(";")
 }
 
-/// The head of a branch has a run that was not turned away as an old one.
+/// The head of a branch has a run that was not refused as an older one.
 fn has_run(known: &Known, branch: &str, head: &CommitSha) -> bool {
     known.runs.values().any(|run| {
         let old = matches!(run.refused, Some(Refusal::Superseded { .. }));
@@ -320,7 +319,7 @@ fn has_run(known: &Known, branch: &str, head: &CommitSha) -> bool {
     })
 }
 
-/// Images that should have gone to staging by themselves and have not.
+/// Images that should have been promoted to staging automatically and were not.
 fn left_behind(known: &Known) -> Vec<String> {
     let mut newest: BTreeMap<_, (u64, Candidate)> = Default::default();
     for run in known.runs.values() {
@@ -368,7 +367,7 @@ fn left_behind(known: &Known) -> Vec<String> {
         .collect()
 }
 
-/// Whether the rows of a ledger, read from the first to the last, give the stage.
+/// Whether the rows of a ledger, from first to last, give the stage.
 ///
 /// # Errors
 /// With what they say otherwise.

@@ -1,4 +1,4 @@
-//! What must hold after every commit and at every effect; each check bears the invariant's id.
+//! Checks the invariants after every commit and at every effect; each check names the invariant's id.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,16 +15,16 @@ use towline_ports::{CommitStatus, Item, Key, Row as StoreRow};
 
 use crate::shop;
 
-/// Intents that one item may owe, so that it stays far from the size that a store refuses.
+/// The most intents in one item, so that it stays below the size limit of a store.
 const MOST_OWED: usize = 128;
 
-/// Everything that was ever committed or done, as far as it decides what may be done.
+/// Everything that was committed or done, as far as it decides what is allowed.
 #[derive(Debug, Default)]
 pub struct Watch {
     known: Mutex<Known>,
 }
 
-/// What the watch knows.
+/// The knowledge of the watch.
 #[derive(Debug, Default, Clone)]
 pub struct Known {
     /// Every run.
@@ -35,21 +35,21 @@ pub struct Known {
     pub rows: BTreeMap<StageKey, Vec<Row>>,
     /// Every image that was ever live in a stage.
     pub lived: BTreeSet<(StageKey, Digest)>,
-    /// The definition that rules the stages.
+    /// The definition that applies to the stages.
     pub definition: Option<Definition>,
     /// Every intent that was ever committed.
     pub intents: Vec<Intent>,
-    /// Every row of a ledger that was ever written, whether its stage came to name it or not.
+    /// Every row of a ledger that was written, whether its stage names it or not.
     pub written: BTreeMap<Key, Row>,
-    /// What is owed, by the item that owes it and its id.
+    /// The open intents, by their item and id.
     pub owed: BTreeMap<(Key, String), Intent>,
     /// Every build that was ever started, and how it ended.
     pub builds: BTreeMap<BuildId, Option<BuildStatus>>,
-    /// Every push into the registry.
+    /// Every push to the registry.
     pub pushed: BTreeSet<(ImageRepository, Tag, Digest)>,
-    /// Tags that somebody outside has pushed.
+    /// Tags that outsiders pushed.
     pub meddled: BTreeSet<Tag>,
-    /// What did not hold.
+    /// The violations.
     pub violations: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl Watch {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at what is known.
+    /// Reads the knowledge.
     pub fn look<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
         look(&self.known())
     }
@@ -76,7 +76,7 @@ impl Watch {
         self.known().builds.insert(build.clone(), Some(status));
     }
 
-    /// Says whether the build is new.
+    /// Returns whether the build is new.
     pub(crate) fn build_started(&self, build: &BuildId) -> bool {
         let mut known = self.known();
         if known.builds.contains_key(build) {
@@ -174,7 +174,7 @@ impl Watch {
         });
     }
 
-    /// Looks at rows, which nobody believes yet.
+    /// Checks rows, which have no effect yet.
     pub(crate) fn rows_are_put(&self, rows: &[StoreRow]) {
         let mut known = self.known();
         for row in rows {
@@ -184,7 +184,7 @@ impl Watch {
         }
     }
 
-    /// Looks at a transaction.
+    /// Checks a transaction.
     pub(crate) fn committed(&self, changed: &[(Key, Option<Item>)]) {
         let mut known = self.known();
         for (key, item) in changed {
@@ -217,7 +217,7 @@ impl Known {
         }
     }
 
-    /// Takes what an item owes now.
+    /// Records the intents of an item.
     fn owes(&mut self, key: &Key, item: Option<&Item>) {
         let owed = match item {
             Some(item) if key.partition.starts_with("INTENT#") => vec![item.body.clone()],
@@ -225,7 +225,7 @@ impl Known {
             None => Vec::new(),
         };
         self.must(owed.len() <= MOST_OWED, || {
-            format!("I14: {key:?} owes {} things", owed.len())
+            format!("I14: {key:?} owes {} intents", owed.len())
         });
         let open: BTreeMap<(Key, String), Intent> = owed
             .iter()
@@ -252,7 +252,7 @@ impl Known {
         self.written.insert(key.clone(), row);
     }
 
-    /// The rows a stage has come to name, oldest first: each must be there before.
+    /// The rows that a stage names now, oldest first: each must exist already.
     fn named(&mut self, before: &Stage, after: &Stage) -> Vec<Row> {
         let of = format!(
             "LEDGER#{}#{}/{}",
@@ -277,7 +277,7 @@ impl Known {
         rows
     }
 
-    /// Rows that were written for a decision which came to nothing.
+    /// The number of rows that were written for decisions that were not committed.
     #[must_use]
     pub fn orphans(&self) -> usize {
         let named: usize = self.rows.values().map(Vec::len).sum();
@@ -427,7 +427,7 @@ impl Known {
         });
     }
 
-    /// A promotion begins to act: nothing may hold it back any more.
+    /// Checks a promotion that starts: it must not have to wait any more.
     fn begins(&mut self, stage: &Stage, promotion: &Promotion) {
         if promotion.rollback {
             return;
@@ -477,7 +477,7 @@ impl Known {
         });
     }
 
-    /// The pointer moves: what becomes live must have come all the way.
+    /// Checks a move of the pointer: the image must have passed all stages before.
     fn moves(&mut self, before: &Stage, after: &Stage) {
         let key = after.key.clone();
         let Some(live) = after.pointer.clone() else {

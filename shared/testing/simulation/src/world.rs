@@ -1,4 +1,4 @@
-//! The world: a virtual clock, what is under way, who is at work, and everybody's next move.
+//! The world: a virtual clock, events in flight, running invocations, and everyone's next action.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -37,27 +37,27 @@ use crate::faulty::{
 use crate::shop;
 use crate::watch::Watch;
 
-/// How long an invocation may live; Lambda ends it then.
+/// How long an invocation may run; then Lambda ends it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A secret GitHub and the shop share.
+/// The secret that GitHub and the shop share.
 const SECRET: &str = "a secret of thirty-two characters, or more";
 
-/// Something for a handler to do.
+/// Work for a handler.
 #[derive(Debug, Clone)]
 pub enum Job {
-    /// A webhook comes in.
+    /// A webhook arrives.
     Webhook(Request),
-    /// An event comes to a function; how often it was tried before.
+    /// An event for a function, and the number of earlier tries.
     Event(String, Value, u32),
     /// A minute has passed.
     Sweep,
-    /// Somebody asks for something.
+    /// A person sends a command.
     Person(Person, Command),
 }
 
 impl Job {
-    /// Whose job it is.
+    /// The function for the job.
     fn function(&self) -> &str {
         match self {
             Self::Webhook(_) => "receive-github",
@@ -68,18 +68,18 @@ impl Job {
     }
 }
 
-/// What will happen at some time.
+/// Something that will happen at some time.
 #[derive(Debug, Clone)]
 pub(crate) enum Happening {
     /// A handler is invoked.
     Job(Job),
     /// A build ends.
     BuildEnds(BuildId, Box<StartBuild>, BuildPlan),
-    /// Chance makes somebody do something.
+    /// A random person does something.
     Somebody,
 }
 
-/// How a build will go.
+/// The plan of a build.
 #[derive(Debug, Clone, Copy)]
 pub struct BuildPlan {
     /// How long it takes.
@@ -95,9 +95,9 @@ pub struct BuildPlan {
 pub enum Pushes {
     /// An image of its own.
     Image,
-    /// The same image as every other build of its component that does so.
+    /// The same image as every other build of its component with this plan.
     SameImage,
-    /// Nothing, whatever it says in the end.
+    /// Nothing, regardless of its result.
     Nothing,
     /// An image, and then another under the same tags (A26).
     Twice,
@@ -113,7 +113,7 @@ impl Default for BuildPlan {
     }
 }
 
-/// What is lost for good, in stories that say so.
+/// What is lost permanently, in stories that say so.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Withheld {
     /// CodeBuild's events.
@@ -126,7 +126,7 @@ pub struct Withheld {
     pub sweeps: bool,
 }
 
-/// Everything the handlers touch.
+/// The ports of the handlers.
 pub struct Ports {
     /// The store.
     pub store: FaultyStore,
@@ -140,7 +140,7 @@ pub struct Ports {
     pub images: FaultyImages,
     /// GitHub.
     pub source: FaultySource,
-    /// What is shown beside commits.
+    /// The statuses beside commits.
     pub statuses: FaultyStatuses,
     secrets: Secrets,
     settings: Settings,
@@ -148,7 +148,7 @@ pub struct Ports {
 
 type Work = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
-/// A handler at work.
+/// A running handler.
 struct Invocation {
     job: Job,
     since: Timestamp,
@@ -157,29 +157,29 @@ struct Invocation {
 
 /// The world.
 pub struct World {
-    /// What the handlers touch.
+    /// The ports of the handlers.
     pub ports: Arc<Ports>,
-    /// What goes wrong.
+    /// The faults.
     pub chance: Arc<Chance>,
-    /// What must hold.
+    /// The invariants.
     pub watch: Arc<Watch>,
-    /// What is lost for good.
+    /// What is lost permanently.
     pub withheld: Withheld,
-    /// What the first commit holds as its definition.
+    /// The definition in the first commit.
     pub definition: String,
-    /// How the next builds will go; when there are no more, as usual, or as chance will have it.
+    /// The plans of the next builds; afterwards the default, or a random one.
     pub next_builds: VecDeque<BuildPlan>,
     /// Every answer to a webhook or person, newest last.
     pub answers: Vec<String>,
     /// The I/O step at which an invocation dies, counted from 1.
     pub crash_at: Option<u64>,
-    /// Whether whoever starts a build dies before learning that it was started.
+    /// Whether the next invocation that starts a build dies before it learns that.
     crash_after_start: bool,
-    /// Whether every event comes twice.
+    /// Whether every event arrives twice.
     pub everything_twice: bool,
-    /// Whether every event that failed is tried twice more, as Lambda does.
+    /// Whether failed events are retried twice, as on Lambda.
     pub retries: bool,
-    /// Whether builds, and who comes when, are left to chance.
+    /// Whether builds, and the order of actions, are random.
     pub(crate) by_chance: bool,
     /// Every `Image Promoted` that was announced, oldest first.
     pub promoted: Vec<Promoted>,
@@ -193,13 +193,13 @@ pub struct World {
 }
 
 impl World {
-    /// A world of stories: nothing goes wrong unless the story says so.
+    /// A world for stories: nothing goes wrong unless the story says so.
     #[must_use]
     pub fn quiet() -> Self {
         Self::new(0, Profile::QUIET, &router())
     }
 
-    /// A world in which the seed decides what goes wrong.
+    /// A world in which the seed decides the faults.
     #[must_use]
     pub fn new(seed: u64, profile: Profile, router: &Arc<Router>) -> Self {
         let start: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
@@ -276,17 +276,17 @@ impl World {
         world
     }
 
-    /// The first to start a build dies before learning that it was started (F10).
+    /// The next invocation that starts a build dies before it learns that (F10).
     pub fn crash_after_start(&mut self) {
         self.crash_after_start = true;
     }
 
-    /// The registry lets nobody put a tag on anything from now on.
+    /// From now on, the registry denies setting any tag.
     pub fn deny_tags(&mut self) {
         self.ports.images.denies.store(true, Ordering::Relaxed);
     }
 
-    /// The key GitHub signs with.
+    /// GitHub's signing key.
     pub(crate) fn secret() -> Secret {
         Secret::new(SECRET).expect("a secret that is long enough")
     }
@@ -303,12 +303,12 @@ impl World {
         self.queue.insert(key, happening);
     }
 
-    /// Gives a handler something to do now.
+    /// Starts a job now.
     pub fn invoke(&mut self, job: Job) {
         self.later(Duration::ZERO, Happening::Job(job));
     }
 
-    /// Lets so much time pass, with all that happens in it.
+    /// Lets this much time pass, with everything that happens in it.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now() + time;
         while let Some(((at, _), _)) = self.queue.first_key_value()
@@ -321,7 +321,7 @@ impl World {
         }
     }
 
-    /// Lets time pass until nothing is under way but sweeps and nothing is owed but watches.
+    /// Lets time pass until only sweeps are left to run and only watches are owed.
     ///
     /// # Panics
     /// When that takes more than a day (I14).
@@ -343,7 +343,7 @@ impl World {
         self.active.is_empty() && !self.queue.values().any(under_way) && self.owed().is_empty()
     }
 
-    /// Does the next thing, and checks that all that must hold does.
+    /// Does the next thing, and checks the invariants.
     pub fn step(&mut self) {
         let room = self.active.len() < self.chance.profile().concurrency;
         let due = self
@@ -372,7 +372,7 @@ impl World {
         if !self.crash_after_start || self.active.is_empty() {
             self.hear();
         }
-        // The view looks at the watch as well, so this look has to be over.
+        // The view locks the watch too, so this lock must be released.
         let violations = self.watch.look(|known| known.violations.clone());
         assert!(
             violations.is_empty(),
@@ -436,17 +436,17 @@ impl World {
         }
     }
 
-    /// What becomes of a job that is over.
+    /// Handles the result of a job.
     fn ended(&mut self, job: Job, result: Result<String, String>) {
         self.chance.trace(&format!("{result:?}"));
         match (job, result) {
             (Job::Webhook(_) | Job::Person(..), Ok(answer)) => self.answers.push(answer),
-            // Whoever got no answer asks again.
+            // A caller without an answer asks again.
             (job @ (Job::Webhook(_) | Job::Person(..)), Err(_)) => {
                 let wait = Duration::from_secs(60) + self.chance.up_to(Duration::from_secs(240));
                 self.later(wait, Happening::Job(job));
             }
-            // Lambda tries an event twice more, a minute and two minutes later, or not at all.
+            // Lambda retries an event twice, after one and two minutes, or not at all.
             (Job::Event(function, event, tries), Err(_))
                 if tries < 2 && (self.retries || (self.by_chance && self.chance.below(2) == 0)) =>
             {
@@ -531,7 +531,7 @@ impl World {
         })
     }
 
-    /// Puts an event on the bus, which may lose it, double it or be slow.
+    /// Puts an event on the bus, which may lose it, duplicate it or delay it.
     pub fn emit(&mut self, event: &Value) {
         let profile = self.chance.profile();
         for function in self.router.functions(event) {
@@ -549,7 +549,7 @@ impl World {
     }
 }
 
-/// The rules, ready to be matched.
+/// The compiled rules.
 ///
 /// # Panics
 /// When a rule file is broken.

@@ -1,4 +1,4 @@
-//! Stories of who comes when: tried again, planned at once, looked for too early.
+//! Stories about timing: retried, planned at once, looked for too early.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use towline_simulation::{BuildPlan, Job, Profile, Pushes, World};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What stands beside the newest commit of main, context by context.
+/// The statuses of the newest commit of main, by context.
 fn statuses(world: &World) -> String {
     let head = world.head("main").expect("something was pushed");
     let all = world.ports.statuses.inner().of(REPOSITORY, &head);
@@ -23,7 +23,7 @@ fn statuses(world: &World) -> String {
     lines.collect()
 }
 
-/// Everything that is kept under keys that begin so.
+/// Everything under keys with this prefix.
 fn kept(world: &World, prefix: &str) -> Vec<Item> {
     let mut items = world.ports.store.inner().dump();
     items.retain(|item| item.key.partition.starts_with(prefix));
@@ -88,7 +88,7 @@ fn an_image_is_looked_for_twice_before_it_is_missing() {
     );
 }
 
-/// The shop with so many components more, each in an image repository of its own.
+/// The shop with this many additional components, each in its own image repository.
 fn large(more: usize) -> String {
     let (before, after) = DEFINITION.split_once("stages:").expect("it has stages");
     let component = |number| {
@@ -127,7 +127,7 @@ fn two_first_pushes_at_once_share_what_they_claim() {
             while world.now() < soon && planned(&world).len() < 2 {
                 world.step();
             }
-            // Promptly: before anything is announced again.
+            // Before anything is announced again.
             assert_eq!(planned(&world), [2 + more; 2], "seed {seed}");
             world.settle();
             assert_eq!(world.faults_at_rest(), Vec::<String>::new(), "seed {seed}");

@@ -1,10 +1,10 @@
-//! Stories of what a build leaves for the deployment of its image.
+//! Stories about the outputs of a build in the deployment of its image.
 
 use expect_test::{Expect, expect};
 use towline_simulation::World;
 use towline_simulation::shop::DEFINITION;
 
-/// The shop whose web leaves an output, which staging hands over like this.
+/// The shop whose web has an output, which staging passes like this.
 fn definition(parameter: &str) -> String {
     let build = r#"tags: ["{sha}-{build_uuid}"], outputs: dist/version.json}"#;
     let event = format!(
@@ -15,7 +15,7 @@ fn definition(parameter: &str) -> String {
         .replacen("{name: staging, from: build}", &event, 1)
 }
 
-/// What was announced for others, a line for each, and how everything stands.
+/// The events for other deployers, one per line, and the state of everything.
 fn check(world: &World, expected: &Expect) {
     let lines = world.promoted.iter().map(|promoted| {
         let parameters = promoted.parameters.iter().map(|(name, value)| {
@@ -77,7 +77,7 @@ fn an_image_whose_build_has_not_left_what_is_asked_for_is_not_promoted() {
         web/staging: nothing
     "#]],
     );
-    // Whoever looks at the stage finds why.
+    // The stage shows why.
     let faults = world.faults_at_rest();
     let known = ["web never reached staging", "NoValue", "version.lost"];
     assert!(

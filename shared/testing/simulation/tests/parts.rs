@@ -47,7 +47,7 @@ fn attempt(world: &World) -> Attempt {
     })
 }
 
-/// How the world ends: its view, the attempt with its parts, and why it ended so.
+/// The end of the world: its view, the attempt with its parts, and the reason.
 fn check(world: &mut World, expect: Expect) {
     check_view(world, expect);
     assert_eq!(world.faults_at_rest(), Vec::<String>::new());
@@ -70,7 +70,7 @@ fn check_view(world: &mut World, expect: Expect) {
     expect.assert_eq(&hide(&text));
 }
 
-/// Digests are nobody's business.
+/// Digests do not matter.
 fn hide(text: &str) -> String {
     let mut parts = text.split("sha256:");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -114,7 +114,7 @@ fn check_index(world: &World) {
     assert_eq!(listed, expected.collect::<Vec<(String, String)>>());
 }
 
-/// What a manifest that is asked for in memory says: nobody is waited for there.
+/// A manifest in memory is available at once.
 fn futures_now<E: std::fmt::Debug>(
     asked: impl Future<Output = Result<Option<towline_ports::StoredManifest>, E>>,
 ) -> String {

@@ -1,4 +1,4 @@
-//! What one run asks of AWS and GitHub: counted, so that nothing is asked for that is not needed.
+//! The requests of one run to AWS and GitHub: counted, so that there are none without need.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use towline_answers::{Command, command};
 use towline_simulation::World;
 use towline_simulation::shop::DEFINITION;
 
-/// What is no request to AWS: GitHub is asked, or a request is measured.
+/// Counters that are not requests to AWS: requests to GitHub, and measures of a request.
 const NO_REQUEST: [&str; 10] = [
     "(writes)",
     "(write units)",
@@ -70,7 +70,7 @@ fn what_the_first_run_asks_for() {
     "#]].assert_eq(&to_prod(&mut world));
 }
 
-/// Lets a push go all the way, and tells what was asked for since the requests were last counted.
+/// Takes a push all the way, and returns the requests since the last count.
 fn to_prod(world: &mut World) -> String {
     world.pass(Duration::from_secs(300));
     let waiting = world.watch.look(|known| {

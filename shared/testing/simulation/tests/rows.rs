@@ -1,4 +1,4 @@
-//! Rows are written before the item that makes them count: what comes of one without the other.
+//! Rows are written before the item that makes them count: the effects of one without the other.
 
 use std::future::Future;
 use std::pin::pin;
@@ -20,7 +20,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Pushes, and lets the image come to where it waits for approval.
+/// Pushes, and waits until the image needs approval.
 fn waiting() -> World {
     let mut world = World::quiet();
     world.push("main", "first", &[]);
@@ -45,7 +45,7 @@ fn prod(world: &World) -> Stage {
     stage.expect("something waits for prod")
 }
 
-/// What becomes of a push where the store does something wrong.
+/// Pushes with a fault turned on.
 fn with(ablation: Ablation) {
     let mut world = World::quiet();
     world.ports.store.ablate(ablation);
@@ -75,13 +75,13 @@ fn an_announcement_that_is_lost_and_never_made_again_is_found() {
     world.settle();
 }
 
-/// Two decide on the same state and write their rows: of one of them nothing else remains.
+/// Two writers decide on the same state and write their rows: the loser leaves nothing else.
 #[test]
 fn of_two_writers_one_leaves_rows_that_nobody_believes() {
     let mut world = waiting();
     let stage = prod(&world);
     let before = now(history::ledger(context(&world), &stage, 100)).expect("rows");
-    // What another writer, who loses, has left: a row that follows the same one.
+    // The rows of another writer, who loses: a row that follows the same one.
     let mut lost = before[0].clone();
     lost.previous = before[0].hash();
     lost.sequence += 1;
@@ -113,7 +113,7 @@ fn of_two_writers_one_leaves_rows_that_nobody_believes() {
     assert_eq!(kept.items.len(), found.len() + 1);
 }
 
-/// Whoever dies behind the rows has decided nothing, and whoever comes next decides anew.
+/// A crash after the rows decides nothing, and the next writer decides again.
 #[test]
 fn a_crash_between_rows_and_their_item_leaves_everything_to_the_next() {
     let mut crashes = 0;

@@ -1,7 +1,6 @@
-//! Many seeds in a calm and a rough world: nothing that must hold is ever broken.
+//! Many seeds in a calm and a rough world violate no invariant.
 //!
-//! `TOWLINE_SEEDS`, read when this is compiled, says how many of each; `TOWLINE_FIRST_SEED`, where
-//! they begin.
+//! `TOWLINE_SEEDS`, read at compile time, sets the number of each; `TOWLINE_FIRST_SEED`, the first one.
 
 use towline_simulation::seeds::Seeds;
 use towline_simulation::world::router;

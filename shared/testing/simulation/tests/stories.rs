@@ -1,4 +1,4 @@
-//! Stories through all handlers, one fault at a time; each bears the ids of what it is about.
+//! Stories through all handlers, one fault at a time; each names the ids it is about.
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -22,7 +22,7 @@ use towline_wire::codebuild::Status;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How a world ends: its runs and stages in words, and what people and webhooks were answered.
+/// The end of a world: its runs and stages in words, and the answers to people and webhooks.
 fn check(world: &mut World, expect: Expect) {
     world.settle();
     let mut text = world.view();
@@ -503,7 +503,7 @@ fn f33_i11_events_of_our_own_retag_change_nothing() {
     world.emit(&event);
     world.settle();
     assert_eq!(world.ports.store.inner().dump(), before);
-    // Not even the registry is asked: one read tells that all of it is in the ledger.
+    // The registry is not read: one read of the ledger is enough.
     let mut requests = world.chance.take_requests();
     requests.retain(|(function, _), _| function != "sweep");
     let read = ("record-images".to_owned(), "get many".to_owned());
@@ -713,7 +713,7 @@ fn a_definition_that_is_absent_or_broken_or_asks_too_much_is_refused_with_the_re
         &mut world,
         expect![[r#"
             main broken: refused: .towline.yml at COMMIT: line 1, column 1: `pipeline` is missing: name it, as in `pipeline: shop` (and 2 more; run `towline validate` to see all)
-            main asks too much: refused: this version of Towline does not support notify.slack yet; remove it from .towline.yml to go on
+            main asks too much: refused: this version of Towline does not support notify.slack yet; remove it from .towline.yml to continue
             main good [skip ci]: skipped: the commit message contains "[skip ci]" (source.skip_message)
             main good: backend succeeded; web succeeded
             feature not for us: skipped: branch feature matches no pattern in source.branches
@@ -730,7 +730,7 @@ fn a_definition_that_is_absent_or_broken_or_asks_too_much_is_refused_with_the_re
     );
 }
 
-/// What stands beside a commit, a line for each context.
+/// The statuses of a commit, one line for each context.
 fn statuses(world: &World, commit: &CommitSha) -> String {
     let all = world.ports.statuses.inner().of(REPOSITORY, commit);
     let lines = all.iter().map(|status| {

@@ -1,10 +1,12 @@
-//! Writes the buildspec of a component from its preset.
+//! Generates the buildspec of a component from its preset.
 //!
-//! The text depends on the definition alone. Whatever a stranger can choose (branch, tag, title) or what differs
-//! from build to build travels as environment variables of StartBuild, listed in [`PROVIDED`], and is used as
-//! `"$NAME"`. What the definition itself says (folders, arguments, targets) stands in the text, quoted for the shell.
+//! The text depends on the definition alone. Everything that a stranger can choose (branch, tag,
+//! title) or that differs from build to build is passed as environment variables of StartBuild,
+//! listed in [`PROVIDED`], and used as `"$NAME"`. What the definition itself says (folders,
+//! arguments, targets) is in the text, quoted for the shell.
 //!
-//! Every generated build publishes last: tests come first, `post_build` only cleans up and never fails a good build.
+//! Every generated build publishes last: tests come first, `post_build` only cleans up and never
+//! fails a good build.
 
 mod commands;
 mod docker;
@@ -28,7 +30,7 @@ use crate::model::{Buildspec, Env, Phases, ReadError, Shell};
 /// The most characters CodeBuild takes as an inline buildspec (not in its API model; AWS CDK pull request 14974).
 pub const INLINE_LIMIT: usize = 25_600;
 
-/// What all presets have in common.
+/// The settings that all presets share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Common {
     /// The definition's own variables with literal values; they go under `env.variables`. A value that is
@@ -40,7 +42,7 @@ pub struct Common {
     pub context: String,
     /// Commands that must succeed before anything is published.
     pub test: Vec<String>,
-    /// How the registry lets the build in.
+    /// How the build logs in to the registry.
     pub login: Login,
 }
 
@@ -57,7 +59,7 @@ impl Default for Common {
     }
 }
 
-/// How the registry lets the build in.
+/// How a build logs in to a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Login {
     /// With a password from `aws ecr get-login-password` for the region `$AWS_DEFAULT_REGION`.
@@ -66,14 +68,14 @@ pub enum Login {
     Open,
 }
 
-/// What the build does, and with it which buildspec is written.
+/// The work of the build, which decides its buildspec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Preset {
     /// `docker build` and `docker push`.
     Docker(Docker),
-    /// The repository's own Makefile does the work.
+    /// With the repository's own Makefile.
     Make(Make),
-    /// Files become an image without a Docker daemon.
+    /// An image from files, without a Docker daemon.
     Pack(Pack),
     /// The text of a buildspec: from the definition (`inline`) or read from a file of the repository.
     Given(String),
@@ -84,13 +86,13 @@ pub enum Preset {
 pub struct Docker {
     /// The Dockerfile, relative to [`Common::context`].
     pub dockerfile: String,
-    /// The stage of the Dockerfile to build; the last when absent.
+    /// The stage of the Dockerfile to build; the last if absent.
     pub target: Option<String>,
     /// The platform of the image.
     pub platform: Platform,
     /// Whether layers are kept in the registry between builds, under the names in `$CACHE_FROM` and `$CACHE_TO`.
     pub layer_cache: bool,
-    /// Build arguments; without a value the environment variable of that name is passed on.
+    /// Build arguments; without a value, the environment variable of that name is passed.
     pub arguments: Vec<(String, Option<String>)>,
 }
 
@@ -110,7 +112,7 @@ impl Default for Docker {
 /// The platform an image is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Platform {
-    /// That of the machine that builds it.
+    /// The platform of the machine that builds it.
     Machine,
     /// This one, such as `linux/arm64`.
     Named(String),
@@ -118,12 +120,12 @@ pub enum Platform {
     Provided,
 }
 
-/// The repository's own Makefile does the work.
+/// A build with the repository's own Makefile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Make {
     /// Targets of the `build` phase in order, the one that publishes last; the first that fails ends the build.
     pub build: Vec<String>,
-    /// Targets that run in `post_build` whatever happened; their failures are ignored.
+    /// Targets that run in `post_build` even after a failure; their own failures are ignored.
     pub always: Vec<String>,
     /// Who logs in.
     pub login: MakeLogin,
@@ -138,24 +140,24 @@ pub enum MakeLogin {
     Target(String),
 }
 
-/// Files become an image by `towline pack`, without a Docker daemon.
+/// An image from files by `towline pack`, without a Docker daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pack {
-    /// Commands that make the files; they run before the tests.
+    /// Commands that create the files; they run before the tests.
     pub build: Vec<String>,
     /// The folder whose content becomes the image's root, relative to [`Common::context`].
     pub root: String,
-    /// The image to build on, as `NAME@sha256:<64 hex digits>`; nothing when absent.
+    /// The base image, as `NAME@sha256:<64 hex digits>`; none if absent.
     pub base: Option<String>,
-    /// The entrypoint; that of the base when empty.
+    /// The entrypoint; that of the base image if empty.
     pub entrypoint: Vec<String>,
     /// The arguments of the entrypoint.
     pub command: Vec<String>,
     /// Environment of the container.
     pub environment: Vec<(String, String)>,
-    /// Labels besides those that say where the image comes from.
+    /// Labels besides those for the origin of the image.
     pub labels: Vec<(String, String)>,
-    /// The platform of the image; that of the machine is taken for `linux/amd64`.
+    /// The platform of the image; the machine's counts as `linux/amd64`.
     pub platform: Platform,
     /// The user the container runs as.
     pub user: Option<String>,
@@ -166,7 +168,7 @@ pub struct Pack {
 }
 
 impl Default for Pack {
-    /// The context's files as they are, on nothing, for `linux/amd64`.
+    /// The context's files unchanged, without a base image, for `linux/amd64`.
     fn default() -> Self {
         Self {
             build: Vec::new(),
@@ -184,7 +186,7 @@ impl Default for Pack {
     }
 }
 
-/// Why no buildspec can be written from a definition. Trying again does not help, the definition has to change.
+/// Why no buildspec can be generated from a definition. Retrying does not help; the definition must change.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GenerateError {
     /// CodeBuild would refuse the text.
@@ -197,7 +199,7 @@ pub enum GenerateError {
     },
     /// Not the name of an environment variable.
     #[error(
-        "`{name}` is no name of an environment variable: use letters, digits and `_`, no digit first"
+        "`{name}` is not the name of an environment variable: use letters, digits and `_`, no digit first"
     )]
     Name {
         /// The text.
@@ -217,7 +219,7 @@ pub enum GenerateError {
         /// Its name.
         name: String,
     },
-    /// A variable that stands in the definition more than once.
+    /// A variable that is in the definition more than once.
     #[error("the variable `{name}` is set twice: keep one of them")]
     Twice {
         /// Its name.
@@ -231,9 +233,9 @@ pub enum GenerateError {
         /// Its name.
         name: String,
     },
-    /// A path that leaves the repository, or that no shell or option could take.
+    /// A path that leaves the repository, or that is invalid in a shell or an option.
     #[error(
-        "`{path}` is no path inside the repository: write it relative, without `..` and line breaks"
+        "`{path}` is not a path inside the repository: write it relative, without `..` and line breaks"
     )]
     Path {
         /// The text.
@@ -241,7 +243,7 @@ pub enum GenerateError {
     },
     /// Not the name of a Makefile target.
     #[error(
-        "`{target}` is no target of a Makefile: use letters, digits and `_ . / -`, no `-` or `.` first"
+        "`{target}` is not a Makefile target: use letters, digits and `_ . / -`, no `-` or `.` first"
     )]
     Target {
         /// The text.
@@ -256,7 +258,7 @@ pub enum GenerateError {
         /// The text.
         base: String,
     },
-    /// Something of [`Common`] that a given buildspec has to say itself.
+    /// A setting of [`Common`] that a given buildspec must contain itself.
     #[error(
         "a buildspec of your own decides about `{setting}` itself: move it from the definition into the buildspec"
     )]
@@ -275,7 +277,9 @@ pub enum GenerateError {
         characters: usize,
     },
     /// Not a reference to a secret.
-    #[error("`{name}` names no secret: write `secret-id`, or `secret-id:json-key`, on one line")]
+    #[error(
+        "`{name}` is not a reference to a secret: write `secret-id`, or `secret-id:json-key`, on one line"
+    )]
     Reference {
         /// The variable.
         name: String,
@@ -288,33 +292,35 @@ pub enum GenerateError {
         /// Its name.
         name: String,
     },
-    /// A report that stands in the definition more than once.
-    #[error("the report `{name}` is there twice: keep one of them")]
+    /// A report that is in the definition more than once.
+    #[error("the report `{name}` is defined twice: keep one of them")]
     ReportTwice {
         /// Its name.
         name: String,
     },
-    /// Outputs of a build whose phases CodeBuild runs in shells of their own, or not by commands.
+    /// Outputs of a build whose phases run in separate shells on CodeBuild, or not as commands.
     #[error(
         "the buildspec cannot have outputs: that needs `version: 0.2`, and no `steps` after the build"
     )]
     NoOutputs,
-    /// More reports than a project has.
-    #[error("CodeBuild accepts at most {most} reports of one project: join some of them")]
+    /// More reports than a project may have.
+    #[error("CodeBuild accepts at most {most} reports per project: join some of them")]
     Reports {
         /// How many it takes.
         most: usize,
     },
-    /// A program that cannot be fetched safely.
-    #[error("`{source_of}` is no `s3://bucket/key` of a program with its SHA-256 in 64 hex digits")]
+    /// A program that cannot be downloaded safely.
+    #[error(
+        "`{source_of}` is not the `s3://bucket/key` of a program with its SHA-256 in 64 hex digits"
+    )]
     Tool {
         /// Where it should be.
         source_of: String,
     },
-    /// A NUL, which can stand neither in a command nor in a variable.
-    #[error("a command or value of the build holds a NUL character: remove it")]
+    /// A NUL, which is invalid in commands and variables.
+    #[error("a command or value of the build contains a NUL character: remove it")]
     Nul,
-    /// The given text is no buildspec.
+    /// The given text is not a buildspec.
     #[error("the buildspec cannot be used")]
     Given(#[from] ReadError),
 }
@@ -329,7 +335,7 @@ pub fn generate(common: &Common, preset: &Preset) -> Result<String, GenerateErro
     generate_with(common, preset, &Extras::default())
 }
 
-/// The same with what only some definitions ask for.
+/// The same with optional settings.
 ///
 /// # Errors
 /// As [`generate`].
@@ -341,7 +347,8 @@ pub fn generate_with(
     generate_whole(common, preset, extras).and_then(within_limit)
 }
 
-/// The same however long it is: over [`INLINE_LIMIT`] characters CodeBuild takes it from a bucket, by its ARN.
+/// The same regardless of length: if it has more than [`INLINE_LIMIT`] characters, CodeBuild reads
+/// it from a bucket, by its ARN.
 ///
 /// # Errors
 /// As [`generate`], but never [`GenerateError::TooLong`].

@@ -1,4 +1,4 @@
-//! The images that CodeBuild provides, and the runtimes each of them takes.
+//! The images that CodeBuild provides, and the runtimes of each.
 //!
 //! The table is `data/runtimes.txt`, which names its source and date.
 
@@ -13,7 +13,7 @@ pub struct Image {
     pub also: Vec<&'static str>,
     /// Whether AWS still maintains it.
     pub maintained: bool,
-    /// What it takes under `runtime-versions`.
+    /// The runtimes it accepts under `runtime-versions`.
     pub runtimes: Vec<Runtime>,
 }
 
@@ -24,7 +24,7 @@ pub struct Runtime {
     pub name: &'static str,
     /// The versions that are in the image.
     pub versions: Vec<&'static str>,
-    /// Whether any other version is installed while the build starts.
+    /// Whether any other version is installed when the build starts.
     pub any_other: bool,
 }
 
@@ -57,7 +57,7 @@ pub fn is_for_lambda(name: &str) -> bool {
 }
 
 impl Image {
-    /// Whether the image takes this version of this runtime; a version that holds a variable is taken.
+    /// Whether the image accepts this version of this runtime; a version with a variable is accepted.
     #[must_use]
     pub fn takes(&self, runtime: &str, version: &str) -> bool {
         self.runtime(runtime)

@@ -1,4 +1,5 @@
-//! The typed CodeBuild buildspec: read, written by preset, and printed; it knows nothing of Towline's other crates.
+//! The typed CodeBuild buildspec: read, generated from presets, linted and printed; it knows
+//! nothing of Towline's other crates.
 
 pub mod generate;
 pub mod images;

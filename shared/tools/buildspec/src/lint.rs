@@ -36,14 +36,14 @@ use crate::yaml::Span;
 
 /// The files around a buildspec, by their path from the root of the source with `/` between folders.
 pub trait Files {
-    /// The text of a file; none where there is none, or none that can be read.
+    /// The text of a file; none if it does not exist or cannot be read.
     fn read(&self, path: &str) -> Option<String>;
 
     /// The names of the files in a folder, without folders; the root is the empty path.
     fn list(&self, folder: &str) -> Vec<String>;
 }
 
-/// No files at all: the buildspec is judged by itself.
+/// No files: only the buildspec is checked.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoFiles;
 
@@ -57,7 +57,7 @@ impl Files for NoFiles {
     }
 }
 
-/// What is known of the project that runs the buildspec; a rule that needs more stays silent.
+/// Facts about the project that runs the buildspec; a rule that needs an unknown one stays silent.
 #[derive(Clone)]
 pub struct Context<'a> {
     /// The files around it.
@@ -66,7 +66,7 @@ pub struct Context<'a> {
     pub image: Option<String>,
     /// Whether the build container is privileged, so that a Docker daemon can run in it.
     pub privileged: Option<bool>,
-    /// Whether the source comes with Git metadata; that of CodePipeline does not.
+    /// Whether the source includes Git metadata; CodePipeline's does not.
     pub git_metadata: Option<bool>,
     /// Whether the tags of the ECR repository cannot be moved.
     pub immutable_tags: Option<bool>,
@@ -79,7 +79,7 @@ pub struct Context<'a> {
 }
 
 impl Default for Context<'_> {
-    /// Nothing is known.
+    /// With nothing known.
     fn default() -> Self {
         Self {
             files: &NoFiles,
@@ -97,17 +97,17 @@ impl Default for Context<'_> {
 /// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is about.
+    /// Its code.
     pub code: Code,
-    /// The file it stands in.
+    /// The file.
     pub file: String,
-    /// The bytes of that file.
+    /// Its bytes in that file.
     pub range: Range<usize>,
     /// Where it starts.
     pub start: Span,
-    /// Where it ends; the column is that behind the last character.
+    /// Where it ends; the column is after the last character.
     pub end: Span,
-    /// What stands there.
+    /// The text there.
     pub text: String,
     /// What will happen on CodeBuild, in one sentence.
     pub consequence: String,
@@ -120,16 +120,16 @@ pub struct Finding {
 /// A change of the buildspec that fixes a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fix {
-    /// What is replaced; the ranges do not overlap.
+    /// The replacements; the ranges do not overlap.
     pub edits: Vec<Edit>,
 }
 
 /// A replacement of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
-    /// The bytes that go; empty where something is only put in.
+    /// The bytes to replace; empty for an insertion.
     pub range: Range<usize>,
-    /// What stands there afterwards.
+    /// The new text.
     pub text: String,
 }
 
@@ -142,7 +142,7 @@ pub struct Allowed {
     pub reason: String,
 }
 
-/// What the linter found.
+/// The result of the linter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// The problems, by file and place.
@@ -152,7 +152,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The worst level there is.
+    /// The worst level of all findings.
     #[must_use]
     pub fn worst(&self) -> Option<Level> {
         self.findings

@@ -1,4 +1,4 @@
-//! A buildspec as types: all that CodeBuild's user guide documents of versions 0.1 and 0.2.
+//! A buildspec as types: everything that CodeBuild's user guide documents for versions 0.1 and 0.2.
 //!
 //! The format is that of the CodeBuild user guide, "Build specification reference for CodeBuild".
 
@@ -21,13 +21,13 @@ pub type Others = Vec<(String, Raw)>;
 /// One buildspec.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Buildspec {
-    /// Which version of the format it is written in.
+    /// Its version of the format.
     pub version: Version,
-    /// The Linux user of all commands; root when absent.
+    /// The Linux user of all commands; root if absent.
     pub run_as: Option<String>,
     /// Shell and variables.
     pub env: Env,
-    /// What goes through an explicit proxy server.
+    /// The settings of an explicit proxy server.
     pub proxy: Option<Proxy>,
     /// The builds that StartBuildBatch starts from this one; StartBuild ignores it.
     pub batch: Option<Batch>,
@@ -35,9 +35,9 @@ pub struct Buildspec {
     pub phases: Phases,
     /// Test reports by group name or ARN.
     pub reports: Vec<(String, Report)>,
-    /// What is kept of a build.
+    /// The artifacts of a build.
     pub artifacts: Option<Artifacts>,
-    /// What is kept between builds.
+    /// The cache between builds.
     pub cache: Option<Cache>,
     /// Other keys at the top level.
     pub other: Others,
@@ -46,7 +46,7 @@ pub struct Buildspec {
 /// The version of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Version {
-    /// Each command runs in a shell of its own, so exported variables are gone with the next command.
+    /// Each command runs in its own shell, so exported variables are lost with the next command.
     V0_1,
     /// All commands of a build share one shell.
     #[default]
@@ -56,7 +56,7 @@ pub enum Version {
 /// Shell and variables.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Env {
-    /// The shell that runs the commands; `sh` when absent.
+    /// The shell that runs the commands; `sh` if absent.
     pub shell: Option<Shell>,
     /// Literal values; the lowest precedence of all sources (StartBuild, then project, then this).
     pub variables: Pairs,
@@ -72,7 +72,7 @@ pub struct Env {
     pub other: Others,
 }
 
-/// The shells CodeBuild knows.
+/// The shells that CodeBuild supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shell {
     /// `bash`, also written `/bin/bash`.
@@ -85,12 +85,12 @@ pub enum Shell {
     Cmd,
 }
 
-/// What goes through an explicit proxy server.
+/// The settings of an explicit proxy server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Proxy {
-    /// Whether artifacts are uploaded through it; no when absent.
+    /// Whether artifacts are uploaded through it; no if absent.
     pub upload_artifacts: Option<bool>,
-    /// Whether CloudWatch logs are sent through it; no when absent.
+    /// Whether CloudWatch logs are sent through it; no if absent.
     pub logs: Option<bool>,
     /// Other keys.
     pub other: Others,
@@ -127,9 +127,9 @@ pub enum PhaseName {
 /// One phase.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Phase {
-    /// The Linux user; wins over that of the buildspec.
+    /// The Linux user; overrides that of the buildspec.
     pub run_as: Option<String>,
-    /// What a failed command means; CodeBuild's default when absent.
+    /// What happens after a failed command; CodeBuild's default if absent.
     pub on_failure: Option<OnFailure>,
     /// Runtime and version as written (`golang`, `1.20`); only `install` has them.
     pub runtime_versions: Pairs,
@@ -137,7 +137,8 @@ pub struct Phase {
     pub commands: Vec<String>,
     /// Commands that run after `commands`, failed or not.
     pub finally: Vec<String>,
-    /// GitHub Actions steps, which stand instead of commands; only CodeBuild itself runs them, and only for a source on GitHub.
+    /// GitHub Actions steps, instead of commands; only CodeBuild itself runs them, and only for a
+    /// source on GitHub.
     pub steps: Vec<Step>,
     /// Other keys.
     pub other: Others,
@@ -146,9 +147,9 @@ pub struct Phase {
 /// A step in the syntax of GitHub Actions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Step {
-    /// The name that is shown.
+    /// The displayed name.
     pub name: Option<String>,
-    /// The id by which later steps refer to it.
+    /// The id that later steps use.
     pub id: Option<String>,
     /// The action with its version.
     pub uses: Option<String>,
@@ -162,18 +163,18 @@ pub struct Step {
     pub other: Others,
 }
 
-/// What a failed phase leads to. Not supported on Lambda compute and reserved capacity.
+/// What happens after a failed phase. Not supported on Lambda compute and reserved capacity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnFailure {
     /// The build ends.
     Abort,
     /// The next phase runs.
     Continue,
-    /// The build is tried again.
+    /// The build is retried.
     Retry {
         /// How often, 0 to 100; CodeBuild's default is 3.
         count: u8,
-        /// Only when the failure matches; absent means always.
+        /// Only if the failure matches; if absent, always.
         regex: Option<String>,
     },
 }
@@ -193,7 +194,7 @@ pub struct Report {
     pub other: Others,
 }
 
-/// What is kept of a build.
+/// The artifacts of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Artifacts {
     /// Patterns of the files.
@@ -204,11 +205,11 @@ pub struct Artifacts {
     pub base_directory: Option<String>,
     /// Whether folders are dropped from the names.
     pub discard_paths: Option<bool>,
-    /// Patterns of files left out.
+    /// Patterns of files to leave out.
     pub exclude_paths: Vec<String>,
     /// Whether symbolic links stay links in a ZIP.
     pub enable_symlinks: Option<bool>,
-    /// What stands before the build's id in the artifact's key, with the namespace type `BUILD_ID`.
+    /// The prefix before the build's id in the artifact's key, with the namespace type `BUILD_ID`.
     pub s3_prefix: Option<String>,
     /// Further artifacts by identifier.
     pub secondary: Vec<(String, Artifacts)>,
@@ -216,22 +217,22 @@ pub struct Artifacts {
     pub other: Others,
 }
 
-/// What is kept between builds.
+/// The cache between builds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cache {
     /// Patterns of the files.
     pub paths: Vec<String>,
     /// The key; the shell evaluates it.
     pub key: Option<String>,
-    /// Prefixes of keys to look for when there is nothing under the key; at most five, ignored without a key.
+    /// Prefixes of keys to look for if the key does not exist; at most five, ignored without a key.
     pub fallback_keys: Vec<String>,
-    /// What is done with the cache; both when absent.
+    /// What to do with the cache; both if absent.
     pub action: Option<CacheAction>,
     /// Other keys.
     pub other: Others,
 }
 
-/// What is done with a cache.
+/// What to do with a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheAction {
     /// It is only read.
@@ -240,10 +241,10 @@ pub enum CacheAction {
     Save,
 }
 
-/// A piece of a document that is kept without being understood.
+/// A part of a document that is kept without interpretation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Raw {
-    /// A plain scalar that prints as it is and may be a number or a truth value.
+    /// A plain scalar that is printed unquoted and may be a number or a boolean.
     Bare(String),
     /// A text.
     Text(String),
@@ -254,7 +255,7 @@ pub enum Raw {
 }
 
 impl CacheAction {
-    /// As it is written.
+    /// Its spelling.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -265,7 +266,7 @@ impl CacheAction {
 }
 
 impl Version {
-    /// As it is written.
+    /// Its spelling.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -276,7 +277,7 @@ impl Version {
 }
 
 impl Shell {
-    /// As it is written.
+    /// Its spelling.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -292,7 +293,7 @@ impl PhaseName {
     /// All of them in the order they run.
     pub const ALL: [Self; 4] = [Self::Install, Self::PreBuild, Self::Build, Self::PostBuild];
 
-    /// As it is written.
+    /// Its spelling.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -305,7 +306,7 @@ impl PhaseName {
 }
 
 impl Phases {
-    /// The phase of that name.
+    /// The phase with that name.
     #[must_use]
     pub fn get(&self, name: PhaseName) -> &Phase {
         match name {
@@ -316,7 +317,7 @@ impl Phases {
         }
     }
 
-    /// The phase of that name, to change it.
+    /// The phase with that name, mutable.
     pub fn get_mut(&mut self, name: PhaseName) -> &mut Phase {
         match name {
             PhaseName::Install => &mut self.install,
@@ -342,8 +343,8 @@ impl std::fmt::Display for OnFailure {
 }
 
 impl Buildspec {
-    /// Reads a buildspec as leniently as CodeBuild does: one command may stand without a list,
-    /// values may be numbers, unknown keys only warn.
+    /// Reads a buildspec as leniently as CodeBuild: a single command needs no list, values may be
+    /// numbers, unknown keys only warn.
     ///
     /// # Errors
     /// When it is not YAML, or CodeBuild would refuse it, or it would pass without building anything
@@ -366,7 +367,7 @@ impl Buildspec {
         Ok((reading.spec, warnings))
     }
 
-    /// Reads as much of a buildspec as can be read, with everything that is off and the place of every value.
+    /// Reads as much of a buildspec as possible, with all problems and the place of every value.
     ///
     /// # Errors
     /// When it is not YAML.

@@ -10,11 +10,11 @@ use crate::model::{
 };
 
 impl Buildspec {
-    /// The buildspec as YAML that readers of YAML 1.1 and 1.2 take for the same: every command and value is a
-    /// quoted scalar. Only `version`, yes/no switches and [`Raw::Bare`] values stand bare.
+    /// The buildspec as YAML with the same meaning in YAML 1.1 and 1.2: every command and value is
+    /// a quoted scalar. Only `version`, yes/no switches and [`Raw::Bare`] values are unquoted.
     ///
-    /// Reading the text gives an equal buildspec, as long as no key of a mapping is longer than YAML's
-    /// 1,024 characters.
+    /// Reading the text gives an equal buildspec, as long as no key of a mapping is longer than
+    /// YAML's 1,024 characters.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         let mut page = Page::default();
@@ -59,23 +59,23 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// An empty line, which sets off a key at the top level.
+    /// An empty line before a key at the top level.
     fn gap(&mut self) {
         self.text.push('\n');
     }
 
-    /// A key at the top level, set off by an empty line.
+    /// A key at the top level, after an empty line.
     fn section(&mut self, name: &str) {
         self.gap();
         self.line(0, &format!("{name}:"));
     }
 
-    /// A key with a mapping, also when there is nothing in it.
+    /// A key with a mapping, even an empty one.
     fn mapping(&mut self, depth: usize, name: &str, body: impl FnOnce(&mut Self)) {
         self.filled(depth, &format!("{}:", key(name)), body);
     }
 
-    /// An item of a list that is a mapping, also when there is nothing in it.
+    /// An item of a list that is a mapping, even an empty one.
     fn item(&mut self, depth: usize, body: impl FnOnce(&mut Self)) {
         self.filled(depth, "-", body);
     }
@@ -293,7 +293,7 @@ impl Page {
     }
 }
 
-/// A value that fits behind its key; the others go on the lines below.
+/// A value that fits after its key; others go on the lines below.
 fn inline(value: &Raw, depth: usize) -> Option<String> {
     match value {
         Raw::Bare(text) => Some(text.clone()),

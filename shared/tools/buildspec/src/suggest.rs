@@ -1,6 +1,6 @@
-//! Finds the word somebody probably meant.
+//! Finds the word that was probably meant.
 
-/// The known word closest to `word`, if one is close enough to be a slip of the fingers.
+/// The known word closest to `word`, if one is close enough to be a typing error.
 pub(crate) fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase().replace('_', "-");
     known

@@ -1,6 +1,6 @@
-//! Docker image tags: which texts are one, and how a text becomes one.
+//! Docker image tags: which texts are valid, and how to make a text valid.
 
-/// The longest tag a registry takes.
+/// The longest tag that a registry accepts.
 pub const LONGEST: usize = 128;
 
 /// Whether `text` is a tag: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}` (OCI distribution specification, "Pulling manifests").
@@ -13,10 +13,10 @@ pub fn is_valid(text: &str) -> bool {
     starts_well && text.len() <= LONGEST && text.chars().all(is_tag_character)
 }
 
-/// The tag that resembles `text`; a valid tag stays as it is.
+/// The tag that resembles `text`; a valid tag stays unchanged.
 ///
-/// Two texts may become the same tag (`a/b` and `a-b`), so a name that has to be unique
-/// is built from a commit and a build, never from a branch.
+/// Two texts may become the same tag (`a/b` and `a-b`), so a name that must be unique is built from
+/// a commit and a build, never from a branch.
 #[must_use]
 pub fn sanitise(text: &str) -> String {
     let mut tag: String = text

@@ -1,7 +1,7 @@
 //! YAML with the place of every node, read within limits that hostile input cannot exceed.
 //!
-//! Scalars stay as they were written: `1.20` is the text `1.20` and `yes` the text `yes`,
-//! because what they mean depends on who reads them.
+//! Scalars stay as they were written: `1.20` is the text `1.20` and `yes` the text `yes`, because
+//! their meaning depends on the reader.
 
 mod read;
 #[cfg(test)]
@@ -11,7 +11,7 @@ use std::ops::Range;
 
 pub use read::{indenting_tabs, read};
 
-/// How much one document may hold. What exceeds it is refused before memory is spent on it.
+/// The limits of a document. It is refused before it uses more memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Length of the text in bytes.
@@ -45,26 +45,26 @@ pub struct Span {
     pub column: usize,
 }
 
-/// One value and where it stands.
+/// One value and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Where it starts; for a block mapping that is its first key.
     pub span: Span,
-    /// The bytes of the text it was read from with its quotes. A block (`|`, `>`) begins with its first character,
-    /// and an alias stands where it is used.
+    /// The bytes of the text it was read from, with its quotes. A block (`|`, `>`) begins with its
+    /// first character, and an alias is where it is used.
     pub range: Range<usize>,
-    /// What it is.
+    /// Its value.
     pub value: Value,
 }
 
-/// What stands in a document.
+/// A value of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A single text.
     Scalar {
         /// The text after unquoting and folding, otherwise as written.
         text: String,
-        /// Whether it was quoted, a block (`|`, `>`) or tagged `!!str`, so that it is text whatever it looks like.
+        /// Whether it was quoted, a block (`|`, `>`) or tagged `!!str`, and so is always text.
         quoted: bool,
     },
     /// A list.
@@ -77,7 +77,7 @@ pub enum Value {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
 pub struct YamlError {
-    /// What is wrong and what to do, without the place.
+    /// The problem and its fix, without the place.
     pub message: String,
     /// The line, from 1.
     pub line: usize,
@@ -135,7 +135,7 @@ impl Node {
         }
     }
 
-    /// The value under `key` when this is a mapping that has it.
+    /// The value of `key`, if this is a mapping that has it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Node> {
         let entries = self.as_mapping()?;
@@ -145,7 +145,7 @@ impl Node {
             .map(|(_, value)| value)
     }
 
-    /// The text of a scalar, also when it reads as null, as a key named `null` does.
+    /// The text of a scalar, even if it reads as null, as a key named `null` does.
     #[must_use]
     pub fn key_text(&self) -> &str {
         match &self.value {
@@ -154,7 +154,7 @@ impl Node {
         }
     }
 
-    /// Whether nothing was written here, or one of YAML's words for nothing: `~`, `null`.
+    /// Whether nothing is written here, or a YAML word for null: `~`, `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
         match &self.value {
@@ -166,7 +166,7 @@ impl Node {
         }
     }
 
-    /// What this node is, in words for a message: `a mapping`, `a list`, `nothing`, `text`.
+    /// The kind of this node, for a message: `a mapping`, `a list`, `nothing`, `text`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match &self.value {

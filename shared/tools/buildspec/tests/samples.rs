@@ -7,7 +7,7 @@ use std::path::Path;
 
 use towline_buildspec::Buildspec;
 
-/// The folder of samples; none when it was not named.
+/// The folder of samples; none if it was not set.
 const SAMPLES: Option<&str> = option_env!("TOWLINE_SAMPLES");
 
 /// Every sample with its name, in the order of names.
@@ -46,8 +46,8 @@ fn every_sample_is_read_and_printed_or_refused_with_its_place() {
     assert!(read * 5 >= samples.len() * 4, "only {read} could be read");
 }
 
-/// What the linter says of the samples: look at each line when a rule changes, for all of them but 09 and 31 are
-/// meant to be good examples.
+/// The linter's findings in the samples: check each line when a rule changes, because all of them
+/// except 09 and 31 are meant to be good examples.
 #[cfg(feature = "lint")]
 #[test]
 #[ignore = "needs samples of others: set TOWLINE_SAMPLES when you build"]
@@ -80,7 +80,7 @@ fn what_the_linter_says_of_the_samples_is_known() {
     .assert_eq(&lines.collect::<String>());
 }
 
-/// The commands of a buildspec by phase, `finally` behind `commands`.
+/// The commands of a buildspec by phase, `finally` after `commands`.
 #[cfg(feature = "lint")]
 fn commands(spec: &Buildspec) -> Vec<Vec<String>> {
     let phases = towline_buildspec::model::PhaseName::ALL.map(|name| spec.phases.get(name));
@@ -96,18 +96,18 @@ fn commands(spec: &Buildspec) -> Vec<Vec<String>> {
 #[ignore = "needs samples of others: set TOWLINE_SAMPLES when you build"]
 fn a_fixed_sample_has_fewer_findings_and_the_same_commands_otherwise() {
     use towline_buildspec::lint::{Code, Context, fix, lint};
-    let mut mended = 0;
+    let mut with_fixes = 0;
     for (name, text) in &samples() {
         let fixed = fix(name, text, &Context::default());
         if fixed.applied.is_empty() {
             assert_eq!(fixed.text, *text, "{name}");
             continue;
         }
-        mended += 1;
+        with_fixes += 1;
         let findings = |text: &str| lint(name, text, &Context::default()).findings.len();
         assert!(findings(&fixed.text) < findings(text), "{name}");
         let after = Buildspec::read_all(&fixed.text)
-            .expect("what is mended reads")
+            .expect("what is fixed reads")
             .spec;
         let Ok(before) = Buildspec::read_all(text).map(|reading| reading.spec) else {
             continue;
@@ -124,5 +124,5 @@ fn a_fixed_sample_has_fewer_findings_and_the_same_commands_otherwise() {
         let meant = fixed.applied.iter().filter(meant).count();
         assert!(changed <= meant, "{name}: {changed} commands changed");
     }
-    assert!(mended > 0, "no sample could be fixed");
+    assert!(with_fixes > 0, "no sample could be fixed");
 }

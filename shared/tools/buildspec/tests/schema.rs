@@ -17,7 +17,7 @@ use towline_buildspec::generate::{
 };
 use towline_buildspec::yaml::{self, Limits, Node, Value};
 
-/// The folder of samples; none when it was not named.
+/// The folder of samples; none if it was not set.
 const SAMPLES: Option<&str> = option_env!("TOWLINE_SAMPLES");
 
 fn samples() -> &'static Path {
@@ -31,7 +31,7 @@ fn validator(samples: &Path) -> Validator {
     jsonschema::validator_for(&schema).expect("the schema is one")
 }
 
-/// A document as a reader of YAML 1.1 understands it.
+/// A document as a YAML 1.1 parser reads it.
 fn json(node: &Node) -> Json {
     match &node.value {
         Value::Mapping(entries) => {
@@ -55,7 +55,7 @@ fn json(node: &Node) -> Json {
     }
 }
 
-/// What the schema has against a text.
+/// The schema's complaint about a text.
 fn complaint(validator: &Validator, text: &str) -> Option<String> {
     let limits = Limits {
         aliases: true,

@@ -1,4 +1,4 @@
-//! Manifests and indexes, read from bytes that a stranger may have sent.
+//! Reads manifests and indexes from untrusted bytes.
 
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -28,16 +28,16 @@ pub enum DocumentError {
     /// They are of another kind.
     #[error(transparent)]
     Kind(#[from] UnknownKind),
-    /// What they say and what they were sent as differ: two clients could see two different things
-    /// in the same bytes (CVE-2021-41190).
+    /// Their own media type differs from the header: two clients could interpret the same bytes
+    /// differently (CVE-2021-41190).
     #[error("its mediaType {own:?} and its Content-Type {header:?} differ")]
     KindsDiffer {
-        /// What they say.
+        /// Their own media type.
         own: String,
-        /// What they were sent as.
+        /// The header's.
         header: String,
     },
-    /// Nothing says what they are.
+    /// They have no media type.
     #[error("nothing says its media type; send a Content-Type header")]
     NoKind,
     /// They have the properties of both.
@@ -48,7 +48,7 @@ pub enum DocumentError {
     Name(#[from] NameError),
 }
 
-/// As much as tells what the rest is.
+/// The part that decides how to read the rest.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Outline {
@@ -60,8 +60,7 @@ struct Outline {
 }
 
 impl Document {
-    /// Reads a manifest or index that says itself which it is: by its media type, else by what it
-    /// lists.
+    /// Reads a manifest or index, identified by its media type, else by its properties.
     ///
     /// # Errors
     /// When it is neither.
@@ -77,7 +76,7 @@ impl Document {
         }
     }
 
-    /// Reads a manifest or index as a client has sent it, with the header that came with it.
+    /// Reads a manifest or index from a client, with its header.
     ///
     /// # Errors
     /// When it is neither, or not what the header says.
@@ -95,7 +94,7 @@ impl Document {
         Ok((kind, document?))
     }
 
-    /// The media type it gives itself. OCI's may leave it out.
+    /// Its own media type, which OCI documents may omit.
     #[must_use]
     pub fn media_type(&self) -> Option<&MediaType> {
         match self {
@@ -159,7 +158,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DocumentError> {
     Ok(serde_json::from_slice(bytes)?)
 }
 
-/// A descriptor that names bytes and nothing else.
+/// A descriptor with only the required properties.
 #[must_use]
 pub fn descriptor(media_type: MediaType, digest: &Digest, size: u64) -> Descriptor {
     let digest = digest.as_str().parse::<oci_spec::image::Digest>();
@@ -167,7 +166,7 @@ pub fn descriptor(media_type: MediaType, digest: &Digest, size: u64) -> Descript
     Descriptor::new(media_type, size, digest)
 }
 
-/// The digest of what a descriptor names.
+/// The digest of a descriptor.
 ///
 /// # Errors
 /// When it is not SHA-256.
@@ -175,19 +174,18 @@ pub fn digest_of(descriptor: &Descriptor) -> Result<Digest, NameError> {
     descriptor.digest().as_ref().parse()
 }
 
-/// Whether a layer stays where it is and need not be pushed, as those of Windows do
-/// (OCI image specification, "Non-Distributable Layers").
+/// Whether a layer stays where it is and need not be pushed, like those of Windows (OCI image
+/// specification, "Non-Distributable Layers").
 #[must_use]
 pub fn is_elsewhere(layer: &Descriptor) -> bool {
     let media_type = layer.media_type().as_ref();
     media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
 }
 
-/// A document as compact JSON, the keys of every object sorted, so that equal documents have equal
-/// digests.
+/// A document as compact JSON with sorted keys, so that equal documents have equal digests.
 ///
-/// Sorting is done here and not left to the map type, because a crate anywhere in the build
-/// can switch `serde_json` to maps that keep the order of insertion.
+/// Sorting is done here and not by the map type, because any crate in the build can switch
+/// `serde_json` to maps that keep the order of insertion.
 pub fn canonical(document: &impl Serialize) -> Vec<u8> {
     let value = serde_json::to_value(document).expect("image documents have only string keys");
     sorted(value).to_string().into_bytes()

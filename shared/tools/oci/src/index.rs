@@ -1,4 +1,4 @@
-//! The index that brings the images of several platforms under one digest (OCI image specification).
+//! The index that joins the images of several platforms under one digest (OCI image specification).
 
 use std::collections::BTreeMap;
 
@@ -7,29 +7,29 @@ use serde::Serialize;
 
 use crate::{Digest, Document, DocumentError, ManifestKind, NameError, Platform, digest_of};
 
-/// Says of a manifest which image it is about, as buildkit's attestations do.
+/// The annotation that names the image of a manifest, as in buildkit's attestations.
 const ABOUT: &str = "vnd.docker.reference.digest";
 
-/// The image of one platform, as the registry holds it.
+/// The image of one platform in the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformImage {
-    /// `os/architecture`, and a variant where there is one.
+    /// `os/architecture`, with a variant if there is one.
     pub platform: String,
     /// Its digest.
     pub digest: Digest,
     /// Its media type.
     pub media_type: String,
-    /// Its manifest, or its index when it came with attestations: the text, byte for byte.
+    /// The text of its manifest, or of its index if it has attestations.
     pub manifest: String,
 }
 
 /// Why there is no index.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// The name of a platform is not one.
+    /// The name of a platform is invalid.
     #[error(transparent)]
     Platform(#[from] NameError),
-    /// What the registry holds is not an image.
+    /// The registry's content is not an image.
     #[error("reading the manifest {digest} for {platform}")]
     Unreadable {
         /// The platform it is for.
@@ -40,7 +40,7 @@ pub enum IndexError {
         #[source]
         cause: DocumentError,
     },
-    /// What was built for a platform has no image for it.
+    /// The index that was built for a platform has no image for it.
     #[error("the build for {platform} pushed an index, {digest}, without an image for {platform}")]
     OtherPlatform {
         /// The platform.
@@ -59,8 +59,8 @@ pub struct Index {
     pub text: String,
 }
 
-/// The form in which an index is written. The order of its properties is part of every digest
-/// there is; the types of `oci-spec` would print annotations in any order.
+/// The written form of an index. The order of its properties decides its digest; the types of
+/// `oci-spec` would print annotations in any order.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Written {
@@ -81,7 +81,7 @@ struct Entry {
     annotations: BTreeMap<String, String>,
 }
 
-/// As [`Platform`], the architecture first.
+/// Like [`Platform`], the architecture first.
 #[derive(Serialize)]
 struct EntryPlatform {
     architecture: String,
@@ -121,10 +121,10 @@ impl TryFrom<&Descriptor> for Entry {
     }
 }
 
-/// The index of images, in the order given: the same bytes for the same images, whoever asks.
+/// The index of images, in the order given: always the same bytes for the same images.
 ///
-/// An image that came as an index of its own, because buildkit put attestations beside it, is taken
-/// out of that with them: what pulls by platform does not look into an index inside an index.
+/// An image with an index of its own, because buildkit added attestations, is taken out of it
+/// together with them: clients that pull by platform do not look into nested indexes.
 ///
 /// # Errors
 /// When an image cannot be read, or is not for its platform.

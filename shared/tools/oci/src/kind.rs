@@ -3,12 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What a manifest is, and who wrote the format down.
+/// The kind of a manifest, and the standard that defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ManifestKind {
-    /// One image, as Docker writes it (image manifest version 2, schema 2).
+    /// One image, in Docker's format (image manifest version 2, schema 2).
     DockerManifest,
-    /// An index, as Docker writes it.
+    /// An index, in Docker's format.
     DockerList,
     /// One image or artifact.
     OciManifest,
@@ -16,14 +16,14 @@ pub enum ManifestKind {
     OciIndex,
 }
 
-/// A media type that is not the one of a manifest.
+/// A media type that is not a manifest's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("its media type is {0:?}; send a Docker version 2 or OCI manifest or index")]
 pub struct UnknownKind(String);
 
 impl ManifestKind {
-    /// All of them. A registry may translate what a client does not say it accepts, which changes
-    /// the digest, so a client says all of these.
+    /// All of them. A registry may convert kinds that a client does not accept, which changes the
+    /// digest, so clients accept all of these.
     pub const ALL: [Self; 4] = [
         Self::DockerManifest,
         Self::DockerList,

@@ -1,7 +1,6 @@
-//! Container images in the words of the OCI: what they are called, what they run on, and the
-//! documents that describe them.
+//! Container images in the words of the OCI: their names, platforms and documents.
 //!
-//! Start reading at [`Digest`]. The names need nothing but this crate, so that rules may use them;
+//! Start reading at [`Digest`]. The names need only this crate, so that rules may use them;
 //! manifests and indexes are behind the feature `documents`, on the types of `oci-spec`.
 
 mod kind;

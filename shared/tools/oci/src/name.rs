@@ -1,11 +1,11 @@
-//! The names of images, each checked once when it enters and proof from then on.
+//! The names of images, each checked once when it enters; afterwards its type is the proof.
 
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-/// Why a text is not the name it should be.
+/// Why a text is not a valid name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {expected}")]
 pub struct NameError {
@@ -14,7 +14,7 @@ pub struct NameError {
 }
 
 impl NameError {
-    /// Says what was expected in place of `text`, which is cut short: it may be a stranger's.
+    /// With the expected form instead of `text`, which is shortened: it may be a stranger's.
     #[must_use]
     pub fn new(text: &str, expected: &'static str) -> Self {
         let text = text.chars().take(80).collect();
@@ -22,9 +22,9 @@ impl NameError {
     }
 }
 
-/// Declares a newtype over `String` that only its check can make, with the traits of a name.
+/// Declares a newtype over `String` that only its check can create, with the traits of a name.
 ///
-/// The crate that declares one needs `serde`.
+/// A crate that uses this needs `serde`.
 #[macro_export]
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $expected:literal, $check:expr) => {
@@ -98,7 +98,7 @@ impl Digest {
         Self::finish(Sha256::new_with_prefix(bytes))
     }
 
-    /// The digest of what went through a hasher.
+    /// The digest from a hasher.
     #[must_use]
     pub fn finish(hasher: Sha256) -> Self {
         Self(format!("sha256:{}", hex::encode(hasher.finalize())))
@@ -131,8 +131,8 @@ name!(
 
 name!(
     /// The name of an image repository, such as `shop/api`: 2 to 256 characters, path parts of
-    /// lower-case letters and digits joined by `.`, `_`, `__` or dashes (ECR API,
-    /// `repositoryName`; the OCI's rule is the same but for the length).
+    /// lower-case letters and digits joined by `.`, `_`, `__` or dashes (ECR API, `repositoryName`;
+    /// the OCI's rule differs only in length).
     ImageRepository,
     "an image repository: lower-case letters and digits, parts joined by / . _ or -",
     |text| (2..=256).contains(&text.len()) && text.split('/').all(is_path_component)
@@ -151,10 +151,10 @@ fn is_path_component(part: &str) -> bool {
     })
 }
 
-/// How an image is asked for.
+/// A reference to an image.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Reference {
-    /// Whatever the tag is on now.
+    /// The current image of a tag.
     Tag(Tag),
     /// Exactly this content.
     Digest(Digest),
@@ -164,7 +164,7 @@ impl FromStr for Reference {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        // A tag never holds a colon and a digest always does.
+        // A tag never contains a colon, and a digest always does.
         if text.contains(':') {
             text.parse().map(Self::Digest)
         } else {

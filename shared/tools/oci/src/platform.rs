@@ -1,4 +1,4 @@
-//! What an image runs on.
+//! The platform of an image.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::NameError;
 
-/// Operating system, architecture and, where it matters, its variant, in Go's words:
-/// `linux/amd64`, `linux/arm64`, `linux/arm/v7`.
+/// Operating system, architecture and, if it matters, its variant, in Go's words: `linux/amd64`,
+/// `linux/arm64`, `linux/arm/v7`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Platform {
     /// The operating system, such as `linux`.
@@ -29,7 +29,7 @@ impl Platform {
         known(&self.os) && known(&self.architecture)
     }
 
-    /// Whether an image for `offered` runs here. A variant counts only where both name one.
+    /// Whether an image for `offered` runs here. A variant counts only if both name one.
     #[must_use]
     pub fn accepts(&self, offered: &Self) -> bool {
         let variants_agree = match (&self.variant, &offered.variant) {
@@ -47,7 +47,7 @@ impl Platform {
     }
 }
 
-/// `x86_64` and `aarch64`, as compilers say, become `amd64` and `arm64`.
+/// The compilers' names `x86_64` and `aarch64` become `amd64` and `arm64`.
 impl FromStr for Platform {
     type Err = NameError;
 

@@ -1,5 +1,5 @@
-//! The base image: its manifest and configuration are read when an image is assembled, its
-//! layers only when somebody needs them.
+//! The base image: its manifest and configuration are read when an image is assembled, its layers
+//! only when they are needed.
 
 use futures::TryStreamExt;
 use oci_client::RegistryOperation;
@@ -90,7 +90,7 @@ pub(crate) async fn copy_layer(
         .map_err(PackError::registry("read a layer of the base", reference))
 }
 
-/// The form in which the client takes a descriptor.
+/// The client's form of a descriptor.
 pub(crate) fn wire_descriptor(descriptor: &Descriptor) -> OciDescriptor {
     OciDescriptor {
         media_type: descriptor.media_type().to_string(),
@@ -188,7 +188,7 @@ fn wrong_platform(reference: &BaseReference, wanted: &Platform, offered: &[Platf
     Refusal::value("the base", &reference.to_string(), reason).into()
 }
 
-/// The layer under its OCI media type. Docker's types name the same bytes.
+/// The layer with its OCI media type. Docker's types name the same bytes.
 fn plain_layer(reference: &BaseReference, layer: &Descriptor) -> Result<Descriptor, PackError> {
     let media_type = match layer.media_type().to_string().as_str() {
         "application/vnd.docker.image.rootfs.diff.tar.gzip" => MediaType::ImageLayerGzip,

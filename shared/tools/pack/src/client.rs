@@ -11,18 +11,18 @@ use tokio::time::timeout;
 use crate::error::{PackError, Refusal};
 use crate::reference::{Registry, Transport};
 
-/// How long a registry may say nothing.
+/// How long a registry may be silent.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Makes `ring` the process's TLS provider, unless it has one already.
 ///
-/// A binary calls it first thing in `main`, so that every client in the process agrees; this
-/// crate calls it before it connects, so that forgetting it is no error. `ring` and not
-/// `aws-lc`, whose self-tests and size cost a Lambda time at every cold start.
+/// A binary calls it first in `main`, so that every client in the process agrees; this crate also
+/// calls it before it connects, so forgetting it is not an error. `ring` and not `aws-lc`, whose
+/// self-tests and size slow down every cold start of a Lambda function.
 pub fn install_tls_provider() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // It fails only if another thread was faster, and then there is one.
+        // It fails only if another thread was faster, and then there is a provider.
         drop(rustls::crypto::ring::default_provider().install_default());
     }
 }
@@ -39,8 +39,8 @@ pub(crate) fn connect(registry: &Registry) -> Result<Client, PackError> {
         Transport::PlainOnLoopback | Transport::PlainAnywhere => ClientProtocol::Http,
     };
     install_tls_provider();
-    // The environment's proxy is for the network, and does not reach this machine. The client
-    // forgets it once it is given one of its own, which then is used for nothing.
+    // The environment's proxy is for the network, and does not reach this machine. Giving the
+    // client a proxy of its own, which is never used, makes it ignore the environment's.
     let (own_proxy, but_not_for) = match registry.host.is_loopback() {
         true => (
             Some("http://127.0.0.1:9".to_owned()),
@@ -59,12 +59,11 @@ pub(crate) fn connect(registry: &Registry) -> Result<Client, PackError> {
         user_agent: concat!("towline-pack/", env!("CARGO_PKG_VERSION")),
         ..ClientConfig::default()
     };
-    // Not `Client::new`, which panics where this fails.
+    // Not `Client::new`, which panics if this fails.
     Client::try_from(configuration).map_err(|source| PackError::Tls(Box::new(source)))
 }
 
-/// Signs in for what `reference` needs. What the client does later by itself would swallow
-/// the registry's answer.
+/// Signs in for what `reference` needs. The client's own sign-in would hide the registry's answer.
 pub(crate) async fn sign_in(
     client: &Client,
     registry: &Registry,
@@ -77,7 +76,7 @@ pub(crate) async fn sign_in(
     Ok(())
 }
 
-/// Awaits a short request, for as long as [`PATIENCE`] goes.
+/// Awaits a short request, at most for [`PATIENCE`].
 pub(crate) async fn patiently<T>(
     action: &'static str,
     reference: impl Into<String>,

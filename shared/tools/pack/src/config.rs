@@ -9,16 +9,16 @@ use towline_oci::{Digest, canonical};
 
 use crate::plan::ImagePlan;
 
-/// What Docker keeps in a configuration beyond the OCI specification and hands down to images
-/// built upon it (Docker image specification 1.2 and the Dockerfile reference). `OnBuild` is
-/// not handed down: its triggers belong to a Dockerfile.
+/// Properties that Docker keeps in a configuration beyond the OCI specification, and that images
+/// inherit from their base (Docker image specification 1.2 and the Dockerfile reference). `OnBuild`
+/// is not inherited: its triggers belong to a Dockerfile.
 const HANDED_DOWN: [&str; 4] = ["ArgsEscaped", "Healthcheck", "Shell", "StopTimeout"];
 
 /// A base's configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct BaseConfig {
     pub(crate) typed: ImageConfiguration,
-    /// The same document, with what the typed form does not know.
+    /// The same document, including properties that the typed form does not know.
     pub(crate) raw: Value,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn write(plan: &ImagePlan, base: Option<&BaseConfig>, diff_id: &Diges
     canonical(&document)
 }
 
-/// The time of creation as RFC 3339 writes it.
+/// The time of creation in RFC 3339.
 fn created(plan: &ImagePlan) -> String {
     let seconds = plan.created.unwrap_or(0);
     Timestamp::from_second(seconds.into())
@@ -64,7 +64,7 @@ fn created(plan: &ImagePlan) -> String {
         .to_string()
 }
 
-/// The base's settings with the plan's over them.
+/// The base's settings, overridden by the plan's.
 fn settings(plan: &ImagePlan, mut config: Config) -> Config {
     if !plan.entrypoint.is_empty() {
         config.set_entrypoint(Some(plan.entrypoint.clone()));
@@ -94,7 +94,7 @@ fn settings(plan: &ImagePlan, mut config: Config) -> Config {
     config
 }
 
-/// Replaces a variable where it stands, or adds it at the end.
+/// Replaces a variable in place, or adds it at the end.
 fn set_variable(environment: &mut Vec<String>, name: &str, value: &str) {
     let line = format!("{name}={value}");
     let same = environment
@@ -111,8 +111,8 @@ fn some_unless_empty<T>(value: T, is_empty: impl FnOnce(&T) -> bool) -> Option<T
     keep.then_some(value)
 }
 
-/// One entry per layer, or none at all where the base has layers but no history: a history
-/// that does not match the layers is not valid.
+/// One entry per layer, or none if the base has layers but no history: a history that does not
+/// match the layers is invalid.
 fn history(base: Option<&BaseConfig>, created: String) -> Option<Vec<History>> {
     let mut history = match base {
         Some(base) if base.typed.rootfs().diff_ids().is_empty() => Vec::new(),

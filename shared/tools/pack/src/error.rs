@@ -1,4 +1,4 @@
-//! What can go wrong, in the words a person reads.
+//! The errors of this crate, worded for people.
 
 use std::fmt::Display;
 use std::io;
@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use towline_oci::{DocumentError, NameError};
 
-/// Input that is refused: what it is, and the rule it breaks. Nothing was sent.
+/// Refused input and the rule it breaks. Nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refusal(String);
 
 impl Refusal {
-    /// Refuses `subject`, which reads as the beginning of the sentence that `reason` ends.
+    /// Refuses `subject`, the beginning of the sentence that `reason` ends.
     pub(crate) fn new(subject: impl Into<String>, reason: impl Into<String>) -> Self {
         Self(format!("{} {}", subject.into(), reason.into()))
     }
 
-    /// Refuses a value that has a name, quoted so that blanks and control characters show.
+    /// Refuses a named value, quoted so that blanks and control characters are visible.
     pub(crate) fn value(name: &str, value: &str, reason: impl Into<String>) -> Self {
         Self::new(format!("{name} {value:?}"), reason)
     }
@@ -38,28 +38,28 @@ impl From<NameError> for Refusal {
 /// Why an image was not assembled, written or pushed.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    /// The plan or the target is not acceptable; asking again changes nothing.
+    /// The plan or the target is invalid; retrying does not help.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was being done, such as `read`.
+        /// The action, such as `read`.
         action: &'static str,
-        /// With which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A document is not what it has to be.
+    /// A document is invalid.
     #[error("cannot understand {document}")]
     Document {
-        /// Which document of which image.
+        /// The document and its image.
         document: String,
         /// What is wrong with it.
         source: DocumentError,
     },
-    /// No client could be set up, not even for plain HTTP: it wants to know whom to trust.
+    /// No client could be set up, not even for plain HTTP, because it needs trusted certificates.
     #[error(
         "cannot set up TLS; install this system's root certificates \
          (the package is often called ca-certificates)"
@@ -68,35 +68,35 @@ pub enum PackError {
     /// The registry asks for credentials, or for others than those given.
     #[error("not allowed to {action} {reference}; check the credentials for this registry")]
     NotAllowed {
-        /// What was being done.
+        /// The action.
         action: &'static str,
-        /// With which image or blob.
+        /// The image or blob.
         reference: String,
-        /// What the registry said.
+        /// The registry's answer.
         source: Box<OciDistributionError>,
     },
-    /// The registry could not be reached or said no; trying again may help.
+    /// The registry could not be reached or refused; a retry may help.
     #[error("cannot {action} {reference}")]
     Registry {
-        /// What was being done.
+        /// The action.
         action: &'static str,
-        /// With which image or blob.
+        /// The image or blob.
         reference: String,
-        /// What the registry or the network said.
+        /// The registry's answer, or the network's error.
         source: Box<OciDistributionError>,
     },
-    /// The registry said nothing for so long that waiting was given up.
+    /// The registry was silent for too long.
     #[error("cannot {action} {reference}: no progress for {seconds} seconds")]
     Stalled {
-        /// What was being done.
+        /// The action.
         action: &'static str,
-        /// With which image or blob.
+        /// The image or blob.
         reference: String,
         /// How long nothing happened.
         seconds: u64,
     },
-    /// The registry holds another image under the tag than the one just pushed: somebody
-    /// else pushed the same tag, or the registry rewrites manifests.
+    /// The registry has another image under the tag than the one just pushed: another client pushed
+    /// the same tag, or the registry rewrites manifests.
     #[error("{reference} is {found} in the registry, but {pushed} was pushed")]
     DigestDiffers {
         /// The tag that was pushed.
@@ -106,7 +106,7 @@ pub enum PackError {
         /// The digest the registry reports.
         found: String,
     },
-    /// The work was ended before it was done, as when the process shuts down.
+    /// The work was interrupted, for example when the process stops.
     #[error("packing was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
 }

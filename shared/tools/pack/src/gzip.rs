@@ -1,4 +1,4 @@
-//! Gzip whose bytes depend on nothing but the bytes that go in.
+//! Gzip whose output depends only on its input.
 
 use std::io::{self, Write};
 
@@ -16,9 +16,9 @@ const BLOCK: usize = 64 * 1024;
 
 /// Compresses what is written to it.
 ///
-/// It drives `miniz_oxide` itself, because `flate2` compresses with whichever library any
-/// crate in the build has asked for, and digests would change with it. Input is compressed in
-/// blocks of one size, so it does not matter in which pieces it is written.
+/// It uses `miniz_oxide` directly, because `flate2` compresses with the library that any crate in
+/// the build has chosen, and digests would change with it. Input is compressed in blocks of one
+/// size, so the size of single writes does not matter.
 pub(crate) struct Gzip<W> {
     inner: W,
     deflate: Box<CompressorOxide>,
@@ -42,11 +42,11 @@ impl<W: Write> Gzip<W> {
         })
     }
 
-    /// Writes what is left, and the end of the format.
+    /// Writes the rest, and the end of the format.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         self.compress(MZFlush::Finish)?;
         let checksum = self.checksum.finalize();
-        // The format keeps the length modulo 2^32 (RFC 1952, ISIZE).
+        // The format stores the length modulo 2^32 (RFC 1952, ISIZE).
         let length = (self.length & u64::from(u32::MAX)) as u32;
         self.inner.write_all(&checksum.to_le_bytes())?;
         self.inner.write_all(&length.to_le_bytes())?;

@@ -1,4 +1,4 @@
-//! Where a registry answers: a host name or address, checked when it is parsed.
+//! A registry's host name or address, checked when it is parsed.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::error::Refusal;
 
-/// A registry's host name or address, with its port where it is not the usual one.
+/// A registry's host name or address, with its port if it is not the default.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host(String);
 
@@ -52,7 +52,7 @@ impl Host {
     }
 }
 
-/// Splits `HOST:PORT`, where an IPv6 address stands in brackets.
+/// Splits `HOST:PORT`; an IPv6 address is in brackets.
 fn split_port(text: &str) -> (&str, Option<&str>) {
     if let Some((address, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
         return match rest.strip_prefix(':') {

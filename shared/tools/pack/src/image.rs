@@ -1,4 +1,4 @@
-//! A finished image, and how one is assembled.
+//! A finished image, and its assembly.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,11 +14,10 @@ use crate::error::PackError;
 use crate::layer::{self, Layer};
 use crate::plan::ImagePlan;
 
-/// Names the base image of a manifest (OCI image specification, "Pre-Defined Annotation Keys").
+/// The annotation with a manifest's base image (OCI image specification, "Pre-Defined Annotation Keys").
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
-/// An image that is ready to be pushed. It holds its layer in an unnamed temporary file,
-/// which goes away with it.
+/// An image that is ready to be pushed. Its layer is in an unnamed temporary file, which is removed with it.
 #[derive(Debug, Clone)]
 pub struct Image {
     pub(crate) manifest: Bytes,
@@ -54,7 +53,7 @@ pub async fn assemble(plan: &ImagePlan, scratch: &Path) -> Result<Image, PackErr
 }
 
 impl Image {
-    /// The digest of the manifest, which names the image.
+    /// The digest of the manifest, which identifies the image.
     #[must_use]
     pub fn digest(&self) -> &Digest {
         &self.digest

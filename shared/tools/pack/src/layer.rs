@@ -1,4 +1,4 @@
-//! The layer: a tar archive, compressed into a file nobody else can see.
+//! The layer: a tar archive, compressed into a private file.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -17,18 +17,18 @@ use crate::tree::{self, Entry, FileFacts, Kind};
 /// A finished layer.
 #[derive(Debug, Clone)]
 pub(crate) struct Layer {
-    /// The compressed archive; without a name, so it is gone when nobody holds it.
+    /// The compressed archive; without a name, so the system removes it when it is closed.
     pub(crate) file: Arc<File>,
     /// Of the compressed bytes.
     pub(crate) digest: Digest,
-    /// How many they are.
+    /// Their number.
     pub(crate) size: u64,
     /// Of the archive before compression (OCI image specification, "Layer DiffID").
     pub(crate) diff_id: Digest,
 }
 
-/// Packs what the plan selects. The compressed bytes go to a file in `scratch`, never whole
-/// to memory.
+/// Packs the files that the plan selects. The compressed bytes go to a file in `scratch`, never
+/// completely into memory.
 pub(crate) fn write(plan: &ImagePlan, scratch: &Path) -> Result<Layer, PackError> {
     let root = tree::resolve_root(&plan.root)?;
     let entries = tree::read(&root, plan)?;
@@ -119,7 +119,7 @@ impl<W: Write> Packing<'_, W> {
         Ok(())
     }
 
-    /// The same for everybody: owner 0, the plan's time, nothing of the machine.
+    /// The same on every machine: owner 0, the plan's time.
     fn header(&self, kind: EntryType, mode: u32, size: u64) -> Header {
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);
@@ -144,7 +144,7 @@ fn changed(place: &Path) -> PackError {
     .into()
 }
 
-/// A file's content, which remembers that it was reading and not writing that failed.
+/// A file's content, which remembers whether reading or writing failed.
 struct Content {
     inner: io::Take<File>,
     failure: Option<io::Error>,
@@ -162,7 +162,7 @@ impl Read for Content {
     }
 }
 
-/// Counts and hashes what goes through.
+/// Counts and hashes bytes.
 struct Hashing<W> {
     inner: W,
     hasher: Sha256,

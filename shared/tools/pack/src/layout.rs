@@ -1,4 +1,4 @@
-//! Writing an image to a folder, in the layout that other tools read.
+//! Writes an image to a folder, in the layout that other tools read.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -87,7 +87,7 @@ async fn layer(layer: &Layer, path: PathBuf) -> Result<(), PackError> {
     copied.await.map_err(PackError::Interrupted)?
 }
 
-/// Copies by position, because the file's own belongs to everybody who holds it.
+/// Copies by position, because the file's own position is shared.
 fn copy(source: &File, path: &Path) -> io::Result<()> {
     let target = File::create_new(path)?;
     let mut piece = vec![0; 256 * 1024];

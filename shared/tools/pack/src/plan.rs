@@ -1,4 +1,4 @@
-//! What an image is assembled from.
+//! The plan that an image is assembled from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,48 +10,47 @@ use towline_oci::Platform;
 use crate::error::Refusal;
 use crate::reference::BaseReference;
 
-/// Everything that decides an image's digest. Two equal plans over equal files give the same
+/// Everything that decides an image's digest. Two equal plans with equal files give the same
 /// digest, on any machine and at any time.
 #[derive(Debug, Clone)]
 pub struct ImagePlan {
-    /// The image to build upon; `None` starts from an empty one.
+    /// The base image; `None` starts from an empty one.
     pub base: Option<BaseReference>,
     /// The folder whose content becomes the layer.
     pub root: PathBuf,
-    /// Where in the image that content is put.
+    /// The folder in the image for that content.
     pub destination: Destination,
-    /// Globs for what to take; none takes everything. See [`ImagePlan::exclude`] for what a
-    /// glob matches.
+    /// Globs of files to include; none includes everything. [`ImagePlan::exclude`] says what a glob matches.
     pub include: Vec<String>,
-    /// Globs for what to leave out, in the manner of `.dockerignore`: each is matched against
-    /// the whole path from `root` (so `*.log` matches in the root only, `**/*.log` anywhere),
-    /// `*` and `?` do not match `/`, what matches a folder matches everything in it, and `!`
-    /// before a glob takes back in what an earlier one left out. `.git` is left out wherever
-    /// it is, unless `!**/.git` asks for it. Leaving out wins over taking.
+    /// Globs of files to exclude, as in `.dockerignore`: each is matched against the whole path
+    /// from `root` (so `*.log` matches in the root only, `**/*.log` anywhere), `*` and `?` do not
+    /// match `/`, a matching folder excludes everything in it, and `!` before a glob includes again
+    /// what an earlier one excluded. `.git` is excluded everywhere, unless `!**/.git` includes it.
+    /// Excluding overrides including.
     pub exclude: Vec<String>,
-    /// The program to run. Given, it replaces the base's, and the base's arguments with it.
+    /// The program to run. It replaces the base's, together with its arguments.
     pub entrypoint: Vec<String>,
-    /// The arguments for it; given, they replace the base's.
+    /// The arguments of the program; they replace the base's.
     pub command: Vec<String>,
     /// Environment variables, added to the base's; the same name replaces.
     pub environment: Vec<(String, String)>,
     /// Labels, added to the base's; the same key replaces.
     pub labels: BTreeMap<String, String>,
-    /// The folder the program starts in, an absolute path; the base's where `None`.
+    /// The folder the program starts in, an absolute path; the base's if `None`.
     pub working_directory: Option<String>,
-    /// User, or user and group (`1000:1000`), that the program runs as; the base's where `None`.
+    /// User, or user and group (`1000:1000`), that the program runs as; the base's if `None`.
     pub user: Option<String>,
     /// Ports the program listens on, added to the base's.
     pub exposed_ports: Vec<ExposedPort>,
-    /// What the image runs on; a base for another platform is refused.
+    /// The platform of the image; a base for another platform is refused.
     pub platform: Platform,
-    /// Seconds since 1970 that stand as the time of creation and of every file. `None` is 0,
-    /// so that the digest does not depend on when the image was assembled.
+    /// The time of creation and of every file, in seconds since 1970. `None` is 0, so that the
+    /// digest does not depend on the time of assembly.
     pub created: Option<u32>,
 }
 
 impl ImagePlan {
-    /// A plan for the content of `root`, as it is, on an empty base.
+    /// A plan for the unchanged content of `root`, on an empty base.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>, platform: Platform) -> Self {
         Self {
@@ -72,7 +71,7 @@ impl ImagePlan {
         }
     }
 
-    /// Refuses what could not be written to an image's configuration.
+    /// Refuses values that are invalid in an image's configuration.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         check_environment(&self.environment)?;
         for (key, value) in &self.labels {
@@ -141,12 +140,12 @@ fn check_label(key: &str, value: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A folder inside the image, by absolute path; `/` where nothing else is said.
+/// A folder inside the image, by absolute path; `/` by default.
 ///
-/// The layer holds an entry for it and for every folder above it, mode 0755, because Docker
-/// makes those that are missing readable by root only. As with everything in a layer, what
-/// has the same path in the base is replaced: a folder's mode, and a link by a folder. So do
-/// not put anything below `/bin` where that is a link to `usr/bin`; name `/usr/bin`.
+/// The layer has an entry for it and for every folder above it, mode 0755, because Docker makes
+/// missing ones readable by root only. Like everything in a layer, these replace whatever has the
+/// same path in the base: a folder's mode, and a link by a folder. So do not use a path below
+/// `/bin` if that is a link to `usr/bin`; use `/usr/bin`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination(PathBuf);
 
@@ -170,7 +169,7 @@ impl Destination {
         folders
     }
 
-    /// The path of an entry in the layer, without the slash at its beginning.
+    /// The path of an entry in the layer, without the leading slash.
     pub(crate) fn place(&self, entry: &Path) -> PathBuf {
         let mut path: PathBuf = self.0.components().skip(1).collect();
         path.push(entry);
@@ -205,7 +204,7 @@ pub struct ExposedPort {
     protocol: Protocol,
 }
 
-/// What is spoken on a port.
+/// The protocol of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Protocol {
     Tcp,

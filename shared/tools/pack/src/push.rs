@@ -1,4 +1,4 @@
-//! Sending an image to a registry.
+//! Pushes an image to a registry.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -26,35 +26,35 @@ use crate::reference::Target;
 
 const PIECE: usize = 256 * 1024;
 
-/// What has become of one blob; told while an image is pushed.
+/// The progress of one blob during a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// The registry has it already.
     Present {
-        /// Which blob.
+        /// The blob.
         digest: Digest,
         /// Its size in bytes.
         size: u64,
     },
-    /// The registry took it over from another of its repositories.
+    /// The registry has copied it from another of its repositories.
     Mounted {
-        /// Which blob.
+        /// The blob.
         digest: Digest,
         /// Its size in bytes.
         size: u64,
     },
-    /// It is on its way; said for every piece, the last time with `sent` equal to `size`.
+    /// It is being sent; reported for every piece, the last time with `sent` equal to `size`.
     Sent {
-        /// Which blob.
+        /// The blob.
         digest: Digest,
-        /// How many bytes have gone so far.
+        /// The number of bytes sent so far.
         sent: u64,
         /// Its size in bytes.
         size: u64,
     },
 }
 
-/// Is told how a push goes on; called from the push itself, so it should be quick.
+/// Receives the progress of a push; called from the push itself, so it should be quick.
 pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 
 /// Pushes an image under every tag of `target`, and reads back what the registry then has.
@@ -102,14 +102,14 @@ struct Pushing<'a> {
     image: &'a Image,
     target: &'a Target,
     client: Client,
-    /// Where blobs go: the client asks for a reference, of which only the repository counts.
+    /// The repository for blobs: the client asks for a reference, of which only the repository matters.
     place: Reference,
     progress: OnProgress,
 }
 
 impl Pushing<'_> {
     async fn base_layers(&self, base: &Base) -> Result<(), PackError> {
-        // The client for the base, once a layer really has to be copied.
+        // The client for the base, created when a layer has to be copied.
         let mut source = None;
         let mut done = BTreeSet::new();
         for layer in &base.layers {
@@ -188,9 +188,9 @@ impl Pushing<'_> {
         Ok(is_present)
     }
 
-    /// Whether the registry took the blob over from the base's repository. That it would not
-    /// is no error: it may, and then answers as if an upload had been asked for (OCI
-    /// distribution specification, "Mounting a blob from another repository").
+    /// Whether the registry mounted the blob from the base's repository. It may decline, and then
+    /// answers as if an upload had been requested (OCI distribution specification, "Mounting a blob
+    /// from another repository").
     async fn mount(&self, base: &Base, digest: &Digest, size: u64) -> Result<bool, PackError> {
         if base.reference.registry.host != self.target.registry.host {
             return Ok(false);
@@ -230,7 +230,7 @@ impl Pushing<'_> {
         .await
     }
 
-    /// Sends one blob in one request, and gives up when no byte moves for a while.
+    /// Sends one blob in one request, and gives up if no byte is sent for a while.
     async fn send(
         &self,
         digest: &Digest,
@@ -288,7 +288,7 @@ async fn while_moving<T>(
     }
 }
 
-/// The content of a file from its beginning, whoever else reads it.
+/// The content of a file from its beginning, regardless of other readers.
 fn file_pieces(file: Arc<File>, size: u64) -> impl Stream<Item = io::Result<Bytes>> + Send {
     stream::try_unfold(0, move |offset| {
         let file = Arc::clone(&file);

@@ -1,4 +1,4 @@
-//! Where images come from and go to.
+//! The references of images to pull and push.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ pub struct Basic {
     pub password: SecretString,
 }
 
-/// How a registry is spoken to.
+/// The protocol of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Transport {
     /// HTTPS with the machine's trusted roots.
@@ -28,37 +28,36 @@ pub enum Transport {
     Tls,
     /// Plain HTTP, refused unless the registry is on this machine.
     PlainOnLoopback,
-    /// Plain HTTP to any registry. Whoever is on the way can read credentials and layers.
+    /// Plain HTTP to any registry. Anyone on the network can read credentials and layers.
     PlainAnywhere,
 }
 
-/// A registry and how to speak to it.
+/// A registry and how to reach it.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    /// Host, and port where it is not the usual one.
+    /// Host, and port if it is not the default.
     pub host: Host,
-    /// HTTPS unless said otherwise.
+    /// HTTPS by default.
     pub transport: Transport,
-    /// `None` asks as anybody.
+    /// `None` for anonymous access.
     pub credentials: Option<Basic>,
 }
 
-/// An image to build upon, named by digest so that it stays the same one.
+/// A base image, named by digest so that it stays the same.
 ///
-/// Parsed from `HOST/REPOSITORY@sha256:…` (a tag before the `@` is ignored, short names mean
-/// what they mean to Docker); then spoken to over TLS and as anybody, until `registry` is set
-/// otherwise.
+/// Parsed from `HOST/REPOSITORY@sha256:…` (a tag before the `@` is ignored, short names have the
+/// same meaning as in Docker); TLS and anonymous access by default.
 #[derive(Debug, Clone)]
 pub struct BaseReference {
-    /// Where it is.
+    /// Its registry.
     pub registry: Registry,
-    /// In which repository.
+    /// Its repository.
     pub repository: ImageRepository,
     /// The digest of its manifest, or of an index that lists one per platform.
     pub digest: Digest,
 }
 
-/// Where an image is pushed to.
+/// The place an image is pushed to.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The registry.

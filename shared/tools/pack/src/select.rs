@@ -1,4 +1,4 @@
-//! Which paths are packed.
+//! Selects the paths to pack.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use crate::error::Refusal;
 use crate::plan::ImagePlan;
 
-/// Left out unless a plan takes it back in.
+/// Excluded unless a plan includes it again.
 const DEFAULT_EXCLUDE: &str = "**/.git";
 
-/// The plan's globs, ready to be asked. [`ImagePlan::exclude`] says what they mean.
+/// The plan's compiled globs; see [`ImagePlan::exclude`].
 pub(crate) struct Selection {
     /// `None` includes everything.
     include: Option<GlobSet>,
@@ -19,7 +19,7 @@ pub(crate) struct Selection {
     exceptions: Vec<bool>,
 }
 
-/// What was decided about a folder, which is what its content begins with.
+/// The decision about a folder, with which its content starts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Inherited {
     included: bool,
@@ -27,13 +27,13 @@ pub(crate) struct Inherited {
     last: Option<usize>,
 }
 
-/// What was decided about one path.
+/// The decision about one path.
 pub(crate) struct Judgement {
     /// Whether the path itself is packed.
     pub(crate) selected: bool,
-    /// Whether anything in it, if it is a folder, can be.
+    /// Whether a folder can contain selected paths.
     pub(crate) descend: bool,
-    /// For what is in it.
+    /// The start for its content.
     pub(crate) inherited: Inherited,
 }
 
@@ -67,7 +67,7 @@ impl Selection {
         })
     }
 
-    /// Decides about a path, given what was decided about the folder it is in.
+    /// Decides about a path, given the decision about its folder.
     pub(crate) fn judge(&self, path: &Path, folder: Inherited) -> Judgement {
         let last = self
             .exclude

@@ -1,4 +1,4 @@
-//! The files, folders and links that are packed, in the order in which they are.
+//! The files, folders and links to pack, in their order in the layer.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use crate::error::{PackError, Refusal};
 use crate::plan::{Destination, ImagePlan};
 use crate::select::{Inherited, Selection};
 
-/// As many links as Linux follows in one path.
+/// The most links to follow in one path, as on Linux.
 const MOST_LINKS: usize = 40;
 
 /// One thing to pack.
@@ -23,7 +23,7 @@ pub(crate) struct Entry {
     pub(crate) kind: Kind,
 }
 
-/// What it is, with as much as an image keeps of it.
+/// Its kind, with the properties that an image keeps.
 #[derive(Debug)]
 pub(crate) enum Kind {
     Folder,
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Link { target: PathBuf },
 }
 
-/// What was known of a file when it was listed.
+/// The properties of a file when it was listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileFacts {
     pub(crate) executable: bool,
@@ -52,8 +52,8 @@ impl FileFacts {
     }
 }
 
-/// Everything the plan selects, sorted by the bytes of its path, so that a folder comes
-/// before what is in it. `root` is the plan's, with links resolved.
+/// Everything that the plan selects, sorted by the bytes of its path, so that a folder comes before
+/// its content. `root` is the plan's, with links resolved.
 pub(crate) fn read(root: &Path, plan: &ImagePlan) -> Result<Vec<Entry>, PackError> {
     let walk = Walk {
         root,
@@ -84,7 +84,7 @@ pub(crate) fn resolve_root(root: &Path) -> Result<PathBuf, PackError> {
     Ok(resolved)
 }
 
-/// Paths compare by component, which is another order than that of their bytes.
+/// Paths compare by component, which differs from the order of their bytes.
 fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
@@ -108,7 +108,7 @@ impl Walk<'_> {
         for item in fs::read_dir(&place).map_err(cannot_list())? {
             names.push(item.map_err(cannot_list())?.file_name());
         }
-        // So that of two faults the same one is reported everywhere.
+        // So that the same of two errors is reported everywhere.
         names.sort();
         for name in names {
             self.item(folder.join(name), inherited, entries)?;
@@ -175,11 +175,11 @@ impl Walk<'_> {
         Err(Refusal::path(place, reason).into())
     }
 
-    /// Whether following a link comes to an end without leaving the packed folder.
+    /// Whether a link leads to something inside the packed folder.
     ///
-    /// The path is followed step by step and through other links, because `a/..` is not where
-    /// it began when `a` is a link. An absolute target is a path inside the image: it stays
-    /// inside if it lies under the destination and there is something at it.
+    /// The path is followed step by step and through other links, because `a/..` is not the folder
+    /// of `a` if `a` is a link. An absolute target is a path inside the image: it stays inside if
+    /// it is under the destination and exists.
     fn stays_inside(&self, link: &Path, target: &Path) -> bool {
         let mut place = link.parent().unwrap_or(Path::new("")).to_owned();
         let mut steps = VecDeque::new();
@@ -207,8 +207,8 @@ impl Walk<'_> {
         !target.is_absolute() || fs::symlink_metadata(self.root.join(place)).is_ok()
     }
 
-    /// Puts a link's target before the steps still to go; `None` is a step up. An absolute
-    /// target begins again at the packed folder; `false` where it lies elsewhere in the image.
+    /// Adds a link's target before the remaining steps; `None` is a step up. An absolute target
+    /// starts again at the packed folder; `false` if it is elsewhere in the image.
     fn follow(
         &self,
         target: &Path,

@@ -1,4 +1,4 @@
-//! What is built: which component, by which buildspec, with which variables.
+//! Chooses what is built: which component, with which buildspec and which variables.
 
 use std::fs;
 use std::path::{Component as Part, Path, PathBuf};
@@ -21,19 +21,19 @@ use towline_ports::system::{SystemClock, random_bytes};
 use towline_source::checkout::Git;
 use towline_source::described::{self, Described};
 
-/// The buildspec CodeBuild takes when a project names none.
+/// The buildspec that CodeBuild uses if a project names none.
 const USUAL_SPEC: &str = "buildspec.yml";
 
-/// What a build without a component is called.
+/// The name of a build without a component.
 const NO_COMPONENT: &str = "build";
 
-/// The image CodeBuild would take when nobody names one.
+/// The image of a build that names none.
 const USUAL_IMAGE: &str = "aws/codebuild/standard:7.0";
 
 /// The platform of a build that names none.
 const MACHINE: &str = "linux/amd64";
 
-/// How long a build without a component may take, as CodeBuild's projects usually let it.
+/// The timeout of a build without a component: the default of CodeBuild's projects.
 const USUAL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// What is built.
@@ -43,11 +43,11 @@ pub(super) struct Chosen {
     /// The buildspec, and what it is called.
     text: String,
     called: String,
-    /// Variables of `--env`, which win over all others.
+    /// Variables of `--env`, which override all others.
     given: Vec<(String, String)>,
 }
 
-/// Finds out what is to be built.
+/// Decides what to build.
 pub(super) fn chosen(args: &Args, output: Output) -> Outcome<Chosen> {
     let repository = described::describe(&args.repo).map_err(anyhow::Error::from)?;
     let git = Git::at(&repository.path);
@@ -117,12 +117,12 @@ fn names(definition: &Definition) -> String {
     names.join(", ")
 }
 
-/// The component, unless it asks for what this version cannot do.
+/// The component, unless it uses something that this version does not support.
 fn executed(definition: &Definition, component: &Component) -> Outcome<Option<Component>> {
     let scope = Scope::Component(component.name.clone());
     match definition.not_executed_in(&scope).next() {
         None => Ok(Some(component.clone())),
-        Some(path) => refused(format!("{path} is not executed by this version")),
+        Some(path) => refused(format!("this version of Towline does not support {path}")),
     }
 }
 
@@ -191,7 +191,7 @@ impl Chosen {
             .unwrap_or_else(|| NO_COMPONENT.parse().expect("it is the name of a component"))
     }
 
-    /// What is built by what, for people.
+    /// What is built with which buildspec, in one sentence.
     pub(super) fn sentence(&self) -> String {
         let of = self.component.as_ref();
         let platforms = of.map_or(&[][..], |component| component.build.platforms.as_slice());
@@ -269,7 +269,7 @@ impl Chosen {
         })
     }
 
-    /// The branch that is checked out, or what stands for none.
+    /// The current branch, or a placeholder if none is checked out.
     fn git_ref(&self) -> GitRef {
         let branch = Git::at(&self.repository.path).maybe(&["symbolic-ref", "--short", "HEAD"]);
         GitRef::Branch(branch.unwrap_or_else(|| "detached".into()))

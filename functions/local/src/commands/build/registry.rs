@@ -1,4 +1,4 @@
-//! A registry for one build: on a free port of this machine, open to that build alone.
+//! A registry for one build: on a free port of this machine, open to this build only.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -16,15 +16,15 @@ use towline_registry::{Access, Authority, Credentials, Registry, Settings, Verdi
 
 use towline_ports::system::{SystemClock, random_bytes};
 
-/// Most pushes that are told of.
+/// The most pushes that are listed.
 const MOST: usize = 1_000;
 
-/// A registry that is not open yet: so far it is what the build will push with.
+/// A registry that does not listen yet; the build's variables already name it.
 pub(super) struct OwnRegistry {
     pub(super) password: String,
 }
 
-/// A registry that answers until it is dropped.
+/// A registry that serves until it is dropped.
 pub(super) struct Serving {
     /// `host:port`
     pub(super) host: String,
@@ -40,7 +40,7 @@ pub(super) struct Pushed {
     pub(super) digest: String,
 }
 
-/// Lets in whoever has the build's password, to push to the build's repository.
+/// Accepts the build's password, for pushes to the build's repository.
 struct Gate {
     password: [u8; 32],
     repository: String,
@@ -108,7 +108,7 @@ impl Drop for Serving {
 
 impl Authority for Gate {
     fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict {
-        // Hashes tell by the time of comparing them nothing of what was hashed.
+        // Comparing hashes reveals nothing about the secret by its timing.
         let known = credentials.is_some_and(|credentials| {
             <[u8; 32]>::from(Sha256::digest(credentials.password.expose_secret())) == self.password
         });

@@ -13,15 +13,15 @@ use towline_source::checkout::Git;
 /// A copy of a working tree.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    /// The newest commit of the repository when the working tree is just that, else one of our own.
+    /// The repository's newest commit if the working tree equals it, else a new commit.
     pub(super) commit: CommitSha,
-    /// Whether the working tree holds anything that is not committed.
+    /// Whether the working tree has uncommitted changes.
     changed: bool,
 }
 
 impl Snapshot {
-    /// Copies the working tree at `top` into a new bare repository: what Git follows as it is now,
-    /// and what is new and not ignored. Objects that the repository has are used from there.
+    /// Copies the working tree at `top` into a new bare repository: tracked files as they are now,
+    /// and new files that are not ignored. Objects that the repository has are shared with it.
     pub(super) fn take(top: &Path, place: &Path) -> anyhow::Result<Self> {
         let git = Git::at(top);
         let path = |name: &str| -> anyhow::Result<PathBuf> {
@@ -39,7 +39,7 @@ impl Snapshot {
         let objects = path("objects")?.canonicalize()?;
         fs::write(&alternates, format!("{}\n", objects.display()))
             .with_context(|| format!("writing {}", alternates.display()))?;
-        // What is ignored here alone; most repositories have nothing there.
+        // Ignore rules of this clone only; most repositories have none.
         let _ = fs::copy(path("info/exclude")?, place.join("info/exclude"));
         let own = |arguments: &[&str]| {
             let mut all: Vec<OsString> =
@@ -78,7 +78,7 @@ impl Snapshot {
         Ok(Self { commit, changed })
     }
 
-    /// What it is a copy of, for people.
+    /// What was copied, in one sentence.
     pub(super) fn sentence(&self) -> String {
         match self.changed {
             false => format!("the working tree is commit {}", self.commit.short()),
@@ -87,14 +87,14 @@ impl Snapshot {
     }
 }
 
-/// Copies the index, which says what Git follows and which files it has read already. By the time of
-/// the index Git tells which files may have changed since, so that is kept.
+/// Copies the index, which lists tracked files and those that Git has read already. Git uses the
+/// index's modification time to detect changed files, so it is preserved.
 fn copy_index(index: &Path, place: &Path) -> io::Result<()> {
     let folder = index.parent().unwrap_or(Path::new("."));
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        // A split index has its other half beside it.
+        // A split index has a second file.
         let is_half = name.to_string_lossy().starts_with("sharedindex.");
         if entry.path() == index || is_half {
             let copy = place.join(name);

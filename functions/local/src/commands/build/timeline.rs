@@ -1,4 +1,4 @@
-//! How a build went: each phase with how it ended and how long it took, and what came of it.
+//! The result of a build: each phase with its state and duration, and what was pushed.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use super::registry::Pushed;
 use towline_console::outcome::Outcome;
 use towline_console::output::Output;
 
-/// Longest text of a build that is shown in one line.
+/// Longest text of a build that is shown on one line.
 const LONGEST: usize = 300;
 
 /// A build that has ended.
@@ -37,7 +37,7 @@ impl Timeline {
         }
     }
 
-    /// The phases that took time: `COMPLETED` only says that the build has ended.
+    /// The phases that take time: `COMPLETED` only says that the build has ended.
     fn phases(&self) -> impl Iterator<Item = &Phase> {
         self.phases.iter().filter(|phase| phase.status.is_some())
     }
@@ -80,7 +80,7 @@ impl Timeline {
         } in &self.images
         {
             let tag = tag.as_ref().map_or(String::new(), |tag| format!(":{tag}"));
-            let note = paint(Style::Quiet, "(gone with the build's own registry)");
+            let note = paint(Style::Quiet, "(removed with the build's registry)");
             let _ = writeln!(text, "pushed     {repository}{tag} {digest} {note}");
         }
         text

@@ -53,7 +53,7 @@ pub(super) struct Sample {
     pub(super) preset: Preset,
 }
 
-/// Fails with what to do when no Docker daemon answers to what builds get to see of the machine.
+/// Fails with advice if no Docker daemon answers with the environment that builds get.
 pub(super) async fn look_for_docker() -> anyhow::Result<()> {
     let seen = of_builds(surroundings::variable);
     let mut command = Command::new("docker");
@@ -77,7 +77,7 @@ pub(super) async fn look_for_docker() -> anyhow::Result<()> {
 }
 
 impl Sample {
-    /// Makes the repository, with nothing committed yet.
+    /// Creates the repository, without commits.
     pub(super) async fn create(
         path: &Path,
         preset: Preset,
@@ -102,7 +102,7 @@ impl Sample {
         Ok(sample)
     }
 
-    /// Its name, as GitHub would say it.
+    /// Its name on GitHub.
     pub(super) fn name(&self) -> RepositoryName {
         "acme/shop".parse().expect("a repository name")
     }

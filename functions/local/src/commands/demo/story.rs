@@ -1,4 +1,4 @@
-//! What the demo shows, step by step; each step waits for the state it tells of.
+//! The steps of the demo; each waits for the state it shows.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ use towline_console::outcome::{Failure, Outcome};
 use towline_console::output::Output;
 use towline_ports::system::{SystemClock, random_bytes};
 
-/// How long any one step may take; docker builds pull nothing, so this is generous.
+/// How long a step may take; docker builds pull nothing, so this is generous.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How often a state is asked for.
+/// How often a state is checked.
 const GLANCE: Duration = Duration::from_millis(40);
 
-/// Who plays, and where.
+/// The people, and the machine they use.
 pub(super) struct Story {
     pub(super) url: Url,
     pub(super) secret: Secret,
@@ -44,7 +44,7 @@ struct Built {
 }
 
 impl Story {
-    /// Plays it.
+    /// Runs all steps.
     pub(super) async fn tell(&self) -> Outcome {
         let began = now();
         self.say(
@@ -155,7 +155,7 @@ impl Story {
         Ok(built)
     }
 
-    /// Sends what GitHub would send.
+    /// Sends a push as GitHub would.
     async fn push(
         &self,
         before: Option<&CommitSha>,
@@ -283,7 +283,7 @@ impl Story {
         .await
     }
 
-    /// Asks until the answer has what is waited for. "Not there yet" is an answer too.
+    /// Asks until the answer has the expected state. A refusal means "not yet".
     async fn until<T>(
         &self,
         what: &str,
@@ -305,7 +305,7 @@ impl Story {
             sleep(GLANCE).await;
         }
         Err(anyhow!(
-            "{what} did not come about within {} seconds",
+            "timed out after {} seconds waiting for {what}",
             PATIENCE.as_secs()
         )
         .into())

@@ -1,4 +1,4 @@
-//! A definition to begin with: what the folder looks like decides the preset.
+//! A first definition; the files of the folder decide the preset.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use towline_domain::names::ComponentName;
 /// The buildspec that CodeBuild looks for.
 const BUILDSPEC: &str = "buildspec.yml";
 
-/// The largest Makefile that is looked into.
+/// The largest Makefile that is read.
 const MOST_BYTES: u64 = 1024 * 1024;
 
 /// The text of a `.towline.yml` for a folder.
@@ -19,7 +19,7 @@ pub(super) fn definition(folder: &Path) -> anyhow::Result<String> {
         .canonicalize()
         .with_context(|| format!("looking at {}", folder.display()))?;
     if !folder.is_dir() {
-        bail!("{} is no folder", folder.display());
+        bail!("{} is not a folder", folder.display());
     }
     let name = label(&folder);
     let build = build(&folder);
@@ -49,13 +49,13 @@ stages:
     from: staging
     promote: auto
     gates:
-      # One yes is enough; `self: deny` keeps authors from approving their own commits.
+      # One approval is enough; `self: deny` keeps authors from approving their own commits.
       - approval: {{min: 1, self: allow, expires: 24h}}
 "
     ))
 }
 
-/// The folder's name as a component takes it.
+/// The folder's name as a component name.
 fn label(folder: &Path) -> String {
     let name = folder
         .file_name()
@@ -68,14 +68,14 @@ fn label(folder: &Path) -> String {
         .collect();
     let short: String = replaced.trim_matches('-').chars().take(40).collect();
     let short = short.trim_matches('-');
-    // A label of one character is too short for an image repository only without its `local/`.
+    // A name of one character is too short for an image repository, but not after `local/`.
     match short.parse::<ComponentName>() {
         Ok(name) if !short.contains("--") => name.to_string(),
         Ok(_) | Err(_) => "app".into(),
     }
 }
 
-/// How a folder looks as if it were built.
+/// How a folder appears to be built.
 enum Guess {
     /// It has a buildspec.
     Buildspec,
@@ -97,11 +97,11 @@ struct Makefile {
     logs_in: bool,
     /// Whether `make version` prints what was built.
     tells_version: bool,
-    /// A variable that it asks Git for, unless the environment has it.
+    /// A variable that it asks Git for, unless it is set in the environment.
     version: Option<String>,
 }
 
-/// What CodeBuild itself looks for comes first, then what says most about how it is published.
+/// CodeBuild's own file comes first, then the files that say most about how to publish.
 fn build(folder: &Path) -> Guess {
     if folder.join(BUILDSPEC).is_file() {
         return Guess::Buildspec;
@@ -167,7 +167,7 @@ impl std::fmt::Display for Makefile {
         if let Some(name) = &self.version {
             writeln!(
                 text,
-                "      # The Makefile would ask Git, which a build on AWS may not have.
+                "      # Without this, the Makefile runs git, which a build on AWS may not have.
       env: {{{name}: \"{{sha}}.{{build_uuid}}\"}}"
             )?;
         }
@@ -199,7 +199,7 @@ fn makefile(folder: &Path) -> Option<Makefile> {
     })
 }
 
-/// `NAME` of a line `NAME ?= $(shell git …)`, which a variable of the environment replaces.
+/// `NAME` of a line `NAME ?= $(shell git …)`, which an environment variable overrides.
 fn asked_of_git(line: &str) -> Option<String> {
     let (name, value) = line.split_once("?=")?;
     let name = name.split_whitespace().next_back()?;

@@ -1,4 +1,4 @@
-//! Finds the buildspecs and definitions below the paths somebody names.
+//! Finds the buildspecs and definitions below given paths.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use towline_definition::FILE;
 
 use towline_client::tree;
 
-/// Folders that hold what others have written, or what tools keep.
+/// Folders with other people's files, or with files of tools.
 const PASSED_OVER: [&str; 8] = [
     ".git",
     ".hg",
@@ -20,15 +20,15 @@ const PASSED_OVER: [&str; 8] = [
     "vendor",
 ];
 
-/// How deep folders are looked into.
+/// How deep folders are searched.
 const DEEPEST: usize = 40;
 
 /// A file to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Its path as it was typed, or found below what was typed.
+    /// Its path as it was typed, or as it was found.
     pub path: PathBuf,
-    /// The folder it was found below; none when it was named itself.
+    /// The folder it was found in; none if it was named.
     pub below: Option<PathBuf>,
 }
 
@@ -39,18 +39,18 @@ impl Target {
     }
 }
 
-/// What was found, and what could not be looked into.
+/// The files that were found, and paths that could not be read.
 #[derive(Debug, Default)]
 pub struct Found {
     /// The files, each once, in the order of the paths and then of the alphabet.
     pub targets: Vec<Target>,
-    /// Paths with the reason why not.
+    /// Unreadable paths, with the reason.
     pub unreadable: Vec<(PathBuf, String)>,
-    /// Files that look like buildspecs and are none for sure.
+    /// Files that look like buildspecs, but may not be.
     pub passed_over: Vec<PathBuf>,
 }
 
-/// Looks below every path; a file that is named is taken whatever it is called.
+/// Searches every path; a file that is named is used regardless of its name.
 pub fn below(paths: &[PathBuf]) -> Found {
     let mut found = Found::default();
     for path in paths {
@@ -60,7 +60,7 @@ pub fn below(paths: &[PathBuf]) -> Found {
                 let troubles = found.unreadable.len();
                 folder(path, path, 0, &mut found);
                 if found.targets.len() == before && found.unreadable.len() == troubles {
-                    let reason = "no buildspec and no .towline.yml is in it".to_owned();
+                    let reason = "it has no buildspec and no .towline.yml".to_owned();
                     found.unreadable.push((path.clone(), reason));
                 }
             }
@@ -91,7 +91,7 @@ fn folder(top: &Path, path: &Path, depth: usize, found: &mut Found) {
     entries.sort_by_key(fs::DirEntry::file_name);
     let mut folders = Vec::new();
     for entry in entries {
-        // A link is not followed: what it leads to is found where it is, or is outside.
+        // Links are not followed: the target is found where it is, or is outside.
         let Ok(kind) = entry.file_type() else {
             continue;
         };
@@ -117,7 +117,7 @@ fn folder(top: &Path, path: &Path, depth: usize, found: &mut Found) {
     }
 }
 
-/// How much a file is like what is looked for.
+/// How similar a file is to a buildspec.
 #[derive(Debug, PartialEq, Eq)]
 enum Likeness {
     Wanted,
@@ -167,7 +167,7 @@ fn is_similar(text: &str) -> bool {
     text.lines().any(starts) && text.contains("commands")
 }
 
-/// Whether a text says the version of a buildspec and has what only a buildspec has, whatever its name.
+/// Whether a text has a buildspec's version and keys that only buildspecs have, regardless of its name.
 fn is_buildspec(text: &str) -> bool {
     let version = |line: &str| {
         let value = line.strip_prefix("version:").unwrap_or("").trim();
@@ -265,7 +265,7 @@ mod tests {
             reasons,
             [
                 "No such file or directory (os error 2)",
-                "no buildspec and no .towline.yml is in it"
+                "it has no buildspec and no .towline.yml"
             ]
         );
     }

@@ -53,7 +53,7 @@ fn replace(path: &Path, before: &str, after: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The lines that changed, with two around them.
+/// The changed lines, with two lines around them.
 pub fn difference(path: &str, before: &str, after: &str) -> String {
     let diff = TextDiff::from_lines(before, after);
     let text = diff

@@ -1,4 +1,4 @@
-//! The root of the source a buildspec belongs to, with what its definition says of the project.
+//! The root of the source a buildspec belongs to, with the project's settings from its definition.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use towline_domain::definition::{Component, Definition, Preset};
 
 use towline_client::tree::{self, Tree};
 
-/// What is known of the project beside the files.
+/// Facts about the project that are not in the files.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "What the files do not say about the project")]
 pub struct Project {
@@ -47,13 +47,13 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
 
 /// A folder whose content CodeBuild gets as the source.
 pub struct Root {
-    /// Where it is, without links and `..`.
+    /// Its path, without links and `..`.
     pub folder: PathBuf,
-    /// What stands before a path from here to make it one from where the command runs.
+    /// The prefix that makes a path from the root relative to the current folder.
     pub prefix: String,
     /// Its files.
     pub tree: Tree,
-    /// Its `.towline.yml` with what that says, if there is one.
+    /// Its `.towline.yml` and its content, if there is one.
     pub definition: Option<(String, Result<Definition, DefinitionErrors>)>,
 }
 
@@ -79,7 +79,8 @@ impl Root {
         }
     }
 
-    /// What is known of each project that runs this buildspec; of a file that no component names, what was typed.
+    /// The settings of each project that runs this buildspec; if no component names it, the ones
+    /// that were typed.
     pub fn contexts(&self, path: &str, project: &Project) -> Vec<Context<'_>> {
         let names_it = |component: &&Component| {
             matches!(&component.build.preset, Preset::Buildspec { path: named }
@@ -97,7 +98,7 @@ impl Root {
         contexts
     }
 
-    /// What is known of a component's project; what was typed counts more.
+    /// The settings of a component's project; typed ones have priority.
     pub fn context(&self, project: &Project, component: Option<&Component>) -> Context<'_> {
         let build = component.map(|component| &component.build);
         let platforms = match build {
@@ -110,7 +111,7 @@ impl Root {
                 .image
                 .clone()
                 .or_else(|| build.map(|build| build.image.clone())),
-            // Whoever brings a buildspec of their own gets a builder with Docker.
+            // Builds with the repository's own buildspec run with Docker.
             privileged: project.privileged.or(build.map(|_| true)),
             git_metadata: project.codepipeline.then_some(false),
             immutable_tags: project.immutable_tags.then_some(true),
@@ -121,14 +122,14 @@ impl Root {
     }
 }
 
-/// The roots seen so far, so that each is opened once.
+/// The known roots, so that each is opened once.
 pub struct Roots {
     here: PathBuf,
     known: BTreeMap<PathBuf, Root>,
 }
 
 impl Roots {
-    /// None yet; `here` is where the command runs, without links and `..`.
+    /// None yet; `here` is the current folder, without links and `..`.
     pub fn new(here: PathBuf) -> Self {
         Self {
             here,
@@ -136,8 +137,8 @@ impl Roots {
         }
     }
 
-    /// The root of a file in `folder`: the nearest one with `.git` or `.towline.yml`, else the folder it was found
-    /// below, else where the command runs, when the file is there.
+    /// The root of a file in `folder`: the nearest folder with `.git` or `.towline.yml`, else the
+    /// folder it was found in, else the current folder, if it contains the file.
     pub fn of(&mut self, folder: &Path, below: Option<&Path>) -> &Root {
         let is_root = |folder: &&Path| folder.join(".git").exists() || folder.join(FILE).is_file();
         let fallback = below.unwrap_or(if folder.starts_with(&self.here) {
@@ -152,7 +153,7 @@ impl Roots {
     }
 }
 
-/// What leads from one folder to another: nothing, `sub/`, `../` or all of the other's path.
+/// The path from one folder to another: empty, `sub/`, `../` or an absolute path.
 fn prefix(here: &Path, folder: &Path) -> String {
     if let Ok(inner) = folder.strip_prefix(here) {
         let inner = inner.display().to_string();

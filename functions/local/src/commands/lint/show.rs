@@ -1,4 +1,4 @@
-//! Shows what `lint` has found: for people, as JSON, or as SARIF.
+//! Shows the findings of `lint`: as text, JSON or SARIF.
 
 use std::fmt::Write as _;
 
@@ -60,7 +60,7 @@ fn text(args: &Lint, results: &Results) -> String {
     text
 }
 
-/// Each code once, with how often.
+/// Each code once, with its count.
 fn codes(applied: &[Code]) -> String {
     let mut sorted = applied.to_vec();
     sorted.sort();
@@ -107,7 +107,7 @@ fn summary(args: &Lint, results: &Results) -> String {
         (true, false) => format!("nothing to read in {files}"),
     };
     let mut more = Vec::new();
-    // Fixing one thing, such as tabs, may reveal others, so they are not counted.
+    // Fixing one problem, such as tabs, may reveal others, so they are not counted.
     if !args.fix && results.findings().any(|finding| finding.fix.is_some()) {
         more.push("`--fix` fixes what it can".to_owned());
     }
@@ -174,7 +174,7 @@ fn mistakes(mistaken: &Mistaken) -> Vec<Value> {
     list.collect()
 }
 
-/// The linter's own log with the mistakes of definitions added as one more rule.
+/// The linter's own log, with one more rule for mistakes in definitions.
 fn sarif(results: &Results) -> Value {
     let reports: Vec<Report> = results
         .checked
@@ -188,7 +188,7 @@ fn sarif(results: &Results) -> Value {
             rules.push(json!({
                 "id": DEFINITION,
                 "name": DEFINITION,
-                "shortDescription": { "text": "The definition has a mistake, so no run of it starts." },
+                "shortDescription": { "text": "The definition has a mistake, so it starts no run." },
                 "defaultConfiguration": { "level": "error" },
             }));
             rules.len() - 1

@@ -1,4 +1,4 @@
-//! `lint --sarif` for programs, and `explain` for people: what a code is about.
+//! `lint --sarif` for programs, and `explain` for people: the meaning of codes.
 
 use expect_test::expect;
 use serde_json::Value;

@@ -5,7 +5,7 @@ use std::io;
 use towline_console::outcome::Failure;
 use towline_domain::untrusted::Untrusted;
 
-/// Longest sentence of AWS that is passed on, in bytes.
+/// Longest message of AWS that is shown, in bytes.
 const LONGEST_SAID: usize = 600;
 
 /// Why a call failed.
@@ -30,9 +30,9 @@ pub enum AwsError {
     #[error("aws {call}: {said}")]
     Refused {
         call: String,
-        /// AWS's name for the error; empty when the command line itself said no.
+        /// AWS's name for the error; empty if the command line itself failed.
         code: String,
-        /// What it said, safe to show.
+        /// Its message, safe to show.
         said: String,
     },
     #[error("reading the output of aws {call}")]
@@ -41,7 +41,7 @@ pub enum AwsError {
         #[source]
         cause: serde_json::Error,
     },
-    /// A value that `aws` would not take as it is.
+    /// A value that `aws` would interpret.
     #[error("{0:?} cannot be passed to aws, which would read a file or an address of that name")]
     Value(String),
 }

@@ -24,7 +24,7 @@ impl Bucket {
         }
     }
 
-    /// What happens to it, in words.
+    /// The plan's line about it.
     pub fn described(&self, exists: bool) -> String {
         let name = &self.name;
         match (exists, self.is_ours) {
@@ -46,7 +46,7 @@ impl Bucket {
         }
     }
 
-    /// The calls that create it and set what it must be.
+    /// The calls that create it and apply its settings.
     pub fn calls(&self, aws: &AwsCli, exists: bool) -> Vec<Call> {
         let mut calls = Vec::new();
         if !exists {

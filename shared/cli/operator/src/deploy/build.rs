@@ -105,7 +105,7 @@ impl Functions {
         }
     }
 
-    /// Where they are, in words.
+    /// The plan's line about them.
     pub fn described(&self) -> String {
         match self {
             Self::Checkout { root, arch } => {
@@ -133,7 +133,7 @@ impl Functions {
         let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
         words.insert(3, arch.flag().into());
         words.push(self.folder().display().to_string());
-        // All at once, so that what they share is compiled once.
+        // In one command, so that shared crates are compiled once.
         for name in names {
             words.extend(["--package".to_owned(), (*name).to_owned()]);
         }
@@ -265,7 +265,7 @@ async fn check_target(root: &Path, arch: Arch) -> Outcome {
     let target = arch.target();
     let printed = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", target])
-        // A checkout may name a toolchain of its own.
+        // A checkout can name a toolchain of its own.
         .current_dir(root)
         .stdin(Stdio::null())
         .output()

@@ -1,4 +1,4 @@
-//! What both deployments ask of AWS: who is signed in, and a call that deploys a stack.
+//! Calls to AWS of both deployments: who is signed in, and how to deploy a stack.
 
 use std::collections::BTreeMap;
 

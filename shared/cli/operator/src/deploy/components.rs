@@ -70,7 +70,7 @@ struct Target<'a> {
     asked: Asked,
 }
 
-/// What is known before any component is looked at.
+/// Facts that are the same for all components.
 struct Known {
     aws: AwsCli,
     region: String,
@@ -82,7 +82,7 @@ struct Known {
     control: Option<Stack>,
 }
 
-/// Deploys the stacks, one after the other.
+/// Deploys the stacks one by one.
 ///
 /// # Errors
 /// Refused when a person or AWS says no; impossible when something it needs is missing.
@@ -149,7 +149,7 @@ fn chosen<'a>(definition: &'a Definition, names: &[ComponentName]) -> Outcome<Ve
 impl Known {
     async fn target<'a>(&self, component: &'a Component, args: &Components) -> Outcome<Target<'a>> {
         let project = StartBuild::project(&self.repository, &component.name);
-        // The name of the project, as far as a stack's name may be long.
+        // The name of the project, shortened to the limit for a stack's name.
         let stack: String = project.chars().take(128).collect();
         let before = Stack::find(&self.aws, &stack).await?;
         follow::must_be_free(&self.aws, &stack, before.as_ref())?;
@@ -223,7 +223,7 @@ impl Known {
         asked: &Asked,
         kept: &BTreeMap<&str, &str>,
     ) -> BTreeMap<String, String> {
-        // Patterns that a person has chosen stay as long as they are enough.
+        // Patterns that a person has chosen stay as long as they match all tags.
         let is_enough = |patterns: &&str| {
             let patterns: Vec<&str> = patterns.split(',').collect();
             let judged = tags::judge(&self.definition, component, &patterns);
@@ -234,7 +234,7 @@ impl Known {
             Some(patterns) => patterns.to_owned(),
             None => tags::moving(&self.definition, component).join(","),
         };
-        // As `start_builds` asks for it: only `pack` works without a Docker daemon.
+        // As in `start_builds`: only `pack` works without a Docker daemon.
         let needs_docker = !matches!(component.build.preset, Preset::Pack { .. });
         let build = &component.build;
         let given = [

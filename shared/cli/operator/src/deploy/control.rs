@@ -93,7 +93,7 @@ pub async fn run(args: Control, output: Output) -> Outcome {
     deployment.carry_out(output).await
 }
 
-/// Finds out everything that must be known, and refuses what cannot work.
+/// Collects all facts, and refuses a deployment that cannot work.
 async fn prepare(args: Control) -> Outcome<Deployment> {
     let (aws, region) = args.place.located().await?;
     let caller = Caller::find(&aws).await?;
@@ -108,7 +108,7 @@ async fn prepare(args: Control) -> Outcome<Deployment> {
     let functions = Functions::find(args.functions.as_deref(), args.source.as_deref(), arch)?;
     let template = functions.template()?;
     let tools = tools(&args, &functions, &kept)?;
-    // CloudFormation's own command line would leave it out and say nothing.
+    // CloudFormation's own command line would ignore it without a message.
     let asked = args.parameters.iter().map(|(name, _)| name);
     if let Some(reason) = templates::unknown_parameter(&template, asked) {
         return refused(reason);
@@ -190,7 +190,7 @@ async fn exists(bucket: &Bucket, aws: &AwsCli, caller: &Caller) -> Outcome<bool>
     }
 }
 
-/// A name for a stack that the names of functions and rules begin with.
+/// A stack's name that the names of functions and rules can begin with.
 fn control_name(text: &str) -> Result<String, String> {
     let name = stack::stack_name(text)?;
     if name.len() > LONGEST_NAME {

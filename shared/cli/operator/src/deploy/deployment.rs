@@ -1,4 +1,4 @@
-//! The steps of a deployment: the plan shows them, and carrying it out runs the same ones.
+//! The steps of a deployment: the plan shows them, and the deployment runs them.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use super::plan::Plan;
 use super::tool::{self, Tool};
 use crate::templates;
 
-/// What CloudFormation may create: roles, and what the SAM transform makes of functions.
+/// What CloudFormation may create: roles, and the resources that the SAM transform creates.
 const CAPABILITIES: [&str; 2] = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"];
 /// The outputs that a person needs; the others are for programs.
 const SHOWN: [&str; 2] = ["ApiUrl", "WebhookUrl"];
@@ -43,7 +43,7 @@ pub struct Deployment {
 enum Step {
     BuildFunctions,
     BuildTool(Arch),
-    /// Creates the bucket, or sets it in order.
+    /// Creates the bucket, or corrects its settings.
     Bucket(Call),
     Package,
     /// Deploys the stack, with the tools that are uploaded by then.
@@ -51,7 +51,7 @@ enum Step {
     Upload(Arch),
 }
 
-/// What the steps so far have left.
+/// The results of the steps so far.
 struct Done {
     folder: TempDir,
     /// The stack's own bucket, once there is one.
@@ -246,7 +246,7 @@ impl Deployment {
         output.text(&text)
     }
 
-    /// What is left for a person to do.
+    /// The remaining steps for a person.
     fn next(&self, stack: &Stack) -> String {
         let place = format!(" --stack {} --region {}", self.stack, self.region);
         if self.before.is_some() {

@@ -1,4 +1,4 @@
-//! Follows CloudFormation while it works: each thing made or changed, and why it failed.
+//! Follows CloudFormation while it works: each resource created or changed, and why it failed.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use towline_console::outcome::{Failure, Outcome, refused};
 use towline_console::output::Output;
 use towline_ports::system::SystemClock;
 
-/// Time between two questions.
+/// Time between two queries.
 const EVERY: Duration = Duration::from_secs(4);
 /// Newest events read at a time.
 const MOST: usize = 100;
@@ -56,7 +56,7 @@ impl Follow<'_> {
                 ended = &mut end => Some(ended),
                 () = SystemClock.sleep(EVERY) => None,
             };
-            // A question that fails is asked again; the deployment itself decides.
+            // A failed query is repeated; the deployment itself decides.
             for event in self.events().await.unwrap_or_default() {
                 if known.insert(event.event_id.clone()) {
                     any = true;

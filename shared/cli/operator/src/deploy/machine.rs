@@ -1,4 +1,4 @@
-//! What the builds of a component run on: their image decides, unless a person has chosen.
+//! The machine of a component's builds: their image decides, unless a person has chosen.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +7,28 @@ use towline_ports::Architecture;
 
 use super::build::Arch;
 
-/// The template's parameter for what builds run on.
+/// The template's parameter for the environment of builds.
 const ENVIRONMENT: &str = "Environment";
-/// The template's parameter for how large a machine builds get.
+/// The template's parameter for the size of their machine.
 const COMPUTE: &str = "Compute";
-/// What the names of CodeBuild's Lambda compute have, and of its sizes.
+/// Part of the names of CodeBuild's Lambda compute and its sizes.
 const LAMBDA: &str = "_LAMBDA_";
 const LAMBDA_SIZE: &str = "BUILD_LAMBDA_";
-/// The sizes that builds get unless somebody says otherwise; on Lambda, what commands such as
-/// `npm ci` do well with.
+/// The default sizes of builds; on Lambda, enough for commands such as `npm ci`.
 const USUAL_SIZE: &str = "BUILD_GENERAL1_SMALL";
 const USUAL_LAMBDA_SIZE: &str = "BUILD_LAMBDA_2GB";
 
-/// The image of its builds; the first, where each platform has its own.
+/// The image of its builds; the first, if each platform has its own.
 pub fn image(build: &Build) -> &str {
     let first = build.platforms.first();
     first.map_or(build.image.as_str(), |platform| build.image_for(platform))
 }
 
-/// What infra/component.yaml is told of the machine.
+/// The parameters of infra/component.yaml for the machine.
 pub fn parameters(build: &Build, kept: &BTreeMap<&str, &str>) -> [(&'static str, String); 2] {
     let environment = environment(image(build), kept);
     let on_lambda = environment.contains(LAMBDA);
-    // A size of the other kind is none that CodeBuild takes.
+    // CodeBuild does not accept a size of the other kind.
     let usual = if on_lambda {
         USUAL_LAMBDA_SIZE
     } else {
@@ -43,7 +42,7 @@ pub fn parameters(build: &Build, kept: &BTreeMap<&str, &str>) -> [(&'static str,
     ]
 }
 
-/// What an image runs on: its name tells, else what was said before stays.
+/// The environment of an image: from its name, else the previous value.
 fn environment<'a>(image: &str, kept: &BTreeMap<&str, &'a str>) -> &'a str {
     const LINUX: &str = "LINUX_CONTAINER";
     let is_arm = ["aarch64", "arm64"].iter().any(|word| image.contains(word));
@@ -56,13 +55,13 @@ fn environment<'a>(image: &str, kept: &BTreeMap<&str, &'a str>) -> &'a str {
     }
 }
 
-/// Whether an image is one of those that CodeBuild runs on its Lambda compute and nowhere else. With
-/// one of those start-builds says nothing about Docker and time, which Lambda compute refuses.
+/// Whether CodeBuild runs this image on its Lambda compute only. For such an image, start-builds
+/// sends no settings for Docker and timeout, which Lambda compute rejects.
 fn is_of_lambda(image: &str) -> bool {
     image.starts_with("aws/codebuild/") && image.contains("-lambda-standard:")
 }
 
-/// Why no build could run on what was chosen.
+/// Why no build could run with these parameters.
 pub fn wrong(given: &BTreeMap<String, String>, component: &Component) -> Option<String> {
     let (name, build) = (&component.name, &component.build);
     let (environment, size) = (&given[ENVIRONMENT], &given[COMPUTE]);

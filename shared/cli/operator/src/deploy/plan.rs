@@ -1,4 +1,4 @@
-//! What a deployment is about to do, shown before it is done.
+//! The plan of a deployment, shown before it starts.
 
 use serde::Serialize;
 use towline_console::style::{Style, paint};
@@ -6,14 +6,14 @@ use towline_console::style::{Style, paint};
 use towline_console::outcome::{Outcome, refused};
 use towline_console::output::{Output, is_interactive};
 
-/// What is about to happen.
+/// The plan.
 #[derive(Debug, Default, Serialize)]
 pub struct Plan {
-    /// Pairs of label and value; equal labels are lines of one.
+    /// Pairs of label and value; pairs with the same label share it.
     facts: Vec<(&'static str, String)>,
     /// The commands, in order.
     commands: Vec<String>,
-    /// What a person should know before they agree.
+    /// Warnings to read before agreeing.
     warnings: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ impl Plan {
     }
 }
 
-/// How far to go.
+/// How far a deployment goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     DryRun,

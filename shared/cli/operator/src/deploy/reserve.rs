@@ -10,7 +10,7 @@ pub const RESERVE: &str = "ReserveConcurrency";
 /// concurrency").
 const UNRESERVED: u64 = 100;
 
-/// What to set the parameter to, if anything, and what to tell.
+/// The value for the parameter, if it must change, and a warning.
 pub struct Advice {
     pub value: Option<&'static str>,
     pub note: String,

@@ -20,8 +20,8 @@ pub fn parameter(arch: Arch) -> &'static str {
     }
 }
 
-/// For which processors to upload it: those that were asked for, and those the stack has already,
-/// since what runs it is of this version too. A new stack gets the one that most builds use.
+/// The processors to upload it for: those that were asked for, and those the stack has, because the
+/// stack's version changes too. A new stack gets the one that most builds use.
 pub fn wanted(asked: &[Arch], kept: &BTreeMap<&str, &str>) -> Vec<Arch> {
     let has = |arch: &Arch| kept.get(parameter(*arch)).is_some_and(|it| !it.is_empty());
     let mut wanted: Vec<Arch> = [Arch::X86, Arch::Arm64]
@@ -91,7 +91,7 @@ pub fn shown(aws: &AwsCli, arch: Arch, account: &str, path: &std::path::Path) ->
         .shown()
 }
 
-/// Stands for a digest that is not known yet.
+/// A placeholder for an unknown digest.
 pub fn placeholder(arch: Arch) -> String {
     format!("SHA256-{}", arch.name())
 }

@@ -1,4 +1,4 @@
-//! A check of AWS as data: what to read, what the answer must be, and what helps if it is not.
+//! A check of AWS as data: what to read, what the answer must be, and how to fix it.
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
@@ -10,7 +10,7 @@ use super::report::{Findings, Wrong};
 type Judge<'a> = Box<dyn Fn(&Value) -> Option<Wrong> + Send + Sync + 'a>;
 type Then<'a> = Box<dyn Fn(&Value) -> Vec<Check<'a>> + Send + Sync + 'a>;
 
-/// One question to AWS.
+/// One request to AWS.
 pub struct Check<'a> {
     group: &'static str,
     /// The subject, for the line that says the check could not run.
@@ -21,7 +21,7 @@ pub struct Check<'a> {
     then: Vec<Then<'a>>,
 }
 
-/// What it means when AWS says that the thing does not exist.
+/// How to judge that something does not exist on AWS.
 enum Absent {
     /// The check could not run.
     Unknown,
@@ -30,7 +30,7 @@ enum Absent {
     Empty,
     /// Nothing: another check reports it.
     Silent,
-    /// Nothing, whatever else AWS refuses: few may ask.
+    /// Nothing, even if AWS refuses for another reason: few people may read it.
     Optional,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Is wrong if the thing does not exist.
+    /// A finding if it does not exist.
     pub fn needed(mut self, what: impl Into<String>, help: impl Into<String>) -> Self {
         self.absent = Absent::Wrong(Wrong::new(what, help));
         self
@@ -134,14 +134,13 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Runs checks side by side; findings come in the order of the checks.
+/// Runs checks concurrently; findings keep the order of the checks.
 pub fn run(checks: Vec<Check<'_>>) -> BoxFuture<'_, Vec<Findings>> {
     let all = join_all(checks.into_iter().map(Check::run));
     async { all.await.into_iter().flatten().collect() }.boxed()
 }
 
-/// Runs checks, and gives one [`Findings`] for each group; a group in which nothing was found gets
-/// its good line.
+/// Runs checks, and returns one [`Findings`] for each group; a group without findings gets its good line.
 pub async fn grouped(checks: Vec<Check<'_>>, groups: &[(&'static str, String)]) -> Vec<Findings> {
     let mut all: Vec<Findings> = groups.iter().map(|(name, _)| Findings::of(name)).collect();
     for findings in run(checks).await {

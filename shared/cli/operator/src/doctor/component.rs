@@ -1,4 +1,4 @@
-//! What a definition's components need on AWS: image repository, CodeBuild project, its role.
+//! The AWS resources of a definition's components: image repository, CodeBuild project, its role.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -25,12 +25,12 @@ const PUSH: [&str; 5] = [
 ];
 /// The rights that CodeBuild needs to pull the image that builds run in.
 const PULL: [&str; 2] = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
-/// Who pulls it if the project's own role does not.
+/// The service that pulls it if the project's own role does not.
 const CODEBUILD: &str = "codebuild.amazonaws.com";
 /// The AWS tag of image repositories that functions may use.
 const LABEL: &str = "towline";
 
-/// Looks at every component.
+/// Checks every component.
 pub async fn look(
     place: &Place<'_>,
     repository: &RepositoryName,
@@ -130,7 +130,7 @@ impl<'a> Looked<'a> {
             })
     }
 
-    /// By this AWS tag the roles of functions may use the repository (infra/template.yaml).
+    /// The roles of functions may use repositories with this AWS tag (infra/template.yaml).
     fn label(self, arn: &str) -> Check<'a> {
         let Self { place, name, .. } = self;
         let call = |operation| place.call("ecr", operation).option("--resource-arn", arn);
@@ -167,7 +167,7 @@ impl<'a> Looked<'a> {
                 format!("{name}: the CodeBuild project {project} is missing"),
                 help,
             )
-            // Towline asks for Docker with each build that needs it.
+            // Towline requests Docker for each build that needs it.
             .must(
                 "/projects/0/environment/privilegedMode",
                 move |is_privileged| needs_docker || is_privileged != true,
@@ -248,7 +248,8 @@ impl<'a> Looked<'a> {
             })
     }
 
-    /// What policies of the organization or a permissions boundary take away. Few may simulate.
+    /// Rights that a policy of the organization or a permissions boundary denies. Few people may
+    /// simulate policies.
     fn simulated(self, role: &str, images: &str) -> Check<'a> {
         let name = self.name;
         let call = self.place.call("iam", "simulate-principal-policy");

@@ -1,4 +1,4 @@
-//! The folder of `towline serve`: closed to others, and its registry as the ledger says.
+//! The folder of `towline serve`: closed to others, and its registry agrees with the ledger.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -25,7 +25,7 @@ const PARTS: [(&str, &str); 4] = [
     ("source", "mirrors"),
     ("runner", "builds and logs"),
 ];
-/// What helps when the ledger or the registry is damaged.
+/// The advice for a damaged ledger or registry.
 const BACKUP: &str = "restore the folder from your backup";
 /// Files that only the owner may read.
 const PRIVATE: [&str; 4] = [
@@ -35,7 +35,7 @@ const PRIVATE: [&str; 4] = [
     "people.json",
 ];
 
-/// Looks at everything.
+/// Checks everything.
 ///
 /// # Errors
 /// `Found` if something is wrong, `Unsure` if a check could not run.
@@ -93,7 +93,7 @@ fn opened(path: &Path, findings: &mut Findings) -> Option<Folder> {
     Some(folder)
 }
 
-/// Whether others than the owner have any right to it.
+/// Whether anyone but the owner has rights to it.
 fn is_open(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|it| it.permissions().mode() & 0o077 != 0)
 }
@@ -146,7 +146,7 @@ async fn version(program: &str, arguments: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Whether the repositories that are served from here answer.
+/// Whether the served repositories answer.
 async fn origins(repositories: &[String]) -> Findings {
     let mut findings = Findings::of("Repositories");
     if repositories.is_empty() {

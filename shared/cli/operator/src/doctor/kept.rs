@@ -1,4 +1,4 @@
-//! What a stack keeps: its table, its bucket, its dead letters and its secrets.
+//! The data of a stack: its table, its bucket, its dead letters and its secrets.
 
 use futures::FutureExt as _;
 use serde_json::Value;
@@ -102,7 +102,7 @@ pub async fn table(place: &Place<'_>) -> Vec<Findings> {
     grouped(checks, &[(GROUP, good.into())]).await
 }
 
-/// Without the bucket, or with somebody else's in its place, builds with a long buildspec fail.
+/// Without the bucket, or if another account owns it, builds with a long buildspec fail.
 pub async fn bucket(place: &Place<'_>) -> Vec<Findings> {
     const GROUP: &str = "Bucket";
     let bucket = match place.output(GROUP, BUCKET) {

@@ -1,4 +1,4 @@
-//! The stack that is looked at, and the commands that repair it.
+//! The stack to check, and the commands that repair it.
 
 use towline_client::aws_cli::{AwsCli, Call};
 use towline_client::stack::{Place as Options, Stack};
@@ -15,9 +15,9 @@ pub struct Place<'a> {
     pub at: String,
     /// The command that deploys it again.
     pub again: String,
-    /// What repairs whatever differs from the template.
+    /// The command that undoes differences from the template.
     pub put_back: String,
-    /// What repairs whatever differs from the template of a component.
+    /// The command that undoes differences from a component's template.
     pub components_back: String,
 }
 

@@ -25,7 +25,7 @@ pub struct Pointer {
     pub media_type: String,
 }
 
-/// What the ledger says is live. A stage that Towline holds for safety is a finding.
+/// The ledger's live images. A stage that Towline holds for safety is a finding.
 pub async fn expected(
     findings: &mut Findings,
     ask: impl AsyncFn(Query) -> Outcome<Answer>,
@@ -87,7 +87,7 @@ pub async fn expected(
     Ok(pointers)
 }
 
-/// Reports a tag that is on another image; `unseen` helps if Towline has not noticed it.
+/// Reports a tag on another image; `unseen` is the advice if Towline has not noticed it.
 pub fn judge(findings: &mut Findings, pointer: &Pointer, found: Option<&str>, unseen: &str) {
     let Pointer {
         place,
@@ -113,7 +113,7 @@ pub fn judge(findings: &mut Findings, pointer: &Pointer, found: Option<&str>, un
     );
 }
 
-/// The good line for so many tags, unless something was found.
+/// The good line for this many tags, unless there are findings.
 pub fn total(findings: &mut Findings, tags: usize) {
     match tags {
         0 => findings.good("nothing is live yet"),

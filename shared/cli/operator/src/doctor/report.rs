@@ -1,4 +1,4 @@
-//! What was found, one line each, in groups; printed group by group as it is found.
+//! The findings, one line each, in groups; each group is printed as soon as it is known.
 
 use serde::Serialize;
 use serde_json::json;
@@ -34,7 +34,7 @@ enum State {
     Skipped,
 }
 
-/// What is wrong, and what to do about it.
+/// A problem and its fix.
 pub struct Wrong {
     pub what: String,
     pub help: String,
@@ -63,7 +63,7 @@ impl Findings {
         }
     }
 
-    /// Whether others are of the same group.
+    /// Whether both are of the same group.
     pub fn is_of(&self, other: &Self) -> bool {
         self.group == other.group
     }
@@ -90,7 +90,7 @@ impl Findings {
         self.add(State::Unknown, what.as_ref(), Some(why.as_ref()));
     }
 
-    /// AWS did not answer the question.
+    /// AWS did not answer.
     pub fn refused(&mut self, what: impl AsRef<str>, error: &AwsError) {
         self.unknown(what, error.to_string());
     }
@@ -99,7 +99,7 @@ impl Findings {
         self.add(State::Skipped, why.as_ref(), None);
     }
 
-    /// One good line that stands for all checks of the group, if none found anything.
+    /// One good line for all checks of the group, if none has a finding.
     pub fn good_unless_found(&mut self, what: impl AsRef<str>) {
         if self.list.is_empty() {
             self.good(what);

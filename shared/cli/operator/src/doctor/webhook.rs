@@ -16,7 +16,7 @@ use towline_client::stack::Stack;
 use towline_console::surroundings;
 use towline_ports::system::SystemClock;
 
-/// How long GitHub can redeliver what failed (GitHub documentation, "Redelivering webhooks").
+/// How long GitHub can redeliver failed deliveries (GitHub documentation, "Redelivering webhooks").
 const REDELIVERS: SignedDuration = SignedDuration::from_hours(72);
 
 #[derive(Debug, Deserialize)]
@@ -57,7 +57,7 @@ pub fn repositories(stack: &Stack, own: Option<&RepositoryName>) -> BTreeSet<Rep
     named.chain(own.cloned()).collect()
 }
 
-/// Where webhooks of this stack deliver to, and what helps when they do not.
+/// The webhook address of this stack, and advice for failed deliveries.
 struct Ours<'a> {
     url: &'a str,
     /// How to find the secret.
@@ -148,7 +148,7 @@ async fn judge(
 }
 
 impl Hook {
-    /// What must hold, what is wrong otherwise, and what helps.
+    /// The required settings, the problem if one is wrong, and its fix.
     fn settings(&self, ours: &Ours<'_>) -> [(bool, &'static str, String); 4] {
         let sends_pushes = self.events.iter().any(|it| it == "push" || it == "*");
         [
@@ -172,7 +172,7 @@ impl Hook {
     }
 }
 
-/// What happened to the deliveries that failed, newest first, and what helps.
+/// What happened to the failed deliveries, newest first, and how to fix it.
 fn undelivered(
     failed: &[&Delivery],
     path: &str,

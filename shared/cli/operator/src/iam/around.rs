@@ -1,4 +1,4 @@
-//! A definition with the files around it, and what its builds ask for.
+//! A definition with the files around it, and the resources that its builds need.
 
 use std::path::{Path, PathBuf};
 
@@ -88,6 +88,6 @@ pub struct Asked {
     pub parameters: Vec<String>,
     /// Groups of test reports.
     pub reports: Vec<String>,
-    /// What cannot be known, in sentences.
+    /// Sentences about needs that cannot be determined.
     pub unknown: Vec<String>,
 }

@@ -8,7 +8,7 @@ use towline_domain::definition::{Component, Preset};
 
 use super::policy::{PULL, Reason, Resource, Statement};
 
-/// What a push takes (ECR user guide, "Pushing an image").
+/// The rights for a push (ECR user guide, "Pushing an image").
 const PUSH: [&str; 7] = [
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
@@ -19,7 +19,7 @@ const PUSH: [&str; 7] = [
     "ecr:UploadLayerPart",
 ];
 
-/// What a report takes (CodeBuild user guide, "Test report permissions").
+/// The rights for a report (CodeBuild user guide, "Test report permissions").
 const REPORT: [&str; 5] = [
     "codebuild:BatchPutCodeCoverages",
     "codebuild:BatchPutTestCases",
@@ -28,7 +28,7 @@ const REPORT: [&str; 5] = [
     "codebuild:UpdateReport",
 ];
 
-/// What a connection to GitHub takes; an older connection has the older prefix.
+/// The rights for a connection to GitHub; an older connection has the older prefix.
 const CONNECTION: [&str; 6] = [
     "codeconnections:GetConnection",
     "codeconnections:GetConnectionToken",
@@ -38,14 +38,14 @@ const CONNECTION: [&str; 6] = [
     "codestar-connections:UseConnection",
 ];
 
-/// What reading from the stack's bucket takes, and from which of its folders.
+/// The rights for reading from the stack's bucket, and the folders they are for.
 const READ: [&str; 2] = ["s3:GetObject", "s3:GetObjectVersion"];
 const FOLDERS: [&str; 2] = ["buildspecs", "tools"];
 
-/// The repositories of a component's layers, before the name of that of its images.
+/// The prefixes of the repositories for a component's layers.
 const LAYERS: [&str; 2] = ["towline-cache/trusted", "towline-cache/branches"];
 
-/// What can be allowed besides, with the statement it belongs to.
+/// Optional actions, with the statement each belongs to.
 pub const ALSO: [(&str, &str); 4] = [
     ("ecr:ListImages", "ListImagesInRepository"),
     ("ecr:DescribeImages", "ManageRepositoryContents"),
@@ -53,7 +53,7 @@ pub const ALSO: [(&str, &str); 4] = [
     ("ecr:GetRepositoryPolicy", "ManageRepositoryContents"),
 ];
 
-/// What is known besides the definition.
+/// Facts that are not in the definition.
 pub struct Given<'a> {
     /// The definition's text.
     pub definition: &'a str,
@@ -70,9 +70,9 @@ pub struct Given<'a> {
 /// What a component's build needs.
 #[derive(Debug, Default)]
 pub struct Needs {
-    /// What its role may do.
+    /// The statements of its role.
     pub statements: Vec<Statement>,
-    /// What cannot be known, in sentences.
+    /// Sentences about needs that cannot be determined.
     pub unknown: Vec<String>,
 }
 
@@ -137,7 +137,7 @@ fn option(name: &str, what: &str) -> Reason {
     }
 }
 
-/// What the build of a component in this project needs.
+/// The needs of a component's build in this project.
 pub fn of(component: &Component, project: &str, given: &Given<'_>) -> Needs {
     let mut needs = Needs::default();
     let lines = Lines {
@@ -178,7 +178,7 @@ pub fn of(component: &Component, project: &str, given: &Given<'_>) -> Needs {
 }
 
 impl Needs {
-    /// What every build needs: to push its image, and to write its log.
+    /// The needs of every build: to push its image, and to write its log.
     fn registry(
         &mut self,
         component: &Component,
@@ -203,7 +203,7 @@ impl Needs {
         self.add("Logs", &write, Resource::Own("logs", log), because);
     }
 
-    /// What the preset needs besides.
+    /// Additional needs of the preset.
     fn preset(
         &mut self,
         component: &Component,
@@ -239,14 +239,14 @@ impl Needs {
     }
 }
 
-/// How many lines of the definition come before the first line of a text in it.
+/// The number of lines in the definition before the first line of a text in it.
 fn lines_before(node: &Node, definition: &str) -> usize {
     let is_block = !definition[node.range.start..].starts_with(['"', '\'', '{']);
     node.span.line - usize::from(is_block)
 }
 
 impl Needs {
-    /// What a buildspec needs; `before` lines of the file come before its first.
+    /// The needs of a buildspec, whose first line comes after `before` lines of the file.
     fn buildspec(&mut self, text: &str, file: &str, before: usize, project: &str) {
         let Ok(reading) = Buildspec::read_all(text) else {
             self.unknown.push(format!(

@@ -1,4 +1,4 @@
-//! IAM policies as values, written with an account's names or as CloudFormation fills them in.
+//! IAM policies as values, written with an account's names or with CloudFormation's placeholders.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ pub enum Place {
         /// The region's name.
         region: String,
     },
-    /// Where the template is deployed.
+    /// Wherever the template is deployed.
     Template,
 }
 
@@ -49,7 +49,7 @@ fn partition(region: &str) -> &'static str {
     }
 }
 
-/// What a statement is about.
+/// The resource of a statement.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resource {
     /// Everything, if IAM has nothing narrower.
@@ -63,7 +63,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// As it stands in a policy.
+    /// Its text in a policy.
     pub fn value(&self, place: &Place) -> Value {
         match self {
             Self::All => json!("*"),
@@ -80,7 +80,7 @@ impl Resource {
         }
     }
 
-    /// As people read it.
+    /// Its text for people.
     pub fn short(&self) -> String {
         match self {
             Self::All => "*".to_owned(),
@@ -91,23 +91,23 @@ impl Resource {
     }
 }
 
-/// Why a statement is there.
+/// Why a statement is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     /// The file with the line, or the option of the command line.
     pub place: String,
-    /// What it says.
+    /// The text of that line.
     pub what: String,
 }
 
-/// What somebody may do.
+/// Actions that are allowed on resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// Its name in the policy.
     pub sid: &'static str,
     /// The actions, sorted.
     pub actions: Vec<&'static str>,
-    /// What they may be done to, sorted.
+    /// The resources, sorted.
     pub resources: Vec<Resource>,
     /// Why, in the order of the definition.
     pub because: Vec<Reason>,
@@ -128,7 +128,7 @@ impl Statement {
         });
         let is_bucket = |resource: &Resource| matches!(resource, Resource::Bucket(_));
         if self.resources.iter().any(is_bucket) {
-            // The bucket may be deleted and its name taken by another account.
+            // The bucket may be deleted, and another account could take its name.
             statement["Condition"] =
                 json!({ "StringEquals": { "aws:ResourceAccount": place.account() } });
         }
@@ -164,7 +164,7 @@ fn only(projects: &[String], place: &Place) -> Value {
     })
 }
 
-/// Who may take a role: builds of this project.
+/// The trust policy of a role: builds of this project may assume it.
 pub fn trust(project: &str, place: &Place) -> Value {
     document(vec![json!({
         "Effect": "Allow",
@@ -174,7 +174,8 @@ pub fn trust(project: &str, place: &Place) -> Value {
     })])
 }
 
-/// What CodeBuild needs to run builds in an image of a repository (CodeBuild user guide, "Amazon ECR sample").
+/// The rights that CodeBuild needs to run builds in an image of a repository (CodeBuild user guide,
+/// "Amazon ECR sample").
 pub const PULL: [&str; 3] = [
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",

@@ -1,4 +1,4 @@
-//! What `iam` prints: policies, a template, or the line that each right is for.
+//! Prints the output of `iam`: policies, a template, or the line that each right is for.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use towline_domain::definition::Component;
 use super::needs::{self, EcrRepository, Needs};
 use super::policy::{self, Place};
 
-/// A component with its project and what its build needs.
+/// A component with its project and the needs of its build.
 pub struct Built<'a> {
     pub component: &'a Component,
     pub project: String,
@@ -89,7 +89,7 @@ pub fn template(built: &[Built<'_>], place: &Place) -> Value {
     })
 }
 
-/// A name as CloudFormation takes it: `docker-in-aws/codebuild` is `DockerInAwsCodebuild`.
+/// A name as CloudFormation accepts it: `docker-in-aws/codebuild` is `DockerInAwsCodebuild`.
 fn id(name: &str) -> String {
     name.split(|character: char| !character.is_ascii_alphanumeric())
         .map(|word| {

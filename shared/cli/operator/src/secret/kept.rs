@@ -9,7 +9,7 @@ use towline_client::aws_cli::{AwsCli, AwsError};
 use towline_client::stack::Stack;
 use towline_console::outcome::Outcome;
 
-/// Which secret of a stack.
+/// The secrets of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Name {
     /// Signs GitHub's webhooks.
@@ -125,13 +125,13 @@ impl<'a> Kept<'a> {
         })
     }
 
-    /// Replaces the current version, whichever it is.
+    /// Replaces the current version.
     pub async fn write(&self, text: String) -> Outcome {
         self.put(text, CURRENT).await?;
         Ok(())
     }
 
-    /// Replaces the current version if it still is `before`; says whether it was.
+    /// Replaces the current version if it still is `before`; returns whether it was.
     ///
     /// The text is written without the label first. Then AWS moves the label, and only from the version
     /// that is named (Secrets Manager API, `UpdateSecretVersionStage`).
@@ -163,7 +163,7 @@ impl<'a> Kept<'a> {
         Ok(put.version_id)
     }
 
-    /// Makes the version before the current one invalid; says whether there was one.
+    /// Invalidates the version before the current one; returns whether there was one.
     pub async fn drop_previous(&self) -> Outcome<bool> {
         let call = self.aws.call("secretsmanager", "describe-secret");
         let described: Value = call.option("--secret-id", &self.id).json().await?;

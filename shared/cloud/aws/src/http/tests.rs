@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// The result of a request to this address: its status, or why there is none.
+/// The result of a request to this address: its status, or the error.
 async fn asked(http: &Http, address: &str) -> Result<u16, ConnectorError> {
     let mut request = HttpRequest::new(SdkBody::empty());
     request.set_uri(address).unwrap();

@@ -1,4 +1,4 @@
-//! Which part of a partition a query asks for, in the one condition on the sort that DynamoDB takes.
+//! The range of a partition that a query asks for, in DynamoDB's one condition on the sort key.
 
 use towline_ports::Query;
 
@@ -6,7 +6,7 @@ use towline_ports::Query;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Bounds<'a> {
     pub(super) sorts: Sorts<'a>,
-    /// Begin behind this sort; it lies within `sorts`, as `ExclusiveStartKey` must.
+    /// Start after this sort key; it is within `sorts`, as `ExclusiveStartKey` must be.
     pub(super) after: Option<&'a str>,
 }
 
@@ -19,11 +19,11 @@ pub(super) enum Sorts<'a> {
     Between(&'a str, &'a str),
 }
 
-/// The bounds of a query; none when nothing can lie within them.
+/// The bounds of a query; none if the range is empty.
 pub(super) fn bounds(query: &Query) -> Option<Bounds<'_>> {
     let prefix = query.prefix.as_str();
-    // UTF-8 is ordered as its bytes are, so what is over the prefix and does not begin with it is
-    // over everything that does.
+    // UTF-8 sorts like its bytes, so a key above the prefix that does not begin with it is above
+    // all keys that do.
     let sorts = match query.up_to.as_deref() {
         Some(up_to) if up_to.is_empty() || up_to < prefix => return None,
         Some(up_to) if prefix.is_empty() => Sorts::UpTo(up_to),
@@ -40,7 +40,7 @@ pub(super) fn bounds(query: &Query) -> Option<Bounds<'_>> {
         Sorts::BeginWith(prefix) => after > prefix && !after.starts_with(prefix),
         Sorts::All => false,
     };
-    // DynamoDB refuses a start that has nothing of the range behind it.
+    // DynamoDB rejects a start with nothing of the range after it.
     let is_last = match query.newest_first {
         true => after == prefix,
         false => query.up_to.as_deref() == Some(after),

@@ -15,11 +15,11 @@ use super::schema::{
     WRITER, shard,
 };
 
-/// Bytes of a content that is kept as text. With its keys and names, an item of a longer one passes
-/// the kilobyte that DynamoDB charges as one write; deflated, most of them do not.
+/// The most bytes of a content that is stored as text. A longer one, with its keys and names,
+/// exceeds the kilobyte that DynamoDB charges as one write; deflated, most do not.
 const MOST_PLAIN: usize = 768;
 
-/// How hard a content is deflated, of 10; more takes longer than it saves.
+/// Compression level, of 10; a higher one takes longer than it saves.
 const EFFORT: u8 = 6;
 
 pub(super) type Attributes = HashMap<String, AttributeValue>;
@@ -32,7 +32,7 @@ pub(super) fn number(number: impl Into<i128>) -> AttributeValue {
     AttributeValue::N(number.into().to_string())
 }
 
-/// A content as it is kept: as text, or deflated where it is long.
+/// A content as it is stored: as text, or deflated if it is long.
 pub(super) fn content(body: String) -> AttributeValue {
     if body.len() <= MOST_PLAIN {
         return text(body);
@@ -41,7 +41,7 @@ pub(super) fn content(body: String) -> AttributeValue {
     AttributeValue::B(Blob::new(deflated))
 }
 
-/// The attributes that name an item.
+/// The key attributes of an item.
 pub(super) fn key(key: &Key) -> Attributes {
     HashMap::from([
         (PARTITION.to_owned(), text(&key.partition)),
@@ -49,7 +49,7 @@ pub(super) fn key(key: &Key) -> Attributes {
     ])
 }
 
-/// The attributes that come from a due time, if there is one, and from what an item is.
+/// The attributes for a due time, if there is one, and for expiration.
 pub(super) fn times(key: &Key, due: Option<Timestamp>) -> Vec<(&'static str, AttributeValue)> {
     let mut times = Vec::new();
     if let Some(due) = due {
@@ -63,7 +63,7 @@ pub(super) fn times(key: &Key, due: Option<Timestamp>) -> Vec<(&'static str, Att
     times
 }
 
-/// All attributes of an item that is written whole.
+/// All attributes of a complete item.
 pub(super) fn whole(
     of: &Key,
     version: i128,

@@ -19,10 +19,10 @@ use crate::wait::pause;
 /// Keys in one `BatchGetItem` (DynamoDB API).
 const MOST_KEYS: usize = 100;
 
-/// So often what a `BatchGetItem` left out is asked for again.
+/// How often to request items that a `BatchGetItem` left out.
 const MOST_ROUNDS: u32 = 6;
 
-/// Longest first wait before that.
+/// The longest wait before the second attempt.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Table {
@@ -41,7 +41,7 @@ impl Table {
         answer.item.map(item::read).transpose()
     }
 
-    /// What lies under each of at most [`MOST_KEYS`] keys, in their order.
+    /// The items under at most [`MOST_KEYS`] keys, in their order.
     pub(super) async fn read_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError> {
         let mut items = HashMap::new();
         for found in self.read_all(keys, "reading items").await? {
@@ -51,7 +51,7 @@ impl Table {
         Ok(keys.iter().map(|key| items.remove(key)).collect())
     }
 
-    /// As many pages of DynamoDB, of at most 1 MB each, as the limit takes.
+    /// Reads as many pages of DynamoDB, of at most 1 MB each, as the limit needs.
     pub(super) async fn read_in_order(&self, query: &Query) -> Result<Page, PortError> {
         let mut page = Page {
             items: Vec::new(),
@@ -85,7 +85,7 @@ impl Table {
                 "#p = :p AND #s BETWEEN :s AND :t"
             }
         };
-        // A name that is not used is refused.
+        // DynamoDB rejects names that are not used.
         if bounds.sorts != Sorts::All {
             request = request.expression_attribute_names("#s", SORT);
         }
@@ -116,9 +116,9 @@ impl Table {
         }
     }
 
-    /// Asks all parts of the index at once, then reads what was found again from the table: what
-    /// was done meanwhile, or is due later now, is left out. So a page may be short; what the index
-    /// does not know yet is found the next time.
+    /// Queries all parts of the index at once, then reads these items again from the table, and
+    /// leaves out those that are done or due later by now. So a page may be short; items that the
+    /// index does not have yet are found the next time.
     pub(super) async fn read_due(
         &self,
         until: Timestamp,
@@ -141,12 +141,12 @@ impl Table {
         for found in self.read_all(&keys, "reading what is due").await? {
             match item::read(found) {
                 Ok(item) => items.push(item),
-                // It must not keep the others from being looked after.
+                // One unreadable item must not stop the others.
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::error!(
                         error,
-                        "an item that is due cannot be read; a person must look"
+                        "cannot read an item that is due; it needs a person's attention"
                     );
                 }
             }
@@ -198,8 +198,8 @@ impl Table {
         }
     }
 
-    /// Reads these items, in no order; those that are gone are left out. However often DynamoDB
-    /// leaves some out, it takes no longer than one call may.
+    /// Reads these items, in any order; missing ones are left out. It takes no longer than one call
+    /// may, however often DynamoDB leaves some out.
     async fn read_all(&self, keys: &[Key], doing: &str) -> Result<Vec<Attributes>, PortError> {
         let rounds = timeout(PATIENCE.operation, self.read_in_rounds(keys, doing)).await;
         rounds.unwrap_or_else(|late| Err(PortError::new(doing, late)))

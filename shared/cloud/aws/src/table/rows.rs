@@ -1,4 +1,4 @@
-//! Rows: written without a condition, as many as go into one request.
+//! Rows: written without a condition, several in one request.
 
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::wait::pause;
 /// Rows in one `BatchWriteItem` (DynamoDB API).
 const MOST_TOGETHER: usize = 25;
 
-/// So often what a `BatchWriteItem` left out is asked for again.
+/// How often to write rows that a `BatchWriteItem` left out.
 const MOST_ROUNDS: u32 = 6;
 
-/// Longest first wait before that.
+/// The longest wait before the second attempt.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Table {
-    /// Writes the rows, all of it within the time of one call.
+    /// Writes the rows within the time of one call.
     pub(super) async fn write_rows(
         &self,
         rows: &[Row],

@@ -23,30 +23,29 @@ pub const SORT: &str = "sort";
 pub const VERSION: &str = "version";
 /// The content: JSON, as text or, where it is long, as the bytes of that text deflated (RFC 1951).
 pub const BODY: &str = "body";
-/// When it is due: a number of nanoseconds since 1970, absent when it never is. Milliseconds would
-/// make something due too soon.
+/// When it is due: nanoseconds since 1970, absent if never. Milliseconds would make it due too early.
 pub const DUE: &str = "due";
-/// Which part of the index it is in, a text from `0` on; there only together with [`DUE`].
+/// The part of the index it is in, a text from `0` on; only together with [`DUE`].
 pub const DUE_SHARD: &str = "due_shard";
-/// When DynamoDB may delete it: a number of seconds since 1970. For housekeeping only.
+/// When DynamoDB may delete it: seconds since 1970. For housekeeping only.
 pub const EXPIRES: &str = "expires";
-/// Which request wrote it, so that a repeated one knows its own work.
+/// The request that wrote it, so that a retry recognizes its own write.
 pub const WRITER: &str = "writer";
 
 /// The index by [`DUE_SHARD`] and [`DUE`], of keys only.
 pub const DUE_INDEX: &str = "due";
 
-/// Parts of the index, so that it takes four times the 1,000 writes a second of one; each sweep
-/// asks every part, so more would cost more.
+/// Parts of the index, for four times the 1,000 writes a second of one part. Each sweep queries
+/// every part, so more parts would cost more.
 pub const DUE_SHARDS: u64 = 4;
 
-/// Partitions that begin with this are remembered for [`EXPIRES_AFTER_SECONDS`].
+/// Partitions with this prefix expire after [`EXPIRES_AFTER_SECONDS`].
 pub const EXPIRING: &str = "INBOX#";
 
 /// 30 days. GitHub redelivers for three, EventBridge for one.
 pub const EXPIRES_AFTER_SECONDS: i64 = 30 * 24 * 60 * 60;
 
-/// The part of the index that a key is in: always the same, everywhere (FNV-1a).
+/// The part of the index that a key is in: always the same, in every process (FNV-1a).
 pub(crate) fn shard(key: &Key) -> String {
     let bytes = key.partition.bytes().chain([0]).chain(key.sort.bytes());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -56,7 +55,7 @@ pub(crate) fn shard(key: &Key) -> String {
     ((hash ^ (hash >> 32)) % DUE_SHARDS).to_string()
 }
 
-/// Creates such a table, unless it is there, and waits until it can be used; for tests.
+/// Creates the table, unless it exists, and waits until it can be used; for tests.
 ///
 /// # Errors
 ///
@@ -101,7 +100,7 @@ pub async fn create(client: &Client, name: &str) -> Result<(), PortError> {
         .send()
         .await;
     match made {
-        // Who has a slow answer asks again.
+        // The caller of a slow request asks again.
         Err(error)
             if error
                 .as_service_error()

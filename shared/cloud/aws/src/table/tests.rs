@@ -1,4 +1,4 @@
-//! What DynamoDB is asked for, and what each of its refusals means.
+//! The requests to DynamoDB, and the meaning of each refusal.
 
 use serde_json::{Value, json};
 use towline_ports::{Key, Query, Row, Store as _, TransactError, Write};
@@ -30,7 +30,7 @@ fn cancelled(codes: &[&str]) -> Answer {
     refused_with("TransactionCanceledException", &reasons)
 }
 
-/// What became of the writes, in a few words, and which operations it took.
+/// The result of the writes in a few words, and the operations.
 async fn write(writes: Vec<Write>, answers: Vec<Answer>) -> (String, Vec<String>) {
     let (service, aws) = Service::start(answers).await;
     let outcome = match aws.table("t").transact(writes).await {
@@ -182,7 +182,7 @@ async fn a_repeated_transaction_has_the_same_token_and_a_new_one_another() {
         ok(json!({})),
     ])
     .await;
-    // What came in has an end that follows from the time.
+    // Received facts have an expiry, computed from the time.
     let put = Write::Put {
         key: Key::new("INBOX#1", "s"),
         body: json!({}),

@@ -1,4 +1,4 @@
-//! Writes: one change by itself, several in a transaction, and what a refusal means.
+//! Writes: single changes, transactions, and the meaning of each refusal.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,36 +22,35 @@ use super::{PATIENCE, Table};
 use crate::fault::failed;
 use crate::wait::{chance, pause};
 
-/// So often a change is tried while transactions of others hold one of its items, which they do
-/// for milliseconds, or while an item or the table takes no more just now.
+/// How often to try a change while transactions of others lock one of its items, which takes
+/// milliseconds, or while an item or the table is throttled.
 const MOST_TRIES: u32 = 6;
 
-/// Longest first wait before the next try.
+/// The longest wait before the second attempt.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Why a transaction was cancelled that may be made a moment later (DynamoDB API,
-/// `TransactWriteItems`).
+/// Reasons for a cancelled transaction that is worth retrying (DynamoDB API, `TransactWriteItems`).
 const THROTTLED: [&str; 3] = [
     "ThrottlingError",
     "ProvisionedThroughputExceeded",
     "RequestLimitExceeded",
 ];
 
-/// What DynamoDB made of a change.
+/// DynamoDB's result for a change.
 enum Outcome {
     Done,
-    /// A condition did not hold: that of the change at this place.
+    /// A condition failed: that of the change at this index.
     Held(usize),
-    /// Another transaction is changing the item at this place.
+    /// Another transaction is changing the item at this index.
     Contended(usize),
-    /// DynamoDB takes no more of this just now.
+    /// DynamoDB is throttling.
     Throttled(PortError),
-    /// This very transaction is still being made, from an earlier attempt.
+    /// An earlier attempt of this transaction is still in progress.
     InProgress,
     Failed(PortError),
 }
 
-/// A condition, and how it is said.
+/// A condition expression.
 struct Condition {
     expression: &'static str,
     names: HashMap<String, String>,
@@ -88,7 +87,7 @@ impl Condition {
     }
 }
 
-/// An item that is written whole, under a condition.
+/// A complete item to write, under a condition.
 struct Whole {
     item: Attributes,
     condition: Condition,
@@ -103,7 +102,7 @@ impl Whole {
         writer: Option<&str>,
     ) -> Self {
         let (version, condition) = match write {
-            // No item has version 0, so the condition of replacing that one never holds.
+            // No item has version 0, so replacing version 0 always fails.
             Write::Replace { version, .. } => (*version, Condition::has_version(*version)),
             _ => (0, Condition::is_free()),
         };
@@ -115,7 +114,7 @@ impl Whole {
 }
 
 impl Table {
-    /// Makes the changes, all tries within the time of one call.
+    /// Writes the changes, with all attempts within the time of one call.
     pub(super) async fn write(
         &self,
         writes: &[Write],
@@ -131,8 +130,8 @@ impl Table {
         writes: &[Write],
         bodies: Vec<Option<String>>,
     ) -> Result<(), TransactError> {
-        // Made once: a transaction that is asked for again under its token has to be the same to
-        // the byte, or DynamoDB refuses it (DynamoDB API, `IdempotentParameterMismatchException`).
+        // Built once: a transaction that is retried with its token must be identical byte for byte,
+        // or DynamoDB rejects it (DynamoDB API, `IdempotentParameterMismatchException`).
         let parts = match writes {
             [_] => Vec::new(),
             _ => self.parts(writes, &bodies)?,
@@ -149,7 +148,7 @@ impl Table {
                 Outcome::Held(place) => return Err(conflict(writes, place)),
                 Outcome::Contended(place) if last => return Err(conflict(writes, place)),
                 Outcome::Throttled(error) if last => return Err(error.into()),
-                // Nothing was changed, so the next try is another transaction.
+                // Nothing was changed, so the next attempt is a new transaction.
                 Outcome::Contended(_) | Outcome::Throttled(_) => token = self::token(),
                 Outcome::InProgress => {}
                 Outcome::Failed(error) => return Err(error.into()),
@@ -186,7 +185,7 @@ impl Table {
                     return Outcome::Done;
                 };
                 match error.as_service_error() {
-                    // An attempt of ours whose answer was lost has written it.
+                    // An earlier attempt whose answer was lost has written it.
                     Some(PutItemError::ConditionalCheckFailedException(held))
                         if held.item().is_some_and(|item| is_by(item, token)) =>
                     {
@@ -299,7 +298,7 @@ impl Table {
         let part = TransactWriteItem::builder();
         let part = match write {
             Write::Create { key, due, .. } | Write::Replace { key, due, .. } => {
-                // The transaction's token knows its own work.
+                // The transaction's token recognizes its own write.
                 let whole = Whole::new(write, key, body, *due, None);
                 part.put(
                     Put::builder()
@@ -340,7 +339,7 @@ impl Table {
     }
 }
 
-/// An item that is written whatever is there: only DynamoDB knows which version comes next.
+/// An item that is written regardless of its version: only DynamoDB knows the next one.
 struct Upsert {
     expression: String,
     names: HashMap<String, String>,
@@ -378,7 +377,7 @@ impl Upsert {
     }
 }
 
-/// 1 to 36 characters that nobody used before (DynamoDB API, `ClientRequestToken`).
+/// 1 to 36 characters that were never used before (DynamoDB API, `ClientRequestToken`).
 fn token() -> String {
     format!("{:016x}{:016x}", chance(), chance())
 }

@@ -1,4 +1,4 @@
-//! Who asks the GitHub in memory, and what they may.
+//! Callers of the GitHub in memory, and their permissions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,31 +16,31 @@ use serde_json::{Value, json};
 use super::routes::{Reply, refuse, reply};
 use super::{APP_KEY, MemoryGitHub, Repository};
 
-/// How long the token of an installation is good for.
+/// How long an installation's token is valid.
 const GOOD_FOR: Duration = Duration::from_secs(3600);
 
-/// The longest proof, in seconds.
+/// The longest lifetime of a proof, in seconds.
 const LONGEST: i64 = 600;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Which repositories; none for all.
+    /// The repositories; none for all.
     pub repositories: Option<Vec<u64>>,
-    /// What may be done there: `contents` to `read`, `statuses` to `write`.
+    /// The permissions there: `contents` to `read`, `statuses` to `write`.
     pub permissions: BTreeMap<String, String>,
     pub expires: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct App {
-    /// What it may call itself: its client id and its number.
+    /// The names it may use: its client id and its number.
     pub issuers: Vec<String>,
     /// The public part of its key: `RSAPublicKey` in DER (PKCS#1).
     pub public_key: Vec<u8>,
     pub installations: Vec<Installation>,
 }
 
-/// Where an App is installed, and what it may do there.
+/// Where an App is installed, and its permissions there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
     pub id: u64,
@@ -51,7 +51,7 @@ pub struct Installation {
 pub(super) enum Asking {
     Nobody,
     Token(Token),
-    /// By its place in the list.
+    /// By its index in the list.
     App(usize),
 }
 
@@ -73,7 +73,7 @@ struct Wanted {
 }
 
 impl Token {
-    /// A token that may do everything, everywhere, for good.
+    /// A token with all permissions that never expires.
     #[must_use]
     pub fn of_everything() -> Self {
         Self {
@@ -89,7 +89,7 @@ impl Token {
 }
 
 impl App {
-    /// An App of this id with the key [`APP_KEY`], installed at these repositories to read
+    /// An App with this id and the key [`APP_KEY`], installed on these repositories to read
     /// contents and to write statuses.
     ///
     /// # Panics
@@ -116,7 +116,7 @@ impl App {
 }
 
 impl Asking {
-    /// Whether a repository shows itself at all.
+    /// Whether a repository is visible.
     pub(super) fn sees(&self, repository: &Repository) -> bool {
         let given = match self {
             Self::Token(token) => token
@@ -128,7 +128,7 @@ impl Asking {
         given || !repository.private
     }
 
-    /// Whether this may be done in a repository that is seen.
+    /// Whether an action is allowed in a visible repository.
     pub(super) fn may(&self, repository: &Repository, what: &str, how: &str) -> bool {
         let Self::Token(token) = self else {
             return how == "read" && !repository.private;
@@ -165,7 +165,7 @@ impl MemoryGitHub {
         }
     }
 
-    /// Which App a JSON Web Token proves, with GitHub's words against it.
+    /// The App that a JSON Web Token proves, or GitHub's error message.
     fn prove(&self, text: &str, now: Timestamp) -> Result<usize, Reply> {
         let bad = |why| refuse(StatusCode::UNAUTHORIZED, why);
         let undecoded = "A JSON web token could not be decoded";
@@ -284,7 +284,7 @@ impl MemoryGitHub {
             );
         }
         let expires = self.clock.now() + GOOD_FOR;
-        // As long as those that GitHub gives since 2026, and not made to be guessed right.
+        // As long as GitHub's tokens since 2026, and not hard to guess.
         let lot = self.clock.random();
         let text = format!("ghs_{id}_{lot:016x}{}", "x".repeat(480));
         let answer = json!({

@@ -1,4 +1,4 @@
-//! What the GitHub in memory answers about refs, tags, commits, trees and blobs.
+//! Answers of the GitHub in memory about refs, tags, commits, trees and blobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -88,8 +88,7 @@ impl Repository {
         )
     }
 
-    /// `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`, with those below it up to so many
-    /// entries.
+    /// `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`, recursive, up to this many entries.
     pub(super) fn answer_tree(&self, id: &str, recursive: Option<usize>) -> Reply {
         let entries = match recursive {
             Some(_) => self.objects.whole_tree(id),
@@ -119,14 +118,14 @@ impl Repository {
         )
     }
 
-    /// `GET /repos/{owner}/{repo}/compare/{basehead}`: against the last commit both have in
-    /// common, with at most so many files.
+    /// `GET /repos/{owner}/{repo}/compare/{basehead}`: against the last common commit, with at most
+    /// this many files.
     pub(super) fn answer_comparison(&self, base: &str, head: &str, most: usize) -> Reply {
         let (before, after) = (self.ancestors(base), self.ancestors(head));
         if before.is_empty() || after.is_empty() {
             return not_found();
         }
-        // Of the common ones, the one that has all the others before it.
+        // Of the common commits, the one that all others precede.
         let common = before.intersection(&after);
         let Some(fork) = common.max_by_key(|id| self.ancestors(id).len()) else {
             let words = format!("No common ancestor between {base} and {head}.");
@@ -159,7 +158,7 @@ impl Repository {
         )
     }
 
-    /// The files that differ, with those that only changed their name as such.
+    /// The changed files; renamed ones are marked as such.
     fn differences(&self, base: &str, head: &str) -> Vec<Value> {
         let files = |id| -> BTreeMap<String, Entry> {
             let entries = self.objects.whole_tree(id).unwrap_or_default().into_iter();

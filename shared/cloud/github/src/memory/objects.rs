@@ -1,4 +1,4 @@
-//! Git's objects: what they look like, and the ids that Git gives them.
+//! Git's objects: their content, and their ids.
 
 use std::collections::BTreeMap;
 
@@ -52,13 +52,13 @@ impl Entry {
     }
 }
 
-/// What a commit or an annotated tag says before its message, and the message.
+/// The headers of a commit or an annotated tag, and its message.
 pub(super) struct Headed<'a> {
     headers: Vec<(&'a str, &'a str)>,
     pub(super) message: &'a str,
 }
 
-/// Who made a commit, and when.
+/// The author of a commit, and the time.
 pub(super) struct Signature<'a> {
     pub(super) name: &'a str,
     pub(super) email: &'a str,
@@ -66,7 +66,7 @@ pub(super) struct Signature<'a> {
 }
 
 impl Objects {
-    /// Adds an object and tells its id.
+    /// Adds an object and returns its id.
     pub(super) fn add(&mut self, kind: Kind, content: Vec<u8>) -> String {
         let mut whole = format!("{} {}\0", kind.as_str(), content.len()).into_bytes();
         whole.extend_from_slice(&content);
@@ -75,7 +75,7 @@ impl Objects {
         id
     }
 
-    /// Keeps an object under an id that Git gave it.
+    /// Stores an object under its id from Git.
     pub(super) fn keep(&mut self, id: String, kind: Kind, content: Vec<u8>) {
         self.0.insert(id, (kind, content));
     }
@@ -90,7 +90,7 @@ impl Objects {
         self.0.get(id).map(|(kind, _)| *kind)
     }
 
-    /// Adds the trees of these files, each a path with its mode and the id of its object.
+    /// Adds the trees of these files, each a path with its mode and object id.
     pub(super) fn add_tree(&mut self, files: &BTreeMap<String, (&'static str, String)>) -> String {
         let mut here: BTreeMap<String, (&str, String)> = BTreeMap::new();
         let mut below: BTreeMap<&str, BTreeMap<String, (&'static str, String)>> = BTreeMap::new();
@@ -138,7 +138,7 @@ impl Objects {
         Some(entries)
     }
 
-    /// The entries of a tree and of all below it, with whole paths, folders before their content.
+    /// The entries of a tree and of all trees below it, with full paths, folders before their content.
     pub(super) fn whole_tree(&self, id: &str) -> Option<Vec<Entry>> {
         let mut all = Vec::new();
         for entry in self.tree(id)? {

@@ -1,4 +1,4 @@
-//! A repository in memory: Git's objects, refs, and what GitHub keeps beside them.
+//! A repository in memory: Git's objects, refs, and GitHub's data about them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,27 +14,27 @@ use super::objects::{Kind, Objects};
 pub struct Repository {
     pub id: u64,
     pub name: RepositoryName,
-    /// Names it had before; GitHub leads from them to where it is.
+    /// Its earlier names; GitHub redirects from them.
     pub former_names: Vec<RepositoryName>,
-    /// Whether only those see it who have access.
+    /// Whether only callers with access can see it.
     pub private: bool,
-    /// The branch that a clone starts with.
+    /// The default branch.
     pub default_branch: String,
-    /// Where its refs stand, by their full names: a commit, or an annotated tag.
+    /// Its refs by full name: a commit, or an annotated tag.
     pub refs: BTreeMap<String, String>,
-    /// Every status that was shown, in that order.
+    /// Every status, in order.
     pub statuses: Vec<Status>,
     pub hooks: Vec<Hook>,
     pub(super) objects: Objects,
 }
 
-/// What a commit holds at a path.
+/// The content of a commit at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum File {
     Plain(Vec<u8>),
-    /// A file that can be run.
+    /// An executable file.
     Program(Vec<u8>),
-    /// A symbolic link, and where it leads.
+    /// A symbolic link and its target.
     Link(String),
     /// A commit of another repository.
     Submodule(CommitSha),
@@ -46,19 +46,19 @@ impl From<&str> for File {
     }
 }
 
-/// A commit to be made.
+/// A commit to create.
 #[derive(Debug, Clone)]
 pub struct Commit {
-    /// The commits it follows; none for a first one.
+    /// Its parents; none for a first commit.
     pub parents: Vec<CommitSha>,
-    /// Everything it holds, by path from the root.
+    /// All its files, by path from the root.
     pub files: BTreeMap<String, File>,
     pub author: String,
     pub message: String,
     pub at: Timestamp,
 }
 
-/// A status that was shown, as GitHub took it.
+/// A status as GitHub stored it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     pub commit: String,
@@ -75,33 +75,33 @@ pub struct Hook {
     pub url: String,
     /// `json` or `form`.
     pub content_type: String,
-    /// The events it is for.
+    /// The events it receives.
     pub events: Vec<String>,
-    /// Whether it is switched on.
+    /// Whether it is active.
     pub active: bool,
-    /// What it sent, the latest first.
+    /// Its deliveries, newest first.
     pub deliveries: Vec<Delivery>,
 }
 
-/// One attempt of a webhook to send something.
+/// One delivery of a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     pub id: u64,
-    /// The id in `X-GitHub-Delivery`, which stays the same when it is sent again.
+    /// The id in `X-GitHub-Delivery`, which stays the same for a redelivery.
     pub guid: String,
     pub at: Timestamp,
     pub event: String,
     pub action: Option<String>,
-    /// The answer's status; 0 when there was none.
+    /// The status of the answer; 0 if there was none.
     pub status_code: u16,
-    /// What became of it, such as `OK` or `Invalid HTTP Response: 503`.
+    /// Its result, such as `OK` or `Invalid HTTP Response: 503`.
     pub status: String,
-    /// Whether it was sent again.
+    /// Whether it is a redelivery.
     pub redelivery: bool,
 }
 
 impl Repository {
-    /// An empty public repository, whose default branch is `main`.
+    /// An empty public repository with the default branch `main`.
     #[must_use]
     pub fn new(id: u64, name: RepositoryName) -> Self {
         Self {
@@ -117,7 +117,7 @@ impl Repository {
         }
     }
 
-    /// Makes a commit, with the id that Git would give it, and moves no ref.
+    /// Creates a commit, with the id that Git would give it, and moves no ref.
     ///
     /// # Panics
     ///
@@ -142,13 +142,13 @@ impl Repository {
         for role in ["author", "committer"] {
             text += &format!("{role} {author} <{author}@example.com> {seconds} +0000\n");
         }
-        // As `git commit` does, the message ends its last line.
+        // Like `git commit`, ends the message's last line.
         text += &format!("\n{}\n", commit.message.trim_end_matches('\n'));
         let id = self.objects.add(Kind::Commit, text.into_bytes());
         id.parse().expect("an id of Git's")
     }
 
-    /// Commits these files, and nothing else, on top of a ref and moves it there.
+    /// Commits exactly these files on top of a ref, and moves the ref.
     ///
     /// # Panics
     ///
@@ -173,7 +173,7 @@ impl Repository {
         id
     }
 
-    /// Makes an annotated tag of a commit or of another tag, and its ref; tells the tag's own id.
+    /// Creates an annotated tag of a commit or of another tag, and its ref; returns the tag's own id.
     pub fn annotate(&mut self, tag: &str, target: &str) -> String {
         let kind = self.objects.kind(target).map_or("commit", Kind::as_str);
         let text = format!(
@@ -184,7 +184,7 @@ impl Repository {
         id
     }
 
-    /// Takes every object, branch and tag of a repository on this machine, over the `git` command.
+    /// Copies every object, branch and tag of a repository on this machine, with `git`.
     ///
     /// # Errors
     ///
@@ -219,7 +219,7 @@ impl Repository {
         Ok(())
     }
 
-    /// The status that counts for a commit and context: the last one.
+    /// The current status of a commit and context: the last one.
     #[must_use]
     pub fn status(&self, commit: &CommitSha, context: &str) -> Option<&Status> {
         let mut latest = self.statuses.iter().rev();
@@ -228,7 +228,7 @@ impl Repository {
         })
     }
 
-    /// A commit and everything before it.
+    /// A commit and all its ancestors.
     pub(super) fn ancestors(&self, of: &str) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let mut open = vec![of.to_owned()];

@@ -1,4 +1,4 @@
-//! The API of the GitHub in memory: which request is answered by what.
+//! The API of the GitHub in memory: its routes.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -15,10 +15,10 @@ use super::access::Asking;
 use super::{Fault, Hook, MemoryGitHub, Repository, Status};
 use crate::lock;
 
-/// Most statuses of one commit and context.
+/// The most statuses of one commit and context.
 const MOST_STATUSES: usize = 1000;
 
-/// Most characters of a description.
+/// The most characters of a description.
 const MOST_DESCRIPTION: usize = 140;
 
 pub(super) struct Reply {
@@ -35,7 +35,7 @@ pub(super) fn reply(status: StatusCode, body: impl Into<Value>) -> Reply {
     }
 }
 
-/// A refusal in GitHub's shape.
+/// A refusal in GitHub's format.
 pub(super) fn refuse(status: StatusCode, message: &str) -> Reply {
     reply(
         status,
@@ -57,18 +57,18 @@ struct Served {
     address: SocketAddr,
 }
 
-/// All of them, in one place.
+/// All routes.
 pub(super) fn all(github: Arc<Mutex<MemoryGitHub>>, address: SocketAddr) -> Router {
     Router::new()
         .fallback(answer)
         .with_state(Served { github, address })
 }
 
-/// A request, taken apart.
+/// A parsed request.
 pub(super) struct Asked<'a> {
     pub(super) method: &'a Method,
     pub(super) query: &'a str,
-    /// Whether the content is wanted as it is.
+    /// Whether the raw content is requested.
     pub(super) raw: bool,
     pub(super) body: &'a [u8],
 }
@@ -189,7 +189,7 @@ impl Served {
         }
     }
 
-    /// Leads to where a renamed repository is.
+    /// Redirects from a former name of a repository.
     fn moved(
         &self,
         github: &MemoryGitHub,

@@ -1,4 +1,4 @@
-//! Who we are to GitHub: tokens and Apps, and secrets that change while we run.
+//! Our identity on GitHub: tokens and Apps, and secrets that change while we run.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn pending() -> CommitStatus {
     }
 }
 
-/// How often a token was made.
+/// How often a token was created.
 fn minted(world: &World) -> usize {
     let memory = world.server.github();
     let requests = memory.requests.iter();
@@ -94,7 +94,7 @@ async fn the_token_of_an_installation_is_kept_until_five_minutes_before_its_end(
     }
 }
 
-/// A changed secret, and a cache that does not know yet.
+/// A changed secret, and a cache with the old one.
 struct Rotated {
     cached: Mutex<Credentials>,
     now: Credentials,
@@ -183,7 +183,7 @@ async fn a_token_that_was_revoked_is_made_anew() {
         assert_eq!(minted(&world), expected);
         world.server.github().tokens.clear();
     }
-    // Once, and not for ever.
+    // Once, and not forever.
     world.server.github().faults.extend([
         Fault::Unauthorized,
         Fault::Pass,

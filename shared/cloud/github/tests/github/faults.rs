@@ -1,4 +1,4 @@
-//! What goes wrong between GitHub and us, and for how long we keep trying.
+//! Faults between GitHub and us, and how long we retry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use towline_ports::{Clock as _, RepositoryRef, Source as _};
 
 use crate::{MAIN, World, process, shop, words, world};
 
-/// What becomes of a question, after how long, and with how many requests.
+/// The result of a question, its duration, and the number of requests.
 async fn check(faults: &[Fault], expected: Expect) {
     let mut shop = shop();
     let head = shop.push(MAIN, "Begin", &[]);

@@ -1,4 +1,4 @@
-//! The GitHub in memory itself, where it is used for more than our own requests.
+//! The GitHub in memory itself, for uses other than our own requests.
 
 use std::path::Path;
 use std::process::Command;

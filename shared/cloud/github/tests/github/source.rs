@@ -232,12 +232,12 @@ async fn changed_files_are_all_of_them_or_not_to_be_had() {
     };
     check(&base, &base, expect![""]).await;
     check(&base, &ahead, expect!["a added dir/new gone old"]).await;
-    // Moved back, and forced to another line: GitHub's comparison would be with what is common.
+    // Moved back, and forced to another line: GitHub's comparison would use the common ancestor.
     check(&ahead, &base, expect!["a added dir/new gone old"]).await;
     check(&beside, &ahead, expect!["a added b dir/new old"]).await;
     check(&base, &mode, expect!["a"]).await;
     check(&base, &alone, expect!["gone old"]).await;
-    // More than a comparison tells.
+    // More than a comparison contains.
     check(&base, &more, expect!["302 files"]).await;
     check(&more, &most, expect!["301 files"]).await;
     check(
@@ -253,7 +253,7 @@ async fn changed_files_are_all_of_them_or_not_to_be_had() {
     )
     .await;
 
-    // More than the trees tell.
+    // More than the trees contain.
     server.github().most_entries = 100;
     check(
         &base,
@@ -334,7 +334,7 @@ async fn a_commit_says_its_first_line_author_and_time() {
     );
 }
 
-/// Whatever is asked of a repository, the answer is this error.
+/// For any question about a repository, the answer is this error.
 async fn check_unreachable(world: &World, repository: &RepositoryRef, expected: Expect) {
     let World { github, .. } = world;
     let (one, other) = (&unknown(), &"e".repeat(40).parse().expect("a commit id"));
@@ -409,7 +409,7 @@ async fn a8_a_renamed_repository_is_found_by_its_old_name() {
         changed.expect("it answers"),
         ChangedFiles::Known(vec!["a".into()])
     );
-    // Changes are led there as well.
+    // Changes are redirected as well.
     let status = towline_ports::CommitStatus {
         context: "towline/build/backend".into(),
         state: towline_ports::StatusState::Pending,
@@ -421,7 +421,7 @@ async fn a8_a_renamed_repository_is_found_by_its_old_name() {
         .await
         .expect("it is shown");
     assert_eq!(world.server.github().repository(7).statuses.len(), 1);
-    // The name is another's now: what GitHub leads to is not what was let in.
+    // The name belongs to another repository now: GitHub's target is not the admitted one.
     world.server.github().repository_mut(7).id = 9;
     check_unreachable(&world, &old, expect![[r#"
         reading a file of acme/old at fffffff: GitHub redirects to another repository, which is not followed

@@ -1,5 +1,5 @@
-//! Lambda's Runtime API, as much of it as a function asks for (Lambda developer guide, "Using the
-//! Lambda runtime API for custom runtimes").
+//! The part of Lambda's Runtime API that a function uses (Lambda developer guide, "Using the Lambda
+//! runtime API for custom runtimes").
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -25,7 +25,7 @@ impl Invocation {
         Self::within(60_000, payload)
     }
 
-    /// With so many milliseconds.
+    /// With this many milliseconds.
     pub fn within(milliseconds: i64, payload: impl Into<String>) -> Self {
         Self {
             payload: payload.into(),
@@ -68,7 +68,7 @@ impl RuntimeApi {
         self.address.to_string()
     }
 
-    /// The answers to all invocations, once they are there.
+    /// The answers to all invocations, once they exist.
     pub fn answers(&self) -> Vec<String> {
         let one = |_| self.answers.recv_timeout(PATIENCE).unwrap();
         (0..self.count).map(one).collect()
@@ -134,7 +134,7 @@ fn invocation(number: usize, next: &Invocation) -> String {
     )
 }
 
-/// What was answered, without times.
+/// An answer, without times.
 fn answer(line: &str, body: &[u8]) -> String {
     if line.contains("/response ") {
         return format!("response {}", String::from_utf8_lossy(body));

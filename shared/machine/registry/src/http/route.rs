@@ -1,4 +1,4 @@
-//! What a path requests.
+//! Parses the path of a request.
 
 use super::fault::{Code, Fault};
 use axum::http::StatusCode;
@@ -91,7 +91,7 @@ fn repository(text: &str) -> Result<ImageRepository, Fault> {
         .map_err(|error| refused(Code::NameInvalid, &error))
 }
 
-/// The digest a client names.
+/// The digest in a path.
 pub(super) fn digest(text: &str) -> Result<Digest, Fault> {
     text.parse()
         .map_err(|error| refused(Code::DigestInvalid, &error))

@@ -81,7 +81,7 @@ async fn who_is_known_may_only_do_what_the_authority_allows() {
     );
 }
 
-/// Sends bytes as they are, which a proper client would not.
+/// Sends raw bytes, which a proper client would not.
 async fn raw(served: &Served, method: &str, path: &str, host: &str) -> String {
     let mut stream = TcpStream::connect(served.address).await.unwrap();
     let request = format!(

@@ -42,7 +42,7 @@ async fn only_old_blobs_without_a_manifest_are_collected() {
         status(&served, "team/app", &elsewhere).await,
         StatusCode::OK
     );
-    // The other repository lost its hold of a blob that is used here only.
+    // The other repository no longer refers to a blob that is used here only.
     let other = status(&served, "team/other", &elsewhere).await;
     assert_eq!(other, StatusCode::NOT_FOUND);
     // What was collected can be pushed again.
@@ -83,7 +83,7 @@ async fn nothing_is_collected_while_an_upload_is_in_progress() {
     let path = format!("/v2/team/other/blobs/uploads/?mount={blob}&from=team/app");
     let mounted = served.ask(Method::POST, &path).send().await.unwrap();
     assert_eq!(mounted.status(), StatusCode::CREATED);
-    // An upload nothing comes for any more holds nothing back for ever.
+    // An abandoned upload does not hold anything back forever.
     served.pass_ms(11 * MINUTE);
     assert_eq!(
         collect(&served).await,

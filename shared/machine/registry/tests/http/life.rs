@@ -64,7 +64,7 @@ impl Authority for AllowAll {
 /// Names the folder to serve; says that this is the process to kill.
 const FOLDER: &str = "TOWLINE_TEST_REGISTRY_TO_KILL";
 
-/// What the process does that is killed.
+/// The work of the process that is killed.
 async fn serve_until_killed(folder: &Path) {
     let registry = Registry::open(folder, Settings::default(), Arc::new(|| 0)).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -133,7 +133,7 @@ async fn a_kill_at_any_moment_loses_nothing_acknowledged() {
     for round in 0..12_usize {
         let (mut child, address) = start(dir.path());
         let pushing = tokio::spawn(push_until_gone(address, round));
-        // The moment of the kill is not waited for anything: any will do.
+        // Any moment for the kill will do.
         tokio::time::sleep(Duration::from_millis(20 + 23 * round as u64)).await;
         child.kill().unwrap();
         child.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Whatever bytes go in, the same come out.
+//! Any bytes come out as they went in.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

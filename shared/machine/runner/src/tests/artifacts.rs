@@ -1,4 +1,4 @@
-//! What is kept of a build, and what it means when there is nothing to keep.
+//! The artifacts of a build, and the result if there are none.
 
 use expect_test::{Expect, expect};
 

@@ -1,4 +1,4 @@
-//! What builds hand on to each other.
+//! The caches that builds pass on.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

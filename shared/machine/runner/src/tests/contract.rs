@@ -1,4 +1,4 @@
-//! The runner keeps the contract that every place where builds run keeps.
+//! The runner keeps the contract of a build service.
 
 use towline_ports::contract::{self, BuildsWorld};
 

@@ -1,4 +1,4 @@
-//! What is kept of builds that have ended, and for how long.
+//! Which ended builds are kept, and for how long.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a failure in each phase leads to, by what its `on-failure` says.
+//! What a failure in each phase leads to, for each `on-failure`.
 
 use super::*;
 

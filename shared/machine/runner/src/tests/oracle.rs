@@ -1,5 +1,5 @@
-//! Runs generated buildspecs with refs that a careless shell would act on (A9, A10): the commands
-//! that run are those of the buildspec for all of them, they arrive whole, and none of them does anything.
+//! Runs generated buildspecs with refs that a careless shell would execute (A9, A10): the same
+//! commands run for all of them, the refs arrive unchanged, and none has any effect.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -17,7 +17,7 @@ use random::Random;
 /// Refs that Git allows and shells do not forgive, one a line.
 const EVIL: &str = include_str!("../../../../tools/buildspec/tests/refs/evil.txt");
 
-/// The evil ones and random ones, all of them legal by Git's own word.
+/// The evil refs and random ones, all valid for Git.
 fn refs() -> Vec<String> {
     let refs: Vec<String> = EVIL
         .lines()
@@ -34,9 +34,8 @@ fn refs() -> Vec<String> {
     refs
 }
 
-/// What every tool is here: it writes down its arguments and what it finds in its environment,
-/// looks for canaries when it is one that builds end with, and does the little that the commands
-/// build on.
+/// The stand-in for every tool: it records its arguments and environment, checks for canaries at
+/// the end of a build, and does the little that the commands need.
 const TOOL: &str = r#"#!/bin/sh
 name=${0##*/}
 case " $* " in *' --password-stdin '*) read -r word && [ "$word" = PASSWORD ] || exit 1 ;; esac
@@ -152,7 +151,7 @@ docker [image] [rm] [reg/acme/web:v1.2]
     }
 }
 
-/// The definition's own text; in the second shell the values come from what the first wrote down.
+/// The definition's own text; in the second shell the values come from the first one's records.
 fn inline() -> Case {
     let text = "version: 0.2
 env: {shell: /bin/sh, exported-variables: [IMAGE_DIGEST]}
@@ -177,7 +176,7 @@ aws [s3] [cp] [out] [s3://bucket/<BRANCH>]
     }
 }
 
-/// What start_builds passes, and two hostile values.
+/// The variables from start_builds, and two hostile values.
 fn environment(world: &World, name: &str) -> Vec<(String, String)> {
     let values = [
         ("ECR_REGISTRY", "reg"),
@@ -203,7 +202,7 @@ fn title(name: &str) -> String {
     format!("{name} * ~ \\\n{name}: $(touch \"$CANARY\")")
 }
 
-/// What the tools of a build wrote down, one call a line.
+/// The calls that the tools of a build recorded, one per line.
 fn calls(world: &World, number: u32, name: &str) -> String {
     let line = |words: Vec<String>| {
         let words: Vec<String> = words.iter().map(|word| hide_scratch(word)).collect();
@@ -213,7 +212,7 @@ fn calls(world: &World, number: u32, name: &str) -> String {
     calls.into_iter().map(line).collect()
 }
 
-/// The words of each call that the tools of a build wrote down.
+/// The words of each recorded call.
 fn words_of_calls(world: &World, number: u32, name: &str) -> Vec<Vec<String>> {
     let record = fs::read(world.path("records").join(attempt(number).as_str())).unwrap();
     let record = String::from_utf8(record).unwrap();
@@ -240,7 +239,7 @@ fn hide_scratch(word: &str) -> String {
     }
 }
 
-/// What was left by anything that ran and should not have.
+/// Traces of anything that ran and should not have.
 fn canaries(world: &World) -> String {
     let seen = fs::read_to_string(world.path("canaries/seen")).unwrap();
     let find = Command::new("find")
@@ -258,7 +257,7 @@ fn commands(spec: &str) -> Vec<String> {
     phases.concat()
 }
 
-/// The commands that ran, as the runner tells them.
+/// The commands that ran, from the runner's log.
 fn ran(log: &str) -> Vec<&str> {
     log.lines()
         .filter(|line| line.starts_with("[towline] "))
@@ -308,12 +307,12 @@ async fn a9_a10_refs_do_nothing_to_builds_of_the_other_presets() {
     }
 }
 
-/// How many strangers one build hears of at once: to start it takes longer than all it does.
+/// How many strangers' values one build receives: starting it takes longer than its work.
 const IN_ONE: usize = 250;
 
 const SHELLS: [&str; 2] = ["bash", "/bin/sh"];
 
-/// Every value in an environment, written down by one shell and read by the next, and handed to two tools.
+/// Every value in an environment, recorded by one shell, read by the next, and passed to two tools.
 #[tokio::test]
 async fn a9_a10_ten_thousand_refs_titles_and_messages_do_nothing_to_builds() {
     let mut random = Random::new();

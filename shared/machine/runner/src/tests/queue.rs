@@ -1,4 +1,4 @@
-//! Builds are started once, run in order, are told of by events, and keep their logs.
+//! Builds are started once, run in order, are reported by events, and keep their logs.
 
 use towline_ports::StartError;
 use towline_wire::{codebuild, eventbridge};
@@ -19,7 +19,7 @@ async fn f10_an_attempt_is_started_once_for_ever() {
         assert_eq!(again, build);
         world.end(&again).await;
     }
-    // One that would show if it had been queued again runs after it.
+    // A build that would appear if it had been queued again runs after it.
     let last = world.start(2, spec).await;
     world.end(&last).await;
     assert_eq!(fs::read_to_string(out).unwrap(), "x\n");

@@ -1,4 +1,4 @@
-//! Values of stores come from the secrets file, and are seen by the build alone.
+//! Values of secret stores come from the secrets file, and only the build sees them.
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,4 +1,4 @@
-//! What a build sees of the machine, and what it does not.
+//! What a build can see of the machine, and what it cannot.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Git as a process: one that does not answer, and one that was left at work.
+//! Git as a process: one that does not answer, and one that an earlier process left running.
 
 use towline_ports::FileAt;
 

@@ -1,4 +1,4 @@
-//! What people type, and what is understood: the question, and the same for a shell.
+//! Chat commands as typed, and as understood: the question, and the same as a shell command.
 
 #![expect(
     clippy::needless_pass_by_value,

@@ -1,4 +1,4 @@
-//! Who is let in, on which path, by what they show.
+//! Who has access, to which path, with which credentials.
 
 use serde_json::{Value, json};
 use towline_lambda::http_api;
@@ -70,7 +70,7 @@ fn a_token_is_shown_as_bearer_or_typed_into_a_browser() {
         ("HEAD", basic("lee", TOKEN), 401),
         ("POST", basic("lee", TOKEN), 401),
         ("PUT", basic("lee", TOKEN), 401),
-        // A token is no name, and no path is a way around it.
+        // A token is not a name, and no path bypasses the check.
         ("GET", format!("Cookie: token={TOKEN}"), 401),
     ] {
         check(&world, method, "/v1/runs", &headers, status);
@@ -190,7 +190,7 @@ fn a_path_leads_to_one_thing_or_nowhere() {
         ("GET", "/v1/tags?component=web", &lee, 409),
         ("DELETE", "/v1/runs", &lee, 405),
         ("POST", "/v1/hold", &lee, 400),
-        // Whether a path is there is told to nobody who is not let in.
+        // A caller without access does not learn whether a path exists.
         ("GET", "/v1/nothing", "", 401),
         ("DELETE", "/v1/runs", "", 401),
         ("GET", "/aws", "", 404),

@@ -1,10 +1,10 @@
-//! What a person may mean by a reference.
+//! The possible meanings of a reference.
 
 use towline_state::keys::PREFIX_DIGITS;
 
 use crate::Refusal;
 
-/// What a person may have meant by a reference.
+/// A possible meaning of a reference.
 pub(super) enum Reference<'a> {
     Build(u64),
     Digest(&'a str),

@@ -1,4 +1,4 @@
-//! What is said of a promotion is what is so.
+//! The answers about a promotion are true.
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -11,7 +11,7 @@ use crate::command::{Approve, Hold, Reject, Resume, Rollback};
 use crate::tests::World;
 use crate::{Command, Query, query};
 
-/// One yes is enough, and nothing newer takes the place of what waits.
+/// One approval is enough, and nothing newer replaces a waiting promotion.
 const QUEUE: &str = "
 version: 1
 pipeline: shop

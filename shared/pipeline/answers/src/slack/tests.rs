@@ -1,4 +1,4 @@
-//! Slash commands as Slack sends them, and what the channel then shows.
+//! Slash commands as Slack sends them, and the answers in the channel.
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -39,7 +39,7 @@ fn form(text: &str) -> String {
     form.finish()
 }
 
-/// Says it in a channel: who sees what.
+/// Sends it in a channel; returns who sees what.
 fn say(world: &World, text: &str) -> String {
     let request = signed(&form(text), SLACK[0], world.clock.now());
     let response = now(world.door().answer(request));
@@ -51,7 +51,7 @@ fn say(world: &World, text: &str) -> String {
     shown(&response)
 }
 
-/// An answer as Slack shows it, if it is one Slack takes.
+/// An answer as Slack shows it, if Slack accepts it.
 fn shown(response: &Response) -> String {
     let body: Value = serde_json::from_slice(&response.body).expect("JSON");
     let fields: Vec<&String> = body.as_object().expect("an object").keys().collect();
@@ -317,7 +317,7 @@ fn what_is_too_long_is_cut_and_says_how_to_see_all() {
         text.ends_with("\n… 4 more lines; all of them: towline runs"),
         "{text}"
     );
-    // What is typed never makes it longer than Slack takes.
+    // Typed text never makes it longer than Slack accepts.
     let text = say(&world, &format!("runs --limit {}10", "0".repeat(4_000)));
     assert!(
         text.contains("all of them: towline runs --limit 000"),
@@ -373,7 +373,7 @@ fn slacks_probe_is_answered_unsigned_with_nothing() {
     };
     let response = now(world.door().answer(probe.clone()));
     assert_eq!((response.status, response.body.as_slice()), (200, &b""[..]));
-    // A moment later the same says nothing of a ledger either.
+    // A moment later, the same command does not mention a ledger either.
     world.clock.advance(Duration::from_secs(3_600));
     assert!(now(world.door().answer(probe)).body.is_empty());
 }

@@ -1,4 +1,4 @@
-//! Answers about one thing: a head and what belongs to it below.
+//! Answers about one thing: a heading and details below it.
 
 use towline_domain::Timestamp;
 use towline_domain::explain;
@@ -10,10 +10,10 @@ use super::table::{Cell, Table};
 use super::{Line, Style, live_marks, moment, optional, short, status, who};
 use crate::answers::{BuildAnswer, BuildState, ImageAnswer, RunAnswer, TagState};
 
-/// Room made for a tag; a longer one pushes its own line only.
+/// Width reserved for a tag; a longer one shifts only its own line.
 const WIDEST_TAG: usize = 48;
 
-/// Blocks one below the other, with an empty line between them.
+/// Blocks with an empty line between them.
 pub(super) fn between(blocks: impl Iterator<Item = Vec<Line>>) -> Vec<Line> {
     let mut lines = Vec::new();
     for block in blocks {
@@ -25,7 +25,7 @@ pub(super) fn between(blocks: impl Iterator<Item = Vec<Line>>) -> Vec<Line> {
     lines
 }
 
-/// Characters of an output that are shown.
+/// The most characters of an output to show.
 const MOST_OF_OUTPUT: usize = 100;
 
 /// A run with its builds.
@@ -89,7 +89,7 @@ fn builds(builds: &[BuildAnswer]) -> Vec<Line> {
     table.lines()
 }
 
-/// What keeps a build from having succeeded, and where to read more.
+/// Why a build has not succeeded, and where to read more.
 fn trouble(build: &BuildAnswer) -> Option<Line> {
     let log = match build.state {
         BuildState::Succeeded => return None,
@@ -106,7 +106,7 @@ fn trouble(build: &BuildAnswer) -> Option<Line> {
     )))
 }
 
-/// What a build has left for later stages, as far as a line shows it.
+/// The outputs of a build, shortened to fit a line.
 fn left(build: &BuildAnswer) -> impl Iterator<Item = Line> {
     build.outputs.iter().map(|(name, text)| {
         let mut shown: String = text.chars().take(MOST_OF_OUTPUT).collect();
@@ -134,7 +134,7 @@ fn lasted(seconds: i64) -> String {
     explain::span(start, end)
 }
 
-/// An image in full.
+/// An image with all details.
 pub(super) fn image(image: &ImageAnswer, now: Timestamp) -> Vec<Line> {
     let mut lines = vec![Line::of(Style::Strong, image.digest.as_str())];
     let mut field = |name: &str, value: String| {

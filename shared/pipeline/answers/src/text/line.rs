@@ -14,24 +14,24 @@ pub struct Line {
 /// A part of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// Its text, harmless to print.
+    /// Its text, safe to print.
     pub text: String,
-    /// What it means.
+    /// Its meaning.
     pub style: Style,
 }
 
-/// What a part of a line means.
+/// The meaning of a part of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// Nothing in particular.
+    /// No special meaning.
     Plain,
-    /// The head of a column.
+    /// A column heading.
     Header,
-    /// What the line is about.
+    /// The subject of the line.
     Strong,
-    /// It is as it should be: live, succeeded.
+    /// Fine: live, succeeded.
     Good,
-    /// It waits or is under way.
+    /// Waiting or in progress.
     Waiting,
     /// It failed or is held.
     Bad,
@@ -40,7 +40,7 @@ pub enum Style {
 }
 
 impl Span {
-    /// A part; whatever could deceive a reader is replaced.
+    /// A part; characters that could deceive a reader are replaced.
     #[must_use]
     pub fn new(style: Style, text: impl AsRef<str>) -> Self {
         let text = Untrusted::text(text.as_ref(), usize::MAX).display();

@@ -1,16 +1,16 @@
-//! Columns that line up, whatever script their cells are written in.
+//! Aligned columns, for cells in any script.
 
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{Line, Span, Style};
 
-/// Blanks between two columns.
+/// Spaces between two columns.
 const GAP: usize = 2;
 
-/// Widest a cell makes its column; a longer one pushes its own line only.
+/// The greatest width of a column; a longer cell shifts only its own line.
 const WIDEST: usize = 64;
 
-/// What stands in one column of a row.
+/// A cell of a row.
 pub(super) struct Cell(pub(super) Span);
 
 impl Cell {
@@ -22,7 +22,7 @@ impl Cell {
         Self::new(Style::Plain, text)
     }
 
-    /// For what there is not.
+    /// A cell for a missing value.
     pub(super) fn none() -> Self {
         Self::new(Style::Quiet, "-")
     }
@@ -33,7 +33,7 @@ enum Row {
     Note(Line),
 }
 
-/// A table with a line of heads.
+/// A table with a line of headings.
 pub(super) struct Table {
     columns: usize,
     rows: Vec<Row>,
@@ -51,12 +51,12 @@ impl Table {
         }
     }
 
-    /// Adds a row; what it lacks at its end stays empty.
+    /// Adds a row; missing cells at its end stay empty.
     pub(super) fn row(&mut self, cells: Vec<Cell>) {
         self.rows.push(Row::Cells(cells));
     }
 
-    /// Adds a line below the last row that keeps to no column.
+    /// Adds a line below the last row, outside the columns.
     pub(super) fn note(&mut self, line: Line) {
         self.rows.push(Row::Note(line));
     }
@@ -72,7 +72,7 @@ impl Table {
 
     fn width(&self, column: usize) -> usize {
         let widths = self.rows.iter().filter_map(|row| match row {
-            // The last cell of a row needs no room.
+            // The last cell of a row needs no padding.
             Row::Cells(cells) if column + 1 < cells.len() => Some(cells[column].0.text.width()),
             Row::Cells(_) | Row::Note(_) => None,
         });

@@ -168,7 +168,7 @@ fn an_image_shows_where_it_came_from_and_where_it_went() {
     check(
         json!({"answer": "image", "images": []}),
         &expect![[r#"
-            image not found; name a commit, a tag, a digest (sha256:…) or build#142
+            image not found; name a commit, a tag, a digest (sha256:…) or a build (build#142)
         "#]],
     );
 }

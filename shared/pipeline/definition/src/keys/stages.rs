@@ -128,7 +128,7 @@ mapping! {
 mapping! {
     /// How the image is deployed. Only event is available yet.
     Deploy {
-        /// The event Image Promoted on Towline's event bus, for a deployer of your own.
+        /// The event Image Promoted on Towline's event bus, for your own deployer.
         event: Option<Event>,
         /// An ECS service. Not available yet.
         ecs: Option<Ecs>,
@@ -140,7 +140,7 @@ mapping! {
 }
 
 mapping! {
-    /// The event Image Promoted on Towline's event bus, for a deployer of your own (image-promoted.schema.json).
+    /// The event Image Promoted on Towline's event bus, for your own deployer (image-promoted.schema.json).
     Event {
         /// What the event contains besides the image. Values may contain {sha}, {sha7}, {build}, {build_uuid},
         /// {branch_slug}, {env.NAME} and {output.NAME.KEY} of the build that made the image. A parameter that

@@ -1,4 +1,4 @@
-//! The values of a definition as JSON Schema: what each text looks like, and how many there may be.
+//! The values of a definition as JSON Schema: the form of each text, and limits.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -80,7 +80,7 @@ pub(crate) fn version(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"const": 1})
 }
 
-/// A mapping whose keys are names of the file's own.
+/// A mapping whose keys the author chooses.
 pub struct Named<K, V>(PhantomData<(K, V)>);
 
 impl<K: JsonSchema, V: JsonSchema> JsonSchema for Named<K, V> {

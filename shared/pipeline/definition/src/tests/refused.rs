@@ -102,7 +102,7 @@ fn builds_that_cannot_be_are_refused() {
         (
             "{inline: \"version: 0.2\"}",
             expect![[
-                "line 6, column 21: components.a.build.inline: CodeBuild does not accept this buildspec: line 1, column 1: `phases` is missing: the commands stand under `phases:`, for example in `build:`"
+                "line 6, column 21: components.a.build.inline: CodeBuild does not accept this buildspec: line 1, column 1: `phases` is missing: commands belong under `phases:`, for example in `build:`"
             ]],
         ),
         (
@@ -435,9 +435,7 @@ fn a33_what_is_too_much_is_refused_at_once() {
         ),
         (
             "a: 1\na: 2\n".to_owned(),
-            expect![[
-                "line 2, column 1: the key `a` stands here and already on line 1: keep one of them"
-            ]],
+            expect![["line 2, column 1: the key `a` is already on line 1: keep one of them"]],
         ),
         (
             "version: 1\n---\nversion: 1\n".to_owned(),

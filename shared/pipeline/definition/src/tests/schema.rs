@@ -1,4 +1,4 @@
-//! The JSON Schema takes what the reader takes, and has no key that is never read.
+//! The JSON Schema accepts what the reader accepts, and has no key that is never read.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::{EVERYTHING, read_text};
 use crate::read;
 use crate::schema::schema;
 
-/// The keys that [`EVERYTHING`] has no room for.
+/// The keys that do not fit into [`EVERYTHING`].
 const THE_REST: &str = r#"
 version: 1
 pipeline: market
@@ -29,7 +29,7 @@ fn document(text: &str) -> Node {
     yaml::read(text, Limits::default()).unwrap()
 }
 
-/// A document as an editor sees it: plain scalars are numbers and truth values where they look so.
+/// A document as an editor sees it: plain scalars are numbers and booleans where they look like it.
 fn json_of(node: &Node) -> Json {
     match &node.value {
         Value::Scalar { text, quoted: true } => json!(text),
@@ -52,7 +52,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Goes through a document and its schema side by side, noting the properties that are used.
+    /// Walks through a document and its schema in parallel, noting the properties that are used.
     fn walk(&mut self, node: &Node, rule: &'a Json) {
         let rule = self.resolve(rule);
         match &node.value {
@@ -105,7 +105,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A property is told from others by where its rule lies in memory.
+/// The address of a rule in memory identifies a property.
 fn address(rule: &Json) -> String {
     format!("{rule:p}")
 }
@@ -149,7 +149,7 @@ fn the_schema_knows_the_keys_that_are_read() {
     assert!(known.len() > 80, "{} properties are too few", known.len());
 }
 
-/// Whether the reader takes a definition whose build says this, and whether the schema does.
+/// Whether the reader and the schema accept a definition with this build.
 fn verdicts(build: &str) -> (bool, bool) {
     let text = super::refused::with_build(build);
     let validator = jsonschema::validator_for(&Json::from(schema())).unwrap();

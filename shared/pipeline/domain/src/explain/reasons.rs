@@ -168,7 +168,7 @@ impl Display for NoParameters {
     }
 }
 
-/// Why a tag cannot be put on an image; `then` is what to do again once the cause is gone.
+/// Why a tag cannot be put on an image; `then` is what to do again after the fix.
 fn not_tagged(why: &NotTagged, then: &str) -> String {
     match why {
         NotTagged::Gone => "the image no longer exists in the registry; build it again".into(),
@@ -179,7 +179,7 @@ fn not_tagged(why: &NotTagged, then: &str) -> String {
             "Towline may not tag images in {repository}: give that ECR repository the tag towline, as infra/component.yaml does (`towline doctor` lists what else is missing), then {then} again; ECR said: {said}"
         ),
         NotTagged::GivenUp { tries, since } => {
-            format!("the tags could not be put on: {}", given_up(*tries, *since))
+            format!("the tags could not be set: {}", given_up(*tries, *since))
         }
     }
 }
@@ -188,7 +188,7 @@ fn given_up(tries: u32, since: Timestamp) -> String {
     format!("tried {tries} times since {}", minute(since))
 }
 
-/// How a promotion ended without moving its stage, in a sentence; by whom, where a person did it.
+/// How a promotion ended without moving its stage, in a sentence, with the person if there was one.
 #[must_use]
 pub fn ending(promotion: u64, how: &Ending, by: Option<&Actor>) -> String {
     let by = match by {
@@ -222,7 +222,7 @@ pub fn ending(promotion: u64, how: &Ending, by: Option<&Actor>) -> String {
     format!("promotion #{promotion} {ended}")
 }
 
-/// A wait as rules write it: `24 h`.
+/// A duration for people: `24 h`.
 fn wait(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().unsigned_abs();
     match (seconds / 3_600, seconds % 3_600) {
@@ -255,7 +255,7 @@ impl Display for run::Refusal {
     }
 }
 
-/// Why an attempt failed: what it is called, then what happened.
+/// Why an attempt failed: its name, then what happened.
 pub(super) fn failure(build: u64, platform: Option<&str>, why: &run::Failure) -> String {
     let of = platform.map(|platform| format!(" for {platform}"));
     let name = format!("build#{build}{}", of.unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What only one component may have: an image repository and a `CodeBuild` project.
+//! Resources that belong to only one component: an image repository and a `CodeBuild` project.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::image::Claim;
 use crate::names::{self, ComponentName, GitRef, ImageRepository, RepositoryName};
 use crate::reason::{Owner, Unbuildable};
 
-/// Something that only one component may have.
+/// A resource that belongs to only one component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Claimed {
-    /// Where images go.
+    /// The image repository.
     Images(ImageRepository),
     /// The `CodeBuild` project of that name.
     Project(String),
@@ -24,7 +24,7 @@ impl Claimed {
         Self::Project(names::project(repository, component))
     }
 
-    /// Why a component cannot be built when this is another's.
+    /// Why a component cannot be built if this belongs to another one.
     fn taken(&self, by: &Claim) -> Unbuildable {
         let owner = Owner {
             repository: by.repository,
@@ -43,11 +43,11 @@ impl Claimed {
     }
 }
 
-/// What the components of a run take for themselves; none where it is theirs already.
+/// The new claims of a run's components; without those they already have.
 pub(super) type Claims = BTreeMap<Claimed, Claim>;
 
 impl Planner<'_> {
-    /// Takes what the component needs; says why not when it is another's.
+    /// Claims what the component needs; returns why not if it belongs to another one.
     pub(super) fn claim(
         &self,
         definition: &Definition,
@@ -75,7 +75,7 @@ impl Planner<'_> {
         Ok(None)
     }
 
-    /// The owner that keeps what it has.
+    /// The owner, if it keeps its claim.
     fn owner(&self, definition: &Definition, claimed: &Claimed) -> Result<Option<&Claim>, Wants> {
         let Some(owner) = self.known.claim(claimed)? else {
             return Ok(None);
@@ -85,7 +85,7 @@ impl Planner<'_> {
             Claimed::Project(_) => Claimed::project(name, &component.name) == *claimed,
         };
         let is_kept = if owner.repository == self.push.repository {
-            // The default branch may hand over what one of its components had to another.
+            // The default branch may give a claim of one of its components to another.
             let on_default = self.push.git_ref == GitRef::Branch(self.push.default_branch.clone());
             let known = definition.component(&owner.component);
             !on_default || known.is_some_and(|known| has_it(&self.push.repository_name, known))
@@ -98,8 +98,8 @@ impl Planner<'_> {
         Ok(is_kept.then_some(owner))
     }
 
-    /// Whether the other repository that claimed a project did so by a name it no longer has: its
-    /// own pushes say so, or this push does, because no two repositories have one name.
+    /// Whether the other repository claimed a project by a name that it no longer has: its own
+    /// pushes say so, or this push does, because no two repositories have the same name.
     fn has_another_name(&self, owner: &Claim, project: &Claimed) -> Result<bool, Wants> {
         let Some(name) = self.known.name(owner.repository)? else {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! Which components of a push are built, and why the others are not.
+//! Decides which components of a push are built, and why the others are not.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use crate::names::{CommitSha, ComponentName, RunId};
 use crate::reason::{Because, Skipped, Unbuildable, count};
 use crate::run::{AttemptState, Run};
 
-/// Changed files outside every component that a note names.
+/// The most changed files that a note names.
 const MOST_NAMED: usize = 3;
 
 /// A component to build.
 pub(super) struct ToBuild<'a> {
     pub(super) component: &'a Component,
     pub(super) because: Because,
-    /// The name under which the store keeps its buildspec.
+    /// The name of its buildspec in the store.
     pub(super) buildspec: &'a str,
 }
 
-/// What a push builds, before it has numbers.
+/// The builds of a push, before they have numbers.
 pub(super) struct Chosen<'a> {
     pub(super) builds: Vec<ToBuild<'a>>,
     pub(super) skipped: BTreeMap<ComponentName, Skipped>,
@@ -77,8 +77,8 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Whether a component has to be built: since it was last built, or since what is being built
-    /// right now, which a push that takes a change back must not leave to win.
+    /// Whether a component must be built: compared with its last build, and with the build in
+    /// progress, or a push that reverts a change would lose to it.
     fn judge(&self, component: &Component) -> Result<Verdict, Wants> {
         let base = self.known.base(&component.name)?.map(|base| &base.commit);
         let since = |commit| self.known.changed_since(commit);
@@ -124,8 +124,8 @@ impl<'a> Planner<'a> {
         Ok(base.map(|base| &base.commit))
     }
 
-    /// The newest run of the ref that builds a component, unless it is the one that built what is
-    /// known as built last: nothing more can be learned from that.
+    /// The newest run of the ref that builds a component, unless that is the known last build and
+    /// adds nothing new.
     pub(super) fn newest_run(&self, component: &ComponentName) -> Result<Option<&Run>, Wants> {
         let base = self.known.base(component)?;
         match self.building(component) {
@@ -139,7 +139,7 @@ impl<'a> Planner<'a> {
         branch.and_then(|branch| branch.building.get(component))
     }
 
-    /// Why a component that has to be built cannot be; its buildspec is another matter.
+    /// Why a component cannot be built, apart from its buildspec.
     fn obstacle(
         &self,
         definition: &Definition,

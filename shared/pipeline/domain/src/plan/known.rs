@@ -1,4 +1,4 @@
-//! What a plan is made on: what was read so far, and what is still to be read.
+//! The inputs of a plan: what was read so far, and what is still to be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,11 +17,11 @@ use crate::run::Run;
 pub struct Branch {
     /// The newest commit that was planned.
     pub head: Option<CommitSha>,
-    /// Its place.
+    /// Its order number.
     pub order: u64,
     /// The newest run that builds each component.
     pub building: BTreeMap<ComponentName, RunId>,
-    /// Whether the ref was deleted since: what it still builds is offered to no stage (F27).
+    /// Whether the ref was deleted since: images that it still builds are offered to no stage (F27).
     pub deleted: bool,
 }
 
@@ -30,50 +30,50 @@ pub struct Branch {
 pub struct Base {
     /// The commit.
     pub commit: CommitSha,
-    /// Its place; an older build that ends late never replaces it.
+    /// Its order number; an older build that ends late never replaces it.
     pub order: u64,
     /// The run that built it.
     pub run: RunId,
-    /// The name of the buildspec it was built by, which is kept.
+    /// The name of the buildspec it was built with.
     pub buildspec: String,
 }
 
-/// The definition that rules a repository's stages.
+/// The definition that applies to a repository's stages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trusted {
-    /// What it says.
+    /// Its content.
     pub definition: Definition,
-    /// The commit of the default branch it is from.
+    /// The commit of the default branch that it comes from.
     pub commit: CommitSha,
-    /// That commit's place; an older one never replaces it.
+    /// That commit's order number; an older one never replaces it.
     pub order: u64,
 }
 
-/// What a commit has at the place of the definition.
+/// The definition at a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AtCommit {
     /// A definition.
     Good {
         /// The definition.
         definition: Box<Definition>,
-        /// The name under which the store keeps it.
+        /// Its name in the store.
         name: String,
     },
-    /// Nothing that can be used.
+    /// It is unusable.
     Bad(Refusal),
     /// The source does not have the commit, or does not have it yet.
     NoCommit,
 }
 
-/// What builds a component.
+/// The buildspec of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Buildspec {
     /// A buildspec.
     Good {
-        /// The name under which the store keeps it.
+        /// Its name in the store.
         name: String,
     },
-    /// Nothing, and why.
+    /// None, and why.
     Bad(Unbuildable),
     /// The source does not have the commit, or does not have it yet.
     NoCommit,
@@ -82,7 +82,7 @@ pub enum Buildspec {
 /// Numbers handed out to one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drawn {
-    /// Its place among the runs of its repository.
+    /// Its order number in its repository.
     pub order: u64,
     /// The number of its first build.
     pub build: u64,
@@ -90,35 +90,35 @@ pub struct Drawn {
     pub builds: u64,
 }
 
-/// Something to be known before a push can be planned.
+/// Something to look up before a push can be planned.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
     /// The run of this id.
     Run(RunId),
-    /// What the component was last built at on the pushed ref.
+    /// The last build of the component on the pushed ref.
     Base(ComponentName),
-    /// Whose this is.
+    /// The owner of this.
     Claim(Claimed),
     /// The latest name of another repository.
     Name(RepositoryId),
     /// The definition at a commit.
     Definition(CommitSha),
-    /// Where a ref stands now.
+    /// The current commit of a ref.
     Head(GitRef),
     /// Whether the pushed commit is an ancestor of this one.
     IsBehind(CommitSha),
     /// The files that differ between this commit and the pushed one.
     Changed(CommitSha),
-    /// What builds a component of the pushed commit's definition.
+    /// The buildspec of a component at the pushed commit.
     Buildspec(ComponentName),
-    /// Numbers of their own for a run with this many builds.
+    /// Numbers for a run with this many builds.
     Numbers {
         /// How many builds.
         builds: u64,
     },
 }
 
-/// What else has to be known.
+/// What else must be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wants(pub Vec<Want>);
 
@@ -128,14 +128,14 @@ impl Want {
     }
 }
 
-/// What is known: each map has what was looked for, with `None` for what is not there.
+/// What is known: each map has the results, with `None` for what does not exist.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
-    /// Whether it can be shown beside a commit how it stands.
+    /// Whether states can be shown beside a commit.
     pub shown: bool,
     /// The pushed ref.
     pub branch: Option<Branch>,
-    /// The definition that rules the repository's stages.
+    /// The definition that applies to the repository's stages.
     pub trusted: Option<Trusted>,
     /// Runs, by id.
     pub runs: BTreeMap<RunId, Option<Run>>,
@@ -160,7 +160,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// What stays true whatever others do meanwhile: what commits hold, and the numbers drawn.
+    /// The part that others cannot change: the content of commits, and the drawn numbers.
     #[must_use]
     pub fn lasting(self) -> Self {
         Self {
@@ -173,7 +173,7 @@ impl Known {
         }
     }
 
-    /// Wants those of these that are not known.
+    /// Wants those that are not known.
     pub(super) fn has(&self, wants: Vec<Want>) -> Result<(), Wants> {
         let missing: BTreeSet<Want> = wants.into_iter().filter(|want| !self.knows(want)).collect();
         match missing.is_empty() {
@@ -242,7 +242,7 @@ impl Known {
         known.ok_or_else(|| Want::Buildspec(component.clone()).alone())
     }
 
-    /// Whether the commit has gone before its buildspecs were read.
+    /// Whether the commit disappeared before its buildspecs were read.
     pub(super) fn lacks_the_commit(&self, definition: &Definition) -> bool {
         let mut components = definition.components.iter();
         components.any(|it| self.buildspecs.get(&it.name) == Some(&Buildspec::NoCommit))

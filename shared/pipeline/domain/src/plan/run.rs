@@ -1,4 +1,4 @@
-//! The run of a push, and what it changes besides: its ref, the rules of the stages, older runs.
+//! Builds the run of a push, and the changes that belong to it: its ref, the trusted definition, older runs.
 
 use std::collections::BTreeMap;
 
@@ -79,7 +79,7 @@ impl Planner<'_> {
         Ok(Attempt::due(id, 1, new, self.now))
     }
 
-    /// The run with all that goes with a push whose definition counts.
+    /// The run with all changes that belong to a push whose definition applies.
     pub(super) fn planned(
         &self,
         run: Run,
@@ -111,14 +111,14 @@ impl Planner<'_> {
         branch
     }
 
-    /// Stages, gates and approvers are those of the default branch's newest good definition; a push
-    /// of any other ref looks for it only when there is none yet.
+    /// Stages, gates and approvers come from the default branch's newest valid definition; a push
+    /// of any other ref looks for it only if there is none yet.
     fn trust(&self, definition: &Definition, order: u64) -> Result<Option<Trusted>, Wants> {
         let default_branch = GitRef::Branch(self.push.default_branch.clone());
         let known = self.known.trusted.as_ref();
         if self.push.git_ref == default_branch {
-            // The same definition again says nothing new, and a push that might say something older
-            // is overtaken on the ref before it comes here.
+            // The same definition again changes nothing, and a push with an older one is superseded
+            // on its ref before this.
             let is_news =
                 known.is_none_or(|known| known.order < order && known.definition != *definition);
             return Ok(is_news.then(|| Trusted {
@@ -139,13 +139,13 @@ impl Planner<'_> {
                 commit: commit.clone(),
                 order: 0,
             }),
-            // The branch moved on, and so does its next push.
+            // The branch moved on; its next push will follow.
             AtCommit::Bad(_) | AtCommit::NoCommit => None,
         })
     }
 
-    /// What older runs of the ref still build of the same components counts no longer. What they
-    /// have built stays: nothing can change that it succeeded (I2).
+    /// Unfinished builds of the same components in older runs of the ref no longer count. Finished
+    /// ones stay: nothing can change that they succeeded (I2).
     fn superseded(&self, run: &Run) -> Result<Vec<Intent>, Wants> {
         let mut intents = Vec::new();
         for component in run.components.keys() {
@@ -166,7 +166,7 @@ impl Planner<'_> {
         Ok(intents)
     }
 
-    /// Numbers for so many builds, drawn after the ref's newest run drew its own.
+    /// Numbers for this many builds, drawn after the ref's newest run drew its own.
     pub(super) fn drawn(&self, builds: u64) -> Result<Drawn, Wants> {
         let newest = self.known.branch.as_ref().map_or(0, |branch| branch.order);
         let known = self.known.numbers;

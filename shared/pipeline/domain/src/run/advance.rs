@@ -73,7 +73,7 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
 }
 
 impl Decision {
-    /// Lets one attempt, or a part of one, take a step; an attempt of another run is ignored.
+    /// Changes one attempt, or a part of one; an attempt of another run is ignored.
     fn on(&mut self, attempt: &AttemptId, now: Timestamp, take: impl FnOnce(&mut Step<'_>)) {
         let found = self
             .run
@@ -118,7 +118,7 @@ impl Decision {
         }
     }
 
-    /// Stops the component's latest attempt if it still runs; says whether it did.
+    /// Stops the component's latest attempt if it still runs; returns whether it did.
     fn stop(&mut self, component: &ComponentName, state: &AttemptState, now: Timestamp) -> bool {
         let Some(latest) = self.run.components.get(component).map(ComponentRun::latest) else {
             return false;
@@ -180,7 +180,7 @@ impl Decision {
         self.changed = true;
     }
 
-    /// Notes that what should be tried again cannot be, unless somebody has tried it meanwhile.
+    /// Notes that a retry that should happen cannot, unless there has been one meanwhile.
     fn refuse_retry(&mut self, component: &ComponentName, after: u32, why: &NotRetried) {
         let Some(known) = self.run.components.get_mut(component) else {
             return;
@@ -196,7 +196,7 @@ impl Decision {
     }
 }
 
-/// One attempt, or a part of one, about to change.
+/// One attempt, or a part of one, during a change.
 struct Step<'a> {
     of: AttemptRef,
     /// The commit that was pushed.
@@ -208,7 +208,7 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Lets the part that is meant take a step, and the whole the one that follows from it.
+    /// Changes the named part, and then the whole attempt as a consequence.
     fn part(&mut self, take: impl FnOnce(&mut Step<'_>), now: Timestamp) {
         let was_complete = self.attempt.index().is_some();
         let mut legs = std::mem::take(&mut self.attempt.legs);
@@ -231,8 +231,7 @@ impl Step<'_> {
         }
     }
 
-    /// One part that comes to nothing ends the others with it; once all have succeeded, their index
-    /// is owed.
+    /// If one part ends without success, the others end too; once all have succeeded, their index is owed.
     fn follow_parts(&mut self, was_complete: bool, now: Timestamp) {
         let legs = &self.attempt.legs;
         let failed = legs
@@ -261,8 +260,8 @@ impl Step<'_> {
         }
     }
 
-    /// Takes that the index of all parts was put: the registry was read back, so that this is both
-    /// halves of the evidence (I6). Whatever else was under the unique tag was not ours (A26).
+    /// Records that the index of all parts was put: the registry was read back, so this is both
+    /// halves of the evidence (I6). Anything else under the unique tag was not ours (A26).
     fn take_index(&mut self, index: &Digest, found: &Digest, now: Timestamp) {
         if self.attempt.state.is_terminal() || self.attempt.index().is_none() {
             return;
@@ -279,7 +278,7 @@ impl Step<'_> {
         }
         let legs = &mut self.attempt.legs;
         self.attempt.ended_at = legs.iter().filter_map(|leg| leg.ended_at).max();
-        // Kept once: of a name that several have left, that of the first platform.
+        // Kept once: if several parts have an output of the same name, the first platform's.
         let left = legs.iter_mut().map(|leg| std::mem::take(&mut leg.outputs));
         for (name, value) in left.flatten() {
             self.attempt.outputs.entry(name).or_insert(value);
@@ -295,7 +294,7 @@ impl Step<'_> {
         }
     }
 
-    /// Binds the first build that is named; every other one is stopped (I5, F15).
+    /// Binds the first build that is reported; all others are stopped (I5, F15).
     fn bind(&mut self, build: &BuildId) {
         match &self.attempt.build {
             Some(bound) if bound == build => {}
@@ -312,7 +311,7 @@ impl Step<'_> {
         }
     }
 
-    /// What is made of parts has no build of its own.
+    /// An attempt with parts has no build of its own.
     fn may_bind(&self) -> bool {
         !self.attempt.state.is_terminal() && self.attempt.legs.is_empty()
     }
@@ -329,7 +328,7 @@ impl Step<'_> {
         }
     }
 
-    /// Takes a report on the bound build, binding it if it is the first that is heard of (F4).
+    /// Applies a report on the bound build, and binds it if it is the first one (F4).
     fn report(&mut self, report: &BuildReport, now: Timestamp) {
         if self.attempt.build.is_none() && self.may_bind() {
             self.bind(&report.build);
@@ -397,7 +396,7 @@ impl Step<'_> {
         self.try_again();
     }
 
-    /// What failed through no fault of the repository is tried again, with all its parts.
+    /// Retries, with all parts, an attempt that failed through no fault of the repository.
     fn try_again(&mut self) {
         let is_fault = self.attempt.state.is_fault();
         let is_whole = self.attempt.platform.is_none();
@@ -410,7 +409,7 @@ impl Step<'_> {
         }
     }
 
-    /// Takes what the registry holds under the unique tag; the first digest counts (A26, A27).
+    /// Records the digest under the unique tag; the first one counts (A26, A27).
     fn read_image(&mut self, digest: &Digest, contradicts: Option<&Digest>, now: Timestamp) {
         let tag = self.attempt.unique_tag.clone();
         let known = self.attempt.image.clone().filter(|known| known != digest);
@@ -463,7 +462,7 @@ impl Step<'_> {
         }
     }
 
-    /// Success needs both halves of the evidence, in whichever order they come (F5, I6).
+    /// Success needs both halves of the evidence, in any order (F5, I6).
     fn settle(&mut self) {
         if self.attempt.state == AttemptState::Building
             && self.attempt.build_succeeded

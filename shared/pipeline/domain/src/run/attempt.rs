@@ -12,8 +12,8 @@ use crate::names::{AttemptId, BuildId, ComponentName, Digest, RunId, Tag};
 use crate::person::Actor;
 use crate::tags::{self, TagError, Values};
 
-/// One attempt to build one component; or, of one with several platforms, its part for one of them,
-/// which has a build, a tag and evidence of its own.
+/// One attempt to build one component. With several platforms, also its part for one of them, which
+/// has its own build, tag and evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Its id.
@@ -22,14 +22,14 @@ pub struct Attempt {
     pub number: u32,
     /// The build's number within the repository, as in `build#142`.
     pub build_number: u64,
-    /// What it builds for, when it is the part of an attempt for one platform.
+    /// Its platform, if it is a part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     /// The tag only this attempt can push.
     pub unique_tag: Tag,
     /// All tags it is expected to push, the unique one first.
     pub tags: Vec<Tag>,
-    /// Its parts, one for each platform, when there are several. It has no build itself then: once
+    /// Its parts, one for each platform, if there are several. It has no build itself then: once
     /// every part has succeeded, the index of their images is put under its tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub legs: Vec<Attempt>,
@@ -40,7 +40,7 @@ pub struct Attempt {
     /// The one build whose results count (I5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<BuildId>,
-    /// Why it has not started although it is due.
+    /// Why its build is delayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
     /// When the build began to run.
@@ -49,39 +49,39 @@ pub struct Attempt {
     /// When the build ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// Whether the build is known to have succeeded; half of the evidence (I6). Of an attempt in
+    /// Whether the build is known to have succeeded; half of the evidence (I6). For an attempt with
     /// parts: whether the index of their images is known to have been put.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub build_succeeded: bool,
-    /// What the registry holds under the unique tag; the other half (I6).
+    /// The digest under the unique tag; the other half (I6).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Digest>,
-    /// What its build gave to later stages, by name.
+    /// The outputs of its build, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, String>,
-    /// Where it stands.
+    /// Its state.
     pub state: AttemptState,
 }
 
-/// Where an attempt stands. Only `Due` and `Building` can change.
+/// The state of an attempt. Only `Due` and `Building` can change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum AttemptState {
     /// Its build has not been bound.
     Due,
-    /// Its build is bound and has not given both halves of the evidence.
+    /// Its build is bound, and the evidence is not complete.
     Building,
     /// Its build succeeded and its image was read back.
     Succeeded,
     /// It failed.
     Failed {
-        /// The platform whose part failed, when it is in parts.
+        /// The platform whose part failed, if it has parts.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         platform: Option<String>,
         /// Why.
         why: Failure,
     },
-    /// Somebody stopped it.
+    /// A person stopped it.
     Cancelled {
         /// Who.
         by: Actor,
@@ -91,7 +91,7 @@ pub enum AttemptState {
         /// The newer run.
         by: RunId,
     },
-    /// What the registry holds contradicts what was said; a person must look.
+    /// The registry contradicts a report; a person must look.
     Held {
         /// Why.
         why: Contradiction,
@@ -99,7 +99,7 @@ pub enum AttemptState {
 }
 
 impl AttemptState {
-    /// Whether it failed and CodeBuild, not the repository, was at fault.
+    /// Whether CodeBuild, not the repository, was at fault.
     #[must_use]
     pub fn is_fault(&self) -> bool {
         match self {
@@ -113,7 +113,7 @@ impl AttemptState {
         }
     }
 
-    /// Whether nothing can change it any more (I2).
+    /// Whether it has ended, and so never changes again (I2).
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         match self {
@@ -141,7 +141,7 @@ impl AttemptState {
     }
 }
 
-/// A new attempt that is due; its number and tags are drawn before anything is decided.
+/// The numbers and tags of a new attempt, drawn before the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAttempt {
     /// The build's number.
@@ -150,14 +150,14 @@ pub struct NewAttempt {
     pub unique_tag: Tag,
     /// All its tags, the unique one first.
     pub tags: Vec<Tag>,
-    /// Its platforms, each with the tag only its part can push; none when there is only one.
+    /// Its platforms, each with the tag that only its part can push; none if there is only one.
     pub legs: Vec<(String, Tag)>,
     /// How long its build may run.
     pub timeout: Duration,
 }
 
 impl NewAttempt {
-    /// The attempt that this build makes, of the run that `values` are of.
+    /// The attempt of this build in the run of `values`.
     ///
     /// # Errors
     /// When its tags cannot be used, above all when a stage of one of the `definitions` has one.
@@ -178,7 +178,7 @@ impl NewAttempt {
         Ok(new)
     }
 
-    /// Every tag that it or a part of it pushes.
+    /// Every tag that it or one of its parts pushes.
     #[must_use]
     pub fn all_tags(&self) -> Vec<Tag> {
         let legs = self.legs.iter().map(|(_, tag)| tag);
@@ -190,7 +190,7 @@ impl Attempt {
     /// How long a build may wait for capacity before it runs: CodeBuild's default queue
     /// timeout of 8 hours (CodeBuild API, `queuedTimeoutInMinutes`).
     pub const QUEUE: Duration = Duration::from_secs(8 * 3600);
-    /// Added to every deadline, for clocks that disagree (F21) and reports that come late.
+    /// Added to every deadline, for clocks that disagree (F21) and late reports.
     pub const SLACK: Duration = Duration::from_secs(10 * 60);
 
     /// The id of the `number`th attempt of a component in a run.
@@ -260,7 +260,7 @@ impl Attempt {
         }
     }
 
-    /// What it is called: `build#142`, or `build#142 for linux/arm64` when it is a part.
+    /// Its name: `build#142`, or `build#142 for linux/arm64` for a part.
     #[must_use]
     pub fn name(&self) -> String {
         match &self.platform {
@@ -274,7 +274,7 @@ impl Attempt {
         std::iter::once(self).chain(&self.legs)
     }
 
-    /// What has a build of its own: its parts, or itself when it has none.
+    /// The attempts with a build of their own: its parts, or itself if it has none.
     pub fn builds(&self) -> impl Iterator<Item = &Self> {
         self.all()
             .filter(|attempt| attempt.platform.is_some() || attempt.legs.is_empty())

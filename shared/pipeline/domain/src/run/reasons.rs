@@ -1,4 +1,4 @@
-//! Why an attempt failed, is held or is not repeated, as data; [`crate::explain`] words it.
+//! The reasons why an attempt failed, is held or is not retried, as data; [`crate::explain`] words them.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::image::NotTagged;
 use crate::names::{CommitSha, ComponentName, Digest, ImageRepository, RunId, Tag};
 use crate::tags::TagError;
 
-/// Why a request is not granted.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// The run is not known.
@@ -54,7 +54,7 @@ pub enum Failure {
     Build {
         /// How it ended.
         status: BuildStatus,
-        /// What went wrong, in the words of the phase that failed.
+        /// Why it failed, in the words of the failed phase.
         said: Option<String>,
     },
     /// Its build can never be started.
@@ -64,7 +64,7 @@ pub enum Failure {
     },
     /// Its build succeeded and left no image.
     NothingPushed {
-        /// Where the image should be.
+        /// The repository where the image should be.
         repository: ImageRepository,
         /// The tag it should have.
         tag: Tag,
@@ -74,9 +74,9 @@ pub enum Failure {
         /// Why not.
         why: NoIndex,
     },
-    /// Nothing was heard of it in time.
+    /// It had no result in time.
     NoResult {
-        /// When its time was over.
+        /// The deadline.
         deadline: Timestamp,
     },
 }
@@ -101,10 +101,10 @@ impl Failure {
 pub enum NotStarted {
     /// Its request was refused.
     Refused {
-        /// Why, in the words of who refused it.
+        /// The service's message.
         said: String,
     },
-    /// It was asked for again and again, and nobody answered.
+    /// All attempts to start it failed.
     GivenUp {
         /// How often.
         tries: u32,
@@ -117,19 +117,19 @@ pub enum NotStarted {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum NoIndex {
-    /// The registry does not take it, or it could not be put under its tag.
+    /// The registry rejects it, or it could not be put under its tag.
     Tag {
         /// Why not.
         why: NotTagged,
     },
-    /// The images of the parts make none.
+    /// The images of the parts cannot form an index.
     Parts {
         /// Why not.
         said: String,
     },
 }
 
-/// Why an attempt is held: what is known of its image contradicts itself.
+/// The inconsistency for which an attempt is held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Contradiction {
@@ -144,18 +144,18 @@ pub enum Contradiction {
     },
     /// The build is of another commit than the one that was pushed.
     OtherCommit {
-        /// What is being built.
+        /// The commit of the build.
         built: CommitSha,
-        /// What was pushed.
+        /// The pushed commit.
         pushed: CommitSha,
     },
     /// The push event and the registry name different images.
     EventDiffers {
         /// The tag.
         tag: Tag,
-        /// What the event said.
+        /// The digest in the event.
         said: Digest,
-        /// What the registry holds.
+        /// The digest in the registry.
         held: Digest,
     },
     /// Something else was pushed under the tag of an index.
@@ -195,7 +195,7 @@ pub enum NotRetried {
         /// What is wrong with them.
         error: TagError,
     },
-    /// It was tried again and again.
+    /// All attempts failed.
     GivenUp {
         /// How often.
         tries: u32,

@@ -1,4 +1,4 @@
-//! Decides whether a component of a run can have a further attempt, and what that is made of.
+//! Decides whether a component of a run can have another attempt, and prepares it.
 
 use super::{Attempt, Fact, NewAttempt, NotRetried, Run};
 use crate::definition::Definition;
@@ -6,7 +6,9 @@ use crate::names::ComponentName;
 use crate::person::Actor;
 use crate::tags::Values;
 
-/// The fact that asks for an attempt after attempt `after`, built under this number.
+/// The fact that requests an attempt after attempt `after`, with this build number. `own` is the
+/// run's definition, `trusted` the one that applies to the stages: a build may not push the tag of
+/// a stage in either.
 ///
 /// `own` is the definition the run follows, `trusted` the one that rules the stages: a build may push the tag of
 /// no stage of either.

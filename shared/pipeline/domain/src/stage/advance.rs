@@ -13,7 +13,7 @@ use crate::ledger::{Ending, What};
 use crate::names::{Digest, Tag};
 use crate::person::Actor;
 
-/// Images remembered that a rollback has left.
+/// Images that rollbacks left and that are remembered.
 const MOST_LEFT: usize = 20;
 
 /// Decides what follows from a fact. The same fact twice changes nothing the second time (I11).
@@ -75,12 +75,12 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
     }
     step.settle();
     let mut decision = step.decision;
-    // Whatever else changes a stage leaves a row or owes an intent.
+    // Any other change of a stage leaves a row or owes an intent.
     decision.changed |= !decision.rows.is_empty() || !decision.intents.is_empty();
     decision
 }
 
-/// A stage about to change.
+/// A stage during a change.
 pub(super) struct Step<'a> {
     pub(super) decision: Decision,
     pub(super) policy: Policy<'a>,
@@ -97,7 +97,7 @@ impl Step<'_> {
         self.decision.rows.push(row);
     }
 
-    /// Says no to a request, in the ledger as well (A35).
+    /// Refuses a request, and records that in the ledger (A35).
     pub(super) fn deny(
         &mut self,
         by: Actor,
@@ -124,7 +124,7 @@ impl Step<'_> {
             .map(|pointer| &pointer.candidate)
     }
 
-    /// Whether the stage would come to be on this image if everything that waits went in.
+    /// Whether the stage would be on this image after all waiting promotions.
     pub(super) fn is_live_or_coming(&self, candidate: &Candidate) -> bool {
         let waiting = self.decision.stage.waiting.iter();
         let newest = waiting
@@ -166,7 +166,7 @@ impl Step<'_> {
             .is_some_and(|lease| lease.holder == holder)
     }
 
-    /// Moves the pointer: the one place where a stage changes what is live.
+    /// Moves the pointer: the only place where a stage changes its live image.
     pub(super) fn tagged(&mut self, number: u64, holder: &str) {
         let Some(promotion) = self
             .decision
@@ -284,7 +284,7 @@ impl Step<'_> {
         }
     }
 
-    /// Somebody outside moved the stage's tag: held and reported, never silently overwritten (F35).
+    /// The stage's tag was moved outside Towline: held and reported, never silently overwritten (F35).
     pub(super) fn drift(&mut self, tag: &Tag, digest: &Digest) {
         let ours =
             |promotion: &Promotion| promotion.acting && promotion.candidate.digest == *digest;
@@ -310,7 +310,8 @@ impl Step<'_> {
         self.hold(Actor::System, reason);
     }
 
-    /// Ends what can no longer be and begins what may: at most one promotion acts at a time (I9).
+    /// Ends promotions that are no longer possible, and starts those that may proceed: at most one
+    /// at a time (I9).
     pub(super) fn settle(&mut self) {
         let live = self.live().map(|live| (live.order, live.commit.clone()));
         let overtaken = |known: &Promotion| {

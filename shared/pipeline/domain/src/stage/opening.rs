@@ -1,4 +1,4 @@
-//! What wants into a stage: images that arrive, promotions and rollbacks that are asked for.
+//! Opens promotions of a stage: for images that arrive, and for requests of promotions and rollbacks.
 
 use super::advance::Step;
 use super::said::not_in;
@@ -9,7 +9,7 @@ use crate::ledger::{Ending, What};
 use crate::person::{Actor, Person};
 
 impl Step<'_> {
-    /// An image has arrived; remembers the newest, and asks for it where the rule says so.
+    /// An image has arrived; remembers the newest, and promotes it if the rule says so.
     pub(super) fn offer(&mut self, candidate: &Candidate) {
         let newest = self
             .decision
@@ -26,8 +26,8 @@ impl Step<'_> {
         }
     }
 
-    /// Asks for the newest offered image unless something newer is live, it waits already, or
-    /// the stage is held: a hold lets nothing in by itself (I8).
+    /// Requests the newest offered image unless something newer is live, it waits already, or the
+    /// stage is held: a hold pauses automatic promotions (I8).
     pub(super) fn ask_for_offered(&mut self) {
         let Some(candidate) = self.decision.stage.offered.clone() else {
             return;
@@ -107,7 +107,8 @@ impl Step<'_> {
             });
             return;
         }
-        // While something else is put in its place, or lies there, what is live can be asked back (F30).
+        // While another promotion is in progress, or the tag was moved, a rollback to the live
+        // image is possible (F30).
         let is_replaced = self.decision.stage.drifted
             || self.decision.stage.waiting.iter().any(|known| known.acting);
         let is_live = |live: &Candidate| live.digest == candidate.digest;
@@ -115,7 +116,7 @@ impl Step<'_> {
             self.decision.refused = Some(Refusal::Live { commit, stage });
             return;
         }
-        // What waits was asked for before somebody wanted to go back; only what acts is let finish.
+        // Waiting promotions were requested before the rollback; only one in progress may finish.
         let waiting = self.decision.stage.waiting.iter();
         let waiting = waiting.filter(|known| !known.acting);
         let waiting: Vec<u64> = waiting.map(|known| known.number).collect();
@@ -129,20 +130,20 @@ impl Step<'_> {
         self.open(candidate, true, by.into(), reason);
     }
 
-    /// Why somebody may not undo what approvers have decided: they are none of them.
+    /// Why a person may not undo what approvers decided: they are not one of them.
     pub(super) fn lacks_right(&self, by: &Person) -> Option<Refusal> {
         let groups = &self.policy.rule.approval.as_ref()?.groups;
         (!by.is_in(groups)).then(|| not_in(groups, by))
     }
 
-    /// Why nothing can enter the stage: its rule asks for what this version cannot do.
+    /// Why nothing can enter the stage: its rule uses features that this version does not support.
     fn wants_too_much(&self) -> Option<Refusal> {
         let wants = self.policy.not_executed.iter();
         let wants: Vec<String> = wants.map(|path| (*path).to_owned()).collect();
         (!wants.is_empty()).then_some(Refusal::NotExecuted { wants })
     }
 
-    /// Opens a promotion, or records why there can be none.
+    /// Opens a promotion, or records why it cannot.
     pub(super) fn open(
         &mut self,
         candidate: &Candidate,
@@ -199,7 +200,7 @@ impl Step<'_> {
         }
     }
 
-    /// Lets a new candidate take the place of what still waits, where the rule says so.
+    /// Lets a new candidate replace waiting ones, if the rule says so.
     pub(super) fn supersede_older(&mut self, newest: u64) {
         let rule = self.policy.rule;
         let by_approval = rule

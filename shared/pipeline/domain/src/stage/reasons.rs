@@ -1,4 +1,4 @@
-//! Why a stage says no, is held or lets a promotion end, as data; [`crate::explain`] words it.
+//! The reasons why a stage refuses, is held or ends a promotion, as data; [`crate::explain`] words them.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::names::{CommitSha, ComponentName, Digest, StageName, Tag};
 use crate::outputs::NoParameters;
 use crate::person::Actor;
 
-/// That nothing enters a stage automatically.
+/// A pause of automatic promotions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Who holds it.
@@ -19,38 +19,38 @@ pub struct Hold {
     pub since: Timestamp,
 }
 
-/// What somebody asked of a stage and was denied.
+/// A request to a stage that was denied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "asked", rename_all = "snake_case")]
 pub enum Request {
-    /// To let an image in.
+    /// A promotion.
     Promote {
         /// The image's commit.
         commit: CommitSha,
     },
-    /// To go back to an image.
+    /// A rollback.
     RollBack {
         /// The image's commit.
         commit: CommitSha,
     },
-    /// To go back to an image whose commit nobody knows.
+    /// A rollback to an image whose commit is unknown.
     RollBackTo {
         /// The image.
         digest: Digest,
     },
-    /// To approve the promotion.
+    /// An approval.
     Approve,
-    /// To reject the promotion.
+    /// A rejection.
     Reject,
-    /// To lift the hold.
+    /// Removing the hold.
     Resume,
 }
 
-/// Why a request is not granted.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum Refusal {
-    /// The default branch has never had a definition that could be read.
+    /// The default branch has never had a valid definition.
     NoDefinition,
     /// The default branch's definition has no such stage.
     NoStage {
@@ -59,12 +59,12 @@ pub enum Refusal {
         /// The stages it has.
         known: Vec<StageName>,
     },
-    /// The promotion has ended, or never was.
+    /// The promotion has ended, or never existed.
     Closed {
         /// The promotion.
         promotion: u64,
     },
-    /// The stage asks for no approval, or no longer.
+    /// The stage does not require approval, or no longer.
     NeedsNoApproval {
         /// The promotion.
         promotion: u64,
@@ -76,7 +76,7 @@ pub enum Refusal {
         /// Who.
         by: Actor,
     },
-    /// Its time to be approved is over.
+    /// It has expired.
     Expired {
         /// The promotion.
         promotion: u64,
@@ -95,7 +95,7 @@ pub enum Refusal {
         /// The groups, at least one.
         groups: Vec<String>,
     },
-    /// Its tags are being put on already.
+    /// Its tags are already being set.
     InProgress {
         /// The promotion.
         promotion: u64,
@@ -106,7 +106,7 @@ pub enum Refusal {
         commit: CommitSha,
         /// The stage.
         stage: StageName,
-        /// The promotion it waits as.
+        /// The number of the waiting promotion.
         promotion: u64,
     },
     /// The image is live.
@@ -129,12 +129,12 @@ pub enum Refusal {
     NotFromOrigin {
         /// The image's commit.
         commit: CommitSha,
-        /// Where it should have been.
+        /// The stage where it should have been.
         origin: StageName,
         /// The stage.
         stage: StageName,
     },
-    /// The image was never live here, so nobody can go back to it.
+    /// The image was never live here, so a rollback to it is impossible.
     NeverLive {
         /// The image.
         digest: Digest,
@@ -157,27 +157,27 @@ pub enum Refusal {
         /// Its hold.
         hold: Box<Hold>,
     },
-    /// There is no hold to lift.
+    /// There is no hold.
     NotHeld {
         /// The stage.
         stage: StageName,
     },
-    /// The definition asks for what this version cannot do.
+    /// The definition uses features that this version does not support.
     NotExecuted {
-        /// What it asks for, by its path in the file.
+        /// The features, by their path in the file.
         wants: Vec<String>,
     },
-    /// The promotion's tags are not to be put on.
+    /// The promotion is not in progress.
     NotActing {
         /// The promotion.
         promotion: u64,
     },
-    /// Another writer has the stage's tags to itself.
+    /// Another writer has the stage's lease.
     LeaseTaken {
         /// The promotion.
         promotion: u64,
     },
-    /// The writer no longer has the stage's tags to itself.
+    /// The writer no longer has the stage's lease.
     LeaseLost {
         /// The promotion.
         promotion: u64,
@@ -188,17 +188,17 @@ pub enum Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum HoldReason {
-    /// Somebody asked for it.
+    /// A person requested it.
     Asked {
         /// Why, in their words.
         reason: String,
     },
-    /// It was rolled back, and its rule asks for a hold then.
+    /// It was rolled back, and its rule holds the stage then.
     RolledBack {
-        /// Why, in the words of who asked.
+        /// Why, in the words of the person.
         reason: Option<String>,
     },
-    /// Somebody else moved its tag.
+    /// Its tag was moved outside Towline.
     TagMoved {
         /// The tag.
         tag: Tag,
@@ -207,16 +207,16 @@ pub enum HoldReason {
     },
 }
 
-/// Why a promotion whose time had come was not carried out.
+/// Why a promotion failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum Failure {
-    /// A tag could not be put on its image.
+    /// A tag cannot be set.
     Tag {
         /// Why not.
         why: NotTagged,
     },
-    /// What its deployment is handed cannot be had.
+    /// A parameter of its deployment has no value.
     Parameters {
         /// The stage.
         stage: StageName,

@@ -1,4 +1,4 @@
-//! What people say to a stage: yes or no to a promotion, hold and resume.
+//! Applies people's requests to a stage: approval, rejection, hold and resume.
 
 use super::advance::Step;
 use super::{Approval, Hold, HoldReason, Promotion, Refusal, Request};
@@ -7,7 +7,7 @@ use crate::ledger::{Ending, What};
 use crate::person::{Actor, Person};
 
 impl Step<'_> {
-    /// Counts a yes to exactly this digest and commit, if it may count (I12).
+    /// Counts an approval of exactly this digest and commit, if it may count (I12).
     pub(super) fn approve(&mut self, number: u64, by: &Person, comment: Option<&str>) {
         let Some(promotion) = self.decision.stage.promotion(number).cloned() else {
             self.decision.refused = Some(Refusal::Closed { promotion: number });
@@ -136,7 +136,7 @@ impl Step<'_> {
         self.row(by.into(), What::Resumed);
         let drifted = std::mem::take(&mut self.stage().drifted);
         match self.live().filter(|_| drifted).cloned() {
-            // What was offered meanwhile is asked for once the tag is back.
+            // An image that was offered meanwhile is promoted once the tag is back.
             Some(live) => self.open(&live, true, by.into(), Some("the tag was put back")),
             None if self.policy.rule.promote == Promote::Auto => self.ask_for_offered(),
             None => {}
@@ -144,7 +144,7 @@ impl Step<'_> {
     }
 }
 
-/// They belong to none of these groups.
+/// The refusal for a person in none of these groups.
 pub(super) fn not_in(groups: &[String], by: &Person) -> Refusal {
     Refusal::NotInGroup {
         by: by.into(),

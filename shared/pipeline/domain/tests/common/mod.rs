@@ -29,7 +29,7 @@ pub fn good<T: std::str::FromStr>(text: &str) -> T {
     parsed.unwrap_or_else(|_| panic!("{text:?} is not what it should be"))
 }
 
-/// So many seconds after the start of every story.
+/// This many seconds after the start of every story.
 pub fn at(second: u64) -> Timestamp {
     let start: Timestamp = good("2026-03-02T09:00:00Z");
     start + Duration::from_secs(second)
@@ -45,7 +45,7 @@ pub fn number_of(digest: &Digest) -> u64 {
     u64::from_str_radix(&digest.hex()[48..], 16).expect("16 digits")
 }
 
-/// Somebody by login; `ada` writes commits under dana's address.
+/// A person by login; `ada` writes commits with dana's address.
 pub fn person(login: &str) -> Person {
     let manages = ["lee", "park", "dana", "ada", "kim"].contains(&login.to_lowercase().as_str());
     let address = if login == "ada" { "dana" } else { login };

@@ -1,4 +1,4 @@
-//! A repository and what is kept of it, in which pushes are planned one after the other.
+//! A repository and its stored state, in which pushes are planned one after another.
 
 use std::collections::BTreeMap;
 
@@ -116,7 +116,7 @@ fn component(name: &str, pairs: &BTreeMap<&str, &str>) -> Component {
     }
 }
 
-/// What is kept, what the repository holds, and the time.
+/// The stored state, the content of the repository, and the time.
 pub struct World {
     definition: AtCommit,
     defined: BTreeMap<CommitSha, AtCommit>,
@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    /// Plays one line of a script; a push answers what it led to.
+    /// Plays one line of a script; a push returns its result.
     pub fn play(&mut self, line: &str) -> Option<String> {
         let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
         let (words, pairs) = words(rest);
@@ -425,7 +425,7 @@ impl World {
         lines.join("\n") + "\n"
     }
 
-    /// What is owed beside the builds, which are there to see.
+    /// The intents besides the builds, which are shown already.
     fn owed(&self, intent: &Intent) -> Option<String> {
         match intent {
             Intent::BuildDue(_) => None,

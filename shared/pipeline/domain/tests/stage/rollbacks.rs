@@ -1,4 +1,4 @@
-//! Stages that are held and rolled back: what must stay, what may come back, and who lets it in again.
+//! Stages that are held and rolled back: what must stay, what may return, and who lets it in again.
 
 use expect_test::expect;
 

@@ -11,10 +11,10 @@ use towline_state::{Change, HandlerError, Owed, Rounds, keys};
 
 use super::look::{Look, key_of};
 
-/// Runs of one commit that are remembered beside the newest.
+/// The most runs of one commit to remember besides the newest.
 const MOST_OF_A_COMMIT: usize = 19;
 
-/// Commits all of it; `false` means that somebody else changed what it was decided on.
+/// Commits everything; `false` means that one of its inputs was changed.
 pub(super) async fn commit(
     look: &mut Look<'_>,
     owed: &Owed,
@@ -55,7 +55,7 @@ pub(super) async fn commit(
     Ok(committed)
 }
 
-/// What the run names and whoever acts on an intent reads.
+/// The contents that the run names and the intent's handler reads.
 fn read_next(run: &Run, intent: &Intent) -> Vec<Key> {
     let Intent::BuildDue(of) = intent else {
         return Vec::new();
@@ -79,7 +79,7 @@ async fn claims(look: &mut Look<'_>, planned: &Planned) -> Result<Change, Handle
     Ok(change)
 }
 
-/// Rows that lead to the run's attempts, and the contents it names.
+/// Rows that lead to the run's attempts, and the contents that it names.
 async fn leading_to(look: &mut Look<'_>, run: &Run) -> Result<Change, HandlerError> {
     let id = run.key.repository;
     let mut rows = Change::default();
@@ -125,7 +125,7 @@ async fn leading_to(look: &mut Look<'_>, run: &Run) -> Result<Change, HandlerErr
     Ok(rows)
 }
 
-/// The run among those of its repository and of its commit.
+/// Lists the run under its repository and its commit.
 async fn listed(look: &mut Look<'_>, run: &Run, change: &mut Change) -> Result<(), HandlerError> {
     let id = run.key.repository;
     let pointer = RunPointer {

@@ -1,4 +1,4 @@
-//! Loads what a plan wants to know, from the store and from the repository.
+//! Loads what a plan wants, from the store and from the repository.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use towline_state::{HandlerError, Reads, body, keys};
 
 use towline_definition::buildspec::{self, Settings};
 
-/// What planning an accepted push begins with.
+/// The keys that planning an accepted push reads first.
 pub(super) fn first(intent: &Intent) -> Vec<Key> {
     let Intent::PushAccepted(push) = intent else {
         return Vec::new(); // no event of another kind comes here
@@ -35,12 +35,12 @@ fn begins_with(push: &PushAccepted) -> Vec<Key> {
     ]
 }
 
-/// What is known of a push so far, and where the rest comes from.
+/// What is known of a push so far, and where to find the rest.
 pub(super) struct Look<'a> {
     pub(super) known: Known,
     pub(super) reads: Reads<'a>,
     pub(super) push: &'a PushAccepted,
-    /// The buildspecs that are known, by their names in the store.
+    /// The known buildspecs, by their names in the store.
     pub(super) texts: BTreeMap<String, String>,
     source: &'a dyn Source,
     settings: &'a Settings,
@@ -48,7 +48,7 @@ pub(super) struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    /// Begins with what every plan is made on.
+    /// Starts with the inputs of every plan.
     pub(super) async fn new(
         reads: Reads<'a>,
         source: &'a dyn Source,
@@ -82,15 +82,14 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    /// Somebody else changed what this was made on: only what commits hold and what was drawn is
-    /// still known.
+    /// After a conflict: only the content of commits and the drawn numbers are still known.
     pub(super) async fn again(&mut self) -> Result<(), HandlerError> {
         self.known = std::mem::take(&mut self.known).lasting();
         self.reads.again().await?;
         self.begin().await
     }
 
-    /// Loads what is wanted: in one request what the store has.
+    /// Loads what is wanted, with one request to the store.
     pub(super) async fn at(&mut self, Wants(wants): Wants) -> Result<(), HandlerError> {
         let mut keys: Vec<Key> = wants.iter().filter_map(|want| self.key(want)).collect();
         if !keys.is_empty() {
@@ -103,7 +102,7 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    /// Where the store keeps it, if it does.
+    /// Its key, if it is in the store.
     fn key(&self, want: &Want) -> Option<Key> {
         let PushAccepted {
             repository: id,
@@ -124,7 +123,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The rows of the definition that are written with a run unless they are there.
+    /// The definition's rows that are written with a run unless they exist.
     fn contents(&self) -> Vec<Key> {
         let id = self.push.repository;
         let Some(AtCommit::Good { definition, name }) =
@@ -210,7 +209,7 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// What builds a component of the definition at the pushed commit.
+    /// The buildspec of a component at the pushed commit.
     async fn buildspec(&mut self, name: &ComponentName) -> Result<Buildspec, HandlerError> {
         let component = match self.known.definitions.get(&self.push.commit) {
             Some(AtCommit::Good { definition, .. }) => definition.component(name),
@@ -258,14 +257,14 @@ impl<'a> Look<'a> {
     }
 }
 
-/// What a commit has at a path.
+/// The file at a path of a commit.
 enum File {
     Good(Vec<u8>),
     Bad(BadFile),
     NoCommit,
 }
 
-/// Where the store keeps whose something is.
+/// The key of a claim.
 pub(super) fn key_of(claimed: &Claimed) -> Key {
     match claimed {
         Claimed::Images(images) => keys::claim(images),

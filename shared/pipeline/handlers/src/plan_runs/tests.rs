@@ -1,4 +1,4 @@
-//! Pushes from their webhook to their run, where the source is not as it should be.
+//! Pushes from their webhook to their run, with problems in the source.
 
 use std::pin::pin;
 use std::task::{self, Poll, Waker};
@@ -24,7 +24,7 @@ use towline_wire::signature::{self, Secret, Secrets};
 use super::*;
 use crate::receive_github;
 
-/// Nothing of ours waits for anything when all of the world is in memory.
+/// Nothing ever waits if the whole world is in memory.
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut task::Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -39,12 +39,12 @@ components:
   web: {repository: acme/web, build: {preset: buildspec, buildspec: build.yml}}
 ";
 
-/// The id it is kept under.
+/// The id it is stored under.
 fn canonical() -> RepositoryId {
     admission::local(1)
 }
 
-/// A machine that serves acme/shop, whose clone was pushed from first.
+/// A machine that serves acme/shop and first received a push from a clone.
 struct World {
     store: MemoryStore,
     bus: MemoryBus,
@@ -140,8 +140,8 @@ impl World {
         eventbridge::read(event).expect("an event")
     }
 
-    /// Plans, and tells why the run of this commit was refused or its component not built; none
-    /// when there is no run yet.
+    /// Plans, and returns why the run of this commit was refused or its component not built; none
+    /// if there is no run yet.
     fn plan(&self, event: &Envelope, commit: &CommitSha) -> Option<String> {
         now(handle(
             self.context(),
@@ -185,7 +185,7 @@ fn commit(files: &[(&str, &str)]) -> MemoryCommit {
 fn a8_f1_a_clone_and_a_webhook_push_the_same_repository() {
     let world = World::new();
     let sha = commit(&[]).sha();
-    let known = "this push is known already".to_owned();
+    let known = "this push was already received".to_owned();
     let (status, _) = world.deliver(RepositoryId(7), &sha);
     assert_eq!(status, 202);
     assert_eq!(world.deliver(canonical(), &sha), (200, known.clone()));

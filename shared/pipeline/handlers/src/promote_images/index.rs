@@ -1,4 +1,4 @@
-//! Puts the index of an attempt's parts, which makes of one image for each platform one for all.
+//! Puts the index of an attempt's parts, which joins the images of its platforms.
 
 use towline_domain::image::Claim;
 use towline_domain::intent::AttemptRef;
@@ -11,11 +11,11 @@ use towline_state::{Context, HandlerError, Owed, Reads, apply, keys};
 
 use crate::recording::record;
 
-/// Why an index is not there.
+/// Why there is no index.
 pub(super) enum Stop {
     /// It is not in the registry, or not under a tag.
     Tag(PutTagError),
-    /// What is there could not be entered.
+    /// It could not be recorded.
     Failed(HandlerError),
 }
 
@@ -31,7 +31,7 @@ impl From<PortError> for Stop {
     }
 }
 
-/// Acts on `Index Due`. Two that do so at once put the same bytes, so that no lease is needed.
+/// Acts on `Index Due`. Two invocations put the same bytes, so no lease is needed.
 pub(super) async fn act(
     mut reads: Reads<'_>,
     images: &dyn Images,
@@ -64,8 +64,8 @@ pub(super) async fn act(
     Ok(())
 }
 
-/// Puts the index under every tag of the attempt, the unique one first, and enters each into the
-/// ledger: no event need come of them.
+/// Puts the index under every tag of the attempt, the unique one first, and records each in the
+/// ledger, without waiting for events.
 async fn put(
     context: Context<'_>,
     images: &dyn Images,
@@ -115,7 +115,7 @@ async fn put(
     Ok(is_put(index.digest.clone()))
 }
 
-/// What the registry holds of each platform's image.
+/// The manifests of the platforms' images in the registry.
 async fn manifests(
     images: &dyn Images,
     repository: &ImageRepository,

@@ -1,4 +1,4 @@
-//! The variables that a build is given; whatever a stranger chose is among them and nowhere else (A9, A10).
+//! The variables of a build; everything that a stranger chose is in them and nowhere else (A9, A10).
 
 use towline_buildspec::generate::{GenerateError, check_environment};
 use towline_domain::Timestamp;
@@ -11,13 +11,13 @@ use towline_domain::tags::{self, TagError, Values, slug};
 use towline_ports::RepositoryRef;
 use towline_wire::codebuild;
 
-/// Where layers of builds of the default branch are kept, below the registry: only such builds write there.
+/// Where builds of the default branch keep layers, below the registry: only they write there.
 const TRUSTED_CACHE: &str = "towline-cache/trusted";
 
 /// Where layers of all other builds are kept.
 const OTHER_CACHE: &str = "towline-cache/branches";
 
-/// Why a build cannot be given its variables.
+/// Why a build cannot have its variables.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
     /// A value has a placeholder that cannot be filled in.
@@ -25,15 +25,15 @@ pub enum EnvironmentError {
     Placeholder {
         /// The component.
         component: ComponentName,
-        /// What is wrong.
+        /// The mistake.
         error: TagError,
     },
-    /// CodeBuild does not take a value.
+    /// CodeBuild does not accept a value.
     #[error(transparent)]
     Value(#[from] GenerateError),
 }
 
-/// What a build is to know of itself.
+/// The facts for a build's variables.
 #[derive(Debug, Clone, Copy)]
 pub struct BuildOf<'a> {
     /// `host[:port]` of the registry it pushes to.
@@ -44,29 +44,29 @@ pub struct BuildOf<'a> {
     pub commit: &'a CommitSha,
     /// The ref that was pushed.
     pub git_ref: &'a GitRef,
-    /// When that was.
+    /// When it was pushed.
     pub at: Timestamp,
-    /// The run, where there is one.
+    /// The run, if there is one.
     pub run: Option<&'a RunId>,
     /// The stages that its image may enter.
     pub stages: &'a [StageName],
     /// The component.
     pub component: &'a ComponentName,
-    /// Where its images go.
+    /// The image repository.
     pub image_repository: &'a ImageRepository,
-    /// How it is built, as far as a definition says.
+    /// Its settings in the definition, if it has one.
     pub build: Option<&'a Build>,
     /// The platform of the image.
     pub platform: &'a str,
-    /// The attempt, or the part of one that it is for.
+    /// The attempt or part that it is for.
     pub attempt: &'a AttemptId,
     /// The whole attempt.
     pub whole: &'a AttemptId,
-    /// The tag that only the whole attempt pushes: that of the index where there are parts.
+    /// The tag that only the whole attempt pushes: that of the index if there are parts.
     pub whole_tag: &'a Tag,
     /// The build's number.
     pub build_number: u64,
-    /// All tags that it pushes, the one no other attempt can push first.
+    /// All tags that it pushes, the unique one first.
     pub tags: &'a [Tag],
     /// Whether the pushed ref is the branch whose definition is trusted.
     pub is_trusted: bool,
@@ -89,7 +89,7 @@ impl BuildOf<'_> {
         Ok(environment)
     }
 
-    /// The definition's own, with their placeholders filled in.
+    /// The definition's own variables, with placeholders filled in.
     fn written(&self) -> Result<Vec<(String, String)>, EnvironmentError> {
         let Some(build) = self.build else {
             return Ok(Vec::new());
@@ -152,15 +152,15 @@ impl BuildOf<'_> {
         ours
     }
 
-    /// The account of a registry at AWS, so that no build has to ask for it.
+    /// The AWS account of a registry, so that no build has to ask for it.
     fn account(&self) -> Option<String> {
         let (account, rest) = self.registry.split_once('.')?;
         let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
         (is_account && rest.starts_with("dkr.ecr.")).then(|| account.to_owned())
     }
 
-    /// Where layers are kept and taken from, if they are: one tag for each ref and platform. Builds of the default
-    /// branch take nothing that others have made (A30).
+    /// Where layers are kept and read, if they are: one tag for each ref and platform. Builds of
+    /// the default branch read nothing that others wrote (A30).
     fn caches(&self) -> Vec<(&'static str, String)> {
         if !self.build.is_some_and(|build| build.layer_cache) {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! What is to be done about a build that is due: a plain function of what is known.
+//! Decides what to do about a due build, as a plain function.
 
 use towline_domain::Timestamp;
 use towline_domain::definition::{Component, Definition, Preset};
@@ -10,22 +10,22 @@ use towline_ports::{Architecture, RepositoryRef, StartBuild};
 use super::Settings;
 use super::environment::{BuildOf, EnvironmentError};
 
-/// What it takes to start a build.
+/// The inputs of a build's start.
 pub(super) struct Known {
     pub(super) run: Run,
     pub(super) definition: Definition,
     pub(super) buildspec: String,
-    /// The branch whose definition is trusted, where that makes a difference.
+    /// The branch whose definition is trusted, if that matters.
     pub(super) default_branch: Option<String>,
 }
 
-/// What is to be done.
+/// What to do.
 pub(super) enum Step<'a> {
-    /// Nothing: it was started, or counts no longer.
+    /// Nothing: it was started, or no longer counts.
     Nothing,
-    /// It is not started, and why.
+    /// Do not start it, and why.
     GiveUp(Fact),
-    /// The build of this attempt is started.
+    /// Start the build of this attempt.
     Start(&'a Attempt, Box<StartBuild>),
 }
 
@@ -58,7 +58,7 @@ pub(super) fn step<'a>(
     }
 }
 
-/// All that CodeBuild is asked for.
+/// The whole request to CodeBuild.
 fn request(
     known: &Known,
     component: &Component,
@@ -67,7 +67,7 @@ fn request(
 ) -> Result<StartBuild, EnvironmentError> {
     let Known { run, buildspec, .. } = known;
     let build = &component.build;
-    // A part of an attempt has a platform of its own.
+    // A part of an attempt has its own platform.
     let own = attempt.platform.as_ref();
     let platform = own.or(build.platforms.first());
     let platform = platform.map_or("", String::as_str);
@@ -112,7 +112,7 @@ fn request(
     })
 }
 
-/// Docker in a build needs CodeBuild's privileged mode; `pack` is there to do without.
+/// Docker in a build needs CodeBuild's privileged mode; `pack` works without.
 fn needs_docker(preset: &Preset) -> bool {
     match preset {
         Preset::Docker { .. }

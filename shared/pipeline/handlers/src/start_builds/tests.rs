@@ -20,7 +20,7 @@ fn build() -> Build {
     }
 }
 
-/// The variables of a build of this ref, or why there are none.
+/// The variables of a build of this ref, or the error.
 fn environment(
     build: &Build,
     git_ref: &str,

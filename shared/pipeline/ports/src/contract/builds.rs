@@ -1,4 +1,4 @@
-//! What a place where builds run promises.
+//! The contract of a build service.
 
 use async_trait::async_trait;
 use towline_domain::names::BuildId;
@@ -6,20 +6,20 @@ use towline_domain::run::{BuildReport, BuildStatus};
 
 use crate::{Builds, StartBuild};
 
-/// A place where builds run, and what can be built there.
+/// A build service, and builds for it.
 #[async_trait]
 pub trait BuildsWorld: Send + Sync {
-    /// The place; it has room for two builds at least.
+    /// The service; it has room for at least two builds.
     fn builds(&self) -> &dyn Builds;
 
-    /// A build that goes on for minutes. Equal numbers give equal builds of one attempt.
+    /// A build that runs for minutes. Equal numbers give equal builds of one attempt.
     fn long_build(&self, number: u8) -> StartBuild;
 
     /// Waits until a build has ended.
     async fn ended(&self, build: &BuildId) -> BuildReport;
 }
 
-/// Panics unless a place keeps the contract of [`Builds`].
+/// Panics unless a service keeps the contract of [`Builds`].
 pub async fn builds(world: &dyn BuildsWorld) {
     let builds = world.builds();
     let found = async |asked: &StartBuild| {

@@ -1,4 +1,4 @@
-//! What a bus promises.
+//! The contract of a bus.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 
 use crate::{Announcement, Bus};
 
-/// The one detail-type that is announced; a bus with rules must let it through.
+/// The detail-type that is announced; a bus with rules must pass it on.
 pub const DETAIL_TYPE: &str = "Build Due";
 
-/// A bus, and who listens.
+/// A bus and its receiver.
 #[async_trait]
 pub trait BusWorld: Send + Sync {
     /// The bus.
     fn bus(&self) -> &dyn Bus;
 
-    /// The details of what has arrived since this was asked last, in any order.
+    /// The details that have arrived since the last call, in any order.
     async fn arrived(&self) -> Vec<Value>;
 }
 
@@ -45,7 +45,7 @@ pub async fn bus(world: &dyn BusWorld) {
     announce(&[3]).await;
     assert_eq!(arrived().await, [1, 2, 3]);
     assert!(arrived().await.is_empty(), "what has arrived is taken");
-    // What is announced again arrives again: whoever acts on it sees to it that this does no harm.
+    // A repeated announcement arrives again: handlers make sure that this does no harm.
     announce(&[3]).await;
     assert_eq!(arrived().await, [3]);
 }

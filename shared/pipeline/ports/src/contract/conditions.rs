@@ -1,4 +1,4 @@
-//! Which changes are made and which are held back, alone and against others at the same time.
+//! The contract of conditional changes, alone and against concurrent ones.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use tokio::task::JoinSet;
 use super::{body, conflict, create, delete, done, get, key, put, query, replace, sorts, won};
 use crate::{Key, Query, Row, Store, Write};
 
-/// So many do the same thing at once.
+/// The number of concurrent writers.
 const RIVALS: u64 = 12;
 
 pub(super) async fn every_condition_holds_back_exactly_what_it_says<S: Store>(store: Arc<S>) {
     let store = &*store;
-    // What is done to a key that is free, and to one at version 2; the version after, or conflict.
+    // The result of each change for a free key and for version 2: the version after it, or a conflict.
     type Case<'a> = (&'a str, &'a dyn Fn(Key) -> Write, Option<u64>, Option<u64>);
     let cases: [Case<'_>; 9] = [
         ("create", &|key| create(key, 7), Some(1), None),
@@ -115,7 +115,7 @@ pub(super) async fn versions_rise_by_one_and_begin_again_after_a_delete<S: Store
     }
 }
 
-/// How many of the rivals win when each does what `write` says.
+/// How many writers win if each does what `write` returns.
 async fn winners<S: Store + 'static>(store: &Arc<S>, write: impl Fn(u64) -> Write) -> usize {
     let mut tasks = JoinSet::new();
     for number in 0..RIVALS {
@@ -173,7 +173,7 @@ pub(super) async fn twelve_that_count_together_lose_no_step<S: Store + 'static>(
     assert_eq!(item.version, RIVALS * STEPS + 1);
 }
 
-/// Rows are there once they are acknowledged, replace what was there, and need no due time.
+/// Rows exist once they are acknowledged, replace earlier ones, and need no due time.
 pub(super) async fn rows_are_there_when_acknowledged<S: Store>(store: Arc<S>) {
     let store = &*store;
     let row = |sort: &str, number: u64| Row {
@@ -190,7 +190,7 @@ pub(super) async fn rows_are_there_when_acknowledged<S: Store>(store: Arc<S>) {
     assert_eq!(again.due, None);
 }
 
-/// Of two that write a row each and then change one item, one wins, and both rows are there.
+/// If two write a row each and then change one item, one wins, and both rows exist.
 pub(super) async fn the_rows_of_a_loser_stay_beside_those_of_the_winner<S: Store + 'static>(
     store: Arc<S>,
 ) {

@@ -1,4 +1,4 @@
-//! What a registry promises.
+//! The contract of a registry.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,13 @@ use crate::{Images, PutTagError, RegistryImage};
 
 const INDEX: &str = ManifestKind::OciIndex.as_str();
 
-/// A registry, and what a build does to it.
+/// A registry, and pushes of builds to it.
 #[async_trait]
 pub trait ImagesWorld: Send + Sync {
     /// The registry; it is empty at first.
     fn images(&self) -> &dyn Images;
 
-    /// Pushes an image of one layer, and gives its manifest.
+    /// Pushes an image with one layer, and returns its manifest.
     async fn push(&self, repository: &ImageRepository, tag: &Tag, layer: &str) -> String;
 }
 

@@ -1,4 +1,4 @@
-//! A store against a model of a few lines, over any sequence of operations.
+//! Compares a store with a small model, over any sequence of operations.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -11,8 +11,8 @@ const PARTITIONS: [&str; 2] = ["a", "a#"];
 const SORTS: [&str; 8] = ["#", "/", "a", "a/", "a/b", "a~", "é", "\u{1f600}"];
 const PREFIXES: [&str; 6] = ["", "a", "a/", "#", "é", "b"];
 
-/// Panics when the store, empty at first, answers other than the model to what the choices say;
-/// each choice is one operation, so that a failing sequence can be made shorter.
+/// Panics if the store, empty at first, answers differently from the model; each choice is one
+/// operation, so that a failing sequence can be shortened.
 pub async fn model<S: Store>(store: &S, choices: &[u64]) {
     let mut model = Model::default();
     for choice in choices {
@@ -38,7 +38,7 @@ pub async fn model<S: Store>(store: &S, choices: &[u64]) {
                 let page = query(store, &asked).await;
                 let expected = model.query(&asked);
                 assert_eq!(page.items, expected.items, "{asked:?}");
-                // At the very end a store may not know yet that there is no more.
+                // At the very end, a store may not know yet that there is no more.
                 if expected.next.is_some() {
                     assert_eq!(page.next, expected.next, "{asked:?}");
                 }
@@ -59,7 +59,7 @@ pub async fn model<S: Store>(store: &S, choices: &[u64]) {
                 assert!(found.is_sorted_by_key(due), "{found:?}");
                 let mut expected = model.due(until);
                 assert_eq!(found.len(), expected.len().min(limit));
-                // Items due at the same time come in no particular order.
+                // Items due at the same time come in any order.
                 let last = found.last().map(due);
                 expected.retain(|item| item.due < last);
                 for item in &expected {
@@ -71,7 +71,7 @@ pub async fn model<S: Store>(store: &S, choices: &[u64]) {
     }
 }
 
-/// All items, in no order.
+/// All items, in any order.
 #[derive(Default)]
 struct Model(Vec<Item>);
 
@@ -169,7 +169,7 @@ struct Dice(SplitMix64);
 
 impl Dice {
     fn roll(&mut self, sides: usize) -> usize {
-        // Modulo a handful; what is lost of evenness does not matter here.
+        // Modulo a small number; the slight unevenness does not matter.
         (self.0.draw() >> 33) as usize % sides
     }
 

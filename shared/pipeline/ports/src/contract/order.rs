@@ -1,4 +1,4 @@
-//! In which order items are found, and how far.
+//! The contract of the order and range of queries.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use super::{create, delete, done, due, get, get_many, key, put, put_due, query, sorts};
 use crate::{Key, Query, Store};
 
-/// In the order of their UTF-8 bytes, which is neither that of words nor of UTF-16.
+/// In the order of their UTF-8 bytes, which differs from that of words and of UTF-16.
 const SORTS: [&str; 14] = [
     "\0", " ", "#", "#1", "/", "A", "a", "a#", "a/b", "aé", "b", "~", "é", "\u{ff5e}",
 ];
 
-/// Two more, where UTF-16 would turn the order around.
+/// Two more, which UTF-16 would order the other way.
 const BEYOND: [&str; 2] = ["\u{1f600}", "\u{10ffff}"];
 
 fn all() -> Vec<&'static str> {
@@ -51,7 +51,7 @@ pub(super) async fn a_prefix_finds_what_begins_with_it_and_nothing_else<S: Store
     }
 }
 
-/// All that a query finds, page by page.
+/// All results of a query, page by page.
 async fn walk(store: &impl Store, mut query: Query) -> Vec<String> {
     let mut found = Vec::new();
     loop {
@@ -100,7 +100,7 @@ pub(super) async fn a_query_ends_where_it_is_told_and_continues_where_it_stopped
                 let found = walk(store, query.clone().limit(limit)).await;
                 assert_eq!(found, expected, "{query:?}, limit {limit}");
             }
-            // A place to continue from need not be there any more.
+            // The item to continue after need not exist any more.
             for after in all().into_iter().chain(["a\u{1}", "0"]) {
                 let query = Query {
                     after: Some(after.to_owned()),
@@ -192,7 +192,7 @@ pub(super) async fn due_items_come_earliest_first_and_not_too_soon<S: Store>(sto
         ("last", Some(Timestamp::MAX)),
         ("never", None),
     ];
-    // By name they come in another order than by time.
+    // Their order by name differs from that by time.
     for (number, (sort, due)) in times.into_iter().enumerate() {
         let key = Key::new(format!("p{}", 9 - number), sort);
         done(store, vec![put_due(key, 0, due)]).await;

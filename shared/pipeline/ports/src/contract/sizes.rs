@@ -1,4 +1,4 @@
-//! What fits into a store, what does not, and that nothing changes on the way.
+//! The contract of sizes: what a store accepts, and that content stays unchanged.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ fn create_body(key: Key, body: Value) -> Write {
     Write::Create { key, body, due }
 }
 
-/// An object that takes so many bytes as JSON.
+/// An object of this many bytes as JSON.
 fn sized(bytes: usize) -> Value {
     json!({ "a": "x".repeat(bytes - r#"{"a":""}"#.len()) })
 }
 
-/// An object with so many levels.
+/// An object with this many levels.
 fn deep(levels: usize) -> Value {
     (1..levels).fold(json!({}), |within, _| json!({ "a": within }))
 }

@@ -1,4 +1,4 @@
-//! What a source of repositories promises.
+//! The contract of a source of repositories.
 
 use towline_domain::filter::ChangedFiles;
 use towline_domain::names::{CommitSha, GitRef};
@@ -8,16 +8,15 @@ use crate::{FileAt, Relation, RepositoryRef, Source};
 /// A commit of the history that a source must have.
 #[derive(Debug, Clone, Copy)]
 pub struct SourceCommit {
-    /// The commit it follows, by its number in the history; none for the first one.
+    /// Its parent, by its index in the history; none for the first one.
     pub parent: Option<usize>,
-    /// Everything it holds, by path.
+    /// Its files, by path.
     pub files: &'static [(&'static str, &'static str)],
-    /// The branch whose head it is, if it is one.
+    /// The branch whose head it is, if any.
     pub branch: Option<&'static str>,
 }
 
-/// The history that [`source()`] asks after: two commits in a row, and one that leaves them at the
-/// first.
+/// The history that [`source()`] reads: two commits in a row, and one that branches off at the first.
 pub const HISTORY: [SourceCommit; 3] = [
     SourceCommit {
         parent: None,

@@ -1,4 +1,4 @@
-//! What a place that shows statuses promises.
+//! The contract of statuses.
 
 use async_trait::async_trait;
 use towline_domain::names::CommitSha;
@@ -6,7 +6,7 @@ use towline_domain::names::CommitSha;
 use crate::statuses::MOST_DESCRIPTION;
 use crate::{CommitStatus, RepositoryRef, StatusState, Statuses};
 
-/// Statuses, and what people see.
+/// Statuses, and how they are shown.
 #[async_trait]
 pub trait StatusesWorld: Send + Sync {
     /// The statuses; nothing is shown at first.
@@ -15,7 +15,7 @@ pub trait StatusesWorld: Send + Sync {
     /// A repository with a commit.
     fn commit(&self) -> (RepositoryRef, CommitSha);
 
-    /// What is shown beside that commit under a context.
+    /// The status that is shown beside that commit for a context.
     async fn shown(&self, context: &str) -> Option<CommitStatus>;
 }
 

@@ -221,7 +221,7 @@ fn check(start: &StartBuild) -> Result<(), String> {
     let project = StartBuild::project(&start.repository.name, &start.component);
     let legal = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
     if !(2..=150).contains(&project.len()) || !project.chars().all(legal) {
-        return Err(format!("{project:?} is no name of a project"));
+        return Err(format!("{project:?} is not a project name"));
     }
     let length = start.buildspec.len();
     if !(1..=StartBuild::LONGEST_BUILDSPEC).contains(&length) {

@@ -1,4 +1,4 @@
-//! A registry in memory that holds manifests as ECR does.
+//! A registry in memory that stores manifests like ECR.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use towline_oci::{Document, DocumentError, ManifestKind, Platform, digest_of};
 use super::lock;
 use crate::{Images, PortError, PutTagError, RegistryImage, StoredManifest};
 
-/// Image repositories, made by the first push into each.
+/// Image repositories, created by the first push to each.
 #[derive(Debug, Default)]
 pub struct MemoryImages {
     repositories: Mutex<BTreeMap<ImageRepository, Repository>>,
@@ -24,7 +24,7 @@ struct Repository {
 }
 
 impl Repository {
-    /// Puts a tag on a digest; `false` when it may not be moved there.
+    /// Puts a tag on a digest; `false` if it may not be moved there.
     fn tag(&mut self, tag: &Tag, digest: &Digest) -> bool {
         let moves = self.tags.get(tag).is_some_and(|on| on != digest);
         if moves && self.immutable.contains(tag) {
@@ -42,7 +42,7 @@ impl MemoryImages {
         Self::default()
     }
 
-    /// Pushes a manifest of these bytes, as a build does.
+    /// Pushes a manifest with these bytes, like a build.
     ///
     /// # Errors
     ///
@@ -70,14 +70,14 @@ impl MemoryImages {
         Ok(digest)
     }
 
-    /// Forbids that a tag is moved from the image it is on, or first comes on.
+    /// Makes a tag immutable, now or once it exists.
     pub fn make_immutable(&self, repository: &ImageRepository, tag: &Tag) {
         let mut repositories = lock(&self.repositories);
         let repository = repositories.entry(repository.clone()).or_default();
         repository.immutable.insert(tag.clone());
     }
 
-    /// Deletes an image with its tags, as a lifecycle rule does; whether it was there.
+    /// Deletes an image with its tags, like a lifecycle rule; returns whether it existed.
     pub fn delete(&self, repository: &ImageRepository, digest: &Digest) -> bool {
         let mut repositories = lock(&self.repositories);
         let Some(repository) = repositories.get_mut(repository) else {
@@ -87,7 +87,7 @@ impl MemoryImages {
         repository.images.remove(digest).is_some()
     }
 
-    /// The tags of a repository and what each is on.
+    /// The tags of a repository and their digests.
     #[must_use]
     pub fn tags(&self, repository: &ImageRepository) -> BTreeMap<Tag, Digest> {
         let repositories = lock(&self.repositories);
@@ -107,7 +107,7 @@ impl MemoryImages {
     }
 }
 
-/// The digests of an index's images, and what they run on.
+/// The digests of an index's images, and their platforms.
 fn children(index: &str) -> Result<(Vec<Digest>, Vec<String>), DocumentError> {
     let Document::Index(index) = Document::read(index.as_bytes())? else {
         return Err(DocumentError::Mixed);

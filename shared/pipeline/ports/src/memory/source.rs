@@ -38,7 +38,7 @@ pub struct MemoryRepository {
 /// One commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryCommit {
-    /// The commits it follows; none for the first one.
+    /// Its parents; none for the first one.
     pub parents: Vec<CommitSha>,
     /// First line of its message.
     pub title: String,
@@ -402,7 +402,7 @@ mod tests {
             (RepositoryId(8), &shop.name, impostor(7, "acme/shop")),
             (RepositoryId(8), &other, Admission::Unknown),
             (admission::local(2), &shop.name, admitted(7)),
-            // The first real id of a clone is the only one.
+            // The first real id of a clone is permanent.
             (RepositoryId(8), &cloned, admitted(local.0)),
             (RepositoryId(9), &cloned, impostor(8, "acme/cloned")),
             (RepositoryId(8), &cloned, admitted(local.0)),

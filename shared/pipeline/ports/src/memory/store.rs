@@ -131,7 +131,7 @@ fn is_asked_for(query: &Query, sort: &str) -> bool {
     sort.starts_with(&query.prefix) && not_over && behind
 }
 
-/// Whether a change may be made as things are.
+/// Whether a change is allowed in the current state.
 fn holds(write: &Write, items: &BTreeMap<Key, Item>) -> bool {
     let version = items.get(write.key()).map(|item| item.version);
     match write {

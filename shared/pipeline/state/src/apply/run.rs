@@ -16,8 +16,8 @@ use crate::read::{HandlerError, Read};
 use crate::reads::Reads;
 use crate::records::{Base, Branch, Repository};
 
-/// Applies a fact to a run, commits what follows, and marks `done` the intent that led here.
-/// What has been read already is not read again in the first round.
+/// Applies a fact to a run, commits the result, and marks `done` the intent that led here. Items
+/// that were read already are not read again in the first round.
 ///
 /// # Errors
 /// When the store does not answer, or others kept changing the run.
@@ -54,13 +54,13 @@ pub async fn to_run<'a>(
     }
 }
 
-/// A run that was told something.
+/// A run after a fact.
 pub struct Told {
     before: Run,
     decision: Decision,
 }
 
-/// Decides about one run and puts all that follows into the change.
+/// Decides about one run and adds all consequences to the change.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -94,7 +94,7 @@ pub async fn decide_run(
     Ok(Told { before, decision })
 }
 
-/// Logs what became of builds.
+/// Logs the results of builds.
 pub fn tell_of_run(told: &Told) {
     let after = &told.decision.run;
     for (name, component) in &after.components {
@@ -113,7 +113,7 @@ pub fn tell_of_run(told: &Told) {
     }
 }
 
-/// Enters the rows that lead to a run, and ends what nobody waits for any more.
+/// Adds the rows that lead to a run, and ends intents that are no longer needed.
 fn enter(follow: &FollowUp, run: &Run, change: &mut Change) {
     for (build, of) in &follow.bound {
         change.put(keys::build(build), of);
@@ -130,8 +130,8 @@ fn enter(follow: &FollowUp, run: &Run, change: &mut Change) {
     }
 }
 
-/// Offers a built image to the stages that take images from builds, or says why to none. The only one decides about
-/// it in the same transaction, if that can be; each of several is owed its offer.
+/// Offers a built image to the stages that take images from builds, or returns why to none. A
+/// single stage decides in the same transaction, if possible; for several, each offer is owed.
 async fn offer_image(
     reads: &mut Reads<'_>,
     run: &Run,
@@ -151,7 +151,7 @@ async fn offer_image(
     }
 }
 
-/// Reads what decides whether images of the run are offered to anybody.
+/// Reads the facts that decide whether images of the run are offered.
 async fn known(reads: &mut Reads<'_>, run: &Run, of: &AttemptRef) -> Result<Known, HandlerError> {
     let id = run.key.repository;
     let (repository, branch) = (keys::repository(id), keys::branch(id, &run.key.git_ref));
@@ -174,7 +174,7 @@ async fn known(reads: &mut Reads<'_>, run: &Run, of: &AttemptRef) -> Result<Know
     })
 }
 
-/// The next push is compared with this commit, unless a later one was built already.
+/// Remembers this commit for comparing the next push, unless a later one was built already.
 async fn remember_base(
     reads: &mut Reads<'_>,
     run: &Run,

@@ -16,8 +16,8 @@ use crate::read::HandlerError;
 use crate::reads::Reads;
 use crate::records::PromotionPointer;
 
-/// Applies a fact to a stage, commits what follows, and marks `done` the intent that led here.
-/// What has been read already is not read again in the first round.
+/// Applies a fact to a stage, commits the result, and marks `done` the intent that led here. Items
+/// that were read already are not read again in the first round.
 ///
 /// # Errors
 /// When the store does not answer, or others kept changing the stage.
@@ -47,7 +47,7 @@ pub async fn to_stage<'a>(
     }
 }
 
-/// Decides about one stage and puts all that follows into the change, the offers to the stages behind it included.
+/// Decides about one stage and adds all consequences to the change, including the offers to the next stages.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -67,7 +67,7 @@ pub async fn decide_stage(
     Ok(decision)
 }
 
-/// Owes the offers of an image, but decides about the only one at once.
+/// Owes the offers of an image; a single one is decided now.
 pub(super) async fn owe_offers(
     reads: &mut Reads<'_>,
     offers: Vec<Intent>,
@@ -97,7 +97,7 @@ async fn decide_offered(
     Ok(change)
 }
 
-/// Logs where a stage has moved.
+/// Logs the move of a stage.
 pub fn tell_of_stage(decision: &Decision) {
     if let (true, Some(pointer)) = (decision.moved, &decision.stage.pointer) {
         let key = &decision.stage.key;
@@ -138,7 +138,7 @@ async fn decide(
     let mut decision = stage::advance(state.clone(), fact, policy(0), now);
     let mut number = None;
     if decision.took_number {
-        // Only now is it known that one is needed.
+        // Only now is it known that a number is needed.
         let drawn = draw_promotion(reads, key.repository).await?;
         decision = stage::advance(state, fact, policy(drawn), now);
         number = Some(drawn);
@@ -163,10 +163,10 @@ async fn decide(
     Ok(decision)
 }
 
-/// Enters the rows of a decision.
+/// Adds the rows of a decision.
 fn enter(before: Option<&Stage>, decision: &Decision, number: Option<u64>, change: &mut Change) {
     let key = &decision.stage.key;
-    // People give the number of what waits for them.
+    // People use the number of a waiting promotion.
     if let Some(number) = number
         && let Some(opened) = decision.stage.promotion(number)
         && !opened.acting
@@ -179,7 +179,7 @@ fn enter(before: Option<&Stage>, decision: &Decision, number: Option<u64>, chang
     for row in &decision.rows {
         change.put(keys::row(key, row), row);
     }
-    // What is live is in the stage; what was is in rows, which say what was committed before.
+    // The live image is in the stage; earlier ones are in rows, which repeat what was committed before.
     let was = before.and_then(|before| before.pointer.as_ref());
     if let (true, Some(was)) = (decision.moved, was) {
         change.put(keys::pointer(key, was.since, was.version), was);

@@ -1,4 +1,4 @@
-//! GitHub's `push` event, of which only what is needed is read.
+//! GitHub's `push` event; only the needed fields are read.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,10 +12,10 @@ use towline_domain::untrusted::Untrusted;
 
 use super::{Event, GithubError};
 
-/// Commits GitHub lists in one push at most (GitHub REST description, `webhook-push`).
+/// The most commits that GitHub lists in one push (GitHub REST description, `webhook-push`).
 pub const MOST_COMMITS: usize = 2_048;
 
-/// Names and addresses of authors that are kept; a push of more people is a merge of much.
+/// The most names and addresses of authors to keep; a push with more is a large merge.
 const MOST_AUTHORS: usize = 200;
 
 /// Characters of the head commit's message that are kept.
@@ -32,9 +32,9 @@ pub struct Push {
     pub default_branch: String,
     /// The ref that moved.
     pub git_ref: GitRef,
-    /// Where it stood; none when it was created.
+    /// Its previous commit; none if it was created.
     pub before: Option<CommitSha>,
-    /// Where it stands: a commit, or for an annotated tag the tag's own object.
+    /// Its new object: a commit, or for an annotated tag the tag's own object.
     pub after: CommitSha,
     /// The commit to build.
     pub commit: CommitSha,
@@ -49,7 +49,7 @@ pub struct Push {
 }
 
 impl Push {
-    /// The same text for the same push however often and under whichever delivery id it comes (A5).
+    /// The same text for the same push, however often and with whatever delivery id it arrives (A5).
     #[must_use]
     pub fn key(&self) -> String {
         key(
@@ -60,7 +60,7 @@ impl Push {
         )
     }
 
-    /// What is recorded of it when it is accepted at `at`.
+    /// The accepted push, for the store.
     #[must_use]
     pub fn accepted(self, at: Timestamp) -> PushAccepted {
         PushAccepted {
@@ -87,21 +87,21 @@ pub struct Deletion {
     pub repository: RepositoryId,
     /// Its name now.
     pub repository_name: RepositoryName,
-    /// The ref that is gone.
+    /// The deleted ref.
     pub git_ref: GitRef,
-    /// Where it stood.
+    /// Its last commit.
     pub before: CommitSha,
 }
 
 impl Deletion {
-    /// As [`Push::key`].
+    /// Like [`Push::key`].
     #[must_use]
     pub fn key(&self) -> String {
         key(self.repository, Some(&self.before), None, &self.git_ref)
     }
 }
 
-/// The ref comes last, because it alone may hold any character.
+/// The ref comes last, because only it may contain any character.
 fn key(
     repository: RepositoryId,
     before: Option<&CommitSha>,
@@ -132,7 +132,7 @@ pub(super) fn decode(json: &str) -> Result<Event, GithubError> {
         Ok(git_ref) => git_ref,
         Err(error) if body.git_ref.starts_with("refs/") => {
             return Ok(Event::Ignored {
-                reason: format!("the ref is none that is built: {error}"),
+                reason: format!("the ref is not one that is built: {error}"),
             });
         }
         Err(error) => return Err(refused("ref", &error)),
@@ -148,7 +148,7 @@ pub(super) fn decode(json: &str) -> Result<Event, GithubError> {
     }
 }
 
-/// Where the ref stood and stands.
+/// The ref before and after the push.
 enum Ends {
     Moved {
         before: Option<CommitSha>,
@@ -159,7 +159,7 @@ enum Ends {
     },
 }
 
-/// The fields of a push that are read. Those that must be there are, together, in no other event (A6).
+/// The fields of a push that are read. The required ones are, together, in no other event (A6).
 #[derive(Deserialize)]
 struct Body<'a> {
     #[serde(rename = "ref", borrow)]
@@ -207,7 +207,7 @@ struct HeadCommit<'a> {
     committer: Option<Author<'a>>,
 }
 
-/// A commit of the push, of which only who wrote it is read.
+/// A commit of the push, of which only the authors are read.
 #[derive(Deserialize)]
 struct Listed<'a> {
     #[serde(borrow)]
@@ -252,7 +252,7 @@ struct Sender<'a> {
     login: Text<'a>,
 }
 
-/// Reads what may be null but must be written; serde takes a missing `Option` for null.
+/// Reads a value that may be null but must exist; serde treats a missing `Option` as null.
 fn written<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -262,16 +262,16 @@ where
 }
 
 impl Body<'_> {
-    /// Where the ref stood and stands; zeros stand for nowhere, and the flags must agree with them.
+    /// The ref before and after; zeros mean that it did not exist, and the flags must agree.
     fn ends(&self) -> Result<Ends, GithubError> {
         let before = object("before", &self.before)?;
         let after = object("after", &self.after)?;
         let contradiction = |what| Err(GithubError::Contradiction(what));
         if self.created != before.is_none() {
-            return contradiction("`created` does not fit `before`");
+            return contradiction("`created` contradicts `before`");
         }
         if self.deleted != after.is_none() {
-            return contradiction("`deleted` does not fit `after`");
+            return contradiction("`deleted` contradicts `after`");
         }
         match (before, after) {
             (None, None) => contradiction("`before` and `after` are both zero"),
@@ -318,7 +318,7 @@ impl Body<'_> {
         })))
     }
 
-    /// The login of who pushed; `pusher.name` is one too, but old payloads alone lack `sender`.
+    /// The login of the pusher; `pusher.name` is one too, but only old payloads lack `sender`.
     fn login(&self) -> String {
         let sender = self.sender.as_ref().map(|sender| &sender.login);
         shown(sender.unwrap_or(&self.pusher.name))
@@ -368,13 +368,13 @@ impl Repository<'_> {
             Ok(GitRef::Branch(name)) => Ok(name),
             Ok(GitRef::Tag(_)) | Err(_) => Err(GithubError::Value {
                 field: "repository.default_branch",
-                reason: "it is missing or no branch's name".into(),
+                reason: "it is missing or not a branch name".into(),
             }),
         }
     }
 }
 
-/// The object a field names; zeros, 40 or 64 of them, stand for none.
+/// The object in a field; 40 or 64 zeros mean none.
 fn object(field: &'static str, text: &str) -> Result<Option<CommitSha>, GithubError> {
     if matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte == b'0') {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Pushes of every kind, and bodies that are no push.
+//! Pushes of every kind, and bodies that are not pushes.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -169,11 +169,11 @@ fn a_ref_that_is_neither_branch_nor_tag_or_points_to_no_commit_is_ignored() {
     };
     check(
         &[("/ref", json!("refs/notes/commits"))],
-        "none that is built",
+        "not one that is built",
     );
     check(
         &[("/ref", json!(format!("refs/heads/{}", "x".repeat(600))))],
-        "none that is built",
+        "not one that is built",
     );
     check(
         &[

@@ -1,4 +1,4 @@
-//! What Slack signs is taken, what it escapes is read, and what strangers wrote calls nobody.
+//! Signed requests are accepted, escaped text is read, and strangers' text mentions nobody.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -140,7 +140,7 @@ pub(crate) fn one_of_each() -> Vec<Intent> {
     intents
 }
 
-/// The place of an intent's kind in [`one_of_each`]. Whoever adds a kind adds a sample too.
+/// The place of an intent's kind in [`one_of_each`]. A new kind needs a sample too.
 fn number(intent: &Intent) -> usize {
     match intent {
         Intent::PushAccepted(_) => 0,

@@ -1,4 +1,5 @@
-//! Commands that several presets share. Each stands alone: its exit status decides whether the build goes on.
+//! Commands that several presets share. Each is independent: its exit status decides whether the
+//! build continues.
 
 use super::shell::option;
 use super::{Login, Platform};
@@ -6,7 +7,7 @@ use super::{Login, Platform};
 /// The password of the registry on standard output, so that it is never an argument.
 pub(super) const PASSWORD: &str = r#"aws ecr get-login-password --region "$AWS_DEFAULT_REGION""#;
 
-/// Labels that say where an image comes from (OCI image specification, "Pre-Defined Annotation Keys").
+/// Labels for the origin of an image (OCI image specification, "Pre-Defined Annotation Keys").
 pub(super) const LABELS: &str = concat!(
     r#"--label="org.opencontainers.image.revision=$GIT_SHA""#,
     r#" --label="org.opencontainers.image.source=$SOURCE_URL""#,
@@ -19,7 +20,7 @@ pub(super) const IMAGE: &str = r#""$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG""#;
 /// Every tag in turn. Pathname expansion must be off (`set -f`), as the list is split into words on purpose.
 pub(super) const EACH_TAG: &str = "for tag in ${IMAGE_TAGS:-$IMAGE_TAG}; do";
 
-/// Logs Docker in; the subshell keeps `pipefail` away from the commands that follow.
+/// Logs Docker in; the subshell limits `pipefail` to this command.
 pub(super) fn docker_login(login: Login) -> Option<String> {
     match login {
         Login::Ecr => Some(format!(
@@ -29,7 +30,7 @@ pub(super) fn docker_login(login: Login) -> Option<String> {
     }
 }
 
-/// Logs Docker out; what fails here fails no build.
+/// Logs Docker out; a failure here does not fail the build.
 pub(super) fn docker_logout(login: Login) -> Option<String> {
     match login {
         Login::Ecr => Some(r#"docker logout "$ECR_REGISTRY" || true"#.to_owned()),
@@ -48,7 +49,7 @@ pub(super) fn export_docker_digest() -> String {
     )
 }
 
-/// The option that names the platform; none for that of the machine.
+/// The option for the platform; none for the machine's own.
 pub(super) fn platform(platform: &Platform) -> Option<String> {
     match platform {
         Platform::Machine => None,

@@ -27,17 +27,18 @@ pub(super) fn phases(common: &Common, docker: &Docker) -> Result<Phases, Generat
     Ok(phases)
 }
 
-/// Buildx adds attestations by default, which would turn the image into an index of two; plain `docker build`
-/// refuses the options that switch them off.
+/// Buildx adds attestations by default, which would turn the image into an index of two; plain
+/// `docker build` rejects the options that disable them.
 const CHOOSE_BUILDER: &str = concat!(
     "if docker buildx version > /dev/null 2>&1; ",
     r#"then export TOWLINE_BUILDER="docker buildx build --load --provenance=false --sbom=false"; "#,
     r#"else export TOWLINE_BUILDER="docker build"; fi"#,
 );
 
-/// The daemon's own builder keeps layers nowhere but with itself. Without the other one, whose image comes from
-/// Docker Hub, the build is slower and no worse. ECR takes a cache only as an image manifest (ECR user guide,
-/// "Amazon ECR supports build cache"), and what goes wrong while it is written fails no build.
+/// The daemon's own builder keeps layers only locally. Without the other builder, whose image comes
+/// from Docker Hub, the build is slower but not worse. ECR accepts a cache only as an image
+/// manifest (ECR user guide, "Amazon ECR supports build cache"), and an error while writing it does
+/// not fail the build.
 const USE_CACHE: &str = concat!(
     r#"if docker buildx version > /dev/null 2>&1 && docker buildx create --name="towline-$TOWLINE_ATTEMPT" --driver=docker-container --bootstrap > /dev/null; then "#,
     r#"TOWLINE_BUILDER="$TOWLINE_BUILDER --builder=towline-$TOWLINE_ATTEMPT --cache-to=type=registry,ref=$ECR_REGISTRY/$CACHE_TO,mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true"; "#,
@@ -45,7 +46,8 @@ const USE_CACHE: &str = concat!(
     "else echo 'no layers are kept: docker buildx has no builder for it here'; fi",
 );
 
-/// With its layers, which a daemon that outlives the build would keep. Parts of one attempt have a builder each.
+/// With its layers, which a daemon that outlives the build would keep. Each part of an attempt has
+/// its own builder.
 const FORGET_BUILDER: &str =
     r#"docker buildx rm "towline-$TOWLINE_ATTEMPT" > /dev/null 2>&1 || true"#;
 
@@ -84,8 +86,9 @@ fn push_each_tag() -> String {
     format!("(set -f; {EACH_TAG} docker tag {IMAGE} {name} && docker push {name} || exit 1; done)")
 }
 
-/// A daemon that outlives the build would keep every image for ever. Layers that other images use stay. After a
-/// failed build some tags are not there, and saying so would only hide why it failed.
+/// A daemon that outlives the build would keep every image forever. Layers that other images use
+/// stay. After a failed build some tags do not exist, and messages about them would only hide why
+/// it failed.
 fn untag_each() -> String {
     format!(
         r#"(set -f; {EACH_TAG} docker image rm "$ECR_REGISTRY/$IMAGE_REPO:$tag" 2> /dev/null; done) || true"#

@@ -1,24 +1,24 @@
-//! What only some definitions ask of a generated buildspec: secrets, reports, folders that are kept, the tool to pack with.
+//! Adds optional settings to a generated buildspec: secrets, reports, cached folders, the program `towline`.
 
 use super::names::{check_variables, refuse_unless_free};
 use super::shell::{inner_path, quote};
 use super::{Common, GenerateError, Output};
 use crate::model::{self, Buildspec};
 
-/// What only some definitions ask for.
+/// Optional settings of a build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extras {
     /// Variables with their references into Secrets Manager, `secret-id:json-key:version-stage:version-id`.
     pub secrets: Vec<(String, String)>,
     /// Test reports by the name of their group.
     pub reports: Vec<(String, Report)>,
-    /// Files and folders that CodeBuild keeps between builds, where the project has a cache; relative to
-    /// [`Common::context`], or absolute.
+    /// Files and folders that CodeBuild keeps between builds, if the project has a cache; relative
+    /// to [`Common::context`], or absolute.
     pub cache: Vec<String>,
     /// Files that later stages read.
     pub outputs: Vec<Output>,
-    /// Where a build by `pack` gets the program `towline` from, one for each kind of machine; the image has it
-    /// when there is none.
+    /// Downloads of the program `towline` for builds with `pack`, one for each kind of machine; if
+    /// empty, the image contains it.
     pub tools: Vec<Tool>,
 }
 
@@ -29,7 +29,7 @@ pub struct Report {
     pub files: Vec<String>,
     /// The folder they are in, relative to [`Common::context`].
     pub folder: Option<String>,
-    /// One of [`REPORT_FORMATS`]; `JUNITXML` when absent.
+    /// One of [`REPORT_FORMATS`]; `JUNITXML` if absent.
     pub format: Option<String>,
 }
 
@@ -47,15 +47,15 @@ pub const REPORT_FORMATS: [&str; 10] = [
     "VISUALSTUDIOTRX",
 ];
 
-/// The reports of one project at most (CodeBuild user guide, "Quotas").
+/// The most reports of one project (CodeBuild user guide, "Quotas").
 const MOST_REPORTS: usize = 5;
 
-/// A program in a bucket, known by its content.
+/// A program in a bucket, with its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tool {
-    /// The machine it runs on, as `uname -m` says it, such as `x86_64` or `aarch64`.
+    /// The machine it runs on, in the words of `uname -m`, such as `x86_64` or `aarch64`.
     pub machine: String,
-    /// Where it is, as `s3://bucket/key`.
+    /// Its address, as `s3://bucket/key`.
     pub source: String,
     /// Its SHA-256 in 64 hex digits.
     pub sha256: String,
@@ -93,7 +93,7 @@ impl Extras {
         Ok(())
     }
 
-    /// Writes them into a buildspec.
+    /// Adds them to a buildspec.
     pub(super) fn add_to(&self, spec: &mut Buildspec, common: &Common) {
         let context = common.context.trim_start_matches("./").trim_matches('/');
         let below = |path: &str| match context {
@@ -133,7 +133,7 @@ impl Extras {
 }
 
 impl Tool {
-    /// The command that puts the program for this machine first on the path, if it is the one it should be.
+    /// The command that downloads the program for this machine, checks it, and puts it first on the path.
     pub(super) fn fetch(tools: &[Self]) -> Result<String, GenerateError> {
         let cases: Vec<String> = tools.iter().map(Self::case).collect::<Result<_, _>>()?;
         let cases = cases.join(" ");
@@ -178,7 +178,7 @@ impl Tool {
         ))
     }
 
-    /// The command that takes it away again.
+    /// The command that removes it again.
     pub(super) fn remove() -> String {
         r#"rm -rf -- "$TOWLINE_TOOLS" || true"#.to_owned()
     }

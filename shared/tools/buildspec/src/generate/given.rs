@@ -1,13 +1,13 @@
-//! A buildspec of somebody's own, from the definition or a file of the repository.
+//! Uses the repository's own buildspec, from the definition or a file.
 
 use super::names::refuse_unless_free;
 use super::{Common, Extras, GenerateError, outputs, print};
 use crate::model::Buildspec;
 
-/// The text as it is when the definition adds nothing, otherwise printed anew with the definition's variables,
-/// secrets and outputs.
+/// The unchanged text if the definition adds nothing, otherwise a new print with the definition's
+/// variables, secrets and outputs.
 ///
-/// A variable of the definition wins over one of the buildspec, as it would if it were passed to StartBuild.
+/// A variable of the definition overrides one of the buildspec, as it would if it were passed to StartBuild.
 pub(super) fn buildspec(
     common: &Common,
     extras: &Extras,

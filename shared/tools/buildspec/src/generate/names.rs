@@ -1,14 +1,15 @@
-//! Which environment variables a definition may set.
+//! Decides which environment variables a definition may set.
 
 use super::GenerateError;
 
-/// The variables the orchestrator passes to StartBuild, or that the generated commands set. They never stand
-/// under `env.variables`, so that the text is the same for every build.
+/// The variables that the orchestrator passes to StartBuild, or that the generated commands set.
+/// They are never under `env.variables`, so that the text is the same for every build.
 ///
-/// `IMAGE_TAG` is the attempt's own tag and `IMAGE_TAGS` all tags, that one included, with spaces between them;
-/// `IMAGE_WHOLE_TAG` is the tag of the image as a whole, where this build makes it for one platform of several. All
-/// tags are valid by [`crate::tag::is_valid`]. `CACHE_TO` is where layers are kept and `CACHE_FROM` where they are
-/// taken from, as `repository:tag` below the registry, several with spaces between them.
+/// `IMAGE_TAG` is the attempt's own tag and `IMAGE_TAGS` all tags including that one, separated by
+/// spaces; `IMAGE_WHOLE_TAG` is the tag of the whole image, if this build makes it for one platform
+/// of several. All tags are valid by [`crate::tag::is_valid`]. `CACHE_TO` is where layers are
+/// written and `CACHE_FROM` where they are read, as `repository:tag` below the registry, separated
+/// by spaces.
 pub const PROVIDED: &[&str] = &[
     "BUILD_NUMBER",
     "BUILD_UUID",
@@ -28,10 +29,11 @@ pub const PROVIDED: &[&str] = &[
     "SOURCE_URL",
 ];
 
-/// Names by which the build service, the shell, the loader or the Docker client take orders.
+/// Names that control the build service, the shell, the loader or the Docker client.
 ///
-/// The Docker names are among them because the generated login hands the registry's password to the daemon and
-/// file they point to. `DOCKER_BUILDKIT` changes only how an image is built and is free.
+/// The Docker names are included because the generated login passes the registry's password to the
+/// daemon and file they point to. `DOCKER_BUILDKIT` changes only how an image is built, so it is
+/// allowed.
 const RESERVED: &[&str] = &[
     "BASHOPTS",
     "BASH_ENV",
@@ -82,11 +84,12 @@ pub fn is_name(text: &str) -> bool {
             .all(|character| character.is_ascii_alphanumeric() || character == '_')
 }
 
-/// The longest value of an environment variable that CodeBuild takes, in characters (`InvalidInputException`:
-/// "EnvironmentVariable should be at most 4096 characters", seen by buildkite-serverless-agent, issue 35).
+/// The longest value of an environment variable on CodeBuild, in characters
+/// (`InvalidInputException`: "EnvironmentVariable should be at most 4096 characters", seen by
+/// buildkite-serverless-agent, issue 35).
 pub const LONGEST_VALUE: usize = 4_096;
 
-/// Whether StartBuild takes these values; to be asked with the values of a build before it is started.
+/// Checks that StartBuild accepts these values, before a build is started.
 ///
 /// # Errors
 /// When one of them is too long.
@@ -101,7 +104,7 @@ pub fn check_environment(values: &[(String, String)]) -> Result<(), GenerateErro
     }
 }
 
-/// Refuses a name that both lists have.
+/// Refuses a name that is in both lists.
 pub(super) fn refuse_unless_free(
     names: &[(String, String)],
     taken: &[(String, String)],

@@ -1,10 +1,10 @@
-//! Small files that a build leaves for later stages: they come back as exported variables of the build.
+//! Small files that a build leaves for later stages, returned as exported variables of the build.
 
 use super::shell::{enter, inner_path, quote};
 use super::{Common, GenerateError, LONGEST_VALUE, make};
 use crate::model::{Buildspec, Version};
 
-/// A file the build leaves for later stages.
+/// A file that the build leaves for later stages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     /// Its path, relative to [`Common::context`].
@@ -27,7 +27,7 @@ pub enum OutputFrom {
 }
 
 impl Output {
-    /// A file that commands of somebody's own write.
+    /// A file that the repository's own commands write.
     #[must_use]
     pub fn given(path: &str) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl Output {
         }
     }
 
-    /// A file that the build writes itself, or one of those that deployments of CodePipeline read, which are
+    /// A file that the build writes itself, or one for deployments of CodePipeline, which is
     /// written from what was pushed.
     #[must_use]
     pub fn of(path: &str, container: &str) -> Self {
@@ -51,8 +51,8 @@ impl Output {
         }
     }
 
-    /// The same in a build by a Makefile, where a file in the context's own folder is what the target of that
-    /// name without its ending prints (`version.json` of `make version`).
+    /// The same for a build by a Makefile, where a file in the context's own folder is printed by
+    /// the target with its name up to the extension (`version.json` by `make version`).
     #[must_use]
     pub fn of_make(path: &str, container: &str) -> Self {
         let output = Self::of(path, container);
@@ -67,13 +67,13 @@ impl Output {
     }
 }
 
-/// The variable that the `index`th output comes back in.
+/// The variable that returns the `index`th output.
 #[must_use]
 pub fn output_variable(index: usize) -> String {
     format!("TOWLINE_OUTPUT_{index}")
 }
 
-/// Adds the outputs to a buildspec of ours, whose build phase has pushed everything when it gets to them.
+/// Adds the outputs to a generated buildspec, after the commands of its build phase.
 pub(super) fn add_to(
     spec: &mut Buildspec,
     common: &Common,
@@ -91,8 +91,8 @@ pub(super) fn add_to(
     Ok(())
 }
 
-/// Adds the outputs to a buildspec of somebody's own, which may write them until its very end; after a build that
-/// has failed they are not looked for.
+/// Adds the outputs to the repository's own buildspec, which may write them until its very end;
+/// after a failed build they are not read.
 pub(super) fn add_to_given(spec: &mut Buildspec, outputs: &[Output]) -> Result<(), GenerateError> {
     if outputs.is_empty() {
         return Ok(());
@@ -128,15 +128,15 @@ fn writer(from: &OutputFrom) -> Result<Option<String>, GenerateError> {
     })
 }
 
-/// By its digest where Docker knows it, else by the tag that no other build can push. A part of an image, for one
-/// platform of several, is not what is deployed: the index that is has no digest yet, and a tag.
+/// By its digest if Docker knows it, else by the tag that no other build can push. For one platform
+/// of several, the index is deployed, which has no digest yet, only a tag.
 const DETAIL: &str = concat!(
     r#"printf '{"ImageURI":"%s"}\n' "$ECR_REGISTRY/$IMAGE_REPO"#,
     r#"$(if [ -n "$IMAGE_DIGEST" ] && [ "${IMAGE_WHOLE_TAG:-$IMAGE_TAG}" = "$IMAGE_TAG" ]; "#,
     r#"then echo "@$IMAGE_DIGEST"; else echo ":${IMAGE_WHOLE_TAG:-$IMAGE_TAG}"; fi)""#,
 );
 
-/// Line breaks are left out, for nobody says whether CodeBuild keeps them in an exported variable.
+/// Line breaks are removed, because it is undocumented whether CodeBuild keeps them in an exported variable.
 fn export(variable: &str, enter: &str, path: &str, shown: &str) -> String {
     let missing = quote(&format!("there is no output {shown}"));
     let long = quote(&format!(

@@ -1,4 +1,4 @@
-//! The preset `pack`: files become an image by `towline pack`, without a Docker daemon.
+//! The preset `pack`: makes an image from files by `towline pack`, without a Docker daemon.
 
 use super::commands::{EACH_TAG, LABELS, PASSWORD, platform};
 use super::shell::{enter, inner_path, option, pair};
@@ -44,7 +44,7 @@ fn build(common: &Common, pack: &Pack) -> Result<Vec<String>, GenerateError> {
     Ok(commands)
 }
 
-/// One image under all tags; the subshell keeps the list of tags and `pipefail` to itself.
+/// Pushes one image with all tags; the subshell keeps the list of tags and `pipefail` local.
 fn publish(login: Login, options: &[String]) -> String {
     let collect_tags = format!(r#"set --; {EACH_TAG} set -- "$@" --tag="$tag"; done"#);
     let options = options.join(" ");

@@ -1,10 +1,10 @@
-//! Text of the definition as words of a shell command.
+//! Quotes text of the definition for shell commands.
 
 use super::GenerateError;
 
-/// `text` as one word of a POSIX shell, readable when nothing needs quoting.
+/// `text` as one word of a POSIX shell, readable if nothing needs quoting.
 ///
-/// For values of the definition only; a stranger's text never stands in a command, quoted or not.
+/// For values of the definition only; a stranger's text is never part of a command, quoted or not.
 #[must_use]
 pub fn quote(text: &str) -> String {
     let is_plain =
@@ -15,7 +15,7 @@ pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// `--name=value`, so that a value that starts with `-` is no option of its own.
+/// `--name=value`, so that a value that starts with `-` is not an option.
 pub(super) fn option(name: &str, value: &str) -> String {
     format!("--{name}={}", quote(value))
 }
@@ -36,7 +36,7 @@ pub(super) fn inner_path(path: &str) -> Result<&str, GenerateError> {
     Ok(path)
 }
 
-/// The command that goes to a folder of the repository, wherever the commands before it went.
+/// The command that changes to a folder of the repository, regardless of the commands before it.
 pub(super) fn enter(context: &str) -> Result<String, GenerateError> {
     let context = inner_path(context)?.trim_end_matches('/');
     match context.strip_prefix("./").unwrap_or(context) {

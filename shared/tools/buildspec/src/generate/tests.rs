@@ -1,4 +1,4 @@
-//! The presets as text, and what the text does in a real shell with tools that only write down their arguments.
+//! The presets as text, and the text's effects in a real shell with tools that only record their arguments.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(
@@ -27,7 +27,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The component `backend` of the documented definition, with everything a docker build can say.
+/// The component `backend` of the documented definition, with all settings of a docker build.
 fn backend() -> (Common, Preset) {
     let common = Common {
         variables: pairs(&[("CGO_ENABLED", "0"), ("GREETING", "it's \"$HOME\"")]),
@@ -438,25 +438,25 @@ fn what_cannot_be_built_safely_is_refused_with_what_to_change() {
     expect![[r#"
         the variable `PATH` is reserved, it would change how the build itself runs: use another name
         the variable `IMAGE_TAG` is set by Towline for every build: use another name
-        `MY-NAME` is no name of an environment variable: use letters, digits and `_`, no digit first
+        `MY-NAME` is not the name of an environment variable: use letters, digits and `_`, no digit first
         the variable `TOKEN` comes from a secret store in the buildspec: do not set it in the definition too
         the variable `A` is set twice: keep one of them
-        a command or value of the build holds a NUL character: remove it
-        a command or value of the build holds a NUL character: remove it
-        `../other` is no path inside the repository: write it relative, without `..` and line breaks
-        `/etc` is no path inside the repository: write it relative, without `..` and line breaks
+        a command or value of the build contains a NUL character: remove it
+        a command or value of the build contains a NUL character: remove it
+        `../other` is not a path inside the repository: write it relative, without `..` and line breaks
+        `/etc` is not a path inside the repository: write it relative, without `..` and line breaks
         `a
-        b` is no path inside the repository: write it relative, without `..` and line breaks
+        b` is not a path inside the repository: write it relative, without `..` and line breaks
         a buildspec of your own decides about `context` itself: move it from the definition into the buildspec
         a buildspec of your own decides about `test` itself: move it from the definition into the buildspec
         the buildspec has 27077 characters; CodeBuild accepts at most 25600: move commands into a script of the repository
         the buildspec has 25723 characters; CodeBuild accepts at most 25600: move commands into a script of the repository
         the buildspec cannot be used
         the preset `make` has no targets to build: name them under `make: {build: [...]}`
-        `all; id` is no target of a Makefile: use letters, digits and `_ . / -`, no `-` or `.` first
-        `-f` is no target of a Makefile: use letters, digits and `_ . / -`, no `-` or `.` first
-        `` is no path inside the repository: write it relative, without `..` and line breaks
-        `A=B` is no name of an environment variable: use letters, digits and `_`, no digit first
+        `all; id` is not a Makefile target: use letters, digits and `_ . / -`, no `-` or `.` first
+        `-f` is not a Makefile target: use letters, digits and `_ . / -`, no `-` or `.` first
+        `` is not a path inside the repository: write it relative, without `..` and line breaks
+        `A=B` is not the name of an environment variable: use letters, digits and `_`, no digit first
         the base image `debian:12` has no digest: write it as `name@sha256:<64 hex digits>`"#]].assert_eq(&refusals.join("\n"));
 }
 

@@ -5,16 +5,16 @@ use std::ops::Range;
 use super::source::Source;
 use super::{Code, Finding};
 
-/// What one comment allows.
+/// A comment that allows findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Allow {
-    /// Where the comment stands.
+    /// The place of the comment.
     pub(super) range: Range<usize>,
     /// The codes, or what is wrong with the comment.
     pub(super) codes: Result<Vec<Code>, &'static str>,
     /// Why.
     pub(super) reason: String,
-    /// The bytes in which it allows them.
+    /// The bytes for which it allows them.
     scope: Range<usize>,
 }
 
@@ -33,7 +33,7 @@ impl Allow {
     }
 }
 
-/// The comments of a file. `node_end` tells where what begins on a line ends.
+/// The comments of a file. `node_end` returns where the value that begins on a line ends.
 pub(super) fn read(source: &Source, node_end: &dyn Fn(usize) -> Option<usize>) -> Vec<Allow> {
     let mut allows = Vec::new();
     let mut has_content = false;

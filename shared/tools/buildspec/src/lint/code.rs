@@ -1,18 +1,18 @@
-//! The catalogue: every code with what it is about.
+//! The catalogue of codes and their descriptions.
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// It works, and could be written better.
+    /// It works, but could be written better.
     Note,
-    /// It works, and will surprise somebody.
+    /// It works, but probably not as expected.
     Warning,
     /// It fails, does nothing, or publishes what must not be published.
     Error,
 }
 
 impl Level {
-    /// As it is shown.
+    /// Its name in outputs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -25,7 +25,7 @@ impl Level {
 
 macro_rules! codes {
     ($($code:ident $name:literal $about:literal)*) => {
-        /// What a finding is about.
+        /// The kind of a finding.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $(#[doc = $about] $code,)*
@@ -35,7 +35,7 @@ macro_rules! codes {
             /// All of them, in order.
             pub const ALL: &'static [Self] = &[$(Self::$code,)*];
 
-            /// As it is shown and allowed: `E003`.
+            /// Its short name: `E003`.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -43,7 +43,7 @@ macro_rules! codes {
                 }
             }
 
-            /// Its name in words: `publish-in-post-build`.
+            /// Its long name: `publish-in-post-build`.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
@@ -51,7 +51,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What it is about, in one sentence.
+            /// Its description, in one sentence.
             #[must_use]
             pub fn about(self) -> &'static str {
                 match self {
@@ -98,7 +98,7 @@ codes! {
 }
 
 impl Code {
-    /// How bad it is: its letter says so.
+    /// Its severity, from its letter.
     #[must_use]
     pub fn level(self) -> Level {
         match self.as_str().as_bytes()[0] {
@@ -108,7 +108,7 @@ impl Code {
         }
     }
 
-    /// Where CodeBuild's documentation tells more.
+    /// The page of CodeBuild's documentation about it.
     #[must_use]
     pub fn help(self) -> &'static str {
         match self {
@@ -140,13 +140,13 @@ impl Code {
             .find(|code| code.as_str() == text || code.name() == text)
     }
 
-    /// Whether a comment can allow it: not what keeps the text from being read, and not what is off in a comment.
+    /// Whether a comment can allow it: not if the text cannot be read, nor for mistakes in a comment.
     #[must_use]
     pub fn can_be_allowed(self) -> bool {
         !matches!(self, Self::E000 | Self::E001 | Self::W002 | Self::N002)
     }
 
-    /// Whether it is found only where something is known of the project.
+    /// Whether it is found only if facts about the project are known.
     pub(super) fn needs_project(self) -> bool {
         matches!(
             self,

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use super::{Code, Context, Files, Report, lint};
 
-/// The name under which the buildspec of an example is linted.
+/// The name of an example's buildspec.
 const SPEC: &str = "buildspec.yml";
 
-/// Why a code is there, with an example of it.
+/// The reason for a code, with an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// What it is about.
     pub code: Code,
     /// The reason, in a few sentences.
     pub why: String,
-    /// The files of an example by name, `buildspec.yml` among them.
+    /// The files of an example by name, including `buildspec.yml`.
     files: BTreeMap<String, String>,
-    /// Those of them that are different where it is done well.
+    /// The files that differ in the corrected example.
     instead: BTreeMap<String, String>,
-    /// What the example takes for known of the project, as `name` or `name=value`.
+    /// The facts about the project in the example, as `name` or `name=value`.
     project: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl Code {
 }
 
 impl Explanation {
-    /// What the linter says of the example, of this code alone.
+    /// The linter's findings in the example, of this code only.
     #[must_use]
     pub fn report(&self) -> Report {
         let mut report = self.judged(&self.files);
@@ -73,14 +73,14 @@ impl Explanation {
         self.files.get(name).map(String::as_str)
     }
 
-    /// The files that are different where it is done well, by name; none where the buildspec is not at fault.
+    /// The files that differ in the corrected example, by name; none if the buildspec is not at fault.
     pub fn instead(&self) -> impl Iterator<Item = (&str, &str)> {
         self.instead
             .iter()
             .map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
-    /// What the linter says of the example done well.
+    /// The linter's findings in the corrected example.
     #[must_use]
     pub fn report_instead(&self) -> Report {
         let mut files = self.files.clone();
@@ -112,7 +112,7 @@ impl Explanation {
         lint(SPEC, text, &context)
     }
 
-    /// What the example takes for known of the project, in words.
+    /// The facts about the project in the example, in words.
     #[must_use]
     pub fn project(&self) -> Option<String> {
         let words: Vec<String> = self

@@ -14,14 +14,14 @@ use crate::yaml::{self, Node};
 pub struct Fixed {
     /// The text; the same as before if there was nothing to fix.
     pub text: String,
-    /// What was fixed, in that order.
+    /// The fixed codes, in order.
     pub applied: Vec<Code>,
 }
 
-/// Most rounds: one fix may reveal the next problem, as with tabs.
+/// The most rounds: one fix may reveal the next problem, as with tabs.
 const MOST_ROUNDS: usize = 200;
 
-/// Fixes what can be fixed safely. Every change is kept only if the text still reads, and has fewer findings.
+/// Fixes what can be fixed safely. A change is kept only if the text still parses and has fewer findings.
 #[must_use]
 pub fn fix(path: &str, text: &str, context: &Context<'_>) -> Fixed {
     let mut fixed = Fixed {
@@ -75,7 +75,7 @@ fn apply(text: &str, edits: &[Edit]) -> String {
     out
 }
 
-/// The text with its tabs replaced so that it reads, and the spaces for each.
+/// The text with its tabs replaced so that it parses, and the spaces for each.
 pub(super) fn detabbed(text: &str) -> Option<(String, usize)> {
     let tabs = yaml::indenting_tabs(text);
     if tabs.is_empty() {
@@ -94,7 +94,7 @@ pub(super) fn detabbed(text: &str) -> Option<(String, usize)> {
     })
 }
 
-/// The edits that replace a part of a command, or the whole scalar where the part cannot be told.
+/// The edits that replace a part of a command, or the whole scalar if the part cannot be located.
 pub(super) fn command_edited(
     source: &Source,
     node: &Node,
@@ -110,7 +110,7 @@ pub(super) fn command_edited(
             range: range.clone(),
             text: replacement.to_owned(),
         };
-        // Whether the scalar takes these characters as they are, only reading it tells.
+        // Only parsing shows whether the scalar accepts these characters unquoted.
         let whole = apply(&source.text, std::slice::from_ref(&edit));
         if commands(&whole).is_some_and(|all| all.contains(&wanted)) {
             return Some(vec![edit]);
@@ -119,7 +119,7 @@ pub(super) fn command_edited(
     Some(vec![rewritten(source, node, &wanted)])
 }
 
-/// The scalar written anew.
+/// The scalar, printed again.
 fn rewritten(source: &Source, node: &Node, text: &str) -> Edit {
     let place = scalar_place(node, &source.text);
     let line = &source.text[source.line(source.span(place.start).line)];
@@ -172,7 +172,7 @@ pub(super) fn guarded(source: &Source, node: &Node) -> Vec<Edit> {
     vec![rewritten(source, node, &text)]
 }
 
-/// The edits that take an entry out, and what holds nothing else with it.
+/// The edits that remove an entry, and its parents if they become empty.
 pub(super) fn entry_removed(source: &Source, root: &Node, path: &[&str]) -> Vec<Edit> {
     let mut node = root;
     let mut last = None;
@@ -181,7 +181,7 @@ pub(super) fn entry_removed(source: &Source, root: &Node, path: &[&str]) -> Vec<
         let Some(index) = entries.iter().position(|(key, _)| key.key_text() == *name) else {
             return Vec::new();
         };
-        // The top-level section stays; below it, what holds more than this entry begins anew.
+        // The top-level section stays; below it, a parent with more entries is kept.
         if depth > 0 && (entries.len() > 1 || last.is_none()) {
             last = Some((entries, index));
         }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::{Code, Finding, Level, Report};
 use crate::yaml::Span;
 
-/// The findings with the lines they stand in, for people. `read` gives the text of a file by the name in a finding;
-/// `styled` is for a terminal that shows colours.
+/// The findings with their lines, for people. `read` returns the text of a file by the name in a
+/// finding; `styled` is for a terminal with colours.
 pub fn to_text(report: &Report, read: &dyn Fn(&str) -> Option<String>, styled: bool) -> String {
     let renderer = if styled {
         Renderer::styled()
@@ -88,7 +88,7 @@ fn place(span: Span) -> Value {
     json!({ "line": span.line, "column": span.column })
 }
 
-/// The findings of several buildspecs as one SARIF 2.1.0 log; what is allowed is there as suppressed.
+/// The findings of several buildspecs as one SARIF 2.1.0 log; allowed ones are marked as suppressed.
 #[must_use]
 pub fn sarif(reports: &[Report]) -> Value {
     let rules: Vec<Value> = Code::ALL.iter().map(|code| rule(*code)).collect();
@@ -151,7 +151,7 @@ fn result(finding: &Finding) -> Value {
     })
 }
 
-/// A path as a relative URI reference (RFC 3986): what may not stand there is percent-encoded.
+/// A path as a relative URI reference (RFC 3986): invalid characters are percent-encoded.
 fn uri(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for byte in path.bytes() {

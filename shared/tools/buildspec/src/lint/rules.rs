@@ -23,7 +23,7 @@ use crate::yaml::{self, Limits, Node};
 pub(super) fn apply(path: &str, text: &str, context: &Context<'_>) -> Report {
     let mut notes = Notes::default();
     if text.len() > Limits::default().bytes {
-        // Of a text that nobody reads no more than its start is looked at.
+        // Of a text that is too long, only the start is read.
         let start: String = text.chars().take(80).collect();
         structure::too_long(&Source::new(path, &start), text.len(), &mut notes);
         return Report {
@@ -56,7 +56,7 @@ pub(super) fn apply(path: &str, text: &str, context: &Context<'_>) -> Report {
     }
 }
 
-/// What is to say of a comment that allows what is not there; none where that cannot be told.
+/// The finding for a comment that allows nothing; none if that cannot be determined.
 fn unused(allow: &Allow) -> Option<Note> {
     let codes = allow.codes.as_ref().ok()?;
     if codes.iter().any(|code| code.needs_project()) {
@@ -76,7 +76,7 @@ fn unused(allow: &Allow) -> Option<Note> {
     ))
 }
 
-/// On which line each value begins, its key counted, and the byte where it ends.
+/// The line on which each value begins, including its key, and the byte where it ends.
 fn node_ends(root: &Node, source: &Source) -> Vec<(usize, usize)> {
     let mut ends = Vec::new();
     let mut left = vec![root];
@@ -105,14 +105,14 @@ fn node_ends(root: &Node, source: &Source) -> Vec<(usize, usize)> {
     ends
 }
 
-/// What has been found so far, each with the file it stands in.
+/// The findings so far, each with its file.
 #[derive(Default)]
 struct Notes {
     findings: Vec<Finding>,
     others: Vec<Source>,
 }
 
-/// Where a finding stands and what it says.
+/// The place and text of a finding.
 struct Note {
     code: Code,
     range: Range<usize>,
@@ -168,7 +168,7 @@ impl Notes {
         self.add(source, note);
     }
 
-    /// Takes out what the files allow; `node_end` is there when all of the buildspec could be looked at.
+    /// Removes the findings that the files allow; `node_end` is given if the whole buildspec could be read.
     fn settle(
         mut self,
         source: &Source,
@@ -225,7 +225,7 @@ impl Notes {
     }
 }
 
-/// A buildspec that could be read, with what is known of it.
+/// A buildspec that could be read, with the known facts.
 struct Spec<'a> {
     source: &'a Source,
     reading: &'a Reading,
@@ -233,7 +233,7 @@ struct Spec<'a> {
     commands: Vec<Command<'a>>,
 }
 
-/// One command and where it stands.
+/// A command and its place.
 struct Command<'a> {
     phase: PhaseName,
     node: &'a Node,
@@ -277,7 +277,7 @@ impl<'a> Spec<'a> {
         }
     }
 
-    /// A file around the buildspec, by the first of these names that is there.
+    /// The first of these files that exists.
     fn file(&self, names: &[&str]) -> Option<Source> {
         names.iter().find_map(|name| {
             let text = self.context.files.read(name)?;
@@ -286,7 +286,7 @@ impl<'a> Spec<'a> {
     }
 }
 
-/// A phase, also one that stands outside `phases`: what is off in it is told before it is moved.
+/// A phase, also one outside `phases`: its mistakes are reported before it is moved.
 fn phase_node(reading: &Reading, phase: PhaseName) -> Option<&Node> {
     let root = &reading.root;
     let inside = root
@@ -295,7 +295,7 @@ fn phase_node(reading: &Reading, phase: PhaseName) -> Option<&Node> {
     inside.or_else(|| root.get(phase.as_str()))
 }
 
-/// Largest file around a buildspec that is looked into.
+/// The largest file around a buildspec that is read.
 const MOST_BYTES: usize = 256 * 1024;
 
 /// The bytes of a node without what follows it.

@@ -1,7 +1,7 @@
-//! What a command does, as the shell would read it: calls and assignments in the order they run.
+//! Parses a command as the shell would: its calls and assignments in the order they run.
 //!
-//! tree-sitter reads the text, so comments, quotes, heredocs and functions are what they are to a shell.
-//! What it cannot read is left out: a command that nobody understands raises no alarm.
+//! tree-sitter reads the text, so comments, quotes, heredocs and functions mean what they mean to a
+//! shell. Unparsable parts are left out, and cause no findings.
 
 use std::ops::{ControlFlow, Range};
 
@@ -13,39 +13,39 @@ mod word;
 pub(crate) use guard::Guard;
 pub(crate) use word::{Part, Word};
 
-// tree-sitter takes time that grows with the square of some texts, so what nobody writes is not given to it.
+// tree-sitter's time grows with the square of some texts, so unlikely ones are not given to it.
 
-/// Longest command that is looked into, in bytes.
+/// The longest command to parse, in bytes.
 const LONGEST: usize = 16 * 1024;
 /// How deep compound commands are followed.
 const DEEPEST: usize = 100;
-/// How often the parser may report progress before it is stopped: about once for 60 bytes of a good script.
+/// How often the parser may report progress before it is stopped: about once for 60 bytes of a normal script.
 const MOST_STEPS: usize = 1_500;
-/// How many brackets may be open at once: what the parser does about those that stay open grows with their square.
+/// The most open brackets: the parser's time for unclosed ones grows with their square.
 const MOST_BRACKETS: usize = 50;
-/// Most brackets, pipes and redirections of a command, for the same reason.
+/// The most brackets, pipes and redirections of a command, for the same reason.
 const MOST_SIGNS: usize = 300;
-/// Most of them in all commands together.
+/// The most of them in all commands together.
 const MOST_SIGNS_IN_ALL: usize = 1_000;
-/// Most heredocs of a command: for each, the parser looks through all that follows.
+/// The most heredocs of a command: for each, the parser searches the rest of the text.
 const MOST_HEREDOCS: usize = 64;
 
-/// Something a command does.
+/// One step of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
-    /// What.
+    /// Its action.
     pub(crate) act: Act,
-    /// Where it stands in the command's text.
+    /// Its place in the command's text.
     pub(crate) range: Range<usize>,
-    /// What must hold for it to run, as far as it concerns the success of the build.
+    /// The condition under which it runs, as far as it concerns the success of the build.
     pub(crate) guard: Guard,
-    /// Whether it may be skipped or run in a shell of its own, so that what it sets need not last.
+    /// Whether it always runs, in the command's own shell, so that its variables last.
     pub(crate) is_certain: bool,
-    /// The function in whose body it stands; it runs where that is called.
+    /// The function whose body contains it; it runs where that is called.
     pub(crate) function: Option<String>,
 }
 
-/// What a step does.
+/// The action of a step.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     /// Runs a program.
@@ -57,18 +57,18 @@ pub(crate) enum Act {
         /// Its value.
         value: Word,
     },
-    /// Ends the build (`exit`) unless this is reached with the build succeeding.
+    /// Ends the build (`exit`) unless the build is succeeding here.
     StopUnlessSucceeding,
 }
 
 /// A program with its arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    /// All words, wrappers such as `sudo` included.
+    /// All words, including wrappers such as `sudo`.
     pub(crate) words: Vec<Word>,
-    /// Where the program itself stands among the words.
+    /// The index of the program among the words.
     pub(crate) start: usize,
-    /// Where its output is written to, if a redirection says so.
+    /// The file that its output is redirected to, if any.
     pub(crate) output: Option<Word>,
 }
 
@@ -88,7 +88,7 @@ impl Call {
         self.words.get(self.start + 1..).unwrap_or_default()
     }
 
-    /// Its arguments that are constant and no options, such as `ecr get-login` of `aws ecr get-login --region x`.
+    /// Its constant arguments that are not options, such as `ecr get-login` in `aws ecr get-login --region x`.
     pub(crate) fn verbs(&self) -> Vec<&str> {
         self.arguments()
             .iter()
@@ -97,12 +97,12 @@ impl Call {
             .collect()
     }
 
-    /// Whether the program is called with this subcommand, options before and between not counted.
+    /// Whether the program is called with this subcommand, ignoring options before and between.
     pub(crate) fn is(&self, name: &str, verbs: &[&str]) -> bool {
         self.name() == name && subsequence(&self.verbs(), verbs)
     }
 
-    /// The value of an option: of the word after it, or of what stands behind `=`.
+    /// The value of an option: the word after it, or the part after `=`.
     pub(crate) fn option(&self, names: &[&str]) -> Option<Word> {
         self.options(names).into_iter().next()
     }
@@ -121,7 +121,7 @@ impl Call {
         found
     }
 
-    /// Whether one of these options stands among the arguments.
+    /// Whether the arguments contain one of these options.
     pub(crate) fn has(&self, names: &[&str]) -> bool {
         self.arguments()
             .iter()
@@ -137,7 +137,7 @@ fn subsequence(words: &[&str], wanted: &[&str]) -> bool {
         .all(|wanted| words.by_ref().any(|word| word == wanted))
 }
 
-/// Reads commands, up to a limit for all of them together.
+/// Parses commands, up to a limit for all of them together.
 pub(crate) struct Reader {
     parser: Option<Parser>,
     left: usize,
@@ -155,7 +155,7 @@ impl Reader {
         }
     }
 
-    /// What a command does; nothing where it cannot be read.
+    /// The steps of a command; none if it cannot be parsed.
     pub(crate) fn steps(&mut self, text: &str) -> Vec<Step> {
         let Some(tree) = self.parse(text) else {
             return Vec::new();
@@ -197,13 +197,13 @@ impl Reader {
             None,
             Some(options),
         );
-        // A parse that was stopped would go on with the next text.
+        // Otherwise a stopped parse would continue with the next text.
         parser.reset();
         tree
     }
 }
 
-/// How many brackets are open at most, quoted or not.
+/// The greatest number of open brackets, quoted or not.
 fn deepest_bracket(text: &str) -> usize {
     let mut open = 0_usize;
     let mut deepest = 0;
@@ -218,7 +218,7 @@ fn deepest_bracket(text: &str) -> usize {
     deepest
 }
 
-/// What surrounds a statement.
+/// The context of a statement.
 #[derive(Debug, Clone, Default)]
 struct Around {
     guard: Guard,
@@ -253,7 +253,7 @@ impl Around {
 struct Walker<'a, 'r> {
     reader: &'r mut Reader,
     text: &'a str,
-    /// Where the text starts in the command, when it is a script within it.
+    /// The offset of the text in the command, if it is a script within it.
     offset: usize,
     steps: Vec<Step>,
 }
@@ -309,7 +309,7 @@ impl<'a> Walker<'a, '_> {
             self.stop(node, around);
         }
         if operator == "&&" {
-            // Where the left side fails, so does the command, and with it the phase.
+            // If the left side fails, so does the command, and with it the phase.
             let inside = Around {
                 guard: around.guard.and(given),
                 ..around.deeper()
@@ -459,7 +459,7 @@ impl<'a> Walker<'a, '_> {
         self.steps.append(&mut walker.steps);
     }
 
-    /// What runs inside the words of a statement, before the statement itself.
+    /// Commands inside the words of a statement run before the statement itself.
     fn substitutions(&mut self, node: Node<'a>, around: &Around) {
         if around.depth > DEEPEST {
             return;
@@ -474,12 +474,12 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    /// What a condition says of the build.
+    /// What a condition says about the build.
     fn test_of(&self, node: Node<'a>) -> Guard {
         guard::test(self.source(node))
     }
 
-    /// A test that is a command of its own ends the phase where it does not hold.
+    /// A test that is a command of its own ends the phase if it does not hold.
     fn stand_alone_test(&mut self, node: Node<'a>, around: &Around) {
         let ends_command = node
             .parent()
@@ -489,7 +489,7 @@ impl<'a> Walker<'a, '_> {
         }
     }
 
-    /// Whether a statement does nothing but end the build.
+    /// Whether a statement only ends the build.
     fn only_stops(&self, node: Node<'a>) -> bool {
         let text = self.source(node).trim();
         let word = text.split_whitespace().next().unwrap_or("");

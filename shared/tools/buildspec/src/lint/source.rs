@@ -7,7 +7,7 @@ use crate::yaml::{Node, Span, Value};
 /// A file that findings point into.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// Its name as the finding shows it.
+    /// Its name in findings.
     pub(crate) name: String,
     /// Its text.
     pub(crate) text: String,
@@ -53,12 +53,12 @@ impl Source {
     }
 }
 
-/// Where each byte of a scalar's text stands in the file.
+/// Maps each byte of a scalar's text to its place in the file.
 #[derive(Debug, Clone)]
 pub(crate) struct Alignment {
-    /// The scalar itself, for what cannot be found in it.
+    /// The whole scalar, for parts that cannot be located.
     whole: Range<usize>,
-    /// For each byte of the text its place in the file; empty where the two differ too much.
+    /// For each byte of the text its place in the file; empty if they differ too much.
     places: Vec<usize>,
 }
 
@@ -72,12 +72,12 @@ impl Alignment {
         Self { whole, places }
     }
 
-    /// The bytes of the file in which a part of the text stands, or the whole scalar.
+    /// The bytes of a part of the text in the file, or the whole scalar.
     pub(crate) fn range(&self, part: &Range<usize>) -> Range<usize> {
         self.exact(part).unwrap_or_else(|| self.whole.clone())
     }
 
-    /// The bytes of the file in which a part of the text stands, if that can be told.
+    /// The bytes of a part of the text in the file, if they can be located.
     pub(crate) fn exact(&self, part: &Range<usize>) -> Option<Range<usize>> {
         if part.is_empty() {
             return None;
@@ -88,14 +88,14 @@ impl Alignment {
     }
 }
 
-/// A block scalar's range may run into the indentation of what follows.
+/// A block scalar's range may include the indentation of what follows.
 fn trimmed(range: Range<usize>, file: &str) -> Range<usize> {
     let text = &file[range.clone()];
     let end = range.start + text.trim_end().len();
     range.start..end.max(range.start)
 }
 
-/// Walks text and file together: indentation, line ends, quotes and escapes stand only in the file.
+/// Compares text and file in parallel: indentation, line ends, quotes and escapes are only in the file.
 fn align(text: &str, whole: &Range<usize>, file: &str) -> Option<Vec<usize>> {
     let raw = file.as_bytes();
     let mut at = whole.start;
@@ -113,7 +113,7 @@ fn align(text: &str, whole: &Range<usize>, file: &str) -> Option<Vec<usize>> {
                 break;
             }
             if byte.is_ascii_whitespace() && here.is_ascii_whitespace() {
-                // A folded line end: the run of white space in the file stands for one in the text.
+                // A folded line end: white space in the file corresponds to one space in the text.
                 while raw.get(at + 1).is_some_and(u8::is_ascii_whitespace) {
                     at += 1;
                 }
@@ -130,7 +130,7 @@ fn align(text: &str, whole: &Range<usize>, file: &str) -> Option<Vec<usize>> {
     Some(places)
 }
 
-/// The bytes of a scalar with the sign of a block (`|`, `>`), which its range does not have.
+/// The bytes of a scalar including the indicator of a block (`|`, `>`), which its range lacks.
 pub(crate) fn scalar_place(node: &Node, file: &str) -> Range<usize> {
     let place = trimmed(node.range.clone(), file);
     let is_bare_block = matches!(node.value, Value::Scalar { quoted: true, .. })

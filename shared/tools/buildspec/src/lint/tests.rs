@@ -1,4 +1,4 @@
-//! What the linter says of buildspecs that fail and of those that do not, by code and by the documents' lines.
+//! The linter's findings for bad and good buildspecs, by code and by the documents' lines.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(
@@ -49,7 +49,7 @@ impl Files for Memory {
     }
 }
 
-/// The findings, one a line: code, place and what stands there.
+/// The findings, one per line: code, place and text.
 fn told(text: &str, context: &Context<'_>) -> String {
     let report = lint("buildspec.yml", text, context);
     let lines = report.findings.iter().map(|finding| {
@@ -74,7 +74,7 @@ fn check(text: &str, expected: Expect) {
     expected.assert_eq(&told(text, &Context::default()));
 }
 
-/// Checks commands of the phase `build`, each on a line of its own from line 5.
+/// Checks commands of the phase `build`, each on its own line from line 5.
 fn check_build(commands: &[&str], expected: Expect) {
     check(&build(commands), expected);
 }
@@ -87,7 +87,7 @@ fn build(commands: &[&str]) -> String {
     text
 }
 
-/// Checks commands of `post_build` behind a `build` that may fail, each on a line of its own from line 6.
+/// Checks commands of `post_build` after a `build` that may fail, each on its own line from line 6.
 fn check_post_build(commands: &[&str], expected: Expect) {
     let mut text = String::from(
         "version: 0.2\nphases:\n  build: {commands: [make test]}\n  post_build:\n    commands:\n",

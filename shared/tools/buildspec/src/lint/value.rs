@@ -1,4 +1,4 @@
-//! What words amount to while the build runs, as far as that can be told beforehand.
+//! The values of words while the build runs, as far as they can be determined.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,26 +12,26 @@ pub(crate) enum Atom {
     Text(String),
     /// The full hash of the commit: 40 characters.
     Commit,
-    /// The hash cut to this many characters, and the place in the file where that happens.
+    /// The hash shortened to this many characters, and the place in the file where that happens.
     Short(usize, Range<usize>),
     /// `CODEBUILD_BUILD_ID`: the project, a colon and a UUID.
     BuildId,
     /// A Git ref such as `refs/heads/main`.
     Ref,
-    /// Something that is not known and may be anything, also nothing.
+    /// Unknown; it may be anything, or empty.
     Unknown,
-    /// A variable that is surely empty here, with the reason.
+    /// A variable that is certainly empty here, with the reason.
     Empty(String, Why),
 }
 
 /// Why a variable is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// The buildspec sets it to nothing.
+    /// The buildspec sets it to an empty value.
     SetToNothing,
-    /// In version 0.1 each command has a shell of its own.
+    /// In version 0.1, each command has its own shell.
     OtherShell,
-    /// It is set by a later command only.
+    /// Only a later command sets it.
     SetLater,
 }
 
@@ -39,12 +39,12 @@ pub(crate) enum Why {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Variables {
     values: BTreeMap<String, Vec<Atom>>,
-    /// Names that some command sets sooner or later, and whether each command has its own shell.
+    /// Names that some command sets at any time, and whether each command has its own shell.
     set_somewhere: BTreeMap<String, Why>,
 }
 
 impl Variables {
-    /// What CodeBuild sets itself.
+    /// The variables that CodeBuild sets.
     pub(crate) fn of_codebuild() -> Self {
         let mut variables = Self::default();
         for (name, atom) in [
@@ -70,7 +70,7 @@ impl Variables {
         self.values.get(name).map(Vec::as_slice)
     }
 
-    /// What a word amounts to. `place` tells where a part of the command stands in the file.
+    /// The value of a word. `place` returns the place of a part of the command in the file.
     pub(crate) fn resolve(
         &self,
         word: &Word,
@@ -113,7 +113,7 @@ impl Variables {
             return value;
         }
         if let Some(default) = [":-", ":="].iter().find_map(|sign| rest.strip_prefix(sign)) {
-            // A default stands in for nothing only; a variable that may be unset stays unknown.
+            // A default replaces only an empty variable; one that may be unset stays unknown.
             let is_empty = matches!(value[..], [Atom::Empty(..)]);
             let is_known = matches!(value[..], [Atom::Short(..)]);
             if is_known {
@@ -126,7 +126,7 @@ impl Variables {
         vec![Atom::Unknown]
     }
 
-    /// What `$(...)` prints, for the few scripts that everybody writes.
+    /// The output of `$(...)`, for a few common scripts.
     fn output(&self, script: &str, place: &Range<usize>) -> Vec<Atom> {
         let stages: Vec<Vec<&str>> = script
             .split('|')
@@ -210,7 +210,7 @@ fn joined(atoms: Vec<Atom>) -> Vec<Atom> {
     out
 }
 
-/// The part of an image reference behind the colon of its tag; none where it has no tag or a digest.
+/// The tag of an image reference; none if it has no tag, or a digest.
 pub(crate) fn tag(reference: &[Atom]) -> Option<Vec<Atom>> {
     let is_digest = |atom: &Atom| matches!(atom, Atom::Text(text) if text.contains('@'));
     if reference.iter().any(is_digest) {
@@ -246,7 +246,7 @@ pub(crate) struct Registry {
     pub(crate) region: String,
 }
 
-/// The ECR registries that a text names, each with its place in the text.
+/// The ECR registries that a text names, each with its place.
 pub(crate) fn registries(text: &str) -> Vec<(Range<usize>, Registry)> {
     let mut found = Vec::new();
     for (dot, _) in text.match_indices(".dkr.ecr.") {

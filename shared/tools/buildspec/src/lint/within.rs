@@ -1,12 +1,12 @@
-//! Lints a buildspec that stands as a text in another YAML file, with the places it has there.
+//! Lints a buildspec that is a text in another YAML file, with its places in that file.
 
 use super::source::{Alignment, Source};
 use super::{Context, Finding, Report, lint};
 use crate::yaml::{self, Limits};
 
-/// Tells what is off in the buildspec that the file `text` has as a scalar under `keys`, one mapping in another.
-/// None where there is no such scalar. A finding has the place of the outer file – all of the scalar, where that is
-/// written with escapes – and no fix.
+/// Lints the buildspec that is a scalar under `keys`, one mapping in another, in the file `text`.
+/// None if there is no such scalar. A finding has its place in the outer file – the whole scalar,
+/// if that is written with escapes – and no fix.
 ///
 /// ```
 /// use towline_buildspec::lint::{Context, lint_within};

@@ -1,4 +1,4 @@
-//! The builds that one buildspec can be run as at once.
+//! The builds of a batch, started together from one buildspec.
 //!
 //! The format is that of the CodeBuild user guide, "Batch build buildspec reference".
 
@@ -7,15 +7,15 @@ use super::{Others, Pairs};
 /// The builds of StartBuildBatch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Batch {
-    /// Whether one failed build stops the others; no when absent.
+    /// Whether one failed build stops the others; no if absent.
     pub fast_fail: Option<bool>,
-    /// Which builds; CodeBuild takes one form.
+    /// The builds; CodeBuild accepts one form.
     pub forms: Vec<BatchForm>,
     /// Other keys.
     pub other: Others,
 }
 
-/// How the builds of a batch are told.
+/// The forms of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BatchForm {
     /// `build-list`: builds that run at the same time.
@@ -33,13 +33,13 @@ pub enum BatchForm {
 pub struct BatchBuild {
     /// Its name within the batch: letters, digits and `_`, at most 128.
     pub identifier: String,
-    /// The file of its buildspec; this one when absent.
+    /// The file of its buildspec; this one if absent.
     pub buildspec: Option<String>,
     /// Whether a session can be opened in it.
     pub debug_session: Option<bool>,
     /// The builds it waits for; only in a graph.
     pub depend_on: Vec<String>,
-    /// What differs in its environment.
+    /// The differences of its environment.
     pub env: Option<BatchEnv>,
     /// Whether the batch may succeed without it.
     pub ignore_failure: Option<bool>,
@@ -47,7 +47,7 @@ pub struct BatchBuild {
     pub other: Others,
 }
 
-/// What differs in the environment of a build.
+/// The differences of a build's environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BatchEnv {
     /// The size of the machine; not together with a fleet.
@@ -69,15 +69,15 @@ pub struct BatchEnv {
 /// One build for each combination of values.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Matrix {
-    /// What is the same in all builds.
+    /// The settings that all builds share.
     pub fixed: Option<Static>,
-    /// What differs.
+    /// The settings that differ.
     pub dynamic: Option<Dynamic>,
     /// Other keys.
     pub other: Others,
 }
 
-/// What is the same in all builds of a matrix.
+/// The settings that all builds of a matrix share.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Static {
     /// Whether the batch may succeed without one of them.
@@ -88,7 +88,7 @@ pub struct Static {
     pub other: Others,
 }
 
-/// What differs between the builds of a matrix; each list is one axis.
+/// The settings that differ between the builds of a matrix; each list is one axis.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Dynamic {
     /// Files of buildspecs.
@@ -108,7 +108,7 @@ pub struct Dynamic {
 /// The same build several times, each with a part of the tests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fanout {
-    /// How many builds, as written.
+    /// The number of builds, as written.
     pub parallelism: Option<String>,
     /// Whether the batch may succeed without one of them.
     pub ignore_failure: Option<bool>,
@@ -117,7 +117,7 @@ pub struct Fanout {
 }
 
 impl BatchForm {
-    /// The key it stands under.
+    /// Its key.
     #[must_use]
     pub fn key(&self) -> &'static str {
         match self {

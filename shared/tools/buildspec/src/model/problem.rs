@@ -1,44 +1,44 @@
-//! What is off in a buildspec: from what CodeBuild refuses to what it only puts up with.
+//! The problems of a buildspec: from those that CodeBuild rejects to those that it tolerates.
 
 use std::ops::Range;
 
 use super::Buildspec;
 use crate::yaml::{Node, Span, YamlError};
 
-/// A buildspec as far as it could be read.
+/// A buildspec, as far as it could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
-    /// What could be read; what is refused is left out.
+    /// The readable parts.
     pub spec: Buildspec,
-    /// What is off, in the order it was found.
+    /// The problems, in the order they were found.
     pub problems: Vec<Problem>,
     /// The document with the place of every value.
     pub root: Node,
 }
 
-/// Something that is off in a buildspec.
+/// A problem of a buildspec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Which kind of thing it is.
+    /// Its kind.
     pub kind: ProblemKind,
-    /// What is off and what to do, without the place.
+    /// The problem and its fix, without the place.
     pub message: String,
-    /// Where it stands.
+    /// Its place.
     pub span: Span,
-    /// The bytes it stands in.
+    /// Its bytes.
     pub range: Range<usize>,
 }
 
-/// Kinds of what may be off.
+/// The kinds of problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// A value of a kind that CodeBuild does not take there.
+    /// A value of a kind that CodeBuild rejects there.
     Wrong,
     /// `version` is missing.
     NoVersion,
     /// `phases` is missing.
     NoPhases,
-    /// One of the four phases stands outside `phases`: CodeBuild would run nothing of it, and pass.
+    /// One of the four phases is outside `phases`: CodeBuild would run none of its commands, and pass.
     PhaseOutside,
     /// A command is a mapping or a list.
     CommandNotText,
@@ -48,9 +48,9 @@ pub enum ProblemKind {
     UnknownSection,
     /// A key that CodeBuild does not have, elsewhere.
     UnknownKey,
-    /// It is read, and probably not meant.
+    /// Valid, but probably not intended.
     Odd,
-    /// CodeBuild takes it, though its user guide says otherwise.
+    /// CodeBuild accepts it, although its user guide says otherwise.
     Lenient,
 }
 
@@ -73,12 +73,12 @@ impl ProblemKind {
     }
 }
 
-/// Something that is read but probably not meant.
+/// A text that is valid, but probably not intended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// What is odd and what to do, without the place.
+    /// The problem and its fix, without the place.
     pub message: String,
-    /// Where it stands.
+    /// Its place.
     pub span: Span,
 }
 
@@ -98,11 +98,11 @@ impl From<&Problem> for Warning {
     }
 }
 
-/// Why a text is no buildspec.
+/// Why a text is not a buildspec.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
 pub struct ReadError {
-    /// What is wrong and what to do, without the place.
+    /// The problem and its fix, without the place.
     pub message: String,
     /// The line, from 1.
     pub line: usize,

@@ -1,4 +1,4 @@
-//! Turns YAML nodes into a typed buildspec, keeping what it does not know and noting what is off.
+//! Turns YAML nodes into a typed buildspec, keeping unknown parts and noting problems.
 
 mod batch;
 mod parts;
@@ -53,7 +53,7 @@ const PHASE_KEYS: &[&str] = &[
     "steps",
 ];
 
-/// Reads on whatever is off, and notes it.
+/// Continues after every problem, and notes it.
 #[derive(Default)]
 struct Reader {
     problems: Vec<Problem>,
@@ -94,7 +94,7 @@ impl Reader {
                     ProblemKind::PhaseOutside,
                     key,
                     format!(
-                        "`{name}` stands outside `phases` and would never run: move it under `phases:`"
+                        "`{name}` is outside `phases` and would never run: move it under `phases:`"
                     ),
                 ),
                 _ => self.unknown_section(key, value, &mut spec.other),
@@ -110,7 +110,8 @@ impl Reader {
                 self.note(ProblemKind::Odd, key, message);
             }
             None if spec.batch.is_none() => {
-                let message = "`phases` is missing: the commands stand under `phases:`, for example in `build:`";
+                let message =
+                    "`phases` is missing: commands belong under `phases:`, for example in `build:`";
                 self.note(ProblemKind::NoPhases, root, message);
             }
             Some(_) | None => {}
@@ -205,7 +206,7 @@ impl Reader {
             }
         }
         if !phase.steps.is_empty() && !phase.commands.is_empty() {
-            let message = format!("{place} has `steps` and `commands`: a phase takes one of them");
+            let message = format!("{place} has `steps` and `commands`: use only one of them");
             self.note(ProblemKind::Odd, node, message);
         }
         phase

@@ -1,4 +1,4 @@
-//! What is read of good, odd and wrong buildspecs, and that printing loses nothing.
+//! How good, odd and wrong buildspecs are read, and that printing loses nothing.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(
@@ -12,7 +12,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
-/// The print of what was read with its warnings, or the error.
+/// The print of the result with its warnings, or the error.
 fn outcome(text: &str) -> String {
     match Buildspec::read(text) {
         Ok((spec, warnings)) => {
@@ -249,7 +249,7 @@ fn what_codebuild_would_refuse_or_run_as_nothing_is_refused() {
     check(
         "version: 0.2\nphases: {install: {}}\nbuild:\n  commands: [make]\n",
         expect![
-            "line 3, column 1: `build` stands outside `phases` and would never run: move it under `phases:`"
+            "line 3, column 1: `build` is outside `phases` and would never run: move it under `phases:`"
         ],
     );
     check(
@@ -281,7 +281,7 @@ fn what_codebuild_would_refuse_or_run_as_nothing_is_refused() {
     check(
         "version: 0.2\n",
         expect![
-            "line 1, column 1: `phases` is missing: the commands stand under `phases:`, for example in `build:`"
+            "line 1, column 1: `phases` is missing: commands belong under `phases:`, for example in `build:`"
         ],
     );
     check(
@@ -307,7 +307,7 @@ fn what_codebuild_would_refuse_or_run_as_nothing_is_refused() {
     check(
         "version: 0.2\nenv: {shell: fish}\nphases: {}\n",
         expect![
-            "line 2, column 14: `fish` is no shell CodeBuild knows: use `bash`, `/bin/sh`, `powershell.exe` or `cmd.exe`"
+            "line 2, column 14: `fish` is not a shell that CodeBuild supports: use `bash`, `/bin/sh`, `powershell.exe` or `cmd.exe`"
         ],
     );
     check(

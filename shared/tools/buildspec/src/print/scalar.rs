@@ -1,8 +1,8 @@
-//! Writes texts and keys so that readers of YAML 1.1 and 1.2 take them for the same.
+//! Writes texts and keys with the same meaning in YAML 1.1 and 1.2.
 
 use crate::yaml::bool11;
 
-/// A key, bare where every reader takes it for the same text.
+/// A key, unquoted if every parser reads it as the same text.
 pub(super) fn key(name: &str) -> String {
     let starts_plain = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let is_plain = name
@@ -19,7 +19,7 @@ pub(super) fn key(name: &str) -> String {
     single_or_double(name)
 }
 
-/// A quoted scalar whose further lines, if it has any, are indented by `depth`.
+/// A quoted scalar whose further lines, if any, are indented by `depth`.
 pub(crate) fn scalar(text: &str, depth: usize) -> String {
     if !needs_escapes(text) {
         return single_or_double(text);
@@ -30,7 +30,7 @@ pub(crate) fn scalar(text: &str, depth: usize) -> String {
             out.push_str("\\\n");
             out.push_str(&"  ".repeat(depth));
         }
-        // A space at the start of a continued line would be taken for indentation.
+        // A space at the start of a continued line would count as indentation.
         let (space, rest) = match line.strip_prefix(' ') {
             Some(rest) if index > 0 => ("\\ ", rest),
             Some(_) | None => ("", line),
@@ -66,8 +66,8 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// How a character is written between double quotes when it cannot stand there itself,
-/// or when somebody reading the text could be deceived by it (bidirectional controls).
+/// The escape of a character between double quotes, if it is not allowed there or could deceive a
+/// reader (bidirectional controls).
 fn escaped(character: char) -> Option<String> {
     let code = u32::from(character);
     match character {

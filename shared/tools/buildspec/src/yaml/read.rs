@@ -1,4 +1,4 @@
-//! Builds nodes from the parser's events on a stack of its own, so that depth costs no call stack.
+//! Builds nodes from the parser's events on an explicit stack, so that depth uses no call stack.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -50,16 +50,16 @@ pub fn read(text: &str, limits: Limits) -> Result<Node, YamlError> {
 
 const START: Span = Span { line: 1, column: 1 };
 
-/// Where an event stands.
+/// The place of an event.
 #[derive(Clone)]
 struct At {
     span: Span,
     range: Range<usize>,
 }
 
-/// Tells bytes from the parser's characters.
+/// Converts the parser's characters to bytes.
 struct Offsets {
-    /// The first byte of each character; empty where all characters are one byte long.
+    /// The first byte of each character; empty if all characters are one byte long.
     bytes: Vec<usize>,
     length: usize,
     skipped: usize,
@@ -90,7 +90,7 @@ impl Offsets {
     }
 }
 
-/// A node under construction with what the limits need to know about it.
+/// A node under construction, with its counts for the limits.
 struct Built {
     node: Node,
     nodes: usize,
@@ -221,7 +221,7 @@ impl Builder {
         let Some((node, nodes, height)) = self.anchors.get(&anchor) else {
             return Err(YamlError::new(
                 span,
-                "this alias stands inside the value it names: write the value out",
+                "this alias is inside the value it names: write the value out",
             ));
         };
         let (nodes, height) = (*nodes, *height);
@@ -270,7 +270,7 @@ impl Builder {
             Content::Sequence(items) => Value::Sequence(items),
             Content::Mapping { entries, .. } => Value::Mapping(entries),
         };
-        // The parser tells the end of a block only when the next thing begins.
+        // The parser reports the end of a block only when the next token begins.
         let last = match &value {
             Value::Sequence(items) => items.last().map(|item| item.range.end),
             Value::Mapping(entries) => entries.last().map(|(_, value)| value.range.end),
@@ -365,9 +365,7 @@ fn refuse_twice(lines: &mut HashMap<String, usize>, key: &Node) -> Result<(), Ya
     };
     match lines.insert(text.clone(), key.span.line) {
         Some(first) => {
-            let message = format!(
-                "the key `{text}` stands here and already on line {first}: keep one of them"
-            );
+            let message = format!("the key `{text}` is already on line {first}: keep one of them");
             Err(YamlError::new(key.span, message))
         }
         None => Ok(()),
@@ -396,7 +394,7 @@ fn span_at(marker: Marker) -> Span {
     }
 }
 
-/// YAML forbids control characters (YAML 1.2.2, 5.1), and the parser would take NUL for the end of the text.
+/// YAML forbids control characters (YAML 1.2.2, 5.1), and the parser would treat NUL as the end of the text.
 fn refuse_control_characters(text: &str) -> Result<(), YamlError> {
     let is_line_end = |offset: usize| text[offset..].starts_with("\r\n");
     let forbidden = text
@@ -419,14 +417,14 @@ fn refuse_control_characters(text: &str) -> Result<(), YamlError> {
     let code = u32::from(character);
     Err(YamlError::new(
         span,
-        format!("the character U+{code:04X} may not stand in YAML: remove it"),
+        format!("the character U+{code:04X} is not allowed in YAML: remove it"),
     ))
 }
 
 const TAB_INDENTS: &str =
     "a tab indents this line, YAML takes only spaces there: replace the tab with spaces";
 
-/// The parser takes a tab in front of some nodes where YAML and CodeBuild's reader take none.
+/// The parser accepts a tab before some nodes where YAML and CodeBuild's parser do not.
 fn refuse_tab_indent(event: &Event<'_>, span: Span, lines: &[&str]) -> Result<(), YamlError> {
     match event {
         Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => return Ok(()),
@@ -442,7 +440,7 @@ fn refuse_tab_indent(event: &Event<'_>, span: Span, lines: &[&str]) -> Result<()
     }
 }
 
-/// Says what the parser stumbled over; a tab used as indentation is named, because it cannot be seen.
+/// The parser's error; a tab used as indentation is named, because it is invisible.
 fn explain(error: &ScanError, lines: &[&str]) -> YamlError {
     let span = span_at(*error.marker());
     if let Some(tab) = tab_indent(lines, span.line).or_else(|| tab_indent(lines, span.line + 1)) {
@@ -457,7 +455,7 @@ fn explain(error: &ScanError, lines: &[&str]) -> YamlError {
     YamlError::new(span, format!("not YAML: {}{hint}", error.info()))
 }
 
-/// Where the first tab of a line's indentation stands, if the line has content behind it.
+/// The first tab in a line's indentation, if the line has content after it.
 fn tab_indent(lines: &[&str], line: usize) -> Option<Span> {
     let text = lines.get(line.checked_sub(1)?)?;
     let indent = &text[..text.len() - text.trim_start_matches([' ', '\t']).len()];
@@ -469,7 +467,7 @@ fn tab_indent(lines: &[&str], line: usize) -> Option<Span> {
     })
 }
 
-/// The byte ranges of the tabs that indent lines with content, if YAML takes such a text badly at all.
+/// The byte ranges of the tabs that indent lines with content, if they make the text invalid.
 #[must_use]
 pub fn indenting_tabs(text: &str) -> Vec<Range<usize>> {
     let mut tabs = Vec::new();

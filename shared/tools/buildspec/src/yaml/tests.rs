@@ -1,4 +1,4 @@
-//! What the reader makes of good, odd and hostile documents.
+//! How good, odd and hostile documents are read.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(
@@ -104,15 +104,11 @@ fn a_byte_order_mark_and_windows_line_ends_are_accepted() {
 fn a33_what_could_be_misread_is_refused_with_its_place() {
     check(
         "a: 1\nb: 2\na: 3\n",
-        expect![
-            "line 3, column 1: the key `a` stands here and already on line 1: keep one of them"
-        ],
+        expect!["line 3, column 1: the key `a` is already on line 1: keep one of them"],
     );
     check(
         "x: {k: 1, 'k': 2}\n",
-        expect![
-            "line 1, column 11: the key `k` stands here and already on line 1: keep one of them"
-        ],
+        expect!["line 1, column 11: the key `k` is already on line 1: keep one of them"],
     );
     check(
         "a: 1\n---\nb: 2\n",
@@ -156,11 +152,11 @@ fn a33_what_could_be_misread_is_refused_with_its_place() {
     );
     check(
         "a: b\0c\n",
-        expect!["line 1, column 5: the character U+0000 may not stand in YAML: remove it"],
+        expect!["line 1, column 5: the character U+0000 is not allowed in YAML: remove it"],
     );
     check(
         "a: b\nc: \u{1b}[31m\n",
-        expect!["line 2, column 4: the character U+001B may not stand in YAML: remove it"],
+        expect!["line 2, column 4: the character U+001B is not allowed in YAML: remove it"],
     );
     check(
         "run: echo a: b\n",
@@ -246,7 +242,7 @@ fn a_tab_that_indents_is_named_with_line_and_column() {
     );
     check(
         "a: b\rc: d\n",
-        expect!["line 1, column 5: the character U+000D may not stand in YAML: remove it"],
+        expect!["line 1, column 5: the character U+000D is not allowed in YAML: remove it"],
     );
     check(
         "a: |\n  one\n  \ttwo\nb:\tc\n",
@@ -264,9 +260,7 @@ fn aliases_are_expanded_where_they_are_allowed() {
     );
     check_with_aliases(
         "a: &x\n  - *x\n",
-        expect![
-            "line 2, column 5: this alias stands inside the value it names: write the value out"
-        ],
+        expect!["line 2, column 5: this alias is inside the value it names: write the value out"],
     );
     check_with_aliases(
         "a: *nowhere\n",

@@ -1,4 +1,4 @@
-//! Bytes as orders for a definition with everything it can ask for, and what its build has to do then.
+//! Turns bytes into a definition with everything it can contain, and what its build must do.
 
 use towline_buildspec::Buildspec;
 use towline_buildspec::generate::{
@@ -57,16 +57,16 @@ const PARTS: [&str; 44] = [
     "\u{202e}",
 ];
 
-/// What the tag of the image is, and the tag of the whole when this is a part of it.
+/// The tag of the image, and the tag of the whole if this is a part of it.
 const TAG: &str = "3f9c2ab-1";
 const DIGEST: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
 
-/// A buildspec of somebody's own.
+/// A repository's own buildspec.
 const GIVEN: &str = r#"version: 0.2
 phases: {build: {commands: ['docker build --label=title="$SOURCE_URL" .']}}
 "#;
 
-/// A text of parts; never with NUL, which no environment can hold.
+/// A text of parts; never with NUL, which no environment can contain.
 fn text(orders: &mut Orders<'_>) -> String {
     let parts = orders.below(6);
     (0..parts).map(|_| orders.pick(&PARTS)).collect()
@@ -81,19 +81,19 @@ fn line(orders: &mut Orders<'_>) -> String {
     text(orders).replace(char::is_control, "")
 }
 
-/// What Towline itself names repositories and tags.
+/// A name of a repository or tag as Towline makes it.
 fn legal(orders: &mut Orders<'_>) -> String {
     let parts = (0..orders.below(4)).map(|_| orders.pick(&["a", "7", "-", ".", "_", "/x"]));
     format!("x{}", parts.collect::<String>())
 }
 
-/// A definition on its way to a build.
+/// A definition with its build.
 #[derive(Default)]
 struct Made {
     case: Case,
     extras: Extras,
     values: Vec<(&'static str, String)>,
-    /// What the tools say before the build enters its folder, in it, and after it has ended.
+    /// The output of the tools before the build enters its folder, in it, and after it has ended.
     before: Vec<Vec<String>>,
     within: Vec<Vec<String>>,
     after: Vec<Vec<String>>,
@@ -101,7 +101,7 @@ struct Made {
     is_refused: bool,
 }
 
-/// The build that these bytes order, unless what they order is refused.
+/// The build for these bytes, unless it is refused.
 pub(crate) fn case(bytes: &[u8]) -> Option<Case> {
     let mut orders = Orders::new(bytes);
     let orders = &mut orders;
@@ -205,7 +205,7 @@ impl Made {
             ("NO_BUILDER", flag(has_builder)),
         ]);
         if layer_cache {
-            // These stand in options one after the other, so that they are what Towline makes them.
+            // These are in options one after another, so they have the form that Towline gives them.
             let registry = legal(orders);
             let to = format!(
                 "cache/{}:{}",
@@ -316,7 +316,7 @@ impl Made {
         })
     }
 
-    /// The program is fetched, for one of two machines, when it is the right one.
+    /// The program is downloaded, for one of two machines, if it is the right one.
     fn tools(&mut self, orders: &mut Orders<'_>) {
         let machine = orders.pick(&["x86_64", "aarch64", "x86_64", "aarch64", "riscv64"]);
         let is_right = orders.below(4) != 3;
@@ -379,7 +379,7 @@ impl Made {
         self.extras.cache = (0..orders.below(3)).map(|_| text(orders)).collect();
     }
 
-    /// The outputs, and what comes of each: nothing where it is missing or too long.
+    /// The outputs and their results: nothing if one is missing or too long.
     fn outputs(
         &mut self,
         orders: &mut Orders<'_>,
@@ -450,14 +450,14 @@ impl Made {
             outcomes.push(content.filter(|content| content.len() <= 4_096));
             self.extras.outputs.push(output);
             if outcomes.last() == Some(&None) {
-                // What would come after it does not.
+                // What would follow does not.
                 break;
             }
         }
         outcomes
     }
 
-    /// What CodeBuild itself reads stands in the text as it was.
+    /// CodeBuild's own keys are in the text unchanged.
     fn stands_in(&self, spec: &Buildspec, context: &str) {
         let below = |path: &str| match context {
             "." => path.to_owned(),
@@ -510,7 +510,7 @@ impl Made {
         );
     }
 
-    /// The build, with the calls it makes in their order.
+    /// The build, with its calls in order.
     fn finish(mut self, spec: &Buildspec, context: &str, outputs: Vec<Option<String>>) -> Case {
         let is_given = self.case.heads == ["build"];
         let enter = match context {

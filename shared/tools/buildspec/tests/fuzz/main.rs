@@ -1,7 +1,8 @@
-//! Feeds what nobody would write to reading, linting, mending and generating: none of it may panic or go astray.
+//! Feeds unlikely input to reading, linting, fixing and generating: none of it may panic or give a
+//! wrong result.
 //!
-//! Each target takes bytes as orders for changing one of the files in `tests/corpus`, so that most inputs are almost
-//! buildspecs. `BOLERO_RANDOM_ITERATIONS` asks for more than the few of every day.
+//! Each target uses bytes to change one of the files in `tests/corpus`, so that most inputs are
+//! almost buildspecs. `BOLERO_RANDOM_ITERATIONS` sets more than the few of every day.
 
 #![cfg(feature = "lint")]
 
@@ -21,7 +22,7 @@ use towline_buildspec::model::PhaseName;
 /// The longest input; each few bytes are one change.
 const MOST_BYTES: usize = 40;
 
-/// Files around a buildspec, whatever they are asked for.
+/// Files around a buildspec, for any request.
 struct Around;
 
 impl Files for Around {
@@ -89,7 +90,7 @@ fn lints() {
             }
             to_text(&report, &|_| Some(text.clone()), true);
             assert!(to_json(&report).is_object());
-            // Each log holds the whole catalogue, so it is of many.
+            // Each log contains the whole catalogue, so it is for many inputs.
             let mut reports = reports.lock().unwrap_or_else(PoisonError::into_inner);
             reports.push(report);
             if reports.len() == 20 {
@@ -109,7 +110,7 @@ fn stands_where_it_says(text: &str, finding: &Finding) {
     }
 }
 
-/// How many commands each phase has.
+/// The number of commands in each phase.
 fn lengths(spec: &Buildspec) -> Vec<usize> {
     let phases = PhaseName::ALL.map(|name| spec.phases.get(name));
     phases
@@ -160,7 +161,7 @@ fn a10_generated_commands_hand_every_text_over_whole() {
                 return;
             };
             with_files.fetch_add(usize::from(!case.folders.is_empty()), Ordering::Relaxed);
-            // What a failed case leaves behind is as good as before.
+            // The leftovers of a failed case are the same as before.
             let mut batch = batch.lock().unwrap_or_else(PoisonError::into_inner);
             batch.push(case);
         });

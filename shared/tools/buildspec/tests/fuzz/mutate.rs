@@ -1,10 +1,10 @@
-//! Bytes as orders for changing a file of the corpus.
+//! Uses bytes to change a file of the corpus.
 
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-/// Texts that readers of YAML and shell trip over.
+/// Texts that YAML and shell parsers misread.
 const TRAPS: [&str; 40] = [
     "\t",
     "\n",
@@ -61,7 +61,7 @@ static CORPUS: LazyLock<Vec<String>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Takes numbers from bytes; behind their end all are 0.
+/// Takes numbers from bytes; after their end, all are 0.
 pub(crate) struct Orders<'a>(std::slice::Iter<'a, u8>);
 
 impl<'a> Orders<'a> {
@@ -84,7 +84,7 @@ impl<'a> Orders<'a> {
     }
 }
 
-/// A text that was a buildspec before it was changed; or, now and then, no more than the bytes themselves.
+/// A changed buildspec, or sometimes just the bytes.
 pub(crate) fn text(bytes: &[u8]) -> String {
     let mut orders = Orders::new(bytes);
     let seed = orders.below(CORPUS.len() * 4 + 1);
@@ -92,7 +92,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
         return String::from_utf8_lossy(bytes).into_owned();
     }
     let mut text = CORPUS[seed / 4].clone();
-    // Few changes at a time: most texts shall still be read.
+    // Few changes at a time, so that most texts still parse.
     for _ in 0..orders.below(4) {
         change(&mut text, &mut orders);
     }

@@ -1,6 +1,6 @@
-//! Generated commands, run in bash with functions in the place of tools: each says with which words it was called.
+//! Generated commands, run in bash with functions in the place of tools: each reports the words of its call.
 //!
-//! Nothing else can run: no program is on the path, and what is not found says so.
+//! Nothing else can run: no program is on the path, and a missing one is reported.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,12 +15,12 @@ use tempfile::TempDir;
 use towline_buildspec::Buildspec;
 use towline_buildspec::model::PhaseName;
 
-/// How many builds one bash runs, one after the other: starting it takes as long as some builds.
+/// How many builds one bash runs: starting it takes as long as some builds.
 const IN_ONE: usize = 100;
-/// How many of them run at a time; they start processes all along and wait for them.
+/// How many of them run at a time; they mostly start processes and wait for them.
 const AT_ONCE: usize = 2;
 
-/// The program that a build fetches, which runs where it is found, and its SHA-256.
+/// The program that a build downloads, which runs where it is, and its SHA-256.
 macro_rules! program {
     () => {
         r#"say towline "$@""#
@@ -29,9 +29,10 @@ macro_rules! program {
 pub(crate) const PROGRAM_SUM: &str =
     "96e9dd16ab1fd8f753641d68c53e4a4936984fb0d51456f9fe16102c3b8d1864";
 
-/// What the tools are: the words of each call between signs that no text holds, and what the commands build on.
+/// The tools: they report the words of each call between signs that no text contains, and do what
+/// the commands need.
 ///
-/// A build that has a folder, `$HERE`, goes to the real folders in it, and its files are real.
+/// A build that has a folder, `$HERE`, uses the real folders in it, and its files are real.
 const TOOLS: &str = concat!(
     r#"
 set -T
@@ -85,37 +86,38 @@ start() { HERE=$1; NO_BUILDX=1; builtin cd -- "$ROOT"; PATH=/nowhere; }
 "#
 );
 
-/// Tells every command before it runs, as the shell has read it; not those of the stand-ins.
+/// Reports every command before it runs, as the shell has parsed it; not those of the stand-ins.
 pub(crate) const TELL: &str = r#"trap '[ -n "$FUNCNAME" ] || printf "RUNS\037%s\037\036" "$BASH_COMMAND" >&3' DEBUG
 "#;
 
-/// Builds that wait to be run together, and those that run.
+/// Builds that wait to run together, and those that run.
 #[derive(Default)]
 pub(crate) struct Batch {
     waiting: Vec<Case>,
     running: Vec<JoinHandle<usize>>,
-    /// How many have been run.
+    /// The number of builds so far.
     ran: usize,
 }
 
-/// A build, and what it has to do.
+/// A build, and what it must do.
 #[derive(Default)]
 pub(crate) struct Case {
     /// Its variables and commands.
     pub(crate) script: String,
-    /// The calls that have to come of it, in their order; others may stand between them.
+    /// The expected calls in order; others may be between them.
     pub(crate) expected: Vec<Vec<String>>,
-    /// The words by which those calls are known.
+    /// The words that identify those calls.
     pub(crate) heads: Vec<&'static str>,
-    /// Its folders, the files in them before it starts, and those it may leave; none when it only says where it goes.
+    /// Its folders, the files in them before it starts, and those it may leave; none if it only
+    /// reports its folder.
     pub(crate) folders: Vec<String>,
     pub(crate) files: Vec<(String, String)>,
     pub(crate) leaves: Vec<String>,
-    /// The commands that have to run, where it tells them ([`TELL`]).
+    /// The commands that must run, if it reports them ([`TELL`]).
     pub(crate) runs: Option<Arc<Vec<String>>>,
 }
 
-/// A value as bash reads it whatever it holds; not the quoting that is tested.
+/// Any value as bash reads it; not the quoting that is tested.
 fn bytes(value: &str) -> String {
     let mut quoted = String::from("$'");
     for byte in value.bytes() {
@@ -130,7 +132,7 @@ pub(crate) fn words(words: &[&str]) -> Vec<String> {
 }
 
 impl Batch {
-    /// Takes one more build; those that wait run when they are many.
+    /// Adds a build; waiting ones run when there are many.
     pub(crate) fn push(&mut self, case: Case) {
         self.waiting.push(case);
         if self.waiting.len() >= IN_ONE {
@@ -138,7 +140,7 @@ impl Batch {
         }
     }
 
-    /// Runs what waits, behind the back of who makes more.
+    /// Runs the waiting builds while more are made.
     fn start(&mut self) {
         if self.running.len() >= AT_ONCE {
             let oldest = self.running.remove(0);
@@ -152,7 +154,7 @@ impl Batch {
         self.ran += running.join().unwrap_or_else(|panic| resume_unwind(panic));
     }
 
-    /// Waits for everything, and says how many builds there were.
+    /// Waits for everything, and returns the number of builds.
     pub(crate) fn finish(mut self) -> usize {
         self.start();
         for running in std::mem::take(&mut self.running) {
@@ -162,7 +164,7 @@ impl Batch {
     }
 }
 
-/// Runs these builds in one bash, and says how many they are.
+/// Runs these builds in one bash, and returns their number.
 fn run(cases: &[Case]) -> usize {
     let root = TempDir::new().expect("a folder");
     for (number, case) in cases.iter().enumerate() {
@@ -208,7 +210,7 @@ impl Case {
         }
     }
 
-    /// There may be no other files than its own.
+    /// There may be no files except its own.
     fn clean(&self, folder: &Path, below: &str) {
         for entry in fs::read_dir(folder).expect("a folder") {
             let entry = entry.expect("an entry");
@@ -231,7 +233,7 @@ impl Case {
     }
 }
 
-/// What these builds say.
+/// The output of these builds.
 fn outcomes(cases: &[Case], root: &Path) -> String {
     let mut script = String::from(TOOLS);
     for (number, case) in cases.iter().enumerate() {
@@ -261,7 +263,7 @@ fn outcomes(cases: &[Case], root: &Path) -> String {
     String::from_utf8(output.stdout).expect("words are text")
 }
 
-/// The variables of a build, those of strangers with whatever they hold.
+/// The variables of a build, including those of strangers with any values.
 pub(crate) fn exports(strangers: &[(&str, String)]) -> String {
     let mut script = String::from(
         "export CODEBUILD_SRC_DIR=source IMAGE_TAG=3f9c2ab-1 AWS_DEFAULT_REGION=eu-west-1 CANARY=canary\n",
@@ -272,8 +274,8 @@ pub(crate) fn exports(strangers: &[(&str, String)]) -> String {
     script
 }
 
-/// The commands of a buildspec as the service runs them: the first that fails ends its phase, and when that is not
-/// `build` the whole build.
+/// The commands of a buildspec as the service runs them: the first failure ends its phase, and
+/// except in `build` the whole build.
 pub(crate) fn commands(spec: &Buildspec) -> String {
     let mut script = String::from("while :; do\nexport CODEBUILD_BUILD_SUCCEEDING=1\n");
     for phase in PhaseName::ALL {
@@ -281,7 +283,7 @@ pub(crate) fn commands(spec: &Buildspec) -> String {
         if phase == PhaseName::Build {
             script.push_str("while :; do\n");
         }
-        // Asking for the digest hands nothing over and takes five processes.
+        // Reading the digest passes nothing and takes five processes.
         let commands = spec.phases.get(phase).commands.iter();
         for command in commands.filter(|command| !command.starts_with("export IMAGE_DIGEST=")) {
             let _ = writeln!(

@@ -1,4 +1,5 @@
-//! Ten thousand refs, titles and messages given to what is generated: the same commands run for all, and they do nothing.
+//! Passes ten thousand refs, titles and messages to generated buildspecs: the same commands run for
+//! all, and the values have no effect.
 
 #[path = "../refs/random.rs"]
 mod random;
@@ -21,7 +22,7 @@ phases:
       - make publish "BRANCH=$GIT_BRANCH" "$MESSAGE"
 "#;
 
-/// A preset, and the calls its build makes, with what stands for the values.
+/// A preset and the calls of its build, with placeholders for values.
 type Component = (Preset, &'static [&'static str], &'static [&'static str]);
 
 fn components() -> [Component; 4] {
@@ -94,7 +95,7 @@ fn a9_a10_ten_thousand_refs_titles_and_messages_do_nothing_to_a_build() {
     assert_eq!(batch.finish(), 10_000);
 }
 
-/// A buildspec, and the commands that run for somebody harmless.
+/// A buildspec, and the commands that run for harmless values.
 struct Commands {
     script: String,
     runs: Arc<Vec<String>>,
@@ -127,7 +128,7 @@ fn a_careful_buildspec_is_not_suspected() {
     careless(&Stranger::new("x;true"), "", "");
 }
 
-/// Were a value ever taken for a command, the test above would fail.
+/// If a value ever ran as a command, the test above would fail.
 #[test]
 #[should_panic(expected = "this ran in")]
 fn a_careless_buildspec_is_found_out() {
@@ -135,7 +136,7 @@ fn a_careless_buildspec_is_found_out() {
     careless(&stranger, "docker build", "eval docker build");
 }
 
-/// Even one that changes no call of any tool.
+/// Even a change that affects no call of any tool.
 #[test]
 #[should_panic(expected = "other commands ran for")]
 fn a_careless_buildspec_is_found_out_by_what_runs() {
@@ -147,7 +148,7 @@ fn a_careless_buildspec_is_found_out_by_what_runs() {
     );
 }
 
-/// What somebody wrote whom nobody knows.
+/// Values that a stranger wrote.
 struct Stranger {
     name: String,
     title: String,
@@ -175,7 +176,7 @@ impl Stranger {
             ("GIT_REF", format!("refs/heads/{name}")),
             ("TITLE", title.clone()),
             ("MESSAGE", message.clone()),
-            // Nobody could choose these; let them be worse than they are.
+            // No one could choose these; they may be worse than possible.
             ("GIT_SHA", name.clone()),
             ("SOURCE_URL", title.clone()),
             ("CREATED_AT", message.clone()),

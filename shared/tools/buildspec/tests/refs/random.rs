@@ -1,8 +1,9 @@
-//! Random refs that Git allows, and titles and messages, the same each time: made of what careless shells act on.
+//! Random refs that Git allows, and titles and messages, the same each time: made of what careless
+//! shells execute.
 
 use std::collections::BTreeSet;
 
-/// What they are made of. Whatever runs by mistake leaves a canary: where it ran, or at `$CANARY`.
+/// Their parts. Anything that runs by mistake leaves a canary: where it ran, or at `$CANARY`.
 const PIECES: [&str; 34] = [
     "$(touch${IFS}canary)",
     "`touch${IFS}$CANARY`",
@@ -40,7 +41,7 @@ const PIECES: [&str; 34] = [
     "\u{1f680}",
 ];
 
-/// What stands in titles and messages besides, and in no ref.
+/// Additional parts of titles and messages, invalid in refs.
 const IN_TEXTS: [&str; 10] = [
     " ",
     "  ",
@@ -69,7 +70,7 @@ impl Random {
         usize::try_from(self.0 % most as u64).expect("it is smaller than a usize")
     }
 
-    /// As many different names, each of them legal behind `refs/heads/`.
+    /// This many different names, each valid after `refs/heads/`.
     pub(crate) fn refs(&mut self, count: usize) -> Vec<String> {
         let mut known = BTreeSet::new();
         let mut refs = Vec::new();
@@ -100,7 +101,7 @@ impl Random {
         title
     }
 
-    /// A few lines, the last of them with its end or without.
+    /// A few lines; the last one may end with a line break.
     pub(crate) fn message(&mut self) -> String {
         let lines: Vec<String> = (0..=self.below(3)).map(|_| self.title()).collect();
         lines.join("\n") + ["", "\n", "\n\n"][self.below(3)]

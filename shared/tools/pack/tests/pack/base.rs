@@ -1,4 +1,4 @@
-//! Building upon a base.
+//! Images with a base.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What gets into a layer, and what is refused.
+//! The content of a layer, and what is refused.
 
 use std::fs::{self, hard_link};
 use std::os::unix::net::UnixListener;
@@ -172,7 +172,7 @@ async fn a_link_out_of_the_folder_is_refused() {
     check_refused(&["f: 1", "l -> ../x"], none, expect!["ROOT/l links to ../x, which leads out of the packed folder or in a circle; link to something in the folder, or exclude the link"]).await;
     check_refused(&["f: 1", "d/l -> ../../x"], none, expect!["ROOT/d/l links to ../../x, which leads out of the packed folder or in a circle; link to something in the folder, or exclude the link"]).await;
     check_refused(&["f: 1", "l -> /etc/passwd"], none, expect!["ROOT/l links to /etc/passwd, which leads out of the packed folder or in a circle; link to something in the folder, or exclude the link"]).await;
-    // `here/..` leaves the folder, although the words alone do not say so.
+    // `here/..` leaves the folder, although the words alone do not show it.
     check_refused(&["d/here -> ..", "l -> d/here/../x"], none, expect!["ROOT/l links to d/here/../x, which leads out of the packed folder or in a circle; link to something in the folder, or exclude the link"]).await;
     check_refused(&["f: 1", "a -> b", "b -> a"], none, expect!["ROOT/a links to b, which leads out of the packed folder or in a circle; link to something in the folder, or exclude the link"]).await;
     let elsewhere = |plan: &mut ImagePlan| plan.destination = "/app".parse().unwrap();

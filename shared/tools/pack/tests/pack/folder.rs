@@ -10,11 +10,11 @@ use flate2::read::GzDecoder;
 use tempfile::TempDir;
 use towline_pack::{Image, ImagePlan, assemble, write_layout};
 
-/// A folder that is made from lines and goes away by itself.
+/// A folder that is created from lines and removed when dropped.
 pub(crate) struct Folder(TempDir);
 
 impl Folder {
-    /// Makes what each line says: `path: content`, `path!: content` (executable), `path/`
+    /// Creates what each line describes: `path: content`, `path!: content` (executable), `path/`
     /// (folder), `path -> target` (link).
     pub(crate) fn new(lines: &[&str]) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
@@ -63,12 +63,12 @@ impl Folder {
     }
 }
 
-/// Assembles an image that must be acceptable.
+/// Assembles an image that must be accepted.
 pub(crate) async fn image(plan: &ImagePlan) -> Image {
     assemble(plan, &std::env::temp_dir()).await.unwrap()
 }
 
-/// Assembles an image that must not be, and returns what is said about it.
+/// Assembles an image that must be refused, and returns the message.
 pub(crate) async fn refusal(plan: &ImagePlan) -> String {
     let error = assemble(plan, &std::env::temp_dir()).await.unwrap_err();
     assert!(error.is_refusal(), "{error:?}");
@@ -90,7 +90,7 @@ pub(crate) async fn archive(image: &Image) -> Vec<u8> {
     archive
 }
 
-/// The top layer's entries, one a line: mode, owner, time, path, and target or content.
+/// The top layer's entries, one per line: mode, owner, time, path, and target or content.
 pub(crate) async fn listing(image: &Image) -> String {
     let archive = archive(image).await;
     let mut lines = String::new();

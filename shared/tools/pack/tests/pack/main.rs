@@ -1,4 +1,4 @@
-//! Images are assembled from folders made on the spot, and pushed to a registry in the test.
+//! Images are assembled from temporary folders, and pushed to a registry in the test.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

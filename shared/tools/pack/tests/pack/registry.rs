@@ -1,4 +1,4 @@
-//! A registry in memory, strict about digests, that remembers what it was asked.
+//! A registry in memory, strict about digests, that records requests.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,21 +15,21 @@ use towline_pack::{BaseReference, Registry, Target, Transport};
 /// `user:secret`, as Basic authentication encodes it.
 const CREDENTIALS: &str = "Basic dXNlcjpzZWNyZXQ=";
 
-/// What a registry does other than the usual.
+/// A registry's unusual behaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Habit {
     Usual,
-    /// Answers a mount as if an upload had been asked for, which it may.
+    /// Answers a mount as if an upload had been requested, which is allowed.
     NoMounts,
-    /// Lets in only `user` with `secret`.
+    /// Accepts only `user` with `secret`.
     AsksWho,
-    /// Keeps another manifest than the one pushed.
+    /// Stores another manifest than the one pushed.
     RewritesManifests,
-    /// Says nothing of where a manifest went, as ECR does.
+    /// Does not return the location of a manifest, like ECR.
     NoLocation,
 }
 
-/// Repository and digest, or repository and tag, and what is there.
+/// Repository and digest, or repository and tag, and the content.
 type Store = BTreeMap<(String, String), Bytes>;
 
 pub(crate) struct FakeRegistry {

@@ -29,7 +29,7 @@ async fn order_time_umask_and_owner_of_files_do_not_change_the_digest() {
     other.file("etc/api.conf", b"port=1", 0o600);
     other.set_time("bin/server", 1_700_000_000);
     other.set_time("etc", 1_600_000_000);
-    // Only root may; for anybody else the files stay their own, and the rest still counts.
+    // Only root may; otherwise the owner does not change, and the rest still counts.
     drop(chown(
         other.path().join("a.txt"),
         Some(12_345),
@@ -59,8 +59,7 @@ async fn what_an_image_is_made_of_changes_the_digest() {
     );
 }
 
-/// When this fails without the tree having changed, everybody's digests have changed: say so
-/// in the change log.
+/// If this fails although the tree has not changed, all digests have changed: add that to CHANGELOG.md.
 #[tokio::test]
 async fn a_tiny_tree_has_the_digest_it_always_had() {
     let folder = Folder::new(&TREE);
@@ -102,7 +101,7 @@ fn leaf() -> impl Strategy<Value = Leaf> {
     let long = "n".repeat(120);
     let name = select(vec!["a", "b", "a.b", "ab", "A", "ü", " x", "a-b", "!"]);
     let name = prop_oneof![9 => name.prop_map(str::to_owned), 1 => Just(long)];
-    // A file's name never is a folder's, so that all of them fit into one tree.
+    // A file's name is never a folder's, so that all of them fit into one tree.
     let path = (vec(name.clone(), 0..4), name).prop_map(|(folders, file)| {
         let folders: String = folders.iter().map(|folder| format!("{folder}/")).collect();
         format!("{folders}{file}.f")

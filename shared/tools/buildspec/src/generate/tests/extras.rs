@@ -1,4 +1,4 @@
-//! Secrets, reports, what is kept, the tool to pack with, and what StartBuild takes.
+//! Secrets, reports, caches, the program `towline`, and the values that StartBuild accepts.
 
 use std::process::Command;
 
@@ -118,7 +118,9 @@ fn what_codebuild_would_refuse_is_refused_before() {
     );
     check(
         &|_, extras| extras.secrets = pairs(&[("TOKEN", "a\nb")]),
-        expect!["`TOKEN` names no secret: write `secret-id`, or `secret-id:json-key`, on one line"],
+        expect![
+            "`TOKEN` is not a reference to a secret: write `secret-id`, or `secret-id:json-key`, on one line"
+        ],
     );
     check(
         &|_, extras| extras.reports = vec![report("unit tests", "JUNITXML")],
@@ -138,16 +140,16 @@ fn what_codebuild_would_refuse_is_refused_before() {
                 .map(|n| report(&format!("r{n}"), "JUNITXML"))
                 .collect();
         },
-        expect!["CodeBuild accepts at most 5 reports of one project: join some of them"],
+        expect!["CodeBuild accepts at most 5 reports per project: join some of them"],
     );
     check(
         &|_, extras| extras.reports = vec![report("unit", "JUNITXML"), report("unit", "JUNITXML")],
-        expect!["the report `unit` is there twice: keep one of them"],
+        expect!["the report `unit` is defined twice: keep one of them"],
     );
     check(
         &|_, extras| extras.tools = vec![tool("x86_64", "0a")],
         expect![
-            "`s3://stack-bucket/towline/0.1.0` is no `s3://bucket/key` of a program with its SHA-256 in 64 hex digits"
+            "`s3://stack-bucket/towline/0.1.0` is not the `s3://bucket/key` of a program with its SHA-256 in 64 hex digits"
         ],
     );
     check(

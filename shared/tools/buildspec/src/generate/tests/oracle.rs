@@ -1,4 +1,5 @@
-//! Runs generated buildspecs in bash: a stranger's text must arrive as an argument, whole, and do nothing else.
+//! Runs generated buildspecs in bash: a stranger's text must arrive as an argument, unchanged, and
+//! have no other effect.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,10 +12,10 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// Names Git accepts for a branch, and that a careless shell, template or option parser would act on.
+/// Names that Git accepts for a branch, and that a careless shell, template or option parser would act on.
 const EVIL: &str = include_str!("../../../tests/refs/evil.txt");
 
-/// Texts that no branch can be called, and that are worse.
+/// Texts that are invalid as branch names, and worse.
 const WORSE: [&str; 10] = [
     "a$(touch${IFS}canary)",
     "x;touch canary",
@@ -44,10 +45,10 @@ const STRANGERS: &[&str] = &[
     "BUILD_NUMBER",
 ];
 
-/// The digest another repository gave the image; in the component's own it has ones instead.
+/// The digest of the image in another repository; in the component's own it consists of ones.
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-/// A tool that writes its name and arguments down, one call per line, and does the little the commands build on.
+/// A tool that records its name and arguments, one call per line, and does the little that the commands need.
 pub(super) const TOOL: &str = r#"#!/usr/bin/env bash
 case " $* " in
   *" --password-stdin "*) [ "$(cat)" = password ] || exit 1 ;; # before the call is noted: the other tool's call came first
@@ -154,7 +155,7 @@ impl Machine {
         format!("{calls}{}", String::from_utf8(output).unwrap())
     }
 
-    /// The machine without one of its tools.
+    /// The machine without one tool.
     pub(super) fn without(self, tool: &str) -> Self {
         fs::remove_file(self.folder.path().join("tools").join(tool)).unwrap();
         self

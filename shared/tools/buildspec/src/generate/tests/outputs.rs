@@ -1,4 +1,4 @@
-//! Outputs of builds, and layers that are kept.
+//! Outputs of builds, and layer caches.
 
 use super::oracle::Machine;
 use super::*;
@@ -10,7 +10,7 @@ fn extras(outputs: Vec<Output>) -> Extras {
     }
 }
 
-/// What the builds of these outputs export, or why they fail.
+/// What builds with these outputs export, or why they fail.
 fn exported((common, preset): (Common, Preset), outputs: Vec<Output>, machine: &Machine) -> String {
     let text = generate_with(&common, &preset, &extras(outputs)).unwrap();
     let output = machine.run(&text);
@@ -47,14 +47,14 @@ fn b_what_deployments_of_codepipeline_read_names_what_was_pushed() {
         TOWLINE_OUTPUT_1={"ImageURI":"<ECR_REGISTRY>/<IMAGE_REPO>@sha256:1111111111111111111111111111111111111111111111111111111111111111"}
     "#]];
     expected.assert_eq(&exported(backend(), files("app").to_vec(), &Machine::new()));
-    // Without a digest by the tag that only this build can push.
+    // Without a digest, by the tag that only this build can push.
     let machine = Machine::new().with("DIGEST", "none");
     expect![[r#"
         TOWLINE_OUTPUT_0=[{"name":"app","imageUri":"<ECR_REGISTRY>/<IMAGE_REPO>:3f9c2ab-1"}]
         TOWLINE_OUTPUT_1={"ImageURI":"<ECR_REGISTRY>/<IMAGE_REPO>:3f9c2ab-1"}
     "#]]
     .assert_eq(&exported(backend(), files("app").to_vec(), &machine));
-    // One platform of several is no more than a part of what is deployed.
+    // One platform of several is only a part of what is deployed.
     let machine = Machine::new().with("IMAGE_WHOLE_TAG", "3f9c2ab");
     expect![[r#"
         TOWLINE_OUTPUT_0=[{"name":"app","imageUri":"<ECR_REGISTRY>/<IMAGE_REPO>:3f9c2ab"}]
@@ -145,7 +145,7 @@ phases:
   build: {commands: [cd dist]}
   post_build: {commands: [rm -f here]}
 ";
-    // A file that is written at the very end is found, and none is looked for after a build that failed.
+    // A file that is written at the very end is found; after a failed build, none is looked for.
     let late = "version: 0.2\nphases: {build: {commands: ['true']}, post_build: {commands: ['echo 1 > late.txt']}}\n";
     for (succeeding, expected) in [("1", "TOWLINE_OUTPUT_0=1\n"), ("0", "")] {
         let machine = Machine::new().with("CODEBUILD_BUILD_SUCCEEDING", succeeding);
@@ -180,7 +180,7 @@ phases:
     }
 }
 
-/// A docker build that keeps layers, for the platform it is told.
+/// A docker build that keeps layers, for the platform in its environment.
 fn cached() -> String {
     let docker = Docker {
         platform: Platform::Provided,

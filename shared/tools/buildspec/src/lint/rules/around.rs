@@ -1,4 +1,4 @@
-//! What the files around a buildspec do to its build: W021, W030, W040, W041, W042, W044, and E011 in a Makefile.
+//! Rules about the files around a buildspec: W021, W030, W040, W041, W042, W044, and E011 in a Makefile.
 
 mod ports;
 
@@ -61,12 +61,12 @@ fn needs_metadata(call: &Call) -> bool {
             .is_some_and(|verb| NEEDS_METADATA.contains(verb))
 }
 
-/// Whether the source is one without Git metadata, as far as that is known.
+/// Whether the source has no Git metadata, as far as that is known.
 fn is_without_git(run: &Run<'_>) -> bool {
     if let Some(has_git) = run.spec.context.git_metadata {
         return !has_git;
     }
-    // These files are what CodePipeline's deploy actions take, and its source is a ZIP without `.git`.
+    // These files are for CodePipeline's deploy actions, and its source is a ZIP without `.git`.
     let artifacts = run.spec.reading.spec.artifacts.as_ref();
     artifacts.is_some_and(|artifacts| {
         let is_of_pipeline = |file: &String| {
@@ -124,7 +124,7 @@ fn makefile(run: &Run<'_>, source: &Source, notes: &mut Notes) {
             Some((name, value)) => used.contains(name.as_str()).then_some(value),
             None => line.is_recipe.then_some(&line.text),
         };
-        // What `$(shell ...)` runs, a shell runs.
+        // The content of `$(shell ...)` runs in a shell.
         let text = text.map(|text| text.replace("$(shell ", "$("));
         let steps = text.map_or_else(Vec::new, |text| reader.steps(&text));
         let calls = steps.iter().filter_map(|step| match &step.act {
@@ -146,7 +146,7 @@ fn makefile(run: &Run<'_>, source: &Source, notes: &mut Notes) {
             }
         }
         if !line.is_recipe && is_without_git(run) && calls_git(&line.text) {
-            // `NAME ?= $(shell git ...)` is not evaluated where the environment has NAME.
+            // `NAME ?= $(shell git ...)` is not evaluated if the environment has NAME.
             let name = line
                 .text
                 .trim()
@@ -174,7 +174,7 @@ fn calls_git(line: &str) -> bool {
     })
 }
 
-/// The registry that the build logs in to, as far as account and region are written down.
+/// The registry that the build logs in to, as far as account and region are written.
 struct OwnRegistry {
     account: Option<String>,
     region: Option<String>,
@@ -204,7 +204,7 @@ impl OwnRegistry {
         own
     }
 
-    /// Tells how another registry, named at a place of a file around the buildspec, differs.
+    /// Reports how another registry, named in a file around the buildspec, differs.
     fn compare(
         &self,
         source: &Source,
@@ -261,14 +261,14 @@ fn policies(run: &Run<'_>, notes: &mut Notes) {
     }
 }
 
-/// The JSON files beside the buildspec that are looked into.
+/// The JSON files beside the buildspec that are read.
 fn json_files(run: &Run<'_>) -> impl Iterator<Item = Source> {
     let names = run.spec.context.files.list("").into_iter();
     let names = names.filter(|name| name.ends_with(".json")).take(50);
     names.filter_map(|name| run.spec.file(&[&name]))
 }
 
-/// Files of CloudFormation parameters in which a tag that moves is passed.
+/// Files of CloudFormation parameters that pass a moving tag.
 fn parameters(run: &Run<'_>, notes: &mut Notes) {
     let deploys = |call: &Call| call.is("aws", &["cloudformation", "deploy"]);
     let in_makefile = run.spec.file(&MAKEFILES).is_some_and(|source| {
@@ -386,7 +386,7 @@ fn bases(run: &Run<'_>, source: &Source, notes: &mut Notes) {
     }
 }
 
-/// `GOARCH=amd64` where images for arm64 are built.
+/// `GOARCH=amd64` although images for arm64 are built.
 fn pinned(run: &Run<'_>, source: &Source, notes: &mut Notes) {
     if !builds_arm(run) || source.text.contains("GOARCH=arm64") {
         return;

@@ -8,7 +8,7 @@ use crate::lint::fix::command_edited;
 use crate::lint::shell::{Part, Step, Word};
 use crate::model::Pairs;
 
-/// Subcommands of Docker that talk to the daemon.
+/// Subcommands of Docker that need the daemon.
 const WITH_DAEMON: [&str; 16] = [
     "build", "buildx", "image", "images", "push", "pull", "run", "tag", "compose", "exec", "ps",
     "info", "save", "load", "create", "start",
@@ -82,7 +82,7 @@ fn replacement(account: Option<&str>, region: Option<&str>) -> String {
     )
 }
 
-/// A word as it stands in the command, when it is one that can stand between double quotes.
+/// A word as it is in the command, if it is valid between double quotes.
 fn source(moment: &Moment<'_>, word: &Word) -> Option<String> {
     let is_plain = word
         .parts
@@ -93,7 +93,7 @@ fn source(moment: &Moment<'_>, word: &Word) -> Option<String> {
     (is_plain && !text.contains(['"', '\'', '\\', ' '])).then(|| text.to_owned())
 }
 
-/// The bytes of `$(aws ecr get-login)`, with `eval` before it if that is all there is.
+/// The bytes of `$(aws ecr get-login)`, including `eval` if nothing else is before it.
 fn statement(text: &str, call: &std::ops::Range<usize>) -> Option<std::ops::Range<usize>> {
     let before = text.get(..call.start)?;
     let behind = text.get(call.end..)?;
@@ -121,7 +121,7 @@ fn statement(text: &str, call: &std::ops::Range<usize>) -> Option<std::ops::Rang
     (begins_statement && ends_statement).then_some(range)
 }
 
-/// A password written out in `docker login`.
+/// A literal password in `docker login`.
 fn password(moment: &Moment<'_>, notes: &mut Notes) {
     if !moment.call.is("docker", &["login"]) {
         return;

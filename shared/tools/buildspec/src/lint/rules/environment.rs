@@ -48,7 +48,7 @@ fn runtime(spec: &Spec<'_>, name: &Node, version: &Node, notes: &mut Notes) {
     let images: Vec<&Image> = match &spec.context.image {
         Some(image) => match images::find(image) {
             Some(image) => vec![image],
-            // A custom image, or one that the table does not know: nothing can be said.
+            // A custom image, or one that is not in the table: nothing is known about it.
             None => return,
         },
         None => images::all()
@@ -105,7 +105,7 @@ fn sorted(mut versions: Vec<String>) -> Vec<String> {
     versions
 }
 
-/// `1.20` is the number 1.2 to a YAML reader that knows numbers.
+/// `1.20` is the number 1.2 for a YAML parser that knows numbers.
 fn float(spec: &Spec<'_>, runtime: &str, version: &Node, notes: &mut Notes) {
     let Value::Scalar {
         text,
@@ -153,7 +153,7 @@ const SECRET_NAMES: [&str; 9] = [
     "CREDENTIAL",
     "PASSPHRASE",
 ];
-/// What the name of a secret is followed by when it only tells where the secret is.
+/// Words after the name of a secret that mean a reference to it.
 const POINTERS: [&str; 12] = [
     "NAME",
     "ID",
@@ -168,7 +168,7 @@ const POINTERS: [&str; 12] = [
     "STORE",
     "TTL",
 ];
-/// How well-known secrets begin, with how long they are at least.
+/// The prefixes of well-known secrets, with their minimum length.
 const SECRET_STARTS: [(&str, usize); 9] = [
     ("AKIA", 20),
     ("ASIA", 20),
@@ -181,8 +181,9 @@ const SECRET_STARTS: [(&str, usize); 9] = [
     ("-----BEGIN ", 20),
 ];
 
-/// Variables that CodeBuild sets for every build, or that the AWS CLI and the SDKs take orders from ("Environment
-/// variables in build environments", CodeBuild; "Environment variables", AWS CLI). Other names with `AWS_` are free.
+/// Variables that CodeBuild sets for every build, or that control the AWS CLI and the SDKs
+/// ("Environment variables in build environments", CodeBuild; "Environment variables", AWS CLI).
+/// Other names with `AWS_` are allowed.
 const READ_BY_AWS: [&str; 14] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_CA_BUNDLE",
@@ -247,12 +248,13 @@ fn looks_secret(name: &str, value: &str) -> bool {
     let name = name.to_ascii_uppercase().replace(['_', '-'], "");
     let is_named = SECRET_NAMES.iter().any(|secret| name.contains(secret));
     let points = POINTERS.iter().any(|pointer| name.ends_with(pointer));
-    // A password may be short; the name of a token or a secret often has a word behind it that is none.
+    // A password may be short; a token's or a secret's name is often followed by a word that means
+    // something else.
     let least = if name.contains("PASS") { 4 } else { 6 };
     is_named && !points && value.len() >= least && !is_placeholder(value)
 }
 
-/// Whether a value stands for a secret that is elsewhere, or is a word for none.
+/// Whether a value refers to a secret elsewhere, or is a placeholder.
 pub(super) fn is_placeholder(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     let is_elsewhere = value.starts_with(['$', '/', '<', '{', '[', '!', '*'])
@@ -271,7 +273,7 @@ pub(super) fn is_placeholder(value: &str) -> bool {
     is_elsewhere || is_word || is_flag
 }
 
-/// The names of variables that hold a region, with the region.
+/// The names of variables that contain a region, with the region.
 pub(super) fn regions(variables: &Pairs) -> impl Iterator<Item = (&str, &str)> {
     variables
         .iter()

@@ -1,14 +1,14 @@
-//! As much of a Makefile as tells which commands a target runs.
+//! Parses a Makefile as far as needed to know which commands a target runs.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::lint::source::Source;
 
-/// A Makefile's lines, sorted.
+/// The lines of a Makefile.
 pub(super) struct Makefile {
     rules: Vec<Rule>,
-    /// All lines that are no comments, joined where they are continued.
+    /// All lines except comments, with continued ones joined.
     pub(super) lines: Vec<Line>,
 }
 
@@ -21,13 +21,13 @@ struct Rule {
 /// A line of the file.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
-    /// Its text; in a recipe without the signs in front, and with `$$` as the shell sees it.
+    /// Its text; in a recipe without Make's prefix characters, and with `$$` as the shell sees it.
     pub(super) text: String,
-    /// Where it stands in the file.
+    /// Its place in the file.
     pub(super) range: Range<usize>,
     /// Whether it is a command, of a recipe or of a `define`.
     pub(super) is_recipe: bool,
-    /// The variable it gives a value or a part of one, with that as the shell sees it.
+    /// The variable that it sets or appends to, with the value as the shell sees it.
     pub(super) variable: Option<(String, String)>,
 }
 
@@ -105,7 +105,7 @@ impl Makefile {
         self.lines.push(line);
     }
 
-    /// The variables that recipes use, also by way of others.
+    /// The variables that recipes use, directly or indirectly.
     pub(super) fn used(&self) -> BTreeSet<&str> {
         let mut used = BTreeSet::new();
         let mut texts: Vec<&str> = self
@@ -126,7 +126,7 @@ impl Makefile {
         used
     }
 
-    /// The commands of a target with those of what it needs.
+    /// The commands of a target and of its prerequisites.
     pub(super) fn recipe(&self, target: &str) -> Vec<&Line> {
         let mut lines = Vec::new();
         let mut seen = Vec::new();
@@ -168,7 +168,7 @@ fn split_rule(line: &str) -> Option<(&str, &str)> {
     (!targets.contains('=') && !rest.starts_with('=')).then_some((targets, rest))
 }
 
-/// A command as the shell sees it: without the signs for Make in front, and with `$$` as `$`.
+/// A command as the shell sees it: without Make's prefix characters, and with `$$` as `$`.
 fn as_shell(text: &str) -> String {
     let text = text.trim_start_matches(['@', '-', '+', ' ', '\t']);
     text.replace("$$", "$")
@@ -188,13 +188,13 @@ fn assignment(line: &str) -> Option<(&str, Option<&str>)> {
         }
     }
     let (name, value) = rest.split_once('=')?;
-    // Also `target: name = value`, which holds in the recipe of that target alone.
+    // Also `target: name = value`, which applies to that target's recipe only.
     let name = name.trim_end_matches(['?', '+', ':', '!']).trim_end();
     let name = name.rsplit([':', ' ', '\t']).next()?;
     (!name.is_empty()).then_some((name, Some(value.trim())))
 }
 
-/// What stands as `$(name)`, `${name}`, `$(call name` or `$name`.
+/// The names in `$(name)`, `${name}`, `$(call name` or `$name`.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices('$').filter_map(|(at, _)| {
         let rest = text[at + 1..].trim_start_matches(['(', '{']);

@@ -1,4 +1,4 @@
-//! What a rule sees of a call: the call at the moment it is made.
+//! A call at the moment it runs, as rules see it.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::lint::shell::{Call, Guard, Step};
 use crate::lint::value::Variables;
 use crate::model::PhaseName;
 
-/// A call at the moment it is made.
+/// A call at the moment it runs.
 pub(super) struct Moment<'a> {
     pub(super) spec: &'a Spec<'a>,
     pub(super) command: &'a Command<'a>,
@@ -15,18 +15,18 @@ pub(super) struct Moment<'a> {
     pub(super) call: &'a Call,
     /// The phase in which it runs.
     pub(super) phase: PhaseName,
-    /// What is known of the build there.
+    /// What is known about the build at that moment.
     pub(super) guard: Guard,
     pub(super) variables: &'a Variables,
 }
 
 impl Moment<'_> {
-    /// Where a part of the command stands in the file.
+    /// The place of a part of the command in the file.
     pub(super) fn place(&self, range: &Range<usize>) -> Range<usize> {
         self.command.alignment.range(range)
     }
 
-    /// Where the call stands in the file.
+    /// The place of the call in the file.
     pub(super) fn here(&self) -> Range<usize> {
         self.place(&self.step.range)
     }

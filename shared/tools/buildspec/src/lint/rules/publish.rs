@@ -94,7 +94,7 @@ fn is_publishing(call: &Call) -> bool {
         }
         let mine = call.verbs();
         match *program {
-            // The subcommand comes first, and what follows may be any name.
+            // The subcommand comes first; later words may be any name.
             "docker" | "docker-compose" if verbs.len() == 1 => mine.first() == Some(&verbs[0]),
             "docker" => mine.get(..2) == Some(*verbs),
             _ => call.words.len() > verbs.len() && contains(&mine, verbs),
@@ -109,7 +109,7 @@ fn contains(words: &[&str], wanted: &[&str]) -> bool {
     words.windows(wanted.len()).any(|window| window == wanted)
 }
 
-/// Whether a target of the Makefile publishes; without a Makefile its name tells.
+/// Whether a target of the Makefile publishes; without a Makefile, its name decides.
 fn make_publishes(moment: &Moment<'_>) -> bool {
     let verbs = moment.call.verbs();
     let targets: Vec<&str> = verbs

@@ -47,7 +47,7 @@ fn hosts(spec: &Spec<'_>, command: &Command<'_>, word: &Range<usize>, notes: &mu
     }
 }
 
-/// What is written against what the variables or the project say.
+/// Compares a written region or account with the variables or the project.
 fn judge(spec: &Spec<'_>, range: Range<usize>, region: &str, notes: &mut Notes) {
     let variables = &spec.reading.spec.env.variables;
     let known: Vec<(&str, &str)> = environment::regions(variables).collect();

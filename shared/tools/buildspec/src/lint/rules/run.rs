@@ -1,4 +1,4 @@
-//! Walks through a build as it would run, so that rules see each call with the variables it sees.
+//! Walks through a build as it would run, so that rules see each call with the current variables.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,17 +9,17 @@ use crate::lint::shell::{self, Act, Call, Guard, Step};
 use crate::lint::value::{Atom, Variables, Why};
 use crate::model::{PhaseName, Version};
 
-/// Most calls that are followed; functions that call each other could make more.
+/// The most calls to follow; functions that call each other could cause more.
 const MOST_CALLS: usize = 20_000;
 /// How deep functions are followed.
 const DEEPEST: usize = 12;
 
-/// The commands of a buildspec, taken apart.
+/// The parsed commands of a buildspec.
 pub(super) struct Run<'a> {
     pub(super) spec: &'a Spec<'a>,
-    /// For each command of the buildspec, what it does.
+    /// The steps of each command of the buildspec.
     pub(super) steps: Vec<Vec<Step>>,
-    /// Where the bodies of functions stand: the command and the step.
+    /// The bodies of functions: the command and the step.
     functions: BTreeMap<String, Vec<(usize, usize)>>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// All calls that stand in commands, also in functions nobody calls.
+    /// All calls in commands, also in functions that are never called.
     pub(super) fn calls(&self) -> impl Iterator<Item = (&'a Command<'a>, &Step, &Call)> {
         self.spec
             .commands
@@ -205,7 +205,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// In version 0.1 what a command sets is gone with its shell.
+    /// In version 0.1, variables are lost with each command's shell.
     fn forget(&mut self, before: &Variables, steps: &[Step]) {
         self.variables = before.clone();
         for step in steps {

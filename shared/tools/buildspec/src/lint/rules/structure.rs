@@ -1,4 +1,4 @@
-//! E000, E001, E002, E004, E005, E006, W018, N001: what the reader has to say.
+//! E000, E001, E002, E004, E005, E006, W018, N001: the problems that the reader finds.
 
 use super::{Note, Notes, Spec, place};
 use crate::lint::fix::{detabbed, phases_moved};
@@ -14,7 +14,7 @@ pub(super) fn apply(spec: &Spec<'_>, notes: &mut Notes) {
         .any(|problem| problem.kind == ProblemKind::PhaseOutside);
     for problem in problems {
         if is_outside && problem.message.starts_with("no phase has a command") {
-            // The phases outside are the reason, and told.
+            // The phases outside `phases` are the cause, and are reported.
             continue;
         }
         if let Some(note) = note(spec, problem) {
@@ -26,7 +26,7 @@ pub(super) fn apply(spec: &Spec<'_>, notes: &mut Notes) {
 
 fn note(spec: &Spec<'_>, problem: &Problem) -> Option<Note> {
     let text = spec.source.text.get(problem.range.clone()).unwrap_or("");
-    // A mapping that lacks something is shown by its first line.
+    // A mapping with a missing key is shown by its first line.
     let first = text.lines().next().unwrap_or("").trim_end();
     let range = problem.range.start..problem.range.start + first.len();
     let (code, consequence) = match problem.kind {
@@ -84,7 +84,7 @@ fn note(spec: &Spec<'_>, problem: &Problem) -> Option<Note> {
     })
 }
 
-/// Whether a section is there for somebody else: other tools keep their own in buildspecs, and anchors stand somewhere.
+/// Whether a section is for others: other tools keep their own in buildspecs, and anchors need a place.
 fn is_of_others(spec: &Spec<'_>, problem: &Problem) -> bool {
     let entries = spec.reading.root.as_mapping().unwrap_or_default();
     let Some((key, value)) = entries.iter().find(|(key, _)| key.range == problem.range) else {
@@ -123,7 +123,7 @@ fn version_0_1(spec: &Spec<'_>, notes: &mut Notes) {
     }
 }
 
-/// Tells that a text is longer than any buildspec.
+/// Reports a text that is longer than any buildspec.
 pub(super) fn too_long(start: &Source, length: usize, notes: &mut Notes) {
     let most = yaml::Limits::default().bytes;
     let note = Note::new(
@@ -135,7 +135,7 @@ pub(super) fn too_long(start: &Source, length: usize, notes: &mut Notes) {
     notes.add(start, note);
 }
 
-/// Tells why a text is no YAML; one that is only indented with tabs is judged as if it were not.
+/// Reports why a text is not YAML; if only its indentation has tabs, the rest is checked without them.
 pub(super) fn unreadable(
     source: &Source,
     error: &YamlError,
@@ -194,7 +194,7 @@ pub(super) fn unreadable(
     behind_tabs(source, context, width, notes);
 }
 
-/// What is off besides the tabs, put where it stands in the text with tabs.
+/// The other problems of a text with tabs, with their places in it.
 fn behind_tabs(source: &Source, context: &Context<'_>, width: usize, notes: &mut Notes) {
     let Some((text, _)) = detabbed(&source.text) else {
         return;

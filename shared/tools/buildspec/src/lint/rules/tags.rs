@@ -9,11 +9,11 @@ use crate::lint::Code;
 use crate::lint::shell::{Call, Word};
 use crate::lint::value::{Atom, Why, tag};
 
-/// What has been told already: one cause is told once, however often its tag is used.
+/// The reported causes: each is reported once, however often its tag is used.
 #[derive(Default)]
 pub(super) struct Seen {
     tags: BTreeSet<(Code, String)>,
-    /// Where commits are cut short, and whether all tags of an image are such.
+    /// Where commits are shortened, and whether all tags of an image are.
     full: BTreeSet<String>,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn called(moment: &Moment<'_>, seen: &mut Seen, notes: &mut Notes) {
     }
 }
 
-/// The words behind a subcommand that are no options.
+/// The words after a subcommand that are not options.
 fn behind(call: &Call, verb: &str) -> Vec<Word> {
     let words = call.arguments().iter();
     words
@@ -130,7 +130,7 @@ fn one(
 
 fn empty_note(here: &Range<usize>, name: &str, why: Why) -> Note {
     let reason = match why {
-        Why::SetToNothing => "the buildspec sets it to nothing",
+        Why::SetToNothing => "the buildspec sets it to an empty value",
         Why::OtherShell => "in version 0.1 it was set in another command's shell",
         Why::SetLater => "only a later command sets it",
     };
@@ -153,7 +153,7 @@ fn empty(tag: &[Atom]) -> Option<(&str, Why)> {
     }
 }
 
-/// Why a tag cannot be one, as far as it is known.
+/// Why a tag is invalid, as far as it is known.
 fn invalid(tag: &[Atom]) -> Option<String> {
     let mut least = 0;
     for (index, atom) in tag.iter().enumerate() {

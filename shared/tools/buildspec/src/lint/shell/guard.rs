@@ -1,6 +1,6 @@
-//! Whether something runs only after a good build.
+//! Decides whether something runs only after a successful build.
 
-/// What is known of the build where something runs.
+/// What is known about the build where something runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Guard {
     /// Nothing.
@@ -30,17 +30,18 @@ impl Guard {
 
 const FLAG: &str = "CODEBUILD_BUILD_SUCCEEDING";
 
-/// What may stand around the variable and the value: quotes, escaped or, as many buildspecs have it, `/"`.
+/// Characters that may surround the variable and the value: quotes, escaped ones, or `/"`, as in
+/// many buildspecs.
 const NOISE: [char; 7] = ['}', '"', '\'', ' ', '/', '\\', '^'];
 
-/// Whether a text uses the variable that tells how the build stands.
+/// Whether a text uses the variable with the build's state.
 pub(crate) fn names_success(text: &str) -> bool {
     text.contains(FLAG)
 }
 
-/// What holds when a condition such as `[ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]` does.
+/// The guard of a condition such as `[ "$CODEBUILD_BUILD_SUCCEEDING" = 1 ]`.
 ///
-/// Several conditions in one count as the last that tells of the build, joined by `&&` only.
+/// Of several conditions, only the last one about the build counts, and only if they are joined by `&&`.
 pub(crate) fn test(text: &str) -> Guard {
     if !names_success(text) || text.contains("||") {
         return Guard::None;
@@ -102,7 +103,7 @@ fn yoda(before: &str) -> Guard {
     }
 }
 
-/// Whether a script given to another shell ends with an error unless the build succeeds, so that its command fails.
+/// Whether a script for another shell ends with an error unless the build succeeds, so that its command fails.
 pub(super) fn script_stops(script: &str) -> bool {
     let Some((condition, rest)) = script.split_once(';').or_else(|| script.split_once("||")) else {
         return false;

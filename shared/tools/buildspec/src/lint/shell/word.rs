@@ -1,4 +1,4 @@
-//! The words of a command, with what is constant in them and what is not.
+//! The words of a command, with their constant and variable parts.
 
 use std::ops::Range;
 
@@ -9,36 +9,36 @@ use super::{Call, named_children};
 /// One word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Word {
-    /// Where it stands in the command's text.
+    /// Its place in the command's text.
     pub(crate) range: Range<usize>,
-    /// What it is made of, quotes taken off.
+    /// Its parts, without quotes.
     pub(crate) parts: Vec<Part>,
 }
 
 /// A piece of a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// What stands there.
+    /// Literal text.
     Text(String),
     /// `$NAME` or `${NAME}`.
     Variable(String),
-    /// `${NAME:-default}`, `${NAME:0:7}` and the like: the name with what follows it.
+    /// `${NAME:-default}`, `${NAME:0:7}` and similar: the name and the rest.
     Expansion {
         /// The variable.
         name: String,
-        /// All behind the name, such as `:-latest`.
+        /// Everything after the name, such as `:-latest`.
         rest: String,
-        /// Where it stands.
+        /// Its place.
         range: Range<usize>,
     },
     /// `$(...)` with the script inside.
     Output {
         /// The script.
         script: String,
-        /// Where it stands.
+        /// Its place.
         range: Range<usize>,
     },
-    /// Something else that only the shell knows.
+    /// Anything else that only the shell knows.
     Unknown,
 }
 
@@ -50,7 +50,7 @@ impl Word {
         }
     }
 
-    /// The text of a word in which nothing is expanded.
+    /// The text of a word without expansions.
     pub(crate) fn text(&self) -> Option<&str> {
         match &self.parts[..] {
             [] => Some(""),
@@ -59,7 +59,7 @@ impl Word {
         }
     }
 
-    /// What stands behind `name=`.
+    /// The part of the word after `name=`.
     pub(crate) fn behind(&self, name: &str) -> Option<Self> {
         let Some(Part::Text(first)) = self.parts.first() else {
             return None;
@@ -134,7 +134,7 @@ fn add(word: &mut Word, node: Node<'_>, text: &str, offset: usize, depth: usize)
     }
 }
 
-/// The grammar leaves white space beside expansions out of a string's content.
+/// The grammar leaves white space next to expansions out of a string's content.
 fn add_string(word: &mut Word, node: Node<'_>, text: &str, offset: usize, depth: usize) {
     let mut end = node.start_byte() + 1;
     for child in named_children(node) {
@@ -186,7 +186,7 @@ fn expansion(source: &str, range: Range<usize>) -> Part {
     }
 }
 
-/// Programs that only run the one behind them, with those of their options that take a value.
+/// Programs that only run another one, with their options that take a value.
 const WRAPPERS: [(&str, &[&str]); 9] = [
     ("sudo", &["-u", "-g", "-h", "-p"]),
     ("env", &["-u", "-C"]),
@@ -199,7 +199,7 @@ const WRAPPERS: [(&str, &[&str]); 9] = [
     ("then", &[]),
 ];
 
-/// Where the program stands behind its wrappers.
+/// The index of the program after its wrappers.
 pub(super) fn program(words: &[Word]) -> usize {
     let mut at = 0;
     while let Some(name) = words.get(at).and_then(Word::text) {
@@ -223,14 +223,14 @@ pub(super) fn program(words: &[Word]) -> usize {
             at += 1;
         }
         if at >= words.len() {
-            // The wrapper itself is what is called.
+            // The wrapper itself is the program.
             return 0;
         }
     }
     at.min(words.len().saturating_sub(1))
 }
 
-/// Where the script of `sh -c '...'` stands between its quotes.
+/// The place of the script in `sh -c '...'`, between its quotes.
 pub(super) fn script(call: &Call) -> Option<Range<usize>> {
     let arguments = call.arguments();
     let at = if call.name() == "eval" {

@@ -53,7 +53,7 @@ phases:
             W002 8:14 # towline: allow unreadable because nobody can
         "#]],
     );
-    // Of a text that nobody can read, nothing is known.
+    // Of a text that cannot be parsed, nothing is known.
     check(
         "# towline: allow E012 because so\nphases: [\n",
         expect![[r#"

@@ -1,4 +1,4 @@
-//! What the files around a buildspec bring to light.
+//! Findings in the files around a buildspec.
 
 use super::*;
 
@@ -214,7 +214,7 @@ fn e011_the_old_login_in_a_variable_of_a_makefile() {
     );
     check("login: A = LOGIN", "$(A)", &[2]);
     check("export A = LOGIN", "eval $$A", &[2]);
-    // What nobody uses, and what only mentions it.
+    // Unused parts, and parts that are only mentioned.
     check("A = LOGIN", "$(AS)", &[]);
     check("A = not LOGIN", "echo $(A)", &[]);
 }

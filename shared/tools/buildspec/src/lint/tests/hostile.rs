@@ -1,4 +1,4 @@
-//! Texts that are made to hurt.
+//! Hostile texts.
 
 use std::time::{Duration, Instant};
 

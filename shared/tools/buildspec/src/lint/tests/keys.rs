@@ -1,4 +1,4 @@
-//! Keys that nobody reads.
+//! Keys that CodeBuild does not read.
 
 use super::*;
 

@@ -102,7 +102,7 @@ impl Reader {
             }
         }
         if env.compute_type.is_some() && env.fleet.is_some() {
-            let message = "`compute-type` and `fleet` cannot stand together";
+            let message = "`compute-type` and `fleet` cannot be used together";
             self.note(ProblemKind::Odd, node, message);
         }
         Some(env)

@@ -19,7 +19,7 @@ const ARTIFACT_KEYS: &[&str] = &[
 ];
 const CACHE_KEYS: &[&str] = &["paths", "key", "fallback-keys", "action"];
 
-/// Most fallback keys of a cache (CodeBuild user guide, buildspec reference, `cache/fallback-keys`).
+/// The most fallback keys of a cache (CodeBuild user guide, buildspec reference, `cache/fallback-keys`).
 const MOST_FALLBACK_KEYS: usize = 5;
 
 impl Reader {

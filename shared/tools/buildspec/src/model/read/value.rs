@@ -7,7 +7,7 @@ use crate::model::{
 use crate::suggest::did_you_mean;
 use crate::yaml::{Node, Value, bool11};
 
-/// Report formats (CodeBuild user guide, buildspec reference, `reports/file-format`); case does not count.
+/// Report formats (CodeBuild user guide, buildspec reference, `reports/file-format`); case-insensitive.
 const FORMATS: [&str; 10] = [
     "CUCUMBERJSON",
     "JUNITXML",
@@ -55,7 +55,7 @@ impl Reader {
             "cmd.exe" => Some(Shell::Cmd),
             _ => {
                 let message = format!(
-                    "`{name}` is no shell CodeBuild knows: use `bash`, `/bin/sh`, `powershell.exe` or `cmd.exe`"
+                    "`{name}` is not a shell that CodeBuild supports: use `bash`, `/bin/sh`, `powershell.exe` or `cmd.exe`"
                 );
                 self.note(ProblemKind::Wrong, node, message);
                 None
@@ -95,12 +95,12 @@ impl Reader {
         }
     }
 
-    /// The entries of a mapping; nothing counts as an empty one.
+    /// The entries of a mapping; null counts as empty.
     pub(super) fn entries<'a>(&mut self, node: &'a Node, place: &str) -> &'a [(Node, Node)] {
         self.entries_or_none(node, place).unwrap_or_default()
     }
 
-    /// The entries of a mapping, unless nothing or something else stands there.
+    /// The entries of a mapping; none for null or another kind.
     pub(super) fn entries_or_none<'a>(
         &mut self,
         node: &'a Node,
@@ -116,7 +116,7 @@ impl Reader {
         node.as_mapping()
     }
 
-    /// The items of a list; nothing counts as an empty one.
+    /// The items of a list; null counts as empty.
     pub(super) fn list<'a>(&mut self, node: &'a Node, place: &str) -> &'a [Node] {
         if node.as_sequence().is_none() && !node.is_null() {
             let message = format!("{place} is a list, this is {}", node.kind());
@@ -141,7 +141,7 @@ impl Reader {
         (!node.is_null()).then(|| self.text(node, place))
     }
 
-    /// A list of texts, or one text where CodeBuild wants a list.
+    /// A list of texts, or one text where CodeBuild expects a list.
     pub(super) fn texts(&mut self, node: &Node, place: &str) -> Vec<String> {
         if matches!(node.value, Value::Scalar { .. }) {
             let message = format!(
@@ -293,7 +293,7 @@ fn read_retry(rest: &str) -> Option<OnFailure> {
     }
 }
 
-/// The items of a list; a lone value counts as a list of one, nothing as an empty list.
+/// The items of a list; a single value counts as a list of one, null as an empty list.
 pub(super) fn items(node: &Node) -> &[Node] {
     match node.as_sequence() {
         Some(items) => items,
@@ -320,7 +320,7 @@ fn raw(node: &Node) -> Raw {
     }
 }
 
-/// Whether a plain scalar of these characters reads the same wherever it stands.
+/// Whether a plain scalar of these characters has the same meaning everywhere.
 fn prints_bare(text: &str) -> bool {
     let body = text.strip_prefix('-').unwrap_or(text);
     body.starts_with(|first: char| first.is_ascii_alphanumeric())

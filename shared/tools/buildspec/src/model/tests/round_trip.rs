@@ -1,4 +1,4 @@
-//! Printing loses nothing: whatever a buildspec holds, reading its print gives it back.
+//! Printing loses nothing: reading the print of any buildspec gives it back.
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::yaml::{Node, Value};
 
-/// Texts that YAML readers are known to trip over, besides whatever chance brings.
+/// Texts that YAML parsers are known to misread, and random ones.
 fn any_text() -> BoxedStrategy<String> {
     let traps = [
         "",
@@ -442,7 +442,7 @@ proptest! {
         let phases = reading.root.get("phases").and_then(Node::as_mapping).unwrap_or_default();
         let lists = phases.iter().flat_map(|(_, phase)| [phase.get("commands"), phase.get("finally")]);
         for command in lists.flatten().filter_map(Node::as_sequence).flatten() {
-            // Only a quoted scalar is a string to readers of YAML 1.1 and 1.2 alike.
+            // Only a quoted scalar is a string in both YAML 1.1 and 1.2.
             let is_quoted = matches!(&command.value, Value::Scalar { quoted: true, .. });
             prop_assert!(is_quoted, "{:?} in {}", command, printed);
         }

@@ -15,7 +15,7 @@ pub(super) fn apply(run: &Run<'_>, dockerfile: Option<&Source>, notes: &mut Note
         aliases: true,
         ..Limits::default()
     };
-    // JSON is YAML, so one reader does for both and knows the places.
+    // JSON is YAML, so one reader is enough for both, and it knows the places.
     let Ok(root) = yaml::read(&appspec.text, limits) else {
         return;
     };
