@@ -30,6 +30,15 @@ fn check(text: &str, expected: Expect) {
     expected.assert_eq(&outcome(text));
 }
 
+/// Only a plain `<<` merges (YAML merge key type).
+#[test]
+fn a_quoted_merge_key_is_a_name_like_any_other() {
+    let text = "version: 0.1\nenvironment_variables: {plaintext: {'<<': here}}\nphases: {}\n";
+    let (spec, _) = Buildspec::read(text).expect("a buildspec");
+    let variables = [("<<".to_owned(), "here".to_owned())];
+    assert_eq!(spec.env.variables, variables);
+}
+
 #[test]
 fn a_full_buildspec_is_read_and_printed() {
     check(

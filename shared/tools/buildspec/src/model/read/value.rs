@@ -250,7 +250,8 @@ impl Reader {
     }
 
     fn refuse_merge(&mut self, key: &Node) -> bool {
-        let is_merge = key.key_text() == "<<";
+        // Quoted, it is a name like any other.
+        let is_merge = matches!(&key.value, Value::Scalar { text, quoted: false } if text == "<<");
         if is_merge {
             let message =
                 "merge keys (`<<`) are not read, what they bring would be lost: write the keys out";
