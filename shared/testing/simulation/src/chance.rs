@@ -102,6 +102,7 @@ struct State {
     trace: u64,
     acting: String,
     requests: BTreeMap<(String, String), u64>,
+    weighs: bool,
 }
 
 impl Chance {
@@ -118,6 +119,7 @@ impl Chance {
                 trace,
                 acting: String::new(),
                 requests: BTreeMap::new(),
+                weighs: false,
             }),
         }
     }
@@ -176,6 +178,15 @@ impl Chance {
         if state.acting != function {
             function.clone_into(&mut state.acting);
         }
+    }
+
+    /// From now on, counts the write units of every write too, which takes time.
+    pub fn weigh(&self) {
+        self.state().weighs = true;
+    }
+
+    pub(crate) fn weighs(&self) -> bool {
+        self.state().weighs
     }
 
     /// Counts a request of the current function.

@@ -109,8 +109,10 @@ impl Store for FaultyStore {
     async fn put_rows(&self, mut rows: Vec<Row>) -> Result<(), PortError> {
         self.chance.before("put rows").await?;
         self.chance.count("(writes)", rows.len() as u64);
-        let units = rows.iter().map(|row| kilobytes(&row.key, &row.body)).sum();
-        self.chance.count("(write units)", units);
+        if self.chance.weighs() {
+            let units = rows.iter().map(|row| kilobytes(&row.key, &row.body)).sum();
+            self.chance.count("(write units)", units);
+        }
         self.keep_back(&mut rows);
         // Rows are not written together: without an answer, any of them may have been written.
         let fails = self.chance.happens(self.chance.profile().error);
@@ -130,17 +132,17 @@ impl Store for FaultyStore {
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {
         self.chance.before("transact").await?;
         self.chance.count("(writes)", writes.len() as u64);
-        self.chance.count(
-            "(write units)",
-            writes.iter().map(|write| units(write, writes.len())).sum(),
-        );
+        if self.chance.weighs() {
+            let units = writes.iter().map(|write| units(write, writes.len())).sum();
+            self.chance.count("(write units)", units);
+        }
         if let Some(write) = writes.first()
             && self.chance.happens(self.chance.profile().conflict)
         {
             return Err(TransactError::Conflict(write.key().clone()));
         }
         let mut indexed = 0;
-        for write in &writes {
+        for write in writes.iter().filter(|_| self.chance.weighs()) {
             let known = self.inner.get(write.key()).await?;
             indexed += index_units(write, known.as_ref());
         }
@@ -402,6 +404,8 @@ impl Images for FaultyImages {
 /// GitHub's commit statuses.
 pub struct FaultyStatuses {
     pub(crate) inner: MemoryStatuses,
+    /// The context whose status always fails.
+    pub(crate) failing: Mutex<Option<String>>,
     pub(crate) chance: Arc<Chance>,
     pub(crate) watch: Arc<Watch>,
 }
@@ -411,6 +415,16 @@ impl FaultyStatuses {
     #[must_use]
     pub fn inner(&self) -> &MemoryStatuses {
         &self.inner
+    }
+
+    /// From now on, setting the status of this context fails; `None` ends that.
+    pub fn fail(&self, context: Option<&str>) {
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = context.map(str::to_owned);
+    }
+
+    fn fails(&self, context: &str) -> bool {
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.as_deref() == Some(context)
     }
 }
 
@@ -423,6 +437,9 @@ impl Statuses for FaultyStatuses {
         status: &CommitStatus,
     ) -> Result<(), StatusError> {
         self.chance.before("POST a status").await?;
+        if self.fails(&status.context) {
+            return Err(PortError::because("GitHub does not answer").into());
+        }
         self.watch.status_is_set(commit, status);
         self.inner.set(repository, commit, status).await?;
         Ok(self.chance.after("POST a status").await?)

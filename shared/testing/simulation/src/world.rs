@@ -242,6 +242,7 @@ impl World {
             },
             statuses: FaultyStatuses {
                 inner: MemoryStatuses::new(),
+                failing: Mutex::new(None),
                 chance: Arc::clone(&chance),
                 watch: Arc::clone(&watch),
             },

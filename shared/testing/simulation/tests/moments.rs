@@ -56,6 +56,18 @@ fn a_promotion_that_is_denied_ends_although_every_failure_is_tried_twice_more() 
 }
 
 #[test]
+fn a_status_that_fails_stops_no_other_and_follows_later() {
+    let mut world = World::quiet();
+    world.ports.statuses.fail(Some("towline/build/backend"));
+    world.push("main", "first", &[]);
+    world.pass(10 * MINUTE);
+    check(&statuses(&world), &expect![[r#""#]]);
+    world.ports.statuses.fail(None);
+    world.settle();
+    assert!(statuses(&world).starts_with("towline/build/backend: Success"));
+}
+
+#[test]
 fn an_image_is_looked_for_twice_before_it_is_missing() {
     let mut world = World::quiet();
     world.withheld.images = true;

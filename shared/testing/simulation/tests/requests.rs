@@ -27,6 +27,7 @@ const NO_REQUEST: [&str; 10] = [
 #[test]
 fn what_one_run_asks_for() {
     let mut world = World::quiet();
+    world.chance.weigh();
     let definition = DEFINITION.replace("min: 2", "min: 1");
     world.push_files("main", "first", &[(".towline.yml", definition.as_str())]);
     world.settle();
@@ -50,6 +51,7 @@ fn what_one_run_asks_for() {
 #[test]
 fn what_the_first_run_asks_for() {
     let mut world = World::quiet();
+    world.chance.weigh();
     let lines = DEFINITION.lines();
     let before = lines.clone().take_while(|line| *line != "  web:");
     let after = lines.skip_while(|line| *line != "stages:");
