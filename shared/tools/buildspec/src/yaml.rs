@@ -3,13 +3,16 @@
 //! Scalars stay as they were written: `1.20` is the text `1.20` and `yes` the text `yes`,
 //! because what they mean depends on who reads them.
 
+mod mistakes;
+mod place;
 mod read;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
-pub use read::{indenting_tabs, read};
+pub use mistakes::indenting_tabs;
+pub use read::read;
 
 /// How much one document may hold. What exceeds it is refused before memory is spent on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
