@@ -6,5 +6,6 @@ pub mod context;
 pub mod credentials;
 pub mod stack;
 pub mod tree;
+pub mod words;
 
 mod signing;
