@@ -1,5 +1,7 @@
 //! The `towline` command: everything on one machine, and the way to ask one that runs elsewhere.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod cli;
 mod commands;
 

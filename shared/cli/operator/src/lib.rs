@@ -1,5 +1,7 @@
 //! What an operator of Towline does: deploy it, set its secrets, print policies, find what is wrong.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod defined;
 pub mod definition;
 pub mod deploy;

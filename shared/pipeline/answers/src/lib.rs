@@ -3,6 +3,8 @@
 //! The command line, chat and the HTTP API all come through [`ask`] and [`tell`], so that what
 //! they say cannot drift apart.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod answers;
 mod ask;
 mod chat;

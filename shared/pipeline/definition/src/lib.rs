@@ -1,5 +1,7 @@
 //! `.towline.yml`: read into the domain's definition, or refused with the place of every mistake.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod build;
 pub mod buildspec;
 mod checks;

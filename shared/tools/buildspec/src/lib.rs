@@ -1,5 +1,7 @@
 //! The typed CodeBuild buildspec: read, written by preset, and printed; it knows nothing of Towline's other crates.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod generate;
 pub mod images;
 #[cfg(feature = "lint")]

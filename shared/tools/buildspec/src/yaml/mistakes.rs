@@ -43,13 +43,16 @@ pub(super) fn refuse_tab_indent(
     span: Span,
     lines: &[&str],
 ) -> Result<(), YamlError> {
-    match event {
-        Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => return Ok(()),
-        Event::Scalar(..)
-        | Event::SequenceStart(..)
-        | Event::MappingStart(..)
-        | Event::Alias(_) => {}
-        _ => return Ok(()),
+    let is_block = matches!(
+        event,
+        Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..)
+    );
+    let begins_node = matches!(
+        event,
+        Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) | Event::Alias(_)
+    );
+    if is_block || !begins_node {
+        return Ok(());
     }
     match tab_indent(lines, span.line) {
         Some(tab) if tab.column < span.column => Err(YamlError::new(tab, TAB_INDENTS)),
