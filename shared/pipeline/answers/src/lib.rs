@@ -23,6 +23,7 @@ pub mod slack;
 mod stages;
 mod tell;
 pub mod text;
+pub mod words;
 
 use towline_ports::PortError;
 use towline_state::HandlerError;
