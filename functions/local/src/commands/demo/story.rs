@@ -120,29 +120,14 @@ impl Story {
             ),
         )?;
         let promotion = self.until_waiting(&built.digest).await?;
-        match self
-            .client(&self.kim)?
-            .tell(&Command::Approve(command::Approve {
-                promotion,
-                comment: None,
-                repository: None,
-            }))
-            .await
-        {
+        match self.approve(&self.kim, promotion).await {
             Err(Failure::Refused(reason)) => {
                 self.say("approval", &format!("by @kim refused: {reason}"))?;
             }
             Ok(_) => return Err(anyhow!("the author's own approval was taken").into()),
             Err(failure) => return Err(failure),
         }
-        let answer = self
-            .client(&self.lee)?
-            .tell(&Command::Approve(command::Approve {
-                promotion,
-                comment: None,
-                repository: None,
-            }))
-            .await?;
+        let answer = self.approve(&self.lee, promotion).await?;
         self.say("approval", &format!("by @lee: {}", message(&answer)))?;
         self.until_live(&prod(), &built.digest).await?;
         self.say(
@@ -153,6 +138,15 @@ impl Story {
             ),
         )?;
         Ok(built)
+    }
+
+    async fn approve(&self, token: &str, promotion: u64) -> Outcome<Answer> {
+        let approve = Command::Approve(command::Approve {
+            promotion,
+            comment: None,
+            repository: None,
+        });
+        self.client(token)?.tell(&approve).await
     }
 
     /// Sends what GitHub would send.
