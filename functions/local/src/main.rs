@@ -1,5 +1,7 @@
 //! The `towline` command: runs everything on one machine, and talks to a Towline elsewhere.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod cli;
 mod commands;
 

@@ -14,11 +14,12 @@ use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use towline_domain::names::{BuildId, CommitSha, ComponentName};
 use towline_domain::run::BuildStatus;
-use towline_ports::{Builds as _, Clock as _, PortError, RepositoryRef};
+use towline_ports::{Builds as _, Clock as _, PortError, RepositoryRef, StartError};
 use towline_runner::{Checkout, Config, Runner};
 use towline_wire::eventbridge::{LOCAL_REGION, NO_ACCOUNT};
 
 use towline_client::context::Context;
+use towline_client::words;
 use towline_console::outcome::{Failure, Outcome, refused};
 use towline_console::output::Output;
 use towline_console::process as console;
@@ -70,7 +71,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH", default_value = ".")]
     repo: PathBuf,
     /// Variable of the project; not for secrets, which others could see; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = choose::pair)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = words::pair)]
     env: Vec<(String, String)>,
     /// Folder for secrets, artifacts, logs and caches
     #[arg(long, value_name = "DIR", default_value = ".towline-data")]
@@ -122,8 +123,8 @@ async fn build(
     output.progress(&format!("{}; {}", chosen.sentence(), snapshot.sentence()));
     let component = request.component.clone();
     let build = runner.start(request).await.map_err(|error| match error {
-        towline_ports::StartError::Refused(reason) => Failure::Refused(reason),
-        other => Failure::Impossible(anyhow::Error::new(other)),
+        StartError::Refused(reason) => Failure::Refused(reason),
+        StartError::Busy(_) | StartError::Port(_) => Failure::Impossible(error.into()),
     })?;
     let status = follow(runner, &build, output).await?;
     let phases = runner.phases(&build).await.map_err(anyhow::Error::from)?;

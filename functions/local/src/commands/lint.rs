@@ -20,6 +20,7 @@ use self::find::Target;
 use self::root::{Project, Root, Roots};
 use towline_client::context::Context;
 use towline_client::tree::{self, Tree};
+use towline_client::words::WordError;
 use towline_console::outcome::{Failure, Outcome, refused};
 
 #[derive(Debug, Args)]
@@ -50,11 +51,11 @@ pub struct Lint {
     project: Project,
 }
 
-fn level(text: &str) -> Result<Level, String> {
+fn level(text: &str) -> Result<Level, WordError> {
     [Level::Error, Level::Warning, Level::Note]
         .into_iter()
         .find(|level| level.as_str() == text)
-        .ok_or_else(|| "use error, warning or note".to_owned())
+        .ok_or_else(|| WordError::new("use error, warning or note"))
 }
 
 /// All that was found.

@@ -22,7 +22,7 @@ Examples:
   towline logs build#142 --follow")]
 pub struct Logs {
     /// The build's number, as 142 or build#142
-    #[arg(value_name = "BUILD", value_parser = towline_answers::command::build)]
+    #[arg(value_name = "BUILD", value_parser = towline_answers::words::build)]
     build: u64,
     /// Follow until the build finishes
     #[arg(long, short)]

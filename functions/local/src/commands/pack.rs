@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, anyhow};
@@ -12,10 +13,11 @@ use serde_json::json;
 use towline_oci::{Digest, ImageRepository, NameError, Platform, Tag};
 use towline_pack::{
     BaseReference, Basic, Destination, ExposedPort, Host, Image, ImagePlan, PackError, Progress,
-    Registry, Target, Transport,
+    Refusal, Registry, Target, Transport,
 };
 
 use towline_client::context::Context;
+use towline_client::words::{WordError, pair};
 use towline_console::outcome::{Failure, Outcome};
 use towline_console::output::Output;
 use towline_console::surroundings;
@@ -54,10 +56,10 @@ pub struct Pack {
     #[arg(long, value_name = "OS/ARCHITECTURE", default_value = "linux/amd64")]
     platform: Platform,
     /// Program the image runs, as a JSON list of words or one word
-    #[arg(long, value_name = "JSON", value_parser = words)]
+    #[arg(long, value_name = "JSON")]
     entrypoint: Option<Words>,
     /// Arguments of the program, as a JSON list of words or one word
-    #[arg(long, value_name = "JSON", value_parser = words)]
+    #[arg(long, value_name = "JSON")]
     cmd: Option<Words>,
     /// Environment variable in the image; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
@@ -75,7 +77,11 @@ pub struct Pack {
     #[arg(long, value_name = "PORT[/PROTOCOL]")]
     expose: Vec<ExposedPort>,
     /// Where to push: HOST/REPOSITORY
-    #[arg(long, value_name = "HOST/REPOSITORY", value_parser = place, required_unless_present = "layout")]
+    #[arg(
+        long,
+        value_name = "HOST/REPOSITORY",
+        required_unless_present = "layout"
+    )]
     repository: Option<Place>,
     /// Tag to push; may be repeated
     #[arg(long = "tag", value_name = "TAG", required_unless_present = "layout")]
@@ -106,11 +112,49 @@ pub struct Pack {
 #[derive(Debug, Clone)]
 struct Words(Vec<String>);
 
+impl FromStr for Words {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Self, WordError> {
+        if !text.trim_start().starts_with('[') {
+            return Ok(Self(vec![text.to_owned()]));
+        }
+        serde_json::from_str(text).map(Self).map_err(|_| {
+            WordError::new(
+                r#"write one word, or a JSON list of words such as ["/server","--port=80"]"#,
+            )
+        })
+    }
+}
+
 /// A repository in a registry.
 #[derive(Debug, Clone)]
 struct Place {
     host: Host,
     repository: ImageRepository,
+}
+
+/// Why a text is no repository in a registry.
+#[derive(Debug, thiserror::Error)]
+enum PlaceError {
+    #[error("write it as HOST/REPOSITORY, such as 127.0.0.1:8017/shop/api")]
+    NoSlash,
+    #[error(transparent)]
+    Host(#[from] Refusal),
+    #[error(transparent)]
+    Repository(#[from] NameError),
+}
+
+impl FromStr for Place {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        let (host, repository) = text.split_once('/').ok_or(PlaceError::NoSlash)?;
+        Ok(Self {
+            host: host.parse()?,
+            repository: repository.parse()?,
+        })
+    }
 }
 
 /// Assembles the image and pushes it; prints its digest.
@@ -263,7 +307,14 @@ impl Teller {
 fn failure(error: PackError) -> Failure {
     match error {
         PackError::Refused(refusal) => Failure::Refused(refusal.to_string()),
-        other => Failure::Impossible(other.into()),
+        PackError::File { .. }
+        | PackError::Document { .. }
+        | PackError::Tls(_)
+        | PackError::NotAllowed { .. }
+        | PackError::Registry { .. }
+        | PackError::Stalled { .. }
+        | PackError::DigestDiffers { .. }
+        | PackError::Interrupted(_) => Failure::Impossible(error.into()),
     }
 }
 
@@ -280,31 +331,4 @@ fn password() -> anyhow::Result<String> {
         ));
     }
     Ok(password.to_owned())
-}
-
-fn words(text: &str) -> Result<Words, String> {
-    if !text.trim_start().starts_with('[') {
-        return Ok(Words(vec![text.to_owned()]));
-    }
-    let list = serde_json::from_str(text).map(Words);
-    list.map_err(|_| {
-        r#"write one word, or a JSON list of words such as ["/server","--port=80"]"#.into()
-    })
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write it as NAME=VALUE".into()),
-    }
-}
-
-fn place(text: &str) -> Result<Place, String> {
-    let Some((host, repository)) = text.split_once('/') else {
-        return Err("write it as HOST/REPOSITORY, such as 127.0.0.1:8017/shop/api".into());
-    };
-    Ok(Place {
-        host: (host.parse()).map_err(|error: towline_pack::Refusal| error.to_string())?,
-        repository: (repository.parse()).map_err(|error: NameError| error.to_string())?,
-    })
 }

@@ -9,10 +9,11 @@ use towline_wire::people::{Known, is_trustworthy};
 
 use towline_client::credentials::DATA_FOLDER;
 use towline_client::stack::{self, Place};
+use towline_client::words::{WordError, word};
 use towline_console::outcome::{Failure, Outcome, refused};
 use towline_console::output::Output;
 use towline_host::Folder;
-use towline_host::people::{self, People, PeopleError};
+use towline_host::people::{self, NotChanged, People, PeopleError};
 use towline_operator::secret::{Kept, NOTICED, Name};
 
 /// Attempts at a change while others also change the list.
@@ -146,12 +147,12 @@ fn entries(text: Option<String>) -> Outcome<Vec<Known>> {
 /// Changes the list on AWS; starts again with the new list if it was changed meanwhile.
 async fn change<T>(
     kept: &Kept<'_>,
-    change: impl Fn(&mut Vec<Known>) -> Result<T, String>,
+    change: impl Fn(&mut Vec<Known>) -> Result<T, NotChanged>,
 ) -> Outcome<T> {
     for _ in 0..TRIES {
         let before = kept.current().await?;
         let mut entries = entries(before.text)?;
-        let result = change(&mut entries).or_else(refused)?;
+        let result = change(&mut entries).or_else(|reason| refused(reason.to_string()))?;
         let text = serde_json::to_string(&entries).context("writing the people")?;
         if kept.replace(&before.id, text).await? {
             return Ok(result);
@@ -189,7 +190,7 @@ fn removed(login: &str, output: Output, at_aws: bool) -> Outcome {
 /// Refusals have exit status 1; everything else is an error.
 fn failure(error: PeopleError) -> Failure {
     match error {
-        PeopleError::Refused(reason) => Failure::Refused(reason),
+        PeopleError::Refused(reason) => Failure::Refused(reason.to_string()),
         PeopleError::Folder(_) | PeopleError::Broken { .. } => Failure::Impossible(error.into()),
     }
 }
@@ -221,11 +222,11 @@ fn list(entries: &[Known], output: Output) -> Outcome {
 }
 
 /// An IAM role or user, or one person's session of a role.
-fn principal(text: &str) -> Result<String, String> {
-    if text.contains(|it: char| it.is_whitespace() || it.is_control()) || !is_trustworthy(text) {
-        return Err(
-            "write an ARN such as arn:aws:iam::111122223333:role/release; the ARN of a session only for roles AWSReservedSSO_…, because others choose the name of their session".into(),
-        );
-    }
-    Ok(text.to_owned())
+fn principal(text: &str) -> Result<String, WordError> {
+    let is_one_word = !text.contains(|it: char| it.is_whitespace() || it.is_control());
+    word(
+        text,
+        is_one_word && is_trustworthy(text),
+        "write an ARN such as arn:aws:iam::111122223333:role/release; the ARN of a session only for roles AWSReservedSSO_…, because others choose the name of their session",
+    )
 }

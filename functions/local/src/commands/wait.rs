@@ -148,8 +148,8 @@ async fn live(
         at: None,
         repository: None,
     });
-    match client.ask(&query).await? {
-        Answer::Now { live, .. } => Ok(live),
-        _ => Ok(Vec::new()),
-    }
+    let Answer::Now { live, .. } = client.ask(&query).await? else {
+        return Ok(Vec::new());
+    };
+    Ok(live)
 }

@@ -207,9 +207,9 @@ impl Call {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|cause| match cause.kind() {
-                io::ErrorKind::NotFound => AwsError::Missing,
-                _ => AwsError::Start {
+            .map_err(|cause| match cause.kind() == io::ErrorKind::NotFound {
+                true => AwsError::Missing,
+                false => AwsError::Start {
                     call: self.name.clone(),
                     cause,
                 },

@@ -1,10 +1,13 @@
 //! How a person's machine reaches Towline, on one machine or on AWS.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod aws_cli;
 pub mod client;
 pub mod context;
 pub mod credentials;
 pub mod stack;
 pub mod tree;
+pub mod words;
 
 mod signing;

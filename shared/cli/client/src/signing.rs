@@ -136,7 +136,10 @@ async fn of_aws(aws: &AwsCli) -> anyhow::Result<Exported> {
     let (Some(access_key_id), Some(secret_access_key)) = keys else {
         let reason = match refused {
             AwsError::Refused { said, .. } | AwsError::Credentials { said } => said,
-            other => other.to_string(),
+            AwsError::Missing
+            | AwsError::Start { .. }
+            | AwsError::Unreadable { .. }
+            | AwsError::Value(_) => refused.to_string(),
         };
         return Err(anyhow!(
             "there are no AWS credentials to sign with: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or sign in with `aws configure` or `aws sso login` and AWS_PROFILE ({reason})"

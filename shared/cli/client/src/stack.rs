@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::aws_cli::{AwsCli, AwsError};
+use crate::words::{WordError, word};
 use towline_console::outcome::Outcome;
 use towline_console::surroundings;
 
@@ -62,25 +63,28 @@ impl Place {
 }
 
 /// A name as AWS accepts it for stacks, regions, profiles and buckets.
-pub fn label(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// When AWS would take it for no name.
+pub fn label(text: &str) -> Result<String, WordError> {
     let good = |character: char| character.is_ascii_alphanumeric() || "-_.@".contains(character);
-    if text.is_empty() || text.starts_with('-') || !text.chars().all(good) {
-        return Err("letters, digits, '-', '_' and '.' only".into());
-    }
-    Ok(text.to_owned())
+    let is_label = !text.is_empty() && !text.starts_with('-') && text.chars().all(good);
+    word(text, is_label, "letters, digits, '-', '_' and '.' only")
 }
 
 /// A stack's name.
 ///
 /// # Errors
 /// When CloudFormation would not take it (CloudFormation API, `CreateStack`).
-pub fn stack_name(text: &str) -> Result<String, String> {
+pub fn stack_name(text: &str) -> Result<String, WordError> {
     let good = |character: char| character.is_ascii_alphanumeric() || character == '-';
     let begins = text.starts_with(|first: char| first.is_ascii_alphabetic());
-    if !begins || text.len() > 128 || !text.chars().all(good) {
-        return Err("a letter, then letters, digits and '-', at most 128".into());
-    }
-    Ok(text.to_owned())
+    let is_name = begins && text.len() <= 128 && text.chars().all(good);
+    word(
+        text,
+        is_name,
+        "a letter, then letters, digits and '-', at most 128",
+    )
 }
 
 /// A stack as CloudFormation describes it.

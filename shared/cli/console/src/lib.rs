@@ -1,5 +1,7 @@
 //! Terminal output of all commands: colours, JSON, questions, logs and exit status.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod outcome;
 pub mod output;
 pub mod process;

@@ -42,9 +42,9 @@ impl Failure {
 
     /// The failure for an error of writing to standard output.
     pub fn writing(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::Closed,
-            _ => Self::Impossible(anyhow::Error::new(error).context("writing the answer")),
+        match error.kind() == io::ErrorKind::BrokenPipe {
+            true => Self::Closed,
+            false => Self::Impossible(anyhow::Error::new(error).context("writing the answer")),
         }
     }
 }

@@ -17,6 +17,7 @@ use self::policy::Place;
 use self::print::{Built, explained, explained_as_json, policies, template};
 use crate::defined::Defined;
 use towline_client::context::Context;
+use towline_client::words::{WordError, word};
 use towline_console::outcome::{Outcome, refused};
 
 #[derive(Debug, Args)]
@@ -68,28 +69,24 @@ enum Format {
     Cloudformation,
 }
 
-fn account(text: &str) -> Result<String, String> {
+fn account(text: &str) -> Result<String, WordError> {
     let is_one = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_one
-        .then(|| text.to_owned())
-        .ok_or_else(|| "an account has twelve digits".to_owned())
+    word(text, is_one, "an account has twelve digits")
 }
 
-fn region(text: &str) -> Result<String, String> {
+fn region(text: &str) -> Result<String, WordError> {
     let is_one = text.contains('-')
         && text
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    is_one
-        .then(|| text.to_owned())
-        .ok_or_else(|| "a region looks like eu-west-1".to_owned())
+    word(text, is_one, "a region looks like eu-west-1")
 }
 
-fn also(text: &str) -> Result<&'static str, String> {
+fn also(text: &str) -> Result<&'static str, WordError> {
     let known = needs::ALSO.iter().find(|(action, _)| *action == text);
     known.map(|(action, _)| *action).ok_or_else(|| {
         let known = needs::ALSO.map(|(action, _)| action);
-        format!("use one of {}", known.join(", "))
+        WordError::new(format!("use one of {}", known.join(", ")))
     })
 }
 

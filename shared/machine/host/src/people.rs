@@ -17,28 +17,47 @@ const LOCK: &str = "people.lock";
 /// The login of the machine's owner.
 const OWNER: &str = "owner";
 
+/// Why a list of people stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotChanged {
+    /// The login is not one.
+    #[error("{login:?} is not a login; use 1 to 39 letters, digits, '-', '_' and '.'")]
+    NotALogin {
+        /// What was given for it.
+        login: String,
+    },
+    /// Somebody has the login.
+    #[error("{login} exists already; remove them first to create a new token")]
+    Taken {
+        /// The login.
+        login: String,
+    },
+    /// Nobody has the login.
+    #[error("login {login} not found")]
+    NotFound {
+        /// The login.
+        login: String,
+    },
+}
+
 /// Adds a person to a list, and returns their token, which cannot be shown again.
 ///
 /// A person who signs with an ARN gets a token only if it is `wanted`.
 ///
 /// # Errors
-/// With the reason, if the login is taken or invalid.
+/// When the login is taken or invalid.
 pub fn add(
     entries: &mut Vec<Known>,
     mut newcomer: Known,
     wanted: bool,
-) -> Result<Option<String>, String> {
-    let login = &newcomer.person.login;
+) -> Result<Option<String>, NotChanged> {
+    let login = newcomer.person.login.clone();
     let good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     if login.is_empty() || login.len() > 39 || !login.chars().all(good) {
-        return Err(format!(
-            "{login:?} is not a login; use 1 to 39 letters, digits, '-', '_' and '.'"
-        ));
+        return Err(NotChanged::NotALogin { login });
     }
-    if find(entries, login).is_some() {
-        return Err(format!(
-            "{login} exists already; remove them first to create a new token"
-        ));
+    if find(entries, &login).is_some() {
+        return Err(NotChanged::Taken { login });
     }
     let token = (wanted || newcomer.arn.is_none()).then(|| hex::encode(random_bytes::<32>()));
     newcomer.token_sha256 = token.as_deref().map(hash);
@@ -49,9 +68,11 @@ pub fn add(
 /// Removes a person from a list.
 ///
 /// # Errors
-/// With the reason, when nobody has the login.
-pub fn remove(entries: &mut Vec<Known>, login: &str) -> Result<(), String> {
-    let place = find(entries, login).ok_or_else(|| format!("login {login} not found"))?;
+/// When nobody has the login.
+pub fn remove(entries: &mut Vec<Known>, login: &str) -> Result<(), NotChanged> {
+    let place = find(entries, login).ok_or_else(|| NotChanged::NotFound {
+        login: login.to_owned(),
+    })?;
     entries.remove(place);
     Ok(())
 }
@@ -109,8 +130,8 @@ pub enum PeopleError {
         cause: String,
     },
     /// The request is refused.
-    #[error("{0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(#[from] NotChanged),
 }
 
 impl People {
@@ -192,7 +213,7 @@ impl People {
         let _lock = self.folder.lock(LOCK)?;
         let mut entries = self.entries()?;
         let is_owner = newcomer.person.login == OWNER;
-        let token = add(&mut entries, newcomer, wanted).map_err(PeopleError::Refused)?;
+        let token = add(&mut entries, newcomer, wanted)?;
         if let (true, Some(token)) = (is_owner, &token) {
             // The owner's token is in a file, which changes with it.
             write_private(&self.folder.token_file(), format!("{token}\n").as_bytes())?;
@@ -205,7 +226,7 @@ impl People {
     pub fn remove(&self, login: &str) -> Result<(), PeopleError> {
         let _lock = self.folder.lock(LOCK)?;
         let mut entries = self.entries()?;
-        remove(&mut entries, login).map_err(PeopleError::Refused)?;
+        remove(&mut entries, login)?;
         self.write(&entries)
     }
 

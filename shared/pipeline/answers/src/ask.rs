@@ -6,7 +6,7 @@ use towline_state::Context;
 
 use super::answers::Answer;
 use super::moment::Moment;
-use super::query::MOST_LINES;
+use super::words::MOST_LINES;
 use super::{ChatError, Query, Refusal, images, log, lookup, runs, stages};
 
 /// The default number of lines.

@@ -98,16 +98,23 @@ pub(super) fn read(text: &str) -> Result<Typed, ChatWords> {
                 Some(_) | None => Ok(Typed::Ask(Box::new(query), line)),
             }
         }
-        Err(error) => match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                let about_all = meant(&words)
-                    .is_none_or(|word| ["help", "--help", "-h"].contains(&word.as_str()));
-                Ok(Typed::Help(help(&error, about_all)))
-            }
-            ErrorKind::InvalidSubcommand => Err(ChatWords::Unknown(unknown(&error))),
-            _ => Err(ChatWords::Unknown(sentence(&error))),
-        },
+        Err(error) if is_help(error.kind()) => {
+            let about_all =
+                meant(&words).is_none_or(|word| ["help", "--help", "-h"].contains(&word.as_str()));
+            Ok(Typed::Help(help(&error, about_all)))
+        }
+        Err(error) if error.kind() == ErrorKind::InvalidSubcommand => {
+            Err(ChatWords::Unknown(unknown(&error)))
+        }
+        Err(error) => Err(ChatWords::Unknown(sentence(&error))),
     }
+}
+
+fn is_help(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    )
 }
 
 /// Turns a dash that a phone made of two hyphens back into two hyphens.

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
 
-use super::query::reference;
+use super::words::{build, promotion, reference};
 
 /// A change that a person requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Subcommand)]
@@ -156,34 +156,4 @@ pub struct OfBuild {
     /// The repository, if several have a build of that number
     #[arg(long, value_name = "OWNER/NAME")]
     pub repository: Option<RepositoryName>,
-}
-
-/// Why a text is not the number of something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("write the number of a {of}, such as {example}")]
-pub struct NumberError {
-    of: &'static str,
-    example: &'static str,
-}
-
-/// `58` or `#58`.
-fn promotion(text: &str) -> Result<u64, NumberError> {
-    let digits = text.strip_prefix('#').unwrap_or(text);
-    digits.parse().map_err(|_| NumberError {
-        of: "promotion",
-        example: "58",
-    })
-}
-
-/// `142`, `#142` or `build#142`.
-///
-/// # Errors
-/// When the word is not one of these.
-pub fn build(text: &str) -> Result<u64, NumberError> {
-    let digits = text.strip_prefix("build").unwrap_or(text);
-    let digits = digits.strip_prefix('#').unwrap_or(digits);
-    digits.parse().map_err(|_| NumberError {
-        of: "build",
-        example: "142 or build#142",
-    })
 }

@@ -3,6 +3,8 @@
 //!
 //! The command line, chat and the HTTP API all use [`ask`] and [`tell`], so that their answers cannot differ.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod answers;
 mod ask;
 mod chat;
@@ -21,6 +23,7 @@ pub mod slack;
 mod stages;
 mod tell;
 pub mod text;
+pub mod words;
 
 use towline_ports::PortError;
 use towline_state::HandlerError;

@@ -11,7 +11,7 @@ use towline_domain::names::{
     CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName, StageName, Tag,
 };
 use towline_domain::run::Run;
-use towline_ports::Query as StoreQuery;
+use towline_ports::{Item, Query as StoreQuery};
 
 use super::stages::rule_of;
 use super::{ChatError, Refusal, Thing, refused};
@@ -71,6 +71,26 @@ pub(super) async fn repositories(context: Context<'_>) -> Result<Vec<Repository>
     Ok(context.list(&StoreQuery::all(keys::REPOSITORIES)).await?)
 }
 
+/// What several repositories have under one name or number, one row each.
+struct Rows(Vec<Item>);
+
+impl Rows {
+    async fn under(context: Context<'_>, partition: String) -> Result<Self, ChatError> {
+        let page = context.store.query(&StoreQuery::all(partition)).await?;
+        Ok(Self(page.items))
+    }
+
+    fn repositories(&self) -> Vec<RepositoryId> {
+        let ids = self.0.iter().map(|row| row.key.sort.parse());
+        ids.filter_map(Result::ok).map(RepositoryId).collect()
+    }
+
+    fn of(&self, repository: RepositoryId) -> Option<&Item> {
+        let id = repository.to_string();
+        self.0.iter().find(|row| row.key.sort == id)
+    }
+}
+
 /// The repository of that name, or the only one.
 async fn chosen(
     context: Context<'_>,
@@ -111,15 +131,8 @@ pub(super) async fn component(
     name: &ComponentName,
     repository: Option<&RepositoryName>,
 ) -> Result<Found, ChatError> {
-    let page = context
-        .store
-        .query(&StoreQuery::all(keys::components(name)))
-        .await?;
-    let ids: Vec<RepositoryId> = page
-        .items
-        .iter()
-        .filter_map(|item| item.key.sort.parse().ok().map(RepositoryId))
-        .collect();
+    let rows = Rows::under(context, keys::components(name)).await?;
+    let ids = rows.repositories();
     if ids.is_empty() {
         return refused(no_component(context, name, repository).await?);
     }
@@ -165,19 +178,11 @@ pub(super) async fn build(
     number: u64,
     repository: Option<&RepositoryName>,
 ) -> Result<(AttemptRef, Run), ChatError> {
-    let page = context
-        .store
-        .query(&StoreQuery::all(keys::number("build", number)))
-        .await?;
-    let ids: Vec<RepositoryId> = page
-        .items
-        .iter()
-        .filter_map(|item| item.key.sort.parse().ok().map(RepositoryId))
-        .collect();
+    let rows = Rows::under(context, keys::number("build", number)).await?;
+    let ids = rows.repositories();
     let repository = chosen(context, &ids, repository, Thing::Build(number)).await?;
-    let id = repository.id.to_string();
-    let of = page.items.iter().find(|item| item.key.sort == id);
-    let of: Option<Read<AttemptRef>> = of.map(Read::of).transpose()?;
+    let of = rows.of(repository.id).map(Read::<AttemptRef>::of);
+    let of = of.transpose()?;
     let run = match &of {
         Some(of) => context.read::<Run>(&keys::run(&of.value.run)).await?,
         None => None,
@@ -202,21 +207,13 @@ pub(super) async fn promotion(
     number: u64,
     repository: Option<&RepositoryName>,
 ) -> Result<PromotionPointer, ChatError> {
-    let page = context
-        .store
-        .query(&StoreQuery::all(keys::number("promotion", number)))
-        .await?;
-    let ids: Vec<RepositoryId> = page
-        .items
-        .iter()
-        .filter_map(|item| item.key.sort.parse().ok().map(RepositoryId))
-        .collect();
-    if let ([only], None) = (page.items.as_slice(), repository) {
+    let rows = Rows::under(context, keys::number("promotion", number)).await?;
+    if let ([only], None) = (rows.0.as_slice(), repository) {
         return Ok(Read::of(only)?.value); // nothing to choose from
     }
+    let ids = rows.repositories();
     let repository = chosen(context, &ids, repository, Thing::Promotion(number)).await?;
-    let id = repository.id.to_string();
-    match page.items.iter().find(|item| item.key.sort == id) {
+    match rows.of(repository.id) {
         Some(item) => Ok(Read::of(item)?.value),
         None => refused(Refusal::NotFound {
             thing: Thing::Promotion(number),

@@ -1,14 +1,11 @@
 //! The questions of people, with the words that the terminal, chat and the API share.
 
-use clap::builder::{RangedU64ValueParser, TypedValueParser as _};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
 
 use super::moment::Moment;
-
-/// The most lines to show.
-pub(crate) const MOST_LINES: usize = 500;
+use super::words::{lines, reference};
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Subcommand)]
@@ -207,18 +204,4 @@ pub struct Log {
     pub from: Option<u64>,
     /// The repository, if several have a build of that number.
     pub repository: Option<RepositoryName>,
-}
-
-fn lines() -> impl clap::builder::TypedValueParser<Value = usize> {
-    RangedU64ValueParser::<u64>::new()
-        .range(1..=MOST_LINES as u64)
-        .try_map(usize::try_from)
-}
-
-/// A reference as it is printed, where `…` stands for more digits.
-///
-/// # Errors
-/// Never.
-pub fn reference(text: &str) -> Result<String, std::convert::Infallible> {
-    Ok(text.trim_end_matches('…').to_owned())
 }

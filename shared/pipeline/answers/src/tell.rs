@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use towline_domain::intent::AttemptRef;
+use towline_domain::names::{ComponentName, RepositoryName, StageName};
 use towline_domain::person::{Actor, Person};
 use towline_domain::run::{self, Run};
 use towline_domain::stage::Fact;
@@ -72,9 +73,8 @@ async fn hold(context: Context<'_>, person: &Person, command: Hold) -> Result<An
         by: person.clone(),
         reason: required(command.reason)?,
     };
-    let found = lookup::component(context, &component, command.repository.as_ref()).await?;
-    let (key, _) = found.stage(&stage)?;
-    taken(to_stage(context, &key, &fact, None).await?)?;
+    let repository = command.repository.as_ref();
+    to_defined_stage(context, &component, &stage, repository, &fact).await?;
     Ok(Answer::done(format!(
         "automatic promotions of {component} to {stage} are paused; to resume them, run: towline resume {component} {stage}"
     )))
@@ -89,12 +89,25 @@ async fn resume(
         component, stage, ..
     } = command;
     let fact = Fact::ResumeRequested { by: person.clone() };
-    let found = lookup::component(context, &component, command.repository.as_ref()).await?;
-    let (key, _) = found.stage(&stage)?;
-    taken(to_stage(context, &key, &fact, None).await?)?;
+    let repository = command.repository.as_ref();
+    to_defined_stage(context, &component, &stage, repository, &fact).await?;
     Ok(Answer::done(format!(
         "automatic promotions of {component} to {stage} are resumed"
     )))
+}
+
+/// Gives a fact to the stage of that name, if the definition has one.
+async fn to_defined_stage(
+    context: Context<'_>,
+    component: &ComponentName,
+    stage: &StageName,
+    repository: Option<&RepositoryName>,
+    fact: &Fact,
+) -> Result<(), ChatError> {
+    let found = lookup::component(context, component, repository).await?;
+    let (key, _) = found.stage(stage)?;
+    taken(to_stage(context, &key, fact, None).await?)?;
+    Ok(())
 }
 
 async fn cancel(

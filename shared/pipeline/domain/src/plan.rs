@@ -61,7 +61,7 @@ pub fn of(push: &PushAccepted, known: &Known, now: Timestamp) -> Result<Plan, Wa
     Planner { push, known, now }.plan()
 }
 
-/// What planning a push of this definition always needs.
+/// What planning a push of this definition looks at, unless it is for another repository.
 fn wants(push: &PushAccepted, definition: &Definition) -> Vec<Want> {
     let run = key(push, &definition.pipeline).id();
     let components = definition.components.iter().flat_map(|component| {
@@ -116,13 +116,14 @@ impl Planner<'_> {
             AtCommit::Bad(refusal) => return self.refuse(self.first(&unnamed()), refusal.clone()),
             AtCommit::NoCommit => return self.without_commit(self.first(&unnamed())),
         };
+        if let Some(refusal) = self.for_another(definition) {
+            let key = self.free_key(&definition.pipeline)?;
+            return key.map_or(Ok(Plan::Nothing), |key| self.refuse(key, refusal));
+        }
         self.known.has(wants(self.push, definition))?;
         let Some(key) = self.free_key(&definition.pipeline)? else {
             return Ok(Plan::Nothing);
         };
-        if let Some(refusal) = self.is_for_another(definition) {
-            return self.refuse(key, refusal);
-        }
         if let Some(refusal) = self.overtaken()? {
             return self.turn_away(key, refusal);
         }
@@ -138,6 +139,17 @@ impl Planner<'_> {
         }
         let chosen = self.choose(definition)?;
         self.build(key, definition, name, chosen)
+    }
+
+    /// Why the definition does not apply to this repository.
+    fn for_another(&self, definition: &Definition) -> Option<Refusal> {
+        let named = definition.source.github.as_ref()?;
+        let pushed = &self.push.repository_name;
+        let other = || Refusal::OtherRepository {
+            named: named.clone(),
+            pushed: pushed.clone(),
+        };
+        (!named.eq_ignore_ascii_case(pushed.as_str())).then(other)
     }
 
     /// The key of a new run; none if the push has its run already. A ref that returned to an
@@ -165,17 +177,6 @@ impl Planner<'_> {
             return Ok(Plan::Later);
         }
         self.turn_away(key, Refusal::NoCommit(self.push.commit.clone()))
-    }
-
-    /// Why the definition does not apply to this repository.
-    fn is_for_another(&self, definition: &Definition) -> Option<Refusal> {
-        let named = definition.source.github.as_ref()?;
-        let pushed = &self.push.repository_name;
-        let other = || Refusal::OtherRepository {
-            named: named.clone(),
-            pushed: pushed.clone(),
-        };
-        (!named.eq_ignore_ascii_case(pushed.as_str())).then(other)
     }
 
     /// Why an older push is not built after a newer one (F3): the order of arrival proves nothing,

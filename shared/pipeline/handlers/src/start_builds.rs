@@ -57,7 +57,20 @@ pub async fn handle(
                 builds.stop(build).await?;
                 context.finish(&owed).await
             }
-            _ => Ok(()),
+            Intent::PushAccepted(_)
+            | Intent::ImageDue { .. }
+            | Intent::IndexDue(_)
+            | Intent::BuildRetryDue { .. }
+            | Intent::BuildSuperseded { .. }
+            | Intent::ImageRecorded { .. }
+            | Intent::ImageReady { .. }
+            | Intent::PromotionDue { .. }
+            | Intent::DeployDue { .. }
+            | Intent::BuildStatusDue { .. }
+            | Intent::StageStatusDue { .. }
+            | Intent::StatusesDue { .. }
+            | Intent::BuildWatchDue(_)
+            | Intent::PromotionWatchDue { .. } => Ok(()),
         }
     }
     .instrument(owed.span())

@@ -5,6 +5,7 @@
 //! these traits.
 
 #![warn(missing_docs)]
+#![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod admission;
 pub mod builds;

@@ -103,6 +103,23 @@ pub enum Status {
     Unknown(String),
 }
 
+impl Status {
+    /// The status of that name.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        let known = [
+            BuildStatus::InProgress,
+            BuildStatus::Succeeded,
+            BuildStatus::Failed,
+            BuildStatus::Fault,
+            BuildStatus::Stopped,
+            BuildStatus::TimedOut,
+        ];
+        let known = known.into_iter().find(|status| status.word() == word);
+        known.map_or_else(|| Self::Unknown(word.to_owned()), Self::Known)
+    }
+}
+
 /// One phase of a build.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Phase {
@@ -137,7 +154,7 @@ pub fn decode(envelope: &Envelope) -> Result<StateChange, ShapeError> {
         account: envelope.account.clone(),
         region: envelope.region.clone(),
         build: build_id(needed_text(detail, "build-id")?)?,
-        status: status(word),
+        status: Status::of(word),
         project: needed_text(detail, "project-name")?.to_owned(),
         commit: at(detail, "additional-information.source-version")
             .and_then(Value::as_str)
@@ -222,21 +239,6 @@ fn build_id(arn: &str) -> Result<BuildId, ShapeError> {
         });
     };
     parse(id, "build-id")
-}
-
-fn status(word: &str) -> Status {
-    let known = [
-        BuildStatus::InProgress,
-        BuildStatus::Succeeded,
-        BuildStatus::Failed,
-        BuildStatus::Fault,
-        BuildStatus::Stopped,
-        BuildStatus::TimedOut,
-    ];
-    known
-        .into_iter()
-        .find(|status| status.word() == word)
-        .map_or_else(|| Status::Unknown(word.into()), Status::Known)
 }
 
 fn environment(detail: &Value) -> Vec<(String, String)> {

@@ -3,13 +3,16 @@
 //! Scalars stay as they were written: `1.20` is the text `1.20` and `yes` the text `yes`, because
 //! their meaning depends on the reader.
 
+mod mistakes;
+mod place;
 mod read;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
-pub use read::{indenting_tabs, read};
+pub use mistakes::indenting_tabs;
+pub use read::read;
 
 /// The limits of a document. It is refused before it uses more memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

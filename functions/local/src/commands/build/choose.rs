@@ -287,11 +287,3 @@ fn attempt() -> AttemptId {
         .parse()
         .expect("it is a UUID")
 }
-
-/// `NAME=VALUE` of an argument.
-pub(super) fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write it as NAME=VALUE".into()),
-    }
-}

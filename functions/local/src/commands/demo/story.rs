@@ -120,29 +120,14 @@ impl Story {
             ),
         )?;
         let promotion = self.until_waiting(&built.digest).await?;
-        match self
-            .client(&self.kim)?
-            .tell(&Command::Approve(command::Approve {
-                promotion,
-                comment: None,
-                repository: None,
-            }))
-            .await
-        {
+        match self.approve(&self.kim, promotion).await {
             Err(Failure::Refused(reason)) => {
                 self.say("approval", &format!("by @kim refused: {reason}"))?;
             }
             Ok(_) => return Err(anyhow!("the author's own approval was taken").into()),
             Err(failure) => return Err(failure),
         }
-        let answer = self
-            .client(&self.lee)?
-            .tell(&Command::Approve(command::Approve {
-                promotion,
-                comment: None,
-                repository: None,
-            }))
-            .await?;
+        let answer = self.approve(&self.lee, promotion).await?;
         self.say("approval", &format!("by @lee: {}", message(&answer)))?;
         self.until_live(&prod(), &built.digest).await?;
         self.say(
@@ -153,6 +138,15 @@ impl Story {
             ),
         )?;
         Ok(built)
+    }
+
+    async fn approve(&self, token: &str, promotion: u64) -> Outcome<Answer> {
+        let approve = Command::Approve(command::Approve {
+            promotion,
+            comment: None,
+            repository: None,
+        });
+        self.client(token)?.tell(&approve).await
     }
 
     /// Sends a push as GitHub would.
@@ -211,13 +205,14 @@ impl Story {
             commit: commit.to_string(),
         });
         let found = self
-            .until("the build", &query, |answer| match answer {
-                Answer::Commit { runs, .. } => runs
-                    .iter()
-                    .flat_map(|run| &run.builds)
+            .until("the build", &query, |answer| {
+                let Answer::Commit { runs, .. } = answer else {
+                    return None;
+                };
+                let mut builds = runs.iter().flat_map(|run| &run.builds);
+                builds
                     .find(|build| !matches!(build.state, BuildState::Due | BuildState::Building))
-                    .cloned(),
-                _ => None,
+                    .cloned()
             })
             .await?;
         match (found.state, &found.digest, found.tags.first()) {
@@ -239,9 +234,8 @@ impl Story {
                 repository: None,
             }))
             .await?;
-        let log = match log {
-            Answer::Log { text, .. } => text,
-            _ => String::new(),
+        let Answer::Log { text: log, .. } = log else {
+            return Err(anyhow!("{}", build.why).into());
         };
         Err(anyhow!("{}\n\nThe log of build#{}:\n{log}", build.why, build.build).into())
     }
@@ -258,9 +252,11 @@ impl Story {
                 .as_ref()
                 .is_some_and(|image| image.digest == *digest)
         };
-        self.until(&format!("{stage}"), &query, |answer| match answer {
-            Answer::Now { live: lines, .. } => lines.iter().any(live).then_some(()),
-            _ => None,
+        self.until(&format!("{stage}"), &query, |answer| {
+            let Answer::Now { live: lines, .. } = answer else {
+                return None;
+            };
+            lines.iter().any(live).then_some(())
         })
         .await
     }
@@ -272,13 +268,14 @@ impl Story {
             at: None,
             repository: None,
         });
-        self.until("the promotion to prod", &query, |answer| match answer {
-            Answer::Now { live, .. } => live
-                .iter()
-                .flat_map(|line| &line.waiting)
+        self.until("the promotion to prod", &query, |answer| {
+            let Answer::Now { live, .. } = answer else {
+                return None;
+            };
+            let mut waiting = live.iter().flat_map(|line| &line.waiting);
+            waiting
                 .find(|waiting| waiting.digest == *digest)
-                .map(|waiting| waiting.promotion),
-            _ => None,
+                .map(|waiting| waiting.promotion)
         })
         .await
     }
@@ -373,8 +370,8 @@ fn prod() -> StageName {
 }
 
 fn message(answer: &Answer) -> String {
-    match answer {
-        Answer::Done { message, .. } => message.clone(),
-        _ => String::new(),
-    }
+    let Answer::Done { message, .. } = answer else {
+        return String::new();
+    };
+    message.clone()
 }

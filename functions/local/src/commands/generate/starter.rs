@@ -121,7 +121,10 @@ impl Guess {
                 version: Some(name),
                 ..
             }) => format!("{{env.{name}}}"),
-            _ => "{sha7}-{build}".into(),
+            Self::Make(Makefile { version: None, .. })
+            | Self::Buildspec
+            | Self::Docker
+            | Self::Pack => "{sha7}-{build}".into(),
         }
     }
 }

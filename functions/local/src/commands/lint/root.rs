@@ -9,6 +9,7 @@ use towline_definition::{self as definition, DefinitionErrors, FILE};
 use towline_domain::definition::{Component, Definition, Preset};
 
 use towline_client::tree::{self, Tree};
+use towline_client::words::WordError;
 
 /// Facts about the project that are not in the files.
 #[derive(Debug, Clone, Default, Args)]
@@ -37,11 +38,11 @@ pub struct Project {
     account: Option<String>,
 }
 
-fn yes_or_no(text: &str) -> Result<bool, String> {
+fn yes_or_no(text: &str) -> Result<bool, WordError> {
     match text {
         "yes" => Ok(true),
         "no" => Ok(false),
-        _ => Err("use yes or no".to_owned()),
+        _ => Err(WordError::new("use yes or no")),
     }
 }
 

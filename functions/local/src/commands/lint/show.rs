@@ -137,9 +137,11 @@ fn json(results: &Results) -> Value {
     let mut fixed = Vec::new();
     for checked in &results.checked {
         let mut value = lint::to_json(&checked.report);
-        let mut take = |key: &str| match value[key].take() {
-            Value::Array(items) => items,
-            _ => Vec::new(),
+        let mut take = |key: &str| {
+            let Value::Array(items) = value[key].take() else {
+                return Vec::new();
+            };
+            items
         };
         findings.extend(take("findings"));
         allowed.extend(take("allowed"));
@@ -183,18 +185,16 @@ fn sarif(results: &Results) -> Value {
         .collect();
     let mut log = lint::sarif(&reports);
     let run = &mut log["runs"][0];
-    let index = match &mut run["tool"]["driver"]["rules"] {
-        Value::Array(rules) => {
-            rules.push(json!({
-                "id": DEFINITION,
-                "name": DEFINITION,
-                "shortDescription": { "text": "The definition has a mistake, so it starts no run." },
-                "defaultConfiguration": { "level": "error" },
-            }));
-            rules.len() - 1
-        }
-        _ => 0,
-    };
+    let mut index = 0;
+    if let Value::Array(rules) = &mut run["tool"]["driver"]["rules"] {
+        index = rules.len();
+        rules.push(json!({
+            "id": DEFINITION,
+            "name": DEFINITION,
+            "shortDescription": { "text": "The definition has a mistake, so it starts no run." },
+            "defaultConfiguration": { "level": "error" },
+        }));
+    }
     if let Value::Array(list) = &mut run["results"] {
         for mistaken in &results.mistakes {
             list.extend(mistaken.errors.errors().iter().map(|error| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use towline_client::aws_cli::{AwsCli, Call};
+use towline_client::words::{self, WordError};
 use towline_console::outcome::Outcome;
 
 /// Who is signed in to AWS.
@@ -54,13 +55,12 @@ pub fn deploy(
 ///
 /// # Errors
 /// With what is expected instead.
-pub fn parameter(text: &str) -> Result<(String, String), String> {
-    let Some((name, value)) = text.split_once('=') else {
-        return Err("write NAME=VALUE".into());
-    };
-    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if name.is_empty() || !is_name(name) {
-        return Err("a parameter's name has letters and digits only".into());
+pub fn parameter(text: &str) -> Result<(String, String), WordError> {
+    let (name, value) = words::pair(text)?;
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(WordError::new(
+            "a parameter's name has letters and digits only",
+        ));
     }
-    Ok((name.to_owned(), value.to_owned()))
+    Ok((name, value))
 }

@@ -21,6 +21,7 @@ use crate::tags::{self, Judged};
 use crate::templates;
 use towline_client::aws_cli::{AwsCli, Call};
 use towline_client::stack::{self, Place, STACK, Stack};
+use towline_client::words::{WordError, word};
 use towline_console::outcome::{Outcome, refused};
 use towline_console::output::Output;
 
@@ -364,10 +365,7 @@ fn wrong(judged: &Judged, component: &Component) -> Option<String> {
     })
 }
 
-fn arn(text: &str) -> Result<String, String> {
-    if text.starts_with("arn:") && !text.contains(char::is_whitespace) {
-        Ok(text.to_owned())
-    } else {
-        Err("an ARN begins with arn:".into())
-    }
+fn arn(text: &str) -> Result<String, WordError> {
+    let is_one = text.starts_with("arn:") && !text.contains(char::is_whitespace);
+    word(text, is_one, "an ARN begins with arn:")
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use towline_client::aws_cli::AwsCli;
 use towline_client::stack::{self, Place, STACK, Stack};
+use towline_client::words::WordError;
 use towline_console::outcome::{Outcome, refused};
 use towline_console::output::Output;
 use towline_domain::names::RepositoryName;
@@ -191,25 +192,25 @@ async fn exists(bucket: &Bucket, aws: &AwsCli, caller: &Caller) -> Outcome<bool>
 }
 
 /// A stack's name that the names of functions and rules can begin with.
-fn control_name(text: &str) -> Result<String, String> {
+fn control_name(text: &str) -> Result<String, WordError> {
     let name = stack::stack_name(text)?;
     if name.len() > LONGEST_NAME {
-        return Err(format!(
+        return Err(WordError::new(format!(
             "at most {LONGEST_NAME} characters: the names of functions and rules begin with it"
-        ));
+        )));
     }
     Ok(name)
 }
 
 /// `OWNER/NAME` or `OWNER/*`, separated by commas.
-fn repositories(text: &str) -> Result<String, String> {
+fn repositories(text: &str) -> Result<String, WordError> {
     let list: Vec<&str> = text.split(',').map(str::trim).collect();
     for name in &list {
         let whole = name.strip_suffix("/*").map(|owner| format!("{owner}/any"));
         let whole = whole.unwrap_or_else(|| (*name).to_owned());
         whole
             .parse::<RepositoryName>()
-            .map_err(|_| format!("{name:?} is neither OWNER/NAME nor OWNER/*"))?;
+            .map_err(|_| WordError::new(format!("{name:?} is neither OWNER/NAME nor OWNER/*")))?;
     }
     Ok(list.join(","))
 }

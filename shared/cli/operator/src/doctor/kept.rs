@@ -2,6 +2,7 @@
 
 use futures::FutureExt as _;
 use serde_json::Value;
+use towline_client::aws_cli::Call;
 use towline_wire::people::People;
 use towline_wire::signature::Secret;
 
@@ -13,93 +14,113 @@ use crate::policy::Policy;
 use crate::secret::{Kept, Name, github};
 use crate::templates::BUCKET;
 
+const TABLE: &str = "Table";
+
 pub async fn table(place: &Place<'_>) -> Vec<Findings> {
-    const GROUP: &str = "Table";
-    let table = match place.output(GROUP, "TableName") {
+    let table = match place.output(TABLE, "TableName") {
         Ok(table) => table,
         Err(findings) => return vec![findings],
     };
-    let call = |operation| {
-        let call = place.call("dynamodb", operation);
-        call.option("--table-name", table)
-    };
-    // Deleting a table with point-in-time recovery leaves a backup (DynamoDB developer guide,
-    // "Point-in-time backups").
-    let backups = call("list-backups").option("--backup-type", "SYSTEM");
-    let restore = place.call("dynamodb", "restore-table-from-backup");
-    let restore = restore.option("--target-table-name", table);
-    let is_active = |status: &Value| status == "ACTIVE";
     let checks = vec![
-        Check::read(GROUP, table, call("describe-table"))
-            .needed(
-                format!("{table} is missing"),
-                format!(
-                    "AWS keeps its last state for 35 days: take the ARN from `{}`, then run `{} --backup-arn=ARN`",
-                    backups.shown(),
-                    restore.shown()
-                ),
-            )
-            .must(
-                "/Table/TableStatus",
-                is_active,
-                format!("{table} is {{}}"),
-                "wait until it is ACTIVE",
-            )
-            .judge(|answer| {
-                let indexes = answer["Table"]["GlobalSecondaryIndexes"].as_array();
-                let mut indexes = indexes.into_iter().flatten();
-                match indexes.find(|index| index["IndexName"] == "due") {
-                    None => Some(Wrong::new(
-                        "its index `due` is missing, so lost work is not found again",
-                        &place.put_back,
-                    )),
-                    Some(index) => match index["IndexStatus"].as_str() {
-                        None | Some("ACTIVE") => None,
-                        Some(status) => Some(Wrong::new(
-                            format!("its index `due` is {status}"),
-                            "wait until it is ACTIVE",
-                        )),
-                    },
-                }
-            })
-            .must(
-                "/Table/DeletionProtectionEnabled",
-                |is_on| is_on != false,
-                "deletion protection is off",
-                call("update-table").word("--deletion-protection-enabled").shown(),
-            ),
-        Check::read(GROUP, "point-in-time recovery", call("describe-continuous-backups"))
-            .silent_if_absent()
-            .must(
-                "/ContinuousBackupsDescription/PointInTimeRecoveryDescription/PointInTimeRecoveryStatus",
-                |status| status == "ENABLED",
-                "point-in-time recovery is off",
-                call("update-continuous-backups")
-                    .option(
-                        "--point-in-time-recovery-specification",
-                        "PointInTimeRecoveryEnabled=true",
-                    )
-                    .shown(),
-            ),
-        Check::read(GROUP, "time to live", call("describe-time-to-live"))
-            .silent_if_absent()
-            .must(
-                "/TimeToLiveDescription",
-                |it| {
-                    let status = it["TimeToLiveStatus"].as_str();
-                    matches!(status, Some("ENABLED" | "ENABLING")) && it["AttributeName"] == "expires"
-                },
-                "time to live is off, so expired rows stay",
-                call("update-time-to-live")
-                    .option(
-                        "--time-to-live-specification",
-                        "Enabled=true,AttributeName=expires",
-                    )
-                    .shown(),
-            ),
+        is_there(place, table),
+        recovers(place, table),
+        expires(place, table),
     ];
     let good = "active, with point-in-time recovery, time to live, index and deletion protection";
-    grouped(checks, &[(GROUP, good.into())]).await
+    grouped(checks, &[(TABLE, good.into())]).await
+}
+
+fn of_table(place: &Place<'_>, operation: &str, table: &str) -> Call {
+    let call = place.call("dynamodb", operation);
+    call.option("--table-name", table)
+}
+
+fn is_there<'a>(place: &'a Place<'_>, table: &str) -> Check<'a> {
+    // Deleting a table with point-in-time recovery leaves a backup (DynamoDB developer guide,
+    // "Point-in-time backups").
+    let backups = of_table(place, "list-backups", table).option("--backup-type", "SYSTEM");
+    let restore = place.call("dynamodb", "restore-table-from-backup");
+    let restore = restore.option("--target-table-name", table);
+    Check::read(TABLE, table, of_table(place, "describe-table", table))
+        .needed(
+            format!("{table} is missing"),
+            format!(
+                "AWS keeps its last state for 35 days: take the ARN from `{}`, then run `{} --backup-arn=ARN`",
+                backups.shown(),
+                restore.shown()
+            ),
+        )
+        .must(
+            "/Table/TableStatus",
+            |status| status == "ACTIVE",
+            format!("{table} is {{}}"),
+            "wait until it is ACTIVE",
+        )
+        .judge(|answer| index(place, answer))
+        .must(
+            "/Table/DeletionProtectionEnabled",
+            |is_on| is_on != false,
+            "deletion protection is off",
+            of_table(place, "update-table", table)
+                .word("--deletion-protection-enabled")
+                .shown(),
+        )
+}
+
+/// What is wrong with the index that lost work is found by.
+fn index(place: &Place<'_>, answer: &Value) -> Option<Wrong> {
+    let indexes = answer["Table"]["GlobalSecondaryIndexes"].as_array();
+    let mut indexes = indexes.into_iter().flatten();
+    let Some(index) = indexes.find(|index| index["IndexName"] == "due") else {
+        return Some(Wrong::new(
+            "its index `due` is missing, so lost work is not found again",
+            &place.put_back,
+        ));
+    };
+    match index["IndexStatus"].as_str() {
+        None | Some("ACTIVE") => None,
+        Some(status) => Some(Wrong::new(
+            format!("its index `due` is {status}"),
+            "wait until it is ACTIVE",
+        )),
+    }
+}
+
+fn recovers<'a>(place: &Place<'_>, table: &str) -> Check<'a> {
+    let asked = of_table(place, "describe-continuous-backups", table);
+    Check::read(TABLE, "point-in-time recovery", asked)
+        .silent_if_absent()
+        .must(
+            "/ContinuousBackupsDescription/PointInTimeRecoveryDescription/PointInTimeRecoveryStatus",
+            |status| status == "ENABLED",
+            "point-in-time recovery is off",
+            of_table(place, "update-continuous-backups", table)
+                .option(
+                    "--point-in-time-recovery-specification",
+                    "PointInTimeRecoveryEnabled=true",
+                )
+                .shown(),
+        )
+}
+
+fn expires<'a>(place: &Place<'_>, table: &str) -> Check<'a> {
+    let asked = of_table(place, "describe-time-to-live", table);
+    Check::read(TABLE, "time to live", asked)
+        .silent_if_absent()
+        .must(
+            "/TimeToLiveDescription",
+            |it| {
+                let status = it["TimeToLiveStatus"].as_str();
+                matches!(status, Some("ENABLED" | "ENABLING")) && it["AttributeName"] == "expires"
+            },
+            "time to live is off, so expired rows stay",
+            of_table(place, "update-time-to-live", table)
+                .option(
+                    "--time-to-live-specification",
+                    "Enabled=true,AttributeName=expires",
+                )
+                .shown(),
+        )
 }
 
 /// Without the bucket, or if another account owns it, builds with a long buildspec fail.

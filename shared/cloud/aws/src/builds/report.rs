@@ -4,7 +4,7 @@ use aws_sdk_codebuild::primitives::DateTime;
 use aws_sdk_codebuild::types::{Build, BuildPhase, EnvironmentVariable, ProjectEnvironment};
 use jiff::Timestamp;
 use towline_domain::names::AttemptId;
-use towline_domain::run::{BuildReport, BuildStatus};
+use towline_domain::run::BuildReport;
 use towline_wire::codebuild::{
     ATTEMPT_VARIABLE, OUTPUTS_VARIABLE, Phase, StateChange, Status, outputs,
 };
@@ -19,7 +19,7 @@ pub(super) fn report(build: &Build) -> Option<BuildReport> {
         account: String::new(),
         region: String::new(),
         build: build.id()?.parse().ok()?,
-        status: status(word),
+        status: Status::of(word),
         project: String::new(),
         commit: build
             .resolved_source_version()
@@ -60,19 +60,6 @@ fn variable<'a>(build: &'a Build, name: &str) -> Option<&'a str> {
 /// Whether a build was started for this attempt: its environment names it, once.
 pub(super) fn is_of(build: &Build, attempt: &AttemptId) -> bool {
     variable(build, ATTEMPT_VARIABLE) == Some(attempt.as_str())
-}
-
-fn status(word: &str) -> Status {
-    let known = [
-        BuildStatus::InProgress,
-        BuildStatus::Succeeded,
-        BuildStatus::Failed,
-        BuildStatus::Fault,
-        BuildStatus::Stopped,
-        BuildStatus::TimedOut,
-    ];
-    let known = known.into_iter().find(|status| status.word() == word);
-    known.map_or_else(|| Status::Unknown(word.to_owned()), Status::Known)
 }
 
 fn phase(phase: &BuildPhase) -> Option<Phase> {

@@ -181,32 +181,12 @@ impl Step<'_> {
             self.decision.refused = Some(Refusal::LeaseLost { promotion: number });
             return;
         }
-        let before = self.decision.stage.pointer.take();
-        let version = before.as_ref().map_or(0, |pointer| pointer.version) + 1;
-        let from = before
-            .as_ref()
-            .map(|pointer| pointer.candidate.digest.clone());
-        let since = before
-            .as_ref()
-            .map_or(self.now, |pointer| pointer.since.max(self.now));
-        let reason = promotion.reason.clone().or_else(|| approved_by(&promotion));
-        self.row(
-            promotion.by.clone(),
-            What::Moved {
-                promotion: number,
-                from: from.clone(),
-                to: promotion.candidate.digest.clone(),
-                version,
-            },
-        );
-        let to = promotion.candidate.digest.clone();
+        let (to, is_rollback) = (promotion.candidate.digest.clone(), promotion.rollback);
+        let from = self.point_at(promotion);
         let was_put_back = from.as_ref() == Some(&to);
         let stage = self.stage();
         stage.left.retain(|digest| *digest != to);
-        if let Some(left) = from
-            .clone()
-            .filter(|from| promotion.rollback && *from != to)
-        {
+        if let Some(left) = from.clone().filter(|_| is_rollback && !was_put_back) {
             stage.left.push(left);
             let surplus = stage.left.len().saturating_sub(MOST_LEFT);
             stage.left.drain(..surplus);
@@ -214,15 +194,6 @@ impl Step<'_> {
         stage.waiting.retain(|known| known.number != number);
         stage.lease = None;
         stage.drifted = false;
-        stage.pointer = Some(Pointer {
-            version,
-            candidate: promotion.candidate,
-            promotion: number,
-            by: promotion.by,
-            rollback: promotion.rollback,
-            reason,
-            since,
-        });
         self.decision.moved = true;
         match self.policy.rule.deploy {
             Some(Deploy::Event) => {
@@ -238,6 +209,36 @@ impl Step<'_> {
         if was_put_back && self.policy.rule.promote == Promote::Auto {
             self.ask_for_offered();
         }
+    }
+
+    /// Makes the promotion's image live, and answers what was live before.
+    fn point_at(&mut self, promotion: Promotion) -> Option<Digest> {
+        let before = self.decision.stage.pointer.take();
+        let version = before.as_ref().map_or(0, |pointer| pointer.version) + 1;
+        let since = before
+            .as_ref()
+            .map_or(self.now, |pointer| pointer.since.max(self.now));
+        let from = before.map(|pointer| pointer.candidate.digest);
+        let reason = promotion.reason.clone().or_else(|| approved_by(&promotion));
+        self.row(
+            promotion.by.clone(),
+            What::Moved {
+                promotion: promotion.number,
+                from: from.clone(),
+                to: promotion.candidate.digest.clone(),
+                version,
+            },
+        );
+        self.stage().pointer = Some(Pointer {
+            version,
+            candidate: promotion.candidate,
+            promotion: promotion.number,
+            by: promotion.by,
+            rollback: promotion.rollback,
+            reason,
+            since,
+        });
+        from
     }
 
     pub(super) fn tag_refused(&mut self, number: u64, holder: &str, why: &Failure) {

@@ -58,14 +58,14 @@ fn what_is_written_is_read_back() {
         "TIMED_OUT",
         "ODD",
     ] {
-        let change = change(super::status(status));
+        let change = change(Status::of(status));
         assert_eq!(read(event(&change)).unwrap(), change);
     }
 }
 
 #[test]
 fn a_build_names_its_attempt_and_why_it_failed() {
-    let change = read(event(&change(status("FAILED")))).unwrap();
+    let change = read(event(&change(Status::of("FAILED")))).unwrap();
     let attempt = change.attempt().unwrap();
     assert_eq!(attempt.component.as_str(), "backend");
     let report = change.report().unwrap();
@@ -80,15 +80,15 @@ fn a_build_names_its_attempt_and_why_it_failed() {
 
 #[test]
 fn a_build_that_runs_has_no_end_and_an_unknown_status_reports_nothing() {
-    let running = change(status("IN_PROGRESS"));
+    let running = change(Status::of("IN_PROGRESS"));
     assert_eq!(running.report().unwrap().ended_at, None);
-    assert_eq!(change(status("ODD")).report(), None);
+    assert_eq!(change(Status::of("ODD")).report(), None);
 }
 
 #[test]
 fn an_attempt_named_twice_or_not_at_all_is_none() {
     let with = |edit: fn(&mut Vec<(String, String)>)| {
-        let mut change = change(status("FAILED"));
+        let mut change = change(Status::of("FAILED"));
         edit(&mut change.environment);
         change.attempt()
     };
@@ -132,7 +132,7 @@ fn only_build_status_and_project_are_needed() {
 
 #[test]
 fn odd_values_where_nothing_is_needed_do_no_harm() {
-    let mut event = event(&change(status("FAILED")));
+    let mut event = event(&change(Status::of("FAILED")));
     let more = &mut event["detail"]["additional-information"];
     more["build-number"] = json!(12.0);
     more["source-version"] = json!("refs/heads/main");

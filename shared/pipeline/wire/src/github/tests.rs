@@ -87,10 +87,11 @@ fn decode_bytes(event: &str, body: &[u8]) -> Result<Event, GithubError> {
 }
 
 fn moved(body: &Value) -> Push {
-    match decode_json("push", body).unwrap() {
-        Event::Moved(push) => *push,
-        other => panic!("{other:?} is no push that moved a ref"),
-    }
+    let event = decode_json("push", body).unwrap();
+    let Event::Moved(push) = event else {
+        panic!("{event:?} is no push that moved a ref");
+    };
+    *push
 }
 
 #[test]

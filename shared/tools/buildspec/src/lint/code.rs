@@ -110,6 +110,10 @@ impl Code {
 
     /// The page of CodeBuild's documentation about it.
     #[must_use]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a code without a page of its own is about the syntax of buildspecs"
+    )]
     pub fn help(self) -> &'static str {
         match self {
             Self::E010 | Self::W043 => {

@@ -14,6 +14,8 @@ mod good;
 mod hostile;
 mod keys;
 mod output;
+mod publishing;
+mod tags;
 
 use std::collections::BTreeMap;
 
@@ -162,120 +164,6 @@ fn e002_e005_e006_sections() {
 }
 
 #[test]
-fn e003_publishing_in_post_build() {
-    check_post_build(
-        &[
-            "docker push a/b:1",
-            "docker image push a/b:1",
-            "docker buildx build --push -t a/b:1 .",
-            "sudo docker-compose push app",
-            "aws ecs update-service --cluster c --service s --force-new-deployment",
-            "'echo ready && aws cloudformation deploy --template-file t.yml --stack-name s'",
-            "sh -c 'kubectl apply -f k8s'",
-            "make publish",
-            "if [ -f x ]; then docker push a/b:2; fi",
-            "if [ $CODEBUILD_BUILD_SUCCEEDING = 0 ]; then docker push a/b:3; fi",
-            "if [ $CODEBUILD_BUILD_SUCCEEDING = 1 ]; then echo; else docker push a/b:4; fi",
-        ],
-        expect![[r#"
-            E003 6:9 docker push a/b:1
-            E003 7:9 docker image push a/b:1
-            E003 8:9 docker buildx build --push -t a/b:1 .
-            E003 9:9 sudo docker-compose push app
-            E003 10:9 aws ecs update-service --cluster c --service s --force-new-deployment
-            E003 11:24 aws cloudformation deploy --template-file t.yml --stack-name s
-            E003 12:16 kubectl apply -f k8s
-            E003 13:9 make publish
-            E003 14:27 docker push a/b:2
-            E003 15:54 docker push a/b:3
-            E003 16:65 docker push a/b:4
-        "#]],
-    );
-}
-
-#[test]
-fn e003_is_silent_where_nothing_broken_can_be_published() {
-    check_post_build(
-        &[
-            "'# docker push a/b'",
-            "echo \"docker push a/b\"",
-            "'echo docker push a/b'",
-            "\"cat > push.sh <<'E'\\ndocker push a/b\\nE\"",
-            "'publish() { docker push a/b; }'",
-            "docker logout",
-            "docker compose down",
-            "'if [ \"$CODEBUILD_BUILD_SUCCEEDING\" = 1 ]; then docker push a/b; fi'",
-            "'if [ \"$CODEBUILD_BUILD_SUCCEEDING\" == \"1\" ] && [ -f x ]; then docker push a/b; fi'",
-            "'[ \"$CODEBUILD_BUILD_SUCCEEDING\" = 1 ] && docker push a/b'",
-            "'[[ $CODEBUILD_BUILD_SUCCEEDING -eq 0 ]] || docker push a/b'",
-            "'test ${CODEBUILD_BUILD_SUCCEEDING} -eq 1 && docker push a/b'",
-            "'if [ ${CODEBUILD_BUILD_SUCCEEDING:-0} != 1 ]; then echo bad; else docker push a/b; fi'",
-            "'case $CODEBUILD_BUILD_SUCCEEDING in 1) docker push a/b;; esac'",
-            "'bash -c \"if [ \\\"$CODEBUILD_BUILD_SUCCEEDING\\\" = 1 ]; then docker push a/b; fi\"'",
-            "make clean",
-            "kubectl apply --dry-run -f k8s",
-            "'if [ \"$CODEBUILD_BUILD_SUCCEEDING\" = 0 ]; then exit 1; fi'",
-            "docker push a/b",
-        ],
-        expect![""],
-    );
-    check_post_build(
-        &[
-            "'[ $CODEBUILD_BUILD_SUCCEEDING = 1 ] || exit 1'",
-            "docker push a/b",
-        ],
-        expect![[""]],
-    );
-    for guard in [
-        "test \"$CODEBUILD_BUILD_SUCCEEDING\" = 1",
-        "'[ $CODEBUILD_BUILD_SUCCEEDING -eq 1 ]'",
-        "bash -c \"if [ /\"$CODEBUILD_BUILD_SUCCEEDING/\" == /\"0/\" ]; then exit 1; fi\"",
-        "'bash -c \"if [ \\\"$CODEBUILD_BUILD_SUCCEEDING\\\" = \\\"0\\\" ]; then exit 1; fi\"'",
-        "'if [[ \"$CODEBUILD_BUILD_SUCCEEDING\" == \"0\" ]]; then echo failed; exit 1; fi'",
-        "'if [ \"$CODEBUILD_BUILD_SUCCEEDING\" != \"1\" ]; then exit 1; fi'",
-        "'if [ 0 -eq ${CODEBUILD_BUILD_SUCCEEDING} ]; then exit 1; fi'",
-        "'[ \"$CODEBUILD_BUILD_SUCCEEDING\" = 0 ] && exit 1 || true'",
-    ] {
-        check_post_build(&[guard, "docker push a/b"], expect![[""]]);
-    }
-    check_post_build(
-        &["'[ $CODEBUILD_BUILD_SUCCEEDING = 0 ]'", "docker push a/b"],
-        expect![[r#"
-            E003 7:9 docker push a/b
-        "#]],
-    );
-    check(
-        "version: 0.2\nphases:\n  post_build: {commands: [docker push a/b]}\n",
-        expect![[""]],
-    );
-    check(
-        "version: 0.2\nphases:\n  build: {on-failure: ABORT, commands: [make]}\n  post_build: {commands: [docker push a/b]}\n",
-        expect![[""]],
-    );
-    check_build(&["docker push a/b:1"], expect![[""]]);
-}
-
-#[test]
-fn e003_follows_functions_to_where_they_are_called() {
-    check(
-        "version: 0.2
-phases:
-  install:
-    commands:
-      - 'publish() { docker push a/b:1; }'
-  build:
-    commands: [make]
-  post_build:
-    commands:
-      - publish
-",
-        expect![[r#"
-            E003 5:22 docker push a/b:1
-        "#]],
-    );
-}
-
-#[test]
 fn e004_commands_that_are_mappings() {
     check_build(
         &["echo a: b", "make"],
@@ -362,117 +250,6 @@ fn e015_w014_by_what_is_known_of_the_project() {
         told(&text, &context(lambda, None)),
         "E015 6:9 docker build .\n"
     );
-}
-
-#[test]
-fn e016_e017_tags_that_cannot_be() {
-    check_build(
-        &[
-            "docker build -t shop:$CODEBUILD_BUILD_ID .",
-            "docker tag shop shop:$CODEBUILD_WEBHOOK_HEAD_REF",
-            "docker build -t registry:5000/shop:v1+2 .",
-            "docker push shop:-x",
-            "docker build -t shop:$LATER .",
-            "LATER=1",
-            "docker build -t shop:$LATER -t shop:$FROM_PROJECT -t \"$REGISTRY/shop:$CODEBUILD_RESOLVED_SOURCE_VERSION.${CODEBUILD_BUILD_ID##*:}\" .",
-        ],
-        expect![[r#"
-            E016 5:25 shop:$CODEBUILD_BUILD_ID
-            E016 6:25 shop:$CODEBUILD_WEBHOOK_HEAD_REF
-            E016 7:25 registry:5000/shop:v1+2
-            E016 8:21 shop:-x
-            E017 9:25 shop:$LATER
-        "#]],
-    );
-    check(
-        "version: 0.1\nphases:\n  build:\n    commands:\n      - TAG=$(date +%s)\n      - docker build -t shop:$TAG .\n      - TAG=1 && docker push shop:$TAG\n",
-        expect![[r#"
-            W018 1:10 0.1
-            E017 6:25 shop:$TAG
-        "#]],
-    );
-    check(
-        "version: 0.2\nenv: {variables: {TAG: ''}}\nphases:\n  build:\n    commands:\n      - docker build -t shop:$TAG .\n      - docker build -t shop:${TAG:-dev} .\n      - docker build -t shop@sha256:0 .\n",
-        expect![[r#"
-            E017 6:25 shop:$TAG
-        "#]],
-    );
-    check_build(
-        &[
-            "source ./tags.sh",
-            "docker build -t shop:$LATER .",
-            "LATER=1",
-        ],
-        expect![[""]],
-    );
-    let long = format!(
-        "docker build -t shop:{}$CODEBUILD_RESOLVED_SOURCE_VERSION .",
-        "a".repeat(90)
-    );
-    check_build(
-        &[&long],
-        expect![[r#"
-        E016 5:25 shop:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa$CODEBUILD_RESOLVED_SOURCE_VERSION
-    "#]],
-    );
-}
-
-#[test]
-fn w031_the_short_commit_as_the_only_tag() {
-    check_build(
-        &[
-            "TAG=$(echo $CODEBUILD_RESOLVED_SOURCE_VERSION | cut -c 1-7)",
-            "docker build -t shop:$TAG .",
-            "docker push shop:$TAG",
-        ],
-        expect![[r#"
-            W031 5:13 $(echo $CODEBUILD_RESOLVED_SOURCE_VERSION | cut -c 1-7)
-        "#]],
-    );
-    check_build(
-        &["docker build -t shop:${CODEBUILD_RESOLVED_SOURCE_VERSION:0:8} ."],
-        expect![[r#"
-            W031 5:30 ${CODEBUILD_RESOLVED_SOURCE_VERSION:0:8}
-        "#]],
-    );
-    check_build(
-        &[
-            "TAG=$(git rev-parse --short HEAD)",
-            "docker build -t shop:${TAG:-latest} .",
-        ],
-        expect![[r#"
-            W031 5:13 $(git rev-parse --short HEAD)
-        "#]],
-    );
-    check_build(
-        &[
-            "TAG=$(echo $CODEBUILD_RESOLVED_SOURCE_VERSION | head -c 7)-$CODEBUILD_BUILD_NUMBER",
-            "docker build -t shop:$TAG .",
-            "docker build -t app:${CODEBUILD_RESOLVED_SOURCE_VERSION:0:7} -t app:$CODEBUILD_RESOLVED_SOURCE_VERSION .",
-            "echo ${CODEBUILD_RESOLVED_SOURCE_VERSION:0:7}",
-        ],
-        expect![[""]],
-    );
-}
-
-#[test]
-fn w032_latest_where_tags_cannot_move() {
-    let text = build(&[
-        "docker push shop",
-        "docker push shop:latest",
-        "docker push shop:1",
-    ]);
-    for (immutable_tags, expected) in [
-        (None, ""),
-        (Some(false), ""),
-        (Some(true), "W032 5:21 shop\nW032 6:21 shop:latest\n"),
-    ] {
-        let context = Context {
-            immutable_tags,
-            ..Context::default()
-        };
-        assert_eq!(told(&text, &context), expected);
-    }
 }
 
 #[test]
@@ -594,22 +371,4 @@ fn w030_git_where_there_is_none() {
         "cd x && git rev-parse HEAD",
     ]);
     assert_eq!(told(&clones, &context), "");
-}
-
-#[test]
-fn w040_a_moving_tag_deployed() {
-    check_build(
-        &[
-            "aws cloudformation deploy --stack-name s --parameter-overrides ImageTag=latest Mode=latest",
-            "printf '[{\"name\":\"app\",\"imageUri\":\"%s\"}]' $REPO:latest > imagedefinitions.json",
-            "printf '[{\"name\":\"app\",\"imageUri\":\"%s\"}]' $REPO:$TAG > imagedefinitions.json",
-            "kubectl set image deployment/app app=shop:latest",
-            "docker tag app:1 app:latest",
-        ],
-        expect![[r#"
-            W040 5:72 ImageTag=latest
-            W040 6:51 $REPO:latest
-            W040 8:42 app=shop:latest
-        "#]],
-    );
 }

@@ -1,10 +1,11 @@
 //! Builds nodes from the parser's events on an explicit stack, so that depth uses no call stack.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
+use super::mistakes::{explain, refuse_control_characters, refuse_tab_indent};
+use super::place::{At, Offsets, span_at};
 use super::{Limits, Node, Span, Value, YamlError};
 
 /// Reads the one document in `text`. A text without one reads as a null scalar at line 1.
@@ -50,47 +51,8 @@ pub fn read(text: &str, limits: Limits) -> Result<Node, YamlError> {
 
 const START: Span = Span { line: 1, column: 1 };
 
-/// The place of an event.
-#[derive(Clone)]
-struct At {
-    span: Span,
-    range: Range<usize>,
-}
-
-/// Converts the parser's characters to bytes.
-struct Offsets {
-    /// The first byte of each character; empty if all characters are one byte long.
-    bytes: Vec<usize>,
-    length: usize,
-    skipped: usize,
-}
-
-impl Offsets {
-    fn new(text: &str, skipped: usize) -> Self {
-        let bytes = if text.is_ascii() {
-            Vec::new()
-        } else {
-            text.char_indices().map(|(offset, _)| offset).collect()
-        };
-        Self {
-            bytes,
-            length: text.len(),
-            skipped,
-        }
-    }
-
-    fn of(&self, marker: Marker) -> usize {
-        let index = marker.index();
-        let offset = if self.bytes.is_empty() {
-            index.min(self.length)
-        } else {
-            self.bytes.get(index).copied().unwrap_or(self.length)
-        };
-        self.skipped + offset
-    }
-}
-
 /// A node under construction, with its counts for the limits.
+#[derive(Clone)]
 struct Built {
     node: Node,
     nodes: usize,
@@ -118,7 +80,7 @@ enum Content {
 struct Builder {
     limits: Limits,
     open: Vec<Open>,
-    anchors: HashMap<usize, (Node, usize, usize)>,
+    anchors: HashMap<usize, Built>,
     nodes: usize,
     documents: usize,
     root: Option<Node>,
@@ -151,14 +113,12 @@ impl Builder {
                     quoted,
                 };
                 self.count(1, span)?;
-                self.finish(
-                    Built {
-                        node: at.node(value),
-                        nodes: 1,
-                        height: 0,
-                    },
-                    anchor,
-                )
+                let built = Built {
+                    node: at.node(value),
+                    nodes: 1,
+                    height: 0,
+                };
+                self.finish(built, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.check_extras(anchor, tag.as_deref(), span)?;
@@ -218,27 +178,22 @@ impl Builder {
                 "aliases (`*name`) are not read here: write the value out, or quote the text",
             ));
         }
-        let Some((node, nodes, height)) = self.anchors.get(&anchor) else {
+        let Some(named) = self.anchors.get(&anchor) else {
             return Err(YamlError::new(
                 span,
                 "this alias is inside the value it names: write the value out",
             ));
         };
-        let (nodes, height) = (*nodes, *height);
-        if self.nodes + nodes > self.limits.nodes {
+        if self.nodes + named.nodes > self.limits.nodes {
             return Err(self.too_many(span));
         }
-        let node = at.node(node.value.clone());
-        self.count(nodes, span)?;
-        self.check_depth(self.open.len() + height, span)?;
-        self.finish(
-            Built {
-                node,
-                nodes,
-                height,
-            },
-            0,
-        )
+        let built = Built {
+            node: at.node(named.node.value.clone()),
+            ..*named
+        };
+        self.count(built.nodes, span)?;
+        self.check_depth(self.open.len() + built.height, span)?;
+        self.finish(built, 0)
     }
 
     fn begin(&mut self, at: At, anchor: usize, content: Content) -> Result<(), YamlError> {
@@ -284,20 +239,17 @@ impl Builder {
             range: start..end.max(start),
             value,
         };
-        self.finish(
-            Built {
-                node,
-                nodes: open.nodes,
-                height: open.height,
-            },
-            open.anchor,
-        )
+        let built = Built {
+            node,
+            nodes: open.nodes,
+            height: open.height,
+        };
+        self.finish(built, open.anchor)
     }
 
     fn finish(&mut self, built: Built, anchor: usize) -> Result<(), YamlError> {
         if anchor != 0 {
-            self.anchors
-                .insert(anchor, (built.node.clone(), built.nodes, built.height));
+            self.anchors.insert(anchor, built.clone());
         }
         let Some(parent) = self.open.last_mut() else {
             self.root = Some(built.node);
@@ -349,16 +301,6 @@ impl Builder {
     }
 }
 
-impl At {
-    fn node(self, value: Value) -> Node {
-        Node {
-            span: self.span,
-            range: self.range,
-            value,
-        }
-    }
-}
-
 fn refuse_twice(lines: &mut HashMap<String, usize>, key: &Node) -> Result<(), YamlError> {
     let Value::Scalar { text, .. } = &key.value else {
         return Err(key_is_no_text(key.span));
@@ -385,100 +327,4 @@ fn is_core(tag: &Tag) -> bool {
             tag.suffix.as_str(),
             "str" | "int" | "float" | "bool" | "null" | "seq" | "map"
         )
-}
-
-fn span_at(marker: Marker) -> Span {
-    Span {
-        line: marker.line(),
-        column: marker.col() + 1,
-    }
-}
-
-/// YAML forbids control characters (YAML 1.2.2, 5.1), and the parser would treat NUL as the end of the text.
-fn refuse_control_characters(text: &str) -> Result<(), YamlError> {
-    let is_line_end = |offset: usize| text[offset..].starts_with("\r\n");
-    let forbidden = text
-        .char_indices()
-        .find(|(offset, character)| match character {
-            '\t' | '\n' | '\u{85}' => false,
-            '\r' => !is_line_end(*offset),
-            '\u{feff}' | '\u{fffe}' | '\u{ffff}' => true,
-            other => other.is_control(),
-        });
-    let Some((offset, character)) = forbidden else {
-        return Ok(());
-    };
-    let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let span = Span {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-    };
-    let code = u32::from(character);
-    Err(YamlError::new(
-        span,
-        format!("the character U+{code:04X} is not allowed in YAML: remove it"),
-    ))
-}
-
-const TAB_INDENTS: &str =
-    "a tab indents this line, YAML takes only spaces there: replace the tab with spaces";
-
-/// The parser accepts a tab before some nodes where YAML and CodeBuild's parser do not.
-fn refuse_tab_indent(event: &Event<'_>, span: Span, lines: &[&str]) -> Result<(), YamlError> {
-    match event {
-        Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => return Ok(()),
-        Event::Scalar(..)
-        | Event::SequenceStart(..)
-        | Event::MappingStart(..)
-        | Event::Alias(_) => {}
-        _ => return Ok(()),
-    }
-    match tab_indent(lines, span.line) {
-        Some(tab) if tab.column < span.column => Err(YamlError::new(tab, TAB_INDENTS)),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// The parser's error; a tab used as indentation is named, because it is invisible.
-fn explain(error: &ScanError, lines: &[&str]) -> YamlError {
-    let span = span_at(*error.marker());
-    if let Some(tab) = tab_indent(lines, span.line).or_else(|| tab_indent(lines, span.line + 1)) {
-        return YamlError::new(tab, TAB_INDENTS);
-    }
-    let hint = match error.info() {
-        info if info.contains("mapping values") => " (quote a text that contains `: `)",
-        info if info.contains("valid YAML whitespace") => " (use a space there, not a tab)",
-        info if info.contains("unknown anchor") => " (quote a text that starts with `*`)",
-        _ => "",
-    };
-    YamlError::new(span, format!("not YAML: {}{hint}", error.info()))
-}
-
-/// The first tab in a line's indentation, if the line has content after it.
-fn tab_indent(lines: &[&str], line: usize) -> Option<Span> {
-    let text = lines.get(line.checked_sub(1)?)?;
-    let indent = &text[..text.len() - text.trim_start_matches([' ', '\t']).len()];
-    let has_content = indent.len() < text.trim_end().len();
-    let tab = indent.find('\t').filter(|_| has_content)?;
-    Some(Span {
-        line,
-        column: tab + 1,
-    })
-}
-
-/// The byte ranges of the tabs that indent lines with content, if they make the text invalid.
-#[must_use]
-pub fn indenting_tabs(text: &str) -> Vec<Range<usize>> {
-    let mut tabs = Vec::new();
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let indent = line.len() - line.trim_start_matches([' ', '\t']).len();
-        if indent < line.trim_end().len() {
-            let in_indent = line[..indent].match_indices('\t');
-            tabs.extend(in_indent.map(|(offset, _)| start + offset..start + offset + 1));
-        }
-        start += line.len();
-    }
-    tabs
 }

@@ -75,13 +75,11 @@ fn note(spec: &Spec<'_>, problem: &Problem) -> Option<Note> {
         _ => sentence(&problem.message),
     };
     let note = Note::new(code, range, consequence, advice);
-    Some(match problem.kind {
-        ProblemKind::PhaseOutside => {
-            let edits = phases_moved(spec.source, &spec.reading.root, problem);
-            note.fixed_by(edits)
-        }
-        _ => note,
-    })
+    if problem.kind != ProblemKind::PhaseOutside {
+        return Some(note);
+    }
+    let edits = phases_moved(spec.source, &spec.reading.root, problem);
+    Some(note.fixed_by(edits))
 }
 
 /// Whether a section is for others: other tools keep their own in buildspecs, and anchors need a place.

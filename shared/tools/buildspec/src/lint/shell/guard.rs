@@ -108,10 +108,12 @@ pub(super) fn script_stops(script: &str) -> bool {
     let Some((condition, rest)) = script.split_once(';').or_else(|| script.split_once("||")) else {
         return false;
     };
-    let given = match test(condition) {
-        Guard::Succeeding if script.contains("||") && !script.contains(';') => Guard::Failing,
-        guard => guard,
+    let runs_unless = script.contains("||") && !script.contains(';');
+    let fails = match test(condition) {
+        Guard::Succeeding => runs_unless,
+        Guard::Failing => true,
+        Guard::None => false,
     };
     let words = rest.trim_start().trim_start_matches("then").trim_start();
-    given == Guard::Failing && words.starts_with("exit ") && !words.starts_with("exit 0")
+    fails && words.starts_with("exit ") && !words.starts_with("exit 0")
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tree_sitter::Node;
 
-use super::{Call, named_children};
+use super::{DEEPEST, named_children};
 
 /// One word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,7 @@ impl Word {
     }
 }
 
+/// Reads a word of the tree; `offset` is where its script stands in the command.
 pub(super) fn read(node: Node<'_>, text: &str, offset: usize) -> Word {
     let mut word = Word {
         range: offset + node.start_byte()..offset + node.end_byte(),
@@ -98,7 +99,7 @@ pub(super) fn read(node: Node<'_>, text: &str, offset: usize) -> Word {
 fn add(word: &mut Word, node: Node<'_>, text: &str, offset: usize, depth: usize) {
     let source = text.get(node.byte_range()).unwrap_or("");
     let range = offset + node.start_byte()..offset + node.end_byte();
-    if depth > super::DEEPEST {
+    if depth > DEEPEST {
         word.push(Part::Unknown);
         return;
     }
@@ -184,69 +185,4 @@ fn expansion(source: &str, range: Range<usize>) -> Part {
             range,
         },
     }
-}
-
-/// Programs that only run another one, with their options that take a value.
-const WRAPPERS: [(&str, &[&str]); 9] = [
-    ("sudo", &["-u", "-g", "-h", "-p"]),
-    ("env", &["-u", "-C"]),
-    ("command", &[]),
-    ("exec", &[]),
-    ("time", &[]),
-    ("nohup", &[]),
-    ("nice", &["-n"]),
-    ("timeout", &["-s", "-k", "-t", "--signal", "--kill-after"]),
-    ("then", &[]),
-];
-
-/// The index of the program after its wrappers.
-pub(super) fn program(words: &[Word]) -> usize {
-    let mut at = 0;
-    while let Some(name) = words.get(at).and_then(Word::text) {
-        let name = name.rsplit('/').next().unwrap_or(name);
-        let Some((_, with_value)) = WRAPPERS.iter().find(|(wrapper, _)| *wrapper == name) else {
-            break;
-        };
-        at += 1;
-        let mut seen_t = false;
-        while let Some(option) = words.get(at).and_then(Word::text) {
-            if name == "env" && option.contains('=') && !option.starts_with('-') {
-                at += 1;
-            } else if option.starts_with('-') {
-                seen_t |= option == "-t";
-                at += if with_value.contains(&option) { 2 } else { 1 };
-            } else {
-                break;
-            }
-        }
-        if name == "timeout" && !seen_t {
-            at += 1;
-        }
-        if at >= words.len() {
-            // The wrapper itself is the program.
-            return 0;
-        }
-    }
-    at.min(words.len().saturating_sub(1))
-}
-
-/// The place of the script in `sh -c '...'`, between its quotes.
-pub(super) fn script(call: &Call) -> Option<Range<usize>> {
-    let arguments = call.arguments();
-    let at = if call.name() == "eval" {
-        0
-    } else {
-        let flag = |word: &Word| {
-            word.text().is_some_and(|text| {
-                text.starts_with('-') && !text.starts_with("--") && text.ends_with('c')
-            })
-        };
-        arguments.iter().position(flag)? + 1
-    };
-    let word = arguments.get(at)?;
-    let is_quoted = word.range.len() > 2;
-    let is_constant = word
-        .text()
-        .is_some_and(|text| text.len() + 2 == word.range.len());
-    (is_quoted && is_constant).then(|| word.range.start + 1..word.range.end - 1)
 }

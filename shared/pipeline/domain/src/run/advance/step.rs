@@ -1,0 +1,232 @@
+//! What an attempt, or a part of one, makes of a fact about it.
+
+use crate::Timestamp;
+use crate::intent::{AttemptRef, Intent};
+use crate::names::{BuildId, CommitSha, Digest, ImageRepository};
+use crate::run::{
+    Attempt, AttemptState, BuildReport, BuildStatus, Contradiction, Failure, MOST_ATTEMPTS,
+    NotStarted,
+};
+
+/// One attempt, or a part of one, during a change.
+pub(super) struct Step<'a> {
+    pub(super) of: AttemptRef,
+    /// The commit that was pushed.
+    pub(super) commit: &'a CommitSha,
+    pub(super) repository: &'a ImageRepository,
+    pub(super) attempt: &'a mut Attempt,
+    pub(super) intents: &'a mut Vec<Intent>,
+    /// What a person should know of the run.
+    pub(super) notes: Vec<String>,
+    pub(super) now: Timestamp,
+}
+
+impl Step<'_> {
+    /// Binds the first build that is reported; all others are stopped (I5, F15).
+    pub(super) fn bind(&mut self, build: &BuildId) {
+        match &self.attempt.build {
+            Some(bound) if bound == build => {}
+            None if self.may_bind() => {
+                self.attempt.build = Some(build.clone());
+                self.attempt.waiting = None;
+                self.attempt.state = AttemptState::Building;
+                self.intents.push(Intent::BuildWatchDue(self.of.clone()));
+                self.settle();
+            }
+            Some(_) | None => self.intents.push(Intent::BuildStopDue {
+                build: build.clone(),
+            }),
+        }
+    }
+
+    /// An attempt with parts has no build of its own.
+    fn may_bind(&self) -> bool {
+        !self.attempt.state.is_terminal() && self.attempt.legs.is_empty()
+    }
+
+    pub(super) fn refuse(&mut self, why: &NotStarted) {
+        if self.attempt.state == AttemptState::Due {
+            self.end_failed(Failure::NotStarted { why: why.clone() });
+        }
+    }
+
+    pub(super) fn delay(&mut self, reason: &str) {
+        if self.attempt.state == AttemptState::Due {
+            self.attempt.waiting = Some(reason.into());
+        }
+    }
+
+    /// Applies a report on the bound build, and binds it if it is the first one (F4).
+    pub(super) fn report(&mut self, report: &BuildReport) {
+        if self.attempt.build.is_none() && self.may_bind() {
+            self.bind(&report.build);
+        }
+        if self.attempt.build.as_ref() != Some(&report.build) {
+            if report.status == BuildStatus::InProgress {
+                self.intents.push(Intent::BuildStopDue {
+                    build: report.build.clone(),
+                });
+            }
+            return;
+        }
+        if self.attempt.state.is_terminal() || self.attempt.build_succeeded {
+            return;
+        }
+        if let Some(built) = report.commit.as_ref().filter(|built| *built != self.commit) {
+            let why = Contradiction::OtherCommit {
+                built: built.clone(),
+                pushed: self.commit.clone(),
+            };
+            self.end(&AttemptState::Held { why });
+            return;
+        }
+        match report.status {
+            BuildStatus::InProgress => {
+                self.attempt.started_at = self.attempt.started_at.or(report.started_at);
+            }
+            BuildStatus::Succeeded => self.succeed(report),
+            BuildStatus::Failed
+            | BuildStatus::Fault
+            | BuildStatus::Stopped
+            | BuildStatus::TimedOut => self.fail(report),
+        }
+    }
+
+    /// Takes that the build succeeded; without its image that is half of the evidence.
+    fn succeed(&mut self, report: &BuildReport) {
+        self.take_times(report);
+        self.attempt.build_succeeded = true;
+        self.attempt.outputs.clone_from(&report.outputs);
+        self.settle();
+        if !self.attempt.state.is_terminal() {
+            self.intents.push(Intent::ImageDue {
+                of: self.of.clone(),
+                repository: self.repository.clone(),
+                tag: self.attempt.unique_tag.clone(),
+            });
+        }
+    }
+
+    fn fail(&mut self, report: &BuildReport) {
+        self.take_times(report);
+        self.attempt.image = None;
+        self.attempt.state = AttemptState::Failed {
+            platform: self.attempt.platform.clone(),
+            why: Failure::Build {
+                status: report.status,
+                said: report.reason.clone(),
+            },
+        };
+        self.try_again();
+    }
+
+    fn take_times(&mut self, report: &BuildReport) {
+        self.attempt.started_at = report.started_at;
+        self.attempt.ended_at = report.ended_at;
+    }
+
+    /// Retries, with all parts, an attempt that failed through no fault of the repository.
+    pub(super) fn try_again(&mut self) {
+        let is_fault = self.attempt.state.is_fault();
+        let is_whole = self.attempt.platform.is_none();
+        if is_fault && is_whole && self.attempt.number < MOST_ATTEMPTS {
+            self.intents.push(Intent::BuildRetryDue {
+                run: self.of.run.clone(),
+                component: self.of.component.clone(),
+                after: self.attempt.number,
+            });
+        }
+    }
+
+    /// Records the digest under the unique tag; the first one counts (A26, A27).
+    pub(super) fn read_image(&mut self, digest: &Digest, contradicts: Option<&Digest>) {
+        let tag = self.attempt.unique_tag.clone();
+        let known = self.attempt.image.clone().filter(|known| known != digest);
+        let said = contradicts.filter(|said| *said != digest);
+        let contradiction = match (known, said) {
+            (Some(was), _) => Some(Contradiction::PushedTwice {
+                tag,
+                was,
+                is: digest.clone(),
+            }),
+            (None, Some(said)) => Some(Contradiction::EventDiffers {
+                tag,
+                said: said.clone(),
+                held: digest.clone(),
+            }),
+            (None, None) => None,
+        };
+        match contradiction {
+            Some(why) if self.attempt.state.is_terminal() => {
+                if self.attempt.state == AttemptState::Succeeded {
+                    self.notes.push(why.to_string());
+                }
+            }
+            Some(why) => self.end(&AttemptState::Held { why }),
+            None if self.attempt.state.is_terminal() => {}
+            None => {
+                self.attempt.image = Some(digest.clone());
+                self.settle();
+            }
+        }
+    }
+
+    pub(super) fn miss_image(&mut self) {
+        if !self.attempt.state.is_terminal()
+            && self.attempt.build_succeeded
+            && self.attempt.image.is_none()
+        {
+            let why = Failure::NothingPushed {
+                repository: self.repository.clone(),
+                tag: self.attempt.unique_tag.clone(),
+            };
+            self.end_failed(why);
+        }
+    }
+
+    pub(super) fn give_up(&mut self) {
+        if !self.attempt.state.is_terminal() && self.now >= self.attempt.deadline {
+            let deadline = self.attempt.deadline;
+            self.end_failed(Failure::NoResult { deadline });
+        }
+    }
+
+    /// Success needs both halves of the evidence, in any order (F5, I6).
+    pub(super) fn settle(&mut self) {
+        if self.attempt.state == AttemptState::Building
+            && self.attempt.build_succeeded
+            && self.attempt.image.is_some()
+        {
+            self.attempt.state = AttemptState::Succeeded;
+        }
+    }
+
+    /// Ends it as failed, unless it has ended.
+    pub(super) fn end_failed(&mut self, why: Failure) {
+        let platform = self.attempt.platform.clone();
+        self.end(&AttemptState::Failed { platform, why });
+    }
+
+    /// Ends it, unless it has ended.
+    pub(super) fn end(&mut self, state: &AttemptState) {
+        end(self.attempt, state, self.now, self.intents);
+    }
+}
+
+/// Ends an attempt that has not ended, with its parts; its build, if it runs, is stopped.
+fn end(attempt: &mut Attempt, state: &AttemptState, now: Timestamp, intents: &mut Vec<Intent>) {
+    if attempt.state.is_terminal() {
+        return;
+    }
+    for leg in &mut attempt.legs {
+        end(leg, state, now, intents);
+    }
+    if let (Some(build), false) = (&attempt.build, attempt.build_succeeded) {
+        intents.push(Intent::BuildStopDue {
+            build: build.clone(),
+        });
+    }
+    attempt.ended_at = attempt.ended_at.or(Some(now));
+    attempt.waiting = None;
+    attempt.state = state.clone();
+}
