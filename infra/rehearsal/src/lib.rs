@@ -22,5 +22,4 @@ pub mod table;
 /// the emulator's.
 pub const REGION: &str = "eu-central-2";
 
-/// The account.
 pub const ACCOUNT: &str = "000000000000";

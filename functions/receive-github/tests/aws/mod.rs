@@ -64,7 +64,6 @@ impl Aws {
         }
     }
 
-    /// Its address.
     pub fn address(&self) -> &str {
         &self.address
     }

@@ -15,7 +15,6 @@ pub const DATA_FOLDER: &str = ".towline-data";
 /// How a caller authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth {
-    /// With a token.
     Token,
     /// By a signature with AWS credentials.
     Sigv4,

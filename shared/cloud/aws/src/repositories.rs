@@ -60,7 +60,6 @@ struct BoundName {
     version: u64,
 }
 
-/// The item of a name.
 #[derive(Debug, Serialize, Deserialize)]
 struct NameItem {
     name: RepositoryName,

@@ -55,7 +55,6 @@ pub fn unusable(what: &str, error: &(dyn Error + 'static)) -> Response {
     refusal(503, &format!("{what} cannot be used; try again"))
 }
 
-/// A refusal with its reason.
 #[must_use]
 pub fn refusal(status: u16, reason: &str) -> Response {
     let mut headers = Headers::default();

@@ -21,7 +21,6 @@ pub enum FolderError {
     /// The system refuses.
     #[error("using {}", path.display())]
     System {
-        /// The path.
         path: PathBuf,
         /// The reason.
         #[source]

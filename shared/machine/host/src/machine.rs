@@ -79,7 +79,6 @@ pub enum MachineError {
         "listening on {address}; if another towline runs there, use --listen with another port"
     )]
     Listen {
-        /// The address.
         address: SocketAddr,
         /// The reason.
         #[source]

@@ -28,16 +28,10 @@ pub enum NotChanged {
     },
     /// Somebody has the login.
     #[error("{login} exists already; remove them first to create a new token")]
-    Taken {
-        /// The login.
-        login: String,
-    },
+    Taken { login: String },
     /// Nobody has the login.
     #[error("login {login} not found")]
-    NotFound {
-        /// The login.
-        login: String,
-    },
+    NotFound { login: String },
 }
 
 /// Adds a person to a list, and returns their token, which cannot be shown again.

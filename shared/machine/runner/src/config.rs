@@ -29,13 +29,10 @@ pub trait Checkout: Send + Sync {
 /// The environment that builds get. They do not inherit the rest of ours.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    /// `PATH`.
     pub search_path: OsString,
     /// The home folder with Docker's plugins; builds have their own home folder.
     pub home: Option<PathBuf>,
-    /// `LANG`.
     pub lang: Option<String>,
-    /// `DOCKER_HOST`.
     pub docker_host: Option<String>,
 }
 

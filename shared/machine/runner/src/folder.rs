@@ -25,7 +25,6 @@ impl Folder {
         self.0.join("src")
     }
 
-    /// `HOME`.
     pub(crate) fn home(&self) -> PathBuf {
         self.0.join("home")
     }

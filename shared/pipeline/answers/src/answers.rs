@@ -14,20 +14,17 @@ use towline_domain::person::Actor;
 use towline_domain::run::{AttemptState, RunStatus};
 use towline_domain::stage;
 
-/// An answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
     /// To [`super::Query::Tags`].
     Tags {
-        /// The component.
         component: ComponentName,
         /// Its images, newest first.
         images: Vec<ImageLine>,
     },
     /// To [`super::Query::Commit`].
     Commit {
-        /// The commit.
         commit: CommitSha,
         /// Its runs, newest first.
         runs: Vec<RunAnswer>,
@@ -39,9 +36,7 @@ pub enum Answer {
     },
     /// To [`super::Query::History`].
     History {
-        /// The component.
         component: ComponentName,
-        /// The stage.
         stage: StageName,
         /// What was live, newest first.
         moves: Vec<Move>,
@@ -57,14 +52,12 @@ pub enum Answer {
     },
     /// To [`super::Query::Where`].
     Where {
-        /// The commit.
         commit: CommitSha,
         /// Its images, with their stages.
         places: Vec<Place>,
     },
     /// To [`super::Query::Why`].
     Why {
-        /// The commit.
         commit: CommitSha,
         /// Why each thing happened or did not, run by run.
         reasons: Vec<Reason>,
@@ -134,7 +127,6 @@ pub struct ImageLine {
     pub digest: Digest,
     /// Its commit, if Towline built it.
     pub commit: Option<CommitSha>,
-    /// Its ref.
     pub git_ref: Option<GitRef>,
     /// Its build's number.
     pub build: Option<u64>,
@@ -147,7 +139,6 @@ pub struct ImageLine {
 /// An image in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageAnswer {
-    /// The image repository.
     pub repository: ImageRepository,
     /// The image.
     pub digest: Digest,
@@ -155,7 +146,6 @@ pub struct ImageAnswer {
     pub media_type: String,
     /// Bytes of its layers.
     pub size: Option<u64>,
-    /// Its platforms.
     pub platforms: Vec<String>,
     /// When it was first seen.
     pub at: Timestamp,
@@ -170,7 +160,6 @@ pub struct ImageAnswer {
 /// A tag and whether it still points here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TagState {
-    /// The tag.
     pub tag: Tag,
     /// Whether it points to the image now.
     pub current: bool,
@@ -183,9 +172,7 @@ pub struct TagState {
 pub struct Live {
     /// The GitHub repository.
     pub repository: RepositoryName,
-    /// The component.
     pub component: ComponentName,
-    /// The stage.
     pub stage: StageName,
     /// What is live; none when nothing has entered yet.
     pub image: Option<LiveImage>,
@@ -200,7 +187,6 @@ pub struct Live {
 pub struct LiveImage {
     /// The image.
     pub digest: Digest,
-    /// Its commit.
     pub commit: CommitSha,
     /// Its build's number.
     pub build: u64,
@@ -208,7 +194,6 @@ pub struct LiveImage {
     pub since: Timestamp,
     /// Who moved it there.
     pub by: String,
-    /// Why.
     pub why: String,
 }
 
@@ -243,7 +228,6 @@ pub struct Move {
     pub digest: Digest,
     /// Who moved it.
     pub by: String,
-    /// Why.
     pub why: String,
     /// The promotion's number.
     pub promotion: u64,
@@ -251,16 +235,12 @@ pub struct Move {
     pub rollback: bool,
 }
 
-/// A run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunAnswer {
-    /// Its id.
     pub run: RunId,
     /// The GitHub repository.
     pub repository: RepositoryName,
-    /// The ref.
     pub git_ref: GitRef,
-    /// The commit.
     pub commit: CommitSha,
     /// First line of its message, safe to show.
     pub title: String,
@@ -283,7 +263,6 @@ pub struct RunAnswer {
 /// A component a run does not build.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Skipped {
-    /// The component.
     pub component: ComponentName,
     /// Why not.
     pub reason: String,
@@ -292,13 +271,11 @@ pub struct Skipped {
 /// The build of one component in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BuildAnswer {
-    /// The component.
     pub component: ComponentName,
     /// The build's number.
     pub build: u64,
     /// The attempt, from 1.
     pub attempt: u32,
-    /// Its state.
     pub state: BuildState,
     /// Its state, in one clause.
     pub why: String,
@@ -317,7 +294,6 @@ pub struct BuildAnswer {
     pub outputs: BTreeMap<String, String>,
 }
 
-/// The state of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BuildState {
@@ -327,7 +303,6 @@ pub enum BuildState {
     Building,
     /// Its image is recorded.
     Succeeded,
-    /// It failed.
     Failed,
     /// Somebody stopped it.
     Cancelled,
@@ -382,7 +357,6 @@ pub enum PlaceState {
 /// The stages of one image of a commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place {
-    /// The component.
     pub component: ComponentName,
     /// The build's number.
     pub build: u64,
@@ -397,9 +371,7 @@ pub struct Place {
 /// The state of an image in a stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlaceInStage {
-    /// The stage.
     pub stage: StageName,
-    /// The state.
     pub state: PlaceState,
     /// Since when it is live.
     pub since: Option<Timestamp>,
@@ -410,7 +382,6 @@ pub struct PlaceInStage {
 /// Why something happened or did not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
-    /// The run.
     pub run: RunId,
     /// The component; none if it concerns the whole run.
     pub component: Option<ComponentName>,
@@ -419,7 +390,6 @@ pub struct Reason {
     /// Whether the definition starts no run for such a push, which is not an error.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
-    /// Why.
     pub why: String,
 }
 

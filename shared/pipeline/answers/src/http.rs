@@ -14,7 +14,6 @@ use super::{Answer, ChatError, Command, Query};
 pub enum Call {
     /// A question.
     Ask(Query),
-    /// A command.
     Tell(Command),
 }
 
@@ -82,7 +81,6 @@ fn typed<T: DeserializeOwned>(
     })
 }
 
-/// The response for an answer or an error.
 #[must_use]
 pub fn encode(answer: Result<Answer, ChatError>) -> Response {
     match answer {

@@ -15,11 +15,8 @@ pub(crate) const LONGEST_TEXT: usize = 500;
 /// A thing with a name or number in each repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Thing {
-    /// A component.
     Component(ComponentName),
-    /// A build.
     Build(u64),
-    /// A promotion.
     Promotion(u64),
 }
 
@@ -39,7 +36,6 @@ pub enum Refusal {
     /// No repository has the thing.
     #[error("{thing} not found{}", within(repository.as_ref()))]
     NotFound {
-        /// The thing.
         thing: Thing,
         /// The repository that was searched, if one was named.
         repository: Option<RepositoryName>,
@@ -47,7 +43,6 @@ pub enum Refusal {
     /// No repository has the component.
     #[error("component {component} not found{}", there_are("components", known))]
     NoComponent {
-        /// Its name.
         component: ComponentName,
         /// The existing components.
         known: Vec<ComponentName>,
@@ -61,7 +56,6 @@ pub enum Refusal {
         there_are("stages", stages)
     )]
     ComponentGone {
-        /// Its name.
         component: ComponentName,
         /// The repository that had it.
         repository: RepositoryName,
@@ -74,7 +68,6 @@ pub enum Refusal {
         listed(repositories)
     )]
     InSeveral {
-        /// The thing.
         thing: Thing,
         /// The repositories that have it.
         repositories: Vec<RepositoryName>,
@@ -85,7 +78,6 @@ pub enum Refusal {
         there_are("repositories", known)
     )]
     NoPush {
-        /// Its name.
         repository: RepositoryName,
         /// The repositories that have pushed.
         known: Vec<RepositoryName>,
@@ -96,7 +88,6 @@ pub enum Refusal {
     /// The definition has no such stage.
     #[error("stage {stage} not found{}", there_are("stages", known))]
     NoStage {
-        /// Its name.
         stage: StageName,
         /// The existing stages.
         known: Vec<StageName>,
@@ -119,7 +110,6 @@ pub enum Refusal {
     /// The push was accepted and its builds are not decided yet.
     #[error("the push of {} was accepted at {} and is not planned yet; try again in a moment", commit.short(), minute(*at))]
     NotPlanned {
-        /// The commit.
         commit: CommitSha,
         /// When it was accepted.
         at: Timestamp,
@@ -132,13 +122,11 @@ pub enum Refusal {
     SeveralCommits {
         /// The digits.
         prefix: String,
-        /// The commits.
         commits: Vec<CommitSha>,
     },
     /// No image matches the reference.
     #[error("image {reference} not found{}; name a commit, a tag, a digest (sha256:…) or a build (build#142)", within(repository.as_ref()))]
     NoImage {
-        /// The reference.
         reference: String,
         /// The repository that was searched.
         repository: Option<ImageRepository>,
@@ -146,7 +134,6 @@ pub enum Refusal {
     /// Several images match the reference.
     #[error("{reference} matches several images; choose one: {}", short(digests))]
     SeveralImages {
-        /// The reference.
         reference: String,
         /// The images.
         digests: Vec<Digest>,
@@ -166,18 +153,11 @@ pub enum Refusal {
     },
     /// The build that made the image has not succeeded.
     #[error("build#{build} of {} has not succeeded, so its image cannot be promoted", commit.short())]
-    NotSucceeded {
-        /// The build.
-        build: u64,
-        /// Its commit.
-        commit: CommitSha,
-    },
+    NotSucceeded { build: u64, commit: CommitSha },
     /// Nothing was live in the stage.
     #[error("no image has been live in {stage} of {component} yet")]
     NothingLive {
-        /// The component.
         component: ComponentName,
-        /// The stage.
         stage: StageName,
     },
     /// Nothing else was live in the stage before.
@@ -185,13 +165,11 @@ pub enum Refusal {
     NothingOlder {
         /// What is live.
         commit: CommitSha,
-        /// The stage.
         stage: StageName,
     },
     /// A newer build followed.
     #[error("build#{build} was followed by build#{newest}; name that one")]
     FollowedBy {
-        /// The build.
         build: u64,
         /// The newest one.
         newest: u64,

@@ -5,7 +5,6 @@ use std::time::Duration;
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Bytes of the file.
 pub const FILE_BYTES: usize = 64 * 1024;
 
 /// Mistakes that are listed; further ones are only counted.

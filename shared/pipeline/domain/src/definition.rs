@@ -35,7 +35,6 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// The component of that name.
     #[must_use]
     pub fn component(&self, name: &ComponentName) -> Option<&Component> {
         self.components
@@ -43,7 +42,6 @@ impl Definition {
             .find(|component| component.name == *name)
     }
 
-    /// The stage of that name.
     #[must_use]
     pub fn stage(&self, name: &StageName) -> Option<&StageRule> {
         self.stages.iter().find(|stage| stage.name == *name)
@@ -104,7 +102,6 @@ pub struct Source {
 /// What one image is built from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {
-    /// Its name.
     pub name: ComponentName,
     /// The repository its images are pushed to.
     pub repository: ImageRepository,
@@ -261,16 +258,12 @@ pub enum Preset {
         path: String,
     },
     /// A buildspec written into the definition.
-    Inline {
-        /// Its text.
-        text: String,
-    },
+    Inline { text: String },
 }
 
 /// The rules for promotions into one stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageRule {
-    /// Its name.
     pub name: StageName,
     /// Where its images come from.
     pub from: Origin,

@@ -25,9 +25,7 @@ pub struct RegistryImage {
 pub struct Claim {
     /// The GitHub repository.
     pub repository: RepositoryId,
-    /// The component.
     pub component: ComponentName,
-    /// The image repository.
     pub images: ImageRepository,
 }
 
@@ -59,13 +57,9 @@ pub enum NotTagged {
     /// The image is no longer in the registry.
     Gone,
     /// The tag is immutable, and is on another image.
-    Immutable {
-        /// The tag.
-        tag: Tag,
-    },
+    Immutable { tag: Tag },
     /// Towline may not tag images there.
     Denied {
-        /// The image repository.
         repository: ImageRepository,
         /// The registry's message.
         said: String,
@@ -84,13 +78,10 @@ pub enum NotTagged {
 pub struct Built {
     /// The GitHub repository.
     pub source: RepositoryId,
-    /// The component.
     pub component: ComponentName,
-    /// The commit.
     pub commit: CommitSha,
     /// The ref that was pushed.
     pub git_ref: GitRef,
-    /// The run.
     pub run: RunId,
     /// The build's number.
     pub build_number: u64,

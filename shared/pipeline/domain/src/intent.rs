@@ -13,11 +13,8 @@ use crate::untrusted::Untrusted;
 /// One attempt of one component in one run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRef {
-    /// The run.
     pub run: RunId,
-    /// The component.
     pub component: ComponentName,
-    /// The attempt.
     pub attempt: AttemptId,
 }
 
@@ -26,16 +23,12 @@ pub struct AttemptRef {
 pub struct StageKey {
     /// The repository of the component.
     pub repository: RepositoryId,
-    /// The component.
     pub component: ComponentName,
-    /// The stage.
     pub stage: StageName,
 }
 
-/// An accepted push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushAccepted {
-    /// The repository.
     pub repository: RepositoryId,
     /// Its name at the time of the push.
     pub repository_name: RepositoryName,
@@ -71,10 +64,7 @@ pub enum Intent {
     /// Start an attempt's build.
     BuildDue(AttemptRef),
     /// Stop a build that no longer counts.
-    BuildStopDue {
-        /// The build.
-        build: BuildId,
-    },
+    BuildStopDue { build: BuildId },
     /// Read the image a successful build should have pushed.
     ImageDue {
         /// Whose image.
@@ -88,9 +78,7 @@ pub enum Intent {
     IndexDue(AttemptRef),
     /// Start the next attempt after one that failed through no fault of the repository.
     BuildRetryDue {
-        /// The run.
         run: RunId,
-        /// The component.
         component: ComponentName,
         /// The number of the attempt that failed.
         after: u32,
@@ -99,14 +87,12 @@ pub enum Intent {
     BuildSuperseded {
         /// The older run.
         run: RunId,
-        /// The component.
         component: ComponentName,
         /// The newer run.
         by: RunId,
     },
     /// An attempt's image has been read from the registry.
     ImageRecorded {
-        /// The attempt.
         of: AttemptRef,
         /// The digest under the attempt's unique tag.
         digest: Digest,
@@ -122,14 +108,12 @@ pub enum Intent {
     },
     /// Put a stage's tags on a promoted digest.
     PromotionDue {
-        /// The stage.
         stage: StageKey,
         /// The promotion's number.
         promotion: u64,
     },
     /// Carry out the deployment of an image that is now live.
     DeployDue {
-        /// The stage.
         stage: StageKey,
         /// The promotion that moved it.
         promotion: u64,
@@ -138,7 +122,6 @@ pub enum Intent {
     },
     /// Show the state of a build beside the commit, or that the whole run was refused.
     BuildStatusDue {
-        /// The run.
         run: RunId,
         /// The component; none for the run as a whole.
         component: Option<ComponentName>,
@@ -149,11 +132,9 @@ pub enum Intent {
     },
     /// Show the state of a commit in a stage beside the commit.
     StageStatusDue {
-        /// The stage.
         stage: StageKey,
         /// The repository's name.
         repository: RepositoryName,
-        /// The commit.
         commit: CommitSha,
         /// Like in [`Intent::BuildStatusDue`].
         shows: String,
@@ -167,7 +148,6 @@ pub enum Intent {
     BuildWatchDue(AttemptRef),
     /// Check whether a promotion's approval has expired.
     PromotionWatchDue {
-        /// The stage.
         stage: StageKey,
         /// The promotion's number.
         promotion: u64,

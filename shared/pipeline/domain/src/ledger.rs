@@ -42,27 +42,23 @@ pub enum What {
     },
     /// A person approved it.
     Approved {
-        /// The promotion.
         promotion: u64,
         /// The digest that was approved.
         digest: Digest,
         /// The commit that was approved.
         commit: CommitSha,
-        /// Their comment.
         comment: Option<String>,
     },
     /// A promotion, approval or other request was denied; nothing changed.
     Denied {
         /// The promotion, if there is one.
         promotion: Option<u64>,
-        /// The request.
         request: Request,
         /// Why it was denied.
         reason: Refusal,
     },
     /// A promotion ended without moving the stage.
     Ended {
-        /// The promotion.
         promotion: u64,
         /// How, and why.
         how: Ending,
@@ -87,7 +83,6 @@ pub enum What {
     Resumed,
     /// A tag of the stage was found on another image than the one promoted.
     Drifted {
-        /// The tag.
         tag: Tag,
         /// What it points to.
         digest: Digest,
@@ -139,7 +134,6 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// The word for it.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -171,7 +165,6 @@ impl Default for Head {
 }
 
 impl Head {
-    /// Appends a row.
     pub fn append(&mut self, at: Timestamp, by: Actor, what: What) -> Row {
         let row = Row {
             sequence: self.sequence + 1,
@@ -215,9 +208,7 @@ pub struct TagMove {
 /// Where a tag points now. Its last move is part of it, and becomes a row of its own with the next move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagNow {
-    /// The image repository.
     pub repository: ImageRepository,
-    /// The tag.
     pub tag: Tag,
     /// The digest it points to.
     pub digest: Digest,
@@ -233,7 +224,6 @@ pub struct TagNow {
 }
 
 impl TagNow {
-    /// Its last move.
     #[must_use]
     pub fn last_move(&self) -> TagMove {
         TagMove {
@@ -276,7 +266,6 @@ impl TagNow {
 pub enum Mover {
     /// A build of Towline pushed it.
     Build {
-        /// The run.
         run: RunId,
         /// The build's number.
         number: u64,

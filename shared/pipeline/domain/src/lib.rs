@@ -3,7 +3,6 @@
 //! Nothing here waits, reads a clock, draws a random number or knows a foreign format; every
 //! function returns the same for the same arguments. `ARCHITECTURE.md` shows who calls what.
 
-#![warn(missing_docs)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod names;

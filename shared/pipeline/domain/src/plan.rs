@@ -41,7 +41,6 @@ pub enum Plan {
 /// they are unchanged since this was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
-    /// The run.
     pub run: Run,
     /// The claims of its components.
     pub claims: Vec<(Claimed, Claim)>,

@@ -50,7 +50,6 @@ pub enum Refusal {
     Superseded {
         /// The newer commit.
         by: CommitSha,
-        /// The ref.
         git_ref: GitRef,
     },
 }
@@ -80,7 +79,6 @@ pub enum BadFile {
     Missing {
         /// Its path from the root.
         path: String,
-        /// The commit.
         at: CommitSha,
     },
     /// It is too large.
@@ -88,7 +86,6 @@ pub enum BadFile {
     TooLarge {
         /// Its path from the root.
         path: String,
-        /// The commit.
         at: CommitSha,
         /// Its size.
         bytes: u64,
@@ -201,9 +198,7 @@ pub enum Unbuildable {
         owner.repository
     )]
     ImagesTaken {
-        /// The image repository.
         images: ImageRepository,
-        /// Its owner.
         owner: Owner,
     },
     /// The `CodeBuild` project of that name builds another component.
@@ -212,12 +207,7 @@ pub enum Unbuildable {
         owner.component,
         owner.repository
     )]
-    ProjectTaken {
-        /// The project.
-        project: String,
-        /// Its owner.
-        owner: Owner,
-    },
+    ProjectTaken { project: String, owner: Owner },
     /// Its buildspec file is missing or too large.
     #[error("{0}")]
     File(BadFile),
@@ -233,7 +223,6 @@ pub enum Unbuildable {
     /// Its tags cannot be used.
     #[error("components.{component}.build.tags: {error}")]
     Tags {
-        /// The component.
         component: ComponentName,
         /// What is wrong with them.
         error: TagError,
@@ -245,7 +234,6 @@ pub enum Unbuildable {
 pub struct Owner {
     /// The repository it is in.
     pub repository: RepositoryId,
-    /// Its name.
     pub component: ComponentName,
 }
 

@@ -17,7 +17,6 @@ pub struct Found<'a> {
     pub claim: &'a Claim,
     /// The tag it was read under.
     pub tag: &'a Tag,
-    /// The image.
     pub image: &'a RegistryImage,
     /// The digest that the push event named, if an event led here.
     pub said: Option<&'a Digest>,
@@ -32,11 +31,9 @@ pub enum Want {
     Expected,
     /// The definition that applies to the stages.
     Definition,
-    /// A run.
     Run(RunId),
     /// Where a tag points.
     Tag(Tag),
-    /// A stage.
     Stage(StageKey),
 }
 

@@ -32,13 +32,10 @@ pub const MOST_ATTEMPTS: u32 = 3;
 /// The identity of a run: each exists only once (I1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunKey {
-    /// The repository.
     pub repository: RepositoryId,
     /// The ref that was pushed.
     pub git_ref: GitRef,
-    /// The commit.
     pub commit: CommitSha,
-    /// The pipeline.
     pub pipeline: PipelineName,
     /// How often the ref returned to a commit that already had a run: 0 the first time.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -84,7 +81,6 @@ fn fingerprint(parts: &[&str]) -> String {
 /// A run and its builds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// Its id.
     pub id: RunId,
     /// Its identity.
     pub key: RunKey,
@@ -126,7 +122,6 @@ pub struct Run {
 /// One component of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentRun {
-    /// The image repository.
     pub repository: ImageRepository,
     /// Why it is built.
     pub reason: Because,
@@ -186,7 +181,6 @@ impl BuildStatus {
 /// A report about a build, from an event or a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildReport {
-    /// The build.
     pub build: BuildId,
     /// Its state.
     pub status: BuildStatus,
@@ -217,7 +211,6 @@ pub enum Fact {
     BuildReported(AttemptId, BuildReport),
     /// The image of an attempt was read from the registry.
     ImageRead {
-        /// The attempt.
         attempt: AttemptId,
         /// The digest under its unique tag.
         digest: Digest,
@@ -228,9 +221,7 @@ pub enum Fact {
     ImageMissing(AttemptId),
     /// The index of the images of an attempt's parts was put.
     IndexPut {
-        /// The attempt.
         attempt: AttemptId,
-        /// The index.
         index: Digest,
         /// The digest under the attempt's unique tag.
         found: Digest,
@@ -245,22 +236,18 @@ pub enum Fact {
     CancelRequested(ComponentName, Actor),
     /// Another attempt is requested after attempt `after`.
     RetryRequested {
-        /// The component.
         component: ComponentName,
         /// The number of the attempt it follows.
         after: u32,
         /// Who requests it.
         by: Actor,
-        /// The new attempt.
         next: Box<NewAttempt>,
     },
     /// There can be no attempt after attempt `after`.
     RetryRefused {
-        /// The component.
         component: ComponentName,
         /// The number of the attempt it would follow.
         after: u32,
-        /// Why.
         why: NotRetried,
     },
 }
@@ -303,7 +290,6 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
-    /// The word for it.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

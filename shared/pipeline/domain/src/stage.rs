@@ -29,7 +29,6 @@ pub const MOST_WAITING: usize = 20;
 pub struct Candidate {
     /// The image.
     pub digest: Digest,
-    /// Its commit.
     pub commit: CommitSha,
     /// The ref it was pushed to.
     pub git_ref: GitRef,
@@ -104,14 +103,12 @@ pub struct Approval {
     pub login: String,
     /// When.
     pub at: Timestamp,
-    /// Their comment.
     pub comment: Option<String>,
 }
 
 /// A stage of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
-    /// Which stage.
     pub key: StageKey,
     /// The live image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,16 +203,13 @@ pub enum Fact {
     },
     /// A person approves.
     Approved {
-        /// The promotion.
         promotion: u64,
         /// Who.
         by: Person,
-        /// Their comment.
         comment: Option<String>,
     },
     /// A person rejects.
     Rejected {
-        /// The promotion.
         promotion: u64,
         /// Who.
         by: Person,
@@ -245,30 +239,25 @@ pub enum Fact {
     },
     /// A writer requests the lease of the stage's tags.
     LeaseRequested {
-        /// The promotion.
         promotion: u64,
         /// The requested lease.
         lease: Lease,
     },
     /// The tags were set and read back.
     Tagged {
-        /// The promotion.
         promotion: u64,
         /// The writer.
         holder: String,
     },
     /// The tags cannot be set.
     TagRefused {
-        /// The promotion.
         promotion: u64,
         /// The writer.
         holder: String,
-        /// Why.
         why: Failure,
     },
     /// All attempts to set the tags failed.
     GivenUp {
-        /// The promotion.
         promotion: u64,
         /// The number of attempts.
         tries: u32,
@@ -279,19 +268,14 @@ pub enum Fact {
     Denied {
         /// Who requested it.
         by: Actor,
-        /// The request.
         request: Request,
         /// Why not.
         reason: Refusal,
     },
     /// The time for approval may be over.
-    ExpiryDue {
-        /// The promotion.
-        promotion: u64,
-    },
+    ExpiryDue { promotion: u64 },
     /// A tag of the stage was found on another image.
     TagMovedOutside {
-        /// The tag.
         tag: Tag,
         /// The image it points to.
         digest: Digest,

@@ -58,7 +58,6 @@ pub enum TagError {
     PartNotATag {
         /// The part's platform.
         platform: String,
-        /// Its tag.
         tag: String,
     },
     /// The whole attempt has a tag that one of its parts needs.
@@ -66,7 +65,6 @@ pub enum TagError {
     PartTaken {
         /// The part's platform.
         platform: String,
-        /// The tag.
         tag: Tag,
     },
     /// Only promotions move the tag (A26).

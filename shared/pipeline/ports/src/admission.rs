@@ -88,7 +88,6 @@ impl Ids {
 pub struct Known {
     /// Its registered name.
     pub name: RepositoryName,
-    /// Its ids.
     pub ids: Ids,
 }
 

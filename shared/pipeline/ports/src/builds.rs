@@ -30,7 +30,6 @@ impl Architecture {
     }
 }
 
-/// A build to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartBuild {
     /// The attempt it is for; also the idempotency token, which CodeBuild forgets after five

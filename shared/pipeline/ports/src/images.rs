@@ -9,7 +9,6 @@ use crate::PortError;
 /// A manifest or an index as the registry stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredManifest {
-    /// Its media type.
     pub media_type: String,
     /// Its text, byte for byte.
     pub text: String,
@@ -25,10 +24,7 @@ pub enum PutTagError {
     #[error(
         "tag {tag} is immutable and points to another image; exclude it from tag immutability, or use another tag"
     )]
-    Immutable {
-        /// The tag.
-        tag: Tag,
-    },
+    Immutable { tag: Tag },
     /// The registry did not answer; the tag may or may not be set.
     #[error(transparent)]
     Port(#[from] PortError),

@@ -4,7 +4,6 @@
 //! strict ones in memory, for stories and simulation, and the contracts as tests. Handlers see only
 //! these traits.
 
-#![warn(missing_docs)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod admission;

@@ -58,7 +58,6 @@ pub enum LimitError {
     /// A content that is too large.
     #[error("the content of {:?} has {bytes} bytes, over the {MOST_BODY} an item may have", (&.key.partition, &.key.sort))]
     Body {
-        /// Its key.
         key: Key,
         /// Its size.
         bytes: usize,

@@ -26,7 +26,6 @@ pub enum StatusState {
 pub struct CommitStatus {
     /// Its subject. A later status with the same context replaces it.
     pub context: String,
-    /// Its state.
     pub state: StatusState,
     /// A sentence of at most [`MOST_DESCRIPTION`] characters.
     pub description: String,

@@ -13,7 +13,6 @@ use crate::PortError;
 /// empty (DynamoDB developer guide, "Constraints").
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    /// The partition.
     pub partition: String,
     /// The sort key.
     pub sort: String,
@@ -32,7 +31,6 @@ impl Key {
 /// An item of the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    /// Its key.
     pub key: Key,
     /// 1 when created, one more with every change; set by the store.
     pub version: u64,
@@ -47,7 +45,6 @@ pub struct Item {
 pub enum Write {
     /// Writes an item whose key must be free.
     Create {
-        /// The key.
         key: Key,
         /// The content.
         body: Value,
@@ -56,7 +53,6 @@ pub enum Write {
     },
     /// Writes an item that must still have the version that was read.
     Replace {
-        /// The key.
         key: Key,
         /// The version that was read.
         version: u64,
@@ -67,7 +63,6 @@ pub enum Write {
     },
     /// Writes an item regardless of its version.
     Put {
-        /// The key.
         key: Key,
         /// The content.
         body: Value,
@@ -77,7 +72,6 @@ pub enum Write {
     /// Removes an item that must still have the version that was read; if it does not exist, that
     /// is not a conflict.
     Delete {
-        /// The key.
         key: Key,
         /// The version that was read.
         version: u64,
@@ -85,7 +79,6 @@ pub enum Write {
 }
 
 impl Write {
-    /// Its key.
     #[must_use]
     pub fn key(&self) -> &Key {
         match self {
@@ -104,7 +97,6 @@ impl Write {
 /// A key holds rows or items that are changed by version, never both.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Its key.
     pub key: Key,
     /// Its content.
     pub body: Value,
@@ -113,7 +105,6 @@ pub struct Row {
 /// Items of one partition, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// The partition.
     pub partition: String,
     /// Only sort keys that begin with this; empty for all.
     pub prefix: String,
@@ -180,7 +171,6 @@ impl Query {
 /// The result of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// The items.
     pub items: Vec<Item>,
     /// Where to continue, if there may be more.
     pub next: Option<String>,

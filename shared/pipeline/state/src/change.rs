@@ -62,7 +62,6 @@ impl Change {
         self.rows.push(Row { key, body });
     }
 
-    /// Owes an intent.
     pub fn owe(&mut self, intent: Intent) {
         self.owe_guessing(intent, Vec::new());
     }

@@ -22,7 +22,6 @@ const MOST_TRIES: u32 = 10;
 /// The store, the bus and the clock: what every handler needs to decide, commit and announce.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// The store.
     pub store: &'a dyn Store,
     /// The bus for announcements.
     pub bus: &'a dyn Bus,

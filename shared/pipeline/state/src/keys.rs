@@ -22,7 +22,6 @@ fn hashed(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
 
-/// An intent.
 pub fn intent(id: &str) -> Key {
     Key::new(format!("INTENT#{id}"), "intent")
 }
@@ -73,7 +72,6 @@ pub fn base(id: RepositoryId, component: &ComponentName, git_ref: &GitRef) -> Ke
     Key::new(format!("BASE#{id}#{component}"), hashed(&git_ref.full()))
 }
 
-/// A run.
 pub fn run(id: &RunId) -> Key {
     Key::new(format!("RUN#{id}"), "run")
 }
@@ -143,12 +141,10 @@ pub fn components(name: &ComponentName) -> String {
     format!("COMPONENT#{name}")
 }
 
-/// A component, by name.
 pub fn component(name: &ComponentName, id: RepositoryId) -> Key {
     Key::new(components(name), format!("{id}"))
 }
 
-/// An image.
 pub fn image(repository: &ImageRepository, digest: &Digest) -> Key {
     Key::new(format!("IMAGE#{repository}@{digest}"), "image")
 }
@@ -207,7 +203,6 @@ pub fn stages(id: RepositoryId) -> String {
     format!("STAGES#{id}")
 }
 
-/// A stage.
 pub fn stage(key: &StageKey) -> Key {
     Key::new(
         stages(key.repository),

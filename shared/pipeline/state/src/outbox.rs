@@ -36,7 +36,6 @@ const MOST_OWED: usize = 128;
 pub struct Owed {
     /// Its id: the hash of its content, and its item.
     pub id: String,
-    /// The intent.
     pub intent: Intent,
     /// Since when.
     pub since: Timestamp,

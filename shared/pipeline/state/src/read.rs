@@ -30,7 +30,6 @@ pub enum HandlerError {
 /// A value as it was read.
 #[derive(Debug, Clone)]
 pub struct Read<T> {
-    /// The value.
     pub value: T,
     /// The version to replace.
     pub version: u64,

@@ -46,7 +46,6 @@ impl Default for Numbers {
 /// A run, by a key that is not its id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunPointer {
-    /// The run.
     pub run: RunId,
     /// The component, if it is about one.
     pub component: Option<ComponentName>,
@@ -65,16 +64,13 @@ impl RunPointer {
 /// A promotion, by its number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromotionPointer {
-    /// The stage.
     pub stage: StageKey,
 }
 
 /// An image, by a key that is not its digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImagePointer {
-    /// The repository.
     pub repository: ImageRepository,
-    /// The digest.
     pub digest: Digest,
 }
 

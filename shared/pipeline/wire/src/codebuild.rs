@@ -74,15 +74,10 @@ pub struct StateChange {
     pub id: String,
     /// When it was sent; for a final status, when the build ended.
     pub at: Timestamp,
-    /// The account.
     pub account: String,
-    /// The region.
     pub region: String,
-    /// The build.
     pub build: BuildId,
-    /// Its status.
     pub status: Status,
-    /// The project.
     pub project: String,
     /// The requested commit, if it is a full hash.
     pub commit: Option<CommitSha>,
@@ -97,7 +92,6 @@ pub struct StateChange {
 /// The status of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// A known status.
     Known(BuildStatus),
     /// An unknown status, by CodeBuild's name; it has no effect.
     Unknown(String),

@@ -24,7 +24,6 @@ pub struct ImageAction {
     pub account: String,
     /// The registry's region.
     pub region: String,
-    /// The repository.
     pub repository: ImageRepository,
     /// What happened.
     pub action: Action,

@@ -28,9 +28,7 @@ pub const LOCAL_REGION: &str = "local";
 pub struct Envelope {
     /// Its id; the same if it comes twice.
     pub id: String,
-    /// Its detail-type.
     pub detail_type: String,
-    /// Its source.
     pub source: String,
     /// The account, if given.
     pub account: String,
@@ -40,7 +38,6 @@ pub struct Envelope {
     pub time: Timestamp,
     /// The ARNs it is about.
     pub resources: Vec<String>,
-    /// Its detail.
     pub detail: Value,
 }
 
@@ -120,11 +117,8 @@ pub struct Promoted {
     pub id: String,
     /// The GitHub repository's id.
     pub repository_id: RepositoryId,
-    /// Its name.
     pub repository: Option<RepositoryName>,
-    /// The component.
     pub component: ComponentName,
-    /// The stage.
     pub stage: StageName,
     /// The image repository, without the registry's host.
     pub image_repository: ImageRepository,

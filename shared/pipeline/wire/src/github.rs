@@ -29,7 +29,6 @@ pub struct Delivery {
 /// The format of a webhook's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// As JSON.
     Json,
     /// A form with the JSON in its field `payload`.
     Form,
@@ -83,7 +82,6 @@ pub enum GithubError {
     /// A value that GitHub never sends.
     #[error("`{field}` of the push is refused: {reason}")]
     Value {
-        /// The field.
         field: &'static str,
         /// What is wrong with it.
         reason: String,

@@ -13,7 +13,6 @@ pub struct Request {
     pub path: String,
     /// The query string without `?`; empty if there is none.
     pub query: String,
-    /// Its headers.
     pub headers: Headers,
     /// Its body, exactly as sent.
     pub body: Vec<u8>,
@@ -24,9 +23,7 @@ pub struct Request {
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// Its headers.
     pub headers: Headers,
-    /// Its body.
     pub body: Vec<u8>,
 }
 

@@ -97,7 +97,6 @@ pub fn is_probe(body: &[u8]) -> bool {
     form_urlencoded::parse(body).any(|(name, value)| name == "ssl_check" && value == "1")
 }
 
-/// A slash command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SlashCommand {
     /// The workspace.

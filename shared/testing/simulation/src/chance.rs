@@ -12,7 +12,6 @@ use towline_ports::memory::SplitMix64;
 /// How often faults happen, out of ten thousand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Profile {
-    /// Its name.
     pub name: &'static str,
     /// An invocation dies at an I/O step.
     pub crash: u64,

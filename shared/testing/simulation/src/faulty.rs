@@ -210,7 +210,6 @@ fn index_units(write: &Write, known: Option<&Item>) -> u64 {
     }
 }
 
-/// The bus.
 pub struct FaultyBus {
     pub(crate) inner: MemoryBus,
     pub(crate) chance: Arc<Chance>,

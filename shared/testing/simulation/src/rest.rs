@@ -65,7 +65,6 @@ impl World {
         commit
     }
 
-    /// The commit of a branch.
     #[must_use]
     pub fn head(&self, branch: &str) -> Option<CommitSha> {
         let git_ref = GitRef::Branch(branch.into());

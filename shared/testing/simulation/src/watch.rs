@@ -49,7 +49,6 @@ pub struct Known {
     pub pushed: BTreeSet<(ImageRepository, Tag, Digest)>,
     /// Tags that outsiders pushed.
     pub meddled: BTreeSet<Tag>,
-    /// The violations.
     pub violations: Vec<String>,
 }
 

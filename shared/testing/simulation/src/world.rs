@@ -73,13 +73,11 @@ impl Job {
 pub(crate) enum Happening {
     /// A handler is invoked.
     Job(Job),
-    /// A build ends.
     BuildEnds(BuildId, Box<StartBuild>, BuildPlan),
     /// A random person does something.
     Somebody,
 }
 
-/// The plan of a build.
 #[derive(Debug, Clone, Copy)]
 pub struct BuildPlan {
     /// How long it takes.
@@ -128,11 +126,8 @@ pub struct Withheld {
 
 /// The ports of the handlers.
 pub struct Ports {
-    /// The store.
     pub store: FaultyStore,
-    /// The bus.
     pub bus: FaultyBus,
-    /// The clock.
     pub clock: Arc<MemoryClock>,
     /// CodeBuild.
     pub builds: FaultyBuilds,
@@ -155,7 +150,6 @@ struct Invocation {
     work: Work,
 }
 
-/// The world.
 pub struct World {
     /// The ports of the handlers.
     pub ports: Arc<Ports>,

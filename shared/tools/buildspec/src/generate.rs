@@ -209,30 +209,18 @@ pub enum GenerateError {
     #[error(
         "the variable `{name}` is reserved, it would change how the build itself runs: use another name"
     )]
-    Reserved {
-        /// Its name.
-        name: String,
-    },
+    Reserved { name: String },
     /// A variable of [`PROVIDED`].
     #[error("the variable `{name}` is set by Towline for every build: use another name")]
-    Provided {
-        /// Its name.
-        name: String,
-    },
+    Provided { name: String },
     /// A variable that is in the definition more than once.
     #[error("the variable `{name}` is set twice: keep one of them")]
-    Twice {
-        /// Its name.
-        name: String,
-    },
+    Twice { name: String },
     /// The definition sets a variable that the given buildspec fetches from a secret store.
     #[error(
         "the variable `{name}` comes from a secret store in the buildspec: do not set it in the definition too"
     )]
-    Secret {
-        /// Its name.
-        name: String,
-    },
+    Secret { name: String },
     /// A path that leaves the repository, or that is invalid in a shell or an option.
     #[error(
         "`{path}` is not a path inside the repository: write it relative, without `..` and line breaks"
@@ -288,16 +276,10 @@ pub enum GenerateError {
     #[error(
         "the report `{name}` needs a name of letters, digits, `-` and `_`, files, and one of the formats {}", REPORT_FORMATS.join(", ")
     )]
-    Report {
-        /// Its name.
-        name: String,
-    },
+    Report { name: String },
     /// A report that is in the definition more than once.
     #[error("the report `{name}` is defined twice: keep one of them")]
-    ReportTwice {
-        /// Its name.
-        name: String,
-    },
+    ReportTwice { name: String },
     /// Outputs of a build whose phases run in separate shells on CodeBuild, or not as commands.
     #[error(
         "the buildspec cannot have outputs: that needs `version: 0.2`, and no `steps` after the build"

@@ -64,7 +64,6 @@ impl Image {
             .is_some_and(|runtime| runtime.takes(version))
     }
 
-    /// The runtime of that name.
     #[must_use]
     pub fn runtime(&self, name: &str) -> Option<&Runtime> {
         self.runtimes.iter().find(|runtime| runtime.name == name)

@@ -97,9 +97,7 @@ impl Default for Context<'_> {
 /// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Its code.
     pub code: Code,
-    /// The file.
     pub file: String,
     /// Its bytes in that file.
     pub range: Range<usize>,
@@ -136,7 +134,6 @@ pub struct Edit {
 /// A finding that the file allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
-    /// The finding.
     pub finding: Finding,
     /// Why it is allowed.
     pub reason: String,

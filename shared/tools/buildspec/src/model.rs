@@ -111,16 +111,11 @@ pub struct Phases {
     pub other: Others,
 }
 
-/// The name of a phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PhaseName {
-    /// `install`
     Install,
-    /// `pre_build`
     PreBuild,
-    /// `build`
     Build,
-    /// `post_build`
     PostBuild,
 }
 
@@ -246,9 +241,7 @@ pub enum CacheAction {
 pub enum Raw {
     /// A plain scalar that is printed unquoted and may be a number or a boolean.
     Bare(String),
-    /// A text.
     Text(String),
-    /// A list.
     List(Vec<Raw>),
     /// A mapping.
     Map(Vec<(String, Raw)>),
@@ -306,7 +299,6 @@ impl PhaseName {
 }
 
 impl Phases {
-    /// The phase with that name.
     #[must_use]
     pub fn get(&self, name: PhaseName) -> &Phase {
         match name {

@@ -42,9 +42,7 @@ impl Default for Limits {
 /// A place in a text; both count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
-    /// The line.
     pub line: usize,
-    /// The column.
     pub column: usize,
 }
 
@@ -56,7 +54,6 @@ pub struct Node {
     /// The bytes of the text it was read from, with its quotes. A block (`|`, `>`) begins with its
     /// first character, and an alias is where it is used.
     pub range: Range<usize>,
-    /// Its value.
     pub value: Value,
 }
 

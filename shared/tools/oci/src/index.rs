@@ -15,9 +15,7 @@ const ABOUT: &str = "vnd.docker.reference.digest";
 pub struct PlatformImage {
     /// `os/architecture`, with a variant if there is one.
     pub platform: String,
-    /// Its digest.
     pub digest: Digest,
-    /// Its media type.
     pub media_type: String,
     /// The text of its manifest, or of its index if it has attestations.
     pub manifest: String,
@@ -34,7 +32,6 @@ pub enum IndexError {
     Unreadable {
         /// The platform it is for.
         platform: String,
-        /// Its digest.
         digest: Digest,
         /// What is wrong with it.
         #[source]
@@ -43,19 +40,16 @@ pub enum IndexError {
     /// The index that was built for a platform has no image for it.
     #[error("the build for {platform} pushed an index, {digest}, without an image for {platform}")]
     OtherPlatform {
-        /// The platform.
         platform: String,
         /// The index.
         digest: Digest,
     },
 }
 
-/// An index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
     /// The digest of its bytes.
     pub digest: Digest,
-    /// Its text.
     pub text: String,
 }
 

@@ -68,7 +68,6 @@ pub enum PackError {
     /// The registry asks for credentials, or for others than those given.
     #[error("not allowed to {action} {reference}; check the credentials for this registry")]
     NotAllowed {
-        /// The action.
         action: &'static str,
         /// The image or blob.
         reference: String,
@@ -78,7 +77,6 @@ pub enum PackError {
     /// The registry could not be reached or refused; a retry may help.
     #[error("cannot {action} {reference}")]
     Registry {
-        /// The action.
         action: &'static str,
         /// The image or blob.
         reference: String,
@@ -88,7 +86,6 @@ pub enum PackError {
     /// The registry was silent for too long.
     #[error("cannot {action} {reference}: no progress for {seconds} seconds")]
     Stalled {
-        /// The action.
         action: &'static str,
         /// The image or blob.
         reference: String,

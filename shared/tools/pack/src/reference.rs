@@ -49,9 +49,7 @@ pub struct Registry {
 /// same meaning as in Docker); TLS and anonymous access by default.
 #[derive(Debug, Clone)]
 pub struct BaseReference {
-    /// Its registry.
     pub registry: Registry,
-    /// Its repository.
     pub repository: ImageRepository,
     /// The digest of its manifest, or of an index that lists one per platform.
     pub digest: Digest,
@@ -60,9 +58,7 @@ pub struct BaseReference {
 /// The place an image is pushed to.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The registry.
     pub registry: Registry,
-    /// The repository in it.
     pub repository: ImageRepository,
     /// The tags to put on the image; at least one.
     pub tags: Vec<Tag>,

@@ -18,7 +18,6 @@ pub struct Repository {
     pub former_names: Vec<RepositoryName>,
     /// Whether only callers with access can see it.
     pub private: bool,
-    /// The default branch.
     pub default_branch: String,
     /// Its refs by full name: a commit, or an annotated tag.
     pub refs: BTreeMap<String, String>,

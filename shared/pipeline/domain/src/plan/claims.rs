@@ -12,7 +12,6 @@ use crate::reason::{Owner, Unbuildable};
 /// A resource that belongs to only one component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Claimed {
-    /// The image repository.
     Images(ImageRepository),
     /// The `CodeBuild` project of that name.
     Project(String),

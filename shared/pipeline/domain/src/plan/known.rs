@@ -28,7 +28,6 @@ pub struct Branch {
 /// The commit a component was last built at on a ref.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Base {
-    /// The commit.
     pub commit: CommitSha,
     /// Its order number; an older build that ends late never replaces it.
     pub order: u64,
@@ -54,7 +53,6 @@ pub struct Trusted {
 pub enum AtCommit {
     /// A definition.
     Good {
-        /// The definition.
         definition: Box<Definition>,
         /// Its name in the store.
         name: String,
@@ -101,7 +99,6 @@ pub enum Want {
     Claim(Claimed),
     /// The latest name of another repository.
     Name(RepositoryId),
-    /// The definition at a commit.
     Definition(CommitSha),
     /// The current commit of a ref.
     Head(GitRef),
@@ -137,7 +134,6 @@ pub struct Known {
     pub branch: Option<Branch>,
     /// The definition that applies to the repository's stages.
     pub trusted: Option<Trusted>,
-    /// Runs, by id.
     pub runs: BTreeMap<RunId, Option<Run>>,
     /// See [`Want::Base`].
     pub bases: BTreeMap<ComponentName, Option<Base>>,

@@ -16,7 +16,6 @@ use crate::tags::{self, TagError, Values};
 /// has its own build, tag and evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Its id.
     pub id: AttemptId,
     /// 1 for the first.
     pub number: u32,
@@ -59,7 +58,6 @@ pub struct Attempt {
     /// The outputs of its build, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, String>,
-    /// Its state.
     pub state: AttemptState,
 }
 
@@ -73,12 +71,10 @@ pub enum AttemptState {
     Building,
     /// Its build succeeded and its image was read back.
     Succeeded,
-    /// It failed.
     Failed {
         /// The platform whose part failed, if it has parts.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         platform: Option<String>,
-        /// Why.
         why: Failure,
     },
     /// A person stopped it.
@@ -92,10 +88,7 @@ pub enum AttemptState {
         by: RunId,
     },
     /// The registry contradicts a report; a person must look.
-    Held {
-        /// Why.
-        why: Contradiction,
-    },
+    Held { why: Contradiction },
 }
 
 impl AttemptState {
@@ -126,7 +119,6 @@ impl AttemptState {
         }
     }
 
-    /// The word for it.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {

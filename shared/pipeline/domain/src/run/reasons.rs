@@ -12,34 +12,26 @@ use crate::tags::TagError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// The run is not known.
-    NoRun {
-        /// The run.
-        run: RunId,
-    },
+    NoRun { run: RunId },
     /// No build of the component is running.
     NotRunning {
-        /// The component.
         component: ComponentName,
         /// The run's commit.
         commit: CommitSha,
     },
     /// The run does not build the component.
     NotBuilt {
-        /// The component.
         component: ComponentName,
-        /// The run.
         run: RunId,
     },
     /// The latest build has not ended.
     NotEnded {
-        /// The component.
         component: ComponentName,
         /// The build's number.
         build: u64,
     },
     /// The latest build has succeeded.
     Succeeded {
-        /// The component.
         component: ComponentName,
         /// The build's number.
         build: u64,
@@ -58,10 +50,7 @@ pub enum Failure {
         said: Option<String>,
     },
     /// Its build can never be started.
-    NotStarted {
-        /// Why not.
-        why: NotStarted,
-    },
+    NotStarted { why: NotStarted },
     /// Its build succeeded and left no image.
     NothingPushed {
         /// The repository where the image should be.
@@ -75,10 +64,7 @@ pub enum Failure {
         why: NoIndex,
     },
     /// It had no result in time.
-    NoResult {
-        /// The deadline.
-        deadline: Timestamp,
-    },
+    NoResult { deadline: Timestamp },
 }
 
 impl Failure {
@@ -118,10 +104,7 @@ pub enum NotStarted {
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum NoIndex {
     /// The registry rejects it, or it could not be put under its tag.
-    Tag {
-        /// Why not.
-        why: NotTagged,
-    },
+    Tag { why: NotTagged },
     /// The images of the parts cannot form an index.
     Parts {
         /// Why not.
@@ -135,7 +118,6 @@ pub enum NoIndex {
 pub enum Contradiction {
     /// The tag that only the attempt can push was pushed twice.
     PushedTwice {
-        /// The tag.
         tag: Tag,
         /// The image it was on.
         was: Digest,
@@ -146,12 +128,10 @@ pub enum Contradiction {
     OtherCommit {
         /// The commit of the build.
         built: CommitSha,
-        /// The pushed commit.
         pushed: CommitSha,
     },
     /// The push event and the registry name different images.
     EventDiffers {
-        /// The tag.
         tag: Tag,
         /// The digest in the event.
         said: Digest,
@@ -160,9 +140,7 @@ pub enum Contradiction {
     },
     /// Something else was pushed under the tag of an index.
     NotTheIndex {
-        /// The tag.
         tag: Tag,
-        /// The index.
         index: Digest,
         /// The image the tag was on.
         other: Digest,
@@ -174,20 +152,12 @@ pub enum Contradiction {
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum NotRetried {
     /// The run is not known.
-    NoRun {
-        /// The run.
-        run: RunId,
-    },
+    NoRun { run: RunId },
     /// The run's definition is not known.
-    NoDefinition {
-        /// The run.
-        run: RunId,
-    },
+    NoDefinition { run: RunId },
     /// The run's definition does not build the component.
     NotBuilt {
-        /// The component.
         component: ComponentName,
-        /// The run.
         run: RunId,
     },
     /// Its tags cannot be used.

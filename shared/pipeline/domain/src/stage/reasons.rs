@@ -54,38 +54,26 @@ pub enum Refusal {
     NoDefinition,
     /// The default branch's definition has no such stage.
     NoStage {
-        /// The stage.
         stage: StageName,
         /// The stages it has.
         known: Vec<StageName>,
     },
     /// The promotion has ended, or never existed.
-    Closed {
-        /// The promotion.
-        promotion: u64,
-    },
+    Closed { promotion: u64 },
     /// The stage does not require approval, or no longer.
-    NeedsNoApproval {
-        /// The promotion.
-        promotion: u64,
-    },
+    NeedsNoApproval { promotion: u64 },
     /// They have approved it before.
     ApprovedBefore {
-        /// The promotion.
         promotion: u64,
         /// Who.
         by: Actor,
     },
     /// It has expired.
-    Expired {
-        /// The promotion.
-        promotion: u64,
-    },
+    Expired { promotion: u64 },
     /// They wrote or pushed the commit themselves.
     IsAuthor {
         /// Who.
         by: Actor,
-        /// The commit.
         commit: CommitSha,
     },
     /// They belong to none of the groups.
@@ -96,15 +84,11 @@ pub enum Refusal {
         groups: Vec<String>,
     },
     /// Its tags are already being set.
-    InProgress {
-        /// The promotion.
-        promotion: u64,
-    },
+    InProgress { promotion: u64 },
     /// The image waits to enter.
     Waiting {
         /// The image's commit.
         commit: CommitSha,
-        /// The stage.
         stage: StageName,
         /// The number of the waiting promotion.
         promotion: u64,
@@ -113,7 +97,6 @@ pub enum Refusal {
     Live {
         /// The image's commit.
         commit: CommitSha,
-        /// The stage.
         stage: StageName,
     },
     /// Something newer is live.
@@ -122,7 +105,6 @@ pub enum Refusal {
         commit: CommitSha,
         /// The commit of what is live.
         live: CommitSha,
-        /// The stage.
         stage: StageName,
     },
     /// The image has not been live where the stage takes its images from.
@@ -131,57 +113,32 @@ pub enum Refusal {
         commit: CommitSha,
         /// The stage where it should have been.
         origin: StageName,
-        /// The stage.
         stage: StageName,
     },
     /// The image was never live here, so a rollback to it is impossible.
     NeverLive {
         /// The image.
         digest: Digest,
-        /// The component.
         component: ComponentName,
-        /// The stage.
         stage: StageName,
     },
     /// The stage is held, so nothing can be promoted.
-    Held {
-        /// The stage.
-        stage: StageName,
-        /// Its hold.
-        hold: Box<Hold>,
-    },
+    Held { stage: StageName, hold: Box<Hold> },
     /// The stage is held, so it cannot be held again.
-    HeldBefore {
-        /// The stage.
-        stage: StageName,
-        /// Its hold.
-        hold: Box<Hold>,
-    },
+    HeldBefore { stage: StageName, hold: Box<Hold> },
     /// There is no hold.
-    NotHeld {
-        /// The stage.
-        stage: StageName,
-    },
+    NotHeld { stage: StageName },
     /// The definition uses features that this version does not support.
     NotExecuted {
         /// The features, by their path in the file.
         wants: Vec<String>,
     },
     /// The promotion is not in progress.
-    NotActing {
-        /// The promotion.
-        promotion: u64,
-    },
+    NotActing { promotion: u64 },
     /// Another writer has the stage's lease.
-    LeaseTaken {
-        /// The promotion.
-        promotion: u64,
-    },
+    LeaseTaken { promotion: u64 },
     /// The writer no longer has the stage's lease.
-    LeaseLost {
-        /// The promotion.
-        promotion: u64,
-    },
+    LeaseLost { promotion: u64 },
 }
 
 /// Why a stage is held.
@@ -200,7 +157,6 @@ pub enum HoldReason {
     },
     /// Its tag was moved outside Towline.
     TagMoved {
-        /// The tag.
         tag: Tag,
         /// The image it was moved to.
         digest: Digest,
@@ -212,13 +168,9 @@ pub enum HoldReason {
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum Failure {
     /// A tag cannot be set.
-    Tag {
-        /// Why not.
-        why: NotTagged,
-    },
+    Tag { why: NotTagged },
     /// A parameter of its deployment has no value.
     Parameters {
-        /// The stage.
         stage: StageName,
         /// Why not.
         why: NoParameters,

@@ -23,7 +23,6 @@ pub enum EnvironmentError {
     /// A value has a placeholder that cannot be filled in.
     #[error("components.{component}.build.env: {error}")]
     Placeholder {
-        /// The component.
         component: ComponentName,
         /// The mistake.
         error: TagError,
@@ -40,7 +39,6 @@ pub struct BuildOf<'a> {
     pub registry: &'a str,
     /// The repository it builds.
     pub repository: &'a RepositoryRef,
-    /// The commit.
     pub commit: &'a CommitSha,
     /// The ref that was pushed.
     pub git_ref: &'a GitRef,
@@ -50,9 +48,7 @@ pub struct BuildOf<'a> {
     pub run: Option<&'a RunId>,
     /// The stages that its image may enter.
     pub stages: &'a [StageName],
-    /// The component.
     pub component: &'a ComponentName,
-    /// The image repository.
     pub image_repository: &'a ImageRepository,
     /// Its settings in the definition, if it has one.
     pub build: Option<&'a Build>,
@@ -60,7 +56,6 @@ pub struct BuildOf<'a> {
     pub platform: &'a str,
     /// The attempt or part that it is for.
     pub attempt: &'a AttemptId,
-    /// The whole attempt.
     pub whole: &'a AttemptId,
     /// The tag that only the whole attempt pushes: that of the index if there are parts.
     pub whole_tag: &'a Tag,

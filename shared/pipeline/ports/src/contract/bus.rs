@@ -12,7 +12,6 @@ pub const DETAIL_TYPE: &str = "Build Due";
 /// A bus and its receiver.
 #[async_trait]
 pub trait BusWorld: Send + Sync {
-    /// The bus.
     fn bus(&self) -> &dyn Bus;
 
     /// The details that have arrived since the last call, in any order.

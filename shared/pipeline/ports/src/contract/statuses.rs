@@ -12,7 +12,6 @@ pub trait StatusesWorld: Send + Sync {
     /// The statuses; nothing is shown at first.
     fn statuses(&self) -> &dyn Statuses;
 
-    /// A repository with a commit.
     fn commit(&self) -> (RepositoryRef, CommitSha);
 
     /// The status that is shown beside that commit for a context.

@@ -87,7 +87,6 @@ impl MemoryImages {
         repository.images.remove(digest).is_some()
     }
 
-    /// The tags of a repository and their digests.
     #[must_use]
     pub fn tags(&self, repository: &ImageRepository) -> BTreeMap<Tag, Digest> {
         let repositories = lock(&self.repositories);

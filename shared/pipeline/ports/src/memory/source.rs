@@ -31,7 +31,6 @@ pub struct MemoryRepository {
     pub name: RepositoryName,
     /// All of its commits.
     pub commits: BTreeMap<CommitSha, MemoryCommit>,
-    /// The commits of its refs.
     pub refs: BTreeMap<GitRef, CommitSha>,
 }
 

@@ -7,7 +7,6 @@ use super::{DETAIL_TYPE, Phase, SOURCE, StateChange, Status};
 use crate::eventbridge::{self, Envelope};
 use crate::time;
 
-/// The event of a state change.
 #[must_use]
 pub fn event(change: &StateChange) -> Value {
     let arn = format!(

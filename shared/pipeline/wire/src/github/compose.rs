@@ -9,11 +9,8 @@ use super::MOST_COMMITS;
 /// The data of a push to compose.
 #[derive(Debug, Clone)]
 pub struct Sketch<'a> {
-    /// The repository.
     pub repository: RepositoryId,
-    /// Its name.
     pub repository_name: &'a RepositoryName,
-    /// Its default branch.
     pub default_branch: &'a str,
     /// The ref that moved.
     pub git_ref: &'a GitRef,
@@ -36,7 +33,6 @@ pub struct Sketch<'a> {
 /// A commit as a push describes it.
 #[derive(Debug, Clone)]
 pub struct Commit {
-    /// Its id.
     pub id: CommitSha,
     /// The id of its tree.
     pub tree: String,

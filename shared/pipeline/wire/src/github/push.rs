@@ -24,7 +24,6 @@ const LONGEST_MESSAGE: usize = 4_096;
 /// A branch or tag that was created or moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
-    /// The repository.
     pub repository: RepositoryId,
     /// Its name now.
     pub repository_name: RepositoryName,
@@ -83,7 +82,6 @@ impl Push {
 /// A branch or tag that was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
-    /// The repository.
     pub repository: RepositoryId,
     /// Its name now.
     pub repository_name: RepositoryName,

@@ -42,12 +42,7 @@ pub(crate) enum Act {
     /// Runs a program.
     Call(Call),
     /// Sets a variable.
-    Assign {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: Word,
-    },
+    Assign { name: String, value: Word },
     /// Ends the build (`exit`) unless the build is succeeding here.
     StopUnlessSucceeding,
 }

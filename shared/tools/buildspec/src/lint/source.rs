@@ -9,7 +9,6 @@ use crate::yaml::{Node, Span, Value};
 pub(crate) struct Source {
     /// Its name in findings.
     pub(crate) name: String,
-    /// Its text.
     pub(crate) text: String,
     starts: Vec<usize>,
 }

@@ -15,7 +15,6 @@ pub struct Batch {
     pub other: Others,
 }
 
-/// The forms of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BatchForm {
     /// `build-list`: builds that run at the same time.
@@ -117,7 +116,6 @@ pub struct Fanout {
 }
 
 impl BatchForm {
-    /// Its key.
     #[must_use]
     pub fn key(&self) -> &'static str {
         match self {

@@ -19,7 +19,6 @@ pub struct Reading {
 /// A problem of a buildspec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Its kind.
     pub kind: ProblemKind,
     /// The problem and its fix, without the place.
     pub message: String,
@@ -29,7 +28,6 @@ pub struct Problem {
     pub range: Range<usize>,
 }
 
-/// The kinds of problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProblemKind {
     /// A value of a kind that CodeBuild rejects there.

@@ -34,7 +34,6 @@ impl Call {
         text.rsplit('/').next().unwrap_or(text)
     }
 
-    /// Its arguments.
     pub(crate) fn arguments(&self) -> &[Word] {
         self.words.get(self.start + 1..).unwrap_or_default()
     }

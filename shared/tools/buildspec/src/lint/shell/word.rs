@@ -33,7 +33,6 @@ pub(crate) enum Part {
     },
     /// `$(...)` with the script inside.
     Output {
-        /// The script.
         script: String,
         /// Its place.
         range: Range<usize>,
