@@ -223,6 +223,14 @@ fn the_ledger_is_not_lost_with_the_stack() {
     assert_eq!(recovery["PointInTimeRecoveryEnabled"], true);
 }
 
+/// The paths that one machine serves, without those of its registry.
+fn paths_of_one_machine() -> BTreeSet<String> {
+    let source = text("shared/machine/host/src/doors.rs");
+    let calls = source.split(".route(").skip(1);
+    let path = |call: &str| call.split('"').nth(1).unwrap_or_default().to_owned();
+    calls.map(path).collect()
+}
+
 #[test]
 fn the_doors_are_those_of_one_machine() {
     let template = template(PATH);
@@ -246,6 +254,12 @@ fn the_doors_are_those_of_one_machine() {
         ("GET /healthz", ("NONE", answer)),
     ];
     assert_eq!(routes, BTreeMap::from(expected));
+
+    let paths = routes.keys().filter_map(|route| route.split_once(' '));
+    // Only a gateway verifies AWS identities.
+    let paths = paths.filter(|(_, path)| !path.starts_with("/aws/"));
+    let paths: BTreeSet<String> = paths.map(|(_, path)| path.to_owned()).collect();
+    assert_eq!(paths, paths_of_one_machine());
 
     let stage = &template.resources()["ApiStage"];
     let throttled = stage["Properties"]["RouteSettings"].as_object().unwrap();

@@ -20,9 +20,6 @@ const SPARE: usize = 16;
 /// the stage that of the last: a row that this chain does not reach was written for a decision that
 /// was not committed.
 ///
-/// Each names the hash of the one before it, and the stage that of the last: a row that this chain
-/// does not reach was written for a decision that came to nothing.
-///
 /// # Errors
 /// When the store does not answer.
 pub async fn ledger(
