@@ -386,7 +386,7 @@ fn what_cannot_be_read_is_told_beside_what_can() {
 
             1 mistake in 1 file
             ! towline: absent.yml cannot be read: No such file or directory (os error 2)
-            ! towline: empty cannot be read: no buildspec and no .towline.yml is in it
+            ! towline: empty cannot be read: it has no buildspec and no .towline.yml
             ! towline: latin.yml cannot be read: it is not UTF-8
             [exit 2]
             $ towline lint sub --json
