@@ -1,5 +1,5 @@
 //! Finds lost work and repeats it: announces stale intents again, looks up bound builds, ends what
-//! has expired. It has no other effects, so it cannot conflict with the functions.
+//! has expired. It starts, stops and tags nothing itself; the functions do.
 
 use towline_domain::image::NotTagged;
 use towline_domain::intent::{AttemptRef, Intent};
@@ -49,32 +49,50 @@ pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, 
     for item in items {
         let key = item.key.clone();
         match take(context, item).await {
-            Ok(due) => {
-                let (watched, due) = due.into_iter().partition(|owed| owed.intent.is_watch());
-                watches.extend::<Vec<Owed>>(watched);
+            Ok((watched, due)) => {
+                watches.extend(watched);
                 announce_again(context, due, &mut swept).await;
             }
             Err(error) => failed(&key.partition, &error, &mut swept),
         }
     }
+    // A build is asked for elsewhere, which may take long.
+    watches.sort_by_key(|owed| matches!(owed.intent, Intent::BuildWatchDue(_)));
     for owed in watches {
         match watch(context, builds, &owed).await {
             Ok(()) => swept.watched += 1,
-            Err(error) => failed(&owed.id, &error, &mut swept),
+            Err(error) => {
+                failed(&owed.id, &error, &mut swept);
+                // Continue with the others, however long this one took.
+                let _ = look_again(context, &owed).await;
+            }
         }
     }
     Ok(swept)
 }
 
-/// Postpones all due intents of an item to their next turn, in one write, and returns them; returns
-/// none on a conflict, because the item is still due in the next round.
-async fn take(context: Context<'_>, item: Item) -> Result<Vec<Owed>, HandlerError> {
+/// Returns the watches and the other intents that are due in an item, and postpones the others to
+/// their next turn in one write; returns none of them on a conflict, because they are still due in
+/// the next round. A watch is postponed when it was checked, so that those behind it come first in
+/// the next round if this one is cut off.
+async fn take(context: Context<'_>, item: Item) -> Result<(Vec<Owed>, Vec<Owed>), HandlerError> {
     let now = context.now();
     let mut outbox = Outbox::of(&item)?;
-    let due: Vec<Owed> = outbox.due_by(now).cloned().collect();
+    let due = outbox.due_by(now).cloned();
+    let (watches, due): (Vec<Owed>, Vec<Owed>) = due.partition(|owed| owed.intent.is_watch());
+    if due.is_empty() && !watches.is_empty() {
+        return Ok((watches, due));
+    }
     due.iter().for_each(|owed| outbox.put(owed.again(now)));
     let kept = context.keep(item, &outbox).await?;
-    Ok(if kept { due } else { Vec::new() })
+    Ok((watches, if kept { due } else { Vec::new() }))
+}
+
+/// Postpones a watch to its next turn.
+async fn look_again(context: Context<'_>, owed: &Owed) -> Result<(), HandlerError> {
+    let now = context.now();
+    let again = |owed: &Owed| Some(owed.again(now));
+    context.amend(owed, again).await.map(drop)
 }
 
 fn failed(what: &str, error: &HandlerError, swept: &mut Swept) {
@@ -180,7 +198,7 @@ async fn give_up(context: Context<'_>, owed: &Owed) -> Result<bool, HandlerError
         | Intent::BuildWatchDue(_)
         | Intent::PromotionWatchDue { .. } => false,
     };
-    tracing::error!(
+    tracing::warn!(
         intent = owed.id,
         kind = owed.intent.detail_type(),
         given_up,
@@ -218,7 +236,7 @@ async fn watch(context: Context<'_>, builds: &dyn Builds, owed: &Owed) -> Result
     };
     match over {
         true => context.finish(owed).await,
-        false => Ok(()),
+        false => look_again(context, owed).await,
     }
 }
 

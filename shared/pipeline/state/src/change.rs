@@ -94,7 +94,9 @@ impl Change {
     pub fn add(&mut self, other: Self) {
         self.rows.extend(other.rows);
         self.heads.extend(other.heads);
-        self.intents.extend(other.intents);
+        for Announced { intent, guesses } in other.intents {
+            self.owe_guessing(intent, guesses);
+        }
         self.done.extend(other.done);
         self.forgotten.extend(other.forgotten);
     }

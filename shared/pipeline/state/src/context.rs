@@ -109,7 +109,7 @@ impl Context<'_> {
         self.announce(announcements).await;
         for id in elsewhere {
             // The change is committed, so this is not its failure: the sweep announces the intent again.
-            if let Err(error) = self.amend(&id, |_| None).await {
+            if let Err(error) = self.amend_if(&id, |_| true, |_| None).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
                     error,
@@ -149,7 +149,7 @@ impl Context<'_> {
     /// # Errors
     /// When the store does not answer.
     pub async fn finish(&self, owed: &Owed) -> Result<(), HandlerError> {
-        self.amend(&owed.id, |_| None).await.map(drop)
+        self.amend(owed, |_| None).await.map(drop)
     }
 
     /// Postpones an intent, because something it needs is not available now.
@@ -167,16 +167,27 @@ impl Context<'_> {
                 ..owed.clone()
             })
         };
-        self.amend(&owed.id, later).await.map(drop)
+        self.amend(owed, later).await.map(drop)
     }
 
-    /// Changes or ends an intent in its item; returns whether it was still owed.
+    /// Changes or ends an intent in its item; returns whether it was still owed. One that was created
+    /// again since it was read is another one, and stays.
     ///
     /// # Errors
     /// When the store does not answer, or others kept changing the same item.
     pub async fn amend(
         &self,
+        read: &Owed,
+        change: impl Fn(&Owed) -> Option<Owed>,
+    ) -> Result<bool, HandlerError> {
+        let same = |owed: &Owed| owed.since == read.since;
+        self.amend_if(&read.id, same, change).await
+    }
+
+    async fn amend_if(
+        &self,
         id: &str,
+        holds: impl Fn(&Owed) -> bool,
         change: impl Fn(&Owed) -> Option<Owed>,
     ) -> Result<bool, HandlerError> {
         let place = place(id);
@@ -186,7 +197,7 @@ impl Context<'_> {
                 return Ok(false);
             };
             let mut outbox = Outbox::of(&item)?;
-            let Some(owed) = outbox.find(id).cloned() else {
+            let Some(owed) = outbox.find(id).filter(|owed| holds(owed)).cloned() else {
                 return Ok(false);
             };
             match change(&owed) {
@@ -263,7 +274,7 @@ fn parts(change: Change, now: Timestamp) -> Parts {
     let mut announcements = Vec::new();
     for Announced { intent, guesses } in together(change.intents) {
         let hash = intent_id(&intent);
-        let place = owing(&heads, &intent);
+        let place = owing(&heads, &intent, &hash);
         let id = place.map_or_else(|| hash.clone(), |place| id_in(&heads[place].key, &hash));
         let owed = Owed {
             id,
@@ -300,9 +311,9 @@ fn parts(change: Change, now: Timestamp) -> Parts {
 
 /// The item that stores an intent: the one it is about, otherwise the first that stores intents. None
 /// if all are full.
-fn owing(heads: &[Head], intent: &Intent) -> Option<usize> {
+fn owing(heads: &[Head], intent: &Intent, hash: &str) -> Option<usize> {
     let owner = owner(intent);
-    let has_room = |head: &Head| !head.outbox.is_full();
+    let has_room = |head: &Head| head.outbox.find(hash).is_some() || !head.outbox.is_full();
     let own = |head: &Head| Some(&head.key) == owner.as_ref() && has_room(head);
     let own = heads.iter().position(own);
     own.or_else(|| {

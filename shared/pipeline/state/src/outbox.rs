@@ -27,9 +27,10 @@ const MOST_PATIENCE: Duration = Duration::from_secs(600);
 /// How often a bound build is looked up.
 const WATCH: Duration = Duration::from_secs(60);
 
-/// Intents in one item. A long intent has about a kilobyte, so this leaves half of the item's 300 KiB
-/// for its state; further intents are stored as items of their own.
+/// Intents in one item; further ones are stored as items of their own.
 const MOST_OWED: usize = 128;
+/// Bytes of the intents in one item, which leave half of its 300 KiB for its state.
+const MOST_OWED_BYTES: usize = 150 << 10;
 
 /// An intent, as it is stored until it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,7 +161,7 @@ impl Outbox {
 
     /// Whether there is no room for another intent, so that the item stays below its size limit.
     pub(crate) fn is_full(&self) -> bool {
-        self.owed.len() >= MOST_OWED
+        self.owed.len() >= MOST_OWED || body(&self.owed).to_string().len() >= MOST_OWED_BYTES
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<&Owed> {

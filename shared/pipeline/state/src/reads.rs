@@ -216,9 +216,12 @@ impl<'a> Reads<'a> {
     pub async fn finish(&self, owed: &Owed) -> Result<(), HandlerError> {
         if let Some(Some(item)) = self.known.get(&outbox::place(&owed.id)) {
             let mut outbox = Outbox::of(item)?;
-            outbox.remove(&owed.id);
-            if self.context.keep(item.clone(), &outbox).await? {
-                return Ok(());
+            let known = outbox.find(&owed.id);
+            if known.is_some_and(|known| known.since == owed.since) {
+                outbox.remove(&owed.id);
+                if self.context.keep(item.clone(), &outbox).await? {
+                    return Ok(());
+                }
             }
         }
         self.context.finish(owed).await

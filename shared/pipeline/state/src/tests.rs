@@ -151,6 +151,9 @@ async fn what_an_item_has_no_room_for_lies_elsewhere_and_ends_like_the_rest() {
     let others = world.keys("INTENT#");
     assert_eq!(others.len(), 150 - 128);
     assert_eq!(world.bus.take().len(), 150);
+    // One that has its place keeps it.
+    world.stage(|change| change.owe(due(0))).await;
+    assert_eq!(world.keys("INTENT#"), others);
     let other = world.owed(&others[0]).await.remove(0);
     assert!(world.item(&others[0]).await.due.is_some());
     world.stage(|change| change.done(&other.id)).await;
@@ -171,6 +174,14 @@ async fn what_is_owed_again_while_it_is_being_ended_stays() {
         "it was owed again since"
     );
     assert_eq!(world.owed(&place(&again.id)).await, [again.clone()]);
+    let mut reads = Reads::from(world.context());
+    for finished in [world.context().finish(&owed).await, {
+        reads.load(vec![place(&owed.id)]).await.expect("an answer");
+        reads.finish(&owed).await
+    }] {
+        finished.expect("the store answers");
+        assert_eq!(world.owed(&place(&again.id)).await, [again.clone()]);
+    }
     // And in one commit: what is owed anew outlives its end.
     let mut change = Change::default();
     change.done(&again.id);

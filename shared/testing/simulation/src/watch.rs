@@ -15,8 +15,8 @@ use towline_ports::{CommitStatus, Item, Key, Row as StoreRow};
 
 use crate::shop;
 
-/// The most intents in one item, so that it stays below the size limit of a store.
-const MOST_OWED: usize = 128;
+/// The most bytes of intents in one item, so that it stays below the size limit of a store.
+const MOST_OWED_BYTES: usize = 200 << 10;
 
 /// Everything that was committed or done, as far as it decides what is allowed.
 #[derive(Debug, Default)]
@@ -223,8 +223,9 @@ impl Known {
             Some(item) => item.body["owes"].as_array().cloned().unwrap_or_default(),
             None => Vec::new(),
         };
-        self.must(owed.len() <= MOST_OWED, || {
-            format!("I14: {key:?} owes {} intents", owed.len())
+        let bytes: usize = owed.iter().map(|owed| owed.to_string().len()).sum();
+        self.must(bytes <= MOST_OWED_BYTES, || {
+            format!("I14: {key:?} owes {} intents of {bytes} bytes", owed.len())
         });
         let open: BTreeMap<(Key, String), Intent> = owed
             .iter()

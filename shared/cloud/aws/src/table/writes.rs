@@ -148,8 +148,12 @@ impl Table {
                 Outcome::Held(place) => return Err(conflict(writes, place)),
                 Outcome::Contended(place) if last => return Err(conflict(writes, place)),
                 Outcome::Throttled(error) if last => return Err(error.into()),
-                // Nothing was changed, so the next attempt is a new transaction.
-                Outcome::Contended(_) | Outcome::Throttled(_) => token = self::token(),
+                // Nothing was changed, so the next attempt is a new transaction. The token of a single
+                // write marks its writer, so it stays.
+                Outcome::Contended(_) | Outcome::Throttled(_) if writes.len() > 1 => {
+                    token = self::token();
+                }
+                Outcome::Contended(_) | Outcome::Throttled(_) => {}
                 Outcome::InProgress => {}
                 Outcome::Failed(error) => return Err(error.into()),
             }
