@@ -18,7 +18,12 @@ fn statuses(world: &World) -> String {
     let all = world.ports.statuses.inner().of(REPOSITORY, &head);
     let lines = all.iter().map(|status| {
         let text: String = status.description.chars().take(40).collect();
-        format!("{}: {:?}: {text}\n", status.context, status.state)
+        format!(
+            "{}: {:?}: {}\n",
+            status.context,
+            status.state,
+            text.trim_end()
+        )
     });
     lines.collect()
 }
@@ -61,7 +66,16 @@ fn a_status_that_fails_stops_no_other_and_follows_later() {
     world.ports.statuses.fail(Some("towline/build/backend"));
     world.push("main", "first", &[]);
     world.pass(10 * MINUTE);
-    check(&statuses(&world), &expect![[r#""#]]);
+    check(
+        &statuses(&world),
+        &expect![[r#"
+        towline/build/web: Success: build#2 succeeded: sha256:e620e7c2…
+        towline/prod/backend: Pending: waits for approval 0/2 until 2026-03-03
+        towline/prod/web: Pending: waits for approval 0/2 until 2026-03-03
+        towline/staging/backend: Success: went live 2026-03-02 09:02 UTC (promotio
+        towline/staging/web: Success: went live 2026-03-02 09:02 UTC (promotio
+    "#]],
+    );
     world.ports.statuses.fail(None);
     world.settle();
     assert!(statuses(&world).starts_with("towline/build/backend: Success"));
