@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use towline_ports::{KeptSecret, PortError};
 
-use crate::app::AppKey;
+use crate::key::{AppKey, KeyError};
 
 #[derive(Debug, Clone)]
 pub enum Credentials {
@@ -44,21 +44,6 @@ pub enum CredentialsError {
     /// The private key cannot be used.
     #[error("the private_key of GitHub's secret {0}")]
     Key(#[from] KeyError),
-}
-
-/// Why a private key cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    #[error(
-        "is not a private key in PEM; paste the whole file from GitHub, with its BEGIN and END \
-         lines included, and line ends as \\n"
-    )]
-    NotPem,
-    #[error(
-        "is not an RSA key of 2048 to 4096 bits; generate a private key in the settings of the \
-         GitHub App"
-    )]
-    NotRsa,
 }
 
 #[derive(Deserialize)]

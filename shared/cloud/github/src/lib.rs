@@ -13,6 +13,7 @@ mod call;
 mod compare;
 mod credentials;
 mod http;
+mod key;
 mod pace;
 mod source;
 mod statuses;
@@ -32,7 +33,8 @@ use jiff::Timestamp;
 use towline_domain::names::{RepositoryId, RepositoryName};
 use towline_ports::Clock;
 
-pub use credentials::{Credentials, CredentialsError, CredentialsSource, FromSecret, KeyError};
+pub use credentials::{Credentials, CredentialsError, CredentialsSource, FromSecret};
+pub use key::KeyError;
 
 /// The address of GitHub's API, and settings for requests.
 #[derive(Debug, Clone)]

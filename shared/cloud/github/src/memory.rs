@@ -23,6 +23,7 @@
 mod access;
 mod git_data;
 mod objects;
+mod reply;
 mod repository;
 mod routes;
 

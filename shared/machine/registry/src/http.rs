@@ -1,6 +1,7 @@
 //! The OCI distribution protocol over HTTP: authentication, routes and handlers.
 
 mod blobs;
+mod exchange;
 mod fault;
 mod listings;
 mod manifests;
@@ -12,31 +13,29 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 
-use crate::authority::{Access, Authority, Credentials, Verdict};
+use crate::authority::{Access, Authority};
 use crate::registry::Registry;
+use exchange::{Asked, Server, credentials, only_reads};
 use fault::Fault;
 use route::Route;
-
-const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Clients up to Docker 1.x check this header to recognize a registry.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
-struct Server {
-    registry: Registry,
-    authority: Arc<dyn Authority>,
+impl Registry {
+    /// Serves `/v2/` of the OCI distribution specification; `authority` decides about requests.
+    pub fn router(&self, authority: Arc<dyn Authority>) -> Router {
+        routes(self.clone(), authority)
+    }
 }
 
-pub(crate) fn router(registry: Registry, authority: Arc<dyn Authority>) -> Router {
+fn routes(registry: Registry, authority: Arc<dyn Authority>) -> Router {
     let server = Arc::new(Server {
         registry,
         authority,
@@ -134,83 +133,6 @@ fn is_loopback(host: &str) -> bool {
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host);
     host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-}
-
-fn only_reads(method: &Method) -> Result<(), Fault> {
-    if method == Method::GET || method == Method::HEAD {
-        Ok(())
-    } else {
-        Err(Fault::method_unknown())
-    }
-}
-
-/// A request and its sender.
-struct Asked<'a> {
-    credentials: Option<Credentials>,
-    server: &'a Server,
-}
-
-impl Asked<'_> {
-    fn registry(&self) -> &Registry {
-        &self.server.registry
-    }
-
-    fn verdict(&self, access: Access<'_>) -> Verdict {
-        self.server
-            .authority
-            .judge(self.credentials.as_ref(), access)
-    }
-
-    fn may(&self, access: Access<'_>) -> Result<(), Fault> {
-        match self.verdict(access) {
-            Verdict::Allow => Ok(()),
-            Verdict::Unknown => Err(Fault::unauthorized(self.credentials.is_some())),
-            Verdict::Deny(reason) => Err(Fault::denied(reason)),
-        }
-    }
-}
-
-/// HTTP Basic; anything else counts as missing.
-fn credentials(headers: &HeaderMap) -> Option<Credentials> {
-    let (scheme, encoded) = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
-    let (user, password) = str::from_utf8(&decoded).ok()?.split_once(':')?;
-    Some(Credentials {
-        user: user.to_owned(),
-        password: password.into(),
-    })
-}
-
-/// The decoded value of the query's first parameter with this name.
-fn query(request: &Parts, name: &str) -> Option<String> {
-    let query = request.uri.query()?;
-    form_urlencoded::parse(query.as_bytes())
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.into_owned())
-}
-
-fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// A header value that contains only characters of URLs, digests and numbers.
-fn value(text: impl AsRef<str>) -> HeaderValue {
-    HeaderValue::from_str(text.as_ref()).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-fn respond<const N: usize>(
-    status: StatusCode,
-    headers: [(HeaderName, HeaderValue); N],
-    body: impl Into<Body>,
-) -> Response {
-    (status, headers, body.into()).into_response()
 }
 
 #[cfg(test)]

@@ -4,15 +4,12 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::Router;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
-use crate::authority::Authority;
 use crate::blobs::{BlobFiles, Seen, delete_strays};
 use crate::database::Database;
 use crate::error::RegistryError;
-use crate::http;
 use crate::uploads::Uploads;
 
 /// The time, in milliseconds since 1970.
@@ -86,11 +83,6 @@ impl Registry {
             clock,
             _lock: lock,
         })))
-    }
-
-    /// Serves `/v2/` of the OCI distribution specification; `authority` decides about requests.
-    pub fn router(&self, authority: Arc<dyn Authority>) -> Router {
-        http::router(self.clone(), authority)
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -6,16 +6,7 @@ use towline_state::Context;
 
 use super::answers::Answer;
 use super::moment::Moment;
-use super::words::MOST_LINES;
 use super::{ChatError, Query, Refusal, images, log, lookup, runs, stages};
-
-/// The default number of lines.
-const USUAL_LIMIT: usize = 10;
-
-/// The number of lines in an answer.
-pub(super) fn limited(limit: Option<usize>) -> usize {
-    limit.unwrap_or(USUAL_LIMIT).clamp(1, MOST_LINES)
-}
 
 /// Answers a question.
 ///

@@ -8,10 +8,10 @@ use towline_state::records::{ImagePointer, TagNow};
 use towline_state::{Context, Read};
 
 use super::answers::{Answer, ImageAnswer, ImageLine, Live, TagState};
-use super::ask::limited;
 use super::lookup::{self, Found};
 use super::query::{self, Tags};
 use super::stages::{live_in, live_lines, stages_of};
+use super::words::limited;
 use super::{ChatError, refused};
 
 /// A component's images and tags, newest first.

@@ -10,6 +10,7 @@ mod ask;
 mod chat;
 pub mod command;
 mod door;
+mod given;
 pub mod http;
 mod images;
 mod log;

@@ -13,7 +13,6 @@ use towline_domain::names::{
 use towline_domain::run::Run;
 use towline_ports::{Item, Query as StoreQuery};
 
-use super::stages::rule_of;
 use super::{ChatError, Refusal, Thing, refused};
 use towline_state::keys;
 use towline_state::records::{
@@ -417,4 +416,16 @@ pub(super) async fn owner(
         .read::<Claim>(&keys::claim(repository))
         .await?
         .map(|read| read.value))
+}
+
+/// A stage's rule, or the refusal that there is no such stage.
+fn rule_of<'a>(definition: &'a Definition, stage: &StageName) -> Result<&'a StageRule, Refusal> {
+    definition.stage(stage).ok_or_else(|| Refusal::NoStage {
+        stage: stage.clone(),
+        known: definition
+            .stages
+            .iter()
+            .map(|rule| rule.name.clone())
+            .collect(),
+    })
 }

@@ -14,8 +14,8 @@ use towline_state::{Context, Reads, history, keys, needed};
 
 use super::answers::Answer;
 use super::command::{Approve, Promote, Reject, Rollback};
+use super::given::{required, taken, text};
 use super::lookup::{self, Found};
-use super::tell::{required, taken, text};
 use super::{ChatError, Refusal, refused};
 
 /// The most moves of a stage to search for an image to return to.

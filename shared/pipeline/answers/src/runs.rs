@@ -11,10 +11,10 @@ use towline_state::keys;
 use towline_state::records::{Repository, RunPointer};
 
 use super::answers::{Answer, BuildAnswer, BuildState, Reason, RunAnswer, Skipped};
-use super::ask::limited;
 use super::lookup;
 use super::query::{Runs, Why};
 use super::stages::{found, live_in, stages_of};
+use super::words::limited;
 use super::{ChatError, Refusal, refused};
 
 /// The newest runs.

@@ -1,7 +1,7 @@
 //! Answers questions about stages: what is live, what was live, and why an image is not live.
 
 use towline_domain::Timestamp;
-use towline_domain::definition::{Definition, StageRule};
+use towline_domain::definition::StageRule;
 use towline_domain::explain::{self, Standing};
 use towline_domain::ledger::What;
 use towline_domain::names::{ComponentName, Digest, StageName};
@@ -15,9 +15,9 @@ use towline_state::records::Repository;
 use super::answers::{
     Answer, Hold, Live, LiveImage, Move, Place, PlaceInStage, PlaceState, Waiting,
 };
-use super::ask::limited;
 use super::lookup::{self, Found};
 use super::query::{History, Now, Where};
+use super::words::limited;
 use super::{ChatError, Refusal, refused};
 
 /// The stages of a component, in the definition's order; a stage without an image yet is new.
@@ -303,19 +303,4 @@ async fn how_it_ended(
         | What::Resumed
         | What::Drifted { .. } => None,
     }))
-}
-
-/// A stage's rule, or the refusal that there is no such stage.
-pub(super) fn rule_of<'a>(
-    definition: &'a Definition,
-    stage: &StageName,
-) -> Result<&'a StageRule, Refusal> {
-    definition.stage(stage).ok_or_else(|| Refusal::NoStage {
-        stage: stage.clone(),
-        known: definition
-            .stages
-            .iter()
-            .map(|rule| rule.name.clone())
-            .collect(),
-    })
 }

@@ -1,19 +1,17 @@
 //! Carries out people's commands: checked, decided by the same rules as everything else, recorded.
 
-use std::fmt::Display;
-
 use towline_domain::intent::AttemptRef;
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
 use towline_domain::person::{Actor, Person};
 use towline_domain::run::{self, Run};
 use towline_domain::stage::Fact;
-use towline_state::apply::{Applied, to_run, to_stage};
+use towline_state::apply::{to_run, to_stage};
 use towline_state::retry::{Retry, another_attempt};
 use towline_state::{Context, Reads};
 
 use super::answers::Answer;
 use super::command::{Hold, OfBuild, Resume};
-use super::refusal::LONGEST_TEXT;
+use super::given::{required, taken};
 use super::{ChatError, Command, Refusal, Thing, lookup, promotions, refused};
 
 /// Carries out a command of `person`, or says why not.
@@ -36,33 +34,6 @@ pub async fn tell(
         Command::Cancel(command) => cancel(context, person, command).await,
         Command::Retry(command) => retry(context, person, command).await,
     }
-}
-
-/// The state after an accepted fact.
-pub(super) fn taken<S, R: Display>(applied: Applied<S, R>) -> Result<S, Refusal> {
-    match applied {
-        Applied::Taken(state) => Ok(state),
-        Applied::Refused(why) => Err(Refusal::Rule(why.to_string())),
-    }
-}
-
-/// A text for people: one paragraph, without control characters, not too long.
-pub(super) fn text(given: Option<String>) -> Result<Option<String>, Refusal> {
-    let given = given.map(|given| given.trim().to_owned());
-    let Some(given) = given.filter(|given| !given.is_empty()) else {
-        return Ok(None);
-    };
-    if given.chars().count() > LONGEST_TEXT {
-        return Err(Refusal::TooLong);
-    }
-    if given.chars().any(char::is_control) {
-        return Err(Refusal::ControlCharacters);
-    }
-    Ok(Some(given))
-}
-
-pub(super) fn required(given: String) -> Result<String, Refusal> {
-    text(Some(given))?.ok_or(Refusal::NoReason)
 }
 
 async fn hold(context: Context<'_>, person: &Person, command: Hold) -> Result<Answer, ChatError> {

@@ -7,6 +7,14 @@ use clap::builder::{RangedU64ValueParser, TypedValueParser};
 /// The most lines to show.
 pub(crate) const MOST_LINES: usize = 500;
 
+/// The default number of lines.
+const USUAL_LIMIT: usize = 10;
+
+/// The number of lines in an answer.
+pub(super) fn limited(limit: Option<usize>) -> usize {
+    limit.unwrap_or(USUAL_LIMIT).clamp(1, MOST_LINES)
+}
+
 /// A reference as it is printed, where `…` stands for more digits.
 pub(super) fn reference(text: &str) -> Result<String, Infallible> {
     Ok(text.trim_end_matches('…').to_owned())

@@ -1,12 +1,13 @@
 //! Reads the `build` of a component: its preset and settings.
 
-use towline_buildspec::generate::{check_environment, is_name, provided, reserved};
+use towline_buildspec::generate::check_environment;
 use towline_domain::definition::Build;
 use towline_domain::names::{AttemptId, CommitSha, GitRef};
 use towline_domain::tags::{self, TagError, Values};
 
-use super::limits::{BUILD_TAGS, IMAGE_NAME, LONGEST_BUILD, SHORTEST_BUILD, VARIABLES, WORD};
+use super::limits::{BUILD_TAGS, LONGEST_BUILD, SHORTEST_BUILD, VARIABLES};
 use super::reader::{Fields, Place, Report};
+use super::scalars::{is_plain_word, why_not_variable};
 use super::words::{self, Kind};
 use super::{extras, keys, platforms, presets};
 
@@ -131,18 +132,6 @@ fn environment(report: &mut Report, fields: &Fields<'_>) -> Vec<(String, String)
     environment
 }
 
-pub(super) fn why_not_variable(name: &str) -> Option<&'static str> {
-    if !is_name(name) {
-        Some("a variable's name has letters, digits and `_`, not starting with a digit")
-    } else if reserved(name) {
-        Some("this variable changes how the build itself runs and cannot be set; use another name")
-    } else if provided(name) {
-        Some("Towline sets this variable for every build; use another name")
-    } else {
-        None
-    }
-}
-
 /// Passes the longest possible values for placeholders, so that no build fails because of them later.
 pub(super) fn with_longest_values<T>(use_them: impl FnOnce(Values<'_>) -> T) -> T {
     let commit: CommitSha = "a".repeat(40).parse().expect("40 hexadecimal digits");
@@ -212,20 +201,4 @@ fn check_tags(report: &mut Report, place: &Place<'_>, build: &Build, values: Val
     if !broken && tags::of_attempt(build, values) == Err(TagError::NothingUnique) {
         report.error(place, TagError::NothingUnique.to_string());
     }
-}
-
-pub(super) fn is_image(text: &str) -> bool {
-    text.len() <= IMAGE_NAME
-        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"./:_@-".contains(&byte))
-}
-
-pub(super) fn is_plain_word(text: &str) -> bool {
-    text.len() <= WORD
-        && !text.starts_with('-')
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }

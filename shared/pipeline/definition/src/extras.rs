@@ -4,10 +4,10 @@ use towline_buildspec::generate::REPORT_FORMATS;
 use towline_domain::definition::{self, Build};
 use towline_domain::outputs;
 
-use super::build::why_not_variable;
 use super::keys;
 use super::limits::{OUTPUTS, SECRET_REFERENCE, WORD};
 use super::reader::{Fields, Report};
+use super::scalars::why_not_variable;
 
 /// Files that later stages read.
 pub(super) fn outputs(report: &mut Report, fields: &Fields<'_>) -> Vec<String> {

@@ -6,8 +6,10 @@ use towline_domain::names::StageName;
 use super::keys;
 use super::limits::{APPROVALS, FINDINGS, PARAMETER_NAME, PARAMETERS};
 use super::reader::{Fields, Place, Report};
-use super::stages::Parameter;
 use super::words;
+
+/// A parameter of a deployment, and the place of its value.
+pub(super) type Parameter<'a> = ((String, String), Place<'a>);
 
 /// Reads the gates of a stage; only approval is supported yet.
 pub(super) fn read(

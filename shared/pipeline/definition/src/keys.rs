@@ -54,10 +54,15 @@ macro_rules! key {
 
 pub(crate) use {key, mapping};
 
+/// The address of the schema for editors: each release contains the output of `towline schema`.
+#[cfg(feature = "schema")]
+pub const ID: &str =
+    "https://github.com/towline/towline/releases/latest/download/towline.schema.json";
+
 mapping! {
     /// What Towline builds from a repository, and the stages its images move through. Builds follow the file of
     /// the commit that is built; gates and stages follow the file of the default branch.
-    #[schemars(title = "Towline definition (.towline.yml)", extend("$id" = crate::schema::ID))]
+    #[schemars(title = "Towline definition (.towline.yml)", extend("$id" = ID))]
     Definition {
         /// The version of this format.
         #[schemars(schema_with = "version")]

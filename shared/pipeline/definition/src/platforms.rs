@@ -1,8 +1,8 @@
 //! Reads the platforms of an image, and the CodeBuild image that builds each.
 
-use super::build::is_image;
 use super::limits::PLATFORMS;
 use super::reader::{Fields, Report};
+use super::scalars::is_image;
 use super::words;
 
 /// The default build image for `arm64`.

@@ -5,10 +5,10 @@ use towline_buildspec::generate::is_name;
 use towline_domain::definition::Preset;
 use towline_domain::names::Digest;
 
-use super::build::{is_image, is_plain_word};
 use super::keys;
 use super::limits::{TARGET, WORD};
 use super::reader::{Fields, Report};
+use super::scalars::{is_image, is_plain_word};
 use super::words::{self, Kind};
 
 pub(super) fn read(report: &mut Report, fields: &Fields<'_>, kind: Kind) -> Option<Preset> {

@@ -3,9 +3,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use towline_buildspec::generate::{is_name, provided, reserved};
 use towline_domain::definition::Glob;
 
-use super::limits::{LONGEST, PATH_BYTES, PATTERNS};
+use super::limits::{IMAGE_NAME, LONGEST, PATH_BYTES, PATTERNS, WORD};
 use super::reader::{Fields, Place, Report, shown};
 
 impl Report {
@@ -144,6 +145,34 @@ fn is_inside(path: &str) -> bool {
         && !path.contains('\\')
         && !path.chars().any(char::is_control)
         && path.split('/').all(|part| part != "..")
+}
+
+pub(super) fn why_not_variable(name: &str) -> Option<&'static str> {
+    if !is_name(name) {
+        Some("a variable's name has letters, digits and `_`, not starting with a digit")
+    } else if reserved(name) {
+        Some("this variable changes how the build itself runs and cannot be set; use another name")
+    } else if provided(name) {
+        Some("Towline sets this variable for every build; use another name")
+    } else {
+        None
+    }
+}
+
+pub(super) fn is_image(text: &str) -> bool {
+    text.len() <= IMAGE_NAME
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"./:_@-".contains(&byte))
+}
+
+pub(super) fn is_plain_word(text: &str) -> bool {
+    text.len() <= WORD
+        && !text.starts_with('-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 #[cfg(test)]

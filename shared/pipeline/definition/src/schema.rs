@@ -7,12 +7,10 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use serde_json::{Map, Value, json};
 
+pub use crate::keys::ID;
+
 use crate::keys::Definition;
 use crate::words::{NEEDED_KEYS, OWN_KEYS};
-
-/// The address of the schema for editors: each release contains the output of `towline schema`.
-pub const ID: &str =
-    "https://github.com/towline/towline/releases/latest/download/towline.schema.json";
 
 /// The presets whose buildspec Towline generates.
 const GENERATED: [&str; 3] = ["docker", "make", "pack"];

@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 use towline_domain::definition::{Concurrency, Origin, Promote, StageRule};
 use towline_domain::names::{StageName, Tag};
 
+use super::gates::Parameter;
 use super::reader::{Place, Report};
 use super::{gates, keys, limits, words};
 
@@ -22,9 +23,6 @@ pub(super) struct ReadStage<'a> {
     /// The place of each parameter of its deployment.
     pub(super) parameters: Vec<Parameter<'a>>,
 }
-
-/// A parameter of a deployment, and the place of its value.
-pub(super) type Parameter<'a> = ((String, String), Place<'a>);
 
 pub(super) fn read<'a>(report: &mut Report, place: &Place<'a>) -> Vec<ReadStage<'a>> {
     let items = report.items(place);

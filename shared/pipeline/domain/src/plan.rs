@@ -20,8 +20,7 @@ use crate::reason::Refusal;
 use crate::report;
 use crate::run::{Run, RunKey};
 
-pub use claims::Claimed;
-pub use known::{AtCommit, Base, Branch, Buildspec, Drawn, Known, Trusted, Want, Wants};
+pub use known::{AtCommit, Base, Branch, Buildspec, Claimed, Drawn, Known, Trusted, Want, Wants};
 
 /// How long after its push a commit may appear.
 const COMMIT_COMES_WITHIN: Duration = Duration::from_secs(5 * 60);

@@ -23,18 +23,12 @@ use towline_state::keys;
 use towline_state::records::Repository;
 use towline_state::{Context, HandlerError, Owed, milliseconds};
 
+pub use step::Settings;
 use step::{Known, Step, step};
 
 /// How long the same token surely returns the same build: CodeBuild forgets it after five minutes
 /// (CodeBuild API, `StartBuild`), minus one for clocks that disagree.
 const TOKEN_LASTS: Duration = Duration::from_secs(4 * 60);
-
-/// The settings for builds.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// `host[:port]` of the registry they push to.
-    pub registry: String,
-}
 
 /// Acts on `Build Due` and `Build Stop Due`.
 ///

@@ -5,8 +5,9 @@ use serde_json::Value;
 use towline_domain::intent::Intent;
 use towline_ports::{Key, Row};
 
+use crate::content::body;
 use crate::outbox::{Announced, Outbox, intent_id};
-use crate::read::{Read, body};
+use crate::read::Read;
 
 /// The most items of two changes to join; later additions still fit into DynamoDB's limit of 100.
 const MOST_TOGETHER: usize = 60;

@@ -9,12 +9,13 @@ use towline_ports::limits::MOST_ROWS;
 use towline_ports::{Announcement, Bus, Clock, Item, Key, Query, Row, Store, TransactError, Write};
 
 use crate::change::{Change, Head};
+use crate::content::{HandlerError, body, decode};
 use crate::keys;
 use crate::outbox::{
     Announced, Outbox, Owed, PATIENCE, announcement, first_due, id_in, intent_id, is_intent,
     may_owe, owner, place, together,
 };
-use crate::read::{HandlerError, Read, body, decode};
+use crate::read::Read;
 
 /// How often to decide again because an input was changed.
 const MOST_TRIES: u32 = 10;

@@ -7,8 +7,9 @@ use towline_domain::stage::{Pointer, Stage};
 use towline_ports::Query;
 
 use crate::Context;
+use crate::content::HandlerError;
 use crate::keys;
-use crate::read::{HandlerError, Read};
+use crate::read::Read;
 
 /// The most rows of a ledger to read if all are wanted.
 pub const MOST_ROWS: usize = 1_000;

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod retry;
 
 mod change;
+mod content;
 mod context;
 mod needs;
 mod outbox;
@@ -21,8 +22,9 @@ pub mod numbers;
 pub mod records;
 
 pub use change::Change;
+pub use content::{HandlerError, body};
 pub use context::{Context, Rounds, milliseconds};
 pub use needs::{needed, needed_to_promote};
 pub use outbox::{Outbox, Owed, announcement, intent_id};
-pub use read::{HandlerError, Read, body};
+pub use read::Read;
 pub use reads::Reads;

@@ -3,9 +3,9 @@
 use towline_domain::names::RepositoryId;
 
 use crate::change::Change;
+use crate::content::HandlerError;
 use crate::context::Rounds;
 use crate::keys;
-use crate::read::HandlerError;
 use crate::reads::Reads;
 use crate::records::Numbers;
 

@@ -16,9 +16,9 @@ use towline_wire::eventbridge;
 use tracing::Span;
 use tracing::field::Empty;
 
+use crate::content::{HandlerError, body, decode};
 use crate::keys;
 use crate::needs::MOST_GUESSED;
-use crate::read::{HandlerError, body, decode};
 
 /// How long a handler may take before its intent is announced again.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

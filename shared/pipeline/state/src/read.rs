@@ -1,31 +1,10 @@
-//! Values read from the store, and errors of reading.
+//! Values read from the store, with their version and intents.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
-use towline_ports::{Item, Key, PortError};
+use towline_ports::Item;
 
+use crate::content::{HandlerError, decode};
 use crate::outbox::Outbox;
-
-/// Why a handler did not finish. A retry may help.
-#[derive(Debug, thiserror::Error)]
-pub enum HandlerError {
-    /// A service did not answer.
-    #[error(transparent)]
-    Port(#[from] PortError),
-    /// Others kept changing the same item (F22).
-    #[error("others kept changing {0}; try again")]
-    Contended(String),
-    /// An item of the store has a content that this version does not know (F36).
-    #[error("reading {key} from the store")]
-    Unreadable {
-        /// Its partition.
-        key: String,
-        /// What is wrong with it.
-        #[source]
-        cause: serde_json::Error,
-    },
-}
 
 /// A value as it was read.
 #[derive(Debug, Clone)]
@@ -46,17 +25,4 @@ impl<T: DeserializeOwned> Read<T> {
             outbox: Outbox::of(item)?,
         })
     }
-}
-
-/// A value as an item's content.
-pub fn body(value: &impl Serialize) -> Value {
-    serde_json::to_value(value)
-        .expect("what we keep holds only strings, numbers, lists and maps with string keys")
-}
-
-pub(crate) fn decode<T: DeserializeOwned>(key: &Key, body: &Value) -> Result<T, HandlerError> {
-    T::deserialize(body).map_err(|cause| HandlerError::Unreadable {
-        key: key.partition.clone(),
-        cause,
-    })
 }

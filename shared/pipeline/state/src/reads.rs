@@ -14,11 +14,12 @@ use towline_wire::eventbridge::{self, Envelope};
 
 use crate::Context;
 use crate::change::Change;
+use crate::content::HandlerError;
 use crate::context::Rounds;
 use crate::keys;
 use crate::needs::{guessed, needed_for};
 use crate::outbox::{self, Outbox, Owed, is_intent};
-use crate::read::{HandlerError, Read};
+use crate::read::Read;
 use crate::records::{Buildspec, Trusted};
 
 /// The items of one round, as they were when they were first read in it.

@@ -4,9 +4,9 @@ use towline_domain::names::{ComponentName, RunId};
 use towline_domain::person::Actor;
 use towline_domain::run::{self, Fact, NotRetried, Run};
 
+use crate::content::HandlerError;
 use crate::keys;
 use crate::numbers::draw;
-use crate::read::HandlerError;
 use crate::reads::Reads;
 
 /// The answer to a request for another attempt.

@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::routes::{Reply, refuse, reply};
+use super::reply::{Reply, refuse, reply};
 use super::{APP_KEY, MemoryGitHub, Repository};
 
 /// How long an installation's token is valid.

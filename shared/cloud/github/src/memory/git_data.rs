@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Repository;
 use super::objects::{Entry, Headed, Kind, Signature};
-use super::routes::{Reply, not_found, refuse, reply};
+use super::reply::{Reply, not_found, refuse, reply};
 
 impl Repository {
     /// `GET /repos/{owner}/{repo}/git/ref/{ref}`

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::access::Asking;
+use super::reply::{Reply, not_found, refuse, reply};
 use super::{Fault, Hook, MemoryGitHub, Repository, Status};
 use crate::lock;
 
@@ -20,36 +21,6 @@ const MOST_STATUSES: usize = 1000;
 
 /// The most characters of a description.
 const MOST_DESCRIPTION: usize = 140;
-
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) body: Vec<u8>,
-    pub(super) headers: Vec<(&'static str, String)>,
-}
-
-pub(super) fn reply(status: StatusCode, body: impl Into<Value>) -> Reply {
-    Reply {
-        status,
-        body: body.into().to_string().into_bytes(),
-        headers: vec![("content-type", "application/json; charset=utf-8".into())],
-    }
-}
-
-/// A refusal in GitHub's format.
-pub(super) fn refuse(status: StatusCode, message: &str) -> Reply {
-    reply(
-        status,
-        json!({
-            "message": message,
-            "documentation_url": "https://docs.github.com/rest",
-            "status": status.as_u16().to_string(),
-        }),
-    )
-}
-
-pub(super) fn not_found() -> Reply {
-    refuse(StatusCode::NOT_FOUND, "Not Found")
-}
 
 #[derive(Clone)]
 struct Served {

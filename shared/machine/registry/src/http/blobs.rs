@@ -14,9 +14,9 @@ use futures::{Stream, stream};
 use tokio::task::spawn_blocking;
 use towline_oci::{Digest, ImageRepository};
 
-use super::fault::{Code, Fault};
+use super::exchange::{Asked, DOCKER_CONTENT_DIGEST, header_text, respond};
+use super::fault::{Code, Fault, value};
 use super::range::{Part, part};
-use super::{Asked, DOCKER_CONTENT_DIGEST, header_text, respond, value};
 use crate::authority::Access;
 use crate::error::RegistryError;
 

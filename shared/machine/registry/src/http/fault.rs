@@ -5,7 +5,6 @@ use std::error::Error;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::value;
 use crate::error::RegistryError;
 
 /// The codes of the OCI distribution specification and of Docker's earlier one.
@@ -180,6 +179,11 @@ impl IntoResponse for Fault {
         response.headers_mut().extend(self.headers);
         response
     }
+}
+
+/// A header value that contains only characters of URLs, digests and numbers.
+pub(super) fn value(text: impl AsRef<str>) -> HeaderValue {
+    HeaderValue::from_str(text.as_ref()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

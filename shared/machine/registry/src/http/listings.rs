@@ -6,8 +6,8 @@ use axum::response::Response;
 use serde_json::json;
 use towline_oci::{Digest, ImageRepository, ManifestKind};
 
-use super::fault::{Code, Fault};
-use super::{Asked, only_reads, query, respond, value};
+use super::exchange::{Asked, only_reads, query, respond};
+use super::fault::{Code, Fault, value};
 use crate::authority::Access;
 use crate::error::RegistryError;
 

@@ -9,8 +9,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use towline_oci::{ImageRepository, Reference};
 
-use super::fault::Fault;
-use super::{Asked, DOCKER_CONTENT_DIGEST, header_text, respond, value};
+use super::exchange::{Asked, DOCKER_CONTENT_DIGEST, header_text, respond};
+use super::fault::{Fault, value};
 use crate::authority::Access;
 use crate::error::RegistryError;
 use crate::images::Deleted;

@@ -6,9 +6,10 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use towline_oci::{Digest, ImageRepository};
 
-use super::fault::{Code, Fault};
+use super::exchange::{Asked, DOCKER_CONTENT_DIGEST, header_text, query, respond};
+use super::fault::{Code, Fault, value};
 use super::range::chunk;
-use super::{Asked, DOCKER_CONTENT_DIGEST, header_text, query, respond, route, value};
+use super::route;
 use crate::authority::{Access, Verdict};
 use crate::blobs::Mounted;
 use crate::error::RegistryError;

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{Line, Span, Style};
+use super::line::{Line, Span, Style};
 
 /// Spaces between two columns.
 const GAP: usize = 2;

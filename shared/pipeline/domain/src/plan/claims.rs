@@ -3,44 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::Planner;
-use super::known::Wants;
+use super::known::{Claimed, Wants};
 use crate::definition::{Component, Definition};
 use crate::image::Claim;
-use crate::names::{self, ComponentName, GitRef, ImageRepository, RepositoryName};
-use crate::reason::{Owner, Unbuildable};
-
-/// A resource that belongs to only one component.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Claimed {
-    Images(ImageRepository),
-    /// The `CodeBuild` project of that name.
-    Project(String),
-}
-
-impl Claimed {
-    /// The project that builds a component.
-    pub(super) fn project(repository: &RepositoryName, component: &ComponentName) -> Self {
-        Self::Project(names::project(repository, component))
-    }
-
-    /// Why a component cannot be built if this belongs to another one.
-    fn taken(&self, by: &Claim) -> Unbuildable {
-        let owner = Owner {
-            repository: by.repository,
-            component: by.component.clone(),
-        };
-        match self {
-            Self::Images(images) => Unbuildable::ImagesTaken {
-                images: images.clone(),
-                owner,
-            },
-            Self::Project(project) => Unbuildable::ProjectTaken {
-                project: project.clone(),
-                owner,
-            },
-        }
-    }
-}
+use crate::names::{GitRef, RepositoryName};
+use crate::reason::Unbuildable;
 
 /// The new claims of a run's components; without those they already have.
 pub(super) type Claims = BTreeMap<Claimed, Claim>;

@@ -4,13 +4,47 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::claims::Claimed;
 use crate::definition::Definition;
 use crate::filter::ChangedFiles;
 use crate::image::Claim;
-use crate::names::{CommitSha, ComponentName, GitRef, RepositoryId, RepositoryName, RunId};
-use crate::reason::{Refusal, Unbuildable};
+use crate::names::{
+    self, CommitSha, ComponentName, GitRef, ImageRepository, RepositoryId, RepositoryName, RunId,
+};
+use crate::reason::{Owner, Refusal, Unbuildable};
 use crate::run::Run;
+
+/// A resource that belongs to only one component.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Claimed {
+    Images(ImageRepository),
+    /// The `CodeBuild` project of that name.
+    Project(String),
+}
+
+impl Claimed {
+    /// The project that builds a component.
+    pub(super) fn project(repository: &RepositoryName, component: &ComponentName) -> Self {
+        Self::Project(names::project(repository, component))
+    }
+
+    /// Why a component cannot be built if this belongs to another one.
+    pub(super) fn taken(&self, by: &Claim) -> Unbuildable {
+        let owner = Owner {
+            repository: by.repository,
+            component: by.component.clone(),
+        };
+        match self {
+            Self::Images(images) => Unbuildable::ImagesTaken {
+                images: images.clone(),
+                owner,
+            },
+            Self::Project(project) => Unbuildable::ProjectTaken {
+                project: project.clone(),
+                owner,
+            },
+        }
+    }
+}
 
 /// A ref of a repository.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,5 @@
 //! Decides what follows from a fact that concerns a stage.
 
-use super::said::approved_by;
 use super::{
     Candidate, Decision, Fact, Failure, HoldReason, Lease, Pointer, Policy, Promotion, Refusal,
     Request, Stage, missing_approval,
@@ -359,4 +358,25 @@ impl Step<'_> {
             promotion: number,
         });
     }
+}
+
+/// Who approved, for the history: `approval #57 (2: lee, park)`.
+fn approved_by(promotion: &Promotion) -> Option<String> {
+    if promotion.approvals.is_empty() {
+        return None;
+    }
+    let said = promotion
+        .approvals
+        .iter()
+        .map(|approval| match &approval.comment {
+            Some(comment) => format!("{} “{comment}”", approval.login),
+            None => approval.login.clone(),
+        });
+    let said: Vec<String> = said.collect();
+    Some(format!(
+        "approval #{} ({}: {})",
+        promotion.number,
+        said.len(),
+        said.join(", ")
+    ))
 }

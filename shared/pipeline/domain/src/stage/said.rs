@@ -151,24 +151,3 @@ pub(super) fn not_in(groups: &[String], by: &Person) -> Refusal {
         groups: groups.to_vec(),
     }
 }
-
-/// Who approved, for the history: `approval #57 (2: lee, park)`.
-pub(super) fn approved_by(promotion: &Promotion) -> Option<String> {
-    if promotion.approvals.is_empty() {
-        return None;
-    }
-    let said = promotion
-        .approvals
-        .iter()
-        .map(|approval| match &approval.comment {
-            Some(comment) => format!("{} “{comment}”", approval.login),
-            None => approval.login.clone(),
-        });
-    let said: Vec<String> = said.collect();
-    Some(format!(
-        "approval #{} ({}: {})",
-        promotion.number,
-        said.len(),
-        said.join(", ")
-    ))
-}

@@ -7,8 +7,14 @@ use towline_domain::names::GitRef;
 use towline_domain::run::{Attempt, AttemptState, Fact, NotStarted, Run};
 use towline_ports::{Architecture, RepositoryRef, StartBuild};
 
-use super::Settings;
 use super::environment::{BuildOf, EnvironmentError};
+
+/// The settings for builds.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `host[:port]` of the registry they push to.
+    pub registry: String,
+}
 
 /// The inputs of a build's start.
 pub(super) struct Known {

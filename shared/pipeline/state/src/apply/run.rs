@@ -10,9 +10,10 @@ use towline_domain::run::{self, Attempt, Decision, Fact, Refusal, Run};
 use super::Applied;
 use super::stage::owe_offers;
 use crate::change::Change;
+use crate::content::HandlerError;
 use crate::context::Rounds;
 use crate::keys;
-use crate::read::{HandlerError, Read};
+use crate::read::Read;
 use crate::reads::Reads;
 use crate::records::{Base, Branch, Repository};
 

@@ -8,11 +8,11 @@ use towline_domain::stage::{self, Candidate, Decision, Fact, Policy, Refusal, St
 
 use super::Applied;
 use crate::change::Change;
+use crate::content::HandlerError;
 use crate::context::Rounds;
 use crate::keys;
 use crate::needs::{carried, needed};
 use crate::numbers::draw_promotion;
-use crate::read::HandlerError;
 use crate::reads::Reads;
 use crate::records::PromotionPointer;
 

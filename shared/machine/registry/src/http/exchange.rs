@@ -1,0 +1,94 @@
+//! What all routes share: the request with its sender, and the parts of answers.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::fault::Fault;
+use crate::authority::{Access, Authority, Credentials, Verdict};
+use crate::registry::Registry;
+
+pub(super) const DOCKER_CONTENT_DIGEST: HeaderName =
+    HeaderName::from_static("docker-content-digest");
+
+pub(super) struct Server {
+    pub(super) registry: Registry,
+    pub(super) authority: Arc<dyn Authority>,
+}
+
+/// A request and its sender.
+pub(super) struct Asked<'a> {
+    pub(super) credentials: Option<Credentials>,
+    pub(super) server: &'a Server,
+}
+
+impl Asked<'_> {
+    pub(super) fn registry(&self) -> &Registry {
+        &self.server.registry
+    }
+
+    pub(super) fn verdict(&self, access: Access<'_>) -> Verdict {
+        self.server
+            .authority
+            .judge(self.credentials.as_ref(), access)
+    }
+
+    pub(super) fn may(&self, access: Access<'_>) -> Result<(), Fault> {
+        match self.verdict(access) {
+            Verdict::Allow => Ok(()),
+            Verdict::Unknown => Err(Fault::unauthorized(self.credentials.is_some())),
+            Verdict::Deny(reason) => Err(Fault::denied(reason)),
+        }
+    }
+}
+
+/// HTTP Basic; anything else counts as missing.
+pub(super) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
+    let (scheme, encoded) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
+    let (user, password) = str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some(Credentials {
+        user: user.to_owned(),
+        password: password.into(),
+    })
+}
+
+pub(super) fn only_reads(method: &Method) -> Result<(), Fault> {
+    if method == Method::GET || method == Method::HEAD {
+        Ok(())
+    } else {
+        Err(Fault::method_unknown())
+    }
+}
+
+/// The decoded value of the query's first parameter with this name.
+pub(super) fn query(request: &Parts, name: &str) -> Option<String> {
+    let query = request.uri.query()?;
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+pub(super) fn respond<const N: usize>(
+    status: StatusCode,
+    headers: [(HeaderName, HeaderValue); N],
+    body: impl Into<Body>,
+) -> Response {
+    (status, headers, body.into()).into_response()
+}

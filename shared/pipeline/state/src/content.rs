@@ -1,0 +1,39 @@
+//! Values as contents of items, and why a handler did not finish with them.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use towline_ports::{Key, PortError};
+
+/// Why a handler did not finish. A retry may help.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlerError {
+    /// A service did not answer.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Others kept changing the same item (F22).
+    #[error("others kept changing {0}; try again")]
+    Contended(String),
+    /// An item of the store has a content that this version does not know (F36).
+    #[error("reading {key} from the store")]
+    Unreadable {
+        /// Its partition.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        cause: serde_json::Error,
+    },
+}
+
+/// A value as an item's content.
+pub fn body(value: &impl Serialize) -> Value {
+    serde_json::to_value(value)
+        .expect("what we keep holds only strings, numbers, lists and maps with string keys")
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(key: &Key, body: &Value) -> Result<T, HandlerError> {
+    T::deserialize(body).map_err(|cause| HandlerError::Unreadable {
+        key: key.partition.clone(),
+        cause,
+    })
+}
