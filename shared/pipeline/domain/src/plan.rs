@@ -151,12 +151,14 @@ impl Planner<'_> {
     }
 
     /// The key of a new run; none if the push has its run already. A ref that returned to an
-    /// earlier commit gets another one, or its head would have no run (I10).
+    /// earlier commit, or was deleted and created again, gets another one, or its head would have no
+    /// run (I10).
     fn free_key(&self, pipeline: &PipelineName) -> Result<Option<RunKey>, Wants> {
         let mut key = self.first(pipeline);
         while self.known.run(&key.id())?.is_some() {
-            let planned = self.known.branch.as_ref().and_then(|it| it.head.as_ref());
-            let had_left = planned.is_some_and(|head| *head != self.push.commit);
+            let branch = self.known.branch.as_ref();
+            let planned = branch.filter(|branch| branch.head.is_some());
+            let had_left = planned.is_some_and(|branch| !branch.is_at(&self.push.commit));
             if !had_left || self.known.head(&self.push.git_ref)? != Some(&self.push.commit) {
                 return Ok(None);
             }

@@ -8,10 +8,10 @@ use towline_wire::github::{self, Deletion, Event, Push};
 use towline_wire::http::{Headers, Request, Response};
 use towline_wire::signature::{self, Secrets};
 
-use towline_state::Reads;
 use towline_state::keys;
 use towline_state::records::{Branch, Inbox, Repository};
 use towline_state::{Change, Context, HandlerError, Rounds, intent_id};
+use towline_state::{Read, Reads};
 
 /// The largest accepted body: the most that Lambda passes in one request (Lambda API, `Invoke`).
 pub const MOST_BYTES: usize = 6 * 1024 * 1024;
@@ -168,14 +168,21 @@ async fn accept(
     let key = keys::push(&push.commit, &semantic_key);
     let repository = keys::repository(push.repository);
     let mut reads = Reads::from(context);
-    reads.load(vec![key.clone(), repository.clone()]).await?;
+    let branch = keys::branch(push.repository, &push.git_ref);
+    let needed = vec![key.clone(), repository.clone(), branch.clone()];
+    reads.load(needed).await?;
     let mut rounds = Rounds::default();
     loop {
-        if reads.version(&key).await? > 0 {
+        let known = reads.read::<Inbox>(&key).await?;
+        let branch = reads.value::<Branch>(&branch).await?;
+        // The same move may come again after others: plan-runs asks where the ref is now.
+        let stands = branch.is_some_and(|branch| branch.is_at(&push.commit));
+        let is_owed = |known: &Read<Inbox>| !known.outbox.owed().is_empty();
+        if known.as_ref().is_some_and(|known| stands || is_owed(known)) {
             return Ok(answer(200, "duplicate", "this push was already received"));
         }
         let accepted = push.clone().accepted(now);
-        let known = Repository {
+        let named = Repository {
             id: accepted.repository,
             name: accepted.repository_name.clone(),
             default_branch: accepted.default_branch.clone(),
@@ -184,22 +191,20 @@ async fn accept(
         let intent = Intent::PushAccepted(Box::new(accepted));
         let id = intent_id(&intent);
         let mut change = Change::default();
-        change.create(
-            key.clone(),
-            &Inbox {
-                at: now,
-                delivery: delivery.clone(),
-                commit: Some(commit.clone()),
-            },
-        );
+        let inbox = Inbox {
+            at: now,
+            delivery: delivery.clone(),
+            commit: Some(commit.clone()),
+        };
+        change.save(key.clone(), known.as_ref(), &inbox);
         let before = reads.read::<Repository>(&repository).await?;
-        if before.as_ref().is_none_or(|before| before.value != known) {
-            change.save(repository.clone(), before.as_ref(), &known);
+        if before.as_ref().is_none_or(|before| before.value != named) {
+            change.save(repository.clone(), before.as_ref(), &named);
         }
         change.owe(intent);
         if context.commit(change, &mut rounds).await? {
             tracing::info!(
-                repository = known.name.as_str(),
+                repository = named.name.as_str(),
                 commit = commit.short(),
                 git_ref = push.git_ref.full().escape_debug().to_string(),
                 "push accepted"

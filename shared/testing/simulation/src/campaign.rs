@@ -86,6 +86,7 @@ impl World {
             0..40 => self.somebody_pushes(),
             40..43 => self.somebody_pushes_again(),
             43..46 => self.somebody_meddles(),
+            46..52 => self.somebody_goes_back_and_forth(),
             _ => self.somebody_commands(),
         }
     }
@@ -125,6 +126,26 @@ impl World {
         if let Some(head) = self.head("main") {
             let request = self.webhook("main", None, &head, "seen again");
             self.deliver(request);
+        }
+    }
+
+    /// Takes main back by a commit, or forward to where it was before.
+    fn somebody_goes_back_and_forth(&mut self) {
+        let Some(head) = self.head("main") else {
+            return;
+        };
+        let source = &self.ports.source.inner;
+        let parent = source.change(shop::REPOSITORY, |repository| {
+            repository.commits[&head].parents.first().cloned()
+        });
+        let to = match self.chance.below(2) {
+            0 => self.left.take().or(parent),
+            _ => parent,
+        };
+        if let Some(to) = to.filter(|to| *to != head) {
+            self.left = Some(head);
+            let title = format!("back and forth {}", self.acts);
+            self.push_existing("main", &to, &title);
         }
     }
 

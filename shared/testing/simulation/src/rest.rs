@@ -83,6 +83,26 @@ impl World {
         });
     }
 
+    /// Moves a branch to an existing commit, or creates it there, and pushes that.
+    pub fn push_existing(&mut self, branch: &str, commit: &CommitSha, title: &str) {
+        let before = self.head(branch);
+        self.move_ref(branch, commit);
+        let request = self.webhook(branch, before.as_ref(), commit, title);
+        self.deliver(request);
+    }
+
+    /// Deletes a branch: GitHub delivers a signed webhook.
+    pub fn delete(&mut self, branch: &str) {
+        let before = self.head(branch);
+        let git_ref = GitRef::Branch(branch.into());
+        let source = &self.ports.source.inner;
+        source.change(shop::REPOSITORY, |repository| {
+            repository.refs.remove(&git_ref);
+        });
+        let request = self.delivery(branch, before.as_ref(), None, "");
+        self.deliver(request);
+    }
+
     /// Delivers a signed webhook: at once, or late, or twice.
     pub fn deliver(&mut self, request: Request) {
         let profile = self.chance.profile();
@@ -111,12 +131,22 @@ impl World {
         after: &CommitSha,
         message: &str,
     ) -> Request {
+        self.delivery(branch, before, Some(after), message)
+    }
+
+    fn delivery(
+        &self,
+        branch: &str,
+        before: Option<&CommitSha>,
+        after: Option<&CommitSha>,
+        message: &str,
+    ) -> Request {
         let dana = Account {
             name: "Dana".into(),
             email: "dana@acme.example".into(),
             login: Some("dana".into()),
         };
-        let commit = Commit {
+        let commit = after.map(|after| Commit {
             id: after.clone(),
             tree: "f".repeat(40),
             message: message.into(),
@@ -126,21 +156,22 @@ impl World {
             added: Vec::new(),
             removed: Vec::new(),
             modified: Vec::new(),
-        };
+        });
         let body = compose::push_payload(&Sketch {
             repository: shop::REPOSITORY,
             repository_name: &shop::repository_name(),
             default_branch: "main",
             git_ref: &GitRef::Branch(branch.into()),
             before,
-            after: Some(after),
+            after,
             head: None,
-            commits: &[commit],
+            commits: commit.as_slice(),
             forced: false,
             pusher: &dana,
             at: self.now(),
         });
-        signed(&body, &format!("delivery-{}", after.short()))
+        let name = after.or(before).map_or("none", CommitSha::short);
+        signed(&body, &format!("delivery-{name}"))
     }
 
     /// A person sends a command.

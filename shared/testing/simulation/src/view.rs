@@ -304,18 +304,18 @@ fn of_run(run: &Run) -> String {
     text + &parts.join(";")
 }
 
-/// The head of a branch has a run that was not refused as an older one.
+/// The newest run of a branch that was not refused as an older one is that of its head.
 fn has_run(known: &Known, branch: &str, head: &CommitSha) -> bool {
-    known.runs.values().any(|run| {
-        let old = matches!(run.refused, Some(Refusal::Superseded { .. }));
-        let given_up = run
-            .components
-            .values()
+    let counts = |run: &&Run| {
+        let is_old = matches!(run.refused, Some(Refusal::Superseded { .. }));
+        run.key.git_ref == GitRef::Branch(branch.into()) && !is_old
+    };
+    let runs = known.runs.values().filter(counts);
+    runs.max_by_key(|run| run.order).is_some_and(|run| {
+        let mut components = run.components.values();
+        let given_up = components
             .any(|component| matches!(component.latest().state, AttemptState::Superseded { .. }));
-        run.key.git_ref == GitRef::Branch(branch.into())
-            && run.key.commit == *head
-            && !old
-            && !given_up
+        run.key.commit == *head && !given_up
     })
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use towline_answers::{ChatError, Command};
 use towline_bus::Router;
 use towline_bus::rules::RULES;
-use towline_domain::names::BuildId;
+use towline_domain::names::{BuildId, CommitSha};
 use towline_domain::person::Person;
 use towline_domain::run::BuildStatus;
 use towline_handlers::start_builds::Settings;
@@ -181,6 +181,8 @@ pub struct World {
     pub deliveries: u64,
     pub(crate) router: Arc<Router>,
     pub(crate) acts: u64,
+    /// The commit that main was last taken away from.
+    pub(crate) left: Option<CommitSha>,
     queue: BTreeMap<(Timestamp, u64), Happening>,
     sequence: u64,
     active: Vec<Invocation>,
@@ -263,6 +265,7 @@ impl World {
             deliveries: 0,
             router: Arc::clone(router),
             acts: 0,
+            left: None,
             queue: BTreeMap::new(),
             sequence: 0,
             active: Vec::new(),

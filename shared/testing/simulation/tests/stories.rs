@@ -199,6 +199,64 @@ fn f3_an_older_push_that_comes_later_is_superseded_at_birth() {
     );
 }
 
+/// The last push of main says the same as an earlier one: from first to second.
+#[test]
+fn s2_a_branch_that_returns_to_a_commit_builds_it_again_each_time() {
+    let mut world = shop();
+    world.settle();
+    let first = world.head("main").expect("the first commit");
+    let second = world.push("main", "second", &["backend/main.rs"]);
+    world.settle();
+    for (commit, title) in [(&first, "back"), (&second, "forth")] {
+        world.push_existing("main", commit, title);
+        world.settle();
+    }
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main second: backend succeeded
+        main back: backend succeeded
+        main forth: backend succeeded
+        backend/prod: nothing; forth has 0 of 2 yes
+        backend/staging: forth
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > 202 accepted
+        > 202 accepted
+        > 202 accepted
+    "#]],
+    );
+}
+
+#[test]
+fn s2_a_branch_that_is_created_again_where_it_was_deleted_is_built_and_promoted() {
+    let mut world = shop();
+    world.settle();
+    let head = world.push("release/1", "release", &["backend/main.rs"]);
+    world.pass(Duration::from_secs(10));
+    world.delete("release/1");
+    world.pass(Duration::from_secs(10));
+    world.push_existing("release/1", &head, "release");
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        release/1 release: backend superseded; web superseded
+        release/1 release: backend succeeded; web succeeded
+        backend/prod: nothing; release has 0 of 2 yes
+        backend/staging: release
+        web/prod: nothing; release has 0 of 2 yes
+        web/staging: release
+        > 202 accepted
+        > 202 accepted
+        > 200 ignored
+        > 202 accepted
+    "#]],
+    );
+}
+
 #[test]
 fn f3_f26_a_push_that_was_forced_away_is_superseded_at_birth() {
     let mut world = shop();

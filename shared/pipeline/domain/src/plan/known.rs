@@ -59,6 +59,14 @@ pub struct Branch {
     pub deleted: bool,
 }
 
+impl Branch {
+    /// Whether the ref exists and its newest planned commit is this one.
+    #[must_use]
+    pub fn is_at(&self, commit: &CommitSha) -> bool {
+        !self.deleted && self.head.as_ref() == Some(commit)
+    }
+}
+
 /// The commit a component was last built at on a ref.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Base {
