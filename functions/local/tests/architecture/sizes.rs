@@ -15,16 +15,8 @@ const LONGER: &[(&str, &str)] = &[
         "gear of tests: each stand-in imitates one service from end to end",
     ),
     (
-        "shared/cloud/aws/src/table/writes.rs",
-        "one arm for each kind of write, and each is one request",
-    ),
-    (
         "shared/pipeline/domain/src/explain/reasons.rs",
         "a table: one sentence for each refusal",
-    ),
-    (
-        "shared/pipeline/handlers/src/receive_github.rs",
-        "accepting a push is one commit, told from the push to its answer",
     ),
     (
         "shared/testing/simulation/src/",

@@ -139,29 +139,9 @@ async fn accept(
         id: push.repository,
         name: push.repository_name.clone(),
     };
-    match repositories.admit(&repository).await? {
-        // Any id of the repository may be in the push; everything is stored under one. For a clone,
-        // the registered name replaces its own; from GitHub, the name is the current one.
-        Admission::Admitted(known) => {
-            if is_local(push.repository) {
-                push.repository_name = known.name;
-            }
-            push.repository = known.id;
-        }
-        Admission::Unknown => {
-            let reason = format!(
-                "{} ({}) is not registered here",
-                repository.name, repository.id
-            );
-            return Ok(answer(200, "ignored", &reason));
-        }
-        Admission::Impostor { known, remedy } => {
-            let reason = format!(
-                "{} is registered as repository {known}, this push is from {}; if {} is right, {remedy}",
-                repository.name, repository.id, repository.id
-            );
-            return Ok(answer(200, "ignored", &reason));
-        }
+    let admission = repositories.admit(&repository).await?;
+    if let Some(reason) = not_admitted(admission, &mut push) {
+        return Ok(answer(200, "ignored", &reason));
     }
     let now = context.now();
     let semantic_key = push.key();
@@ -212,6 +192,26 @@ async fn accept(
             return Ok(answer(202, "accepted", &id));
         }
         reads.again().await?;
+    }
+}
+
+/// Gives a push the id and name under which it is stored, or returns why it is ignored.
+fn not_admitted(admission: Admission, push: &mut Push) -> Option<String> {
+    let (name, id) = (&push.repository_name, push.repository);
+    match admission {
+        // Any id of the repository may be in the push; everything is stored under one. For a clone,
+        // the registered name replaces its own; from GitHub, the name is the current one.
+        Admission::Admitted(known) => {
+            if is_local(id) {
+                push.repository_name = known.name;
+            }
+            push.repository = known.id;
+            None
+        }
+        Admission::Unknown => Some(format!("{name} ({id}) is not registered here")),
+        Admission::Impostor { known, remedy } => Some(format!(
+            "{name} is registered as repository {known}, this push is from {id}; if {id} is right, {remedy}"
+        )),
     }
 }
 

@@ -167,80 +167,87 @@ impl Table {
     }
 
     async fn write_one(&self, write: &Write, body: Option<&str>, token: &str) -> Outcome {
-        let doing = || doing(std::slice::from_ref(write));
         let body = body.unwrap_or_default().to_owned();
         match write {
             Write::Create { key, due, .. } | Write::Replace { key, due, .. } => {
                 let whole = Whole::new(write, key, body, *due, Some(token));
-                let answer = self
-                    .client
-                    .put_item()
-                    .table_name(&self.name)
-                    .set_item(Some(whole.item))
-                    .condition_expression(whole.condition.expression)
-                    .set_expression_attribute_names(Some(whole.condition.names))
-                    .set_expression_attribute_values(whole.condition.values)
-                    .return_values_on_condition_check_failure(
-                        ReturnValuesOnConditionCheckFailure::AllOld,
-                    )
-                    .send()
-                    .await;
-                let Err(error) = answer else {
-                    return Outcome::Done;
-                };
-                match error.as_service_error() {
-                    // An earlier attempt whose answer was lost has written it.
-                    Some(PutItemError::ConditionalCheckFailedException(held))
-                        if held.item().is_some_and(|item| is_by(item, token)) =>
-                    {
-                        Outcome::Done
-                    }
-                    Some(PutItemError::ConditionalCheckFailedException(_)) => Outcome::Held(0),
-                    Some(PutItemError::TransactionConflictException(_)) => Outcome::Contended(0),
-                    _ => Outcome::Failed(failed(doing(), &error)),
-                }
+                self.put_whole(whole, write, token).await
             }
             Write::Put { key, due, .. } => {
                 let update = Upsert::new(key, body, *due);
-                let answer = self
-                    .client
-                    .update_item()
-                    .table_name(&self.name)
-                    .set_key(Some(item::key(key)))
-                    .update_expression(update.expression)
-                    .set_expression_attribute_names(Some(update.names))
-                    .set_expression_attribute_values(Some(update.values))
-                    .send()
-                    .await;
-                let Err(error) = answer else {
-                    return Outcome::Done;
-                };
-                match error.as_service_error() {
-                    Some(UpdateItemError::TransactionConflictException(_)) => Outcome::Contended(0),
-                    _ => Outcome::Failed(failed(doing(), &error)),
-                }
+                self.upsert(key, update, write).await
             }
-            Write::Delete { key, version } => {
-                let condition = Condition::is_gone_or_has_version(*version);
-                let answer = self
-                    .client
-                    .delete_item()
-                    .table_name(&self.name)
-                    .set_key(Some(item::key(key)))
-                    .condition_expression(condition.expression)
-                    .set_expression_attribute_names(Some(condition.names))
-                    .set_expression_attribute_values(condition.values)
-                    .send()
-                    .await;
-                let Err(error) = answer else {
-                    return Outcome::Done;
-                };
-                match error.as_service_error() {
-                    Some(DeleteItemError::ConditionalCheckFailedException(_)) => Outcome::Held(0),
-                    Some(DeleteItemError::TransactionConflictException(_)) => Outcome::Contended(0),
-                    _ => Outcome::Failed(failed(doing(), &error)),
-                }
+            Write::Delete { key, version } => self.delete(key, *version, write).await,
+        }
+    }
+
+    async fn put_whole(&self, whole: Whole, write: &Write, token: &str) -> Outcome {
+        let answer = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(whole.item))
+            .condition_expression(whole.condition.expression)
+            .set_expression_attribute_names(Some(whole.condition.names))
+            .set_expression_attribute_values(whole.condition.values)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = answer else {
+            return Outcome::Done;
+        };
+        match error.as_service_error() {
+            // An earlier attempt whose answer was lost has written it.
+            Some(PutItemError::ConditionalCheckFailedException(held))
+                if held.item().is_some_and(|item| is_by(item, token)) =>
+            {
+                Outcome::Done
             }
+            Some(PutItemError::ConditionalCheckFailedException(_)) => Outcome::Held(0),
+            Some(PutItemError::TransactionConflictException(_)) => Outcome::Contended(0),
+            _ => Outcome::Failed(failed(doing(std::slice::from_ref(write)), &error)),
+        }
+    }
+
+    async fn upsert(&self, key: &Key, update: Upsert, write: &Write) -> Outcome {
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(item::key(key)))
+            .update_expression(update.expression)
+            .set_expression_attribute_names(Some(update.names))
+            .set_expression_attribute_values(Some(update.values))
+            .send()
+            .await;
+        let Err(error) = answer else {
+            return Outcome::Done;
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::TransactionConflictException(_)) => Outcome::Contended(0),
+            _ => Outcome::Failed(failed(doing(std::slice::from_ref(write)), &error)),
+        }
+    }
+
+    async fn delete(&self, key: &Key, version: u64, write: &Write) -> Outcome {
+        let condition = Condition::is_gone_or_has_version(version);
+        let answer = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .set_key(Some(item::key(key)))
+            .condition_expression(condition.expression)
+            .set_expression_attribute_names(Some(condition.names))
+            .set_expression_attribute_values(condition.values)
+            .send()
+            .await;
+        let Err(error) = answer else {
+            return Outcome::Done;
+        };
+        match error.as_service_error() {
+            Some(DeleteItemError::ConditionalCheckFailedException(_)) => Outcome::Held(0),
+            Some(DeleteItemError::TransactionConflictException(_)) => Outcome::Contended(0),
+            _ => Outcome::Failed(failed(doing(std::slice::from_ref(write)), &error)),
         }
     }
 
