@@ -134,7 +134,7 @@ struct Place {
     repository: ImageRepository,
 }
 
-/// Why a text is no repository in a registry.
+/// Why a text is not a repository in a registry.
 #[derive(Debug, thiserror::Error)]
 enum PlaceError {
     #[error("write it as HOST/REPOSITORY, such as 127.0.0.1:8017/shop/api")]

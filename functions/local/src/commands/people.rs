@@ -227,6 +227,6 @@ fn principal(text: &str) -> Result<String, WordError> {
     word(
         text,
         is_one_word && is_trustworthy(text),
-        "write an ARN such as arn:aws:iam::111122223333:role/release; the ARN of a session only for roles AWSReservedSSO_…, because others choose the name of their session",
+        "use the ARN of a role or user, such as arn:aws:iam::111122223333:role/release; the ARN of a session is accepted only for roles AWSReservedSSO_…, because with other roles the caller chooses the name of the session",
     )
 }

@@ -1,18 +1,18 @@
-//! How long files and functions may be, so that each can be held in the head.
+//! Limits the length of files and functions, so that a reader can keep a whole one in mind.
 
 use super::{files, is_test, text};
 
-/// How many lines a file may have before it has to become two.
+/// The most lines of a file; split a longer one.
 const MOST_LINES: usize = 450;
 
-/// How many lines the body of a function may have, without comments and empty lines.
+/// The most lines in the body of a function, without comments and empty lines.
 const MOST_LINES_OF_A_FUNCTION: usize = 70;
 
-/// What may be longer, by the start of its path, and why.
+/// Files that may be longer, by the start of their path, and why.
 const LONGER: &[(&str, &str)] = &[
     (
         "infra/rehearsal/src/",
-        "gear of tests: each stand-in imitates one service from end to end",
+        "test support: each stand-in imitates one service from end to end",
     ),
     (
         "shared/pipeline/domain/src/explain/reasons.rs",
@@ -20,7 +20,7 @@ const LONGER: &[(&str, &str)] = &[
     ),
     (
         "shared/testing/simulation/src/",
-        "gear of tests: a world, its faults and its watchers",
+        "test support: a world, its faults and its watchers",
     ),
 ];
 
@@ -47,7 +47,7 @@ fn no_file_and_no_function_is_long() {
     assert_eq!(found, Vec::<String>::new());
 }
 
-/// The functions of a formatted source, without those of its tests, each with the lines of its body.
+/// The functions in formatted source code, except its tests, each with the number of lines in its body.
 fn functions(source: &str) -> Vec<(String, usize)> {
     let source = source.split("\n#[cfg(test)]\nmod tests {").next();
     let mut lines = source.unwrap_or_default().lines();
@@ -70,7 +70,7 @@ fn functions(source: &str) -> Vec<(String, usize)> {
     found
 }
 
-/// The name of the function that a line begins.
+/// The name of the function that starts on this line.
 fn name(line: &str) -> Option<&str> {
     let (before, rest) = line.split_once("fn ")?;
     let is_head = before

@@ -189,7 +189,7 @@ fn people_of_a_stack_are_let_in_listed_and_shut_out() {
         LOGIN                 GROUPS                    ALSO KNOWN AS
         kim                   *
         $ towline people add KIM --stack towline
-        ! towline: KIM exists already; remove them first to create a new token
+        ! towline: KIM already exists; to create a new token, remove the person first
         [exit 1]
         $ towline people remove kim --stack towline
         ! kim is removed; functions use it within five minutes

@@ -65,17 +65,21 @@ impl Place {
 /// A name as AWS accepts it for stacks, regions, profiles and buckets.
 ///
 /// # Errors
-/// When AWS would take it for no name.
+/// When AWS would not accept it as a name.
 pub fn label(text: &str) -> Result<String, WordError> {
     let good = |character: char| character.is_ascii_alphanumeric() || "-_.@".contains(character);
     let is_label = !text.is_empty() && !text.starts_with('-') && text.chars().all(good);
-    word(text, is_label, "letters, digits, '-', '_' and '.' only")
+    word(
+        text,
+        is_label,
+        "use only letters, digits, '-', '_', '.' and '@', without '-' at the start",
+    )
 }
 
 /// A stack's name.
 ///
 /// # Errors
-/// When CloudFormation would not take it (CloudFormation API, `CreateStack`).
+/// When CloudFormation would not accept it (CloudFormation API, `CreateStack`).
 pub fn stack_name(text: &str) -> Result<String, WordError> {
     let good = |character: char| character.is_ascii_alphanumeric() || character == '-';
     let begins = text.starts_with(|first: char| first.is_ascii_alphabetic());
@@ -83,7 +87,7 @@ pub fn stack_name(text: &str) -> Result<String, WordError> {
     word(
         text,
         is_name,
-        "a letter, then letters, digits and '-', at most 128",
+        "start with a letter; use only letters, digits and '-', at most 128 characters",
     )
 }
 

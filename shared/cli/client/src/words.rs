@@ -1,23 +1,23 @@
-//! Words of the command line that several commands read the same way.
+//! Parses arguments that several commands share.
 
 use std::borrow::Cow;
 
-/// Why a word is refused: how to write it, for the person who typed it.
+/// Why an argument is refused: tells the person who typed it how to write it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WordError(Cow<'static, str>);
 
 impl WordError {
-    /// Refuses a word, and says how to write it.
+    /// Refuses an argument, and says how to write it.
     pub fn new(how: impl Into<Cow<'static, str>>) -> Self {
         Self(how.into())
     }
 }
 
-/// The word if it is good; if not, `how` to write it.
+/// Returns the argument if it is good; otherwise an error that says `how` to write it.
 ///
 /// # Errors
-/// When it is not good.
+/// When the argument is not good.
 pub fn word(text: &str, is_good: bool, how: &'static str) -> Result<String, WordError> {
     match is_good {
         true => Ok(text.to_owned()),
@@ -25,7 +25,7 @@ pub fn word(text: &str, is_good: bool, how: &'static str) -> Result<String, Word
     }
 }
 
-/// `NAME=VALUE`.
+/// Parses `NAME=VALUE`.
 ///
 /// # Errors
 /// When there is no name or no `=`.

@@ -1,4 +1,4 @@
-//! A GitHub App's tokens for one repository each.
+//! Tokens of a GitHub App, each for one repository.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! A GitHub App's private key, and the proofs it signs.
+//! A GitHub App's private key, and the JSON Web Tokens it signs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

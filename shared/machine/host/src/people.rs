@@ -17,19 +17,19 @@ const LOCK: &str = "people.lock";
 /// The login of the machine's owner.
 const OWNER: &str = "owner";
 
-/// Why a list of people stays as it is.
+/// Why a list of people is not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotChanged {
-    /// The login is not one.
+    /// The login is invalid.
     #[error("{login:?} is not a login; use 1 to 39 letters, digits, '-', '_' and '.'")]
     NotALogin {
-        /// What was given for it.
+        /// The login as it was given.
         login: String,
     },
-    /// Somebody has the login.
-    #[error("{login} exists already; remove them first to create a new token")]
+    /// The login is taken.
+    #[error("{login} already exists; to create a new token, remove the person first")]
     Taken { login: String },
-    /// Nobody has the login.
+    /// The list does not have the login.
     #[error("login {login} not found")]
     NotFound { login: String },
 }
@@ -62,7 +62,7 @@ pub fn add(
 /// Removes a person from a list.
 ///
 /// # Errors
-/// When nobody has the login.
+/// When the list does not have the login.
 pub fn remove(entries: &mut Vec<Known>, login: &str) -> Result<(), NotChanged> {
     let place = find(entries, login).ok_or_else(|| NotChanged::NotFound {
         login: login.to_owned(),

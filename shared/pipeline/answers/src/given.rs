@@ -1,4 +1,4 @@
-//! What a person's command gives: a text within its limits, and the state after the fact.
+//! Checks the texts in a person's command, and the result of applying it.
 
 use std::fmt::Display;
 

@@ -70,7 +70,7 @@ pub(super) async fn repositories(context: Context<'_>) -> Result<Vec<Repository>
     Ok(context.list(&StoreQuery::all(keys::REPOSITORIES)).await?)
 }
 
-/// What several repositories have under one name or number, one row each.
+/// The rows under one name or number: one for each repository that uses it.
 struct Rows(Vec<Item>);
 
 impl Rows {

@@ -67,7 +67,7 @@ async fn resume(
     )))
 }
 
-/// Gives a fact to the stage of that name, if the definition has one.
+/// Applies a fact to the named stage, if the definition has it.
 async fn to_defined_stage(
     context: Context<'_>,
     component: &ComponentName,

@@ -1,4 +1,4 @@
-//! How single words of questions and commands are read: references, numbers and limits.
+//! Parses the arguments of questions and commands: references, numbers and limits.
 
 use std::convert::Infallible;
 
@@ -20,7 +20,7 @@ pub(super) fn reference(text: &str) -> Result<String, Infallible> {
     Ok(text.trim_end_matches('…').to_owned())
 }
 
-/// How many lines are shown.
+/// Parses the number of lines to show.
 pub(super) fn lines() -> impl TypedValueParser<Value = usize> {
     RangedU64ValueParser::<u64>::new()
         .range(1..=MOST_LINES as u64)

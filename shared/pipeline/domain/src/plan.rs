@@ -59,7 +59,7 @@ pub fn of(push: &PushAccepted, known: &Known, now: Timestamp) -> Result<Plan, Wa
     Planner { push, known, now }.plan()
 }
 
-/// What planning a push of this definition looks at, unless it is for another repository.
+/// What planning a push needs to know, unless the definition is for another repository.
 fn wants(push: &PushAccepted, definition: &Definition) -> Vec<Want> {
     let run = key(push, &definition.pipeline).id();
     let components = definition.components.iter().flat_map(|component| {
@@ -150,9 +150,9 @@ impl Planner<'_> {
         (!named.eq_ignore_ascii_case(pushed.as_str())).then(other)
     }
 
-    /// The key of a new run; none if the push has its run already. A ref that returned to an
-    /// earlier commit, or was deleted and created again, gets another one, or its head would have no
-    /// run (I10).
+    /// The key of a new run; none if the push already has its run. A ref that returned to an earlier
+    /// commit, or was deleted and recreated, gets another key; otherwise its head would have no run
+    /// (I10).
     fn free_key(&self, pipeline: &PipelineName) -> Result<Option<RunKey>, Wants> {
         let mut key = self.first(pipeline);
         while self.known.run(&key.id())?.is_some() {

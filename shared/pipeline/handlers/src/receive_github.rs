@@ -155,7 +155,8 @@ async fn accept(
     loop {
         let known = reads.read::<Inbox>(&key).await?;
         let branch = reads.value::<Branch>(&branch).await?;
-        // The same move may come again after others: plan-runs asks where the ref is now.
+        // A ref may repeat an earlier move, so a known push is a duplicate only while the ref is still
+        // there or the push is not planned yet. Otherwise plan-runs asks where the ref is now.
         let stands = branch.is_some_and(|branch| branch.is_at(&push.commit));
         let is_owed = |known: &Read<Inbox>| !known.outbox.owed().is_empty();
         if known.as_ref().is_some_and(|known| stands || is_owed(known)) {
@@ -210,7 +211,7 @@ fn not_admitted(admission: Admission, push: &mut Push) -> Option<String> {
         }
         Admission::Unknown => Some(format!("{name} ({id}) is not registered here")),
         Admission::Impostor { known, remedy } => Some(format!(
-            "{name} is registered as repository {known}, this push is from {id}; if {id} is right, {remedy}"
+            "{name} is registered as repository {known}, but this push is from {id}; if {id} is right, {remedy}"
         )),
     }
 }

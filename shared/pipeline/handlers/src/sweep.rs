@@ -56,14 +56,14 @@ pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, 
             Err(error) => failed(&key.partition, &error, &mut swept),
         }
     }
-    // A build is asked for elsewhere, which may take long.
+    // Looking up a build calls another service, which may take long, so builds come last.
     watches.sort_by_key(|owed| matches!(owed.intent, Intent::BuildWatchDue(_)));
     for owed in watches {
         match watch(context, builds, &owed).await {
             Ok(()) => swept.watched += 1,
             Err(error) => {
                 failed(&owed.id, &error, &mut swept);
-                // Continue with the others, however long this one took.
+                // Postpone this one, so that it does not hold up the others. If that fails, go on.
                 let _ = look_again(context, &owed).await;
             }
         }
@@ -71,10 +71,10 @@ pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, 
     Ok(swept)
 }
 
-/// Returns the watches and the other intents that are due in an item, and postpones the others to
-/// their next turn in one write; returns none of them on a conflict, because they are still due in
-/// the next round. A watch is postponed when it was checked, so that those behind it come first in
-/// the next round if this one is cut off.
+/// Returns the intents that are due in an item: first the watches, then the others, which it
+/// postpones to their next turn in one write. On a conflict it returns none of the others, because
+/// they are still due in the next round. A watch is postponed only after it was checked: if this
+/// round is cut off, the watches it did not reach come first in the next one.
 async fn take(context: Context<'_>, item: Item) -> Result<(Vec<Owed>, Vec<Owed>), HandlerError> {
     let now = context.now();
     let mut outbox = Outbox::of(&item)?;

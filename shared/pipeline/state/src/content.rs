@@ -1,4 +1,4 @@
-//! Values as contents of items, and why a handler did not finish with them.
+//! Converts values to and from the contents of items, and has the errors of handlers.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

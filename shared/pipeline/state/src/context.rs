@@ -171,8 +171,8 @@ impl Context<'_> {
         self.amend(owed, later).await.map(drop)
     }
 
-    /// Changes or ends an intent in its item; returns whether it was still owed. One that was created
-    /// again since it was read is another one, and stays.
+    /// Changes or ends an intent in its item; returns whether it was still owed. An intent that was
+    /// created again since it was read counts as a different one, and stays.
     ///
     /// # Errors
     /// When the store does not answer, or others kept changing the same item.

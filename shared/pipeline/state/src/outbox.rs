@@ -27,9 +27,9 @@ const MOST_PATIENCE: Duration = Duration::from_secs(600);
 /// How often a bound build is looked up.
 const WATCH: Duration = Duration::from_secs(60);
 
-/// Intents in one item; further ones are stored as items of their own.
+/// The most intents in one item; further ones are stored as items of their own.
 const MOST_OWED: usize = 128;
-/// Bytes of the intents in one item, which leave half of its 300 KiB for its state.
+/// The most bytes of intents in one item: half of its 300 KiB, so that the rest is left for its state.
 const MOST_OWED_BYTES: usize = 150 << 10;
 
 /// An intent, as it is stored until it is done.

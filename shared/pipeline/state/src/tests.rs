@@ -151,7 +151,7 @@ async fn what_an_item_has_no_room_for_lies_elsewhere_and_ends_like_the_rest() {
     let others = world.keys("INTENT#");
     assert_eq!(others.len(), 150 - 128);
     assert_eq!(world.bus.take().len(), 150);
-    // One that has its place keeps it.
+    // An intent that is already in the item stays there.
     world.stage(|change| change.owe(due(0))).await;
     assert_eq!(world.keys("INTENT#"), others);
     let other = world.owed(&others[0]).await.remove(0);

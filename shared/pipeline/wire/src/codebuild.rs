@@ -98,7 +98,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The status of that name.
+    /// The status with this name.
     #[must_use]
     pub fn of(word: &str) -> Self {
         let known = [

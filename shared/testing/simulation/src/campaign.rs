@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    /// Takes main back by a commit, or forward to where it was before.
+    /// Moves main back by one commit, or to where it was before its last such move.
     fn somebody_goes_back_and_forth(&mut self) {
         let Some(head) = self.head("main") else {
             return;

@@ -83,7 +83,7 @@ impl World {
         });
     }
 
-    /// Moves a branch to an existing commit, or creates it there, and pushes that.
+    /// Moves a branch to an existing commit, or creates it there: GitHub delivers a signed webhook.
     pub fn push_existing(&mut self, branch: &str, commit: &CommitSha, title: &str) {
         let before = self.head(branch);
         self.move_ref(branch, commit);

@@ -304,7 +304,8 @@ fn of_run(run: &Run) -> String {
     text + &parts.join(";")
 }
 
-/// The newest run of a branch that was not refused as an older one is that of its head.
+/// Whether the newest run of a branch is for its head and was not given up. Runs that were refused as
+/// superseded do not count.
 fn has_run(known: &Known, branch: &str, head: &CommitSha) -> bool {
     let counts = |run: &&Run| {
         let is_old = matches!(run.refused, Some(Refusal::Superseded { .. }));

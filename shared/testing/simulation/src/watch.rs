@@ -15,7 +15,7 @@ use towline_ports::{CommitStatus, Item, Key, Row as StoreRow};
 
 use crate::shop;
 
-/// The most bytes of intents in one item, so that it stays below the size limit of a store.
+/// The most bytes of intents in one item, so that the item stays below the size limit of a store.
 const MOST_OWED_BYTES: usize = 200 << 10;
 
 /// Everything that was committed or done, as far as it decides what is allowed.

@@ -181,7 +181,7 @@ pub struct World {
     pub deliveries: u64,
     pub(crate) router: Arc<Router>,
     pub(crate) acts: u64,
-    /// The commit that main was last taken away from.
+    /// The commit that main was at before it last moved back or forth.
     pub(crate) left: Option<CommitSha>,
     queue: BTreeMap<(Timestamp, u64), Happening>,
     sequence: u64,

@@ -30,7 +30,7 @@ fn rough_seeds_break_nothing() {
     let is_enough = option_env!("TOWLINE_SEEDS").is_none();
     assert!(
         seeds.orphans > 0 || !is_enough,
-        "no writer ever lost behind its rows"
+        "no seed left rows of a decision that was not committed"
     );
 }
 

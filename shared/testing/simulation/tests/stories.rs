@@ -199,7 +199,7 @@ fn f3_an_older_push_that_comes_later_is_superseded_at_birth() {
     );
 }
 
-/// The last push of main says the same as an earlier one: from first to second.
+/// The last push of main repeats an earlier one: from first to second.
 #[test]
 fn s2_a_branch_that_returns_to_a_commit_builds_it_again_each_time() {
     let mut world = shop();

@@ -51,15 +51,15 @@ pub fn deploy(
     call.list("--parameter-overrides", pairs)
 }
 
-/// Reads `NAME=VALUE`.
+/// Parses `NAME=VALUE`, where the name has letters and digits only.
 ///
 /// # Errors
-/// With what is expected instead.
+/// When the text has another form.
 pub fn parameter(text: &str) -> Result<(String, String), WordError> {
     let (name, value) = words::pair(text)?;
     if !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(WordError::new(
-            "a parameter's name has letters and digits only",
+            "use only letters and digits in a parameter's name",
         ));
     }
     Ok((name, value))

@@ -67,7 +67,7 @@ fn is_there<'a>(place: &'a Place<'_>, table: &str) -> Check<'a> {
         )
 }
 
-/// What is wrong with the index that lost work is found by.
+/// What is wrong with the index that the sweep needs to find lost work.
 fn index(place: &Place<'_>, answer: &Value) -> Option<Wrong> {
     let indexes = answer["Table"]["GlobalSecondaryIndexes"].as_array();
     let mut indexes = indexes.into_iter().flatten();

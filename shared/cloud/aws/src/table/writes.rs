@@ -148,8 +148,8 @@ impl Table {
                 Outcome::Held(place) => return Err(conflict(writes, place)),
                 Outcome::Contended(place) if last => return Err(conflict(writes, place)),
                 Outcome::Throttled(error) if last => return Err(error.into()),
-                // Nothing was changed, so the next attempt is a new transaction. The token of a single
-                // write marks its writer, so it stays.
+                // Nothing was written, so the next attempt is a new transaction with a new token. A single
+                // write keeps its token, because the token marks its writer.
                 Outcome::Contended(_) | Outcome::Throttled(_) if writes.len() > 1 => {
                     token = self::token();
                 }

@@ -1,4 +1,4 @@
-//! Answers in GitHub's format.
+//! Responses in GitHub's format.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};

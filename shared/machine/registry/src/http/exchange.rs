@@ -1,4 +1,4 @@
-//! What all routes share: the request with its sender, and the parts of answers.
+//! What all routes share: the request with its sender, and the parts of responses.
 
 use std::sync::Arc;
 

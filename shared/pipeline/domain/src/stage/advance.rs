@@ -210,7 +210,7 @@ impl Step<'_> {
         }
     }
 
-    /// Makes the promotion's image live, and answers what was live before.
+    /// Makes the promotion's image live, and returns the digest that was live before.
     fn point_at(&mut self, promotion: Promotion) -> Option<Digest> {
         let before = self.decision.stage.pointer.take();
         let version = before.as_ref().map_or(0, |pointer| pointer.version) + 1;

@@ -1,4 +1,4 @@
-//! Pushes and components of which nothing is built, and why.
+//! Pushes and components for which nothing is built, and why.
 
 use expect_test::expect;
 

@@ -89,7 +89,7 @@ fn decode_bytes(event: &str, body: &[u8]) -> Result<Event, GithubError> {
 fn moved(body: &Value) -> Push {
     let event = decode_json("push", body).unwrap();
     let Event::Moved(push) = event else {
-        panic!("{event:?} is no push that moved a ref");
+        panic!("{event:?} is not a push that moved a ref");
     };
     *push
 }

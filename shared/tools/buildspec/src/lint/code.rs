@@ -112,7 +112,7 @@ impl Code {
     #[must_use]
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "a code without a page of its own is about the syntax of buildspecs"
+        reason = "codes without a page of their own are about the syntax of buildspecs"
     )]
     pub fn help(self) -> &'static str {
         match self {

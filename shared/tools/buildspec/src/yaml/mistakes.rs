@@ -1,4 +1,4 @@
-//! Names mistakes that the parser overlooks or words badly, above all characters that cannot be seen.
+//! Reports mistakes that the parser misses or explains badly, mostly invisible characters.
 
 use std::ops::Range;
 

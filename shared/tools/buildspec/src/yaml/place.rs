@@ -1,4 +1,4 @@
-//! Where the parser's events stand in the text.
+//! The positions of the parser's events in the text.
 
 use std::ops::Range;
 

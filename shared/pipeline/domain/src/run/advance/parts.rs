@@ -1,4 +1,4 @@
-//! What becomes of an attempt in parts when one of them takes a step.
+//! Updates an attempt in parts when one of its parts changes.
 
 use super::step::Step;
 use crate::intent::Intent;

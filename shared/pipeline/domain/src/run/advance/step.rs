@@ -1,4 +1,4 @@
-//! What an attempt, or a part of one, makes of a fact about it.
+//! Applies a fact to an attempt, or to a part of one.
 
 use crate::Timestamp;
 use crate::intent::{AttemptRef, Intent};
@@ -16,7 +16,7 @@ pub(super) struct Step<'a> {
     pub(super) repository: &'a ImageRepository,
     pub(super) attempt: &'a mut Attempt,
     pub(super) intents: &'a mut Vec<Intent>,
-    /// What a person should know of the run.
+    /// What a person should know about the run.
     pub(super) notes: Vec<String>,
     pub(super) now: Timestamp,
 }
@@ -92,7 +92,7 @@ impl Step<'_> {
         }
     }
 
-    /// Takes that the build succeeded; without its image that is half of the evidence.
+    /// Records that the build succeeded. Until its image is found, that is only half of the evidence.
     fn succeed(&mut self, report: &BuildReport) {
         self.take_times(report);
         self.attempt.build_succeeded = true;

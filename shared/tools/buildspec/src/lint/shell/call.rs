@@ -1,4 +1,4 @@
-//! A program that is called, with its arguments.
+//! The call of a program, with its arguments.
 
 use std::ops::Range;
 

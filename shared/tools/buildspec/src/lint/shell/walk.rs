@@ -1,4 +1,4 @@
-//! Walks through a parsed command: which steps it takes, and what must hold for each.
+//! Finds the steps of a parsed command, and the conditions under which each one runs.
 
 use tree_sitter::Node;
 

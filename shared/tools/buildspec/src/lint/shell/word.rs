@@ -85,7 +85,7 @@ impl Word {
     }
 }
 
-/// Reads a word of the tree; `offset` is where its script stands in the command.
+/// Reads a word of the tree; `offset` is where its script starts in the command.
 pub(super) fn read(node: Node<'_>, text: &str, offset: usize) -> Word {
     let mut word = Word {
         range: offset + node.start_byte()..offset + node.end_byte(),

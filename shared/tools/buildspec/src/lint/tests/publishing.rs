@@ -1,4 +1,4 @@
-//! What the linter says of publishing after a failed build.
+//! What the linter says about publishing after a failed build.
 
 use super::*;
 

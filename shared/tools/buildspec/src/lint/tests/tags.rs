@@ -1,4 +1,4 @@
-//! What the linter says of the tags of images.
+//! What the linter says about the tags of images.
 
 use super::*;
 
