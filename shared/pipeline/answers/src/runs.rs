@@ -1,14 +1,15 @@
 //! Answers questions about runs: the newest ones, what each builds, and why.
 
+use std::collections::VecDeque;
+
 use towline_domain::Timestamp;
 use towline_domain::explain;
-use towline_domain::names::ComponentName;
+use towline_domain::names::{ComponentName, RepositoryId};
 use towline_domain::run::{Attempt, ComponentRun, Run};
 use towline_domain::untrusted::Untrusted;
 use towline_ports::Query as StoreQuery;
-use towline_state::Context;
-use towline_state::keys;
 use towline_state::records::{Repository, RunPointer};
+use towline_state::{Context, Read, keys};
 
 use super::answers::{Answer, BuildAnswer, BuildState, Reason, RunAnswer, Skipped};
 use super::lookup;
@@ -20,7 +21,6 @@ use super::{ChatError, Refusal, refused};
 /// The newest runs.
 pub(super) async fn newest(context: Context<'_>, query: Runs) -> Result<Answer, ChatError> {
     let limit = limited(query.limit);
-    let mut found: Vec<Run> = Vec::new();
     let all = lookup::repositories(context).await?;
     let asked = |known: &&Repository| lookup::is_named(known, query.repository.as_ref());
     if let Some(only) = &query.repository
@@ -31,19 +31,53 @@ pub(super) async fn newest(context: Context<'_>, query: Runs) -> Result<Answer, 
             known: all.iter().map(|known| known.name.clone()).collect(),
         });
     }
+    let mut lists = Vec::new();
     for repository in all.iter().filter(asked) {
-        let query = StoreQuery::all(keys::runs(repository.id))
-            .newest_first()
-            .limit(limit);
-        for pointer in context.list::<RunPointer>(&query).await? {
-            let read = context.read::<Run>(&keys::run(&pointer.run)).await?;
-            found.extend(read.map(|read| read.value));
-        }
+        lists.push(in_order(context, repository.id, limit).await?);
     }
-    found.sort_by_key(|run| std::cmp::Reverse((run.at, run.order)));
-    found.truncate(limit);
+    let found = newest_of(lists, limit);
     let runs = answers(context, &found).await?;
     Ok(Answer::Runs { runs })
+}
+
+/// The newest runs of a repository, by the order that was drawn for them: clocks may step back.
+async fn in_order(
+    context: Context<'_>,
+    repository: RepositoryId,
+    limit: usize,
+) -> Result<VecDeque<Run>, ChatError> {
+    let list = StoreQuery::all(keys::runs(repository))
+        .newest_first()
+        .limit(limit);
+    let page = context.store.query(&list).await?;
+    let mut found = VecDeque::new();
+    for item in page.items {
+        let pointer = Read::<RunPointer>::of(&item)?.value;
+        let Some(run) = context.read::<Run>(&keys::run(&pointer.run)).await? else {
+            continue;
+        };
+        // A plan that was not committed may have left a row in another place.
+        let run = run.value;
+        if item.key == keys::run_by_order(repository, run.order, &run.id) {
+            found.push_back(run);
+        }
+    }
+    Ok(found)
+}
+
+/// Merges lists, each of which keeps its order, by time.
+fn newest_of(mut lists: Vec<VecDeque<Run>>, limit: usize) -> Vec<Run> {
+    let mut newest = Vec::new();
+    while newest.len() < limit {
+        let next = lists
+            .iter_mut()
+            .max_by_key(|list| list.front().map(|run| run.at));
+        let Some(run) = next.and_then(VecDeque::pop_front) else {
+            break;
+        };
+        newest.push(run);
+    }
+    newest
 }
 
 /// Runs with their builds.

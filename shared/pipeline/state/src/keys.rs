@@ -86,14 +86,14 @@ pub fn content_hash(kind: &str, text: &str) -> String {
     hashed(&format!("{kind}\n{text}"))[..32].to_owned()
 }
 
-/// The partition of a repository's runs, by time.
+/// The partition of a repository's runs, in their order.
 pub fn runs(id: RepositoryId) -> String {
     format!("RUNS#{id}")
 }
 
 /// A run in the list of its repository's runs.
-pub fn run_by_time(id: RepositoryId, at: Timestamp, run: &RunId) -> Key {
-    Key::new(runs(id), format!("{}#{run}", moment(at)))
+pub fn run_by_order(id: RepositoryId, order: u64, run: &RunId) -> Key {
+    Key::new(runs(id), format!("{order:012}#{run}"))
 }
 
 /// The partition of commits that begin with the same digits.

@@ -151,3 +151,23 @@ fn a_component_that_left_the_definition_is_said_to_have() {
     });
     expect!["refused: component web is no longer in the definition of acme/shop; stages: staging, prod; to see what was live, run: towline history web STAGE"].assert_eq(&world.ask(now));
 }
+
+/// The clock of a machine may step back between two pushes.
+#[test]
+fn s19_runs_are_listed_in_their_order_whatever_the_clock_said() {
+    let world = World::with_a_push("first");
+    world
+        .clock
+        .set("2026-03-01T09:00:00Z".parse().expect("a moment"));
+    world.push("second");
+    world.settle();
+    let runs = world.ask(Query::Runs(query::Runs {
+        limit: None,
+        repository: None,
+    }));
+    let titles = runs.lines().skip(1);
+    let titles: Vec<&str> = titles
+        .filter_map(|line| line.split_whitespace().last())
+        .collect();
+    assert_eq!(titles, ["second", "first"], "{runs}");
+}

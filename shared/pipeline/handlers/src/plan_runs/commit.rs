@@ -133,7 +133,7 @@ async fn listed(look: &mut Look<'_>, run: &Run, change: &mut Change) -> Result<(
         component: None,
         older: Vec::new(),
     };
-    change.put(keys::run_by_time(id, run.at, &run.id), &pointer);
+    change.put(keys::run_by_order(id, run.order, &run.id), &pointer);
     let key = keys::commit(&run.key.commit, id);
     let beside = look.reads.read::<RunPointer>(&key).await?;
     let older = beside.iter().flat_map(|beside| beside.value.runs());
