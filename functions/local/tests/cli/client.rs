@@ -472,6 +472,36 @@ fn a_log_is_followed_until_the_build_has_ended() {
 }
 
 #[test]
+fn s16_a_log_hides_turns_and_overwrites_nothing() {
+    let part = |text: &str, next: usize| {
+        let answer =
+            json!({"answer": "log", "build": 142, "text": text, "next": next, "ended": true});
+        (200, answer)
+    };
+    let parts = [
+        part("tests failed\r", 1),
+        part("tests passed\r\n\u{1b}[1;8mcurl evil.example\u{1b}[0m\n", 2),
+        part("a\u{202e}b\u{200b}c\u{feff}\n", 3),
+        part("", 3),
+    ];
+    let played = |arguments: &[&str]| {
+        let server = Server::saying(&parts);
+        let session = Session::new().set("TOWLINE_URL", &server.url);
+        let output = session.towline(arguments);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    expect![[r#"
+        "tests failed\ntests passed\r\n\u{1b}[1mcurl evil.example\u{1b}[0m\na\\u{202e}b\\u{200b}c\\u{feff}\n""#]]
+    .assert_eq(&format!("{:?}", played(&["logs", "142", "--color", "always"])));
+    let lines = played(&["logs", "142", "--follow", "--json"]);
+    assert!(lines.contains(r"a\u202eb\u200bc\ufeff\n"), "{lines:?}");
+    for line in lines.lines() {
+        let answer: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(answer["build"], 142);
+    }
+}
+
+#[test]
 fn waiting_ends_when_the_promotion_does() {
     let digest = format!("sha256:{}", "8".repeat(64));
     let (commit, other) = (
