@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
-use crate::session::Session;
+use crate::session::{Session, shown};
 
 /// A server that gives these answers in order, repeats the last one, and records the requests.
 pub(crate) struct Server {
@@ -416,6 +416,84 @@ fn the_token_comes_from_the_environment_a_file_or_the_folder_of_serve() {
         ! towline: TOWLINE_TOKEN_FILE names gone: reading gone: No such file or directory (os error 2)
         [exit 2]
     "#]].assert_eq(&session.play(&[&["runs"]]));
+}
+
+#[test]
+fn s24_an_empty_secret_is_refused_by_name_and_does_not_count_as_unset() {
+    const SECRET: &str = "a secret of tests, long enough for anybody";
+    let session = |variables: &[(&str, &str)]| {
+        let session = Session::new();
+        session.git(&["init", "--quiet"]);
+        session.write("blank", " \n");
+        variables
+            .iter()
+            .fold(session, |session, (name, value)| session.set(name, value))
+    };
+    let serve = &["serve", "--listen", "127.0.0.1:0", "--repo", "."][..];
+    let mut text = String::new();
+    for (arguments, variables) in [
+        (serve, &[("TOWLINE_GITHUB_WEBHOOK_SECRET", "")][..]),
+        (serve, &[("TOWLINE_GITHUB_WEBHOOK_SECRET", " ")]),
+        (serve, &[("TOWLINE_GITHUB_WEBHOOK_SECRET_FILE", "")]),
+        (serve, &[("TOWLINE_GITHUB_WEBHOOK_SECRET_FILE", "blank")]),
+        (
+            serve,
+            &[
+                ("TOWLINE_GITHUB_WEBHOOK_SECRET", SECRET),
+                ("TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS", ""),
+            ],
+        ),
+        (
+            serve,
+            &[
+                ("TOWLINE_GITHUB_WEBHOOK_SECRET", SECRET),
+                ("TOWLINE_SLACK_SIGNING_SECRET", ""),
+            ],
+        ),
+        (
+            serve,
+            &[
+                ("TOWLINE_GITHUB_WEBHOOK_SECRET", SECRET),
+                ("TOWLINE_SLACK_SIGNING_SECRET_FILE", "blank"),
+            ],
+        ),
+        (&["runs"], &[("TOWLINE_TOKEN", "")]),
+        (&["runs"], &[("TOWLINE_TOKEN_FILE", "blank")]),
+        (&["send", "push"], &[("TOWLINE_GITHUB_WEBHOOK_SECRET", "")]),
+    ] {
+        let session = session(variables);
+        text += &shown(&session.towline(arguments));
+        let made = session.path(".towline-data/webhook.secret");
+        assert!(!made.exists(), "a secret was made in place of an empty one");
+    }
+    let left = session(&[]);
+    left.write(".towline-data/owner.token", "\n");
+    text += &shown(&left.towline(&["runs"]));
+    expect![[r#"
+        ! towline: TOWLINE_GITHUB_WEBHOOK_SECRET is set but empty; give it a value, or unset it
+        [exit 2]
+        ! towline: TOWLINE_GITHUB_WEBHOOK_SECRET is set but empty; give it a value, or unset it
+        [exit 2]
+        ! towline: TOWLINE_GITHUB_WEBHOOK_SECRET_FILE is set but empty; name the file with the secret, or unset it
+        [exit 2]
+        ! towline: TOWLINE_GITHUB_WEBHOOK_SECRET_FILE names blank, which is empty; write the secret to that file, or unset TOWLINE_GITHUB_WEBHOOK_SECRET_FILE
+        [exit 2]
+        ! towline: TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS is set but empty; give it a value, or unset it
+        [exit 2]
+        ! towline: TOWLINE_SLACK_SIGNING_SECRET is set but empty; give it a value, or unset it
+        [exit 2]
+        ! towline: TOWLINE_SLACK_SIGNING_SECRET_FILE names blank, which is empty; write the secret to that file, or unset TOWLINE_SLACK_SIGNING_SECRET_FILE
+        [exit 2]
+        ! towline: TOWLINE_TOKEN is set but empty; give it a value, or unset it
+        [exit 2]
+        ! towline: TOWLINE_TOKEN_FILE names blank, which is empty; write the secret to that file, or unset TOWLINE_TOKEN_FILE
+        [exit 2]
+        ! towline: TOWLINE_GITHUB_WEBHOOK_SECRET is set but empty; give it a value, or unset it
+        [exit 2]
+        ! towline: .towline-data/owner.token is empty; delete it, and restart `towline serve`, which makes a new one
+        [exit 2]
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
