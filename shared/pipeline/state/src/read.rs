@@ -27,6 +27,17 @@ pub enum HandlerError {
     },
 }
 
+impl HandlerError {
+    /// That a disk is full, if it is; see [`PortError::shortage`].
+    #[must_use]
+    pub fn shortage(&self) -> Option<String> {
+        match self {
+            Self::Port(error) => error.shortage(),
+            Self::Contended(_) | Self::Unreadable { .. } => None,
+        }
+    }
+}
+
 /// A value as it was read.
 #[derive(Debug, Clone)]
 pub struct Read<T> {
