@@ -550,6 +550,32 @@ fn a_log_is_followed_until_the_build_has_ended() {
 }
 
 #[test]
+fn s25_a_long_name_is_cut_in_a_table_and_whole_in_json() {
+    let long = format!("feature/{}", "x".repeat(200));
+    let run = |git_ref: &str| {
+        json!({
+            "run": "0011223344556677", "repository": "acme/shop",
+            "git_ref": format!("refs/heads/{git_ref}"), "commit": "3f9c2ab".repeat(6)[..40],
+            "title": "fix cart", "pusher": "kim", "at": "2026-03-02T10:14:09Z", "status": "building",
+            "refused": null, "builds": [], "skipped": [], "notes": [],
+        })
+    };
+    let runs = [run("main"), run(&long), run(&"표현".repeat(50))];
+    let server = Server::saying(&[(200, json!({"answer": "runs", "runs": runs}))]);
+    let session = Session::new().set("TOWLINE_URL", &server.url);
+    expect![[r#"
+        $ towline runs
+        PUSHED (UTC)      COMMIT   REF                                                               BY    STATUS    BUILDS  TITLE
+        2026-03-02 10:14  3f9c2ab  main                                                              @kim  building  -       fix cart
+        2026-03-02 10:14  3f9c2ab  feature/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…  @kim  building  -       fix cart
+        2026-03-02 10:14  3f9c2ab  표현표현표현표현표현표현표현표현표현표현표현표현표현표현표현표…   @kim  building  -       fix cart
+    "#]]
+    .assert_eq(&session.play(&[&["runs"]]));
+    let whole = session.play(&[&["runs", "--json"]]);
+    assert!(whole.contains(&format!("\"refs/heads/{long}\"")), "{whole}");
+}
+
+#[test]
 fn s16_a_log_hides_turns_and_overwrites_nothing() {
     let part = |text: &str, next: usize| {
         let answer =
