@@ -5,7 +5,6 @@ mod registry;
 mod snapshot;
 mod timeline;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -197,8 +196,7 @@ impl Shown {
             let text = whole_text(&mut self.held);
             let text = self.harmless.pass(&text);
             if self.output.is_json() {
-                // A closed output is not an error.
-                let _ = write!(anstream::stderr(), "{text}");
+                self.output.aside(&text);
             } else {
                 self.output.text(&text)?;
             }

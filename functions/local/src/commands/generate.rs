@@ -76,7 +76,7 @@ fn print(context: &Context, name: &str, text: &str) -> Outcome {
     if context.output.is_json() {
         return context.output.value(&json!({ name: text }));
     }
-    context.output.text(text)
+    context.output.document(text)
 }
 
 fn buildspec(context: &Context, args: &Buildspec) -> Outcome {

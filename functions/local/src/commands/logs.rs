@@ -56,8 +56,7 @@ pub async fn run(context: &Context, args: Logs) -> Outcome {
             return answer::print(context.output, &answer);
         }
         if grown && context.output.is_json() {
-            let line = serde_json::to_string(&answer).map_err(anyhow::Error::from)?;
-            context.output.text(&format!("{line}\n"))?;
+            context.output.line(&answer)?;
         } else if grown {
             context.output.text(&harmless.pass(text))?;
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -171,6 +171,7 @@ pub async fn run(context: &Context, args: Pack) -> Outcome {
     let scratch =
         surroundings::variable("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
     let plan = plan(&args, credentials.as_ref());
+    check_root(&args.root)?;
     let image = towline_pack::assemble(&plan, &scratch)
         .await
         .map_err(failure)?;
@@ -192,6 +193,27 @@ pub async fn run(context: &Context, args: Pack) -> Outcome {
         return context.output.value(&json!({ "digest": digest.to_string(), "tags": args.tags.iter().map(ToString::to_string).collect::<Vec<_>>() }));
     }
     context.output.text(&format!("{digest}\n"))
+}
+
+/// Refuses a root that a link of the repository leads out of: of the build's source, or of the
+/// repository that this runs in.
+fn check_root(root: &Path) -> Outcome {
+    let here = Path::new(".")
+        .canonicalize()
+        .context("asking where this runs")?;
+    let source = surroundings::variable("CODEBUILD_SRC_DIR").map(PathBuf::from);
+    let own = || {
+        let above = here.ancestors().find(|folder| folder.join(".git").exists());
+        above.map(Path::to_owned)
+    };
+    let Some(repository) = source.or_else(own) else {
+        return Ok(());
+    };
+    // The shell's name for this folder has the links that led here.
+    let named = surroundings::variable("PWD").map(PathBuf::from);
+    let named = named.filter(|named| named.canonicalize().is_ok_and(|named| named == here));
+    let root = named.unwrap_or(here).join(root);
+    towline_pack::refuse_links_out_of(&repository, &root).map_err(failure)
 }
 
 fn plan(args: &Pack, credentials: Option<&Basic>) -> ImagePlan {

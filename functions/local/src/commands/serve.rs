@@ -1,7 +1,7 @@
 //! `towline serve`: runs Towline on this machine for real repositories.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tokio::sync::watch;
 use towline_wire::signature::{Secret, SecretError, Secrets};
@@ -60,12 +60,6 @@ pub enum ServeError {
         name: &'static str,
         #[source]
         cause: SecretError,
-    },
-    #[error("reading {name}")]
-    File {
-        name: String,
-        #[source]
-        cause: std::io::Error,
     },
 }
 
@@ -166,11 +160,11 @@ fn webhook_secrets(folder: &Folder) -> anyhow::Result<Secrets> {
     let secret = |name: &'static str, text: String| {
         Secret::new(&text).map_err(|cause| ServeError::Secret { name, cause })
     };
-    let current = match secret_text(CURRENT)? {
+    let current = match surroundings::secret(CURRENT)? {
         Some(text) => text,
         None => folder.secret(&folder.webhook_secret_file())?,
     };
-    let previous = secret_text(PREVIOUS)?
+    let previous = surroundings::secret(PREVIOUS)?
         .map(|text| secret(PREVIOUS, text))
         .transpose()?;
     Ok(Secrets::new(secret(CURRENT, current)?, previous))
@@ -181,27 +175,10 @@ fn slack_secrets() -> anyhow::Result<Option<Secrets>> {
     const CURRENT: &str = "TOWLINE_SLACK_SIGNING_SECRET";
     const PREVIOUS: &str = "TOWLINE_SLACK_SIGNING_SECRET_PREVIOUS";
     let secret = |name: &'static str| -> anyhow::Result<Option<Secret>> {
-        let text = secret_text(name)?;
+        let text = surroundings::secret(name)?;
         let read = text.map(|text| Secret::new(&text)).transpose();
         Ok(read.map_err(|cause| ServeError::Secret { name, cause })?)
     };
     let previous = secret(PREVIOUS)?;
     Ok(secret(CURRENT)?.map(|current| Secrets::new(current, previous)))
-}
-
-/// A secret from the environment variable, or from the file that `…_FILE` names.
-fn secret_text(name: &str) -> Result<Option<String>, ServeError> {
-    if let Some(text) = surroundings::text(name) {
-        return Ok(Some(text));
-    }
-    let file = format!("{name}_FILE");
-    let Some(path) = surroundings::variable(&file) else {
-        return Ok(None);
-    };
-    std::fs::read_to_string(Path::new(&path))
-        .map(Some)
-        .map_err(|cause| ServeError::File {
-            name: format!("{file}={}", path.to_string_lossy()),
-            cause,
-        })
 }

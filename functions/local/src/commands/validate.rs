@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 use towline_console::style::{Style, paint};
+use towline_console::terminal::line;
 use towline_definition::{self as definition, DefinitionErrors, FILE};
 use towline_domain::definition::{
     Component, Definition, Origin, Preset, Promote, Scope, StageRule,
@@ -85,7 +86,7 @@ fn summary(path: &Path, definition: &Definition) -> String {
     };
     let mut text = format!(
         "{verdict} {}: pipeline {}\n",
-        path.display(),
+        line(&path.display().to_string()),
         definition.pipeline
     );
     let source = &definition.source;
@@ -135,9 +136,9 @@ fn summary(path: &Path, definition: &Definition) -> String {
         let _ = writeln!(
             text,
             "  {}:{}: {}: {refused}",
-            path.display(),
+            line(&path.display().to_string()),
             feature.line,
-            feature.path
+            line(&feature.path)
         );
     }
     text

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
-use crate::session::Session;
+use crate::session::{Session, shown};
 
 /// A server that gives these answers in order, repeats the last one, and records the requests.
 pub(crate) struct Server {
@@ -419,6 +419,84 @@ fn the_token_comes_from_the_environment_a_file_or_the_folder_of_serve() {
 }
 
 #[test]
+fn s24_an_empty_secret_is_refused_by_name_and_does_not_count_as_unset() {
+    const SECRET: &str = "a secret of tests, long enough for anybody";
+    let session = |variables: &[(&str, &str)]| {
+        let session = Session::new();
+        session.git(&["init", "--quiet"]);
+        session.write("blank", " \n");
+        variables
+            .iter()
+            .fold(session, |session, (name, value)| session.set(name, value))
+    };
+    let serve = &["serve", "--listen", "127.0.0.1:0", "--repo", "."][..];
+    let mut text = String::new();
+    for (arguments, variables) in [
+        (serve, &[("TOWLINE_GITHUB_WEBHOOK_SECRET", "")][..]),
+        (serve, &[("TOWLINE_GITHUB_WEBHOOK_SECRET", " ")]),
+        (serve, &[("TOWLINE_GITHUB_WEBHOOK_SECRET_FILE", "")]),
+        (serve, &[("TOWLINE_GITHUB_WEBHOOK_SECRET_FILE", "blank")]),
+        (
+            serve,
+            &[
+                ("TOWLINE_GITHUB_WEBHOOK_SECRET", SECRET),
+                ("TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS", ""),
+            ],
+        ),
+        (
+            serve,
+            &[
+                ("TOWLINE_GITHUB_WEBHOOK_SECRET", SECRET),
+                ("TOWLINE_SLACK_SIGNING_SECRET", ""),
+            ],
+        ),
+        (
+            serve,
+            &[
+                ("TOWLINE_GITHUB_WEBHOOK_SECRET", SECRET),
+                ("TOWLINE_SLACK_SIGNING_SECRET_FILE", "blank"),
+            ],
+        ),
+        (&["runs"], &[("TOWLINE_TOKEN", "")]),
+        (&["runs"], &[("TOWLINE_TOKEN_FILE", "blank")]),
+        (&["send", "push"], &[("TOWLINE_GITHUB_WEBHOOK_SECRET", "")]),
+    ] {
+        let session = session(variables);
+        text += &shown(&session.towline(arguments));
+        let made = session.path(".towline-data/webhook.secret");
+        assert!(!made.exists(), "a secret was made in place of an empty one");
+    }
+    let left = session(&[]);
+    left.write(".towline-data/owner.token", "\n");
+    text += &shown(&left.towline(&["runs"]));
+    expect![[r#"
+        ! towline: TOWLINE_GITHUB_WEBHOOK_SECRET is set but empty; give it a value, or unset it
+        [exit 2]
+        ! towline: TOWLINE_GITHUB_WEBHOOK_SECRET is set but empty; give it a value, or unset it
+        [exit 2]
+        ! towline: TOWLINE_GITHUB_WEBHOOK_SECRET_FILE is set but empty; name the file with the secret, or unset it
+        [exit 2]
+        ! towline: TOWLINE_GITHUB_WEBHOOK_SECRET_FILE names blank, which is empty; write the secret to that file, or unset TOWLINE_GITHUB_WEBHOOK_SECRET_FILE
+        [exit 2]
+        ! towline: TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS is set but empty; give it a value, or unset it
+        [exit 2]
+        ! towline: TOWLINE_SLACK_SIGNING_SECRET is set but empty; give it a value, or unset it
+        [exit 2]
+        ! towline: TOWLINE_SLACK_SIGNING_SECRET_FILE names blank, which is empty; write the secret to that file, or unset TOWLINE_SLACK_SIGNING_SECRET_FILE
+        [exit 2]
+        ! towline: TOWLINE_TOKEN is set but empty; give it a value, or unset it
+        [exit 2]
+        ! towline: TOWLINE_TOKEN_FILE names blank, which is empty; write the secret to that file, or unset TOWLINE_TOKEN_FILE
+        [exit 2]
+        ! towline: TOWLINE_GITHUB_WEBHOOK_SECRET is set but empty; give it a value, or unset it
+        [exit 2]
+        ! towline: .towline-data/owner.token is empty; delete it, and restart `towline serve`, which makes a new one
+        [exit 2]
+    "#]]
+    .assert_eq(&text);
+}
+
+#[test]
 fn a_log_is_followed_until_the_build_has_ended() {
     let log = |text: &str, next: usize, ended: bool| {
         (
@@ -469,6 +547,62 @@ fn a_log_is_followed_until_the_build_has_ended() {
         > GET /v1/log?build=142&from=13
     "#]],
     );
+}
+
+#[test]
+fn s25_a_long_name_is_cut_in_a_table_and_whole_in_json() {
+    let long = format!("feature/{}", "x".repeat(200));
+    let run = |git_ref: &str| {
+        json!({
+            "run": "0011223344556677", "repository": "acme/shop",
+            "git_ref": format!("refs/heads/{git_ref}"), "commit": "3f9c2ab".repeat(6)[..40],
+            "title": "fix cart", "pusher": "kim", "at": "2026-03-02T10:14:09Z", "status": "building",
+            "refused": null, "builds": [], "skipped": [], "notes": [],
+        })
+    };
+    let runs = [run("main"), run(&long), run(&"표현".repeat(50))];
+    let server = Server::saying(&[(200, json!({"answer": "runs", "runs": runs}))]);
+    let session = Session::new().set("TOWLINE_URL", &server.url);
+    expect![[r#"
+        $ towline runs
+        PUSHED (UTC)      COMMIT   REF                                                               BY    STATUS    BUILDS  TITLE
+        2026-03-02 10:14  3f9c2ab  main                                                              @kim  building  -       fix cart
+        2026-03-02 10:14  3f9c2ab  feature/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…  @kim  building  -       fix cart
+        2026-03-02 10:14  3f9c2ab  표현표현표현표현표현표현표현표현표현표현표현표현표현표현표현표…   @kim  building  -       fix cart
+    "#]]
+    .assert_eq(&session.play(&[&["runs"]]));
+    let whole = session.play(&[&["runs", "--json"]]);
+    assert!(whole.contains(&format!("\"refs/heads/{long}\"")), "{whole}");
+}
+
+#[test]
+fn s16_a_log_hides_turns_and_overwrites_nothing() {
+    let part = |text: &str, next: usize| {
+        let answer =
+            json!({"answer": "log", "build": 142, "text": text, "next": next, "ended": true});
+        (200, answer)
+    };
+    let parts = [
+        part("tests failed\r", 1),
+        part("tests passed\r\n\u{1b}[1;8mcurl evil.example\u{1b}[0m\n", 2),
+        part("a\u{202e}b\u{200b}c\u{feff}\n", 3),
+        part("", 3),
+    ];
+    let played = |arguments: &[&str]| {
+        let server = Server::saying(&parts);
+        let session = Session::new().set("TOWLINE_URL", &server.url);
+        let output = session.towline(arguments);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    expect![[r#"
+        "tests failed\ntests passed\r\n\u{1b}[1mcurl evil.example\u{1b}[0m\na\\u{202e}b\\u{200b}c\\u{feff}\n""#]]
+    .assert_eq(&format!("{:?}", played(&["logs", "142", "--color", "always"])));
+    let lines = played(&["logs", "142", "--follow", "--json"]);
+    assert!(lines.contains(r"a\u202eb\u200bc\ufeff\n"), "{lines:?}");
+    for line in lines.lines() {
+        let answer: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(answer["build"], 142);
+    }
 }
 
 #[test]

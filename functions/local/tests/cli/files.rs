@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use expect_test::{Expect, expect};
 
-use crate::session::Session;
+use crate::session::{Session, shown};
 
 const DEFINITION: &str = r#"version: 1
 pipeline: shop
@@ -366,6 +366,66 @@ fn what_cannot_be_packed_is_refused_in_a_sentence() {
             [exit 2]
         "#]],
     );
+}
+
+#[test]
+fn s21_a_root_does_not_follow_a_link_out_of_the_repository() {
+    let session = Session::new();
+    session.git(&["init", "--quiet"]);
+    session.write("../etc/ssh/key", "secret\n");
+    session.write("web/real/index.html", "hello\n");
+    for (target, link) in [
+        ("../../etc/ssh", "web/dist"),
+        ("../web", "ci/web"),
+        ("dist", "web/second"),
+        ("real", "web/inside"),
+        ("../etc", "context"),
+    ] {
+        let link = session.path(link);
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, link).unwrap();
+    }
+    check(
+        &session,
+        &[
+            &["pack", "--layout=x", "--root=web/dist"],
+            &["pack", "--layout=x", "--root=web/dist/."],
+            &["pack", "--layout=x", "--root=ci/web/second/"],
+            &["pack", "--layout=x", "--root=context/ssh"],
+        ],
+        &expect![[r#"
+            $ towline pack --layout=x --root=web/dist
+            ! towline: [folder]/shop/web/dist is a link to [folder]/etc/ssh, outside of the repository [folder]/shop; copy the files to a folder in the repository, and name that
+            [exit 1]
+            $ towline pack --layout=x --root=web/dist/.
+            ! towline: [folder]/shop/web/dist is a link to [folder]/etc/ssh, outside of the repository [folder]/shop; copy the files to a folder in the repository, and name that
+            [exit 1]
+            $ towline pack --layout=x --root=ci/web/second/
+            ! towline: [folder]/shop/ci/web/second is a link to [folder]/etc/ssh, outside of the repository [folder]/shop; copy the files to a folder in the repository, and name that
+            [exit 1]
+            $ towline pack --layout=x --root=context/ssh
+            ! towline: [folder]/shop/context is a link to [folder]/etc, outside of the repository [folder]/shop; copy the files to a folder in the repository, and name that
+            [exit 1]
+        "#]],
+    );
+    let inside = session.towline(&["pack", "--layout=x", "--root=ci/web/inside"]);
+    assert!(inside.status.success(), "{}", shown(&inside));
+
+    // In a build, `context` is entered before.
+    let source = session.path("");
+    let in_a_build = |command: &str| {
+        let mut shell = session.command("sh");
+        shell.args(["-c", command, env!("CARGO_BIN_EXE_towline")]);
+        shell.env("CODEBUILD_SRC_DIR", &source).output().unwrap()
+    };
+    let entered =
+        in_a_build("cd -- \"$CODEBUILD_SRC_DIR\"/context && $0 pack --layout=x --root=ssh");
+    let text = shown(&entered);
+    assert!(text.contains("/shop/context is a link to "), "{text}");
+    assert!(text.ends_with("[exit 1]\n"), "{text}");
+    let elsewhere =
+        in_a_build("cd -- \"$CODEBUILD_SRC_DIR\"/../etc && $0 pack --layout=../x --root=ssh");
+    assert!(elsewhere.status.success(), "{}", shown(&elsewhere));
 }
 
 #[test]

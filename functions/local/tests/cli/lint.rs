@@ -509,3 +509,54 @@ fn what_looks_like_a_buildspec_and_is_passed_over_is_told() {
         "#]],
     );
 }
+
+#[test]
+fn s15_names_of_files_and_sections_cannot_command_a_terminal() {
+    // It would clear the screen, turn the text, and begin a line of its own in red.
+    const FOLDER: &str = "d\u{1b}[2J\u{202e}\n\u{1b}[31mforged";
+    const SHOWN: &str = "d\\u{1b}[2J\\u{202e}\\u{a}\\u{1b}[31mforged";
+    let session = Session::new();
+    let inside = |name: &str| format!("{FOLDER}/{name}");
+    session.write(
+        &inside("buildspec.yml"),
+        "version: 0.2\nphases:\n\tbuild:\n\t\tcommands: [make]\n\"s\\e[2J\\u202E\": {a: b}\n",
+    );
+    session.write(
+        &inside("parts.yml"),
+        "phases:\n  build:\n    commands: [make]\n",
+    );
+    session.write(
+        &inside(".towline.yml"),
+        "version: 1\n\"k\\e[2J\\u202E\": {}\nz\u{202e}: 1\n",
+    );
+    let definition = inside(".towline.yml");
+    let (gone, root) = (inside("gone.yml"), inside("gone"));
+    for arguments in [
+        &["lint"][..],
+        &["lint", "--json"],
+        &["lint", "--sarif"],
+        &["lint", &gone],
+        &["validate", &definition],
+        &["validate", &gone],
+        &["generate", "buildspec", "web", "--definition", &gone],
+        &["pack", "--layout=x", "--root", &root],
+        &["lint", "--fix"],
+    ] {
+        for color in ["never", "always"] {
+            let output = session.towline(&[arguments, &["--color", color]].concat());
+            let text = [output.stdout, output.stderr].concat();
+            let text = String::from_utf8(text).unwrap();
+            let label = format!("{arguments:?} with {color} colours: {text:?}");
+            assert!(!text.contains(['\u{202e}', '\r', '\u{7}']), "{label}");
+            assert!(!text.contains("\u{1b}[2J"), "{label}");
+            assert!(!text.contains("\u{1b}[31mforged"), "{label}");
+            assert!(color == "always" || !text.contains('\u{1b}'), "{label}");
+            if arguments[0] == "lint" && arguments.len() == 1 {
+                assert!(text.contains(&format!("{SHOWN}/buildspec.yml:")), "{label}");
+                assert!(text.contains(&format!("{SHOWN}/.towline.yml:")), "{label}");
+                assert!(text.contains(&format!("{SHOWN}/parts.yml:")), "{label}");
+                assert!(!text.contains("\nforged"), "{label}");
+            }
+        }
+    }
+}

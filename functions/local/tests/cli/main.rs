@@ -8,6 +8,7 @@ mod client;
 mod components;
 mod deploy;
 mod doctor;
+mod doors;
 mod files;
 mod iam;
 mod lint;

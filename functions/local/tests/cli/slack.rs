@@ -1,7 +1,7 @@
 //! A real `towline serve` with a Slack app: its signed commands are answered.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,20 +14,24 @@ const CURRENT: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 const PREVIOUS: &str = "an older secret of thirty-two characters";
 
 /// A server that stops with its test.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Server {
     /// Starts one for the repository in the session's folder.
-    fn start(session: &Session) -> Self {
+    pub(crate) fn start(session: &Session) -> Self {
         let mut command = session.command(env!("CARGO_BIN_EXE_towline"));
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data", "data"])
-            .args(["--repo", "."])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .args(["--repo", "."]);
+        Self::of(command)
+    }
+
+    /// Starts this command, which becomes one.
+    pub(crate) fn of(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();

@@ -2,7 +2,7 @@
 //! the machine can read.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use reqwest::Url;
@@ -62,23 +62,19 @@ pub fn is_loopback(url: &Url) -> bool {
 }
 
 fn found(variable: &str, asked: &Url, left: &str) -> anyhow::Result<Option<String>> {
-    if let Some(text) = surroundings::text(variable) {
+    if let Some(text) = surroundings::secret(variable)? {
         return Ok(Some(text.trim_end().to_owned()));
     }
-    let named = format!("{variable}_FILE");
-    if let Some(path) = surroundings::variable(&named).map(PathBuf::from) {
-        return read(&path)
-            .with_context(|| format!("{named} names {}", path.display()))
-            .map(Some);
-    }
     let path = Path::new(DATA_FOLDER).join(left);
-    if is_loopback(asked) && path.is_file() {
-        return read(&path).map(Some);
+    if !is_loopback(asked) || !path.is_file() {
+        return Ok(None);
     }
-    Ok(None)
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    Ok(text.trim_end().to_owned())
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    match text.trim_end() {
+        "" => Err(anyhow!(
+            "{} is empty; delete it, and restart `towline serve`, which makes a new one",
+            path.display()
+        )),
+        text => Ok(Some(text.to_owned())),
+    }
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::outcome::{Failure, Outcome};
 use crate::style::{Style, paint};
+use crate::terminal;
 
 /// Where answers are printed.
 #[derive(Debug, Clone, Copy)]
@@ -27,23 +28,46 @@ impl Output {
 
     /// Prints a value as JSON over several lines.
     pub fn value(self, value: &impl Serialize) -> Outcome {
-        let text = serde_json::to_string_pretty(value)
-            .map_err(|error| anyhow::Error::new(error).context("writing the answer as JSON"))?;
-        self.text(&format!("{text}\n"))
+        self.json(serde_json::to_string_pretty(value))
     }
 
-    /// Prints text; colours appear only where they can be shown.
+    /// Prints a value as JSON on one line, as one of several.
+    pub fn line(self, value: &impl Serialize) -> Outcome {
+        self.json(serde_json::to_string(value))
+    }
+
+    fn json(self, text: serde_json::Result<String>) -> Outcome {
+        let text =
+            text.map_err(|error| anyhow::Error::new(error).context("writing the answer as JSON"))?;
+        print(&format!("{}\n", terminal::json(&text)))
+    }
+
+    /// Prints text; colours appear only where they can be shown, and other control sequences are
+    /// escaped.
     pub fn text(self, text: &str) -> Outcome {
-        let mut stdout = anstream::stdout().lock();
-        let written = stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush());
-        written.map_err(Failure::writing)
+        print(&terminal::shown(text))
+    }
+
+    /// Prints a file's content: exactly, unless a terminal shows it.
+    pub fn document(self, text: &str) -> Outcome {
+        if io::stdout().is_terminal() {
+            return self.text(text);
+        }
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(text.as_bytes());
+        written
+            .and_then(|()| stdout.flush())
+            .map_err(Failure::writing)
     }
 
     /// Reports progress on stderr. A closed output is not an error.
     pub fn progress(self, sentence: &str) {
-        let _ = writeln!(anstream::stderr(), "{sentence}");
+        let _ = writeln!(anstream::stderr(), "{}", terminal::shown(sentence));
+    }
+
+    /// Prints a part of a log on stderr, while standard output is for programs.
+    pub fn aside(self, text: &str) {
+        let _ = write!(anstream::stderr(), "{}", terminal::shown(text));
     }
 
     /// Prints why a command failed: as JSON instead of the answer, or on stderr.
@@ -55,7 +79,10 @@ impl Output {
             // If this fails too, there is no way left to report it.
             let _ = self.value(&json!({ "error": sentence }));
         } else {
-            self.progress(&format!("{} {sentence}", paint(Style::Bad, "towline:")));
+            // A sentence has no colours of its own, so any in it come from others.
+            let lines: Vec<String> = sentence.lines().map(terminal::line).collect();
+            let mark = paint(Style::Bad, "towline:");
+            self.progress(&format!("{mark} {}", lines.join("\n")));
         }
     }
 
@@ -63,13 +90,21 @@ impl Output {
     pub fn confirm(self, question: &str) -> Outcome<bool> {
         let failed = |error| anyhow::Error::new(error).context("asking on the terminal");
         let mut stderr = anstream::stderr();
-        write!(stderr, "{question} [y/N] ")
+        write!(stderr, "{} [y/N] ", terminal::shown(question))
             .and_then(|()| stderr.flush())
             .map_err(failed)?;
         let mut line = String::new();
         io::stdin().read_line(&mut line).map_err(failed)?;
         Ok(matches!(line.trim(), "y" | "Y" | "yes"))
     }
+}
+
+fn print(text: &str) -> Outcome {
+    let mut stdout = anstream::stdout().lock();
+    let written = stdout.write_all(text.as_bytes());
+    written
+        .and_then(|()| stdout.flush())
+        .map_err(Failure::writing)
 }
 
 /// Whether both input and output are a terminal.

@@ -7,6 +7,8 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::terminal::Lines;
+
 /// Hides metrics, which only CloudWatch reads; warnings remain.
 const NO_METRICS: &str = "towline::metric=warn";
 
@@ -16,7 +18,7 @@ pub fn log_to_stderr() {
     let terminal = io::stderr().is_terminal();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| Lines(io::stderr()))
         .with_ansi(terminal)
         .with_target(false);
     // A second call keeps the first's settings.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use towline_console::style::{Style, paint};
+use towline_console::terminal;
 use towline_definition::{DefinitionErrors, FILE};
 use towline_domain::untrusted::Untrusted;
 
@@ -31,20 +32,21 @@ pub fn read(path: &Path) -> anyhow::Result<(PathBuf, Vec<u8>)> {
 /// Every mistake as `file:line:column: path: message`, with the line it is on and a caret below it.
 pub fn mistakes(path: &Path, source: &str, errors: &DefinitionErrors) -> String {
     let lines: Vec<&str> = source.lines().collect();
+    let file = terminal::line(&path.display().to_string());
     let mut text = String::new();
     for error in errors.errors() {
-        let place = format!("{}:{}:{}", path.display(), error.line, error.column);
+        let place = format!("{file}:{}:{}", error.line, error.column);
         let subject = if error.path.is_empty() {
             String::new()
         } else {
-            format!("{}: ", error.path)
+            format!("{}: ", terminal::line(&error.path))
         };
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "{}: {subject}{}",
             paint(Style::Strong, &place),
-            error.message
+            terminal::line(&error.message)
         );
         if let Some(line) = lines.get(error.line.saturating_sub(1)) {
             text.push_str(&pointed(line, error.line, error.column));
@@ -59,7 +61,7 @@ pub fn mistakes(path: &Path, source: &str, errors: &DefinitionErrors) -> String 
     let _ = writeln!(
         text,
         "{}",
-        paint(Style::Bad, &format!("{count} {noun} in {}", path.display()))
+        paint(Style::Bad, &format!("{count} {noun} in {file}"))
     );
     text
 }

@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
+use http_body_util::LengthLimitError;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -101,7 +102,7 @@ impl Authenticate for People {
 async fn whole(request: Request, most: usize) -> Result<wire::Request, Response> {
     let (parts, body) = request.into_parts();
     let body: Bytes = match timeout(PATIENCE, to_bytes(body, most)).await {
-        Ok(body) => body.map_err(|_| too_large())?,
+        Ok(body) => body.map_err(unread)?,
         Err(_) => return Err(too_slow()),
     };
     let text = |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -127,13 +128,17 @@ fn too_slow() -> Response {
     (StatusCode::REQUEST_TIMEOUT, body).into_response()
 }
 
-fn too_large() -> Response {
-    let reason = "the body is too large, or incomplete";
-    (
-        StatusCode::PAYLOAD_TOO_LARGE,
-        Json(json!({ "status": "refused", "reason": reason })),
-    )
-        .into_response()
+/// The answer if a body is too large, or its client ended the connection.
+fn unread(error: axum::Error) -> Response {
+    let (status, reason) = match error.into_inner().is::<LengthLimitError>() {
+        true => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        false => (
+            StatusCode::BAD_REQUEST,
+            "the body is incomplete; send it again",
+        ),
+    };
+    let body = Json(json!({ "status": "refused", "reason": reason }));
+    (status, body).into_response()
 }
 
 fn respond(answer: wire::Response) -> Response {

@@ -26,6 +26,14 @@ pub enum FolderError {
         #[source]
         cause: io::Error,
     },
+    /// The disk is full.
+    #[error("no space left in {}; free some, and try again", folder.display())]
+    Full {
+        folder: PathBuf,
+        /// The reason.
+        #[source]
+        cause: io::Error,
+    },
     /// It contains other files.
     #[error("{} already contains other files; name an empty or a new folder", .0.display())]
     Foreign(PathBuf),
@@ -39,9 +47,15 @@ pub enum FolderError {
 
 impl FolderError {
     fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |cause| Self::System {
-            path: path.to_owned(),
-            cause,
+        move |cause| match cause.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full {
+                folder: path.parent().unwrap_or(path).to_owned(),
+                cause,
+            },
+            _ => Self::System {
+                path: path.to_owned(),
+                cause,
+            },
         }
     }
 }

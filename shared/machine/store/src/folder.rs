@@ -26,6 +26,15 @@ pub enum OpenError {
         #[source]
         cause: io::Error,
     },
+    /// The disk is full.
+    #[error("no space left in {}; free some, and try again", .dir.display())]
+    Full {
+        /// The folder.
+        dir: PathBuf,
+        /// The system's reason.
+        #[source]
+        cause: io::Error,
+    },
     /// A newer version wrote it.
     #[error("{} was written by a newer towline (layout {found}, this one knows {known}); use that version or another folder", .path.display())]
     Newer {
@@ -51,6 +60,14 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    fn folder(dir: &Path, cause: io::Error) -> Self {
+        let dir = dir.to_owned();
+        match cause.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { dir, cause },
+            _ => Self::Folder { dir, cause },
+        }
+    }
+
     pub(crate) fn database(path: &Path, cause: rusqlite::Error) -> Self {
         Self::Database(Box::new(Fault::new(path, cause)))
     }
@@ -71,10 +88,7 @@ pub(crate) struct Folder {
 
 impl Folder {
     pub(crate) fn open(dir: &Path) -> Result<Self, OpenError> {
-        let failed = |cause| OpenError::Folder {
-            dir: dir.to_owned(),
-            cause,
-        };
+        let failed = |cause| OpenError::folder(dir, cause);
         make(dir).map_err(failed)?;
         let mut lock = OpenOptions::new()
             .read(true)
@@ -106,10 +120,7 @@ impl Folder {
 
     /// Makes the names of its files durable; SQLite does so for their content.
     pub(crate) fn sync(&self) -> Result<(), OpenError> {
-        sync(&self.dir).map_err(|cause| OpenError::Folder {
-            dir: self.dir.clone(),
-            cause,
-        })
+        sync(&self.dir).map_err(|cause| OpenError::folder(&self.dir, cause))
     }
 }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, params};
 use tokio::sync::Semaphore;
 use towline_ports::{Item, Key, Page, PortError, Query};
 
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::schema;
 
 /// Connections; each uses about 2 MB after many reads (SQLite's default page cache).
@@ -44,7 +44,7 @@ impl Readers {
         let blocking = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             self.read_here(read)
-                .map_err(|error| PortError::new(DOING, Fault::new(&self.path, error)))
+                .map_err(|error| fault::port_error(DOING, Arc::new(Fault::new(&self.path, error))))
         });
         blocking
             .await

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Savepoint, TransactionBehavior, pa
 use tokio::sync::{mpsc, oneshot};
 use towline_ports::{Key, PortError, Row, TransactError, Write};
 
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::folder::OpenError;
 
 /// The most transactions in one commit, so that the first of them does not wait too long.
@@ -149,7 +149,7 @@ fn commit(connection: &mut Connection, path: &Path, jobs: Vec<Job>) {
 }
 
 fn failure(fault: &Arc<Fault>) -> TransactError {
-    PortError::new(DOING, Arc::clone(fault)).into()
+    fault::port_error(DOING, Arc::clone(fault)).into()
 }
 
 /// The result of each transaction once all are on disk; an error means that none is, unless the
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn f37_on_a_full_disk_nothing_is_half_done_and_nothing_acknowledged_is_lost() {
+    fn f37_s20_on_a_full_disk_nothing_is_half_done_and_nothing_acknowledged_is_lost() {
         let (_dir, path, mut connection) = store();
         connection
             .pragma_update(None, "max_page_count", 40)
@@ -333,8 +333,9 @@ mod tests {
             match answer.try_recv().expect("it was answered") {
                 Ok(()) => written += 3,
                 Err(TransactError::Port(error)) => {
-                    let cause = std::error::Error::source(&error).expect("a cause");
-                    assert!(cause.to_string().contains("is full"), "{cause}");
+                    let folder = path.parent().expect("a folder").display();
+                    let shortage = format!("no space left in {folder}");
+                    assert_eq!(error.shortage(), Some(shortage));
                 }
                 Err(TransactError::Conflict(key)) => panic!("{key:?}"),
             }

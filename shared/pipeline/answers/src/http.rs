@@ -5,6 +5,7 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use towline_state::HandlerError;
 use towline_wire::http::{Headers, Request, Response};
 
 use super::{Answer, ChatError, Command, Query};
@@ -92,11 +93,16 @@ pub fn encode(answer: Result<Answer, ChatError>) -> Response {
         Err(ChatError::Refused(reason)) => error(409, &reason.to_string()),
         Err(ChatError::Failed(cause)) => {
             tracing::error!(error = &cause as &dyn std::error::Error, "could not answer");
-            error(
-                503,
-                "a service that Towline needs did not answer; try again",
-            )
+            error(503, &unanswered(&cause))
         }
+    }
+}
+
+/// What to tell a caller if there is no answer. More is in the log.
+pub(super) fn unanswered(cause: &HandlerError) -> String {
+    match cause.shortage() {
+        Some(shortage) => format!("{shortage}; free some, and try again"),
+        None => "a service that Towline needs did not answer; try again".into(),
     }
 }
 

@@ -59,7 +59,7 @@ async fn answer(context: Context<'_>, builds: &dyn Builds, typed: &str) -> Value
         Err(ChatError::Refused(reason)) => to_asker(&reason.to_string()),
         Err(ChatError::Failed(error)) => {
             tracing::error!(error = &error as &dyn std::error::Error, "could not answer");
-            to_asker("a service that Towline needs did not answer; try again")
+            to_asker(&http::unanswered(&error))
         }
     }
 }

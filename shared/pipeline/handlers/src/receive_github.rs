@@ -63,7 +63,12 @@ fn durable(outcome: Result<Response, HandlerError>) -> Response {
             error = &error as &dyn std::error::Error,
             "cannot store a push"
         );
-        answer(503, "refused", "the push could not be stored; redeliver it")
+        let shortage = error.shortage().map(|shortage| format!(": {shortage}"));
+        let reason = format!(
+            "the push could not be stored{}; redeliver it",
+            shortage.unwrap_or_default()
+        );
+        answer(503, "refused", &reason)
     })
 }
 

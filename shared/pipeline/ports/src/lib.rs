@@ -6,6 +6,8 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+use std::path::PathBuf;
+
 pub mod admission;
 pub mod builds;
 pub mod bus;
@@ -40,6 +42,8 @@ pub use store::{Item, Key, Page, Query, Row, Store, TransactError, Write};
 pub struct PortError {
     doing: String,
     is_denied: bool,
+    /// The folder that has no space left.
+    full: Option<PathBuf>,
     #[source]
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -53,6 +57,7 @@ impl PortError {
         Self {
             doing: doing.into(),
             is_denied: false,
+            full: None,
             cause: Some(cause.into()),
         }
     }
@@ -69,6 +74,25 @@ impl PortError {
         }
     }
 
+    /// Like [`Self::new`], if the disk with this folder is full. A retry helps once there is space.
+    pub fn no_space(
+        doing: impl Into<String>,
+        folder: impl Into<PathBuf>,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            full: Some(folder.into()),
+            ..Self::new(doing, cause)
+        }
+    }
+
+    /// That a disk is full, if it is: an answer may say so, because callers cannot help it.
+    #[must_use]
+    pub fn shortage(&self) -> Option<String> {
+        let folder = self.full.as_ref()?;
+        Some(format!("no space left in {}", folder.display()))
+    }
+
     /// The service's message, if it denied permission.
     #[must_use]
     pub fn denial(&self) -> Option<String> {
@@ -81,6 +105,7 @@ impl PortError {
         Self {
             doing: doing.into(),
             is_denied: false,
+            full: None,
             cause: None,
         }
     }

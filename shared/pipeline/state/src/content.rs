@@ -25,6 +25,17 @@ pub enum HandlerError {
     },
 }
 
+impl HandlerError {
+    /// That a disk is full, if it is; see [`PortError::shortage`].
+    #[must_use]
+    pub fn shortage(&self) -> Option<String> {
+        match self {
+            Self::Port(error) => error.shortage(),
+            Self::Contended(_) | Self::Unreadable { .. } => None,
+        }
+    }
+}
+
 /// A value as an item's content.
 pub fn body(value: &impl Serialize) -> Value {
     serde_json::to_value(value)

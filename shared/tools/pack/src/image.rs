@@ -38,7 +38,7 @@ pub struct Image {
 /// # Errors
 ///
 /// Refuses a plan that breaks a rule, a folder that is missing or has nothing to pack, links
-/// that leave it, devices, pipes and sockets, and a base for another platform.
+/// that leave it, devices, pipes and sockets, names of whiteouts, and a base for another platform.
 pub async fn assemble(plan: &ImagePlan, scratch: &Path) -> Result<Image, PackError> {
     plan.check()?;
     let base = match &plan.base {

@@ -9,6 +9,7 @@ use towline_oci::Platform;
 
 use crate::error::Refusal;
 use crate::reference::BaseReference;
+use crate::tree::WHITEOUT;
 
 /// Everything that decides an image's digest. Two equal plans with equal files give the same
 /// digest, on any machine and at any time.
@@ -193,6 +194,11 @@ impl FromStr for Destination {
             let rule = "is not an absolute path inside the image, such as /app, without `..`";
             return Err(Refusal::value("the destination", text, rule));
         }
+        let mut parts = text.split('/');
+        if parts.any(|part| part.starts_with(WHITEOUT)) {
+            let rule = "has a part that begins with `.wh.`, which deletes files of the image below";
+            return Err(Refusal::value("the destination", text, rule));
+        }
         Ok(Self(path.components().collect()))
     }
 }
@@ -302,7 +308,7 @@ mod tests {
         };
         assert_eq!(place("/").unwrap(), Path::new("a/b"));
         assert_eq!(place("//app/./bin/").unwrap(), Path::new("app/bin/a/b"));
-        for text in ["", "app", "/app/../etc", "/a\0"] {
+        for text in ["", "app", "/app/../etc", "/a\0", "/a/.wh.b"] {
             assert!(place(text).is_err(), "{text:?}");
         }
     }

@@ -89,6 +89,19 @@ fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
+/// The beginning of names that delete files of the layers below (OCI image specification, "Whiteouts").
+pub(crate) const WHITEOUT: &str = ".wh.";
+
+fn refuse_whiteout(place: &Path) -> Result<(), PackError> {
+    let name = place.file_name().unwrap_or_default();
+    if !name.as_bytes().starts_with(WHITEOUT.as_bytes()) {
+        return Ok(());
+    }
+    let reason = "has a name that would delete files of the image below (it begins with `.wh.`); \
+                  rename it, or exclude it";
+    Err(Refusal::path(place, reason).into())
+}
+
 struct Walk<'a> {
     root: &'a Path,
     destination: &'a Destination,
@@ -135,12 +148,14 @@ impl Walk<'_> {
             }
             let holds_something = entries.len() > before;
             if judgement.selected || holds_something {
+                refuse_whiteout(&place)?;
                 entries.push(Entry {
                     path,
                     kind: Kind::Folder,
                 });
             }
         } else if judgement.selected {
+            refuse_whiteout(&place)?;
             let kind = self.kind(&path, &place, &metadata)?;
             entries.push(Entry { path, kind });
         }

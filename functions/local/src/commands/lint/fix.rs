@@ -9,6 +9,7 @@ use similar::TextDiff;
 use towline_buildspec::Buildspec;
 use towline_buildspec::lint::{self, Context, Fixed};
 use towline_console::style::{Style, paint};
+use towline_console::terminal;
 
 use towline_client::tree;
 
@@ -56,10 +57,11 @@ fn replace(path: &Path, before: &str, after: &str) -> anyhow::Result<()> {
 /// The changed lines, with two lines around them.
 pub fn difference(path: &str, before: &str, after: &str) -> String {
     let diff = TextDiff::from_lines(before, after);
+    let path = terminal::line(path);
     let text = diff
         .unified_diff()
         .context_radius(2)
-        .header(path, path)
+        .header(&path, &path)
         .to_string();
     text.lines()
         .map(|line| {
@@ -69,8 +71,7 @@ pub fn difference(path: &str, before: &str, after: &str) -> String {
                 Some(b'@') => Style::Quiet,
                 _ => Style::Plain,
             };
-            let mut filter = towline_console::terminal::Harmless::default();
-            paint(style, &filter.pass(line)) + "\n"
+            paint(style, &terminal::line(line)) + "\n"
         })
         .collect()
 }

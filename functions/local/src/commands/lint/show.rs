@@ -1,12 +1,14 @@
 //! Shows the findings of `lint`: as text, JSON or SARIF.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use towline_buildspec::lint::{self, Code, Level, Report};
 use towline_console::style::{Style, paint};
+use towline_console::terminal::line;
 
-use super::{Lint, Mistaken, Results, fix};
+use super::{Checked, Lint, Mistaken, Results, fix};
 use towline_console::outcome::Outcome;
 use towline_console::output::Output;
 use towline_operator::definition as file;
@@ -25,11 +27,12 @@ pub fn all(output: Output, args: &Lint, results: &Results) -> Outcome {
     }
     let mark = paint(Style::Bad, "towline:");
     for (path, reason) in &results.failed {
-        output.progress(&format!("{mark} {path} {reason}"));
+        output.progress(&format!("{mark} {} {}", line(path), line(reason)));
     }
     for path in &results.passed_over {
         output.progress(&format!(
-            "towline: skipped {path}: it may be a buildspec, but does not contain `version: 0.2` and `phases:`; name it to check it"
+            "towline: skipped {}: it may be a buildspec, but does not contain `version: 0.2` and `phases:`; name it to check it",
+            line(path)
         ));
     }
     Ok(())
@@ -45,12 +48,11 @@ fn text(args: &Lint, results: &Results) -> String {
                 text,
                 "{} {}: {list}\n{}",
                 paint(Style::Good, "fixed"),
-                checked.path,
+                line(&checked.path),
                 fix::difference(&checked.path, before, after)
             );
         }
-        let read = |file: &str| checked.texts.get(file).cloned();
-        text.push_str(&lint::to_text(&checked.report, &read, true));
+        text.push_str(&findings(checked));
     }
     for mistaken in &results.mistakes {
         let shown = file::mistakes(&mistaken.path, &mistaken.text, &mistaken.errors);
@@ -58,6 +60,24 @@ fn text(args: &Lint, results: &Results) -> String {
     }
     let _ = writeln!(text, "{}", summary(args, results));
     text
+}
+
+/// The findings of a file, with the names of files and sections escaped.
+fn findings(checked: &Checked) -> String {
+    let mut report = checked.report.clone();
+    let mut texts = BTreeMap::new();
+    for finding in &mut report.findings {
+        let text = checked.texts.get(&finding.file);
+        for words in [
+            &mut finding.file,
+            &mut finding.consequence,
+            &mut finding.advice,
+        ] {
+            *words = line(words);
+        }
+        texts.insert(finding.file.clone(), text.cloned().unwrap_or_default());
+    }
+    lint::to_text(&report, &|file: &str| texts.get(file).cloned(), true)
 }
 
 /// Each code once, with its count.

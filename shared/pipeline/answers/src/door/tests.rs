@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use towline_lambda::http_api;
+use towline_ports::PortError;
 
 use super::*;
 use crate::tests::{ROLE, TOKEN, World, now, request};
@@ -222,6 +223,20 @@ fn a_path_leads_to_one_thing_or_nowhere() {
     ] {
         answered(&world, body(text), status);
     }
+}
+
+#[test]
+fn s20_a_full_disk_is_named() {
+    let cause = "database or disk is full";
+    let full = PortError::no_space("write to the store", "/var/lib/towline/store", cause);
+    let response = http::encode(Err(full.into()));
+    assert_eq!(response.status, 503);
+    assert_eq!(
+        error(&response),
+        "no space left in /var/lib/towline/store; free some, and try again"
+    );
+    let other = http::encode(Err(PortError::because("write to the store").into()));
+    assert!(error(&other).starts_with("a service that Towline needs"));
 }
 
 #[test]

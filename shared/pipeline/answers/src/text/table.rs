@@ -1,13 +1,13 @@
 //! Aligned columns, for cells in any script.
 
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::line::{Line, Span, Style};
 
 /// Spaces between two columns.
 const GAP: usize = 2;
 
-/// The greatest width of a column; a longer cell shifts only its own line.
+/// The greatest width of a column other than the last. A longer cell is cut; in JSON it is whole.
 const WIDEST: usize = 64;
 
 /// A cell of a row.
@@ -20,6 +20,19 @@ impl Cell {
 
     pub(super) fn plain(text: impl AsRef<str>) -> Self {
         Self::new(Style::Plain, text)
+    }
+
+    /// Cuts a text that is too wide for a column.
+    fn cut(&mut self) {
+        if self.0.text.width() <= WIDEST {
+            return;
+        }
+        let mut width = 0;
+        let fits = |character: &char| {
+            width += character.width().unwrap_or(0);
+            width < WIDEST
+        };
+        self.0.text = self.0.text.chars().take_while(fits).chain(['…']).collect();
     }
 
     /// A cell for a missing value.
@@ -52,7 +65,10 @@ impl Table {
     }
 
     /// Adds a row; missing cells at its end stay empty.
-    pub(super) fn row(&mut self, cells: Vec<Cell>) {
+    pub(super) fn row(&mut self, mut cells: Vec<Cell>) {
+        if let Some((_, others)) = cells.split_last_mut() {
+            others.iter_mut().for_each(Cell::cut);
+        }
         self.rows.push(Row::Cells(cells));
     }
 
@@ -76,7 +92,7 @@ impl Table {
             Row::Cells(cells) if column + 1 < cells.len() => Some(cells[column].0.text.width()),
             Row::Cells(_) | Row::Note(_) => None,
         });
-        widths.map(|width| width.min(WIDEST)).max().unwrap_or(0)
+        widths.max().unwrap_or(0)
     }
 }
 

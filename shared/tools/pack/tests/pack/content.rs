@@ -193,6 +193,24 @@ async fn an_excluded_link_out_of_the_folder_does_not_matter() {
 }
 
 #[tokio::test]
+async fn s21_a_name_that_deletes_files_of_the_base_is_refused() {
+    let none = |_: &mut ImagePlan| {};
+    check_refused(&["f: 1", "etc/.wh.passwd: "], none, expect!["ROOT/etc/.wh.passwd has a name that would delete files of the image below (it begins with `.wh.`); rename it, or exclude it"]).await;
+    check_refused(&["etc/.wh..wh..opq: "], none, expect!["ROOT/etc/.wh..wh..opq has a name that would delete files of the image below (it begins with `.wh.`); rename it, or exclude it"]).await;
+    check_refused(&["f: 1", ".wh.etc/"], none, expect!["ROOT/.wh.etc has a name that would delete files of the image below (it begins with `.wh.`); rename it, or exclude it"]).await;
+    check_refused(&["f: 1", ".wh.f -> f"], none, expect!["ROOT/.wh.f has a name that would delete files of the image below (it begins with `.wh.`); rename it, or exclude it"]).await;
+    check(
+        &["f: 1", "g.wh.h: 2", "etc/.wh.passwd: 3"],
+        |plan| plan.exclude = words(&["etc"]),
+        expect![[r#"
+            644 0:0 0 f: 1
+            644 0:0 0 g.wh.h: 2
+        "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_socket_is_refused_by_name_unless_it_is_excluded() {
     let folder = Folder::new(&["f: 1"]);
     let _listener = UnixListener::bind(folder.path().join("s")).unwrap();
