@@ -93,7 +93,7 @@ fn summary(path: &Path, definition: &Definition) -> String {
     let globs = |globs: &[towline_domain::definition::Glob]| {
         globs
             .iter()
-            .map(|glob| glob.as_str().to_owned())
+            .map(|glob| line(glob.as_str()))
             .collect::<Vec<_>>()
             .join(", ")
     };
@@ -152,14 +152,15 @@ fn component_line(component: &Component) -> String {
         Preset::Buildspec { path } => format!("buildspec {path}"),
         Preset::Inline { .. } => "inline buildspec".into(),
     };
-    let tags = component.build.tags.join(", ");
+    let tags = line(&component.build.tags.join(", "));
     let context = match component.build.context.as_str() {
         "." => String::new(),
         folder => format!(" in {folder}"),
     };
     format!(
-        "{} ({preset}{context}) → {}, tagged {tags}",
+        "{} ({}) → {}, tagged {tags}",
         paint(Style::Strong, component.name.as_str()),
+        line(&format!("{preset}{context}")),
         component.repository
     )
 }
@@ -177,7 +178,7 @@ fn stage_line(stage: &StageRule) -> String {
         let people = if rule.groups.is_empty() {
             "anyone".to_owned()
         } else {
-            rule.groups.join(", ")
+            line(&rule.groups.join(", "))
         };
         format!(
             ", after {} approval{} by {people}",

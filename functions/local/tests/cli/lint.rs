@@ -529,6 +529,11 @@ fn s15_names_of_files_and_sections_cannot_command_a_terminal() {
         &inside(".towline.yml"),
         "version: 1\n\"k\\e[2J\\u202E\": {}\nz\u{202e}: 1\n",
     );
+    session.write(
+        "good/.towline.yml",
+        r#"{version: 1, pipeline: shop, source: {branches: ["b\e[2J\u202E\n\e[31mforged"]}, components: {web: {
+            repository: acme/web, build: {preset: make, make: {build: ["m\e[2J\u202E\n\e[31mforged"]}, tags: ["{sha7}-{build}"]}}}}"#,
+    );
     let definition = inside(".towline.yml");
     let (gone, root) = (inside("gone.yml"), inside("gone"));
     for arguments in [
@@ -537,6 +542,7 @@ fn s15_names_of_files_and_sections_cannot_command_a_terminal() {
         &["lint", "--sarif"],
         &["lint", &gone],
         &["validate", &definition],
+        &["validate", "good"],
         &["validate", &gone],
         &["generate", "buildspec", "web", "--definition", &gone],
         &["pack", "--layout=x", "--root", &root],

@@ -332,7 +332,9 @@ fn run_table(runs: &[RunAnswer]) -> Vec<Line> {
     let mut table = Table::new(&heads);
     for run in runs {
         let first = run.builds.iter().take(MOST_NAMED);
-        let mut builds: Vec<String> = first.map(|build| named(build, run)).collect();
+        let is_alike = |build: &BuildAnswer| build.state.word() == run.status.word();
+        let alike = run.builds.iter().all(is_alike);
+        let mut builds: Vec<String> = first.map(|build| named(build, alike)).collect();
         if run.builds.len() > MOST_NAMED {
             builds.push(format!("{} more", run.builds.len() - MOST_NAMED));
         }
@@ -356,13 +358,12 @@ fn run_table(runs: &[RunAnswer]) -> Vec<Line> {
     table.lines()
 }
 
-/// A build, with its state if that differs from the run's.
-fn named(build: &BuildAnswer, run: &RunAnswer) -> String {
+/// A build; with its state, unless all have that of their run.
+fn named(build: &BuildAnswer, alike: bool) -> String {
     let name = format!("{} build#{}", build.component, build.build);
-    if build.state.word() == run.status.word() {
-        name
-    } else {
-        format!("{name} {}", build.state.word())
+    match alike {
+        true => name,
+        false => format!("{name} {}", build.state.word()),
     }
 }
 

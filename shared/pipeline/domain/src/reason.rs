@@ -117,7 +117,7 @@ pub enum NotAdmitted {
 #[serde(rename_all = "snake_case")]
 pub enum Because {
     /// It has not been built on this ref.
-    #[error("never built on this ref")]
+    #[error("no successful build on this ref yet")]
     NeverBuilt,
     /// The changes are unknown.
     #[error("built to be safe: {0}")]

@@ -179,7 +179,7 @@ fn a_component_is_built_for_a_reason_and_not_built_for_one() {
     );
     let any = component("backend", "backend/**", "", "");
     let never = filter::judge(&any, None, &changed(""));
-    expect!["yes: never built on this ref"].assert_eq(&words(never));
+    expect!["yes: no successful build on this ref yet"].assert_eq(&words(never));
     let unknown = ChangedFiles::Unknown("history was rewritten".into());
     expect!["yes: built to be safe: history was rewritten"].assert_eq(&words(filter::judge(
         &any,

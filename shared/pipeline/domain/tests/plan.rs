@@ -36,8 +36,8 @@ fn the_first_push_builds_everything_and_its_definition_rules_the_stages() {
         "push main a",
         expect![[r#"
         push main a -> run 1, building
-          api: #2 aaaaaaa-2: never built on this ref
-          web: #1 aaaaaaa-1: never built on this ref
+          api: #2 aaaaaaa-2: no successful build on this ref yet
+          web: #1 aaaaaaa-1: no successful build on this ref yet
           claims acme/api
           claims acme/web
           claims towline-acme-shop-api
@@ -61,8 +61,8 @@ fn a_component_is_built_when_its_files_changed_since_it_was_last_built() {
          push main d touching=libs/money",
         expect![[r#"
             push main a -> run 1, building
-              api: #2 aaaaaaa-2: never built on this ref
-              web: #1 aaaaaaa-1: never built on this ref
+              api: #2 aaaaaaa-2: no successful build on this ref yet
+              web: #1 aaaaaaa-1: no successful build on this ref yet
               claims acme/api
               claims acme/web
               claims towline-acme-shop-api
@@ -94,7 +94,7 @@ fn a_push_that_takes_back_what_is_being_built_is_built_too() {
          push main a",
         expect![[r#"
             push main b touching=web/x -> run 1, building
-              web: #1 bbbbbbb-1: never built on this ref
+              web: #1 bbbbbbb-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
               trusts b
@@ -116,8 +116,8 @@ fn a_newer_run_takes_over_what_an_older_one_still_builds() {
          push main b touching=libs/x",
         expect![[r#"
             push main a -> run 1, building
-              api: #2 aaaaaaa-2: never built on this ref
-              web: #1 aaaaaaa-1: never built on this ref
+              api: #2 aaaaaaa-2: no successful build on this ref yet
+              web: #1 aaaaaaa-1: no successful build on this ref yet
               claims acme/api
               claims acme/web
               claims towline-acme-shop-api
@@ -125,7 +125,7 @@ fn a_newer_run_takes_over_what_an_older_one_still_builds() {
               trusts a
             push main b touching=libs/x -> run 2, building
               api: #4 bbbbbbb-4: libs/x, which it watches, changed since aaaaaaa
-              web: #3 bbbbbbb-3: never built on this ref
+              web: #3 bbbbbbb-3: no successful build on this ref yet
               supersedes web of a
         "#]],
     );
@@ -141,7 +141,7 @@ fn when_nobody_can_say_what_changed_everything_is_built() {
          push main b",
         expect![[r#"
             push main a -> run 1, building
-              web: #1 aaaaaaa-1: never built on this ref
+              web: #1 aaaaaaa-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
               trusts a
@@ -158,7 +158,7 @@ fn f1_the_same_push_again_is_nothing() {
         "push main a\npush main a",
         expect![[r#"
         push main a -> run 1, building
-          web: #1 aaaaaaa-1: never built on this ref
+          web: #1 aaaaaaa-1: no successful build on this ref yet
           claims acme/web
           claims towline-acme-shop-web
           trusts a
@@ -177,15 +177,15 @@ fn i10_a_ref_that_comes_back_to_a_commit_gets_another_run() {
          push main a",
         expect![[r#"
             push main a -> run 1, building
-              web: #1 aaaaaaa-1: never built on this ref
+              web: #1 aaaaaaa-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
               trusts a
             push main b touching=web/x -> run 2, building
-              web: #2 bbbbbbb-2: never built on this ref
+              web: #2 bbbbbbb-2: no successful build on this ref yet
               supersedes web of a
             push main a -> run 3, building
-              web: #3 aaaaaaa-3: never built on this ref
+              web: #3 aaaaaaa-3: no successful build on this ref yet
               supersedes web of b
             push main a -> nothing
         "#]],
@@ -199,7 +199,7 @@ fn each_platform_is_a_build_and_a_push_starts_forty() {
         "push main a",
         expect![[r#"
             push main a -> run 1, building
-              web: #1 aaaaaaa-1 aaaaaaa-1-amd64 aaaaaaa-1-arm64: never built on this ref
+              web: #1 aaaaaaa-1 aaaaaaa-1-amd64 aaaaaaa-1-arm64: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
               trusts a
@@ -230,20 +230,20 @@ fn i7_the_rules_of_stages_come_from_the_default_branch() {
          push main e touching=x",
         expect![[r#"
             push side a -> run 1, building
-              web: #1 aaaaaaa-1: never built on this ref
+              web: #1 aaaaaaa-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
             push main b touching=x -> run 2, building
-              web: #2 bbbbbbb-2: never built on this ref
+              web: #2 bbbbbbb-2: no successful build on this ref yet
               trusts b
             push main c touching=x -> run 3, building
-              web: #3 ccccccc-3: never built on this ref
+              web: #3 ccccccc-3: no successful build on this ref yet
               supersedes web of b
             push side d touching=x -> run 4, building
-              web: #4 ddddddd-4: never built on this ref
+              web: #4 ddddddd-4: no successful build on this ref yet
               supersedes web of a
             push main e touching=x -> run 5, building
-              web: #5 eeeeeee-5: never built on this ref
+              web: #5 eeeeeee-5: no successful build on this ref yet
               trusts e
               supersedes web of c
         "#]],
@@ -262,7 +262,7 @@ fn i7_the_rules_of_stages_come_from_the_default_branch() {
               leaves the ref alone
               shows the run
             push side e -> run 2, building
-              web: #1 eeeeeee-1: never built on this ref
+              web: #1 eeeeeee-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
         "#]],

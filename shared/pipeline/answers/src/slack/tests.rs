@@ -187,7 +187,7 @@ fn a_channel_is_told_where_images_are() {
         expect![[r#"
         ephemeral: ```
         f3b710c
-          web: built — never built on this ref; build#1 succeeded
+          web: built — no successful build on this ref yet; build#1 succeeded
         ```"#]],
     );
     check(

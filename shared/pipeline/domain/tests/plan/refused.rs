@@ -15,7 +15,7 @@ fn f3_an_older_push_that_comes_late_is_turned_away_by_what_the_ref_says() {
          push main b",
         expect![[r#"
             push main c -> run 1, building
-              web: #1 ccccccc-1: never built on this ref
+              web: #1 ccccccc-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
               trusts c
@@ -23,7 +23,7 @@ fn f3_an_older_push_that_comes_late_is_turned_away_by_what_the_ref_says() {
               because superseded: ccccccc is newer on main and is already planned
               leaves the ref alone
             push main b -> run 3, building
-              web: #2 bbbbbbb-2: never built on this ref
+              web: #2 bbbbbbb-2: no successful build on this ref yet
               supersedes web of c
         "#]],
     );
@@ -32,7 +32,7 @@ fn f3_an_older_push_that_comes_late_is_turned_away_by_what_the_ref_says() {
         "head main d\npush main c\npush main b",
         expect![[r#"
         push main c -> run 1, building
-          web: #1 ccccccc-1: never built on this ref
+          web: #1 ccccccc-1: no successful build on this ref yet
           claims acme/web
           claims towline-acme-shop-web
           trusts c
@@ -46,12 +46,12 @@ fn f3_an_older_push_that_comes_late_is_turned_away_by_what_the_ref_says() {
         "head main d\npush main b\npush main c",
         expect![[r#"
         push main b -> run 1, building
-          web: #1 bbbbbbb-1: never built on this ref
+          web: #1 bbbbbbb-1: no successful build on this ref yet
           claims acme/web
           claims towline-acme-shop-web
           trusts b
         push main c -> run 2, building
-          web: #2 ccccccc-2: never built on this ref
+          web: #2 ccccccc-2: no successful build on this ref yet
           supersedes web of b
     "#]],
     );
@@ -76,11 +76,11 @@ fn a_push_that_the_definition_does_not_want_is_skipped_and_hidden() {
               because the commit message contains "[skip]" (source.skip_message)
               trusts c
             push release/1 d -> run 4, building
-              web: #1 ddddddd-1: never built on this ref
+              web: #1 ddddddd-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
             push refs/tags/v1 e -> run 5, building
-              web: #2 eeeeeee-2: never built on this ref
+              web: #2 eeeeeee-2: no successful build on this ref yet
         "#]],
     );
     check(
@@ -122,7 +122,7 @@ fn a_definition_that_cannot_be_followed_refuses_the_push_and_shows_why() {
         "push main a",
         expect![[r#"
             push main a -> run 1, building
-              web: #1 aaaaaaa-1: never built on this ref
+              web: #1 aaaaaaa-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
               trusts a
@@ -172,7 +172,7 @@ fn a_component_that_cannot_be_built_does_not_keep_the_others_from_it() {
         "push main a",
         expect![[r#"
             push main a -> run 1, building
-              api: #1 aaaaaaa-1: never built on this ref
+              api: #1 aaaaaaa-1: no successful build on this ref yet
               web: not built: refused: this version of Towline does not support components.web.build.x yet; remove it from .towline.yml to continue
               claims acme/api
               claims towline-acme-shop-api
@@ -185,7 +185,7 @@ fn a_component_that_cannot_be_built_does_not_keep_the_others_from_it() {
         "buildspec web bad\npush main a",
         expect![[r#"
             push main a -> run 1, building
-              api: #1 aaaaaaa-1: never built on this ref
+              api: #1 aaaaaaa-1: no successful build on this ref yet
               web: not built: refused: line 1: a tab
               claims acme/api
               claims acme/web
@@ -234,7 +234,7 @@ fn a26_a_build_pushes_no_tag_of_a_stage_of_its_own_or_of_the_trusted_definition(
          push side b",
         expect![[r#"
             push main a -> run 1, building
-              web: #1 aaaaaaa-1: never built on this ref
+              web: #1 aaaaaaa-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
               trusts a
@@ -252,7 +252,7 @@ fn two_components_cannot_have_one_image_repository() {
         "push main a",
         expect![[r#"
             push main a -> run 1, building
-              web: #1 aaaaaaa-1: never built on this ref
+              web: #1 aaaaaaa-1: no successful build on this ref yet
               api: not built: refused: image repository acme/web belongs to component web of repository 7; choose another
               claims acme/web
               claims towline-acme-shop-web
@@ -282,7 +282,7 @@ fn a_component_hands_over_what_it_had_on_the_default_branch_only() {
          push main c",
         expect![[r#"
             push main a -> run 1, building
-              web: #1 aaaaaaa-1: never built on this ref
+              web: #1 aaaaaaa-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
               trusts a
@@ -290,7 +290,7 @@ fn a_component_hands_over_what_it_had_on_the_default_branch_only() {
               site: not built: refused: image repository acme/web belongs to component web of repository 7; choose another
               shows site
             push main c -> run 3, building
-              site: #2 ccccccc-2: never built on this ref
+              site: #2 ccccccc-2: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-site
               trusts c
@@ -316,7 +316,7 @@ fn a_project_belongs_to_another_repository_while_that_has_its_name() {
         "claim towline-acme-shop-web 9 web\nrepository 9 acme/shop\npush main a",
         expect![[r#"
             push main a -> run 1, building
-              web: #1 aaaaaaa-1: never built on this ref
+              web: #1 aaaaaaa-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
               trusts a
@@ -327,7 +327,7 @@ fn a_project_belongs_to_another_repository_while_that_has_its_name() {
         "claim towline-acme-shop-web 9 web\nrepository 9 acme/shop.old\npush main a",
         expect![[r#"
             push main a -> run 1, building
-              web: #1 aaaaaaa-1: never built on this ref
+              web: #1 aaaaaaa-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
               trusts a
@@ -338,7 +338,7 @@ fn a_project_belongs_to_another_repository_while_that_has_its_name() {
         "claim towline-acme-shop-web 9 shop-web\nrepository 9 acme/new\npush main a",
         expect![[r#"
             push main a -> run 1, building
-              web: #1 aaaaaaa-1: never built on this ref
+              web: #1 aaaaaaa-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
               trusts a
