@@ -49,7 +49,7 @@ stages:
     from: staging
     promote: auto
     gates:
-      # One approval is enough; `self: deny` keeps authors from approving their own commits.
+      # One approval is enough, an author's too; `self: deny` would refuse those of authors.
       - approval: {{min: 1, self: allow, expires: 24h}}
 "
     ))
