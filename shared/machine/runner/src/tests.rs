@@ -27,7 +27,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 use towline_domain::names::{AttemptId, BuildId, CommitSha, RepositoryId};
 use towline_domain::run::{BuildReport, BuildStatus};
-use towline_ports::{Builds, PortError, RepositoryRef, StartBuild};
+use towline_ports::{Builds, PortError, RepositoryRef, StartBuild, Trust};
 
 use crate::database;
 use crate::{Checkout, Config, Machine, Runner};
@@ -127,6 +127,8 @@ fn request(number: u32, commit: &CommitSha, buildspec: &str) -> StartBuild {
             name: "acme/shop".parse().unwrap(),
         },
         commit: commit.clone(),
+        git_ref: "refs/heads/main".parse().unwrap(),
+        trust: Trust::DefaultBranch,
         image_repository: "acme/web".parse().unwrap(),
         image: "aws/codebuild/standard:7.0".into(),
         architecture: None,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use towline_domain::names::{AttemptId, BuildId, ComponentName, RepositoryId, RepositoryName};
 use towline_domain::run::BuildStatus;
-use towline_ports::{Architecture, Builds as _, RepositoryRef, StartBuild, StartError};
+use towline_ports::{Architecture, Builds as _, RepositoryRef, StartBuild, StartError, Trust};
 
 use crate::testing::{Answer, Service, broken, ok, refused, said};
 
@@ -43,6 +43,8 @@ fn request() -> StartBuild {
             name: repository(),
         },
         commit: COMMIT.parse().expect("a commit"),
+        git_ref: "refs/heads/main".parse().expect("a ref"),
+        trust: Trust::DefaultBranch,
         image_repository: "acme/shop".parse().expect("a repository"),
         image: "aws/codebuild/standard:7.0".into(),
         architecture: None,
