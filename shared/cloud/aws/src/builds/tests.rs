@@ -155,6 +155,34 @@ async fn one_of_several_platforms_asks_for_machines_of_its_own() {
 }
 
 #[tokio::test]
+async fn s3_a30_only_builds_of_the_default_branch_use_the_cache_of_the_project() {
+    let lambda = "aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs22";
+    for (trust, image, expected) in [
+        (
+            Trust::DefaultBranch,
+            "aws/codebuild/standard:7.0",
+            Value::Null,
+        ),
+        (
+            Trust::Other,
+            "aws/codebuild/standard:7.0",
+            json!({ "type": "NO_CACHE" }),
+        ),
+        (Trust::Other, lambda, json!({ "type": "NO_CACHE" })),
+    ] {
+        let (service, aws) = Service::start([started()]).await;
+        let request = StartBuild {
+            trust,
+            image: image.into(),
+            ..request()
+        };
+        aws.builds().start(request).await.expect("it starts");
+        let (_, asked) = service.asked().remove(0);
+        assert_eq!(asked["cacheOverride"], expected, "{trust:?} {image}");
+    }
+}
+
+#[tokio::test]
 async fn the_time_a_build_may_take_is_in_whole_minutes_that_codebuild_takes() {
     for (seconds, minutes) in [(1, 5), (300, 5), (301, 6), (3_600, 60), (1_000_000, 2_160)] {
         let (service, aws) = Service::start([started()]).await;
