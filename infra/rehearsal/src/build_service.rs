@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use towline_domain::names::{BuildId, CommitSha, RepositoryId, RepositoryName};
-use towline_ports::{Builds as _, PortError, RepositoryRef, StartBuild, StartError};
+use towline_ports::{Builds as _, PortError, RepositoryRef, StartBuild, StartError, Trust};
 use towline_runner::{Checkout, Config, Machine, Runner};
 
 use crate::client::Client;
@@ -38,6 +38,7 @@ const UNDERSTOOD: &[&str] = &[
     "buildspecOverride",
     "environmentVariablesOverride",
     "imageOverride",
+    "cacheOverride",
     "imagePullCredentialsTypeOverride",
     "privilegedModeOverride",
     "timeoutInMinutesOverride",
@@ -403,6 +404,12 @@ impl BuildService {
         let minutes = minutes.or(told["timeoutInMinutes"].as_u64()).unwrap_or(60);
         let privileged = asked["privilegedModeOverride"].as_bool();
         let privileged = privileged.or(told["environment"]["privilegedMode"].as_bool());
+        // Where CodeBuild has no cache, the runner has one that no build of more trust reads.
+        let trust = match &asked["cacheOverride"] {
+            Value::Null => Trust::DefaultBranch,
+            cache if *cache == json!({"type": "NO_CACHE"}) => Trust::Other,
+            cache => return Err(Refusal::invalid(format!("no cache is like {cache}"))),
+        };
         let version = asked["sourceVersion"].as_str().unwrap_or_default();
         let there: Vec<(String, String)> = environment
             .iter()
@@ -419,6 +426,8 @@ impl BuildService {
                 name,
             },
             commit: parsed("sourceVersion", version)?,
+            git_ref: parsed("GIT_REF", variable("GIT_REF"))?,
+            trust,
             image_repository: parsed("IMAGE_REPO", variable("IMAGE_REPO"))?,
             image: either("imageOverride", &told["environment"]["image"]),
             architecture: None,

@@ -1,19 +1,18 @@
-//! The caches of a project's builds, by key, in the runner's folder.
+//! Restores and saves the caches of builds.
 //!
-//! `cache/<project>/<hash of the key>` contains the key and the files: those of the source in `src`, those
-//! of the home folder (on CodeBuild `/root`) in `home`.
+//! A cache has the files of the source in `src`, and those of the home folder (on CodeBuild `/root`) in
+//! `home`. `shelf` says which caches a build may use.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use sha2::{Digest as _, Sha256};
 use towline_buildspec::model::Cache;
 
 use crate::files::{self, Awaited, Kind, Patterns, Quota};
+use crate::shelf::Shelves;
 
 /// The most to keep under one key.
 const QUOTA: Quota = Quota {
@@ -21,22 +20,18 @@ const QUOTA: Quota = Quota {
     bytes: 2 << 30,
 };
 
-/// Keys to keep per project; the least recently used is removed first.
-const MOST_KEYS: usize = 5;
-
 /// Ways to write the home folder; `/root` is CodeBuild's.
 const HOMES: [&str; 4] = ["/root", "~", "$HOME", "${HOME}"];
 
 /// Ways to write the source.
 const SOURCES: [&str; 2] = ["$CODEBUILD_SRC_DIR", "${CODEBUILD_SRC_DIR}"];
 
-/// The folders of a build's files and of a project's caches.
+/// The folders of a build's files, and its caches.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
     pub(crate) source: PathBuf,
     pub(crate) home: PathBuf,
-    /// The folder of the project's caches.
-    pub(crate) kept: PathBuf,
+    pub(crate) shelves: Shelves,
     /// A name that no other build has.
     pub(crate) word: String,
 }
@@ -86,43 +81,6 @@ impl Places {
         }
     }
 
-    fn of_key(&self, key: &str) -> PathBuf {
-        let mut name = String::new();
-        for byte in &Sha256::digest(key)[..16] {
-            // Writing to a string cannot fail.
-            let _ = write!(name, "{byte:02x}");
-        }
-        self.kept.join(name)
-    }
-
-    /// The kept keys, most recently used first.
-    fn keys(&self) -> Vec<(String, PathBuf)> {
-        let entries = fs::read_dir(&self.kept).into_iter().flatten().flatten();
-        let mut keys: Vec<(SystemTime, String, PathBuf)> = entries
-            .filter_map(|entry| {
-                let file = entry.path().join("key");
-                let used = fs::metadata(&file).ok()?.modified().ok()?;
-                Some((used, fs::read_to_string(file).ok()?, entry.path()))
-            })
-            .collect();
-        keys.sort_by(|one, other| other.cmp(one));
-        keys.into_iter().map(|(_, key, path)| (key, path)).collect()
-    }
-
-    /// The cache with the key, or the newest that starts with a fallback key.
-    fn find(&self, key: &str, fallback: &[String]) -> Option<(String, PathBuf)> {
-        let keys = self.keys();
-        let exact = keys.iter().find(|(known, _)| known == key);
-        let near = || {
-            let begins = |start: &String| {
-                keys.iter()
-                    .find(|(known, _)| !start.is_empty() && known.starts_with(start))
-            };
-            fallback.iter().find_map(begins)
-        };
-        exact.or_else(near).cloned()
-    }
-
     /// Puts a cache into the build's folders; returns lines for the log, and its key.
     ///
     /// What the checkout has stays as it is, and nothing is written through a link of it. No
@@ -134,14 +92,14 @@ impl Places {
         awaited: &Awaited,
         now: SystemTime,
     ) -> (Vec<String>, Option<String>) {
-        let Some((found, kept)) = self.find(key, fallback) else {
+        let Some(found) = self.shelves.find(key, fallback) else {
             return (vec![format!("No cache yet{}", named(key))], None);
         };
         let mut said = Vec::new();
         let mut restored = 0_usize;
         let all = ["**".to_owned()];
         for side in ["src", "home"] {
-            let (from, to) = (kept.join(side), self.side(side));
+            let (from, to) = (found.folder.join(side), self.side(side));
             let put = Patterns::new(&all).and_then(|all| {
                 all.visit(&from, awaited, |path, kind, _| {
                     match put(&from.join(path), to, path, kind) {
@@ -162,12 +120,10 @@ impl Places {
         said.truncate(MOST_SAID);
         said.push(format!(
             "Restored {restored} files from the cache{}",
-            named(&found)
+            named(&found.key)
         ));
-        let used = File::options().write(true).open(kept.join("key"));
-        // If this fails, the cache only looks older than it is.
-        let _ = used.and_then(|file| file.set_modified(now));
-        (said, Some(found))
+        self.shelves.was_used(&found, now);
+        (said, Some(found.key))
     }
 
     /// Keeps the files of a cache under its key; returns lines for the log.
@@ -180,9 +136,10 @@ impl Places {
     ) -> Vec<String> {
         let paths = Paths::of(cache);
         let mut said = paths.said;
-        let new = self.kept.join(format!("{}.new", self.word));
+        let new = self.shelves.new_folder(&self.word);
         let saved = self.collect(&paths.sides, &new, awaited).and_then(|files| {
-            self.put_in_place(&new, key, now)
+            self.shelves
+                .put(&self.word, key, now)
                 .map_err(|error| error.to_string())?;
             Ok(files)
         });
@@ -233,30 +190,6 @@ impl Places {
             0 => Err("no file matches its paths".into()),
             files => Ok(files),
         }
-    }
-
-    /// Renames the collected files to their final name, and removes the least recently used key.
-    fn put_in_place(&self, new: &Path, key: &str, now: SystemTime) -> io::Result<()> {
-        fs::write(new.join("key"), key)?;
-        File::options()
-            .write(true)
-            .open(new.join("key"))?
-            .set_modified(now)?;
-        let place = self.of_key(key);
-        let old = self.kept.join(format!("{}.old", self.word));
-        match fs::rename(&place, &old) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        fs::rename(new, place)?;
-        let beyond = self.keys().into_iter().skip(MOST_KEYS);
-        for path in beyond.map(|(_, path)| path).chain([old]) {
-            match fs::remove_dir_all(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
     }
 }
 

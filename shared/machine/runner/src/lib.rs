@@ -25,6 +25,7 @@ mod reports;
 mod runner;
 mod runtimes;
 mod secrets;
+mod shelf;
 mod shell;
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ use crate::record::Context;
 use crate::refusals;
 use crate::runtimes;
 use crate::secrets;
+use crate::shelf::Shelves;
 
 impl Build {
     pub(crate) fn provision(&self) -> io::Result<()> {
@@ -139,11 +140,11 @@ impl Build {
     }
 
     pub(crate) fn cache_places(&self) -> Places {
-        let caches = self.inner.config.dir.join("cache");
+        let all = self.inner.config.dir.join("cache");
         Places {
             source: self.folder.source(),
             home: self.folder.home(),
-            kept: caches.join(self.record.project()),
+            shelves: Shelves::of(&all, &self.record),
             word: self.record.request.attempt.to_string(),
         }
     }

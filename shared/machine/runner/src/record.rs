@@ -5,10 +5,11 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use towline_domain::names::{
-    AttemptId, BuildId, CommitSha, ComponentName, ImageRepository, RepositoryId, RepositoryName,
+    AttemptId, BuildId, CommitSha, ComponentName, GitRef, ImageRepository, RepositoryId,
+    RepositoryName,
 };
 use towline_domain::run::{BuildReport, BuildStatus};
-use towline_ports::StartBuild;
+use towline_ports::{StartBuild, Trust};
 use towline_wire::codebuild;
 
 use crate::process::Leader;
@@ -63,6 +64,12 @@ pub(crate) struct Request {
     pub(crate) repository_id: RepositoryId,
     pub(crate) repository: RepositoryName,
     pub(crate) commit: CommitSha,
+    /// None if an earlier version has queued the build.
+    #[serde(default)]
+    pub(crate) git_ref: Option<GitRef>,
+    /// Whether that is the default branch.
+    #[serde(default)]
+    pub(crate) is_trusted: bool,
     pub(crate) image_repository: ImageRepository,
     pub(crate) image: String,
     pub(crate) privileged: bool,
@@ -79,6 +86,11 @@ impl From<StartBuild> for Request {
             repository_id: build.repository.id,
             repository: build.repository.name,
             commit: build.commit,
+            git_ref: Some(build.git_ref),
+            is_trusted: match build.trust {
+                Trust::DefaultBranch => true,
+                Trust::Other => false,
+            },
             image_repository: build.image_repository,
             image: build.image,
             privileged: build.privileged,

@@ -25,9 +25,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tempfile::TempDir;
 use tokio::time::timeout;
-use towline_domain::names::{AttemptId, BuildId, CommitSha, RepositoryId};
+use towline_domain::names::{AttemptId, BuildId, CommitSha, GitRef, RepositoryId};
 use towline_domain::run::{BuildReport, BuildStatus};
-use towline_ports::{Builds, PortError, RepositoryRef, StartBuild};
+use towline_ports::{Builds, PortError, RepositoryRef, StartBuild, Trust};
 
 use crate::database;
 use crate::{Checkout, Config, Machine, Runner};
@@ -127,6 +127,8 @@ fn request(number: u32, commit: &CommitSha, buildspec: &str) -> StartBuild {
             name: "acme/shop".parse().unwrap(),
         },
         commit: commit.clone(),
+        git_ref: "refs/heads/main".parse().unwrap(),
+        trust: Trust::DefaultBranch,
         image_repository: "acme/web".parse().unwrap(),
         image: "aws/codebuild/standard:7.0".into(),
         architecture: None,
@@ -235,6 +237,19 @@ impl World {
         let build = self.start(number, buildspec).await;
         let report = self.end(&build).await;
         (report.status, self.log(&build).await)
+    }
+
+    /// The same, of a ref; the default branch is `main`.
+    async fn run_of(&self, git_ref: &str, number: u32, buildspec: &str) -> String {
+        let git_ref: GitRef = git_ref.parse().unwrap();
+        let request = StartBuild {
+            trust: Trust::of(&git_ref, Some("main")),
+            git_ref,
+            ..self.request(number, buildspec)
+        };
+        let build = self.runner.start(request).await.unwrap();
+        self.end(&build).await;
+        self.log(&build).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use towline_domain::definition::{Build, Origin, StageRule};
+use towline_domain::definition::{Build, LAYER_CACHES, Origin, StageRule};
 use towline_domain::names::{StageName, Tag};
 use towline_domain::outputs::{self, OutputError, Outputs};
 
@@ -12,7 +12,8 @@ use super::limits::{OUTPUTS_OF_A_RUN, TAKERS};
 use super::reader::{Report, unknown};
 use super::stages::ReadStage;
 
-/// No two components may push to one repository, because their tags would collide.
+/// No two components may push to one repository, because their tags would collide. None may push to where
+/// builds of the default branch read layers (A30).
 pub(super) fn components(report: &mut Report, components: &[ReadComponent<'_>]) {
     for (index, read) in components.iter().enumerate() {
         let same = |earlier: &&ReadComponent<'_>| {
@@ -22,6 +23,13 @@ pub(super) fn components(report: &mut Report, components: &[ReadComponent<'_>]) 
             let message = format!(
                 "repository {} already belongs to component {}; each component needs its own",
                 read.component.repository, earlier.component.name
+            );
+            report.error(&read.repository, message);
+        }
+        if read.component.repository.as_str().starts_with(LAYER_CACHES) {
+            let message = format!(
+                "repository {} is reserved for image layers; choose a name that does not start with {LAYER_CACHES}",
+                read.component.repository
             );
             report.error(&read.repository, message);
         }

@@ -18,6 +18,10 @@ pub const MOST_COMPONENTS: usize = 40;
 /// The most bytes of a buildspec. CodeBuild accepts fewer inline; a longer one is passed another way.
 pub const LONGEST_BUILDSPEC: usize = 64 * 1024;
 
+/// Image repositories whose names start with this hold image layers, apart by trust. No component can
+/// have one, because its builds could write there (A30).
+pub const LAYER_CACHES: &str = "towline-cache/";
+
 /// A whole definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {

@@ -122,22 +122,21 @@ async fn load(reads: &mut Reads<'_>, of: &AttemptRef) -> Result<Option<Known>, H
         .iter()
         .chain(component.map(|it| &it.buildspec));
     let contents = contents.map(|hash| keys::content(id, hash));
-    reads.load(contents.collect()).await?;
+    let repository = keys::repository(id);
+    reads
+        .load(contents.chain([repository.clone()]).collect())
+        .await?;
     let definition = reads.definition(&run).await?;
     let buildspec = reads.buildspec(&run, &of.component).await?;
     let (Some(definition), Some(buildspec)) = (definition, buildspec) else {
         return Ok(None);
     };
-    let component = definition.component(&of.component);
-    let default_branch = match component.is_some_and(|it| it.build.layer_cache) {
-        true => reads.read::<Repository>(&keys::repository(id)).await?,
-        false => None, // only a cache makes a difference between branches
-    };
+    let repository = reads.value::<Repository>(&repository).await?;
     Ok(Some(Known {
         run,
         definition,
         buildspec,
-        default_branch: default_branch.map(|read| read.value.default_branch),
+        default_branch: repository.map(|repository| repository.default_branch),
     }))
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use towline_domain::names::{
-    AttemptId, BuildId, CommitSha, ComponentName, ImageRepository, RepositoryName,
+    AttemptId, BuildId, CommitSha, ComponentName, GitRef, ImageRepository, RepositoryName,
 };
 use towline_domain::run::BuildReport;
 
@@ -30,6 +30,27 @@ impl Architecture {
     }
 }
 
+/// How far the ref of a build is trusted. What a build leaves for later builds may reach builds of
+/// the same trust or less, never more (A30).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// The default branch.
+    DefaultBranch,
+    /// Any other branch, or a tag.
+    Other,
+}
+
+impl Trust {
+    /// The trust in a ref. Without a known default branch, none is trusted.
+    #[must_use]
+    pub fn of(git_ref: &GitRef, default_branch: Option<&str>) -> Self {
+        match git_ref {
+            GitRef::Branch(name) if Some(name.as_str()) == default_branch => Self::DefaultBranch,
+            GitRef::Branch(_) | GitRef::Tag(_) => Self::Other,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartBuild {
     /// The attempt it is for; also the idempotency token, which CodeBuild forgets after five
@@ -41,6 +62,10 @@ pub struct StartBuild {
     pub repository: super::RepositoryRef,
     /// The commit to check out.
     pub commit: CommitSha,
+    /// The pushed ref.
+    pub git_ref: GitRef,
+    /// How far that ref is trusted, which decides about the files kept between builds.
+    pub trust: Trust,
     /// The image repository; the build may push there and nowhere else.
     pub image_repository: ImageRepository,
     /// The CodeBuild image to run in.

@@ -5,6 +5,7 @@
     reason = "what is expected stands where it is expected"
 )]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
@@ -283,6 +284,31 @@ fn f3_f26_a_push_that_was_forced_away_is_superseded_at_birth() {
             > 202 accepted
         "#]],
     );
+}
+
+#[test]
+fn s3_a30_builds_of_the_default_branch_are_trusted_and_no_others() {
+    let mut world = shop();
+    world.settle();
+    world.push("release/1", "fix", &["backend/main.rs"]);
+    // Its own definition lets a branch be built.
+    let definition = DEFINITION.replace("[main,", "[main, evil,");
+    let files = [
+        (".towline.yml", definition.as_str()),
+        ("backend/main.rs", "poison"),
+    ];
+    world.push_files("evil", "poison", &files);
+    world.settle();
+    let builds = builds(&world).into_iter();
+    let trust: BTreeSet<String> = builds
+        .map(|(_, start)| format!("{} {:?}", start.git_ref, start.trust))
+        .collect();
+    let expected = [
+        "refs/heads/evil Other",
+        "refs/heads/main DefaultBranch",
+        "refs/heads/release/1 Other",
+    ];
+    assert_eq!(Vec::from_iter(trust), expected);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use towline_domain::definition::{Component, Definition, Preset, Scope};
 use towline_domain::names::{AttemptId, CommitSha, ComponentName, GitRef, ImageRepository};
 use towline_domain::tags::{self, Values};
 use towline_handlers::start_builds::BuildOf;
-use towline_ports::{Clock as _, RepositoryRef, StartBuild};
+use towline_ports::{Clock as _, RepositoryRef, StartBuild, Trust};
 
 use super::Args;
 use towline_console::outcome::{Failure, Outcome, refused};
@@ -246,7 +246,7 @@ impl Chosen {
             whole_tag: &tags[0],
             build_number: 0,
             tags: &tags,
-            is_trusted: false,
+            trust: Trust::Other,
         }
         .environment()
         .map_err(|error| Failure::Refused(error.to_string()))?;
@@ -256,6 +256,8 @@ impl Chosen {
             component,
             repository,
             commit: commit.clone(),
+            git_ref,
+            trust: Trust::Other,
             image_repository,
             image: build.map_or_else(
                 || USUAL_IMAGE.into(),

@@ -6,8 +6,10 @@ use aws_sdk_codebuild::error::SdkError;
 use aws_sdk_codebuild::operation::start_build::{
     StartBuildError, StartBuildInput, StartBuildOutput,
 };
-use aws_sdk_codebuild::types::{EnvironmentType, EnvironmentVariable, EnvironmentVariableType};
-use towline_ports::{Architecture, StartBuild};
+use aws_sdk_codebuild::types::{
+    CacheType, EnvironmentType, EnvironmentVariable, EnvironmentVariableType, ProjectCache,
+};
+use towline_ports::{Architecture, StartBuild, Trust};
 
 /// The most characters of a buildspec in the request; CodeBuild reads a longer one from a bucket.
 pub(super) const LONGEST_BUILDSPEC: usize = 25_600;
@@ -88,6 +90,16 @@ impl Request {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(SdkError::construction_failure)?;
+        // The project has one cache for all builds, so only those of the default branch use it (A30).
+        let cache = match build.trust {
+            Trust::DefaultBranch => None,
+            Trust::Other => Some(
+                ProjectCache::builder()
+                    .r#type(CacheType::NoCache)
+                    .build()
+                    .map_err(SdkError::construction_failure)?,
+            ),
+        };
         // Lambda compute supports neither, and rejects a build that sets them.
         let on_lambda = is_of_lambda(&build.image);
         StartBuildInput::builder()
@@ -96,6 +108,7 @@ impl Request {
             .buildspec_override(build.buildspec)
             .set_environment_variables_override(Some(environment))
             .image_override(build.image)
+            .set_cache_override(cache)
             .set_environment_type_override(
                 build
                     .architecture

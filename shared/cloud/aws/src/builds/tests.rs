@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use towline_domain::names::{AttemptId, BuildId, ComponentName, RepositoryId, RepositoryName};
 use towline_domain::run::BuildStatus;
-use towline_ports::{Architecture, Builds as _, RepositoryRef, StartBuild, StartError};
+use towline_ports::{Architecture, Builds as _, RepositoryRef, StartBuild, StartError, Trust};
 
 use crate::testing::{Answer, Service, broken, ok, refused, said};
 
@@ -43,6 +43,8 @@ fn request() -> StartBuild {
             name: repository(),
         },
         commit: COMMIT.parse().expect("a commit"),
+        git_ref: "refs/heads/main".parse().expect("a ref"),
+        trust: Trust::DefaultBranch,
         image_repository: "acme/shop".parse().expect("a repository"),
         image: "aws/codebuild/standard:7.0".into(),
         architecture: None,
@@ -149,6 +151,34 @@ async fn one_of_several_platforms_asks_for_machines_of_its_own() {
         aws.builds().start(request).await.expect("it starts");
         let (_, asked) = service.asked().remove(0);
         assert_eq!(asked["environmentTypeOverride"], expected, "{image}");
+    }
+}
+
+#[tokio::test]
+async fn s3_a30_only_builds_of_the_default_branch_use_the_cache_of_the_project() {
+    let lambda = "aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs22";
+    for (trust, image, expected) in [
+        (
+            Trust::DefaultBranch,
+            "aws/codebuild/standard:7.0",
+            Value::Null,
+        ),
+        (
+            Trust::Other,
+            "aws/codebuild/standard:7.0",
+            json!({ "type": "NO_CACHE" }),
+        ),
+        (Trust::Other, lambda, json!({ "type": "NO_CACHE" })),
+    ] {
+        let (service, aws) = Service::start([started()]).await;
+        let request = StartBuild {
+            trust,
+            image: image.into(),
+            ..request()
+        };
+        aws.builds().start(request).await.expect("it starts");
+        let (_, asked) = service.asked().remove(0);
+        assert_eq!(asked["cacheOverride"], expected, "{trust:?} {image}");
     }
 }
 

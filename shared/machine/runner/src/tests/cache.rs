@@ -17,15 +17,29 @@ async fn world() -> World {
     .await
 }
 
-/// Runs a build that prints what it finds; returns its output and the lines about its cache.
+const MAIN: &str = "refs/heads/main";
+
+/// Runs a build that prints what it finds, and checks its output and the lines about its cache.
 async fn check(world: &World, number: u32, cache: &str, command: &str, expected: &str) {
+    check_of(world, MAIN, number, cache, command, expected).await;
+}
+
+/// The same, of a ref.
+async fn check_of(
+    world: &World,
+    git_ref: &str,
+    number: u32,
+    cache: &str,
+    command: &str,
+    expected: &str,
+) {
     let spec = format!(
         "version: 0.2
 phases: {{build: {{commands: ['{command}']}}}}
 cache: {cache}
 "
     );
-    let (_, log) = world.run(number, &spec).await;
+    let log = world.run_of(git_ref, number, &spec).await;
     let shown: Vec<&str> = log
         .lines()
         .filter(|line| {
@@ -149,7 +163,7 @@ async fn few_keys_are_kept_and_those_used_last() {
     }
     build(6, "key-1").await;
     build(7, "key-6").await;
-    let caches = world.path("data/cache/towline-acme-shop-web");
+    let caches = world.path("data/cache/7/towline-acme-shop-web/default");
     let keys = fs::read_dir(caches).unwrap().map(|entry| {
         let key = entry.unwrap().path().join("key");
         fs::read_to_string(key).unwrap()
@@ -208,4 +222,97 @@ async fn a_cache_writes_through_no_link_and_over_no_file_of_the_checkout() {
     )
     .await;
     assert_eq!(fs::read_dir(target).unwrap().count(), 0);
+}
+
+/// Prints the word that the cache had, and leaves another one.
+fn leave(word: &str) -> String {
+    format!("mkdir -p dep; echo found \"$(cat dep/lib)\"; echo {word} >dep/lib")
+}
+
+#[tokio::test]
+async fn s3_a30_what_another_ref_leaves_reaches_no_build_of_the_default_branch() {
+    let world = world().await;
+    let cache = "{key: lib, fallback-keys: [lib, l], paths: [dep]}";
+    let first = "No cache yet \"lib\"\nfound \nSaved 1 files to the cache \"lib\"";
+    let others = [
+        "refs/heads/evil",
+        "refs/tags/main",
+        "refs/heads/refs/heads/main",
+    ];
+    for (number, git_ref) in (1..).zip(others) {
+        // None of them finds what another one left.
+        check_of(&world, git_ref, number, cache, &leave("poison"), first).await;
+    }
+    check_of(&world, MAIN, 4, cache, &leave("clean"), first).await;
+    let all = "{paths: [dep]}";
+    let anew = "No cache yet\nfound \nSaved 1 files to the cache";
+    check_of(&world, "refs/heads/evil", 5, all, &leave("poison"), anew).await;
+    check_of(&world, MAIN, 6, all, &leave("clean"), anew).await;
+}
+
+#[tokio::test]
+async fn s3_a30_another_ref_reads_what_the_default_branch_left_and_cannot_change_it() {
+    let world = world().await;
+    let (side, all) = ("refs/heads/side", "{paths: [dep]}");
+    let restored = |word: &str| {
+        format!("Restored 1 files from the cache\nfound {word}\nSaved 1 files to the cache")
+    };
+    let first = "No cache yet\nfound \nSaved 1 files to the cache";
+    check_of(&world, MAIN, 1, all, &leave("clean"), first).await;
+    check_of(&world, side, 2, all, &leave("mine"), &restored("clean")).await;
+    check_of(&world, side, 3, all, &leave("mine"), &restored("mine")).await;
+    check_of(
+        &world,
+        "refs/heads/new",
+        4,
+        all,
+        &leave("new"),
+        &restored("clean"),
+    )
+    .await;
+    check_of(&world, MAIN, 5, all, &leave("clean"), &restored("clean")).await;
+}
+
+#[tokio::test]
+async fn s3_a30_other_refs_decide_neither_which_caches_main_keeps_nor_which_it_takes() {
+    let world = world().await;
+    let cache = |key: &str| format!("{{key: {key}, fallback-keys: [old-], paths: [dep]}}");
+    let save =
+        |key: &str| format!("No cache yet \"{key}\"\nfound \nSaved 1 files to the cache \"{key}\"");
+    check_of(
+        &world,
+        MAIN,
+        1,
+        &cache("old-1"),
+        &leave("one"),
+        &save("old-1"),
+    )
+    .await;
+    let second = "Restored 1 files from the cache \"old-1\"\nfound one\nSaved 1 files to the cache \"old-2\"";
+    check_of(&world, MAIN, 2, &cache("old-2"), &leave("two"), second).await;
+    // A branch uses the older one, and then saves more caches than are kept of all branches.
+    let same =
+        "Restored 1 files from the cache \"old-1\"\nfound one\nThe cache \"old-1\" exists already";
+    check_of(
+        &world,
+        "refs/heads/evil",
+        3,
+        &cache("old-1"),
+        &leave("x"),
+        same,
+    )
+    .await;
+    for number in 4..=16 {
+        let spec = format!(
+            "version: 0.2\nphases: {{build: {{commands: [touch word]}}}}\ncache: {{key: k{number}, paths: [word]}}\n"
+        );
+        world.run_of("refs/heads/evil", number, &spec).await;
+    }
+    let kept = |of: &str| {
+        let folder = world.path("data/cache/7/towline-acme-shop-web").join(of);
+        fs::read_dir(folder).unwrap().count()
+    };
+    assert_eq!((kept("default"), kept("others")), (2, 10));
+    let third = "Restored 1 files from the cache \"old-2\"\nfound two\nSaved 1 files to the cache \"old-3\"";
+    check_of(&world, MAIN, 17, &cache("old-3"), &leave("three"), third).await;
 }

@@ -134,7 +134,8 @@ value!(
         "type": "string",
         "minLength": 2,
         "maxLength": 256,
-        "pattern": "^[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*$"
+        "pattern": "^[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*$",
+        "not": {"pattern": "^towline-cache/"}
     }
 );
 value!(

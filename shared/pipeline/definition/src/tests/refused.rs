@@ -394,6 +394,21 @@ stages:
 }
 
 #[test]
+fn a30_no_component_pushes_to_where_layers_are_kept() {
+    check(
+        "version: 1
+pipeline: p
+components:
+  a: {repository: towline-cache/trusted/r/b}
+  b: {repository: towline-cached/r/b}
+",
+        &expect![[
+            r#"line 4, column 19: components.a.repository: repository towline-cache/trusted/r/b is reserved for image layers; choose a name that does not start with towline-cache/"#
+        ]],
+    );
+}
+
+#[test]
 fn a33_what_is_too_much_is_refused_at_once() {
     let many = |entry: &str| -> String {
         (0..65)

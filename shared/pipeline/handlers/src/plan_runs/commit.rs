@@ -55,7 +55,7 @@ pub(super) async fn commit(
     Ok(committed)
 }
 
-/// The contents that the run names and the intent's handler reads.
+/// What the intent's handler reads: the contents that the run names, and the repository.
 fn read_next(run: &Run, intent: &Intent) -> Vec<Key> {
     let Intent::BuildDue(of) = intent else {
         return Vec::new();
@@ -66,7 +66,9 @@ fn read_next(run: &Run, intent: &Intent) -> Vec<Key> {
         .iter()
         .chain(component.map(|it| &it.buildspec));
     let contents = contents.map(|name| keys::content(run.key.repository, name));
-    contents.collect()
+    contents
+        .chain([keys::repository(run.key.repository)])
+        .collect()
 }
 
 async fn claims(look: &mut Look<'_>, planned: &Planned) -> Result<Change, HandlerError> {

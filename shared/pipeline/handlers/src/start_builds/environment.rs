@@ -2,20 +2,14 @@
 
 use towline_buildspec::generate::{GenerateError, check_environment};
 use towline_domain::Timestamp;
-use towline_domain::definition::Build;
+use towline_domain::definition::{Build, LAYER_CACHES};
 use towline_domain::names::{
     AttemptId, CommitSha, ComponentName, GitRef, ImageRepository, RunId, StageName, Tag,
 };
 use towline_domain::outputs;
 use towline_domain::tags::{self, TagError, Values, slug};
-use towline_ports::RepositoryRef;
+use towline_ports::{RepositoryRef, Trust};
 use towline_wire::codebuild;
-
-/// Where builds of the default branch keep layers, below the registry: only they write there.
-const TRUSTED_CACHE: &str = "towline-cache/trusted";
-
-/// Where layers of all other builds are kept.
-const OTHER_CACHE: &str = "towline-cache/branches";
 
 /// Why a build cannot have its variables.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +57,8 @@ pub struct BuildOf<'a> {
     pub build_number: u64,
     /// All tags that it pushes, the unique one first.
     pub tags: &'a [Tag],
-    /// Whether the pushed ref is the branch whose definition is trusted.
-    pub is_trusted: bool,
+    /// How far the pushed ref is trusted.
+    pub trust: Trust,
 }
 
 impl BuildOf<'_> {
@@ -154,22 +148,25 @@ impl BuildOf<'_> {
         (is_account && rest.starts_with("dkr.ecr.")).then(|| account.to_owned())
     }
 
-    /// Where layers are kept and read, if they are: one tag for each ref and platform. Builds of
-    /// the default branch read nothing that others wrote (A30).
+    /// Where layers are kept and read, if they are: one tag for each ref and platform. Only builds of
+    /// the default branch write what they read (A30).
     fn caches(&self) -> Vec<(&'static str, String)> {
         if !self.build.is_some_and(|build| build.layer_cache) {
             return Vec::new();
         }
         let platform = self.platform.replace('/', "-");
         let images = self.image_repository;
-        let of_trusted = format!("{TRUSTED_CACHE}/{images}:{platform}");
-        if self.is_trusted {
-            return vec![("CACHE_TO", of_trusted.clone()), ("CACHE_FROM", of_trusted)];
+        let of_trusted = format!("{LAYER_CACHES}trusted/{images}:{platform}");
+        match self.trust {
+            Trust::DefaultBranch => {
+                vec![("CACHE_TO", of_trusted.clone()), ("CACHE_FROM", of_trusted)]
+            }
+            Trust::Other => {
+                let own_tag = format!("{}--{platform}", slug(self.git_ref));
+                let own = format!("{LAYER_CACHES}branches/{images}:{own_tag}");
+                let from = format!("{own} {of_trusted}");
+                vec![("CACHE_TO", own), ("CACHE_FROM", from)]
+            }
         }
-        let own = format!("{OTHER_CACHE}/{images}:{}--{platform}", slug(self.git_ref));
-        vec![
-            ("CACHE_TO", own.clone()),
-            ("CACHE_FROM", format!("{own} {of_trusted}")),
-        ]
     }
 }

@@ -3,9 +3,8 @@
 use towline_domain::Timestamp;
 use towline_domain::definition::{Component, Definition, Preset};
 use towline_domain::intent::AttemptRef;
-use towline_domain::names::GitRef;
 use towline_domain::run::{Attempt, AttemptState, Fact, NotStarted, Run};
-use towline_ports::{Architecture, RepositoryRef, StartBuild};
+use towline_ports::{Architecture, RepositoryRef, StartBuild, Trust};
 
 use super::environment::{BuildOf, EnvironmentError};
 
@@ -21,7 +20,7 @@ pub(super) struct Known {
     pub(super) run: Run,
     pub(super) definition: Definition,
     pub(super) buildspec: String,
-    /// The branch whose definition is trusted, if that matters.
+    /// The branch whose definition is trusted.
     pub(super) default_branch: Option<String>,
 }
 
@@ -82,7 +81,7 @@ fn request(
         id: run.key.repository,
         name: run.repository_name.clone(),
     };
-    let default_branch = known.default_branch.clone().map(GitRef::Branch);
+    let trust = Trust::of(&run.key.git_ref, known.default_branch.as_deref());
     let environment = BuildOf {
         registry: &settings.registry,
         repository: &repository,
@@ -100,7 +99,7 @@ fn request(
         whole_tag: &whole.unique_tag,
         build_number: attempt.build_number,
         tags: &attempt.tags,
-        is_trusted: default_branch.as_ref() == Some(&run.key.git_ref),
+        trust,
     }
     .environment()?;
     Ok(StartBuild {
@@ -108,6 +107,8 @@ fn request(
         component: component.name.clone(),
         repository,
         commit: run.key.commit.clone(),
+        git_ref: run.key.git_ref.clone(),
+        trust,
         image_repository: component.repository.clone(),
         image: build.image_for(platform).to_owned(),
         architecture: own.map(|platform| Architecture::of(platform)),

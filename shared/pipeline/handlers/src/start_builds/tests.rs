@@ -3,7 +3,7 @@
 use towline_domain::definition::Build;
 use towline_domain::names::{GitRef, RepositoryId};
 
-use towline_ports::RepositoryRef;
+use towline_ports::{RepositoryRef, Trust};
 
 use super::environment::{BuildOf, EnvironmentError};
 use super::*;
@@ -24,7 +24,7 @@ fn build() -> Build {
 fn environment(
     build: &Build,
     git_ref: &str,
-    is_trusted: bool,
+    trust: Trust,
 ) -> Result<Vec<(String, String)>, EnvironmentError> {
     let repository = RepositoryRef {
         id: RepositoryId(1),
@@ -48,7 +48,7 @@ fn environment(
         whole_tag: &good("142"),
         build_number: 142,
         tags: &[good("142"), good("latest")],
-        is_trusted,
+        trust,
     }
     .environment()
 }
@@ -66,22 +66,28 @@ fn a30_layers_of_the_trusted_branch_are_kept_where_no_other_build_writes() {
         layer_cache: true,
         ..build()
     };
-    let caches = |build: &Build, git_ref: &str, is_trusted| {
-        let environment = environment(build, git_ref, is_trusted).expect("variables");
+    let caches = |build: &Build, git_ref: &str, trust| {
+        let environment = environment(build, git_ref, trust).expect("variables");
         ["CACHE_TO", "CACHE_FROM"].map(|name| value(&environment, name).unwrap_or_default())
     };
     let trusted = "towline-cache/trusted/acme/web:linux-arm64";
     let branch = "towline-cache/branches/acme/web:feature-a--";
-    assert_eq!(caches(&cached, "refs/heads/main", true), [trusted, trusted]);
-    let [to, from] = caches(&cached, "refs/heads/feature/a", false);
+    assert_eq!(
+        caches(&cached, "refs/heads/main", Trust::DefaultBranch),
+        [trusted, trusted]
+    );
+    let [to, from] = caches(&cached, "refs/heads/feature/a", Trust::Other);
     assert!(
         to.starts_with(branch) && to.ends_with("--linux-arm64"),
         "{to}"
     );
     assert_eq!(from, format!("{to} {trusted}"));
-    let [other, _] = caches(&cached, "refs/heads/feature-a", false);
+    let [other, _] = caches(&cached, "refs/heads/feature-a", Trust::Other);
     assert_ne!(other, to, "two branches share their layers");
-    assert_eq!(caches(&build(), "refs/heads/main", true), ["", ""]);
+    assert_eq!(
+        caches(&build(), "refs/heads/main", Trust::DefaultBranch),
+        ["", ""]
+    );
 }
 
 #[test]
@@ -91,7 +97,7 @@ fn what_startbuild_would_refuse_is_told_before_it_is_asked() {
         ..build()
     };
     let fits = "x".repeat(4_096 - 40) + "{sha}";
-    let environment_of = |build| environment(&build, "refs/heads/main", false);
+    let environment_of = |build| environment(&build, "refs/heads/main", Trust::Other);
     let environment = environment_of(with(&fits)).expect("4,096 characters are taken");
     assert_eq!(
         value(&environment, "NOTE").map(|note| note.len()),
@@ -110,7 +116,7 @@ fn a_build_is_told_its_outputs_platform_and_tags() {
         env: vec![("IMAGE_TAG".into(), "mine".into())],
         ..build()
     };
-    let environment = environment(&with_outputs, "refs/tags/v1", false).expect("variables");
+    let environment = environment(&with_outputs, "refs/tags/v1", Trust::Other).expect("variables");
     for (name, expected) in [
         ("TOWLINE_OUTPUTS", "version note"),
         ("IMAGE_PLATFORM", "linux/arm64"),

@@ -259,8 +259,8 @@ mod tests {
     use towline_domain::names::RepositoryId;
 
     use super::*;
-    use crate::RepositoryRef;
     use crate::contract::{self, BuildsWorld};
+    use crate::{RepositoryRef, Trust};
 
     #[async_trait]
     impl BuildsWorld for MemoryBuilds {
@@ -294,6 +294,8 @@ mod tests {
                 name: "acme/shop".parse().expect("a repository"),
             },
             commit: "a".repeat(40).parse().expect("a commit"),
+            git_ref: "refs/heads/main".parse().expect("a ref"),
+            trust: Trust::DefaultBranch,
             image_repository: "acme/shop".parse().expect("an image repository"),
             image: "aws/codebuild/standard:7.0".into(),
             architecture: None,
