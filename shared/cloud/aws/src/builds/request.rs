@@ -90,18 +90,19 @@ impl Request {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(SdkError::construction_failure)?;
+        // Lambda compute supports neither, and rejects a build that sets them.
+        let on_lambda = is_of_lambda(&build.image);
         // The project has one cache for all builds, so only those of the default branch use it (A30).
+        // Builds on Lambda compute have no cache.
         let cache = match build.trust {
-            Trust::DefaultBranch => None,
-            Trust::Other => Some(
+            Trust::Other if !on_lambda => Some(
                 ProjectCache::builder()
                     .r#type(CacheType::NoCache)
                     .build()
                     .map_err(SdkError::construction_failure)?,
             ),
+            Trust::DefaultBranch | Trust::Other => None,
         };
-        // Lambda compute supports neither, and rejects a build that sets them.
-        let on_lambda = is_of_lambda(&build.image);
         StartBuildInput::builder()
             .project_name(project)
             .source_version(build.commit.as_str())

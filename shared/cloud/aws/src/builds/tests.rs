@@ -168,7 +168,7 @@ async fn s3_a30_only_builds_of_the_default_branch_use_the_cache_of_the_project()
             "aws/codebuild/standard:7.0",
             json!({ "type": "NO_CACHE" }),
         ),
-        (Trust::Other, lambda, json!({ "type": "NO_CACHE" })),
+        (Trust::Other, lambda, Value::Null),
     ] {
         let (service, aws) = Service::start([started()]).await;
         let request = StartBuild {
