@@ -1,10 +1,9 @@
 //! Serves webhooks, the API and the registry on one address, like API Gateway.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +11,6 @@ use axum::routing::{any, post};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::timeout;
 use towline_answers::{Authenticate, Door};
 use towline_domain::person::Person;
 use towline_handlers::receive_github::{self, MOST_BYTES};
@@ -20,11 +18,16 @@ use towline_wire::http as wire;
 
 use super::keys::Doorman;
 use crate::accept;
+use crate::bodies::{Bodies, discard};
 use crate::machine::Machine;
 use crate::people::People;
 
-/// How long a body may take to arrive; GitHub itself gives up after 10 seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// What all requests share.
+#[derive(Clone)]
+struct Doors {
+    machine: Arc<Machine>,
+    bodies: Arc<Bodies>,
+}
 
 /// Answers until `stop` is set.
 pub(super) async fn serve(
@@ -44,7 +47,10 @@ pub(super) async fn serve(
         .route("/slack/commands", any(people))
         .route("/healthz", any(people))
         .fallback(nothing)
-        .with_state(machine);
+        .with_state(Doors {
+            machine,
+            bodies: Arc::default(),
+        });
     accept::connections(listener, ours.merge(registry), stop).await;
 }
 
@@ -56,35 +62,42 @@ async fn nothing(request: Request) -> Response {
     (StatusCode::NOT_FOUND, Json(json!({ "error": reason }))).into_response()
 }
 
-async fn github(State(machine): State<Arc<Machine>>, request: Request) -> Response {
-    // One byte more than the limit, so that the handler notices that it is exceeded.
-    let request = match whole(request, MOST_BYTES + 1).await {
-        Ok(request) => request,
-        Err(response) => return response,
+async fn github(State(doors): State<Doors>, request: Request) -> Response {
+    let (head, body) = split(request);
+    if let Some(refusal) = receive_github::refusal(&head.headers) {
+        discard(body);
+        return respond(refusal);
+    }
+    let (body, _share) = match doors.bodies.read(body, MOST_BYTES).await {
+        Ok(read) => read,
+        Err(refused) => return refused.into_response(),
     };
+    let machine = doors.machine;
     let answer = receive_github::handle(
         machine.context(),
         machine.source.as_ref(),
         &machine.secrets,
-        request,
+        wire::Request { body, ..head },
     )
     .await;
     respond(answer)
 }
 
 /// Everything else is answered by the same code as behind API Gateway.
-async fn people(State(machine): State<Arc<Machine>>, request: Request) -> Response {
-    let request = match whole(request, 64 * 1024).await {
-        Ok(request) => request,
-        Err(response) => return response,
+async fn people(State(doors): State<Doors>, request: Request) -> Response {
+    let (head, body) = split(request);
+    let (body, _share) = match doors.bodies.read(body, 64 * 1024).await {
+        Ok(read) => read,
+        Err(refused) => return refused.into_response(),
     };
+    let machine = doors.machine;
     let door = Door {
         context: machine.context(),
         builds: &machine.runner,
         people: &machine.people,
         slack: machine.slack.as_ref(),
     };
-    respond(door.answer(request).await)
+    respond(door.answer(wire::Request { body, ..head }).await)
 }
 
 impl Authenticate for People {
@@ -97,15 +110,11 @@ impl Authenticate for People {
     }
 }
 
-/// A request with its whole body, as handlers expect it.
-async fn whole(request: Request, most: usize) -> Result<wire::Request, Response> {
+/// A request as handlers expect it, still without its body.
+fn split(request: Request) -> (wire::Request, Body) {
     let (parts, body) = request.into_parts();
-    let body: Bytes = match timeout(PATIENCE, to_bytes(body, most)).await {
-        Ok(body) => body.map_err(|_| too_large())?,
-        Err(_) => return Err(too_slow()),
-    };
     let text = |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    Ok(wire::Request {
+    let head = wire::Request {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -114,26 +123,9 @@ async fn whole(request: Request, most: usize) -> Result<wire::Request, Response>
             .iter()
             .map(|(name, value)| (name.as_str(), text(value)))
             .collect(),
-        body: body.into(),
-    })
-}
-
-fn too_slow() -> Response {
-    let reason = format!(
-        "the body did not arrive within {} seconds",
-        PATIENCE.as_secs()
-    );
-    let body = Json(json!({ "status": "refused", "reason": reason }));
-    (StatusCode::REQUEST_TIMEOUT, body).into_response()
-}
-
-fn too_large() -> Response {
-    let reason = "the body is too large, or incomplete";
-    (
-        StatusCode::PAYLOAD_TOO_LARGE,
-        Json(json!({ "status": "refused", "reason": reason })),
-    )
-        .into_response()
+        body: Vec::new(),
+    };
+    (head, body)
 }
 
 fn respond(answer: wire::Response) -> Response {

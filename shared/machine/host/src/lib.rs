@@ -6,6 +6,7 @@ pub mod reading;
 pub mod registered;
 
 mod accept;
+mod bodies;
 mod dispatch;
 mod doors;
 mod folder;
