@@ -187,3 +187,42 @@ async fn a32_s8_bodies_in_flight_have_64_mib_together() {
     let answer = answer(newest).await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "it fits: {answer}");
 }
+
+#[tokio::test]
+async fn s9_connections_without_a_request_keep_nobody_waiting() {
+    let scene = Scene::open();
+    let cases = [
+        ("connections are silent", String::new()),
+        ("heads are half sent", "GET /healthz HTTP/1.1\r\nho".into()),
+        ("bodies are half sent", head(&forged(), 1000) + "x"),
+    ];
+    for (what, text) in cases {
+        let mut streams = Vec::new();
+        for _ in 0..600 {
+            streams.push(scene.sent(&text).await);
+        }
+        scene.answers(&format!("while {what}")).await;
+    }
+}
+
+#[tokio::test]
+async fn s9_new_connections_do_not_end_a_request_with_a_token() {
+    let scene = Scene::open();
+    let body = r#"{"promotion": 999}"#;
+    let head = format!(
+        "POST /v1/approve HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
+         content-length: {}\r\n\r\n",
+        scene.server.token,
+        body.len()
+    );
+    let mut slow = scene.sent(&head).await;
+    // Once another request is answered, the server has read this head.
+    scene.answers("while a body is slow").await;
+    let mut streams = Vec::new();
+    for _ in 0..600 {
+        streams.push(scene.sent("").await);
+    }
+    slow.write_all(body.as_bytes()).await.unwrap();
+    let answer = answer(&mut slow).await;
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use serde_json::json;
@@ -17,7 +17,7 @@ use towline_handlers::receive_github::{self, MOST_BYTES};
 use towline_wire::http as wire;
 
 use super::keys::Doorman;
-use crate::accept;
+use crate::accept::{self, HasCredentials};
 use crate::bodies::{Bodies, discard};
 use crate::machine::Machine;
 use crate::people::People;
@@ -35,12 +35,12 @@ pub(super) async fn serve(
     listener: TcpListener,
     stop: watch::Receiver<bool>,
 ) {
-    let doorman = Doorman {
+    let doorman = Arc::new(Doorman {
         keys: machine.keys.clone(),
         people: machine.people.clone(),
         clock: machine.clock,
-    };
-    let registry = machine.registry.router(Arc::new(doorman));
+    });
+    let registry = machine.registry.router(doorman.clone());
     let ours = axum::Router::new()
         .route("/webhooks/github", post(github))
         .route("/v1/{word}", any(people))
@@ -51,7 +51,8 @@ pub(super) async fn serve(
             machine,
             bodies: Arc::default(),
         });
-    accept::connections(listener, ours.merge(registry), stop).await;
+    let knows: HasCredentials = Arc::new(move |headers: &HeaderMap| doorman.knows(headers));
+    accept::connections(listener, ours.merge(registry), knows, stop).await;
 }
 
 async fn nothing(request: Request) -> Response {

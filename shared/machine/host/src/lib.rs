@@ -12,6 +12,7 @@ mod doors;
 mod folder;
 mod keys;
 mod machine;
+mod places;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -18,8 +18,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 
 use crate::authority::{Access, Authority, Credentials, Verdict};
 use crate::registry::Registry;
@@ -68,7 +66,7 @@ impl Server {
         let (request, body) = request.into_parts();
         self.check_host(&request)?;
         let asked = Asked {
-            credentials: credentials(&request.headers),
+            credentials: Credentials::basic(&request.headers),
             server: self,
         };
         let route = Route::parse(request.uri.path())?;
@@ -168,24 +166,6 @@ impl Asked<'_> {
             Verdict::Deny(reason) => Err(Fault::denied(reason)),
         }
     }
-}
-
-/// HTTP Basic; anything else counts as missing.
-fn credentials(headers: &HeaderMap) -> Option<Credentials> {
-    let (scheme, encoded) = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
-    let (user, password) = str::from_utf8(&decoded).ok()?.split_once(':')?;
-    Some(Credentials {
-        user: user.to_owned(),
-        password: password.into(),
-    })
 }
 
 /// The decoded value of the query's first parameter with this name.
