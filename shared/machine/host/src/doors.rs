@@ -1,31 +1,33 @@
 //! Serves webhooks, the API and the registry on one address, like API Gateway.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
-use http_body_util::LengthLimitError;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::timeout;
 use towline_answers::{Authenticate, Door};
 use towline_domain::person::Person;
 use towline_handlers::receive_github::{self, MOST_BYTES};
 use towline_wire::http as wire;
 
 use super::keys::Doorman;
-use crate::accept;
+use crate::accept::{self, HasCredentials};
+use crate::bodies::{Bodies, discard};
 use crate::machine::Machine;
 use crate::people::People;
 
-/// How long a body may take to arrive; GitHub itself gives up after 10 seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// What all requests share.
+#[derive(Clone)]
+struct Doors {
+    machine: Arc<Machine>,
+    bodies: Arc<Bodies>,
+}
 
 /// Answers until `stop` is set.
 pub(super) async fn serve(
@@ -33,20 +35,24 @@ pub(super) async fn serve(
     listener: TcpListener,
     stop: watch::Receiver<bool>,
 ) {
-    let doorman = Doorman {
+    let doorman = Arc::new(Doorman {
         keys: machine.keys.clone(),
         people: machine.people.clone(),
         clock: machine.clock,
-    };
-    let registry = machine.registry.router(Arc::new(doorman));
+    });
+    let registry = machine.registry.router(doorman.clone());
     let ours = axum::Router::new()
         .route("/webhooks/github", post(github))
         .route("/v1/{word}", any(people))
         .route("/slack/commands", any(people))
         .route("/healthz", any(people))
         .fallback(nothing)
-        .with_state(machine);
-    accept::connections(listener, ours.merge(registry), stop).await;
+        .with_state(Doors {
+            machine,
+            bodies: Arc::default(),
+        });
+    let knows: HasCredentials = Arc::new(move |headers: &HeaderMap| doorman.knows(headers));
+    accept::connections(listener, ours.merge(registry), knows, stop).await;
 }
 
 async fn nothing(request: Request) -> Response {
@@ -57,35 +63,42 @@ async fn nothing(request: Request) -> Response {
     (StatusCode::NOT_FOUND, Json(json!({ "error": reason }))).into_response()
 }
 
-async fn github(State(machine): State<Arc<Machine>>, request: Request) -> Response {
-    // One byte more than the limit, so that the handler notices that it is exceeded.
-    let request = match whole(request, MOST_BYTES + 1).await {
-        Ok(request) => request,
-        Err(response) => return response,
+async fn github(State(doors): State<Doors>, request: Request) -> Response {
+    let (head, body) = split(request);
+    if let Some(refusal) = receive_github::refusal(&head.headers) {
+        discard(body);
+        return respond(refusal);
+    }
+    let (body, _share) = match doors.bodies.read(body, MOST_BYTES).await {
+        Ok(read) => read,
+        Err(refused) => return refused.into_response(),
     };
+    let machine = doors.machine;
     let answer = receive_github::handle(
         machine.context(),
         machine.source.as_ref(),
         &machine.secrets,
-        request,
+        wire::Request { body, ..head },
     )
     .await;
     respond(answer)
 }
 
 /// Everything else is answered by the same code as behind API Gateway.
-async fn people(State(machine): State<Arc<Machine>>, request: Request) -> Response {
-    let request = match whole(request, 64 * 1024).await {
-        Ok(request) => request,
-        Err(response) => return response,
+async fn people(State(doors): State<Doors>, request: Request) -> Response {
+    let (head, body) = split(request);
+    let (body, _share) = match doors.bodies.read(body, 64 * 1024).await {
+        Ok(read) => read,
+        Err(refused) => return refused.into_response(),
     };
+    let machine = doors.machine;
     let door = Door {
         context: machine.context(),
         builds: &machine.runner,
         people: &machine.people,
         slack: machine.slack.as_ref(),
     };
-    respond(door.answer(request).await)
+    respond(door.answer(wire::Request { body, ..head }).await)
 }
 
 impl Authenticate for People {
@@ -98,15 +111,11 @@ impl Authenticate for People {
     }
 }
 
-/// A request with its whole body, as handlers expect it.
-async fn whole(request: Request, most: usize) -> Result<wire::Request, Response> {
+/// A request as handlers expect it, still without its body.
+fn split(request: Request) -> (wire::Request, Body) {
     let (parts, body) = request.into_parts();
-    let body: Bytes = match timeout(PATIENCE, to_bytes(body, most)).await {
-        Ok(body) => body.map_err(unread)?,
-        Err(_) => return Err(too_slow()),
-    };
     let text = |value: &header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    Ok(wire::Request {
+    let head = wire::Request {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -115,30 +124,9 @@ async fn whole(request: Request, most: usize) -> Result<wire::Request, Response>
             .iter()
             .map(|(name, value)| (name.as_str(), text(value)))
             .collect(),
-        body: body.into(),
-    })
-}
-
-fn too_slow() -> Response {
-    let reason = format!(
-        "the body did not arrive within {} seconds",
-        PATIENCE.as_secs()
-    );
-    let body = Json(json!({ "status": "refused", "reason": reason }));
-    (StatusCode::REQUEST_TIMEOUT, body).into_response()
-}
-
-/// The answer if a body is too large, or its client ended the connection.
-fn unread(error: axum::Error) -> Response {
-    let (status, reason) = match error.into_inner().is::<LengthLimitError>() {
-        true => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
-        false => (
-            StatusCode::BAD_REQUEST,
-            "the body is incomplete; send it again",
-        ),
+        body: Vec::new(),
     };
-    let body = Json(json!({ "status": "refused", "reason": reason }));
-    (status, body).into_response()
+    (head, body)
 }
 
 fn respond(answer: wire::Response) -> Response {

@@ -4,6 +4,8 @@
 //! of its own repository. That proves nothing (A26): only the unique tag of the bound build counts,
 //! read back, and a stage's tag that moves otherwise holds the stage.
 
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
@@ -68,6 +70,22 @@ pub(super) struct Doorman {
     pub(super) keys: RegistryKeys,
     pub(super) people: People,
     pub(super) clock: SystemClock,
+}
+
+impl Doorman {
+    /// Whether a request has the token of a person or the password of a build.
+    pub(super) fn knows(&self, headers: &HeaderMap) -> bool {
+        let bearer = || {
+            let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| Credentials {
+                user: String::new(),
+                password: token.trim().into(),
+            })
+        };
+        let credentials = Credentials::basic(headers).or_else(bearer);
+        self.judge(credentials.as_ref(), Access::Ping) == Verdict::Allow
+    }
 }
 
 impl Authority for Doorman {

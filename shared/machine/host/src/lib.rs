@@ -6,11 +6,13 @@ pub mod reading;
 pub mod registered;
 
 mod accept;
+mod bodies;
 mod dispatch;
 mod doors;
 mod folder;
 mod keys;
 mod machine;
+mod places;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

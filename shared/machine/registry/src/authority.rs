@@ -1,5 +1,8 @@
 //! The trait that decides who may do what in the registry.
 
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use secrecy::SecretString;
 use towline_oci::{ImageRepository, Tag};
 
@@ -50,4 +53,25 @@ pub struct Credentials {
     pub user: String,
     /// The password. Compare it in constant time.
     pub password: SecretString,
+}
+
+impl Credentials {
+    /// Those of HTTP Basic; anything else counts as missing.
+    #[must_use]
+    pub fn basic(headers: &HeaderMap) -> Option<Self> {
+        let (scheme, encoded) = headers
+            .get(header::AUTHORIZATION)?
+            .to_str()
+            .ok()?
+            .split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
+        let (user, password) = str::from_utf8(&decoded).ok()?.split_once(':')?;
+        Some(Self {
+            user: user.to_owned(),
+            password: password.into(),
+        })
+    }
 }

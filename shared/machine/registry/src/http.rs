@@ -19,9 +19,9 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 
-use crate::authority::{Access, Authority};
+use crate::authority::{Access, Authority, Credentials};
 use crate::registry::Registry;
-use exchange::{Asked, Server, credentials, only_reads};
+use exchange::{Asked, Server, only_reads};
 use fault::Fault;
 use route::Route;
 
@@ -67,7 +67,7 @@ impl Server {
         let (request, body) = request.into_parts();
         self.check_host(&request)?;
         let asked = Asked {
-            credentials: credentials(&request.headers),
+            credentials: Credentials::basic(&request.headers),
             server: self,
         };
         let route = Route::parse(request.uri.path())?;

@@ -56,6 +56,13 @@ pub async fn handle(
     durable(accept(context, repositories, *push, delivery.id).await)
 }
 
+/// The refusal of a request without a well-formed signature, before its body is read (A32).
+#[must_use]
+pub fn refusal(headers: &Headers) -> Option<Response> {
+    let error = signature::claimed(headers).err()?;
+    Some(answer(401, "refused", &error.to_string()))
+}
+
 /// The answer after storing a push.
 fn durable(outcome: Result<Response, HandlerError>) -> Response {
     outcome.unwrap_or_else(|error| {

@@ -122,17 +122,25 @@ pub fn verify(
     raw_body: Vec<u8>,
     secrets: &Secrets,
 ) -> Result<VerifiedBody, SignatureError> {
-    let mut values = headers.all(HEADER);
-    let value = values.next().ok_or(SignatureError::Missing)?;
-    if values.next().is_some() {
-        return Err(SignatureError::Several);
-    }
-    let expected = parse(value, "sha256=").ok_or(SignatureError::Malformed)?;
+    let expected = claimed(headers)?;
     if secrets.have_signed(&[&raw_body], &expected) {
         Ok(VerifiedBody(raw_body))
     } else {
         Err(SignatureError::Wrong)
     }
+}
+
+/// The code that the headers claim for a body, which may not have arrived yet.
+///
+/// # Errors
+/// When there is not exactly one well-formed signature.
+pub fn claimed(headers: &Headers) -> Result<[u8; 32], SignatureError> {
+    let mut values = headers.all(HEADER);
+    let value = values.next().ok_or(SignatureError::Missing)?;
+    if values.next().is_some() {
+        return Err(SignatureError::Several);
+    }
+    parse(value, "sha256=").ok_or(SignatureError::Malformed)
 }
 
 /// The value of [`HEADER`] for a body that we send.

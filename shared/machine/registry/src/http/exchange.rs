@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 
 use super::fault::Fault;
 use crate::authority::{Access, Authority, Credentials, Verdict};
@@ -45,24 +43,6 @@ impl Asked<'_> {
             Verdict::Deny(reason) => Err(Fault::denied(reason)),
         }
     }
-}
-
-/// HTTP Basic; anything else counts as missing.
-pub(super) fn credentials(headers: &HeaderMap) -> Option<Credentials> {
-    let (scheme, encoded) = headers
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
-    let (user, password) = str::from_utf8(&decoded).ok()?.split_once(':')?;
-    Some(Credentials {
-        user: user.to_owned(),
-        password: password.into(),
-    })
 }
 
 pub(super) fn only_reads(method: &Method) -> Result<(), Fault> {
