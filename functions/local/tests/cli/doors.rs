@@ -78,16 +78,10 @@ fn s20_a_body_that_is_cut_off_is_incomplete_and_not_too_large() {
     }
 }
 
-/// A server whose data is on a disk of 64 MB, which is full once there is a file `fill`; none where
-/// the system lets nobody have such a disk.
-fn on_a_small_disk(session: &Session) -> Option<Server> {
+/// A server whose data is on a disk of 64 MB, which is full once there is a file `fill`.
+fn on_a_small_disk(session: &Session) -> Server {
     const MOUNT: &str = "mount -t tmpfs -o size=64m none disk";
     fs::create_dir(session.path("disk")).unwrap();
-    let mut probe = session.command("unshare");
-    probe.args(["-rm", "sh", "-c", MOUNT]);
-    if !probe.output().is_ok_and(|output| output.status.success()) {
-        return None;
-    }
     // Nobody outside sees the disk, so its token is copied, and files outside say what to do.
     let script = format!(
         "{MOUNT} || exit 1
@@ -102,7 +96,7 @@ fn on_a_small_disk(session: &Session) -> Option<Server> {
     );
     let mut command = session.command("unshare");
     command.args(["-rm", "sh", "-c", &script, env!("CARGO_BIN_EXE_towline")]);
-    Some(Server::of(command))
+    Server::of(command)
 }
 
 /// Asks until it is so; each question gives the server time.
@@ -118,12 +112,10 @@ fn until(session: &Session, question: &[&str], is_so: impl Fn(&str) -> bool) -> 
 }
 
 #[test]
+#[ignore = "needs a small disk in a namespace of its own: `.ci/run disk`"]
 fn s20_on_a_full_disk_an_answer_says_where_space_is_missing() {
     let session = session();
-    let Some(server) = on_a_small_disk(&session) else {
-        eprintln!("not tested: this system lets nobody mount a disk in a namespace of their own");
-        return;
-    };
+    let server = on_a_small_disk(&session);
     let session = session
         .set("TOWLINE_URL", &server.url)
         .set("TOWLINE_TOKEN_FILE", "token");
