@@ -305,9 +305,9 @@ fn runs_are_listed_newest_first() {
             refused,
         ]}),
         &expect![[r#"
-            PUSHED (UTC)      COMMIT   REF   BY       STATUS    BUILDS                                       TITLE
-            2026-03-02 10:14  3f9c2ab  main  @kim     building  backend build#142 succeeded, todo build#143  fix cart rounding
-            2026-03-02 10:14  3f9c2ab  main  Kim Lee  refused   -                                            fix cart rounding
+            PUSHED (UTC)      COMMIT   REF   BY       STATUS    BUILDS                                                TITLE
+            2026-03-02 10:14  3f9c2ab  main  @kim     building  backend build#142 succeeded, todo build#143 building  fix cart rounding
+            2026-03-02 10:14  3f9c2ab  main  Kim Lee  refused   -                                                     fix cart rounding
               there is no .towline.yml at 3f9c2ab
         "#]],
     );
