@@ -122,8 +122,8 @@ impl Shelves {
         }
         fs::rename(new, place)?;
         remove(&old)?;
-        let beyond = own.all().into_iter().skip(own.most);
-        beyond.map(|kept| remove(&kept.folder)).collect()
+        let mut beyond = own.all().into_iter().skip(own.most);
+        beyond.try_for_each(|kept| remove(&kept.folder))
     }
 }
 
