@@ -1,4 +1,4 @@
-//! The `towline` command: runs everything on one machine, and talks to a Towline elsewhere.
+//! The `towline` command: runs everything on one machine, and talks to a deployed server.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 

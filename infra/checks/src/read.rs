@@ -59,11 +59,11 @@ fn node<'a>(
                 let event = next(parser)?;
                 let value = node(parser, event)?;
                 if entries.insert(key.clone(), value).is_some() {
-                    return Err(format!("{key} stands there twice"));
+                    return Err(format!("the key {key} is there twice"));
                 }
             }
         }
-        other => Err(format!("CloudFormation takes no {other:?}")),
+        other => Err(format!("CloudFormation does not accept {other:?}")),
     }
 }
 
@@ -90,7 +90,7 @@ fn tagged(tag: Option<&Tag>, value: Value) -> Result<Value, String> {
         return Ok(value);
     };
     if tag.handle != "!" {
-        return Err(format!("{tag:?} is no function"));
+        return Err(format!("{tag:?} is not a function"));
     }
     let (name, value) = match (tag.suffix.as_str(), value) {
         (name @ ("Ref" | "Condition"), value) => (name.to_owned(), value),

@@ -272,7 +272,7 @@ impl Shop {
         self.scratch.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// With a Towline that serves it, before any push.
+    /// With a server for it, before any push.
     async fn served(self) -> Pushed {
         let data = self.scratch.path().join("data");
         let tools = self.scratch.path().join("tools");

@@ -26,7 +26,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The bodies in memory.
 ///
 /// If a piece does not fit, the body that began to arrive first is dropped. So an honest sender
-/// finishes, however many bodies are left half sent, and nobody waits for anybody.
+/// finishes, however many bodies are left half sent, and no request waits for another's body.
 pub(super) struct Bodies {
     most: usize,
     memory: Mutex<Memory>,
