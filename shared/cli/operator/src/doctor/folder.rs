@@ -132,7 +132,7 @@ async fn tools() -> Findings {
     match version("docker", &["version", "--format", "{{.Server.Version}}"]).await {
         Some(version) => findings.good(format!("docker {version}")),
         None => {
-            findings.skipped("Docker does not answer; only the presets docker and make need it")
+            findings.skipped("Docker does not answer; only the presets docker and make need it");
         }
     }
     findings
