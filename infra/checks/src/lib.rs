@@ -5,7 +5,7 @@ mod read;
 
 use serde_json::{Map, Value};
 
-pub use read::read;
+pub use read::{ReadError, read};
 
 #[derive(Debug, Clone)]
 pub struct Template(pub Value);

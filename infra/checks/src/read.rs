@@ -1,17 +1,41 @@
 //! CloudFormation's YAML as JSON: `!Ref X` is `{"Ref": "X"}`, `!Sub` is `{"Fn::Sub": …}`.
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 use serde_json::{Map, Value};
+
+/// Why a text is not a template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error("not YAML: {0}")]
+    NotYaml(#[from] ScanError),
+    #[error("there are two documents")]
+    TwoDocuments,
+    #[error("there is no document")]
+    Empty,
+    #[error("the document ends too soon")]
+    TooShort,
+    #[error("{0} is not a key")]
+    NotAKey(String),
+    #[error("the key {0} is there twice")]
+    Twice(String),
+    /// Anchors, aliases and whatever else YAML has.
+    #[error("CloudFormation does not accept {0}")]
+    NotAccepted(String),
+    #[error("{0} is not a function")]
+    NotAFunction(String),
+    #[error("GetAtt names no attribute")]
+    NoAttribute,
+}
 
 /// Reads a template.
 ///
 /// # Errors
 /// When it is not YAML, or uses something that CloudFormation does not accept.
-pub fn read(text: &str) -> Result<Value, String> {
+pub fn read(text: &str) -> Result<Value, ReadError> {
     let mut parser = Parser::new_from_str(text);
     let mut root = None;
     while let Some(event) = parser.next_event() {
-        let (event, _) = event.map_err(|error| error.to_string())?;
+        let (event, _) = event?;
         match event {
             Event::Nothing
             | Event::StreamStart
@@ -19,16 +43,16 @@ pub fn read(text: &str) -> Result<Value, String> {
             | Event::DocumentStart(_)
             | Event::DocumentEnd => {}
             event if root.is_none() => root = Some(node(&mut parser, event)?),
-            _ => return Err("there are two documents".into()),
+            _ => return Err(ReadError::TwoDocuments),
         }
     }
-    root.ok_or_else(|| "there is no document".into())
+    root.ok_or(ReadError::Empty)
 }
 
 fn node<'a>(
     parser: &mut Parser<'a, saphyr_parser::StrInput<'a>>,
     event: Event<'a>,
-) -> Result<Value, String> {
+) -> Result<Value, ReadError> {
     match event {
         Event::Scalar(text, style, _, tag) => {
             let plain = style == ScalarStyle::Plain && tag.is_none();
@@ -54,22 +78,22 @@ fn node<'a>(
                 let key = match next(parser)? {
                     Event::MappingEnd => return tagged(tag.as_deref(), Value::Object(entries)),
                     Event::Scalar(key, ..) => key.into_owned(),
-                    other => return Err(format!("{other:?} is no key")),
+                    other => return Err(ReadError::NotAKey(format!("{other:?}"))),
                 };
                 let event = next(parser)?;
                 let value = node(parser, event)?;
                 if entries.insert(key.clone(), value).is_some() {
-                    return Err(format!("the key {key} is there twice"));
+                    return Err(ReadError::Twice(key));
                 }
             }
         }
-        other => Err(format!("CloudFormation does not accept {other:?}")),
+        other => Err(ReadError::NotAccepted(format!("{other:?}"))),
     }
 }
 
-fn next<'a>(parser: &mut Parser<'a, saphyr_parser::StrInput<'a>>) -> Result<Event<'a>, String> {
-    let event = parser.next_event().ok_or("the document ends too soon")?;
-    let (event, _) = event.map_err(|error| error.to_string())?;
+fn next<'a>(parser: &mut Parser<'a, saphyr_parser::StrInput<'a>>) -> Result<Event<'a>, ReadError> {
+    let event = parser.next_event().ok_or(ReadError::TooShort)?;
+    let (event, _) = event?;
     Ok(event)
 }
 
@@ -85,17 +109,17 @@ fn scalar(text: &str) -> Value {
     }
 }
 
-fn tagged(tag: Option<&Tag>, value: Value) -> Result<Value, String> {
+fn tagged(tag: Option<&Tag>, value: Value) -> Result<Value, ReadError> {
     let Some(tag) = tag else {
         return Ok(value);
     };
     if tag.handle != "!" {
-        return Err(format!("{tag:?} is not a function"));
+        return Err(ReadError::NotAFunction(format!("{tag:?}")));
     }
     let (name, value) = match (tag.suffix.as_str(), value) {
         (name @ ("Ref" | "Condition"), value) => (name.to_owned(), value),
         ("GetAtt", Value::String(text)) => {
-            let (resource, attribute) = text.split_once('.').ok_or("GetAtt names no attribute")?;
+            let (resource, attribute) = text.split_once('.').ok_or(ReadError::NoAttribute)?;
             (
                 "Fn::GetAtt".to_owned(),
                 [resource, attribute].as_slice().into(),

@@ -95,6 +95,18 @@ impl Aws {
     }
 }
 
+/// Why S3 has not answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum NotAsked {
+    #[error("AWS_REGION is not set")]
+    NoRegion,
+    #[error("credentials are not set")]
+    NoCredentials,
+    /// With its causes.
+    #[error("{0}")]
+    Failed(String),
+}
+
 impl Bucket {
     /// Stores an object under a key of letters, digits, `-`, `_`, `.` and `/`; returns its ARN. Replaces
     /// an existing object, which restarts its expiration.
@@ -127,7 +139,7 @@ impl Bucket {
                     }
                     said
                 }
-                Ok(Err(error)) => error,
+                Ok(Err(error)) => error.to_string(),
                 Err(_) => "timed out".to_owned(),
             };
             if attempt == ATTEMPTS {
@@ -138,32 +150,33 @@ impl Bucket {
     }
 
     /// One attempt: the status, and S3's error code.
-    async fn put(&self, key: &str, content: &str) -> Result<(StatusCode, String), String> {
-        let client = self.connections.as_ref().map_err(ToString::to_string)?;
+    async fn put(&self, key: &str, content: &str) -> Result<(StatusCode, String), NotAsked> {
+        let connections = self.connections.as_ref();
+        let client = connections.map_err(|error| NotAsked::Failed(error.to_string()))?;
         let request = self.signed(key, content).await?;
         let answer = client
             .request(request)
             .await
-            .map_err(|error| chain(&error))?;
+            .map_err(|error| NotAsked::Failed(chain(&error)))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MOST_SAID).collect().await;
         let body = body.map(Collected::to_bytes).unwrap_or_default();
         Ok((status, code(&String::from_utf8_lossy(&body)).to_owned()))
     }
 
-    async fn signed(&self, key: &str, content: &str) -> Result<Request<SdkBody>, String> {
-        let region = self.config.region().ok_or("AWS_REGION is not set")?;
+    async fn signed(&self, key: &str, content: &str) -> Result<Request<SdkBody>, NotAsked> {
+        let region = self.config.region().ok_or(NotAsked::NoRegion)?;
         let credentials = self.config.credentials_provider();
-        let credentials = credentials.ok_or("credentials are not set")?;
+        let credentials = credentials.ok_or(NotAsked::NoCredentials)?;
         let credentials = credentials.provide_credentials().await;
-        let credentials = credentials.map_err(|error| chain(&error))?;
+        let credentials = credentials.map_err(|error| NotAsked::Failed(chain(&error)))?;
         let address = format!("{}/{key}", self.address(region.as_ref()));
         let app = self.config.app_name().map(ToString::to_string);
         let request = Request::put(&address)
             .header("content-type", "text/plain; charset=utf-8")
             .header("user-agent", format!("app/{}", app.unwrap_or_default()))
             .body(SdkBody::from(content));
-        let mut request = request.map_err(|error| chain(&error))?;
+        let mut request = request.map_err(|error| NotAsked::Failed(chain(&error)))?;
 
         let mut settings = SigningSettings::default();
         // Specific to S3 (S3 API, "Authenticating Requests (AWS Signature Version 4)").
@@ -183,14 +196,19 @@ impl Bucket {
             .time(now)
             .settings(settings)
             .build()
-            .map_err(|error| chain(&error))?;
+            .map_err(|error| NotAsked::Failed(chain(&error)))?;
         let headers = request.headers().iter();
         let headers =
             headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         let body = SignableBody::Precomputed(hex::encode(Sha256::digest(content)));
         let signable = SignableRequest::new("PUT", &address, headers, body);
-        let signed = sign(signable.map_err(|error| chain(&error))?, &params.into());
-        let (instructions, _) = signed.map_err(|error| chain(&error))?.into_parts();
+        let signed = sign(
+            signable.map_err(|error| NotAsked::Failed(chain(&error)))?,
+            &params.into(),
+        );
+        let (instructions, _) = signed
+            .map_err(|error| NotAsked::Failed(chain(&error)))?
+            .into_parts();
         instructions.apply_to_request_http1x(&mut request);
         Ok(request)
     }

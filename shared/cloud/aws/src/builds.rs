@@ -75,7 +75,8 @@ impl Builds for CodeBuild {
             build.component.clone(),
             build.attempt.clone(),
         );
-        let mut request = request::checked(build).map_err(StartError::Refused)?;
+        let mut request =
+            request::checked(build).map_err(|why| StartError::Refused(why.to_string()))?;
         self.put_aside(&mut request).await?;
         let answer = request.send_with(&self.starts).await;
         let error = match answer {

@@ -271,14 +271,28 @@ fn by_digest(digest: &Digest) -> ImageIdentifier {
     id.image_digest(digest.as_str()).build()
 }
 
+/// Why an answer of ECR is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Unbelievable {
+    #[error("the answer has no manifest")]
+    NoManifest,
+    #[error("the answer has no digest")]
+    NoDigest,
+    #[error("ECR says {said}, but its manifest is {digest}")]
+    OtherDigest { said: String, digest: Digest },
+}
+
 /// Accepts an image only if its digest matches its bytes.
-fn verified(image: &Image) -> Result<Stored, String> {
-    let manifest = image.image_manifest().ok_or("the answer has no manifest")?;
+fn verified(image: &Image) -> Result<Stored, Unbelievable> {
+    let manifest = image.image_manifest().ok_or(Unbelievable::NoManifest)?;
     let said = image.image_id().and_then(ImageIdentifier::image_digest);
-    let said = said.ok_or("the answer has no digest")?;
+    let said = said.ok_or(Unbelievable::NoDigest)?;
     let digest = Digest::of(manifest.as_bytes());
     if digest.as_str() != said {
-        return Err(format!("ECR says {said}, but its manifest is {digest}"));
+        return Err(Unbelievable::OtherDigest {
+            said: said.to_owned(),
+            digest,
+        });
     }
     Ok(Stored {
         media_type: image

@@ -68,8 +68,10 @@ impl GitHub {
         let before = files_at(&call, doing, base).await?;
         let after = files_at(&call, doing, head).await?;
         let (before, after) = match (before, after) {
-            (Ok(before), Ok(after)) => (before, after),
-            (Err(reason), _) | (_, Err(reason)) => return Ok(ChangedFiles::Unknown(reason)),
+            (Listed::Files(before), Listed::Files(after)) => (before, after),
+            (Listed::Unknown(reason), _) | (_, Listed::Unknown(reason)) => {
+                return Ok(ChangedFiles::Unknown(reason));
+            }
         };
         let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let changed = |path: &&String| before.get(*path) != after.get(*path);
@@ -124,23 +126,27 @@ async fn compared(
     Ok(Some(names.flatten().collect()))
 }
 
-/// Every file of a commit, or why they are unavailable.
-async fn files_at(
-    call: &Call<'_>,
-    doing: &str,
-    commit: &CommitSha,
-) -> Result<Result<Files, String>, PortError> {
+/// The files of a commit, as far as GitHub lists them.
+enum Listed {
+    Files(Files),
+    /// Why they are unavailable.
+    Unknown(String),
+}
+
+async fn files_at(call: &Call<'_>, doing: &str, commit: &CommitSha) -> Result<Listed, PortError> {
     let path = call.path().then("/git/trees").id(commit);
     let answer = call.get(doing, &path.then("?recursive=1")).await?;
     if is_absent(&answer) {
         call.reach(doing).await?;
         let name = &call.repository.name;
-        return Ok(Err(format!("{name} does not have the commit {commit}")));
+        let reason = format!("{name} does not have the commit {commit}");
+        return Ok(Listed::Unknown(reason));
     }
     // GitHub returns at most 100,000 entries or 7 MB (GitHub REST API, "Get a tree").
     let too_many = || {
         let commit = commit.short();
-        Ok(Err(format!("{commit} has more files than GitHub lists")))
+        let reason = format!("{commit} has more files than GitHub lists");
+        Ok(Listed::Unknown(reason))
     };
     if answer.status == StatusCode::OK && answer.body.is_none() {
         return too_many();
@@ -151,9 +157,8 @@ async fn files_at(
     }
     // A folder's files describe it already.
     let files = tree.tree.into_iter().filter(|entry| !entry.is_folder());
-    Ok(Ok(files
-        .map(|entry| (entry.path, (entry.mode, entry.sha)))
-        .collect()))
+    let files = files.map(|entry| (entry.path, (entry.mode, entry.sha)));
+    Ok(Listed::Files(files.collect()))
 }
 
 fn known(files: BTreeSet<String>) -> ChangedFiles {

@@ -15,6 +15,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::failure::with_causes;
+use crate::settings::NotALevel;
 use crate::{metric, settings};
 use towline_ports::system::SystemClock;
 
@@ -23,7 +24,7 @@ use towline_ports::system::SystemClock;
 const TWICE: &str = "lambda_runtime::layers::panic";
 
 /// Starts logging, also for panics. An invalid level is reported, and `info` is used.
-pub(crate) fn start(function: &'static str, level: Result<LevelFilter, String>) {
+pub(crate) fn start(function: &'static str, level: Result<LevelFilter, NotALevel>) {
     let lines = Lines {
         function,
         stack: settings::stack(function),
@@ -42,7 +43,7 @@ pub(crate) fn start(function: &'static str, level: Result<LevelFilter, String>) 
         let reason = panic.payload_as_str().unwrap_or("no reason is given");
         tracing::error!(reason, place, "panicked");
     }));
-    if let Err(word) = level {
+    if let Err(NotALevel { word }) = level {
         tracing::warn!(
             word,
             "TOWLINE_LOG is not off, error, warn, info, debug or trace; using info"

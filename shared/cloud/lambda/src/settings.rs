@@ -155,12 +155,18 @@ impl Concern for Links {
     }
 }
 
+/// A log level that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotALevel {
+    pub(crate) word: String,
+}
+
 /// The log level: `TOWLINE_LOG`, one of `off`, `error`, `warn`, `info`, `debug`, `trace`.
-pub(crate) fn level() -> Result<LevelFilter, String> {
+pub(crate) fn level() -> Result<LevelFilter, NotALevel> {
     let Some(word) = environment("TOWLINE_LOG").filter(|word| !word.is_empty()) else {
         return Ok(LevelFilter::INFO);
     };
-    word.parse().map_err(|_| word)
+    word.parse().map_err(|_| NotALevel { word })
 }
 
 /// The stack of a function: `infra/template.yaml` names functions `<stack>-<function>`.

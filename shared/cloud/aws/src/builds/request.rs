@@ -41,18 +41,30 @@ impl Request {
     }
 }
 
-/// Checks a build; returns the reason if it can never start.
-pub(super) fn checked(build: StartBuild) -> Result<Request, String> {
+/// Why a build can never start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unstartable {
+    /// CodeBuild would use the repository's buildspec.yml.
+    #[error("the buildspec is empty")]
+    NoBuildspec,
+    #[error(
+        "the value of the environment variable {name} has {length} characters; CodeBuild accepts at most {LONGEST_VALUE}"
+    )]
+    LongValue { name: String, length: usize },
+}
+
+/// Checks whether a build can start.
+pub(super) fn checked(build: StartBuild) -> Result<Request, Unstartable> {
     if build.buildspec.is_empty() {
-        // CodeBuild would use the repository's buildspec.yml.
-        return Err("the buildspec is empty".to_owned());
+        return Err(Unstartable::NoBuildspec);
     }
     for (name, value) in &build.environment {
         let length = value.chars().count();
         if length > LONGEST_VALUE {
-            return Err(format!(
-                "the value of the environment variable {name} has {length} characters; CodeBuild accepts at most {LONGEST_VALUE}"
-            ));
+            return Err(Unstartable::LongValue {
+                name: name.clone(),
+                length,
+            });
         }
     }
     let minutes = build.timeout.as_secs().div_ceil(60);
