@@ -46,7 +46,12 @@ impl Reading {
         }
         let store = SqliteStore::open(&path).map_err(|error| match error {
             OpenError::InUse { pid, .. } => ReadingError::InUse { pid },
-            error => ReadingError::Store(error),
+            error @ (OpenError::Folder { .. }
+            | OpenError::Full { .. }
+            | OpenError::Newer { .. }
+            | OpenError::NoLocalDisk { .. }
+            | OpenError::Database(_)
+            | OpenError::Thread(_)) => ReadingError::Store(error),
         })?;
         let clock = SystemClock;
         let registry = Registry::open(

@@ -104,7 +104,9 @@ impl Whole {
         let (version, condition) = match write {
             // No item has version 0, so replacing version 0 always fails.
             Write::Replace { version, .. } => (*version, Condition::has_version(*version)),
-            _ => (0, Condition::is_free()),
+            Write::Create { .. } | Write::Put { .. } | Write::Delete { .. } => {
+                (0, Condition::is_free())
+            }
         };
         Self {
             item: item::whole(key, i128::from(version) + 1, body, due, writer),

@@ -211,8 +211,12 @@ impl MemoryGitHub {
             ("GET", []) => reply(StatusCode::OK, about(repository)),
             ("POST", ["statuses", commit]) => match asking {
                 Asking::Nobody => refuse(StatusCode::UNAUTHORIZED, "Requires authentication"),
-                _ if !asking.may(repository, "statuses", "write") => forbidden(),
-                _ => show(repository, commit, asked.body),
+                Asking::Token(_) | Asking::App(_)
+                    if !asking.may(repository, "statuses", "write") =>
+                {
+                    forbidden()
+                }
+                Asking::Token(_) | Asking::App(_) => show(repository, commit, asked.body),
             },
             ("GET", ["hooks"]) if asking.may(repository, "repository_hooks", "read") => {
                 let hooks: Vec<Value> = repository.hooks.iter().map(hook).collect();

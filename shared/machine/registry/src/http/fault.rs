@@ -153,10 +153,10 @@ impl From<RegistryError> for Fault {
 
 /// What the client may know: nothing about our files.
 fn server_message(error: &RegistryError) -> String {
-    match error {
-        RegistryError::DiskFull { .. } => error.to_string(),
-        _ => "internal error; see the registry's log".to_owned(),
+    if matches!(error, RegistryError::DiskFull { .. }) {
+        return error.to_string();
     }
+    "internal error; see the registry's log".to_owned()
 }
 
 fn chain(error: &dyn Error) -> String {

@@ -153,10 +153,10 @@ async fn append(
     match registry.append_upload(repository, id, range, body).await {
         Ok(size) => Ok(size),
         Err(error) => {
-            let out_of_order = match error {
-                RegistryError::ChunkOutOfOrder { received, .. } => Some(received),
-                _ => None,
-            };
+            let mut out_of_order = None;
+            if let RegistryError::ChunkOutOfOrder { received, .. } = error {
+                out_of_order = Some(received);
+            }
             let fault = Fault::from(error);
             Err(match out_of_order {
                 Some(size) => fault
