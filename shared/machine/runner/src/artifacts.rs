@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use towline_buildspec::model::Artifacts;
 
 use crate::files::{self, Awaited, Kind, Patterns, Quota};
+use crate::said::Said;
 
 /// The most to keep of one artifact.
 const QUOTA: Quota = Quota {
@@ -64,7 +65,7 @@ pub(crate) fn keep(
     source: &Path,
     kept: &Path,
     awaited: &Awaited,
-) -> Result<Vec<String>, String> {
+) -> Result<Vec<String>, Said> {
     let folder = name
         .folder()
         .ok_or_else(|| format!("keeping {name}: the name cannot be used for a folder"))?;
@@ -76,7 +77,8 @@ pub(crate) fn keep(
         // First CodeBuild's message, then ours.
         return Err(format!(
             "no matching artifact paths found for {name}: no file matches {patterns}"
-        ));
+        )
+        .into());
     }
     let missing = collected.missing.iter();
     let mut said: Vec<String> = missing
@@ -103,7 +105,7 @@ fn collect(
     source: &Path,
     target: &Path,
     awaited: &Awaited,
-) -> Result<Collected, String> {
+) -> Result<Collected, Said> {
     let wanted = Patterns::new(&artifacts.files)?;
     let unwanted = Patterns::new(&artifacts.exclude_paths)?;
     let links = artifacts.enable_symlinks == Some(true);

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use towline_buildspec::model::Cache;
 
 use crate::files::{self, Awaited, Kind, Patterns, Quota};
+use crate::said::Said;
 use crate::shelf::Shelves;
 
 /// The most to keep under one key.
@@ -157,7 +158,7 @@ impl Places {
         sides: &[(&str, Vec<String>)],
         new: &Path,
         awaited: &Awaited,
-    ) -> Result<usize, String> {
+    ) -> Result<usize, Said> {
         let mut quota = QUOTA;
         for (side, globs) in sides {
             let (from, to) = (self.side(side), new.join(side));
@@ -166,7 +167,7 @@ impl Places {
                 continue;
             }
             Patterns::new(globs)?.visit(from, awaited, |path, kind, _| {
-                let about = |error: io::Error| format!("{}: {error}", path.display());
+                let about = |error: io::Error| Said::from(format!("{}: {error}", path.display()));
                 let bytes = match kind {
                     Kind::File => files::open_beneath(from, path)
                         .and_then(|file| Ok(file.metadata()?.len()))

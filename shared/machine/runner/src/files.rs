@@ -13,6 +13,8 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rustix::fs::{Mode, OFlags, open, openat};
 use tokio::task::{JoinError, spawn_blocking};
 
+use crate::said::Said;
+
 /// When dropped, tells work on another thread that its result is no longer needed.
 #[derive(Debug, Default)]
 struct Waiting(Arc<AtomicBool>);
@@ -82,7 +84,7 @@ pub(crate) struct Patterns(GlobSet);
 impl Patterns {
     /// # Errors
     /// When one is invalid, or leads out of its folder.
-    pub(crate) fn new(globs: &[String]) -> Result<Self, String> {
+    pub(crate) fn new(globs: &[String]) -> Result<Self, Said> {
         let mut set = GlobSetBuilder::new();
         for text in globs {
             let glob = text.strip_prefix("./").unwrap_or(text);
@@ -90,12 +92,12 @@ impl Patterns {
                 .components()
                 .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir));
             if leaves {
-                return Err(format!("the pattern {text:?} leads outside the source"));
+                return Err(format!("the pattern {text:?} leads outside the source").into());
             }
             let glob = GlobBuilder::new(glob).literal_separator(true).build();
             set.add(glob.map_err(|error| error.to_string())?);
         }
-        set.build().map(Self).map_err(|error| error.to_string())
+        Ok(set.build().map(Self).map_err(|error| error.to_string())?)
     }
 
     pub(crate) fn fits(&self, path: &Path) -> bool {
@@ -108,11 +110,11 @@ impl Patterns {
         &self,
         base: &Path,
         awaited: &Awaited,
-        mut visit: impl FnMut(&Path, Kind, &[usize]) -> Result<(), String>,
-    ) -> Result<(), String> {
+        mut visit: impl FnMut(&Path, Kind, &[usize]) -> Result<(), Said>,
+    ) -> Result<(), Said> {
         let mut folders = vec![PathBuf::new()];
         while let Some(folder) = folders.pop() {
-            let about = |error: io::Error| format!("{}: {error}", folder.display());
+            let about = |error: io::Error| Said::from(format!("{}: {error}", folder.display()));
             let entries = match fs::read_dir(base.join(&folder)) {
                 Ok(entries) => entries,
                 // It existed a moment ago.
@@ -183,7 +185,7 @@ pub(crate) fn make_way(base: &Path, path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When it does not exist, or is not in the source.
-pub(crate) fn bases(source: &Path, given: Option<&str>) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn bases(source: &Path, given: Option<&str>) -> Result<Vec<PathBuf>, Said> {
     let given = given.unwrap_or(".");
     let about = |error: &dyn std::fmt::Display| format!("the base directory {given:?}: {error}");
     let source = source.canonicalize().map_err(|error| about(&error))?;
@@ -192,9 +194,7 @@ pub(crate) fn bases(source: &Path, given: Option<&str>) -> Result<Vec<PathBuf>, 
         let base = base.canonicalize().map_err(|error| about(&error))?;
         return match base.starts_with(&source) {
             true => Ok(vec![base]),
-            false => Err(format!(
-                "the base directory {given:?} is outside the source"
-            )),
+            false => Err(format!("the base directory {given:?} is outside the source").into()),
         };
     }
     let pattern = Patterns::new(&[given.trim_end_matches('/').to_owned()])?;
@@ -216,7 +216,7 @@ pub(crate) fn bases(source: &Path, given: Option<&str>) -> Result<Vec<PathBuf>, 
     }
     bases.sort();
     match bases.is_empty() {
-        true => Err(about(&"no folder matches")),
+        true => Err(about(&"no folder matches").into()),
         false => Ok(bases),
     }
 }

@@ -52,6 +52,7 @@ impl Build {
             let said = match aside(work).await {
                 Ok(Ok(said)) => said,
                 Ok(Err(objection)) => {
+                    let objection = String::from(objection);
                     outcome = outcome.and(Err(Context::new("CLIENT_ERROR", &objection)));
                     vec![objection]
                 }

@@ -24,6 +24,7 @@ mod refusals;
 mod reports;
 mod runner;
 mod runtimes;
+mod said;
 mod secrets;
 mod shelf;
 mod shell;

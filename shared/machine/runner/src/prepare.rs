@@ -20,6 +20,7 @@ use crate::process::Leader;
 use crate::record::Context;
 use crate::refusals;
 use crate::runtimes;
+use crate::said::Said;
 use crate::secrets;
 use crate::shelf::Shelves;
 
@@ -47,9 +48,9 @@ impl Build {
         for warning in warnings {
             self.say(&format!("Buildspec: {warning}")).await;
         }
-        let refused = |reason: String| Context::new("CLIENT_ERROR", reason);
+        let refused = |reason: Said| Context::new("CLIENT_ERROR", reason);
         if let Some(objection) = refusals::objection(&self.spec) {
-            return Err(refused(objection));
+            return Err(refused(objection.into()));
         }
         let file = &self.inner.config.secrets;
         self.secrets = secrets::resolve(file, &self.spec.env).map_err(refused)?;
@@ -96,7 +97,7 @@ impl Build {
         Err(Context::new("CLIENT_ERROR", message))
     }
 
-    async fn git(&mut self, mut command: Command) -> Result<(), String> {
+    async fn git(&mut self, mut command: Command) -> Result<(), Said> {
         let doing = |error: io::Error| format!("running git: {error}");
         let machine = &self.inner.config.machine;
         command
@@ -114,7 +115,7 @@ impl Build {
         if status.success() {
             Ok(())
         } else {
-            Err(format!("checking out the commit: git failed with {status}"))
+            Err(format!("checking out the commit: git failed with {status}").into())
         }
     }
 

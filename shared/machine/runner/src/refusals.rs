@@ -26,7 +26,7 @@ pub(crate) fn objection(spec: &Buildspec) -> Option<String> {
             let mut all = variables.chain(names);
             all.find_map(|(name, value)| environment::objection(name, value))
         })
-        .or_else(|| users::wanted(spec).err())
+        .or_else(|| users::wanted(spec).err().map(String::from))
 }
 
 fn shell(spec: &Buildspec) -> Option<String> {

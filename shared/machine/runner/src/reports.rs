@@ -12,6 +12,7 @@ use towline_buildspec::model::Report;
 use towline_domain::untrusted::Untrusted;
 
 use crate::files::{self, Awaited, Kind, Patterns, Quota};
+use crate::said::Said;
 
 /// The most files and bytes to read for one report group.
 const QUOTA: Quota = Quota {
@@ -98,7 +99,7 @@ fn read(
     awaited: &Awaited,
     summary: &mut Summary,
     said: &mut Vec<String>,
-) -> Result<(), String> {
+) -> Result<(), Said> {
     let patterns = Patterns::new(&report.files)?;
     let mut quota = QUOTA;
     for base in files::bases(source, report.base_directory.as_deref())? {
@@ -157,7 +158,7 @@ enum Ended {
 }
 
 /// Adds the tests of one file: all or none.
-fn count(text: &str, all: &mut Summary) -> Result<(), String> {
+fn count(text: &str, all: &mut Summary) -> Result<(), Said> {
     let mut summary = all.clone();
     let mut reader = Reader::from_str(text);
     let mut depth = 0_usize;
@@ -184,7 +185,7 @@ fn count(text: &str, all: &mut Summary) -> Result<(), String> {
         };
         depth += 1;
         if depth > DEEPEST {
-            return Err(format!("elements are nested more than {DEEPEST} deep"));
+            return Err(format!("elements are nested more than {DEEPEST} deep").into());
         }
         let name = start.local_name();
         match (name.as_ref(), &mut test) {
@@ -263,7 +264,7 @@ mod tests {
                 let names = summary.names.join(" | ");
                 format!("{} {names}", summary.sentence("unit"))
             }
-            Err(error) => error,
+            Err(error) => error.to_string(),
         };
         assert_eq!(said, expected, "{text:.200}");
     }

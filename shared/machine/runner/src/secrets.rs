@@ -12,6 +12,8 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use towline_buildspec::model::Env;
 
+use crate::said::Said;
+
 /// Largest file that is read.
 const MOST: u64 = 4 * 1024 * 1024;
 
@@ -28,7 +30,7 @@ const CURRENT: &str = "AWSCURRENT";
 ///
 /// # Errors
 /// When the file cannot be used or lacks something. The sentence contains no value.
-pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, String> {
+pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, Said> {
     let wanted = Wanted::all(env)?;
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -53,7 +55,7 @@ pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, S
         return Ok(found);
     }
     let missing = missing.join("; ");
-    Err(format!("{} does not have {missing}", file.display()))
+    Err(format!("{} does not have {missing}", file.display()).into())
 }
 
 /// What to mask: each value, and the lines of a value that has several.
@@ -102,7 +104,7 @@ impl std::fmt::Display for Wanted<'_> {
 }
 
 impl<'a> Wanted<'a> {
-    fn all(env: &'a Env) -> Result<Vec<Self>, String> {
+    fn all(env: &'a Env) -> Result<Vec<Self>, Said> {
         let parameters = env.parameter_store.iter().map(|(name, reference)| {
             Ok(Wanted {
                 name,
@@ -118,12 +120,9 @@ impl<'a> Wanted<'a> {
     }
 
     /// `secret-id:json-key:version-stage:version-id`, all but the first left out or empty.
-    fn secret(name: &'a str, reference: &'a str) -> Result<Self, String> {
-        let refused = |why: &str| {
-            Err(format!(
-                "env.secrets-manager: {name} is {reference:?}: {why}"
-            ))
-        };
+    fn secret(name: &'a str, reference: &'a str) -> Result<Self, Said> {
+        let refused =
+            |why: &str| Err(format!("env.secrets-manager: {name} is {reference:?}: {why}").into());
         // An ARN has seven parts.
         let own = if reference.starts_with("arn:") { 7 } else { 1 };
         let parts: Vec<&str> = reference.split(':').collect();
@@ -208,7 +207,7 @@ struct Stores {
     secrets: Map<String, Value>,
 }
 
-fn read(path: &Path) -> Result<Stores, String> {
+fn read(path: &Path) -> Result<Stores, Said> {
     let system = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => {
             "does not exist; create it with {\"parameter-store\": {\"NAME\": \"…\"}, \
@@ -225,16 +224,14 @@ fn read(path: &Path) -> Result<Stores, String> {
     }
     if metadata.mode() & 0o077 != 0 {
         let mode = metadata.mode() & 0o777;
-        return Err(format!(
-            "can be read by others (mode {mode:o}); run chmod 600"
-        ));
+        return Err(format!("can be read by others (mode {mode:o}); run chmod 600").into());
     }
     let mut text = String::new();
     file.take(MOST + 1)
         .read_to_string(&mut text)
         .map_err(system)?;
     if text.len() as u64 > MOST {
-        return Err(format!("is larger than {} MiB", MOST >> 20));
+        return Err(format!("is larger than {} MiB", MOST >> 20).into());
     }
     // Into a generic value first: typed errors would repeat the content.
     let value: Value = serde_json::from_str(&text).map_err(|error| {
@@ -247,14 +244,15 @@ fn read(path: &Path) -> Result<Stores, String> {
     let mut take = |name: &str| match all.remove(name) {
         None => Ok(Map::new()),
         Some(Value::Object(entries)) => Ok(entries),
-        Some(_) => Err(format!("has no object at {name:?}")),
+        Some(_) => Err(Said::from(format!("has no object at {name:?}"))),
     };
     let parameters = take("parameter-store")?;
     let secrets = take("secrets-manager")?;
     match all.keys().next() {
         Some(other) => Err(format!(
             "has the unknown key {other:?}; use \"parameter-store\" and \"secrets-manager\""
-        )),
+        )
+        .into()),
         None => Ok(Stores {
             parameters,
             secrets,
@@ -298,6 +296,7 @@ mod tests {
         let found = match resolve(&path, &env) {
             Ok(values) => values[0].1.clone(),
             Err(error) => {
+                let error = error.to_string();
                 assert!(
                     !error.contains("hunter2") && !error.contains("t0ken"),
                     "{error}"

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use towline_buildspec::Buildspec;
 use towline_buildspec::model::{Phase, PhaseName};
 
+use crate::said::Said;
+
 /// Another user than the one that runs towline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct User {
@@ -25,7 +27,7 @@ pub(crate) fn name_of<'a>(spec: &'a Buildspec, phase: &'a Phase) -> Option<&'a s
 ///
 /// # Errors
 /// When it cannot be used, with the reason.
-pub(crate) fn wanted(spec: &Buildspec) -> Result<Option<User>, String> {
+pub(crate) fn wanted(spec: &Buildspec) -> Result<Option<User>, Said> {
     let own = rustix::process::geteuid().as_raw();
     let mut other: Option<User> = None;
     for phase in PhaseName::ALL.map(|name| spec.phases.get(name)) {
@@ -38,16 +40,17 @@ pub(crate) fn wanted(spec: &Buildspec) -> Result<Option<User>, String> {
             continue;
         }
         if own != 0 {
-            return Err(format!(
-                "run-as: {name} needs root, but towline does not run as root"
-            ));
+            return Err(
+                format!("run-as: {name} needs root, but towline does not run as root").into(),
+            );
         }
         match &other {
             Some(other) if *other != user => {
                 return Err(format!(
                     "run-as: {} and {name}: a build can use only one user besides root here",
                     other.name
-                ));
+                )
+                .into());
             }
             _ => other = Some(user),
         }
@@ -62,13 +65,13 @@ pub(crate) fn of_text(buildspec: &str) -> Option<User> {
     wanted(&spec).ok().flatten()
 }
 
-fn find(name: &str) -> Result<User, String> {
+fn find(name: &str) -> Result<User, Said> {
     let table = fs::read_to_string("/etc/passwd")
         .map_err(|error| format!("run-as: {name}: reading /etc/passwd: {error}"))?;
     table
         .lines()
         .find_map(|line| user(line).filter(|user| user.name == name))
-        .ok_or_else(|| format!("run-as: no user {name} in /etc/passwd"))
+        .ok_or_else(|| format!("run-as: no user {name} in /etc/passwd").into())
 }
 
 /// A line of `/etc/passwd` (passwd(5)).
