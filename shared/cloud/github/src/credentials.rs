@@ -74,17 +74,18 @@ impl Credentials {
         if text.is_empty() || text == "unset" {
             return Ok(Self::None);
         }
-        let written: Written =
-            serde_json::from_str(text).map_err(|error| match error.classify() {
-                serde_json::error::Category::Data => Wrong(
+        let written: Written = serde_json::from_str(text).map_err(|error| {
+            if error.is_data() {
+                return Wrong(
                     "has an unknown key or value; it needs \"token\", or \"app_id\" and \
-                 \"private_key\", all strings",
-                ),
-                _ => CredentialsError::NotJson {
-                    line: error.line(),
-                    column: error.column(),
-                },
-            })?;
+                         \"private_key\", all strings",
+                );
+            }
+            CredentialsError::NotJson {
+                line: error.line(),
+                column: error.column(),
+            }
+        })?;
         match (written.token, written.app_id, written.private_key) {
             (None, None, None) => Ok(Self::None),
             (Some(token), None, None) => {

@@ -46,7 +46,8 @@ impl AppKey {
         let pair = match &key {
             PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()),
             PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()),
-            _ => return Err(KeyError::NotRsa),
+            // rustls may learn further kinds.
+            PrivateKeyDer::Sec1(_) | _ => return Err(KeyError::NotRsa),
         };
         Ok(Self {
             id: id.to_owned(),

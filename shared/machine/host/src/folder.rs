@@ -47,17 +47,23 @@ pub enum FolderError {
 
 impl FolderError {
     fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |cause| match cause.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full {
-                folder: path.parent().unwrap_or(path).to_owned(),
-                cause,
-            },
-            _ => Self::System {
-                path: path.to_owned(),
-                cause,
-            },
+        move |cause| {
+            let path = path.to_owned();
+            if !is_full(&cause) {
+                return Self::System { path, cause };
+            }
+            let folder = path.parent().map_or_else(|| path.clone(), Path::to_owned);
+            Self::Full { folder, cause }
         }
     }
+}
+
+/// Whether there is no space left.
+fn is_full(cause: &io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// A folder of ours that only its owner can read.

@@ -142,16 +142,19 @@ pub enum RegistryError {
 
 impl RegistryError {
     pub(crate) fn file(doing: &'static str, path: &Path, source: io::Error) -> Self {
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull {
-                doing,
-                source: source.into(),
-            },
-            _ => Self::File {
-                doing,
-                path: path.to_owned(),
-                source,
-            },
+        let kind = source.kind();
+        if matches!(
+            kind,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ) {
+            let source = source.into();
+            return Self::DiskFull { doing, source };
+        }
+        let path = path.to_owned();
+        Self::File {
+            doing,
+            path,
+            source,
         }
     }
 

@@ -181,7 +181,13 @@ fn count(text: &str, all: &mut Summary) -> Result<(), Said> {
             }
             Event::Eof if depth > 0 => return Err("the file is incomplete".into()),
             Event::Eof => break,
-            _ => continue,
+            Event::Text(_)
+            | Event::CData(_)
+            | Event::Comment(_)
+            | Event::Decl(_)
+            | Event::PI(_)
+            | Event::DocType(_)
+            | Event::GeneralRef(_) => continue,
         };
         depth += 1;
         if depth > DEEPEST {

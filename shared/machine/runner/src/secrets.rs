@@ -185,15 +185,17 @@ impl<'a> Wanted<'a> {
 /// A secret, or the value of one of its keys.
 fn part(secret: &Value, key: Option<&str>) -> Result<String, &'static str> {
     let Some(key) = key else {
-        return match secret {
-            Value::String(text) => Ok(text.clone()),
-            Value::Object(_) => Ok(secret.to_string()),
-            _ => Err("the value is neither a string nor an object"),
+        if let Value::String(text) = secret {
+            return Ok(text.clone());
+        }
+        return match secret.is_object() {
+            true => Ok(secret.to_string()),
+            false => Err("the value is neither a string nor an object"),
         };
     };
-    let parsed: Option<Value> = match secret {
-        Value::String(text) => serde_json::from_str(text).ok(),
-        other => Some(other.clone()),
+    let parsed: Option<Value> = match secret.as_str() {
+        Some(text) => serde_json::from_str(text).ok(),
+        None => Some(secret.clone()),
     };
     match parsed.as_ref().and_then(|secret| secret.get(key)) {
         Some(Value::String(text)) => Ok(text.clone()),
@@ -208,13 +210,13 @@ struct Stores {
 }
 
 fn read(path: &Path) -> Result<Stores, Said> {
-    let system = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            "does not exist; create it with {\"parameter-store\": {\"NAME\": \"…\"}, \
-                                    \"secrets-manager\": {\"ID\": {\"KEY\": \"…\"}}} and mode 600"
-                .to_owned()
+    let system = |error: io::Error| {
+        if error.kind() != io::ErrorKind::NotFound {
+            return format!("cannot be read: {error}");
         }
-        _ => format!("cannot be read: {error}"),
+        "does not exist; create it with {\"parameter-store\": {\"NAME\": \"…\"}, \
+                                    \"secrets-manager\": {\"ID\": {\"KEY\": \"…\"}}} and mode 600"
+            .to_owned()
     };
     let file = File::open(path).map_err(system)?;
     let metadata = file.metadata().map_err(system)?;

@@ -62,10 +62,14 @@ pub enum OpenError {
 impl OpenError {
     fn folder(dir: &Path, cause: io::Error) -> Self {
         let dir = dir.to_owned();
-        match cause.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { dir, cause },
-            _ => Self::Folder { dir, cause },
+        let kind = cause.kind();
+        if matches!(
+            kind,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ) {
+            return Self::Full { dir, cause };
         }
+        Self::Folder { dir, cause }
     }
 
     pub(crate) fn database(path: &Path, cause: rusqlite::Error) -> Self {

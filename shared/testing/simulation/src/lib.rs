@@ -5,6 +5,8 @@
 //! future that stops at every I/O step, where it may be killed, so "crash at step k" is a dropped
 //! future. The invariants ([`watch`]) are checked at every commit.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod campaign;
 pub mod chance;
 pub mod faulty;

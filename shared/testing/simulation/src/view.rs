@@ -191,13 +191,12 @@ impl World {
             };
             let mut rows = known.rows.get(key).cloned().unwrap_or_default();
             rows.reverse();
-            let commits: BTreeSet<&CommitSha> = rows
-                .iter()
-                .filter_map(|row| match &row.what {
-                    What::Requested { commit, .. } => Some(commit),
-                    _ => None,
-                })
-                .collect();
+            let mut commits: BTreeSet<&CommitSha> = BTreeSet::new();
+            for row in &rows {
+                if let What::Requested { commit, .. } = &row.what {
+                    commits.insert(commit);
+                }
+            }
             for commit in commits {
                 let line = report::stage(stage, rule, commit)
                     .or_else(|| report::stage_before(&rows, commit));

@@ -124,9 +124,11 @@ impl Watch {
         digest: &Digest,
     ) {
         let mut known = self.known();
-        let owed = known.intents.iter().filter_map(|intent| match intent {
-            Intent::IndexDue(of) => known.runs.get(&of.run)?.attempt(&of.attempt),
-            _ => None,
+        let owed = known.intents.iter().filter_map(|intent| {
+            let Intent::IndexDue(of) = intent else {
+                return None;
+            };
+            known.runs.get(&of.run)?.attempt(&of.attempt)
         });
         let is_meant = |attempt: &Attempt| {
             let parts = attempt.index().unwrap_or_default();
@@ -145,23 +147,23 @@ impl Watch {
 
     pub(crate) fn status_is_set(&self, commit: &CommitSha, status: &CommitStatus) {
         let mut known = self.known();
-        let owed = |intent: &Intent| match intent {
-            Intent::StageStatusDue {
+        let owed = |intent: &Intent| {
+            if let Intent::StageStatusDue {
                 stage, commit: of, ..
-            } => {
+            } = intent
+            {
                 let context = format!("towline/{}/{}", stage.stage, stage.component);
-                of == commit && status.context == context
+                return of == commit && status.context == context;
             }
-            Intent::BuildStatusDue { run, component, .. } => {
-                let context = component
-                    .as_ref()
-                    .map_or("towline/run".into(), |component| {
-                        format!("towline/build/{component}")
-                    });
-                let run = known.runs.get(run);
-                run.is_some_and(|run| run.key.commit == *commit) && status.context == context
-            }
-            _ => false,
+            let Intent::BuildStatusDue { run, component, .. } = intent else {
+                return false;
+            };
+            let context = match component {
+                None => "towline/run".into(),
+                Some(component) => format!("towline/build/{component}"),
+            };
+            let run = known.runs.get(run);
+            run.is_some_and(|run| run.key.commit == *commit) && status.context == context
         };
         let holds = known.intents.iter().any(owed);
         known.must(holds, || {

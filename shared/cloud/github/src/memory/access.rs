@@ -181,10 +181,8 @@ impl MemoryGitHub {
         let claims: Claims = claims.ok_or_else(|| bad(undecoded))?;
         let signature = URL_SAFE_NO_PAD.decode(signature);
         let signature = signature.map_err(|_| bad(undecoded))?;
-        let issuer = match &claims.iss {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let issuer = claims.iss.as_str();
+        let issuer = issuer.map_or_else(|| claims.iss.to_string(), str::to_owned);
         let place = self.apps.iter().position(|app| {
             let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &app.public_key);
             app.issuers.contains(&issuer) && key.verify(signed.as_bytes(), &signature).is_ok()
