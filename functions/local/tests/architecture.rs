@@ -566,6 +566,29 @@ fn every_source_file_says_what_it_is_for() {
     assert_eq!(found, Vec::<String>::new());
 }
 
+/// An error is a type, with the data that its sentence needs. The simulation only compares sentences.
+#[test]
+fn no_error_is_a_plain_text() {
+    let is_source = |path: &String| {
+        path.ends_with(".rs")
+            && path.contains("/src/")
+            && !is_test(path)
+            && !path.starts_with("shared/testing/")
+    };
+    let mut found = Vec::new();
+    for path in files().into_iter().filter(is_source) {
+        let source = text(&path);
+        let lines = (1..).zip(source.lines());
+        let plain = lines.filter(|(_, line)| {
+            let results = line.match_indices("Result<").map(|(at, _)| at);
+            let mut after = results.map(|at| &line[at..]);
+            after.any(|result| result.contains(", String>") && !result.contains("Map<"))
+        });
+        found.extend(plain.map(|(number, line)| format!("{path}:{number}: {}", line.trim())));
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
 #[test]
 fn every_package_takes_the_lints_of_the_workspace() {
     let manifests = files()

@@ -131,7 +131,9 @@ fn find_mut<'a>(builds: &'a mut [Build], id: &BuildId) -> Option<&'a mut Build> 
 #[async_trait]
 impl Builds for MemoryBuilds {
     async fn start(&self, start: StartBuild) -> Result<BuildId, StartError> {
-        check(&start).map_err(StartError::Refused)?;
+        if let Some(objection) = objection(&start) {
+            return Err(StartError::Refused(objection));
+        }
         let now = self.clock.now();
         let mut builds = lock(&self.builds);
         let same = builds.iter().rfind(|build| {
@@ -217,41 +219,41 @@ impl Builds for MemoryBuilds {
 }
 
 /// What CodeBuild always refuses (CodeBuild API, `StartBuild`).
-fn check(start: &StartBuild) -> Result<(), String> {
+fn objection(start: &StartBuild) -> Option<String> {
     let project = StartBuild::project(&start.repository.name, &start.component);
     let legal = |character: char| character.is_ascii_alphanumeric() || "-_".contains(character);
     if !(2..=150).contains(&project.len()) || !project.chars().all(legal) {
-        return Err(format!("{project:?} is not a project name"));
+        return Some(format!("{project:?} is not a project name"));
     }
     let length = start.buildspec.len();
     if !(1..=StartBuild::LONGEST_BUILDSPEC).contains(&length) {
-        return Err(format!(
+        return Some(format!(
             "a buildspec has 1 to {} bytes, not {length}",
             StartBuild::LONGEST_BUILDSPEC
         ));
     }
     let minutes = start.timeout.as_secs() / 60;
     if !(5..=2_160).contains(&minutes) {
-        return Err(format!("a timeout is 5 to 2160 minutes, not {minutes}"));
+        return Some(format!("a timeout is 5 to 2160 minutes, not {minutes}"));
     }
     if start.image.is_empty() {
-        return Err("the image to run in has no name".into());
+        return Some("the image to run in has no name".into());
     }
     let mut names = BTreeMap::new();
     for (name, value) in &start.environment {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-            return Err(format!("no environment can hold {name:?}"));
+            return Some(format!("no environment can hold {name:?}"));
         }
         if value.chars().count() > MOST_VALUE {
-            return Err(format!(
+            return Some(format!(
                 "EnvironmentVariable should be at most {MOST_VALUE} characters: {name}"
             ));
         }
         if names.insert(name, value).is_some() {
-            return Err(format!("the environment has {name} twice"));
+            return Some(format!("the environment has {name} twice"));
         }
     }
-    Ok(())
+    None
 }
 
 #[cfg(test)]
