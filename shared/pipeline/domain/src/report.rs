@@ -219,15 +219,26 @@ fn left(to: &CommitSha, by: &Actor, at: Timestamp) -> Line {
 /// the stage's ledger, newest first.
 #[must_use]
 pub fn stage_before(rows: &[Row], commit: &CommitSha) -> Option<Line> {
-    let mut asked = rows.iter().filter_map(|row| requested(row, commit));
-    let asked = asked.next()?;
-    if let Some(line) = end_of(rows, asked) {
-        return Some(line);
-    }
-    let at = rows.iter().position(|row| moved(row) == Some(asked))?;
+    let asked = rows.iter().find_map(|row| requested(row, commit))?;
+    let last = match end_of(rows, asked) {
+        None => asked,
+        // A promotion that ended while an earlier one of the commit was live changed no line.
+        Some((at, how)) => match live_at(&rows[at..], commit) {
+            Some(live) => live,
+            None => return Some(ended(asked, how)),
+        },
+    };
+    let at = rows.iter().position(|row| moved(row) == Some(last))?;
     let move_after = rows[..at].iter().rev().find(|row| moved(row).is_some());
     let back = move_after.and_then(|after| rollback(rows, after));
-    Some(back.unwrap_or_else(|| went_live(rows[at].at, asked)))
+    Some(back.unwrap_or_else(|| went_live(rows[at].at, last)))
+}
+
+/// The promotion by which the commit was live when the first of these rows was written.
+fn live_at(rows: &[Row], commit: &CommitSha) -> Option<u64> {
+    let live = rows.iter().find_map(moved)?;
+    let its = |row: &Row| requested(row, commit) == Some(live);
+    rows.iter().any(its).then_some(live)
 }
 
 /// The promotion of this commit that a row requests.
@@ -249,13 +260,13 @@ fn moved(row: &Row) -> Option<u64> {
     Some(*promotion)
 }
 
-/// How a promotion ended without moving the stage, if these rows say so.
-fn end_of(rows: &[Row], number: u64) -> Option<Line> {
-    rows.iter().find_map(|row| {
+/// How a promotion ended without moving the stage, and the place of the row that says so.
+fn end_of(rows: &[Row], number: u64) -> Option<(usize, &Ending)> {
+    rows.iter().enumerate().find_map(|(at, row)| {
         let What::Ended { promotion, how } = &row.what else {
             return None;
         };
-        (*promotion == number).then(|| ended(number, how))
+        (*promotion == number).then_some((at, how))
     })
 }
 
@@ -317,7 +328,8 @@ fn gone(before: Option<&Stage>, after: &Stage, rows: &[Row], commit: &CommitSha)
     }
     let promotion = before.and_then(|before| before.waiting.iter().rev().find(its));
     if let Some(promotion) = promotion {
-        return end_of(rows, promotion.number);
+        let (_, how) = end_of(rows, promotion.number)?;
+        return Some(ended(promotion.number, how));
     }
     if let Some(line) = stage_before(rows, commit) {
         return Some(line); // opened and ended in one

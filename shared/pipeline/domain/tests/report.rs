@@ -255,6 +255,7 @@ fn check_stage(rules: &str, facts: &str, expect: Expect) {
     let rule = rule(rules);
     let (mut stage, mut number, mut now) = (new_stage(), 1, 0);
     let mut rows: Vec<Row> = Vec::new();
+    let mut last: BTreeMap<CommitSha, Line> = BTreeMap::new();
     let mut text = String::new();
     for line in facts.lines().map(str::trim) {
         if let Some(seconds) = line.strip_prefix("wait ") {
@@ -284,6 +285,12 @@ fn check_stage(rules: &str, facts: &str, expect: Expect) {
             let line = found(&stage, &rule, &rows, &commit).expect("a line");
             assert_eq!(line.text, shows, "{commit}");
             text += &format!("  {} {}\n", commit.short(), shown(&line));
+            last.insert(commit, line);
+        }
+        for (commit, line) in &last {
+            // There is no line while the tags are being set.
+            let now = found(&stage, &rule, &rows, commit);
+            assert_eq!(now.as_ref().unwrap_or(line), line, "{commit}: not shown");
         }
     }
     expect.assert_eq(&text);
@@ -419,6 +426,27 @@ fn f34_every_state_of_a_stage_is_one_line() {
               1111111 ✔ went live 2026-03-02 09:00 UTC (promotion #1)
             outside prod on 2:
             resume by lee:
+        "#]],
+    );
+    check_stage(
+        "auto; approval 1; supersede",
+        "offer 1\napprove 1 by lee\nlease 1 for a\ntagged 1 by a\noffer 2~1\noffer 3\napprove 3 by lee\nlease 3 for a\ntagged 3 by a",
+        expect![[r#"
+            offer 1:
+              1111111 ● waits for approval 0/1: towline approve 1
+            approve 1 by lee:
+            lease 1 for a:
+            tagged 1 by a:
+              1111111 ✔ went live 2026-03-02 09:00 UTC (promotion #1)
+            offer 2~1:
+              1111111 ● waits for approval 0/1: towline approve 2
+            offer 3:
+              1111111 ✔ went live 2026-03-02 09:00 UTC (promotion #1)
+              3333333 ● waits for approval 0/1: towline approve 3
+            approve 3 by lee:
+            lease 3 for a:
+            tagged 3 by a:
+              3333333 ✔ went live 2026-03-02 09:00 UTC (promotion #3)
         "#]],
     );
 }

@@ -349,7 +349,7 @@ fn left_behind(known: &Known) -> Vec<String> {
                 live.candidate.order >= *order
                     || live.candidate.digest == candidate.digest
                     || live.rollback
-            });
+            }) || stage.left.contains(&candidate.digest);
             !there && stage.hold.is_none()
         })
         .map(|(name, (_, candidate))| {

@@ -343,8 +343,15 @@ pub fn candidate(order: u64) -> Candidate {
     }
 }
 
-/// As [`candidate`]; `3=1` is the third, built to the same bytes as the first.
+/// As [`candidate`]; `3=1` is the third, built to the same bytes as the first, and `3~1` the third,
+/// built of the same commit as the first.
 fn candidate_of(text: &str) -> Candidate {
+    if let Some((order, same)) = text.split_once('~') {
+        return Candidate {
+            commit: candidate(good(same)).commit,
+            ..candidate(good(order))
+        };
+    }
     let Some((order, same)) = text.split_once('=') else {
         return candidate(good(text));
     };
