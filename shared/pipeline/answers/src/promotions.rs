@@ -10,6 +10,7 @@ use towline_domain::person::Person;
 use towline_domain::run::Run;
 use towline_domain::stage::{self, Candidate, Fact, Pointer, Promotion, Request, Stage, Wait};
 use towline_state::apply::{Applied, to_stage};
+use towline_state::records::Branch;
 use towline_state::{Context, Reads, history, keys, needed};
 
 use super::answers::Answer;
@@ -47,9 +48,14 @@ pub(super) async fn promote(
     let reason = text(command.reason)?;
     let found = lookup::component(context, &command.component, command.repository.as_ref()).await?;
     let (key, rule) = found.stage(&command.stage)?;
-    let candidate = candidate(context, &found, &command.image).await?;
+    let mut candidate = candidate(context, &found, &command.image).await?;
     if let Origin::Stage(origin) = &rule.from {
         let before = found.stage_key(origin);
+        // What was superseded there is part of the candidate, but was never offered here (A23).
+        if let Some(stage) = context.read::<Stage>(&keys::stage(&before)).await? {
+            let known = &stage.value.contributions;
+            candidate.contributions.add_all(known);
+        }
         if !was_live(context, &before, &candidate).await? {
             let commit = candidate.commit;
             let reason = stage::Refusal::NotFromOrigin {
@@ -141,7 +147,12 @@ async fn candidate(
     let candidate =
         candidate.and_then(|(run, attempt)| run.value.candidate(&built.component, attempt));
     match candidate.filter(|candidate| candidate.digest == image.digest) {
-        Some(candidate) => Ok(candidate),
+        Some(mut candidate) => {
+            let branch = keys::branch(found.repository.id, &candidate.git_ref);
+            let branch = context.read::<Branch>(&branch).await?;
+            candidate.contributions = branch.map(|it| it.value.contributions).unwrap_or_default();
+            Ok(candidate)
+        }
         None => refused(Refusal::NotSucceeded {
             build: built.build_number,
             commit: built.commit.clone(),

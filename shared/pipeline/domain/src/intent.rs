@@ -46,6 +46,9 @@ pub struct PushAccepted {
     pub pusher: String,
     /// Everyone who wrote or pushed it, by login and address; for refusing self-approval.
     pub authors: Vec<String>,
+    /// Whether there were too many authors to keep.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub authors_cut: bool,
     /// First line of the head commit's message.
     pub title: Untrusted,
     /// The head commit's message, of which the first 4,096 characters are kept; marks are searched

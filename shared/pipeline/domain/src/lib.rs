@@ -5,6 +5,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod authors;
 pub mod names;
 pub mod person;
 pub mod untrusted;

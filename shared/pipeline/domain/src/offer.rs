@@ -1,5 +1,6 @@
 //! Decides what follows from a change of a run, and which stages a built image is offered to.
 
+use crate::authors::Contributions;
 use crate::definition::{Definition, Origin};
 use crate::filter;
 use crate::intent::{AttemptRef, Intent, StageKey};
@@ -90,6 +91,8 @@ pub struct Known {
     pub default_branch: String,
     /// Whether the run's ref was deleted since.
     pub is_deleted: bool,
+    /// Who took part in the pushes of the ref.
+    pub contributions: Contributions,
 }
 
 /// Why a built image is offered to no stage.
@@ -131,6 +134,10 @@ pub fn of_build(
     let Some(candidate) = run.candidate(component, attempt) else {
         return Ok(Vec::new());
     };
+    let candidate = Candidate {
+        contributions: known.contributions.clone(),
+        ..candidate
+    };
     let key = |stage| StageKey {
         repository: run.key.repository,
         component: component.clone(),
@@ -150,7 +157,11 @@ pub fn of_stage(stage: &Stage, definition: &Definition) -> Vec<Intent> {
         stage: name,
         ..stage.key.clone()
     };
-    behind(&origin, definition, key, &pointer.candidate)
+    let candidate = Candidate {
+        contributions: stage.contributions.clone(),
+        ..pointer.candidate.clone()
+    };
+    behind(&origin, definition, key, &candidate)
 }
 
 fn behind(

@@ -23,8 +23,8 @@ pub struct Person {
 impl Person {
     /// Whether they are one of these authors, by name or address.
     #[must_use]
-    pub fn is_one_of(&self, authors: &[String]) -> bool {
-        authors.iter().any(|author| {
+    pub fn is_one_of<'a>(&self, authors: impl IntoIterator<Item = &'a String>) -> bool {
+        authors.into_iter().any(|author| {
             author.eq_ignore_ascii_case(&self.login)
                 || self
                     .emails

@@ -43,8 +43,8 @@ pub struct Planned {
     pub run: Run,
     /// The claims of its components.
     pub claims: Vec<(Claimed, Claim)>,
-    /// The ref, if this run is now its newest.
-    pub branch: Option<Branch>,
+    /// The ref, whose newest run this is unless it was turned away.
+    pub branch: Branch,
     /// The definition that applies to the repository's stages from now on, if it changes.
     pub trusted: Option<Trusted>,
     /// The intents of the run.
@@ -235,9 +235,9 @@ impl Planner<'_> {
         };
         Ok(Plan::Run(Box::new(Planned {
             intents: report::builds_to_show(None, &run),
+            branch: self.noted(&run),
             run,
             claims: Vec::new(),
-            branch: None,
             trusted: None,
         })))
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::Timestamp;
+use crate::authors::Contributions;
 use crate::intent::Intent;
 use crate::names::{
     AttemptId, BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, PipelineName,
@@ -345,6 +346,7 @@ impl Run {
             repository: self.components.get(component)?.repository.clone(),
             build_number: attempt.build_number,
             authors: self.authors.clone(),
+            contributions: Contributions::default(),
             shown_in: self.shown.then(|| self.repository_name.clone()),
         })
     }

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::authors::{Authors, Contribution, Contributions};
 use crate::definition::{Concurrency, Definition, StageRule};
 use crate::intent::{Intent, StageKey};
 use crate::ledger::{Head, Row};
@@ -40,11 +41,25 @@ pub struct Candidate {
     pub repository: ImageRepository,
     /// The build that made it.
     pub build_number: u64,
-    /// Who pushed or wrote it, by login and address.
+    /// Who pushed it or wrote something of that push, by login and address.
     pub authors: Vec<String>,
+    /// Who took part in what else it may contain. Only an offer has this; the stage keeps it for all
+    /// its candidates.
+    #[serde(default, skip_serializing_if = "Contributions::is_empty")]
+    pub contributions: Contributions,
     /// The repository to show its state in; none if states are not shown there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown_in: Option<RepositoryName>,
+}
+
+impl Candidate {
+    /// The candidate as a stage keeps it.
+    fn kept(&self) -> Self {
+        Self {
+            contributions: Contributions::default(),
+            ..self.clone()
+        }
+    }
 }
 
 /// The live image of a stage.
@@ -119,6 +134,9 @@ pub struct Stage {
     /// The newest image that arrived at the origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offered: Option<Candidate>,
+    /// Who took part in what was offered, push by push.
+    #[serde(default, skip_serializing_if = "Contributions::is_empty")]
+    pub contributions: Contributions,
     /// Whether a tag of the stage was found on another image than the live one; resuming puts it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drifted: bool,
@@ -353,6 +371,7 @@ impl Stage {
             pointer: None,
             hold: None,
             offered: None,
+            contributions: Contributions::default(),
             drifted: false,
             left: Vec::new(),
             waiting: Vec::new(),
@@ -367,6 +386,17 @@ impl Stage {
         self.waiting
             .iter()
             .find(|promotion| promotion.number == number)
+    }
+
+    /// Who wrote, committed or pushed anything between the live image and this candidate (A23). After
+    /// a rollback, that includes what was live meanwhile.
+    #[must_use]
+    pub fn authors_since_live(&self, candidate: &Candidate) -> Authors {
+        let live = self.pointer.as_ref().map(|live| live.candidate.order);
+        let contributions = &self.contributions;
+        let mut authors = contributions.between(live.unwrap_or_default(), candidate.order);
+        authors.names.extend(candidate.authors.iter().cloned());
+        authors
     }
 
     /// Why a promotion waits; none if it may proceed or is in progress.

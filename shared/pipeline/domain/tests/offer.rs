@@ -9,6 +9,7 @@ mod common;
 
 use common::{at, candidate, good, new_run, new_run_in_parts, new_stage, rule, run_fact};
 use expect_test::{Expect, expect};
+use towline_domain::authors::Contributions;
 use towline_domain::definition::{Build, Component, Definition, Origin, Source, StageRule};
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::{ComponentName, GitRef};
@@ -190,6 +191,7 @@ fn known() -> Known {
         definition: Some(definition()),
         default_branch: "main".into(),
         is_deleted: false,
+        contributions: Contributions::default(),
     }
 }
 

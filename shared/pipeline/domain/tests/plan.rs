@@ -325,3 +325,48 @@ fn what_is_wanted_is_looked_up_in_as_few_looks_as_decide_it() {
         "#]],
     );
 }
+
+#[test]
+fn a23_every_push_counts_whether_it_is_built_or_not() {
+    check(
+        WEB,
+        "push main b by=dana
+         ends web main well
+         push main c by=kim touching=README
+         push main d by=lee touching=web/x
+         ends web main badly
+         head main f
+         push main e by=park
+         push main f by=dana touching=web/x
+         authors main 1-5
+         authors main 3-5
+         push refs/tags/v1 f by=ada
+         authors refs/tags/v1 1-9",
+        expect![[r#"
+            push main b by=dana -> run 1, building
+              web: #1 bbbbbbb-1: no successful build on this ref yet
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts b
+            push main c by=kim touching=README -> run 2, nothing to build
+              web: not built: no file under web/** (1 file changed since bbbbbbb)
+              note: 1 changed file outside every component: README
+            push main d by=lee touching=web/x -> run 3, building
+              web: #2 ddddddd-2: web/x changed since bbbbbbb
+              note: 1 changed file outside every component: README
+            push main e by=park -> run 4, building
+              web: #3 eeeeeee-3: web/x changed since bbbbbbb
+              note: 1 changed file outside every component: README
+              supersedes web of d
+            push main f by=dana touching=web/x -> run 5, building
+              web: #4 fffffff-4: web/x changed since bbbbbbb
+              note: 1 changed file outside every component: README
+              supersedes web of e
+            authors main 1-5 -> dana, kim, lee, park
+            authors main 3-5 -> dana, park
+            push refs/tags/v1 f by=ada -> run 6, skipped
+              because source.tags is not set, so tag v1 starts no run
+            authors refs/tags/v1 1-9 -> ada, dana, kim, lee, park
+        "#]],
+    );
+}

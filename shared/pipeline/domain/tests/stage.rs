@@ -106,7 +106,7 @@ fn i8_an_older_image_never_enters_by_itself_and_not_by_promotion() {
         "offer 2\noffer 1\nlease 1 for a\ntagged 1 by a\noffer 1\npromote 1 by lee",
         expect![[r#"
             offer 2 -> #1 for 2 asked by towline; Promotion Due #1
-            offer 1 -> nothing
+            offer 1 -> noted
             lease 1 for a -> noted
             tagged 1 by a -> moved to 2 v1
             offer 1 -> nothing
@@ -273,6 +273,86 @@ fn a23_nobody_approves_what_they_pushed_or_wrote() {
         approve 1 by dana -> #1 approved by @dana; Promotion Due #1
         = nothing, #1 acts
     "#]],
+    );
+}
+
+#[test]
+fn a23_nobody_approves_what_contains_their_work_since_the_live_image() {
+    let live = "offer 1 by kim\napprove 1 by lee\nlease 1 for a\ntagged 1 by a";
+    check(
+        "approval 1",
+        &format!(
+            "{live}\noffer 2 by kim\noffer 3 by park\napprove 3 by kim\napprove 3 by lee\nlease 3 for a\ntagged 3 by a\noffer 4 by park\napprove 4 by kim"
+        ),
+        expect![[r#"
+            offer 1 by kim -> #1 for 1 asked by towline
+            approve 1 by lee -> #1 approved by @lee; Promotion Due #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            offer 2 by kim -> #2 for 2 asked by towline
+            offer 3 by park -> #3 for 3 asked by towline; #2 superseded by towline: promotion #2 was superseded by #3 (3333333)
+            approve 3 by kim -> denied @kim: approve: @kim pushed or wrote something that 3333333 contains since 1111111, which is live; someone else must approve it (approval.self: deny); refused: @kim pushed or wrote something that 3333333 contains since 1111111, which is live; someone else must approve it (approval.self: deny)
+            approve 3 by lee -> #3 approved by @lee; Promotion Due #3
+            lease 3 for a -> noted
+            tagged 3 by a -> moved to 3 v2
+            offer 4 by park -> #4 for 4 asked by towline
+            approve 4 by kim -> #4 approved by @kim; Promotion Due #4
+            = 3 v2, #4 acts
+        "#]],
+    );
+    check(
+        "approval 1",
+        &format!(
+            "{live}\noffer 5 by park after 1:kim,3:lee,4:dana\napprove 2 by lee\napprove 2 by kim"
+        ),
+        expect![[r#"
+            offer 1 by kim -> #1 for 1 asked by towline
+            approve 1 by lee -> #1 approved by @lee; Promotion Due #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            offer 5 by park after 1:kim,3:lee,4:dana -> #2 for 5 asked by towline
+            approve 2 by lee -> denied @lee: approve: @lee pushed or wrote something that 5555555 contains since 1111111, which is live; someone else must approve it (approval.self: deny); refused: @lee pushed or wrote something that 5555555 contains since 1111111, which is live; someone else must approve it (approval.self: deny)
+            approve 2 by kim -> #2 approved by @kim; Promotion Due #2
+            = 1 v1, #2 acts
+        "#]],
+    );
+}
+
+#[test]
+fn a23_after_a_rollback_authors_of_what_was_live_count_again() {
+    check(
+        "approval 1; no hold",
+        "offer 1 by dana\napprove 1 by lee\nlease 1 for a\ntagged 1 by a\noffer 2 by kim\napprove 2 by lee\nlease 2 for a\ntagged 2 by a\nrollback 1 by lee\nlease 3 for a\ntagged 3 by a\noffer 3 by park\napprove 4 by kim\napprove 4 by lee",
+        expect![[r#"
+            offer 1 by dana -> #1 for 1 asked by towline
+            approve 1 by lee -> #1 approved by @lee; Promotion Due #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            offer 2 by kim -> #2 for 2 asked by towline
+            approve 2 by lee -> #2 approved by @lee; Promotion Due #2
+            lease 2 for a -> noted
+            tagged 2 by a -> moved to 2 v2
+            rollback 1 by lee -> #3 back to 1 asked by @lee; Promotion Due #3
+            lease 3 for a -> noted
+            tagged 3 by a -> moved to 1 v3
+            offer 3 by park -> #4 for 3 asked by towline
+            approve 4 by kim -> denied @kim: approve: @kim pushed or wrote something that 3333333 contains since 1111111, which is live; someone else must approve it (approval.self: deny); refused: @kim pushed or wrote something that 3333333 contains since 1111111, which is live; someone else must approve it (approval.self: deny)
+            approve 4 by lee -> #4 approved by @lee; Promotion Due #4
+            = 1 v3, #4 acts
+        "#]],
+    );
+}
+
+#[test]
+fn a23_nobody_approves_when_there_are_more_authors_than_are_known() {
+    check(
+        "approval 1",
+        "offer 3 by dana after 2:too-many\napprove 1 by lee",
+        expect![[r#"
+            offer 3 by dana after 2:too-many -> #1 for 3 asked by towline
+            approve 1 by lee -> denied @lee: approve: too many people took part in what 3333333 contains to know who did not, and approval.self is deny; promote fewer commits at once, or allow `self` for this promotion; refused: too many people took part in what 3333333 contains to know who did not, and approval.self is deny; promote fewer commits at once, or allow `self` for this promotion
+            = nothing, #1 0/1
+        "#]],
     );
 }
 

@@ -1,5 +1,6 @@
 //! GitHub's webhooks: the kind of event, and the content of a push.
 
+mod authors;
 pub mod compose;
 mod push;
 #[cfg(test)]

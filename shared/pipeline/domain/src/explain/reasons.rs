@@ -6,7 +6,7 @@ use super::{minute, span};
 use crate::Timestamp;
 use crate::image::NotTagged;
 use crate::ledger::Ending;
-use crate::names::StageName;
+use crate::names::{CommitSha, StageName};
 use crate::offer::Unoffered;
 use crate::outputs::NoParameters;
 use crate::person::Actor;
@@ -24,6 +24,12 @@ impl Display for Request {
             Self::Resume => text.write_str("resume"),
         }
     }
+}
+
+/// What comes after a commit that is live.
+fn since(live: Option<&CommitSha>) -> String {
+    live.map(|live| format!(" since {}, which is live", live.short()))
+        .unwrap_or_default()
 }
 
 impl Display for stage::Refusal {
@@ -47,6 +53,18 @@ impl Display for stage::Refusal {
                 write!(text, "{by} has already approved promotion #{promotion}")
             }
             Self::Expired { promotion } => write!(text, "promotion #{promotion} has expired"),
+            Self::IsAuthorSince { by, commit, live } => write!(
+                text,
+                "{by} pushed or wrote something that {} contains{}; someone else must approve it (approval.self: deny)",
+                commit.short(),
+                since(live.as_ref())
+            ),
+            Self::AuthorsUnknown { commit, live } => write!(
+                text,
+                "too many people took part in what {} contains{} to know who did not, and approval.self is deny; promote fewer commits at once, or allow `self` for this promotion",
+                commit.short(),
+                since(live.as_ref())
+            ),
             Self::IsAuthor { by, commit } => write!(
                 text,
                 "{by} pushed or wrote {}; someone else must approve it (approval.self: deny)",

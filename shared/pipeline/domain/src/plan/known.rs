@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::authors::Contributions;
 use crate::definition::Definition;
 use crate::filter::ChangedFiles;
 use crate::image::Claim;
@@ -57,6 +58,9 @@ pub struct Branch {
     pub building: BTreeMap<ComponentName, RunId>,
     /// Whether the ref was deleted since: images that it still builds are offered to no stage (F27).
     pub deleted: bool,
+    /// Who took part in its pushes, built or not: a later commit contains what they pushed (A23).
+    #[serde(default, skip_serializing_if = "Contributions::is_empty")]
+    pub contributions: Contributions,
 }
 
 impl Branch {
@@ -174,6 +178,8 @@ pub struct Known {
     pub shown: bool,
     /// The pushed ref.
     pub branch: Option<Branch>,
+    /// The default branch, if the push created another ref.
+    pub default_branch: Option<Branch>,
     /// The definition that applies to the repository's stages.
     pub trusted: Option<Trusted>,
     pub runs: BTreeMap<RunId, Option<Run>>,

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::components::{Chosen, ToBuild};
 use super::known::{AtCommit, Branch, Drawn, Trusted, Want, Wants};
 use super::{Claimed, Plan, Planned, Planner};
+use crate::authors::Contribution;
 use crate::definition::{Component, Definition, MOST_COMPONENTS, Origin};
 use crate::image::Claim;
 use crate::intent::{AttemptRef, Intent};
 use crate::names::GitRef;
-use crate::reason::{Skipped, Unbuildable};
+use crate::reason::{Refusal, Skipped, Unbuildable};
 use crate::report;
 use crate::run::{Attempt, AttemptState, ComponentRun, NewAttempt, Run, RunKey};
 use crate::tags::Values;
@@ -91,7 +92,7 @@ impl Planner<'_> {
         intents.extend(report::builds_to_show(None, &run));
         Ok(Plan::Run(Box::new(Planned {
             claims,
-            branch: Some(self.take_over(&run)),
+            branch: self.take_over(&run),
             trusted: self.trust(definition, run.order)?,
             intents,
             run,
@@ -100,7 +101,7 @@ impl Planner<'_> {
 
     /// The ref with this run as its newest, component by component.
     fn take_over(&self, run: &Run) -> Branch {
-        let mut branch = self.known.branch.clone().unwrap_or_default();
+        let mut branch = self.noted(run);
         branch.head = Some(run.key.commit.clone());
         branch.order = run.order;
         branch.deleted = false;
@@ -108,6 +109,23 @@ impl Planner<'_> {
         branch
             .building
             .extend(built.map(|component| (component.clone(), run.id.clone())));
+        branch
+    }
+
+    /// The ref with the authors of this push. A created ref contains what the default branch contains.
+    pub(super) fn noted(&self, run: &Run) -> Branch {
+        let mut branch = self.known.branch.clone().unwrap_or_default();
+        if let Some(origin) = &self.known.default_branch {
+            branch.contributions.add_all(&origin.contributions);
+        }
+        let is_in_head = matches!(run.refused, Some(Refusal::Superseded { .. }));
+        branch.contributions.add(Contribution {
+            // An older push that comes late is part of the newest planned one.
+            first: if is_in_head { branch.order } else { run.order },
+            last: run.order,
+            authors: run.authors.clone(),
+            cut: self.push.authors_cut,
+        });
         branch
     }
 

@@ -2,7 +2,10 @@
 
 use super::advance::Step;
 use super::said::not_in;
-use super::{Candidate, HoldReason, MOST_WAITING, Promotion, Refusal, Request, missing_approval};
+use super::{
+    Candidate, Contribution, HoldReason, MOST_WAITING, Promotion, Refusal, Request,
+    missing_approval,
+};
 use crate::definition::{Concurrency, Promote};
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
@@ -11,6 +14,7 @@ use crate::person::{Actor, Person};
 impl Step<'_> {
     /// An image has arrived; remembers the newest, and promotes it if the rule says so.
     pub(super) fn offer(&mut self, candidate: &Candidate) {
+        self.learn_authors(candidate);
         let newest = self
             .decision
             .stage
@@ -18,11 +22,28 @@ impl Step<'_> {
             .as_ref()
             .is_none_or(|known| known.order < candidate.order);
         if newest {
-            self.stage().offered = Some(candidate.clone());
+            self.stage().offered = Some(candidate.kept());
             self.decision.changed = true;
         }
         if newest && self.policy.rule.promote == Promote::Auto {
             self.ask_for_offered();
+        }
+    }
+
+    /// Remembers who took part in what a candidate contains: the next one contains that too, even if
+    /// this one never goes live.
+    fn learn_authors(&mut self, candidate: &Candidate) {
+        let mut known = self.decision.stage.contributions.clone();
+        known.add_all(&candidate.contributions);
+        known.add(Contribution {
+            first: candidate.order,
+            last: candidate.order,
+            authors: candidate.authors.clone(),
+            cut: false,
+        });
+        if known != self.decision.stage.contributions {
+            self.stage().contributions = known;
+            self.decision.changed = true;
         }
     }
 
@@ -44,6 +65,7 @@ impl Step<'_> {
     }
 
     pub(super) fn request(&mut self, candidate: &Candidate, by: &Person, reason: Option<&str>) {
+        self.learn_authors(candidate);
         let (stage, commit) = (
             self.decision.stage.key.stage.clone(),
             candidate.commit.clone(),
@@ -173,7 +195,7 @@ impl Step<'_> {
         );
         let promotion = Promotion {
             number,
-            candidate: candidate.clone(),
+            candidate: candidate.kept(),
             rollback,
             by,
             reason: reason.map(Into::into),

@@ -76,6 +76,20 @@ pub enum Refusal {
         by: Actor,
         commit: CommitSha,
     },
+    /// They wrote, committed or pushed something that the commit contains and the live image does not.
+    IsAuthorSince {
+        /// Who.
+        by: Actor,
+        commit: CommitSha,
+        /// The commit of what is live.
+        live: Option<CommitSha>,
+    },
+    /// More people took part than are remembered, so nobody is known not to be one of them.
+    AuthorsUnknown {
+        commit: CommitSha,
+        /// The commit of what is live.
+        live: Option<CommitSha>,
+    },
     /// They belong to none of the groups.
     NotInGroup {
         /// Who.

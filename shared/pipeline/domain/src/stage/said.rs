@@ -1,7 +1,7 @@
 //! Applies people's requests to a stage: approval, rejection, hold and resume.
 
 use super::advance::Step;
-use super::{Approval, Hold, HoldReason, Promotion, Refusal, Request};
+use super::{Approval, Candidate, Hold, HoldReason, Promotion, Refusal, Request};
 use crate::definition::{ApprovalRule, Promote};
 use crate::ledger::{Ending, What};
 use crate::person::{Actor, Person};
@@ -70,13 +70,27 @@ impl Step<'_> {
         if !by.is_in(&rule.groups) {
             return Some(not_in(&rule.groups, by));
         }
-        if !rule.allow_self && by.is_one_of(&promotion.candidate.authors) {
-            return Some(Refusal::IsAuthor {
-                by: by.into(),
-                commit: promotion.candidate.commit.clone(),
-            });
+        if rule.allow_self {
+            return None;
         }
-        None
+        self.is_author(&promotion.candidate, by)
+    }
+
+    /// Why a person may be approving their own work.
+    fn is_author(&self, candidate: &Candidate, by: &Person) -> Option<Refusal> {
+        let commit = candidate.commit.clone();
+        if by.is_one_of(&candidate.authors) {
+            let by = by.into();
+            return Some(Refusal::IsAuthor { by, commit });
+        }
+        let authors = self.decision.stage.authors_since_live(candidate);
+        let live = self.live().map(|live| live.commit.clone());
+        if by.is_one_of(&authors.names) {
+            let by = by.into();
+            return Some(Refusal::IsAuthorSince { by, commit, live });
+        }
+        let unknown = || Refusal::AuthorsUnknown { commit, live };
+        authors.are_unknown.then(unknown)
     }
 
     pub(super) fn reject(&mut self, number: u64, by: &Person, reason: &str) {

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use towline_domain::Timestamp;
+use towline_domain::authors::{Contribution, Contributions};
 use towline_domain::definition::{ApprovalRule, Concurrency, Origin, Promote, StageRule};
 use towline_domain::explain;
 use towline_domain::image::NotTagged;
@@ -339,7 +340,27 @@ pub fn candidate(order: u64) -> Candidate {
         repository: good("acme/backend"),
         build_number: 100 + order,
         authors: vec!["dana".into(), "dana@acme.example".into()],
+        contributions: Contributions::default(),
         shown_in: None,
+    }
+}
+
+/// As [`candidate`], pushed by someone else; `log` is what the ref knows, as `1:kim,2:lee`.
+fn candidate_by(order: u64, author: &str, log: &str) -> Candidate {
+    let mut contributions = Contributions::default();
+    for entry in log.split(',').filter(|entry| !entry.is_empty()) {
+        let (order, author) = entry.split_once(':').expect("an order and an author");
+        contributions.add(Contribution {
+            first: good(order),
+            last: good(order),
+            authors: Vec::from([author].map(String::from)),
+            cut: author == "too-many",
+        });
+    }
+    Candidate {
+        authors: vec![author.into()],
+        contributions,
+        ..candidate(order)
     }
 }
 
@@ -419,6 +440,12 @@ pub fn stage_fact(line: &str, now: Timestamp) -> stage::Fact {
     let text = |words: &[&str]| words.join(" ");
     match words.as_slice() {
         ["offer", order] => stage::Fact::Offered(candidate_of(order)),
+        ["offer", order, "by", author] => {
+            stage::Fact::Offered(candidate_by(good(order), author, ""))
+        }
+        ["offer", order, "by", author, "after", log] => {
+            stage::Fact::Offered(candidate_by(good(order), author, log))
+        }
         ["promote", order, "by", login] => stage::Fact::PromotionRequested {
             candidate: candidate(good(order)),
             by: person(login),

@@ -200,6 +200,15 @@ impl World {
                 let bad = Buildspec::Bad(Unbuildable::Buildspec("line 1: a tab".into()));
                 self.bad_buildspecs.insert(good(component), bad);
             }
+            ("authors", [git_ref, between]) => {
+                let (after, up_to) = between.split_once('-').expect("two orders");
+                let branch = self.branches.get(&git_ref_of(git_ref));
+                let known = branch.map(|branch| &branch.contributions);
+                let authors = known.map(|known| known.between(good(after), good(up_to)));
+                let names = authors.unwrap_or_default().names;
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                return Some(format!("{}\n", names.join(", ")));
+            }
             ("wait", [seconds]) => self.now += good::<u64>(seconds),
             _ => panic!("{line:?} means nothing"),
         }
@@ -228,13 +237,18 @@ impl World {
             commit: pushed,
             forced: false,
             pusher: "dana".into(),
-            authors: vec!["dana".into()],
+            authors: vec![pairs.get("by").copied().unwrap_or("dana").into()],
+            authors_cut: false,
             title: Untrusted::first_line(message),
             message: Untrusted::text(message, 4_096),
             at: at(0),
         };
+        let main = GitRef::Branch("main".into());
         let mut known = Known {
             shown: true,
+            default_branch: (git_ref != main)
+                .then(|| self.branches.get(&main).cloned())
+                .flatten(),
             branch: self.branches.get(&git_ref).cloned(),
             trusted: self.trusted.clone(),
             ..Known::default()
@@ -334,9 +348,7 @@ impl World {
             trusted,
             intents: _,
         } = *planned;
-        if let Some(branch) = branch {
-            self.branches.insert(run.key.git_ref.clone(), branch);
-        }
+        self.branches.insert(run.key.git_ref.clone(), branch);
         self.trusted = trusted.or(self.trusted.take());
         self.claims.extend(claims);
         assert_eq!(self.runs.insert(run.id.clone(), run), None, "a run is new");
@@ -409,10 +421,9 @@ impl World {
             Claimed::Project(project) => format!("  claims {project}"),
         });
         lines.extend(claims);
-        match &planned.branch {
-            Some(branch) if branch.order == run.order => {}
-            Some(branch) => lines.push(format!("  takes the ref with order {}", branch.order)),
-            None => lines.push("  leaves the ref alone".into()),
+        match planned.branch.order == run.order {
+            true => {}
+            false => lines.push("  leaves the ref alone".into()),
         }
         let trusted = planned.trusted.iter();
         lines.extend(trusted.map(|it| format!("  trusts {}", letter(&it.commit))));

@@ -28,11 +28,9 @@ pub(super) async fn commit(
     change.done(&owed.id);
     change.create(keys::run(&run.id), run);
     listed(look, run, &mut change).await?;
-    if let Some(branch) = &planned.branch {
-        let key = keys::branch(run.key.repository, &run.key.git_ref);
-        let read = look.reads.read::<Branch>(&key).await?;
-        change.save(key, read.as_ref(), branch);
-    }
+    let branch = keys::branch(run.key.repository, &run.key.git_ref);
+    let read = look.reads.read::<Branch>(&branch).await?;
+    change.save(branch, read.as_ref(), &planned.branch);
     if let Some(trusted) = &planned.trusted {
         let key = keys::trusted_definition(run.key.repository);
         let read = look.reads.read::<Trusted>(&key).await?;

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use towline_definition::{self as definition, DefinitionErrors, FILE};
 use towline_domain::definition::Preset;
 use towline_domain::intent::{Intent, PushAccepted};
-use towline_domain::names::{CommitSha, ComponentName};
+use towline_domain::names::{CommitSha, ComponentName, GitRef};
 use towline_domain::plan::{AtCommit, Buildspec, Claimed, Drawn, Known, Want, Wants};
 use towline_domain::reason::{BadFile, Refusal, Unbuildable};
 use towline_ports::{FileAt, Key, Relation, RepositoryRef, Source, StartBuild};
@@ -27,12 +27,22 @@ pub(super) fn first(intent: &Intent) -> Vec<Key> {
 
 fn begins_with(push: &PushAccepted) -> Vec<Key> {
     let id = push.repository;
-    vec![
+    let mut keys = vec![
         keys::branch(id, &push.git_ref),
         keys::trusted_definition(id),
         keys::commit(&push.commit, id),
         keys::numbers(id),
-    ]
+    ];
+    keys.extend(created_from(push));
+    keys
+}
+
+/// The default branch, if the push created another ref: its payload does not list what the new ref
+/// has from there.
+fn created_from(push: &PushAccepted) -> Option<Key> {
+    let default_branch = GitRef::Branch(push.default_branch.clone());
+    let is_new = push.before.is_none() && push.git_ref != default_branch;
+    is_new.then(|| keys::branch(push.repository, &default_branch))
 }
 
 /// What is known of a push so far, and where to find the rest.
@@ -78,6 +88,10 @@ impl<'a> Look<'a> {
         let id = self.push.repository;
         self.reads.load(begins_with(self.push)).await?;
         self.known.branch = self.value(&keys::branch(id, &self.push.git_ref)).await?;
+        self.known.default_branch = match created_from(self.push) {
+            Some(key) => self.value(&key).await?,
+            None => None,
+        };
         self.known.trusted = self.value(&keys::trusted_definition(id)).await?;
         Ok(())
     }

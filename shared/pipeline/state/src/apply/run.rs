@@ -165,13 +165,14 @@ async fn known(reads: &mut Reads<'_>, run: &Run, of: &AttemptRef) -> Result<Know
     ];
     reads.load(all.to_vec()).await?;
     let repository = reads.read::<Repository>(&repository).await?;
-    let branch = reads.read::<Branch>(&branch).await?;
+    let branch = reads.value::<Branch>(&branch).await?.unwrap_or_default();
     Ok(Known {
         definition: reads.trusted(id).await?,
         default_branch: repository
             .map(|read| read.value.default_branch)
             .unwrap_or_default(),
-        is_deleted: branch.is_some_and(|branch| branch.value.deleted),
+        is_deleted: branch.deleted,
+        contributions: branch.contributions,
     })
 }
 

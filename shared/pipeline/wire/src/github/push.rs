@@ -1,7 +1,6 @@
 //! GitHub's `push` event; only the needed fields are read.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::ops::Deref;
 
 use serde::Deserialize;
@@ -10,13 +9,11 @@ use towline_domain::intent::PushAccepted;
 use towline_domain::names::{CommitSha, GitRef, NameError, RepositoryId, RepositoryName};
 use towline_domain::untrusted::Untrusted;
 
+use super::authors::Authors;
 use super::{Event, GithubError};
 
 /// The most commits that GitHub lists in one push (GitHub REST description, `webhook-push`).
 pub const MOST_COMMITS: usize = 2_048;
-
-/// The most names and addresses of authors to keep; a push with more is a large merge.
-const MOST_AUTHORS: usize = 200;
 
 /// Characters of the head commit's message that are kept.
 const LONGEST_MESSAGE: usize = 4_096;
@@ -41,8 +38,11 @@ pub struct Push {
     pub forced: bool,
     /// Who pushed, by login.
     pub pusher: String,
-    /// Who pushed it or wrote any of its commits: logins, names and addresses, at most 200.
+    /// Who pushed it, or wrote or committed anything of it, co-authors included: logins, addresses
+    /// and names.
     pub authors: Vec<String>,
+    /// Whether there are more authors than these.
+    pub authors_cut: bool,
     /// The head commit's message, at most 4,096 characters of it.
     pub message: String,
 }
@@ -72,6 +72,7 @@ impl Push {
             forced: self.forced,
             pusher: self.pusher,
             authors: self.authors,
+            authors_cut: self.authors_cut,
             title: Untrusted::first_line(&self.message),
             message: Untrusted::text(&self.message, LONGEST_MESSAGE),
             at,
@@ -183,7 +184,7 @@ struct Body<'a> {
 
 /// A text that is borrowed from the body unless it has an escape.
 #[derive(Deserialize, Default)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Deref for Text<'_> {
     type Target = str;
@@ -208,6 +209,8 @@ struct HeadCommit<'a> {
 /// A commit of the push, of which only the authors are read.
 #[derive(Deserialize)]
 struct Listed<'a> {
+    #[serde(default, borrow)]
+    message: Text<'a>,
     #[serde(borrow)]
     author: Option<Author<'a>>,
     #[serde(borrow)]
@@ -215,13 +218,13 @@ struct Listed<'a> {
 }
 
 #[derive(Deserialize)]
-struct Author<'a> {
+pub(super) struct Author<'a> {
     #[serde(borrow)]
-    name: Option<Text<'a>>,
+    pub(super) name: Option<Text<'a>>,
     #[serde(borrow)]
-    email: Option<Text<'a>>,
+    pub(super) email: Option<Text<'a>>,
     #[serde(borrow)]
-    username: Option<Text<'a>>,
+    pub(super) username: Option<Text<'a>>,
 }
 
 /// `created_at` and `pushed_at` are numbers here and texts elsewhere, so they are not read.
@@ -301,6 +304,7 @@ impl Body<'_> {
                 "`head_commit.id` is not where the branch stands, `after`",
             ));
         }
+        let authors = self.authors(head);
         Ok(Event::Moved(Box::new(Push {
             repository: RepositoryId(self.repository.id),
             repository_name: self.repository.name()?,
@@ -311,7 +315,8 @@ impl Body<'_> {
             commit,
             forced: self.forced,
             pusher: self.login(),
-            authors: self.authors(head),
+            authors_cut: authors.cut,
+            authors: authors.names,
             message: head.message.chars().take(LONGEST_MESSAGE).collect(),
         })))
     }
@@ -322,32 +327,24 @@ impl Body<'_> {
         shown(sender.unwrap_or(&self.pusher.name))
     }
 
-    fn authors(&self, head: &HeadCommit<'_>) -> Vec<String> {
-        let listed = self
-            .commits
-            .iter()
-            .flat_map(|commit| [&commit.author, &commit.committer]);
-        let written = [&head.author, &head.committer]
-            .into_iter()
-            .chain(listed)
-            .flatten()
-            .flat_map(|author| [&author.username, &author.email, &author.name]);
-        let pushed = [&self.pusher.email].into_iter();
-        let mut authors: Vec<String> = Vec::new();
-        let mut add = |name: String| {
-            if authors.len() < MOST_AUTHORS && !name.is_empty() && !authors.contains(&name) {
-                authors.push(name);
-            }
-        };
-        add(self.login());
-        add(shown(&self.pusher.name));
-        // Thousands of commits have few authors.
-        let mut seen = HashSet::new();
-        for text in pushed.chain(written).flatten() {
-            if seen.insert(&**text) {
-                add(shown(text));
-            }
+    /// Everyone who took part in the push.
+    fn authors(&self, head: &HeadCommit<'_>) -> Authors {
+        let mut authors = Authors::default();
+        authors.add(&self.login());
+        authors.add(&self.pusher.name);
+        if let Some(email) = &self.pusher.email {
+            authors.add_address(email);
         }
+        authors.add_commit(head.author.as_ref(), head.committer.as_ref(), &head.message);
+        for commit in &self.commits {
+            authors.add_commit(
+                commit.author.as_ref(),
+                commit.committer.as_ref(),
+                &commit.message,
+            );
+        }
+        // GitHub lists no more, so others may have taken part.
+        authors.cut |= self.commits.len() == MOST_COMMITS;
         authors
     }
 }
@@ -390,6 +387,6 @@ fn refused(field: &'static str, error: &NameError) -> GithubError {
 }
 
 /// A name or address on one line without control characters, cut to 200 characters (A10).
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     Untrusted::first_line(text).display()
 }

@@ -123,6 +123,45 @@ fn a_push_to_a_branch_says_what_to_build_and_who_wrote_it() {
 }
 
 #[test]
+fn a23_everyone_who_took_part_in_a_push_is_an_author() {
+    let listed = |author: &str, committer: &str, message: &str| {
+        let person = |name: &str| json!({"name": name, "email": format!("{name}@example.com")});
+        json!({"author": person(author), "committer": person(committer), "message": message})
+    };
+    let trailers = "Pair\n\nCo-authored-by: Pia <7+pia-dev@users.noreply.github.com>\nco-AUTHORED-by: Tom <tom@example.com>";
+    let push = moved(&body(&[(
+        "/commits",
+        json!([listed("ada", "bob", trailers), listed("cyd", "cyd", "Fix")]),
+    )]));
+    let of = |name: &str| push.authors.iter().any(|known| known == name);
+    for name in [
+        "ada@example.com",
+        "bob@example.com",
+        "cyd@example.com",
+        "Pia",
+        "pia-dev",
+        "tom@example.com",
+        "mina",
+    ] {
+        assert!(of(name), "{name} is missing in {:?}", push.authors);
+    }
+    assert!(!push.authors_cut);
+}
+
+#[test]
+fn a23_a_push_with_more_authors_than_are_kept_says_so() {
+    let many: Vec<Value> = (0..400)
+        .map(|number| {
+            let email = format!("person-{number}@long-name-of-a-company.example.com");
+            json!({"author": {"name": "x", "email": email}, "committer": null, "message": ""})
+        })
+        .collect();
+    let push = moved(&body(&[("/commits", json!(many))]));
+    assert!(push.authors_cut);
+    assert!(push.accepted(at()).authors_cut);
+}
+
+#[test]
 fn zeros_mean_created_or_deleted() {
     let created = moved(&body(&[
         ("/before", json!(ZERO)),

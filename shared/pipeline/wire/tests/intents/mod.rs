@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use towline_domain::Timestamp;
+use towline_domain::authors::Contributions;
 use towline_domain::intent::{AttemptRef, Intent, PushAccepted, StageKey};
 use towline_domain::names::RepositoryId;
 use towline_domain::stage::Candidate;
@@ -183,6 +184,7 @@ fn push() -> PushAccepted {
         forced: false,
         pusher: "ilsebrandt".into(),
         authors: authors(),
+        authors_cut: false,
         title: Untrusted::first_line("Round vouchers down (#218)"),
         message: Untrusted::text(
             "Round vouchers down (#218)\n\nCustomers saw one cent too much.",
@@ -218,6 +220,7 @@ fn candidate() -> Candidate {
         repository: "storefront/backend".parse().unwrap(),
         build_number: 142,
         authors: authors(),
+        contributions: Contributions::default(),
         shown_in: Some("harbour-lane/storefront".parse().unwrap()),
     }
 }

@@ -1,0 +1,94 @@
+//! Who took part in a push: by login, address and name, with the co-authors that messages name.
+
+use std::collections::HashSet;
+
+use towline_domain::authors::MOST_BYTES;
+
+use super::push::{Author, shown};
+
+/// The trailer that names a co-author (GitHub docs, "Creating a commit with multiple authors").
+const CO_AUTHOR: &str = "co-authored-by:";
+
+/// The domain of addresses that GitHub gives to people who hide theirs: `ID+LOGIN@` or `LOGIN@`
+/// (GitHub docs, "Email addresses reference").
+const NO_REPLY: &str = "@users.noreply.github.com";
+
+/// The authors of a push.
+#[derive(Default)]
+pub(super) struct Authors {
+    pub(super) names: Vec<String>,
+    /// Whether there are more.
+    pub(super) cut: bool,
+    seen: HashSet<String>,
+    bytes: usize,
+}
+
+impl Authors {
+    pub(super) fn add_commit(
+        &mut self,
+        author: Option<&Author<'_>>,
+        committer: Option<&Author<'_>>,
+        message: &str,
+    ) {
+        for person in [author, committer].into_iter().flatten() {
+            if let Some(login) = &person.username {
+                self.add(login);
+            }
+            if let Some(email) = &person.email {
+                self.add_address(email);
+            }
+            if let Some(name) = &person.name {
+                self.add(name);
+            }
+        }
+        for line in message.lines() {
+            let line = line.trim();
+            let trailer = line.get(..CO_AUTHOR.len());
+            if trailer.is_some_and(|start| start.eq_ignore_ascii_case(CO_AUTHOR)) {
+                self.add_co_author(&line[CO_AUTHOR.len()..]);
+            }
+        }
+    }
+
+    /// Adds `Name <address>`.
+    fn add_co_author(&mut self, text: &str) {
+        match text.split_once('<') {
+            Some((name, rest)) => {
+                self.add_address(rest.split('>').next().unwrap_or_default().trim());
+                self.add(name.trim());
+            }
+            None => self.add_address(text.trim()),
+        }
+    }
+
+    /// Adds an address, and the login that GitHub wrote into it.
+    pub(super) fn add_address(&mut self, address: &str) {
+        let split = address.len().saturating_sub(NO_REPLY.len());
+        if let (Some(local), Some(domain)) = (address.get(..split), address.get(split..))
+            && domain.eq_ignore_ascii_case(NO_REPLY)
+        {
+            let login = local.split_once('+').map_or(local, |(_, login)| login);
+            self.add(login);
+        }
+        self.add(address);
+    }
+
+    /// Adds a login, a name or an address.
+    pub(super) fn add(&mut self, text: &str) {
+        // Thousands of commits have few authors.
+        if self.cut || self.seen.contains(text) {
+            return;
+        }
+        self.seen.insert(text.to_owned());
+        let name = shown(text);
+        if name.is_empty() || self.names.contains(&name) {
+            return;
+        }
+        self.bytes += name.len() + 3;
+        if self.bytes > MOST_BYTES {
+            self.cut = true;
+            return;
+        }
+        self.names.push(name);
+    }
+}

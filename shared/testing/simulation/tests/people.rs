@@ -1,0 +1,91 @@
+//! Stories about people: who may approve, promote and override what.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "what is expected stands where it is expected"
+)]
+
+use expect_test::{Expect, expect};
+use serde_json::Value;
+use towline_answers::{Command, command};
+use towline_simulation::World;
+use towline_simulation::rest::signed;
+
+/// The end of a world: its stages in words, and the answers to people.
+fn check(world: &mut World, expect: Expect) {
+    world.settle();
+    let mut text = world.view();
+    for answer in world.answers.iter().filter(|it| *it != "202 accepted") {
+        text += &format!("> {answer}\n");
+    }
+    expect.assert_eq(&text);
+    assert_eq!(world.faults_at_rest(), Vec::<String>::new());
+}
+
+/// Somebody writes a commit on main and pushes it.
+fn push(world: &mut World, login: &str, message: &str) {
+    let before = world.head("main");
+    let file = ("backend/main.rs", message);
+    let title = message.lines().next().unwrap_or_default();
+    let commit = world.commit("main", title, &[file]);
+    let body = world
+        .webhook("main", before.as_ref(), &commit, message)
+        .body;
+    let body = String::from_utf8(body).expect("JSON is text");
+    let body = body.replace("dana", login).replace("Dana", login);
+    let body: Value = serde_json::from_str(&body).expect("JSON");
+    world.deliver(signed(&body, &format!("{login}-{}", commit.short())));
+    world.settle();
+}
+
+fn ask(world: &mut World, login: &str, command: Command) {
+    world.ask(login, command);
+    world.settle();
+}
+
+fn approve(promotion: u64) -> Command {
+    Command::Approve(command::Approve {
+        promotion,
+        comment: None,
+        repository: None,
+    })
+}
+
+/// The shop with its first images live in prod.
+fn live() -> World {
+    let mut world = World::quiet();
+    world.push("main", "first", &[]);
+    world.settle();
+    for promotion in [2, 4] {
+        ask(&mut world, "lee", approve(promotion));
+        ask(&mut world, "park", approve(promotion));
+    }
+    world.answers.clear();
+    world
+}
+
+#[test]
+fn s5_a23_who_wrote_an_earlier_commit_or_is_named_in_a_trailer_approves_no_later_one() {
+    let mut world = live();
+    push(&mut world, "lee", "second");
+    let third = "third\n\nCo-authored-by: P <9+park@users.noreply.github.com>";
+    push(&mut world, "mallory", third);
+    for (person, promotion) in [("lee", 8), ("park", 8), ("dana", 8)] {
+        ask(&mut world, person, approve(promotion));
+    }
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main second: backend succeeded
+        main third: backend succeeded
+        backend/prod: first; third has 1 of 2 yes
+        backend/staging: third
+        web/prod: first
+        web/staging: first
+        > refused: @lee pushed or wrote something that 97c0c58 contains since c8ac692, which is live; someone else must approve it (approval.self: deny)
+        > refused: @park pushed or wrote 97c0c58; someone else must approve it (approval.self: deny)
+        > promotion #8 to prod: approved; waiting for approval 1/2, expires in 23h 59m
+    "#]],
+    );
+}
