@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
+#[path = "limits/flood.rs"]
+mod flood;
 
 use std::time::{Duration, Instant};
 

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use towline_domain::names::{BuildId, CommitSha, RepositoryId, RepositoryName};
+use towline_domain::turns::Room;
 use towline_ports::{Builds as _, PortError, RepositoryRef, StartBuild, StartError, Trust};
 use towline_runner::{Checkout, Config, Machine, Runner};
 
@@ -143,6 +144,7 @@ impl BuildService {
         let runner = Runner::open(Config {
             dir: settings.folder,
             concurrency: 4,
+            room: Room::default(),
             keep: Config::KEEP,
             // The builds of the rehearsal need no secrets and no other user.
             secrets: "secrets.json".into(),

@@ -13,6 +13,7 @@ use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use towline_domain::names::{BuildId, CommitSha, ComponentName};
 use towline_domain::run::BuildStatus;
+use towline_domain::turns::Room;
 use towline_ports::{Builds as _, Clock as _, PortError, RepositoryRef, StartError};
 use towline_runner::{Checkout, Config, Runner};
 use towline_wire::eventbridge::{LOCAL_REGION, NO_ACCOUNT};
@@ -222,6 +223,7 @@ fn config(folder: &Folder, snapshot: &Path, registry: &OwnRegistry) -> Config {
     Config {
         dir: folder.path("build"),
         concurrency: 1,
+        room: Room::default(),
         keep: KEEP,
         secrets: folder.path("secrets.json"),
         common: std::env::temp_dir(),

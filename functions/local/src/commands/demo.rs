@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 use towline_domain::person::Person;
+use towline_domain::turns::Room;
 use towline_source::{Origin, Registered};
 use towline_wire::signature::{Secret, Secrets};
 
@@ -85,6 +86,7 @@ async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(O
         secrets: Secrets::new(Secret::new(&secret)?, None),
         slack: None,
         concurrency: 2,
+        room: Room::default(),
         binary: console::own_binary()?,
         surroundings: around,
         builds: of_builds(surroundings::variable),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tokio::sync::watch;
+use towline_domain::turns::Room;
 use towline_wire::signature::{Secret, SecretError, Secrets};
 
 use towline_console::outcome::Outcome;
@@ -40,6 +41,12 @@ pub struct Args {
     /// Builds that run at the same time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     builds: u16,
+    /// Builds of one repository that may wait; older ones give way to newer ones
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
+    waiting: u16,
+    /// Builds of one branch or tag that may wait, besides those of its newest push
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    waiting_per_ref: u16,
 }
 
 /// Why `serve` does not start.
@@ -111,6 +118,10 @@ async fn open(args: Args, folder: &Folder) -> anyhow::Result<(Opened, Vec<String
         secrets: webhook_secrets(folder)?,
         slack: slack_secrets()?,
         concurrency: usize::from(args.builds),
+        room: Room {
+            per_repository: usize::from(args.waiting),
+            per_ref: usize::from(args.waiting_per_ref),
+        },
         binary: console::own_binary()?,
         surroundings: of_git(surroundings::variable),
         builds: of_builds(surroundings::variable),

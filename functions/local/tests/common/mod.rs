@@ -40,6 +40,29 @@ impl Server {
         Self::of(spawn(data, repository, Some(tools)), data)
     }
 
+    /// One for several repositories, with further options.
+    pub fn with(data: &Path, repositories: &[&Repository], options: &[&str]) -> Self {
+        let mut command = command(data);
+        for repository in repositories {
+            command.arg("--repo").arg(&repository.path);
+        }
+        let child = command.args(options).spawn().expect("the binary starts");
+        Self::of(child, data)
+    }
+
+    /// What the command line prints for the owner.
+    pub fn towline(&self, arguments: &[&str]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_towline"))
+            .args(arguments)
+            .env("TOWLINE_URL", &self.url)
+            .env("TOWLINE_TOKEN", &self.token)
+            .output()
+            .expect("the binary starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {error}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     fn of(mut child: Child, data: &Path) -> Self {
         let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut line = String::new();
@@ -142,22 +165,25 @@ impl Server {
 }
 
 fn spawn(data: &Path, repository: &Path, tools: Option<&Path>) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_towline"));
+    let mut command = command(data);
     if let Some(tools) = tools {
         command.env("PATH", search_path(tools));
     }
+    let command = command.args(["--builds", "2", "--repo"]).arg(repository);
+    command.spawn().expect("the binary starts")
+}
+
+fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_towline"));
     command
         .arg("serve")
-        .args(["--listen", "127.0.0.1:0", "--builds", "2", "--data"])
+        .args(["--listen", "127.0.0.1:0", "--data"])
         .arg(data)
-        .arg("--repo")
-        .arg(repository)
         .env("TOWLINE_GITHUB_WEBHOOK_SECRET", SECRET)
         .env("TOWLINE_LOG", "error")
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the binary starts")
+        .stdout(Stdio::piped());
+    command
 }
 
 /// The search path: first a folder, then that of the test process.
@@ -239,6 +265,11 @@ impl Repository {
 
     /// The body of a push of `after` to main.
     pub fn push(&self, before: &str, after: &str) -> String {
+        self.push_to("main", before, after)
+    }
+
+    /// The body of a push of `after` to a branch.
+    pub fn push_to(&self, branch: &str, before: &str, after: &str) -> String {
         let id = towline_source::local_id(&self.path).expect("an id");
         let name = self
             .path
@@ -253,7 +284,7 @@ impl Repository {
             "added": [], "removed": [], "modified": [],
         });
         json!({
-            "ref": "refs/heads/main", "before": before, "after": after,
+            "ref": format!("refs/heads/{branch}"), "before": before, "after": after,
             "created": before.bytes().all(|byte| byte == b'0'), "deleted": false, "forced": false,
             "base_ref": null, "compare": "", "commits": [commit], "head_commit": commit,
             "repository": {

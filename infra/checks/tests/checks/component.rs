@@ -165,6 +165,17 @@ fn on_lambda_nothing_is_said_about_docker_or_time() {
     assert_eq!(on_machine["Condition"], "OnMachine");
 }
 
+/// A limit that is not set must not be sent: CodeBuild accepts none above the account's.
+#[test]
+fn a_component_may_leave_capacity_to_others() {
+    let template = template("infra/component.yaml");
+    let limit = &template.resources()["Project"]["Properties"]["ConcurrentBuildLimit"];
+    assert_eq!(limit["Fn::If"][0], "Limited");
+    assert_eq!(limit["Fn::If"][1]["Ref"], "ConcurrentBuilds");
+    assert_eq!(limit["Fn::If"][2]["Ref"], "AWS::NoValue");
+    assert_eq!(template.0["Parameters"]["ConcurrentBuilds"]["Default"], 0);
+}
+
 #[test]
 fn layers_lie_apart_from_images_and_by_trust() {
     let template = template("infra/component.yaml");

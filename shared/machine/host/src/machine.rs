@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use towline_bus::rules::RULES;
 use towline_bus::{LocalBus, Queued, Router};
 use towline_domain::names::CommitSha;
+use towline_domain::turns::Room;
 use towline_handlers::Context;
 use towline_handlers::start_builds::Settings;
 use towline_ports::{Clock as _, PortError, RepositoryRef};
@@ -42,6 +43,8 @@ pub struct Config {
     pub slack: Option<Secrets>,
     /// Builds that run at the same time.
     pub concurrency: usize,
+    /// Builds that may wait for their turn.
+    pub room: Room,
     /// The `towline` that builds find on their path.
     pub binary: PathBuf,
     /// The environment of `git`.
@@ -135,7 +138,7 @@ impl Machine {
         )?);
         let runner = Runner::open(runner_config(
             &config.folder,
-            config.concurrency,
+            (config.concurrency, config.room),
             config.binary,
             config.builds,
             keys.clone(),
@@ -198,7 +201,7 @@ fn hosts(address: SocketAddr, names: Vec<String>) -> Vec<String> {
 /// How builds run here.
 fn runner_config(
     folder: &Folder,
-    concurrency: usize,
+    (concurrency, room): (usize, Room),
     binary: PathBuf,
     machine: towline_runner::Machine,
     keys: RegistryKeys,
@@ -208,6 +211,7 @@ fn runner_config(
     towline_runner::Config {
         dir: folder.path("runner"),
         concurrency,
+        room,
         keep: towline_runner::Config::KEEP,
         secrets: folder.path("secrets.json"),
         common: std::env::temp_dir(),

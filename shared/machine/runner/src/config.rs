@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use towline_domain::names::{BuildId, CommitSha, ImageRepository};
+use towline_domain::turns::Room;
 use towline_ports::{PortError, RepositoryRef};
 
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -41,6 +42,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// The number of simultaneous builds, at least one.
     pub concurrency: usize,
+    /// How many builds may wait for their turn.
+    pub room: Room,
     /// The number of ended builds to keep with logs and artifacts, at least one; see
     /// [`Config::KEEP`]. Other builds are unknown: requested again, they would run again.
     pub keep: usize,

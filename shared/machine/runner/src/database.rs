@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde_json::Value;
-use towline_domain::names::{AttemptId, BuildId};
+use towline_domain::names::{AttemptId, BuildId, CommitSha, GitRef, RepositoryId};
+use towline_domain::turns::{Line, Waiting};
 use towline_ports::PortError;
 
 use crate::event::StateChange;
@@ -135,13 +136,52 @@ pub(crate) fn get(
     )
 }
 
-/// The build that has waited the longest.
-pub(crate) fn next_queued(transaction: &Transaction<'_>) -> Result<Option<Record>, DatabaseError> {
-    one(
-        transaction,
-        "SELECT record FROM builds WHERE state = ?1 ORDER BY sequence LIMIT 1",
-        State::Queued.word(),
-    )
+/// A build that runs or waits.
+pub(crate) struct InLine {
+    pub(crate) id: BuildId,
+    pub(crate) waiting: Waiting,
+}
+
+/// The builds in this state, in the order of requests.
+pub(crate) fn in_line(
+    transaction: &Transaction<'_>,
+    state: State,
+) -> Result<Vec<InLine>, DatabaseError> {
+    // Only what is needed: the records contain buildspecs.
+    let mut select = transaction.prepare_cached(
+        "SELECT json_object('id', id,
+                'repository_id', record -> '$.request.repository_id',
+                'git_ref', record ->> '$.request.git_ref',
+                'commit', record ->> '$.request.commit',
+                'is_trusted', coalesce(record ->> '$.request.is_trusted', 0) <> 0)
+         FROM builds WHERE state = ?1 ORDER BY sequence",
+    )?;
+    let texts = select.query_map([state.word()], |row| row.get::<_, String>(0))?;
+    let read = |text: String| -> Result<InLine, DatabaseError> {
+        let row: Row = serde_json::from_str(&text)?;
+        let line = Line {
+            repository: row.repository_id,
+            git_ref: row.git_ref,
+        };
+        Ok(InLine {
+            id: row.id,
+            waiting: Waiting {
+                line,
+                commit: row.commit,
+                is_trusted: row.is_trusted != 0,
+            },
+        })
+    };
+    texts.map(|text| read(text?)).collect()
+}
+
+#[derive(serde::Deserialize)]
+struct Row {
+    id: BuildId,
+    repository_id: RepositoryId,
+    git_ref: Option<GitRef>,
+    commit: CommitSha,
+    is_trusted: u8,
 }
 
 /// A build that was running.

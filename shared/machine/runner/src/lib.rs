@@ -16,6 +16,7 @@ mod event;
 mod files;
 mod folder;
 mod keep;
+mod line;
 mod log;
 mod phases;
 mod prepare;

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore, watch};
 use tokio::time::sleep;
 use towline_domain::names::BuildId;
 use towline_domain::run::BuildStatus;
+use towline_domain::turns::Turns;
 use towline_ports::PortError;
 
 use crate::build;
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) written: Arc<Notify>,
     running: Mutex<HashMap<BuildId, watch::Sender<bool>>>,
     pub(crate) queued: Notify,
+    pub(crate) turns: Mutex<Turns>,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) closing: watch::Sender<bool>,
     /// Locked for writing while a cache is saved, for reading while one is restored.
@@ -77,6 +79,7 @@ impl Inner {
             written: Arc::default(),
             running: Mutex::default(),
             queued: Notify::new(),
+            turns: Mutex::default(),
             closing: watch::Sender::new(false),
             caches: Arc::default(),
             _lock: lock,
@@ -202,7 +205,7 @@ impl Inner {
         self.database.call("removing old builds", work).await
     }
 
-    /// Starts builds in the order of requests, until the runner closes.
+    /// Starts builds as their turn comes, until the runner closes.
     pub(crate) async fn schedule(self: Arc<Self>) {
         let mut closing = self.closing.subscribe();
         loop {
@@ -243,10 +246,9 @@ impl Inner {
         self.places.clone().acquire_owned().await.ok()
     }
 
-    /// Marks the build that has waited the longest as running.
+    /// Marks the build whose turn it is as running.
     async fn begin(&self) -> Result<Option<(Record, watch::Receiver<bool>)>, PortError> {
-        let doing = "looking for a queued build";
-        let Some(next) = self.database.call(doing, database::next_queued).await? else {
+        let Some(next) = self.next_in_line().await? else {
             return Ok(None);
         };
         let (stop, stopped) = watch::channel(false);
@@ -271,6 +273,7 @@ impl Inner {
         let begun = self.database.call("beginning a build", work).await;
         match begun {
             Ok(Some(record)) => {
+                self.turns().begin(&next.waiting.line);
                 self.changed.notify_one();
                 Ok(Some((record, stopped)))
             }

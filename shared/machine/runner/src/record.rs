@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use towline_domain::names::{
     AttemptId, BuildId, CommitSha, ComponentName, GitRef, ImageRepository, RepositoryId,
-    RepositoryName,
+    RepositoryName, RunId,
 };
-use towline_domain::run::{BuildReport, BuildStatus};
+use towline_domain::run::{BuildReport, BuildStatus, GaveWay};
 use towline_ports::{StartBuild, Trust};
 use towline_wire::codebuild;
 
@@ -35,6 +35,9 @@ pub(crate) struct Record {
     /// The other user that commands run as; it decides where the build's folder is.
     #[serde(default)]
     pub(crate) run_as: Option<User>,
+    /// The build that took its place in the queue, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gave_way: Option<GaveWay>,
 }
 
 /// The state of a build.
@@ -209,6 +212,7 @@ impl Record {
             exported: Vec::new(),
             leader: None,
             run_as: None,
+            gave_way: None,
         };
         record.enter(PhaseKind::Submitted, now);
         record.leave(PhaseStatus::Succeeded, None, now);
@@ -271,13 +275,26 @@ impl Record {
             ended_at: self.ended_at,
             reason: self.reason.clone(),
             outputs: codebuild::outputs(self.output_names(), &self.exported),
+            gave_way: self.gave_way.clone(),
         }
     }
 
     /// The names of the outputs that the build was asked for.
     fn output_names(&self) -> &str {
-        let variables = self.request.environment.iter();
-        let mut named = variables.filter(|(name, _)| name == codebuild::OUTPUTS_VARIABLE);
-        named.next().map_or("", |(_, names)| names)
+        let names = self.request.variable(codebuild::OUTPUTS_VARIABLE);
+        names.unwrap_or_default()
+    }
+}
+
+impl Request {
+    /// The run that it belongs to.
+    pub(crate) fn run(&self) -> Option<RunId> {
+        self.variable(codebuild::RUN_VARIABLE)?.parse().ok()
+    }
+
+    fn variable(&self, wanted: &str) -> Option<&str> {
+        let mut variables = self.environment.iter();
+        let found = variables.find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_str())
     }
 }

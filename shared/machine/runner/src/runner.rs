@@ -16,6 +16,7 @@ use crate::config::{Config, OpenError};
 use crate::database;
 use crate::environment;
 use crate::event::{self, StateChange, state_change};
+use crate::line;
 use crate::queue::Inner;
 use crate::record::{Context, PhaseStatus, Record, Request, State};
 
@@ -151,7 +152,8 @@ impl Builds for Runner {
             .parse()
             .map_err(|error| StartError::Refused(format!("invalid build name: {error}")))?;
         let request = Request::from(build);
-        let now = self.inner.now();
+        let (now, room) = (self.inner.now(), self.inner.config.room);
+        let place = self.inner.place.clone();
         let work = move |transaction: &rusqlite::Transaction<'_>| {
             if let Some(record) = database::find(transaction, &request.attempt)? {
                 return Ok(record.id);
@@ -159,11 +161,18 @@ impl Builds for Runner {
             let number = database::next_number(transaction, &project)?;
             let record = Record::queued(id, number, request, now);
             database::insert(transaction, &record)?;
+            line::make_room(transaction, &record, room, &place, now)?;
             Ok(record.id)
         };
         let id = self.inner.database.call("starting a build", work).await?;
         self.inner.queued.notify_one();
+        // Others may have given way.
+        self.inner.changed.notify_one();
         Ok(id)
+    }
+
+    async fn line(&self) -> Result<Option<Vec<BuildId>>, PortError> {
+        self.inner.in_order().await.map(Some)
     }
 
     async fn get(&self, build: &BuildId) -> Result<Option<BuildReport>, PortError> {

@@ -27,6 +27,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 use towline_domain::names::{AttemptId, BuildId, CommitSha, GitRef, RepositoryId};
 use towline_domain::run::{BuildReport, BuildStatus};
+use towline_domain::turns::Room;
 use towline_ports::{Builds, PortError, RepositoryRef, StartBuild, Trust};
 
 use crate::database;
@@ -66,6 +67,7 @@ fn config(dir: &Path, concurrency: usize) -> Config {
     Config {
         dir: dir.join("data"),
         concurrency,
+        room: Room::default(),
         keep: Config::KEEP,
         secrets: dir.join("secrets.json"),
         common: "/tmp".into(),

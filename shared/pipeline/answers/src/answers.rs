@@ -14,6 +14,8 @@ use towline_domain::person::Actor;
 use towline_domain::run::{AttemptState, RunStatus};
 use towline_domain::stage;
 
+pub use super::queue::InQueue;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
@@ -66,6 +68,15 @@ pub enum Answer {
     Runs {
         /// The newest first.
         runs: Vec<RunAnswer>,
+    },
+    /// To [`super::Query::Queue`].
+    Queue {
+        /// The builds that run, the oldest first.
+        running: Vec<InQueue>,
+        /// The builds that wait, in the order in which they start if that is known.
+        waiting: Vec<InQueue>,
+        /// Whether these are all.
+        complete: bool,
     },
     /// To [`super::Query::Log`].
     Log {

@@ -6,7 +6,7 @@ use towline_state::Context;
 
 use super::answers::Answer;
 use super::moment::Moment;
-use super::{ChatError, Query, Refusal, images, log, lookup, runs, stages};
+use super::{ChatError, Query, Refusal, images, log, lookup, queue, runs, stages};
 
 /// Answers a question.
 ///
@@ -26,6 +26,7 @@ pub async fn ask(
             Ok(Answer::Commit { commit, runs })
         }
         Query::Runs(query) => runs::newest(context, query).await,
+        Query::Queue(query) => queue::queue(context, builds, query).await,
         Query::Why(query) => runs::why(context, query).await,
         Query::History(query) => stages::history(context, query).await,
         Query::Now(query) => {

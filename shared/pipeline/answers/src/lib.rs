@@ -18,6 +18,7 @@ mod lookup;
 pub mod moment;
 mod promotions;
 pub mod query;
+mod queue;
 mod refusal;
 mod runs;
 pub mod slack;

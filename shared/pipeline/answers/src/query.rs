@@ -19,6 +19,8 @@ pub enum Query {
     Why(Why),
     /// List the newest runs
     Runs(Runs),
+    /// Show which builds run, and which wait for what
+    Queue(Queue),
     /// Show the builds and images of a commit
     Commit(Commit),
     /// List a component's images and tags, newest first
@@ -45,6 +47,7 @@ impl Query {
             | Self::Why(_)
             | Self::Commit(_)
             | Self::Image(_)
+            | Self::Queue(_)
             | Self::Log(_) => None,
         }
     }
@@ -189,6 +192,18 @@ pub struct Runs {
     /// How many lines to show, 1 to 500 [default: 10]
     #[arg(long, value_name = "N", value_parser = lines())]
     pub limit: Option<usize>,
+    /// Only this repository
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<RepositoryName>,
+}
+
+/// Whose builds are shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+#[command(after_help = "\
+Example:
+  towline queue")]
+pub struct Queue {
     /// Only this repository
     #[arg(long, value_name = "OWNER/NAME")]
     pub repository: Option<RepositoryName>,

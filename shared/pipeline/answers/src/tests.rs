@@ -269,7 +269,8 @@ impl World {
         }
     }
 
-    fn act(&self) {
+    /// Does everything that is announced.
+    pub(super) fn act(&self) {
         let (context, images) = (self.context(), &self.images);
         let settings = start_builds::Settings {
             registry: "registry.example".into(),

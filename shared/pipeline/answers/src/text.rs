@@ -5,6 +5,7 @@
 
 mod block;
 mod line;
+mod queue;
 mod table;
 
 use towline_domain::Timestamp;
@@ -42,6 +43,11 @@ pub fn lines(answer: &Answer, now: Timestamp) -> Vec<Line> {
         }
         Answer::Why { commit, reasons } => headed(commit, reasons.iter().map(reason)),
         Answer::Runs { runs } => run_table(runs),
+        Answer::Queue {
+            running,
+            waiting,
+            complete,
+        } => queue::table(running, waiting, *complete, now),
         Answer::Log { text, .. } => text.lines().map(Line::plain).collect(),
         Answer::Done { message, .. } => vec![Line::plain(message)],
     }
@@ -92,6 +98,13 @@ fn nothing(answer: &Answer) -> Option<Vec<Line>> {
         Answer::Runs { runs } if runs.is_empty() => {
             "no push has been accepted yet; send one with: towline send push --repo FOLDER".into()
         }
+        Answer::Queue {
+            running,
+            waiting,
+            complete: true,
+        } if running.is_empty() && waiting.is_empty() => {
+            "no build runs or waits; see what has ended with: towline runs".into()
+        }
         Answer::Log {
             build, text, ended, ..
         } if text.is_empty() => match *ended {
@@ -108,6 +121,7 @@ fn nothing(answer: &Answer) -> Option<Vec<Line>> {
         | Answer::Where { .. }
         | Answer::Why { .. }
         | Answer::Runs { .. }
+        | Answer::Queue { .. }
         | Answer::Log { .. }
         | Answer::Done { .. } => return None,
     };

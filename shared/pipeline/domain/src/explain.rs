@@ -32,10 +32,35 @@ pub fn attempt(attempt: &Attempt) -> String {
             reasons::failure(attempt.build_number, platform.as_deref(), why)
         }
         AttemptState::Cancelled { by } => format!("{name} was cancelled by {by}"),
-        AttemptState::Superseded { by } => {
-            format!("{name} was superseded by a newer push of the same ref (run {by})")
-        }
+        AttemptState::Superseded { by, crowded } => reasons::superseded(&name, by, *crowded),
         AttemptState::Held { why } => format!("{name} is held: {why}"),
+    }
+}
+
+/// What a build that has not ended waits for, in a clause; `before` says how many start before it, if
+/// that is known.
+#[must_use]
+pub fn queued(attempt: &Attempt, before: Option<usize>) -> String {
+    match (&attempt.state, before) {
+        (AttemptState::Due, _) => match &attempt.waiting {
+            Some(reason) => format!("another try to start it: {reason}"),
+            None => "its start".into(),
+        },
+        (AttemptState::Building, _) if attempt.started_at.is_some() => "nothing; it runs".into(),
+        (AttemptState::Building, Some(0)) => "a free place; it is next".into(),
+        (AttemptState::Building, Some(1)) => "a free place; 1 build is before it".into(),
+        (AttemptState::Building, Some(before)) => {
+            format!("a free place; {before} builds are before it")
+        }
+        (AttemptState::Building, None) => "the build service to begin it".into(),
+        (
+            AttemptState::Succeeded
+            | AttemptState::Failed { .. }
+            | AttemptState::Cancelled { .. }
+            | AttemptState::Superseded { .. }
+            | AttemptState::Held { .. },
+            _,
+        ) => "nothing; it has ended".into(),
     }
 }
 

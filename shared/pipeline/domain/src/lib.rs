@@ -24,6 +24,7 @@ pub mod deployment;
 pub mod offer;
 pub mod run;
 pub mod stage;
+pub mod turns;
 
 pub mod intent;
 pub mod ledger;

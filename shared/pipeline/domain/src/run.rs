@@ -24,7 +24,9 @@ use crate::untrusted::Untrusted;
 
 pub use advance::advance;
 pub use attempt::{Attempt, AttemptState, NewAttempt};
-pub use reasons::{Contradiction, Failure, NoIndex, NotRetried, NotStarted, Refusal};
+pub use reasons::{
+    Contradiction, Crowded, Failure, GaveWay, NoIndex, NotRetried, NotStarted, Refusal,
+};
 pub use retry::another_attempt;
 
 /// Automatic attempts if a build fails through no fault of the repository.
@@ -197,6 +199,9 @@ pub struct BuildReport {
     /// Its outputs, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, String>,
+    /// The build that took its place in the queue, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gave_way: Option<GaveWay>,
 }
 
 /// A fact that concerns a run.

@@ -370,6 +370,26 @@ fn facts_about_attempts_of_other_runs_change_nothing() {
 }
 
 #[test]
+fn a34_a_queued_build_that_gives_way_is_superseded_and_no_failure() {
+    check(
+        "bound 1\ngave way 1 ref\ngave way 1 ref\nretry 1",
+        expect![[r#"
+            bound 1 -> building; Build Watch Due
+            gave way 1 ref -> superseded by 00112233aabbccdd, too many of the ref; Build Stop Due shop:1
+            gave way 1 ref -> superseded by 00112233aabbccdd, too many of the ref; unchanged
+            retry 1 -> superseded by 00112233aabbccdd, too many of the ref | due; Build Due; note: build#1 of backend is tried again as build#2 by towline
+        "#]],
+    );
+    check(
+        "gave way 1 repository\nreport 2 IN_PROGRESS",
+        expect![[r#"
+            gave way 1 repository -> superseded by 00112233aabbccdd, too many of the repository; Build Watch Due; Build Stop Due shop:1
+            report 2 IN_PROGRESS -> superseded by 00112233aabbccdd, too many of the repository; Build Stop Due shop:2; unchanged
+        "#]],
+    );
+}
+
+#[test]
 fn a_run_stands_as_its_worst_component_stands() {
     let check = |facts: &str, status: RunStatus| {
         let run = facts.lines().fold(new_run(), |run, line| {

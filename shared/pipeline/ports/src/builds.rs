@@ -126,6 +126,12 @@ pub trait Builds: Send + Sync {
         attempt: &AttemptId,
     ) -> Result<Option<BuildReport>, PortError>;
 
+    /// The builds that wait for a place, in the order in which they start; none if the service does not
+    /// say.
+    async fn line(&self) -> Result<Option<Vec<BuildId>>, PortError> {
+        Ok(None)
+    }
+
     /// Stops a build; an ended one stays as it is.
     async fn stop(&self, build: &BuildId) -> Result<(), PortError>;
 

@@ -76,6 +76,12 @@ pub fn run(id: &RunId) -> Key {
     Key::new(format!("RUN#{id}"), "run")
 }
 
+/// Whether a key is that of a run.
+#[must_use]
+pub fn is_run(key: &Key) -> bool {
+    key.partition.starts_with("RUN#") && key.sort == "run"
+}
+
 /// A content that many runs of a repository share, by its hash: stored once.
 pub fn content(id: RepositoryId, hash: &str) -> Key {
     Key::new(format!("CONTENT#{id}#{hash}"), "content")

@@ -1,6 +1,7 @@
 //! CodeBuild's event `CodeBuild Build State Change`: a build has started or ended.
 
 mod compose;
+mod gave_way;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use towline_domain::outputs::Outputs;
 use towline_domain::run::{BuildReport, BuildStatus};
 
 pub use compose::event;
+pub use gave_way::{GAVE_WAY, gave_way};
 
 use crate::eventbridge::Envelope;
 use crate::lenient::{ShapeError, at, needed_text, parse, text};
@@ -193,6 +195,7 @@ impl StateChange {
             ended_at: (status != BuildStatus::InProgress).then_some(self.at),
             reason: self.reason(),
             outputs: BTreeMap::new(),
+            gave_way: self.phases.iter().find_map(gave_way::of),
         })
     }
 

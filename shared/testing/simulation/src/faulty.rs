@@ -294,6 +294,10 @@ impl Builds for FaultyBuilds {
         self.inner.find(repository, component, attempt).await
     }
 
+    async fn line(&self) -> Result<Option<Vec<BuildId>>, PortError> {
+        self.inner.line().await
+    }
+
     async fn stop(&self, build: &BuildId) -> Result<(), PortError> {
         self.chance.before("StopBuild").await?;
         self.watch.build_stops(build);

@@ -178,3 +178,68 @@ async fn a_log_grows_while_the_build_runs_and_is_read_from_anywhere() {
     assert!(rest.ends_with("Build ended: SUCCEEDED\n"), "{rest}");
     assert_eq!(part(10_000_000).await, b"");
 }
+
+#[tokio::test]
+async fn a34_repositories_take_turns_and_a_flood_gives_way() {
+    let room = Room {
+        per_repository: 3,
+        per_ref: 2,
+    };
+    let world = World::with(1, |config, _| config.room = room).await;
+    let (out, gate) = (world.path("out"), world.path("gate"));
+    let spec = format!(
+        "version: 0.2\nphases: {{build: {{commands: ['echo $TOWLINE_RUN >> {out}; \
+         until rmdir {gate} 2>/dev/null; do sleep 0.01; done']}}}}\n",
+        out = out.display(),
+        gate = gate.display()
+    );
+    let request = |number: u32, repository: u64, branch: &str| {
+        let mut request = world.request(number, &spec);
+        request.repository.id = RepositoryId(repository);
+        request.git_ref = format!("refs/heads/{branch}").parse().unwrap();
+        request.trust = Trust::of(&request.git_ref, Some("main"));
+        request.environment = vec![(codebuild::RUN_VARIABLE.into(), format!("{number:016x}"))];
+        request
+    };
+    let mut builds = Vec::new();
+    for (number, repository, branch) in [
+        (1, 7, "main"),
+        (2, 7, "main"),
+        (3, 7, "a"),
+        (4, 7, "b"),
+        (5, 7, "c"),
+        (6, 8, "main"),
+    ] {
+        let build = world
+            .runner
+            .start(request(number, repository, branch))
+            .await
+            .unwrap();
+        builds.push(build);
+        appears(&out).await;
+    }
+    // The oldest of a branch gave way, and the default branch did not.
+    let report = world.end(&builds[2]).await;
+    assert_eq!(report.status, BuildStatus::Stopped);
+    let gave_way = report.gave_way.clone().unwrap();
+    assert_eq!(gave_way.to.as_str(), "0000000000000005");
+    let events = world.runner.next_events(0, 10).await.unwrap();
+    let event = events.last().unwrap().document.to_string();
+    let envelope = eventbridge::decode(event.as_bytes()).unwrap();
+    let told = codebuild::decode(&envelope).unwrap().report();
+    assert_eq!(told, Some(report), "as when it is asked for");
+
+    let line = world.runner.line().await.unwrap().unwrap();
+    let expected = [5, 3, 4, 1].map(|index| builds[index].clone());
+    assert_eq!(
+        line, expected,
+        "the other repository, then refs without a turn"
+    );
+    for build in [0, 5, 3, 4, 1] {
+        fs::create_dir(&gate).unwrap();
+        world.end(&builds[build]).await;
+    }
+    let order = fs::read_to_string(out).unwrap();
+    let order: Vec<&str> = order.lines().map(|line| &line[15..]).collect();
+    assert_eq!(order, ["1", "6", "4", "5", "2"]);
+}

@@ -113,6 +113,12 @@ fn every_question_is_understood() {
         limit=2 query="runs"
         $ towline runs --limit 2"#]],
     );
+    check(
+        "queue",
+        expect![[r#"
+        query="queue"
+        $ towline queue"#]],
+    );
 }
 
 #[test]
@@ -374,6 +380,7 @@ fn help_tells_every_word_and_one_in_full() {
               where    Show where a commit's images are, and what keeps them from the next stage
               why      Show why a commit was built or not
               runs     List the newest runs
+              queue    Show which builds run, and which wait for what
               commit   Show the builds and images of a commit
               tags     List a component's images and tags, newest first
               image    Show everything known about an image

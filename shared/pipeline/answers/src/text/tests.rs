@@ -357,3 +357,37 @@ fn a10_no_span_can_move_a_cursor_or_turn_the_text() {
         "a\u{fffd}[2Jb\u{fffd}c\u{fffd}31m\u{fffd}d\u{fffd}"
     );
 }
+
+#[test]
+fn a_queue_shows_what_runs_and_what_waits_for_what() {
+    let line = |build: u64, repository: &str, before: Value, why: &str| {
+        json!({
+            "repository": repository, "git_ref": "refs/heads/main", "commit": sha("3f9c2ab"),
+            "component": "web", "build": build, "pusher": "kim", "since": "2026-03-02T13:20:00Z",
+            "before": before, "why": why,
+        })
+    };
+    let mut arm = line(144, "acme/tools", json!(null), "its start");
+    arm["platform"] = json!("linux/arm64");
+    check(
+        json!({
+            "answer": "queue",
+            "running": [line(142, "acme/shop", json!(null), "nothing; it runs")],
+            "waiting": [line(143, "acme/shop", json!(0), "a free place; it is next"), arm],
+            "complete": false,
+        }),
+        &expect![[r#"
+            BUILD                      REPOSITORY  COMPONENT  COMMIT   REF   BY    FOR     WAITS FOR
+            build#142                  acme/shop   web        3f9c2ab  main  @kim  2m 30s  nothing; it runs
+            build#143                  acme/shop   web        3f9c2ab  main  @kim  2m 30s  a free place; it is next
+            build#144 for linux/arm64  acme/tools  web        3f9c2ab  main  @kim  2m 30s  its start
+            there may be more: too much is in progress to show all
+        "#]],
+    );
+    check(
+        json!({"answer": "queue", "running": [], "waiting": [], "complete": true}),
+        &expect![[r#"
+            no build runs or waits; see what has ended with: towline runs
+        "#]],
+    );
+}

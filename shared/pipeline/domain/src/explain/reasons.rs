@@ -6,12 +6,23 @@ use super::{minute, span};
 use crate::Timestamp;
 use crate::image::NotTagged;
 use crate::ledger::Ending;
-use crate::names::{CommitSha, StageName};
+use crate::names::{CommitSha, RunId, StageName};
 use crate::offer::Unoffered;
 use crate::outputs::NoParameters;
 use crate::person::Actor;
-use crate::run::{self, Contradiction, NoIndex, NotRetried, NotStarted};
+use crate::run::{self, Contradiction, Crowded, NoIndex, NotRetried, NotStarted};
 use crate::stage::{self, Hold, HoldReason, Request};
+
+/// Why a newer run took over.
+pub(super) fn superseded(build: &str, by: &RunId, crowded: Option<Crowded>) -> String {
+    match crowded {
+        None => format!("{build} was superseded by a newer push of the same ref (run {by})"),
+        Some(Crowded { of, most }) => format!(
+            "{build} was superseded by a newer build (run {by}): at most {most} builds of one {} may wait; retry it when fewer do",
+            of.word()
+        ),
+    }
+}
 
 impl Display for Request {
     fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {

@@ -51,7 +51,8 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
             step.give_up();
         }),
         Fact::Superseded(component, by) => {
-            decision.stop(component, &AttemptState::Superseded { by: by.clone() }, now);
+            let (by, crowded) = (by.clone(), None);
+            decision.stop(component, &AttemptState::Superseded { by, crowded }, now);
         }
         Fact::CancelRequested(component, by) => decision.cancel(component, by, now),
         Fact::RetryRequested {

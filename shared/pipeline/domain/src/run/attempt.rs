@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Contradiction, Failure, fingerprint};
+use super::{Contradiction, Crowded, Failure, fingerprint};
 use crate::Timestamp;
 use crate::definition::{Build, Definition};
 use crate::names::{AttemptId, BuildId, ComponentName, Digest, RunId, Tag};
@@ -82,10 +82,13 @@ pub enum AttemptState {
         /// Who.
         by: Actor,
     },
-    /// A newer run builds the same component.
+    /// A newer run took over.
     Superseded {
         /// The newer run.
         by: RunId,
+        /// Why, if it does not build the same component of the same ref.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        crowded: Option<Crowded>,
     },
     /// The registry contradicts a report; a person must look.
     Held { why: Contradiction },

@@ -7,6 +7,7 @@ use crate::Timestamp;
 use crate::image::NotTagged;
 use crate::names::{CommitSha, ComponentName, Digest, ImageRepository, RunId, Tag};
 use crate::tags::TagError;
+use crate::turns::Crowd;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,23 @@ pub enum Refusal {
         /// The build's number.
         build: u64,
     },
+}
+
+/// Too many builds waited for a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crowded {
+    /// Whose builds.
+    pub of: Crowd,
+    /// How many may wait.
+    pub most: usize,
+}
+
+/// A build that never ran, because a newer one took its place in the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GaveWay {
+    /// The run of the newer one.
+    pub to: RunId,
+    pub why: Crowded,
 }
 
 /// Why an attempt failed.

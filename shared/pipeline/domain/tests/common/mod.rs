@@ -17,11 +17,12 @@ use towline_domain::names::{AttemptId, ComponentName, Digest, GitRef, Repository
 use towline_domain::person::{Actor, Person};
 use towline_domain::reason::Because;
 use towline_domain::run::{
-    self, Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, NewAttempt, NoIndex,
-    NotRetried, NotStarted, Run, RunKey,
+    self, Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, Crowded, GaveWay,
+    NewAttempt, NoIndex, NotRetried, NotStarted, Run, RunKey,
 };
 use towline_domain::stage::{self, Candidate, Lease, Policy, Stage};
 use towline_domain::tags::{self, AttemptTags, TagError};
+use towline_domain::turns::Crowd;
 use towline_domain::untrusted::Untrusted;
 
 /// Parses what a test has written, which is always good.
@@ -158,6 +159,7 @@ pub fn report(build: &str, status: BuildStatus) -> BuildReport {
         ended_at: (status != BuildStatus::InProgress).then(|| at(70)),
         reason: (status == BuildStatus::Failed).then(|| "BUILD: exit status 1".into()),
         outputs: BTreeMap::new(),
+        gave_way: None,
     }
 }
 
@@ -202,6 +204,20 @@ pub fn run_fact(line: &str) -> run::Fact {
             };
             let commit = Some(good(&letter.repeat(40)));
             run::Fact::BuildReported(of, BuildReport { commit, ..report })
+        }
+        ["gave", "way", build, word] => {
+            let of_whom = [Crowd::Repository, Crowd::Ref];
+            let crowd = of_whom.into_iter().find(|crowd| crowd.word() == *word);
+            let why = Crowded {
+                of: crowd.expect("a crowd"),
+                most: 3,
+            };
+            let gave_way = Some(GaveWay {
+                to: good("00112233aabbccdd"),
+                why,
+            });
+            let report = report(build, BuildStatus::Stopped);
+            run::Fact::BuildReported(of, BuildReport { gave_way, ..report })
         }
         ["image", on] => run::Fact::ImageRead {
             attempt: of,
@@ -280,7 +296,12 @@ pub fn run_text(run: &Run) -> String {
                 }
                 AttemptState::Held { why } => format!(" ({why})"),
                 AttemptState::Cancelled { by } => format!(" by {by}"),
-                AttemptState::Superseded { by } => format!(" by {by}"),
+                AttemptState::Superseded { by, crowded } => {
+                    let crowded = crowded.map(|crowded| crowded.of.word());
+                    crowded.map_or(format!(" by {by}"), |of| {
+                        format!(" by {by}, too many of the {of}")
+                    })
+                }
                 AttemptState::Due | AttemptState::Building | AttemptState::Succeeded => {
                     String::new()
                 }

@@ -169,6 +169,7 @@ impl Builds for MemoryBuilds {
                 ended_at: None,
                 reason: None,
                 outputs: BTreeMap::new(),
+                gave_way: None,
             },
             start,
             log: Vec::new(),

@@ -80,6 +80,11 @@ impl Step<'_> {
             self.end(&AttemptState::Held { why });
             return;
         }
+        if let Some(gave_way) = &report.gave_way {
+            let (by, crowded) = (gave_way.to.clone(), Some(gave_way.why));
+            self.end(&AttemptState::Superseded { by, crowded });
+            return;
+        }
         match report.status {
             BuildStatus::InProgress => {
                 self.attempt.started_at = self.attempt.started_at.or(report.started_at);
