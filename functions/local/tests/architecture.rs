@@ -99,7 +99,7 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
         "towline-host",
         "shared/machine/host",
         &[
-            "domain", "wire", "ports", "handlers", "answers", "bus", "registry", "runner",
+            "domain", "wire", "ports", "state", "handlers", "answers", "bus", "registry", "runner",
             "source", "store",
         ],
     ),

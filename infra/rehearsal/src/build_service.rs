@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use towline_domain::names::{BuildId, CommitSha, RepositoryId, RepositoryName};
 use towline_domain::turns::Room;
 use towline_ports::{Builds as _, PortError, RepositoryRef, StartBuild, StartError, Trust};
-use towline_runner::{Checkout, Config, Machine, Runner};
+use towline_runner::{Checkout, Config, Machine, OnePassword, Runner};
 
 use crate::client::Client;
 use crate::{ACCOUNT, REGION};
@@ -158,7 +158,7 @@ impl BuildService {
             now: Arc::new(Timestamp::now),
             towline_binary: settings.towline,
             // The emulator's registry needs no password.
-            registry_password: Arc::new(|_, _| "anything".into()),
+            registry: Arc::new(OnePassword("anything".into())),
             checkout: Arc::new(Clones(settings.clones)),
             region: REGION.into(),
             account: ACCOUNT.into(),

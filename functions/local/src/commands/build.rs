@@ -89,7 +89,7 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     let output = context.output;
     let chosen = choose::chosen(&args, output)?;
     let folder = Folder::open(&args.data).map_err(anyhow::Error::from)?;
-    let registry = OwnRegistry::new();
+    let registry = OwnRegistry::default();
     let snapshot = folder.path("build/snapshot.git");
     let runner = Runner::open(config(&folder, &snapshot, &registry))
         .await
@@ -115,10 +115,7 @@ async fn build(
 ) -> Outcome<Timeline> {
     remove(folder)?;
     let snapshot = Snapshot::take(&chosen.repository.path, &folder.path("build/snapshot.git"))?;
-    let image_repository = chosen.image_repository();
-    let registry = registry
-        .open(&folder.path("build/registry"), &image_repository)
-        .await?;
+    let registry = registry.open(&folder.path("build/registry")).await?;
     let request = chosen.request(&snapshot.commit, &registry.host)?;
     output.progress(&format!("{}; {}", chosen.sentence(), snapshot.sentence()));
     let component = request.component.clone();
@@ -219,7 +216,6 @@ fn whole_text(held: &mut Vec<u8>) -> String {
 
 fn config(folder: &Folder, snapshot: &Path, registry: &OwnRegistry) -> Config {
     let clock = SystemClock;
-    let password = registry.password.clone();
     Config {
         dir: folder.path("build"),
         concurrency: 1,
@@ -230,7 +226,7 @@ fn config(folder: &Folder, snapshot: &Path, registry: &OwnRegistry) -> Config {
         machine: of_builds(surroundings::variable),
         now: Arc::new(move || clock.now()),
         towline_binary: console::own_binary().unwrap_or_else(|_| "towline".into()),
-        registry_password: Arc::new(move |_, _| password.clone()),
+        registry: Arc::new(registry.keys.clone()),
         checkout: Arc::new(Fixed(snapshot.to_owned())),
         region: LOCAL_REGION.into(),
         account: NO_ACCOUNT.into(),

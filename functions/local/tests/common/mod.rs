@@ -32,20 +32,17 @@ pub struct Server {
 impl Server {
     /// Starts one on a free port and waits until it prints its address.
     pub fn start(data: &Path, repository: &Path) -> Self {
-        Self::of(spawn(data, repository, None), data)
+        Self::of(spawn(data, &[repository], None), data)
     }
 
     /// The same, with these programs first on the search path.
     pub fn with_tools(data: &Path, repository: &Path, tools: &Path) -> Self {
-        Self::of(spawn(data, repository, Some(tools)), data)
+        Self::of(spawn(data, &[repository], Some(tools)), data)
     }
 
     /// One for several repositories, with further options.
-    pub fn with(data: &Path, repositories: &[&Repository], options: &[&str]) -> Self {
-        let mut command = command(data);
-        for repository in repositories {
-            command.arg("--repo").arg(&repository.path);
-        }
+    pub fn with(data: &Path, repositories: &[&Path], options: &[&str]) -> Self {
+        let mut command = command(data, repositories);
         let child = command.args(options).spawn().expect("the binary starts");
         Self::of(child, data)
     }
@@ -88,7 +85,7 @@ impl Server {
         reason = "the moment of the kill is a time, not a state"
     )]
     pub fn stillborn(data: &Path, repository: &Path, life: Duration) {
-        let mut child = spawn(data, repository, None);
+        let mut child = spawn(data, &[repository], None);
         std::thread::sleep(life);
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
@@ -164,21 +161,26 @@ impl Server {
     }
 }
 
-fn spawn(data: &Path, repository: &Path, tools: Option<&Path>) -> Child {
-    let mut command = command(data);
+fn spawn(data: &Path, repositories: &[&Path], tools: Option<&Path>) -> Child {
+    let mut command = command(data, repositories);
     if let Some(tools) = tools {
         command.env("PATH", search_path(tools));
     }
-    let command = command.args(["--builds", "2", "--repo"]).arg(repository);
+    let command = command.args(["--builds", "2"]);
     command.spawn().expect("the binary starts")
 }
 
-fn command(data: &Path) -> Command {
+fn command(data: &Path, repositories: &[&Path]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_towline"));
     command
         .arg("serve")
         .args(["--listen", "127.0.0.1:0", "--data"])
         .arg(data)
+        .args(
+            repositories
+                .iter()
+                .flat_map(|path| [Path::new("--repo"), path]),
+        )
         .env("TOWLINE_GITHUB_WEBHOOK_SECRET", SECRET)
         .env("TOWLINE_LOG", "error")
         .stdin(Stdio::null())

@@ -597,7 +597,7 @@ async fn b25_a_guessed_definition_goes_to_prod_unedited() {
     pushed.promoted().await;
 }
 
-/// Only the image repository is this test's: the Makefile pushes to its own.
+/// Only the image repository and `latest` are this test's: the Makefile pushes to its own.
 async fn b25_the_guess_for_a_makefile_hands_over_its_version() {
     let shop = corrected(MAKE);
     fs::remove_file(shop.folder().join("buildspec.yml")).unwrap();
@@ -608,7 +608,9 @@ async fn b25_the_guess_for_a_makefile_hands_over_its_version() {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    shop.write(".towline.yml", &text.replace("local/shop", IMAGES));
+    let text = text.replace("local/shop", IMAGES);
+    let text = text.replace(r#""{env.APP_VERSION}"]"#, r#""{env.APP_VERSION}", latest]"#);
+    shop.write(".towline.yml", &text);
     let pushed = shop.pushed().await;
     assert_eq!(pushed.state, "succeeded", "{}\n{}", pushed.why, pushed.log);
     pushed.promoted().await;

@@ -188,7 +188,7 @@ fn a18_two_repositories_are_two_components_and_neither_writes_the_others() {
 phases:
   build:
     commands:
-      - aws ecr get-login-password | towline pack --password-stdin --root=. --repository=$ECR_REGISTRY/sbcntr-frontend --tag=1
+      - aws ecr get-login-password | towline pack --password-stdin --root=. --repository=$ECR_REGISTRY/sbcntr-frontend --tag=$IMAGE_TAG
 ",
     );
     let (failed, log) = shop.fails_locally(&["backend"]);

@@ -85,7 +85,7 @@ async fn a34_s10_a_flood_of_branches_delays_another_repository_by_one_build() {
     let scratch = scratch.path();
     let (shop, tools) = (repository(scratch, "shop"), repository(scratch, "tools"));
     let options = ["--builds", "1", "--waiting", "5"];
-    let server = Server::with(&scratch.join("data"), &[&shop, &tools], &options);
+    let server = Server::with(&scratch.join("data"), &[&shop.path, &tools.path], &options);
     let mut commits = Vec::new();
     for number in 1..=9 {
         commits.push(push(&server, &shop, &format!("b{number}")).await);

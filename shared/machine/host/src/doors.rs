@@ -36,9 +36,7 @@ pub(super) async fn serve(
     stop: watch::Receiver<bool>,
 ) {
     let doorman = Arc::new(Doorman {
-        keys: machine.keys.clone(),
-        people: machine.people.clone(),
-        clock: machine.clock,
+        machine: Arc::clone(&machine),
     });
     let registry = machine.registry.router(doorman.clone());
     let ours = axum::Router::new()

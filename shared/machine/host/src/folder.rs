@@ -138,11 +138,6 @@ impl Folder {
         }
     }
 
-    /// The key that signs the registry passwords of builds.
-    pub(super) fn registry_key(&self) -> Result<String, FolderError> {
-        self.secret(&self.path("registry.key"))
-    }
-
     /// Locks a file of the folder against other processes until the lock is dropped.
     ///
     /// # Errors

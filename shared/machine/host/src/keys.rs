@@ -1,79 +1,136 @@
-//! Decides who may push to the registry: a build, to its own repository for a while; people only pull.
-//!
-//! As on AWS, where no policy limits the tags a role may push, a build can put any tag on an image
-//! of its own repository. That proves nothing (A26): only the unique tag of the bound build counts,
-//! read back, and a stage's tag that moves otherwise holds the stage.
+//! Decides who may do what in the registry. People pull. A build pushes the tags of its own attempt while it
+//! runs, and pulls what belongs to its GitHub repository.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use sha2::Sha256;
-use towline_domain::Timestamp;
-use towline_domain::names::{BuildId, ImageRepository};
+use towline_domain::definition::LAYER_CACHES;
+use towline_domain::names::{BuildId, ImageRepository, RepositoryId, Tag};
 use towline_domain::person::{EVERY_GROUP, Person};
-use towline_ports::Clock as _;
+use towline_ports::system::random_bytes;
 use towline_registry::{Access, Authority, Credentials, Verdict};
+use towline_runner::{RegistryAccess, Rights};
+use towline_state::keys;
+use towline_state::records::Claim;
 
-use crate::people::People;
-use towline_ports::system::SystemClock;
+use crate::machine::Machine;
 
-/// How long a build's password is valid: longer than the longest build, 36 hours.
-const LASTS_SECONDS: i64 = 40 * 3600;
-
-/// Creates and checks the passwords of builds: a repository, an end time, and a MAC.
+/// Creates and checks the passwords of builds: the build's id and a MAC. Their key is never on disk, where a
+/// build could read it; no build outlives the process that has it.
 #[derive(Clone)]
-pub struct RegistryKeys {
-    key: SecretString,
+pub struct BuildKeys {
+    key: [u8; 32],
+    running: Arc<Mutex<HashMap<BuildId, Rights>>>,
 }
 
-impl RegistryKeys {
-    pub(super) fn new(key: String) -> Self {
-        Self { key: key.into() }
+impl Default for BuildKeys {
+    fn default() -> Self {
+        Self {
+            key: random_bytes(),
+            running: Arc::default(),
+        }
     }
+}
 
-    fn mac(&self, message: &str) -> Hmac<Sha256> {
-        let mut mac = Hmac::new_from_slice(self.key.expose_secret().as_bytes())
-            .expect("HMAC takes a key of any length");
-        mac.update(message.as_bytes());
+/// A build that shows its password.
+enum Shown {
+    Running(Box<Rights>),
+    Ended(BuildId),
+}
+
+/// What follows from a password.
+enum Judged {
+    Now(Verdict),
+    /// The owner of the repository decides about a pull.
+    ByOwner(Box<Rights>, ImageRepository),
+}
+
+impl BuildKeys {
+    fn mac(&self, build: &str) -> Hmac<Sha256> {
+        let mut mac = Hmac::new_from_slice(&self.key).expect("HMAC takes a key of any length");
+        mac.update(build.as_bytes());
         mac
     }
 
-    /// A password for pushing only to `repository`.
-    pub(super) fn password(
-        &self,
-        build: &BuildId,
-        repository: &ImageRepository,
-        now: Timestamp,
-    ) -> String {
-        let message = format!("{}.{build}.{repository}", now.as_second() + LASTS_SECONDS);
-        let mac = hex::encode(self.mac(&message).finalize().into_bytes());
-        format!("{mac}.{message}")
+    fn running(&self) -> MutexGuard<'_, HashMap<BuildId, Rights>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The repository of a password, if the password is valid now.
-    fn repository(&self, password: &str, now: Timestamp) -> Option<String> {
-        let (mac, message) = password.split_once('.')?;
-        self.mac(message)
-            .verify_slice(&hex::decode(mac).ok()?)
-            .ok()?;
-        let mut parts = message.splitn(3, '.');
-        let until: i64 = parts.next()?.parse().ok()?;
-        let _build = parts.next()?;
-        let repository = parts.next()?;
-        (now.as_second() < until).then(|| repository.to_owned())
+    /// The build of a password, if it is one of ours.
+    fn shown(&self, password: &str) -> Option<Shown> {
+        let (mac, build) = password.split_once('.')?;
+        let mac = hex::decode(mac).ok()?;
+        self.mac(build).verify_slice(&mac).ok()?;
+        let build: BuildId = build.parse().ok()?;
+        let rights = self.running().get(&build).cloned();
+        Some(match rights {
+            Some(rights) => Shown::Running(Box::new(rights)),
+            None => Shown::Ended(build),
+        })
+    }
+
+    fn judge_build(&self, password: &str, access: Access<'_>) -> Judged {
+        let rights = match self.shown(password) {
+            None => return Judged::Now(Verdict::Unknown),
+            Some(Shown::Ended(build)) => {
+                return Judged::Now(Verdict::Deny(format!(
+                    "build {build} has ended, and its password with it; only a running build may use the registry"
+                )));
+            }
+            Some(Shown::Running(rights)) => rights,
+        };
+        Judged::Now(match access {
+            Access::Ping => Verdict::Allow,
+            Access::Push { repository, tag } => judge_push(&rights, repository, tag),
+            Access::Pull { repository } => match judge_pull(&rights, repository) {
+                Some(verdict) => verdict,
+                None => return Judged::ByOwner(rights, repository.clone()),
+            },
+            Access::Delete { .. } | Access::Catalog => {
+                Verdict::Deny("a build may neither delete nor list".into())
+            }
+        })
+    }
+}
+
+/// Decides about builds where nobody else has images.
+#[async_trait]
+impl Authority for BuildKeys {
+    async fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict {
+        let password = credentials.map(|it| it.password.expose_secret());
+        match password.map(|password| self.judge_build(password, access)) {
+            None => Verdict::Unknown,
+            Some(Judged::Now(verdict)) => verdict,
+            Some(Judged::ByOwner(..)) => Verdict::Allow,
+        }
+    }
+}
+
+impl RegistryAccess for BuildKeys {
+    fn open(&self, build: &BuildId, rights: Rights) -> String {
+        self.running().insert(build.clone(), rights);
+        let mac = hex::encode(self.mac(build.as_str()).finalize().into_bytes());
+        format!("{mac}.{build}")
+    }
+
+    fn close(&self, build: &BuildId) {
+        self.running().remove(build);
     }
 }
 
 /// Decides about requests to the registry.
 pub(super) struct Doorman {
-    pub(super) keys: RegistryKeys,
-    pub(super) people: People,
-    pub(super) clock: SystemClock,
+    pub(super) machine: Arc<Machine>,
 }
 
 impl Doorman {
-    /// Whether a request has the token of a person or the password of a build.
+    /// Whether a request has the token of a person or the password of a running build.
     pub(super) fn knows(&self, headers: &HeaderMap) -> bool {
         let bearer = || {
             let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
@@ -83,38 +140,90 @@ impl Doorman {
                 password: token.trim().into(),
             })
         };
-        let credentials = Credentials::basic(headers).or_else(bearer);
-        self.judge(credentials.as_ref(), Access::Ping) == Verdict::Allow
+        let Some(credentials) = Credentials::basic(headers).or_else(bearer) else {
+            return false;
+        };
+        let password = credentials.password.expose_secret();
+        let machine = &self.machine;
+        machine.people.authenticate(password).is_some()
+            || matches!(machine.keys.shown(password), Some(Shown::Running(_)))
+    }
+
+    /// Images of the build's own GitHub repository are open to it, and those that belong to none: people put
+    /// base images there.
+    async fn judge_by_owner(&self, rights: &Rights, repository: &ImageRepository) -> Verdict {
+        let claim = keys::claim(repository);
+        match self.machine.context().read::<Claim>(&claim).await {
+            Ok(claim) => judge_claim(rights, repository, claim.map(|read| read.value.repository)),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "cannot read whose image repository it is");
+                let sorry = "it cannot be found out whose images these are; try again";
+                Verdict::Unsure(sorry.into())
+            }
+        }
     }
 }
 
+#[async_trait]
 impl Authority for Doorman {
-    fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict {
+    async fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict {
         let Some(credentials) = credentials else {
             return Verdict::Unknown;
         };
-        if let Some(person) = self
-            .people
-            .authenticate(credentials.password.expose_secret())
-        {
+        let password = credentials.password.expose_secret();
+        if let Some(person) = self.machine.people.authenticate(password) {
             return judge_person(&person, access);
         }
-        let Some(own) = self
-            .keys
-            .repository(credentials.password.expose_secret(), self.clock.now())
-        else {
-            return Verdict::Unknown;
-        };
-        match access {
-            Access::Ping | Access::Pull { .. } => Verdict::Allow,
-            Access::Push { repository, .. } if repository.as_str() == own => Verdict::Allow,
-            Access::Push { repository, .. } => {
-                Verdict::Deny(format!("this build may push to {own}, not to {repository}"))
-            }
-            Access::Delete { .. } | Access::Catalog => {
-                Verdict::Deny("a build may neither delete nor list".into())
-            }
+        match self.machine.keys.judge_build(password, access) {
+            Judged::Now(verdict) => verdict,
+            Judged::ByOwner(rights, repository) => self.judge_by_owner(&rights, &repository).await,
         }
+    }
+}
+
+fn judge_push(rights: &Rights, repository: &ImageRepository, tag: Option<&Tag>) -> Verdict {
+    let own = rights.pushes.iter();
+    let Some((_, tags)) = own.clone().find(|(known, _)| known == repository) else {
+        let own: Vec<&str> = own.map(|(known, _)| known.as_str()).collect();
+        let own = own.join(" and ");
+        return Verdict::Deny(format!("this build may push to {own}, not to {repository}"));
+    };
+    match tag.filter(|tag| !tags.contains(tag)) {
+        None => Verdict::Allow,
+        Some(tag) => {
+            let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+            let tags = tags.join(", ");
+            Verdict::Deny(format!(
+                "this build may push the tags {tags} to {repository}, not {tag}; a component's `build.tags` lists what its builds push, and promotions move the tags of stages"
+            ))
+        }
+    }
+}
+
+/// The verdict about a pull, unless the owner of the repository decides.
+fn judge_pull(rights: &Rights, repository: &ImageRepository) -> Option<Verdict> {
+    let own = rights.pushes.iter().map(|(known, _)| known);
+    if own.chain(&rights.layers).any(|known| known == repository) {
+        return Some(Verdict::Allow);
+    }
+    repository.as_str().starts_with(LAYER_CACHES).then(|| {
+        Verdict::Deny(format!(
+            "this build may not read the layers in {repository}"
+        ))
+    })
+}
+
+fn judge_claim(
+    rights: &Rights,
+    repository: &ImageRepository,
+    owner: Option<RepositoryId>,
+) -> Verdict {
+    match owner.filter(|owner| *owner != rights.repository) {
+        None => Verdict::Allow,
+        Some(_) => Verdict::Deny(format!(
+            "this build may pull images of its own GitHub repository; {repository} belongs to another"
+        )),
     }
 }
 
@@ -136,28 +245,80 @@ fn judge_person(person: &Person, access: Access<'_>) -> Verdict {
 mod tests {
     use super::*;
 
+    fn good<T: std::str::FromStr>(text: &str) -> T {
+        let parsed = text.parse();
+        parsed.unwrap_or_else(|_| panic!("{text:?} is not what it should be"))
+    }
+
+    fn rights() -> Rights {
+        let layers = "towline-cache/branches/acme/web";
+        Rights {
+            repository: RepositoryId(7),
+            pushes: vec![
+                (good("acme/web"), vec![good("3f-142"), good("main")]),
+                (good(layers), vec![good("main--linux-amd64")]),
+            ],
+            layers: vec![good(layers), good("towline-cache/trusted/acme/web")],
+        }
+    }
+
     #[test]
-    fn a26_a_builds_password_opens_its_own_repository_until_it_expires() {
-        let keys = RegistryKeys::new("k".repeat(64));
-        let build = "towline-acme-shop-web:0b5c".parse().expect("a build id");
-        let repository = "acme/web.app".parse().expect("an image repository");
-        let now = Timestamp::UNIX_EPOCH;
-        let password = keys.password(&build, &repository, now);
-        assert_eq!(
-            keys.repository(&password, now).as_deref(),
-            Some("acme/web.app")
-        );
-        let late = Timestamp::from_second(LASTS_SECONDS).expect("a time");
-        assert_eq!(keys.repository(&password, late), None);
-        assert_eq!(
-            keys.repository(&password.replace("acme/web", "acme/api"), now),
-            None
-        );
-        assert_eq!(
-            RegistryKeys::new("other".into()).repository(&password, now),
-            None
-        );
-        assert_eq!(keys.repository("", now), None);
+    fn s6_a_password_opens_the_registry_while_its_build_runs() {
+        let (keys, other) = (BuildKeys::default(), BuildKeys::default());
+        let build: BuildId = good("towline-acme-shop-web:0b5c");
+        let is_open = |keys: &BuildKeys, password: &str| {
+            keys.shown(password)
+                .map(|shown| matches!(shown, Shown::Running(_)))
+        };
+        let password = keys.open(&build, rights());
+        assert_eq!(is_open(&keys, &password), Some(true));
+        assert_eq!(is_open(&other, &password), None);
+        let forged = password.replace("0b5c", "0b5d");
+        for wrong in [forged.as_str(), "", ".", build.as_str()] {
+            assert_eq!(is_open(&keys, wrong), None, "{wrong:?}");
+        }
+        keys.close(&build);
+        assert_eq!(is_open(&keys, &password), Some(false));
+    }
+
+    #[test]
+    fn s6_a26_a_build_pushes_the_tags_of_its_attempt_and_nothing_else() {
+        let check = |repository: &str, tag: Option<&str>, refusal: Option<&str>| {
+            let tag = tag.map(good);
+            let verdict = judge_push(&rights(), &good(repository), tag.as_ref());
+            match (&verdict, refusal) {
+                (Verdict::Allow, None) => {}
+                (Verdict::Deny(said), Some(refusal)) if said.contains(refusal) => {}
+                (verdict, _) => panic!("{repository} {tag:?}: {verdict:?}"),
+            }
+        };
+        check("acme/web", None, None);
+        check("acme/web", Some("3f-142"), None);
+        check("acme/web", Some("main"), None);
+        check("acme/web", Some("prod"), Some("the tags 3f-142, main"));
+        check("acme/web", Some("3f-141"), Some("not 3f-141"));
+        check("acme/api", None, Some("not to acme/api"));
+        let layers = "towline-cache/branches/acme/web";
+        check(layers, Some("main--linux-amd64"), None);
+        check(layers, Some("other--linux-amd64"), Some("not other"));
+        check("towline-cache/trusted/acme/web", None, Some("not to"));
+    }
+
+    #[test]
+    fn s22_a_build_pulls_what_belongs_to_its_repository() {
+        let check = |repository: &str, owner: Option<u64>, may: bool| {
+            let (rights, repository) = (rights(), good(repository));
+            let owner = owner.map(RepositoryId);
+            let verdict = judge_pull(&rights, &repository)
+                .unwrap_or_else(|| judge_claim(&rights, &repository, owner));
+            assert_eq!(verdict == Verdict::Allow, may, "{repository}: {verdict:?}");
+        };
+        check("acme/web", Some(7), true);
+        check("acme/api", Some(7), true);
+        check("base/debian", None, true);
+        check("towline-cache/trusted/acme/web", None, true);
+        check("towline-cache/trusted/acme/api", None, false);
+        check("rival/web", Some(8), false);
     }
 
     #[test]

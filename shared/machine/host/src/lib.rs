@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use towline_bus::Queued;
 
 pub use folder::{Folder, FolderError, write_private};
+pub use keys::BuildKeys;
 pub use machine::{Config, MachineError};
 
 use machine::Machine;

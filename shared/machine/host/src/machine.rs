@@ -23,7 +23,7 @@ use towline_wire::eventbridge::{LOCAL_REGION, NO_ACCOUNT};
 use towline_wire::signature::Secrets;
 
 use crate::folder::{Folder, FolderError};
-use crate::keys::RegistryKeys;
+use crate::keys::BuildKeys;
 use crate::people::People;
 use towline_ports::system::SystemClock;
 
@@ -103,7 +103,7 @@ pub(crate) struct Machine {
     pub(crate) slack: Option<Secrets>,
     pub(crate) settings: Settings,
     pub(crate) clock: SystemClock,
-    pub(crate) keys: RegistryKeys,
+    pub(crate) keys: BuildKeys,
 }
 
 impl Machine {
@@ -120,7 +120,7 @@ impl Machine {
                 cause,
             });
         let (address, listener) = listener?;
-        let keys = RegistryKeys::new(folder.registry_key()?);
+        let keys = BuildKeys::default();
         let clock = SystemClock;
         let registry_settings = towline_registry::Settings {
             hosts: hosts(address, config.names),
@@ -204,7 +204,7 @@ fn runner_config(
     (concurrency, room): (usize, Room),
     binary: PathBuf,
     machine: towline_runner::Machine,
-    keys: RegistryKeys,
+    keys: BuildKeys,
     source: Arc<GitSource>,
 ) -> towline_runner::Config {
     let clock = SystemClock;
@@ -218,9 +218,7 @@ fn runner_config(
         machine,
         now: Arc::new(move || clock.now()),
         towline_binary: binary,
-        registry_password: Arc::new(move |build, repository| {
-            keys.password(build, repository, clock.now())
-        }),
+        registry: Arc::new(keys),
         checkout: Arc::new(Mirrors(source)),
         region: LOCAL_REGION.into(),
         account: NO_ACCOUNT.into(),

@@ -1,5 +1,6 @@
 //! The trait that decides who may do what in the registry.
 
+use async_trait::async_trait;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -7,11 +8,10 @@ use secrecy::SecretString;
 use towline_oci::{ImageRepository, Tag};
 
 /// Decides about every HTTP request.
-///
-/// Called on async threads, so it must answer from memory.
+#[async_trait]
 pub trait Authority: Send + Sync {
     /// Whether the owner of these credentials may do this.
-    fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict;
+    async fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub enum Verdict {
     Unknown,
     /// The person is known but not allowed. Answered with 403 and this sentence.
     Deny(String),
+    /// It cannot be found out now. Answered with 503 and this sentence, so that the client tries again.
+    Unsure(String),
 }
 
 /// A user name and password from an HTTP Basic header.

@@ -73,7 +73,7 @@ impl Server {
         let route = Route::parse(request.uri.path())?;
         match route {
             Route::Ping => {
-                asked.may(Access::Ping)?;
+                asked.may(Access::Ping).await?;
                 only_reads(&request.method)?;
                 Ok(([(header::CONTENT_TYPE, "application/json")], "{}").into_response())
             }

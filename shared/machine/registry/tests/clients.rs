@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use secrecy::ExposeSecret as _;
@@ -27,8 +28,9 @@ const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+
 
 struct OnePassword;
 
+#[async_trait]
 impl Authority for OnePassword {
-    fn judge(&self, credentials: Option<&Credentials>, _: Access<'_>) -> Verdict {
+    async fn judge(&self, credentials: Option<&Credentials>, _: Access<'_>) -> Verdict {
         match credentials {
             Some(it) if it.user == "AWS" && it.password.expose_secret() == PASSWORD => {
                 Verdict::Allow

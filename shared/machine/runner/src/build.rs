@@ -21,6 +21,7 @@ use crate::log::{self, Log};
 use crate::process::{self, Leader, Of};
 use crate::queue::Inner;
 use crate::record::{Context, PhaseKind, PhaseStatus, Record, State};
+use crate::rights::Rights;
 use crate::shell::{Control, Session};
 use crate::users::{self, User};
 
@@ -118,8 +119,8 @@ async fn told(flag: &mut watch::Receiver<bool>) {
 
 impl Build {
     fn new(inner: Arc<Inner>, record: Record) -> io::Result<Self> {
-        let password =
-            (inner.config.registry_password)(&record.id, &record.request.image_repository);
+        let rights = Rights::of(&record.request);
+        let password = inner.config.registry.open(&record.id, rights);
         // In the form that Docker stores, and that a build could print with its configuration.
         let login = STANDARD.encode(format!("AWS:{password}"));
         let secrets = vec![password.clone(), login];
@@ -354,8 +355,9 @@ impl Build {
 /// How long to wait before writing the end of a build again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Writes the end of a build and its event, and retries until it succeeds.
+/// Closes the registry to a build, then writes its end and its event, and retries until that succeeds.
 pub(crate) async fn conclude(inner: &Inner, mut record: Record, status: BuildStatus) {
+    inner.config.registry.close(&record.id);
     let now = inner.now();
     record.end(status, now);
     let event = state_change(&record, &inner.place, now);

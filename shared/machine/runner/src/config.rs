@@ -6,14 +6,34 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use towline_domain::names::{BuildId, CommitSha, ImageRepository};
+use towline_domain::names::{BuildId, CommitSha};
 use towline_domain::turns::Room;
 use towline_ports::{PortError, RepositoryRef};
 
+use crate::rights::Rights;
+
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The password with which a build may push to its image repository, and to no other.
-pub type RegistryPassword = Arc<dyn Fn(&BuildId, &ImageRepository) -> String + Send + Sync>;
+/// Opens the registry to builds while they run.
+pub trait RegistryAccess: Send + Sync {
+    /// Returns the password of a build that begins, which opens what these rights name.
+    fn open(&self, build: &BuildId, rights: Rights) -> String;
+
+    /// A build ends: from now on, its password opens nothing.
+    fn close(&self, build: &BuildId);
+}
+
+/// The same password for every build, where the registry decides otherwise who may do what.
+#[derive(Debug, Clone)]
+pub struct OnePassword(pub String);
+
+impl RegistryAccess for OnePassword {
+    fn open(&self, _build: &BuildId, _rights: Rights) -> String {
+        self.0.clone()
+    }
+
+    fn close(&self, _build: &BuildId) {}
+}
 
 /// Where builds get their source.
 #[async_trait]
@@ -57,8 +77,8 @@ pub struct Config {
     pub now: Now,
     /// The program `towline` in builds.
     pub towline_binary: PathBuf,
-    /// Returns the password for the registry.
-    pub registry_password: RegistryPassword,
+    /// Gives builds their passwords for the registry.
+    pub registry: Arc<dyn RegistryAccess>,
     pub checkout: Arc<dyn Checkout>,
     /// The region in builds and events.
     pub region: String,

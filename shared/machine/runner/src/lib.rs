@@ -25,6 +25,7 @@ mod queue;
 mod record;
 mod refusals;
 mod reports;
+mod rights;
 mod runner;
 mod runtimes;
 mod said;
@@ -35,6 +36,7 @@ mod shell;
 mod tests;
 mod users;
 
-pub use config::{Checkout, Config, Machine, Now, OpenError, RegistryPassword};
+pub use config::{Checkout, Config, Machine, Now, OnePassword, OpenError, RegistryAccess};
 pub use event::StateChange;
+pub use rights::Rights;
 pub use runner::Runner;

@@ -31,7 +31,7 @@ use towline_domain::turns::Room;
 use towline_ports::{Builds, PortError, RepositoryRef, StartBuild, Trust};
 
 use crate::database;
-use crate::{Checkout, Config, Machine, Runner};
+use crate::{Checkout, Config, Machine, OnePassword, Runner};
 
 /// What every clock in these tests says.
 const NOW: &str = "2026-01-02T03:04:05Z";
@@ -79,7 +79,7 @@ fn config(dir: &Path, concurrency: usize) -> Config {
         },
         now: Arc::new(|| NOW.parse().unwrap()),
         towline_binary: "/bin/true".into(),
-        registry_password: Arc::new(|_, _| PASSWORD.into()),
+        registry: Arc::new(OnePassword(PASSWORD.into())),
         checkout: Arc::new(Fixed(dir.join("origin"))),
         region: "eu-central-1".into(),
         account: "000000000000".into(),

@@ -175,7 +175,7 @@ fn inside(top: &Path, path: &str) -> Option<PathBuf> {
 
 impl Chosen {
     /// The repository that images are pushed to.
-    pub(super) fn image_repository(&self) -> ImageRepository {
+    fn image_repository(&self) -> ImageRepository {
         let own = self.component.as_ref();
         own.map(|component| component.repository.clone())
             .unwrap_or_else(|| {

@@ -5,23 +5,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use secrecy::ExposeSecret as _;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use towline_domain::names::ImageRepository;
+use towline_host::BuildKeys;
 use towline_ports::Clock as _;
-use towline_registry::{Access, Authority, Credentials, Registry, Settings, Verdict};
-
-use towline_ports::system::{SystemClock, random_bytes};
+use towline_ports::system::SystemClock;
+use towline_registry::{Registry, Settings};
 
 /// The most pushes that are listed.
 const MOST: usize = 1_000;
 
-/// A registry that does not listen yet; the build's variables already name it.
+/// A registry that does not listen yet.
+#[derive(Default)]
 pub(super) struct OwnRegistry {
-    pub(super) password: String,
+    /// The build gets its password from here, as under `serve`.
+    pub(super) keys: BuildKeys,
 }
 
 /// A registry that serves until it is dropped.
@@ -40,35 +39,15 @@ pub(super) struct Pushed {
     pub(super) digest: String,
 }
 
-/// Accepts the build's password, for pushes to the build's repository.
-struct Gate {
-    password: [u8; 32],
-    repository: String,
-}
-
 impl OwnRegistry {
-    pub(super) fn new() -> Self {
-        Self {
-            password: hex::encode(random_bytes::<32>()),
-        }
-    }
-
-    pub(super) async fn open(
-        self,
-        folder: &Path,
-        repository: &ImageRepository,
-    ) -> anyhow::Result<Serving> {
+    pub(super) async fn open(self, folder: &Path) -> anyhow::Result<Serving> {
         let clock = SystemClock;
         let registry = Registry::open(
             folder,
             Settings::default(),
             Arc::new(move || clock.now().as_millisecond()),
         )?;
-        let gate = Gate {
-            password: Sha256::digest(&self.password).into(),
-            repository: repository.to_string(),
-        };
-        let router = registry.router(Arc::new(gate));
+        let router = registry.router(Arc::new(self.keys));
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listener = TcpListener::bind(address)
             .await
@@ -103,30 +82,5 @@ impl Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-impl Authority for Gate {
-    fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict {
-        // Comparing hashes reveals nothing about the secret by its timing.
-        let known = credentials.is_some_and(|credentials| {
-            <[u8; 32]>::from(Sha256::digest(credentials.password.expose_secret())) == self.password
-        });
-        if !known {
-            return Verdict::Unknown;
-        }
-        match access {
-            Access::Ping | Access::Pull { .. } => Verdict::Allow,
-            Access::Push { repository, .. } if repository.as_str() == self.repository => {
-                Verdict::Allow
-            }
-            Access::Push { repository, .. } => Verdict::Deny(format!(
-                "this build may push to {}, not to {repository}",
-                self.repository
-            )),
-            Access::Delete { .. } | Access::Catalog => {
-                Verdict::Deny("a build may neither delete nor list".into())
-            }
-        }
     }
 }

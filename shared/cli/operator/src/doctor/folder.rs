@@ -28,12 +28,7 @@ const PARTS: [(&str, &str); 4] = [
 /// The advice for a damaged ledger or registry.
 const BACKUP: &str = "restore the folder from your backup";
 /// Files that only the owner may read.
-const PRIVATE: [&str; 4] = [
-    "owner.token",
-    "webhook.secret",
-    "registry.key",
-    "people.json",
-];
+const PRIVATE: [&str; 3] = ["owner.token", "webhook.secret", "people.json"];
 
 /// Checks everything.
 ///

@@ -31,11 +31,11 @@ pub(super) async fn answer(
 ) -> Result<Response, Fault> {
     match request.method {
         Method::GET => {
-            asked.may(Access::Pull { repository })?;
+            asked.may(Access::Pull { repository }).await?;
             get(asked, repository, digest, request).await
         }
         Method::HEAD => {
-            asked.may(Access::Pull { repository })?;
+            asked.may(Access::Pull { repository }).await?;
             let size = asked.registry().blob_size(repository, digest).await?;
             let size = size.ok_or_else(|| unknown(repository, digest))?;
             Ok(respond(
@@ -45,7 +45,7 @@ pub(super) async fn answer(
             ))
         }
         Method::DELETE => {
-            asked.may(Access::Delete { repository })?;
+            asked.may(Access::Delete { repository }).await?;
             asked.registry().delete_blob(repository, digest).await?;
             Ok(respond(StatusCode::ACCEPTED, [], Body::empty()))
         }

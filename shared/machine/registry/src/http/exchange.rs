@@ -30,17 +30,17 @@ impl Asked<'_> {
         &self.server.registry
     }
 
-    pub(super) fn verdict(&self, access: Access<'_>) -> Verdict {
-        self.server
-            .authority
-            .judge(self.credentials.as_ref(), access)
+    pub(super) async fn verdict(&self, access: Access<'_>) -> Verdict {
+        let authority = &self.server.authority;
+        authority.judge(self.credentials.as_ref(), access).await
     }
 
-    pub(super) fn may(&self, access: Access<'_>) -> Result<(), Fault> {
-        match self.verdict(access) {
+    pub(super) async fn may(&self, access: Access<'_>) -> Result<(), Fault> {
+        match self.verdict(access).await {
             Verdict::Allow => Ok(()),
             Verdict::Unknown => Err(Fault::unauthorized(self.credentials.is_some())),
             Verdict::Deny(reason) => Err(Fault::denied(reason)),
+            Verdict::Unsure(reason) => Err(Fault::unavailable(reason)),
         }
     }
 }

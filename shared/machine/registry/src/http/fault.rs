@@ -92,6 +92,11 @@ impl Fault {
         Self::new(StatusCode::FORBIDDEN, Code::Denied, reason)
     }
 
+    pub(super) fn unavailable(reason: String) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unknown, reason)
+            .with(header::RETRY_AFTER, "1")
+    }
+
     pub(super) fn wrong_host(host: &str) -> Self {
         let message = format!(
             "{:?} is not a host name of this registry; use localhost, or add the name with --host",

@@ -14,7 +14,7 @@ use crate::error::RegistryError;
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
 pub(super) async fn catalog(asked: &Asked<'_>, request: &Parts) -> Result<Response, Fault> {
-    asked.may(Access::Catalog)?;
+    asked.may(Access::Catalog).await?;
     only_reads(&request.method)?;
     let names = asked.registry().repositories().await?;
     let page = Page::cut(names.iter().map(ImageRepository::as_str), request)?;
@@ -26,7 +26,7 @@ pub(super) async fn tags(
     repository: &ImageRepository,
     request: &Parts,
 ) -> Result<Response, Fault> {
-    asked.may(Access::Pull { repository })?;
+    asked.may(Access::Pull { repository }).await?;
     only_reads(&request.method)?;
     if !asked.registry().has_repository(repository).await? {
         return Err(RegistryError::RepositoryUnknown(repository.clone()).into());
@@ -44,7 +44,7 @@ pub(super) async fn referrers(
     subject: &Digest,
     request: &Parts,
 ) -> Result<Response, Fault> {
-    asked.may(Access::Pull { repository })?;
+    asked.may(Access::Pull { repository }).await?;
     only_reads(&request.method)?;
     let mut referrers = asked.registry().referrers(repository, subject).await?;
     let filter = query(request, "artifactType").filter(|filter| !filter.is_empty());

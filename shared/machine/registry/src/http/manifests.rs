@@ -27,7 +27,7 @@ pub(super) async fn answer(
 ) -> Result<Response, Fault> {
     match request.method {
         Method::GET | Method::HEAD => {
-            asked.may(Access::Pull { repository })?;
+            asked.may(Access::Pull { repository }).await?;
             get(asked, repository, reference).await
         }
         Method::PUT => {
@@ -35,11 +35,11 @@ pub(super) async fn answer(
                 Reference::Tag(tag) => Some(tag),
                 Reference::Digest(_) => None,
             };
-            asked.may(Access::Push { repository, tag })?;
+            asked.may(Access::Push { repository, tag }).await?;
             put(asked, repository, reference, request, body).await
         }
         Method::DELETE => {
-            asked.may(Access::Delete { repository })?;
+            asked.may(Access::Delete { repository }).await?;
             delete(asked, repository, reference).await
         }
         _ => Err(Fault::method_unknown()),

@@ -28,7 +28,7 @@ pub(super) async fn start(
     if request.method != Method::POST {
         return Err(Fault::method_unknown());
     }
-    asked.may(push(repository))?;
+    asked.may(push(repository)).await?;
     if let Some(digest) = query(request, "digest") {
         return take_whole(asked, repository, &route::digest(&digest)?, request, body).await;
     }
@@ -47,7 +47,7 @@ pub(super) async fn answer(
     request: &Parts,
     body: Body,
 ) -> Result<Response, Fault> {
-    asked.may(push(repository))?;
+    asked.may(push(repository)).await?;
     let registry = asked.registry();
     match request.method {
         Method::GET => {
@@ -128,7 +128,7 @@ async fn mount(
     let Ok(from) = from.parse::<ImageRepository>() else {
         return Ok(None);
     };
-    if asked.verdict(Access::Pull { repository: &from }) != Verdict::Allow {
+    if asked.verdict(Access::Pull { repository: &from }).await != Verdict::Allow {
         return Ok(None);
     }
     match asked

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use reqwest::{Method, StatusCode};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -55,8 +56,9 @@ async fn a_folder_in_use_is_not_opened_again() {
 
 struct AllowAll;
 
+#[async_trait]
 impl Authority for AllowAll {
-    fn judge(&self, _: Option<&Credentials>, _: Access<'_>) -> Verdict {
+    async fn judge(&self, _: Option<&Credentials>, _: Access<'_>) -> Verdict {
         Verdict::Allow
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use async_trait::async_trait;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -22,8 +23,9 @@ pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manife
 /// `read` may read, `all` may also write, only `root` may do either in `secret/…`.
 struct Doorkeeper;
 
+#[async_trait]
 impl Authority for Doorkeeper {
-    fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict {
+    async fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict {
         let password = credentials
             .filter(|it| it.user == "AWS")
             .map(|it| it.password.expose_secret());
