@@ -16,5 +16,12 @@ async fn serve() -> Result<(), Failure> {
     let start = Start::of(NAME).await?;
     let context = start.context();
     let builds = start.aws.builds();
-    schedule(async || sweep::handle(context, &builds).await).await
+    schedule(async || {
+        let swept = sweep::handle(context, &builds).await;
+        if sweep::compares_tags(context.now()) {
+            sweep::compare_tags(context).await?;
+        }
+        swept
+    })
+    .await
 }

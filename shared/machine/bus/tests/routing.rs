@@ -123,6 +123,7 @@ fn every_sample_goes_where_the_rules_say() {
             own/promotion-watch-due.json -> nobody
             own/push-accepted.json -> plan-runs
             own/stage-status-due.json -> report-status
+            own/stage-tags-due.json -> record-images
             own/statuses-due.json -> report-status
         "#]],
     );

@@ -33,6 +33,8 @@ const MOST_FEEDS: u32 = 24;
 const PORTION: usize = 100;
 /// The longest time between two attempts at the same foreign event.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often stage tags are compared with the registry.
+const COMPARE: Duration = Duration::from_secs(10);
 /// How often unused blobs are deleted.
 const TIDY: Duration = Duration::from_secs(3_600);
 /// The age at which an unused blob is deleted.
@@ -85,7 +87,13 @@ pub(super) fn start(
     for _ in 0..SLOW_WORKERS {
         tasks.spawn(until(stop.clone(), slow.clone().work()));
     }
-    let loops = [Loop::Pushes, Loop::Builds, Loop::Sweep(period), Loop::Tidy];
+    let loops = [
+        Loop::Pushes,
+        Loop::Builds,
+        Loop::Sweep(period),
+        Loop::Compare,
+        Loop::Tidy,
+    ];
     for name in loops {
         tasks.spawn(until(stop.clone(), keep(Arc::clone(machine), name)));
     }
@@ -222,6 +230,7 @@ enum Loop {
     Pushes,
     Builds,
     Sweep(Duration),
+    Compare,
     Tidy,
 }
 
@@ -233,6 +242,7 @@ async fn keep(machine: Arc<Machine>, name: Loop) {
             Loop::Pushes => tokio::spawn(feed_pushes(own)),
             Loop::Builds => tokio::spawn(feed_builds(own)),
             Loop::Sweep(period) => tokio::spawn(keep_sweeping(own, period)),
+            Loop::Compare => tokio::spawn(keep_comparing(own)),
             Loop::Tidy => tokio::spawn(keep_tidy(own)),
         };
         let ended = EndWithMe(task).await;
@@ -363,6 +373,17 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "cannot sweep");
             }
+        }
+    }
+}
+
+/// Has stage tags compared with the registry.
+async fn keep_comparing(machine: Arc<Machine>) {
+    loop {
+        machine.clock.sleep(COMPARE).await;
+        if let Err(error) = sweep::compare_tags(machine.context()).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "cannot compare stage tags");
         }
     }
 }

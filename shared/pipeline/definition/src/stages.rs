@@ -73,6 +73,9 @@ fn stage<'a>(report: &mut Report, place: &Place<'a>) -> Option<ReadStage<'a>> {
     let hold_after_rollback = fields
         .get("rollback")
         .is_none_or(|place| gates::rollback(report, name.as_ref(), &place));
+    let drift = fields
+        .get("drift")
+        .and_then(|place| report.choice(&place, words::DRIFT));
     let written = fields.get("tag").map(|place| tags(report, &place));
     let name_place = name_place?;
     let name = name?;
@@ -92,6 +95,7 @@ fn stage<'a>(report: &mut Report, place: &Place<'a>) -> Option<ReadStage<'a>> {
             approval,
             tags: tags.iter().map(|(tag, _)| tag.clone()).collect(),
             hold_after_rollback,
+            drift: drift.unwrap_or_default(),
             deploy,
             parameters: parameters.iter().map(|(pair, _)| pair.clone()).collect(),
         },

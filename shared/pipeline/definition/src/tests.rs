@@ -9,7 +9,7 @@ mod schema;
 use std::time::Duration;
 
 use expect_test::expect;
-use towline_domain::definition::{Concurrency, Deploy, Origin, Preset, Promote};
+use towline_domain::definition::{Concurrency, Deploy, Drift, Origin, Preset, Promote};
 
 use super::*;
 
@@ -149,6 +149,9 @@ fn each_stage_stands_after_the_one_it_takes_from() {
     assert_eq!(staging.promote, Promote::Auto);
     assert_eq!(staging.concurrency, Concurrency::Queue);
     assert!(staging.hold_after_rollback);
+    assert_eq!(staging.drift, Drift::Restore);
+    let held = EVERYTHING.replace("promote: manual", "promote: manual\n    drift: hold");
+    assert_eq!(read_text(&held).stages[1].drift, Drift::Hold);
     let approval = staging.approval.as_ref().unwrap();
     assert_eq!(
         (approval.min, approval.allow_self, approval.supersede),

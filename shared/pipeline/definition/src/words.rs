@@ -1,6 +1,6 @@
 //! The words that a definition can choose from, and their meanings.
 
-use towline_domain::definition::{Concurrency, Promote};
+use towline_domain::definition::{Concurrency, Drift, Promote};
 
 /// The preset of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +98,9 @@ pub(crate) const CONCURRENCY: &[(&str, Concurrency)] = &[
     ("supersede", Concurrency::Supersede),
     ("parallel", Concurrency::Parallel),
 ];
+
+/// What happens when a tag of a stage is moved outside Towline.
+pub(crate) const DRIFT: &[(&str, Drift)] = &[("restore", Drift::Restore), ("hold", Drift::Hold)];
 
 /// Whether people may approve their own commits.
 pub(crate) const SELF: &[(&str, bool)] = &[("deny", false), ("allow", true)];

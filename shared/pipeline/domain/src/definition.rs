@@ -281,12 +281,32 @@ pub struct StageRule {
     pub tags: Vec<Tag>,
     /// Whether a rollback holds the stage.
     pub hold_after_rollback: bool,
+    /// What happens when one of its tags is moved outside Towline.
+    #[serde(default, skip_serializing_if = "Drift::is_default")]
+    pub drift: Drift,
     /// How a live image is deployed, if Towline does that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<Deploy>,
     /// The parameters in the event of a deployment; values may contain placeholders (see [`crate::outputs`]).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<(String, String)>,
+}
+
+/// What happens when a tag of a stage is moved outside Towline.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drift {
+    /// The tags are put back on the live image.
+    #[default]
+    Restore,
+    /// The stage is held until a person resumes it.
+    Hold,
+}
+
+impl Drift {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How a live image is deployed.

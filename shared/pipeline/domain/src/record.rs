@@ -153,17 +153,22 @@ pub fn is_recorded(said: &Digest, tag: &Tag, now: Option<&TagNow>, image: Option
 #[must_use]
 pub fn of(found: &Found<'_>, known: &Known, now: Timestamp) -> Recorded {
     let pushed = Pushed::by(found, known);
+    let own = pushed.as_ref().filter(|pushed| pushed.is_evidence(found));
     let mut recorded = Recorded::default();
-    enter(found, known, pushed.as_ref(), now, &mut recorded);
+    enter(found, known, own, now, &mut recorded);
     let mover = promoted_by(found, known)
-        .or_else(|| pushed.as_ref().map(Pushed::mover))
+        .or_else(|| own.map(Pushed::mover))
         .unwrap_or_else(|| built_under(found, known));
     let place = (&found.claim.images, found.tag);
     let before = known.tags.iter().find(|known| known.tag == *found.tag);
     let moved = TagNow::moved(before, place, &found.image.digest, mover, now);
     recorded.tags.extend(moved);
+    recorded.tags.extend(
+        own.into_iter()
+            .flat_map(|own| own.own_earlier(found, known)),
+    );
+    // The run is told of a foreign image too: while the attempt runs, it contradicts the evidence.
     if let Some(pushed) = &pushed {
-        recorded.tags.extend(pushed.own_earlier(found, known));
         let contradicts = found.said.filter(|said| **said != found.image.digest);
         recorded.told = Some(Told {
             of: pushed.of.clone(),
@@ -200,6 +205,15 @@ impl<'a> Pushed<'a> {
         let (_, _, attempt) = run.attempt(&of.attempt)?;
         // A row of a plan that was not committed leads to an attempt with another tag.
         (attempt.unique_tag == *found.tag).then_some(Self { of, run, attempt })
+    }
+
+    /// Whether the image is the attempt's own: the first one under its tag, and before the attempt ended.
+    /// Anything else was put there by somebody else, or cannot be told apart from that.
+    fn is_evidence(&self, found: &Found<'_>) -> bool {
+        match &self.attempt.image {
+            Some(own) => *own == found.image.digest,
+            None => !self.attempt.state.is_terminal(),
+        }
     }
 
     fn mover(&self) -> Mover {

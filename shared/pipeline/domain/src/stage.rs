@@ -1,6 +1,7 @@
 //! A stage of a component: its live image, its waiting promotions, and the reasons they wait.
 
 mod advance;
+mod drift;
 mod opening;
 pub mod reasons;
 mod said;
@@ -137,9 +138,15 @@ pub struct Stage {
     /// Who took part in what was offered, push by push.
     #[serde(default, skip_serializing_if = "Contributions::is_empty")]
     pub contributions: Contributions,
-    /// Whether a tag of the stage was found on another image than the live one; resuming puts it back.
+    /// Whether a tag of the stage was found on another image than the live one, and is not put back yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drifted: bool,
+    /// The last tag that was found so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meddled: Option<Meddled>,
+    /// When its tags were put back of late, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<Timestamp>,
     /// Images that a rollback left, newest last: none of them returns automatically.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Digest>,
@@ -153,6 +160,14 @@ pub struct Stage {
     pub lease: Option<Lease>,
 }
 
+/// A tag of a stage that somebody else put on another image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meddled {
+    pub tag: Tag,
+    /// The image it was moved to.
+    pub digest: Digest,
+}
+
 /// One writer's exclusive time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
@@ -160,6 +175,10 @@ pub struct Lease {
     pub holder: String,
     /// When it ends; later than a writer can live, so that a stalled one cannot interfere (F32).
     pub until: Timestamp,
+    /// Whether somebody else has moved a tag of the stage since then, so that it may be elsewhere when
+    /// the writer is done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub meddled: bool,
 }
 
 /// The facts that a stage needs besides its own state.
@@ -373,6 +392,8 @@ impl Stage {
             offered: None,
             contributions: Contributions::default(),
             drifted: false,
+            meddled: None,
+            restored: Vec::new(),
             left: Vec::new(),
             waiting: Vec::new(),
             ledger: Head::default(),

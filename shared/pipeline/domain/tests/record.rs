@@ -15,10 +15,10 @@ use towline_domain::definition::Definition;
 use towline_domain::image::{Claim, Image, RegistryImage};
 use towline_domain::intent::AttemptRef;
 use towline_domain::ledger::{Mover, TagNow};
-use towline_domain::names::{GitRef, RepositoryId, RunId, Tag};
+use towline_domain::names::{Digest, GitRef, RepositoryId, RunId, Tag};
 use towline_domain::person::Actor;
 use towline_domain::record::{self, Found, Known, List, Want};
-use towline_domain::run::{Attempt, Run, RunKey};
+use towline_domain::run::{Attempt, AttemptState, Run, RunKey};
 use towline_domain::stage::{Pointer, Promotion, Stage};
 
 /// What the store holds.
@@ -35,6 +35,7 @@ struct World {
 ///
 /// - `build 1 pushes a-1 latest`: build#1 of main is expected to push these, the first being its own;
 ///   `build 1 of side pushes ..` is of another branch, and `build 1 in parts` has two platforms;
+/// - `build 1 made 1`, `build 1 failed`: it has ended, with this image or without one;
 /// - `promoting 1`, `live 1`: the stage prod, whose tag is `prod`, acts on image 1 or has it;
 /// - `1 as latest`, or `1 as latest, said 2`: the registry holds image 1 under the tag; the event said 2.
 ///
@@ -80,6 +81,8 @@ impl World {
                 self.build(good(number), branch, tags);
             }
             ["build", number, "pushes", tags @ ..] => self.build(good(number), "main", tags),
+            ["build", number, "made", image] => self.made(good(number), good(image)),
+            ["build", number, "failed"] => self.end(good(number), None),
             ["promoting", image] => self.stage.waiting = vec![promotion(good(image))],
             ["live", image] => {
                 self.stage.waiting = Vec::new();
@@ -124,6 +127,25 @@ impl World {
             self.expected.insert(part.unique_tag.clone(), of);
         }
         self.runs.insert(run.id.clone(), run);
+    }
+
+    fn made(&mut self, number: u64, image: u64) {
+        self.end(number, Some(digest(image)));
+    }
+
+    fn end(&mut self, number: u64, image: Option<Digest>) {
+        let components = self
+            .runs
+            .values_mut()
+            .flat_map(|run| run.components.values_mut());
+        let mut attempts = components.flat_map(|component| &mut component.attempts);
+        let attempt = attempts.find(|attempt| attempt.build_number == number);
+        let attempt = attempt.expect("a build of the script");
+        attempt.state = match image {
+            Some(_) => AttemptState::Succeeded,
+            None => AttemptState::Cancelled { by: Actor::System },
+        };
+        attempt.image = image;
     }
 
     fn push(&mut self, image: u64, tag: &Tag, said: Option<u64>, second: u64) -> String {
@@ -311,6 +333,28 @@ fn an_image_nobody_built_here_is_somebody_elses() {
         expect![[r#"
             2 as whatever -> image 2 by outside has whatever; listed by digest; listed for its component; whatever on 2 by somebody outside, move 1
             3 as whatever -> image 3 by outside has whatever; listed by digest; listed for its component; whatever on 3 by somebody outside, move 2
+        "#]],
+    );
+}
+
+#[test]
+fn s6_a_foreign_image_under_the_tag_of_a_build_is_not_its_image() {
+    check(
+        "build 1 pushes a-1 latest
+         1 as a-1
+         build 1 made 1
+         2 as a-1
+         2 as latest
+         1 as a-1
+         build 2 pushes b-2
+         build 2 failed
+         3 as b-2",
+        expect![[r#"
+            1 as a-1 -> image 1 by build#1 has a-1; listed by digest; listed for its component; listed for main; a-1 on 1 by build#1, move 1; build#1 told of 1
+            2 as a-1 -> image 2 by outside has a-1; listed by digest; listed for its component; a-1 on 2 by somebody outside, move 2; build#1 told of 2
+            2 as latest -> image 2 by outside has a-1 latest; latest on 2 by somebody outside, move 1
+            1 as a-1 -> a-1 on 1 by build#1, move 3; build#1 told of 1
+            3 as b-2 -> image 3 by outside has b-2; listed by digest; listed for its component; b-2 on 3 by somebody outside, move 1; build#2 told of 3
         "#]],
     );
 }

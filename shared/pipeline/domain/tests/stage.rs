@@ -6,6 +6,8 @@
 )]
 
 mod common;
+#[path = "stage/drift.rs"]
+mod drift;
 #[path = "stage/rollbacks.rs"]
 mod rollbacks;
 

@@ -177,6 +177,7 @@ async fn lease(
         let lease = Lease {
             holder: holder.into(),
             until: context.now() + LEASE,
+            meddled: false,
         };
         let fact = Fact::LeaseRequested { promotion, lease };
         let mut change = Change::default();

@@ -7,10 +7,11 @@ use towline_domain::intent::Intent;
 use towline_domain::ledger::TagNow;
 use towline_domain::record::{self, Found};
 use towline_domain::run::Fact;
-use towline_ports::Images;
+use towline_domain::stage::Stage;
+use towline_ports::{Images, Query};
 use towline_state::{Context, HandlerError, Reads, apply, keys};
 use towline_wire::ecr::{self, Action, ImageAction};
-use towline_wire::eventbridge::Envelope;
+use towline_wire::eventbridge::{self, Envelope};
 use tracing::Instrument as _;
 
 use crate::recording::record;
@@ -21,8 +22,8 @@ const MISSING: Duration = Duration::from_secs(30);
 /// The least number of lookups before that.
 const FEWEST_LOOKS: u32 = 2;
 
-/// Acts on an `ECR Image Action`, and on `Image Due`: the image a successful build should have
-/// pushed (F7).
+/// Acts on an `ECR Image Action`, on `Image Due`: the image a successful build should have
+/// pushed (F7), and on `Stage Tags Due`.
 ///
 /// The registry is read back: the event only says where to look (A27).
 ///
@@ -34,7 +35,10 @@ pub async fn handle(
     event: &Envelope,
 ) -> Result<(), HandlerError> {
     if event.source != ecr::SOURCE {
-        return due(context, images, event).await;
+        return match event.detail_type == eventbridge::STAGE_TAGS {
+            true => compare(context, images, event).await,
+            false => due(context, images, event).await,
+        };
     }
     match ecr::decode(event) {
         Ok(action) => pushed(context, images, &action).await,
@@ -87,6 +91,51 @@ async fn pushed(
         said,
     };
     record(reads, images, &found, None).await
+}
+
+/// Compares the tags of a repository's stages with the registry: the event of a move may be lost (F35).
+async fn compare(
+    context: Context<'_>,
+    images: &dyn Images,
+    event: &Envelope,
+) -> Result<(), HandlerError> {
+    let id = match eventbridge::repository_of(event) {
+        Ok(id) => id,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(event = event.id, error, "dropped");
+            return Ok(());
+        }
+    };
+    let mut reads = Reads::from(context);
+    let Some(definition) = reads.trusted(id).await? else {
+        return Ok(());
+    };
+    let stages = context.list::<Stage>(&Query::all(keys::stages(id))).await?;
+    for stage in stages {
+        let (Some(rule), Some(live)) = (definition.stage(&stage.key.stage), &stage.pointer) else {
+            continue;
+        };
+        let (of, digest) = (&live.candidate.repository, &live.candidate.digest);
+        for tag in &rule.tags {
+            let image = images.by_tag(of, tag).await?;
+            let Some(image) = image.filter(|image| image.digest != *digest) else {
+                continue;
+            };
+            let Some(claim) = reads.value::<Claim>(&keys::claim(of)).await? else {
+                continue;
+            };
+            let found = Found {
+                claim: &claim,
+                tag,
+                image: &image,
+                said: None,
+            };
+            // Read anew: what was read here may be old by now.
+            record(Reads::from(context), images, &found, None).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn due(

@@ -3,14 +3,14 @@
 
 use towline_domain::image::Image;
 use towline_domain::intent::{AttemptRef, StageKey};
-use towline_domain::ledger::TagNow;
+use towline_domain::ledger::{TagNow, What};
 use towline_domain::record::{self, Found, Known, List, Recorded, Want};
 use towline_domain::run::Run;
 use towline_domain::stage::{self, Stage};
 use towline_ports::{Images, Key};
-use towline_state::apply::{self, Applied, Told};
+use towline_state::apply::{self, Told};
 use towline_state::records::ImagePointer;
-use towline_state::{Change, Context, HandlerError, Reads, Rounds, keys};
+use towline_state::{Change, HandlerError, Reads, Rounds, keys};
 
 /// Records an image under a tag, and tells the run that waits for it. `done` is the intent that led here.
 pub(crate) async fn record(
@@ -20,23 +20,24 @@ pub(crate) async fn record(
     done: Option<&str>,
 ) -> Result<(), HandlerError> {
     let context = reads.context();
-    let known = load(&mut reads, found).await?;
-    // First, so that a recorded tag means that this is done.
-    if let Some(key) = record::drifted(found, &known)
-        && is_still_there(images, found).await?
-    {
-        hold(context, &key, found).await?;
-    }
     let mut rounds = Rounds::default();
     loop {
         let known = load(&mut reads, found).await?;
-        let recorded = record::of(found, &known, context.now());
         let mut change = Change::default();
+        let mut drifted = None;
+        if let Some(key) = record::drifted(found, &known) {
+            if !is_still_there(images, found).await? {
+                return Ok(()); // it was moved on, and that has an event of its own
+            }
+            drifted = Some(drift(&mut reads, &key, found, &mut change).await?);
+        }
+        let recorded = record::of(found, &known, context.now());
         let told = enter(&mut reads, found, recorded, &mut change).await?;
         if let Some(done) = done {
             change.done(done);
         }
         if context.commit(change, &mut rounds).await? {
+            drifted.iter().for_each(tell_of_drift);
             told.iter().for_each(apply::tell_of_run);
             return Ok(());
         }
@@ -118,27 +119,43 @@ async fn is_still_there(images: &dyn Images, found: &Found<'_>) -> Result<bool, 
     Ok(now.is_some_and(|image| image.digest == found.image.digest))
 }
 
-/// Holds a stage whose tag was moved outside Towline.
-async fn hold(context: Context<'_>, key: &StageKey, found: &Found<'_>) -> Result<(), HandlerError> {
+/// Tells a stage that its tag was moved outside Towline, in the commit that records the move: its own next
+/// move of the tag is never recorded before this one.
+async fn drift(
+    reads: &mut Reads<'_>,
+    key: &StageKey,
+    found: &Found<'_>,
+    change: &mut Change,
+) -> Result<stage::Decision, HandlerError> {
     let fact = stage::Fact::TagMovedOutside {
         tag: found.tag.clone(),
         digest: found.image.digest.clone(),
     };
-    let before = context.now();
-    let applied = apply::to_stage(context, key, &fact, None).await?;
-    if let Applied::Taken(stage) = applied
-        && let Some(hold) = stage.hold.filter(|hold| hold.since >= before)
-    {
-        tracing::error!(
-            target: "towline::metric",
-            name = "IntegrityHold",
-            count = 1_u64,
-            component = key.component.as_str(),
-            stage = key.stage.as_str(),
-            "held: {}", hold.reason
-        );
+    apply::decide_stage(reads, key, &fact, change).await
+}
+
+fn tell_of_drift(decision: &stage::Decision) {
+    let key = &decision.stage.key;
+    let (component, stage) = (key.component.as_str(), key.stage.as_str());
+    for row in &decision.rows {
+        match &row.what {
+            What::Held { reason } => tracing::error!(component, stage, "held: {reason}"),
+            What::Drifted { tag, digest } => tracing::error!(
+                target: "towline::metric",
+                name = "ForeignTag",
+                count = 1_u64,
+                component,
+                stage,
+                "tag {tag} was moved to {} outside Towline", digest.short()
+            ),
+            What::Requested { .. }
+            | What::Approved { .. }
+            | What::Denied { .. }
+            | What::Ended { .. }
+            | What::Moved { .. }
+            | What::Resumed => {}
+        }
     }
-    Ok(())
 }
 
 /// Adds all consequences to the change; returns the run that was told something.

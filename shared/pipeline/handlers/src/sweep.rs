@@ -1,14 +1,17 @@
 //! Finds lost work and repeats it: announces stale intents again, looks up bound builds, ends what
 //! has expired. It starts, stops and tags nothing itself; the functions do.
 
+use towline_domain::Timestamp;
 use towline_domain::image::NotTagged;
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::run::{BuildStatus, Fact, NoIndex, NotRetried, NotStarted, Run};
 use towline_domain::stage;
-use towline_ports::{Builds, Item};
+use towline_ports::{Announcement, Builds, Item, Query};
+use towline_wire::eventbridge;
 
 use towline_state::apply;
 use towline_state::keys;
+use towline_state::records::Repository;
 use towline_state::{Context, HandlerError, Outbox, Owed, announcement, milliseconds};
 
 /// Items to check in one round; the next round takes the rest.
@@ -101,12 +104,40 @@ fn failed(what: &str, error: &HandlerError, swept: &mut Swept) {
     swept.failed += 1;
 }
 
+/// Whether the stage tags are compared with the registry in the round that begins now: every fifth minute.
+#[must_use]
+pub fn compares_tags(now: Timestamp) -> bool {
+    now.as_second() / 60 % 5 == 0
+}
+
+/// Has the stage tags of every repository compared with the registry, because the event of a move from outside
+/// may be lost (F35).
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn compare_tags(context: Context<'_>) -> Result<(), HandlerError> {
+    let repositories = context
+        .list::<Repository>(&Query::all(keys::REPOSITORIES))
+        .await?;
+    let now = context.now();
+    let announcement = |repository: Repository| Announcement {
+        id: format!("tags-{}-{}", repository.id, now.as_millisecond()),
+        detail_type: eventbridge::STAGE_TAGS.into(),
+        detail: eventbridge::stage_tags(repository.id),
+        at: now,
+    };
+    context
+        .announce(repositories.into_iter().map(announcement).collect())
+        .await;
+    Ok(())
+}
+
 /// Announces all intents at once, as after a start: the process that was to act may be gone.
 ///
 /// # Errors
 /// When the store does not answer.
 pub async fn announce_all(context: Context<'_>) -> Result<usize, HandlerError> {
-    let far = towline_domain::Timestamp::MAX;
+    let far = Timestamp::MAX;
     let items = context.store.due(far, 1_000).await?;
     let outboxes = items.iter().filter_map(|item| Outbox::of(item).ok());
     let owed = outboxes.flat_map(|outbox| outbox.owed().to_vec());

@@ -157,6 +157,28 @@ pub fn promoted(promoted: &Promoted) -> Value {
     serde_json::to_value(promoted).expect("it holds only strings, numbers and lists")
 }
 
+/// The detail-type of an event that asks to compare the stage tags of a repository with the registry. It
+/// announces no intent: the sweep sends it again and again.
+pub const STAGE_TAGS: &str = "Stage Tags Due";
+
+/// The detail of [`STAGE_TAGS`].
+#[must_use]
+pub fn stage_tags(repository: RepositoryId) -> Value {
+    json!({ "repository": repository })
+}
+
+/// The repository in the detail of [`STAGE_TAGS`].
+///
+/// # Errors
+/// When there is none.
+pub fn repository_of(envelope: &Envelope) -> Result<RepositoryId, ShapeError> {
+    let id = at(&envelope.detail, "repository").and_then(Value::as_u64);
+    id.map(RepositoryId).ok_or(ShapeError::Field {
+        path: "detail.repository",
+        expected: "a repository's id",
+    })
+}
+
 /// The id of the intent that one of our events announces. The intent is read from the store, never from
 /// here (A25).
 ///

@@ -96,6 +96,9 @@ fn bus_event(bytes: &[u8]) -> Result<&'static str, String> {
                 .map(|_| "announcement")
                 .map_err(|error| error.to_string());
         }
+        (eventbridge::SOURCE, eventbridge::STAGE_TAGS) => {
+            eventbridge::repository_of(&envelope).map(|_| "announcement")
+        }
         (eventbridge::SOURCE, _) => eventbridge::intent_id(&envelope).map(|_| "announcement"),
         _ => Ok("another event"),
     }
@@ -168,6 +171,10 @@ fn our_own_events_are_what_the_intents_say() {
     let text = serde_json::to_string_pretty(&promoted).unwrap();
     expect_test::expect_file![path].assert_eq(&(text + "\n"));
     expected.push("image-promoted.json".into());
+    let path = samples().join("own").join("stage-tags-due.json");
+    let text = serde_json::to_string_pretty(&intents::stage_tags()).unwrap();
+    expect_test::expect_file![path].assert_eq(&(text + "\n"));
+    expected.push("stage-tags-due.json".into());
     expected.sort();
     let found = files(&samples().join("own"));
     let found: Vec<&str> = found.iter().map(|path| name(path)).collect();

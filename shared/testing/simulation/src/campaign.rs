@@ -60,6 +60,9 @@ fn campaign_of(mut world: World, profile: Profile) -> Outcome {
         ..Profile::QUIET
     });
     world.settle();
+    // Once more, the stage tags are compared with the registry.
+    world.pass(Duration::from_secs(360));
+    world.settle();
     let moves = world.watch.look(|known| {
         let pointers = known
             .stages

@@ -119,12 +119,9 @@ impl World {
             for (key, stage) in &known.stages {
                 let acts = stage.waiting.iter().any(|promotion| promotion.acting);
                 must(!acts, format!("I14: a promotion still acts in {key:?}"));
-                // A move from outside whose event was lost is not found: the sweep does not read the registry.
-                let meddled = known
-                    .meddled
-                    .iter()
-                    .any(|tag| tag.as_str() == key.stage.as_str());
-                let tagged = stage.hold.is_some() || meddled || self.is_tagged(known, stage);
+                let held = stage.hold.as_ref().map(|hold| &hold.reason);
+                let held_for_a_tag = matches!(held, Some(HoldReason::TagMoved { .. }));
+                let tagged = held_for_a_tag || self.is_tagged(known, stage);
                 must(
                     tagged,
                     format!("I9: a tag of {key:?} is not where it should be"),

@@ -513,10 +513,17 @@ impl World {
                     };
                     done.map(|()| "done".into()).map_err(|error| told(&error))
                 }
-                Job::Sweep => sweep::handle(context, &ports.builds)
-                    .await
-                    .map(|swept| format!("{swept:?}"))
-                    .map_err(|error| told(&error)),
+                Job::Sweep => {
+                    let swept = sweep::handle(context, &ports.builds).await;
+                    let compared = match sweep::compares_tags(ports.clock.now()) {
+                        true => sweep::compare_tags(context).await,
+                        false => Ok(()),
+                    };
+                    let swept = compared.and(swept);
+                    swept
+                        .map(|swept| format!("{swept:?}"))
+                        .map_err(|error| told(&error))
+                }
                 Job::Person(person, command) => {
                     match towline_answers::tell(context, &person, command).await {
                         Ok(towline_answers::Answer::Done { message, .. }) => Ok(message),

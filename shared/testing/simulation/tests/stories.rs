@@ -555,8 +555,45 @@ fn a27_an_event_that_contradicts_the_registry_is_held() {
 }
 
 #[test]
-fn f35_a_stage_tag_moved_by_somebody_else_holds_the_stage() {
+fn s6_f35_a_stage_tag_moved_by_somebody_else_is_put_back() {
     let mut world = shop();
+    world.settle();
+    world.put_image(&backend(), &tag("staging"), "from elsewhere");
+    world.settle();
+    world.push("main", "second", &["backend/main.rs"]);
+    world.settle();
+    // The event of this move is lost.
+    world.withheld.images = true;
+    world.put_image(&backend(), &tag("staging"), "from elsewhere");
+    world.withheld.images = false;
+    world.pass(Duration::from_secs(360));
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main second: backend succeeded
+        backend/prod: nothing; second has 0 of 2 yes
+        backend/staging: second, rolled back
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > 202 accepted
+    "#]],
+    );
+    let versions = world.watch.look(|known| {
+        let stages = known.stages.values();
+        let live = stages.filter_map(|stage| Some((&stage.key, stage.pointer.as_ref()?.version)));
+        let live = live.map(|(key, version)| format!("{}/{} v{version}", key.component, key.stage));
+        live.collect::<Vec<_>>()
+    });
+    assert_eq!(versions, ["backend/staging v4", "web/staging v1"]);
+}
+
+#[test]
+fn f35_a_stage_tag_moved_by_somebody_else_can_hold_the_stage() {
+    let mut world = shop();
+    let definition = DEFINITION.replace("from: build}", "from: build, drift: hold}");
+    world.push_files("main", "held", &[(".towline.yml", &definition)]);
     world.settle();
     world.put_image(&backend(), &tag("staging"), "from elsewhere");
     world.settle();
@@ -564,12 +601,14 @@ fn f35_a_stage_tag_moved_by_somebody_else_holds_the_stage() {
     check(
         &mut world,
         expect![[r#"
-        main first: backend succeeded; web succeeded
+        main first: backend superseded; web superseded
+        main held: backend succeeded; web succeeded
         main second: backend succeeded
-        backend/prod: nothing; first has 0 of 2 yes
-        backend/staging: first, but its tag is elsewhere; held by towline: tag staging was moved
-        web/prod: nothing; first has 0 of 2 yes
-        web/staging: first
+        backend/prod: nothing; held has 0 of 2 yes
+        backend/staging: held, but its tag is elsewhere; held by towline: tag staging was moved
+        web/prod: nothing; held has 0 of 2 yes
+        web/staging: held
+        > 202 accepted
         > 202 accepted
         > 202 accepted
     "#]],

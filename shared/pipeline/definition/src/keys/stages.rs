@@ -5,7 +5,7 @@ use super::mapping;
 use crate::limits;
 #[cfg(feature = "schema")]
 use crate::schema::types::{
-    Approvals, Causes, ConcurrencyWord, Duration, Findings, Label, Named, ParameterName,
+    Approvals, Causes, ConcurrencyWord, DriftWord, Duration, Findings, Label, Named, ParameterName,
     PromoteWord, Scalar, SelfWord, StageName, Tags, Text, Texts, UnitWord,
 };
 
@@ -27,6 +27,10 @@ mapping! {
         gates: Option<Vec<Gate>>,
         /// Tags of the image that is live in the stage. No two stages share one. Default: the name of the stage.
         tag: Option<Tags>,
+        /// What happens when one of these tags is moved outside Towline. restore: it is put back on the live image.
+        /// hold: the stage is held.
+        #[schemars(extend("default" = "restore"))]
+        drift: Option<DriftWord>,
         /// What runs before the promotion. Not available yet.
         before: Option<Before>,
         /// A registry the image is copied to. Not available yet.

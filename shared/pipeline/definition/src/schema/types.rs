@@ -322,6 +322,11 @@ word!(
     "How promotions of a stage wait.",
     words(words::CONCURRENCY)
 );
+word!(
+    DriftWord,
+    "What happens when a tag is moved outside Towline.",
+    words(words::DRIFT)
+);
 word!(SelfWord, "Whether authors approve.", words(words::SELF));
 word!(UnitWord, "What moves together.", words(words::UNIT));
 word!(

@@ -21,6 +21,7 @@ components:
 stages:
   - name: test
     from: build
+    drift: hold
     gates: [scan: {medium: 1, low: 2}, window: {deny: "Fri 12:00-24:00"}]
     deploy: {event: {parameters: {Tag: "{sha}"}}, lambda: {function: api, alias: test}}
 "#;

@@ -6,12 +6,12 @@ use super::{minute, span};
 use crate::Timestamp;
 use crate::image::NotTagged;
 use crate::ledger::Ending;
-use crate::names::{CommitSha, RunId, StageName};
+use crate::names::{CommitSha, Digest, RunId, StageName, Tag};
 use crate::offer::Unoffered;
 use crate::outputs::NoParameters;
 use crate::person::Actor;
 use crate::run::{self, Contradiction, Crowded, NoIndex, NotRetried, NotStarted};
-use crate::stage::{self, Hold, HoldReason, Request};
+use crate::stage::{self, Hold, HoldReason, Meddled, Request};
 
 /// Why a newer run took over.
 pub(super) fn superseded(build: &str, by: &RunId, crowded: Option<Crowded>) -> String {
@@ -167,12 +167,31 @@ impl Display for HoldReason {
             Self::RolledBack {
                 reason: Some(reason),
             } => write!(text, "rollback: {reason}"),
-            Self::TagMoved { tag, digest } => write!(
-                text,
-                "tag {tag} was moved to {} outside Towline",
-                digest.short()
-            ),
+            Self::TagMoved {
+                tag,
+                digest,
+                restored,
+            } => {
+                moved_outside(text, tag, digest)?;
+                match restored {
+                    0 => Ok(()),
+                    1 => text.write_str(", again after it was put back"),
+                    times => write!(text, ", again after it was put back {times} times"),
+                }
+            }
         }
+    }
+}
+
+fn moved_outside(text: &mut Formatter<'_>, tag: &Tag, digest: &Digest) -> fmt::Result {
+    let digest = digest.short();
+    write!(text, "tag {tag} was moved to {digest} outside Towline")
+}
+
+/// Why the tags of a stage are put back.
+impl Display for Meddled {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        moved_outside(text, &self.tag, &self.digest)
     }
 }
 

@@ -1,15 +1,15 @@
 //! Decides what follows from a fact that concerns a stage.
 
 use super::{
-    Candidate, Decision, Fact, Failure, HoldReason, Lease, Pointer, Policy, Promotion, Refusal,
-    Request, Stage, missing_approval,
+    Candidate, Decision, Fact, Failure, Lease, Pointer, Policy, Promotion, Refusal, Request, Stage,
+    missing_approval,
 };
 use crate::Timestamp;
 use crate::definition::{Deploy, Promote};
 use crate::image::NotTagged;
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
-use crate::names::{Digest, Tag};
+use crate::names::Digest;
 use crate::person::Actor;
 
 /// Images that rollbacks left and that are remembered.
@@ -191,8 +191,10 @@ impl Step<'_> {
             stage.left.drain(..surplus);
         }
         stage.waiting.retain(|known| known.number != number);
-        stage.lease = None;
-        stage.drifted = false;
+        // A tag that was moved while this was written may be elsewhere again.
+        stage.drifted = stage.lease.take().is_some_and(|lease| lease.meddled);
+        let drifted = stage.drifted;
+        stage.meddled.take_if(|_| !drifted);
         self.decision.moved = true;
         match self.policy.rule.deploy {
             Some(Deploy::Event) => {
@@ -205,7 +207,7 @@ impl Step<'_> {
             }
             None => {}
         }
-        if was_put_back && self.policy.rule.promote == Promote::Auto {
+        if was_put_back && !drifted && self.policy.rule.promote == Promote::Auto {
             self.ask_for_offered();
         }
     }
@@ -241,28 +243,19 @@ impl Step<'_> {
     }
 
     pub(super) fn tag_refused(&mut self, number: u64, holder: &str, why: &Failure) {
-        let acts = self
-            .decision
-            .stage
-            .promotion(number)
-            .is_some_and(|promotion| promotion.acting);
-        if acts && self.holds_lease(holder) {
-            self.stage().lease = None;
-            let why = why.clone();
-            self.end(number, Actor::System, Ending::Failed { why });
+        if self.holds_lease(holder) {
+            self.give_up(number, why.clone());
         }
     }
 
     pub(super) fn give_up(&mut self, number: u64, why: Failure) {
-        if self
-            .decision
-            .stage
-            .promotion(number)
-            .is_some_and(|known| known.acting)
-        {
-            self.stage().lease = None;
-            self.end(number, Actor::System, Ending::Failed { why });
-        }
+        let promotion = self.decision.stage.promotion(number);
+        let Some(promotion) = promotion.filter(|known| known.acting).cloned() else {
+            return;
+        };
+        self.stage().lease = None;
+        self.end(number, Actor::System, Ending::Failed { why });
+        self.was_not_put_back(&promotion);
     }
 
     pub(super) fn expire(&mut self, number: u64) {
@@ -282,32 +275,6 @@ impl Step<'_> {
             }
             Some(_) | None => {}
         }
-    }
-
-    /// The stage's tag was moved outside Towline: held and reported, never silently overwritten (F35).
-    pub(super) fn drift(&mut self, tag: &Tag, digest: &Digest) {
-        let ours =
-            |promotion: &Promotion| promotion.acting && promotion.candidate.digest == *digest;
-        let expected = self.live().is_some_and(|live| live.digest == *digest)
-            || self.decision.stage.waiting.iter().any(ours);
-        let reason = HoldReason::TagMoved {
-            tag: tag.clone(),
-            digest: digest.clone(),
-        };
-        let hold = self.decision.stage.hold.as_ref();
-        let known = hold.is_some_and(|hold| hold.reason == reason);
-        if expected || known {
-            return;
-        }
-        self.row(
-            Actor::System,
-            What::Drifted {
-                tag: tag.clone(),
-                digest: digest.clone(),
-            },
-        );
-        self.stage().drifted = true;
-        self.hold(Actor::System, reason);
     }
 
     /// Ends promotions that are no longer possible, and starts those that may proceed: at most one
@@ -335,6 +302,7 @@ impl Step<'_> {
                 self.end(number, Actor::System, Ending::Overtaken { live });
             }
         }
+        self.restore();
         let rule = self.policy.rule;
         let stage = &self.decision.stage;
         let ready = stage
@@ -342,19 +310,20 @@ impl Step<'_> {
             .iter()
             .find(|known| !known.acting && stage.wait_of(known, rule).is_none())
             .map(|known| known.number);
-        let Some(number) = ready else {
-            return;
-        };
-        if let Some(known) = self
-            .stage()
-            .waiting
-            .iter_mut()
-            .find(|known| known.number == number)
-        {
+        if let Some(number) = ready {
+            self.begin(number);
+        }
+    }
+
+    /// Starts to set the tags of a promotion.
+    pub(super) fn begin(&mut self, number: u64) {
+        let mut waiting = self.stage().waiting.iter_mut();
+        if let Some(known) = waiting.find(|known| known.number == number) {
             known.acting = true;
         }
+        let stage = self.decision.stage.key.clone();
         self.decision.intents.push(Intent::PromotionDue {
-            stage: self.decision.stage.key.clone(),
+            stage,
             promotion: number,
         });
     }

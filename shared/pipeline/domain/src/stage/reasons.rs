@@ -174,7 +174,18 @@ pub enum HoldReason {
         tag: Tag,
         /// The image it was moved to.
         digest: Digest,
+        /// How often it had been put back within the hour.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        restored: u32,
     },
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Why a promotion failed.

@@ -2,7 +2,7 @@
 
 use super::advance::Step;
 use super::{Approval, Candidate, Hold, HoldReason, Promotion, Refusal, Request};
-use crate::definition::{ApprovalRule, Promote};
+use crate::definition::ApprovalRule;
 use crate::ledger::{Ending, What};
 use crate::person::{Actor, Person};
 
@@ -135,26 +135,6 @@ impl Step<'_> {
         };
         self.stage().hold = Some(hold);
         self.row(by, What::Held { reason });
-    }
-
-    pub(super) fn resume(&mut self, by: &Person) {
-        if let Some(denial) = self.lacks_right(by) {
-            self.deny(by.into(), None, Request::Resume, denial);
-            return;
-        }
-        if self.stage().hold.take().is_none() {
-            let stage = self.decision.stage.key.stage.clone();
-            self.decision.refused = Some(Refusal::NotHeld { stage });
-            return;
-        }
-        self.row(by.into(), What::Resumed);
-        let drifted = std::mem::take(&mut self.stage().drifted);
-        match self.live().filter(|_| drifted).cloned() {
-            // An image that was offered meanwhile is promoted once the tag is back.
-            Some(live) => self.open(&live, true, by.into(), Some("the tag was put back")),
-            None if self.policy.rule.promote == Promote::Auto => self.ask_for_offered(),
-            None => {}
-        }
     }
 }
 

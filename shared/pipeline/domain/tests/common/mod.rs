@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use towline_domain::Timestamp;
 use towline_domain::authors::{Contribution, Contributions};
-use towline_domain::definition::{ApprovalRule, Concurrency, Origin, Promote, StageRule};
+use towline_domain::definition::{ApprovalRule, Concurrency, Drift, Origin, Promote, StageRule};
 use towline_domain::explain;
 use towline_domain::image::NotTagged;
 use towline_domain::intent::{Intent, StageKey};
@@ -413,6 +413,7 @@ pub fn rule(text: &str) -> StageRule {
         approval: None,
         tags: vec![good("prod")],
         hold_after_rollback: true,
+        drift: Drift::Restore,
         deploy: None,
         parameters: Vec::new(),
     };
@@ -431,6 +432,7 @@ pub fn rule(text: &str) -> StageRule {
             ["supersede"] => rule.concurrency = Concurrency::Supersede,
             ["parallel"] => rule.concurrency = Concurrency::Parallel,
             ["no", "hold"] => rule.hold_after_rollback = false,
+            ["drift", "holds"] => rule.drift = Drift::Hold,
             ["approval", min] => {
                 approval.min = good(min);
                 rule.approval = Some(approval.clone());
@@ -497,6 +499,7 @@ pub fn stage_fact(line: &str, now: Timestamp) -> stage::Fact {
             lease: Lease {
                 holder: (*holder).into(),
                 until: now + Duration::from_secs(60),
+                meddled: false,
             },
         },
         ["tagged", promotion, "by", holder] => stage::Fact::Tagged {

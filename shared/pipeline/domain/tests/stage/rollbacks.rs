@@ -139,31 +139,6 @@ fn f30_what_is_live_can_be_asked_back_while_something_else_is_put_in_its_place()
 }
 
 #[test]
-fn f33_f35_a_tag_moved_from_outside_holds_the_stage_and_our_own_move_does_not() {
-    let facts = format!(
-        "{FIRST_IS_LIVE}\noutside prod on 1\noffer 2\noutside prod on 2\noutside prod on 9\noutside prod on 9\nlease 2 for a\ntagged 2 by a\noffer 3"
-    );
-    check(
-        "auto",
-        &facts,
-        expect![[r#"
-            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
-            lease 1 for a -> noted
-            tagged 1 by a -> moved to 1 v1
-            outside prod on 1 -> nothing
-            offer 2 -> #2 for 2 asked by towline; Promotion Due #2
-            outside prod on 2 -> nothing
-            outside prod on 9 -> prod drifted to 9; held by towline: tag prod was moved to sha256:00000000 outside Towline
-            outside prod on 9 -> nothing
-            lease 2 for a -> noted
-            tagged 2 by a -> moved to 2 v2
-            offer 3 -> noted
-            = 2 v2, held
-        "#]],
-    );
-}
-
-#[test]
 fn what_a_rollback_left_comes_back_by_hand_only() {
     check(
         "auto",
@@ -200,28 +175,6 @@ fn a_rollback_into_a_stage_that_wants_too_much_does_nothing_by_half() {
             offer 1 -> #1 for 1 asked by towline; #1 refused by towline: promotion #1 was refused: this version of Towline does not support stages.prod.deploy; remove it from the definition, or promote by other means; refused: this version of Towline does not support stages.prod.deploy; remove it from the definition, or promote by other means
             rollback 2 by lee -> denied @lee: roll back to 2222222: this version of Towline does not support stages.prod.deploy; remove it from the definition, or promote by other means; refused: this version of Towline does not support stages.prod.deploy; remove it from the definition, or promote by other means
             = nothing
-        "#]],
-    );
-}
-
-#[test]
-fn f35_a_tag_moved_from_outside_is_put_back_when_the_stage_is_resumed() {
-    check(
-        "auto",
-        &format!(
-            "{FIRST_IS_LIVE}\noutside prod on 9\noffer 2\nhold by lee again\nresume by lee\nlease 2 for a\ntagged 2 by a"
-        ),
-        expect![[r#"
-            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
-            lease 1 for a -> noted
-            tagged 1 by a -> moved to 1 v1
-            outside prod on 9 -> prod drifted to 9; held by towline: tag prod was moved to sha256:00000000 outside Towline
-            offer 2 -> noted
-            hold by lee again -> refused: prod is already held by towline since 2026-03-02 09:00 UTC: tag prod was moved to sha256:00000000 outside Towline
-            resume by lee -> resumed by @lee; #2 back to 1 asked by @lee; Promotion Due #2
-            lease 2 for a -> noted
-            tagged 2 by a -> moved to 1 v2; #3 for 2 asked by towline; Promotion Due #3
-            = 1 v2, #3 acts
         "#]],
     );
 }

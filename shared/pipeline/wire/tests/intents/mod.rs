@@ -55,6 +55,13 @@ pub(crate) fn promoted() -> Value {
     eventbridge::own(id, eventbridge::PROMOTED, &detail, at())
 }
 
+/// The event that has stage tags compared with the registry.
+pub(crate) fn stage_tags() -> Value {
+    let id = "5a0e6f0e-2f0b-4c47-9a31-0d2f7c1f7b10";
+    let detail = eventbridge::stage_tags(REPOSITORY);
+    eventbridge::own(id, eventbridge::STAGE_TAGS, &detail, at())
+}
+
 /// One intent of each kind; `number` does not compile when one is new.
 pub(crate) fn one_of_each() -> Vec<Intent> {
     let intents = vec![
