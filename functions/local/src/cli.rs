@@ -6,8 +6,8 @@ use clap::{ColorChoice, Parser, Subcommand};
 use towline_answers::{Command as Told, Query, command};
 
 use crate::commands::{
-    build, demo, explain, generate, lint, logs, pack, people, read, rollback, schema, send, serve,
-    validate, write,
+    audit, build, demo, explain, generate, lint, logs, pack, people, read, rollback, schema, send,
+    serve, validate, write,
 };
 use towline_client::context::Context;
 use towline_console::outcome::Outcome;
@@ -84,6 +84,8 @@ enum Command {
     Ask(Query),
     /// Show a build's log
     Logs(logs::Logs),
+    /// List every decision of a person and what followed, or check that no record was changed
+    Audit(audit::Audit),
 
     /// Promote an image to a stage
     Promote(write::Promote),
@@ -159,6 +161,7 @@ async fn run_command(context: &Context, command: Command) -> Outcome {
         Command::Send(args) => send::run(context, args).await,
         Command::Ask(query) => read::run(context, query).await,
         Command::Logs(args) => logs::run(context, args).await,
+        Command::Audit(args) => audit::run(context, args).await,
         Command::Promote(args) => write::promote(context, args).await,
         Command::Approve(args) => write::approve(context, args).await,
         Command::Reject(args) => write::run(context, Told::Reject(args)).await,

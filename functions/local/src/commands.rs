@@ -6,6 +6,7 @@ pub mod serve;
 
 pub mod send;
 
+pub mod audit;
 pub mod logs;
 pub mod read;
 

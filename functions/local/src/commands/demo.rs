@@ -120,6 +120,7 @@ fn let_in(people: &People, login: &str, groups: &[&str]) -> anyhow::Result<Strin
         login: login.into(),
         emails: vec![format!("{login}@acme.example")],
         groups,
+        ..Person::default()
     });
     people.add(person, true)?.context("no token was made")
 }

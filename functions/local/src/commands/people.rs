@@ -88,6 +88,7 @@ impl From<Newcomer> for Known {
                 login: newcomer.login,
                 emails: newcomer.emails,
                 groups: newcomer.groups,
+                ..Person::default()
             },
             token_sha256: None,
             arn: newcomer.arn,
@@ -211,6 +212,7 @@ fn list(entries: &[Known], output: Output) -> Outcome {
             login,
             emails,
             groups,
+            ..
         } = &entry.person;
         let names = emails.iter().chain(&entry.arn);
         let names: Vec<&str> = names.map(String::as_str).collect();

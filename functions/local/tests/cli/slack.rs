@@ -46,6 +46,14 @@ impl Server {
         Self { child, url }
     }
 
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(asked.success());
+        self.child.wait().unwrap();
+    }
+
     /// The answer to a command that was signed with this secret this many seconds ago.
     async fn say(&self, text: &str, by: &str, seconds_ago: i64) -> (u16, String) {
         let at = (now() - seconds_ago).to_string();

@@ -325,8 +325,8 @@ mod tests {
     fn people_pull_and_the_owner_may_mend() {
         let person = |groups: &[&str]| Person {
             login: "bob".into(),
-            emails: Vec::new(),
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            ..Person::default()
         };
         let repository = "acme/web".parse().expect("a repository");
         let push = Access::Push {

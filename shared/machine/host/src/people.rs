@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use towline_domain::person::{EVERY_GROUP, Person};
+use towline_domain::person::{EVERY_GROUP, Person, SYSTEM};
 use towline_wire::people::{Known, People as Everybody, hash};
 
 use crate::folder::{Folder, FolderError, write_private};
@@ -26,6 +26,9 @@ pub enum NotChanged {
         /// The login as it was given.
         login: String,
     },
+    /// The login stands for Towline itself.
+    #[error("{login} is what Towline calls itself; choose another login")]
+    Reserved { login: String },
     /// The login is taken.
     #[error("{login} already exists; to create a new token, remove the person first")]
     Taken { login: String },
@@ -49,6 +52,9 @@ pub fn add(
     let good = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     if login.is_empty() || login.len() > 39 || !login.chars().all(good) {
         return Err(NotChanged::NotALogin { login });
+    }
+    if login.eq_ignore_ascii_case(SYSTEM) {
+        return Err(NotChanged::Reserved { login });
     }
     if find(entries, &login).is_some() {
         return Err(NotChanged::Taken { login });
@@ -154,8 +160,8 @@ impl People {
                 let groups = vec![EVERY_GROUP.into()];
                 let person = Person {
                     login: OWNER.into(),
-                    emails: Vec::new(),
                     groups,
+                    ..Person::default()
                 };
                 entries.push(Known {
                     token_sha256: Some(token),
@@ -267,6 +273,7 @@ mod tests {
             login: "lee".into(),
             emails: vec!["lee@acme.example".into()],
             groups: vec!["release".into()],
+            ..Person::default()
         };
         let token = people
             .add(known(lee.clone()), false)

@@ -14,6 +14,7 @@ use towline_domain::person::Actor;
 use towline_domain::run::{AttemptState, RunStatus};
 use towline_domain::stage;
 
+use super::audit::row::{AuditRow, LedgerState};
 pub use super::queue::InQueue;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,6 +89,22 @@ pub enum Answer {
         next: u64,
         /// Whether the build has ended: then nothing follows an empty text.
         ended: bool,
+    },
+    /// To [`super::Query::Audit`].
+    Audit {
+        /// The rows, ledger by ledger, the newest of each first.
+        rows: Vec<AuditRow>,
+        /// The ledgers of which not all rows can be shown.
+        breaks: Vec<LedgerState>,
+        /// Where to continue, if there may be more rows.
+        next: Option<String>,
+    },
+    /// To [`super::Query::Verify`].
+    Verify {
+        /// The ledgers that were read to the end.
+        ledgers: Vec<LedgerState>,
+        /// Where to continue, if there are more.
+        next: Option<String>,
     },
     /// To a [`super::Command`].
     Done {

@@ -6,7 +6,7 @@ use towline_state::Context;
 
 use super::answers::Answer;
 use super::moment::Moment;
-use super::{ChatError, Query, Refusal, images, log, lookup, queue, runs, stages};
+use super::{ChatError, Query, Refusal, audit, images, log, lookup, queue, runs, stages};
 
 /// Answers a question.
 ///
@@ -35,6 +35,8 @@ pub async fn ask(
         }
         Query::Where(query) => stages::places(context, query).await,
         Query::Log(query) => log::part(context, builds, query).await,
+        Query::Audit(query) => audit::rows(context, query).await,
+        Query::Verify(query) => audit::verify(context, query).await,
     }
 }
 

@@ -40,6 +40,9 @@ pub(super) enum ChatWords {
 /// The most lines of an answer: more do not fit, and Slack waits three seconds.
 const MOST_LINES: usize = 30;
 
+/// The questions that only the command line has.
+const ELSEWHERE: [&str; 2] = ["logs", "audit"];
+
 /// The most characters of a mistake to show, because it contains what was typed.
 const MOST_LETTERS: usize = 300;
 
@@ -59,7 +62,10 @@ A REF is the first digits of a commit (3f9c2ab), a tag (:prod), the first digits
         );
     let chat = Query::augment_subcommands(chat);
     let names = elsewhere();
-    let chat = Command::augment_subcommands(chat).subcommand(clap::Command::new("logs"));
+    let chat = Command::augment_subcommands(chat);
+    let chat = ELSEWHERE.iter().fold(chat, |chat, name| {
+        chat.subcommand(clap::Command::new(*name))
+    });
     let chat = names.iter().fold(chat, |chat, name| {
         chat.mut_subcommand(name, |command| command.hide(true))
     });
@@ -71,7 +77,7 @@ A REF is the first digits of a commit (3f9c2ab), a tag (:prod), the first digits
 fn elsewhere() -> Vec<String> {
     let commands = Command::augment_subcommands(clap::Command::new("towline"));
     let names = commands.get_subcommands().map(clap::Command::get_name);
-    names.chain(["logs"]).map(str::to_owned).collect()
+    names.chain(ELSEWHERE).map(str::to_owned).collect()
 }
 
 /// Reads the text after `/towline`.

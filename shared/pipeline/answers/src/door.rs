@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use towline_domain::person::Person;
+use towline_domain::person::{Door as Way, Person};
 use towline_ports::Builds;
 use towline_wire::http::{CALLER_ARN, Headers, Request, Response};
 use towline_wire::people::People;
@@ -93,7 +93,7 @@ impl Door<'_> {
             _ => None,
         };
         match person {
-            Some(person) => self.call(&person, &request).await,
+            Some(person) => self.call(person, token_door(&request), &request).await,
             None => {
                 let mut response = http::error(
                     401,
@@ -115,7 +115,7 @@ impl Door<'_> {
             );
         };
         match self.people.by_arn(arn) {
-            Some(person) => self.call(&person, &request).await,
+            Some(person) => self.call(person, Way::Iam, &request).await,
             None => http::error(
                 403,
                 &format!("no known person has the ARN {arn}; add it to the list of people"),
@@ -123,11 +123,15 @@ impl Door<'_> {
         }
     }
 
-    async fn call(&self, person: &Person, request: &Request) -> Response {
+    async fn call(&self, person: Person, way: Way, request: &Request) -> Response {
+        let person = Person {
+            door: Some(way),
+            ..person
+        };
         let answer = match http::decode(request) {
             Err(response) => return response,
             Ok(http::Call::Ask(query)) => ask(self.context, self.builds, query).await,
-            Ok(http::Call::Tell(command)) => tell(self.context, person, command).await,
+            Ok(http::Call::Tell(command)) => tell(self.context, &person, command).await,
         };
         match answer {
             Ok(answer) if is_browser(request) => {
@@ -136,6 +140,15 @@ impl Door<'_> {
             }
             answer => http::encode(answer),
         }
+    }
+}
+
+/// The door of a request with a token: `towline` names itself.
+fn token_door(request: &Request) -> Way {
+    let agent = request.headers.only("user-agent");
+    match agent.is_some_and(|agent| agent.starts_with("towline/")) {
+        true => Way::Terminal,
+        false => Way::Api,
     }
 }
 

@@ -90,7 +90,10 @@ pub fn encode(answer: Result<Answer, ChatError>) -> Response {
             &serde_json::to_value(answer)
                 .unwrap_or_else(|cause| json!({ "error": cause.to_string() })),
         ),
-        Err(ChatError::Refused(reason)) => error(409, &reason.to_string()),
+        Err(ChatError::Refused(reason)) => {
+            let status = if reason.is_denial() { 403 } else { 409 };
+            error(status, &reason.to_string())
+        }
         Err(ChatError::Failed(cause)) => {
             tracing::error!(error = &cause as &dyn std::error::Error, "could not answer");
             error(503, &unanswered(&cause))

@@ -7,6 +7,7 @@
 
 pub mod answers;
 mod ask;
+pub mod audit;
 mod chat;
 pub mod command;
 mod door;

@@ -32,7 +32,7 @@ async fn deny(
 ) -> Result<Answer, ChatError> {
     let said = reason.to_string();
     let fact = Fact::Denied {
-        by: person.into(),
+        by: person.clone(),
         request,
         reason,
     };
@@ -48,7 +48,16 @@ pub(super) async fn promote(
     let reason = text(command.reason)?;
     let found = lookup::component(context, &command.component, command.repository.as_ref()).await?;
     let (key, rule) = found.stage(&command.stage)?;
-    let mut candidate = candidate(context, &found, &command.image).await?;
+    let image = one_image(context, &found, &command.image).await?;
+    let mut candidate = match candidate(context, &image).await? {
+        Ok(candidate) => candidate,
+        Err(reason) => {
+            let request = Request::PromoteImage {
+                digest: image.digest,
+            };
+            return deny(context, person, &key, request, reason).await;
+        }
+    };
     if let Origin::Stage(origin) = &rule.from {
         let before = found.stage_key(origin);
         // What was superseded there is part of the candidate, but was never offered here (A23).
@@ -119,15 +128,14 @@ fn said_of(context: Context<'_>, state: &Stage, promotion: &Promotion, rule: &St
     }
 }
 
-/// The one image of the component that the reference names, built by Towline with all the evidence (I6, I7).
+/// An image as a candidate, or why it is none: Towline built it, with all the evidence (I6, I7).
 async fn candidate(
     context: Context<'_>,
-    found: &Found,
-    reference: &str,
-) -> Result<Candidate, ChatError> {
-    let image = one_image(context, found, reference).await?;
+    image: &Image,
+) -> Result<Result<Candidate, stage::Refusal>, ChatError> {
     let Some(built) = &image.built else {
-        return refused(Refusal::NotBuilt(image.digest.short().into()));
+        let digest = image.digest.clone();
+        return Ok(Err(stage::Refusal::NotBuilt { digest }));
     };
     let run = context.read::<Run>(&keys::run(&built.run)).await?;
     let attempt = run.as_ref().and_then(|run| {
@@ -137,29 +145,29 @@ async fn candidate(
     });
     let mut legs = attempt.iter().flat_map(|attempt| &attempt.legs);
     if let Some(leg) = legs.find(|leg| leg.image.as_ref() == Some(&image.digest)) {
-        return refused(Refusal::OnePlatform {
+        return Ok(Err(stage::Refusal::OnePlatform {
             digest: image.digest.clone(),
             part: leg.name(),
             build: leg.build_number,
-        });
+        }));
     }
     let candidate = run.as_ref().zip(attempt);
     let candidate =
         candidate.and_then(|(run, attempt)| run.value.candidate(&built.component, attempt));
-    match candidate.filter(|candidate| candidate.digest == image.digest) {
-        Some(mut candidate) => {
-            let branch = keys::branch(found.repository.id, &candidate.git_ref);
-            let branch = context.read::<Branch>(&branch).await?;
-            candidate.contributions = branch.map(|it| it.value.contributions).unwrap_or_default();
-            Ok(candidate)
-        }
-        None => refused(Refusal::NotSucceeded {
+    let candidate = candidate.filter(|candidate| candidate.digest == image.digest);
+    let Some((mut candidate, run)) = candidate.zip(run) else {
+        return Ok(Err(stage::Refusal::NotSucceeded {
             build: built.build_number,
             commit: built.commit.clone(),
-        }),
-    }
+        }));
+    };
+    let branch = keys::branch(run.value.key.repository, &candidate.git_ref);
+    let branch = context.read::<Branch>(&branch).await?;
+    candidate.contributions = branch.map(|it| it.value.contributions).unwrap_or_default();
+    Ok(Ok(candidate))
 }
 
+/// The one image of the component that the reference names.
 async fn one_image(
     context: Context<'_>,
     found: &Found,
@@ -205,7 +213,10 @@ pub(super) async fn roll_back(
     let (key, rule) = found.stage(&command.stage)?;
     let history = pointers(context, &key).await?;
     let candidate = match &command.to {
-        None => before_the_last(&history, &key)?,
+        None => match before_the_last(&history, &key) {
+            Ok(candidate) => candidate,
+            Err(reason) => return deny(context, person, &key, Request::GoBack, reason).await,
+        },
         Some(reference) => {
             let image = one_image(context, &found, reference).await?;
             let mut known = history.iter();
@@ -233,9 +244,9 @@ pub(super) async fn roll_back(
 }
 
 /// The image that was live before the current one, skipping images that a rollback left.
-fn before_the_last(history: &[Pointer], key: &StageKey) -> Result<Candidate, Refusal> {
+fn before_the_last(history: &[Pointer], key: &StageKey) -> Result<Candidate, stage::Refusal> {
     let Some(live) = history.first() else {
-        return Err(Refusal::NothingLive {
+        return Err(stage::Refusal::NothingLive {
             component: key.component.clone(),
             stage: key.stage.clone(),
         });
@@ -244,7 +255,7 @@ fn before_the_last(history: &[Pointer], key: &StageKey) -> Result<Candidate, Ref
     let older = older.find(|pointer| pointer.candidate.order < live.candidate.order);
     match older {
         Some(pointer) => Ok(pointer.candidate.clone()),
-        None => Err(Refusal::NothingOlder {
+        None => Err(stage::Refusal::NothingOlder {
             commit: live.candidate.commit.clone(),
             stage: key.stage.clone(),
         }),

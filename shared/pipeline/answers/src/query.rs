@@ -32,6 +32,12 @@ pub enum Query {
     /// A part of a build's log.
     #[command(skip)]
     Log(Log),
+    /// A part of the ledgers.
+    #[command(skip)]
+    Audit(Audit),
+    /// Whether the ledgers are complete and unchanged.
+    #[command(skip)]
+    Verify(Verify),
 }
 
 impl Query {
@@ -48,7 +54,9 @@ impl Query {
             | Self::Commit(_)
             | Self::Image(_)
             | Self::Queue(_)
-            | Self::Log(_) => None,
+            | Self::Log(_)
+            | Self::Audit(_)
+            | Self::Verify(_) => None,
         }
     }
 }
@@ -219,4 +227,40 @@ pub struct Log {
     pub from: Option<u64>,
     /// The repository, if several have a build of that number.
     pub repository: Option<RepositoryName>,
+}
+
+/// Which rows of the ledgers are shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// Only this component
+    #[arg(long)]
+    pub component: Option<ComponentName>,
+    /// Only this stage
+    #[arg(long)]
+    pub stage: Option<StageName>,
+    /// Only what this person decided, by login
+    #[arg(long, value_name = "LOGIN")]
+    pub person: Option<String>,
+    /// Only rows from then on: 2026-02-27T12:00 (UTC unless an offset follows) or '2h ago'
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Moment>,
+    /// Only this repository
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<RepositoryName>,
+    /// The `next` of the answer before, to continue there.
+    #[arg(skip)]
+    pub after: Option<String>,
+}
+
+/// Which ledgers are checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// Only this repository
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<RepositoryName>,
+    /// The `next` of the answer before, to continue there.
+    #[arg(skip)]
+    pub after: Option<String>,
 }

@@ -141,39 +141,6 @@ pub enum Refusal {
     /// Towline did not build the image.
     #[error("image {0} was not built by Towline")]
     NotBuilt(String),
-    /// The image is for one of several platforms.
-    #[error("{} is only {part}; name build#{build}, which has all platforms", digest.short())]
-    OnePlatform {
-        /// The image.
-        digest: Digest,
-        /// The build of that platform.
-        part: String,
-        /// The build of all platforms.
-        build: u64,
-    },
-    /// The build that made the image has not succeeded.
-    #[error("build#{build} of {} has not succeeded, so its image cannot be promoted", commit.short())]
-    NotSucceeded { build: u64, commit: CommitSha },
-    /// Nothing was live in the stage.
-    #[error("no image has been live in {stage} of {component} yet")]
-    NothingLive {
-        component: ComponentName,
-        stage: StageName,
-    },
-    /// Nothing else was live in the stage before.
-    #[error("no image older than {} has been live in {stage}", commit.short())]
-    NothingOlder {
-        /// What is live.
-        commit: CommitSha,
-        stage: StageName,
-    },
-    /// A newer build followed.
-    #[error("build#{build} was followed by build#{newest}; name that one")]
-    FollowedBy {
-        build: u64,
-        /// The newest one.
-        newest: u64,
-    },
     /// The log of a build is no longer kept.
     #[error("the log of {0} is no longer available")]
     LogGone(BuildId),
@@ -200,9 +167,21 @@ pub enum Refusal {
         /// When.
         at: Timestamp,
     },
-    /// A rule of runs or stages refuses it, with its own sentence.
+    /// Not where an audit continues.
+    #[error("{0:?} is not the `next` of an earlier answer; leave it out to start at the beginning")]
+    NotAPlace(String),
+    /// A rule of runs or stages denies it, with its own sentence. The ledger says so too.
     #[error("{0}")]
     Rule(String),
+}
+
+impl Refusal {
+    /// Whether it denies what a person decided: then it is in the ledger. Everything else could not
+    /// be understood or found.
+    #[must_use]
+    pub fn is_denial(&self) -> bool {
+        matches!(self, Self::Rule(_) | Self::CarriedOut { .. })
+    }
 }
 
 fn minute(at: Timestamp) -> String {

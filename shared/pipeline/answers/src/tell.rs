@@ -2,8 +2,8 @@
 
 use towline_domain::intent::AttemptRef;
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
-use towline_domain::person::{Actor, Person};
-use towline_domain::run::{self, Run};
+use towline_domain::person::Person;
+use towline_domain::run::{self, ComponentRun, Run};
 use towline_domain::stage::Fact;
 use towline_state::apply::{to_run, to_stage};
 use towline_state::retry::{Retry, another_attempt};
@@ -12,7 +12,7 @@ use towline_state::{Context, Reads};
 use super::answers::Answer;
 use super::command::{Hold, OfBuild, Resume};
 use super::given::{required, taken};
-use super::{ChatError, Command, Refusal, Thing, lookup, promotions, refused};
+use super::{ChatError, Command, lookup, promotions};
 
 /// Carries out a command of `person`, or says why not.
 ///
@@ -87,30 +87,17 @@ async fn cancel(
     command: OfBuild,
 ) -> Result<Answer, ChatError> {
     let number = command.build;
-    let (of, run) = lookup::build(context, number, command.repository.as_ref()).await?;
-    latest_of(&run, &of, number)?;
-    let fact = run::Fact::CancelRequested(of.component.clone(), Actor::from(person));
+    let (of, _) = lookup::build(context, number, command.repository.as_ref()).await?;
+    let fact = run::Fact::CancelRequested {
+        component: of.component.clone(),
+        build: number,
+        by: person.clone(),
+    };
     taken(to_run(context, &of.run, &fact, None).await?)?;
     Ok(Answer::done_to_build(
         format!("build#{number} is cancelled"),
         number,
     ))
-}
-
-/// The attempt of that number, if it is the latest.
-fn latest_of<'a>(run: &'a Run, of: &AttemptRef, number: u64) -> Result<&'a run::Attempt, Refusal> {
-    let component = run.components.get(&of.component);
-    match component.map(run::ComponentRun::latest) {
-        Some(latest) if latest.build_number == number => Ok(latest),
-        Some(latest) => Err(Refusal::FollowedBy {
-            build: number,
-            newest: latest.build_number,
-        }),
-        None => Err(Refusal::NotFound {
-            thing: Thing::Build(number),
-            repository: None,
-        }),
-    }
 }
 
 async fn retry(
@@ -120,14 +107,7 @@ async fn retry(
 ) -> Result<Answer, ChatError> {
     let number = command.build;
     let (of, run) = lookup::build(context, number, command.repository.as_ref()).await?;
-    let latest = latest_of(&run, &of, number)?;
-    let mut reads = Reads::from(context);
-    let by = person.into();
-    let next = another_attempt(&mut reads, &of.run, &of.component, latest.number, by).await?;
-    let fact = match next {
-        Retry::Asked(fact) => fact,
-        Retry::Refused(why) => return refused(Refusal::Rule(why.to_string())),
-    };
+    let fact = again(context, person, (&of, &run), number).await?;
     let after = taken(to_run(context, &of.run, &fact, None).await?)?;
     let built = after.components.get(&of.component);
     let next = built.map_or(number, |component| component.latest().build_number);
@@ -138,4 +118,39 @@ async fn retry(
         ),
         next,
     ))
+}
+
+/// The fact that repeats a build, or that denies it.
+async fn again(
+    context: Context<'_>,
+    person: &Person,
+    (of, run): (&AttemptRef, &Run),
+    number: u64,
+) -> Result<run::Fact, ChatError> {
+    let denied = |reason| run::Fact::Denied {
+        component: of.component.clone(),
+        build: number,
+        by: person.clone(),
+        request: run::Request::Retry,
+        reason,
+    };
+    let built = run.components.get(&of.component);
+    let after = match built.map(ComponentRun::latest) {
+        Some(latest) if latest.build_number == number => latest.number,
+        Some(latest) => {
+            let (build, newest) = (number, latest.build_number);
+            return Ok(denied(run::Refusal::FollowedBy { build, newest }));
+        }
+        None => {
+            let (component, run) = (of.component.clone(), of.run.clone());
+            return Ok(denied(run::Refusal::NotBuilt { component, run }));
+        }
+    };
+    let mut reads = Reads::from(context);
+    let by = Some(person.clone());
+    let next = another_attempt(&mut reads, &of.run, &of.component, after, by).await?;
+    Ok(match next {
+        Retry::Asked(fact) => fact,
+        Retry::Refused(because) => denied(run::Refusal::NotRetried { because }),
+    })
 }

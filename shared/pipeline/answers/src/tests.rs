@@ -65,8 +65,8 @@ fn known(login: &str) -> Known {
     Known {
         person: Person {
             login: login.into(),
-            emails: Vec::new(),
             groups: vec!["managers".into()],
+            ..Person::default()
         },
         token_sha256: None,
         arn: None,
@@ -156,9 +156,18 @@ impl World {
         }
     }
 
+    pub(super) fn store(&self) -> &MemoryStore {
+        &self.store
+    }
+
+    /// The answer to a question.
+    pub(super) fn answer(&self, query: Query) -> Result<Answer, ChatError> {
+        now(ask(self.context(), &self.builds, query))
+    }
+
     /// The lines of an answer.
     pub(super) fn ask(&self, query: Query) -> String {
-        match now(ask(self.context(), &self.builds, query)) {
+        match self.answer(query) {
             Ok(answer) => {
                 let lines = text::lines(&answer, self.context().now());
                 lines.iter().map(|line| format!("{line}\n")).collect()
@@ -269,7 +278,7 @@ impl World {
         }
     }
 
-    /// Does everything that is announced.
+    /// Does what is announced.
     pub(super) fn act(&self) {
         let (context, images) = (self.context(), &self.images);
         let settings = start_builds::Settings {

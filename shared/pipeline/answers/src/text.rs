@@ -3,6 +3,7 @@
 //! A line consists of spans, each with a meaning; the caller decides how to show them. Text from
 //! strangers cannot move a cursor or change the direction of the text (A10).
 
+mod audit;
 mod block;
 mod line;
 mod queue;
@@ -49,6 +50,8 @@ pub fn lines(answer: &Answer, now: Timestamp) -> Vec<Line> {
             complete,
         } => queue::table(running, waiting, *complete, now),
         Answer::Log { text, .. } => text.lines().map(Line::plain).collect(),
+        Answer::Audit { rows, breaks, .. } => audit::rows(rows, breaks),
+        Answer::Verify { ledgers, .. } => audit::ledgers(ledgers),
         Answer::Done { message, .. } => vec![Line::plain(message)],
     }
 }
@@ -95,6 +98,12 @@ fn nothing(answer: &Answer) -> Option<Vec<Line>> {
             "{} does not concern that component; leave it out to see all components",
             commit.short()
         ),
+        Answer::Audit { rows, breaks, .. } if rows.is_empty() && breaks.is_empty() => {
+            "no decision is recorded that fits; leave filters out to see all of them".into()
+        }
+        Answer::Verify { ledgers, .. } if ledgers.is_empty() => {
+            "no ledgers yet; there is one for each stage that a push has reached".into()
+        }
         Answer::Runs { runs } if runs.is_empty() => {
             "no push has been accepted yet; send one with: towline send push --repo FOLDER".into()
         }
@@ -123,6 +132,8 @@ fn nothing(answer: &Answer) -> Option<Vec<Line>> {
         | Answer::Runs { .. }
         | Answer::Queue { .. }
         | Answer::Log { .. }
+        | Answer::Audit { .. }
+        | Answer::Verify { .. }
         | Answer::Done { .. } => return None,
     };
     Some(vec![Line::plain(sentence)])

@@ -4,21 +4,26 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::Timestamp;
-use crate::names::{CommitSha, Digest, ImageRepository, RunId, Tag};
-use crate::person::Actor;
+use crate::names::{CommitSha, ComponentName, Digest, ImageRepository, RunId, Tag};
+use crate::person::{Actor, Door};
+use crate::run;
 use crate::stage::reasons::{Failure, HoldReason, Refusal, Request};
 
-/// One row of a stage's ledger.
+/// One row of a ledger: a stage's, unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
+pub struct Row<W = What> {
     /// Its number, from 1, without gaps.
     pub sequence: u64,
     /// When it was decided.
     pub at: Timestamp,
     /// Who decided.
     pub by: Actor,
+    /// The door by which a person decided it. None if it followed from another decision; rows of
+    /// earlier versions have none either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub door: Option<Door>,
     /// What was decided.
-    pub what: What,
+    pub what: W,
     /// Hash of the row before; 64 zeros for the first.
     pub previous: String,
 }
@@ -86,6 +91,54 @@ pub enum What {
         tag: Tag,
         /// What it points to.
         digest: Digest,
+    },
+}
+
+impl What {
+    /// Whether it is a decision, not what followed from one.
+    #[must_use]
+    pub fn is_decision(&self) -> bool {
+        match self {
+            Self::Requested { .. }
+            | Self::Approved { .. }
+            | Self::Denied { .. }
+            | Self::Resumed => true,
+            Self::Ended { how, .. } => matches!(how, Ending::Rejected { .. }),
+            Self::Held { reason } => matches!(reason, HoldReason::Asked { .. }),
+            Self::Moved { .. } | Self::Drifted { .. } => false,
+        }
+    }
+}
+
+/// What a row of a repository's ledger of builds records: the decisions of people about them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfBuild {
+    pub component: ComponentName,
+    /// The build's number.
+    pub build: u64,
+    /// The commit that it builds.
+    pub commit: CommitSha,
+    /// What was decided about it.
+    #[serde(flatten)]
+    pub what: WhatOfBuild,
+}
+
+/// What was decided about a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum WhatOfBuild {
+    /// It was stopped.
+    Cancelled,
+    /// It is repeated.
+    Retried {
+        /// The number of the next build.
+        next: u64,
+    },
+    /// A request was denied; nothing changed.
+    Denied {
+        request: run::Request,
+        /// Why.
+        reason: run::Refusal,
     },
 }
 
@@ -165,11 +218,17 @@ impl Default for Head {
 }
 
 impl Head {
-    pub fn append(&mut self, at: Timestamp, by: Actor, what: What) -> Row {
+    pub fn append<W: Serialize>(
+        &mut self,
+        at: Timestamp,
+        (by, door): (Actor, Option<Door>),
+        what: W,
+    ) -> Row<W> {
         let row = Row {
             sequence: self.sequence + 1,
             at,
             by,
+            door,
             what,
             previous: self.hash.clone(),
         };
@@ -181,7 +240,7 @@ impl Head {
     }
 }
 
-impl Row {
+impl<W: Serialize> Row<W> {
     /// The row's own hash, which the next row contains.
     #[must_use]
     pub fn hash(&self) -> String {

@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 /// Stands for every group: the owner of a machine belongs to all.
 pub const EVERY_GROUP: &str = "*";
 
+/// The login of Towline itself, which no person may have.
+pub const SYSTEM: &str = "towline";
+
 /// A known person, with the facts that decide their rights.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// The login, the one identity that counts towards a quorum.
     pub login: String,
@@ -18,6 +21,34 @@ pub struct Person {
     /// The groups they belong to; [`EVERY_GROUP`] stands for all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// The door they came in by; not part of the list of people.
+    #[serde(skip)]
+    pub door: Option<Door>,
+}
+
+/// The door a person's request came in by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// The command line, with a token.
+    Terminal,
+    /// Another client of the API, with a token.
+    Api,
+    /// The API, with an identity that AWS verified.
+    Iam,
+    Slack,
+}
+
+impl Door {
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Terminal => "terminal",
+            Self::Api => "api",
+            Self::Iam => "iam",
+            Self::Slack => "slack",
+        }
+    }
 }
 
 impl Person {
@@ -63,7 +94,7 @@ impl From<&Person> for Actor {
 impl fmt::Display for Actor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::System => formatter.pad("towline"),
+            Self::System => formatter.pad(SYSTEM),
             Self::Person(login) => formatter.pad(&format!("@{login}")),
         }
     }

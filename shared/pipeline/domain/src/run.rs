@@ -13,11 +13,12 @@ use sha2::{Digest as _, Sha256};
 use crate::Timestamp;
 use crate::authors::Contributions;
 use crate::intent::Intent;
+use crate::ledger::OfBuild;
 use crate::names::{
     AttemptId, BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, PipelineName,
     RepositoryId, RepositoryName, RunId, StageName,
 };
-use crate::person::Actor;
+use crate::person::Person;
 use crate::reason::{self, Because, Skipped};
 use crate::stage::Candidate;
 use crate::untrusted::Untrusted;
@@ -25,7 +26,7 @@ use crate::untrusted::Untrusted;
 pub use advance::advance;
 pub use attempt::{Attempt, AttemptState, NewAttempt};
 pub use reasons::{
-    Contradiction, Crowded, Failure, GaveWay, NoIndex, NotRetried, NotStarted, Refusal,
+    Contradiction, Crowded, Failure, GaveWay, NoIndex, NotRetried, NotStarted, Refusal, Request,
 };
 pub use retry::another_attempt;
 
@@ -238,16 +239,33 @@ pub enum Fact {
     DeadlinePassed(AttemptId),
     /// A newer run builds the component.
     Superseded(ComponentName, RunId),
-    /// A person asks to stop the component's build.
-    CancelRequested(ComponentName, Actor),
+    /// A person asks to stop a build.
+    CancelRequested {
+        component: ComponentName,
+        /// The build's number.
+        build: u64,
+        /// Who.
+        by: Person,
+    },
     /// Another attempt is requested after attempt `after`.
     RetryRequested {
         component: ComponentName,
         /// The number of the attempt it follows.
         after: u32,
-        /// Who requests it.
-        by: Actor,
+        /// Who requests it; none if Towline itself does.
+        by: Option<Person>,
         next: Box<NewAttempt>,
+    },
+    /// A person's request was denied before it reached the run's state.
+    Denied {
+        component: ComponentName,
+        /// The build's number.
+        build: u64,
+        /// Who requested it.
+        by: Person,
+        request: Request,
+        /// Why not.
+        reason: Refusal,
     },
     /// There can be no attempt after attempt `after`.
     RetryRefused {
@@ -269,6 +287,17 @@ pub struct Decision {
     pub intents: Vec<Intent>,
     /// Why a request was not granted.
     pub refused: Option<Refusal>,
+    /// A person's decision, for the repository's ledger of builds.
+    pub said: Option<Said>,
+}
+
+/// A person's decision about a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Who.
+    pub by: Person,
+    /// What was decided.
+    pub what: OfBuild,
 }
 
 /// The state of a run as a whole.

@@ -4,6 +4,7 @@ mod advance;
 mod drift;
 mod opening;
 pub mod reasons;
+mod request;
 mod said;
 
 use std::collections::BTreeSet;
@@ -304,7 +305,7 @@ pub enum Fact {
     /// A request was denied before it reached the stage's state.
     Denied {
         /// Who requested it.
-        by: Actor,
+        by: Person,
         request: Request,
         /// Why not.
         reason: Refusal,
@@ -349,15 +350,6 @@ impl Decision {
             intents: Vec::new(),
             took_number: false,
             refused: None,
-        }
-    }
-
-    /// Nothing changes: the request is refused.
-    #[must_use]
-    pub fn refused(stage: Stage, why: Refusal) -> Self {
-        Self {
-            refused: Some(why),
-            ..Self::undecided(stage)
         }
     }
 }

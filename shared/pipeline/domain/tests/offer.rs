@@ -303,8 +303,7 @@ fn a_further_attempt_needs_a_definition_and_tags_of_its_own() {
     let component: ComponentName = good("backend");
     let check = |own: Option<Definition>, trusted: Option<Definition>, expect: Expect| {
         let definitions = (own.as_ref(), trusted.as_ref());
-        let by = Actor::System;
-        let asked = run::another_attempt(&built(), definitions, (&component, 1), by, 7);
+        let asked = run::another_attempt(&built(), definitions, (&component, 1), None, 7);
         expect.assert_eq(&match asked {
             Ok(run::Fact::RetryRequested { after, next, .. }) => {
                 format!(

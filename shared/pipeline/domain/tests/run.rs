@@ -9,7 +9,7 @@ mod common;
 #[path = "run/parts.rs"]
 mod parts;
 
-use common::{at, intent_text, new_run, run_fact, run_text};
+use common::{at, intent_text, new_run, run_fact, run_text, said_text};
 use expect_test::{Expect, expect};
 use towline_domain::reason::{NotAdmitted, Refusal};
 use towline_domain::run::{Attempt, Run, RunStatus, advance};
@@ -33,6 +33,7 @@ fn check_of(mut run: Run, facts: &str, expect: Expect) {
         run = decision.run;
         let mut parts = vec![run_text(&run)];
         parts.extend(decision.intents.iter().map(intent_text));
+        parts.extend(decision.said.as_ref().map(said_text));
         parts.extend(decision.refused.map(|why| format!("refused: {why}")));
         parts.extend(
             run.notes[notes..]
@@ -171,6 +172,31 @@ fn a_fault_is_retried_up_to_three_attempts() {
 }
 
 #[test]
+fn s23_each_decision_about_a_build_is_one_row_denials_included() {
+    check(
+        "retry 1 by kim\ncancel 1 by lee\ncancel 1 by lee\nretry 1 by kim\nretry 1 by lee\ncancel 1 by kim\ncancel 2 by kim",
+        expect![[r#"
+            retry 1 by kim -> due; row: denied kim Retry build#1: build#1 of backend has not finished; retry works on a build that failed or was stopped; refused: build#1 of backend has not finished; retry works on a build that failed or was stopped; unchanged
+            cancel 1 by lee -> cancelled by @lee; row: lee cancelled build#1
+            cancel 1 by lee -> cancelled by @lee; row: denied lee Cancel build#1: no build of backend is running for aaaaaaa; refused: no build of backend is running for aaaaaaa; unchanged
+            retry 1 by kim -> cancelled by @lee | due; Build Due; row: kim retried build#1 as build#2; note: build#1 of backend is tried again as build#2 by @kim
+            retry 1 by lee -> cancelled by @lee | due; row: denied lee Retry build#1: build#1 was followed by build#2; name that one; refused: build#1 was followed by build#2; name that one; unchanged
+            cancel 1 by kim -> cancelled by @lee | due; row: denied kim Cancel build#1: build#1 was followed by build#2; name that one; refused: build#1 was followed by build#2; name that one; unchanged
+            cancel 2 by kim -> cancelled by @lee | cancelled by @kim; row: kim cancelled build#2
+        "#]],
+    );
+    // The same request of a machine, twice: it is the same fact, and no decision.
+    check(
+        "cancel lee\nretry 1\nretry 1",
+        expect![[r#"
+        cancel lee -> cancelled by @lee; row: lee cancelled build#1
+        retry 1 -> cancelled by @lee | due; Build Due; note: build#1 of backend is tried again as build#2 by towline
+        retry 1 -> cancelled by @lee | due; unchanged
+    "#]],
+    );
+}
+
+#[test]
 fn only_what_has_failed_or_was_stopped_is_retried() {
     check(
         "retry 1\nbound 1\nretry 1\nreport 1 SUCCEEDED\nimage 1\nretry 1",
@@ -186,7 +212,7 @@ fn only_what_has_failed_or_was_stopped_is_retried() {
     check(
         "cancel lee\nretry 1\n2: report 2 SUCCEEDED\n2: image 2\n1: image 1",
         expect![[r#"
-            cancel lee -> cancelled by @lee
+            cancel lee -> cancelled by @lee; row: lee cancelled build#1
             retry 1 -> cancelled by @lee | due; Build Due; note: build#1 of backend is tried again as build#2 by towline
             2: report 2 SUCCEEDED -> cancelled by @lee | building; Build Watch Due; Image Due aaaaaaa-2
             2: image 2 -> cancelled by @lee | succeeded
@@ -249,18 +275,18 @@ fn a_superseded_or_cancelled_build_is_stopped_whenever_it_is_known() {
     check(
         "bound 1\ncancel lee\ncancel lee\ncancel lee web",
         expect![[r#"
-        bound 1 -> building; Build Watch Due
-        cancel lee -> cancelled by @lee; Build Stop Due shop:1
-        cancel lee -> cancelled by @lee; refused: no build of backend is running for aaaaaaa; unchanged
-        cancel lee web -> cancelled by @lee; refused: no build of web is running for aaaaaaa; unchanged
-    "#]],
+            bound 1 -> building; Build Watch Due
+            cancel lee -> cancelled by @lee; Build Stop Due shop:1; row: lee cancelled build#1
+            cancel lee -> cancelled by @lee; row: denied lee Cancel build#1: no build of backend is running for aaaaaaa; refused: no build of backend is running for aaaaaaa; unchanged
+            cancel lee web -> cancelled by @lee; row: denied lee Cancel build#1: no build of web is running for aaaaaaa; refused: no build of web is running for aaaaaaa; unchanged
+        "#]],
     );
     check(
         "report 1 SUCCEEDED\ncancel lee",
         expect![[r#"
-        report 1 SUCCEEDED -> building; Build Watch Due; Image Due aaaaaaa-1
-        cancel lee -> cancelled by @lee
-    "#]],
+            report 1 SUCCEEDED -> building; Build Watch Due; Image Due aaaaaaa-1
+            cancel lee -> cancelled by @lee; row: lee cancelled build#1
+        "#]],
     );
 }
 

@@ -92,10 +92,10 @@ fn an_automatic_stage_takes_what_arrives_and_a_manual_one_waits_to_be_asked() {
         expect![[r#"
             offer 1 -> noted
             promote 1 by lee -> #1 for 1 asked by @lee; Promotion Due #1
-            promote 1 by lee -> refused: 1111111 is already waiting for prod, as promotion #1
+            promote 1 by lee -> denied @lee: promote 1111111: 1111111 is already waiting for prod, as promotion #1; refused: 1111111 is already waiting for prod, as promotion #1
             lease 1 for a -> noted
             tagged 1 by a -> moved to 1 v1
-            promote 1 by lee -> refused: 1111111 is already live in prod
+            promote 1 by lee -> denied @lee: promote 1111111: 1111111 is already live in prod; refused: 1111111 is already live in prod
             = 1 v1
         "#]],
     );
@@ -234,8 +234,8 @@ fn i12_approval_needs_as_many_different_people_as_the_rule_says() {
         expect![[r#"
             offer 1 -> #1 for 1 asked by towline
             approve 1 by lee -> #1 approved by @lee
-            approve 1 by lee -> refused: @lee has already approved promotion #1
-            approve 1 by LEE -> refused: @LEE has already approved promotion #1
+            approve 1 by lee -> denied @lee: approve: @lee has already approved promotion #1; refused: @lee has already approved promotion #1
+            approve 1 by LEE -> denied @LEE: approve: @LEE has already approved promotion #1; refused: @LEE has already approved promotion #1
             approve 1 by mallory -> denied @mallory: approve: @mallory is not in managers; refused: @mallory is not in managers
             approve 1 by park -> #1 approved by @park; Promotion Due #1
             approve 1 by kim -> denied @kim: approve: promotion #1 needs no approval; refused: promotion #1 needs no approval
@@ -366,8 +366,8 @@ fn f31_after_the_end_there_is_nothing_to_approve() {
         expect![[r#"
             offer 1 -> #1 for 1 asked by towline
             reject 1 by lee not today -> #1 rejected by @lee: promotion #1 was rejected by @lee: not today
-            approve 1 by park -> refused: promotion #1 is already closed
-            reject 1 by park -> refused: promotion #1 is already closed
+            approve 1 by park -> denied @park: approve: promotion #1 is already closed; refused: promotion #1 is already closed
+            reject 1 by park -> denied @park: reject: promotion #1 is already closed; refused: promotion #1 is already closed
             offer 1 -> nothing
             = nothing
         "#]],
@@ -378,7 +378,7 @@ fn f31_after_the_end_there_is_nothing_to_approve() {
         expect![[r#"
             offer 1 -> #1 for 1 asked by towline
             offer 2 -> #2 for 2 asked by towline; #1 superseded by towline: promotion #1 was superseded by #2 (2222222)
-            approve 1 by lee -> refused: promotion #1 is already closed
+            approve 1 by lee -> denied @lee: approve: promotion #1 is already closed; refused: promotion #1 is already closed
             approve 2 by lee -> #2 approved by @lee; Promotion Due #2
             reject 2 by lee too late -> denied @lee: reject: promotion #2 is in progress; roll back instead; refused: promotion #2 is in progress; roll back instead
             = nothing, #2 acts
@@ -389,8 +389,8 @@ fn f31_after_the_end_there_is_nothing_to_approve() {
         "offer 1\napprove 1 by lee\napprove 9 by lee",
         expect![[r#"
             offer 1 -> #1 for 1 asked by towline; Promotion Due #1
-            approve 1 by lee -> refused: promotion #1 needs no approval
-            approve 9 by lee -> refused: promotion #9 is already closed
+            approve 1 by lee -> denied @lee: approve: promotion #1 needs no approval; refused: promotion #1 needs no approval
+            approve 9 by lee -> denied @lee: approve: promotion #9 is already closed; refused: promotion #9 is already closed
             = nothing, #1 acts
         "#]],
     );

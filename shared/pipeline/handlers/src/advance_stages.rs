@@ -2,7 +2,6 @@
 
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::{ComponentName, RunId};
-use towline_domain::person::Actor;
 use towline_domain::run::{BuildReport, BuildStatus, Fact};
 use towline_domain::stage;
 use towline_ports::Builds;
@@ -132,7 +131,7 @@ async fn retry(
     component: &ComponentName,
     after: u32,
 ) -> Result<(), HandlerError> {
-    let asked = another_attempt(&mut reads, run, component, after, Actor::System).await?;
+    let asked = another_attempt(&mut reads, run, component, after, None).await?;
     let fact = match asked {
         Retry::Asked(fact) => fact,
         Retry::Refused(why) => {

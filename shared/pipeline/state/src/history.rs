@@ -1,13 +1,15 @@
 //! Reads rows, and returns only those that an item refers to.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use towline_domain::Timestamp;
 use towline_domain::intent::StageKey;
-use towline_domain::ledger::Row;
+use towline_domain::ledger::{Head, Row};
 use towline_domain::stage::{Pointer, Stage};
-use towline_ports::Query;
+use towline_ports::{Item, Query};
 
 use crate::Context;
-use crate::content::HandlerError;
+use crate::content::{HandlerError, decode};
 use crate::keys;
 use crate::read::Read;
 
@@ -47,6 +49,79 @@ pub async fn ledger(
             Some(next) if rows.len() < most => query.after = Some(next),
             Some(_) | None => return Ok(rows),
         }
+    }
+}
+
+/// Rows of a ledger, newest first, from one of its places on.
+#[derive(Debug)]
+pub struct Part<W> {
+    pub rows: Vec<Row<W>>,
+    /// Where to continue: the place before the last row. At sequence 0 the ledger is read.
+    pub rest: Head,
+    /// Whether the row at `rest` is missing or was changed: nothing leads to older ones.
+    pub breaks: bool,
+}
+
+/// Reads rows of the ledger in a partition from `from` on, which is what a [`Head`] or an earlier
+/// [`Part::rest`] says: a number, and the hash that the row with that number must have.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn part<W: DeserializeOwned + Serialize>(
+    context: Context<'_>,
+    partition: &str,
+    from: &Head,
+    most: usize,
+) -> Result<Part<W>, HandlerError> {
+    let mut query = Query::all(partition)
+        .up_to(keys::last_row(from.sequence))
+        .newest_first()
+        .limit(most + SPARE);
+    let mut part = Part {
+        rows: Vec::new(),
+        rest: from.clone(),
+        breaks: from.sequence == 0 && *from != Head::default(),
+    };
+    while part.rest.sequence > 0 && part.rows.len() < most && !part.breaks {
+        let page = context.store.query(&query).await?;
+        for item in page.items {
+            if part.rows.len() == most || part.rest.sequence == 0 {
+                break;
+            }
+            if item.key.sort > keys::last_row(part.rest.sequence - 1) {
+                part.take(&item);
+            } else {
+                part.breaks = true; // all rows with the expected number were there
+                break;
+            }
+        }
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => {
+                part.breaks |= part.rest.sequence > 0 && part.rows.len() < most;
+                break;
+            }
+        }
+    }
+    Ok(part)
+}
+
+impl<W: DeserializeOwned + Serialize> Part<W> {
+    /// Takes a row if it is the expected one. Others are of decisions that were not committed.
+    fn take(&mut self, item: &Item) {
+        let Ok(row) = decode::<Row<W>>(&item.key, &item.body) else {
+            return;
+        };
+        if row.sequence != self.rest.sequence || row.hash() != self.rest.hash {
+            return;
+        }
+        self.rest = Head {
+            sequence: row.sequence - 1,
+            hash: row.previous.clone(),
+        };
+        // The first row follows nothing.
+        self.breaks = self.rest.sequence == 0 && self.rest != Head::default();
+        self.rows.push(row);
     }
 }
 

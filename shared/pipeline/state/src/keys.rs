@@ -1,5 +1,6 @@
 //! The keys of everything in the table; each access pattern reads one key or one partition.
 
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use towline_domain::Timestamp;
 use towline_domain::intent::StageKey;
@@ -225,13 +226,28 @@ pub fn ledger(key: &StageKey) -> String {
     format!("LEDGER#{}", stage_text(key))
 }
 
-/// One row of a stage's ledger.
+/// The partition of a repository's ledger of builds.
+pub fn ledger_of_builds(id: RepositoryId) -> String {
+    format!("DECISIONS#{id}")
+}
+
+/// The last row of a repository's ledger of builds; sorted behind all rows.
+pub fn head_of_builds(id: RepositoryId) -> Key {
+    Key::new(ledger_of_builds(id), "head")
+}
+
+/// The last sort key that a row with this number can have.
+pub fn last_row(sequence: u64) -> String {
+    format!("{sequence:012}#~")
+}
+
+/// One row of the ledger in this partition.
 ///
 /// Its hash is part of the key, so that a row of a decision that was not committed never takes the
 /// place of the one that counts.
-pub fn row(key: &StageKey, row: &Row) -> Key {
+pub fn row<W: Serialize>(ledger: String, row: &Row<W>) -> Key {
     let hash = row.hash();
-    Key::new(ledger(key), format!("{:012}#{}", row.sequence, &hash[..16]))
+    Key::new(ledger, format!("{:012}#{}", row.sequence, &hash[..16]))
 }
 
 /// The partition of what was live in a stage, by time.

@@ -1,7 +1,7 @@
 //! Draws the number of another attempt and asks the rules whether there can be one.
 
 use towline_domain::names::{ComponentName, RunId};
-use towline_domain::person::Actor;
+use towline_domain::person::Person;
 use towline_domain::run::{self, Fact, NotRetried, Run};
 
 use crate::content::HandlerError;
@@ -26,7 +26,7 @@ pub async fn another_attempt(
     id: &RunId,
     component: &ComponentName,
     after: u32,
-    by: Actor,
+    by: Option<Person>,
 ) -> Result<Retry, HandlerError> {
     let Some(run) = reads.read::<Run>(&keys::run(id)).await? else {
         return Ok(Retry::Refused(NotRetried::NoRun { run: id.clone() }));

@@ -60,7 +60,11 @@ impl FaultyStore {
         match self.ablation().as_mut() {
             Some(Ablation::LateRows(late)) => late.append(rows),
             Some(Ablation::LostRows) => {
-                rows.retain(|row| !row.key.partition.starts_with("LEDGER#"));
+                let is_ledger = |row: &Row| {
+                    let partition = &row.key.partition;
+                    partition.starts_with("LEDGER#") || partition.starts_with("DECISIONS#")
+                };
+                rows.retain(|row| !is_ledger(row));
             }
             Some(Ablation::NothingDue) | None => {}
         }

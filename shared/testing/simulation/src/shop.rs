@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use towline_domain::names::{RepositoryId, RepositoryName};
-use towline_domain::person::Person;
+use towline_domain::person::{Door, Person};
 
 /// Two components, a stage that takes everything and one that needs two approvals.
 pub const DEFINITION: &str = r#"
@@ -59,6 +59,7 @@ pub fn person(login: &str) -> Person {
         } else {
             Vec::new()
         },
+        door: Some(Door::Api),
     }
 }
 

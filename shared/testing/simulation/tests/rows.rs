@@ -86,7 +86,7 @@ fn of_two_writers_one_leaves_rows_that_nobody_believes() {
     lost.previous = before[0].hash();
     lost.sequence += 1;
     let orphan = Row {
-        key: towline_state::keys::row(&stage.key, &lost),
+        key: towline_state::keys::row(towline_state::keys::ledger(&stage.key), &lost),
         body: serde_json::to_value(&lost).expect("JSON"),
     };
     now(world.ports.store.inner().put_rows(vec![orphan.clone()])).expect("a row");

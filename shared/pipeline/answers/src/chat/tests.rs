@@ -393,7 +393,7 @@ fn help_tells_every_word_and_one_in_full() {
             A REF is the first digits of a commit (3f9c2ab), a tag (:prod), the first digits of a digest
             (sha256:858e0a1b) or a build (build#142). `now` also takes @ TIME, as in: now prod @ 2h ago
 
-            On the command line only: promote, approve, reject, rollback, hold, resume, cancel, retry, logs"#]],
+            On the command line only: promote, approve, reject, rollback, hold, resume, cancel, retry, logs, audit"#]],
     );
     check(
         "help tags",

@@ -28,10 +28,13 @@ impl Display for Request {
     fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Promote { commit } => write!(text, "promote {}", commit.short()),
+            Self::PromoteImage { digest } => write!(text, "promote {}", digest.short()),
+            Self::GoBack => text.write_str("roll back"),
             Self::RollBack { commit } => write!(text, "roll back to {}", commit.short()),
             Self::RollBackTo { digest } => write!(text, "roll back to {}", digest.short()),
             Self::Approve => text.write_str("approve"),
             Self::Reject => text.write_str("reject"),
+            Self::Hold => text.write_str("hold"),
             Self::Resume => text.write_str("resume"),
         }
     }
@@ -117,6 +120,31 @@ impl Display for stage::Refusal {
             } => write!(
                 text,
                 "{} has not been live in {origin}, where {stage} takes its images from; promote it there first",
+                commit.short()
+            ),
+            Self::NotBuilt { digest } => {
+                write!(text, "image {} was not built by Towline", digest.short())
+            }
+            Self::OnePlatform {
+                digest,
+                part,
+                build,
+            } => write!(
+                text,
+                "{} is only {part}; name build#{build}, which has all platforms",
+                digest.short()
+            ),
+            Self::NotSucceeded { build, commit } => write!(
+                text,
+                "build#{build} of {} has not succeeded, so its image cannot be promoted",
+                commit.short()
+            ),
+            Self::NothingLive { component, stage } => {
+                write!(text, "no image has been live in {stage} of {component} yet")
+            }
+            Self::NothingOlder { commit, stage } => write!(
+                text,
+                "no image older than {} has been live in {stage}",
                 commit.short()
             ),
             Self::NeverLive {
@@ -299,6 +327,11 @@ impl Display for run::Refusal {
                 text,
                 "build#{build} of {component} succeeded; retry works on a build that failed or was stopped"
             ),
+            Self::FollowedBy { build, newest } => write!(
+                text,
+                "build#{build} was followed by build#{newest}; name that one"
+            ),
+            Self::NotRetried { because } => Display::fmt(because, text),
         }
     }
 }

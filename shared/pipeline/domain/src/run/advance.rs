@@ -4,12 +4,14 @@ mod parts;
 mod step;
 
 use super::{
-    Attempt, AttemptState, ComponentRun, Decision, Fact, NewAttempt, NotRetried, Refusal, Run,
+    Attempt, AttemptState, ComponentRun, Decision, Fact, NewAttempt, NotRetried, Refusal, Request,
+    Run, Said,
 };
 use crate::Timestamp;
 use crate::intent::{AttemptRef, Intent};
+use crate::ledger::{OfBuild, WhatOfBuild};
 use crate::names::{AttemptId, ComponentName};
-use crate::person::Actor;
+use crate::person::{Actor, Person};
 
 use step::Step;
 
@@ -21,6 +23,7 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
         changed: false,
         intents: Vec::new(),
         refused: None,
+        said: None,
     };
     match fact {
         Fact::BuildBound(attempt, build) => decision.on(attempt, now, |step| step.bind(build)),
@@ -54,13 +57,24 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
             let (by, crowded) = (by.clone(), None);
             decision.stop(component, &AttemptState::Superseded { by, crowded }, now);
         }
-        Fact::CancelRequested(component, by) => decision.cancel(component, by, now),
+        Fact::CancelRequested {
+            component,
+            build,
+            by,
+        } => decision.cancel(component, *build, by, now),
         Fact::RetryRequested {
             component,
             after,
             by,
             next,
-        } => decision.retry(component, *after, by, next, now),
+        } => decision.retry(component, *after, by.as_ref(), next, now),
+        Fact::Denied {
+            component,
+            build,
+            by,
+            request,
+            reason,
+        } => decision.deny((component, *build), by, *request, reason.clone()),
         Fact::RetryRefused {
             component,
             after,
@@ -130,43 +144,107 @@ impl Decision {
         true
     }
 
-    fn cancel(&mut self, component: &ComponentName, by: &Actor, now: Timestamp) {
-        let stopped = self.stop(component, &AttemptState::Cancelled { by: by.clone() }, now);
-        if !stopped {
+    fn cancel(&mut self, component: &ComponentName, build: u64, by: &Person, now: Timestamp) {
+        let latest = self.run.components.get(component).map(ComponentRun::latest);
+        let newest = latest.map_or(build, |latest| latest.build_number);
+        let denial = if newest != build {
+            Some(Refusal::FollowedBy { build, newest })
+        } else if self.stop(component, &AttemptState::Cancelled { by: by.into() }, now) {
+            None
+        } else {
             let (component, commit) = (component.clone(), self.run.key.commit.clone());
-            self.refused = Some(Refusal::NotRunning { component, commit });
+            Some(Refusal::NotRunning { component, commit })
+        };
+        match denial {
+            Some(reason) => self.deny((component, build), by, Request::Cancel, reason),
+            None => self.say((component, build), by, WhatOfBuild::Cancelled),
         }
+    }
+
+    /// Refuses a person's request, and records that.
+    fn deny(&mut self, of: (&ComponentName, u64), by: &Person, request: Request, reason: Refusal) {
+        self.refused = Some(reason.clone());
+        self.say(of, by, WhatOfBuild::Denied { request, reason });
+    }
+
+    fn say(&mut self, (component, build): (&ComponentName, u64), by: &Person, what: WhatOfBuild) {
+        self.said = Some(Said {
+            by: by.clone(),
+            what: OfBuild {
+                component: component.clone(),
+                build,
+                commit: self.run.key.commit.clone(),
+                what,
+            },
+        });
     }
 
     fn retry(
         &mut self,
         component: &ComponentName,
         after: u32,
-        by: &Actor,
+        by: Option<&Person>,
+        next: &NewAttempt,
+        now: Timestamp,
+    ) {
+        let build = self.build_of(component, after);
+        match (self.not_repeatable(component, after), by) {
+            (None, _) => self.repeat(component, after, by, next, now),
+            // Asked twice by a machine: the attempt is there already.
+            (Some(Refusal::FollowedBy { .. }), None) => {}
+            (Some(reason), None) => self.refused = Some(reason),
+            (Some(reason), Some(by)) => {
+                self.deny((component, build), by, Request::Retry, reason);
+            }
+        }
+    }
+
+    /// The build's number of an attempt; 0 if there is no such attempt.
+    fn build_of(&self, component: &ComponentName, number: u32) -> u64 {
+        let attempts = self.run.components.get(component).into_iter();
+        let mut attempts = attempts.flat_map(|known| &known.attempts);
+        let found = attempts.find(|attempt| attempt.number == number);
+        found.map_or(0, |found| found.build_number)
+    }
+
+    /// Why attempt `after` of a component cannot be repeated.
+    fn not_repeatable(&self, component: &ComponentName, after: u32) -> Option<Refusal> {
+        let Some(known) = self.run.components.get(component) else {
+            let (component, run) = (component.clone(), self.run.id.clone());
+            return Some(Refusal::NotBuilt { component, run });
+        };
+        let (build, latest) = (self.build_of(component, after), known.latest());
+        let component = component.clone();
+        if latest.number != after {
+            let newest = latest.build_number;
+            Some(Refusal::FollowedBy { build, newest })
+        } else if !latest.state.is_terminal() {
+            Some(Refusal::NotEnded { component, build })
+        } else if latest.state == AttemptState::Succeeded {
+            Some(Refusal::Succeeded { component, build })
+        } else {
+            None
+        }
+    }
+
+    /// Adds another attempt, which repeats attempt `after`.
+    fn repeat(
+        &mut self,
+        component: &ComponentName,
+        after: u32,
+        by: Option<&Person>,
         next: &NewAttempt,
         now: Timestamp,
     ) {
         let run = self.run.id.clone();
         let Some(known) = self.run.components.get_mut(component) else {
-            let component = component.clone();
-            self.refused = Some(Refusal::NotBuilt { component, run });
             return;
         };
-        let latest = known.latest();
-        if latest.number != after {
-            return; // asked twice: the attempt is there already
-        }
-        if !latest.state.is_terminal() || latest.state == AttemptState::Succeeded {
-            let (component, build) = (component.clone(), latest.build_number);
-            self.refused = Some(match latest.state.is_terminal() {
-                true => Refusal::Succeeded { component, build },
-                false => Refusal::NotEnded { component, build },
-            });
-            return;
-        }
+        let repeated = known.latest().build_number;
         self.run.notes.push(format!(
-            "build#{} of {component} is tried again as build#{} by {by}",
-            latest.build_number, next.build_number
+            "build#{repeated} of {component} is tried again as build#{} by {}",
+            next.build_number,
+            by.map_or(Actor::System, Actor::from)
         ));
         let number = after + 1;
         let attempt = Attempt::due(
@@ -185,6 +263,10 @@ impl Decision {
         known.attempts.push(attempt);
         known.not_retried = None;
         self.changed = true;
+        if let Some(by) = by {
+            let next = next.build_number;
+            self.say((component, repeated), by, WhatOfBuild::Retried { next });
+        }
     }
 
     /// Notes that a retry that should happen cannot, unless there has been one meanwhile.

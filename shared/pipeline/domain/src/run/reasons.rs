@@ -9,8 +9,19 @@ use crate::names::{CommitSha, ComponentName, Digest, ImageRepository, RunId, Tag
 use crate::tags::TagError;
 use crate::turns::Crowd;
 
+/// What a person asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// To stop a build.
+    Cancel,
+    /// To repeat a build.
+    Retry,
+}
+
 /// Why a request is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
 pub enum Refusal {
     /// The run is not known.
     NoRun { run: RunId },
@@ -36,6 +47,17 @@ pub enum Refusal {
         component: ComponentName,
         /// The build's number.
         build: u64,
+    },
+    /// A newer build followed.
+    FollowedBy {
+        build: u64,
+        /// The newest one.
+        newest: u64,
+    },
+    /// There can be no further attempt.
+    NotRetried {
+        /// Why not.
+        because: NotRetried,
     },
 }
 

@@ -3,7 +3,7 @@
 use super::{Attempt, Fact, NewAttempt, NotRetried, Run};
 use crate::definition::Definition;
 use crate::names::ComponentName;
-use crate::person::Actor;
+use crate::person::Person;
 use crate::tags::Values;
 
 /// The fact that requests an attempt after attempt `after`, with this build number. `own` is the
@@ -19,7 +19,7 @@ pub fn another_attempt(
     run: &Run,
     (own, trusted): (Option<&Definition>, Option<&Definition>),
     (component, after): (&ComponentName, u32),
-    by: Actor,
+    by: Option<Person>,
     build_number: u64,
 ) -> Result<Fact, NotRetried> {
     let own = own.ok_or_else(|| NotRetried::NoDefinition {

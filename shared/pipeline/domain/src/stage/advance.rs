@@ -10,7 +10,7 @@ use crate::image::NotTagged;
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
 use crate::names::Digest;
-use crate::person::Actor;
+use crate::person::{Actor, Door};
 
 /// Images that rollbacks left and that are remembered.
 const MOST_LEFT: usize = 20;
@@ -23,6 +23,7 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
         decision,
         policy,
         now,
+        door: fact.request().and_then(|(by, _, _)| by.door),
     };
     match fact {
         Fact::Offered(candidate) => step.offer(candidate),
@@ -68,7 +69,7 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
             by,
             request,
             reason,
-        } => step.deny(by.clone(), None, request.clone(), reason.clone()),
+        } => step.deny(by.into(), None, request.clone(), reason.clone()),
         Fact::ExpiryDue { promotion } => step.expire(*promotion),
         Fact::TagMovedOutside { tag, digest } => step.drift(tag, digest),
     }
@@ -84,6 +85,8 @@ pub(super) struct Step<'a> {
     pub(super) decision: Decision,
     pub(super) policy: Policy<'a>,
     pub(super) now: Timestamp,
+    /// The door of the person who decides, until the row of the decision is there.
+    door: Option<Door>,
 }
 
 impl Step<'_> {
@@ -92,7 +95,13 @@ impl Step<'_> {
     }
 
     pub(super) fn row(&mut self, by: Actor, what: What) {
-        let row = self.decision.stage.ledger.append(self.now, by, what);
+        let decides = matches!(by, Actor::Person(_)) && what.is_decision();
+        let door = self.door.take_if(|_| decides);
+        let row = self
+            .decision
+            .stage
+            .ledger
+            .append(self.now, (by, door), what);
         self.decision.rows.push(row);
     }
 

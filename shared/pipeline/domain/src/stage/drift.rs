@@ -141,7 +141,8 @@ impl Step<'_> {
         }
         if self.stage().hold.take().is_none() {
             let stage = self.decision.stage.key.stage.clone();
-            self.decision.refused = Some(Refusal::NotHeld { stage });
+            let reason = Refusal::NotHeld { stage };
+            self.deny(by.into(), None, Request::Resume, reason);
             return;
         }
         self.row(by.into(), What::Resumed);

@@ -76,16 +76,18 @@ impl Step<'_> {
         let mut waiting = self.decision.stage.waiting.iter();
         if let Some(known) = waiting.find(|known| known.candidate.digest == candidate.digest) {
             let promotion = known.number;
-            self.decision.refused = Some(Refusal::Waiting {
+            let reason = Refusal::Waiting {
                 commit,
                 stage,
                 promotion,
-            });
+            };
+            self.deny(by.into(), None, request, reason);
             return;
         }
         let live = self.live();
         if live.is_some_and(|live| live.digest == candidate.digest) {
-            self.decision.refused = Some(Refusal::Live { commit, stage });
+            let reason = Refusal::Live { commit, stage };
+            self.deny(by.into(), None, request, reason);
             return;
         }
         if let Some(live) = live.filter(|live| live.order > candidate.order) {
@@ -112,8 +114,11 @@ impl Step<'_> {
             self.decision.stage.key.stage.clone(),
             candidate.commit.clone(),
         );
+        let request = Request::RollBack {
+            commit: commit.clone(),
+        };
         if let Some(denial) = self.lacks_right(by).or_else(|| self.wants_too_much()) {
-            self.deny(by.into(), None, Request::RollBack { commit }, denial);
+            self.deny(by.into(), None, request, denial);
             return;
         }
         let mut waiting = self.decision.stage.waiting.iter();
@@ -122,11 +127,12 @@ impl Step<'_> {
         };
         if let Some(coming) = waiting.find(is_coming) {
             let promotion = coming.number;
-            self.decision.refused = Some(Refusal::Waiting {
+            let reason = Refusal::Waiting {
                 commit,
                 stage,
                 promotion,
-            });
+            };
+            self.deny(by.into(), None, request, reason);
             return;
         }
         // While another promotion is in progress, or the tag was moved, a rollback to the live
@@ -135,7 +141,8 @@ impl Step<'_> {
             || self.decision.stage.waiting.iter().any(|known| known.acting);
         let is_live = |live: &Candidate| live.digest == candidate.digest;
         if !is_replaced && self.live().is_some_and(is_live) {
-            self.decision.refused = Some(Refusal::Live { commit, stage });
+            let reason = Refusal::Live { commit, stage };
+            self.deny(by.into(), None, request, reason);
             return;
         }
         // Waiting promotions were requested before the rollback; only one in progress may finish.

@@ -28,6 +28,13 @@ pub enum Request {
         /// The image's commit.
         commit: CommitSha,
     },
+    /// A promotion of an image whose commit is unknown or does not count.
+    PromoteImage {
+        /// The image.
+        digest: Digest,
+    },
+    /// A rollback to the image before.
+    GoBack,
     /// A rollback.
     RollBack {
         /// The image's commit.
@@ -42,6 +49,8 @@ pub enum Request {
     Approve,
     /// A rejection.
     Reject,
+    /// A hold.
+    Hold,
     /// Removing the hold.
     Resume,
 }
@@ -127,6 +136,33 @@ pub enum Refusal {
         commit: CommitSha,
         /// The stage where it should have been.
         origin: StageName,
+        stage: StageName,
+    },
+    /// Towline did not build the image.
+    NotBuilt {
+        /// The image.
+        digest: Digest,
+    },
+    /// The image is for one of several platforms.
+    OnePlatform {
+        /// The image.
+        digest: Digest,
+        /// The build of that platform.
+        part: String,
+        /// The build of all platforms.
+        build: u64,
+    },
+    /// The build that made the image has not succeeded.
+    NotSucceeded { build: u64, commit: CommitSha },
+    /// Nothing was live in the stage.
+    NothingLive {
+        component: ComponentName,
+        stage: StageName,
+    },
+    /// Nothing else was live in the stage before.
+    NothingOlder {
+        /// The commit of what is live.
+        commit: CommitSha,
         stage: StageName,
     },
     /// The image was never live here, so a rollback to it is impossible.

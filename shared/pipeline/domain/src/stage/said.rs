@@ -9,24 +9,13 @@ use crate::person::{Actor, Person};
 impl Step<'_> {
     /// Counts an approval of exactly this digest and commit, if it may count (I12).
     pub(super) fn approve(&mut self, number: u64, by: &Person, comment: Option<&str>) {
-        let Some(promotion) = self.decision.stage.promotion(number).cloned() else {
-            self.decision.refused = Some(Refusal::Closed { promotion: number });
-            return;
+        let promotion = match self.approvable(number, by) {
+            Ok(promotion) => promotion,
+            Err(reason) => {
+                self.deny(by.into(), Some(number), Request::Approve, reason);
+                return;
+            }
         };
-        let Some(rule) = &self.policy.rule.approval else {
-            self.decision.refused = Some(Refusal::NeedsNoApproval { promotion: number });
-            return;
-        };
-        let mut approvals = promotion.approvals.iter();
-        if approvals.any(|known| known.login.eq_ignore_ascii_case(&by.login)) {
-            let (promotion, by) = (number, by.into());
-            self.decision.refused = Some(Refusal::ApprovedBefore { promotion, by });
-            return;
-        }
-        if let Some(reason) = self.may_not_approve(&promotion, rule, by) {
-            self.deny(by.into(), Some(number), Request::Approve, reason);
-            return;
-        }
         let (now, digest, commit) = (
             self.now,
             promotion.candidate.digest,
@@ -49,6 +38,25 @@ impl Step<'_> {
                 comment: comment.map(Into::into),
             },
         );
+    }
+
+    /// The promotion, if this person may approve it now.
+    fn approvable(&self, number: u64, by: &Person) -> Result<Promotion, Refusal> {
+        let Some(promotion) = self.decision.stage.promotion(number) else {
+            return Err(Refusal::Closed { promotion: number });
+        };
+        let Some(rule) = &self.policy.rule.approval else {
+            return Err(Refusal::NeedsNoApproval { promotion: number });
+        };
+        let mut approvals = promotion.approvals.iter();
+        if approvals.any(|known| known.login.eq_ignore_ascii_case(&by.login)) {
+            let (promotion, by) = (number, by.into());
+            return Err(Refusal::ApprovedBefore { promotion, by });
+        }
+        match self.may_not_approve(promotion, rule, by) {
+            Some(reason) => Err(reason),
+            None => Ok(promotion.clone()),
+        }
     }
 
     fn may_not_approve(
@@ -95,7 +103,8 @@ impl Step<'_> {
 
     pub(super) fn reject(&mut self, number: u64, by: &Person, reason: &str) {
         let Some(promotion) = self.decision.stage.promotion(number) else {
-            self.decision.refused = Some(Refusal::Closed { promotion: number });
+            let reason = Refusal::Closed { promotion: number };
+            self.deny(by.into(), Some(number), Request::Reject, reason);
             return;
         };
         let rule = self.policy.rule.approval.as_ref();
@@ -118,7 +127,8 @@ impl Step<'_> {
         match self.decision.stage.hold.clone() {
             Some(hold) => {
                 let (stage, hold) = (self.decision.stage.key.stage.clone(), Box::new(hold));
-                self.decision.refused = Some(Refusal::HeldBefore { stage, hold });
+                let reason = Refusal::HeldBefore { stage, hold };
+                self.deny(by.into(), None, Request::Hold, reason);
             }
             None => {
                 let reason = reason.into();

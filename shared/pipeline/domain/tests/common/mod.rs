@@ -12,9 +12,9 @@ use towline_domain::definition::{ApprovalRule, Concurrency, Drift, Origin, Promo
 use towline_domain::explain;
 use towline_domain::image::NotTagged;
 use towline_domain::intent::{Intent, StageKey};
-use towline_domain::ledger::{Row, What};
+use towline_domain::ledger::{Row, What, WhatOfBuild};
 use towline_domain::names::{AttemptId, ComponentName, Digest, GitRef, RepositoryId, Tag};
-use towline_domain::person::{Actor, Person};
+use towline_domain::person::{Door, Person};
 use towline_domain::reason::Because;
 use towline_domain::run::{
     self, Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, Crowded, GaveWay,
@@ -59,6 +59,7 @@ pub fn person(login: &str) -> Person {
         } else {
             Vec::new()
         },
+        door: Some(Door::Terminal),
     }
 }
 
@@ -248,10 +249,21 @@ pub fn run_fact(line: &str) -> run::Fact {
         ["missing"] => run::Fact::ImageMissing(of),
         ["deadline"] => run::Fact::DeadlinePassed(of),
         ["superseded"] => run::Fact::Superseded(component, good("00112233aabbccdd")),
-        ["cancel", login] => run::Fact::CancelRequested(component, Actor::from(&person(login))),
-        ["cancel", login, other] => {
-            run::Fact::CancelRequested(good(other), Actor::from(&person(login)))
-        }
+        ["cancel", build, "by", login] => run::Fact::CancelRequested {
+            component,
+            build: good(build),
+            by: person(login),
+        },
+        ["cancel", login] => run::Fact::CancelRequested {
+            component,
+            build: 1,
+            by: person(login),
+        },
+        ["cancel", login, other] => run::Fact::CancelRequested {
+            component: good(other),
+            build: 1,
+            by: person(login),
+        },
         ["no", "retry", after, ..] => run::Fact::RetryRefused {
             component: good("backend"),
             after: good(after),
@@ -269,13 +281,19 @@ pub fn run_fact(line: &str) -> run::Fact {
         ["retry", after] => run::Fact::RetryRequested {
             component,
             after: good(after),
-            by: Actor::System,
+            by: None,
+            next: Box::new(new_attempt(good::<u64>(after) + 1)),
+        },
+        ["retry", after, "by", login] => run::Fact::RetryRequested {
+            component,
+            after: good(after),
+            by: Some(person(login)),
             next: Box::new(new_attempt(good::<u64>(after) + 1)),
         },
         ["retry", after, "in", "parts"] => run::Fact::RetryRequested {
             component,
             after: good(after),
-            by: Actor::System,
+            by: None,
             next: Box::new(new_attempt_in_parts(good::<u64>(after) + 1)),
         },
         _ => panic!("{line:?} is no fact about a run"),
@@ -539,6 +557,18 @@ pub fn policy<'a>(
         rule,
         not_executed,
         next_number,
+    }
+}
+
+/// A person's decision about a build, in words.
+pub fn said_text(said: &run::Said) -> String {
+    let (by, build) = (&said.by.login, said.what.build);
+    match &said.what.what {
+        WhatOfBuild::Cancelled => format!("row: {by} cancelled build#{build}"),
+        WhatOfBuild::Retried { next } => format!("row: {by} retried build#{build} as build#{next}"),
+        WhatOfBuild::Denied { request, reason } => {
+            format!("row: denied {by} {request:?} build#{build}: {reason}")
+        }
     }
 }
 

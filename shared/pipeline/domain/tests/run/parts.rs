@@ -119,7 +119,7 @@ fn whoever_ends_an_attempt_ends_its_parts() {
          1/arm64: bound 2",
         expect![[r#"
             1/amd64: bound 1 -> building [building, due]; Build Watch Due 1/amd64
-            cancel lee -> cancelled [cancelled, cancelled] by @lee; Build Stop Due shop:1
+            cancel lee -> cancelled [cancelled, cancelled] by @lee; Build Stop Due shop:1; row: lee cancelled build#1
             1/arm64: bound 2 -> cancelled [cancelled, cancelled] by @lee; Build Stop Due shop:2; unchanged
         "#]],
     );

@@ -15,7 +15,7 @@ fn a_hold_lets_nothing_in_until_it_is_lifted() {
             offer 2 -> noted
             promote 2 by lee -> denied @lee: promote 2222222: prod is held by @lee since 2026-03-02 09:00 UTC: freeze; resume it first; refused: prod is held by @lee since 2026-03-02 09:00 UTC: freeze; resume it first
             resume by park -> resumed by @park; #1 for 2 asked by towline; Promotion Due #1
-            resume by park -> refused: prod is not held
+            resume by park -> denied @park: resume: prod is not held; refused: prod is not held
             = nothing, #1 acts
         "#]],
     );
@@ -61,7 +61,7 @@ fn a_rollback_needs_no_approval_goes_back_and_holds() {
             lease 3 for a -> noted
             tagged 3 by a -> moved to 1 v3
             offer 3 -> noted
-            rollback 1 by lee -> refused: 1111111 is already live in prod
+            rollback 1 by lee -> denied @lee: roll back to 1111111: 1111111 is already live in prod; refused: 1111111 is already live in prod
             resume by lee -> resumed by @lee; #4 for 3 asked by towline; Promotion Due #4
             = 1 v3, #4 acts
         "#]],
@@ -81,7 +81,7 @@ fn a_rollback_needs_no_approval_goes_back_and_holds() {
             tagged 3 by a -> moved to 1 v3
             offer 3 -> #4 for 3 asked by towline; Promotion Due #4
             rollback 1 by lee -> #5 back to 1 asked by @lee
-            resume by lee -> refused: prod is not held
+            resume by lee -> denied @lee: resume: prod is not held; refused: prod is not held
             = 1 v3, #4 acts, #5 after #4
         "#]],
     );
@@ -131,7 +131,7 @@ fn f30_what_is_live_can_be_asked_back_while_something_else_is_put_in_its_place()
             lease 2 for a -> noted
             tagged 2 by a -> moved to 2 v2; Promotion Due #3
             lease 3 for b -> noted
-            rollback 1 by park -> refused: 1111111 is already waiting for prod, as promotion #3
+            rollback 1 by park -> denied @park: roll back to 1111111: 1111111 is already waiting for prod, as promotion #3; refused: 1111111 is already waiting for prod, as promotion #3
             tagged 3 by b -> moved to 1 v3
             = 1 v3, held
         "#]],

@@ -2,10 +2,12 @@
 
 use towline_domain::explain;
 use towline_domain::intent::AttemptRef;
-use towline_domain::names::RunId;
+use towline_domain::ledger;
+use towline_domain::names::{RepositoryId, RunId};
 use towline_domain::offer::{self, FollowUp, Known};
+use towline_domain::person::Actor;
 use towline_domain::report;
-use towline_domain::run::{self, Attempt, Decision, Fact, Refusal, Run};
+use towline_domain::run::{self, Attempt, Decision, Fact, Refusal, Run, Said};
 
 use super::Applied;
 use super::stage::owe_offers;
@@ -76,6 +78,9 @@ pub async fn decide_run(
     for intent in std::mem::take(&mut decision.intents) {
         change.owe(intent);
     }
+    if let Some(said) = decision.said.take() {
+        record(reads, before.key.repository, said, change).await?;
+    }
     if decision.changed {
         let follow = offer::follow_up(&before, &decision.run);
         enter(&follow, &decision.run, change);
@@ -93,6 +98,24 @@ pub async fn decide_run(
         }
     }
     Ok(Told { before, decision })
+}
+
+/// Adds a person's decision to the repository's ledger of builds.
+async fn record(
+    reads: &mut Reads<'_>,
+    repository: RepositoryId,
+    said: Said,
+    change: &mut Change,
+) -> Result<(), HandlerError> {
+    let key = keys::head_of_builds(repository);
+    let read = reads.read::<ledger::Head>(&key).await?;
+    let mut head = read.as_ref().map(|read| read.value.clone());
+    let head = head.get_or_insert_default();
+    let by = (Actor::from(&said.by), said.by.door);
+    let row = head.append(reads.context().now(), by, said.what);
+    change.put(keys::row(keys::ledger_of_builds(repository), &row), &row);
+    change.save(key, read.as_ref(), head);
+    Ok(())
 }
 
 /// Logs the results of builds.

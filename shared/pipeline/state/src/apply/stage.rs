@@ -124,7 +124,14 @@ async fn decide(
     let state = before.cloned().unwrap_or_else(|| Stage::new(key.clone()));
     let rule = match stage::rule(definition, &key.stage) {
         Ok(rule) => rule,
-        Err(why) => return Ok(Decision::refused(state, why)),
+        Err(why) => {
+            let decision = Decision::refused(state, fact, why, reads.context().now());
+            if decision.changed {
+                change.save(keys::stage(key), read.as_ref(), &decision.stage);
+                enter(before, &decision, None, change);
+            }
+            return Ok(decision);
+        }
     };
     let scope = Scope::Stage(key.stage.clone());
     let not_executed = definition.map(|definition| definition.not_executed_in(&scope));
@@ -166,18 +173,15 @@ async fn decide(
 /// Adds the rows of a decision.
 fn enter(before: Option<&Stage>, decision: &Decision, number: Option<u64>, change: &mut Change) {
     let key = &decision.stage.key;
-    // People use the number of a waiting promotion.
-    if let Some(number) = number
-        && let Some(opened) = decision.stage.promotion(number)
-        && !opened.acting
-    {
+    // People name a promotion by its number, also when it needs nobody.
+    if let Some(number) = number {
         change.put(
             keys::numbered("promotion", number, key.repository),
             &PromotionPointer { stage: key.clone() },
         );
     }
     for row in &decision.rows {
-        change.put(keys::row(key, row), row);
+        change.put(keys::row(keys::ledger(key), row), row);
     }
     // The live image is in the stage; earlier ones are in rows, which repeat what was committed before.
     let was = before.and_then(|before| before.pointer.as_ref());
