@@ -6,7 +6,7 @@ use clap::{ColorChoice, Parser, Subcommand};
 use towline_answers::{Command as Told, Query, command};
 
 use crate::commands::{
-    audit, build, demo, explain, generate, lint, logs, pack, people, read, rollback, schema, send,
+    audit, build, claims, demo, explain, generate, lint, logs, pack, people, read, rollback, schema, send,
     serve, validate, write,
 };
 use towline_client::context::Context;
@@ -103,6 +103,8 @@ enum Command {
     Cancel(command::OfBuild),
     /// Build again what failed or was stopped
     Retry(command::OfBuild),
+    /// Show which component each image repository belongs to, or release one
+    Claims(claims::Claims),
 
     /// Check a .towline.yml, offline
     Validate(validate::Validate),
@@ -170,6 +172,7 @@ async fn run_command(context: &Context, command: Command) -> Outcome {
         Command::Resume(args) => write::run(context, Told::Resume(args)).await,
         Command::Cancel(args) => write::run(context, Told::Cancel(args)).await,
         Command::Retry(args) => write::run(context, Told::Retry(args)).await,
+        Command::Claims(args) => claims::run(context, args).await,
         Command::Validate(args) => validate::run(context, &args),
         Command::Lint(args) => lint::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),

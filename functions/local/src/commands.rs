@@ -15,6 +15,7 @@ pub mod wait;
 pub mod write;
 
 pub mod build;
+pub mod claims;
 pub mod explain;
 pub mod generate;
 pub mod lint;

@@ -248,11 +248,13 @@ impl Shop {
         self.served().await.push(branch, branch).await
     }
 
-    /// The same on another branch than the default one.
+    /// The same on another branch than the default one, after that was pushed.
     pub(crate) async fn pushed_beside(self, branch: &str) -> Pushed {
         self.commit();
-        self.git(&["checkout", "--quiet", "-b", branch]);
-        self.served().await.push(branch, "main").await
+        let pushed = self.served().await.push("main", "main").await;
+        pushed.shop.git(&["checkout", "--quiet", "-b", branch]);
+        pushed.shop.commit();
+        pushed.push(branch, "main").await
     }
 
     /// The same, with an action after the build says that it runs and before it may continue.

@@ -14,6 +14,8 @@ use towline_domain::person::Actor;
 use towline_domain::run::{AttemptState, RunStatus};
 use towline_domain::stage;
 
+pub use super::claims::ClaimAnswer;
+
 use super::audit::row::{AuditRow, LedgerState};
 pub use super::queue::InQueue;
 
@@ -78,6 +80,11 @@ pub enum Answer {
         waiting: Vec<InQueue>,
         /// Whether these are all.
         complete: bool,
+    },
+    /// To [`super::Query::Claims`].
+    Claims {
+        /// By image repository.
+        claims: Vec<ClaimAnswer>,
     },
     /// To [`super::Query::Log`].
     Log {

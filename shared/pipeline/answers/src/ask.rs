@@ -6,7 +6,8 @@ use towline_state::Context;
 
 use super::answers::Answer;
 use super::moment::Moment;
-use super::{ChatError, Query, Refusal, audit, images, log, lookup, queue, runs, stages};
+use super::query;
+use super::{ChatError, Query, Refusal, audit, claims, images, log, lookup, queue, runs, stages};
 
 /// Answers a question.
 ///
@@ -34,6 +35,7 @@ pub async fn ask(
             stages::now(context, &query, at).await
         }
         Query::Where(query) => stages::places(context, query).await,
+        Query::Claims(query::Claims {}) => claims::all(context).await,
         Query::Log(query) => log::part(context, builds, query).await,
         Query::Audit(query) => audit::rows(context, query).await,
         Query::Verify(query) => audit::verify(context, query).await,

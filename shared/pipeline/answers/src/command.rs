@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
-use towline_domain::names::{ComponentName, RepositoryName, StageName};
+use towline_domain::names::{ComponentName, ImageRepository, RepositoryName, StageName};
 
 use super::words::{build, promotion, reference};
 
@@ -26,6 +26,9 @@ pub enum Command {
     Cancel(OfBuild),
     /// Build again what failed or was stopped
     Retry(OfBuild),
+    /// Give up the claim of an image repository; in the terminal, `claims release`.
+    #[command(skip)]
+    Release(Release),
 }
 
 /// The image and stage of a promotion.
@@ -144,6 +147,18 @@ pub struct Resume {
     /// The repository, if several have a component of that name
     #[arg(long, value_name = "OWNER/NAME")]
     pub repository: Option<RepositoryName>,
+}
+
+/// Which claim is given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+#[command(after_help = "\
+Example:
+  towline claims release acme/payments")]
+pub struct Release {
+    /// The image repository
+    #[arg(value_name = "IMAGES")]
+    pub images: ImageRepository,
 }
 
 /// Which build is stopped or repeated.

@@ -9,6 +9,7 @@ pub mod answers;
 mod ask;
 pub mod audit;
 mod chat;
+mod claims;
 pub mod command;
 mod door;
 mod given;

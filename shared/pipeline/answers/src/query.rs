@@ -29,6 +29,9 @@ pub enum Query {
     Image(Image),
     /// List the images that were live in a stage, newest first
     History(History),
+    /// Which component each image repository belongs to; in the terminal, `claims` can do more.
+    #[command(skip)]
+    Claims(Claims),
     /// A part of a build's log.
     #[command(skip)]
     Log(Log),
@@ -54,6 +57,7 @@ impl Query {
             | Self::Commit(_)
             | Self::Image(_)
             | Self::Queue(_)
+            | Self::Claims(_)
             | Self::Log(_)
             | Self::Audit(_)
             | Self::Verify(_) => None,
@@ -216,6 +220,11 @@ pub struct Queue {
     #[arg(long, value_name = "OWNER/NAME")]
     pub repository: Option<RepositoryName>,
 }
+
+/// All claims.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {}
 
 /// The part of a log to read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

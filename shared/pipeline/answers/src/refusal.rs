@@ -156,6 +156,15 @@ pub enum Refusal {
     /// A reason is missing.
     #[error("the reason is empty; say why")]
     NoReason,
+    /// Only the owner may do it.
+    #[error("only the owner may {what}; ask whoever has the owner's token")]
+    NotOwner {
+        /// What, after "may".
+        what: &'static str,
+    },
+    /// No component has claimed the image repository.
+    #[error("no component has claimed {images}; see all claims with: towline claims")]
+    NoClaim { images: ImageRepository },
     /// The moment is in the future.
     #[error("that time is in the future; leave it out to see what is live now")]
     InTheFuture,
@@ -176,11 +185,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether it denies what a person decided: then it is in the ledger. Everything else could not
-    /// be understood or found.
+    /// Whether it denies what a person decided: then it is in the ledger, unless it concerns no stage
+    /// or build. Everything else could not be understood or found.
     #[must_use]
     pub fn is_denial(&self) -> bool {
-        matches!(self, Self::Rule(_) | Self::CarriedOut { .. })
+        matches!(
+            self,
+            Self::Rule(_) | Self::CarriedOut { .. } | Self::NotOwner { .. }
+        )
     }
 }
 

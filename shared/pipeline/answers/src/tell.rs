@@ -12,7 +12,7 @@ use towline_state::{Context, Reads};
 use super::answers::Answer;
 use super::command::{Hold, OfBuild, Resume};
 use super::given::{required, taken};
-use super::{ChatError, Command, lookup, promotions};
+use super::{ChatError, Command, claims, lookup, promotions};
 
 /// Carries out a command of `person`, or says why not.
 ///
@@ -33,6 +33,7 @@ pub async fn tell(
         Command::Resume(command) => resume(context, person, command).await,
         Command::Cancel(command) => cancel(context, person, command).await,
         Command::Retry(command) => retry(context, person, command).await,
+        Command::Release(command) => claims::release(context, person, command).await,
     }
 }
 

@@ -16,8 +16,8 @@ use towline_domain::run::RunStatus;
 
 use super::Answer;
 use super::answers::{
-    BuildAnswer, Hold, ImageLine, Live, LiveImage, Move, Place, PlaceState, Reason, RunAnswer,
-    Waiting,
+    BuildAnswer, ClaimAnswer, Hold, ImageLine, Live, LiveImage, Move, Place, PlaceState, Reason,
+    RunAnswer, Waiting,
 };
 pub use line::{Line, Span, Style};
 use table::{Cell, Table};
@@ -49,6 +49,7 @@ pub fn lines(answer: &Answer, now: Timestamp) -> Vec<Line> {
             waiting,
             complete,
         } => queue::table(running, waiting, *complete, now),
+        Answer::Claims { claims } => claim_table(claims),
         Answer::Log { text, .. } => text.lines().map(Line::plain).collect(),
         Answer::Audit { rows, breaks, .. } => audit::rows(rows, breaks),
         Answer::Verify { ledgers, .. } => audit::ledgers(ledgers),
@@ -114,6 +115,10 @@ fn nothing(answer: &Answer) -> Option<Vec<Line>> {
         } if running.is_empty() && waiting.is_empty() => {
             "no build runs or waits; see what has ended with: towline runs".into()
         }
+        Answer::Claims { claims } if claims.is_empty() => {
+            "no image repository is claimed yet; the definition of a default branch claims those that it names"
+                .into()
+        }
         Answer::Log {
             build, text, ended, ..
         } if text.is_empty() => match *ended {
@@ -131,6 +136,7 @@ fn nothing(answer: &Answer) -> Option<Vec<Line>> {
         | Answer::Why { .. }
         | Answer::Runs { .. }
         | Answer::Queue { .. }
+        | Answer::Claims { .. }
         | Answer::Log { .. }
         | Answer::Audit { .. }
         | Answer::Verify { .. }
@@ -338,6 +344,19 @@ fn reason(reason: &Reason) -> Line {
     Line::plain(format!("  {name}: "))
         .and(style, word)
         .and(Style::Plain, format!(" — {}", reason.why))
+}
+
+fn claim_table(claims: &[ClaimAnswer]) -> Vec<Line> {
+    let mut table = Table::new(&["IMAGES", "COMPONENT", "REPOSITORY"]);
+    for claim in claims {
+        let repository = claim.repository.as_ref();
+        table.row(vec![
+            Cell::new(Style::Strong, claim.images.as_str()),
+            Cell::plain(claim.component.as_str()),
+            optional(repository.map(ToString::to_string)),
+        ]);
+    }
+    table.lines()
 }
 
 fn run_table(runs: &[RunAnswer]) -> Vec<Line> {

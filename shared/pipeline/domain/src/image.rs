@@ -27,6 +27,9 @@ pub struct Claim {
     pub repository: RepositoryId,
     pub component: ComponentName,
     pub images: ImageRepository,
+    /// Whether it was released: then the next default branch that names the repository has it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub released: bool,
 }
 
 /// An image in the ledger.

@@ -64,6 +64,12 @@ impl Person {
         })
     }
 
+    /// Whether they may administer Towline: the owner may.
+    #[must_use]
+    pub fn administers(&self) -> bool {
+        self.groups.iter().any(|own| own == EVERY_GROUP)
+    }
+
     /// Whether they belong to any of the groups; without groups, every known person does.
     #[must_use]
     pub fn is_in(&self, groups: &[String]) -> bool {

@@ -201,6 +201,15 @@ pub enum Unbuildable {
         images: ImageRepository,
         owner: Owner,
     },
+    /// No definition of a default branch has claimed the image repository.
+    #[error(
+        "image repository {images} belongs to no component yet; only the definition of the default branch ({}) can claim it, so push it there first",
+        default_branch.escape_debug()
+    )]
+    NotClaimed {
+        images: ImageRepository,
+        default_branch: String,
+    },
     /// The `CodeBuild` project of that name builds another component.
     #[error(
         "CodeBuild project {project} already builds component {} of repository {}; rename this component",

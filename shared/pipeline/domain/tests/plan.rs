@@ -229,21 +229,21 @@ fn i7_the_rules_of_stages_come_from_the_default_branch() {
          push side d touching=x
          push main e touching=x",
         expect![[r#"
-            push side a -> run 1, building
-              web: #1 aaaaaaa-1: no successful build on this ref yet
+            push side a -> run 1, nothing to build
+              web: not built: refused: image repository acme/web belongs to no component yet; only the definition of the default branch (main) can claim it, so push it there first
+              shows web
+            push main b touching=x -> run 2, building
+              web: #1 bbbbbbb-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
-            push main b touching=x -> run 2, building
-              web: #2 bbbbbbb-2: no successful build on this ref yet
               trusts b
             push main c touching=x -> run 3, building
-              web: #3 ccccccc-3: no successful build on this ref yet
+              web: #2 ccccccc-2: no successful build on this ref yet
               supersedes web of b
             push side d touching=x -> run 4, building
-              web: #4 ddddddd-4: no successful build on this ref yet
-              supersedes web of a
+              web: #3 ddddddd-3: no successful build on this ref yet
             push main e touching=x -> run 5, building
-              web: #5 eeeeeee-5: no successful build on this ref yet
+              web: #4 eeeeeee-4: no successful build on this ref yet
               trusts e
               supersedes web of c
         "#]],
@@ -261,10 +261,9 @@ fn i7_the_rules_of_stages_come_from_the_default_branch() {
               because .towline.yml at fffffff: line 3, column 1: unknown key `stage` (and 2 more; run `towline validate` to see all)
               leaves the ref alone
               shows the run
-            push side e -> run 2, building
-              web: #1 eeeeeee-1: no successful build on this ref yet
-              claims acme/web
-              claims towline-acme-shop-web
+            push side e -> run 2, nothing to build
+              web: not built: refused: image repository acme/web belongs to no component yet; only the definition of the default branch (main) can claim it, so push it there first
+              shows web
         "#]],
     );
 }

@@ -153,6 +153,7 @@ impl World {
             repository: RepositoryId(7),
             component: good("backend"),
             images: good("acme/backend"),
+            released: false,
         };
         let read = RegistryImage {
             digest: digest(image),

@@ -138,6 +138,14 @@ pub fn claim(repository: &ImageRepository) -> Key {
     Key::new(format!("CLAIM#{repository}"), "claim")
 }
 
+/// The partition of image repositories that were ever claimed.
+pub const CLAIMS: &str = "CLAIMS";
+
+/// A claim in the list of all.
+pub fn claimed(repository: &ImageRepository) -> Key {
+    Key::new(CLAIMS, repository.to_string())
+}
+
 /// The component a CodeBuild project builds.
 pub fn project(name: &str) -> Key {
     Key::new(format!("PROJECT#{name}"), "claim")

@@ -24,6 +24,7 @@ impl Planner<'_> {
             repository: self.push.repository,
             component: component.name.clone(),
             images: component.repository.clone(),
+            released: false,
         };
         let images = Claimed::Images(claim.images.clone());
         let project = Claimed::project(&self.push.repository_name, &claim.component);
@@ -35,15 +36,27 @@ impl Planner<'_> {
             match owner {
                 Some(owner) if is_same(owner, &claim) => {}
                 Some(owner) => return Ok(Some(claimed.taken(owner))),
+                // Anyone who may push to some branch could take what they name, for good (S13).
+                None if matches!(claimed, Claimed::Images(_)) && !self.is_on_default() => {
+                    return Ok(Some(Unbuildable::NotClaimed {
+                        images: claim.images,
+                        default_branch: self.push.default_branch.clone(),
+                    }));
+                }
                 None => drop(claims.insert(claimed, claim.clone())),
             }
         }
         Ok(None)
     }
 
+    fn is_on_default(&self) -> bool {
+        self.push.git_ref == GitRef::Branch(self.push.default_branch.clone())
+    }
+
     /// The owner, if it keeps its claim.
     fn owner(&self, definition: &Definition, claimed: &Claimed) -> Result<Option<&Claim>, Wants> {
-        let Some(owner) = self.known.claim(claimed)? else {
+        let owner = self.known.claim(claimed)?;
+        let Some(owner) = owner.filter(|owner| !owner.released) else {
             return Ok(None);
         };
         let has_it = |name: &RepositoryName, component: &Component| match claimed {
@@ -52,9 +65,9 @@ impl Planner<'_> {
         };
         let is_kept = if owner.repository == self.push.repository {
             // The default branch may give a claim of one of its components to another.
-            let on_default = self.push.git_ref == GitRef::Branch(self.push.default_branch.clone());
             let known = definition.component(&owner.component);
-            !on_default || known.is_some_and(|known| has_it(&self.push.repository_name, known))
+            !self.is_on_default()
+                || known.is_some_and(|known| has_it(&self.push.repository_name, known))
         } else {
             match claimed {
                 Claimed::Images(_) => true,

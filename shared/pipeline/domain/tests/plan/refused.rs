@@ -65,6 +65,7 @@ fn a_push_that_the_definition_does_not_want_is_skipped_and_hidden() {
         "push feature a
          push refs/tags/x1 b
          push main c saying=[skip]
+         push main b
          push release/1 d
          push refs/tags/v1 e",
         expect![[r#"
@@ -75,12 +76,14 @@ fn a_push_that_the_definition_does_not_want_is_skipped_and_hidden() {
             push main c saying=[skip] -> run 3, skipped
               because the commit message contains "[skip]" (source.skip_message)
               trusts c
-            push release/1 d -> run 4, building
-              web: #1 ddddddd-1: no successful build on this ref yet
+            push main b -> run 4, building
+              web: #1 bbbbbbb-1: no successful build on this ref yet
               claims acme/web
               claims towline-acme-shop-web
-            push refs/tags/v1 e -> run 5, building
-              web: #2 eeeeeee-2: no successful build on this ref yet
+            push release/1 d -> run 5, building
+              web: #2 ddddddd-2: no successful build on this ref yet
+            push refs/tags/v1 e -> run 6, building
+              web: #3 eeeeeee-3: no successful build on this ref yet
         "#]],
     );
     check(
@@ -91,6 +94,28 @@ fn a_push_that_the_definition_does_not_want_is_skipped_and_hidden() {
               because side is not the default branch, and source.branches is not set
             push refs/tags/v1 b -> run 2, skipped
               because source.tags is not set, so tag v1 starts no run
+        "#]],
+    );
+}
+
+#[test]
+fn s13_only_the_default_branch_claims_an_image_repository() {
+    check(
+        "component web | source branches=**",
+        "push evil a
+         push main b
+         push evil c",
+        expect![[r#"
+            push evil a -> run 1, nothing to build
+              web: not built: refused: image repository acme/web belongs to no component yet; only the definition of the default branch (main) can claim it, so push it there first
+              shows web
+            push main b -> run 2, building
+              web: #1 bbbbbbb-1: no successful build on this ref yet
+              claims acme/web
+              claims towline-acme-shop-web
+              trusts b
+            push evil c -> run 3, building
+              web: #2 ccccccc-2: no successful build on this ref yet
         "#]],
     );
 }

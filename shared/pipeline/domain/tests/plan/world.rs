@@ -186,6 +186,7 @@ impl World {
                     repository: RepositoryId(good(repository)),
                     component: good(component),
                     images: good("acme/theirs"),
+                    released: false,
                 };
                 self.claims.insert(claimed, claim);
             }

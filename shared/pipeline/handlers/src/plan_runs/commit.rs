@@ -2,7 +2,7 @@
 
 use towline_domain::image::Claim;
 use towline_domain::intent::{AttemptRef, Intent};
-use towline_domain::plan::{AtCommit, Branch, Planned, Trusted};
+use towline_domain::plan::{AtCommit, Branch, Claimed, Planned, Trusted};
 use towline_domain::run::{Attempt, Run};
 use towline_ports::Key;
 
@@ -75,6 +75,9 @@ async fn claims(look: &mut Look<'_>, planned: &Planned) -> Result<Change, Handle
         let key = key_of(claimed);
         let read = look.reads.read::<Claim>(&key).await?;
         change.save(key, read.as_ref(), claim);
+        if let Claimed::Images(images) = claimed {
+            change.put(keys::claimed(images), claim);
+        }
     }
     Ok(change)
 }

@@ -249,6 +249,7 @@ fn a_project_that_builds_another_component_already_is_named_and_left_alone() {
             repository: id,
             component: component.parse().expect("a component"),
             images: "acme/other".parse().expect("an image repository"),
+            released: false,
         };
         let mut change = Change::default();
         change.create(keys::project("towline-acme-shop-web"), &owner);
