@@ -158,6 +158,7 @@ impl BuildService {
             now: Arc::new(Timestamp::now),
             towline_binary: settings.towline,
             // The emulator's registry needs no password.
+            registry_address: None,
             registry: Arc::new(OnePassword("anything".into())),
             checkout: Arc::new(Clones(settings.clones)),
             region: REGION.into(),

@@ -226,6 +226,7 @@ fn config(folder: &Folder, snapshot: &Path, registry: &OwnRegistry) -> Config {
         machine: of_builds(surroundings::variable),
         now: Arc::new(move || clock.now()),
         towline_binary: console::own_binary().unwrap_or_else(|_| "towline".into()),
+        registry_address: None,
         registry: Arc::new(registry.keys.clone()),
         checkout: Arc::new(Fixed(snapshot.to_owned())),
         region: LOCAL_REGION.into(),

@@ -141,6 +141,7 @@ impl Machine {
             (config.concurrency, config.room),
             config.binary,
             config.builds,
+            from_here(address),
             keys.clone(),
             Arc::clone(&source),
         ))
@@ -204,6 +205,7 @@ fn runner_config(
     (concurrency, room): (usize, Room),
     binary: PathBuf,
     machine: towline_runner::Machine,
+    address: SocketAddr,
     keys: BuildKeys,
     source: Arc<GitSource>,
 ) -> towline_runner::Config {
@@ -218,6 +220,7 @@ fn runner_config(
         machine,
         now: Arc::new(move || clock.now()),
         towline_binary: binary,
+        registry_address: Some(address.to_string()),
         registry: Arc::new(keys),
         checkout: Arc::new(Mirrors(source)),
         region: LOCAL_REGION.into(),

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use towline_buildspec::Buildspec;
 use towline_buildspec::model::{Phase, Shell, Version};
 use towline_domain::run::BuildStatus;
+use towline_wire::codebuild;
 
 use crate::database;
 use crate::environment::{self, Variables};
@@ -96,7 +97,7 @@ pub(crate) async fn run(
         () = told(&mut closing) => End::cut(
             BuildStatus::Fault,
             PhaseStatus::Fault,
-            "INTERNAL_ERROR",
+            codebuild::INTERRUPTED,
             "towline was stopped while the build ran",
         ),
         () = sleep(timeout) => End::cut(

@@ -77,6 +77,9 @@ pub struct Config {
     pub now: Now,
     /// The program `towline` in builds.
     pub towline_binary: PathBuf,
+    /// The address of the registry, `host:port`, if builds that an earlier process has queued must
+    /// get the current one.
+    pub registry_address: Option<String>,
     /// Gives builds their passwords for the registry.
     pub registry: Arc<dyn RegistryAccess>,
     pub checkout: Arc<dyn Checkout>,

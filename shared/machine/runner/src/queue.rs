@@ -17,6 +17,7 @@ use towline_domain::names::BuildId;
 use towline_domain::run::BuildStatus;
 use towline_domain::turns::Turns;
 use towline_ports::PortError;
+use towline_wire::codebuild;
 
 use crate::build;
 use crate::config::{Config, OpenError};
@@ -134,7 +135,7 @@ impl Inner {
             let group = record.leader.as_ref().and_then(Leader::group);
             process::end_all(&self.folder(&record), Of::Left(group)).await;
             let now = self.now();
-            let context = Context::new("INTERNAL_ERROR", RESTARTED);
+            let context = Context::new(codebuild::INTERRUPTED, RESTARTED);
             record.leave(PhaseStatus::Fault, Some(context), now);
             build::conclude(self, record, BuildStatus::Fault).await;
         }
@@ -254,6 +255,7 @@ impl Inner {
         let (stop, stopped) = watch::channel(false);
         self.running().insert(next.id.clone(), stop);
         let (id, place, now) = (next.id.clone(), self.place.clone(), self.now());
+        let registry = self.config.registry_address.clone();
         let work = move |transaction: &rusqlite::Transaction<'_>| {
             let Some(mut record) = database::get(transaction, &id)? else {
                 return Ok(None);
@@ -262,6 +264,9 @@ impl Inner {
                 return Ok(None);
             }
             record.state = State::Running;
+            if let Some(registry) = &registry {
+                record.request.push_to(registry);
+            }
             record.started_at = Some(now);
             record.run_as = users::of_text(&record.request.buildspec);
             record.leave(PhaseStatus::Succeeded, None, now);

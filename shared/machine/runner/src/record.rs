@@ -81,6 +81,18 @@ pub(crate) struct Request {
     pub(crate) timeout_ms: u64,
 }
 
+impl Request {
+    /// Replaces the registry's address by the current one: the build may have been queued by an
+    /// earlier process, at another address.
+    pub(crate) fn push_to(&mut self, registry: &str) {
+        for (name, value) in &mut self.environment {
+            if name == codebuild::REGISTRY_VARIABLE {
+                registry.clone_into(value);
+            }
+        }
+    }
+}
+
 impl From<StartBuild> for Request {
     fn from(build: StartBuild) -> Self {
         Self {
@@ -274,9 +286,18 @@ impl Record {
             started_at: self.started_at,
             ended_at: self.ended_at,
             reason: self.reason.clone(),
+            interrupted: self.status == BuildStatus::Fault && self.was_interrupted(),
             outputs: codebuild::outputs(self.output_names(), &self.exported),
             gave_way: self.gave_way.clone(),
         }
+    }
+
+    fn was_interrupted(&self) -> bool {
+        let mut contexts = self
+            .phases
+            .iter()
+            .filter_map(|phase| phase.context.as_ref());
+        contexts.any(|context| context.code == codebuild::INTERRUPTED)
     }
 
     /// The names of the outputs that the build was asked for.

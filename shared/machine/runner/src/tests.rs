@@ -79,6 +79,7 @@ fn config(dir: &Path, concurrency: usize) -> Config {
         },
         now: Arc::new(|| NOW.parse().unwrap()),
         towline_binary: "/bin/true".into(),
+        registry_address: None,
         registry: Arc::new(OnePassword(PASSWORD.into())),
         checkout: Arc::new(Fixed(dir.join("origin"))),
         region: "eu-central-1".into(),

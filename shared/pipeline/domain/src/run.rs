@@ -33,6 +33,9 @@ pub use retry::another_attempt;
 /// Automatic attempts if a build fails through no fault of the repository.
 pub const MOST_ATTEMPTS: u32 = 3;
 
+/// Restarts of Towline after which a build is not tried again: it may be what ends Towline.
+pub const MOST_INTERRUPTIONS: u32 = 50;
+
 /// The identity of a run: each exists only once (I1).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunKey {
@@ -197,6 +200,9 @@ pub struct BuildReport {
     pub ended_at: Option<Timestamp>,
     /// Why it failed, in the words of the failed phase.
     pub reason: Option<String>,
+    /// Whether it ended only because Towline stopped or was restarted on the machine that ran it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// Its outputs, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, String>,

@@ -156,6 +156,26 @@ fn a_build_that_ends_badly_fails_the_attempt_with_its_reason() {
 }
 
 #[test]
+fn s18_a_restart_of_towline_uses_up_no_try() {
+    check(
+        "restarted 1\nretry 1\n2: restarted 2\nretry 2\n3: report 3 FAULT\nretry 3\n4: restarted 4\nretry 4\n5: report 5 FAULT\nretry 5\n6: report 6 FAULT",
+        expect![[r#"
+            restarted 1 -> failed (build#1 ended FAULT: BUILD: restarted; a fault); Build Watch Due; Build Retry Due after 1
+            retry 1 -> failed (build#1 ended FAULT: BUILD: restarted; a fault) | due; Build Due; note: build#1 of backend is tried again as build#2 by towline
+            2: restarted 2 -> failed (build#1 ended FAULT: BUILD: restarted; a fault) | failed (build#2 ended FAULT: BUILD: restarted; a fault); Build Watch Due; Build Retry Due after 2
+            retry 2 -> failed (build#1 ended FAULT: BUILD: restarted; a fault) | failed (build#2 ended FAULT: BUILD: restarted; a fault) | due; Build Due; note: build#2 of backend is tried again as build#3 by towline
+            3: report 3 FAULT -> failed (build#1 ended FAULT: BUILD: restarted; a fault) | failed (build#2 ended FAULT: BUILD: restarted; a fault) | failed (build#3 ended FAULT: no phase gave a reason; see the log; a fault); Build Watch Due; Build Retry Due after 3
+            retry 3 -> failed (build#1 ended FAULT: BUILD: restarted; a fault) | failed (build#2 ended FAULT: BUILD: restarted; a fault) | failed (build#3 ended FAULT: no phase gave a reason; see the log; a fault) | due; Build Due; note: build#3 of backend is tried again as build#4 by towline
+            4: restarted 4 -> failed (build#1 ended FAULT: BUILD: restarted; a fault) | failed (build#2 ended FAULT: BUILD: restarted; a fault) | failed (build#3 ended FAULT: no phase gave a reason; see the log; a fault) | failed (build#4 ended FAULT: BUILD: restarted; a fault); Build Watch Due; Build Retry Due after 4
+            retry 4 -> failed (build#1 ended FAULT: BUILD: restarted; a fault) | failed (build#2 ended FAULT: BUILD: restarted; a fault) | failed (build#3 ended FAULT: no phase gave a reason; see the log; a fault) | failed (build#4 ended FAULT: BUILD: restarted; a fault) | due; Build Due; note: build#4 of backend is tried again as build#5 by towline
+            5: report 5 FAULT -> failed (build#1 ended FAULT: BUILD: restarted; a fault) | failed (build#2 ended FAULT: BUILD: restarted; a fault) | failed (build#3 ended FAULT: no phase gave a reason; see the log; a fault) | failed (build#4 ended FAULT: BUILD: restarted; a fault) | failed (build#5 ended FAULT: no phase gave a reason; see the log; a fault); Build Watch Due; Build Retry Due after 5
+            retry 5 -> failed (build#1 ended FAULT: BUILD: restarted; a fault) | failed (build#2 ended FAULT: BUILD: restarted; a fault) | failed (build#3 ended FAULT: no phase gave a reason; see the log; a fault) | failed (build#4 ended FAULT: BUILD: restarted; a fault) | failed (build#5 ended FAULT: no phase gave a reason; see the log; a fault) | due; Build Due; note: build#5 of backend is tried again as build#6 by towline
+            6: report 6 FAULT -> failed (build#1 ended FAULT: BUILD: restarted; a fault) | failed (build#2 ended FAULT: BUILD: restarted; a fault) | failed (build#3 ended FAULT: no phase gave a reason; see the log; a fault) | failed (build#4 ended FAULT: BUILD: restarted; a fault) | failed (build#5 ended FAULT: no phase gave a reason; see the log; a fault) | failed (build#6 ended FAULT: no phase gave a reason; see the log; a fault); Build Watch Due
+        "#]],
+    );
+}
+
+#[test]
 fn a_fault_is_retried_up_to_three_attempts() {
     check(
         "report 1 FAULT\nretry 1\nretry 1\n2: report 2 FAULT\nretry 2\n3: report 3 FAULT\nretry 3",

@@ -51,6 +51,13 @@ pub const STAGES_VARIABLE: &str = "TOWLINE_STAGES";
 /// The variable with the outputs of a build, separated by spaces.
 pub const OUTPUTS_VARIABLE: &str = "TOWLINE_OUTPUTS";
 
+/// The host of the registry that a build pushes to.
+pub const REGISTRY_VARIABLE: &str = "ECR_REGISTRY";
+
+/// The code of a phase that ended because Towline stopped or was restarted. CodeBuild has no such
+/// code.
+pub const INTERRUPTED: &str = "TOWLINE_RESTARTED";
+
 /// A build's outputs from its exported variables, in the order of their names. Only `BatchGetBuilds` returns
 /// them, not the event.
 #[must_use]
@@ -194,9 +201,18 @@ impl StateChange {
             started_at: self.started_at,
             ended_at: (status != BuildStatus::InProgress).then_some(self.at),
             reason: self.reason(),
+            interrupted: status == BuildStatus::Fault && self.was_interrupted(),
             outputs: BTreeMap::new(),
             gave_way: self.phases.iter().find_map(gave_way::of),
         })
+    }
+
+    /// Whether a phase ended with the code of an interruption. A command's own messages come after
+    /// another code.
+    fn was_interrupted(&self) -> bool {
+        let mut said = self.phases.iter().flat_map(|phase| &phase.context);
+        let is_one = |said: &str| said.split(':').next() == Some(INTERRUPTED);
+        said.any(|said| is_one(said))
     }
 
     /// The messages of the first phase that failed.

@@ -107,7 +107,7 @@ async fn a_closed_runner_ends_its_builds_and_keeps_its_queue() {
     let reason = report.reason.unwrap();
     assert_eq!(
         reason,
-        "BUILD: INTERNAL_ERROR: towline was stopped while the build ran"
+        "BUILD: TOWLINE_RESTARTED: towline was stopped while the build ran"
     );
     let World {
         dir,
@@ -168,10 +168,13 @@ async fn f37_a_killed_runner_leaves_nothing_running() {
         id.parse::<BuildId>().unwrap()
     });
     let report = world.end(&ids[0]).await;
-    assert_eq!(report.status, BuildStatus::Fault);
+    assert_eq!(
+        (report.status, report.interrupted),
+        (BuildStatus::Fault, true)
+    );
     assert_eq!(
         report.reason.as_deref(),
-        Some("BUILD: INTERNAL_ERROR: towline was restarted while the build ran")
+        Some("BUILD: TOWLINE_RESTARTED: towline was restarted while the build ran")
     );
     assert_eq!(world.end(&ids[1]).await.status, BuildStatus::Succeeded);
     let events = world.runner.next_events(0, 10).await.unwrap();

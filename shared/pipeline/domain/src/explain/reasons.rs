@@ -341,7 +341,7 @@ pub(super) fn failure(build: u64, platform: Option<&str>, why: &run::Failure) ->
     let of = platform.map(|platform| format!(" for {platform}"));
     let name = format!("build#{build}{}", of.unwrap_or_default());
     match why {
-        run::Failure::Build { status, said } => {
+        run::Failure::Build { status, said, .. } => {
             let said = said.as_deref();
             let said = said.unwrap_or("no phase gave a reason; see the log");
             format!("{name} ended {}: {said}", status.word())

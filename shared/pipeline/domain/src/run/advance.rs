@@ -247,12 +247,12 @@ impl Decision {
             by.map_or(Actor::System, Actor::from)
         ));
         let number = after + 1;
-        let attempt = Attempt::due(
-            Attempt::id(&run, component, number),
-            number,
-            next.clone(),
-            now,
-        );
+        let interrupted = latest.interruptions();
+        let id = Attempt::id(&run, component, number);
+        let attempt = Attempt {
+            interrupted,
+            ..Attempt::due(id, number, next.clone(), now)
+        };
         for part in attempt.builds() {
             self.intents.push(Intent::BuildDue(AttemptRef {
                 run: run.clone(),

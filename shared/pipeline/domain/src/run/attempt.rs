@@ -24,6 +24,9 @@ pub struct Attempt {
     /// Its platform, if it is a part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
+    /// How many attempts before it ended only because Towline stopped or was restarted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub interrupted: u32,
     /// The tag only this attempt can push.
     pub unique_tag: Tag,
     /// All tags it is expected to push, the unique one first.
@@ -59,6 +62,14 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outputs: BTreeMap<String, String>,
     pub state: AttemptState,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The state of an attempt. Only `Due` and `Building` can change.
@@ -239,6 +250,7 @@ impl Attempt {
             number,
             build_number: new.build_number,
             platform: None,
+            interrupted: 0,
             unique_tag: new.unique_tag,
             tags: new.tags,
             legs,
@@ -253,6 +265,21 @@ impl Attempt {
             outputs: BTreeMap::new(),
             state: AttemptState::Due,
         }
+    }
+
+    /// How many attempts up to it ended only because Towline stopped or was restarted.
+    #[must_use]
+    pub fn interruptions(&self) -> u32 {
+        let is_one = match &self.state {
+            AttemptState::Failed { why, .. } => why.is_interruption(),
+            AttemptState::Due
+            | AttemptState::Building
+            | AttemptState::Succeeded
+            | AttemptState::Cancelled { .. }
+            | AttemptState::Superseded { .. }
+            | AttemptState::Held { .. } => false,
+        };
+        self.interrupted + u32::from(is_one)
     }
 
     /// Its name: `build#142`, or `build#142 for linux/arm64` for a part.

@@ -88,6 +88,9 @@ pub enum Failure {
         status: BuildStatus,
         /// Why it failed, in the words of the failed phase.
         said: Option<String>,
+        /// Whether it ended only because Towline stopped or was restarted.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        interrupted: bool,
     },
     /// Its build can never be started.
     NotStarted { why: NotStarted },
@@ -108,6 +111,18 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether its build ended only because Towline stopped or was restarted.
+    #[must_use]
+    pub fn is_interruption(&self) -> bool {
+        match self {
+            Self::Build { interrupted, .. } => *interrupted,
+            Self::NotStarted { .. }
+            | Self::NothingPushed { .. }
+            | Self::NoIndex { .. }
+            | Self::NoResult { .. } => false,
+        }
+    }
+
     /// Whether CodeBuild, not the repository, was at fault: then another attempt may succeed.
     #[must_use]
     pub fn is_fault(&self) -> bool {

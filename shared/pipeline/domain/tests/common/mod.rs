@@ -159,6 +159,7 @@ pub fn report(build: &str, status: BuildStatus) -> BuildReport {
         started_at: Some(at(10)),
         ended_at: (status != BuildStatus::InProgress).then(|| at(70)),
         reason: (status == BuildStatus::Failed).then(|| "BUILD: exit status 1".into()),
+        interrupted: false,
         outputs: BTreeMap::new(),
         gave_way: None,
     }
@@ -197,6 +198,14 @@ pub fn run_fact(line: &str) -> run::Fact {
             ];
             let status = all.into_iter().find(|status| status.word() == *word);
             run::Fact::BuildReported(of, report(build, status.expect("a status")))
+        }
+        ["restarted", build] => {
+            let interrupted = BuildReport {
+                reason: Some("BUILD: restarted".into()),
+                interrupted: true,
+                ..report(build, BuildStatus::Fault)
+            };
+            run::Fact::BuildReported(of, interrupted)
         }
         ["report", build, word, "of", letter] => {
             let run::Fact::BuildReported(of, report) = run_fact(&format!("report {build} {word}"))

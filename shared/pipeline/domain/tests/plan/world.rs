@@ -370,6 +370,7 @@ impl World {
                 why: Failure::Build {
                     status: BuildStatus::Failed,
                     said: None,
+                    interrupted: false,
                 },
             },
             _ => panic!("{how}: well or badly"),

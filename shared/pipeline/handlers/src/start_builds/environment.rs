@@ -100,7 +100,7 @@ impl BuildOf<'_> {
         let stages: Vec<&str> = self.stages.iter().map(StageName::as_str).collect();
         let own = self.tags.first().map(ToString::to_string);
         let mut ours = vec![
-            ("ECR_REGISTRY", self.registry.to_owned()),
+            (codebuild::REGISTRY_VARIABLE, self.registry.to_owned()),
             ("IMAGE_REPO", self.image_repository.to_string()),
             ("IMAGE_TAG", own.unwrap_or_default()),
             ("IMAGE_TAGS", tags.join(" ")),

@@ -168,6 +168,7 @@ impl Builds for MemoryBuilds {
                 started_at: Some(now),
                 ended_at: None,
                 reason: None,
+                interrupted: false,
                 outputs: BTreeMap::new(),
                 gave_way: None,
             },

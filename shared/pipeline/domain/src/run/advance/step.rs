@@ -5,7 +5,7 @@ use crate::intent::{AttemptRef, Intent};
 use crate::names::{BuildId, CommitSha, Digest, ImageRepository};
 use crate::run::{
     Attempt, AttemptState, BuildReport, BuildStatus, Contradiction, Failure, MOST_ATTEMPTS,
-    NotStarted,
+    MOST_INTERRUPTIONS, NotStarted,
 };
 
 /// One attempt, or a part of one, during a change.
@@ -120,6 +120,7 @@ impl Step<'_> {
             why: Failure::Build {
                 status: report.status,
                 said: report.reason.clone(),
+                interrupted: report.interrupted,
             },
         };
         self.try_again();
@@ -130,11 +131,15 @@ impl Step<'_> {
         self.attempt.ended_at = report.ended_at;
     }
 
-    /// Retries, with all parts, an attempt that failed through no fault of the repository.
+    /// Retries, with all parts, an attempt that failed through no fault of the repository. A restart
+    /// of Towline uses up none of its tries.
     pub(super) fn try_again(&mut self) {
         let is_fault = self.attempt.state.is_fault();
         let is_whole = self.attempt.platform.is_none();
-        if is_fault && is_whole && self.attempt.number < MOST_ATTEMPTS {
+        let interruptions = self.attempt.interruptions();
+        let tries = self.attempt.number.saturating_sub(interruptions);
+        let may = tries < MOST_ATTEMPTS && interruptions <= MOST_INTERRUPTIONS;
+        if is_fault && is_whole && may {
             self.intents.push(Intent::BuildRetryDue {
                 run: self.of.run.clone(),
                 component: self.of.component.clone(),
