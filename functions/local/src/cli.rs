@@ -6,8 +6,8 @@ use clap::{ColorChoice, Parser, Subcommand};
 use towline_answers::{Command as Told, Query, command};
 
 use crate::commands::{
-    audit, build, claims, demo, explain, generate, lint, logs, pack, people, read, rollback, schema, send,
-    serve, validate, write,
+    audit, build, claims, demo, explain, generate, lint, logs, pack, people, read, rollback,
+    schema, send, serve, validate, write,
 };
 use towline_client::context::Context;
 use towline_console::outcome::Outcome;

@@ -1,11 +1,21 @@
-//! Finds lost events and unfinished work, every minute.
+//! Finds lost events, lost webhooks and unfinished work, every minute.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
+use towline_aws::TableRepositories;
+use towline_github::{FromSecret, GitHub};
 use towline_handlers::sweep;
-use towline_lambda::{Failure, Start, run, schedule};
+use towline_lambda::{Failure, Registered, Start, SystemClock, run, schedule, settings};
+use towline_ports::Clock as _;
 
 const NAME: &str = "sweep";
+/// How long a webhook may be on its way: with a round every minute, and with two for many
+/// repositories, a push without one is found within five minutes.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The time for one call of GitHub, so that a round ends before the function does.
+const ONE_CALL: Duration = Duration::from_secs(8);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -16,12 +26,33 @@ async fn serve() -> Result<(), Failure> {
     let start = Start::of(NAME).await?;
     let context = start.context();
     let builds = start.aws.builds();
+    let registered = settings::<Registered>()?;
+    let repositories = TableRepositories::new(start.table.clone(), &registered.repositories)?;
+    let clock = Arc::new(SystemClock);
+    let asked = settings::<towline_lambda::GitHub>()?;
+    let secret = start.aws.secrets().cached(asked.secret, clock.clone());
+    let github = GitHub::new(
+        towline_github::Settings {
+            api: asked.api.parse()?,
+            patience: ONE_CALL,
+            ..towline_github::Settings::default()
+        },
+        Arc::new(FromSecret(secret)),
+        clock,
+    );
     schedule(async || {
         let swept = sweep::handle(context, &builds).await;
         if sweep::compares_tags(context.now()) {
             sweep::compare_tags(context).await?;
         }
-        swept
+        let minute = SystemClock.now().as_second() / 60;
+        let round = sweep::Round {
+            number: u64::try_from(minute).unwrap_or_default(),
+            patience: PATIENCE,
+        };
+        let compared = sweep::compare_heads(context, &github, &repositories, &round).await?;
+        compared.failed.iter().for_each(sweep::Failed::log);
+        Ok::<_, towline_handlers::HandlerError>((swept?, compared))
     })
     .await
 }

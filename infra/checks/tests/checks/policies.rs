@@ -134,6 +134,7 @@ fn what_changes_the_world_is_for_those_who_have_to() {
                 "plan-runs",
                 "receive-github",
                 "report-status",
+                "sweep",
             ],
         ),
     ];

@@ -38,6 +38,12 @@ impl Path {
         self
     }
 
+    /// Adds a number to what is there.
+    pub(crate) fn digits(mut self, number: u64) -> Self {
+        self.0 += &number.to_string();
+        self
+    }
+
     /// Adds the id of a commit or another object; its type guarantees hexadecimal digits.
     pub(crate) fn id(mut self, sha: &CommitSha) -> Self {
         self.0 += &format!("/{sha}");

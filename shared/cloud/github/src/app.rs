@@ -94,6 +94,7 @@ async fn mint(call: &Call<'_>, app: &AppKey) -> Result<Option<Given>, Failure> {
         method: Method::GET,
         accept: JSON,
         body: None,
+        unless: None,
         most: MOST,
     };
     let path = call.path().then("/installation");

@@ -113,6 +113,7 @@ impl Call<'_> {
             method: Method::GET,
             accept: JSON,
             body: None,
+            unless: None,
             most: MOST,
         };
         self.ask(doing, path, &ask).await
@@ -187,6 +188,7 @@ impl Call<'_> {
             let exchange = github.client.exchange(ask, &path, authorization.as_ref());
             let failure = match timeout(left, exchange).await {
                 Ok(Ok(answer)) if answer.status.is_server_error() => answer.error(doing),
+                Ok(Ok(answer)) if answer.status == StatusCode::NOT_MODIFIED => return Ok(answer),
                 Ok(Ok(answer)) if answer.status.is_redirection() => {
                     redirects += 1;
                     if redirects > REDIRECTS {
@@ -196,6 +198,7 @@ impl Call<'_> {
                     continue;
                 }
                 Ok(Ok(answer)) => {
+                    github.budgets.note(self.whose(), &answer);
                     let Some(until) = pace::limited(&answer, github.clock.now()) else {
                         return Ok(answer);
                     };
@@ -233,6 +236,17 @@ impl Call<'_> {
         }
         github.clock.sleep(wait).await;
         Ok(())
+    }
+
+    /// Refuses to ask for what can wait while few requests are left.
+    pub(crate) fn spare(&self, doing: &str) -> Result<(), PortError> {
+        let now = self.github.clock.now();
+        match self.github.budgets.short_until(self.whose(), now) {
+            None => Ok(()),
+            Some(until) => Err(PortError::because(format!(
+                "{doing}: GitHub's rate limit is nearly used up until {until}"
+            ))),
+        }
     }
 
     /// The rate limit that a request counts against. An App has one for each owner with an installation. A

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH, USER_AGENT,
+};
 use hyper::{Method, Request, StatusCode, Uri};
 use serde::Deserialize;
 use towline_domain::untrusted::Untrusted;
@@ -45,6 +47,8 @@ pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) accept: &'static str,
     pub(crate) body: Option<Bytes>,
+    /// The mark (`ETag`) of an answer that need not be repeated.
+    pub(crate) unless: Option<HeaderValue>,
     /// Most bytes of the answer.
     pub(crate) most: usize,
 }
@@ -91,6 +95,9 @@ impl Client {
             .header("x-github-api-version", VERSION);
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(mark) = &ask.unless {
+            request = request.header(IF_NONE_MATCH, mark);
         }
         if ask.body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");

@@ -17,6 +17,7 @@ mod credentials;
 mod http;
 mod key;
 mod pace;
+mod refs;
 mod source;
 mod statuses;
 
@@ -149,6 +150,7 @@ pub struct GitHub {
     client: http::Client,
     tokens: app::Tokens,
     pauses: pace::Pauses,
+    budgets: pace::Budgets,
     identified: Mutex<HashMap<RepositoryId, (RepositoryName, Timestamp)>>,
 }
 
@@ -167,6 +169,7 @@ impl GitHub {
             clock,
             tokens: app::Tokens::default(),
             pauses: pace::Pauses::default(),
+            budgets: pace::Budgets::default(),
             identified: Mutex::default(),
         }
     }

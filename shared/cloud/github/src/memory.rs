@@ -55,6 +55,8 @@ pub struct MemoryGitHub {
     pub faults: VecDeque<Fault>,
     /// Every request: `GET /repos/acme/shop`.
     pub requests: Vec<String>,
+    /// The requests that answers say are left, and until when.
+    pub left: Option<(u32, Timestamp)>,
     /// The most entries of a recursive tree.
     pub most_entries: usize,
     /// The most files of a comparison.
@@ -94,6 +96,7 @@ impl MemoryGitHub {
             tokens: BTreeMap::new(),
             faults: VecDeque::new(),
             requests: Vec::new(),
+            left: None,
             most_entries: 100_000,
             most_files: 300,
             clock,

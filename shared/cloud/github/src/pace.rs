@@ -39,6 +39,36 @@ impl Pauses {
     }
 }
 
+/// Requests that are kept for what cannot wait: of the 5,000 an hour of a token or an installation
+/// (GitHub REST API, "Rate limits").
+const RESERVE: u32 = 500;
+
+/// The requests that are left, by rate limit, and when that ends.
+#[derive(Default)]
+pub(crate) struct Budgets(Mutex<HashMap<String, (u32, Timestamp)>>);
+
+impl Budgets {
+    /// Notes what an answer says is left.
+    pub(crate) fn note(&self, whose: &str, answer: &Answer) {
+        let left = number(answer, "x-ratelimit-remaining");
+        let reset = number(answer, "x-ratelimit-reset").map(i64::from);
+        let reset = reset.and_then(|reset| Timestamp::from_second(reset).ok());
+        if let (Some(left), Some(reset)) = (left, reset) {
+            lock(&self.0).insert(whose.to_owned(), (left, reset));
+        }
+    }
+
+    /// Until when only the reserve is left, if it is.
+    pub(crate) fn short_until(&self, whose: &str, now: Timestamp) -> Option<Timestamp> {
+        let (left, reset) = lock(&self.0).get(whose).copied()?;
+        (left < RESERVE && reset > now).then_some(reset)
+    }
+}
+
+fn number(answer: &Answer, name: &str) -> Option<u32> {
+    answer.header(name)?.trim().parse().ok()
+}
+
 /// Until when an answer asks us to wait; none if it is not about limits.
 ///
 /// Both limits answer 403 or 429. `Retry-After` comes first, then `x-ratelimit-reset` if
@@ -49,7 +79,7 @@ pub(crate) fn limited(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
         StatusCode::FORBIDDEN => false,
         _ => return None,
     };
-    let seconds = |name| answer.header(name)?.trim().parse::<u32>().ok();
+    let seconds = |name| number(answer, name);
     let pause = if answer.header("retry-after").is_some() {
         let named = seconds("retry-after").map(u64::from);
         named.map_or(UNNAMED, Duration::from_secs)

@@ -7,7 +7,9 @@ use serde::Deserialize;
 use towline_domain::filter::ChangedFiles;
 use towline_domain::names::{CommitSha, GitRef};
 use towline_domain::untrusted::Untrusted;
-use towline_ports::{CommitInfo, FileAt, PortError, Relation, RepositoryRef, Source};
+use towline_ports::{
+    Brought, CommitInfo, FileAt, PortError, Refs, Relation, RepositoryRef, Source,
+};
 
 use crate::GitHub;
 use crate::call::{Call, Purpose};
@@ -49,10 +51,10 @@ impl Entry {
 }
 
 #[derive(Deserialize)]
-struct Reference {
+pub(crate) struct Reference {
     #[serde(rename = "ref")]
-    full: String,
-    object: Object,
+    pub(crate) full: String,
+    pub(crate) object: Object,
 }
 
 #[derive(Deserialize)]
@@ -61,10 +63,10 @@ struct AnnotatedTag {
 }
 
 #[derive(Deserialize)]
-struct Object {
+pub(crate) struct Object {
     #[serde(rename = "type")]
     kind: String,
-    sha: CommitSha,
+    pub(crate) sha: CommitSha,
 }
 
 #[derive(Deserialize)]
@@ -152,6 +154,7 @@ impl Source for GitHub {
             method: Method::GET,
             accept: RAW,
             body: None,
+            unless: None,
             most: most.max(REFUSAL),
         };
         let blob = call.path().then("/git/blobs");
@@ -239,6 +242,23 @@ impl Source for GitHub {
             author: Untrusted::first_line(&commit.author.name.unwrap_or_default()),
             at: commit.committer.date.unwrap_or(Timestamp::UNIX_EPOCH),
         }))
+    }
+
+    async fn refs(
+        &self,
+        repository: &RepositoryRef,
+        mark: Option<&str>,
+    ) -> Result<Refs, PortError> {
+        self.list_refs(repository, mark).await
+    }
+
+    async fn brought(
+        &self,
+        repository: &RepositoryRef,
+        before: Option<&CommitSha>,
+        commit: &CommitSha,
+    ) -> Result<Option<Brought>, PortError> {
+        self.what_moved(repository, before, commit).await
     }
 }
 

@@ -39,6 +39,7 @@ impl Statuses for GitHub {
             method: Method::POST,
             accept: JSON,
             body: Some(body(status).to_string().into()),
+            unless: None,
             most: MOST,
         };
         let path = call.path().then("/statuses").id(commit);

@@ -21,7 +21,9 @@ use towline_ports::Clock as _;
 pub use envelope::{EnvelopeError, envelope};
 pub use failure::Failure;
 pub use loops::{events, requests, schedule};
-pub use settings::{Builds, Callers, GitHub, Links, SettingError, Tools, Webhook, settings};
+pub use settings::{
+    Builds, Callers, GitHub, Links, Registered, SettingError, Tools, Webhook, settings,
+};
 pub use signed::{again, keys, refusal, unusable};
 pub use start::Start;
 pub use towline_ports::system::SystemClock;

@@ -107,6 +107,20 @@ impl Concern for Webhook {
     }
 }
 
+/// The repositories that may push.
+pub struct Registered {
+    /// Names and `owner/*`, separated by commas.
+    pub repositories: String,
+}
+
+impl Concern for Registered {
+    fn read(from: Variables) -> Result<Self, SettingError> {
+        Ok(Self {
+            repositories: from.needed("TOWLINE_REPOSITORIES")?,
+        })
+    }
+}
+
 /// The access to GitHub.
 pub struct GitHub {
     /// The ARN of the secret.

@@ -35,6 +35,9 @@ const PORTION: usize = 100;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often stage tags are compared with the registry.
 const COMPARE: Duration = Duration::from_secs(10);
+/// How often the heads of repositories are compared, and how long a webhook may be on its way: a push
+/// without one is found within ten seconds.
+const HEADS: Duration = Duration::from_secs(4);
 /// How often unused blobs are deleted.
 const TIDY: Duration = Duration::from_secs(3_600);
 /// The age at which an unused blob is deleted.
@@ -91,7 +94,8 @@ pub(super) fn start(
         Loop::Pushes,
         Loop::Builds,
         Loop::Sweep(period),
-        Loop::Compare,
+        Loop::Tags,
+        Loop::Heads,
         Loop::Tidy,
     ];
     for name in loops {
@@ -230,7 +234,8 @@ enum Loop {
     Pushes,
     Builds,
     Sweep(Duration),
-    Compare,
+    Tags,
+    Heads,
     Tidy,
 }
 
@@ -242,7 +247,8 @@ async fn keep(machine: Arc<Machine>, name: Loop) {
             Loop::Pushes => tokio::spawn(feed_pushes(own)),
             Loop::Builds => tokio::spawn(feed_builds(own)),
             Loop::Sweep(period) => tokio::spawn(keep_sweeping(own, period)),
-            Loop::Compare => tokio::spawn(keep_comparing(own)),
+            Loop::Tags => tokio::spawn(keep_comparing_tags(own)),
+            Loop::Heads => tokio::spawn(keep_comparing_heads(own)),
             Loop::Tidy => tokio::spawn(keep_tidy(own)),
         };
         let ended = EndWithMe(task).await;
@@ -378,12 +384,42 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
 }
 
 /// Has stage tags compared with the registry.
-async fn keep_comparing(machine: Arc<Machine>) {
+async fn keep_comparing_tags(machine: Arc<Machine>) {
     loop {
         machine.clock.sleep(COMPARE).await;
         if let Err(error) = sweep::compare_tags(machine.context()).await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "cannot compare stage tags");
+        }
+    }
+}
+
+/// Finds pushes without a webhook. Apart from the sweep, so that a slow origin delays nothing else.
+async fn keep_comparing_heads(machine: Arc<Machine>) {
+    let source = machine.source.as_ref();
+    let mut known = Vec::new();
+    for number in 0.. {
+        machine.clock.sleep(HEADS).await;
+        let round = sweep::Round {
+            number,
+            patience: HEADS,
+        };
+        match sweep::compare_heads(machine.context(), source, source, &round).await {
+            Ok(compared) => {
+                let failed = compared.failed.iter();
+                let failed: Vec<_> = failed.map(|failed| failed.repository.clone()).collect();
+                // The same failure is not repeated every few seconds.
+                if failed != known {
+                    compared.failed.iter().for_each(sweep::Failed::log);
+                    known = failed;
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot compare heads"
+                );
+            }
         }
     }
 }

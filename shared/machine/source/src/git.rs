@@ -21,10 +21,12 @@ pub struct Surroundings {
     pub home: Option<PathBuf>,
 }
 
-/// How long a command may run: a look at a mirror, or a request to the origin.
+/// How long a command may run: a look at a mirror, a question to the origin, or a request for commits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Patience {
     Look,
+    /// For a question to the origin that is repeated soon.
+    Ask,
     /// For a request to the origin.
     Fetch,
 }
@@ -33,6 +35,7 @@ impl Patience {
     fn limit(self) -> Duration {
         match self {
             Self::Look => Duration::from_secs(60),
+            Self::Ask => Duration::from_secs(30),
             Self::Fetch => Duration::from_secs(15 * 60),
         }
     }

@@ -9,6 +9,7 @@ pub mod described;
 mod bindings;
 mod git;
 mod mirror;
+mod moves;
 mod origin;
 mod orphans;
 mod source;

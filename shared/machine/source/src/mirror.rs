@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use tokio::sync::Mutex;
 use towline_domain::names::{CommitSha, RepositoryId, RepositoryName};
@@ -22,8 +23,10 @@ pub(crate) struct Mirror {
     pub(crate) local_id: Option<RepositoryId>,
     pub(crate) folder: PathBuf,
     /// A canonical path or an address.
-    location: String,
-    surroundings: Surroundings,
+    pub(crate) location: String,
+    pub(crate) surroundings: Surroundings,
+    /// When its refs were last asked for.
+    pub(crate) asked: std::sync::Mutex<Option<Instant>>,
     /// Held while fetching, so that a repository is fetched once at a time.
     fetching: Mutex<()>,
 }
@@ -57,6 +60,7 @@ impl Mirror {
             folder,
             location,
             surroundings,
+            asked: std::sync::Mutex::default(),
             fetching: Mutex::new(()),
         })
     }

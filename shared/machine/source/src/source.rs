@@ -12,7 +12,8 @@ use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
 use towline_domain::untrusted::Untrusted;
 use towline_ports::admission::{self, Ids, Judgement, Known, same_name};
 use towline_ports::{
-    Admission, CommitInfo, FileAt, PortError, Relation, Repositories, RepositoryRef, Source,
+    Admission, Brought, CommitInfo, FileAt, PortError, Refs, Relation, Repositories, RepositoryRef,
+    Source,
 };
 
 use crate::bindings::Bindings;
@@ -308,17 +309,8 @@ impl Source for GitSource {
             (first, second, Relation::Behind),
             (second, first, Relation::Ahead),
         ] {
-            let arguments = [
-                "merge-base",
-                "--is-ancestor",
-                older.as_str(),
-                newer.as_str(),
-            ];
-            let output = mirror.look(&arguments, FEW).await?;
-            match output.code {
-                0 => return Ok(relation),
-                1 => {}
-                _ => return Err(output.error(format!("relating commits of {}", mirror.name))),
+            if mirror.is_ancestor(older, newer).await? {
+                return Ok(relation);
             }
         }
         Ok(Relation::Diverged)
@@ -360,6 +352,24 @@ impl Source for GitSource {
             author: Untrusted::first_line(author.unwrap_or_default()),
             at,
         }))
+    }
+
+    /// Asks the origin, not the mirror; the mark is a hash of its answer.
+    async fn refs(
+        &self,
+        repository: &RepositoryRef,
+        mark: Option<&str>,
+    ) -> Result<Refs, PortError> {
+        self.known(repository)?.refs(mark).await
+    }
+
+    async fn brought(
+        &self,
+        repository: &RepositoryRef,
+        before: Option<&CommitSha>,
+        commit: &CommitSha,
+    ) -> Result<Option<Brought>, PortError> {
+        self.known(repository)?.brought(before, commit).await
     }
 
     /// A local clone shows no commit statuses.

@@ -12,6 +12,7 @@ pub mod untrusted;
 
 pub mod definition;
 pub mod filter;
+pub mod heads;
 pub mod outputs;
 pub mod reason;
 pub mod tags;

@@ -52,6 +52,26 @@ impl Untrusted {
     }
 }
 
+/// The addresses and names in the trailers `Co-authored-by: NAME <ADDRESS>` of a commit's message
+/// (GitHub docs, "Creating a commit with multiple authors").
+#[must_use]
+pub fn co_authors(message: &str) -> Vec<String> {
+    const TRAILER: &str = "co-authored-by:";
+    let named = message.lines().filter_map(|line| {
+        let (trailer, rest) = line.trim_start().split_at_checked(TRAILER.len())?;
+        trailer.eq_ignore_ascii_case(TRAILER).then_some(rest)
+    });
+    let both = named.flat_map(|named| {
+        let (name, rest) = named.split_once('<').unwrap_or((named, ""));
+        [
+            rest.split('>').next().unwrap_or_default().trim(),
+            name.trim(),
+        ]
+    });
+    let some = both.filter(|text| !text.is_empty());
+    some.map(str::to_owned).collect()
+}
+
 /// Characters that move the cursor, or change the direction of text.
 fn is_deceiving(character: char) -> bool {
     character.is_control()
@@ -75,5 +95,16 @@ mod tests {
         let long = Untrusted::first_line(&"x".repeat(1 << 20)).display();
         assert_eq!(long.chars().count(), Untrusted::LONGEST);
         assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn a23_co_authors_are_those_of_the_trailers() {
+        let check = |message: &str, people: &[&str]| assert_eq!(co_authors(message), people);
+        check("Fix\n\nThanks to Lee <lee@x>", &[]);
+        check(
+            "Fix\n\nCo-authored-by: Lee Park <lee@x>\nCO-AUTHORED-BY:kim\n  co-authored-by: <ü@x",
+            &["lee@x", "Lee Park", "kim", "ü@x"],
+        );
+        check("Co-authored-by:\nCo-authored-bü: Lee", &[]);
     }
 }

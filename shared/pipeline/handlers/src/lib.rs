@@ -15,6 +15,7 @@ pub mod report_status;
 pub mod start_builds;
 pub mod sweep;
 
+mod accepting;
 mod recording;
 
 pub use towline_state::{Context, HandlerError};

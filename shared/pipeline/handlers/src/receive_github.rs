@@ -1,17 +1,15 @@
 //! Receives signed webhooks: checks size and signature, then parses; answers 2xx only for what is durable.
 
 use serde_json::json;
-use towline_domain::intent::Intent;
 use towline_ports::admission::is_local;
 use towline_ports::{Admission, Repositories, RepositoryRef};
 use towline_wire::github::{self, Deletion, Event, Push};
 use towline_wire::http::{Headers, Request, Response};
 use towline_wire::signature::{self, Secrets};
 
-use towline_state::keys;
-use towline_state::records::{Branch, Inbox, Repository};
-use towline_state::{Change, Context, HandlerError, Rounds, intent_id};
-use towline_state::{Read, Reads};
+use towline_state::{Context, HandlerError};
+
+use crate::accepting::{self, Accepted, Told};
 
 /// The largest accepted body: the most that Lambda passes in one request (Lambda API, `Invoke`).
 pub const MOST_BYTES: usize = 6 * 1024 * 1024;
@@ -48,7 +46,7 @@ pub async fn handle(
         Event::Ping => return answer(200, "pong", "the webhook is set up"),
         Event::Ignored { reason } => return answer(200, "ignored", &reason),
         Event::Deleted(deletion) => {
-            let noted = note_deletion(context, repositories, &deletion, delivery.id).await;
+            let noted = delete(context, repositories, deletion, delivery.id).await;
             return durable(noted);
         }
         Event::Moved(push) => push,
@@ -79,11 +77,11 @@ fn durable(outcome: Result<Response, HandlerError>) -> Response {
     })
 }
 
-/// Records that a ref was deleted, so that its images are offered to no stage (F27).
-async fn note_deletion(
+/// Records that a ref was deleted.
+async fn delete(
     context: Context<'_>,
     repositories: &dyn Repositories,
-    deletion: &Deletion,
+    deletion: Deletion,
     delivery: String,
 ) -> Result<Response, HandlerError> {
     let repository = RepositoryRef {
@@ -94,51 +92,14 @@ async fn note_deletion(
         "{} was deleted; nothing is built",
         deletion.git_ref.name().escape_debug()
     );
-    let ignored = || Ok(answer(200, "ignored", &reason));
-    let Admission::Admitted(known) = repositories.admit(&repository).await? else {
-        return ignored();
-    };
-    let id = known.id;
-    let inbox = keys::inbox(
-        &Deletion {
-            repository: id,
-            ..deletion.clone()
-        }
-        .key(),
-    );
-    let key = keys::branch(id, &deletion.git_ref);
-    let mut reads = Reads::from(context);
-    let mut rounds = Rounds::default();
-    loop {
-        reads.load(vec![key.clone(), inbox.clone()]).await?;
-        let branch = reads.read::<Branch>(&key).await?;
-        let known = reads.version(&inbox).await? > 0;
-        let Some(branch) = branch.filter(|_| !known) else {
-            return ignored();
+    if let Admission::Admitted(known) = repositories.admit(&repository).await? {
+        let deletion = Deletion {
+            repository: known.id,
+            ..deletion
         };
-        let mut change = Change::default();
-        let at = context.now();
-        change.create(
-            inbox.clone(),
-            &Inbox {
-                at,
-                delivery: delivery.clone(),
-                commit: None,
-            },
-        );
-        change.save(
-            key.clone(),
-            Some(&branch),
-            &Branch {
-                deleted: true,
-                ..branch.value.clone()
-            },
-        );
-        if context.commit(change, &mut rounds).await? {
-            return ignored();
-        }
-        reads.again().await?;
+        accepting::note_deletion(context, &deletion, &Told::ByWebhook(delivery)).await?;
     }
+    Ok(answer(200, "ignored", &reason))
 }
 
 async fn accept(
@@ -155,57 +116,12 @@ async fn accept(
     if let Some(reason) = not_admitted(admission, &mut push) {
         return Ok(answer(200, "ignored", &reason));
     }
-    let now = context.now();
-    let semantic_key = push.key();
-    let key = keys::push(&push.commit, &semantic_key);
-    let repository = keys::repository(push.repository);
-    let mut reads = Reads::from(context);
-    let branch = keys::branch(push.repository, &push.git_ref);
-    let needed = vec![key.clone(), repository.clone(), branch.clone()];
-    reads.load(needed).await?;
-    let mut rounds = Rounds::default();
-    loop {
-        let known = reads.read::<Inbox>(&key).await?;
-        let branch = reads.value::<Branch>(&branch).await?;
-        // A ref may repeat an earlier move, so a known push is a duplicate only while the ref is still
-        // there or the push is not planned yet. Otherwise plan-runs asks where the ref is now.
-        let stands = branch.is_some_and(|branch| branch.is_at(&push.commit));
-        let is_owed = |known: &Read<Inbox>| !known.outbox.owed().is_empty();
-        if known.as_ref().is_some_and(|known| stands || is_owed(known)) {
-            return Ok(answer(200, "duplicate", "this push was already received"));
-        }
-        let accepted = push.clone().accepted(now);
-        let named = Repository {
-            id: accepted.repository,
-            name: accepted.repository_name.clone(),
-            default_branch: accepted.default_branch.clone(),
-        };
-        let commit = accepted.commit.clone();
-        let intent = Intent::PushAccepted(Box::new(accepted));
-        let id = intent_id(&intent);
-        let mut change = Change::default();
-        let inbox = Inbox {
-            at: now,
-            delivery: delivery.clone(),
-            commit: Some(commit.clone()),
-        };
-        change.save(key.clone(), known.as_ref(), &inbox);
-        let before = reads.read::<Repository>(&repository).await?;
-        if before.as_ref().is_none_or(|before| before.value != named) {
-            change.save(repository.clone(), before.as_ref(), &named);
-        }
-        change.owe(intent);
-        if context.commit(change, &mut rounds).await? {
-            tracing::info!(
-                repository = named.name.as_str(),
-                commit = commit.short(),
-                git_ref = push.git_ref.full().escape_debug().to_string(),
-                "push accepted"
-            );
-            return Ok(answer(202, "accepted", &id));
-        }
-        reads.again().await?;
-    }
+    Ok(
+        match accepting::accept(context, push, &Told::ByWebhook(delivery)).await? {
+            Accepted::New { id } => answer(202, "accepted", &id),
+            Accepted::Known => answer(200, "duplicate", "this push was already received"),
+        },
+    )
 }
 
 /// Gives a push the id and name under which it is stored, or returns why it is ignored.

@@ -1,6 +1,10 @@
 //! Finds lost work and repeats it: announces stale intents again, looks up bound builds, ends what
 //! has expired. It starts, stops and tags nothing itself; the functions do.
 
+mod heads;
+
+pub use heads::{Compared, Failed, Round, compare_heads};
+
 use towline_domain::Timestamp;
 use towline_domain::image::NotTagged;
 use towline_domain::intent::{AttemptRef, Intent};

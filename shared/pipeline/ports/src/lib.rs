@@ -32,7 +32,9 @@ pub use bus::{Announcement, Bus};
 pub use clock::Clock;
 pub use images::{Images, PutTagError, RegistryImage, StoredManifest};
 pub use secret::KeptSecret;
-pub use source::{Admission, CommitInfo, FileAt, Relation, Repositories, RepositoryRef, Source};
+pub use source::{
+    Admission, Brought, CommitInfo, FileAt, Refs, Relation, Repositories, RepositoryRef, Source,
+};
 pub use statuses::{CommitStatus, StatusError, StatusState, Statuses};
 pub use store::{Item, Key, Page, Query, Row, Store, TransactError, Write};
 

@@ -1,5 +1,7 @@
 //! Source code: the content of a repository at a commit, and how commits relate.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use towline_domain::filter::ChangedFiles;
@@ -57,6 +59,35 @@ pub enum FileAt {
     NoCommit,
 }
 
+/// The branches and tags of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refs {
+    /// They are as in the answer with the mark that was given.
+    Unchanged,
+    /// All of them.
+    Now {
+        /// Names this answer in the next question; none if that needs a whole answer again.
+        mark: Option<String>,
+        /// The object of each: a commit, or for an annotated tag the tag's own object.
+        refs: BTreeMap<GitRef, CommitSha>,
+    },
+}
+
+/// What the move of a ref brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brought {
+    /// Whether history was rewritten.
+    pub forced: bool,
+    /// The whole message of the new commit.
+    pub message: String,
+    /// Its author: a login if there is one, otherwise a name.
+    pub author: String,
+    /// Logins, names and addresses of everyone who wrote or committed what is new.
+    pub people: Vec<String>,
+    /// Whether there are more people than these.
+    pub cut: bool,
+}
+
 /// A source of repositories. Requests use the id and name of an admitted repository, never an address
 /// from a payload (A24).
 #[async_trait]
@@ -100,6 +131,20 @@ pub trait Source: Send + Sync {
         repository: &RepositoryRef,
         commit: &CommitSha,
     ) -> Result<Option<CommitInfo>, PortError>;
+
+    /// All branches and tags, in one request. With the mark of an earlier answer, it is
+    /// [`Refs::Unchanged`] if nothing has changed since.
+    async fn refs(&self, repository: &RepositoryRef, mark: Option<&str>)
+    -> Result<Refs, PortError>;
+
+    /// What the move of a ref brought; only the commit itself if the ref is new or nothing else is
+    /// known. None if the commit does not exist.
+    async fn brought(
+        &self,
+        repository: &RepositoryRef,
+        before: Option<&CommitSha>,
+        commit: &CommitSha,
+    ) -> Result<Option<Brought>, PortError>;
 
     /// Whether statuses can be shown beside commits ([`crate::Statuses`]). If not, no status is owed.
     fn shows_statuses(&self) -> bool {

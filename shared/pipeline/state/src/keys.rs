@@ -53,6 +53,11 @@ pub fn repository(id: RepositoryId) -> Key {
 /// The partition of all repositories.
 pub const REPOSITORIES: &str = "REPOSITORIES";
 
+/// Where the refs of a repository were last seen.
+pub fn heads(id: RepositoryId) -> Key {
+    Key::new(format!("HEADS#{id}"), "heads")
+}
+
 /// The next numbers of a repository.
 pub fn numbers(id: RepositoryId) -> Key {
     Key::new(format!("NUMBERS#{id}"), "numbers")

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+pub use authors::authors;
 pub use push::{Deletion, MOST_COMMITS, Push};
 
 use crate::http::Headers;

@@ -46,6 +46,14 @@ pub fn campaign_in_parts(seed: u64, profile: Profile, router: &Arc<Router>) -> O
     campaign_of(world, profile)
 }
 
+/// Runs one seed in which no comparison of heads ever finds a move.
+#[must_use]
+pub fn campaign_without_comparisons(seed: u64, profile: Profile, router: &Arc<Router>) -> Outcome {
+    let world = World::new(seed, profile, router);
+    world.ports.source.blind();
+    campaign_of(world, profile)
+}
+
 fn campaign_of(mut world: World, profile: Profile) -> Outcome {
     world.by_chance = true;
     for _ in 0..world.chance.below(16) + 16 {

@@ -25,7 +25,7 @@ pub struct Profile {
     pub conflict: u64,
     /// An event arrives twice.
     pub duplicate: u64,
-    /// An event never arrives; a webhook arrives later instead, because its sender redelivers it.
+    /// An event never arrives, nor the webhook of a ref whose moves are found without it.
     pub lose: u64,
     /// A sweep does not take place.
     pub no_sweep: u64,

@@ -17,10 +17,10 @@ use towline_ports::memory::{
     MemoryBuilds, MemoryBus, MemoryImages, MemorySource, MemoryStatuses, MemoryStore,
 };
 use towline_ports::{
-    Admission, Announcement, Builds, Bus, CommitInfo, CommitStatus, FileAt, Images, Item, Key,
-    Page, PortError, PutTagError, Query, RegistryImage, Relation, Repositories, RepositoryRef, Row,
-    Source, StartBuild, StartError, StatusError, Statuses, Store, StoredManifest, TransactError,
-    Write,
+    Admission, Announcement, Brought, Builds, Bus, CommitInfo, CommitStatus, FileAt, Images, Item,
+    Key, Page, PortError, PutTagError, Query, Refs, RegistryImage, Relation, Repositories,
+    RepositoryRef, Row, Source, StartBuild, StartError, StatusError, Statuses, Store,
+    StoredManifest, TransactError, Write,
 };
 
 use crate::chance::Chance;
@@ -457,6 +457,15 @@ impl Statuses for FaultyStatuses {
 pub struct FaultySource {
     pub(crate) inner: MemorySource,
     pub(crate) chance: Arc<Chance>,
+    /// Whether nothing ever seems to have moved, so that a test can check that it would be noticed.
+    pub(crate) blind: AtomicBool,
+}
+
+impl FaultySource {
+    /// From now on, a comparison of heads finds nothing.
+    pub fn blind(&self) {
+        self.blind.store(true, Ordering::Relaxed);
+    }
 }
 
 #[async_trait]
@@ -508,6 +517,28 @@ impl Source for FaultySource {
     ) -> Result<Option<CommitInfo>, PortError> {
         self.chance.before("get a commit").await?;
         self.inner.commit(repository, commit).await
+    }
+
+    async fn refs(
+        &self,
+        repository: &RepositoryRef,
+        mark: Option<&str>,
+    ) -> Result<Refs, PortError> {
+        self.chance.before("list refs").await?;
+        if self.blind.load(Ordering::Relaxed) && mark.is_some() {
+            return Ok(Refs::Unchanged);
+        }
+        self.inner.refs(repository, mark).await
+    }
+
+    async fn brought(
+        &self,
+        repository: &RepositoryRef,
+        before: Option<&CommitSha>,
+        commit: &CommitSha,
+    ) -> Result<Option<Brought>, PortError> {
+        self.chance.before("compare").await?;
+        self.inner.brought(repository, before, commit).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everyone else in the world: developers, CodeBuild, ECR, EventBridge, and outsiders who push images.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -115,11 +116,40 @@ impl World {
             );
             self.later(wait, Happening::Job(Job::Webhook(again)));
         }
-        let mut wait = self.chance.up_to(profile.delay);
-        if self.chance.happens(profile.lose) {
-            wait += Duration::from_secs(600); // lost, and delivered again by hand
+        let lost = self.withheld.webhooks || self.chance.happens(profile.lose);
+        if lost && self.is_watched(&request) {
+            return;
         }
+        let wait = self.chance.up_to(profile.delay);
         self.later(wait, Happening::Job(Job::Webhook(request)));
+    }
+
+    /// Whether the ref of a webhook is one whose moves are found without it.
+    fn is_watched(&self, request: &Request) -> bool {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let git_ref = body["ref"].as_str().and_then(|full| full.parse().ok());
+        self.watch.look(|known| {
+            let heads = known.heads.as_ref().zip(git_ref.as_ref());
+            heads.is_some_and(|(heads, git_ref)| heads.rules.admit(git_ref))
+        })
+    }
+
+    /// Whether the last comparison of heads saw every ref where it is, and left nothing open.
+    pub(crate) fn has_compared(&self) -> bool {
+        let source = &self.ports.source;
+        let refs = source
+            .inner
+            .change(shop::REPOSITORY, |repository| repository.refs.clone());
+        source.blind.load(Ordering::Relaxed)
+            || self.watch.look(|known| {
+                known.heads.as_ref().is_none_or(|heads| {
+                    let mut watched = refs
+                        .iter()
+                        .filter(|(git_ref, _)| heads.rules.admit(git_ref));
+                    heads.open.is_empty()
+                        && watched.all(|(git_ref, at)| heads.refs.get(git_ref) == Some(at))
+                })
+            })
     }
 
     /// The webhook of a push.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use towline_domain::definition::{Definition, Origin};
+use towline_domain::heads::Heads;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Head, Row, What};
 use towline_domain::names::{AttemptId, BuildId, CommitSha, Digest, ImageRepository, RunId, Tag};
@@ -37,6 +38,8 @@ pub struct Known {
     pub lived: BTreeSet<(StageKey, Digest)>,
     /// The definition that applies to the stages.
     pub definition: Option<Definition>,
+    /// Where the refs were when they were last compared.
+    pub heads: Option<Heads>,
     /// Every intent that was ever committed.
     pub intents: Vec<Intent>,
     /// Every row of a ledger that was written, whether its stage names it or not.
@@ -193,6 +196,8 @@ impl Watch {
             let Some(item) = item else { continue };
             if key.partition.starts_with("DEFINITION#") {
                 known.definition = Some(value(&item.body["definition"]));
+            } else if key.partition.starts_with("HEADS#") {
+                known.heads = Some(value(&item.body));
             }
         }
         for (key, item) in changed {

@@ -122,6 +122,8 @@ pub struct Withheld {
     pub announcements: bool,
     /// The minute's sweep.
     pub sweeps: bool,
+    /// GitHub's webhooks.
+    pub webhooks: bool,
 }
 
 /// The ports of the handlers.
@@ -235,6 +237,7 @@ impl World {
             source: FaultySource {
                 inner: source,
                 chance: Arc::clone(&chance),
+                blind: Default::default(),
             },
             statuses: FaultyStatuses {
                 inner: MemoryStatuses::new(),
@@ -338,7 +341,10 @@ impl World {
 
     fn is_settled(&self) -> bool {
         let under_way = |happening: &Happening| !matches!(happening, Happening::Job(Job::Sweep));
-        self.active.is_empty() && !self.queue.values().any(under_way) && self.owed().is_empty()
+        self.active.is_empty()
+            && !self.queue.values().any(under_way)
+            && self.owed().is_empty()
+            && self.has_compared()
     }
 
     /// Does the next thing, and checks the invariants.
@@ -520,9 +526,15 @@ impl World {
                         false => Ok(()),
                     };
                     let swept = compared.and(swept);
-                    swept
-                        .map(|swept| format!("{swept:?}"))
-                        .map_err(|error| told(&error))
+                    let swept = swept.map_err(|error| told(&error))?;
+                    let round = sweep::Round {
+                        number: 0,
+                        patience: Duration::from_secs(120),
+                    };
+                    let source = &ports.source;
+                    let compared = sweep::compare_heads(context, source, source, &round).await;
+                    let compared = compared.map_err(|error| told(&error))?;
+                    Ok(format!("{swept:?} {}", compared.found))
                 }
                 Job::Person(person, command) => {
                     match towline_answers::tell(context, &person, command).await {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use super::Repository;
@@ -26,6 +27,53 @@ impl Repository {
             StatusCode::OK,
             json!({"ref": full, "object": {"type": kind, "sha": id}}),
         )
+    }
+
+    /// `GET /repos/{owner}/{repo}/git/matching-refs/{ref}`, unless the asker has the answer.
+    pub(super) fn answer_refs(&self, name: &str, unless: Option<&str>) -> Reply {
+        let prefix = format!("refs/{name}");
+        let matching = self
+            .refs
+            .iter()
+            .filter(|(full, _)| full.starts_with(&prefix));
+        let listed = matching.map(|(full, id)| {
+            let kind = self.objects.kind(id).map_or("commit", Kind::as_str);
+            json!({"ref": full, "object": {"type": kind, "sha": id}})
+        });
+        let mut all = reply(StatusCode::OK, listed.collect::<Vec<Value>>());
+        let mark = format!("W/\"{}\"", hex::encode(digest(&SHA256, &all.body)));
+        if unless == Some(mark.as_str()) {
+            all.status = StatusCode::NOT_MODIFIED;
+            all.body.clear();
+        }
+        all.headers.push(("etag", mark));
+        all
+    }
+
+    /// `GET /repos/{owner}/{repo}/commits/{sha}`, without its files.
+    pub(super) fn answer_described(&self, id: &str) -> Reply {
+        match self.described(id) {
+            Some(described) => reply(StatusCode::OK, described),
+            None => {
+                let words = format!("No commit found for SHA: {id}");
+                refuse(StatusCode::UNPROCESSABLE_ENTITY, &words)
+            }
+        }
+    }
+
+    /// A commit with its people. Nobody has an account.
+    fn described(&self, id: &str) -> Option<Value> {
+        let commit = self.objects.commit(id)?;
+        Some(json!({
+            "sha": id,
+            "commit": {
+                "author": signature(&commit, "author"),
+                "committer": signature(&commit, "committer"),
+                "message": commit.message.trim_end_matches('\n'),
+            },
+            "author": null,
+            "committer": {},
+        }))
     }
 
     /// `GET /repos/{owner}/{repo}/git/tags/{tag_sha}`
@@ -120,7 +168,13 @@ impl Repository {
 
     /// `GET /repos/{owner}/{repo}/compare/{basehead}`: against the last common commit, with at most
     /// this many files.
-    pub(super) fn answer_comparison(&self, base: &str, head: &str, most: usize) -> Reply {
+    pub(super) fn answer_comparison(
+        &self,
+        base: &str,
+        head: &str,
+        most: usize,
+        query: &str,
+    ) -> Reply {
         let (before, after) = (self.ancestors(base), self.ancestors(head));
         if before.is_empty() || after.is_empty() {
             return not_found();
@@ -143,7 +197,19 @@ impl Repository {
         };
         let mut files = self.differences(fork, head);
         files.truncate(most);
-        reply(
+        let number = |name| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(key, _)| *key == name)?.1.parse::<usize>().ok()
+        };
+        let (page, per_page) = (number("page"), number("per_page").unwrap_or(250));
+        let skipped = (page.unwrap_or(1).max(1) - 1) * per_page;
+        // Oldest first.
+        let mut new: Vec<&String> = after.difference(&before).collect();
+        new.sort_by_key(|id| self.ancestors(id).len());
+        let shown = new.into_iter().skip(skipped).take(per_page);
+        let commits: Vec<Value> = shown.filter_map(|id| self.described(id)).collect();
+        let more = ahead > skipped + commits.len();
+        let mut answer = reply(
             StatusCode::OK,
             json!({
                 "status": status,
@@ -152,10 +218,16 @@ impl Repository {
                 "total_commits": ahead,
                 "base_commit": {"sha": base},
                 "merge_base_commit": {"sha": fork},
-                "commits": [{"sha": head}],
+                "commits": commits,
                 "files": files,
             }),
-        )
+        );
+        if more {
+            let next = page.unwrap_or(1) + 1;
+            let link = format!("<https://api.github.com/?page={next}>; rel=\"next\"");
+            answer.headers.push(("link", link));
+        }
+        answer
     }
 
     /// The changed files; renamed ones are marked as such.

@@ -41,6 +41,8 @@ pub(super) struct Asked<'a> {
     pub(super) query: &'a str,
     /// Whether the raw content is requested.
     pub(super) raw: bool,
+    /// The answer that the asker has already.
+    pub(super) unless: Option<&'a str>,
     pub(super) body: &'a [u8],
 }
 
@@ -56,7 +58,7 @@ async fn answer(
         github.requests.push(format!("{method} {uri}"));
         github.faults.pop_front().unwrap_or(Fault::Pass)
     };
-    let reply = match fault {
+    let mut reply = match fault {
         Fault::Pass => served.reply(&method, &uri, &headers, &body),
         Fault::Slow(time) => {
             tokio::time::sleep(time).await;
@@ -94,6 +96,13 @@ async fn answer(
         },
         Fault::Redirect(status, to) => redirect(status, to),
     };
+    let left = lock(&served.github).left;
+    if let Some((left, reset)) = left {
+        let reset = reset.as_second().to_string();
+        let left = left.to_string();
+        reply.headers.push(("x-ratelimit-remaining", left));
+        reply.headers.push(("x-ratelimit-reset", reset));
+    }
     let mut response = (reply.status, reply.body).into_response();
     for (name, value) in reply.headers {
         if let Ok(value) = HeaderValue::try_from(value) {
@@ -127,6 +136,9 @@ impl Served {
             method,
             query: uri.query().unwrap_or_default(),
             raw: accept.is_some_and(|accept| accept.contains("raw")),
+            unless: headers
+                .get(header::IF_NONE_MATCH)
+                .and_then(|mark| mark.to_str().ok()),
             body,
         };
         let mut github = lock(&self.github);
@@ -233,6 +245,10 @@ impl MemoryGitHub {
             }
             ("GET", _) if !asking.may(repository, "contents", "read") => forbidden(),
             ("GET", ["git", "ref", name @ ..]) => repository.answer_ref(&name.join("/")),
+            ("GET", ["git", "matching-refs", name @ ..]) => {
+                repository.answer_refs(&name.join("/"), asked.unless)
+            }
+            ("GET", ["commits", id]) => repository.answer_described(id),
             ("GET", ["git", "tags", id]) => repository.answer_tag(id),
             ("GET", ["git", "commits", id]) => repository.answer_commit(id),
             ("GET", ["git", "blobs", id]) => repository.answer_blob(id, asked.raw),
@@ -243,7 +259,8 @@ impl MemoryGitHub {
             ("GET", ["compare", range]) => match range.split_once("...") {
                 Some((base, head)) => {
                     let first = !asked.query.contains("page=2");
-                    repository.answer_comparison(base, head, if first { most_files } else { 0 })
+                    let most = if first { most_files } else { 0 };
+                    repository.answer_comparison(base, head, most, asked.query)
                 }
                 None => not_found(),
             },

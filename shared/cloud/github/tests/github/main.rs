@@ -4,6 +4,7 @@ mod app;
 mod contract;
 mod faults;
 mod memory;
+mod refs;
 mod source;
 mod statuses;
 

@@ -1,7 +1,7 @@
 //! Files, refs and commits of real repositories, evil refs included.
 
 use towline_domain::filter::ChangedFiles;
-use towline_ports::{FileAt, Relation, contract};
+use towline_ports::{FileAt, Refs, Relation, contract};
 
 use super::*;
 
@@ -238,4 +238,57 @@ async fn a_new_commit_is_fetched_once_it_is_asked_for() {
     let source = world.source();
     world.git(&["branch", "-q", "-m", "main", "trunk"]);
     assert_eq!(source.head(&repository, &main).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a23_a_move_names_everyone_in_its_commits() {
+    let world = World::new();
+    let first = world.commit("first");
+    world.commit("second\n\nCo-authored-by: Eve <eve@example.com>");
+    let author = "--author=Bob <bob@example.com>";
+    world.git(&[
+        "commit",
+        "-q",
+        "--allow-empty",
+        author,
+        "-m",
+        "third\n\nwith a body",
+    ]);
+    let last = world.git(&["rev-parse", "HEAD"]).parse().unwrap();
+    let (source, repository) = (world.source(), world.repository());
+    let moved = source.brought(&repository, Some(&first), &last).await;
+    let brought = moved.unwrap().unwrap();
+    assert_eq!(brought.message, "third\n\nwith a body");
+    assert_eq!((brought.author.as_str(), brought.forced), ("Bob", false));
+    for person in ["Bob", "bob@example.com", "Ada L", "Eve", "eve@example.com"] {
+        let person = person.to_owned();
+        assert!(brought.people.contains(&person), "{person}: {brought:?}");
+    }
+    // A new branch brings its commit; what a push forced away brings nothing else.
+    let new = source.brought(&repository, None, &last).await;
+    assert!(!new.unwrap().unwrap().people.contains(&"Eve".to_owned()));
+    let back = source.brought(&repository, Some(&last), &first).await;
+    assert!(back.unwrap().unwrap().forced);
+}
+
+#[tokio::test]
+async fn f8_refs_are_those_of_the_origin_and_not_of_the_mirror() {
+    let world = World::new();
+    let first = world.commit("first");
+    let (source, repository) = (world.source(), world.repository());
+    let main = GitRef::Branch("main".into());
+    assert!(source.head(&repository, &main).await.unwrap().is_some());
+    world.git(&["tag", "-a", "-m", "release", "v1"]);
+    let tag: CommitSha = world.git(&["rev-parse", "refs/tags/v1"]).parse().unwrap();
+    world.git(&["branch", "-q", "a$(id)"]);
+    world.git(&["update-ref", "refs/pull/1/head", first.as_str()]);
+    let Refs::Now { refs, .. } = source.refs(&repository, None).await.unwrap() else {
+        panic!("there was no answer before");
+    };
+    let expected = [
+        (main, first.clone()),
+        (GitRef::Branch("a$(id)".into()), first),
+        (GitRef::Tag("v1".into()), tag),
+    ];
+    assert_eq!(refs, expected.into());
 }

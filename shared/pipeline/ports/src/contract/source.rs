@@ -1,9 +1,11 @@
 //! The contract of a source of repositories.
 
+use std::collections::BTreeMap;
+
 use towline_domain::filter::ChangedFiles;
 use towline_domain::names::{CommitSha, GitRef};
 
-use crate::{FileAt, Relation, RepositoryRef, Source};
+use crate::{Brought, FileAt, Refs, Relation, RepositoryRef, Source};
 
 /// A commit of the history that a source must have.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +43,8 @@ pub async fn source(source: &dyn Source, shop: &RepositoryRef, commits: &[Commit
     files_are_those_of_the_commit(source, shop, commits, &unknown).await;
     heads_are_those_of_the_ref(source, shop, commits).await;
     commits_are_compared(source, shop, commits, &unknown).await;
+    refs_are_listed(source, shop, commits).await;
+    a_move_says_what_it_brought(source, shop, commits, &unknown).await;
 }
 
 async fn files_are_those_of_the_commit(
@@ -119,4 +123,62 @@ async fn commits_are_compared(
         let relation = source.relation(shop, one, other).await;
         assert_eq!(relation.expect("it answers"), expected, "{one} to {other}");
     }
+}
+
+async fn refs_are_listed(
+    source: &dyn Source,
+    shop: &RepositoryRef,
+    [_, second, third]: &[CommitSha; 3],
+) {
+    let branch = |name: &str| GitRef::Branch(name.into());
+    let answer = source.refs(shop, None).await.expect("it answers");
+    let Refs::Now { mark, mut refs } = answer else {
+        panic!("nothing is unchanged since no answer");
+    };
+    // A source may have another ref to keep the first commit.
+    refs.retain(|git_ref, _| *git_ref != branch("first"));
+    let expected = [(branch("main"), second), (branch("topic/cart"), third)];
+    let expected: BTreeMap<_, _> = expected
+        .into_iter()
+        .map(|(git_ref, commit)| (git_ref, commit.clone()))
+        .collect();
+    assert_eq!(refs, expected);
+    let again = source.refs(shop, mark.as_deref()).await;
+    assert_eq!(again.expect("it answers"), Refs::Unchanged);
+    let other = source.refs(shop, Some("another mark")).await;
+    assert!(matches!(other.expect("it answers"), Refs::Now { .. }));
+}
+
+async fn a_move_says_what_it_brought(
+    source: &dyn Source,
+    shop: &RepositoryRef,
+    [first, second, third]: &[CommitSha; 3],
+    unknown: &CommitSha,
+) {
+    for (before, commit, forced) in [
+        (None, second, false),
+        (Some(first), second, false),
+        (Some(second), third, true),
+        (Some(unknown), second, true),
+    ] {
+        let brought = source.brought(shop, before, commit).await;
+        let Some(brought) = brought.expect("it answers") else {
+            panic!("{commit} exists");
+        };
+        let Brought {
+            forced: is_forced,
+            message,
+            author,
+            people,
+            cut,
+        } = brought;
+        assert!(!cut, "{before:?} to {commit}");
+        assert_eq!(is_forced, forced, "{before:?} to {commit}");
+        assert!(
+            !message.is_empty() && people.contains(&author),
+            "{people:?}"
+        );
+    }
+    let none = source.brought(shop, None, unknown).await;
+    assert_eq!(none.expect("it answers"), None);
 }

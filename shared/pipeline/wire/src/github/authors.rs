@@ -3,15 +3,23 @@
 use std::collections::HashSet;
 
 use towline_domain::authors::MOST_BYTES;
+use towline_domain::untrusted::co_authors;
 
 use super::push::{Author, shown};
-
-/// The trailer that names a co-author (GitHub docs, "Creating a commit with multiple authors").
-const CO_AUTHOR: &str = "co-authored-by:";
 
 /// The domain of addresses that GitHub gives to people who hide theirs: `ID+LOGIN@` or `LOGIN@`
 /// (GitHub docs, "Email addresses reference").
 const NO_REPLY: &str = "@users.noreply.github.com";
+
+/// People of a push that no webhook told of, as a push keeps them, and whether there are more.
+#[must_use]
+pub fn authors(people: &[String]) -> (Vec<String>, bool) {
+    let mut authors = Authors::default();
+    for person in people {
+        authors.add_address(person);
+    }
+    (authors.names, authors.cut)
+}
 
 /// The authors of a push.
 #[derive(Default)]
@@ -41,23 +49,8 @@ impl Authors {
                 self.add(name);
             }
         }
-        for line in message.lines() {
-            let line = line.trim();
-            let trailer = line.get(..CO_AUTHOR.len());
-            if trailer.is_some_and(|start| start.eq_ignore_ascii_case(CO_AUTHOR)) {
-                self.add_co_author(&line[CO_AUTHOR.len()..]);
-            }
-        }
-    }
-
-    /// Adds `Name <address>`.
-    fn add_co_author(&mut self, text: &str) {
-        match text.split_once('<') {
-            Some((name, rest)) => {
-                self.add_address(rest.split('>').next().unwrap_or_default().trim());
-                self.add(name.trim());
-            }
-            None => self.add_address(text.trim()),
+        for person in co_authors(message) {
+            self.add_address(&person);
         }
     }
 

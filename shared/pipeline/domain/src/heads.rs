@@ -1,0 +1,179 @@
+//! Decides which refs of a repository are where no push that we know of has moved them (F8).
+//!
+//! [`Heads::then`] compares a list of refs with the one before. A difference stays open until a push
+//! explains it, so that a webhook has time to arrive, and then [`judge`] says what to do about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::definition::Source;
+use crate::filter;
+use crate::names::{CommitSha, GitRef};
+use crate::plan::Branch;
+
+/// The refs of a repository that start runs, as they were last seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heads {
+    /// Names the list of refs that this is from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
+    pub rules: Rules,
+    /// The object of each ref.
+    pub refs: BTreeMap<GitRef, CommitSha>,
+    /// Moves that no known push explains yet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub open: BTreeMap<GitRef, Open>,
+}
+
+/// The rules that say which refs start runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    pub source: Source,
+    pub default_branch: String,
+}
+
+impl Rules {
+    #[must_use]
+    pub fn admit(&self, git_ref: &GitRef) -> bool {
+        filter::admits(&self.source, git_ref, &self.default_branch, "").is_ok()
+    }
+}
+
+/// A move that no known push explains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// Where the ref was; none if that is unknown, or it did not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<CommitSha>,
+    /// Where the ref is; none if it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<CommitSha>,
+    /// When the ref was first seen to be elsewhere.
+    pub since: Timestamp,
+}
+
+/// A list of all refs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub mark: Option<String>,
+    pub refs: BTreeMap<GitRef, CommitSha>,
+}
+
+/// What to do about an open move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: a push explains it.
+    Explained,
+    /// Nothing yet: its webhook may still arrive.
+    Wait,
+    /// Accept the push that did not arrive.
+    Missed,
+}
+
+/// The refs whose first listing this is, because the repository or its rules are new. They were where
+/// they are before we watched them, so only those that were planned before can have a missing push.
+#[must_use]
+pub fn first_seen<'a>(
+    before: Option<&Heads>,
+    listed: &'a Listed,
+    rules: &Rules,
+) -> Vec<&'a GitRef> {
+    let watched = |git_ref: &GitRef| before.is_some_and(|before| before.rules.admit(git_ref));
+    let refs = listed.refs.keys();
+    refs.filter(|git_ref| rules.admit(git_ref) && !watched(git_ref))
+        .collect()
+}
+
+impl Heads {
+    /// The refs after a new list, with the moves since this one. `planned` has those of
+    /// [`first_seen`] that have a run.
+    #[must_use]
+    pub fn then(
+        before: Option<&Self>,
+        listed: Listed,
+        rules: Rules,
+        planned: &BTreeSet<GitRef>,
+        now: Timestamp,
+    ) -> Self {
+        let new: BTreeSet<GitRef> = first_seen(before, &listed, &rules)
+            .into_iter()
+            .filter(|git_ref| !planned.contains(*git_ref))
+            .cloned()
+            .collect();
+        let nothing = Self::default();
+        let before = before.unwrap_or(&nothing);
+        let mut refs = listed.refs;
+        refs.retain(|git_ref, _| rules.admit(git_ref));
+        let mut open = before.open.clone();
+        open.retain(|git_ref, _| rules.admit(git_ref));
+        let mut moved = |git_ref: &GitRef, at: Option<&CommitSha>| {
+            let known = before.open.get(git_ref);
+            let from = known.map_or(before.refs.get(git_ref), |open| open.from.as_ref());
+            let open_now = Open {
+                from: from.cloned(),
+                at: at.cloned(),
+                since: known.map_or(now, |open| open.since),
+            };
+            open.insert(git_ref.clone(), open_now);
+        };
+        for (git_ref, object) in &refs {
+            if before.refs.get(git_ref) != Some(object) && !new.contains(git_ref) {
+                moved(git_ref, Some(object));
+            }
+        }
+        let gone = before.refs.keys().filter(|git_ref| rules.admit(git_ref));
+        for git_ref in gone.filter(|git_ref| !refs.contains_key(*git_ref)) {
+            moved(git_ref, None);
+        }
+        Self {
+            mark: listed.mark,
+            rules,
+            refs,
+            open,
+        }
+    }
+}
+
+/// An open move of a ref, and what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Moved<'a> {
+    pub open: &'a Open,
+    /// The ref as it was planned.
+    pub branch: Option<&'a Branch>,
+    /// The commit that it leads to, if it does.
+    pub commit: Option<&'a CommitSha>,
+    /// The order of the newest run of that commit on this ref.
+    pub newest: Option<u64>,
+}
+
+/// Decides about an open move whose webhook may be on its way for as long as `patience`.
+#[must_use]
+pub fn judge(moved: &Moved<'_>, patience: Duration, now: Timestamp) -> Verdict {
+    let Moved {
+        open,
+        branch,
+        commit,
+        newest,
+    } = *moved;
+    let explained = match (&open.at, commit) {
+        // A ref that was never planned has nothing to take back.
+        (None, _) => branch.is_none_or(|branch| branch.deleted || branch.head.is_none()),
+        // A tag of something else than a commit is never built.
+        (Some(_), None) => true,
+        (Some(_), Some(commit)) => {
+            let order = branch.map_or(0, |branch| branch.order);
+            let is_refused = newest.is_some_and(|newest| newest > order);
+            is_refused || branch.is_some_and(|branch| branch.is_at(commit))
+        }
+    };
+    if explained {
+        return Verdict::Explained;
+    }
+    match now < open.since + patience {
+        true => Verdict::Wait,
+        false => Verdict::Missed,
+    }
+}

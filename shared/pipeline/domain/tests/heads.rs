@@ -1,0 +1,246 @@
+//! Which refs are where no push has moved them, and what follows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use towline_domain::Timestamp;
+use towline_domain::definition::{Glob, Source};
+use towline_domain::heads::{Heads, Listed, Moved, Open, Rules, Verdict, first_seen, judge};
+use towline_domain::names::{CommitSha, GitRef};
+use towline_domain::plan::Branch;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("a time")
+}
+
+fn commit(letter: &str) -> CommitSha {
+    letter.repeat(40).parse().expect("a commit")
+}
+
+/// `main` or `tags/v1`.
+fn git_ref(name: &str) -> GitRef {
+    match name.strip_prefix("tags/") {
+        Some(tag) => GitRef::Tag(tag.into()),
+        None => GitRef::Branch(name.into()),
+    }
+}
+
+/// Refs such as `main=a tags/v1=b`.
+fn listed(text: &str) -> Listed {
+    let refs = text.split_whitespace().map(|word| {
+        let (name, letter) = word.split_once('=').expect("a ref and its object");
+        (git_ref(name), commit(letter))
+    });
+    Listed {
+        mark: Some(text.into()),
+        refs: refs.collect(),
+    }
+}
+
+/// Rules that admit these branches, and the tags `v*` if `v*` is among them.
+fn rules(patterns: &str) -> Rules {
+    let globs = |of_tags: bool| {
+        let words = patterns.split_whitespace();
+        let words = words.filter(|word| word.starts_with('v') == of_tags);
+        words
+            .map(|word| Glob::new(word).expect("a pattern"))
+            .collect()
+    };
+    Rules {
+        source: Source {
+            branches: globs(false),
+            tags: globs(true),
+            ..Source::default()
+        },
+        default_branch: "main".into(),
+    }
+}
+
+/// The open moves, as `main a->b since 0`.
+fn open(heads: &Heads) -> Vec<String> {
+    let letter = |commit: &Option<CommitSha>| {
+        let commit = commit
+            .as_ref()
+            .map(|commit| commit.as_str()[..1].to_owned());
+        commit.unwrap_or_else(|| "-".into())
+    };
+    let lines = heads.open.iter().map(|(git_ref, open)| {
+        format!(
+            "{} {}->{} since {}",
+            git_ref.name(),
+            letter(&open.from),
+            letter(&open.at),
+            open.since.as_second()
+        )
+    });
+    lines.collect()
+}
+
+/// The open moves after each list, one a minute; `planned` are the refs with a run.
+fn check(lists: &[(&str, &str)], planned: &[&str], expected: &[&str]) {
+    let mut heads: Option<Heads> = None;
+    for (number, (patterns, refs)) in (0..).zip(lists) {
+        let (rules, listed) = (rules(patterns), listed(refs));
+        let new = first_seen(heads.as_ref(), &listed, &rules);
+        let planned: BTreeSet<GitRef> = new
+            .into_iter()
+            .filter(|new| planned.iter().any(|name| git_ref(name) == **new))
+            .cloned()
+            .collect();
+        let now = at(60 * number);
+        heads = Some(Heads::then(heads.as_ref(), listed, rules, &planned, now));
+    }
+    assert_eq!(open(&heads.expect("a list")), expected, "{lists:?}");
+}
+
+#[test]
+fn f8_moves_stay_open_with_where_the_ref_was() {
+    check(&[("main", "main=a topic=a")], &[], &[]);
+    check(
+        &[("main", "main=a"), ("main", "main=b topic=c")],
+        &[],
+        &["main a->b since 60"],
+    );
+    // It moves again before anyone has explained the first move.
+    check(
+        &[("main", "main=a"), ("main", "main=b"), ("main", "main=c")],
+        &[],
+        &["main a->c since 60"],
+    );
+    check(
+        &[("main r*", "main=a"), ("main r*", "main=a r1=b")],
+        &[],
+        &["r1 -->b since 60"],
+    );
+    check(
+        &[("main r*", "main=a r1=b"), ("main r*", "main=a")],
+        &[],
+        &["r1 b->- since 60"],
+    );
+    check(
+        &[
+            ("main v*", "main=a"),
+            ("main v*", "main=a tags/v1=b tags/x=b"),
+        ],
+        &[],
+        &["v1 -->b since 60"],
+    );
+}
+
+#[test]
+fn f8_refs_from_before_they_were_watched_are_no_news_unless_they_were_planned() {
+    check(
+        &[("main r*", "main=a r1=b r2=c")],
+        &["main"],
+        &["main -->a since 0"],
+    );
+    check(
+        &[
+            ("main", "main=a r1=b r2=c"),
+            ("main r*", "main=a r1=b r2=c"),
+        ],
+        &["r2"],
+        &["r2 -->c since 60"],
+    );
+    // Rules that no longer admit a ref close its move.
+    check(
+        &[
+            ("main r*", "main=a"),
+            ("main r*", "main=a r1=b"),
+            ("main", "main=a r1=b"),
+        ],
+        &[],
+        &[],
+    );
+}
+
+#[test]
+fn f8_a_move_is_missed_if_no_push_explains_it_in_time() {
+    let branch = |head: Option<&str>, deleted| Branch {
+        head: head.map(commit),
+        order: 7,
+        building: BTreeMap::new(),
+        deleted,
+    };
+    let (wait, missed) = (Verdict::Wait, Verdict::Missed);
+    let explained = Verdict::Explained;
+    for (to, branch, newest, early, late) in [
+        (Some("b"), None, None, wait, missed),
+        (
+            Some("b"),
+            Some(branch(Some("a"), false)),
+            None,
+            wait,
+            missed,
+        ),
+        (
+            Some("b"),
+            Some(branch(Some("b"), true)),
+            Some(7),
+            wait,
+            missed,
+        ),
+        // Planned already.
+        (
+            Some("b"),
+            Some(branch(Some("b"), false)),
+            Some(7),
+            explained,
+            explained,
+        ),
+        // Its push was refused after the planned one.
+        (
+            Some("b"),
+            Some(branch(Some("a"), false)),
+            Some(8),
+            explained,
+            explained,
+        ),
+        // It had a run before the branch moved away and back.
+        (
+            Some("b"),
+            Some(branch(Some("a"), false)),
+            Some(6),
+            wait,
+            missed,
+        ),
+        (None, Some(branch(Some("a"), false)), None, wait, missed),
+        (
+            None,
+            Some(branch(Some("a"), true)),
+            None,
+            explained,
+            explained,
+        ),
+        (None, None, None, explained, explained),
+    ] {
+        let open = Open {
+            from: None,
+            at: to.map(commit),
+            since: at(0),
+        };
+        let moved = Moved {
+            open: &open,
+            branch: branch.as_ref(),
+            commit: open.at.as_ref(),
+            newest,
+        };
+        let said = [119, 120].map(|second| judge(&moved, PATIENCE, at(second)));
+        assert_eq!(said, [early, late], "{to:?} {branch:?} {newest:?}");
+    }
+    // A tag of a file.
+    let open = Open {
+        from: None,
+        at: Some(commit("b")),
+        since: at(0),
+    };
+    let moved = Moved {
+        open: &open,
+        branch: None,
+        commit: None,
+        newest: None,
+    };
+    assert_eq!(judge(&moved, PATIENCE, at(999)), explained);
+}
