@@ -404,6 +404,28 @@ fn what_has_no_result_by_its_deadline_is_given_up() {
     );
 }
 
+/// The sweep may come back after the deadline and learn only then that the build had succeeded.
+#[test]
+fn what_is_known_to_have_succeeded_is_not_given_up() {
+    check(
+        "bound 1\nwait 100000\nreport 1 SUCCEEDED\ndeadline\nimage 1",
+        expect![[r#"
+            bound 1 -> building; Build Watch Due
+            report 1 SUCCEEDED -> building; Image Due aaaaaaa-1
+            deadline -> building; unchanged
+            image 1 -> succeeded
+        "#]],
+    );
+    check(
+        "report 1 SUCCEEDED\nwait 100000\ndeadline\nmissing",
+        expect![[r#"
+            report 1 SUCCEEDED -> building; Build Watch Due; Image Due aaaaaaa-1
+            deadline -> building; unchanged
+            missing -> failed (build#1 succeeded, but nothing was pushed to acme/backend:aaaaaaa-1; the build must push the tag $IMAGE_TAG)
+        "#]],
+    );
+}
+
 #[test]
 fn facts_about_attempts_of_other_runs_change_nothing() {
     check(

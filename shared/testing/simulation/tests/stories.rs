@@ -11,6 +11,7 @@ use std::time::Duration;
 use expect_test::{Expect, expect};
 use towline_answers::{Command, command};
 use towline_domain::explain;
+use towline_domain::intent::StageKey;
 use towline_domain::ledger::What;
 use towline_domain::names::{BuildId, CommitSha, ComponentName, ImageRepository, Tag};
 use towline_domain::run::BuildStatus;
@@ -1160,6 +1161,51 @@ fn people_can_cancel_hold_resume_and_try_again() {
             > automatic promotions of backend to staging are resumed
         "#]],
     );
+}
+
+#[test]
+fn f6_f7_a_build_that_ended_on_a_day_without_sweeps_is_found_after_its_deadline() {
+    let mut world = World::quiet();
+    world.push("main", "first", &[]);
+    world.pass(MINUTE);
+    world.withheld.builds = true;
+    world.withheld.images = true;
+    world.withheld.sweeps = true;
+    world.pass(24 * 60 * MINUTE);
+    world.withheld.sweeps = false;
+    check(
+        &mut world,
+        expect![[r#"
+            main first: backend succeeded; web succeeded
+            backend/prod: nothing; first has 0 of 2 yes
+            backend/staging: first
+            web/prod: nothing; first has 0 of 2 yes
+            web/staging: first
+            > 202 accepted
+        "#]],
+    );
+}
+
+/// Clocks of invocations differ: what went live says the same time in the history and beside its commit.
+#[test]
+fn a_stage_says_one_time_although_the_clock_goes_back() {
+    let mut world = shop();
+    world.settle();
+    let before = world.now();
+    world.ports.clock.set(before - 10 * MINUTE);
+    world.push("main", "second", &["backend/main.rs"]);
+    world.settle();
+    let (since, at) = world.watch.look(|known| {
+        let staging =
+            |key: &&StageKey| key.component == backend_name() && key.stage.as_str() == "staging";
+        let key = known.stages.keys().find(staging).expect("a stage");
+        let moved = known.rows[key].iter().rev();
+        let mut moved = moved.filter(|row| matches!(row.what, What::Moved { .. }));
+        let live = known.stages[key].pointer.as_ref();
+        (live.map(|live| live.since), moved.next().map(|row| row.at))
+    });
+    assert!(since.is_some());
+    assert_eq!(since, at);
 }
 
 fn backend_name() -> ComponentName {

@@ -95,13 +95,13 @@ impl Step<'_> {
     }
 
     pub(super) fn row(&mut self, by: Actor, what: What) {
+        self.row_at(self.now, by, what);
+    }
+
+    fn row_at(&mut self, at: Timestamp, by: Actor, what: What) {
         let decides = matches!(by, Actor::Person(_)) && what.is_decision();
         let door = self.door.take_if(|_| decides);
-        let row = self
-            .decision
-            .stage
-            .ledger
-            .append(self.now, (by, door), what);
+        let row = self.decision.stage.ledger.append(at, (by, door), what);
         self.decision.rows.push(row);
     }
 
@@ -230,7 +230,9 @@ impl Step<'_> {
             .map_or(self.now, |pointer| pointer.since.max(self.now));
         let from = before.map(|pointer| pointer.candidate.digest);
         let reason = promotion.reason.clone().or_else(|| approved_by(&promotion));
-        self.row(
+        // The pointer's time, so that history and status say the same although clocks differ.
+        self.row_at(
+            since,
             promotion.by.clone(),
             What::Moved {
                 promotion: promotion.number,

@@ -194,8 +194,11 @@ impl Step<'_> {
         }
     }
 
+    /// Ends an attempt without a result in time. A build that is known to have succeeded has one: its
+    /// image is looked for until it is found or known to be missing.
     pub(super) fn give_up(&mut self) {
-        if !self.attempt.state.is_terminal() && self.now >= self.attempt.deadline {
+        let is_open = !self.attempt.state.is_terminal() && !self.attempt.build_succeeded;
+        if is_open && self.now >= self.attempt.deadline {
             let deadline = self.attempt.deadline;
             self.end_failed(Failure::NoResult { deadline });
         }
