@@ -13,6 +13,7 @@ pub mod untrusted;
 pub mod definition;
 pub mod filter;
 pub mod heads;
+mod glob;
 pub mod outputs;
 pub mod reason;
 pub mod tags;
