@@ -1,7 +1,9 @@
 //! The limits that every store checks first, so that all of them refuse the same.
 
 use std::collections::HashSet;
+use std::io;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{Key, PortError, Query, Row, Write};
@@ -82,6 +84,22 @@ impl From<LimitError> for PortError {
 ///
 /// The first limit that is exceeded.
 pub fn checked_bodies(writes: &[Write]) -> Result<Vec<Option<String>>, LimitError> {
+    each_write(writes, |key, body| {
+        let text = checked_body(key, body)?;
+        Ok((text.len(), text))
+    })
+}
+
+/// Checks the changes of a transaction, for a store that needs no text.
+#[cfg(feature = "memory")]
+pub(crate) fn check_writes(writes: &[Write]) -> Result<(), LimitError> {
+    each_write(writes, |key, body| Ok((check_body(key, body)?, ()))).map(drop)
+}
+
+fn each_write<T>(
+    writes: &[Write],
+    check: impl Fn(&Key, &Value) -> Result<(usize, T), LimitError>,
+) -> Result<Vec<Option<T>>, LimitError> {
     if !(1..=MOST_WRITES).contains(&writes.len()) {
         return Err(LimitError::Writes(writes.len()));
     }
@@ -96,12 +114,12 @@ pub fn checked_bodies(writes: &[Write]) -> Result<Vec<Option<String>>, LimitErro
         }
         let body = match write {
             Write::Create { body, .. } | Write::Replace { body, .. } | Write::Put { body, .. } => {
-                Some(checked_body(key, body)?)
+                Some(check(key, body)?)
             }
             Write::Delete { .. } => None,
         };
-        bytes += key.partition.len() + key.sort.len() + body.as_ref().map_or(0, String::len);
-        bodies.push(body);
+        bytes += key.partition.len() + key.sort.len() + body.as_ref().map_or(0, |body| body.0);
+        bodies.push(body.map(|body| body.1));
     }
     if bytes > MOST_TRANSACTION {
         return Err(LimitError::Transaction(bytes));
@@ -115,6 +133,19 @@ pub fn checked_bodies(writes: &[Write]) -> Result<Vec<Option<String>>, LimitErro
 ///
 /// The first limit that is exceeded.
 pub fn checked_rows(rows: &[Row]) -> Result<Vec<String>, LimitError> {
+    each_row(rows, checked_body)
+}
+
+/// Checks rows that are written together, for a store that needs no text.
+#[cfg(feature = "memory")]
+pub(crate) fn check_rows(rows: &[Row]) -> Result<(), LimitError> {
+    each_row(rows, check_body).map(drop)
+}
+
+fn each_row<T>(
+    rows: &[Row],
+    check: impl Fn(&Key, &Value) -> Result<T, LimitError>,
+) -> Result<Vec<T>, LimitError> {
     if !(1..=MOST_ROWS).contains(&rows.len()) {
         return Err(LimitError::Rows(rows.len()));
     }
@@ -125,7 +156,7 @@ pub fn checked_rows(rows: &[Row]) -> Result<Vec<String>, LimitError> {
         if !keys.insert(key) {
             return Err(LimitError::KeyTwice(key.clone()));
         }
-        bodies.push(checked_body(key, body)?);
+        bodies.push(check(key, body)?);
     }
     Ok(bodies)
 }
@@ -192,20 +223,59 @@ fn check_partition(partition: &str) -> Result<(), LimitError> {
 }
 
 fn checked_body(key: &Key, body: &Value) -> Result<String, LimitError> {
+    check_shape(key, body)?;
+    let text = body.to_string();
+    check_size(key, text.len())?;
+    Ok(text)
+}
+
+/// Checks a content without writing it; returns its size.
+#[cfg(feature = "memory")]
+fn check_body(key: &Key, body: &Value) -> Result<usize, LimitError> {
+    check_shape(key, body)?;
+    let bytes = bytes_of(body);
+    check_size(key, bytes)?;
+    Ok(bytes)
+}
+
+fn check_shape(key: &Key, body: &Value) -> Result<(), LimitError> {
     if !body.is_object() {
         return Err(LimitError::NoObject(key.clone()));
     }
     if is_too_deep(body) {
         return Err(LimitError::Depth(key.clone()));
     }
-    let text = body.to_string();
-    if text.len() > MOST_BODY {
-        return Err(LimitError::Body {
-            key: key.clone(),
-            bytes: text.len(),
-        });
+    Ok(())
+}
+
+fn check_size(key: &Key, bytes: usize) -> Result<(), LimitError> {
+    if bytes > MOST_BODY {
+        let key = key.clone();
+        return Err(LimitError::Body { key, bytes });
     }
-    Ok(text)
+    Ok(())
+}
+
+/// Bytes of a value written as JSON without spaces, counted without writing it.
+#[must_use]
+pub fn bytes_of(value: &impl Serialize) -> usize {
+    struct Counter(usize);
+
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut counter = Counter(0);
+    // Nothing that we count can fail to be written: it has only maps with text for keys.
+    let _ = serde_json::to_writer(&mut counter, value);
+    counter.0
 }
 
 /// Without recursion, which a deeply nested value would turn into a crash.

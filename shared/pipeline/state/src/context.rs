@@ -72,32 +72,46 @@ impl Context<'_> {
     /// # Errors
     /// When the store does not answer, or others kept changing the same items.
     pub async fn commit(&self, change: Change, rounds: &mut Rounds) -> Result<bool, HandlerError> {
-        Ok(self.committed(change, rounds).await?.is_some())
+        let done = self.carry_out(change, rounds, |_| ()).await?;
+        Ok(done.is_some())
     }
 
     /// Like [`Self::commit`]; returns the items as they are now.
-    ///
-    /// Rows go first: they have no effect before the items that are written after them, together or
-    /// not at all. Intents in other items are removed last: acting on one again finds nothing to
-    /// do.
     pub(crate) async fn committed(
         &self,
         change: Change,
         rounds: &mut Rounds,
     ) -> Result<Option<Vec<Item>>, HandlerError> {
+        let items = |writes: &[Write]| writes.iter().filter_map(written).collect();
+        self.carry_out(change, rounds, items).await
+    }
+
+    /// Commits and announces; returns what is kept of the writes.
+    ///
+    /// Rows go first: they have no effect before the items that are written after them, together or
+    /// not at all. Intents in other items are removed last: acting on one again finds nothing to
+    /// do.
+    async fn carry_out<T>(
+        &self,
+        change: Change,
+        rounds: &mut Rounds,
+        keep: impl FnOnce(&[Write]) -> T,
+    ) -> Result<Option<T>, HandlerError> {
         let now = self.now();
         let Parts {
-            rows,
+            mut rows,
             writes,
             elsewhere,
             announcements,
         } = parts(change, now);
-        for rows in rows.chunks(MOST_ROWS) {
-            self.store.put_rows(rows.to_vec()).await?;
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(MOST_ROWS));
+            self.store
+                .put_rows(std::mem::replace(&mut rows, rest))
+                .await?;
         }
-        let mut items = Vec::new();
+        let kept = keep(&writes);
         if !writes.is_empty() {
-            items.extend(writes.iter().filter_map(written));
             match self.store.transact(writes).await {
                 Ok(()) => {}
                 Err(TransactError::Port(error)) => return Err(error.into()),
@@ -119,7 +133,7 @@ impl Context<'_> {
                 );
             }
         }
-        Ok(Some(items))
+        Ok(Some(kept))
     }
 
     /// Waits before the next round, if there is one.

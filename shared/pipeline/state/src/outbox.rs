@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use towline_domain::Timestamp;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::names::{ComponentName, RunId};
+use towline_ports::limits::bytes_of;
 use towline_ports::{Announcement, Item, Key};
 use towline_wire::eventbridge;
 use tracing::Span;
@@ -161,7 +162,7 @@ impl Outbox {
 
     /// Whether there is no room for another intent, so that the item stays below its size limit.
     pub(crate) fn is_full(&self) -> bool {
-        self.owed.len() >= MOST_OWED || body(&self.owed).to_string().len() >= MOST_OWED_BYTES
+        self.owed.len() >= MOST_OWED || bytes_of(&self.owed) >= MOST_OWED_BYTES
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<&Owed> {

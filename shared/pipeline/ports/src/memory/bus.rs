@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::lock;
+use crate::limits::bytes_of;
 use crate::{Announcement, Bus, PortError};
 
 /// Bytes of one entry with its envelope (EventBridge API, `PutEvents`).
@@ -55,7 +56,7 @@ fn check(announcement: &Announcement) -> Result<(), PortError> {
     if detail_type.is_empty() || detail_type.len() > 128 {
         return refused("its detail-type has not 1 to 128 characters");
     }
-    if id.len() + detail_type.len() + detail.to_string().len() > MOST_ENTRY {
+    if id.len() + detail_type.len() + bytes_of(detail) > MOST_ENTRY {
         return refused("it has more than 256 KB");
     }
     Ok(())

@@ -23,6 +23,11 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// Looks at an item without copying it.
+    pub fn look<T>(&self, key: &Key, look: impl FnOnce(Option<&Item>) -> T) -> T {
+        look(lock(&self.items).get(key))
+    }
+
     /// All items, in the order of their keys.
     #[must_use]
     pub fn dump(&self) -> Vec<Item> {
@@ -76,7 +81,7 @@ impl Store for MemoryStore {
     }
 
     async fn put_rows(&self, rows: Vec<Row>) -> Result<(), PortError> {
-        limits::checked_rows(&rows)?;
+        limits::check_rows(&rows)?;
         let mut items = lock(&self.items);
         for Row { key, body } in rows {
             let item = Item {
@@ -91,7 +96,7 @@ impl Store for MemoryStore {
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {
-        limits::checked_bodies(&writes).map_err(PortError::from)?;
+        limits::check_writes(&writes).map_err(PortError::from)?;
         let mut items = lock(&self.items);
         if let Some(write) = writes.iter().find(|write| !holds(write, &items)) {
             return Err(TransactError::Conflict(write.key().clone()));
