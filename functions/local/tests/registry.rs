@@ -4,7 +4,8 @@ mod common;
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use common::{Repository, Server, client, deliver};
 use reqwest::Method;
@@ -150,17 +151,27 @@ impl Guest<'_> {
         self.ask(Method::GET, path, b"").await
     }
 
-    /// Pushes an image without content of its own under a tag, or under its digest.
+    /// Pushes an image without a config of its own under a tag, or under its digest.
     async fn put(&self, images: &str, tag: Option<&str>, content: &str) -> (u16, String) {
+        self.put_with(images, tag, "{}", content).await
+    }
+
+    async fn put_with(
+        &self,
+        images: &str,
+        tag: Option<&str>,
+        config: &str,
+        content: &str,
+    ) -> (u16, String) {
         let blob = |bytes: &str| (Digest::of(bytes.as_bytes()), bytes.len());
-        for bytes in ["{}", content] {
+        for bytes in [config, content] {
             let path = format!("{images}/blobs/uploads/?digest={}", blob(bytes).0);
             let (status, said) = self.ask(Method::POST, &path, bytes.as_bytes()).await;
             if status != 201 {
                 return (status, said);
             }
         }
-        let ((config, config_size), (layer, size)) = (blob("{}"), blob(content));
+        let ((config, config_size), (layer, size)) = (blob(config), blob(content));
         let manifest = json!({
             "schemaVersion": 2, "mediaType": MANIFEST,
             "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": config_size},
@@ -280,4 +291,89 @@ async fn s22_a_build_pulls_only_what_belongs_to_its_github_repository() {
     for build in ["web-1", "api-2"] {
         fs::write(shop.sign(build, "go"), "").expect("a file");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s1_a_push_that_can_never_be_recorded_is_set_aside_and_keeps_nobody_waiting() {
+    let shop = Shop::open(&[("evil", &["evil/till"]), ("shop", &["acme/web"])]);
+    shop.push(0, &"0".repeat(40)).await;
+    let evil = shop.build("till-1").await;
+    // No item of the store has space for such a platform.
+    let architecture = "x".repeat(400_000);
+    let config = json!({"os": "linux", "architecture": architecture}).to_string();
+    for content in ["one", "two"] {
+        let taken = evil.put_with("evil/till", Some(&evil.tag), &config, content);
+        assert_eq!(taken.await.0, 201, "the registry takes it");
+    }
+    let commit = shop.push(1, &"0".repeat(40)).await;
+    let build = shop.build("web-1").await;
+    let began = Instant::now();
+    let taken = build.put("acme/web", Some(&build.tag), "our image").await;
+    assert_eq!(taken.0, 201, "{taken:?}");
+    shop.end("web-1", &commit, "succeeded").await;
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        began.elapsed()
+    );
+
+    let aside = format!("the push of evil/till:{} (sha256:", evil.tag);
+    let mut said = String::new();
+    for _ in 0..200 {
+        let output = Command::new(env!("CARGO_BIN_EXE_towline"))
+            .args(["doctor", "--data"])
+            .arg(shop.scratch.path().join("data"))
+            .output()
+            .expect("towline runs");
+        said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if said.matches(&aside).count() == 2 {
+            fs::write(shop.sign("till-1", "go"), "").expect("a file");
+            assert!(said.contains("over the 307200 an item may have"), "{said}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s6_f35_a_stage_tag_that_somebody_else_moves_is_put_back() {
+    let shop = Shop::open(&[("shop", &["acme/web"])]);
+    let commit = shop.push(0, &"0".repeat(40)).await;
+    let build = shop.build("web-1").await;
+    assert_eq!(
+        build.put("acme/web", Some(&build.tag), "our image").await.0,
+        201
+    );
+    shop.end("web-1", &commit, "succeeded").await;
+    let live = |version: u64| {
+        move |answer: &Value| {
+            let moves = answer["moves"].as_array()?;
+            (moves.len() as u64 == version).then(|| moves[0].clone())
+        }
+    };
+    let path = "history?component=web&stage=staging";
+    let server = &shop.server;
+    let first = server.until(&shop.client, path, PATIENCE, live(1)).await;
+    let taken = shop
+        .owner()
+        .put("acme/web", Some("staging"), "foreign")
+        .await;
+    assert_eq!(taken.0, 201, "{taken:?}");
+    let second = server.until(&shop.client, path, PATIENCE, live(2)).await;
+    assert_eq!(second["digest"], first["digest"]);
+    let why = second["why"].as_str().unwrap_or_default();
+    assert!(why.contains("tag staging was moved to sha256:"), "{second}");
+    let head = |tag: &str| {
+        let url = format!("{}/v2/acme/web/manifests/{tag}", shop.server.url);
+        shop.client
+            .head(url)
+            .basic_auth("AWS", Some(&shop.server.token))
+            .send()
+    };
+    let found = head("staging").await.expect("an answer");
+    let digest = found.headers()["docker-content-digest"]
+        .to_str()
+        .expect("a digest");
+    assert_eq!(Some(digest), first["digest"].as_str());
 }

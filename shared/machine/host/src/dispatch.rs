@@ -1,4 +1,4 @@
-//! Runs the functions: takes events from the queue, feeds in events of registry and runner, sweeps.
+//! Runs the functions: takes events from the queue, sweeps, and keeps the loops that feed in foreign events.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,9 +13,9 @@ use towline_handlers::{
     start_builds, sweep,
 };
 use towline_ports::Clock as _;
-use towline_wire::ecr::{self, Action, ImageAction};
-use towline_wire::eventbridge::{self, LOCAL_REGION, NO_ACCOUNT};
+use towline_wire::eventbridge;
 
+use crate::feed::{feed_builds, feed_pushes};
 use crate::machine::Machine;
 
 /// Functions that run at the same time.
@@ -27,12 +27,6 @@ const SLOW_WORKERS: usize = 4;
 const SLOW_QUEUE: usize = 1_000;
 /// Tries before an event is left to the sweep, as Lambda tries an asynchronous call three times.
 const MOST_TRIES: u32 = 3;
-/// Tries before a foreign event is set aside: about ten minutes.
-const MOST_FEEDS: u32 = 24;
-/// Foreign events taken at a time.
-const PORTION: usize = 100;
-/// The longest time between two attempts at the same foreign event.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often stage tags are compared with the registry.
 const COMPARE: Duration = Duration::from_secs(10);
 /// How often the heads of repositories are compared, and how long a webhook may be on its way: a push
@@ -168,25 +162,61 @@ impl Lane {
     }
 }
 
-/// Calls a function with an event, again if it fails; returns whether it succeeded.
-async fn invoke(machine: &Arc<Machine>, function: &str, event: &Value) -> bool {
-    for attempt in 0..MOST_TRIES {
+/// Why a function did not take an event.
+pub(super) struct Failed {
+    pub(super) reason: String,
+    /// Whether a retry never helps.
+    pub(super) is_permanent: bool,
+}
+
+/// Calls a function with an event, again if it fails and a retry may help.
+pub(super) async fn invoke(
+    machine: &Arc<Machine>,
+    function: &str,
+    event: &Value,
+) -> Result<(), Failed> {
+    let mut attempt = 0;
+    loop {
         // A task of its own, so that a panic ends this call and nothing else (F18).
         let (own, name, copy) = (Arc::clone(machine), function.to_owned(), event.clone());
         let called = tokio::spawn(async move { call(&own, &name, &copy).await });
-        match called.await {
-            Ok(Ok(())) => return true,
+        let failed = match called.await {
+            Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => {
-                tracing::warn!(function, error = &error as &dyn std::error::Error, "failed");
+                let is_permanent = error.is_permanent();
+                let reason = chain(&error);
+                tracing::warn!(function, error = reason, "failed");
+                Failed {
+                    reason,
+                    is_permanent,
+                }
             }
-            Err(error) => tracing::error!(function, %error, "panicked"),
+            Err(error) => {
+                tracing::error!(function, %error, "panicked");
+                Failed {
+                    reason: format!("{function} panicked"),
+                    is_permanent: true,
+                }
+            }
+        };
+        attempt += 1;
+        if failed.is_permanent || attempt == MOST_TRIES {
+            return Err(failed);
         }
-        machine
-            .clock
-            .sleep(Duration::from_millis(100 << (2 * attempt)))
-            .await;
+        let pause = Duration::from_millis(25 << (2 * attempt));
+        machine.clock.sleep(pause).await;
     }
-    false
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), HandlerError> {
@@ -274,93 +304,6 @@ impl Future for EndWithMe {
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Self::Output> {
         std::pin::Pin::new(&mut self.0).poll(context)
-    }
-}
-
-/// Feeds in pushes to the registry, as events of ECR.
-async fn feed_pushes(machine: Arc<Machine>) {
-    loop {
-        let events = match machine.registry.next_events(0, PORTION).await {
-            Ok(events) => events,
-            Err(error) => {
-                tracing::error!(%error, "cannot read the registry's events");
-                machine.clock.sleep(Duration::from_secs(1)).await;
-                continue;
-            }
-        };
-        if events.is_empty() {
-            machine.registry.pushed().notified().await;
-        }
-        for event in events {
-            feed(&machine, &image_action(&event)).await;
-            while let Err(error) = machine.registry.forget_events(event.id).await {
-                tracing::error!(%error, "cannot delete a push event");
-                machine.clock.sleep(Duration::from_secs(1)).await;
-            }
-        }
-    }
-}
-
-fn image_action(event: &towline_registry::PushEvent) -> Value {
-    let at = towline_domain::Timestamp::from_millisecond(event.at_ms).unwrap_or_default();
-    ecr::event(&ImageAction {
-        id: format!("push-{}", event.id),
-        at,
-        account: NO_ACCOUNT.into(),
-        region: LOCAL_REGION.into(),
-        repository: event.repository.clone(),
-        action: Action::Push,
-        succeeded: true,
-        digest: Some(event.digest.clone()),
-        tag: event.tag.clone(),
-        media_type: Some(event.media_type.clone()),
-    })
-}
-
-/// Feeds in the runner's reports, as events of CodeBuild.
-async fn feed_builds(machine: Arc<Machine>) {
-    loop {
-        let changes = match machine.runner.next_events(0, PORTION).await {
-            Ok(changes) => changes,
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot read the runner's events"
-                );
-                machine.clock.sleep(Duration::from_secs(1)).await;
-                continue;
-            }
-        };
-        if changes.is_empty() {
-            machine.runner.changed().notified().await;
-        }
-        for change in changes {
-            feed(&machine, &change.document).await;
-            while let Err(error) = machine.runner.forget_events(change.id).await {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot delete a build event"
-                );
-                machine.clock.sleep(Duration::from_secs(1)).await;
-            }
-        }
-    }
-}
-
-/// Passes a foreign event to every function it is for, until each is done. One that fails for ten
-/// minutes is set aside, so that it does not block the others forever (F17).
-async fn feed(machine: &Arc<Machine>, event: &Value) {
-    for function in machine.bus.functions(event) {
-        for round in 0..MOST_FEEDS {
-            if invoke(machine, &function, event).await {
-                break;
-            }
-            if round + 1 == MOST_FEEDS {
-                tracing::error!(function, %event, "gave up on an event; it needs a person's attention");
-            }
-            let pause = Duration::from_secs(1 << round.min(5));
-            machine.clock.sleep(pause.min(LONGEST_PAUSE)).await;
-        }
     }
 }
 

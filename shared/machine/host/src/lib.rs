@@ -11,6 +11,7 @@ mod accept;
 mod bodies;
 mod dispatch;
 mod doors;
+mod feed;
 mod folder;
 mod keys;
 mod machine;

@@ -13,7 +13,7 @@ use towline_ports::system::SystemClock;
 use towline_ports::{
     Announcement, Builds, Bus, Clock as _, Images as _, PortError, StartBuild, StartError,
 };
-use towline_registry::Registry;
+use towline_registry::{Registry, RegistryError, SetAside};
 use towline_store::{OpenError, SqliteStore};
 
 use crate::folder::Folder;
@@ -85,6 +85,14 @@ impl Reading {
         let found = self.registry.by_tag(repository, tag).await?;
         Ok(found.map(|image| image.digest))
     }
+}
+
+/// The pushes to the registry that could not be recorded, also while `towline serve` runs.
+///
+/// # Errors
+/// When the registry cannot be read.
+pub fn set_aside(folder: &Folder) -> Result<Vec<SetAside>, RegistryError> {
+    towline_registry::set_aside(&folder.path("registry"))
 }
 
 /// A bus and a build service that do nothing.

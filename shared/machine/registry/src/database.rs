@@ -9,9 +9,26 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::error::RegistryError;
 
 /// The newest known layout; stored in the file's `user_version`.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 
-const SCHEMA: &str = "
+/// The steps from each layout to the next, starting with an empty file.
+const LAYOUTS: [&str; 2] = [FIRST, SET_ASIDE];
+
+const SET_ASIDE: &str = "
+CREATE INDEX events_by_repository ON events (repository, id);
+
+-- Events that could not be handled, with the reason.
+CREATE TABLE set_aside (
+    id INTEGER PRIMARY KEY,
+    repository TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    tag TEXT,
+    at_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+";
+
+const FIRST: &str = "
 CREATE TABLE repositories (
     name TEXT NOT NULL PRIMARY KEY,
     created_at_ms INTEGER NOT NULL
@@ -86,20 +103,17 @@ impl Database {
     pub(crate) fn open(dir: &Path) -> Result<Self, RegistryError> {
         let path = dir.join("registry.sqlite");
         let mut writer = connect(&path)?;
-        let found = writer
+        let found: i64 = writer
             .query_row("PRAGMA user_version", (), |row| row.get(0))
             .doing("reading the registry database's layout")?;
-        match found {
-            0 => lay_out(&mut writer)?,
-            LAYOUT => {}
-            _ => {
-                return Err(RegistryError::TooNew {
-                    dir: dir.to_owned(),
-                    found,
-                    known: LAYOUT,
-                });
-            }
+        if found > LAYOUT {
+            return Err(RegistryError::TooNew {
+                dir: dir.to_owned(),
+                found,
+                known: LAYOUT,
+            });
         }
+        lay_out(&mut writer, found)?;
         let reader = connect(&path)?;
         Ok(Self {
             writer: Mutex::new(writer),
@@ -157,13 +171,18 @@ fn connect(path: &Path) -> Result<Connection, RegistryError> {
     Ok(connection)
 }
 
-fn lay_out(connection: &mut Connection) -> Result<(), RegistryError> {
+/// Does the steps that a file of this layout lacks.
+fn lay_out(connection: &mut Connection, found: i64) -> Result<(), RegistryError> {
     let doing = "laying out the registry database";
     let transaction = connection.transaction().doing(doing)?;
-    transaction.execute_batch(SCHEMA).doing(doing)?;
-    transaction
-        .pragma_update(None, "user_version", LAYOUT)
-        .doing(doing)?;
+    for (layout, step) in (1..).zip(LAYOUTS) {
+        if layout > found {
+            transaction.execute_batch(step).doing(doing)?;
+            transaction
+                .pragma_update(None, "user_version", layout)
+                .doing(doing)?;
+        }
+    }
     transaction.commit().doing(doing)
 }
 

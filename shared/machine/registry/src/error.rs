@@ -72,6 +72,15 @@ pub enum RegistryError {
     /// The manifest is invalid.
     #[error("the manifest is refused")]
     ManifestInvalid(#[source] DocumentError),
+    /// The manifest has as many tags as it can have.
+    #[error(
+        "{digest} already has {limit} tags in {repository}, the most of one image; push under a tag it has, or delete tags"
+    )]
+    TooManyTags {
+        repository: ImageRepository,
+        digest: Digest,
+        limit: i64,
+    },
     /// The manifest announces another size for a blob.
     #[error("the manifest says that {digest} has {announced} bytes, but it has {actual}")]
     BlobSize {

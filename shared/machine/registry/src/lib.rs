@@ -22,7 +22,7 @@ mod uploads;
 
 pub use authority::{Access, Authority, Credentials, Verdict};
 pub use error::RegistryError;
-pub use events::PushEvent;
+pub use events::{PushEvent, SetAside, set_aside};
 pub use garbage::Collected;
 pub use images::{Manifest, PutTag, TaggedImage};
 pub use registry::{Clock, Registry, Settings};

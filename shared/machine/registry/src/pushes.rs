@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use towline_oci::{Digest, ImageRepository, Platform, Reference};
+use towline_oci::{Digest, ImageRepository, Platform, Reference, Tag};
 
 use crate::blobs::{ensure_repository, linked_size};
 use crate::database::{Doing as _, Size};
@@ -16,6 +16,9 @@ use crate::registry::Registry;
 
 /// The largest config blob to read for the platform, in bytes.
 const CONFIG_LIMIT: u64 = 4 << 20;
+
+/// Tags that clients can put on one manifest. Each is a push that someone has to handle.
+const MOST_TAGS: i64 = 1_000;
 
 /// A manifest that was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +69,7 @@ impl Registry {
                             now,
                         )?;
                         if let Some(tag) = &tag {
+                            check_tags(transaction, &repository, tag, &digest)?;
                             point(transaction, &repository, tag, &digest, now)?;
                         }
                         let media_type = parsed.kind.as_str();
@@ -100,6 +104,32 @@ impl Registry {
         let bytes = self.small_blob(repository, config, CONFIG_LIMIT)?;
         Ok(bytes.and_then(|bytes| manifest::platform_of_config(&bytes)))
     }
+}
+
+/// Whether the manifest can have one more tag.
+fn check_tags(
+    transaction: &Transaction<'_>,
+    repository: &ImageRepository,
+    tag: &Tag,
+    digest: &Digest,
+) -> Result<(), RegistryError> {
+    let others: i64 = transaction
+        .prepare_cached(
+            "SELECT count(*) FROM tags WHERE repository = ?1 AND digest = ?2 AND tag != ?3",
+        )
+        .and_then(|mut select| {
+            let names = [repository.as_str(), digest.as_str(), tag.as_str()];
+            select.query_row(names, |row| row.get(0))
+        })
+        .doing("counting tags")?;
+    if others < MOST_TAGS {
+        return Ok(());
+    }
+    Err(RegistryError::TooManyTags {
+        repository: repository.clone(),
+        digest: digest.clone(),
+        limit: MOST_TAGS,
+    })
 }
 
 fn check_blobs(

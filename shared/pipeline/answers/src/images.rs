@@ -4,7 +4,7 @@ use towline_domain::image::Image;
 use towline_domain::names::{ComponentName, GitRef, ImageRepository, RepositoryName, Tag};
 use towline_ports::Query as StoreQuery;
 use towline_state::keys;
-use towline_state::records::{ImagePointer, TagNow};
+use towline_state::records::{ImagePointer, ImageTag, TagNow};
 use towline_state::{Context, Read};
 
 use super::answers::{Answer, ImageAnswer, ImageLine, Live, TagState};
@@ -81,7 +81,7 @@ async fn repository_of(
 
 async fn answer(context: Context<'_>, image: Image) -> Result<ImageAnswer, ChatError> {
     let mut tags = Vec::new();
-    for tag in &image.tags {
+    for tag in image.tags.iter().chain(&more_tags(context, &image).await?) {
         tags.push(state_of(context, &image, tag).await?);
     }
     let live = live_of(context, &image).await?;
@@ -96,6 +96,16 @@ async fn answer(context: Context<'_>, image: Image) -> Result<ImageAnswer, ChatE
         tags,
         live,
     })
+}
+
+/// The tags that the image's item has no space for.
+async fn more_tags(context: Context<'_>, image: &Image) -> Result<Vec<Tag>, ChatError> {
+    if !image.more_tags {
+        return Ok(Vec::new());
+    }
+    let rows = StoreQuery::all(keys::image_tags(&image.repository, &image.digest));
+    let rows = context.list::<ImageTag>(&rows).await?;
+    Ok(rows.into_iter().map(|row| row.tag).collect())
 }
 
 async fn state_of(context: Context<'_>, image: &Image, tag: &Tag) -> Result<TagState, ChatError> {

@@ -155,10 +155,11 @@ fn short(digest: &Digest) -> String {
     format!("{}…", digest.short())
 }
 
+/// The commit of an image, if a build of ours made it.
 fn commit_cell(commit: Option<&CommitSha>) -> Cell {
     match commit {
         Some(commit) => Cell::plain(commit.short()),
-        None => Cell::none(),
+        None => Cell::new(Style::Quiet, "foreign"),
     }
 }
 

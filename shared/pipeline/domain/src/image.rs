@@ -49,8 +49,30 @@ pub struct Image {
     pub at: Timestamp,
     /// Its build; none if it came from outside.
     pub built: Option<Built>,
-    /// Every tag ever seen on it, in order.
+    /// The first tags ever seen on it, in order; at most [`MOST_TAGS`].
     pub tags: Vec<Tag>,
+    /// Whether there are more, each a row of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_tags: bool,
+}
+
+/// Tags in an image's item, which has limited space.
+pub const MOST_TAGS: usize = 200;
+
+impl Image {
+    /// Adds a tag; returns whether it must become a row, because the item has no space for it.
+    #[must_use]
+    pub fn add_tag(&mut self, tag: &Tag) -> bool {
+        if self.tags.contains(tag) {
+            return false;
+        }
+        if self.tags.len() < MOST_TAGS {
+            self.tags.push(tag.clone());
+            return false;
+        }
+        self.more_tags = true;
+        true
+    }
 }
 
 /// Why a tag cannot be put on an image. Retrying does not help.

@@ -61,6 +61,8 @@ pub struct Recorded {
     pub image: Option<Image>,
     /// The lists to add it to.
     pub listed: Vec<List>,
+    /// A tag that its item has no space for.
+    pub row: Option<Tag>,
     /// Tags whose state has changed: the one it was found under, and earlier ones of the same build.
     pub tags: Vec<TagNow>,
     /// What to tell the run of the attempt that pushed it.
@@ -146,7 +148,7 @@ pub fn drifted(found: &Found<'_>, known: &Known) -> Option<StageKey> {
 #[must_use]
 pub fn is_recorded(said: &Digest, tag: &Tag, now: Option<&TagNow>, image: Option<&Image>) -> bool {
     now.is_some_and(|now| now.digest == *said)
-        && image.is_some_and(|image| image.tags.contains(tag))
+        && image.is_some_and(|image| image.more_tags || image.tags.contains(tag))
 }
 
 /// Decides what follows from the image.
@@ -179,16 +181,12 @@ pub fn of(found: &Found<'_>, known: &Known, now: Timestamp) -> Recorded {
     recorded
 }
 
-/// The image with these further tags, unless it has them all.
+/// The image with these further tags, unless it has them all, and those that become rows.
 #[must_use]
-pub fn with_tags(image: &Image, tags: &[Tag]) -> Option<Image> {
+pub fn with_tags<'a>(image: &Image, tags: &'a [Tag]) -> (Option<Image>, Vec<&'a Tag>) {
     let mut after = image.clone();
-    for tag in tags {
-        if !after.tags.contains(tag) {
-            after.tags.push(tag.clone());
-        }
-    }
-    (after != *image).then_some(after)
+    let rows = tags.iter().filter(|tag| after.add_tag(tag)).collect();
+    ((after != *image).then_some(after), rows)
 }
 
 /// The attempt that is expected to push the tag: only its unique tag is evidence.
@@ -328,9 +326,10 @@ fn enter(
         at: now,
         built: None,
         tags: Vec::new(),
+        more_tags: false,
     });
-    if !image.tags.contains(found.tag) {
-        image.tags.push(found.tag.clone());
+    if image.add_tag(found.tag) {
+        recorded.row = Some(found.tag.clone());
     }
     // The same bytes can be built again: then the newest build counts, unless it makes them a part
     // of a larger image. Such a part is of no use alone, so it is in no list of its component.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use common::{at, candidate, digest, good, new_run, new_run_in_parts, new_stage, number_of, rule};
 use expect_test::{Expect, expect};
 use towline_domain::definition::Definition;
-use towline_domain::image::{Claim, Image, RegistryImage};
+use towline_domain::image::{Claim, Image, MOST_TAGS, RegistryImage};
 use towline_domain::intent::AttemptRef;
 use towline_domain::ledger::{Mover, TagNow};
 use towline_domain::names::{Digest, GitRef, RepositoryId, RunId, Tag};
@@ -49,6 +49,24 @@ fn check(script: &str, expect: Expect) {
         }
     }
     expect.assert_eq(&text);
+}
+
+fn claim() -> Claim {
+    Claim {
+        repository: RepositoryId(7),
+        component: good("backend"),
+        images: good("acme/backend"),
+        released: false,
+    }
+}
+
+fn read(image: u64) -> RegistryImage {
+    RegistryImage {
+        digest: digest(image),
+        media_type: "application/vnd.oci.image.manifest.v1+json".into(),
+        size: None,
+        platforms: Vec::new(),
+    }
 }
 
 impl World {
@@ -149,18 +167,7 @@ impl World {
     }
 
     fn push(&mut self, image: u64, tag: &Tag, said: Option<u64>, second: u64) -> String {
-        let claim = Claim {
-            repository: RepositoryId(7),
-            component: good("backend"),
-            images: good("acme/backend"),
-            released: false,
-        };
-        let read = RegistryImage {
-            digest: digest(image),
-            media_type: "application/vnd.oci.image.manifest.v1+json".into(),
-            size: None,
-            platforms: Vec::new(),
-        };
+        let (claim, read) = (claim(), read(image));
         let said = said.map(digest);
         let found = Found {
             claim: &claim,
@@ -358,6 +365,49 @@ fn s6_a_foreign_image_under_the_tag_of_a_build_is_not_its_image() {
             3 as b-2 -> image 3 by outside has b-2; listed by digest; listed for its component; b-2 on 3 by somebody outside, move 1; build#2 told of 3
         "#]],
     );
+}
+
+#[test]
+fn s1_an_image_keeps_200_tags_and_more_are_rows() {
+    let mut world = World::new();
+    for number in 0..MOST_TAGS as u64 {
+        world.push(1, &good(&format!("t{number}")), None, number);
+    }
+    assert_eq!(world.images[&1].tags.len(), MOST_TAGS);
+    let more = |world: &mut World, tag: &str| {
+        let claim = claim();
+        let (tag, image) = (good(tag), read(1));
+        let found = Found {
+            claim: &claim,
+            tag: &tag,
+            image: &image,
+            said: None,
+        };
+        let known = world.known(&found);
+        let recorded = record::of(&found, &known, at(999));
+        if let Some(image) = &recorded.image {
+            assert!(image.more_tags && image.tags.len() == MOST_TAGS);
+            world.images.insert(1, image.clone());
+        }
+        recorded.row
+    };
+    assert_eq!(more(&mut world, "t7"), None);
+    assert_eq!(more(&mut world, "t200"), Some(good("t200")));
+    assert_eq!(more(&mut world, "t201"), Some(good("t201")));
+    let image = &world.images[&1];
+    let (_, rows) = record::with_tags(image, &[good("t7"), good("prod")]);
+    assert_eq!(rows, [&good::<Tag>("prod")]);
+    let now = TagNow {
+        repository: good("acme/backend"),
+        tag: good("t200"),
+        digest: digest(1),
+        sequence: 1,
+        since: at(0),
+        from: None,
+        by: Mover::Outside,
+    };
+    let is_recorded = |said| record::is_recorded(&said, &good("t200"), Some(&now), Some(image));
+    assert!(is_recorded(digest(1)) && !is_recorded(digest(2)));
 }
 
 #[test]

@@ -22,7 +22,7 @@ use towline_state::{
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
-use crate::recording::save_tag;
+use crate::recording::{put_tag_row, save_tag};
 
 /// How long a lease lasts: twice the 30 s that its function may run, so that a stalled one is dead
 /// before the next begins (F32).
@@ -297,7 +297,11 @@ async fn record_tags_of(
     let Some(read) = reads.read::<Image>(&key).await? else {
         return Ok(None);
     };
-    if let Some(image) = record::with_tags(&read.value, &rule.tags) {
+    let (image, rows) = record::with_tags(&read.value, &rule.tags);
+    for tag in rows {
+        put_tag_row(&read.value.repository, &read.value.digest, tag, change);
+    }
+    if let Some(image) = image {
         change.save(key, Some(&read), &image);
     }
     Ok(Some(read.value.at))

@@ -4,12 +4,13 @@
 use towline_domain::image::Image;
 use towline_domain::intent::{AttemptRef, StageKey};
 use towline_domain::ledger::{TagNow, What};
+use towline_domain::names::{Digest, ImageRepository, Tag};
 use towline_domain::record::{self, Found, Known, List, Recorded, Want};
 use towline_domain::run::Run;
 use towline_domain::stage::{self, Stage};
 use towline_ports::{Images, Key};
 use towline_state::apply::{self, Told};
-use towline_state::records::ImagePointer;
+use towline_state::records::{ImagePointer, ImageTag};
 use towline_state::{Change, HandlerError, Reads, Rounds, keys};
 
 /// Records an image under a tag, and tells the run that waits for it. `done` is the intent that led here.
@@ -43,6 +44,17 @@ pub(crate) async fn record(
         }
         reads.again().await?;
     }
+}
+
+/// Adds a tag that an image's item has no space for.
+pub(crate) fn put_tag_row(
+    images: &ImageRepository,
+    digest: &Digest,
+    tag: &Tag,
+    change: &mut Change,
+) {
+    let key = keys::image_tag(images, digest, tag);
+    change.put(key, &ImageTag { tag: tag.clone() });
 }
 
 /// Saves where a tag points now; its previous move becomes a row.
@@ -176,6 +188,9 @@ async fn enter(
         let key = keys::image(&image.repository, &image.digest);
         let read = reads.read::<Image>(&key).await?;
         change.save(key, read.as_ref(), image);
+    }
+    if let Some(tag) = &recorded.row {
+        put_tag_row(&found.claim.images, &found.image.digest, tag, change);
     }
     for now in &recorded.tags {
         save_tag(reads, now, change).await?;

@@ -38,12 +38,13 @@ pub use source::{
 pub use statuses::{CommitStatus, StatusError, StatusState, Statuses};
 pub use store::{Item, Key, Page, Query, Row, Store, TransactError, Write};
 
-/// Why a service did not answer. A retry may help.
+/// Why a service did not answer. A retry may help, unless it is permanent.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}")]
 pub struct PortError {
     doing: String,
     is_denied: bool,
+    is_permanent: bool,
     /// The folder that has no space left.
     full: Option<PathBuf>,
     #[source]
@@ -59,8 +60,20 @@ impl PortError {
         Self {
             doing: doing.into(),
             is_denied: false,
+            is_permanent: false,
             full: None,
             cause: Some(cause.into()),
+        }
+    }
+
+    /// Like [`Self::new`], if a retry never helps.
+    pub fn permanent(
+        doing: impl Into<String>,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            is_permanent: true,
+            ..Self::new(doing, cause)
         }
     }
 
@@ -95,6 +108,12 @@ impl PortError {
         Some(format!("no space left in {}", folder.display()))
     }
 
+    /// Whether a retry never helps.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.is_permanent
+    }
+
     /// The service's message, if it denied permission.
     #[must_use]
     pub fn denial(&self) -> Option<String> {
@@ -107,6 +126,7 @@ impl PortError {
         Self {
             doing: doing.into(),
             is_denied: false,
+            is_permanent: false,
             full: None,
             cause: None,
         }

@@ -74,7 +74,7 @@ pub enum LimitError {
 
 impl From<LimitError> for PortError {
     fn from(error: LimitError) -> Self {
-        Self::new("ask the store for what it can do", error)
+        Self::permanent("ask the store for what it can do", error)
     }
 }
 

@@ -26,6 +26,16 @@ pub enum HandlerError {
 }
 
 impl HandlerError {
+    /// Whether a retry never helps: an item cannot be read, or would break a limit of the store.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Port(error) => error.is_permanent(),
+            Self::Unreadable { .. } => true,
+            Self::Contended(_) => false,
+        }
+    }
+
     /// That a disk is full, if it is; see [`PortError::shortage`].
     #[must_use]
     pub fn shortage(&self) -> Option<String> {

@@ -169,6 +169,16 @@ pub fn image(repository: &ImageRepository, digest: &Digest) -> Key {
     Key::new(format!("IMAGE#{repository}@{digest}"), "image")
 }
 
+/// The partition of an image's tags that its item has no space for.
+pub fn image_tags(repository: &ImageRepository, digest: &Digest) -> String {
+    format!("IMAGETAGS#{repository}@{digest}")
+}
+
+/// One of these tags.
+pub fn image_tag(repository: &ImageRepository, digest: &Digest, tag: &Tag) -> Key {
+    Key::new(image_tags(repository, digest), tag.to_string())
+}
+
 /// The partition of digests that begin with the same digits.
 pub fn digests(hex: &str) -> String {
     format!("DIGEST#{}", &hex[..PREFIX_DIGITS])

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use towline_domain::Timestamp;
 use towline_domain::intent::StageKey;
 use towline_domain::names::{
-    CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName, RunId,
+    CommitSha, ComponentName, Digest, ImageRepository, RepositoryId, RepositoryName, RunId, Tag,
 };
 
 /// A repository that has pushed.
@@ -72,6 +72,12 @@ pub struct PromotionPointer {
 pub struct ImagePointer {
     pub repository: ImageRepository,
     pub digest: Digest,
+}
+
+/// A tag of an image, beside those in its item.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageTag {
+    pub tag: Tag,
 }
 
 /// A received fact.

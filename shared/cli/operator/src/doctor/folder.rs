@@ -14,7 +14,7 @@ use towline_console::outcome::{Failure, Outcome};
 use towline_console::output::Output;
 use towline_console::surroundings;
 use towline_host::around::of_git;
-use towline_host::reading::{Reading, ReadingError};
+use towline_host::reading::{self, Reading, ReadingError};
 use towline_host::registered::registered;
 use towline_host::{Folder, FolderError};
 
@@ -42,6 +42,9 @@ pub async fn look(path: &Path, repositories: &[String], output: Output) -> Outco
     if let Some(folder) = folder {
         report.take(tools().await)?;
         report.take(origins(repositories).await)?;
+        if let Some(findings) = set_aside(&folder) {
+            report.take(findings)?;
+        }
         report.take(live(&folder).await)?;
     }
     report.finish()
@@ -185,6 +188,31 @@ async fn origins(repositories: &[String]) -> Findings {
         }
     }
     findings
+}
+
+/// The pushes to the registry that could not be recorded, if any.
+fn set_aside(folder: &Folder) -> Option<Findings> {
+    let mut findings = Findings::of("Pushes");
+    let events = match reading::set_aside(folder) {
+        Ok(events) if events.is_empty() => return None,
+        Ok(events) => events,
+        Err(error) => {
+            findings.unknown("pushes that were set aside", error.to_string());
+            return Some(findings);
+        }
+    };
+    for event in &events {
+        let tag = event.tag.as_ref().map(|tag| format!(":{tag}"));
+        let what = format!(
+            "the push of {}{} ({}) was set aside and is not recorded: {}",
+            event.repository,
+            tag.unwrap_or_default(),
+            event.digest.short(),
+            event.reason
+        );
+        findings.wrong(what, "remove the cause, and push the image again");
+    }
+    Some(findings)
 }
 
 /// Whether the ledger opens, and the registry agrees with it.

@@ -130,6 +130,7 @@ impl From<RegistryError> for Fault {
             E::ManifestTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::ManifestInvalid),
             E::ReferenceUnknown { .. } => (StatusCode::BAD_REQUEST, Code::ManifestBlobUnknown),
             E::StillReferred { .. } => (StatusCode::CONFLICT, Code::Denied),
+            E::TooManyTags { .. } => (StatusCode::FORBIDDEN, Code::Denied),
             E::UploadUnknown => (StatusCode::NOT_FOUND, Code::BlobUploadUnknown),
             E::TooManyUploads { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests),
             E::UploadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid),

@@ -1,5 +1,6 @@
 //! Tags, lists, and the events of what is pushed.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -8,7 +9,7 @@ use tokio::time::timeout;
 use towline_oci::{Digest, ImageRepository, Reference, Tag};
 use towline_registry::{PutTag, RegistryError};
 
-use crate::support::{Served, assert_has, header, refusal, serve};
+use crate::support::{OCI_MANIFEST, Served, assert_has, header, refusal, serve};
 
 fn names(tags: &[&str]) -> (ImageRepository, Vec<Tag>) {
     let tags = tags.iter().map(|tag| tag.parse().unwrap()).collect();
@@ -25,6 +26,12 @@ async fn events(served: &Served) -> Vec<String> {
             format!("{tag} {}", &event.digest.hex()[..8])
         })
         .collect()
+}
+
+async fn forget(served: &Served, ids: Range<i64>) {
+    for id in ids {
+        served.registry.forget_event(id).await.unwrap();
+    }
 }
 
 fn short(manifest: &[u8]) -> String {
@@ -54,9 +61,9 @@ async fn every_push_leaves_an_event_and_wakes_whoever_waits() {
     let page = served.registry.next_events(1, 2).await.unwrap();
     let ids: Vec<i64> = page.iter().map(|event| event.id).collect();
     assert_eq!(ids, [2, 3]);
-    served.registry.forget_events(3).await.unwrap();
+    forget(&served, 1..4).await;
     assert_eq!(events(&served).await, [format!("v1 {second}")]);
-    served.registry.forget_events(9).await.unwrap();
+    forget(&served, 4..5).await;
     served.push_image("team/app", "v1", "first").await;
     let after = served.registry.next_events(4, 9).await.unwrap();
     assert_eq!(after[0].id, 5, "an id was given twice");
@@ -67,7 +74,7 @@ async fn a_tag_is_put_on_stored_bytes_and_says_where_it_was() {
     let served = serve().await;
     let first = Digest::of(&served.push_image("team/app", "v1", "first").await);
     let second = Digest::of(&served.push_image("team/app", "v2", "second").await);
-    served.registry.forget_events(9).await.unwrap();
+    forget(&served, 1..9).await;
     let (repository, tags) = names(&["prod", "v1", "v2"]);
     let [prod, ..] = &tags[..] else {
         unreachable!()
@@ -201,4 +208,70 @@ async fn lists_come_in_order_and_in_pages() {
     assert_has(&refusal(unknown).await, "404 NAME_UNKNOWN");
     let bad = served.get("/v2/_catalog?n=many").await;
     assert_has(&refusal(bad).await, "400 PAGINATION_NUMBER_INVALID");
+}
+
+#[tokio::test]
+async fn s1_each_repository_has_its_own_line_of_events() {
+    let served = serve().await;
+    for (repository, tag) in [
+        ("team/a", "v1"),
+        ("team/a", "v2"),
+        ("team/b", "v1"),
+        ("team/a", "v3"),
+        ("team/c", "v1"),
+    ] {
+        served.push_image(repository, tag, repository).await;
+    }
+    let first = async |limit| {
+        let events = served.registry.first_events(limit).await.unwrap();
+        let events = events
+            .iter()
+            .map(|event| (event.id, event.repository.to_string()));
+        let events = events.map(|(id, repository)| format!("{id} {repository}"));
+        events.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(first(9).await, "1 team/a, 3 team/b, 5 team/c");
+    assert_eq!(first(2).await, "1 team/a, 3 team/b");
+    served
+        .registry
+        .set_event_aside(1, "it is odd")
+        .await
+        .unwrap();
+    served.registry.forget_event(3).await.unwrap();
+    assert_eq!(first(9).await, "2 team/a, 5 team/c");
+    let aside = towline_registry::set_aside(served.dir.path()).unwrap();
+    let aside = aside.iter().map(|event| {
+        let tag = event.tag.as_ref().map_or("-", Tag::as_str);
+        format!("{}:{tag} {}", event.repository, event.reason)
+    });
+    assert_eq!(aside.collect::<Vec<_>>(), ["team/a:v1 it is odd"]);
+}
+
+#[tokio::test]
+async fn s1_an_image_has_at_most_1000_tags() {
+    let served = serve().await;
+    let manifest = served.push_image("team/app", "t0", "layer").await;
+    let (repository, _) = names(&[]);
+    let digest = Digest::of(&manifest);
+    for number in 1..1_000 {
+        let tag = format!("t{number}").parse().unwrap();
+        served
+            .registry
+            .put_tag(&repository, &digest, &tag)
+            .await
+            .unwrap();
+    }
+    let put = async |reference: &str| {
+        let path = format!("/v2/team/app/manifests/{reference}");
+        served
+            .put_manifest(&path, OCI_MANIFEST, manifest.clone())
+            .await
+    };
+    assert_has(&refusal(put("one-more").await).await, "403 DENIED: sha256:");
+    assert_has(
+        &refusal(put("one-more").await).await,
+        "already has 1000 tags in team/app, the most of one image",
+    );
+    assert_eq!(put("t999").await.status(), StatusCode::CREATED);
+    assert_eq!(put(digest.as_str()).await.status(), StatusCode::CREATED);
 }

@@ -64,7 +64,7 @@ fn tags_are_listed_with_where_they_are_live() {
             3f9c2ab-142  sha256:858e0a1b…  3f9c2ab  feature/표현  2026-03-02 10:14  staging ✔, prod ✔
             v1.2
             a1b2c3d-141  sha256:77aa0000…  a1b2c3d  main          2026-03-01 18:40  -
-            -            sha256:12340000…  -        -             2026-03-01 08:00  -
+            -            sha256:12340000…  foreign  -             2026-03-01 08:00  -
         "#]],
     );
     check(
