@@ -14,9 +14,8 @@ use towline_domain::person::Actor;
 use towline_domain::run::{AttemptState, RunStatus};
 use towline_domain::stage;
 
-pub use super::claims::ClaimAnswer;
-
 use super::audit::row::{AuditRow, LedgerState};
+pub use super::claims::ClaimAnswer;
 pub use super::queue::InQueue;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Which refs are where no push has moved them, and what follows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use towline_domain::Timestamp;
@@ -161,8 +161,8 @@ fn f8_a_move_is_missed_if_no_push_explains_it_in_time() {
     let branch = |head: Option<&str>, deleted| Branch {
         head: head.map(commit),
         order: 7,
-        building: BTreeMap::new(),
         deleted,
+        ..Branch::default()
     };
     let (wait, missed) = (Verdict::Wait, Verdict::Missed);
     let explained = Verdict::Explained;

@@ -241,13 +241,13 @@ impl Decision {
             return;
         };
         let repeated = known.latest().build_number;
+        let interrupted = known.latest().interruptions();
         self.run.notes.push(format!(
             "build#{repeated} of {component} is tried again as build#{} by {}",
             next.build_number,
             by.map_or(Actor::System, Actor::from)
         ));
         let number = after + 1;
-        let interrupted = latest.interruptions();
         let id = Attempt::id(&run, component, number);
         let attempt = Attempt {
             interrupted,
