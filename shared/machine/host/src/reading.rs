@@ -34,7 +34,7 @@ pub enum ReadingError {
     Store(OpenError),
     /// The registry cannot be read; only a backup helps.
     #[error(transparent)]
-    Registry(#[from] towline_registry::RegistryError),
+    Registry(#[from] RegistryError),
 }
 
 impl Reading {

@@ -22,7 +22,7 @@ impl Inner {
         let (running, lines) = (lines_of(&running), lines_of(&waiting));
         let next = {
             let mut turns = self.turns();
-            turns.keep(running.iter().chain(&lines));
+            turns.keep(&running, &lines);
             turns.next(running.iter(), &lines)
         };
         Ok(next.map(|index| waiting.swap_remove(index)))

@@ -12,8 +12,8 @@ pub mod untrusted;
 
 pub mod definition;
 pub mod filter;
-pub mod heads;
 mod glob;
+pub mod heads;
 pub mod outputs;
 pub mod reason;
 pub mod tags;

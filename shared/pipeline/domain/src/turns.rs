@@ -104,11 +104,12 @@ impl Turns {
     }
 
     /// Forgets the turns of all others, which come first when they return.
-    pub fn keep<'a>(&mut self, lines: impl Iterator<Item = &'a Line> + Clone) {
+    pub fn keep(&mut self, running: &[Line], waiting: &[Line]) {
+        let lines = || running.iter().chain(waiting);
         self.repositories
-            .retain(|known, _| lines.clone().any(|line| line.repository == *known));
+            .retain(|known, _| lines().any(|line| line.repository == *known));
         self.refs
-            .retain(|known, _| lines.clone().any(|line| line == known));
+            .retain(|known, _| lines().any(|line| line == known));
     }
 
     /// The indices of `waiting` in the order in which they start, if builds end in the order in which

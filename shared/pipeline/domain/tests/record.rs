@@ -395,7 +395,8 @@ fn s1_an_image_keeps_200_tags_and_more_are_rows() {
     assert_eq!(more(&mut world, "t200"), Some(good("t200")));
     assert_eq!(more(&mut world, "t201"), Some(good("t201")));
     let image = &world.images[&1];
-    let (_, rows) = record::with_tags(image, &[good("t7"), good("prod")]);
+    let put = [good("t7"), good("prod")];
+    let (_, rows) = record::with_tags(image, &put);
     assert_eq!(rows, [&good::<Tag>("prod")]);
     let now = TagNow {
         repository: good("acme/backend"),

@@ -51,7 +51,7 @@ fn a_turn_counts_until_nothing_of_its_line_is_left() {
     let waiting = lines("1a 2a");
     turns.begin(&waiting[0]);
     assert_eq!(turns.next([].iter(), &waiting), Some(1));
-    turns.keep(waiting[1..].iter());
+    turns.keep(&[], &waiting[1..]);
     assert_eq!(turns.next([].iter(), &waiting), Some(0));
 }
 

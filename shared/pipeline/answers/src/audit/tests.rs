@@ -12,7 +12,7 @@ use towline_wire::http::{CALLER_ARN, Request};
 const LEE: &[(&str, &str)] = &[("authorization", "Bearer the token of lee")];
 
 /// Sends a command, and returns the status and what was said.
-fn tell(world: &World, path: &str, headers: &[(&str, &str)], body: Value) -> (u16, String) {
+fn tell(world: &World, path: &str, headers: &[(&str, &str)], body: &Value) -> (u16, String) {
     let command = Request {
         body: body.to_string().into_bytes(),
         ..request("POST", path, headers)
@@ -113,7 +113,7 @@ fn s23_each_decision_is_one_row_and_a_denial_is_answered_403() {
         ("/v1/hold", LEE, stage(""), 409),
         ("/v1/cancel", LEE, json!({"build": 99}), 409),
     ] {
-        let (answered, said) = tell(&world, path, who, body);
+        let (answered, said) = tell(&world, path, who, &body);
         assert_eq!(answered, status, "{path}: {said}");
         world.clock.advance(std::time::Duration::from_secs(60));
     }
@@ -146,7 +146,7 @@ fn s23_a_build_that_is_stopped_and_repeated_leaves_a_row_for_each() {
         ("/v1/retry", 200),
         ("/v1/retry", 403),
     ] {
-        let (answered, said) = tell(&world, path, LEE, json!({"build": 1}));
+        let (answered, said) = tell(&world, path, LEE, &json!({"build": 1}));
         assert_eq!(answered, status, "{path}: {said}");
         world.clock.advance(std::time::Duration::from_secs(60));
     }
@@ -162,10 +162,10 @@ fn s23_a_build_that_is_stopped_and_repeated_leaves_a_row_for_each() {
 fn s23_pages_have_no_end_but_the_last_row() {
     let world = World::with_a_push("Fix the cart");
     for _ in 0..600 {
-        let (status, said) = tell(&world, "/v1/approve", LEE, json!({"promotion": 1}));
+        let (status, said) = tell(&world, "/v1/approve", LEE, &json!({"promotion": 1}));
         assert_eq!(status, 403, "{said}");
     }
-    let (status, _) = tell(&world, "/v1/cancel", LEE, json!({"build": 1}));
+    let (status, _) = tell(&world, "/v1/cancel", LEE, &json!({"build": 1}));
     assert_eq!(status, 403);
     let (all, breaks) = audit(&world, query::Audit::default());
     assert_eq!(breaks, []);
@@ -289,12 +289,12 @@ fn s23_a_changed_or_missing_row_is_found_and_said() {
         let world = World::with_a_push("Fix the cart");
         for _ in 0..3 {
             let body = json!({"component": "web", "stage": "staging", "reason": "incident"});
-            tell(&world, "/v1/hold", LEE, body);
+            tell(&world, "/v1/hold", LEE, &body);
             tell(
                 &world,
                 "/v1/resume",
                 LEE,
-                json!({"component": "web", "stage": "staging"}),
+                &json!({"component": "web", "stage": "staging"}),
             );
         }
         let ledger = "LEDGER#7#web/staging";
