@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use towline_answers::Authenticate;
 use towline_domain::person::Person;
-use towline_wire::people::People;
+use towline_wire::people::{People, SlackUser};
 
 /// The people known so far; empty while the list cannot be read.
 pub struct Looked<'a> {
@@ -39,5 +39,9 @@ impl Authenticate for Looked<'_> {
 
     fn by_arn(&self, arn: &str) -> Option<Person> {
         self.noted(self.people.and_then(|people| people.by_arn(arn)))
+    }
+
+    fn by_slack(&self, user: &SlackUser) -> Option<Person> {
+        self.noted(self.people.and_then(|people| people.by_slack(user)))
     }
 }

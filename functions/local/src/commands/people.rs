@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use serde_json::json;
+use towline_domain::names::RepositoryName;
 use towline_domain::person::Person;
-use towline_wire::people::{Known, is_trustworthy};
+use towline_wire::people::{Known, SlackUser, is_trustworthy};
 
 use towline_client::credentials::DATA_FOLDER;
 use towline_client::stack::{self, Place};
@@ -13,7 +14,7 @@ use towline_client::words::{WordError, word};
 use towline_console::outcome::{Failure, Outcome, refused};
 use towline_console::output::Output;
 use towline_host::Folder;
-use towline_host::people::{self, NotChanged, People, PeopleError};
+use towline_host::people::{self, Changes, NotChanged, People, PeopleError};
 use towline_operator::secret::{Kept, NOTICED, Name};
 
 /// Attempts at a change while others also change the list.
@@ -24,6 +25,7 @@ const TRIES: usize = 10;
 Examples:
   towline people add lee --email lee@acme.example --group release-managers
   towline people add kim --group '*' --stack towline
+  towline people add max --only acme/shop --slack T024BE7LD/U061F7AUR
   towline people add ci --arn arn:aws:iam::111122223333:role/ci --stack towline")]
 pub struct Args {
     /// Folder of `towline serve`
@@ -53,6 +55,8 @@ pub struct Args {
 enum Action {
     /// Add a person; prints their token once, if they need one
     Add(Newcomer),
+    /// Change what is known about a person; their token stays
+    Change(Change),
     /// List everybody, without tokens
     List,
     /// Remove a person
@@ -79,6 +83,51 @@ struct Newcomer {
     /// Create a token too, besides --arn
     #[arg(long)]
     token: bool,
+    /// Repository they may see and act on; may be repeated [default: all]
+    #[arg(long, value_name = "OWNER/NAME")]
+    only: Vec<RepositoryName>,
+    /// Their user in Slack, as WORKSPACE/USER; may be repeated
+    #[arg(long, value_name = "T…/U…")]
+    slack: Vec<SlackUser>,
+}
+
+/// What to change. Each option replaces all values that there are.
+#[derive(Debug, clap::Args)]
+struct Change {
+    /// Their login
+    login: String,
+    /// Email address of their commits; may be repeated
+    #[arg(long = "email", value_name = "ADDRESS")]
+    emails: Vec<String>,
+    /// Group they belong to; may be repeated, '*' is every group
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// Repository they may see and act on; may be repeated
+    #[arg(long, value_name = "OWNER/NAME", conflicts_with = "everywhere")]
+    only: Vec<RepositoryName>,
+    /// They may see and act on all repositories
+    #[arg(long)]
+    everywhere: bool,
+    /// Their user in Slack, as WORKSPACE/USER; may be repeated
+    #[arg(long, value_name = "T…/U…")]
+    slack: Vec<SlackUser>,
+}
+
+impl From<Change> for Changes {
+    fn from(change: Change) -> Self {
+        fn given<T>(values: Vec<T>) -> Option<Vec<T>> {
+            (!values.is_empty()).then_some(values)
+        }
+        Self {
+            emails: given(change.emails),
+            groups: given(change.groups),
+            only: match change.everywhere {
+                true => Some(Vec::new()),
+                false => given(change.only),
+            },
+            slack: given(change.slack),
+        }
+    }
 }
 
 impl From<Newcomer> for Known {
@@ -88,10 +137,12 @@ impl From<Newcomer> for Known {
                 login: newcomer.login,
                 emails: newcomer.emails,
                 groups: newcomer.groups,
+                only: newcomer.only,
                 ..Person::default()
             },
             token_sha256: None,
             arn: newcomer.arn,
+            slack: newcomer.slack,
         }
     }
 }
@@ -106,7 +157,12 @@ pub async fn run(args: Args, output: Output) -> Outcome {
             Action::List => list(&people.entries().map_err(failure)?, output),
             Action::Remove { login } => {
                 people.remove(&login).map_err(failure)?;
-                removed(&login, output, false)
+                told(&login, "removed", output, false)
+            }
+            Action::Change(change) => {
+                let login = change.login.clone();
+                people.change(&login, change.into()).map_err(failure)?;
+                told(&login, "changed", output, false)
             }
             Action::Add(newcomer) => {
                 let (login, wanted) = (newcomer.login.clone(), newcomer.token);
@@ -125,7 +181,15 @@ pub async fn run(args: Args, output: Output) -> Outcome {
         Action::List => list(&entries(kept.current().await?.text)?, output),
         Action::Remove { login } => {
             change(&kept, |entries| people::remove(entries, &login)).await?;
-            removed(&login, output, true)
+            told(&login, "removed", output, true)
+        }
+        Action::Change(wanted) => {
+            let login = wanted.login.clone();
+            let changes = Changes::from(wanted);
+            let change_it =
+                |entries: &mut Vec<Known>| people::change(entries, &login, changes.clone());
+            change(&kept, change_it).await?;
+            told(&login, "changed", output, true)
         }
         Action::Add(newcomer) => {
             let (login, wanted) = (newcomer.login.clone(), newcomer.token);
@@ -180,10 +244,10 @@ fn added(login: &str, token: Option<String>, output: Output, at_aws: bool) -> Ou
     output.text(&format!("{token}\n"))
 }
 
-fn removed(login: &str, output: Output, at_aws: bool) -> Outcome {
+fn told(login: &str, done: &str, output: Output, at_aws: bool) -> Outcome {
     output.progress(&match at_aws {
-        true => format!("{login} is removed; {NOTICED}"),
-        false => format!("{login} is removed"),
+        true => format!("{login} is {done}; {NOTICED}"),
+        false => format!("{login} is {done}"),
     });
     Ok(())
 }
@@ -202,22 +266,38 @@ fn list(entries: &[Known], output: Output) -> Outcome {
             json!({
                 "login": entry.person.login, "emails": entry.person.emails,
                 "groups": entry.person.groups, "arn": entry.arn,
+                "only": entry.person.only, "slack": entry.slack,
             })
         });
         return output.value(&persons.collect::<Vec<_>>());
     }
-    let mut text = format!("{:<20}  {:<24}  ALSO KNOWN AS\n", "LOGIN", "GROUPS");
+    let mut text = format!(
+        "{:<20}  {:<24}  {:<24}  ALSO KNOWN AS\n",
+        "LOGIN", "GROUPS", "REPOSITORIES"
+    );
     for entry in entries {
         let Person {
             login,
             emails,
             groups,
-            ..
+            only,
+            door: _,
         } = &entry.person;
-        let names = emails.iter().chain(&entry.arn);
-        let names: Vec<&str> = names.map(String::as_str).collect();
+        let names = emails.iter().chain(&entry.arn).cloned();
+        let names = names.chain(entry.slack.iter().map(ToString::to_string));
+        let names: Vec<String> = names.collect();
         let groups = groups.join(", ");
-        text += format!("{login:<20}  {groups:<24}  {}", names.join(", ")).trim_end();
+        let only: Vec<&str> = only.iter().map(RepositoryName::as_str).collect();
+        let only = if only.is_empty() {
+            "all".into()
+        } else {
+            only.join(", ")
+        };
+        let line = format!(
+            "{login:<20}  {groups:<24}  {only:<24}  {}",
+            names.join(", ")
+        );
+        text += line.trim_end();
         text.push('\n');
     }
     output.text(&text)

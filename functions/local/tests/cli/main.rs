@@ -13,6 +13,7 @@ mod doors;
 mod files;
 mod iam;
 mod lint;
+mod people;
 mod pushes;
 mod secrets;
 mod session;

@@ -186,8 +186,8 @@ fn people_of_a_stack_are_let_in_listed_and_shut_out() {
     assert!(!aws.asked().contains("token"), "{}", aws.asked());
     expect![[r#"
         $ towline people list --stack towline
-        LOGIN                 GROUPS                    ALSO KNOWN AS
-        kim                   *
+        LOGIN                 GROUPS                    REPOSITORIES              ALSO KNOWN AS
+        kim                   *                         all
         $ towline people add KIM --stack towline
         ! towline: KIM already exists; to create a new token, remove the person first
         [exit 1]

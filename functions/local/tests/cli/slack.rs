@@ -117,12 +117,51 @@ fn session() -> Session {
     session
 }
 
+/// Lets the server know who writes.
+fn know(session: &Session) {
+    let slack = ["--slack", "T1/U1", "--data", "data"];
+    let added = session.towline(&[&["people", "add", "sue"][..], &slack].concat());
+    assert!(added.status.success(), "{added:?}");
+}
+
+#[tokio::test]
+async fn a21_s22_slack_answers_only_people_it_knows() {
+    let session = session().set("TOWLINE_SLACK_SIGNING_SECRET", CURRENT);
+    let server = Server::start(&session);
+    let (status, shown) = server.say("now", CURRENT, 0).await;
+    assert_eq!(status, 200);
+    expect_test::expect!["ephemeral: Towline does not know you as T1/U1; ask the person who manages Towline to run: towline people change LOGIN --slack T1/U1"].assert_eq(&shown);
+    // The same user of another workspace is somebody else.
+    let add = |slack: &str, only: &[&str]| {
+        let first = [
+            "people",
+            "add",
+            slack.split_at(1).1.split_at(1).0,
+            "--slack",
+            slack,
+        ];
+        let words = [&first[..], only, &["--data", "data"]].concat();
+        let added = session.towline(&words);
+        assert!(added.status.success(), "{added:?}");
+    };
+    add("T2/U1", &[]);
+    let (_, shown) = server.say("now", CURRENT, 0).await;
+    assert!(shown.contains("does not know you as T1/U1"), "{shown}");
+    add("T1/U1", &["--only", "acme/else"]);
+    let (_, shown) = server.say("now", CURRENT, 0).await;
+    assert!(
+        shown.starts_with("ephemeral: ```\nno stages yet"),
+        "{shown}"
+    );
+}
+
 #[tokio::test]
 async fn a20_a_server_with_a_slack_app_answers_what_slack_signed() {
     let session = session()
         .set("TOWLINE_SLACK_SIGNING_SECRET", CURRENT)
         .set("TOWLINE_SLACK_SIGNING_SECRET_PREVIOUS", PREVIOUS);
     let server = Server::start(&session);
+    know(&session);
     for (by, seconds_ago, expected) in [
         (CURRENT, 0, 200),
         (PREVIOUS, 0, 200),
@@ -146,6 +185,7 @@ async fn a20_a_server_with_a_slack_app_answers_what_slack_signed() {
 async fn a10_a_push_is_shown_in_the_channel_and_calls_nobody() {
     let session = session().set("TOWLINE_SLACK_SIGNING_SECRET", CURRENT);
     let server = Server::start(&session);
+    know(&session);
     let session = session.set("TOWLINE_URL", &server.url);
     let sent = session.towline(&["send", "push", "--repo", "."]);
     assert!(

@@ -107,6 +107,7 @@ impl<'a> Driver<'a> {
     /// Adds a person; returns the token.
     async fn add(&self, login: &str) -> anyhow::Result<String> {
         let email = format!("{login}@acme.example");
+        let slack = format!("T1/U{}", login.to_uppercase());
         let arguments = [
             "people",
             "add",
@@ -115,6 +116,8 @@ impl<'a> Driver<'a> {
             &email,
             "--group",
             "release-managers",
+            "--slack",
+            &slack,
             "--token",
             "--stack",
             STACK,

@@ -15,6 +15,7 @@ use towline_answers::{Authenticate, Door};
 use towline_domain::person::Person;
 use towline_handlers::receive_github::{self, MOST_BYTES};
 use towline_wire::http as wire;
+use towline_wire::people::SlackUser;
 
 use super::keys::Doorman;
 use crate::accept::{self, HasCredentials};
@@ -106,6 +107,10 @@ impl Authenticate for People {
 
     fn by_arn(&self, _arn: &str) -> Option<Person> {
         None // no gateway stands before this machine
+    }
+
+    fn by_slack(&self, user: &SlackUser) -> Option<Person> {
+        self.find(|people| people.by_slack(user))
     }
 }
 

@@ -16,8 +16,8 @@ use towline_domain::person::{EVERY_GROUP, Person};
 use towline_ports::system::random_bytes;
 use towline_registry::{Access, Authority, Credentials, Verdict};
 use towline_runner::{RegistryAccess, Rights};
-use towline_state::keys;
 use towline_state::records::Claim;
+use towline_state::{Confined, Context, HandlerError, keys};
 
 use crate::machine::Machine;
 
@@ -149,18 +149,36 @@ impl Doorman {
             || matches!(machine.keys.shown(password), Some(Shown::Running(_)))
     }
 
+    /// People who are confined pull images of their repositories.
+    async fn judge_confined(&self, person: &Person, images: &ImageRepository) -> Verdict {
+        match self.sees(person, images).await {
+            Ok(true) => Verdict::Allow,
+            Ok(false) => Verdict::Deny(format!(
+                "no repository that {} may see has images in {images}",
+                person.login
+            )),
+            Err(error) => unsure(&error),
+        }
+    }
+
+    async fn sees(&self, person: &Person, images: &ImageRepository) -> Result<bool, HandlerError> {
+        let context = self.machine.context();
+        let confined = Confined::to(context, &person.only).await?;
+        let context = Context {
+            store: &confined,
+            ..context
+        };
+        let claim = context.read::<Claim>(&keys::claim(images)).await?;
+        Ok(claim.is_some())
+    }
+
     /// Images of the build's own GitHub repository are open to it, and those that belong to none: people put
     /// base images there.
     async fn judge_by_owner(&self, rights: &Rights, repository: &ImageRepository) -> Verdict {
         let claim = keys::claim(repository);
         match self.machine.context().read::<Claim>(&claim).await {
             Ok(claim) => judge_claim(rights, repository, claim.map(|read| read.value.repository)),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "cannot read whose image repository it is");
-                let sorry = "it cannot be found out whose images these are; try again";
-                Verdict::Unsure(sorry.into())
-            }
+            Err(error) => unsure(&error),
         }
     }
 }
@@ -173,6 +191,9 @@ impl Authority for Doorman {
         };
         let password = credentials.password.expose_secret();
         if let Some(person) = self.machine.people.authenticate(password) {
+            if let (Access::Pull { repository }, false) = (&access, person.only.is_empty()) {
+                return self.judge_confined(&person, repository).await;
+            }
             return judge_person(&person, access);
         }
         match self.machine.keys.judge_build(password, access) {
@@ -180,6 +201,12 @@ impl Authority for Doorman {
             Judged::ByOwner(rights, repository) => self.judge_by_owner(&rights, &repository).await,
         }
     }
+}
+
+fn unsure(error: &HandlerError) -> Verdict {
+    let error = error as &dyn std::error::Error;
+    tracing::error!(error, "cannot read whose image repository it is");
+    Verdict::Unsure("it cannot be found out whose images these are; try again".into())
 }
 
 fn judge_push(rights: &Rights, repository: &ImageRepository, tag: Option<&Tag>) -> Verdict {
@@ -232,7 +259,16 @@ fn judge_claim(
 fn judge_person(person: &Person, access: Access<'_>) -> Verdict {
     let owns = person.groups.iter().any(|group| group == EVERY_GROUP);
     match access {
-        Access::Ping | Access::Pull { .. } | Access::Catalog => Verdict::Allow,
+        Access::Ping => Verdict::Allow,
+        Access::Push { .. } | Access::Delete { .. } | Access::Catalog
+            if !person.only.is_empty() =>
+        {
+            Verdict::Deny(format!(
+                "{} is confined to some repositories, and may only pull their images",
+                person.login
+            ))
+        }
+        Access::Pull { .. } | Access::Catalog => Verdict::Allow,
         Access::Push { .. } | Access::Delete { .. } if owns => Verdict::Allow,
         Access::Push { .. } | Access::Delete { .. } => Verdict::Deny(format!(
             "{} may pull; images are pushed by builds and moved by promotions",
@@ -340,6 +376,13 @@ mod tests {
             repository: &repository,
         };
         assert_eq!(judge_person(&person(&["release"]), pull), Verdict::Allow);
+        let confined = Person {
+            only: vec!["acme/shop".parse().expect("a repository")],
+            ..person(&["*"])
+        };
+        for access in [push, delete, Access::Catalog] {
+            assert!(matches!(judge_person(&confined, access), Verdict::Deny(_)));
+        }
         for access in [push, delete] {
             assert!(matches!(
                 judge_person(&person(&["release"]), access),

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use towline_domain::names::RepositoryName;
 use towline_domain::person::{EVERY_GROUP, Person, SYSTEM};
-use towline_wire::people::{Known, People as Everybody, hash};
+use towline_wire::people::{Known, People as Everybody, SlackUser, hash};
 
 use crate::folder::{Folder, FolderError, write_private};
 use towline_ports::system::random_bytes;
@@ -32,6 +33,11 @@ pub enum NotChanged {
     /// The login is taken.
     #[error("{login} already exists; to create a new token, remove the person first")]
     Taken { login: String },
+    /// Nobody would be left who may do everything.
+    #[error(
+        "{login} is the only one in every group; first add another with: towline people add LOGIN --group '*'"
+    )]
+    Last { login: String },
     /// The list does not have the login.
     #[error("login {login} not found")]
     NotFound { login: String },
@@ -70,11 +76,46 @@ pub fn add(
 /// # Errors
 /// When the list does not have the login.
 pub fn remove(entries: &mut Vec<Known>, login: &str) -> Result<(), NotChanged> {
-    let place = find(entries, login).ok_or_else(|| NotChanged::NotFound {
-        login: login.to_owned(),
-    })?;
+    let place = place(entries, login)?;
     entries.remove(place);
     Ok(())
+}
+
+/// New values for what the list says of a person; `None` leaves a value as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    pub emails: Option<Vec<String>>,
+    pub groups: Option<Vec<String>>,
+    /// The repositories that they are confined to; none are all.
+    pub only: Option<Vec<RepositoryName>>,
+    pub slack: Option<Vec<SlackUser>>,
+}
+
+/// Changes what a list says of a person. Their token stays.
+///
+/// # Errors
+/// When the list does not have the login.
+pub fn change(entries: &mut [Known], login: &str, changes: Changes) -> Result<(), NotChanged> {
+    let place = place(entries, login)?;
+    let known = &mut entries[place];
+    let Changes {
+        emails,
+        groups,
+        only,
+        slack,
+    } = changes;
+    let person = &mut known.person;
+    person.emails = emails.unwrap_or_else(|| std::mem::take(&mut person.emails));
+    person.groups = groups.unwrap_or_else(|| std::mem::take(&mut person.groups));
+    person.only = only.unwrap_or_else(|| std::mem::take(&mut person.only));
+    known.slack = slack.unwrap_or_else(|| std::mem::take(&mut known.slack));
+    Ok(())
+}
+
+/// Whether a person belongs to every group, everywhere.
+#[must_use]
+pub fn administers(known: &Known) -> bool {
+    known.person.only.is_empty() && known.person.administers()
 }
 
 /// A person without token and ARN.
@@ -83,7 +124,14 @@ pub fn known(person: Person) -> Known {
         person,
         token_sha256: None,
         arn: None,
+        slack: Vec::new(),
     }
+}
+
+fn place(entries: &[Known], login: &str) -> Result<usize, NotChanged> {
+    find(entries, login).ok_or_else(|| NotChanged::NotFound {
+        login: login.to_owned(),
+    })
 }
 
 fn find(entries: &[Known], login: &str) -> Option<usize> {
@@ -137,12 +185,7 @@ pub enum PeopleError {
 impl People {
     /// Opens the people of a folder; the owner, who belongs to every group, is always there at first.
     pub fn open(folder: &Folder) -> Result<Self, PeopleError> {
-        let path = folder.path("people.json");
-        let people = Self {
-            folder: folder.clone(),
-            path,
-            read: Arc::default(),
-        };
+        let people = Self::at(folder);
         let _lock = people.folder.lock(LOCK)?;
         let token = hash(&folder.secret(&folder.token_file())?);
         let is_new = !people.path.exists();
@@ -171,6 +214,14 @@ impl People {
         }
         people.write(&entries)?;
         Ok(people)
+    }
+
+    fn at(folder: &Folder) -> Self {
+        Self {
+            folder: folder.clone(),
+            path: folder.path("people.json"),
+            read: Arc::default(),
+        }
     }
 
     /// All people.
@@ -223,15 +274,44 @@ impl People {
     }
 
     /// Removes a person; their token is invalid from then on.
+    ///
+    /// # Errors
+    /// When the login is not known, or nobody would administer any more.
     pub fn remove(&self, login: &str) -> Result<(), PeopleError> {
+        self.without_leaving_nobody(login, |entries| remove(entries, login))
+    }
+
+    /// Changes what is said of a person, like [`change`].
+    ///
+    /// # Errors
+    /// When the login is not known, or nobody would administer any more.
+    pub fn change(&self, login: &str, changes: Changes) -> Result<(), PeopleError> {
+        self.without_leaving_nobody(login, |entries| change(entries, login, changes))
+    }
+
+    fn without_leaving_nobody(
+        &self,
+        login: &str,
+        change: impl FnOnce(&mut Vec<Known>) -> Result<(), NotChanged>,
+    ) -> Result<(), PeopleError> {
         let _lock = self.folder.lock(LOCK)?;
         let mut entries = self.entries()?;
-        remove(&mut entries, login)?;
+        let somebody_did = entries.iter().any(administers);
+        change(&mut entries)?;
+        if somebody_did && !entries.iter().any(administers) {
+            let login = login.to_owned();
+            return Err(NotChanged::Last { login }.into());
+        }
         self.write(&entries)
     }
 
     /// The person with this token. Only hashes are compared, so timing reveals nothing about it.
     pub fn authenticate(&self, token: &str) -> Option<Person> {
+        self.find(|people| people.by_token(token))
+    }
+
+    /// A person of the list as it is now.
+    pub(crate) fn find(&self, who: impl FnOnce(&Everybody) -> Option<&Person>) -> Option<Person> {
         let stamp = self.stamp();
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if read.stamp != stamp || stamp.is_none() {
@@ -248,7 +328,7 @@ impl People {
                 }
             }
         }
-        read.entries.by_token(token).cloned()
+        who(&read.entries).cloned()
     }
 }
 
@@ -305,6 +385,21 @@ mod tests {
             "the old token is good for nothing"
         );
         assert!(people.authenticate(&fresh).is_some());
+        assert!(people.remove("owner").is_err(), "nobody else administers");
+        let changed = people.change(
+            "owner",
+            Changes {
+                groups: Some(Vec::new()),
+                ..Changes::default()
+            },
+        );
+        assert!(changed.is_err(), "nobody else administers");
+        let boss = Person {
+            login: "boss".into(),
+            groups: vec![EVERY_GROUP.into()],
+            ..Person::default()
+        };
+        people.add(known(boss), false).expect("added");
         people.remove("owner").expect("removed");
         People::open(&folder).expect("people");
         assert_eq!(

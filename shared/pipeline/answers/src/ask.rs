@@ -1,15 +1,31 @@
 //! Answers questions from the ledger, with a few reads and no scan.
 
 use towline_domain::Timestamp;
+use towline_domain::person::Person;
 use towline_ports::Builds;
 use towline_state::Context;
 
 use super::answers::Answer;
 use super::moment::Moment;
 use super::query;
+use super::sight::Sight;
 use super::{ChatError, Query, Refusal, audit, claims, images, log, lookup, queue, runs, stages};
 
-/// Answers a question.
+/// Answers a question of a person, who may be confined to some repositories.
+///
+/// # Errors
+/// As [`ask`]; what the person may not see does not exist.
+pub async fn ask_as(
+    context: Context<'_>,
+    builds: &dyn Builds,
+    person: &Person,
+    query: Query,
+) -> Result<Answer, ChatError> {
+    let sight = Sight::of(context, person).await?;
+    ask(sight.context(), builds, query).await
+}
+
+/// Answers a question about everything.
 ///
 /// # Errors
 /// When what is asked for does not exist or is ambiguous, or the store does not answer.

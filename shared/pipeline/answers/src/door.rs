@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use towline_domain::person::{Door as Way, Person};
 use towline_ports::Builds;
 use towline_wire::http::{CALLER_ARN, Headers, Request, Response};
-use towline_wire::people::People;
+use towline_wire::people::{People, SlackUser};
 use towline_wire::signature::Secrets;
 
-use super::{ask, http, slack, tell, text};
+use super::{ask_as, http, slack, tell, text};
 use towline_state::Context;
 
 /// Finds people by their credentials.
@@ -18,6 +18,9 @@ pub trait Authenticate: Send + Sync {
 
     /// The person with this ARN, which AWS has verified.
     fn by_arn(&self, arn: &str) -> Option<Person>;
+
+    /// The person with this user in Slack, which Slack has signed.
+    fn by_slack(&self, user: &SlackUser) -> Option<Person>;
 }
 
 impl Authenticate for People {
@@ -27,6 +30,10 @@ impl Authenticate for People {
 
     fn by_arn(&self, arn: &str) -> Option<Person> {
         self.by_arn(arn).cloned()
+    }
+
+    fn by_slack(&self, user: &SlackUser) -> Option<Person> {
+        self.by_slack(user).cloned()
     }
 }
 
@@ -60,7 +67,7 @@ impl Door<'_> {
                 Some(_) if method != "POST" => {
                     http::not_allowed("POST", "Slack posts its commands here")
                 }
-                Some(secrets) => slack::handle(self.context, self.builds, secrets, request).await,
+                Some(secrets) => slack::handle(self, secrets, request).await,
             },
             _ if path.starts_with("/v1/") => self.by_token(request).await,
             _ => match path
@@ -130,7 +137,7 @@ impl Door<'_> {
         };
         let answer = match http::decode(request) {
             Err(response) => return response,
-            Ok(http::Call::Ask(query)) => ask(self.context, self.builds, query).await,
+            Ok(http::Call::Ask(query)) => ask_as(self.context, self.builds, &person, query).await,
             Ok(http::Call::Tell(command)) => tell(self.context, &person, command).await,
         };
         match answer {

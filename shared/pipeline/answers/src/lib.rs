@@ -23,6 +23,7 @@ pub mod query;
 mod queue;
 mod refusal;
 mod runs;
+mod sight;
 pub mod slack;
 mod stages;
 mod tell;
@@ -33,7 +34,7 @@ use towline_ports::PortError;
 use towline_state::HandlerError;
 
 pub use answers::Answer;
-pub use ask::ask;
+pub use ask::{ask, ask_as};
 pub use command::Command;
 pub use door::{Authenticate, Door};
 pub use query::Query;

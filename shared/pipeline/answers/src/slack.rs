@@ -1,27 +1,21 @@
 //! The Slack side of answers: `/towline …`, signed, answered within Slack's limits.
 
 use serde_json::Value;
+use towline_domain::person::{Door as Way, Person};
 use towline_domain::untrusted::Untrusted;
-use towline_ports::Builds;
 use towline_wire::http::{Headers, Request, Response};
 use towline_wire::signature::Secrets;
 use towline_wire::slack;
 
 use super::chat::{self, Typed};
-use super::{ChatError, ask, http, text};
-use towline_state::Context;
+use super::{ChatError, Door, ask_as, http, text};
 
 /// The largest accepted form; Slack's are a few hundred bytes.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Answers one slash command: 200 with the text to show, or 401 if it is not from Slack. Slack
-/// waits three seconds; an answer takes a few reads.
-pub async fn handle(
-    context: Context<'_>,
-    builds: &dyn Builds,
-    secrets: &Secrets,
-    request: Request,
-) -> Response {
+/// Answers one slash command of a known person: 200 with the text to show, or 401 if it is not from
+/// Slack. Slack waits three seconds; an answer takes a few reads.
+pub(super) async fn handle(door: &Door<'_>, secrets: &Secrets, request: Request) -> Response {
     if request.body.len() > MOST_BYTES {
         return http::error(413, "the body is too large");
     }
@@ -32,15 +26,30 @@ pub async fn handle(
             body: Vec::new(),
         };
     }
-    let form = match slack::verify(&request.headers, request.body, secrets, context.now()) {
+    let form = match slack::verify(&request.headers, request.body, secrets, door.context.now()) {
         Ok(form) => form,
         Err(error) => return http::error(401, &error.to_string()),
     };
     let command = slack::command(&form);
-    http::respond(200, &answer(context, builds, &command.text).await)
+    let sender = command.sender().ok();
+    let person = sender.as_ref().and_then(|user| door.people.by_slack(user));
+    let answer = match (person, sender) {
+        (Some(person), _) => {
+            let person = Person {
+                door: Some(Way::Slack),
+                ..person
+            };
+            answer(door, &person, &command.text).await
+        }
+        (None, Some(user)) => slack::words(&format!(
+            "Towline does not know you as {user}; ask the person who manages Towline to run: towline people change LOGIN --slack {user}"
+        )),
+        (None, None) => slack::words("Slack did not say who you are; use the command line"),
+    };
+    http::respond(200, &answer)
 }
 
-async fn answer(context: Context<'_>, builds: &dyn Builds, typed: &str) -> Value {
+async fn answer(door: &Door<'_>, person: &Person, typed: &str) -> Value {
     let to_asker = |text: &str| {
         let lines: Vec<String> = text.lines().map(harmless).collect();
         slack::words(&lines.join("\n"))
@@ -50,9 +59,9 @@ async fn answer(context: Context<'_>, builds: &dyn Builds, typed: &str) -> Value
         Ok(Typed::Help(text)) => return to_asker(&text),
         Err(error) => return to_asker(&error.to_string()),
     };
-    match ask(context, builds, query).await {
+    match ask_as(door.context, door.builds, person, query).await {
         Ok(answer) => {
-            let lines = text::lines(&answer, context.now());
+            let lines = text::lines(&answer, door.context.now());
             let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
             slack::lines(&lines, &harmless(&again))
         }

@@ -12,9 +12,10 @@ use towline_state::{Context, Reads};
 use super::answers::Answer;
 use super::command::{Hold, OfBuild, Resume};
 use super::given::{required, taken};
+use super::sight::Sight;
 use super::{ChatError, Command, claims, lookup, promotions};
 
-/// Carries out a command of `person`, or says why not.
+/// Carries out a command of `person`, or says why not. What they may not see does not exist.
 ///
 /// # Errors
 /// When it is not allowed, not possible or ambiguous, or the store does not answer. A denial is in
@@ -24,6 +25,8 @@ pub async fn tell(
     person: &Person,
     command: Command,
 ) -> Result<Answer, ChatError> {
+    let sight = Sight::of(context, person).await?;
+    let context = sight.context();
     match command {
         Command::Promote(command) => promotions::promote(context, person, command).await,
         Command::Approve(command) => promotions::approve(context, person, command).await,

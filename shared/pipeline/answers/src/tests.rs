@@ -70,6 +70,7 @@ fn known(login: &str) -> Known {
         },
         token_sha256: None,
         arn: None,
+        slack: Vec::new(),
     }
 }
 
@@ -95,6 +96,7 @@ impl World {
         source.add(SHOP, MemoryRepository::new(name));
         let lee = Known {
             token_sha256: Some(hash(TOKEN)),
+            slack: vec!["T0001/U2147483697".parse().expect("a user")],
             ..known("lee")
         };
         let kim = Known {

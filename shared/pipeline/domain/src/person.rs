@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::RepositoryName;
+
 /// Stands for every group: the owner of a machine belongs to all.
 pub const EVERY_GROUP: &str = "*";
 
@@ -21,6 +23,9 @@ pub struct Person {
     /// The groups they belong to; [`EVERY_GROUP`] stands for all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// The repositories that they may see and act on; all, if none are named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<RepositoryName>,
     /// The door they came in by; not part of the list of people.
     #[serde(skip)]
     pub door: Option<Door>,

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod retry;
 
 mod change;
+mod confined;
 mod content;
 mod context;
 mod needs;
@@ -22,6 +23,7 @@ pub mod numbers;
 pub mod records;
 
 pub use change::Change;
+pub use confined::Confined;
 pub use content::{HandlerError, body};
 pub use context::{Context, Rounds, milliseconds};
 pub use needs::{needed, needed_to_promote};

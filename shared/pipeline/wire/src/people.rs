@@ -1,4 +1,7 @@
-//! The people in the list, in JSON, and how each is identified: by token or by AWS identity.
+//! The people in the list, in JSON, and how each is identified: by token, AWS identity or user in Slack.
+
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -16,6 +19,69 @@ pub struct Known {
     /// The IAM user or role they call with, or their session of a role of IAM Identity Center.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
+    /// Who they are in workspaces of Slack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slack: Vec<SlackUser>,
+}
+
+/// A user of a Slack workspace, as `T024BE7LD/U061F7AUR`. Both ids are what Slack signs; names are not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SlackUser {
+    team: String,
+    user: String,
+}
+
+/// Why a text is no user of Slack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write a workspace and a user as Slack names them, such as T024BE7LD/U061F7AUR")]
+pub struct SlackUserError;
+
+impl SlackUser {
+    /// # Errors
+    /// When these are not ids of Slack.
+    pub fn new(team: &str, user: &str) -> Result<Self, SlackUserError> {
+        let is_id = |text: &str| {
+            let good = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+            (2..=32).contains(&text.len()) && text.bytes().all(good)
+        };
+        match is_id(team) && is_id(user) {
+            true => Ok(Self {
+                team: team.into(),
+                user: user.into(),
+            }),
+            false => Err(SlackUserError),
+        }
+    }
+}
+
+impl FromStr for SlackUser {
+    type Err = SlackUserError;
+
+    fn from_str(text: &str) -> Result<Self, SlackUserError> {
+        let (team, user) = text.split_once('/').ok_or(SlackUserError)?;
+        Self::new(team, user)
+    }
+}
+
+impl TryFrom<String> for SlackUser {
+    type Error = SlackUserError;
+
+    fn try_from(text: String) -> Result<Self, SlackUserError> {
+        text.parse()
+    }
+}
+
+impl From<SlackUser> for String {
+    fn from(user: SlackUser) -> Self {
+        user.to_string()
+    }
+}
+
+impl fmt::Display for SlackUser {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(text, "{}/{}", self.team, self.user)
+    }
 }
 
 /// All people.
@@ -62,6 +128,12 @@ impl People {
                     role.as_ref() == Some(&session)
                 })
             })
+    }
+
+    /// The person with this user in Slack.
+    #[must_use]
+    pub fn by_slack(&self, user: &SlackUser) -> Option<&Person> {
+        self.only(|known| known.slack.contains(user))
     }
 
     fn only(&self, fits: impl Fn(&Known) -> bool) -> Option<&Person> {
@@ -146,6 +218,9 @@ mod tests {
             {"login": "ann", "token_sha256": hash("both"), "arn": "arn:aws:iam::111122223333:role/Twice"},
             {"login": "bob", "token_sha256": hash("both"), "arn": "arn:aws:iam::111122223333:role/x/Twice"},
             {"login": "nil", "token_sha256": "", "arn": ""},
+            {"login": "sue", "slack": ["T1/U1", "E9/W2"]},
+            {"login": "tom", "slack": ["T1/U3"]},
+            {"login": "tim", "slack": ["T1/U3"]},
         ]);
         People::decode(list.to_string().as_bytes()).unwrap()
     }
@@ -201,6 +276,24 @@ mod tests {
         check("arn:aws:sts::111122223333:federated-user/Deployers", None);
         check("arn:aws:iam::111122223333:root", None);
         check("", None);
+    }
+
+    #[test]
+    fn s22_a_person_is_told_by_their_workspace_and_their_user_in_it() {
+        let people = people();
+        let check = |team: &str, user: &str, expected: Option<&str>| {
+            let user = SlackUser::new(team, user);
+            let found = user.ok().and_then(|user| people.by_slack(&user));
+            let found = found.map(|person| person.login.as_str());
+            assert_eq!(found, expected);
+        };
+        check("T1", "U1", Some("sue"));
+        check("E9", "W2", Some("sue"));
+        check("T2", "U1", None);
+        check("T1", "U2", None);
+        check("T1", "U3", None);
+        check("T1/U1", "U1", None);
+        check("", "", None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::http::Headers;
+use crate::people::{SlackUser, SlackUserError};
 use crate::signature::{self, Secret, Secrets};
 
 /// The header with the signature.
@@ -109,6 +110,16 @@ pub struct SlashCommand {
     pub command: String,
     /// The text after it, as typed.
     pub text: String,
+}
+
+impl SlashCommand {
+    /// Who typed it.
+    ///
+    /// # Errors
+    /// When a workspace or a user is missing.
+    pub fn sender(&self) -> Result<SlackUser, SlackUserError> {
+        SlackUser::new(&self.team, &self.user)
+    }
 }
 
 /// Reads the form of a slash command.

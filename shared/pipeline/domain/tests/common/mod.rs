@@ -60,6 +60,7 @@ pub fn person(login: &str) -> Person {
             Vec::new()
         },
         door: Some(Door::Terminal),
+        ..Person::default()
     }
 }
 
