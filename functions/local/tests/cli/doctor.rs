@@ -543,6 +543,9 @@ fn a_folder_is_looked_through() {
           ✘ others can read owner.token → chmod 600 [folder]/shop/data/owner.token
           ✔ ledger 0.0 KB, images 0.0 KB, mirrors 0.0 KB, builds and logs 0.0 KB
 
+        People
+          – nobody yet; `towline serve` adds its owner
+
         Tools
 
         Repositories

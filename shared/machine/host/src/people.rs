@@ -140,6 +140,18 @@ fn find(entries: &[Known], login: &str) -> Option<usize> {
         .position(|entry| entry.person.login.eq_ignore_ascii_case(login))
 }
 
+/// The people of a folder, without changing it; none if there is no list yet.
+///
+/// # Errors
+/// When the list cannot be read.
+pub fn listed(folder: &Folder) -> Result<Option<Vec<Known>>, PeopleError> {
+    let people = People::at(folder);
+    match people.path.exists() {
+        true => people.entries().map(Some),
+        false => Ok(None),
+    }
+}
+
 /// The people in `people.json`, read again whenever the file changes.
 #[derive(Clone)]
 pub struct People {

@@ -17,6 +17,7 @@ use towline_domain::stage;
 use super::audit::row::{AuditRow, LedgerState};
 pub use super::claims::ClaimAnswer;
 pub use super::queue::InQueue;
+pub use super::reason::Reason;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
@@ -411,20 +412,6 @@ pub struct PlaceInStage {
     pub since: Option<Timestamp>,
     /// Why it is not live.
     pub why: Option<String>,
-}
-
-/// Why something happened or did not.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reason {
-    pub run: RunId,
-    /// The component; none if it concerns the whole run.
-    pub component: Option<ComponentName>,
-    /// Whether it was built.
-    pub built: bool,
-    /// Whether the definition starts no run for such a push, which is not an error.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub skipped: bool,
-    pub why: String,
 }
 
 /// Why automatic promotions to a stage are paused.

@@ -21,6 +21,7 @@ pub mod moment;
 mod promotions;
 pub mod query;
 mod queue;
+mod reason;
 mod refusal;
 mod runs;
 mod sight;

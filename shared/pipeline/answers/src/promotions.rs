@@ -122,8 +122,12 @@ fn said_of(context: Context<'_>, state: &Stage, promotion: &Promotion, rule: &St
         }
         Some(Wait::Turn { after }) => format!("waiting for promotion #{after}"),
         Some(Wait::Hold(hold)) => format!(
-            "waiting, because {} is held by {}: {}",
-            rule.name, hold.by, hold.reason
+            "waiting, because {} is held by {}: {}{}",
+            rule.name,
+            hold.by,
+            hold.reason,
+            explain::lacking(promotion, rule)
+                .map_or_else(String::new, |lacks| format!("; {lacks}"))
         ),
     }
 }

@@ -171,6 +171,8 @@ pub(super) async fn why(context: Context<'_>, query: Why) -> Result<Answer, Chat
 fn reasons_of(run: &Run, only: Option<&ComponentName>) -> Vec<Reason> {
     let reason = |component: Option<&ComponentName>, built: bool, why: &str| Reason {
         run: run.id.clone(),
+        git_ref: Some(run.key.git_ref.clone()),
+        pushed_at: Some(run.at),
         component: component.cloned(),
         built,
         skipped: false,

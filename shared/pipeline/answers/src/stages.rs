@@ -6,7 +6,7 @@ use towline_domain::explain::{self, Standing};
 use towline_domain::ledger::What;
 use towline_domain::names::{ComponentName, Digest, StageName};
 use towline_domain::run::Run;
-use towline_domain::stage::{Candidate, Pointer, Promotion, Stage, Wait};
+use towline_domain::stage::{Candidate, Pointer, Promotion, Stage};
 use towline_state::Context;
 use towline_state::history;
 use towline_state::keys;
@@ -197,7 +197,7 @@ fn waits(
     promotion: &Promotion,
     now: Timestamp,
 ) -> Waiting {
-    let wait = rule.and_then(|rule| stage.wait_of(promotion, rule));
+    let lacks = rule.and_then(|rule| explain::lacking(promotion, rule));
     Waiting {
         promotion: promotion.number,
         commit: promotion.candidate.commit.clone(),
@@ -206,10 +206,7 @@ fn waits(
             Some(rule) => explain::waits_for(stage, promotion, rule, now),
             None => "waits: the stage is no longer defined".into(),
         },
-        for_approval: match wait {
-            Some(Wait::Approval { .. }) => true,
-            Some(Wait::Turn { .. } | Wait::Hold(_)) | None => false,
-        },
+        for_approval: !promotion.acting && lacks.is_some(),
     }
 }
 

@@ -42,7 +42,7 @@ pub fn lines(answer: &Answer, now: Timestamp) -> Vec<Line> {
         Answer::Where { commit, places } => {
             headed(commit, places.iter().flat_map(|place| standing(place, now)))
         }
-        Answer::Why { commit, reasons } => headed(commit, reasons.iter().map(reason)),
+        Answer::Why { commit, reasons } => headed(commit, by_run(reasons).into_iter()),
         Answer::Runs { runs } => run_table(runs),
         Answer::Queue {
             running,
@@ -330,6 +330,27 @@ fn standing(place: &Place, now: Timestamp) -> Vec<Line> {
             (PlaceState::Waiting, _) => name.and(Style::Waiting, why),
             (PlaceState::Outside, _) => name.and(Style::Quiet, format!("not there: {why}")),
         });
+    }
+    lines
+}
+
+/// Reasons line by line; if the commit has several runs, each begins with a line of its own.
+fn by_run(reasons: &[Reason]) -> Vec<Line> {
+    let several = several(reasons.iter().map(|reason| reason.run.as_str()));
+    let mut lines = Vec::new();
+    for (index, reason) in reasons.iter().enumerate() {
+        let begins = index == 0 || reasons[index - 1].run != reason.run;
+        if several && begins {
+            let git_ref = reason.git_ref.as_ref();
+            let git_ref = git_ref.map(|known| format!(" of {}", known.name()));
+            let at = reason
+                .pushed_at
+                .map(|at| format!(", pushed {} (UTC)", moment(at)));
+            let (git_ref, at) = (git_ref.unwrap_or_default(), at.unwrap_or_default());
+            let run = format!(" run {}{git_ref}{at}", reason.run);
+            lines.push(Line::of(Style::Header, run));
+        }
+        lines.push(self::reason(reason));
     }
     lines
 }

@@ -6,7 +6,7 @@ use crate::Timestamp;
 use crate::definition::{Promote, StageRule};
 use crate::names::Digest;
 use crate::run::{Attempt, AttemptState};
-use crate::stage::{Candidate, Promotion, Stage, Wait};
+use crate::stage::{Candidate, Promotion, Stage, Wait, missing_approval};
 
 pub use reasons::ending;
 
@@ -139,7 +139,21 @@ pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Ti
             format!("waits for approval {given}/{needed}{expiry}")
         }
         Some(Wait::Turn { after }) => format!("waits for #{after} before it"),
-        Some(Wait::Hold(hold)) => format!("waits: held by {}: {}", hold.by, hold.reason),
+        Some(Wait::Hold(hold)) => format!(
+            "waits: held by {}: {}{}",
+            hold.by,
+            hold.reason,
+            lacking(promotion, rule).map_or_else(String::new, |lacks| format!("; {lacks}"))
+        ),
+    }
+}
+
+/// The approvals that a promotion still needs, also while it waits for something else: `1/2 approvals`.
+#[must_use]
+pub fn lacking(promotion: &Promotion, rule: &StageRule) -> Option<String> {
+    match missing_approval(promotion, rule)? {
+        Wait::Approval { given, needed } => Some(format!("{given}/{needed} approvals")),
+        Wait::Turn { .. } | Wait::Hold(_) => None,
     }
 }
 

@@ -438,7 +438,7 @@ impl Stage {
     }
 }
 
-fn missing_approval(promotion: &Promotion, rule: &StageRule) -> Option<Wait> {
+pub(crate) fn missing_approval(promotion: &Promotion, rule: &StageRule) -> Option<Wait> {
     let approval = rule.approval.as_ref().filter(|_| !promotion.rollback)?;
     let given = promotion
         .approvals

@@ -14,6 +14,7 @@ use towline_console::outcome::{Failure, Outcome};
 use towline_console::output::Output;
 use towline_console::surroundings;
 use towline_host::around::of_git;
+use towline_host::people;
 use towline_host::reading::{self, Reading, ReadingError};
 use towline_host::registered::registered;
 use towline_host::{Folder, FolderError};
@@ -40,6 +41,7 @@ pub async fn look(path: &Path, repositories: &[String], output: Output) -> Outco
     let folder = opened(path, &mut findings);
     report.take(findings)?;
     if let Some(folder) = folder {
+        report.take(people(&folder))?;
         report.take(tools().await)?;
         report.take(origins(repositories).await)?;
         if let Some(findings) = set_aside(&folder) {
@@ -89,6 +91,26 @@ fn opened(path: &Path, findings: &mut Findings) -> Option<Folder> {
         PARTS.map(|(name, label)| format!("{label} {}", readable(size(&folder.path(name)))));
     findings.good(sizes.join(", "));
     Some(folder)
+}
+
+/// Whether somebody may do everything.
+fn people(folder: &Folder) -> Findings {
+    let mut findings = Findings::of("People");
+    match people::listed(folder) {
+        Ok(None) => findings.skipped("nobody yet; `towline serve` adds its owner"),
+        Ok(Some(known)) if known.iter().any(people::administers) => {
+            findings.good(format!("{} known", known.len()));
+        }
+        Ok(Some(_)) => findings.wrong(
+            "nobody is in every group, so nobody administers",
+            "towline people add LOGIN --group '*'",
+        ),
+        Err(error) => findings.wrong(
+            format!("{:#}", anyhow::Error::from(error)),
+            "towline people list says more",
+        ),
+    }
+    findings
 }
 
 /// Whether anyone but the owner has rights to it.

@@ -286,6 +286,20 @@ fn why_gives_every_decision() {
               the push: skipped — tag x1 matches no pattern in source.tags
         "#]],
     );
+    let again = |run: &str, pushed: &str, why: &str| json!({"run": run, "git_ref": "refs/heads/main", "pushed_at": pushed, "component": "backend", "built": true, "why": why});
+    check(
+        json!({"answer": "why", "commit": sha("3f9c2ab"), "reasons": [
+            again("8899aabbccddeeff", "2026-03-02T10:14:00Z", "pushed again"),
+            again("0011223344556677", "2026-03-02T09:00:00Z", "never built"),
+        ]}),
+        &expect![[r#"
+            3f9c2ab
+             run 8899aabbccddeeff of main, pushed 2026-03-02 10:14 (UTC)
+              backend: built — pushed again
+             run 0011223344556677 of main, pushed 2026-03-02 09:00 (UTC)
+              backend: built — never built
+        "#]],
+    );
     check(
         json!({"answer": "why", "commit": sha("3f9c2ab"), "reasons": []}),
         &expect![[r#"
