@@ -1,6 +1,8 @@
-//! Load on a real `towline serve`: durable pushes a second, their latency at a fixed rate, and
-//! bad signatures refused a second. Prints a table; `BENCHMARKS.md` has the numbers.
+//! Load on a real `towline serve`: durable pushes a second, their latency at a fixed rate, also under
+//! attack, and bad signatures refused a second. Prints a table; `BENCHMARKS.md` has the numbers.
 
+#[path = "serve/attack.rs"]
+mod attack;
 #[path = "../tests/common/mod.rs"]
 mod common;
 
@@ -17,24 +19,26 @@ const CONNECTIONS: usize = 32;
 const LASTS: Duration = Duration::from_secs(10);
 /// Pushes a second of the open-loop measurement.
 const RATE: u64 = 500;
+/// How long the measurement under attack lasts.
+const ATTACK_LASTS: Duration = Duration::from_secs(60);
 
 fn main() {
     // `cargo test --benches` and `cargo bench -- --test` only check that it starts.
     let short = std::env::args().any(|argument| argument == "--test");
-    let lasts = if short {
-        Duration::from_millis(300)
-    } else {
-        LASTS
+    let moment = Duration::from_millis(300);
+    let (lasts, attack_lasts) = match short {
+        true => (moment, moment),
+        false => (LASTS, ATTACK_LASTS),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(measure(lasts));
+    runtime.block_on(measure(lasts, attack_lasts));
 }
 
-async fn measure(lasts: Duration) {
+async fn measure(lasts: Duration, attack_lasts: Duration) {
     let scratch = tempfile::tempdir().expect("a folder");
     let repository = Repository::create(scratch.path().join("shop"));
     // These pushes start no build: only accepting and planning them is measured.
@@ -61,6 +65,7 @@ async fn measure(lasts: Duration) {
         paced.percentile(50),
         paced.percentile(99)
     );
+    under_attack(&server, &client, attack_lasts, &pushes).await;
     let most = closed_loop(&client, &server.url, lasts, &pushes, false).await;
     println!(
         "durable pushes at most     {:>8.0} /s   p50 {:>7.2} ms   p99 {:>7.2} ms",
@@ -77,6 +82,78 @@ async fn measure(lasts: Duration) {
         0,
         "every request must be answered as it should"
     );
+}
+
+/// Pushes at the same rate while others attack; then the time until all of them are planned.
+async fn under_attack(
+    server: &Server,
+    client: &reqwest::Client,
+    lasts: Duration,
+    pushes: &Arc<Pushes>,
+) {
+    let attack = attack::Attack::begin(server).await;
+    let first = pushes.next.load(Ordering::Relaxed) + 1;
+    let paced = open_loop(client, &server.url, lasts, pushes).await;
+    let last = pushes.next.load(Ordering::Relaxed);
+    let ended = Instant::now();
+    let attacked = attack.end().await;
+    println!(
+        "  the same under attack    {:>8.0} /s   p50 {:>7.2} ms   p99 {:>7.2} ms",
+        paced.rate(lasts),
+        paced.percentile(50),
+        paced.percentile(99)
+    );
+    println!(
+        "  /healthz and approve     {:>8}      p50 {:>7.2} ms   max {:>7.2} ms",
+        attacked.people.times.len(),
+        attacked.people.percentile(50),
+        attacked.people.percentile(100)
+    );
+    let left = planned(server, client, (first..=last).step_by(50).chain([last])).await;
+    println!(
+        "  planned after            {:>8.1} s    {left} of a sample left; bad signatures {}, connections: silent {}, slow {}",
+        ended.elapsed().as_secs_f64(),
+        attacked.refused,
+        attacked.silent,
+        attacked.slow
+    );
+    println!(
+        "  memory of the server     {:>8} MiB resident at most",
+        peak_memory(server.pid())
+    );
+    assert_eq!(
+        paced.failed + attacked.people.failed,
+        0,
+        "every request must be answered"
+    );
+}
+
+/// Waits until these pushes have runs; returns how many still have none after five minutes.
+async fn planned(
+    server: &Server,
+    client: &reqwest::Client,
+    numbers: impl Iterator<Item = usize>,
+) -> usize {
+    let until = Instant::now() + Duration::from_secs(300);
+    let mut left: Vec<usize> = numbers.collect();
+    while !left.is_empty() && Instant::now() < until {
+        let mut still = Vec::new();
+        for number in left {
+            let answer = server
+                .ask(client, &format!("commit?commit={number:040x}"))
+                .await;
+            let runs = answer
+                .as_ref()
+                .ok()
+                .and_then(|answer| answer["runs"].as_array());
+            if runs.is_none_or(Vec::is_empty) {
+                still.push(number);
+            }
+        }
+        left = still;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    left.len()
 }
 
 /// Pushes that all differ.
