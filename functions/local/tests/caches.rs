@@ -1,6 +1,8 @@
-//! What builds keep for later builds, through the real binary: apart by trust.
+//! What builds reach, through the real binary: what others kept, apart by trust, and nothing of the server.
 
 mod common;
+#[path = "caches/user.rs"]
+mod user;
 
 use std::path::PathBuf;
 use std::process::Command;

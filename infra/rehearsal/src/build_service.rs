@@ -149,6 +149,7 @@ impl BuildService {
             // The builds of the rehearsal need no secrets and no other user.
             secrets: "secrets.json".into(),
             common: std::env::temp_dir(),
+            build_user: None,
             machine: Machine {
                 search_path: settings.search_path,
                 home: None,

@@ -223,6 +223,7 @@ fn config(folder: &Folder, snapshot: &Path, registry: &OwnRegistry) -> Config {
         keep: KEEP,
         secrets: folder.path("secrets.json"),
         common: std::env::temp_dir(),
+        build_user: None,
         machine: of_builds(surroundings::variable),
         now: Arc::new(move || clock.now()),
         towline_binary: console::own_binary().unwrap_or_else(|_| "towline".into()),

@@ -87,6 +87,7 @@ async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(O
         slack: None,
         concurrency: 2,
         room: Room::default(),
+        build_user: None,
         binary: console::own_binary()?,
         surroundings: around,
         builds: of_builds(surroundings::variable),

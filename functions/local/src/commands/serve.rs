@@ -14,6 +14,7 @@ use towline_console::surroundings;
 use towline_host::around::{of_builds, of_git};
 use towline_host::registered::{RegisterError, registered};
 use towline_host::{Config, Folder, Opened};
+use towline_runner::{User, UserError};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -41,6 +42,9 @@ pub struct Args {
     /// Builds that run at the same time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     builds: u16,
+    /// User that builds run as, which must own nothing else; needs root
+    #[arg(long, value_name = "USER")]
+    build_user: Option<String>,
     /// Builds of one repository that may wait; older ones give way to newer ones
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
     waiting: u16,
@@ -62,6 +66,8 @@ pub enum ServeError {
     Listen(SocketAddr),
     #[error(transparent)]
     Repository(#[from] RegisterError),
+    #[error("--build-user cannot be used")]
+    BuildUser(#[from] UserError),
     #[error("{name} cannot be used")]
     Secret {
         name: &'static str,
@@ -73,9 +79,18 @@ pub enum ServeError {
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(args: Args, output: Output) -> Outcome {
     console::log_to_stderr();
+    let build_user = args.build_user.as_deref().map(User::for_builds);
+    let build_user = build_user.transpose().map_err(ServeError::from);
+    let build_user = build_user.map_err(anyhow::Error::from)?;
     let folder = Folder::open(&args.data).map_err(anyhow::Error::from)?;
-    let (opened, names) = open(args, &folder).await?;
+    let is_shared = build_user.is_none();
+    let (opened, names) = open(args, &folder, build_user).await?;
     welcome(opened.address(), &folder, &names, output)?;
+    if is_shared {
+        output.progress(
+            "builds run as the user of this process and can read its data; as root, give them another one with --build-user",
+        );
+    }
     let (stop, stopped) = watch::channel(false);
     let asked = async {
         console::asked_to_stop().await;
@@ -92,7 +107,11 @@ pub async fn run(args: Args, output: Output) -> Outcome {
 }
 
 /// The machine, and the names of the repositories that may push to it.
-async fn open(args: Args, folder: &Folder) -> anyhow::Result<(Opened, Vec<String>)> {
+async fn open(
+    args: Args,
+    folder: &Folder,
+    build_user: Option<User>,
+) -> anyhow::Result<(Opened, Vec<String>)> {
     if args.repositories.is_empty() {
         return Err(ServeError::NoRepository.into());
     }
@@ -122,6 +141,7 @@ async fn open(args: Args, folder: &Folder) -> anyhow::Result<(Opened, Vec<String
             per_repository: usize::from(args.waiting),
             per_ref: usize::from(args.waiting_per_ref),
         },
+        build_user,
         binary: console::own_binary()?,
         surroundings: of_git(surroundings::variable),
         builds: of_builds(surroundings::variable),

@@ -45,6 +45,8 @@ pub struct Config {
     pub concurrency: usize,
     /// Builds that may wait for their turn.
     pub room: Room,
+    /// The user that builds run as, if not our own.
+    pub build_user: Option<towline_runner::User>,
     /// The `towline` that builds find on their path.
     pub binary: PathBuf,
     /// The environment of `git`.
@@ -139,6 +141,7 @@ impl Machine {
         let runner = Runner::open(runner_config(
             &config.folder,
             (config.concurrency, config.room),
+            config.build_user,
             config.binary,
             config.builds,
             from_here(address),
@@ -203,6 +206,7 @@ fn hosts(address: SocketAddr, names: Vec<String>) -> Vec<String> {
 fn runner_config(
     folder: &Folder,
     (concurrency, room): (usize, Room),
+    build_user: Option<towline_runner::User>,
     binary: PathBuf,
     machine: towline_runner::Machine,
     address: SocketAddr,
@@ -217,6 +221,7 @@ fn runner_config(
         keep: towline_runner::Config::KEEP,
         secrets: folder.path("secrets.json"),
         common: std::env::temp_dir(),
+        build_user,
         machine,
         now: Arc::new(move || clock.now()),
         towline_binary: binary,

@@ -14,6 +14,7 @@ use towline_buildspec::model::{Phase, Shell, Version};
 use towline_domain::run::BuildStatus;
 use towline_wire::codebuild;
 
+use crate::cgroup::Group;
 use crate::database;
 use crate::environment::{self, Variables};
 use crate::event::state_change;
@@ -127,6 +128,8 @@ impl Build {
         let secrets = vec![password.clone(), login];
         let written = Arc::clone(&inner.written);
         let log = Log::open(&inner.log_path(&record), secrets, log::MOST, written)?;
+        let user = record.run_as.clone();
+        let user = user.filter(|user| inner.config.build_user.as_ref() == Some(user));
         Ok(Self {
             folder: inner.folder(&record),
             inner,
@@ -140,12 +143,13 @@ impl Build {
             restored: None,
             groups: Vec::new(),
             session: None,
-            user: None,
-            handed_over: false,
+            handed_over: user.is_some(),
+            user,
         })
     }
 
     async fn execute(&mut self) -> BuildStatus {
+        self.record.group = Group::create(self.record.request.attempt.as_str());
         let request = &self.record.request;
         let (id, commit, repository) = (&self.record.id, &request.commit, &request.repository);
         self.say(&format!("Build {id} of {repository} at {commit}"))
@@ -187,6 +191,12 @@ impl Build {
     pub(crate) async fn session(&mut self) -> io::Result<&mut Session> {
         if self.session.is_none() {
             let session = self.start_session()?;
+            // It has run no command yet.
+            if let (Some(group), Some(pid)) = (&self.record.group, session.id())
+                && let Err(error) = group.take(pid)
+            {
+                tracing::warn!(build = %self.record.id, %error, "a build has no control group");
+            }
             let leader = session.id().and_then(Leader::of);
             self.record.leader.clone_from(&leader);
             self.groups.extend(leader);
@@ -236,6 +246,11 @@ impl Build {
         )
     }
 
+    /// The user of the next command, if not towline's own.
+    pub(crate) fn user(&self) -> Option<&User> {
+        self.user.as_ref()
+    }
+
     /// Where the shell and we exchange files.
     pub(crate) fn control(&self) -> Control {
         self.folder.control(self.user.as_ref())
@@ -246,6 +261,9 @@ impl Build {
     /// The other user continues with the folder and exported variables of the previous shell. What
     /// that user exports later stays there: root must not run what another user has written.
     pub(crate) async fn run_as(&mut self, phase: &Phase) {
+        if self.inner.config.build_user.is_some() {
+            return;
+        }
         let name = users::name_of(&self.spec, phase);
         let other = self.record.run_as.clone();
         let user = other.filter(|user| name == Some(&user.name));
@@ -282,6 +300,9 @@ impl Build {
             session.close().await;
         }
         process::end_all(&self.folder, Of::Ours(&self.groups)).await;
+        if let Some(group) = &self.record.group {
+            group.end().await;
+        }
         self.session = None;
         let word = end.status.word();
         self.say(&format!("Build ended: {word}")).await;

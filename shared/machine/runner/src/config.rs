@@ -11,6 +11,7 @@ use towline_domain::turns::Room;
 use towline_ports::{PortError, RepositoryRef};
 
 use crate::rights::Rights;
+use crate::users::User;
 
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -70,8 +71,10 @@ pub struct Config {
     /// The file with the values of `parameter-store` and `secrets-manager`, readable by its owner only.
     /// It is read when a build needs a value.
     pub secrets: PathBuf,
-    /// A folder that every user may enter, for builds that `run-as` another user.
+    /// A folder that every user may enter, for builds that run as another user.
     pub common: PathBuf,
+    /// The user that all builds run as, if not towline's own.
+    pub build_user: Option<User>,
     /// The environment that builds get.
     pub machine: Machine,
     pub now: Now,

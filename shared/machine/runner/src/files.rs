@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use rustix::fs::{Mode, OFlags, open, openat};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::said::Said;
@@ -148,7 +148,9 @@ impl Patterns {
 /// Opens a file below `base` for reading; a link anywhere on the way is an error.
 pub(crate) fn open_beneath(base: &Path, path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let mut folder = open(base, flags | OFlags::DIRECTORY, Mode::empty())?;
+    // The way to it has no links, unless a process of the build has put one there.
+    let resolve = ResolveFlags::NO_SYMLINKS;
+    let mut folder = openat2(CWD, base, flags | OFlags::DIRECTORY, Mode::empty(), resolve)?;
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     for part in path.parent().into_iter().flat_map(Path::components) {
         let Component::Normal(part) = part else {

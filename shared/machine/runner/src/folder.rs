@@ -41,11 +41,16 @@ impl Folder {
             Some(_) => self.0.join("notes"),
             None => folder.clone(),
         };
-        Control { folder, notes }
+        let reader = user.map(|user| user.gid);
+        Control {
+            folder,
+            notes,
+            reader,
+        }
     }
 
     /// Recreates the folder, with `towline`, `aws` and `codebuild-hash-files` in its `bin`. The
-    /// build's other user, if any, may enter it and owns the home folder and the exchanged files.
+    /// build's other user, if any, may enter it, read the home folder, and owns the exchanged files.
     pub(crate) fn prepare(
         &self,
         towline: &Path,
@@ -54,7 +59,7 @@ impl Folder {
         user: Option<&User>,
     ) -> io::Result<()> {
         self.remove()?;
-        let Control { folder, notes } = self.control(user);
+        let Control { folder, notes, .. } = self.control(user);
         let docker = self.home().join(".docker");
         for folder in [&self.source(), &self.bin(), &folder, &notes, &docker] {
             fs::create_dir_all(folder)?;
@@ -90,7 +95,7 @@ impl Folder {
 
     /// Lets another user run commands here: gives access to the tools and their own folders.
     fn let_in(&self, user: &User) -> io::Result<()> {
-        let Control { folder, notes } = self.control(Some(user));
+        let Control { folder, notes, .. } = self.control(Some(user));
         let home = self.home();
         // Both root's and the user's phases work on the source, regardless of its owner.
         fs::write(home.join(".gitconfig"), "[safe]\n\tdirectory = *\n")?;
@@ -105,7 +110,8 @@ impl Folder {
         ] {
             fs::set_permissions(folder, Permissions::from_mode(mode))?;
         }
-        user.own(&home)?;
+        // The home folder becomes the user's with the source, once the cache was restored to both.
+        user.show(&home)?;
         user.own(&notes)
     }
 
@@ -113,6 +119,10 @@ impl Folder {
     pub(crate) fn remove(&self) -> io::Result<()> {
         if !self.0.exists() || fs::remove_dir_all(&self.0).is_ok() {
             return Ok(());
+        }
+        // Root can remove everything, and must follow no path of a user.
+        if rustix::process::geteuid().is_root() {
+            return fs::remove_dir_all(&self.0);
         }
         // Some tools leave folders that even their owner may not write to.
         open_up(&self.0)?;

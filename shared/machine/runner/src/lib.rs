@@ -8,6 +8,7 @@
 mod artifacts;
 mod build;
 mod cache;
+mod cgroup;
 mod checkout;
 mod config;
 mod database;
@@ -40,3 +41,4 @@ pub use config::{Checkout, Config, Machine, Now, OnePassword, OpenError, Registr
 pub use event::StateChange;
 pub use rights::Rights;
 pub use runner::Runner;
+pub use users::{User, UserError};

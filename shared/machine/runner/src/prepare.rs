@@ -49,7 +49,9 @@ impl Build {
             self.say(&format!("Buildspec: {warning}")).await;
         }
         let refused = |reason: Said| Context::new("CLIENT_ERROR", reason);
-        if let Some(objection) = refusals::objection(&self.spec) {
+        if let Some(objection) =
+            refusals::objection(&self.spec, self.inner.config.build_user.as_ref())
+        {
             return Err(refused(objection.into()));
         }
         let file = &self.inner.config.secrets;
@@ -66,6 +68,7 @@ impl Build {
                 .await
                 .map_err(|message| Context::new("GIT_CLONE_FAILED", message))?;
         }
+        self.show_source().await?;
         self.tell_runtimes().await;
         self.restore_cache().await;
         self.hand_over_source().await
@@ -127,7 +130,9 @@ impl Build {
         }
         let variables = self.variables();
         for (runtime, version) in wanted {
-            if let Some(said) = runtimes::difference(runtime, version, &variables).await {
+            if let Some(said) =
+                runtimes::difference(runtime, version, &variables, self.user()).await
+            {
                 self.say(&said).await;
             }
         }
@@ -191,6 +196,21 @@ impl Build {
             self.say(&line).await;
         }
         self.restored = found;
+    }
+
+    /// Lets the user of all builds read the source, for what runs before the cache is restored. Nothing
+    /// is given to that user before: what runs could change it while we write to it.
+    async fn show_source(&self) -> Result<(), Context> {
+        let Some(user) = self.user().cloned() else {
+            return Ok(());
+        };
+        let source = self.folder.source();
+        let shown = aside(move |_| user.show(&source)).await;
+        let shown = shown.map_err(io::Error::other).and_then(|shown| shown);
+        shown.map_err(|error| {
+            let message = format!("showing the source to the user of builds: {error}");
+            Context::new("INTERNAL_ERROR", message)
+        })
     }
 
     /// Gives the source to the build's other user, if any.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::folder::Folder;
+use crate::users::User;
 
 /// The first process of a group, distinguishable from later ones with the same number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +89,19 @@ pub(crate) async fn end_all(folder: &Folder, of: Of<'_>) {
     tracing::warn!(build = %folder.source().display(), "some processes of the build do not end");
 }
 
+/// Kills every process of a user, as long as nothing that may run as it has begun.
+pub(crate) async fn end_of(user: &User, is_idle: impl Fn() -> bool) {
+    let until = Instant::now() + GOING;
+    loop {
+        let members = members_of(user);
+        if members.is_empty() || Instant::now() >= until || !is_idle() {
+            return;
+        }
+        members.into_iter().for_each(|pid| send(pid, Signal::KILL));
+        sleep(LOOK).await;
+    }
+}
+
 fn send(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {
         // An error means that it has ended already.
@@ -121,6 +135,19 @@ fn members(folder: &Folder, of: &Of<'_>) -> Vec<i32> {
                 .is_some_and(|stat| stat.lives && (group_counts(&stat) || has_mark(*pid, &mark)))
         })
         .collect()
+}
+
+/// The living processes of a user. Who owns a folder in `/proc` says less: a process can change that.
+fn members_of(user: &User) -> Vec<i32> {
+    let is_of = |pid: &i32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        let mut ids = ids.unwrap_or_default().split_ascii_whitespace();
+        ids.any(|id| id.parse() == Ok(user.uid)) && Stat::read(*pid).is_some_and(|stat| stat.lives)
+    };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(is_of).collect()
 }
 
 fn has_mark(pid: i32, mark: &[u8]) -> bool {

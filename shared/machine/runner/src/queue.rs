@@ -62,6 +62,7 @@ impl Inner {
             fs::create_dir_all(config.dir.join(name)).map_err(failed)?;
         }
         config.dir = config.dir.canonicalize().map_err(failed)?;
+        config.common = config.common.canonicalize().map_err(failed)?;
         let lock = File::create(config.dir.join("lock")).map_err(failed)?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(OpenError::InUse(config.dir));
@@ -134,11 +135,15 @@ impl Inner {
         while let Some(mut record) = self.database.call(doing, database::any_running).await? {
             let group = record.leader.as_ref().and_then(Leader::group);
             process::end_all(&self.folder(&record), Of::Left(group)).await;
+            if let Some(group) = &record.group {
+                group.end().await;
+            }
             let now = self.now();
             let context = Context::new(codebuild::INTERRUPTED, RESTARTED);
             record.leave(PhaseStatus::Fault, Some(context), now);
             build::conclude(self, record, BuildStatus::Fault).await;
         }
+        self.end_strays().await;
         let places = [self.config.dir.join("builds"), self.common()];
         let clear = move || -> io::Result<()> {
             for builds in places {
@@ -159,6 +164,13 @@ impl Inner {
         }
         self.tidy().await;
         Ok(())
+    }
+
+    /// Ends what builds have left running, if they have a user of their own and none of them runs.
+    pub(crate) async fn end_strays(&self) {
+        if let Some(user) = &self.config.build_user {
+            process::end_of(user, || self.running().is_empty()).await;
+        }
     }
 
     /// Removes ended builds except the newest. What cannot be removed is tried again when the next build
@@ -223,6 +235,7 @@ impl Inner {
                     tokio::spawn(async move {
                         build::run(inner.clone(), record, stop, closing).await;
                         inner.running().remove(&id);
+                        inner.end_strays().await;
                         drop(place);
                     });
                 }
@@ -256,6 +269,7 @@ impl Inner {
         self.running().insert(next.id.clone(), stop);
         let (id, place, now) = (next.id.clone(), self.place.clone(), self.now());
         let registry = self.config.registry_address.clone();
+        let user = self.config.build_user.clone();
         let work = move |transaction: &rusqlite::Transaction<'_>| {
             let Some(mut record) = database::get(transaction, &id)? else {
                 return Ok(None);
@@ -268,7 +282,7 @@ impl Inner {
                 record.request.push_to(registry);
             }
             record.started_at = Some(now);
-            record.run_as = users::of_text(&record.request.buildspec);
+            record.run_as = users::of_text(&record.request.buildspec, user.as_ref());
             record.leave(PhaseStatus::Succeeded, None, now);
             record.enter(PhaseKind::Provisioning, now);
             let event = state_change(&record, &place, now);

@@ -12,6 +12,7 @@ use towline_domain::run::{BuildReport, BuildStatus, GaveWay};
 use towline_ports::{StartBuild, Trust};
 use towline_wire::codebuild;
 
+use crate::cgroup::Group;
 use crate::process::Leader;
 use crate::users::User;
 
@@ -35,6 +36,9 @@ pub(crate) struct Record {
     /// The other user that commands run as; it decides where the build's folder is.
     #[serde(default)]
     pub(crate) run_as: Option<User>,
+    /// The control group of its processes, while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<Group>,
     /// The build that took its place in the queue, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) gave_way: Option<GaveWay>,
@@ -224,6 +228,7 @@ impl Record {
             exported: Vec::new(),
             leader: None,
             run_as: None,
+            group: None,
             gave_way: None,
         };
         record.enter(PhaseKind::Submitted, now);
@@ -276,6 +281,7 @@ impl Record {
         self.status = status;
         self.ended_at = Some(now);
         self.leader = None;
+        self.group = None;
     }
 
     pub(crate) fn report(&self) -> BuildReport {

@@ -6,10 +6,10 @@ use towline_buildspec::Buildspec;
 use towline_buildspec::model::{Cache, OnFailure, Phase, PhaseName, Shell, Version};
 
 use crate::environment;
-use crate::users;
+use crate::users::{self, User};
 
 /// Why a buildspec cannot run here, if so.
-pub(crate) fn objection(spec: &Buildspec) -> Option<String> {
+pub(crate) fn objection(spec: &Buildspec, user: Option<&User>) -> Option<String> {
     let env = &spec.env;
     let stores = env.parameter_store.iter().chain(&env.secrets_manager);
     let names = stores.map(|(name, _)| (name.as_str(), ""));
@@ -26,7 +26,7 @@ pub(crate) fn objection(spec: &Buildspec) -> Option<String> {
             let mut all = variables.chain(names);
             all.find_map(|(name, value)| environment::objection(name, value))
         })
-        .or_else(|| users::wanted(spec).err().map(String::from))
+        .or_else(|| users::wanted(spec, user).err().map(String::from))
 }
 
 fn shell(spec: &Buildspec) -> Option<String> {

@@ -9,6 +9,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::environment::Variables;
+use crate::users::User;
 
 /// How long a program may take to print its version.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,6 +36,7 @@ pub(crate) async fn difference(
     runtime: &str,
     wanted: &str,
     variables: &Variables,
+    user: Option<&User>,
 ) -> Option<String> {
     let known = PROGRAMS.iter().find(|(name, _)| *name == runtime);
     let Some((_, program)) = known else {
@@ -42,7 +44,7 @@ pub(crate) async fn difference(
             "runtime-versions: {runtime} {wanted} requested; cannot check for it on this machine"
         ));
     };
-    let has = match version(program, variables).await {
+    let has = match version(program, variables, user).await {
         Some(has) if fits(&resolved(wanted, variables), &has) => return None,
         Some(has) => format!("this machine uses {has}"),
         None => format!("this machine has no {} that prints its version", program[0]),
@@ -53,7 +55,7 @@ pub(crate) async fn difference(
 }
 
 /// The first number in a program's output.
-async fn version(program: &[&str], variables: &Variables) -> Option<String> {
+async fn version(program: &[&str], variables: &Variables, user: Option<&User>) -> Option<String> {
     let mut command = Command::new("/bin/sh");
     // The shell searches the build's own PATH, and merges both outputs.
     let script = r#"exec "$@" 2>&1"#;
@@ -68,6 +70,9 @@ async fn version(program: &[&str], variables: &Variables) -> Option<String> {
         .stderr(Stdio::null())
         .process_group(0)
         .kill_on_drop(true);
+    if let Some(user) = user {
+        command.uid(user.uid).gid(user.gid);
+    }
     let mut child = command.spawn().ok()?;
     let output = child.stdout.take()?;
     let read = async {

@@ -8,6 +8,7 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub(crate) struct Control {
     pub(crate) folder: PathBuf,
     /// The folder that the shell writes to, owned by its user.
     pub(crate) notes: PathBuf,
+    /// The group of that user, if it is not our own.
+    pub(crate) reader: Option<u32>,
 }
 
 /// The result of a command.
@@ -70,6 +73,17 @@ impl Control {
         path.is_dir().then_some(path)
     }
 
+    /// Writes a file for the shell.
+    fn write(&self, name: &str, text: &str) -> io::Result<()> {
+        let path = self.folder.join(name);
+        fs::write(&path, text)?;
+        let Some(group) = self.reader else {
+            return Ok(());
+        };
+        chown(&path, None, Some(group))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640))
+    }
+
     /// A file from the shell; a link in its place is not followed.
     pub(crate) fn note(&self, name: &str) -> Option<Vec<u8>> {
         let mut note = Vec::new();
@@ -85,7 +99,7 @@ impl Control {
             match fs::copy(self.notes.join(name), &copy) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
-                Ok(_) => user.own(&copy)?,
+                Ok(_) => user.own_file(&copy)?,
             }
         }
         Ok(())
@@ -121,7 +135,7 @@ impl Session {
         version: Version,
     ) -> io::Result<Self> {
         let driver = control.folder.join("driver");
-        fs::write(&driver, control.driver(version))?;
+        control.write("driver", &control.driver(version))?;
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let child = command
@@ -152,7 +166,7 @@ impl Session {
 
     /// Runs one command of one or more lines.
     pub(crate) async fn run(&mut self, command: &str) -> io::Result<Done> {
-        fs::write(self.control.folder.join("command"), format!("{command}\n"))?;
+        self.control.write("command", &format!("{command}\n"))?;
         if self.channel.write_all(b"go\n").await.is_err() {
             return Ok(Done::Ended(code(self.child.wait().await?)));
         }

@@ -71,6 +71,7 @@ fn config(dir: &Path, concurrency: usize) -> Config {
         keep: Config::KEEP,
         secrets: dir.join("secrets.json"),
         common: "/tmp".into(),
+        build_user: None,
         machine: Machine {
             search_path: env!("PATH").into(),
             home: None,
