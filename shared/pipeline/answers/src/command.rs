@@ -37,7 +37,8 @@ pub enum Command {
 #[command(after_help = "\
 Examples:
   towline promote backend 3f9c2ab staging
-  towline promote backend sha256:858e0a1b prod --reason 'release 12' --wait")]
+  towline promote backend sha256:858e0a1b prod --reason 'release 12' --wait
+  towline promote backend 3f9c2ab prod --override --reason 'fixes incident 4711'")]
 pub struct Promote {
     /// The component
     pub component: ComponentName,
@@ -49,6 +50,14 @@ pub struct Promote {
     /// Why
     #[arg(long)]
     pub reason: Option<String>,
+    /// Promote it without approval, and even if its ref is not admitted; needs the right `override`
+    #[arg(long = "override", requires = "reason")]
+    #[serde(
+        default,
+        rename = "override",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub overrides: bool,
     /// The repository, if several have a component of that name
     #[arg(long, value_name = "OWNER/NAME")]
     pub repository: Option<RepositoryName>,

@@ -75,10 +75,18 @@ pub(super) async fn promote(
             return deny(context, person, &key, Request::Promote { commit }, reason).await;
         }
     }
-    let fact = Fact::PromotionRequested {
-        candidate: candidate.clone(),
-        by: person.clone(),
-        reason,
+    let by = person.clone();
+    let fact = match command.overrides {
+        true => Fact::OverrideRequested {
+            candidate: candidate.clone(),
+            by,
+            reason: reason.ok_or(Refusal::NoReason)?,
+        },
+        false => Fact::PromotionRequested {
+            candidate: candidate.clone(),
+            by,
+            reason,
+        },
     };
     let state = taken(to_stage(context, &key, &fact, None).await?)?;
     Ok(opened(context, &state, &candidate, rule))
@@ -116,7 +124,8 @@ fn said_of(context: Context<'_>, state: &Stage, promotion: &Promotion, rule: &St
                 format!(", expires in {left}")
             });
             format!(
-                "waiting for approval {given}/{needed}{}",
+                "waiting for approval {given}/{needed}{}{}",
+                explain::loosened(promotion),
                 expiry.unwrap_or_default()
             )
         }
@@ -355,6 +364,7 @@ async fn how_it_ended(
         What::Ended { .. }
         | What::Moved { .. }
         | What::Requested { .. }
+        | What::Overridden { .. }
         | What::Approved { .. }
         | What::Denied { .. }
         | What::Held { .. }

@@ -277,8 +277,12 @@ async fn how_it_ended(
     let asked = rows.iter().find_map(|row| match &row.what {
         What::Requested {
             promotion, digest, ..
+        }
+        | What::Overridden {
+            promotion, digest, ..
         } if *digest == candidate.digest => Some(*promotion),
         What::Requested { .. }
+        | What::Overridden { .. }
         | What::Approved { .. }
         | What::Denied { .. }
         | What::Ended { .. }
@@ -293,6 +297,7 @@ async fn how_it_ended(
         }
         What::Ended { .. }
         | What::Requested { .. }
+        | What::Overridden { .. }
         | What::Approved { .. }
         | What::Denied { .. }
         | What::Moved { .. }

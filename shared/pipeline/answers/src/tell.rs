@@ -3,6 +3,7 @@
 use towline_domain::intent::AttemptRef;
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
 use towline_domain::person::Person;
+use towline_domain::rights::{Lacking, Right, Rights};
 use towline_domain::run::{self, ComponentRun, Run};
 use towline_domain::stage::Fact;
 use towline_state::apply::{to_run, to_stage};
@@ -91,17 +92,36 @@ async fn cancel(
     command: OfBuild,
 ) -> Result<Answer, ChatError> {
     let number = command.build;
-    let (of, _) = lookup::build(context, number, command.repository.as_ref()).await?;
-    let fact = run::Fact::CancelRequested {
-        component: of.component.clone(),
-        build: number,
-        by: person.clone(),
+    let (of, run) = lookup::build(context, number, command.repository.as_ref()).await?;
+    let fact = match lacks_operate(context, person, &run).await? {
+        None => run::Fact::CancelRequested {
+            component: of.component.clone(),
+            build: number,
+            by: person.clone(),
+        },
+        Some(lacking) => run::Fact::Denied {
+            component: of.component.clone(),
+            build: number,
+            by: person.clone(),
+            request: run::Request::Cancel,
+            reason: run::Refusal::Lacks(lacking),
+        },
     };
     taken(to_run(context, &of.run, &fact, None).await?)?;
     Ok(Answer::done_to_build(
         format!("build#{number} is cancelled"),
         number,
     ))
+}
+
+/// What a person lacks to operate builds of the run's repository.
+async fn lacks_operate(
+    context: Context<'_>,
+    person: &Person,
+    run: &Run,
+) -> Result<Option<Lacking>, ChatError> {
+    let definition = Reads::from(context).trusted(run.key.repository).await?;
+    Ok(Rights::of(definition.as_ref()).lacks(person, Right::Operate))
 }
 
 async fn retry(
@@ -138,6 +158,9 @@ async fn again(
         request: run::Request::Retry,
         reason,
     };
+    if let Some(lacking) = lacks_operate(context, person, run).await? {
+        return Ok(denied(run::Refusal::Lacks(lacking)));
+    }
     let built = run.components.get(&of.component);
     let after = match built.map(ComponentRun::latest) {
         Some(latest) if latest.build_number == number => latest.number,

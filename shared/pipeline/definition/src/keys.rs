@@ -77,8 +77,21 @@ mapping! {
         /// Where images go.
         #[schemars(extend("maxItems" = limits::STAGES))]
         stages: Option<Vec<Stage>>,
+        /// Who may do what, besides the approvers of gates.
+        rights: Option<Rights>,
         /// Who is notified. Not available yet.
         notify: Option<Notify>,
+    }
+}
+
+mapping! {
+    /// Who may do what, besides the approvers of gates.
+    Rights {
+        /// Groups whose members may promote, cancel, retry and hold. Default: everyone in a group.
+        operate: Option<Texts>,
+        /// Groups whose members may promote without approval, and images of refs that source does not admit.
+        /// They must give a reason. Default: nobody.
+        overrule as "override": Option<Texts>,
     }
 }
 

@@ -26,6 +26,7 @@ use std::fmt;
 use towline_buildspec::yaml::{self, Limits, Span};
 pub use towline_domain::definition::FILE;
 use towline_domain::definition::{Definition, Scope, Source};
+use towline_domain::rights::Rights;
 
 use reader::{Place, Report};
 
@@ -151,6 +152,10 @@ fn definition(report: &mut Report, root: &Place<'_>) -> Option<Definition> {
         .get("stages")
         .map(|place| stages::read(report, &place));
     let stages = stages.unwrap_or_default();
+    let rights = fields
+        .get("rights")
+        .map(|place| rights(report, &place))
+        .unwrap_or_default();
     if let Some(place) = fields.get("notify") {
         notify(report, &place);
     }
@@ -167,6 +172,7 @@ fn definition(report: &mut Report, root: &Place<'_>) -> Option<Definition> {
         source: source.unwrap_or_default(),
         components: components.into_iter().map(|read| read.component).collect(),
         stages,
+        rights,
         not_executed: Vec::new(),
     })
 }
@@ -183,6 +189,16 @@ fn source(report: &mut Report, place: &Place<'_>) -> Source {
         branches: report.globs(&fields, "branches"),
         tags: report.globs(&fields, "tags"),
         skip_message: report.texts_of(&fields, "skip_message"),
+    }
+}
+
+fn rights(report: &mut Report, place: &Place<'_>) -> Rights {
+    let Some(fields) = report.fields(place, keys::Rights::KEYS) else {
+        return Rights::default();
+    };
+    Rights {
+        operate: report.texts_of(&fields, "operate"),
+        overrule: report.texts_of(&fields, "override"),
     }
 }
 

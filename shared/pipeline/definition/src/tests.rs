@@ -207,6 +207,22 @@ fn deployment_by_an_event_is_executed() {
 }
 
 #[test]
+fn rights_are_given_to_groups() {
+    let head = "version: 1\npipeline: p\ncomponents: {a: {repository: r/a}}\n";
+    let rights = read_text(&format!(
+        "{head}rights: {{operate: [release, ops], override: owners}}\n"
+    ));
+    assert_eq!(rights.rights.operate, ["release", "ops"]);
+    assert_eq!(rights.rights.overrule, ["owners"]);
+    let unknown = read(format!("{head}rights: {{approve: [release]}}\n").as_bytes());
+    let error = unknown.expect_err("there is no such right").to_string();
+    assert!(
+        error.contains("operate") && error.contains("override"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_component_that_says_nothing_is_built_with_docker() {
     let definition = read_text("version: 1\npipeline: p\ncomponents: {a: {repository: r/a}}\n");
     expect![[r#"
@@ -254,6 +270,10 @@ fn a_component_that_says_nothing_is_built_with_docker() {
                 },
             ],
             stages: [],
+            rights: Rights {
+                operate: [],
+                overrule: [],
+            },
             not_executed: [],
         }
     "#]]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::glob::{Glob, GlobError};
 use crate::names::{ComponentName, ImageRepository, PipelineName, StageName, Tag};
+use crate::rights::Rights;
 
 /// The name of the file with the definition, at the root of a repository.
 pub const FILE: &str = ".towline.yml";
@@ -32,6 +33,9 @@ pub struct Definition {
     pub components: Vec<Component>,
     /// The stages, each after the one it takes from; at most 64.
     pub stages: Vec<StageRule>,
+    /// Who may operate and override.
+    #[serde(default, skip_serializing_if = "Rights::is_default")]
+    pub rights: Rights,
     /// Features that the definition uses and this version does not support; a run that needs one is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_executed: Vec<NotExecuted>,

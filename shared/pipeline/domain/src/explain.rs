@@ -1,5 +1,6 @@
 //! Explains why something waits or did not happen, from the same rules that decide it.
 
+mod access;
 mod reasons;
 
 use crate::Timestamp;
@@ -136,7 +137,8 @@ pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Ti
                 .expires_at
                 .map(|at| format!(", expires in {}", span(now, at)))
                 .unwrap_or_default();
-            format!("waits for approval {given}/{needed}{expiry}")
+            let rules = loosened(promotion);
+            format!("waits for approval {given}/{needed}{rules}{expiry}")
         }
         Some(Wait::Turn { after }) => format!("waits for #{after} before it"),
         Some(Wait::Hold(hold)) => format!(
@@ -155,6 +157,14 @@ pub fn lacking(promotion: &Promotion, rule: &StageRule) -> Option<String> {
         Wait::Approval { given, needed } => Some(format!("{given}/{needed} approvals")),
         Wait::Turn { .. } | Wait::Hold(_) => None,
     }
+}
+
+/// Which rules a promotion waits under, if the definition has others now.
+#[must_use]
+pub fn loosened(promotion: &Promotion) -> String {
+    let loosening = promotion.loosening.as_ref();
+    let said = loosening.map(|it| format!(" (by the rules before {})", it.commit.short()));
+    said.unwrap_or_default()
 }
 
 fn is(digest: &Digest, candidate: Option<&Candidate>) -> bool {

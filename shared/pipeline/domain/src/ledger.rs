@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::Timestamp;
-use crate::names::{CommitSha, ComponentName, Digest, ImageRepository, RunId, Tag};
+use crate::names::{CommitSha, ComponentName, Digest, GitRef, ImageRepository, RunId, Tag};
 use crate::person::{Actor, Door};
 use crate::run;
 use crate::stage::reasons::{Failure, HoldReason, Refusal, Request};
@@ -44,6 +44,19 @@ pub enum What {
         rollback: bool,
         /// Why, in the words of the person.
         reason: Option<String>,
+    },
+    /// A person with the right to override promotes an image without approval, and whatever its ref.
+    Overridden {
+        /// The promotion's number.
+        promotion: u64,
+        /// The image.
+        digest: Digest,
+        /// The image's commit.
+        commit: CommitSha,
+        /// The ref it was pushed to.
+        git_ref: GitRef,
+        /// Why, in the words of the person.
+        reason: String,
     },
     /// A person approved it.
     Approved {
@@ -100,6 +113,7 @@ impl What {
     pub fn is_decision(&self) -> bool {
         match self {
             Self::Requested { .. }
+            | Self::Overridden { .. }
             | Self::Approved { .. }
             | Self::Denied { .. }
             | Self::Resumed => true,

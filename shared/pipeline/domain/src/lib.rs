@@ -16,6 +16,7 @@ mod glob;
 pub mod heads;
 pub mod outputs;
 pub mod reason;
+pub mod rights;
 pub mod tags;
 
 pub mod image;
@@ -23,6 +24,7 @@ pub mod plan;
 pub mod record;
 
 pub mod deployment;
+pub mod loosened;
 pub mod offer;
 pub mod run;
 pub mod stage;

@@ -78,12 +78,17 @@ impl Person {
     /// Whether they belong to any of the groups; without groups, every known person does.
     #[must_use]
     pub fn is_in(&self, groups: &[String]) -> bool {
-        groups.is_empty()
-            || self
-                .groups
-                .iter()
-                .any(|own| own == EVERY_GROUP || groups.contains(own))
+        are_in(&self.groups, groups)
     }
+}
+
+/// Whether a person with these own groups belongs to any of the others; without others, everyone does.
+#[must_use]
+pub fn are_in(own: &[String], groups: &[String]) -> bool {
+    groups.is_empty()
+        || own
+            .iter()
+            .any(|own| own == EVERY_GROUP || groups.contains(own))
 }
 
 /// Who caused a row of the ledger.

@@ -181,7 +181,8 @@ fn waiting(stage: &Stage, rule: &StageRule, promotion: &Promotion) -> Option<Lin
         Wait::Approval { given, needed } => {
             let expiry = promotion.expires_at.map(explain::minute);
             let expiry = expiry.map(|at| format!(" until {at}")).unwrap_or_default();
-            format!("waits for approval {given}/{needed}{expiry}: towline approve {number}")
+            let rules = explain::loosened(promotion);
+            format!("waits for approval {given}/{needed}{rules}{expiry}: towline approve {number}")
         }
         // The image before it differs with every move; whether there is one does not.
         Wait::Turn { .. } => format!("promotion #{number} waits for its turn"),
@@ -243,9 +244,12 @@ fn live_at(rows: &[Row], commit: &CommitSha) -> Option<u64> {
 
 /// The promotion of this commit that a row requests.
 fn requested(row: &Row, of: &CommitSha) -> Option<u64> {
-    let What::Requested {
+    let (What::Requested {
         promotion, commit, ..
-    } = &row.what
+    }
+    | What::Overridden {
+        promotion, commit, ..
+    }) = &row.what
     else {
         return None;
     };

@@ -3,16 +3,15 @@
 mod advance;
 mod drift;
 mod opening;
+mod promotion;
 pub mod reasons;
 mod request;
 mod said;
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::authors::{Authors, Contribution, Contributions};
+use crate::authors::{Authors, Contributions};
 use crate::definition::{Concurrency, Definition, StageRule};
 use crate::intent::{Intent, StageKey};
 use crate::ledger::{Head, Row};
@@ -20,9 +19,13 @@ use crate::names::{
     CommitSha, Digest, GitRef, ImageRepository, RepositoryName, RunId, StageName, Tag,
 };
 use crate::person::{Actor, Person};
+use crate::plan::Trusted;
 
 pub use advance::advance;
+pub use promotion::{Approval, Loosening, Promotion};
 pub use reasons::{Failure, Hold, HoldReason, Refusal, Request};
+
+use promotion::missing_approval;
 
 /// The most waiting promotions of one stage; a further one replaces the oldest.
 pub const MOST_WAITING: usize = 20;
@@ -85,44 +88,6 @@ pub struct Pointer {
     pub since: Timestamp,
 }
 
-/// A request to move one digest into the stage, until it ends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Promotion {
-    /// Its number within the GitHub repository, as in `promotion #58`.
-    pub number: u64,
-    /// The image.
-    pub candidate: Candidate,
-    /// Whether it is a rollback.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub rollback: bool,
-    /// Who requested it.
-    pub by: Actor,
-    /// Why, in their words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// When.
-    pub at: Timestamp,
-    /// When it stops waiting for approval.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
-    /// Who approved exactly this digest and commit.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub approvals: Vec<Approval>,
-    /// Whether it is in progress: its tags are being set.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub acting: bool,
-}
-
-/// One person's approval.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Approval {
-    /// Who.
-    pub login: String,
-    /// When.
-    pub at: Timestamp,
-    pub comment: Option<String>,
-}
-
 /// A stage of a component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
@@ -136,6 +101,9 @@ pub struct Stage {
     /// The newest image that arrived at the origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offered: Option<Candidate>,
+    /// Up to which order number changes of the definition hold that loosen its gate.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub accepted: u64,
     /// Who took part in what was offered, push by push.
     #[serde(default, skip_serializing_if = "Contributions::is_empty")]
     pub contributions: Contributions,
@@ -169,6 +137,14 @@ pub struct Meddled {
     pub digest: Digest,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// One writer's exclusive time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
@@ -187,6 +163,8 @@ pub struct Lease {
 pub struct Policy<'a> {
     /// The stage's rule, from the default branch's last valid definition.
     pub rule: &'a StageRule,
+    /// That definition.
+    pub trusted: &'a Trusted,
     /// Features in its rule that this version does not support.
     pub not_executed: &'a [&'a str],
     /// The number for a new promotion.
@@ -238,6 +216,15 @@ pub enum Fact {
         by: Person,
         /// Why.
         reason: Option<String>,
+    },
+    /// A person requests a promotion that no gate stops, from any ref.
+    OverrideRequested {
+        /// The image.
+        candidate: Candidate,
+        /// Who.
+        by: Person,
+        /// Why.
+        reason: String,
     },
     /// A person approves.
     Approved {
@@ -382,6 +369,7 @@ impl Stage {
             pointer: None,
             hold: None,
             offered: None,
+            accepted: 0,
             contributions: Contributions::default(),
             drifted: false,
             meddled: None,
@@ -436,19 +424,4 @@ impl Stage {
                 after: other.number,
             })
     }
-}
-
-pub(crate) fn missing_approval(promotion: &Promotion, rule: &StageRule) -> Option<Wait> {
-    let approval = rule.approval.as_ref().filter(|_| !promotion.rollback)?;
-    let given = promotion
-        .approvals
-        .iter()
-        .map(|approval| approval.login.to_lowercase())
-        .collect::<BTreeSet<_>>()
-        .len();
-    let given = u32::try_from(given).unwrap_or(u32::MAX);
-    (given < approval.min).then_some(Wait::Approval {
-        given,
-        needed: approval.min,
-    })
 }

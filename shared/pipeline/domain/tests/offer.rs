@@ -15,6 +15,7 @@ use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::{ComponentName, GitRef};
 use towline_domain::offer::{self, FollowUp, Known};
 use towline_domain::person::Actor;
+use towline_domain::rights::Rights;
 use towline_domain::run::{self, Run};
 use towline_domain::stage::Pointer;
 
@@ -182,6 +183,7 @@ fn definition() -> Definition {
             stage("qa", Origin::Build),
             stage("prod", Origin::Stage(good("dev"))),
         ],
+        rights: Rights::default(),
         not_executed: Vec::new(),
     }
 }

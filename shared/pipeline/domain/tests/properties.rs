@@ -454,7 +454,7 @@ proptest! {
                 assert_eq!((row.sequence, &row.previous), (head.sequence + 1, &head.hash));
                 head = Head { sequence: row.sequence, hash: row.hash() };
                 match &row.what {
-                    What::Requested { promotion, .. } => assert_eq!(waiting.insert(*promotion, 0), None),
+                    What::Requested { promotion, .. } | What::Overridden { promotion, .. } => assert_eq!(waiting.insert(*promotion, 0), None),
                     What::Approved { promotion, .. } => *waiting.get_mut(promotion).expect("it waits") += 1,
                     What::Ended { promotion, .. } => assert!(waiting.remove(promotion).is_some()),
                     What::Moved { promotion, version: now, .. } => {

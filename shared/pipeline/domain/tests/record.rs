@@ -18,6 +18,7 @@ use towline_domain::ledger::{Mover, TagNow};
 use towline_domain::names::{Digest, GitRef, RepositoryId, RunId, Tag};
 use towline_domain::person::Actor;
 use towline_domain::record::{self, Found, Known, List, Want};
+use towline_domain::rights::Rights;
 use towline_domain::run::{Attempt, AttemptState, Run, RunKey};
 use towline_domain::stage::{Pointer, Promotion, Stage};
 
@@ -76,6 +77,7 @@ impl World {
             source: Default::default(),
             components: Vec::new(),
             stages: vec![rule("auto")],
+            rights: Rights::default(),
             not_executed: Vec::new(),
         };
         Self {
@@ -257,6 +259,9 @@ fn promotion(image: u64) -> Promotion {
         reason: None,
         at: at(0),
         expires_at: None,
+        gates: Vec::new(),
+        loosening: None,
+        overridden: false,
         approvals: Vec::new(),
         acting: true,
     }

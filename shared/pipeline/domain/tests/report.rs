@@ -237,6 +237,7 @@ fn a_push_that_builds_nothing_says_why_only_where_that_is_wrong() {
 fn beside_its_commit(mut fact: Fact) -> Fact {
     if let Fact::Offered(candidate)
     | Fact::PromotionRequested { candidate, .. }
+    | Fact::OverrideRequested { candidate, .. }
     | Fact::RollbackRequested { candidate, .. } = &mut fact
     {
         candidate.shown_in = Some(good("acme/shop"));

@@ -22,16 +22,20 @@ fn check(rules: &str, facts: &str, expect: Expect) {
 }
 
 fn check_with(rules: &str, not_executed: &[&str], facts: &str, expect: Expect) {
-    let rule = rule(rules);
+    let (mut rules, mut ruled) = (rules, rule(rules));
     let (mut stage, mut number, mut now) = (new_stage(), 1, 0);
     let mut text = String::new();
     for line in facts.lines().map(str::trim) {
+        if let Some(new) = line.strip_prefix("rule ") {
+            (rules, ruled) = (new, rule(new));
+            continue;
+        }
         if let Some(seconds) = line.strip_prefix("wait ") {
             now += common::good::<u64>(seconds);
             continue;
         }
         let fact = stage_fact(line, at(now));
-        let policy = policy(&rule, not_executed, number);
+        let policy = policy(&ruled, not_executed, number);
         let decision = advance(stage, &fact, policy, at(now));
         number += u64::from(decision.took_number);
         stage = decision.stage;
@@ -352,8 +356,116 @@ fn a23_nobody_approves_when_there_are_more_authors_than_are_known() {
         "offer 3 by dana after 2:too-many\napprove 1 by lee",
         expect![[r#"
             offer 3 by dana after 2:too-many -> #1 for 3 asked by towline
-            approve 1 by lee -> denied @lee: approve: too many people took part in what 3333333 contains to know who did not, and approval.self is deny; promote fewer commits at once, or allow `self` for this promotion; refused: too many people took part in what 3333333 contains to know who did not, and approval.self is deny; promote fewer commits at once, or allow `self` for this promotion
+            approve 1 by lee -> denied @lee: approve: too many people took part in what 3333333 contains to know who did not, and approval.self is deny; someone with the right `override` can promote it with --override; refused: too many people took part in what 3333333 contains to know who did not, and approval.self is deny; someone with the right `override` can promote it with --override
             = nothing, #1 0/1
+        "#]],
+    );
+}
+
+#[test]
+fn s4_only_who_may_operate_promotes_and_holds() {
+    check(
+        "manual",
+        "offer 1\npromote 1 by mallory\nhold by mallory now\nhold by lee now\nresume by mallory\nresume by lee\npromote 1 by lee\nreject 1 by mallory no\nrollback 1 by mallory",
+        expect![[r#"
+            offer 1 -> noted
+            promote 1 by mallory -> denied @mallory: promote 1111111: @mallory does not have the right `operate`; these groups have it: managers; refused: @mallory does not have the right `operate`; these groups have it: managers
+            hold by mallory now -> denied @mallory: hold: @mallory does not have the right `operate`; these groups have it: managers; refused: @mallory does not have the right `operate`; these groups have it: managers
+            hold by lee now -> held by @lee: now
+            resume by mallory -> denied @mallory: resume: @mallory does not have the right `operate`; these groups have it: managers; refused: @mallory does not have the right `operate`; these groups have it: managers
+            resume by lee -> resumed by @lee
+            promote 1 by lee -> #1 for 1 asked by @lee; Promotion Due #1
+            reject 1 by mallory no -> denied @mallory: reject: promotion #1 is in progress; roll back instead; refused: promotion #1 is in progress; roll back instead
+            rollback 1 by mallory -> denied @mallory: roll back to 1111111: @mallory does not have the right `operate`; these groups have it: managers; refused: @mallory does not have the right `operate`; these groups have it: managers
+            = nothing, #1 acts
+        "#]],
+    );
+}
+
+#[test]
+fn s4_a28_an_image_of_a_ref_that_is_not_admitted_enters_by_override_only() {
+    check(
+        "approval 1",
+        "offer 1 of evil\npromote 2 of evil by lee\noverride 2 of evil by lee now\noverride 2 of evil by olga incident 4711\nlease 1 for a\ntagged 1 by a\noverride 3 of main by olga again",
+        expect![[r#"
+            offer 1 of evil -> #1 for 1 asked by towline; #1 refused by towline: promotion #1 was refused: 1111111 cannot be promoted to prod: by the default branch's .towline.yml, evil is not the default branch, and source.branches is not set; members of the groups in its rights.override can promote it with --override
+            promote 2 of evil by lee -> denied @lee: promote 2222222: 2222222 cannot be promoted to prod: by the default branch's .towline.yml, evil is not the default branch, and source.branches is not set; members of the groups in its rights.override can promote it with --override; refused: 2222222 cannot be promoted to prod: by the default branch's .towline.yml, evil is not the default branch, and source.branches is not set; members of the groups in its rights.override can promote it with --override
+            override 2 of evil by lee now -> denied @lee: promote 2222222: @lee does not have the right `override`; these groups have it: owners; refused: @lee does not have the right `override`; these groups have it: owners
+            override 2 of evil by olga incident 4711 -> #2 override for 2 by @olga: incident 4711; Promotion Due #2
+            lease 1 for a -> refused: promotion #1 is not in progress
+            tagged 1 by a -> nothing
+            override 3 of main by olga again -> #3 override for 3 by @olga: again
+            = nothing, #2 acts, #3 after #2
+        "#]],
+    );
+}
+
+#[test]
+fn s4_an_override_lets_what_waits_pass_its_gate_but_no_hold() {
+    check(
+        "approval 2",
+        "offer 1\noverride 1 of main by olga incident 4711\noverride 1 of main by olga again\nhold by lee now\noffer 2",
+        expect![[""]],
+    );
+}
+
+#[test]
+fn s4_what_waits_keeps_the_gate_it_was_requested_under() {
+    check(
+        "approval 2",
+        "offer 1\napprove 1 by lee\nrule auto\noffer 1\napprove 1 by park",
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline
+            approve 1 by lee -> #1 approved by @lee
+            offer 1 -> nothing
+            approve 1 by park -> #1 approved by @park; Promotion Due #1
+            = nothing, #1 acts
+        "#]],
+    );
+    check(
+        "anybody; approval 1",
+        "offer 1\nrule approval 2\napprove 1 by mallory\napprove 1 by lee\nrule anybody; approval 1\nexpire 1",
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline
+            approve 1 by mallory -> denied @mallory: approve: @mallory does not have the right `approve`; these groups have it: managers; refused: @mallory does not have the right `approve`; these groups have it: managers
+            approve 1 by lee -> #1 approved by @lee
+            expire 1 -> Promotion Due #1
+            = nothing, #1 acts
+        "#]],
+    );
+    check(
+        "approval 1; expires 600",
+        "offer 1\nrule approval 1; expires 60\nwait 100\napprove 1 by lee\nexpire 1",
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline; Promotion Watch Due #1
+            approve 1 by lee -> denied @lee: approve: promotion #1 has expired; refused: promotion #1 has expired
+            expire 1 -> #1 expired by towline: promotion #1 expired: nobody approved it within 1m
+            = nothing
+        "#]],
+    );
+}
+
+#[test]
+fn s4_an_approval_of_before_counts_only_if_the_present_gate_would_count_it() {
+    check(
+        "anybody; self; keep; approval 2",
+        "offer 1\napprove 1 by mallory\napprove 1 by dana\nrule approval 2",
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline
+            approve 1 by mallory -> #1 approved by @mallory
+            approve 1 by dana -> #1 approved by @dana; Promotion Due #1
+            = nothing, #1 acts
+        "#]],
+    );
+    check(
+        "anybody; self; keep; approval 3",
+        "offer 1\napprove 1 by mallory\napprove 1 by dana\nrule approval 2\napprove 1 by lee",
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline
+            approve 1 by mallory -> #1 approved by @mallory
+            approve 1 by dana -> #1 approved by @dana
+            approve 1 by lee -> #1 approved by @lee
+            = nothing, #1 1/2
         "#]],
     );
 }
@@ -403,7 +515,7 @@ fn only_who_may_approve_may_reject() {
         "offer 1\nreject 1 by mallory no\nreject 1 by lee no",
         expect![[r#"
             offer 1 -> #1 for 1 asked by towline
-            reject 1 by mallory no -> denied @mallory: reject: @mallory is not in managers; refused: @mallory is not in managers
+            reject 1 by mallory no -> denied @mallory: reject: @mallory does not have the right `approve`; these groups have it: managers; refused: @mallory does not have the right `approve`; these groups have it: managers
             reject 1 by lee no -> #1 rejected by @lee: promotion #1 was rejected by @lee: no
             = nothing
         "#]],
@@ -536,10 +648,10 @@ fn i12_only_approvers_undo_what_approvers_decided() {
             offer 1 -> #1 for 1 asked by towline
             lease 1 for a -> refused: promotion #1 is not in progress
             tagged 1 by a -> nothing
-            rollback 1 by eve -> denied @eve: roll back to 1111111: @eve is not in managers; refused: @eve is not in managers
-            hold by eve something smells -> held by @eve: something smells
-            resume by eve -> denied @eve: resume: @eve is not in managers; refused: @eve is not in managers
-            resume by lee -> resumed by @lee
+            rollback 1 by eve -> denied @eve: roll back to 1111111: @eve does not have the right `approve`; these groups have it: managers; refused: @eve does not have the right `approve`; these groups have it: managers
+            hold by eve something smells -> denied @eve: hold: @eve does not have the right `operate`; these groups have it: managers; refused: @eve does not have the right `operate`; these groups have it: managers
+            resume by eve -> denied @eve: resume: @eve does not have the right `approve`; these groups have it: managers; refused: @eve does not have the right `approve`; these groups have it: managers
+            resume by lee -> refused: prod is not held
             = nothing, #1 0/1
         "#]],
     );

@@ -161,6 +161,7 @@ fn tell_of_drift(decision: &stage::Decision) {
                 "tag {tag} was moved to {} outside Towline", digest.short()
             ),
             What::Requested { .. }
+            | What::Overridden { .. }
             | What::Approved { .. }
             | What::Denied { .. }
             | What::Ended { .. }

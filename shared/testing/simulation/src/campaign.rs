@@ -227,6 +227,7 @@ impl World {
                 image: format!("build#{build}"),
                 stage,
                 reason: None,
+                overrides: false,
                 repository,
             }),
         };

@@ -190,7 +190,8 @@ impl World {
             rows.reverse();
             let mut commits: BTreeSet<&CommitSha> = BTreeSet::new();
             for row in &rows {
-                if let What::Requested { commit, .. } = &row.what {
+                if let What::Requested { commit, .. } | What::Overridden { commit, .. } = &row.what
+                {
                     commits.insert(commit);
                 }
             }
@@ -384,7 +385,9 @@ pub fn folds(rows: &[Row], stage: &Stage) -> Result<(), String> {
             hash: row.hash(),
         };
         match &row.what {
-            What::Requested { promotion, .. } => drop(waiting.insert(*promotion)),
+            What::Requested { promotion, .. } | What::Overridden { promotion, .. } => {
+                waiting.insert(*promotion);
+            }
             What::Ended { promotion, .. } => drop(waiting.remove(promotion)),
             What::Moved {
                 promotion,

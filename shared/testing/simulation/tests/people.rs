@@ -10,6 +10,7 @@ use serde_json::Value;
 use towline_answers::{Command, command};
 use towline_simulation::World;
 use towline_simulation::rest::signed;
+use towline_simulation::shop::DEFINITION;
 
 /// The end of a world: its stages in words, and the answers to people.
 fn check(world: &mut World, expect: Expect) {
@@ -62,6 +63,112 @@ fn live() -> World {
     }
     world.answers.clear();
     world
+}
+
+fn promote(image: &str, overriding: Option<&str>) -> Command {
+    Command::Promote(command::Promote {
+        component: "backend".parse().expect("a component"),
+        image: image.into(),
+        stage: "staging".parse().expect("a stage"),
+        reason: overriding.map(str::to_owned),
+        overrides: overriding.is_some(),
+        repository: None,
+    })
+}
+
+fn of_build(build: u64) -> command::OfBuild {
+    command::OfBuild {
+        build,
+        repository: None,
+    }
+}
+
+#[test]
+fn s4_a28_an_image_of_a_ref_that_main_does_not_admit_needs_an_override() {
+    let mut world = live();
+    let rights = format!("{DEFINITION}rights: {{override: [release-managers]}}\n");
+    world.push_files("main", "rights", &[(".towline.yml", &rights)]);
+    world.settle();
+    let any = rights.replace("branches: [main,", "branches: [main, evil,");
+    let files = [(".towline.yml", any.as_str()), ("backend/x", "x")];
+    world.push_files("evil", "evil", &files);
+    world.settle();
+    for (person, reason) in [
+        ("mallory", None),
+        ("mallory", Some("I want to")),
+        ("lee", None),
+        ("lee", Some("incident 4711")),
+    ] {
+        ask(&mut world, person, promote("build#3", reason));
+    }
+    let overridden = world.view();
+    expect![[""]].assert_eq(&overridden);
+    world.push("main", "next", &["libs/x"]);
+    check(&mut world, expect![[""]]);
+}
+
+#[test]
+fn s4_who_may_not_operate_cancels_and_retries_nothing() {
+    let mut world = live();
+    push(&mut world, "dana", "second");
+    ask(&mut world, "mallory", Command::Cancel(of_build(3)));
+    ask(&mut world, "mallory", Command::Retry(of_build(3)));
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main second: backend succeeded
+        backend/prod: first; second has 0 of 2 yes
+        backend/staging: second
+        web/prod: first
+        web/staging: first
+        > refused: @mallory does not have the right `operate`; everyone in a group has it
+        > refused: @mallory does not have the right `operate`; everyone in a group has it
+    "#]],
+    );
+}
+
+#[test]
+fn s4_a_gate_that_is_removed_releases_nothing_that_waits() {
+    let mut world = live();
+    push(&mut world, "dana", "second");
+    let gate = "    gates: [approval: {groups: [release-managers], min: 2, expires: 24h}]\n";
+    let open = DEFINITION.replace(gate, "");
+    assert_ne!(open, DEFINITION);
+    world.push_files("main", "open", &[(".towline.yml", &open)]);
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main second: backend succeeded
+        main open:
+        backend/prod: first; second has 0 of 2 yes
+        backend/staging: second
+        web/prod: first
+        web/staging: first
+    "#]],
+    );
+}
+
+#[test]
+fn s11_a_push_that_removes_a_gate_is_not_promoted_without_it() {
+    let mut world = live();
+    let gate = "    gates: [approval: {groups: [release-managers], min: 2, expires: 24h}]\n";
+    let open = DEFINITION.replace(gate, "");
+    assert_ne!(open, DEFINITION);
+    let files = [(".towline.yml", open.as_str()), ("backend/x", "x")];
+    world.push_files("main", "open", &files);
+    world.settle();
+    world.push("main", "next", &["backend/y"]);
+    world.settle();
+    let waiting = world.view();
+    ask(&mut world, "lee", approve(8));
+    ask(&mut world, "park", approve(8));
+    world.push("main", "free", &["backend/z"]);
+    world.settle();
+    let after = world.view();
+    expect![[""]].assert_eq(&format!("{waiting}---\n{after}"));
+    check(&mut world, expect![[""]]);
 }
 
 #[test]

@@ -710,7 +710,7 @@ fn a22_a23_approvals_count_once_and_not_from_who_pushed() {
             web/staging: first
             > 202 accepted
             > refused: @dana pushed or wrote COMMIT; someone else must approve it (approval.self: deny)
-            > refused: @mallory is not in release-managers
+            > refused: @mallory does not have the right `approve`; these groups have it: release-managers
             > promotion #2 to prod: approved; waiting for approval 1/2, expires in 23h 59m
             > refused: @lee has already approved promotion #2
             > promotion #2 to prod: approved; tagging the image

@@ -54,6 +54,8 @@ pub struct AuditRow {
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     Promote,
+    /// A promotion without approval, and from any ref.
+    Override,
     Approve,
     Reject,
     Rollback,
@@ -71,6 +73,7 @@ impl Action {
     pub fn word(self) -> &'static str {
         match self {
             Self::Promote => "promote",
+            Self::Override => "override",
             Self::Approve => "approve",
             Self::Reject => "reject",
             Self::Rollback => "rollback",
@@ -161,6 +164,19 @@ impl AuditRow {
                 commit: Some(commit),
                 digest: Some(digest),
                 ..of(moving(rollback), Outcome::Opened)
+            },
+            What::Overridden {
+                promotion,
+                digest,
+                commit,
+                git_ref: _,
+                reason,
+            } => Self {
+                reason: Some(reason),
+                promotion: Some(promotion),
+                commit: Some(commit),
+                digest: Some(digest),
+                ..of(Action::Override, Outcome::Opened)
             },
             What::Approved {
                 promotion,

@@ -7,11 +7,10 @@ use crate::Timestamp;
 use crate::image::NotTagged;
 use crate::ledger::Ending;
 use crate::names::{CommitSha, Digest, RunId, StageName, Tag};
-use crate::offer::Unoffered;
 use crate::outputs::NoParameters;
 use crate::person::Actor;
 use crate::run::{self, Contradiction, Crowded, NoIndex, NotRetried, NotStarted};
-use crate::stage::{self, Hold, HoldReason, Meddled, Request};
+use crate::stage::{self, Hold, HoldReason, Meddled};
 
 /// Why a newer run took over.
 pub(super) fn superseded(build: &str, by: &RunId, crowded: Option<Crowded>) -> String {
@@ -21,22 +20,6 @@ pub(super) fn superseded(build: &str, by: &RunId, crowded: Option<Crowded>) -> S
             "{build} was superseded by a newer build (run {by}): at most {most} builds of one {} may wait; retry it when fewer do",
             of.word()
         ),
-    }
-}
-
-impl Display for Request {
-    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Promote { commit } => write!(text, "promote {}", commit.short()),
-            Self::PromoteImage { digest } => write!(text, "promote {}", digest.short()),
-            Self::GoBack => text.write_str("roll back"),
-            Self::RollBack { commit } => write!(text, "roll back to {}", commit.short()),
-            Self::RollBackTo { digest } => write!(text, "roll back to {}", digest.short()),
-            Self::Approve => text.write_str("approve"),
-            Self::Reject => text.write_str("reject"),
-            Self::Hold => text.write_str("hold"),
-            Self::Resume => text.write_str("resume"),
-        }
     }
 }
 
@@ -75,9 +58,30 @@ impl Display for stage::Refusal {
             ),
             Self::AuthorsUnknown { commit, live } => write!(
                 text,
-                "too many people took part in what {} contains{} to know who did not, and approval.self is deny; promote fewer commits at once, or allow `self` for this promotion",
+                "too many people took part in what {} contains{} to know who did not, and approval.self is deny; someone with the right `override` can promote it with --override",
                 commit.short(),
                 since(live.as_ref())
+            ),
+            Self::NotAdmittedYet {
+                commit,
+                stage,
+                because,
+                loosened_by,
+            } => write!(
+                text,
+                "{} cannot be promoted to {stage}: {because}; {} changes that, and holds once a promotion that contains it was approved under the rules before it",
+                commit.short(),
+                loosened_by.short()
+            ),
+            Self::Lacks(lacking) => lacking.fmt(text),
+            Self::NotAdmitted {
+                commit,
+                stage,
+                because,
+            } => write!(
+                text,
+                "{} cannot be promoted to {stage}: by the default branch's .towline.yml, {because}; members of the groups in its rights.override can promote it with --override",
+                commit.short()
             ),
             Self::IsAuthor { by, commit } => write!(
                 text,
@@ -85,7 +89,11 @@ impl Display for stage::Refusal {
                 commit.short()
             ),
             Self::NotInGroup { by, groups } => {
-                write!(text, "{by} is not in {}", groups.join(" or "))
+                let groups = groups.join(", ");
+                write!(
+                    text,
+                    "{by} does not have the right `approve`; these groups have it: {groups}"
+                )
             }
             Self::InProgress { promotion } => write!(
                 text,
@@ -311,6 +319,7 @@ impl Display for run::Refusal {
     fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRun { run } => write!(text, "run {run} not found"),
+            Self::Lacks(lacking) => lacking.fmt(text),
             Self::NotRunning { component, commit } => write!(
                 text,
                 "no build of {component} is running for {}",
@@ -421,23 +430,6 @@ impl Display for NotRetried {
             }
             Self::Tags { error } => Display::fmt(error, text),
             Self::GivenUp { tries, since } => text.write_str(&given_up(*tries, *since)),
-        }
-    }
-}
-
-impl Display for Unoffered {
-    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoDefinition => {
-                text.write_str("the default branch does not have a valid .towline.yml yet")
-            }
-            Self::OtherComponent => text.write_str(
-                "the default branch's .towline.yml has no such component with these images",
-            ),
-            Self::NotAdmitted(reason) => {
-                write!(text, "by the default branch's .towline.yml, {reason}")
-            }
-            Self::RefDeleted => text.write_str("its ref was deleted meanwhile"),
         }
     }
 }

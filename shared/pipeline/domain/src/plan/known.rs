@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::authors::Contributions;
 use crate::definition::Definition;
-use crate::filter::ChangedFiles;
+use crate::filter::{self, ChangedFiles};
 use crate::image::Claim;
+use crate::loosened::Older;
 use crate::names::{
     self, CommitSha, ComponentName, GitRef, ImageRepository, RepositoryId, RepositoryName, RunId,
 };
-use crate::reason::{Owner, Refusal, Unbuildable};
+use crate::reason::{NotAdmitted, Owner, Refusal, Unbuildable};
 use crate::run::Run;
 
 /// A resource that belongs to only one component.
@@ -92,6 +93,24 @@ pub struct Trusted {
     pub commit: CommitSha,
     /// That commit's order number; an older one never replaces it.
     pub order: u64,
+    /// The default branch; empty in records of earlier versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub branch: String,
+    /// Rules of before that still hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older: Vec<Older>,
+}
+
+impl Trusted {
+    /// Why the definition does not admit images of a ref.
+    #[must_use]
+    pub fn not_admitted(&self, git_ref: &GitRef) -> Option<NotAdmitted> {
+        let source = &self.definition.source;
+        if self.branch.is_empty() && source.branches.is_empty() {
+            return None; // it is not known which branch that is
+        }
+        filter::admits(source, git_ref, &self.branch, "").err()
+    }
 }
 
 /// The definition at a commit.

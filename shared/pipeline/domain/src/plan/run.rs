@@ -9,6 +9,7 @@ use crate::authors::Contribution;
 use crate::definition::{Component, Definition, MOST_COMPONENTS, Origin};
 use crate::image::Claim;
 use crate::intent::{AttemptRef, Intent};
+use crate::loosened;
 use crate::names::GitRef;
 use crate::reason::{Refusal, Skipped, Unbuildable};
 use crate::report;
@@ -137,13 +138,11 @@ impl Planner<'_> {
         if self.push.git_ref == default_branch {
             // The same definition again changes nothing, and a push with an older one is superseded
             // on its ref before this.
-            let is_news =
-                known.is_none_or(|known| known.order < order && known.definition != *definition);
-            return Ok(is_news.then(|| Trusted {
-                definition: definition.clone(),
-                commit: self.push.commit.clone(),
-                order,
-            }));
+            let is_news = known.is_none_or(|known| {
+                let moved = known.branch != self.push.default_branch;
+                known.order < order && (moved || known.definition != *definition)
+            });
+            return Ok(is_news.then(|| self.trusted(definition, order)));
         }
         if known.is_some() {
             return Ok(None);
@@ -156,10 +155,27 @@ impl Planner<'_> {
                 definition: (**definition).clone(),
                 commit: commit.clone(),
                 order: 0,
+                branch: self.push.default_branch.clone(),
+                older: Vec::new(),
             }),
             // The branch moved on; its next push will follow.
             AtCommit::Bad(_) | AtCommit::NoCommit => None,
         })
+    }
+
+    /// The pushed definition as the trusted one, with the older rules that still hold.
+    fn trusted(&self, definition: &Definition, order: u64) -> Trusted {
+        let mut trusted = Trusted {
+            definition: definition.clone(),
+            commit: self.push.commit.clone(),
+            order,
+            branch: self.push.default_branch.clone(),
+            older: Vec::new(),
+        };
+        if let Some(before) = &self.known.trusted {
+            trusted.older = loosened::after(before, &trusted);
+        }
+        trusted
     }
 
     /// Unfinished builds of the same components in older runs of the ref no longer count. Finished

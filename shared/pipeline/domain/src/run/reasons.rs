@@ -6,6 +6,7 @@ use super::BuildStatus;
 use crate::Timestamp;
 use crate::image::NotTagged;
 use crate::names::{CommitSha, ComponentName, Digest, ImageRepository, RunId, Tag};
+use crate::rights::Lacking;
 use crate::tags::TagError;
 use crate::turns::Crowd;
 
@@ -36,6 +37,8 @@ pub enum Refusal {
         component: ComponentName,
         run: RunId,
     },
+    /// The person does not have the right.
+    Lacks(Lacking),
     /// The latest build has not ended.
     NotEnded {
         component: ComponentName,

@@ -1,5 +1,6 @@
 //! Decides what follows from a fact that concerns a stage.
 
+use super::opening::Asked;
 use super::{
     Candidate, Decision, Fact, Failure, Lease, Pointer, Policy, Promotion, Refusal, Request, Stage,
     missing_approval,
@@ -31,7 +32,12 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
             candidate,
             by,
             reason,
-        } => step.request(candidate, by, reason.as_deref()),
+        } => step.request(candidate, by, Asked::Promotion(reason.as_deref())),
+        Fact::OverrideRequested {
+            candidate,
+            by,
+            reason,
+        } => step.request(candidate, by, Asked::Override(reason)),
         Fact::Approved {
             promotion,
             by,
@@ -274,7 +280,7 @@ impl Step<'_> {
             return;
         };
         let lacks = missing_approval(&promotion, self.policy.rule).is_some();
-        match promotion.expires_at {
+        match promotion.expires(self.policy.rule) {
             Some(until) if self.now >= until && lacks && !promotion.acting => {
                 let approvals = u32::try_from(promotion.approvals.len()).unwrap_or(u32::MAX);
                 let how = Ending::Expired {
@@ -313,6 +319,7 @@ impl Step<'_> {
                 self.end(number, Actor::System, Ending::Overtaken { live });
             }
         }
+        self.end_what_is_not_admitted();
         self.restore();
         let rule = self.policy.rule;
         let stage = &self.decision.stage;
@@ -331,6 +338,11 @@ impl Step<'_> {
         let mut waiting = self.stage().waiting.iter_mut();
         if let Some(known) = waiting.find(|known| known.number == number) {
             known.acting = true;
+            // It was approved under the older rules, so from now on the newer ones hold.
+            let accepts = known.loosening.as_ref().and_then(|it| it.accepts);
+            let accepts = accepts.filter(|_| !known.overridden && !known.gates.is_empty());
+            let stage = self.stage();
+            stage.accepted = stage.accepted.max(accepts.unwrap_or_default());
         }
         let stage = self.decision.stage.key.clone();
         self.decision.intents.push(Intent::PromotionDue {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::advance::Step;
+use super::opening::Asked;
 use super::{Candidate, HoldReason, Meddled, Promotion, Refusal, Request};
 use crate::definition::{Drift, Promote};
 use crate::ledger::What;
@@ -116,7 +117,7 @@ impl Step<'_> {
     /// Opens a promotion of the live image and begins with it, before any other makes another image live.
     fn put_back(&mut self, live: &Candidate, by: Actor, reason: Option<&str>) {
         self.stage().drifted = false;
-        self.open(live, true, by, reason);
+        self.open(live, true, by, Asked::Promotion(reason));
         let number = self.policy.next_number;
         if self.decision.stage.promotion(number).is_some() {
             self.begin(number);

@@ -3,13 +3,39 @@
 use super::advance::Step;
 use super::said::not_in;
 use super::{
-    Candidate, Contribution, HoldReason, MOST_WAITING, Promotion, Refusal, Request,
-    missing_approval,
+    Candidate, HoldReason, Loosening, MOST_WAITING, Promotion, Refusal, Request, missing_approval,
 };
-use crate::definition::{Concurrency, Promote};
+use crate::authors::Contribution;
+use crate::definition::{ApprovalRule, Concurrency, Promote};
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
+use crate::loosened::{self, Older};
+use crate::names::GitRef;
 use crate::person::{Actor, Person};
+use crate::rights::{Lacking, Right, Rights};
+
+/// What a person asks for with an image, and why.
+#[derive(Clone, Copy)]
+pub(super) enum Asked<'a> {
+    Promotion(Option<&'a str>),
+    Override(&'a str),
+}
+
+impl<'a> Asked<'a> {
+    fn right(self) -> Right {
+        match self {
+            Self::Promotion(_) => Right::Operate,
+            Self::Override(_) => Right::Override,
+        }
+    }
+
+    fn reason(self) -> Option<&'a str> {
+        match self {
+            Self::Promotion(reason) => reason,
+            Self::Override(reason) => Some(reason),
+        }
+    }
+}
 
 impl Step<'_> {
     /// An image has arrived; remembers the newest, and promotes it if the rule says so.
@@ -61,10 +87,10 @@ impl Step<'_> {
         if newer_is_live || was_left || held || self.is_live_or_coming(&candidate) {
             return;
         }
-        self.open(&candidate, false, Actor::System, None);
+        self.open(&candidate, false, Actor::System, Asked::Promotion(None));
     }
 
-    pub(super) fn request(&mut self, candidate: &Candidate, by: &Person, reason: Option<&str>) {
+    pub(super) fn request(&mut self, candidate: &Candidate, by: &Person, asked: Asked<'_>) {
         self.learn_authors(candidate);
         let (stage, commit) = (
             self.decision.stage.key.stage.clone(),
@@ -73,15 +99,26 @@ impl Step<'_> {
         let request = Request::Promote {
             commit: commit.clone(),
         };
+        if let Some(denial) = self.lacks(by, asked.right()) {
+            self.deny(by.into(), None, request, denial);
+            return;
+        }
         let mut waiting = self.decision.stage.waiting.iter();
         if let Some(known) = waiting.find(|known| known.candidate.digest == candidate.digest) {
             let promotion = known.number;
-            let reason = Refusal::Waiting {
-                commit,
-                stage,
-                promotion,
-            };
-            self.deny(by.into(), None, request, reason);
+            match asked {
+                Asked::Override(reason) if !known.acting => {
+                    self.override_waiting(promotion, candidate, by, reason);
+                }
+                Asked::Promotion(_) | Asked::Override(_) => {
+                    let reason = Refusal::Waiting {
+                        commit,
+                        stage,
+                        promotion,
+                    };
+                    self.deny(by.into(), None, request, reason);
+                }
+            }
             return;
         }
         let live = self.live();
@@ -100,12 +137,79 @@ impl Step<'_> {
             self.deny(by.into(), None, request, reason);
             return;
         }
-        match self.decision.stage.hold.clone() {
-            Some(hold) => {
-                let hold = Box::new(hold);
-                self.deny(by.into(), None, request, Refusal::Held { stage, hold });
+        if let Some(hold) = self.decision.stage.hold.clone() {
+            let hold = Box::new(hold);
+            self.deny(by.into(), None, request, Refusal::Held { stage, hold });
+            return;
+        }
+        let denial = match asked {
+            Asked::Promotion(_) => self.not_admitted(candidate),
+            Asked::Override(_) => None,
+        };
+        match denial {
+            Some(denial) => self.deny(by.into(), None, request, denial),
+            None => self.open(candidate, false, by.into(), asked),
+        }
+    }
+
+    /// The older rules that still hold.
+    fn older(&self) -> impl Iterator<Item = &Older> {
+        let stage = &self.decision.stage;
+        loosened::in_force(self.policy.trusted, &stage.key.stage, stage.accepted)
+    }
+
+    /// The gates that a new promotion must pass, and the change that loosened some of them.
+    fn gates_for(&self, candidate: &Candidate) -> (Vec<ApprovalRule>, Option<Loosening>) {
+        let mut gates: Vec<ApprovalRule> = self.policy.rule.approval.iter().cloned().collect();
+        for older in self.older() {
+            if !gates.contains(&older.gate) {
+                gates.push(older.gate.clone());
             }
-            None => self.open(candidate, false, by.into(), reason),
+        }
+        let trusted = self.policy.trusted;
+        let default_branch = GitRef::Branch(trusted.branch.clone());
+        let contains = candidate.git_ref == default_branch && candidate.order >= trusted.order;
+        let loosening = self.older().max_by_key(|older| older.order);
+        let loosening = loosening.map(|older| Loosening {
+            commit: older.commit.clone(),
+            accepts: contains.then_some(trusted.order),
+        });
+        (gates, loosening)
+    }
+
+    /// Why images of the candidate's ref may not enter.
+    fn not_admitted(&self, candidate: &Candidate) -> Option<Refusal> {
+        let (commit, stage) = (
+            candidate.commit.clone(),
+            self.decision.stage.key.stage.clone(),
+        );
+        let git_ref = &candidate.git_ref;
+        if let Some(because) = self.policy.trusted.not_admitted(git_ref) {
+            return Some(Refusal::NotAdmitted {
+                commit,
+                stage,
+                because,
+            });
+        }
+        self.older().find_map(|older| {
+            Some(Refusal::NotAdmittedYet {
+                because: older.not_admitted(git_ref)?,
+                loosened_by: older.commit.clone(),
+                commit: commit.clone(),
+                stage: stage.clone(),
+            })
+        })
+    }
+
+    /// Ends waiting promotions of refs that are no longer admitted.
+    pub(super) fn end_what_is_not_admitted(&mut self) {
+        let waiting = self.decision.stage.waiting.iter();
+        let judged = waiting.filter(|it| !it.acting && !it.rollback && !it.overridden);
+        let ended =
+            judged.filter_map(|known| Some((known.number, self.not_admitted(&known.candidate)?)));
+        let ended: Vec<(u64, Refusal)> = ended.collect();
+        for (number, why) in ended {
+            self.end(number, Actor::System, Ending::Refused { why });
         }
     }
 
@@ -156,13 +260,33 @@ impl Step<'_> {
             let reason = reason.map(Into::into);
             self.hold(by.into(), HoldReason::RolledBack { reason });
         }
-        self.open(candidate, true, by.into(), reason);
+        self.open(candidate, true, by.into(), Asked::Promotion(reason));
     }
 
-    /// Why a person may not undo what approvers decided: they are not one of them.
+    /// Why a person may not undo what approvers decided: they are not one of them. Where no groups
+    /// approve, that is a right to operate.
     pub(super) fn lacks_right(&self, by: &Person) -> Option<Refusal> {
-        let groups = &self.policy.rule.approval.as_ref()?.groups;
-        (!by.is_in(groups)).then(|| not_in(groups, by))
+        let gate = self.policy.rule.approval.as_ref();
+        match gate.map(|gate| gate.groups.as_slice()) {
+            Some(groups @ [_, ..]) => (!by.is_in(groups)).then(|| not_in(groups, by)),
+            Some([]) | None => self.lacks(by, Right::Operate),
+        }
+    }
+
+    pub(super) fn lacks(&self, by: &Person, right: Right) -> Option<Refusal> {
+        let rights = &self.policy.trusted.definition.rights;
+        let before = self.older().find_map(|older| {
+            let rights = Rights {
+                operate: rights.operate.clone(),
+                overrule: older.overrule.clone(),
+            };
+            let lacking = rights.lacks(by, right)?;
+            Some(Lacking {
+                loosened_by: Some(older.commit.clone()),
+                ..lacking
+            })
+        });
+        rights.lacks(by, right).or(before).map(Refusal::Lacks)
     }
 
     /// Why nothing can enter the stage: its rule uses features that this version does not support.
@@ -178,36 +302,32 @@ impl Step<'_> {
         candidate: &Candidate,
         rollback: bool,
         by: Actor,
-        reason: Option<&str>,
+        asked: Asked<'_>,
     ) {
         let number = self.policy.next_number;
-        let expires_at = self
-            .policy
-            .rule
-            .approval
-            .as_ref()
-            .filter(|_| !rollback)
-            .and_then(|rule| rule.expires)
-            .map(|wait| self.now + wait);
         self.decision.took_number = true;
-        self.row(
-            by.clone(),
-            What::Requested {
-                promotion: number,
-                digest: candidate.digest.clone(),
-                commit: candidate.commit.clone(),
-                rollback,
-                reason: reason.map(Into::into),
-            },
-        );
+        self.row(by.clone(), requested(number, candidate, rollback, asked));
+        let overridden = match asked {
+            Asked::Promotion(_) => false,
+            Asked::Override(_) => true,
+        };
+        let (mut gates, mut loosening) = (Vec::new(), None);
+        if !rollback && !overridden {
+            (gates, loosening) = self.gates_for(candidate);
+        }
+        let expires = gates.iter().filter_map(|gate| gate.expires).min();
+        let expires_at = expires.map(|wait| self.now + wait);
         let promotion = Promotion {
             number,
             candidate: candidate.kept(),
             rollback,
             by,
-            reason: reason.map(Into::into),
+            reason: asked.reason().map(Into::into),
             at: self.now,
             expires_at,
+            gates,
+            loosening,
+            overridden,
             approvals: Vec::new(),
             acting: false,
         };
@@ -283,6 +403,9 @@ impl Step<'_> {
             return;
         };
         waiting.remove(position);
+        // It may have been opened by the same fact.
+        let intents = &mut self.decision.intents;
+        intents.retain(|owed| !watches(owed, number));
         self.row(
             by,
             What::Ended {
@@ -291,4 +414,35 @@ impl Step<'_> {
             },
         );
     }
+}
+
+/// The row of a request: an override is one of its own kind.
+pub(super) fn requested(
+    promotion: u64,
+    candidate: &Candidate,
+    rollback: bool,
+    asked: Asked<'_>,
+) -> What {
+    let (digest, commit) = (candidate.digest.clone(), candidate.commit.clone());
+    match asked {
+        Asked::Promotion(reason) => What::Requested {
+            promotion,
+            digest,
+            commit,
+            rollback,
+            reason: reason.map(Into::into),
+        },
+        Asked::Override(reason) => What::Overridden {
+            promotion,
+            digest,
+            commit,
+            git_ref: candidate.git_ref.clone(),
+            reason: reason.into(),
+        },
+    }
+}
+
+/// Whether an intent is to check whether this promotion has expired.
+fn watches(intent: &Intent, number: u64) -> bool {
+    matches!(intent, Intent::PromotionWatchDue { promotion, .. } if *promotion == number)
 }

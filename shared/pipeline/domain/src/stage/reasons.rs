@@ -7,6 +7,8 @@ use crate::image::NotTagged;
 use crate::names::{CommitSha, ComponentName, Digest, StageName, Tag};
 use crate::outputs::NoParameters;
 use crate::person::Actor;
+use crate::reason::NotAdmitted;
+use crate::rights::Lacking;
 
 /// A pause of automatic promotions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +107,24 @@ pub enum Refusal {
         by: Actor,
         /// The groups, at least one.
         groups: Vec<String>,
+    },
+    /// They do not have the right.
+    Lacks(Lacking),
+    /// The definition admits no images of the candidate's ref.
+    NotAdmitted {
+        commit: CommitSha,
+        stage: StageName,
+        /// Why not.
+        because: NotAdmitted,
+    },
+    /// A change of the definition admits the ref, and does not hold yet.
+    NotAdmittedYet {
+        commit: CommitSha,
+        stage: StageName,
+        /// Why the rules before the change do not admit it.
+        because: NotAdmitted,
+        /// The change.
+        loosened_by: CommitSha,
     },
     /// Its tags are already being set.
     InProgress { promotion: u64 },

@@ -9,7 +9,8 @@ impl Fact {
     /// What a person requests by it: who, the promotion that it is about, and what.
     pub(super) fn request(&self) -> Option<(&Person, Option<u64>, Request)> {
         match self {
-            Self::PromotionRequested { candidate, by, .. } => {
+            Self::PromotionRequested { candidate, by, .. }
+            | Self::OverrideRequested { candidate, by, .. } => {
                 let commit = candidate.commit.clone();
                 Some((by, None, Request::Promote { commit }))
             }

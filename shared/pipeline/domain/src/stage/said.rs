@@ -1,10 +1,11 @@
 //! Applies people's requests to a stage: approval, rejection, hold and resume.
 
 use super::advance::Step;
+use super::opening::{Asked, requested};
 use super::{Approval, Candidate, Hold, HoldReason, Promotion, Refusal, Request};
-use crate::definition::ApprovalRule;
 use crate::ledger::{Ending, What};
 use crate::person::{Actor, Person};
+use crate::rights::Right;
 
 impl Step<'_> {
     /// Counts an approval of exactly this digest and commit, if it may count (I12).
@@ -16,6 +17,7 @@ impl Step<'_> {
                 return;
             }
         };
+        let own_work = self.is_author(&promotion.candidate, by).is_some();
         let (now, digest, commit) = (
             self.now,
             promotion.candidate.digest,
@@ -27,6 +29,8 @@ impl Step<'_> {
                 login: by.login.clone(),
                 at: now,
                 comment: comment.map(Into::into),
+                groups: Some(by.groups.clone()),
+                own_work,
             });
         }
         self.row(
@@ -45,43 +49,38 @@ impl Step<'_> {
         let Some(promotion) = self.decision.stage.promotion(number) else {
             return Err(Refusal::Closed { promotion: number });
         };
-        let Some(rule) = &self.policy.rule.approval else {
+        if promotion.gates(self.policy.rule).next().is_none() {
             return Err(Refusal::NeedsNoApproval { promotion: number });
-        };
+        }
         let mut approvals = promotion.approvals.iter();
         if approvals.any(|known| known.login.eq_ignore_ascii_case(&by.login)) {
             let (promotion, by) = (number, by.into());
             return Err(Refusal::ApprovedBefore { promotion, by });
         }
-        match self.may_not_approve(promotion, rule, by) {
+        match self.may_not_approve(promotion, by) {
             Some(reason) => Err(reason),
             None => Ok(promotion.clone()),
         }
     }
 
-    fn may_not_approve(
-        &self,
-        promotion: &Promotion,
-        rule: &ApprovalRule,
-        by: &Person,
-    ) -> Option<Refusal> {
-        let number = promotion.number;
-        if promotion.rollback || promotion.acting {
+    fn may_not_approve(&self, promotion: &Promotion, by: &Person) -> Option<Refusal> {
+        let (number, rule) = (promotion.number, self.policy.rule);
+        if promotion.acting {
             return Some(Refusal::NeedsNoApproval { promotion: number });
         }
-        if promotion
-            .expires_at
-            .is_some_and(|expires| self.now >= expires)
-        {
+        let expires = promotion.expires(rule);
+        if expires.is_some_and(|expires| self.now >= expires) {
             return Some(Refusal::Expired { promotion: number });
         }
-        if !by.is_in(&rule.groups) {
-            return Some(not_in(&rule.groups, by));
+        let mut gates = promotion.gates(rule);
+        if let Some(gate) = gates.find(|gate| !by.is_in(&gate.groups)) {
+            return Some(not_in(&gate.groups, by));
         }
-        if rule.allow_self {
-            return None;
+        let mut gates = promotion.gates(rule);
+        match gates.any(|gate| !gate.allow_self) {
+            true => self.is_author(&promotion.candidate, by),
+            false => None,
         }
-        self.is_author(&promotion.candidate, by)
     }
 
     /// Why a person may be approving their own work.
@@ -101,20 +100,31 @@ impl Step<'_> {
         authors.are_unknown.then(unknown)
     }
 
+    /// Lets a waiting promotion pass without its gates.
+    pub(super) fn override_waiting(
+        &mut self,
+        number: u64,
+        candidate: &Candidate,
+        by: &Person,
+        reason: &str,
+    ) {
+        let row = requested(number, candidate, false, Asked::Override(reason));
+        self.row(by.into(), row);
+        let mut waiting = self.stage().waiting.iter_mut();
+        if let Some(known) = waiting.find(|known| known.number == number) {
+            known.overridden = true;
+            known.by = by.into();
+            known.reason = Some(reason.into());
+        }
+    }
+
     pub(super) fn reject(&mut self, number: u64, by: &Person, reason: &str) {
-        let Some(promotion) = self.decision.stage.promotion(number) else {
+        let Some(promotion) = self.decision.stage.promotion(number).cloned() else {
             let reason = Refusal::Closed { promotion: number };
             self.deny(by.into(), Some(number), Request::Reject, reason);
             return;
         };
-        let rule = self.policy.rule.approval.as_ref();
-        let groups = rule.map(|rule| rule.groups.as_slice()).unwrap_or_default();
-        let denial = if promotion.acting {
-            Some(Refusal::InProgress { promotion: number })
-        } else {
-            (!by.is_in(groups)).then(|| not_in(groups, by))
-        };
-        match denial {
+        match self.may_not_reject(&promotion, by) {
             Some(reason) => self.deny(by.into(), Some(number), Request::Reject, reason),
             None => {
                 let reason = reason.into();
@@ -123,7 +133,24 @@ impl Step<'_> {
         }
     }
 
+    fn may_not_reject(&self, promotion: &Promotion, by: &Person) -> Option<Refusal> {
+        if promotion.acting {
+            let promotion = promotion.number;
+            return Some(Refusal::InProgress { promotion });
+        }
+        let mut gates = promotion.gates(self.policy.rule);
+        let Some(first) = gates.next() else {
+            return self.lacks(by, Right::Operate);
+        };
+        let may = by.is_in(&first.groups) || gates.any(|gate| by.is_in(&gate.groups));
+        (!may).then(|| not_in(&first.groups, by))
+    }
+
     pub(super) fn ask_to_hold(&mut self, by: &Person, reason: &str) {
+        if let Some(denial) = self.lacks(by, Right::Operate) {
+            self.deny(by.into(), None, Request::Hold, denial);
+            return;
+        }
         match self.decision.stage.hold.clone() {
             Some(hold) => {
                 let (stage, hold) = (self.decision.stage.key.stage.clone(), Box::new(hold));

@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use towline_domain::Timestamp;
 use towline_domain::authors::{Contribution, Contributions};
-use towline_domain::definition::{ApprovalRule, Concurrency, Drift, Origin, Promote, StageRule};
+use towline_domain::definition::{
+    ApprovalRule, Concurrency, Definition, Drift, Origin, Promote, Source, StageRule,
+};
 use towline_domain::explain;
 use towline_domain::image::NotTagged;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Row, What, WhatOfBuild};
 use towline_domain::names::{AttemptId, ComponentName, Digest, GitRef, RepositoryId, Tag};
 use towline_domain::person::{Door, Person};
+use towline_domain::plan::Trusted;
 use towline_domain::reason::Because;
+use towline_domain::rights::Rights;
 use towline_domain::run::{
     self, Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, Crowded, GaveWay,
     NewAttempt, NoIndex, NotRetried, NotStarted, Run, RunKey,
@@ -56,6 +60,8 @@ pub fn person(login: &str) -> Person {
         emails: vec![format!("{address}@acme.example")],
         groups: if manages {
             vec!["managers".into()]
+        } else if login == "olga" {
+            vec!["owners".into()]
         } else {
             Vec::new()
         },
@@ -413,6 +419,14 @@ fn candidate_by(order: u64, author: &str, log: &str) -> Candidate {
     }
 }
 
+/// As [`candidate`], of another branch.
+fn on(branch: &str, order: u64) -> Candidate {
+    Candidate {
+        git_ref: GitRef::Branch(branch.into()),
+        ..candidate(order)
+    }
+}
+
 /// As [`candidate`]; `3=1` is the third, built to the same bytes as the first, and `3~1` the third,
 /// built of the same commit as the first.
 fn candidate_of(text: &str) -> Candidate {
@@ -497,6 +511,19 @@ pub fn stage_fact(line: &str, now: Timestamp) -> stage::Fact {
         ["offer", order, "by", author, "after", log] => {
             stage::Fact::Offered(candidate_by(good(order), author, log))
         }
+        ["promote", order, "of", branch, "by", login] => stage::Fact::PromotionRequested {
+            candidate: on(branch, good(order)),
+            by: person(login),
+            reason: None,
+        },
+        ["override", order, "of", branch, "by", login, reason @ ..] => {
+            stage::Fact::OverrideRequested {
+                candidate: on(branch, good(order)),
+                by: person(login),
+                reason: text(reason),
+            }
+        }
+        ["offer", order, "of", branch] => stage::Fact::Offered(on(branch, good(order))),
         ["promote", order, "by", login] => stage::Fact::PromotionRequested {
             candidate: candidate(good(order)),
             by: person(login),
@@ -557,6 +584,28 @@ pub fn stage_fact(line: &str, now: Timestamp) -> stage::Fact {
     }
 }
 
+/// The definition of all stories: main counts, managers operate, and owners override.
+pub fn trusted() -> &'static Trusted {
+    static TRUSTED: LazyLock<Trusted> = LazyLock::new(|| Trusted {
+        definition: Definition {
+            pipeline: good("shop"),
+            source: Source::default(),
+            components: Vec::new(),
+            stages: Vec::new(),
+            rights: Rights {
+                operate: vec!["managers".into()],
+                overrule: vec!["owners".into()],
+            },
+            not_executed: Vec::new(),
+        },
+        commit: good(&"a".repeat(40)),
+        order: 1,
+        branch: "main".into(),
+        older: Vec::new(),
+    });
+    &TRUSTED
+}
+
 /// The policy of a rule.
 pub fn policy<'a>(
     rule: &'a StageRule,
@@ -565,6 +614,7 @@ pub fn policy<'a>(
 ) -> Policy<'a> {
     Policy {
         rule,
+        trusted: trusted(),
         not_executed,
         next_number,
     }
@@ -597,6 +647,15 @@ pub fn row_text(row: &Row) -> String {
                 number_of(digest),
                 row.by
             )
+        }
+        What::Overridden {
+            promotion,
+            digest,
+            reason,
+            ..
+        } => {
+            let image = number_of(digest);
+            format!("#{promotion} override for {image} by {}: {reason}", row.by)
         }
         What::Approved { promotion, .. } => format!("#{promotion} approved by {}", row.by),
         What::Denied {

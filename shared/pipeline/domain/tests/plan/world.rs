@@ -15,6 +15,7 @@ use towline_domain::plan::{
     self, AtCommit, Base, Branch, Buildspec, Claimed, Drawn, Known, Plan, Planned, Want,
 };
 use towline_domain::reason::{Refusal, Unbuildable};
+use towline_domain::rights::Rights;
 use towline_domain::run::{Attempt, AttemptState, BuildStatus, Failure, Run};
 use towline_domain::untrusted::Untrusted;
 
@@ -59,6 +60,7 @@ fn definition(text: &str) -> Definition {
         source: Source::default(),
         components: Vec::new(),
         stages: Vec::new(),
+        rights: Rights::default(),
         not_executed: Vec::new(),
     };
     for line in text.split('|').map(str::trim) {

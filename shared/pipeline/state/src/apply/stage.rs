@@ -1,6 +1,6 @@
 //! Applies facts to stages.
 
-use towline_domain::definition::{Definition, Scope};
+use towline_domain::definition::Scope;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::offer;
 use towline_domain::report;
@@ -14,7 +14,7 @@ use crate::keys;
 use crate::needs::{carried, needed};
 use crate::numbers::draw_promotion;
 use crate::reads::Reads;
-use crate::records::PromotionPointer;
+use crate::records::{PromotionPointer, Trusted};
 
 /// Applies a fact to a stage, commits the result, and marks `done` the intent that led here. Items
 /// that were read already are not read again in the first round.
@@ -58,10 +58,10 @@ pub async fn decide_stage(
     change: &mut Change,
 ) -> Result<Decision, HandlerError> {
     reads.load(needed(key)).await?;
-    let definition = reads.trusted(key.repository).await?;
-    let decision = decide(reads, key, definition.as_ref(), fact, change).await?;
-    if let (true, Some(definition)) = (decision.moved, &definition) {
-        let offers = offer::of_stage(&decision.stage, definition);
+    let trusted = trusted(reads, key).await?;
+    let decision = decide(reads, key, trusted.as_ref(), fact, change).await?;
+    if let (true, Some(trusted)) = (decision.moved, &trusted) {
+        let offers = offer::of_stage(&decision.stage, &trusted.definition);
         owe_offers(reads, offers, change).await?;
     }
     Ok(decision)
@@ -90,10 +90,10 @@ async fn decide_offered(
     candidate: &Candidate,
 ) -> Result<Change, HandlerError> {
     reads.load(needed(key)).await?;
-    let definition = reads.trusted(key.repository).await?;
+    let trusted = trusted(reads, key).await?;
     let fact = Fact::Offered(candidate.clone());
     let mut change = Change::default();
-    decide(reads, key, definition.as_ref(), &fact, &mut change).await?;
+    decide(reads, key, trusted.as_ref(), &fact, &mut change).await?;
     Ok(change)
 }
 
@@ -112,18 +112,28 @@ pub fn tell_of_stage(decision: &Decision) {
     }
 }
 
+async fn trusted(reads: &mut Reads<'_>, key: &StageKey) -> Result<Option<Trusted>, HandlerError> {
+    let trusted = keys::trusted_definition(key.repository);
+    reads.value::<Trusted>(&trusted).await
+}
+
 async fn decide(
     reads: &mut Reads<'_>,
     key: &StageKey,
-    definition: Option<&Definition>,
+    trusted: Option<&Trusted>,
     fact: &Fact,
     change: &mut Change,
 ) -> Result<Decision, HandlerError> {
     let read = reads.read::<Stage>(&keys::stage(key)).await?;
     let before = read.as_ref().map(|read| &read.value);
     let state = before.cloned().unwrap_or_else(|| Stage::new(key.clone()));
-    let rule = match stage::rule(definition, &key.stage) {
-        Ok(rule) => rule,
+    let definition = trusted.map(|trusted| &trusted.definition);
+    let ruled = stage::rule(definition, &key.stage);
+    let ruled = trusted
+        .ok_or(Refusal::NoDefinition)
+        .and_then(|known| Ok((known, ruled?)));
+    let (trusted, rule) = match ruled {
+        Ok(ruled) => ruled,
         Err(why) => {
             let decision = Decision::refused(state, fact, why, reads.context().now());
             if decision.changed {
@@ -134,10 +144,11 @@ async fn decide(
         }
     };
     let scope = Scope::Stage(key.stage.clone());
-    let not_executed = definition.map(|definition| definition.not_executed_in(&scope));
-    let not_executed: Vec<&str> = not_executed.into_iter().flatten().collect();
+    let not_executed = trusted.definition.not_executed_in(&scope);
+    let not_executed: Vec<&str> = not_executed.collect();
     let policy = |next_number| Policy {
         rule,
+        trusted,
         not_executed: &not_executed,
         next_number,
     };
@@ -163,8 +174,8 @@ async fn decide(
         }
     }
     for intent in &decision.intents {
-        let carried = definition.map(|known| carried(&decision.stage, known, intent));
-        change.owe_guessing(intent.clone(), carried.unwrap_or_default());
+        let carried = carried(&decision.stage, &trusted.definition, intent);
+        change.owe_guessing(intent.clone(), carried);
     }
     enter(before, &decision, number, change);
     Ok(decision)

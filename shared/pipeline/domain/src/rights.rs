@@ -1,0 +1,84 @@
+//! What a person may do, by their groups.
+
+use serde::{Deserialize, Serialize};
+
+use crate::definition::Definition;
+use crate::names::CommitSha;
+use crate::person::{Actor, Person};
+
+/// Who has the rights that no gate gives, in the default branch's last valid definition.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rights {
+    /// Groups that may operate; none means every group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operate: Vec<String>,
+    /// Groups that may override; none means nobody.
+    #[serde(default, rename = "override", skip_serializing_if = "Vec::is_empty")]
+    pub overrule: Vec<String>,
+}
+
+impl Rights {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The rights in a definition; before there is one, those of a definition that names none.
+    #[must_use]
+    pub fn of(definition: Option<&Definition>) -> Self {
+        definition
+            .map(|known| known.rights.clone())
+            .unwrap_or_default()
+    }
+
+    /// What a person lacks for a right; none if they have it.
+    #[must_use]
+    pub fn lacks(&self, by: &Person, right: Right) -> Option<Lacking> {
+        let (has, groups) = match right {
+            Right::Operate if self.operate.is_empty() => (!by.groups.is_empty(), &self.operate),
+            Right::Operate => (by.is_in(&self.operate), &self.operate),
+            Right::Override => {
+                let named = !self.overrule.is_empty();
+                (named && by.is_in(&self.overrule), &self.overrule)
+            }
+        };
+        (!has).then(|| Lacking {
+            by: by.into(),
+            right,
+            groups: groups.clone(),
+            loosened_by: None,
+        })
+    }
+}
+
+/// A right that the definition gives to groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// Promote what is admitted, cancel, retry, hold.
+    Operate,
+    /// Promote what is not admitted, or without the approvals of a gate.
+    Override,
+}
+
+impl Right {
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Operate => "operate",
+            Self::Override => "override",
+        }
+    }
+}
+
+/// A right that a person does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lacking {
+    /// Who.
+    pub by: Actor,
+    pub right: Right,
+    /// The groups that have it.
+    pub groups: Vec<String>,
+    /// The change that gives it to more groups, and does not hold yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loosened_by: Option<CommitSha>,
+}
