@@ -116,6 +116,7 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
         // The bus gives it the matcher that reads `events/rules`, so that stories follow the real rules.
         &[
             "domain",
+            "definition",
             "wire",
             "ports",
             "buildspec",

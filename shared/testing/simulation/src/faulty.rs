@@ -14,7 +14,7 @@ use towline_domain::names::{
 };
 use towline_domain::run::{BuildReport, BuildStatus};
 use towline_ports::memory::{
-    MemoryBuilds, MemoryBus, MemoryImages, MemorySource, MemoryStatuses, MemoryStore,
+    MemoryBuilds, MemoryBus, MemoryImages, MemorySource, MemoryStatuses, MemoryStore, SplitMix64,
 };
 use towline_ports::{
     Admission, Announcement, Brought, Builds, Bus, CommitInfo, CommitStatus, FileAt, Images, Item,
@@ -23,57 +23,35 @@ use towline_ports::{
     StoredManifest, TransactError, Write,
 };
 
+use crate::ablation::{self, Mechanism};
 use crate::chance::Chance;
 use crate::watch::Watch;
+use crate::weather::Fault;
 
 /// The store, watched at every commit.
 pub struct FaultyStore {
     pub(crate) inner: MemoryStore,
     pub(crate) chance: Arc<Chance>,
     pub(crate) watch: Arc<Watch>,
-    pub(crate) ablation: Mutex<Option<Ablation>>,
-}
-
-/// A deliberate fault of the store that the commit's design prevents, so that a test can check that
-/// it would be noticed.
-#[derive(Debug)]
-pub enum Ablation {
-    /// Rows are written after the items that name them; holds the rows not written yet.
-    LateRows(Vec<Row>),
-    /// Ledger rows are not written, without an error.
-    LostRows,
-    /// Nothing is ever due again.
-    NothingDue,
+    /// Without [`Mechanism::RowsFirst`]: the rows that are not written yet.
+    pub(crate) late: Mutex<Vec<Row>>,
 }
 
 impl FaultyStore {
-    /// Turns a fault on.
-    pub fn ablate(&self, ablation: Ablation) {
-        *self.ablation() = Some(ablation);
-    }
-
-    fn ablation(&self) -> MutexGuard<'_, Option<Ablation>> {
-        self.ablation.lock().unwrap_or_else(PoisonError::into_inner)
+    fn late(&self) -> MutexGuard<'_, Vec<Row>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep_back(&self, rows: &mut Vec<Row>) {
-        match self.ablation().as_mut() {
-            Some(Ablation::LateRows(late)) => late.append(rows),
-            Some(Ablation::LostRows) => {
-                let is_ledger = |row: &Row| {
-                    let partition = &row.key.partition;
-                    partition.starts_with("LEDGER#") || partition.starts_with("DECISIONS#")
-                };
-                rows.retain(|row| !is_ledger(row));
-            }
-            Some(Ablation::NothingDue) | None => {}
+        if self.chance.lacks(Mechanism::RowsFirst) {
+            self.late().append(rows);
         }
-    }
-
-    fn late_rows(&self) -> Vec<Row> {
-        match self.ablation().as_mut() {
-            Some(Ablation::LateRows(late)) => std::mem::take(late),
-            Some(Ablation::LostRows | Ablation::NothingDue) | None => Vec::new(),
+        if self.chance.lacks(Mechanism::Rows) {
+            let is_ledger = |row: &Row| {
+                let partition = &row.key.partition;
+                partition.starts_with("LEDGER#") || partition.starts_with("DECISIONS#")
+            };
+            rows.retain(|row| !is_ledger(row));
         }
     }
 
@@ -88,12 +66,15 @@ impl FaultyStore {
 impl Store for FaultyStore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, PortError> {
         self.chance.before("get").await?;
-        self.inner.get(key).await
+        let found = self.inner.get(key).await?;
+        Ok(found.map(|item| ablation::read(&self.chance, item)))
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError> {
         self.chance.before("get many").await?;
-        self.inner.get_many(keys).await
+        let found = self.inner.get_many(keys).await?.into_iter();
+        let read = |item: Item| ablation::read(&self.chance, item);
+        Ok(found.map(|item| item.map(read)).collect())
     }
 
     async fn query(&self, query: &Query) -> Result<Page, PortError> {
@@ -103,9 +84,8 @@ impl Store for FaultyStore {
 
     async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
         self.chance.before("due").await?;
-        match *self.ablation() {
-            Some(Ablation::NothingDue) => return Ok(Vec::new()),
-            Some(Ablation::LateRows(_) | Ablation::LostRows) | None => {}
+        if self.chance.lacks(Mechanism::Announcing) {
+            return Ok(Vec::new());
         }
         self.inner.due(until, limit).await
     }
@@ -119,29 +99,35 @@ impl Store for FaultyStore {
         }
         self.keep_back(&mut rows);
         // Rows are not written together: without an answer, any of them may have been written.
-        let fails = self.chance.happens(self.chance.profile().error);
+        let said = || "put rows: only some were written".into();
+        let fails = self.chance.struck(Fault::Error, said);
+        let mut lots = fails.map(SplitMix64::new);
         let mut written = rows;
-        written.retain(|_| !fails || self.chance.below(2) == 0);
+        written.retain(|_| lots.as_mut().is_none_or(|lots| lots.draw() % 2 == 0));
         for row in &written {
-            self.chance.trace(&format!("{:?}", row.key));
-            self.inner.put_rows(vec![row.clone()]).await?;
+            self.chance.trace_key(&row.key, 1);
         }
         self.watch.rows_are_put(&written);
-        if fails {
+        if !written.is_empty() {
+            self.inner.put_rows(written).await?;
+        }
+        if fails.is_some() {
             return Err(PortError::because("writing rows: no answer"));
         }
         self.chance.after("put rows").await
     }
 
-    async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {
+    async fn transact(&self, mut writes: Vec<Write>) -> Result<(), TransactError> {
         self.chance.before("transact").await?;
+        ablation::write(&self.chance, &mut writes);
         self.chance.count("(writes)", writes.len() as u64);
         if self.chance.weighs() {
             let units = writes.iter().map(|write| units(write, writes.len())).sum();
             self.chance.count("(write units)", units);
         }
+        let said = || "transact: a conflict with another transaction".into();
         if let Some(write) = writes.first()
-            && self.chance.happens(self.chance.profile().conflict)
+            && self.chance.strikes(Fault::Conflict, said)
         {
             return Err(TransactError::Conflict(write.key().clone()));
         }
@@ -153,15 +139,12 @@ impl Store for FaultyStore {
         let keys: Vec<Key> = writes.iter().map(|write| write.key().clone()).collect();
         self.inner.transact(writes).await?;
         self.chance.count("(index units)", indexed);
-        let mut changed = Vec::new();
-        for key in keys {
-            let item = self.inner.get(&key).await?;
-            let version = item.as_ref().map_or(0, |item| item.version);
-            self.chance.trace(&format!("{key:?} {version}"));
-            changed.push((key, item));
+        for key in &keys {
+            let version = |item: Option<&Item>| item.map_or(0, |item| item.version);
+            self.chance.trace_key(key, self.inner.look(key, version));
         }
-        self.watch.committed(&changed);
-        let late = self.late_rows();
+        self.watch.committed(&keys, &self.inner);
+        let late = std::mem::take(&mut *self.late());
         if !late.is_empty() {
             self.inner.put_rows(late.clone()).await?;
             self.watch.rows_are_put(&late);
@@ -221,8 +204,9 @@ pub struct FaultyBus {
 
 #[async_trait]
 impl Bus for FaultyBus {
-    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), PortError> {
+    async fn announce(&self, mut announcements: Vec<Announcement>) -> Result<(), PortError> {
         self.chance.before("announce").await?;
+        ablation::announce(&self.chance, &mut announcements);
         self.inner.announce(announcements).await?;
         self.chance.after("announce").await
     }
@@ -271,12 +255,16 @@ impl FaultyBuilds {
 impl Builds for FaultyBuilds {
     async fn start(&self, build: StartBuild) -> Result<BuildId, StartError> {
         self.chance.before("StartBuild").await?;
-        if self.chance.happens(self.chance.profile().busy) {
+        let said = || "CodeBuild has no capacity".into();
+        if self.chance.strikes(Fault::Busy, said) {
             return Err(StartError::Busy("AccountLimitExceeded".into()));
         }
         self.watch.build_starts(&build.attempt);
+        if self.chance.lacks(Mechanism::Token) {
+            self.inner.forget();
+        }
         let id = self.inner.start(build.clone()).await?;
-        if self.watch.build_started(&id) {
+        if self.watch.build_started(&id, &build.attempt) {
             self.tell(BuildNews::Started(id.clone(), Box::new(build)));
         }
         self.chance.after("StartBuild").await?;
@@ -285,6 +273,9 @@ impl Builds for FaultyBuilds {
 
     async fn get(&self, build: &BuildId) -> Result<Option<BuildReport>, PortError> {
         self.chance.before("BatchGetBuilds").await?;
+        if self.chance.lacks(Mechanism::Polling) {
+            return Ok(None);
+        }
         self.inner.get(build).await
     }
 
@@ -295,6 +286,9 @@ impl Builds for FaultyBuilds {
         attempt: &AttemptId,
     ) -> Result<Option<BuildReport>, PortError> {
         self.chance.before("ListBuildsForProject").await?;
+        if self.chance.lacks(Mechanism::FindOrStart) {
+            return Ok(None);
+        }
         self.inner.find(repository, component, attempt).await
     }
 
@@ -456,16 +450,9 @@ impl Statuses for FaultyStatuses {
 /// GitHub.
 pub struct FaultySource {
     pub(crate) inner: MemorySource,
+    /// Without [`Mechanism::HeadCheck`]: the commit of the push being planned.
+    pub(crate) pushed: Mutex<Option<CommitSha>>,
     pub(crate) chance: Arc<Chance>,
-    /// Whether nothing ever seems to have moved, so that a test can check that it would be noticed.
-    pub(crate) blind: AtomicBool,
-}
-
-impl FaultySource {
-    /// From now on, a comparison of heads finds nothing.
-    pub fn blind(&self) {
-        self.blind.store(true, Ordering::Relaxed);
-    }
 }
 
 #[async_trait]
@@ -497,6 +484,10 @@ impl Source for FaultySource {
         git_ref: &GitRef,
     ) -> Result<Option<CommitSha>, PortError> {
         self.chance.before("get a ref").await?;
+        if self.chance.lacks(Mechanism::HeadCheck) {
+            let pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
+            return Ok(pushed.clone());
+        }
         self.inner.head(repository, git_ref).await
     }
 
@@ -525,7 +516,7 @@ impl Source for FaultySource {
         mark: Option<&str>,
     ) -> Result<Refs, PortError> {
         self.chance.before("list refs").await?;
-        if self.blind.load(Ordering::Relaxed) && mark.is_some() {
+        if self.chance.lacks(Mechanism::Comparison) && mark.is_some() {
             return Ok(Refs::Unchanged);
         }
         self.inner.refs(repository, mark).await

@@ -7,17 +7,25 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod ablation;
+mod acts;
 pub mod campaign;
 pub mod chance;
 pub mod faulty;
+pub mod plan;
 pub mod rest;
+pub mod scope;
 pub mod seeds;
 pub mod shop;
+pub mod shrink;
 pub mod view;
 pub mod watch;
+pub mod weather;
 pub mod world;
 
-pub use campaign::{Outcome, campaign, campaign_in_parts};
-pub use chance::{Chance, Profile};
-pub use faulty::Ablation;
+pub use ablation::Mechanism;
+pub use campaign::{Outcome, live};
+pub use chance::Chance;
+pub use plan::Plan;
+pub use weather::{Fault, Profile, Weather};
 pub use world::{BuildPlan, Job, Pushes, World};

@@ -1,10 +1,18 @@
 //! Runs many seeds and exits with 1 if an invariant is violated.
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::panic;
 use std::process::{Command, ExitCode};
+use std::str::FromStr;
+use std::thread;
 
 use clap::{Parser, ValueEnum};
-use towline_simulation::Profile;
+use towline_simulation::ablation::{ABLATIONS, MOST_SEEDS};
+use towline_simulation::scope::search;
 use towline_simulation::seeds::Seeds;
+use towline_simulation::shrink::{shrink, story};
+use towline_simulation::world::router;
+use towline_simulation::{Plan, Weather, campaign};
 
 /// Run the real handlers in a world that loses, repeats, reorders and kills
 #[derive(Debug, Parser)]
@@ -12,43 +20,160 @@ struct Arguments {
     /// Number of seeds per profile
     #[arg(long, default_value_t = 50)]
     seeds: u64,
-    /// First seed
-    #[arg(long, default_value_t = 0)]
-    first_seed: u64,
-    /// How many faults; both profiles if not given
+    /// First seed: a number, or random
+    #[arg(long, default_value = "random")]
+    first_seed: First,
+    /// Which faults, and how many; all profiles if not given
     #[arg(long)]
-    profile: Option<Weather>,
+    profile: Option<Profile>,
+    /// Number of threads; one per core if not given
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Shrink this seed to the shortest story that still breaks, and tell it; needs --profile
+    #[arg(long, value_name = "SEED", requires = "profile")]
+    shrink: Option<u64>,
+    /// Tell everything that happens in this seed, every invocation included; needs --profile
+    #[arg(
+        long,
+        value_name = "SEED",
+        requires = "profile",
+        conflicts_with = "shrink"
+    )]
+    tell: Option<u64>,
+    /// Try every order of everything that can happen to two pushes
+    #[arg(long)]
+    exhaustive: bool,
+    /// Take out one mechanism after the other, and say what notices
+    #[arg(long)]
+    ablations: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum First {
+    Random,
+    Number(u64),
+}
+
+impl FromStr for First {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "random" => Ok(Self::Random),
+            number => number.parse().map(Self::Number),
+        }
+    }
+}
+
+impl First {
+    fn seed(self) -> u64 {
+        match self {
+            // Short enough to type. A hasher gets its keys from the system's random numbers.
+            Self::Random => RandomState::new().hash_one(0) % 1_000_000_000_000,
+            Self::Number(seed) => seed,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Weather {
-    /// An ordinary day.
+enum Profile {
+    /// An ordinary day
     Calm,
-    /// A day on which nothing works as it should.
+    /// A day on which nothing works as it should
     Rough,
+    /// Times in which most of everything fails
+    Outage,
+    /// Strangers, people without rights, repetitions, wrong clocks
+    Hostile,
+}
+
+impl From<Profile> for Weather {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Calm => Self::Calm,
+            Profile::Rough => Self::Rough,
+            Profile::Outage => Self::Outage,
+            Profile::Hostile => Self::Hostile,
+        }
+    }
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // A world that breaks says so in its result.
+    panic::set_hook(Box::new(|_| {}));
     println!("commit {}", commit());
-    let profiles = match arguments.profile {
-        Some(Weather::Calm) => vec![Profile::CALM],
-        Some(Weather::Rough) => vec![Profile::ROUGH],
-        None => vec![Profile::CALM, Profile::ROUGH],
+    let weather = arguments.profile.map(Weather::from);
+    let holds = match (arguments.shrink, arguments.tell, weather) {
+        (Some(seed), _, Some(weather)) => shortest(seed, weather),
+        (None, Some(seed), Some(weather)) => all_of(seed, weather),
+        _ if arguments.exhaustive => try_all(),
+        _ if arguments.ablations => ablate(arguments.first_seed.seed()),
+        _ => run(&arguments, weather),
     };
-    let mut holds = true;
-    for profile in profiles {
-        let seeds = Seeds::live(profile, arguments.first_seed, arguments.seeds);
-        println!("{seeds}");
-        for broken in &seeds.broken {
-            println!("{broken}");
-            holds = false;
-        }
-    }
     match holds {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
+}
+
+fn run(arguments: &Arguments, weather: Option<Weather>) -> bool {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = arguments.threads.unwrap_or(cores).max(1);
+    let first = arguments.first_seed.seed();
+    let all = weather.map_or(Weather::ALL.to_vec(), |one| vec![one]);
+    let mut holds = true;
+    for weather in all {
+        let seeds = Seeds::live(weather, first, arguments.seeds, threads);
+        println!("{seeds}");
+        if let Some(broken) = seeds.broken.first() {
+            holds = false;
+            shortest(broken.seed, weather);
+        }
+    }
+    holds
+}
+
+/// Tells everything that happens in a seed; returns whether it breaks nothing.
+fn all_of(seed: u64, weather: Weather) -> bool {
+    let outcome = campaign::tell(&Plan::of(seed, weather), true, &router());
+    println!("{}{}", story(&outcome), outcome.view);
+    outcome.faults.is_empty()
+}
+
+/// Shrinks a seed and tells what is left; returns whether it breaks nothing.
+fn shortest(seed: u64, weather: Weather) -> bool {
+    match shrink(&Plan::of(seed, weather), &router()) {
+        None => {
+            println!("{} seed {seed} breaks nothing", weather.word());
+            true
+        }
+        Some(shrunk) => {
+            println!("{}", shrunk.told());
+            false
+        }
+    }
+}
+
+/// Searches the small scope; returns whether all of it was searched and violates nothing.
+fn try_all() -> bool {
+    let scope = search(usize::MAX);
+    println!("{scope}");
+    scope.complete && scope.violation.is_none()
+}
+
+/// Prints what notices the absence of each mechanism; returns whether all are noticed.
+fn ablate(first: u64) -> bool {
+    let router = router();
+    println!("| taken out | profile | seed | seeds needed from {first} | what does not hold |");
+    println!("| --- | --- | --- | --- | --- |");
+    let mut all = true;
+    for ablation in ABLATIONS {
+        let found = ablation.find(first, MOST_SEEDS, &router);
+        println!("{found}");
+        all &= found.shown.is_some();
+    }
+    all
 }
 
 /// The current commit; seeds mean nothing without it.

@@ -1,7 +1,7 @@
 //! Everyone else in the world: developers, CodeBuild, ECR, EventBridge, and outsiders who push images.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,6 +10,7 @@ use towline_domain::names::{BuildId, CommitSha, Digest, GitRef, ImageRepository,
 use towline_domain::run::BuildStatus;
 use towline_ports::StartBuild;
 use towline_ports::memory::MemoryCommit;
+use towline_ports::memory::SplitMix64;
 use towline_wire::codebuild::{self, Phase, StateChange, Status};
 use towline_wire::ecr::{self, Action, ImageAction};
 use towline_wire::eventbridge;
@@ -17,8 +18,10 @@ use towline_wire::github::compose::{self, Account, Commit, Sketch};
 use towline_wire::http::{Headers, Request};
 use towline_wire::signature;
 
+use crate::ablation::Mechanism;
 use crate::faulty::BuildNews;
 use crate::shop;
+use crate::weather::Fault;
 use crate::world::{BuildPlan, Happening, Job, Pushes, World};
 
 impl World {
@@ -27,7 +30,7 @@ impl World {
         let git_ref = GitRef::Branch(branch.into());
         let now = self.now();
         let source = &self.ports.source.inner;
-        let (parents, mut content) = source.change(shop::REPOSITORY, |repository| {
+        let (parents, mut content) = source.change(self.at, |repository| {
             let main = GitRef::Branch("main".into());
             let head = repository
                 .refs
@@ -35,7 +38,10 @@ impl World {
                 .or_else(|| repository.refs.get(&main));
             match head {
                 Some(head) => (vec![head.clone()], repository.commits[head].files.clone()),
-                None => (Vec::new(), shop::first_files(&self.definition)),
+                None => (
+                    Vec::new(),
+                    shop::first_files(&shop::definition_of(self.at, &self.definition)),
+                ),
             }
         });
         for (path, text) in files {
@@ -48,7 +54,7 @@ impl World {
             at: now,
             files: content,
         };
-        source.push(shop::REPOSITORY, &git_ref, commit)
+        source.push(self.at, &git_ref, commit)
     }
 
     /// Commits and pushes: GitHub delivers a signed webhook.
@@ -61,6 +67,14 @@ impl World {
     pub fn push_files(&mut self, branch: &str, title: &str, files: &[(&str, &str)]) -> CommitSha {
         let before = self.head(branch);
         let commit = self.commit(branch, title, files);
+        self.chance.tell(|| {
+            let paths: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
+            let (at, short) = (shop::name_of(self.at), commit.short());
+            format!(
+                "dana pushes “{title}” ({short}) to {branch} of {at}: {}",
+                paths.join(", ")
+            )
+        });
         let request = self.webhook(branch, before.as_ref(), &commit, title);
         self.deliver(request);
         commit
@@ -68,28 +82,49 @@ impl World {
 
     #[must_use]
     pub fn head(&self, branch: &str) -> Option<CommitSha> {
-        let git_ref = GitRef::Branch(branch.into());
+        self.head_of(&GitRef::Branch(branch.into()))
+    }
+
+    pub(crate) fn head_of(&self, git_ref: &GitRef) -> Option<CommitSha> {
         let source = &self.ports.source.inner;
-        source.change(shop::REPOSITORY, |repository| {
-            repository.refs.get(&git_ref).cloned()
-        })
+        source.change(self.at, |repository| repository.refs.get(git_ref).cloned())
     }
 
     /// Moves a branch to an existing commit, as a forced push does, without a webhook.
     pub fn move_ref(&mut self, branch: &str, commit: &CommitSha) {
-        let git_ref = GitRef::Branch(branch.into());
+        self.put_ref(&GitRef::Branch(branch.into()), commit);
+    }
+
+    fn put_ref(&mut self, git_ref: &GitRef, commit: &CommitSha) {
         let source = &self.ports.source.inner;
-        source.change(shop::REPOSITORY, |repository| {
-            repository.refs.insert(git_ref, commit.clone())
+        source.change(self.at, |repository| {
+            repository.refs.insert(git_ref.clone(), commit.clone())
         });
     }
 
     /// Moves a branch to an existing commit, or creates it there: GitHub delivers a signed webhook.
     pub fn push_existing(&mut self, branch: &str, commit: &CommitSha, title: &str) {
-        let before = self.head(branch);
-        self.move_ref(branch, commit);
-        let request = self.webhook(branch, before.as_ref(), commit, title);
+        self.push_existing_ref(&GitRef::Branch(branch.into()), commit, title);
+    }
+
+    /// The same for any ref.
+    pub fn push_existing_ref(&mut self, git_ref: &GitRef, commit: &CommitSha, title: &str) {
+        let before = self.head_of(git_ref);
+        if before.as_ref() == Some(commit) {
+            return; // GitHub has nothing to say
+        }
+        self.put_ref(git_ref, commit);
+        self.told_of(
+            git_ref,
+            &format!("moves {} to {}", git_ref.name(), commit.short()),
+        );
+        let request = self.delivery(git_ref, before.as_ref(), Some(commit), title);
         self.deliver(request);
+    }
+
+    fn told_of(&self, git_ref: &GitRef, what: &str) {
+        let (at, name) = (shop::name_of(self.at), git_ref.name());
+        self.chance.tell(|| format!("dana {what} ({at} {name})"));
     }
 
     /// Deletes a branch: GitHub delivers a signed webhook.
@@ -97,31 +132,45 @@ impl World {
         let before = self.head(branch);
         let git_ref = GitRef::Branch(branch.into());
         let source = &self.ports.source.inner;
-        source.change(shop::REPOSITORY, |repository| {
+        source.change(self.at, |repository| {
             repository.refs.remove(&git_ref);
         });
-        let request = self.delivery(branch, before.as_ref(), None, "");
+        self.deleted.insert((self.at, git_ref.clone()));
+        self.told_of(&git_ref, "deletes it");
+        let request = self.delivery(&git_ref, before.as_ref(), None, "");
         self.deliver(request);
     }
 
     /// Delivers a signed webhook: at once, or late, or twice.
     pub fn deliver(&mut self, request: Request) {
         let profile = self.chance.profile();
-        if self.chance.happens(profile.duplicate) {
-            let wait = self.chance.up_to(profile.delay * 10);
+        let twice = || "the webhook comes twice".into();
+        if let Some(how) = self.chance.struck(Fault::Duplicate, twice) {
+            let most = u64::try_from(profile.delay.as_millis()).unwrap_or(u64::MAX);
+            let wait = Duration::from_millis(how % (10 * most + 1));
             let again = with_header(
                 request.clone(),
                 "X-GitHub-Delivery",
                 &format!("again-{}", self.deliveries),
             );
-            self.later(wait, Happening::Job(Job::Webhook(again)));
+            self.later(wait, Happening::Job(Arc::new(Job::Webhook(again))));
         }
-        let lost = self.withheld.webhooks || self.chance.happens(profile.lose);
-        if lost && self.is_watched(&request) {
+        let watched = self.is_watched(&request);
+        let lost = || match watched {
+            true => "the webhook is lost".into(),
+            false => "the webhook is lost, and delivered again ten minutes later".into(),
+        };
+        let lost = self.chance.strikes(Fault::Lose, lost) || self.withheld.webhooks;
+        if lost && watched {
             return;
         }
-        let wait = self.chance.up_to(profile.delay);
-        self.later(wait, Happening::Job(Job::Webhook(request)));
+        let mut wait = self
+            .chance
+            .late(profile.delay, || "the webhook is late".into());
+        if lost {
+            wait += Duration::from_secs(600); // by hand
+        }
+        self.later(wait, Happening::Job(Arc::new(Job::Webhook(request))));
     }
 
     /// Whether the ref of a webhook is one whose moves are found without it.
@@ -129,27 +178,26 @@ impl World {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let git_ref = body["ref"].as_str().and_then(|full| full.parse().ok());
         self.watch.look(|known| {
-            let heads = known.heads.as_ref().zip(git_ref.as_ref());
+            let heads = known.heads.get(&self.at).zip(git_ref.as_ref());
             heads.is_some_and(|(heads, git_ref)| heads.rules.admit(git_ref))
         })
     }
 
     /// Whether the last comparison of heads saw every ref where it is, and left nothing open.
     pub(crate) fn has_compared(&self) -> bool {
-        let source = &self.ports.source;
-        let refs = source
-            .inner
-            .change(shop::REPOSITORY, |repository| repository.refs.clone());
-        source.blind.load(Ordering::Relaxed)
-            || self.watch.look(|known| {
-                known.heads.as_ref().is_none_or(|heads| {
-                    let mut watched = refs
-                        .iter()
-                        .filter(|(git_ref, _)| heads.rules.admit(git_ref));
-                    heads.open.is_empty()
-                        && watched.all(|(git_ref, at)| heads.refs.get(git_ref) == Some(at))
-                })
+        if self.chance.lacks(Mechanism::Comparison) {
+            return true;
+        }
+        let refs = self.refs();
+        self.watch.look(|known| {
+            known.heads.iter().all(|(repository, heads)| {
+                let mut watched = refs
+                    .iter()
+                    .filter(|(id, git_ref, _)| id == repository && heads.rules.admit(git_ref));
+                heads.open.is_empty()
+                    && watched.all(|(_, git_ref, at)| heads.refs.get(git_ref) == Some(at))
             })
+        })
     }
 
     /// The webhook of a push.
@@ -161,12 +209,13 @@ impl World {
         after: &CommitSha,
         message: &str,
     ) -> Request {
-        self.delivery(branch, before, Some(after), message)
+        let git_ref = GitRef::Branch(branch.into());
+        self.delivery(&git_ref, before, Some(after), message)
     }
 
     fn delivery(
         &self,
-        branch: &str,
+        git_ref: &GitRef,
         before: Option<&CommitSha>,
         after: Option<&CommitSha>,
         message: &str,
@@ -188,10 +237,10 @@ impl World {
             modified: Vec::new(),
         });
         let body = compose::push_payload(&Sketch {
-            repository: shop::REPOSITORY,
-            repository_name: &shop::repository_name(),
+            repository: self.at,
+            repository_name: &shop::name_of(self.at),
             default_branch: "main",
-            git_ref: &GitRef::Branch(branch.into()),
+            git_ref,
             before,
             after,
             head: None,
@@ -206,6 +255,7 @@ impl World {
 
     /// A person sends a command.
     pub fn ask(&mut self, login: &str, command: Command) {
+        self.chance.tell(|| format!("{login} asks for {command:?}"));
         self.invoke(Job::Person(shop::person(login), command));
     }
 
@@ -251,22 +301,31 @@ impl World {
         if !self.by_chance {
             return BuildPlan::default();
         }
-        let ends = match self.chance.below(100) {
-            0..10 => BuildStatus::Failed,
-            10..15 => BuildStatus::Fault,
-            15..17 => BuildStatus::TimedOut,
+        let usual = BuildPlan {
+            takes: Duration::from_secs(20) + self.chance.up_to(Duration::from_secs(580)),
+            ..BuildPlan::default()
+        };
+        let told = || "a build goes wrong".into();
+        let Some(how) = self.chance.struck(Fault::BadBuild, told) else {
+            return usual;
+        };
+        let mut lots = SplitMix64::new(how);
+        let ends = match lots.draw() % 100 {
+            0..30 => BuildStatus::Failed,
+            30..45 => BuildStatus::Fault,
+            45..50 => BuildStatus::TimedOut,
             _ => BuildStatus::Succeeded,
         };
-        let pushes = match self.chance.below(100) {
-            0..3 => Pushes::Nothing,
-            3..5 => Pushes::Twice,
-            5..15 => Pushes::SameImage,
+        let pushes = match lots.draw() % 100 {
+            0..10 => Pushes::Nothing,
+            10..20 => Pushes::Twice,
+            20..50 => Pushes::SameImage,
             _ => Pushes::Image,
         };
         BuildPlan {
-            takes: Duration::from_secs(20) + self.chance.up_to(Duration::from_secs(580)),
             ends,
             pushes,
+            ..usual
         }
     }
 

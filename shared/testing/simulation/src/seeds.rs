@@ -1,86 +1,147 @@
-//! Runs many seeds one by one, and reports the result.
+//! Runs many seeds, on as many threads as asked, and reports the result.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::campaign;
-use crate::chance::Profile;
+use towline_bus::Router;
+
+use crate::campaign::{Outcome, live};
+use crate::plan::Plan;
+use crate::weather::Weather;
 use crate::world::router;
+
+/// Seeds that broke are told of up to this number.
+const MOST_TOLD: usize = 10;
 
 /// The result of these seeds.
 #[derive(Debug)]
 pub struct Seeds {
-    profile: &'static str,
+    weather: Weather,
     first: u64,
     seeds: u64,
+    threads: usize,
+    sums: Sums,
+    took: Duration,
+    /// Each seed in which something did not hold, and what.
+    pub broken: Vec<Broken>,
+}
+
+/// A seed in which something did not hold.
+#[derive(Debug)]
+pub struct Broken {
+    pub seed: u64,
+    pub told: String,
+}
+
+#[derive(Debug, Default)]
+struct Sums {
     events: u64,
     steps: u64,
     moves: u64,
-    /// Rows of ledgers that were written for decisions which came to nothing.
-    pub orphans: u64,
-    took: Duration,
-    /// Each seed in which something did not hold, and what.
-    pub broken: Vec<String>,
+    orphans: u64,
+    broken: Vec<Broken>,
+}
+
+impl Sums {
+    fn add(&mut self, seed: u64, weather: Weather, outcome: Outcome) {
+        self.events += outcome.deliveries;
+        self.steps += outcome.steps;
+        self.moves += outcome.moves;
+        self.orphans += outcome.orphans;
+        if !outcome.faults.is_empty() {
+            let (name, faults, view) = (weather.word(), outcome.faults, outcome.view);
+            let told = format!("{name} seed {seed}: {}\n{view}", faults.join("\n"));
+            self.broken.push(Broken { seed, told });
+        }
+    }
 }
 
 impl Seeds {
     /// Runs these seeds.
     #[must_use]
-    pub fn live(profile: Profile, first: u64, seeds: u64) -> Self {
+    pub fn live(weather: Weather, first: u64, seeds: u64, threads: usize) -> Self {
         let begun = Instant::now();
-        let router = router();
-        let mut all = Self {
-            profile: profile.name,
+        let sums = Mutex::new(Sums::default());
+        let next = AtomicU64::new(0);
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                // Each has its own router, so that they share nothing.
+                scope.spawn(|| run(weather, first, seeds, &next, &sums, &router()));
+            }
+        });
+        let mut sums = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut broken = std::mem::take(&mut sums.broken);
+        broken.sort_by_key(|broken| broken.seed.wrapping_sub(first));
+        Self {
+            weather,
             first,
             seeds,
-            events: 0,
-            steps: 0,
-            moves: 0,
-            orphans: 0,
-            took: Duration::ZERO,
-            broken: Vec::new(),
-        };
-        for seed in first..first + seeds {
-            let name = profile.name;
-            match catch_unwind(AssertUnwindSafe(|| campaign(seed, profile, &router))) {
-                Ok(outcome) => {
-                    all.events += outcome.deliveries;
-                    all.steps += outcome.steps;
-                    all.moves += outcome.moves;
-                    all.orphans += outcome.orphans;
-                    if !outcome.faults.is_empty() {
-                        let (faults, view) = (outcome.faults, outcome.view);
-                        let told = format!("{name} seed {seed}: {faults:#?}\n{view}");
-                        all.broken.push(told);
-                    }
-                }
-                Err(_) => all
-                    .broken
-                    .push(format!("{name} seed {seed}: see the panic above")),
-            }
+            threads,
+            sums,
+            took: begun.elapsed(),
+            broken,
         }
-        all.took = begun.elapsed();
-        all
+    }
+
+    /// Rows of ledgers that were written for decisions which came to nothing.
+    #[must_use]
+    pub fn orphans(&self) -> u64 {
+        self.sums.orphans
+    }
+
+    /// Events that handlers got.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.sums.events
+    }
+}
+
+fn run(
+    weather: Weather,
+    first: u64,
+    seeds: u64,
+    next: &AtomicU64,
+    sums: &Mutex<Sums>,
+    router: &Arc<Router>,
+) {
+    loop {
+        let count = next.fetch_add(1, Ordering::Relaxed);
+        if count >= seeds {
+            return;
+        }
+        let seed = first.wrapping_add(count);
+        let outcome = live(&Plan::of(seed, weather), router);
+        let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
+        sums.add(seed, weather, outcome);
     }
 }
 
 impl fmt::Display for Seeds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.took.as_secs_f64();
+        let cores = seconds * self.threads as f64;
         write!(
             f,
-            "{}: {} seeds from {}, {} events, {} I/O steps, {} promotions, {} rows of decisions that lost; {:.0} events and {:.0} steps per second; {} broken",
-            self.profile,
+            "{}: {} seeds from {} in {seconds:.0} s on {} threads, {} events, {} I/O steps, {} promotions, {} rows of decisions that lost; {:.0} events and {:.0} steps per second and thread; {} broken",
+            self.weather.word(),
             self.seeds,
             self.first,
-            self.events,
-            self.steps,
-            self.moves,
-            self.orphans,
-            self.events as f64 / seconds,
-            self.steps as f64 / seconds,
+            self.threads,
+            self.sums.events,
+            self.sums.steps,
+            self.sums.moves,
+            self.sums.orphans,
+            self.sums.events as f64 / cores,
+            self.sums.steps as f64 / cores,
             self.broken.len()
-        )
+        )?;
+        for broken in self.broken.iter().take(MOST_TOLD) {
+            write!(f, "\n{}", broken.told)?;
+        }
+        Ok(())
     }
 }

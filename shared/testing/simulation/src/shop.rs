@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use towline_domain::names::{RepositoryId, RepositoryName};
+use towline_domain::names::{ImageRepository, RepositoryId, RepositoryName};
 use towline_domain::person::{Door, Person};
 
 /// Two components, a stage that takes everything and one that needs two approvals.
@@ -31,6 +31,13 @@ stages:
     deploy: {event: {}}
 "#;
 
+/// The same shop, which also builds tags.
+#[must_use]
+pub fn definition_with_tags() -> String {
+    let source = r#"source: {branches: [main, "release/**"], tags: ["v*"],"#;
+    DEFINITION.replacen(r#"source: {branches: [main, "release/**"],"#, source, 1)
+}
+
 /// The same shop with a backend for two platforms.
 #[must_use]
 pub fn definition_in_parts() -> String {
@@ -40,6 +47,36 @@ pub fn definition_in_parts() -> String {
 
 /// The shop's id on GitHub.
 pub const REPOSITORY: RepositoryId = RepositoryId(7);
+
+/// Another repository of the same shape, with images of its own.
+pub const OTHER: RepositoryId = RepositoryId(70);
+
+/// A repository's name on GitHub.
+#[must_use]
+pub fn name_of(repository: RepositoryId) -> RepositoryName {
+    match repository {
+        OTHER => "acme/store".parse().expect("a repository's name"),
+        _ => repository_name(),
+    }
+}
+
+/// The shop's definition for one of the repositories.
+pub(crate) fn definition_of(repository: RepositoryId, definition: &str) -> String {
+    match repository {
+        OTHER => definition.replace("repository: acme/", "repository: store/"),
+        _ => definition.to_owned(),
+    }
+}
+
+/// Where a component's images are.
+pub(crate) fn images(repository: RepositoryId, component: &str) -> ImageRepository {
+    let owner = match repository {
+        OTHER => "store",
+        _ => "acme",
+    };
+    let name = format!("{owner}/{component}");
+    name.parse().expect("an image repository")
+}
 
 /// The shop's name on GitHub.
 #[must_use]

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use towline_domain::definition::Deploy;
 use towline_domain::intent::{Intent, StageKey};
-use towline_domain::ledger::{Head, Row, What};
-use towline_domain::names::{CommitSha, GitRef};
+use towline_domain::ledger::{Ending, Head, Row, What};
+use towline_domain::names::{CommitSha, ComponentName, GitRef, RepositoryId};
 use towline_domain::reason::Refusal;
 use towline_domain::report::{self, Line};
 use towline_domain::run::{AttemptState, Run, RunStatus};
@@ -58,11 +58,9 @@ impl World {
                 format!("{}{back}{off}", title(&live.candidate))
             }
         };
-        let rule = known
-            .definition
-            .as_ref()
-            .and_then(|definition| definition.stage(&stage.key.stage));
-        let mut text = format!("{}/{}: {live}", stage.key.component, stage.key.stage);
+        let rule = known.rule(&stage.key);
+        let mut text = of_other(stage.key.repository);
+        let _ = write!(text, "{}/{}: {live}", stage.key.component, stage.key.stage);
         for promotion in &stage.waiting {
             let wait = rule.and_then(|rule| stage.wait_of(promotion, rule));
             let why = match wait {
@@ -88,10 +86,7 @@ impl World {
         let Some(live) = &stage.pointer else {
             return true;
         };
-        let rule = known
-            .definition
-            .as_ref()
-            .and_then(|definition| definition.stage(&stage.key.stage));
+        let rule = known.rule(&stage.key);
         let tags = self.ports.images.inner.tags(&live.candidate.repository);
         rule.is_none_or(|rule| {
             rule.tags
@@ -144,15 +139,14 @@ impl World {
                     );
                 }
             }
-            for branch in self.branches() {
-                if let Some(head) = self.head(&branch) {
-                    must(
-                        has_run(known, &branch, &head),
-                        format!("I10: the head of {branch} has no run of its own"),
-                    );
-                }
+            for (repository, git_ref, head) in self.refs() {
+                let name = git_ref.name();
+                must(
+                    has_run(known, repository, &git_ref, &head),
+                    format!("I10: the head of {name} has no run of its own"),
+                );
             }
-            for fault in left_behind(known) {
+            for fault in left_behind(known, &self.deleted) {
                 must(false, fault);
             }
         });
@@ -164,12 +158,12 @@ impl World {
     /// Lines that should be shown beside commits and are not.
     fn not_shown(&self, known: &Known) -> Vec<String> {
         // If a commit has several runs, the newest that shows anything counts.
-        let mut right: BTreeMap<(CommitSha, String), Vec<Line>> = BTreeMap::new();
+        let mut right: BTreeMap<(RepositoryId, CommitSha, String), Vec<Line>> = BTreeMap::new();
         let mut runs: Vec<&Run> = known.runs.values().collect();
         runs.sort_by_key(|run| run.order);
         for run in runs {
             let mut tell = |context: String, line: Option<Line>| {
-                let place = (run.key.commit.clone(), context);
+                let place = (run.key.repository, run.key.commit.clone(), context);
                 let newer = line.into_iter().collect::<Vec<_>>();
                 let known = right.entry(place).or_default();
                 if !newer.is_empty() {
@@ -182,10 +176,8 @@ impl World {
             }
         }
         for (key, stage) in &known.stages {
-            let definition = known.definition.as_ref();
-            let Some(rule) = definition.and_then(|definition| definition.stage(&key.stage)) else {
-                continue;
-            };
+            let definitions = known.definitions.get(&key.repository);
+            let definitions = definitions.map_or(&[][..], Vec::as_slice);
             let mut rows = known.rows.get(key).cloned().unwrap_or_default();
             rows.reverse();
             let mut commits: BTreeSet<&CommitSha> = BTreeSet::new();
@@ -196,24 +188,31 @@ impl World {
                 }
             }
             for commit in commits {
-                let line = report::stage(stage, rule, commit)
-                    .or_else(|| report::stage_before(&rows, commit));
+                // A new definition alone does not renew what is shown.
+                let rules = definitions
+                    .iter()
+                    .filter_map(|known| known.stage(&key.stage));
+                let lines = rules.filter_map(|rule| report::stage(stage, rule, commit));
+                let mut lines: Vec<Line> = lines.collect();
+                if lines.is_empty() {
+                    lines.extend(report::stage_before(&rows, commit));
+                }
                 let context = format!("towline/{}/{}", key.stage, key.component);
                 right
-                    .entry((commit.clone(), context))
+                    .entry((key.repository, commit.clone(), context))
                     .or_default()
-                    .extend(line);
+                    .extend(lines);
             }
         }
-        let shown = |commit: &CommitSha, context: &str| {
-            let all = self.ports.statuses.inner.of(shop::REPOSITORY, commit);
+        let shown = |repository: RepositoryId, commit: &CommitSha, context: &str| {
+            let all = self.ports.statuses.inner.of(repository, commit);
             all.into_iter().find(|status| status.context == context)
         };
         right
             .into_iter()
             .filter(|(_, lines)| !lines.is_empty())
-            .filter_map(|((commit, context), lines)| {
-                let found = shown(&commit, &context).map(|status| status.description);
+            .filter_map(|((repository, commit, context), lines)| {
+                let found = shown(repository, &commit, &context).map(|status| status.description);
                 let fits = lines.iter().any(|line| Some(&line.text) == found.as_ref());
                 (!fits).then(|| {
                     let short = commit.short();
@@ -243,15 +242,14 @@ impl World {
             }
         }
         for (key, stage) in &known.stages {
-            let definition = known.definition.as_ref();
-            let rule = definition.and_then(|definition| definition.stage(&key.stage));
-            let (Some(Deploy::Event), Some(live)) =
-                (rule.and_then(|rule| rule.deploy), &stage.pointer)
-            else {
+            let deploy = known.rule(key).and_then(|rule| rule.deploy);
+            let (Some(Deploy::Event), Some(live)) = (deploy, &stage.pointer) else {
                 continue;
             };
             let told = self.promoted.iter().any(|promoted| {
-                promoted.promotion == live.promotion && promoted.digest == live.candidate.digest
+                promoted.repository_id == key.repository
+                    && promoted.promotion == live.promotion
+                    && promoted.digest == live.candidate.digest
             });
             if !told {
                 faults.push(format!(
@@ -263,22 +261,29 @@ impl World {
         faults
     }
 
-    fn branches(&self) -> Vec<String> {
-        self.ports
-            .source
-            .inner
-            .change(shop::REPOSITORY, |repository| {
-                repository
-                    .refs
-                    .keys()
-                    .map(|git_ref| git_ref.name().to_owned())
-                    .collect()
-            })
+    pub(crate) fn refs(&self) -> Vec<(RepositoryId, GitRef, CommitSha)> {
+        let source = &self.ports.source.inner;
+        let repositories = [shop::REPOSITORY, shop::OTHER].into_iter();
+        let refs = repositories.flat_map(|id| {
+            let refs = source.change(id, |repository| repository.refs.clone());
+            refs.into_iter()
+                .map(move |(git_ref, head)| (id, git_ref, head))
+        });
+        refs.collect()
+    }
+}
+
+/// The name of a repository that is not the shop.
+fn of_other(repository: RepositoryId) -> String {
+    match repository {
+        shop::REPOSITORY => String::new(),
+        other => format!("{} ", shop::name_of(other)),
     }
 }
 
 fn of_run(run: &Run) -> String {
-    let mut text = format!("{} {}:", run.key.git_ref.name(), run.title.display());
+    let mut text = of_other(run.key.repository);
+    let _ = write!(text, "{} {}:", run.key.git_ref.name(), run.title.display());
     if let Some(reason) = &run.refused {
         let _ = write!(text, " {}: {reason}", run.status().word());
     }
@@ -301,14 +306,19 @@ fn of_run(run: &Run) -> String {
     text + &parts.join(";")
 }
 
-/// Whether the newest run of a branch is for its head and was not given up. Runs that were refused as
-/// superseded do not count.
-fn has_run(known: &Known, branch: &str, head: &CommitSha) -> bool {
-    let counts = |run: &&Run| {
+/// Whether the newest run of a ref is for its head and was not given up, or its head was refused for a
+/// reason of its own. Runs that were refused do not count otherwise: they left the ref as it was.
+fn has_run(known: &Known, repository: RepositoryId, git_ref: &GitRef, head: &CommitSha) -> bool {
+    let counts = |run: &&Run| run.key.repository == repository && run.key.git_ref == *git_ref;
+    let is_refused = |run: &Run| {
         let is_old = matches!(run.refused, Some(Refusal::Superseded { .. }));
-        run.key.git_ref == GitRef::Branch(branch.into()) && !is_old
+        run.key.commit == *head && run.refused.is_some() && !is_old
     };
     let runs = known.runs.values().filter(counts);
+    if runs.clone().any(is_refused) {
+        return true;
+    }
+    let runs = runs.filter(|run| run.refused.is_none());
     runs.max_by_key(|run| run.order).is_some_and(|run| {
         let mut components = run.components.values();
         let given_up = components
@@ -318,29 +328,36 @@ fn has_run(known: &Known, branch: &str, head: &CommitSha) -> bool {
 }
 
 /// Images that should have been promoted to staging automatically and were not.
-fn left_behind(known: &Known) -> Vec<String> {
+fn left_behind(known: &Known, deleted: &BTreeSet<(RepositoryId, GitRef)>) -> Vec<String> {
     let mut newest: BTreeMap<_, (u64, Candidate)> = Default::default();
-    for run in known.runs.values() {
+    let is_kept = |run: &&Run| {
+        let place = (run.key.repository, run.key.git_ref.clone());
+        !deleted.contains(&place)
+    };
+    for run in known.runs.values().filter(is_kept) {
+        let repository = run.key.repository;
         for (name, component) in &run.components {
             let made = component.attempts.iter();
             for candidate in made.filter_map(|attempt| run.candidate(name, attempt)) {
-                let known = newest.entry(name.clone()).or_insert((0, candidate.clone()));
+                let place = (repository, name.clone());
+                let known = newest.entry(place).or_insert((0, candidate.clone()));
                 if known.0 < run.order {
                     *known = (run.order, candidate);
                 }
             }
         }
     }
-    let staging = |name: &_| {
-        known
-            .stages
-            .values()
-            .find(|stage| stage.key.component == *name && stage.key.stage.as_str() == "staging")
+    let is_staging = |key: &StageKey, (repository, name): &(RepositoryId, ComponentName)| {
+        key.repository == *repository && key.component == *name && key.stage.as_str() == "staging"
+    };
+    let staging = |place: &_| {
+        let mut stages = known.stages.values();
+        stages.find(|stage| is_staging(&stage.key, place))
     };
     newest
         .into_iter()
-        .filter(|(name, (order, candidate))| {
-            let Some(stage) = staging(name) else {
+        .filter(|(place, (order, candidate))| {
+            let Some(stage) = staging(place) else {
                 return true;
             };
             let there = stage.pointer.as_ref().is_some_and(|live| {
@@ -348,12 +365,13 @@ fn left_behind(known: &Known) -> Vec<String> {
                     || live.candidate.digest == candidate.digest
                     || live.rollback
             }) || stage.left.contains(&candidate.digest);
-            !there && stage.hold.is_none()
+            let rows = known.rows.get(&stage.key).map_or(&[][..], Vec::as_slice);
+            !there && stage.hold.is_none() && !was_turned_away(rows, candidate)
         })
-        .map(|(name, (_, candidate))| {
+        .map(|(place, (_, candidate))| {
+            let name = &place.1;
             let rows = known.rows.iter();
-            let rows =
-                rows.filter(|(key, _)| key.component == name && key.stage.as_str() == "staging");
+            let rows = rows.filter(|(key, _)| is_staging(key, &place));
             let rows: Vec<&Row> = rows
                 .flat_map(|(_, rows)| rows.iter().rev().take(6))
                 .collect();
@@ -363,6 +381,25 @@ fn left_behind(known: &Known) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// Whether somebody rejected an image, or its promotion failed.
+fn was_turned_away(rows: &[Row], candidate: &Candidate) -> bool {
+    let mut requested = rows.iter().filter_map(|row| {
+        let What::Requested {
+            promotion, digest, ..
+        } = &row.what
+        else {
+            return None;
+        };
+        (*digest == candidate.digest).then_some(*promotion)
+    });
+    let ended = |number: u64| {
+        rows.iter().any(|row| {
+            matches!(&row.what, What::Ended { promotion, how: Ending::Rejected { .. } | Ending::Failed { .. } } if *promotion == number)
+        })
+    };
+    requested.any(ended)
 }
 
 /// Whether the rows of a ledger, from first to last, give the stage.

@@ -5,19 +5,26 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use towline_domain::definition::{Definition, Origin};
+use towline_domain::definition::{Definition, Origin, StageRule};
+use towline_domain::filter;
 use towline_domain::heads::Heads;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Head, Row, What};
-use towline_domain::names::{AttemptId, BuildId, CommitSha, Digest, ImageRepository, RunId, Tag};
-use towline_domain::run::{Attempt, AttemptState, BuildStatus, Run};
+use towline_domain::names::{
+    AttemptId, BuildId, CommitSha, Digest, ImageRepository, RepositoryId, RunId, Tag,
+};
+use towline_domain::run::{Attempt, AttemptState, BuildStatus, Failure, Run};
 use towline_domain::stage::{Promotion, Stage};
+use towline_ports::memory::MemoryStore;
 use towline_ports::{CommitStatus, Item, Key, Row as StoreRow};
 
 use crate::shop;
 
 /// The most bytes of intents in one item, so that the item stays below the size limit of a store.
 const MOST_OWED_BYTES: usize = 200 << 10;
+
+/// So few intents in one item are never too many bytes.
+const FEW: usize = 16;
 
 /// Everything that was committed or done, as far as it decides what is allowed.
 #[derive(Debug, Default)]
@@ -36,16 +43,20 @@ pub struct Known {
     pub rows: BTreeMap<StageKey, Vec<Row>>,
     /// Every image that was ever live in a stage.
     pub lived: BTreeSet<(StageKey, Digest)>,
-    /// The definition that applies to the stages.
-    pub definition: Option<Definition>,
-    /// Where the refs were when they were last compared.
-    pub heads: Option<Heads>,
+    /// The definitions that applied to the stages of a repository; the last one does now.
+    pub definitions: BTreeMap<RepositoryId, Vec<Definition>>,
+    /// Where the refs of a repository were when they were last compared.
+    pub heads: BTreeMap<RepositoryId, Heads>,
     /// Every intent that was ever committed.
     pub intents: Vec<Intent>,
     /// Every row of a ledger that was written, whether its stage names it or not.
     pub written: BTreeMap<Key, Row>,
     /// The open intents, by their item and id.
     pub owed: BTreeMap<(Key, String), Intent>,
+    /// The builds of each attempt.
+    pub of_attempt: BTreeMap<AttemptId, Vec<BuildId>>,
+    /// Whether no clock is wrong, so that no attempt has a second build.
+    pub right_clocks: bool,
     /// Every build that was ever started, and how it ended.
     pub builds: BTreeMap<BuildId, Option<BuildStatus>>,
     /// Every push to the registry.
@@ -78,12 +89,23 @@ impl Watch {
         self.known().builds.insert(build.clone(), Some(status));
     }
 
+    /// From now on, a second build of an attempt is a violation, or not.
+    pub(crate) fn expects_right_clocks(&self, right: bool) {
+        self.known().right_clocks = right;
+    }
+
     /// Returns whether the build is new.
-    pub(crate) fn build_started(&self, build: &BuildId) -> bool {
+    pub(crate) fn build_started(&self, build: &BuildId, attempt: &AttemptId) -> bool {
         let mut known = self.known();
         if known.builds.contains_key(build) {
             return false;
         }
+        let of = known.of_attempt.entry(attempt.clone()).or_default();
+        of.push(build.clone());
+        let single = of.len() == 1 || !known.right_clocks;
+        known.must(single, || {
+            format!("I5: {attempt} has a second build, {build}")
+        });
         known.builds.insert(build.clone(), None);
         true
     }
@@ -155,18 +177,18 @@ impl Watch {
                 stage, commit: of, ..
             } = intent
             {
-                let context = format!("towline/{}/{}", stage.stage, stage.component);
-                return of == commit && status.context == context;
+                let context = || format!("towline/{}/{}", stage.stage, stage.component);
+                return of == commit && status.context == context();
             }
             let Intent::BuildStatusDue { run, component, .. } = intent else {
                 return false;
             };
-            let context = match component {
+            let context = || match component {
                 None => "towline/run".into(),
                 Some(component) => format!("towline/build/{component}"),
             };
             let run = known.runs.get(run);
-            run.is_some_and(|run| run.key.commit == *commit) && status.context == context
+            run.is_some_and(|run| run.key.commit == *commit) && status.context == context()
         };
         let holds = known.intents.iter().any(owed);
         known.must(holds, || {
@@ -188,35 +210,49 @@ impl Watch {
         }
     }
 
-    /// Checks a transaction.
-    pub(crate) fn committed(&self, changed: &[(Key, Option<Item>)]) {
+    /// Checks a transaction that changed these items.
+    pub(crate) fn committed(&self, changed: &[Key], store: &MemoryStore) {
         let mut known = self.known();
-        for (key, item) in changed {
-            known.owes(key, item.as_ref());
-            let Some(item) = item else { continue };
-            if key.partition.starts_with("DEFINITION#") {
-                known.definition = Some(value(&item.body["definition"]));
-            } else if key.partition.starts_with("HEADS#") {
-                known.heads = Some(value(&item.body));
-            }
+        for key in changed {
+            store.look(key, |item| {
+                known.owes(key, item);
+                let Some(item) = item else { return };
+                let id = |of: &str| key.partition.strip_prefix(of)?.parse().ok();
+                if let Some(id) = id("DEFINITION#").map(RepositoryId) {
+                    let definition = value(&item.body["definition"]);
+                    known.definitions.entry(id).or_default().push(definition);
+                } else if let Some(id) = id("HEADS#").map(RepositoryId) {
+                    known.heads.insert(id, value(&item.body));
+                }
+            });
         }
-        for (key, item) in changed {
-            let Some(item) = item else { continue };
-            if key.partition.starts_with("RUN#") && key.sort == "run" {
-                known.run(value(&item.body));
-            } else if key.partition.starts_with("STAGES#") {
-                known.stage(value(&item.body));
+        for key in changed {
+            let is_run = key.partition.starts_with("RUN#") && key.sort == "run";
+            let is_stage = key.partition.starts_with("STAGES#");
+            if is_run {
+                let run = store.look(key, |item| item.map(|item| value(&item.body)));
+                run.map(|run| known.run(run));
+            } else if is_stage {
+                let stage = store.look(key, |item| item.map(|item| value(&item.body)));
+                stage.map(|stage| known.stage(stage));
             }
         }
     }
 }
 
 fn value<T: DeserializeOwned>(body: &Value) -> T {
-    serde_json::from_value(body.clone())
+    T::deserialize(body)
         .unwrap_or_else(|error| panic!("the store holds what nobody can read: {error}"))
 }
 
 impl Known {
+    /// The rule of a stage.
+    #[must_use]
+    pub fn rule(&self, key: &StageKey) -> Option<&StageRule> {
+        let definitions = self.definitions.get(&key.repository)?;
+        definitions.last()?.stage(&key.stage)
+    }
+
     fn must(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
         if !holds {
             self.violations.push(otherwise());
@@ -226,28 +262,31 @@ impl Known {
     /// Records the intents of an item.
     fn owes(&mut self, key: &Key, item: Option<&Item>) {
         let owed = match item {
-            Some(item) if key.partition.starts_with("INTENT#") => vec![item.body.clone()],
-            Some(item) => item.body["owes"].as_array().cloned().unwrap_or_default(),
-            None => Vec::new(),
+            Some(item) if key.partition.starts_with("INTENT#") => std::slice::from_ref(&item.body),
+            Some(item) => item.body["owes"].as_array().map_or(&[][..], Vec::as_slice),
+            None => &[],
         };
-        let bytes: usize = owed.iter().map(|owed| owed.to_string().len()).sum();
-        self.must(bytes <= MOST_OWED_BYTES, || {
-            format!("I14: {key:?} owes {} intents of {bytes} bytes", owed.len())
-        });
-        let open: BTreeMap<(Key, String), Intent> = owed
-            .iter()
-            .map(|owed| {
-                let id = owed["id"].as_str().unwrap_or_default();
-                ((key.clone(), id.to_owned()), value(&owed["intent"]))
-            })
-            .collect();
-        self.owed
-            .retain(|known, _| known.0 != *key || open.contains_key(known));
-        for (id, intent) in open {
-            if !self.owed.contains_key(&id) {
+        if owed.len() > FEW {
+            let bytes: usize = owed.iter().map(|owed| owed.to_string().len()).sum();
+            self.must(bytes <= MOST_OWED_BYTES, || {
+                format!("I14: {key:?} owes {} intents of {bytes} bytes", owed.len())
+            });
+        }
+        let id = |owed: &Value| owed["id"].as_str().unwrap_or_default().to_owned();
+        let before = self.owed.range((key.clone(), String::new())..);
+        let before = before.take_while(|((place, _), _)| place == key);
+        let is_gone = |place: &&(Key, String)| !owed.iter().any(|owed| owed["id"] == place.1);
+        let gone = before.map(|(place, _)| place).filter(is_gone);
+        for place in gone.cloned().collect::<Vec<_>>() {
+            self.owed.remove(&place);
+        }
+        for owed in owed {
+            let place = (key.clone(), id(owed));
+            if !self.owed.contains_key(&place) {
+                let intent: Intent = value(&owed["intent"]);
                 self.intents.extend_from_slice(intent.reports());
                 self.intents.push(intent.clone());
-                self.owed.insert(id, intent);
+                self.owed.insert(place, intent);
             }
         }
     }
@@ -295,8 +334,8 @@ impl Known {
         self.must(after.id == after.key.id(), || {
             format!("I1: run {} is not that of its key", after.id)
         });
-        match self.runs.get(&after.id).cloned() {
-            None => {}
+        match self.runs.remove(&after.id) {
+            None => self.takes_over(&after),
             Some(before) => {
                 self.must(
                     (&before.key, before.order) == (&after.key, after.order),
@@ -332,6 +371,31 @@ impl Known {
         self.runs.insert(after.id.clone(), after);
     }
 
+    /// A new run must end the builds of older ones of its ref, component by component.
+    fn takes_over(&mut self, new: &Run) {
+        let older = self.runs.values().filter(|run| {
+            (run.key.repository, &run.key.git_ref) == (new.key.repository, &new.key.git_ref)
+                && run.order < new.order
+        });
+        let mut forgotten = Vec::new();
+        for run in older {
+            for name in new.components.keys() {
+                let runs = run
+                    .components
+                    .get(name)
+                    .is_some_and(|component| !component.latest().state.is_terminal());
+                let ends = |intent: &Intent| matches!(intent, Intent::BuildSuperseded { run: of, component, .. } if *of == run.id && component == name);
+                if runs && !self.intents.iter().any(ends) {
+                    forgotten.push(format!(
+                        "I10: run {} builds {name} beside the newer run {}, and nobody ends that",
+                        run.id, new.id
+                    ));
+                }
+            }
+        }
+        self.violations.extend(forgotten);
+    }
+
     fn attempt(&mut self, before: &Attempt, after: Option<&Attempt>) {
         let Some(after) = after.filter(|after| after.id == before.id) else {
             self.violations
@@ -343,6 +407,9 @@ impl Known {
                 == (&after.state, &after.build, &after.image);
             self.must(same, || format!("I2: {before:?} became {after:?}"));
         }
+        if !before.state.is_terminal() {
+            self.looked_up(after);
+        }
         let back = before.state == AttemptState::Building && after.state == AttemptState::Due;
         self.must(!back, || format!("I2: {} went back to due", before.id));
         let kept = before.build.is_none() || before.build == after.build;
@@ -353,6 +420,25 @@ impl Known {
         let runs = after.legs.iter().any(|leg| !leg.state.is_terminal());
         self.must(!(runs && after.state.is_terminal()), || {
             format!("I14: {} ended without its parts", after.id)
+        });
+    }
+
+    /// An attempt is not given up while the result of its build can be looked up.
+    fn looked_up(&mut self, attempt: &Attempt) {
+        let AttemptState::Failed {
+            why: Failure::NoResult { .. },
+            ..
+        } = &attempt.state
+        else {
+            return;
+        };
+        let build = attempt.build.as_ref();
+        let ended = build.and_then(|build| self.builds.get(build).copied().flatten());
+        self.must(ended.is_none(), || {
+            format!(
+                "I6: {} was given up although its build ended {ended:?}",
+                attempt.id
+            )
         });
     }
 
@@ -386,10 +472,8 @@ impl Known {
 
     fn stage(&mut self, after: Stage) {
         let key = after.key.clone();
-        let before = match self.stages.get(&key) {
-            Some(known) => known.clone(),
-            None => Stage::new(key.clone()),
-        };
+        let before = self.stages.remove(&key);
+        let before = before.unwrap_or_else(|| Stage::new(key.clone()));
         let rows = self.named(&before, &after);
         self.history(&before, &after, &rows);
         self.rows.entry(key.clone()).or_default().extend(rows);
@@ -450,11 +534,7 @@ impl Known {
         self.must(newer, || {
             format!("I8: #{number} is older than what is live")
         });
-        let rule = self
-            .definition
-            .as_ref()
-            .and_then(|definition| definition.stage(&stage.key.stage))
-            .and_then(|rule| rule.approval.clone());
+        let rule = self.rule(&stage.key).and_then(|rule| rule.approval.clone());
         let Some(rule) = rule else { return };
         let rows = self.rows.get(&stage.key).into_iter().flatten();
         let said_yes: BTreeSet<String> = rows
@@ -525,11 +605,17 @@ impl Known {
                 })
         });
         self.must(built, || format!("I7: no build of ours made {digest}"));
-        let from = self
-            .definition
-            .as_ref()
-            .and_then(|definition| definition.stage(&key.stage))
-            .map(|rule| rule.from.clone());
+        let git_ref = live.candidate.git_ref.clone();
+        let mut definitions = self.definitions.get(&key.repository).into_iter().flatten();
+        let admitted =
+            definitions.any(|known| filter::admits(&known.source, &git_ref, "main", "").is_ok());
+        self.must(admitted, || {
+            format!(
+                "I7: {digest} is of {}, which no definition admits",
+                git_ref.name()
+            )
+        });
+        let from = self.rule(&key).map(|rule| rule.from.clone());
         if let Some(Origin::Stage(stage)) = from {
             let origin = StageKey {
                 stage,

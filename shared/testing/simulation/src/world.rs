@@ -1,19 +1,20 @@
 //! The world: a virtual clock, events in flight, running invocations, and everyone's next action.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use towline_answers::{ChatError, Command};
 use towline_bus::Router;
 use towline_bus::rules::RULES;
-use towline_domain::names::{BuildId, CommitSha};
+use towline_domain::names::{BuildId, CommitSha, GitRef, RepositoryId};
 use towline_domain::person::Person;
 use towline_domain::run::BuildStatus;
 use towline_handlers::start_builds::Settings;
@@ -25,20 +26,29 @@ use towline_ports::memory::{
     MemoryBuilds, MemoryBus, MemoryClock, MemoryImages, MemoryRepository, MemorySource,
     MemoryStatuses, MemoryStore,
 };
-use towline_ports::{Clock as _, StartBuild};
+use towline_ports::{Clock, StartBuild};
 use towline_wire::eventbridge::{self, Promoted};
 use towline_wire::http::Request;
 use towline_wire::signature::{Secret, Secrets};
 
-use crate::chance::{Chance, Profile};
+use crate::ablation::Mechanism;
+use crate::chance::Chance;
 use crate::faulty::{
     FaultyBuilds, FaultyBus, FaultyImages, FaultySource, FaultyStatuses, FaultyStore,
 };
+use crate::plan::Act;
 use crate::shop;
 use crate::watch::Watch;
+use crate::weather::{Fault, Profile};
 
 /// How long an invocation may run; then Lambda ends it.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest that an invocation stands still, in milliseconds; less than it may run.
+const LONGEST_STALL: u64 = 28_000;
+
+/// How wrong a clock can be, either way.
+const MOST_SKEW: SignedDuration = SignedDuration::from_secs(5 * 60);
 
 /// The secret that GitHub and the shop share.
 const SECRET: &str = "a secret of thirty-two characters, or more";
@@ -58,7 +68,7 @@ pub enum Job {
 
 impl Job {
     /// The function for the job.
-    fn function(&self) -> &str {
+    pub(crate) fn function(&self) -> &str {
         match self {
             Self::Webhook(_) => "receive-github",
             Self::Event(function, ..) => function,
@@ -66,16 +76,50 @@ impl Job {
             Self::Person(..) => "answer-chat",
         }
     }
+
+    /// The commit of the push that is to be planned.
+    fn pushed(&self) -> Option<CommitSha> {
+        let Self::Event(_, event, _) = self else {
+            return None;
+        };
+        if event["detail-type"] != "Push Accepted" {
+            return None;
+        }
+        event["detail"]["intent"]["commit"].as_str()?.parse().ok()
+    }
+}
+
+/// The clock of one invocation, which may be wrong.
+struct Skewed {
+    clock: Arc<MemoryClock>,
+    by: SignedDuration,
+}
+
+#[async_trait]
+impl Clock for Skewed {
+    fn now(&self) -> Timestamp {
+        self.clock.now() + self.by
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.clock.sleep(time).await;
+    }
+
+    fn random(&self) -> u64 {
+        self.clock.random()
+    }
 }
 
 /// Something that will happen at some time.
 #[derive(Debug, Clone)]
 pub(crate) enum Happening {
     /// A handler is invoked.
-    Job(Job),
+    Job(Arc<Job>),
     BuildEnds(BuildId, Box<StartBuild>, BuildPlan),
-    /// A random person does something.
-    Somebody,
+    /// Somebody does something.
+    Act(Act),
+    /// A branch comes back where it was.
+    Recreate(RepositoryId, String, CommitSha, String),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -147,8 +191,10 @@ type Work = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// A running handler.
 struct Invocation {
-    job: Job,
+    job: Arc<Job>,
     since: Timestamp,
+    /// Until when it stands still.
+    until: Timestamp,
     work: Work,
 }
 
@@ -182,9 +228,14 @@ pub struct World {
     /// Deliveries so far.
     pub deliveries: u64,
     pub(crate) router: Arc<Router>,
-    pub(crate) acts: u64,
+    /// The repository that developers push to.
+    pub at: RepositoryId,
     /// The commit that main was at before it last moved back or forth.
-    pub(crate) left: Option<CommitSha>,
+    pub(crate) left: BTreeMap<RepositoryId, CommitSha>,
+    /// Refs that were ever deleted.
+    pub(crate) deleted: BTreeSet<(RepositoryId, GitRef)>,
+    /// Earlier webhooks and events.
+    pub(crate) kept: VecDeque<Arc<Job>>,
     queue: BTreeMap<(Timestamp, u64), Happening>,
     sequence: u64,
     active: Vec<Invocation>,
@@ -202,20 +253,19 @@ impl World {
     pub fn new(seed: u64, profile: Profile, router: &Arc<Router>) -> Self {
         let start: Timestamp = "2026-03-02T09:00:00Z".parse().expect("a time");
         let clock = Arc::new(MemoryClock::new(start, seed));
-        let chance = Arc::new(Chance::new(seed, profile));
+        let chance = Arc::new(Chance::new(seed, profile, Arc::clone(&clock)));
         let watch = Arc::new(Watch::default());
         let source = MemorySource::new();
-        source.add(
-            shop::REPOSITORY,
-            MemoryRepository::new(shop::repository_name()),
-        );
+        for id in [shop::REPOSITORY, shop::OTHER] {
+            source.add(id, MemoryRepository::new(shop::name_of(id)));
+        }
         let secret = Secret::new(SECRET).expect("a secret that is long enough");
         let ports = Ports {
             store: FaultyStore {
                 inner: MemoryStore::new(),
                 chance: Arc::clone(&chance),
                 watch: Arc::clone(&watch),
-                ablation: Mutex::new(None),
+                late: Mutex::default(),
             },
             bus: FaultyBus {
                 inner: MemoryBus::new(),
@@ -236,8 +286,8 @@ impl World {
             },
             source: FaultySource {
                 inner: source,
+                pushed: Mutex::default(),
                 chance: Arc::clone(&chance),
-                blind: Default::default(),
             },
             statuses: FaultyStatuses {
                 inner: MemoryStatuses::new(),
@@ -267,13 +317,18 @@ impl World {
             promoted: Vec::new(),
             deliveries: 0,
             router: Arc::clone(router),
-            acts: 0,
-            left: None,
+            at: shop::REPOSITORY,
+            left: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+            kept: VecDeque::new(),
             queue: BTreeMap::new(),
             sequence: 0,
             active: Vec::new(),
         };
-        world.later(Duration::from_secs(60), Happening::Job(Job::Sweep));
+        world.later(
+            Duration::from_secs(60),
+            Happening::Job(Arc::new(Job::Sweep)),
+        );
         world
     }
 
@@ -306,7 +361,7 @@ impl World {
 
     /// Starts a job now.
     pub fn invoke(&mut self, job: Job) {
-        self.later(Duration::ZERO, Happening::Job(job));
+        self.later(Duration::ZERO, Happening::Job(Arc::new(job)));
     }
 
     /// Lets this much time pass, with everything that happens in it.
@@ -340,7 +395,10 @@ impl World {
     }
 
     fn is_settled(&self) -> bool {
-        let under_way = |happening: &Happening| !matches!(happening, Happening::Job(Job::Sweep));
+        let under_way = |happening: &Happening| match happening {
+            Happening::Job(job) => !matches!(**job, Job::Sweep),
+            Happening::BuildEnds(..) | Happening::Act(_) | Happening::Recreate(..) => true,
+        };
         self.active.is_empty()
             && !self.queue.values().any(under_way)
             && self.owed().is_empty()
@@ -365,47 +423,67 @@ impl World {
             }
             self.happen(happening);
         }
-        if !self.active.is_empty() {
-            let one = if self.active.len() == 1 {
-                0
-            } else {
-                usize::try_from(self.chance.below(self.active.len() as u64)).unwrap_or(0)
-            };
-            self.go_on(one);
+        let now = self.now();
+        let goes_on = |one: &usize| self.active[*one].until <= now;
+        let ready: Vec<usize> = (0..self.active.len()).filter(goes_on).collect();
+        match ready.as_slice() {
+            [] => self.wait(room),
+            [one] => self.go_on(*one),
+            several => {
+                let one = usize::try_from(self.chance.below(several.len() as u64));
+                self.go_on(several[one.unwrap_or(0)]);
+            }
         }
         if !self.crash_after_start || self.active.is_empty() {
             self.hear();
         }
         // The view locks the watch too, so this lock must be released.
-        let violations = self.watch.look(|known| known.violations.clone());
-        assert!(
-            violations.is_empty(),
-            "{violations:#?} at {}\n{}",
-            self.now(),
-            self.view()
-        );
+        if !self.watch.look(|known| known.violations.is_empty()) {
+            let violations = self.watch.look(|known| known.violations.join("\n"));
+            panic!("{violations}\nat {}\n{}", self.now(), self.view());
+        }
+    }
+
+    /// While every invocation stands still, time passes until one goes on or something else happens.
+    fn wait(&mut self, room: bool) {
+        let next = self.queue.first_key_value().map(|((at, _), _)| *at);
+        let goes_on = self.active.iter().map(|active| active.until).min();
+        let until = goes_on.into_iter().chain(next.filter(|_| room)).min();
+        if let Some(until) = until.filter(|until| goes_on.is_some() && *until > self.now()) {
+            self.ports.clock.set(until);
+        }
     }
 
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Job(job) => {
-                if matches!(job, Job::Sweep) {
-                    self.later(Duration::from_secs(60), Happening::Job(Job::Sweep));
-                    let none = self.chance.happens(self.chance.profile().no_sweep);
-                    if none || self.withheld.sweeps {
+                if matches!(*job, Job::Sweep) {
+                    self.later(Duration::from_secs(60), Happening::Job(Arc::clone(&job)));
+                    let none = || "a sweep does not take place".into();
+                    if self.chance.strikes(Fault::NoSweep, none) || self.withheld.sweeps {
                         return;
                     }
                 }
                 self.deliveries += 1;
-                let work = self.work(job.clone());
+                self.keep(&job);
+                let work = self.work(Job::clone(&job));
+                let now = self.now();
                 self.active.push(Invocation {
                     job,
-                    since: self.now(),
+                    since: now,
+                    until: now,
                     work,
                 });
             }
             Happening::BuildEnds(id, start, plan) => self.build_ends(&id, &start, plan),
-            Happening::Somebody => self.somebody_acts(),
+            Happening::Act(act) => self.act(&act),
+            Happening::Recreate(at, branch, commit, title) => {
+                let before = std::mem::replace(&mut self.at, at);
+                if self.head(&branch).is_none() {
+                    self.push_existing(&branch, &commit, &title);
+                }
+                self.at = before;
+            }
         }
     }
 
@@ -417,13 +495,25 @@ impl World {
             Duration::from_millis(1)
         };
         self.ports.clock.advance(wait);
+        let stands = || format!("{} stands still", self.active[one].job.function());
+        if let Some(how) = self.chance.struck(Fault::Stall, stands) {
+            let how = Duration::from_millis(how % LONGEST_STALL);
+            self.active[one].until = self.now() + how;
+            return;
+        }
         let late = self.active[one].since + TIMEOUT < self.now();
+        if late {
+            let function = self.active[one].job.function();
+            self.chance.tell(|| format!("{function} runs out of time"));
+        }
         let started = self.crash_after_start && self.ports.builds.has_news();
         self.crash_after_start &= !started;
         let dies = late
             || started
             || self.crash_at == Some(self.chance.steps() + 1)
-            || self.chance.happens(self.chance.profile().crash);
+            || self.chance.strikes(Fault::Crash, || {
+                format!("{} dies", self.active[one].job.function())
+            });
         if dies {
             if self.crash_at == Some(self.chance.steps() + 1) {
                 self.crash_at = None;
@@ -433,6 +523,10 @@ impl World {
             return;
         }
         self.chance.let_act(self.active[one].job.function());
+        if let Some(pushed) = self.active[one].job.pushed() {
+            let known = &self.ports.source.pushed;
+            *known.lock().unwrap_or_else(PoisonError::into_inner) = Some(pushed);
+        }
         let mut context = task::Context::from_waker(Waker::noop());
         if let Poll::Ready(result) = self.active[one].work.as_mut().poll(&mut context) {
             let invocation = self.active.swap_remove(one);
@@ -441,22 +535,33 @@ impl World {
     }
 
     /// Handles the result of a job.
-    fn ended(&mut self, job: Job, result: Result<String, String>) {
-        self.chance.trace(&format!("{result:?}"));
-        match (job, result) {
+    fn ended(&mut self, job: Arc<Job>, result: Result<String, String>) {
+        let (Ok(said) | Err(said)) = &result;
+        self.chance.trace(said);
+        self.chance.tell_in_full(|| match &*job {
+            Job::Event(function, event, _) => {
+                let (kind, detail) = (&event["detail-type"], &event["detail"]);
+                format!("{function}: {said} ({kind} {detail})")
+            }
+            Job::Webhook(_) | Job::Sweep | Job::Person(..) => {
+                format!("{}: {said}", job.function())
+            }
+        });
+        match (&*job, result) {
             (Job::Webhook(_) | Job::Person(..), Ok(answer)) => self.answers.push(answer),
             // A caller without an answer asks again.
-            (job @ (Job::Webhook(_) | Job::Person(..)), Err(_)) => {
+            (Job::Webhook(_) | Job::Person(..), Err(_)) => {
                 let wait = Duration::from_secs(60) + self.chance.up_to(Duration::from_secs(240));
                 self.later(wait, Happening::Job(job));
             }
             // Lambda retries an event twice, after one and two minutes, or not at all.
             (Job::Event(function, event, tries), Err(_))
-                if tries < 2 && (self.retries || (self.by_chance && self.chance.below(2) == 0)) =>
+                if *tries < 2
+                    && (self.retries || (self.by_chance && self.chance.below(2) == 0)) =>
             {
                 let wait = Duration::from_secs(60 * u64::from(tries + 1));
-                let job = Job::Event(function, event, tries + 1);
-                self.later(wait, Happening::Job(job));
+                let job = Job::Event(function.clone(), event.clone(), tries + 1);
+                self.later(wait, Happening::Job(Arc::new(job)));
             }
             (Job::Event(..) | Job::Sweep, _) => {}
         }
@@ -464,12 +569,21 @@ impl World {
 
     fn work(&mut self, job: Job) -> Work {
         let ports = Arc::clone(&self.ports);
-        let holder = format!("writer-{}", self.deliveries);
+        let holder = match self.chance.lacks(Mechanism::Fence) {
+            true => "the writer".to_owned(),
+            false => format!("writer-{}", self.deliveries),
+        };
+        let wrong = || format!("the clock of {} is wrong", job.function());
+        let skew = self.chance.struck(Fault::Skew, wrong);
+        let clock = Skewed {
+            clock: Arc::clone(&ports.clock),
+            by: skew.map_or(SignedDuration::ZERO, wrong_by),
+        };
         Box::pin(async move {
             let context = Context {
                 store: &ports.store,
                 bus: &ports.bus,
-                clock: ports.clock.as_ref(),
+                clock: &clock,
             };
             let told = |error: &dyn std::error::Error| error.to_string();
             match job {
@@ -551,19 +665,32 @@ impl World {
     /// Puts an event on the bus, which may lose it, duplicate it or delay it.
     pub fn emit(&mut self, event: &Value) {
         let profile = self.chance.profile();
+        let kind = event["detail-type"].as_str().unwrap_or_default();
         for function in self.router.functions(event) {
-            let twice = self.everything_twice || self.chance.happens(profile.duplicate);
+            let told = |what: &str| format!("{kind} for {function} {what}");
+            let twice = self.everything_twice
+                || self
+                    .chance
+                    .strikes(Fault::Duplicate, || told("comes twice"));
             let times = 1 + u32::from(twice);
             for _ in 0..times {
-                if self.chance.happens(profile.lose) {
+                if self.chance.strikes(Fault::Lose, || told("is lost")) {
                     continue;
                 }
-                let wait = self.chance.up_to(profile.delay);
+                let wait = self.chance.late(profile.delay, || told("is late"));
                 let job = Job::Event(function.clone(), event.clone(), 0);
-                self.later(wait, Happening::Job(job));
+                self.later(wait, Happening::Job(Arc::new(job)));
             }
         }
     }
+}
+
+/// How wrong a clock is: at most five minutes, so that two differ by at most ten.
+fn wrong_by(how: u64) -> SignedDuration {
+    let most = MOST_SKEW.as_millis().unsigned_abs();
+    let most = u64::try_from(most).unwrap_or(u64::MAX);
+    let by = i64::try_from(how % (2 * most + 1)).unwrap_or(0);
+    SignedDuration::from_millis(by) - MOST_SKEW
 }
 
 /// The compiled rules.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use towline_answers::audit::row::{AuditRow, LedgerState};
 use towline_answers::{Answer, Command, Query, ask, command, query};
 use towline_ports::memory::MemoryBuilds;
-use towline_simulation::{Ablation, World};
+use towline_simulation::{Mechanism, World};
 use towline_state::Context;
 
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -149,7 +149,7 @@ fn s23_a_row_about_a_build_that_is_lost_is_found() {
     let mut world = waiting();
     world.ask("lee", Command::Cancel(of_build(1)));
     world.settle();
-    world.ports.store.ablate(Ablation::LostRows);
+    world.chance.take_out(Mechanism::Rows);
     world.ask("lee", Command::Cancel(of_build(1)));
     world.settle();
     let broken = broken(&world);

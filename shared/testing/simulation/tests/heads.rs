@@ -8,9 +8,8 @@
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use towline_simulation::campaign::campaign_without_comparisons;
 use towline_simulation::world::router;
-use towline_simulation::{Job, Profile, World};
+use towline_simulation::{Job, Mechanism, Plan, Weather, World, live};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -175,7 +174,7 @@ fn f8_refs_that_start_no_run_are_not_watched() {
 #[test]
 fn f8_i10_without_the_comparison_a_lost_push_stays_lost() {
     let mut world = shop();
-    world.ports.source.blind();
+    world.chance.take_out(Mechanism::Comparison);
     world.push("main", "second", &["backend/main.rs"]);
     world.pass(MINUTE * 60);
     world.settle();
@@ -189,7 +188,9 @@ fn f8_i10_without_the_comparison_a_lost_push_stays_lost() {
 fn f8_i10_without_the_comparison_a_seed_shows_it() {
     let router = router();
     let shows = |seed: &u64| {
-        let outcome = campaign_without_comparisons(*seed, Profile::ROUGH, &router);
+        let mut plan = Plan::of(*seed, Weather::Rough);
+        plan.without.insert(Mechanism::Comparison);
+        let outcome = live(&plan, &router);
         let mut faults = outcome.faults.iter();
         faults.any(|fault| fault.starts_with("I10"))
     };

@@ -15,7 +15,7 @@ use towline_ports::{Architecture, Images as _};
 use towline_simulation::rest::variable;
 use towline_simulation::shop::definition_in_parts;
 use towline_simulation::world::router;
-use towline_simulation::{BuildPlan, Profile, Pushes, World, campaign_in_parts};
+use towline_simulation::{BuildPlan, Plan, Pushes, Weather, World, live};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -314,14 +314,14 @@ fn an_index_that_ecr_lets_nobody_put_ends_the_build_and_says_what_to_do() {
     );
 }
 
-fn seeds(profile: Profile) {
+fn seeds(weather: Weather) {
     let router = router();
     for seed in 0..20 {
-        let outcome = campaign_in_parts(seed, profile, &router);
+        let outcome = live(&Plan::in_parts(seed, weather), &router);
         assert!(
             outcome.faults.is_empty(),
             "{} seed {seed}: {:#?}\n{}",
-            profile.name,
+            weather.word(),
             outcome.faults,
             outcome.view
         );
@@ -330,10 +330,10 @@ fn seeds(profile: Profile) {
 
 #[test]
 fn calm_seeds_of_two_platforms_break_nothing() {
-    seeds(Profile::CALM);
+    seeds(Weather::Calm);
 }
 
 #[test]
 fn rough_seeds_of_two_platforms_break_nothing() {
-    seeds(Profile::ROUGH);
+    seeds(Weather::Rough);
 }

@@ -7,7 +7,7 @@ use std::task::{Context as Task, Poll, Waker};
 use towline_answers::{Command, command};
 use towline_domain::stage::Stage;
 use towline_ports::{Query, Row, Store as _};
-use towline_simulation::{Ablation, World};
+use towline_simulation::{Mechanism, World};
 use towline_state::{Context, history};
 
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -45,10 +45,10 @@ fn prod(world: &World) -> Stage {
     stage.expect("something waits for prod")
 }
 
-/// Pushes with a fault turned on.
-fn with(ablation: Ablation) {
+/// Pushes without a mechanism.
+fn without(mechanism: Mechanism) {
     let mut world = World::quiet();
-    world.ports.store.ablate(ablation);
+    world.chance.take_out(mechanism);
     world.push("main", "first", &[]);
     world.settle();
 }
@@ -56,20 +56,20 @@ fn with(ablation: Ablation) {
 #[test]
 #[should_panic(expected = "which is not there")]
 fn an_item_that_is_written_before_its_rows_is_found() {
-    with(Ablation::LateRows(Vec::new()));
+    without(Mechanism::RowsFirst);
 }
 
 #[test]
 #[should_panic(expected = "which is not there")]
 fn rows_whose_loss_nobody_heeds_are_found() {
-    with(Ablation::LostRows);
+    without(Mechanism::Rows);
 }
 
 #[test]
 #[should_panic(expected = "is never done")]
 fn an_announcement_that_is_lost_and_never_made_again_is_found() {
     let mut world = World::quiet();
-    world.ports.store.ablate(Ablation::NothingDue);
+    world.chance.take_out(Mechanism::Announcing);
     world.withheld.announcements = true;
     world.push("main", "first", &[]);
     world.settle();
