@@ -110,7 +110,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) async fn open(
-        config: Config,
+        mut config: Config,
     ) -> Result<(Self, TcpListener, mpsc::Receiver<Queued>), MachineError> {
         let folder = &config.folder;
         let store = SqliteStore::open(folder.path("store"))?;
@@ -125,7 +125,7 @@ impl Machine {
         let keys = BuildKeys::default();
         let clock = SystemClock;
         let registry_settings = towline_registry::Settings {
-            hosts: hosts(address, config.names),
+            hosts: hosts(address, std::mem::take(&mut config.names)),
             ..towline_registry::Settings::default()
         };
         let registry = Registry::open(
@@ -136,19 +136,9 @@ impl Machine {
         let source = Arc::new(GitSource::open(
             &folder.path("source"),
             &config.surroundings,
-            config.repositories,
+            std::mem::take(&mut config.repositories),
         )?);
-        let runner = Runner::open(runner_config(
-            &config.folder,
-            (config.concurrency, config.room),
-            config.build_user,
-            config.binary,
-            config.builds,
-            from_here(address),
-            keys.clone(),
-            Arc::clone(&source),
-        ))
-        .await?;
+        let runner = Runner::open(runner(&config, address, &keys, &source)).await?;
         let (bus, queue) = LocalBus::new(Router::new(RULES)?);
         let people = People::open(folder)?;
         let settings = Settings {
@@ -203,31 +193,27 @@ fn hosts(address: SocketAddr, names: Vec<String>) -> Vec<String> {
 }
 
 /// How builds run here.
-fn runner_config(
-    folder: &Folder,
-    (concurrency, room): (usize, Room),
-    build_user: Option<towline_runner::User>,
-    binary: PathBuf,
-    machine: towline_runner::Machine,
+fn runner(
+    config: &Config,
     address: SocketAddr,
-    keys: BuildKeys,
-    source: Arc<GitSource>,
+    keys: &BuildKeys,
+    source: &Arc<GitSource>,
 ) -> towline_runner::Config {
     let clock = SystemClock;
     towline_runner::Config {
-        dir: folder.path("runner"),
-        concurrency,
-        room,
+        dir: config.folder.path("runner"),
+        concurrency: config.concurrency,
+        room: config.room,
         keep: towline_runner::Config::KEEP,
-        secrets: folder.path("secrets.json"),
+        secrets: config.folder.path("secrets.json"),
         common: std::env::temp_dir(),
-        build_user,
-        machine,
+        build_user: config.build_user.clone(),
+        machine: config.builds.clone(),
         now: Arc::new(move || clock.now()),
-        towline_binary: binary,
-        registry_address: Some(address.to_string()),
-        registry: Arc::new(keys),
-        checkout: Arc::new(Mirrors(source)),
+        towline_binary: config.binary.clone(),
+        registry_address: Some(from_here(address).to_string()),
+        registry: Arc::new(keys.clone()),
+        checkout: Arc::new(Mirrors(Arc::clone(source))),
         region: LOCAL_REGION.into(),
         account: NO_ACCOUNT.into(),
     }

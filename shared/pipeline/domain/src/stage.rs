@@ -25,7 +25,7 @@ pub use advance::advance;
 pub use promotion::{Approval, Loosening, Promotion};
 pub use reasons::{Failure, Hold, HoldReason, Refusal, Request};
 
-use promotion::missing_approval;
+pub(crate) use promotion::missing_approval;
 
 /// The most waiting promotions of one stage; a further one replaces the oldest.
 pub const MOST_WAITING: usize = 20;

@@ -84,7 +84,7 @@ async fn start(
     };
     let fact = match step(&known, of, settings, context.now()) {
         Step::Nothing => return context.finish(owed).await,
-        Step::GiveUp(fact) => fact,
+        Step::GiveUp(fact) => *fact,
         Step::Start(attempt, request) => {
             match find_or_start(context, builds, owed, attempt, *request).await {
                 Ok(build) => Fact::BuildBound(attempt.id.clone(), build),

@@ -119,7 +119,11 @@ impl Plan {
                 let lasts = Duration::from_secs(60) + below(&mut lots, HOUR / 4);
                 storms.push((from, from + lasts));
             }
-            silence = if lots.draw() % 2 == 0 { DAY } else { silence };
+            silence = if lots.draw().is_multiple_of(2) {
+                DAY
+            } else {
+                silence
+            };
         }
         Self {
             seed,

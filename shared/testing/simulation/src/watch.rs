@@ -231,10 +231,14 @@ impl Watch {
             let is_stage = key.partition.starts_with("STAGES#");
             if is_run {
                 let run = store.look(key, |item| item.map(|item| value(&item.body)));
-                run.map(|run| known.run(run));
+                if let Some(run) = run {
+                    known.run(run);
+                }
             } else if is_stage {
                 let stage = store.look(key, |item| item.map(|item| value(&item.body)));
-                stage.map(|stage| known.stage(stage));
+                if let Some(stage) = stage {
+                    known.stage(stage);
+                }
             }
         }
     }

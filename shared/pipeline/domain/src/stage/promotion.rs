@@ -109,7 +109,7 @@ impl Promotion {
 }
 
 /// What a promotion lacks for the gate that is farthest from being passed.
-pub(super) fn missing_approval(promotion: &Promotion, rule: &StageRule) -> Option<Wait> {
+pub(crate) fn missing_approval(promotion: &Promotion, rule: &StageRule) -> Option<Wait> {
     let missing = promotion.gates(rule).filter_map(|gate| {
         let (given, needed) = (promotion.approved(gate), gate.min);
         (given < needed).then(|| (needed - given, given, needed))

@@ -29,7 +29,7 @@ pub(super) enum Step<'a> {
     /// Nothing: it was started, or no longer counts.
     Nothing,
     /// Do not start it, and why.
-    GiveUp(Fact),
+    GiveUp(Box<Fact>),
     /// Start the build of this attempt.
     Start(&'a Attempt, Box<StartBuild>),
 }
@@ -49,16 +49,14 @@ pub(super) fn step<'a>(
         return Step::Nothing;
     }
     if now >= attempt.deadline {
-        return Step::GiveUp(Fact::DeadlinePassed(attempt.id.clone()));
+        return Step::GiveUp(Box::new(Fact::DeadlinePassed(attempt.id.clone())));
     }
     match request(known, component, attempt, settings) {
         Ok(request) => Step::Start(attempt, Box::new(request)),
         Err(error) => {
             let said = error.to_string();
-            Step::GiveUp(Fact::BuildRefused(
-                attempt.id.clone(),
-                NotStarted::Refused { said },
-            ))
+            let why = NotStarted::Refused { said };
+            Step::GiveUp(Box::new(Fact::BuildRefused(attempt.id.clone(), why)))
         }
     }
 }

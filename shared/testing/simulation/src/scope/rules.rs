@@ -32,6 +32,7 @@ stages:
 
 pub(super) struct Rules {
     pub(super) definition: Definition,
+    trusted: Trusted,
     pub(super) pushes: [PushAccepted; 2],
     pub(super) digests: [Digest; 2],
     pub(super) stage: StageKey,
@@ -62,8 +63,16 @@ impl Rules {
         };
         let first = push("a", None);
         let second = push("b", Some(first.commit.clone()));
+        let definition = definition.expect("a definition");
         Self {
-            definition: definition.expect("a definition"),
+            trusted: Trusted {
+                definition: definition.clone(),
+                commit: first.commit.clone(),
+                order: 1,
+                branch: "main".into(),
+                older: Vec::new(),
+            },
+            definition,
             pushes: [first, second],
             digests: [Digest::of(b"a"), Digest::of(b"b")],
             stage: StageKey {
@@ -84,6 +93,7 @@ impl Rules {
     pub(super) fn policy(&self, next_number: u64) -> Policy<'_> {
         Policy {
             rule: self.rule(),
+            trusted: &self.trusted,
             not_executed: &[],
             next_number,
         }
@@ -100,11 +110,7 @@ impl Rules {
     ) -> Option<Box<Planned>> {
         let push = &self.pushes[push];
         let name = "definition".to_owned();
-        let trusted = branch.is_some().then(|| Trusted {
-            definition: self.definition.clone(),
-            commit: push.commit.clone(),
-            order: 1,
-        });
+        let trusted = branch.is_some().then(|| self.trusted.clone());
         let claim = Claim {
             repository: shop::REPOSITORY,
             component: self.component.clone(),
