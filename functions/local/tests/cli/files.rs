@@ -129,7 +129,7 @@ fn every_mistake_is_shown_where_it_is() {
         ],
         &expect![[r#"
             $ towline validate sub/.towline.yml
-            sub/.towline.yml:15:34: stages.staging: unknown key "promte"; did you mean `promote`? (the keys are name, from, promote, concurrency, gates, tag, before, copy_to, deploy, verify, rollback, unit)
+            sub/.towline.yml:15:34: stages.staging: unknown key "promte"; did you mean `promote`? (the keys are name, from, promote, concurrency, gates, tag, drift, before, copy_to, deploy, verify, rollback, unit)
               15 |   - {name: staging, from: build, promte: auto}
                  |                                  ^
             sub/.towline.yml:18:70: stages.prod.gates[1].approval.min: "표현" is not a whole number from 1 to 20
@@ -143,7 +143,7 @@ fn every_mistake_is_shown_where_it_is() {
                 {
                   "column": 34,
                   "line": 15,
-                  "message": "unknown key \"promte\"; did you mean `promote`? (the keys are name, from, promote, concurrency, gates, tag, before, copy_to, deploy, verify, rollback, unit)",
+                  "message": "unknown key \"promte\"; did you mean `promote`? (the keys are name, from, promote, concurrency, gates, tag, drift, before, copy_to, deploy, verify, rollback, unit)",
                   "path": "stages.staging"
                 },
                 {
