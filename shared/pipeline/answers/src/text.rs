@@ -11,7 +11,7 @@ mod table;
 
 use towline_domain::Timestamp;
 use towline_domain::explain;
-use towline_domain::names::{CommitSha, Digest, StageName};
+use towline_domain::names::{CommitSha, ComponentName, Digest, StageName};
 use towline_domain::run::RunStatus;
 
 use super::Answer;
@@ -82,9 +82,7 @@ fn nothing(answer: &Answer) -> Option<Vec<Line>> {
             moves,
             hold,
         } if moves.is_empty() => {
-            let nothing = Line::plain(format!(
-                "no image has been live in {stage} of {component} yet; promote one with: towline promote {component} COMMIT {stage}"
-            ));
+            let nothing = Line::plain(never_live(component, stage));
             let hold = hold.as_ref().map(held);
             return Some(std::iter::once(nothing).chain(hold).collect());
         }
@@ -121,12 +119,7 @@ fn nothing(answer: &Answer) -> Option<Vec<Line>> {
         }
         Answer::Log {
             build, text, ended, ..
-        } if text.is_empty() => match *ended {
-            true => format!("build#{build} has finished; its log is empty"),
-            false => format!(
-                "build#{build} has no log yet; follow it with: towline logs {build} --follow"
-            ),
-        },
+        } if text.is_empty() => empty_log(*build, *ended),
         Answer::Tags { .. }
         | Answer::Commit { .. }
         | Answer::Image { .. }
@@ -143,6 +136,21 @@ fn nothing(answer: &Answer) -> Option<Vec<Line>> {
         | Answer::Done { .. } => return None,
     };
     Some(vec![Line::plain(sentence)])
+}
+
+fn never_live(component: &ComponentName, stage: &StageName) -> String {
+    format!(
+        "no image has been live in {stage} of {component} yet; promote one with: towline promote {component} COMMIT {stage}"
+    )
+}
+
+fn empty_log(build: u64, ended: bool) -> String {
+    match ended {
+        true => format!("build#{build} has finished; its log is empty"),
+        false => {
+            format!("build#{build} has no log yet; follow it with: towline logs {build} --follow")
+        }
+    }
 }
 
 /// A moment to the minute, in UTC.

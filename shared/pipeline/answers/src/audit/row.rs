@@ -148,6 +148,23 @@ impl AuditRow {
         }
     }
 
+    /// The row about a promotion of this image.
+    fn moving(
+        self,
+        promotion: u64,
+        commit: CommitSha,
+        digest: Digest,
+        reason: Option<String>,
+    ) -> Self {
+        Self {
+            reason,
+            promotion: Some(promotion),
+            commit: Some(commit),
+            digest: Some(digest),
+            ..self
+        }
+    }
+
     /// A row of a stage's ledger.
     pub(super) fn of_stage(place: &Where, row: &Row) -> Self {
         let of = |action, result| Self::of(place.clone(), row, action, result);
@@ -158,38 +175,23 @@ impl AuditRow {
                 commit,
                 rollback,
                 reason,
-            } => Self {
-                reason,
-                promotion: Some(promotion),
-                commit: Some(commit),
-                digest: Some(digest),
-                ..of(moving(rollback), Outcome::Opened)
-            },
+            } => of(moving(rollback), Outcome::Opened).moving(promotion, commit, digest, reason),
             What::Overridden {
                 promotion,
                 digest,
                 commit,
                 git_ref: _,
                 reason,
-            } => Self {
-                reason: Some(reason),
-                promotion: Some(promotion),
-                commit: Some(commit),
-                digest: Some(digest),
-                ..of(Action::Override, Outcome::Opened)
-            },
+            } => {
+                let row = of(Action::Override, Outcome::Opened);
+                row.moving(promotion, commit, digest, Some(reason))
+            }
             What::Approved {
                 promotion,
                 digest,
                 commit,
                 comment,
-            } => Self {
-                reason: comment,
-                promotion: Some(promotion),
-                commit: Some(commit),
-                digest: Some(digest),
-                ..of(Action::Approve, Outcome::Done)
-            },
+            } => of(Action::Approve, Outcome::Done).moving(promotion, commit, digest, comment),
             What::Denied {
                 promotion,
                 request,
