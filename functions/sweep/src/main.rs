@@ -7,13 +7,15 @@ use std::time::Duration;
 use towline_aws::TableRepositories;
 use towline_github::{FromSecret, GitHub};
 use towline_handlers::sweep;
-use towline_lambda::{Failure, Registered, Start, SystemClock, run, schedule, settings};
+use towline_lambda::{Failure, Links, Registered, Start, SystemClock, run, schedule, settings};
 use towline_ports::Clock as _;
 
 const NAME: &str = "sweep";
 /// How long a webhook may be on its way: with a round every minute, and with two for many
 /// repositories, a push without one is found within five minutes.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// GitHub is asked for failed deliveries in every fifth round.
+const EVERY: u64 = 5;
 /// The time for one call of GitHub, so that a round ends before the function does.
 const ONE_CALL: Duration = Duration::from_secs(8);
 
@@ -40,6 +42,9 @@ async fn serve() -> Result<(), Failure> {
         Arc::new(FromSecret(secret)),
         clock,
     );
+    let address = settings::<Links>()?.url;
+    let url = format!("{}/webhooks/github", address.as_deref().unwrap_or_default());
+    let webhooks = github.webhooks(url);
     schedule(async || {
         let swept = sweep::handle(context, &builds).await;
         if sweep::compares_tags(context.now()) {
@@ -52,7 +57,14 @@ async fn serve() -> Result<(), Failure> {
         };
         let compared = sweep::compare_heads(context, &github, &repositories, &round).await?;
         compared.failed.iter().for_each(sweep::Failed::log);
-        Ok::<_, towline_handlers::HandlerError>((swept?, compared))
+        let redelivered = match (&address, round.number % EVERY) {
+            (Some(_), 0) => {
+                let number = round.number / EVERY;
+                sweep::redeliver(context, &webhooks, &repositories, number).await?
+            }
+            (Some(_) | None, _) => sweep::Redelivered::default(),
+        };
+        Ok::<_, towline_handlers::HandlerError>((swept?, compared, redelivered))
     })
     .await
 }

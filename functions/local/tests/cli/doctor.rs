@@ -388,7 +388,8 @@ fn a_webhook_that_does_not_deliver_is_found() {
         &|hooks| *hooks = json!([]),
         &[],
         expect![[r#"
-              ✘ acme/shop has no webhook to [server]/webhooks/github → add it at github.com/acme/shop/settings/hooks: content type application/json, just the push event, the secret that `aws secretsmanager get-secret-value --secret-id=arn:webhook --query=SecretString --output=text --region=eu-west-1` prints
+            ✘ acme/shop has no webhook to [server]/webhooks/github → add it at github.com/acme/shop/settings/hooks: content type application/json, just the push event, the secret that `aws secretsmanager get-secret-value --secret-id=arn:webhook --query=SecretString --output=text --region=eu-west-1` prints
+            ✔ acme/shop: failed deliveries are repeated, if the stored token may also write webhooks
         "#]],
     );
     let badly = |hooks: &mut Value| {
@@ -401,18 +402,20 @@ fn a_webhook_that_does_not_deliver_is_found() {
         &badly,
         &[202, 503],
         expect![[r#"
-              ✘ acme/shop: its webhook is disabled → enable it at github.com/acme/shop/settings/hooks/7
-              ✘ acme/shop: its webhook does not send pushes → choose the push event at github.com/acme/shop/settings/hooks/7
-              ✘ acme/shop: its webhook sends forms, in which a large push is too large → choose application/json at github.com/acme/shop/settings/hooks/7
-              ✘ acme/shop: its webhook has no secret, so its deliveries are refused → paste the secret that `aws secretsmanager get-secret-value --secret-id=arn:webhook --query=SecretString --output=text --region=eu-west-1` prints at github.com/acme/shop/settings/hooks/7
-              ✘ acme/shop: 1 delivery failed since 2999-01-01T00:00:00Z: the answer was 503 → read why with `aws logs tail /aws/lambda/towline-receive-github --since 3d --region eu-west-1`; then redeliver with `gh api -X POST repos/acme/shop/hooks/7/deliveries/ID/attempts`, for ID 1
+            ✘ acme/shop: its webhook is disabled → enable it at github.com/acme/shop/settings/hooks/7
+            ✘ acme/shop: its webhook does not send pushes → choose the push event at github.com/acme/shop/settings/hooks/7
+            ✘ acme/shop: its webhook sends forms, in which a large push is too large → choose application/json at github.com/acme/shop/settings/hooks/7
+            ✘ acme/shop: its webhook has no secret, so its deliveries are refused → paste the secret that `aws secretsmanager get-secret-value --secret-id=arn:webhook --query=SecretString --output=text --region=eu-west-1` prints at github.com/acme/shop/settings/hooks/7
+            ✘ acme/shop: 1 delivery failed since 2999-01-01T00:00:00Z: the answer was 503 → read why with `aws logs tail /aws/lambda/towline-receive-github --since 3d --region eu-west-1`; then redeliver with `gh api -X POST repos/acme/shop/hooks/7/deliveries/ID/attempts`, for ID 1
+            ✔ acme/shop: failed deliveries are repeated, if the stored token may also write webhooks
         "#]],
     );
     check(
         &|_| (),
         &[401, 401, 202],
         expect![[r#"
-              ✘ acme/shop: 2 deliveries failed since 2999-01-01T00:00:00Z: the secret on GitHub differs from the one here (401) → paste the secret that `aws secretsmanager get-secret-value --secret-id=arn:webhook --query=SecretString --output=text --region=eu-west-1` prints at github.com/acme/shop/settings/hooks/7; then redeliver with `gh api -X POST repos/acme/shop/hooks/7/deliveries/ID/attempts`, for ID 0 1
+            ✘ acme/shop: 2 deliveries failed since 2999-01-01T00:00:00Z: the secret on GitHub differs from the one here (401) → paste the secret that `aws secretsmanager get-secret-value --secret-id=arn:webhook --query=SecretString --output=text --region=eu-west-1` prints at github.com/acme/shop/settings/hooks/7; then redeliver with `gh api -X POST repos/acme/shop/hooks/7/deliveries/ID/attempts`, for ID 0 1
+            ✔ acme/shop: failed deliveries are repeated, if the stored token may also write webhooks
         "#]],
     );
 }

@@ -50,6 +50,12 @@ impl Path {
         self
     }
 
+    /// Adds any text as part of a segment or value.
+    pub(crate) fn word(mut self, text: &str) -> Self {
+        self.0.extend(utf8_percent_encode(text, ENCODED));
+        self
+    }
+
     /// Adds a comparison of two commits.
     pub(crate) fn between(mut self, base: &CommitSha, head: &CommitSha) -> Self {
         self.0 += &format!("/{base}...{head}");

@@ -114,6 +114,7 @@ async fn mint(call: &Call<'_>, app: &AppKey) -> Result<Option<Given>, Failure> {
     let permissions = match call.purpose {
         Purpose::Read => json!({"contents": "read"}),
         Purpose::Status => json!({"statuses": "write"}),
+        Purpose::Hooks => json!({"repository_hooks": "write"}),
     };
     let id = call.repository.id;
     // By its id if GitHub returned it, so that a token never reaches a repository that took over the name (A8).

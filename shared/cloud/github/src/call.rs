@@ -33,6 +33,7 @@ const IDENTIFIED: Duration = Duration::from_secs(600);
 pub(crate) enum Purpose {
     Read,
     Status,
+    Hooks,
 }
 
 /// One call, about one repository.

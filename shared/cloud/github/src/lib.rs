@@ -14,6 +14,7 @@ mod app;
 mod call;
 mod compare;
 mod credentials;
+mod deliveries;
 mod http;
 mod key;
 mod pace;
@@ -37,6 +38,7 @@ use towline_domain::names::{RepositoryId, RepositoryName};
 use towline_ports::Clock;
 
 pub use credentials::{Credentials, CredentialsError, CredentialsSource, FromSecret};
+pub use deliveries::Webhooks;
 pub use key::KeyError;
 
 /// The address of GitHub's API, and settings for requests.

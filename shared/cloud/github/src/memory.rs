@@ -22,6 +22,7 @@
 
 mod access;
 mod git_data;
+mod hooks;
 mod objects;
 mod reply;
 mod repository;
@@ -49,6 +50,8 @@ pub const APP_KEY: &str = include_str!("memory/app-key.pem");
 pub struct MemoryGitHub {
     pub repositories: Vec<Repository>,
     pub apps: Vec<App>,
+    /// The webhooks of organizations, by login.
+    pub organizations: BTreeMap<String, Vec<Hook>>,
     /// Every token, including those of installations.
     pub tokens: BTreeMap<String, Token>,
     /// Failures of the next requests, one by one; afterwards requests succeed.
@@ -93,6 +96,7 @@ impl MemoryGitHub {
         Self {
             repositories: Vec::new(),
             apps: Vec::new(),
+            organizations: BTreeMap::new(),
             tokens: BTreeMap::new(),
             faults: VecDeque::new(),
             requests: Vec::new(),

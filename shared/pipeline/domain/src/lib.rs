@@ -16,6 +16,7 @@ mod glob;
 pub mod heads;
 pub mod outputs;
 pub mod reason;
+pub mod redelivery;
 pub mod rights;
 pub mod tags;
 

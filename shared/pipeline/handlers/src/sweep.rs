@@ -2,8 +2,10 @@
 //! has expired. It starts, stops and tags nothing itself; the functions do.
 
 mod heads;
+mod redeliver;
 
 pub use heads::{Compared, Failed, Round, compare_heads};
+pub use redeliver::{Redelivered, redeliver};
 
 use towline_domain::Timestamp;
 use towline_domain::image::NotTagged;

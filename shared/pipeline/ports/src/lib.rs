@@ -12,6 +12,7 @@ pub mod admission;
 pub mod builds;
 pub mod bus;
 pub mod clock;
+pub mod deliveries;
 pub mod images;
 pub mod secret;
 pub mod source;
@@ -30,6 +31,7 @@ pub mod memory;
 pub use builds::{Architecture, Builds, StartBuild, StartError, Trust};
 pub use bus::{Announcement, Bus};
 pub use clock::Clock;
+pub use deliveries::Deliveries;
 pub use images::{Images, PutTagError, RegistryImage, StoredManifest};
 pub use secret::KeptSecret;
 pub use source::{

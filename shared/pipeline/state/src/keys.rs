@@ -58,6 +58,11 @@ pub fn heads(id: RepositoryId) -> Key {
     Key::new(format!("HEADS#{id}"), "heads")
 }
 
+/// The deliveries that GitHub was asked to repeat.
+pub fn redeliveries() -> Key {
+    Key::new("REDELIVERIES", "redeliveries")
+}
+
 /// The next numbers of a repository.
 pub fn numbers(id: RepositoryId) -> Key {
     Key::new(format!("NUMBERS#{id}"), "numbers")

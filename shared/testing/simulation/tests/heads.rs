@@ -37,6 +37,7 @@ fn check(world: &mut World, expect: Expect) {
 fn f8_s7_i10_pushes_without_a_webhook_are_found_and_deployed() {
     let mut world = shop();
     world.push("main", "second", &["backend/main.rs"]);
+    world.settle();
     world.push("release/1", "a new branch", &["web/index.html"]);
     check(
         &mut world,

@@ -6,12 +6,13 @@ use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use towline_domain::names::RepositoryName;
 use towline_ports::Clock as _;
 
 use super::place::Place;
 use super::report::Findings;
-use crate::secret::Name;
+use crate::secret::{Kept, Name};
 use towline_client::stack::Stack;
 use towline_console::surroundings;
 use towline_ports::system::SystemClock;
@@ -101,7 +102,48 @@ pub async fn look(place: &Place<'_>, repositories: &BTreeSet<RepositoryName>) ->
             findings.unknown(repository.to_string(), format!("{error:#}"));
         }
     }
+    redelivery(&mut findings, place, &github.base, repositories).await;
     findings
+}
+
+/// Which failed deliveries the sweep can have repeated with the stack's own credentials.
+async fn redelivery(
+    findings: &mut Findings,
+    place: &Place<'_>,
+    base: &str,
+    repositories: &BTreeSet<RepositoryName>,
+) {
+    let arn = place
+        .stack
+        .output(Name::Github.output())
+        .unwrap_or_default();
+    let stored = Kept::at(place.aws, arn).current().await;
+    let text = match stored {
+        Ok(version) => version.text.unwrap_or_default(),
+        Err(error) => return findings.refused("redelivery", &error),
+    };
+    let stored: Value = serde_json::from_str(&text).unwrap_or_default();
+    if stored["app_id"] != Value::Null {
+        return findings.good("failed deliveries of the GitHub App's webhook are repeated");
+    }
+    let Some(token) = stored["token"].as_str() else {
+        return findings.skipped("failed deliveries are not repeated: no token or App is stored");
+    };
+    let github = GitHub {
+        base: base.to_owned(),
+        token: token.trim().to_owned(),
+    };
+    for repository in repositories {
+        let path = format!("/repos/{repository}/hooks?per_page=100");
+        match github.get::<Value>(&path).await {
+            Ok(_) => findings.good(format!(
+                "{repository}: failed deliveries are repeated, if the stored token may also write webhooks"
+            )),
+            Err(error) => findings.skipped(format!(
+                "{repository}: failed deliveries are not repeated, because with the stored token {error:#}"
+            )),
+        }
+    }
 }
 
 async fn judge(

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::reply::{Reply, refuse, reply};
-use super::{APP_KEY, MemoryGitHub, Repository};
+use super::{APP_KEY, Hook, MemoryGitHub, Repository};
 
 /// How long an installation's token is valid.
 const GOOD_FOR: Duration = Duration::from_secs(3600);
@@ -38,6 +38,8 @@ pub struct App {
     /// The public part of its key: `RSAPublicKey` in DER (PKCS#1).
     pub public_key: Vec<u8>,
     pub installations: Vec<Installation>,
+    /// Its own webhook.
+    pub hook: Option<Hook>,
 }
 
 /// Where an App is installed, and its permissions there.
@@ -80,6 +82,7 @@ impl Token {
             repositories: None,
             permissions: permissions(&[
                 ("contents", "write"),
+                ("organization_hooks", "write"),
                 ("repository_hooks", "write"),
                 ("statuses", "write"),
             ]),
@@ -102,6 +105,7 @@ impl App {
         Self {
             issuers: vec![id.to_owned()],
             public_key: pair.public_key().as_ref().to_vec(),
+            hook: None,
             installations: vec![Installation {
                 id: 1,
                 repositories,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::access::Asking;
 use super::reply::{Reply, not_found, refuse, reply};
-use super::{Fault, Hook, MemoryGitHub, Repository, Status};
+use super::{Fault, MemoryGitHub, Repository, Status, hooks};
 use crate::lock;
 
 /// The most statuses of one commit and context.
@@ -147,6 +147,12 @@ impl Served {
             Err(reply) => return reply,
         };
         match (method.as_str(), &segments[..]) {
+            (method, ["app", "hook", rest @ ..]) => {
+                github.hook_of_app(&asking, method, rest, asked.query)
+            }
+            (method, ["orgs", login, "hooks", rest @ ..]) => {
+                github.hooks_of_organization(&asking, login, (method, rest), asked.query)
+            }
             ("POST", ["app", "installations", id, "access_tokens"]) => {
                 github.access_token(&asking, id, body)
             }
@@ -209,6 +215,7 @@ impl MemoryGitHub {
             return self.installation(asking, id);
         }
         let (most_entries, most_files) = (self.most_entries, self.most_files);
+        let now = self.clock.now();
         let repository = &mut self.repositories[place];
         if !asking.sees(repository) {
             return not_found();
@@ -230,17 +237,11 @@ impl MemoryGitHub {
                 }
                 Asking::Token(_) | Asking::App(_) => show(repository, commit, asked.body),
             },
-            ("GET", ["hooks"]) if asking.may(repository, "repository_hooks", "read") => {
-                let hooks: Vec<Value> = repository.hooks.iter().map(hook).collect();
-                reply(StatusCode::OK, hooks)
-            }
-            ("GET", ["hooks", id, "deliveries"])
-                if asking.may(repository, "repository_hooks", "read") =>
-            {
-                let mut hooks = repository.hooks.iter();
-                match hooks.find(|hook| hook.id.to_string() == *id) {
-                    Some(hook) => reply(StatusCode::OK, deliveries(hook)),
-                    None => not_found(),
+            (method, ["hooks", rest @ ..]) => {
+                let how = if method == "GET" { "read" } else { "write" };
+                match asking.may(repository, "repository_hooks", how) {
+                    true => hooks::answer(&mut repository.hooks, method, rest, asked.query, now),
+                    false => not_found(),
                 }
             }
             ("GET", _) if !asking.may(repository, "contents", "read") => forbidden(),
@@ -331,49 +332,6 @@ fn show(repository: &mut Repository, commit: &str, body: &[u8]) -> Reply {
     });
     repository.statuses.push(status);
     reply(StatusCode::CREATED, answer)
-}
-
-fn hook(hook: &Hook) -> Value {
-    let last = hook.deliveries.first();
-    json!({
-        "type": "Repository",
-        "id": hook.id,
-        "name": "web",
-        "active": hook.active,
-        "events": hook.events,
-        "config": {
-            "url": hook.url,
-            "content_type": hook.content_type,
-            "insecure_ssl": "0",
-            "secret": "********",
-        },
-        "last_response": {
-            "code": last.map(|delivery| delivery.status_code),
-            "status": if last.is_some() { "active" } else { "unused" },
-            "message": last.map(|delivery| delivery.status.clone()),
-        },
-    })
-}
-
-fn deliveries(hook: &Hook) -> Vec<Value> {
-    let all = hook.deliveries.iter();
-    all.map(|delivery| {
-        json!({
-            "id": delivery.id,
-            "guid": delivery.guid,
-            "delivered_at": delivery.at,
-            "redelivery": delivery.redelivery,
-            "duration": 0.03,
-            "status": delivery.status,
-            "status_code": delivery.status_code,
-            "event": delivery.event,
-            "action": delivery.action,
-            "installation_id": null,
-            "repository_id": null,
-            "throttled_at": null,
-        })
-    })
-    .collect()
 }
 
 fn decode(segment: &str) -> Option<String> {

@@ -2,6 +2,7 @@
 
 mod app;
 mod contract;
+mod deliveries;
 mod faults;
 mod memory;
 mod refs;

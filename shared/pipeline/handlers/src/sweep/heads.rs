@@ -71,7 +71,7 @@ pub async fn compare_heads(
     admitted: &dyn Repositories,
     round: &Round,
 ) -> Result<Compared, HandlerError> {
-    let mut repositories = all(context).await?;
+    let mut repositories = repositories(context, round.number).await?;
     if repositories.len() > MOST_IN_ROUND {
         let mut place = round.number;
         repositories.retain(|_| {
@@ -79,9 +79,6 @@ pub async fn compare_heads(
             place.is_multiple_of(2)
         });
     }
-    let first = usize::try_from(round.number).unwrap_or(0);
-    let first = first.checked_rem(repositories.len()).unwrap_or(0);
-    repositories.rotate_left(first);
     let began = context.now();
     let mut compared = Compared::default();
     for some in repositories.chunks(AT_ONCE) {
@@ -110,7 +107,11 @@ pub async fn compare_heads(
     Ok(compared)
 }
 
-async fn all(context: Context<'_>) -> Result<Vec<Repository>, HandlerError> {
+/// Every repository that has pushed; each round begins with another one.
+pub(super) async fn repositories(
+    context: Context<'_>,
+    round: u64,
+) -> Result<Vec<Repository>, HandlerError> {
     let mut query = Query::all(keys::REPOSITORIES);
     let mut repositories = Vec::new();
     loop {
@@ -120,6 +121,9 @@ async fn all(context: Context<'_>) -> Result<Vec<Repository>, HandlerError> {
         }
         query.after = page.next;
         if query.after.is_none() {
+            let first = usize::try_from(round).unwrap_or(0);
+            let first = first.checked_rem(repositories.len()).unwrap_or(0);
+            repositories.rotate_left(first);
             return Ok(repositories);
         }
     }
