@@ -133,7 +133,21 @@ fn s11_the_gate_before_holds_until_a_promotion_with_the_change_was_approved_unde
         &format!(
             "{FIRST_IS_LIVE}\nchange 3 to auto\noffer 2\napprove 2 by lee\nlease 2 for a\ntagged 2 by a\noffer 3\napprove 3 by lee\nlease 3 for a\ntagged 3 by a\noffer 4"
         ),
-        expect![[""]],
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline; #1 waits for approval 0/1
+            approve 1 by lee -> #1 approved by @lee; Promotion Due #1; #1 is in progress
+            lease 1 for a -> #1 is in progress
+            tagged 1 by a -> moved to 1 v1
+            offer 2 -> #2 for 2 asked by towline; #2 waits for approval 0/1 (by the rules before 3333333)
+            approve 2 by lee -> #2 approved by @lee; Promotion Due #2; #2 is in progress
+            lease 2 for a -> #2 is in progress
+            tagged 2 by a -> moved to 2 v2
+            offer 3 -> #3 for 3 asked by towline; #3 waits for approval 0/1 (by the rules before 3333333)
+            approve 3 by lee -> #3 approved by @lee; Promotion Due #3; #3 is in progress
+            lease 3 for a -> #3 is in progress
+            tagged 3 by a -> moved to 3 v3
+            offer 4 -> #4 for 4 asked by towline; Promotion Due #4; #4 is in progress
+        "#]],
     );
 }
 
@@ -144,7 +158,20 @@ fn s11_branches_and_overrides_of_the_change_wait_for_it_too() {
         &format!(
             "{FIRST_IS_LIVE}\nchange 3 to approval 1 | main,evil | owners\noffer 2 of evil\noverride 2 of evil by olga now\noffer 3\napprove 3 by lee\nlease 3 for a\ntagged 3 by a\noffer 4 of evil\noverride 5 of main by olga now"
         ),
-        expect![[""]],
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline; #1 waits for approval 0/1
+            approve 1 by lee -> #1 approved by @lee; Promotion Due #1; #1 is in progress
+            lease 1 for a -> #1 is in progress
+            tagged 1 by a -> moved to 1 v1
+            offer 2 of evil -> #2 for 2 asked by towline; #2 refused by towline: promotion #2 was refused: 2222222 cannot be promoted to prod: evil is not the default branch, and source.branches is not set; 3333333 changes that, and holds once a promotion that contains it was approved under the rules before it
+            override 2 of evil by olga now -> denied @olga: promote 2222222: @olga does not have the right `override` yet; 3333333 gives it, and holds once a promotion that contains it was approved under the rules before it; refused: @olga does not have the right `override` yet; 3333333 gives it, and holds once a promotion that contains it was approved under the rules before it
+            offer 3 -> #3 for 3 asked by towline; #3 waits for approval 0/1 (by the rules before 3333333)
+            approve 3 by lee -> #3 approved by @lee; Promotion Due #3; #3 is in progress
+            lease 3 for a -> #3 is in progress
+            tagged 3 by a -> moved to 3 v2
+            offer 4 of evil -> #4 for 4 asked by towline; #4 waits for approval 0/1
+            override 5 of main by olga now -> #5 override for 5 by @olga: now; #4 superseded by towline: promotion #4 was superseded by #5 (5555555); Promotion Due #5; #5 is in progress
+        "#]],
     );
 }
 
@@ -153,6 +180,10 @@ fn s11_a_stricter_gate_holds_at_once() {
     check(
         "approval 1",
         "offer 1\nchange 2 to approval 2\napprove 1 by lee\napprove 1 by park",
-        expect![[""]],
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline; #1 waits for approval 0/1
+            approve 1 by lee -> #1 approved by @lee; #1 waits for approval 1/2
+            approve 1 by park -> #1 approved by @park; Promotion Due #1; #1 is in progress
+        "#]],
     );
 }

@@ -421,7 +421,7 @@ fn what_is_known_to_have_succeeded_is_not_given_up() {
         expect![[r#"
             report 1 SUCCEEDED -> building; Build Watch Due; Image Due aaaaaaa-1
             deadline -> building; unchanged
-            missing -> failed (build#1 succeeded, but nothing was pushed to acme/backend:aaaaaaa-1; the build must push the tag $IMAGE_TAG)
+            missing -> failed (build#1 succeeded but pushed nothing to acme/backend under tag aaaaaaa-1; push "$ECR_REGISTRY/$IMAGE_REPO:$IMAGE_TAG" in the build phase)
         "#]],
     );
 }

@@ -240,7 +240,7 @@ fn i12_approval_needs_as_many_different_people_as_the_rule_says() {
             approve 1 by lee -> #1 approved by @lee
             approve 1 by lee -> denied @lee: approve: @lee has already approved promotion #1; refused: @lee has already approved promotion #1
             approve 1 by LEE -> denied @LEE: approve: @LEE has already approved promotion #1; refused: @LEE has already approved promotion #1
-            approve 1 by mallory -> denied @mallory: approve: @mallory is not in managers; refused: @mallory is not in managers
+            approve 1 by mallory -> denied @mallory: approve: @mallory does not have the right `approve`; these groups have it: managers; refused: @mallory does not have the right `approve`; these groups have it: managers
             approve 1 by park -> #1 approved by @park; Promotion Due #1
             approve 1 by kim -> denied @kim: approve: promotion #1 needs no approval; refused: promotion #1 needs no approval
             = nothing, #1 acts
@@ -405,7 +405,14 @@ fn s4_an_override_lets_what_waits_pass_its_gate_but_no_hold() {
     check(
         "approval 2",
         "offer 1\noverride 1 of main by olga incident 4711\noverride 1 of main by olga again\nhold by lee now\noffer 2",
-        expect![[""]],
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline
+            override 1 of main by olga incident 4711 -> #1 override for 1 by @olga: incident 4711; Promotion Due #1
+            override 1 of main by olga again -> denied @olga: promote 1111111: 1111111 is already waiting for prod, as promotion #1; refused: 1111111 is already waiting for prod, as promotion #1
+            hold by lee now -> held by @lee: now
+            offer 2 -> noted
+            = nothing, #1 acts, held
+        "#]],
     );
 }
 
@@ -651,7 +658,7 @@ fn i12_only_approvers_undo_what_approvers_decided() {
             rollback 1 by eve -> denied @eve: roll back to 1111111: @eve does not have the right `approve`; these groups have it: managers; refused: @eve does not have the right `approve`; these groups have it: managers
             hold by eve something smells -> denied @eve: hold: @eve does not have the right `operate`; these groups have it: managers; refused: @eve does not have the right `operate`; these groups have it: managers
             resume by eve -> denied @eve: resume: @eve does not have the right `approve`; these groups have it: managers; refused: @eve does not have the right `approve`; these groups have it: managers
-            resume by lee -> refused: prod is not held
+            resume by lee -> denied @lee: resume: prod is not held; refused: prod is not held
             = nothing, #1 0/1
         "#]],
     );

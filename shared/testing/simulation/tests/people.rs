@@ -102,9 +102,34 @@ fn s4_a28_an_image_of_a_ref_that_main_does_not_admit_needs_an_override() {
         ask(&mut world, person, promote("build#3", reason));
     }
     let overridden = world.view();
-    expect![[""]].assert_eq(&overridden);
+    expect![[r#"
+        main first: backend succeeded; web succeeded
+        main rights:
+        evil evil: backend succeeded; web succeeded
+        backend/prod: first
+        backend/staging: evil
+        web/prod: first
+        web/staging: first
+    "#]]
+    .assert_eq(&overridden);
     world.push("main", "next", &["libs/x"]);
-    check(&mut world, expect![[""]]);
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main rights:
+        evil evil: backend succeeded; web succeeded
+        main next: backend succeeded; web succeeded
+        backend/prod: first; next has 0 of 2 yes
+        backend/staging: next
+        web/prod: first; next has 0 of 2 yes
+        web/staging: next
+        > refused: @mallory does not have the right `operate`; everyone in a group has it
+        > refused: @mallory does not have the right `override`; these groups have it: release-managers
+        > refused: b7e643c cannot be promoted to staging: by the default branch's .towline.yml, branch evil matches no pattern in source.branches; members of the groups in its rights.override can promote it with --override
+        > promotion #5 of b7e643c to staging: tagging the image
+    "#]],
+    );
 }
 
 #[test]
@@ -167,8 +192,40 @@ fn s11_a_push_that_removes_a_gate_is_not_promoted_without_it() {
     world.push("main", "free", &["backend/z"]);
     world.settle();
     let after = world.view();
-    expect![[""]].assert_eq(&format!("{waiting}---\n{after}"));
-    check(&mut world, expect![[""]]);
+    expect![[r#"
+        main first: backend succeeded; web succeeded
+        main open: backend succeeded
+        main next: backend succeeded
+        backend/prod: first; open has 0 of 2 yes; next has 0 of 2 yes
+        backend/staging: next
+        web/prod: first
+        web/staging: first
+        ---
+        main first: backend succeeded; web succeeded
+        main open: backend succeeded
+        main next: backend succeeded
+        main free: backend succeeded
+        backend/prod: first; open has 0 of 2 yes; next waits its turn; free has 0 of 2 yes
+        backend/staging: free
+        web/prod: first
+        web/staging: first
+    "#]]
+    .assert_eq(&format!("{waiting}---\n{after}"));
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main open: backend succeeded
+        main next: backend succeeded
+        main free: backend succeeded
+        backend/prod: first; open has 0 of 2 yes; next waits its turn; free has 0 of 2 yes
+        backend/staging: free
+        web/prod: first
+        web/staging: first
+        > promotion #8 to prod: approved; waiting for approval 1/2 (by the rules before 48f7a25), expires in 23h 59m
+        > promotion #8 to prod: approved; waiting for promotion #6
+    "#]],
+    );
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn f35_a_tag_moved_from_outside_is_put_back_when_the_stage_is_resumed() {
             tagged 1 by a -> moved to 1 v1
             outside prod on 9 -> prod drifted to 9; held by towline: tag prod was moved to sha256:00000000 outside Towline
             offer 2 -> noted
-            hold by lee again -> refused: prod is already held by towline since 2026-03-02 09:00 UTC: tag prod was moved to sha256:00000000 outside Towline
+            hold by lee again -> denied @lee: hold: prod is already held by towline since 2026-03-02 09:00 UTC: tag prod was moved to sha256:00000000 outside Towline; refused: prod is already held by towline since 2026-03-02 09:00 UTC: tag prod was moved to sha256:00000000 outside Towline
             resume by lee -> resumed by @lee; #2 back to 1 asked by @lee; Promotion Due #2
             lease 2 for a -> noted
             tagged 2 by a -> moved to 1 v2; #3 for 2 asked by towline; Promotion Due #3
