@@ -42,7 +42,7 @@ notify: [slack]
         &expect![[r#"
             line 1, column 1: `pipeline` is missing: name it, as in `pipeline: shop`
             line 1, column 10: version: version "2" is unknown; write `version: 1`
-            line 2, column 1: unknown key "pipelin"; did you mean `pipeline`? (the keys are version, pipeline, source, components, stages, notify)
+            line 2, column 1: unknown key "pipelin"; did you mean `pipeline`? (the keys are version, pipeline, source, components, stages, rights, notify)
             line 3, column 18: source.github: "acme" is not a repository name such as acme/shop
             line 3, column 35: source.branches[0]: "a[" is not a pattern: unclosed character class; missing ']'
             line 3, column 42: source: unknown key "tag"; did you mean `tags`? (the keys are github, branches, tags, skip_message)
@@ -466,21 +466,21 @@ fn a33_what_is_too_much_is_refused_at_once() {
         ),
         (
             String::new(),
-            expect![[
-                "line 1, column 1: expected a mapping of version, pipeline, source, components, stages, notify, found nothing"
-            ]],
+            expect![
+                "line 1, column 1: expected a mapping of version, pipeline, source, components, stages, rights, notify, found nothing"
+            ],
         ),
         (
             "null".to_owned(),
-            expect![[
-                "line 1, column 1: expected a mapping of version, pipeline, source, components, stages, notify, found nothing"
-            ]],
+            expect![
+                "line 1, column 1: expected a mapping of version, pipeline, source, components, stages, rights, notify, found nothing"
+            ],
         ),
         (
             "just text".to_owned(),
-            expect![[
-                "line 1, column 1: expected a mapping of version, pipeline, source, components, stages, notify, found text"
-            ]],
+            expect![
+                "line 1, column 1: expected a mapping of version, pipeline, source, components, stages, rights, notify, found text"
+            ],
         ),
     ] {
         check(&text, &expected);

@@ -24,6 +24,7 @@ stages:
     drift: hold
     gates: [scan: {medium: 1, low: 2}, window: {deny: "Fri 12:00-24:00"}]
     deploy: {event: {parameters: {Tag: "{sha}"}}, lambda: {function: api, alias: test}}
+rights: {operate: [developers], override: [owners]}
 "#;
 
 fn document(text: &str) -> Node {
