@@ -1,4 +1,4 @@
-//! Small scope, exhaustively: every order of everything that can happen to two pushes, over the real rules.
+//! Small scope: every order of everything that can happen to two pushes, over the real rules.
 //!
 //! Two pushes to one branch, one component, one stage with an approval. Once each, and anywhere: an event
 //! comes twice, an event is lost, an invocation dies after its effect, somebody rolls back, somebody

@@ -14,6 +14,9 @@ use crate::plan::Plan;
 use crate::weather::Weather;
 use crate::world::router;
 
+/// So many of the first seeds are run twice, to see that both are the same.
+const TWICE: u64 = 25;
+
 /// Seeds that broke are told of up to this number.
 const MOST_TOLD: usize = 10;
 
@@ -114,7 +117,12 @@ fn run(
             return;
         }
         let seed = first.wrapping_add(count);
-        let outcome = live(&Plan::of(seed, weather), router);
+        let plan = Plan::of(seed, weather);
+        let mut outcome = live(&plan, router);
+        if count < TWICE && live(&plan, router).hash != outcome.hash {
+            let fault = "the seed is not the same world the second time";
+            outcome.faults.push(fault.into());
+        }
         let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
         sums.add(seed, weather, outcome);
     }

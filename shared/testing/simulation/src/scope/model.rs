@@ -1,6 +1,7 @@
 //! A state of the small scope, the steps from it, and what must hold in it.
 
 use towline_domain::intent::Intent;
+use towline_domain::ledger::Head;
 use towline_domain::plan::Branch;
 use towline_domain::run::{self, AttemptState, BuildReport, BuildStatus, Run};
 use towline_domain::stage::{self, Lease, Stage};
@@ -523,7 +524,10 @@ impl State {
             self.lived[rules.image_of(&live.candidate.digest)] = true;
         }
         if decision.changed {
-            self.stage = Hashed::new(decision.stage);
+            let mut stage = decision.stage;
+            // No decision looks at it, and it would tell apart states that only came about differently.
+            stage.ledger.hash = Head::default().hash;
+            self.stage = Hashed::new(stage);
         }
         Ok(())
     }
