@@ -104,7 +104,7 @@ fn s23_decisions_are_listed_exported_and_checked() {
     }
     until(&session, &["now"], |text| !text.contains("waits"));
     expect_test::expect![[r#"
-        eve | terminal | approve | denied | prod | @eve is not in managers
+        eve | terminal | approve | denied | prod | @eve does not have the right `approve`; these groups have it: managers
         owner | terminal | hold | done | staging | incident 4711, "=cmd"
         owner | terminal | hold | denied | staging | staging is already held by @owner
         owner | terminal | approve | done | prod | =looks good

@@ -379,7 +379,7 @@ fn what_cannot_be_read_is_told_beside_what_can() {
         ],
         &expect![[r#"
             $ towline lint absent.yml latin.yml empty .towline.yml
-            .towline.yml:18:1: unknown key "stagse"; did you mean `stages`? (the keys are version, pipeline, source, components, stages, notify)
+            .towline.yml:18:1: unknown key "stagse"; did you mean `stages`? (the keys are version, pipeline, source, components, stages, rights, notify)
               18 | stagse: []
                  | ^
             1 mistake in .towline.yml

@@ -6,12 +6,13 @@
 mod audit;
 mod block;
 mod line;
+mod nothing;
 mod queue;
 mod table;
 
 use towline_domain::Timestamp;
 use towline_domain::explain;
-use towline_domain::names::{CommitSha, ComponentName, Digest, StageName};
+use towline_domain::names::{CommitSha, Digest, StageName};
 use towline_domain::run::RunStatus;
 
 use super::Answer;
@@ -28,7 +29,7 @@ const MOST_NAMED: usize = 3;
 /// An answer as lines; ages are counted up to `now`.
 #[must_use]
 pub fn lines(answer: &Answer, now: Timestamp) -> Vec<Line> {
-    if let Some(nothing) = nothing(answer) {
+    if let Some(nothing) = nothing::nothing(answer) {
         return nothing;
     }
     match answer {
@@ -60,97 +61,6 @@ pub fn lines(answer: &Answer, now: Timestamp) -> Vec<Line> {
 fn headed(commit: &CommitSha, lines: impl Iterator<Item = Line>) -> Vec<Line> {
     let head = Line::of(Style::Strong, commit.short());
     std::iter::once(head).chain(lines).collect()
-}
-
-/// The text if there is nothing to show, and what to do about it.
-fn nothing(answer: &Answer) -> Option<Vec<Line>> {
-    let sentence = match answer {
-        Answer::Tags { component, images } if images.is_empty() => format!(
-            "no image of {component} yet; push a commit that changes it, or see all pushes with: towline runs"
-        ),
-        Answer::Commit { commit, runs } if runs.is_empty() => format!(
-            "no push of {} was accepted; see all pushes with: towline runs",
-            commit.short()
-        ),
-        Answer::Image { images } if images.is_empty() => {
-            "image not found; name a commit, a tag, a digest (sha256:…) or a build (build#142)"
-                .into()
-        }
-        Answer::History {
-            component,
-            stage,
-            moves,
-            hold,
-        } if moves.is_empty() => {
-            let nothing = Line::plain(never_live(component, stage));
-            let hold = hold.as_ref().map(held);
-            return Some(std::iter::once(nothing).chain(hold).collect());
-        }
-        Answer::Now { live, .. } if live.is_empty() => {
-            "no stages yet; push a valid .towline.yml with stages to the default branch".into()
-        }
-        Answer::Where { commit, places } if places.is_empty() => format!(
-            "nothing of {0} was built; to see why, run: towline why {0}",
-            commit.short()
-        ),
-        Answer::Why { commit, reasons } if reasons.is_empty() => format!(
-            "{} does not concern that component; leave it out to see all components",
-            commit.short()
-        ),
-        Answer::Audit { rows, breaks, .. } if rows.is_empty() && breaks.is_empty() => {
-            "no decision is recorded that fits; leave filters out to see all of them".into()
-        }
-        Answer::Verify { ledgers, .. } if ledgers.is_empty() => {
-            "no ledgers yet; there is one for each stage that a push has reached".into()
-        }
-        Answer::Runs { runs } if runs.is_empty() => {
-            "no push has been accepted yet; send one with: towline send push --repo FOLDER".into()
-        }
-        Answer::Queue {
-            running,
-            waiting,
-            complete: true,
-        } if running.is_empty() && waiting.is_empty() => {
-            "no build runs or waits; see what has ended with: towline runs".into()
-        }
-        Answer::Claims { claims } if claims.is_empty() => {
-            "no image repository is claimed yet; the definition of a default branch claims those that it names"
-                .into()
-        }
-        Answer::Log {
-            build, text, ended, ..
-        } if text.is_empty() => empty_log(*build, *ended),
-        Answer::Tags { .. }
-        | Answer::Commit { .. }
-        | Answer::Image { .. }
-        | Answer::History { .. }
-        | Answer::Now { .. }
-        | Answer::Where { .. }
-        | Answer::Why { .. }
-        | Answer::Runs { .. }
-        | Answer::Queue { .. }
-        | Answer::Claims { .. }
-        | Answer::Log { .. }
-        | Answer::Audit { .. }
-        | Answer::Verify { .. }
-        | Answer::Done { .. } => return None,
-    };
-    Some(vec![Line::plain(sentence)])
-}
-
-fn never_live(component: &ComponentName, stage: &StageName) -> String {
-    format!(
-        "no image has been live in {stage} of {component} yet; promote one with: towline promote {component} COMMIT {stage}"
-    )
-}
-
-fn empty_log(build: u64, ended: bool) -> String {
-    match ended {
-        true => format!("build#{build} has finished; its log is empty"),
-        false => {
-            format!("build#{build} has no log yet; follow it with: towline logs {build} --follow")
-        }
-    }
 }
 
 /// A moment to the minute, in UTC.

@@ -5,7 +5,7 @@ use towline_domain::Timestamp;
 use towline_domain::explain;
 use towline_domain::ledger::{Ending, Head, OfBuild, Row, What, WhatOfBuild};
 use towline_domain::names::{CommitSha, ComponentName, Digest, RepositoryName, StageName};
-use towline_domain::person::Door;
+use towline_domain::person::{Actor, Door};
 use towline_domain::run;
 use towline_domain::stage::Request;
 
@@ -209,15 +209,7 @@ impl AuditRow {
             What::Ended { promotion, how } => {
                 let (action, result) = ended(&how);
                 Self {
-                    reason: Some(match how {
-                        Ending::Rejected { reason } => reason,
-                        how @ (Ending::Superseded { .. }
-                        | Ending::Overtaken { .. }
-                        | Ending::RolledBack
-                        | Ending::Expired { .. }
-                        | Ending::Refused { .. }
-                        | Ending::Failed { .. }) => explain::ending(promotion, &how, Some(&row.by)),
-                    }),
+                    reason: Some(why_ended(promotion, how, &row.by)),
                     promotion: Some(promotion),
                     ..of(action, result)
                 }
@@ -266,6 +258,18 @@ impl AuditRow {
             commit: Some(row.what.commit.clone()),
             ..Self::of(place, row, action, result)
         }
+    }
+}
+
+fn why_ended(promotion: u64, how: Ending, by: &Actor) -> String {
+    match how {
+        Ending::Rejected { reason } => reason,
+        how @ (Ending::Superseded { .. }
+        | Ending::Overtaken { .. }
+        | Ending::RolledBack
+        | Ending::Expired { .. }
+        | Ending::Refused { .. }
+        | Ending::Failed { .. }) => explain::ending(promotion, &how, Some(by)),
     }
 }
 
