@@ -149,7 +149,7 @@ impl Build {
     }
 
     async fn execute(&mut self) -> BuildStatus {
-        self.record.group = Group::create(self.record.request.attempt.as_str());
+        self.record.group = Group::create(&self.folder.source());
         let request = &self.record.request;
         let (id, commit, repository) = (&self.record.id, &request.commit, &request.repository);
         self.say(&format!("Build {id} of {repository} at {commit}"))

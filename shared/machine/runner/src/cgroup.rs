@@ -5,12 +5,14 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
+use towline_domain::names::Digest;
 
 use crate::process::GRACE;
 
@@ -22,9 +24,11 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Group(PathBuf);
 
 impl Group {
-    /// A group below that of this process; none if there can be none.
-    pub(crate) fn create(name: &str) -> Option<Self> {
-        let group = own()?.join(format!("towline-{name}"));
+    /// A group below that of this process for the build in this folder, which no other build has; none if
+    /// there can be none.
+    pub(crate) fn create(folder: &Path) -> Option<Self> {
+        let name = Digest::of(folder.as_os_str().as_bytes());
+        let group = own()?.join(format!("towline-{}", name.hex()));
         match fs::create_dir(&group) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return None,
             _ => {}
@@ -127,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_group_ends_with_all_its_processes() {
-        let Some(group) = Group::create("of-a-test") else {
+        let Some(group) = Group::create(Path::new("/of/a/test")) else {
             // The machine has none that we may create; ends.rs tests how processes are found then.
             return;
         };

@@ -27,8 +27,11 @@ fn is_root() -> bool {
 
 #[tokio::test]
 async fn commands_run_as_the_user_they_name_or_not_at_all() {
-    let world = World::with(1, |config, dir| config.common = dir.join("common")).await;
-    fs::create_dir(world.path("common")).unwrap();
+    let world = World::with(1, |config, dir| {
+        config.common = dir.join("common");
+        fs::create_dir(&config.common).unwrap();
+    })
+    .await;
     // A folder that everybody may enter.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(world.path("."), open).unwrap();
