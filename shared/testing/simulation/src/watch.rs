@@ -613,7 +613,10 @@ impl Known {
         let mut definitions = self.definitions.get(&key.repository).into_iter().flatten();
         let admitted =
             definitions.any(|known| filter::admits(&known.source, &git_ref, "main", "").is_ok());
-        self.must(admitted, || {
+        let overridden = self.rows.get(&key).into_iter().flatten().any(|row| {
+            matches!(row.what, What::Overridden { promotion, .. } if promotion == live.promotion)
+        });
+        self.must(admitted || overridden || live.rollback, || {
             format!(
                 "I7: {digest} is of {}, which no definition admits",
                 git_ref.name()

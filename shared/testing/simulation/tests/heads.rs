@@ -198,3 +198,36 @@ fn f8_i10_without_the_comparison_a_seed_shows_it() {
     let first = (0..200).find(shows);
     assert!(first.is_some(), "no seed misses the comparison of heads");
 }
+
+#[test]
+fn f8_s7_a_move_back_to_a_commit_whose_push_came_too_late_is_found() {
+    let mut world = shop();
+    let first = world.head("main");
+    let second = world.push("main", "second", &["backend/main.rs"]);
+    let third = world.push("main", "third", &["backend/main.rs"]);
+    for (before, after, title) in [
+        (Some(&second), &third, "third"),
+        (first.as_ref(), &second, "second"),
+    ] {
+        let late = world.webhook("main", before, after, title);
+        world.invoke(Job::Webhook(late));
+        world.settle();
+    }
+    world.push_existing("main", &second, "back");
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main third: backend succeeded
+        main second: refused: superseded: 5817c01 is newer on main and is already planned
+        main second: backend succeeded
+        backend/prod: nothing; second has 0 of 2 yes
+        backend/staging: second
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > 202 accepted
+        > 202 accepted
+    "#]],
+    );
+}

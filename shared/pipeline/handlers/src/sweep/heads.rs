@@ -7,6 +7,7 @@ use futures::future::join_all;
 use towline_domain::heads::{self, Heads, Listed, Open, Rules, Verdict};
 use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
 use towline_domain::plan::{Branch, Trusted};
+use towline_domain::reason::Refusal;
 use towline_domain::run::Run;
 use towline_domain::untrusted::Untrusted;
 use towline_ports::{Admission, Query, Refs, Repositories, RepositoryRef, Source};
@@ -282,7 +283,8 @@ impl Comparison<'_> {
         Ok((verdict, commit))
     }
 
-    /// The order of the newest run of a commit on a ref: its push may have been refused.
+    /// The order of the newest run of a commit on a ref: its push may have been refused. A run that was
+    /// superseded when its push came late says nothing about a later move back to it.
     async fn newest(
         &self,
         reads: &mut Reads<'_>,
@@ -298,7 +300,8 @@ impl Comparison<'_> {
         let mut newest = None;
         for run in runs {
             let run = reads.value::<Run>(&run).await?;
-            let run = run.filter(|run| run.key.git_ref == *git_ref);
+            let is_late = |run: &Run| matches!(run.refused, Some(Refusal::Superseded { .. }));
+            let run = run.filter(|run| run.key.git_ref == *git_ref && !is_late(run));
             newest = newest.max(run.map(|run| run.order));
         }
         Ok(newest)
