@@ -78,28 +78,43 @@ impl Mechanism {
 pub struct Ablation {
     pub out: &'static [Mechanism],
     pub weather: Weather,
+    /// Whether it takes more seeds than a test has time for.
+    pub is_rare: bool,
 }
 
 /// Each mechanism; those that another one hides are taken out together with it.
 pub const ABLATIONS: &[Ablation] = &[
     alone(&[Mechanism::Token], Weather::Rough),
-    alone(&[Mechanism::FindOrStart], Weather::Outage),
+    rare(&[Mechanism::FindOrStart], Weather::Outage),
     alone(&[Mechanism::Binding, Mechanism::Token], Weather::Rough),
-    alone(&[Mechanism::SerialWriter], Weather::Rough),
+    rare(&[Mechanism::SerialWriter], Weather::Rough),
     alone(&[Mechanism::Fence, Mechanism::SerialWriter], Weather::Rough),
     alone(&[Mechanism::HeadCheck], Weather::Rough),
     alone(&[Mechanism::Polling], Weather::Rough),
     alone(&[Mechanism::Comparison], Weather::Rough),
     alone(&[Mechanism::Announcing], Weather::Rough),
     alone(&[Mechanism::Supersede], Weather::Calm),
-    alone(&[Mechanism::ApprovalBinding], Weather::Calm),
+    rare(&[Mechanism::ApprovalBinding], Weather::Calm),
     alone(&[Mechanism::Inbox], Weather::Rough),
     alone(&[Mechanism::RowsFirst], Weather::Calm),
     alone(&[Mechanism::Rows], Weather::Calm),
 ];
 
 const fn alone(out: &'static [Mechanism], weather: Weather) -> Ablation {
-    Ablation { out, weather }
+    let is_rare = false;
+    Ablation {
+        out,
+        weather,
+        is_rare,
+    }
+}
+
+const fn rare(out: &'static [Mechanism], weather: Weather) -> Ablation {
+    let is_rare = true;
+    Ablation {
+        is_rare,
+        ..alone(out, weather)
+    }
 }
 
 /// What the absence of a mechanism led to.
