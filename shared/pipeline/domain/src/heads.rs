@@ -26,6 +26,12 @@ pub struct Heads {
     /// Moves that no known push explains yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub open: BTreeMap<GitRef, Open>,
+    /// The next order number of a run at the last comparison.
+    #[serde(default)]
+    pub drawn: u64,
+    /// The same, when the refs were last compared with all runs before it.
+    #[serde(default)]
+    pub checked: u64,
 }
 
 /// The rules that say which refs start runs.
@@ -133,7 +139,31 @@ impl Heads {
             rules,
             refs,
             open,
+            drawn: before.drawn,
+            checked: before.checked,
         }
+    }
+
+    /// Opens the moves that no list has shown: a ref may be back where the last list saw it, although a push
+    /// in between was planned. `planned` has the newest planned commits of branches, and `drawn` the next
+    /// order number before they were read.
+    pub fn recheck(&mut self, planned: &BTreeMap<GitRef, CommitSha>, drawn: u64, now: Timestamp) {
+        for (git_ref, head) in planned {
+            let at = self.refs.get(git_ref);
+            if at.is_some_and(|at| at != head) && !self.open.contains_key(git_ref) {
+                let open = Open {
+                    from: Some(head.clone()),
+                    at: at.cloned(),
+                    since: now,
+                };
+                self.open.insert(git_ref.clone(), open);
+            }
+        }
+        // A number is drawn before its run is stored, so the refs are compared once more.
+        if self.drawn == drawn {
+            self.checked = drawn;
+        }
+        self.drawn = drawn;
     }
 }
 

@@ -231,3 +231,28 @@ fn f8_s7_a_move_back_to_a_commit_whose_push_came_too_late_is_found() {
     "#]],
     );
 }
+
+#[test]
+fn f8_s7_a_move_back_between_two_lists_is_found() {
+    let mut world = shop();
+    let first = world.head("main").expect("something was pushed");
+    let second = world.push("main", "second", &["backend/main.rs"]);
+    let pushed = world.webhook("main", Some(&first), &second, "second");
+    world.invoke(Job::Webhook(pushed));
+    world.pass(Duration::from_secs(5));
+    world.push_existing("main", &first, "back");
+    check(
+        &mut world,
+        expect![[r#"
+        main first: backend succeeded; web succeeded
+        main second: backend succeeded
+        main first: backend succeeded
+        backend/prod: nothing; first has 0 of 2 yes
+        backend/staging: first
+        web/prod: nothing; first has 0 of 2 yes
+        web/staging: first
+        > 202 accepted
+        > 202 accepted
+    "#]],
+    );
+}

@@ -1,6 +1,6 @@
 //! Finds pushes whose webhook was lost: compares where the refs are with where pushes have left them (F8).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -11,7 +11,7 @@ use towline_domain::reason::Refusal;
 use towline_domain::run::Run;
 use towline_domain::untrusted::Untrusted;
 use towline_ports::{Admission, Query, Refs, Repositories, RepositoryRef, Source};
-use towline_state::records::{Repository, RunPointer};
+use towline_state::records::{Numbers, Repository, RunPointer};
 use towline_state::{Change, Context, HandlerError, Read, Reads, Rounds, keys};
 use towline_wire::github::{self, Deletion, Push};
 
@@ -154,11 +154,21 @@ impl Comparison<'_> {
         };
         let mut reads = Reads::from(self.context);
         let key = keys::heads(self.id());
+        let numbers = keys::numbers(self.id());
+        reads.load(vec![key.clone(), numbers.clone()]).await?;
         let read = reads.read::<Heads>(&key).await?;
         let before = read.as_ref().map(|read| &read.value);
-        let Some(mut heads) = self.heads(&mut reads, &repository, before).await? else {
+        let numbers = reads.value::<Numbers>(&numbers).await?;
+        let drawn = numbers.map_or(0, |numbers| numbers.order);
+        let seen = self.heads(&mut reads, &repository, before).await?;
+        let is_new = before.is_some_and(|before| before.checked != drawn);
+        let Some(mut heads) = seen.or_else(|| before.filter(|_| is_new).cloned()) else {
             return Ok(0);
         };
+        if heads.checked != drawn {
+            let planned = self.newest_planned(&mut reads, &heads).await?;
+            heads.recheck(&planned, drawn, self.context.now());
+        }
         let mut found = 0;
         for (git_ref, open) in heads.open.clone() {
             let decided = self.verdict(&mut reads, &repository, &git_ref, &open);
@@ -248,6 +258,27 @@ impl Comparison<'_> {
             let known = reads.value::<Branch>(&branch(git_ref)).await?;
             if known.is_some_and(|known| known.head.is_some()) {
                 planned.insert(git_ref.clone());
+            }
+        }
+        Ok(planned)
+    }
+
+    /// The newest planned commits of the watched branches.
+    async fn newest_planned(
+        &self,
+        reads: &mut Reads<'_>,
+        heads: &Heads,
+    ) -> Result<BTreeMap<GitRef, CommitSha>, HandlerError> {
+        let is_branch = |git_ref: &&GitRef| matches!(git_ref, GitRef::Branch(_));
+        let branches: Vec<&GitRef> = heads.refs.keys().filter(is_branch).collect();
+        let key = |git_ref: &GitRef| keys::branch(self.id(), git_ref);
+        let keys = branches.iter().map(|git_ref| key(git_ref));
+        reads.load(keys.collect()).await?;
+        let mut planned = BTreeMap::new();
+        for git_ref in branches {
+            let known = reads.value::<Branch>(&key(git_ref)).await?;
+            if let Some(head) = known.and_then(|known| known.head) {
+                planned.insert(git_ref.clone(), head);
             }
         }
         Ok(planned)
