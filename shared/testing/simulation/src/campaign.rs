@@ -13,8 +13,8 @@ use crate::shop;
 use crate::weather::Profile;
 use crate::world::{Happening, World};
 
-/// Within this time, the stage tags are compared with the registry.
-const COMPARED: Duration = Duration::from_secs(360);
+/// Within this time, the stage tags are compared with the registry, even if one comparison dies.
+const COMPARED: Duration = Duration::from_secs(660);
 
 /// The result of one seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
