@@ -50,8 +50,8 @@ pub(super) async fn promote(
     let (key, rule) = found.stage(&command.stage)?;
     let image = one_image(context, &found, &command.image).await?;
     let mut candidate = match candidate(context, &image).await? {
-        Ok(candidate) => candidate,
-        Err(reason) => {
+        Fitness::Candidate(candidate) => *candidate,
+        Fitness::Unfit(reason) => {
             let request = Request::PromoteImage {
                 digest: image.digest,
             };
@@ -141,14 +141,18 @@ fn said_of(context: Context<'_>, state: &Stage, promotion: &Promotion, rule: &St
     }
 }
 
-/// An image as a candidate, or why it is none: Towline built it, with all the evidence (I6, I7).
-async fn candidate(
-    context: Context<'_>,
-    image: &Image,
-) -> Result<Result<Candidate, stage::Refusal>, ChatError> {
+/// Whether an image may enter a stage.
+enum Fitness {
+    Candidate(Box<Candidate>),
+    /// It may not, and why.
+    Unfit(stage::Refusal),
+}
+
+/// An image as a candidate: Towline built it, with all the evidence (I6, I7).
+async fn candidate(context: Context<'_>, image: &Image) -> Result<Fitness, ChatError> {
     let Some(built) = &image.built else {
         let digest = image.digest.clone();
-        return Ok(Err(stage::Refusal::NotBuilt { digest }));
+        return Ok(Fitness::Unfit(stage::Refusal::NotBuilt { digest }));
     };
     let run = context.read::<Run>(&keys::run(&built.run)).await?;
     let attempt = run.as_ref().and_then(|run| {
@@ -158,7 +162,7 @@ async fn candidate(
     });
     let mut legs = attempt.iter().flat_map(|attempt| &attempt.legs);
     if let Some(leg) = legs.find(|leg| leg.image.as_ref() == Some(&image.digest)) {
-        return Ok(Err(stage::Refusal::OnePlatform {
+        return Ok(Fitness::Unfit(stage::Refusal::OnePlatform {
             digest: image.digest.clone(),
             part: leg.name(),
             build: leg.build_number,
@@ -169,7 +173,7 @@ async fn candidate(
         candidate.and_then(|(run, attempt)| run.value.candidate(&built.component, attempt));
     let candidate = candidate.filter(|candidate| candidate.digest == image.digest);
     let Some((mut candidate, run)) = candidate.zip(run) else {
-        return Ok(Err(stage::Refusal::NotSucceeded {
+        return Ok(Fitness::Unfit(stage::Refusal::NotSucceeded {
             build: built.build_number,
             commit: built.commit.clone(),
         }));
@@ -177,7 +181,7 @@ async fn candidate(
     let branch = keys::branch(run.value.key.repository, &candidate.git_ref);
     let branch = context.read::<Branch>(&branch).await?;
     candidate.contributions = branch.map(|it| it.value.contributions).unwrap_or_default();
-    Ok(Ok(candidate))
+    Ok(Fitness::Candidate(Box::new(candidate)))
 }
 
 /// The one image of the component that the reference names.
