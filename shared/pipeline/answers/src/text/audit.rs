@@ -71,18 +71,27 @@ fn place(place: &Where) -> String {
     }
 }
 
+fn counted(many: u64, word: &str) -> String {
+    match many {
+        1 => format!("1 {word}"),
+        many => format!("{many} {word}s"),
+    }
+}
+
 /// Ledgers line by line, then how many there are.
 pub(super) fn ledgers(ledgers: &[LedgerState]) -> Vec<Line> {
     let rows: u64 = ledgers.iter().map(|known| known.rows).sum();
     let broken = ledgers.iter().filter(|known| known.breaks_at.is_some());
-    let sum = match broken.count() {
-        0 => format!("{} ledgers with {rows} rows, all intact", ledgers.len()),
-        1 => format!("{} ledgers with {rows} rows, 1 broken", ledgers.len()),
-        broken => format!(
-            "{} ledgers with {rows} rows, {broken} broken",
-            ledgers.len()
-        ),
+    let state = match broken.count() {
+        0 => "all intact".to_owned(),
+        broken => format!("{broken} broken"),
     };
+    let many = u64::try_from(ledgers.len()).unwrap_or(u64::MAX);
+    let sum = format!(
+        "{} with {}, {state}",
+        counted(many, "ledger"),
+        counted(rows, "row")
+    );
     let each = ledgers.iter().map(ledger);
     each.chain([Line::of(Style::Strong, sum)]).collect()
 }
@@ -92,7 +101,11 @@ fn ledger(known: &LedgerState) -> Line {
     match known.breaks_at {
         None => Line::of(Style::Good, "intact").and(
             Style::Plain,
-            format!("  {place}: {} rows, the last is {}", known.rows, known.hash),
+            format!(
+                "  {place}: {}, the last is {}",
+                counted(known.rows, "row"),
+                known.hash
+            ),
         ),
         Some(0) => Line::of(Style::Bad, "broken").and(
             Style::Plain,
