@@ -86,7 +86,7 @@ async fn s13_only_a_default_branch_claims_and_only_the_owner_releases() {
     let response = request.send().await.unwrap();
     assert_eq!(response.status().as_u16(), 403);
     let refusal: Value = response.json().await.unwrap();
-    let said = "only the owner may release a claim; ask whoever has the owner's token";
+    let said = "only the owner may release a claim; use the owner's token";
     assert_eq!(refusal["error"], said);
 
     let command = json!({"images": "acme/shop"});

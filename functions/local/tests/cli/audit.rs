@@ -135,7 +135,7 @@ fn s23_decisions_are_listed_exported_and_checked() {
     let intact = shown(&session.towline(&["audit", "verify"]));
     assert!(intact.ends_with("all intact\n"), "{intact}");
 
-    // Whoever has the disk rewrites what was said.
+    // Somebody with access to the disk changes a row.
     server.stop();
     let mut changed = 0;
     for entry in fs::read_dir(session.path("data/store")).unwrap() {

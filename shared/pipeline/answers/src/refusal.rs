@@ -157,7 +157,7 @@ pub enum Refusal {
     #[error("the reason is empty; say why")]
     NoReason,
     /// Only the owner may do it.
-    #[error("only the owner may {what}; ask whoever has the owner's token")]
+    #[error("only the owner may {what}; use the owner's token")]
     NotOwner {
         /// What, after "may".
         what: &'static str,

@@ -1,6 +1,6 @@
 //! Decides which deliveries of webhooks GitHub is asked to repeat (F8).
 //!
-//! GitHub repeats nothing by itself, and for three days on request. A repeated delivery has the GUID of
+//! GitHub repeats no delivery by itself, but does so on request for three days. A repeated delivery has the GUID of
 //! the first one, so an attempt that succeeded later heals it.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -596,7 +596,7 @@ impl Known {
                 .pointer
                 .as_ref()
                 .is_none_or(|known| known.candidate.order < live.candidate.order);
-            self.must(newer, || format!("I8: {key:?} went back by itself"));
+            self.must(newer, || format!("I8: {key:?} went back on its own"));
         }
         let built = self.runs.get(&live.candidate.run).is_some_and(|run| {
             let component = run.components.get(&key.component);

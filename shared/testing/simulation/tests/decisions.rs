@@ -1,4 +1,4 @@
-//! Each decision of a person is one row of a ledger, whatever fails and whoever decides at the same time.
+//! Each decision of a person leaves one row in a ledger, despite faults and simultaneous decisions.
 
 use std::future::Future;
 use std::pin::pin;

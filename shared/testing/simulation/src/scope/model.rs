@@ -513,7 +513,7 @@ impl State {
         if let (Some(old), Some(new)) = (&before.0.pointer, &after.pointer) {
             let forward = new.candidate.order > old.candidate.order || new.rollback;
             if old != new && !(new.version == old.version + 1 && forward) {
-                return Err("I8: the stage went back by itself".into());
+                return Err("I8: the stage went back on its own".into());
             }
         }
         let notes = decision.intents.iter();
@@ -605,7 +605,7 @@ impl State {
         for run in self.runs.iter().flatten() {
             let refused = run.0.refused.is_some();
             if !refused && !attempt(&run.0).state.is_terminal() {
-                return Err(format!("I14: {:?} for ever", attempt(&run.0).state));
+                return Err(format!("I14: an attempt stays {:?}", attempt(&run.0).state));
             }
         }
         let newest = &attempt(&head.0).state;
@@ -619,7 +619,7 @@ impl State {
             .iter()
             .any(|promotion| promotion.acting)
         {
-            return Err("I14: a promotion acts for ever".into());
+            return Err("I14: a promotion never ends".into());
         }
         let live = self.stage.0.pointer.as_ref();
         let live = live.map(|live| small(rules.image_of(&live.candidate.digest) as u64));
