@@ -1,17 +1,15 @@
 //! Checks the texts in a person's command, and the result of applying it.
 
-use std::fmt::Display;
-
 use towline_state::apply::Applied;
 
 use super::Refusal;
 use super::refusal::LONGEST_TEXT;
 
 /// The state after an accepted fact.
-pub(super) fn taken<S, R: Display>(applied: Applied<S, R>) -> Result<S, Refusal> {
+pub(super) fn taken<S, R: Into<Refusal>>(applied: Applied<S, R>) -> Result<S, Refusal> {
     match applied {
         Applied::Taken(state) => Ok(state),
-        Applied::Refused(why) => Err(Refusal::Rule(why.to_string())),
+        Applied::Refused(why) => Err(why.into()),
     }
 }
 

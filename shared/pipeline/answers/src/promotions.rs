@@ -30,14 +30,13 @@ async fn deny(
     request: Request,
     reason: stage::Refusal,
 ) -> Result<Answer, ChatError> {
-    let said = reason.to_string();
     let fact = Fact::Denied {
         by: person.clone(),
         request,
-        reason,
+        reason: reason.clone(),
     };
     to_stage(context, key, &fact, None).await?;
-    refused(Refusal::Rule(said))
+    refused(reason.into())
 }
 
 pub(super) async fn promote(
@@ -339,7 +338,7 @@ async fn said<'a>(
         Applied::Taken(state) => Ok((key, state, reads)),
         Applied::Refused(why) => {
             let ended = how_it_ended(context, &key, number).await?;
-            refused(ended.unwrap_or_else(|| Refusal::Rule(why.to_string())))
+            refused(ended.unwrap_or_else(|| why.into()))
         }
     }
 }
@@ -358,9 +357,11 @@ async fn how_it_ended(
     }
     let rows = history::ledger(context, &stage.value, history::MOST_ROWS).await?;
     Ok(rows.into_iter().find_map(|row| match row.what {
-        What::Ended { promotion, how } if promotion == number => {
-            Some(Refusal::Rule(explain::ending(number, &how, Some(&row.by))))
-        }
+        What::Ended { promotion, how } if promotion == number => Some(Refusal::Ended {
+            promotion,
+            how: how.into(),
+            by: row.by,
+        }),
         What::Moved { promotion, .. } if promotion == number => Some(Refusal::CarriedOut {
             promotion,
             at: row.at,

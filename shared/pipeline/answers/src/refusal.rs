@@ -4,9 +4,12 @@ use std::fmt;
 
 use towline_domain::Timestamp;
 use towline_domain::explain;
+use towline_domain::ledger::Ending;
 use towline_domain::names::{
     BuildId, CommitSha, ComponentName, Digest, ImageRepository, RepositoryName, StageName,
 };
+use towline_domain::person::Actor;
+use towline_domain::{run, stage};
 use towline_state::keys::PREFIX_DIGITS;
 
 /// The longest reason or comment, in characters.
@@ -179,9 +182,21 @@ pub enum Refusal {
     /// Not where an audit continues.
     #[error("{0:?} is not the `next` of an earlier answer; leave it out to start at the beginning")]
     NotAPlace(String),
-    /// A rule of runs or stages denies it, with its own sentence. The ledger says so too.
-    #[error("{0}")]
-    Rule(String),
+    /// The promotion has ended.
+    #[error("{}", explain::ending(*promotion, how, Some(by)))]
+    Ended {
+        /// Its number.
+        promotion: u64,
+        how: Box<Ending>,
+        /// Who ended it.
+        by: Actor,
+    },
+    /// A rule of stages denies it; the ledger says so too.
+    #[error(transparent)]
+    Stage(#[from] stage::Refusal),
+    /// A rule of runs denies it; the ledger says so too.
+    #[error(transparent)]
+    Run(#[from] run::Refusal),
 }
 
 impl Refusal {
@@ -191,7 +206,11 @@ impl Refusal {
     pub fn is_denial(&self) -> bool {
         matches!(
             self,
-            Self::Rule(_) | Self::CarriedOut { .. } | Self::NotOwner { .. }
+            Self::Stage(_)
+                | Self::Run(_)
+                | Self::Ended { .. }
+                | Self::CarriedOut { .. }
+                | Self::NotOwner { .. }
         )
     }
 }

@@ -113,7 +113,7 @@ async fn answer(context: Context<'_>, run: &Run) -> Result<RunAnswer, ChatError>
         refused: run.refused.as_ref().map(ToString::to_string),
         builds,
         skipped: skipped.collect(),
-        notes: run.notes.clone(),
+        notes: run.notes.iter().map(ToString::to_string).collect(),
     })
 }
 
@@ -203,6 +203,6 @@ fn reasons_of(run: &Run, only: Option<&ComponentName>) -> Vec<Reason> {
         .notes
         .iter()
         .filter(|_| only.is_none())
-        .map(|note| reason(None, true, note));
+        .map(|note| reason(None, true, &note.to_string()));
     whole.chain(built).chain(skipped).chain(notes).collect()
 }

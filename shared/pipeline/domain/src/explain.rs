@@ -1,6 +1,7 @@
 //! Explains why something waits or did not happen, from the same rules that decide it.
 
 mod access;
+mod notes;
 mod reasons;
 
 use crate::Timestamp;
@@ -9,6 +10,7 @@ use crate::names::Digest;
 use crate::run::{Attempt, AttemptState};
 use crate::stage::{Candidate, Promotion, Stage, Wait, missing_approval};
 
+pub use notes::delay;
 pub use reasons::ending;
 
 /// The state of an attempt in one clause, or in one for each of its parts while they run.
@@ -18,7 +20,7 @@ pub fn attempt(attempt: &Attempt) -> String {
     match &attempt.state {
         AttemptState::Due | AttemptState::Building if !attempt.legs.is_empty() => parts(attempt),
         AttemptState::Due => match &attempt.waiting {
-            Some(reason) => format!("{name} is waiting to start: {reason}"),
+            Some(why) => format!("{name} is waiting to start: {why}"),
             None => format!("{name} is waiting to start"),
         },
         AttemptState::Building if attempt.build_succeeded => {
@@ -43,8 +45,10 @@ pub fn attempt(attempt: &Attempt) -> String {
 #[must_use]
 pub fn queued(attempt: &Attempt, before: Option<usize>) -> String {
     match (&attempt.state, before) {
-        (AttemptState::Due, _) => match &attempt.waiting {
-            Some(reason) => format!("another try to start it: {reason}"),
+        (AttemptState::Due, _) => match attempt.delay() {
+            Some((platform, why)) => {
+                format!("another try to start it: {}", delay(platform, why))
+            }
             None => "its start".into(),
         },
         (AttemptState::Building, _) if attempt.started_at.is_some() => "nothing; it runs".into(),

@@ -1,5 +1,7 @@
 //! Decides what follows from a change of a run, and which stages a built image is offered to.
 
+use serde::{Deserialize, Serialize};
+
 use crate::authors::Contributions;
 use crate::definition::{Definition, Origin};
 use crate::filter;
@@ -96,7 +98,8 @@ pub struct Known {
 }
 
 /// Why a built image is offered to no stage.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Unoffered {
     /// The default branch has never had a valid definition.
     NoDefinition,

@@ -101,8 +101,9 @@ fn attempt(attempt: &Attempt) -> Option<Line> {
     let number = attempt.build_number;
     let (standing, text) = match &attempt.state {
         AttemptState::Due => {
-            let reason = attempt.waiting.as_ref()?;
-            let text = format!("build#{number} is queued: {reason}");
+            let (platform, why) = attempt.delay()?;
+            let why = explain::delay(platform, why);
+            let text = format!("build#{number} is queued: {why}");
             (Standing::Pending, text)
         }
         AttemptState::Building => {

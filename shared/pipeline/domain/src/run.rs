@@ -2,6 +2,7 @@
 
 mod advance;
 mod attempt;
+mod note;
 mod reasons;
 mod retry;
 
@@ -25,8 +26,10 @@ use crate::untrusted::Untrusted;
 
 pub use advance::advance;
 pub use attempt::{Attempt, AttemptState, NewAttempt};
+pub use note::Note;
 pub use reasons::{
-    Contradiction, Crowded, Failure, GaveWay, NoIndex, NotRetried, NotStarted, Refusal, Request,
+    Contradiction, Crowded, Delay, Failure, GaveWay, NoIndex, NotRetried, NotStarted, Refusal,
+    Request,
 };
 pub use retry::another_attempt;
 
@@ -111,9 +114,9 @@ pub struct Run {
     /// Why nothing of it is built, if the whole run was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<reason::Refusal>,
-    /// Notes for people: files outside every component, alarms.
+    /// What else people should know about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// The name of its definition in the store; none if it was refused earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub definition: Option<String>,
@@ -219,7 +222,7 @@ pub enum Fact {
     /// No build can ever be started for it.
     BuildRefused(AttemptId, NotStarted),
     /// No build could be started yet.
-    BuildDelayed(AttemptId, String),
+    BuildDelayed(AttemptId, Delay),
     /// A build was reported on.
     BuildReported(AttemptId, BuildReport),
     /// The image of an attempt was read from the registry.

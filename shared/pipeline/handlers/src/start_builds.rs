@@ -10,7 +10,7 @@ use std::time::Duration;
 use towline_domain::Timestamp;
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::names::BuildId;
-use towline_domain::run::{Attempt, Fact, NotStarted, Run};
+use towline_domain::run::{Attempt, Delay, Fact, NotStarted, Run};
 use towline_ports::{Builds, StartBuild, StartError};
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
@@ -91,8 +91,8 @@ async fn start(
                 Err(StartError::Refused(said)) => {
                     Fact::BuildRefused(attempt.id.clone(), NotStarted::Refused { said })
                 }
-                Err(StartError::Busy(reason)) => {
-                    let fact = Fact::BuildDelayed(attempt.id.clone(), reason);
+                Err(StartError::Busy(said)) => {
+                    let fact = Fact::BuildDelayed(attempt.id.clone(), Delay::Busy { said });
                     apply::to_run(reads, &of.run, &fact, None).await?;
                     return context.postpone(owed).await;
                 }

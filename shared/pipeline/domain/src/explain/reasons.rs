@@ -29,6 +29,8 @@ fn since(live: Option<&CommitSha>) -> String {
         .unwrap_or_default()
 }
 
+impl std::error::Error for stage::Refusal {}
+
 impl Display for stage::Refusal {
     fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -314,6 +316,8 @@ fn wait(from: Timestamp, to: Timestamp) -> String {
         _ => span(from, to),
     }
 }
+
+impl std::error::Error for run::Refusal {}
 
 impl Display for run::Refusal {
     fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {

@@ -8,8 +8,8 @@ use super::{Planner, all, not_executed};
 use crate::definition::{Component, Definition, Scope};
 use crate::filter::{self, ChangedFiles, Verdict};
 use crate::names::{CommitSha, ComponentName, RunId};
-use crate::reason::{Because, Skipped, Unbuildable, count};
-use crate::run::{AttemptState, Run};
+use crate::reason::{Because, Skipped, Unbuildable};
+use crate::run::{AttemptState, Note, Run};
 
 /// The most changed files that a note names.
 const MOST_NAMED: usize = 3;
@@ -27,7 +27,7 @@ pub(super) struct Chosen<'a> {
     pub(super) builds: Vec<ToBuild<'a>>,
     pub(super) skipped: BTreeMap<ComponentName, Skipped>,
     pub(super) claims: Claims,
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Note>,
 }
 
 impl<'a> Planner<'a> {
@@ -154,15 +154,14 @@ impl<'a> Planner<'a> {
     }
 
     /// A note of the changed files that belong to no component.
-    fn outside(&self, definition: &Definition) -> Option<String> {
+    fn outside(&self, definition: &Definition) -> Option<Note> {
         let mut changed = self.known.changed.values();
         let changed = changed.find(|changed| matches!(changed, ChangedFiles::Known(_)))?;
         let outside = filter::outside_every_component(&definition.components, changed);
         let named = outside.iter().take(MOST_NAMED);
-        let named: Vec<String> = named.map(|file| file.escape_debug().to_string()).collect();
-        (!outside.is_empty()).then(|| {
-            let files = count(outside.len(), "changed file");
-            format!("{files} outside every component: {}", named.join(", "))
+        (!outside.is_empty()).then(|| Note::Outside {
+            files: named.map(ToString::to_string).collect(),
+            count: outside.len(),
         })
     }
 }

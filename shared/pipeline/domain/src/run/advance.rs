@@ -4,8 +4,8 @@ mod parts;
 mod step;
 
 use super::{
-    Attempt, AttemptState, ComponentRun, Decision, Fact, NewAttempt, NotRetried, Refusal, Request,
-    Run, Said,
+    Attempt, AttemptState, ComponentRun, Decision, Fact, NewAttempt, NotRetried, Note, Refusal,
+    Request, Run, Said,
 };
 use crate::Timestamp;
 use crate::intent::{AttemptRef, Intent};
@@ -28,7 +28,7 @@ pub fn advance(run: Run, fact: &Fact, now: Timestamp) -> Decision {
     match fact {
         Fact::BuildBound(attempt, build) => decision.on(attempt, now, |step| step.bind(build)),
         Fact::BuildRefused(attempt, why) => decision.on(attempt, now, |step| step.refuse(why)),
-        Fact::BuildDelayed(attempt, reason) => decision.on(attempt, now, |step| step.delay(reason)),
+        Fact::BuildDelayed(attempt, why) => decision.on(attempt, now, |step| step.delay(why)),
         Fact::BuildReported(attempt, report) => {
             decision.on(attempt, now, |step| step.report(report));
         }
@@ -242,11 +242,12 @@ impl Decision {
         };
         let repeated = known.latest().build_number;
         let interrupted = known.latest().interruptions();
-        self.run.notes.push(format!(
-            "build#{repeated} of {component} is tried again as build#{} by {}",
-            next.build_number,
-            by.map_or(Actor::System, Actor::from)
-        ));
+        self.run.notes.push(Note::TriedAgain {
+            component: component.clone(),
+            build: repeated,
+            again: next.build_number,
+            by: by.map_or(Actor::System, Actor::from),
+        });
         let number = after + 1;
         let id = Attempt::id(&run, component, number);
         let attempt = Attempt {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Contradiction, Crowded, Failure, fingerprint};
+use super::{Contradiction, Crowded, Delay, Failure, fingerprint};
 use crate::Timestamp;
 use crate::definition::{Build, Definition};
 use crate::names::{AttemptId, BuildId, ComponentName, Digest, RunId, Tag};
@@ -42,9 +42,9 @@ pub struct Attempt {
     /// The one build whose results count (I5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<BuildId>,
-    /// Why its build is delayed.
+    /// Why its build could not be started the last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<String>,
+    pub waiting: Option<Delay>,
     /// When the build began to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -289,6 +289,13 @@ impl Attempt {
             Some(platform) => format!("build#{} for {platform}", self.build_number),
             None => format!("build#{}", self.build_number),
         }
+    }
+
+    /// Why it could not be started the last time; with parts, the first of them that could not.
+    #[must_use]
+    pub fn delay(&self) -> Option<(Option<&str>, &Delay)> {
+        let mut builds = self.builds().filter(|it| it.state == AttemptState::Due);
+        builds.find_map(|it| Some((it.platform.as_deref(), it.waiting.as_ref()?)))
     }
 
     /// It and its parts.

@@ -64,6 +64,17 @@ pub enum Refusal {
     },
 }
 
+/// Why a build cannot be started now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delay {
+    /// The build service has no room for it, or limits requests.
+    Busy {
+        /// In the service's words.
+        said: String,
+    },
+}
+
 /// Too many builds waited for a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crowded {

@@ -21,7 +21,7 @@ use towline_domain::plan::Trusted;
 use towline_domain::reason::Because;
 use towline_domain::rights::Rights;
 use towline_domain::run::{
-    self, Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, Crowded, GaveWay,
+    self, Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, Crowded, Delay, GaveWay,
     NewAttempt, NoIndex, NotRetried, NotStarted, Run, RunKey,
 };
 use towline_domain::stage::{self, Candidate, Lease, Policy, Stage};
@@ -193,7 +193,12 @@ pub fn run_fact(line: &str) -> run::Fact {
                 said: (*why).into(),
             },
         ),
-        ["delayed", why] => run::Fact::BuildDelayed(of, (*why).into()),
+        ["delayed", why] => run::Fact::BuildDelayed(
+            of,
+            Delay::Busy {
+                said: (*why).into(),
+            },
+        ),
         ["report", build, word] => {
             let all = [
                 BuildStatus::InProgress,

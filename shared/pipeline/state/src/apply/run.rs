@@ -7,7 +7,7 @@ use towline_domain::names::{RepositoryId, RunId};
 use towline_domain::offer::{self, FollowUp, Known};
 use towline_domain::person::Actor;
 use towline_domain::report;
-use towline_domain::run::{self, Attempt, Decision, Fact, Refusal, Run, Said};
+use towline_domain::run::{self, Attempt, Decision, Fact, Note, Refusal, Run, Said};
 
 use super::Applied;
 use super::stage::owe_offers;
@@ -86,8 +86,10 @@ pub async fn decide_run(
         enter(&follow, &decision.run, change);
         for of in &follow.built {
             if let Some(why) = offer_image(reads, &decision.run, of, change).await? {
-                let note = format!("{} is offered to no stage: {why}", of.component);
-                decision.run.notes.push(note);
+                decision.run.notes.push(Note::NotOffered {
+                    component: of.component.clone(),
+                    why,
+                });
             }
             remember_base(reads, &decision.run, of, change).await?;
         }

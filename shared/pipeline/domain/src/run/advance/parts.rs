@@ -45,14 +45,9 @@ impl Step<'_> {
         }
         self.attempt.started_at = legs.iter().filter_map(|leg| leg.started_at).min();
         if legs.iter().all(|leg| leg.state == AttemptState::Due) {
-            self.attempt.waiting = legs.iter().find_map(|leg| {
-                let (platform, reason) = leg.platform.as_ref().zip(leg.waiting.as_ref())?;
-                Some(format!("{platform}: {reason}"))
-            });
             return;
         }
         let complete = self.attempt.index().is_some();
-        self.attempt.waiting = None;
         self.attempt.state = AttemptState::Building;
         if complete && !was_complete {
             self.intents.push(Intent::IndexDue(self.of.clone()));

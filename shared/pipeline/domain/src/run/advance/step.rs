@@ -4,8 +4,8 @@ use crate::Timestamp;
 use crate::intent::{AttemptRef, Intent};
 use crate::names::{BuildId, CommitSha, Digest, ImageRepository};
 use crate::run::{
-    Attempt, AttemptState, BuildReport, BuildStatus, Contradiction, Failure, MOST_ATTEMPTS,
-    MOST_INTERRUPTIONS, NotStarted,
+    Attempt, AttemptState, BuildReport, BuildStatus, Contradiction, Delay, Failure, MOST_ATTEMPTS,
+    MOST_INTERRUPTIONS, NotStarted, Note,
 };
 
 /// One attempt, or a part of one, during a change.
@@ -17,7 +17,7 @@ pub(super) struct Step<'a> {
     pub(super) attempt: &'a mut Attempt,
     pub(super) intents: &'a mut Vec<Intent>,
     /// What a person should know about the run.
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Note>,
     pub(super) now: Timestamp,
 }
 
@@ -50,9 +50,9 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn delay(&mut self, reason: &str) {
+    pub(super) fn delay(&mut self, why: &Delay) {
         if self.attempt.state == AttemptState::Due {
-            self.attempt.waiting = Some(reason.into());
+            self.attempt.waiting = Some(why.clone());
         }
     }
 
@@ -169,7 +169,7 @@ impl Step<'_> {
         match contradiction {
             Some(why) if self.attempt.state.is_terminal() => {
                 if self.attempt.state == AttemptState::Succeeded {
-                    self.notes.push(why.to_string());
+                    self.notes.push(Note::Contradicted(why));
                 }
             }
             Some(why) => self.end(&AttemptState::Held { why }),

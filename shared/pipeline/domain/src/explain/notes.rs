@@ -1,0 +1,53 @@
+//! The sentences for delays, and for what people should know about a run beside its state.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::reason::count;
+use crate::run::{Delay, Note};
+
+/// Why a build cannot be started now, with its platform if it is a part of an attempt.
+#[must_use]
+pub fn delay(platform: Option<&str>, why: &Delay) -> String {
+    match platform {
+        Some(platform) => format!("{platform}: {why}"),
+        None => why.to_string(),
+    }
+}
+
+impl Display for Delay {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy { said } => text.write_str(said),
+        }
+    }
+}
+
+impl Display for Note {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outside { files, count: all } => {
+                let all = count(*all, "changed file");
+                let named: Vec<_> = files.iter().map(|file| file.escape_debug()).collect();
+                write!(text, "{all} outside every component: ")?;
+                for (place, file) in named.into_iter().enumerate() {
+                    let comma = if place > 0 { ", " } else { "" };
+                    write!(text, "{comma}{file}")?;
+                }
+                Ok(())
+            }
+            Self::TriedAgain {
+                component,
+                build,
+                again,
+                by,
+            } => write!(
+                text,
+                "build#{build} of {component} is tried again as build#{again} by {by}"
+            ),
+            Self::Contradicted(why) => why.fmt(text),
+            Self::NotOffered { component, why } => {
+                write!(text, "{component} is offered to no stage: {why}")
+            }
+        }
+    }
+}
