@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 use towline_ports::limits;
-use towline_ports::{Item, Key, Page, PortError, Query, Row, Store, TransactError, Write};
+use towline_ports::{Due, Item, Key, Page, PortError, Query, Row, Store, TransactError, Write};
 
 use crate::environment::{Aws, Patience};
 
@@ -76,7 +76,7 @@ impl Store for Table {
         self.read_in_order(query).await
     }
 
-    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Due, PortError> {
         limits::check_items(limit)?;
         self.read_due(until, limit).await
     }

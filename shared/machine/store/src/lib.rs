@@ -18,7 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use towline_ports::limits;
-use towline_ports::{Item, Key, Page, PortError, Query, Row, Store, TransactError, Write};
+use towline_ports::{Due, Item, Key, Page, PortError, Query, Row, Store, TransactError, Write};
 
 use folder::Folder;
 use readers::Readers;
@@ -89,7 +89,7 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Due, PortError> {
         limits::check_items(limit)?;
         let read = Arc::clone(&self.readers);
         read.read(move |connection| readers::due(connection, until, limit))

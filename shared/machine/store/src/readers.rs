@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::types::{ToSql, Type};
 use rusqlite::{Connection, Row, params};
 use tokio::sync::Semaphore;
-use towline_ports::{Item, Key, Page, PortError, Query};
+use towline_ports::{Due, Item, Key, Page, PortError, Query};
 
 use crate::fault::{self, Fault};
 use crate::schema;
@@ -129,13 +129,17 @@ pub(crate) fn due(
     connection: &Connection,
     until: Timestamp,
     limit: usize,
-) -> rusqlite::Result<Vec<Item>> {
+) -> rusqlite::Result<Due> {
     let mut select = connection.prepare_cached(
         "SELECT partition, sort, version, body, due FROM items
          WHERE due IS NOT NULL AND due <= ?1 ORDER BY due, partition, sort LIMIT ?2",
     )?;
-    let rows = select.query_map(params![until.as_nanosecond(), limit as i64], item)?;
-    rows.collect()
+    let most = limit as i64 + 1;
+    let rows = select.query_map(params![until.as_nanosecond(), most], item)?;
+    let mut items: Vec<Item> = rows.collect::<rusqlite::Result<_>>()?;
+    let complete = items.len() <= limit;
+    items.truncate(limit);
+    Ok(Due { items, complete })
 }
 
 fn item(row: &Row<'_>) -> rusqlite::Result<Item> {

@@ -67,7 +67,7 @@ pub(super) fn is_named(repository: &Repository, name: Option<&RepositoryName>) -
 
 /// Every repository that has pushed.
 pub(super) async fn repositories(context: Context<'_>) -> Result<Vec<Repository>, ChatError> {
-    Ok(context.list(&StoreQuery::all(keys::REPOSITORIES)).await?)
+    Ok(context.whole(keys::REPOSITORIES).await?)
 }
 
 /// The rows under one name or number: one for each repository that uses it.

@@ -6,7 +6,7 @@ use towline_domain::explain;
 use towline_domain::names::{BuildId, CommitSha, ComponentName, GitRef, RepositoryName};
 use towline_domain::run::{Attempt, AttemptState, Run};
 use towline_domain::untrusted::Untrusted;
-use towline_ports::Builds;
+use towline_ports::{Builds, Due};
 use towline_state::{Context, Read, keys};
 
 use super::ChatError;
@@ -46,8 +46,8 @@ pub(super) async fn queue(
     builds: &dyn Builds,
     query: Queue,
 ) -> Result<Answer, ChatError> {
-    let items = context.store.due(Timestamp::MAX, MOST_ITEMS).await?;
-    let complete = items.len() < MOST_ITEMS;
+    let due = context.store.due(Timestamp::MAX, MOST_ITEMS).await?;
+    let Due { items, complete } = due;
     let order = builds.line().await?;
     let (mut running, mut waiting) = (Vec::new(), Vec::new());
     for item in items.iter().filter(|item| keys::is_run(&item.key)) {

@@ -93,6 +93,10 @@ pub fn first_seen<'a>(
         .collect()
 }
 
+/// The most moves that are open at once; the others are opened in later rounds, so that the item of a
+/// repository keeps within its size (each move has two commits and the name of its ref).
+pub const MOST_OPEN: usize = 250;
+
 impl Heads {
     /// The refs after a new list, with the moves since this one. `planned` has those of
     /// [`first_seen`] that have a run.
@@ -115,8 +119,13 @@ impl Heads {
         refs.retain(|git_ref, _| rules.admit(git_ref));
         let mut open = before.open.clone();
         open.retain(|git_ref, _| rules.admit(git_ref));
+        let mut later = Vec::new();
         let mut moved = |git_ref: &GitRef, at: Option<&CommitSha>| {
             let known = before.open.get(git_ref);
+            if known.is_none() && open.len() >= MOST_OPEN {
+                later.push(git_ref.clone());
+                return;
+            }
             let from = known.map_or(before.refs.get(git_ref), |open| open.from.as_ref());
             let open_now = Open {
                 from: from.cloned(),
@@ -134,8 +143,16 @@ impl Heads {
         for git_ref in gone.filter(|git_ref| !refs.contains_key(*git_ref)) {
             moved(git_ref, None);
         }
+        // Those are left where they were, and everything is listed again.
+        let mark = listed.mark.filter(|_| later.is_empty());
+        for git_ref in later {
+            match before.refs.get(&git_ref) {
+                Some(object) => drop(refs.insert(git_ref, object.clone())),
+                None => drop(refs.remove(&git_ref)),
+            }
+        }
         Self {
-            mark: listed.mark,
+            mark,
             rules,
             refs,
             open,
@@ -148,9 +165,14 @@ impl Heads {
     /// in between was planned. `planned` has the newest planned commits of branches, and `drawn` the next
     /// order number before they were read.
     pub fn recheck(&mut self, planned: &BTreeMap<GitRef, CommitSha>, drawn: u64, now: Timestamp) {
+        let mut is_whole = true;
         for (git_ref, head) in planned {
             let at = self.refs.get(git_ref);
             if at.is_some_and(|at| at != head) && !self.open.contains_key(git_ref) {
+                if self.open.len() >= MOST_OPEN {
+                    is_whole = false;
+                    break;
+                }
                 let open = Open {
                     from: Some(head.clone()),
                     at: at.cloned(),
@@ -160,7 +182,7 @@ impl Heads {
             }
         }
         // A number is drawn before its run is stored, so the refs are compared once more.
-        if self.drawn == drawn {
+        if self.drawn == drawn && is_whole {
             self.checked = drawn;
         }
         self.drawn = drawn;

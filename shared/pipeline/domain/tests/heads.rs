@@ -1,11 +1,13 @@
 //! Which refs are where no push has moved them, and what follows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use towline_domain::Timestamp;
 use towline_domain::definition::{Glob, Source};
-use towline_domain::heads::{Heads, Listed, Moved, Open, Rules, Verdict, first_seen, judge};
+use towline_domain::heads::{
+    Heads, Listed, MOST_OPEN, Moved, Open, Rules, Verdict, first_seen, judge,
+};
 use towline_domain::names::{CommitSha, GitRef};
 use towline_domain::plan::Branch;
 
@@ -243,4 +245,54 @@ fn f8_a_move_is_missed_if_no_push_explains_it_in_time() {
         newest: None,
     };
     assert_eq!(judge(&moved, PATIENCE, at(999)), explained);
+}
+
+/// More moves than fit into the item of a repository are opened in later rounds, and none is lost.
+#[test]
+fn moves_that_have_no_room_are_opened_later() {
+    let many = MOST_OPEN + 20;
+    let refs = |letter: &str| {
+        let refs = (0..many).map(|number| (git_ref(&format!("b{number:03}")), commit(letter)));
+        refs.collect::<BTreeMap<_, _>>()
+    };
+    let listed = |letter: &str| Listed {
+        mark: Some(letter.into()),
+        refs: refs(letter),
+    };
+    let rules = rules("b*");
+    let none = BTreeSet::new();
+    let before = Heads::then(None, listed("a"), rules.clone(), &none, at(0));
+    let mut heads = Heads::then(Some(&before), listed("b"), rules.clone(), &none, at(1));
+    assert_eq!(heads.open.len(), MOST_OPEN);
+    assert_eq!(heads.mark, None, "the next round lists everything again");
+    heads.open.clear();
+    let heads = Heads::then(Some(&heads), listed("b"), rules.clone(), &none, at(2));
+    assert_eq!(heads.open.len(), 20);
+    assert_eq!(heads.mark.as_deref(), Some("b"));
+    assert_eq!(heads.refs, refs("b"));
+    // Branches that were deleted are not forgotten either.
+    let gone = Listed {
+        mark: Some("c".into()),
+        refs: BTreeMap::new(),
+    };
+    let heads = Heads::then(Some(&before), gone, rules, &none, at(3));
+    assert_eq!((heads.open.len(), heads.refs.len()), (MOST_OPEN, 20));
+}
+
+#[test]
+fn a_check_that_finds_no_room_is_not_over() {
+    let name = |number: usize| git_ref(&format!("b{number:03}"));
+    let planned: BTreeMap<_, _> = (0..=MOST_OPEN).map(|it| (name(it), commit("c"))).collect();
+    let listed = Listed {
+        mark: None,
+        refs: planned.keys().map(|it| (it.clone(), commit("a"))).collect(),
+    };
+    let mut heads = Heads::then(None, listed, rules("b*"), &BTreeSet::new(), at(0));
+    heads.drawn = 7;
+    heads.recheck(&planned, 7, at(1));
+    assert_eq!((heads.open.len(), heads.checked), (MOST_OPEN, 0));
+    heads.open.remove(&name(0));
+    heads.refs.insert(name(0), commit("c"));
+    heads.recheck(&planned, 7, at(2));
+    assert_eq!((heads.open.len(), heads.checked), (MOST_OPEN, 7));
 }

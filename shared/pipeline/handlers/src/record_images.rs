@@ -8,7 +8,7 @@ use towline_domain::ledger::TagNow;
 use towline_domain::record::{self, Found};
 use towline_domain::run::Fact;
 use towline_domain::stage::Stage;
-use towline_ports::{Images, Query};
+use towline_ports::Images;
 use towline_state::{Context, HandlerError, Reads, apply, keys};
 use towline_wire::ecr::{self, Action, ImageAction};
 use towline_wire::eventbridge::{self, Envelope};
@@ -111,7 +111,10 @@ async fn compare(
     let Some(definition) = reads.trusted(id).await? else {
         return Ok(());
     };
-    let stages = context.list::<Stage>(&Query::all(keys::stages(id))).await?;
+    let mut stages = context.whole::<Stage>(keys::stages(id)).await?;
+    // If the time does not suffice for all, the next comparison begins with another stage.
+    let first = context.clock.random() % stages.len().max(1) as u64;
+    stages.rotate_left(first as usize);
     for stage in stages {
         let (Some(rule), Some(live)) = (definition.stage(&stage.key.stage), &stage.pointer) else {
             continue;

@@ -3,6 +3,8 @@
 
 mod heads;
 mod redeliver;
+#[cfg(test)]
+mod tests;
 
 pub use heads::{Compared, Failed, Round, compare_heads};
 pub use redeliver::{Redelivered, redeliver};
@@ -12,7 +14,7 @@ use towline_domain::image::NotTagged;
 use towline_domain::intent::{AttemptRef, Intent};
 use towline_domain::run::{BuildStatus, Fact, NoIndex, NotRetried, NotStarted, Run};
 use towline_domain::stage;
-use towline_ports::{Announcement, Builds, Item, Query};
+use towline_ports::{Announcement, Builds, Item};
 use towline_wire::eventbridge;
 
 use towline_state::apply;
@@ -46,7 +48,7 @@ pub struct Swept {
 pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, HandlerError> {
     let now = context.now();
     let mut swept = Swept::default();
-    let items = context.store.due(now, MOST_AT_ONCE).await?;
+    let items = context.store.due(now, MOST_AT_ONCE).await?.items;
     let oldest = items.iter().filter_map(|item| item.due).min();
     tracing::info!(
         target: "towline::metric",
@@ -56,13 +58,18 @@ pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, 
     );
     let mut watches = Vec::new();
     for item in items {
-        let key = item.key.clone();
-        match take(context, item).await {
+        match take(context, item.clone()).await {
             Ok((watched, due)) => {
                 watches.extend(watched);
                 announce_again(context, due, &mut swept).await;
             }
-            Err(error) => failed(&key.partition, &error, &mut swept),
+            Err(error) => {
+                failed(&item.key.partition, &error, &mut swept);
+                if error.is_permanent() {
+                    // If that fails too, the next round tries again.
+                    let _ = context.set_aside(item).await;
+                }
+            }
         }
     }
     // Looking up a build calls another service, which may take long, so builds come last.
@@ -122,9 +129,7 @@ pub fn compares_tags(now: Timestamp) -> bool {
 /// # Errors
 /// When the store does not answer.
 pub async fn compare_tags(context: Context<'_>) -> Result<(), HandlerError> {
-    let repositories = context
-        .list::<Repository>(&Query::all(keys::REPOSITORIES))
-        .await?;
+    let repositories = context.whole::<Repository>(keys::REPOSITORIES).await?;
     let now = context.now();
     let announcement = |repository: Repository| Announcement {
         id: format!("tags-{}-{}", repository.id, now.as_millisecond()),
@@ -144,7 +149,7 @@ pub async fn compare_tags(context: Context<'_>) -> Result<(), HandlerError> {
 /// When the store does not answer.
 pub async fn announce_all(context: Context<'_>) -> Result<usize, HandlerError> {
     let far = Timestamp::MAX;
-    let items = context.store.due(far, 1_000).await?;
+    let items = context.store.due(far, 1_000).await?.items;
     let outboxes = items.iter().filter_map(|item| Outbox::of(item).ok());
     let owed = outboxes.flat_map(|outbox| outbox.owed().to_vec());
     let now = context.now();

@@ -132,8 +132,8 @@ async fn query(store: &impl Store, query: &Query) -> Page {
 }
 
 async fn due(store: &impl Store, until: Timestamp, limit: usize) -> Vec<String> {
-    let items = store.due(until, limit).await.expect("the store answers");
-    items.into_iter().map(|item| item.key.sort).collect()
+    let due = store.due(until, limit).await.expect("the store answers");
+    due.items.into_iter().map(|item| item.key.sort).collect()
 }
 
 fn sorts(page: &Page) -> Vec<&str> {

@@ -38,7 +38,7 @@ pub use source::{
     Admission, Brought, CommitInfo, FileAt, Refs, Relation, Repositories, RepositoryRef, Source,
 };
 pub use statuses::{CommitStatus, StatusError, StatusState, Statuses};
-pub use store::{Item, Key, Page, Query, Row, Store, TransactError, Write};
+pub use store::{Due, Item, Key, Page, Query, Row, Store, TransactError, Write};
 
 /// Why a service did not answer. A retry may help, unless it is permanent.
 #[derive(Debug, thiserror::Error)]

@@ -176,6 +176,14 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// The items that are due.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Due {
+    pub items: Vec<Item>,
+    /// Whether these are all.
+    pub complete: bool,
+}
+
 /// Why a transaction changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum TransactError {
@@ -206,7 +214,7 @@ pub trait Store: Send + Sync {
     async fn query(&self, query: &Query) -> Result<Page, PortError>;
 
     /// Items whose `due` is at or before `until`, earliest first, at most `limit` (1 to 1,000).
-    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError>;
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Due, PortError>;
 
     /// Writes rows, 1 to 1,000, no key twice, over what is there; their version is 1.
     ///

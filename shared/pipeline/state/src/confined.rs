@@ -8,7 +8,7 @@ use towline_domain::image::Claim;
 use towline_domain::intent::AttemptRef;
 use towline_domain::names::{ImageRepository, RepositoryId, RepositoryName, RunId};
 use towline_domain::run::Run;
-use towline_ports::{Item, Key, Page, PortError, Query, Row, Store, TransactError, Write};
+use towline_ports::{Due, Item, Key, Page, PortError, Query, Row, Store, TransactError, Write};
 
 use crate::Context;
 use crate::content::{HandlerError, decode};
@@ -42,7 +42,7 @@ impl<'a> Confined<'a> {
     /// # Errors
     /// When the store does not answer.
     pub async fn to(context: Context<'a>, names: &[RepositoryName]) -> Result<Self, HandlerError> {
-        let all: Vec<Repository> = context.list(&Query::all(keys::REPOSITORIES)).await?;
+        let all: Vec<Repository> = context.whole(keys::REPOSITORIES).await?;
         let is_named = |known: &Repository| {
             let known = known.name.as_str();
             let mut names = names.iter();
@@ -159,12 +159,13 @@ impl Store for Confined<'_> {
         }
     }
 
-    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
-        let mut seen = Vec::new();
-        for item in self.store.due(until, limit).await? {
-            seen.extend(self.seen(Some(item)).await?);
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Due, PortError> {
+        let due = self.store.due(until, limit).await?;
+        let mut items = Vec::new();
+        for item in due.items {
+            items.extend(self.seen(Some(item)).await?);
         }
-        Ok(seen)
+        Ok(Due { items, ..due })
     }
 
     async fn put_rows(&self, rows: Vec<Row>) -> Result<(), PortError> {

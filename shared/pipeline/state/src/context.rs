@@ -12,8 +12,8 @@ use crate::change::{Change, Head};
 use crate::content::{HandlerError, body, decode};
 use crate::keys;
 use crate::outbox::{
-    Announced, Outbox, Owed, PATIENCE, announcement, first_due, id_in, intent_id, is_intent,
-    may_owe, owner, place, together,
+    Announced, MOST_PATIENCE, Outbox, Owed, PATIENCE, announcement, first_due, id_in, intent_id,
+    is_intent, may_owe, owner, place, together,
 };
 use crate::read::Read;
 
@@ -57,13 +57,42 @@ impl Context<'_> {
         item.as_ref().map(Read::of).transpose()
     }
 
-    /// Reads the values of a query.
+    /// Reads the values of a query, at most its limit.
+    ///
+    /// # Errors
+    /// When the store does not answer, or has a value that this version cannot read.
     pub async fn list<T: DeserializeOwned>(&self, query: &Query) -> Result<Vec<T>, HandlerError> {
-        let page = self.store.query(query).await?;
-        page.items
-            .iter()
-            .map(|item| decode(&item.key, &item.body))
-            .collect()
+        let mut query = query.clone();
+        let mut values = Vec::new();
+        loop {
+            let page = self.store.query(&query).await?;
+            query.limit -= page.items.len();
+            values_of(&page.items, &mut values)?;
+            query.after = page.next;
+            if query.after.is_none() || query.limit == 0 {
+                return Ok(values);
+            }
+        }
+    }
+
+    /// Reads every value of a partition, however many there are.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn whole<T: DeserializeOwned>(
+        &self,
+        partition: impl Into<String>,
+    ) -> Result<Vec<T>, HandlerError> {
+        let mut query = Query::all(partition);
+        let mut values = Vec::new();
+        loop {
+            let page = self.store.query(&query).await?;
+            values_of(&page.items, &mut values)?;
+            query.after = page.next;
+            if query.after.is_none() {
+                return Ok(values);
+            }
+        }
     }
 
     /// Commits and announces. `false` means a conflict: load and decide again; after ten rounds it
@@ -254,6 +283,23 @@ impl Context<'_> {
         }
     }
 
+    /// Makes an item that cannot be read due later, so that it does not hold up the others.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn set_aside(&self, item: Item) -> Result<(), HandlerError> {
+        let write = Write::Replace {
+            key: item.key,
+            version: item.version,
+            body: item.body,
+            due: Some(self.now() + MOST_PATIENCE),
+        };
+        match self.store.transact(vec![write]).await {
+            Ok(()) | Err(TransactError::Conflict(_)) => Ok(()),
+            Err(TransactError::Port(error)) => Err(error.into()),
+        }
+    }
+
     /// Waits a random time, up to a limit that grows with every round (full jitter).
     async fn back_off(&self, round: u32) {
         let most = 20u64 << round.min(6);
@@ -261,6 +307,13 @@ impl Context<'_> {
             .sleep(Duration::from_millis(self.clock.random() % most))
             .await;
     }
+}
+
+fn values_of<T: DeserializeOwned>(items: &[Item], values: &mut Vec<T>) -> Result<(), HandlerError> {
+    for item in items {
+        values.push(decode(&item.key, &item.body)?);
+    }
+    Ok(())
 }
 
 /// The parts of a change.

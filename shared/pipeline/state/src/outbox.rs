@@ -24,7 +24,7 @@ use crate::needs::MOST_GUESSED;
 /// How long a handler may take before its intent is announced again.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest time between two announcements of one intent.
-const MOST_PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const MOST_PATIENCE: Duration = Duration::from_secs(600);
 /// How often a bound build is looked up.
 const WATCH: Duration = Duration::from_secs(60);
 

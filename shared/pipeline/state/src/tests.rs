@@ -7,7 +7,7 @@ use towline_domain::Timestamp;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::names::RepositoryId;
 use towline_ports::memory::{MemoryBus, MemoryClock, MemoryStore};
-use towline_ports::{Item, Key, Store as _};
+use towline_ports::{Item, Key, Query, Row, Store as _};
 
 use crate::numbers::draw_promotion;
 use crate::outbox::place;
@@ -250,4 +250,28 @@ async fn a_number_of_a_round_that_came_to_nothing_is_drawn_again_unless_others_h
     assert!(committed.expect("the store answers"));
     reads.again().await.expect("the store answers");
     assert_eq!(draw(&mut reads).await, 5, "4 may have been used");
+}
+
+/// A list goes on where a page of the store ends: DynamoDB ends one at 1 MB, and each store at 1,000.
+#[tokio::test]
+async fn a_list_is_read_to_its_end() {
+    let world = World::new();
+    let rows = (0..1_001).map(|number| Row {
+        key: Key::new("P", format!("{number:04}")),
+        body: json!({ "number": number }),
+    });
+    let rows: Vec<Row> = rows.collect();
+    for rows in rows.chunks(1_000) {
+        world
+            .store
+            .put_rows(rows.to_vec())
+            .await
+            .expect("it takes them");
+    }
+    let context = world.context();
+    let whole: Vec<serde_json::Value> = context.whole("P").await.expect("readable");
+    assert_eq!(whole.len(), 1_001);
+    assert_eq!(whole[1_000], json!({ "number": 1_000 }));
+    let listed: Vec<serde_json::Value> = context.list(&Query::all("P")).await.expect("readable");
+    assert_eq!(listed.len(), 1_000);
 }

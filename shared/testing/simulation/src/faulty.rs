@@ -17,8 +17,8 @@ use towline_ports::memory::{
     MemoryBuilds, MemoryBus, MemoryImages, MemorySource, MemoryStatuses, MemoryStore, SplitMix64,
 };
 use towline_ports::{
-    Admission, Announcement, Brought, Builds, Bus, CommitInfo, CommitStatus, FileAt, Images, Item,
-    Key, Page, PortError, PutTagError, Query, Refs, RegistryImage, Relation, Repositories,
+    Admission, Announcement, Brought, Builds, Bus, CommitInfo, CommitStatus, Due, FileAt, Images,
+    Item, Key, Page, PortError, PutTagError, Query, Refs, RegistryImage, Relation, Repositories,
     RepositoryRef, Row, Source, StartBuild, StartError, StatusError, Statuses, Store,
     StoredManifest, TransactError, Write,
 };
@@ -82,10 +82,13 @@ impl Store for FaultyStore {
         self.inner.query(query).await
     }
 
-    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Due, PortError> {
         self.chance.before("due").await?;
         if self.chance.lacks(Mechanism::Announcing) {
-            return Ok(Vec::new());
+            return Ok(Due {
+                items: Vec::new(),
+                complete: true,
+            });
         }
         self.inner.due(until, limit).await
     }

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use towline_domain::names::RepositoryId;
 use towline_ports::memory::MemoryStore;
 use towline_ports::{
-    Admission, Item, Key, Page, PortError, Query, Repositories as _, RepositoryRef, Row, Store,
-    TransactError, Write, admission,
+    Admission, Due, Item, Key, Page, PortError, Query, Repositories as _, RepositoryRef, Row,
+    Store, TransactError, Write, admission,
 };
 
 use super::TableRepositories;
@@ -45,7 +45,7 @@ impl Store for Counted {
         self.store.query(&query.clone().limit(2)).await
     }
 
-    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Due, PortError> {
         self.store.due(until, limit).await
     }
 

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use towline_ports::{Item, Key, Page, PortError, Query};
+use towline_ports::{Due, Item, Key, Page, PortError, Query};
 
 use super::bounds::{Sorts, bounds};
 use super::item::{self, Attributes};
@@ -119,21 +119,21 @@ impl Table {
     /// Queries all parts of the index at once, then reads these items again from the table, and
     /// leaves out those that are done or due later by now. So a page may be short; items that the
     /// index does not have yet are found the next time.
-    pub(super) async fn read_due(
-        &self,
-        until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Item>, PortError> {
+    pub(super) async fn read_due(&self, until: Timestamp, limit: usize) -> Result<Due, PortError> {
         let mut parts = JoinSet::new();
         for part in 0..DUE_SHARDS {
             let table = self.clone();
             parts.spawn(async move { table.read_due_part(part, until, limit).await });
         }
         let mut found = Vec::new();
+        let mut complete = true;
         while let Some(part) = parts.join_next().await {
             let part = part.map_err(|error| PortError::new("reading what is due", error))?;
-            found.extend(part?);
+            let (keys, is_all) = part?;
+            found.extend(keys);
+            complete &= is_all;
         }
+        complete &= found.len() <= limit;
         found.sort();
         found.truncate(limit);
         let keys: Vec<Key> = found.into_iter().map(|(_, key)| key).collect();
@@ -153,16 +153,17 @@ impl Table {
         }
         items.retain(|item| item.due.is_some_and(|due| due <= until));
         items.sort_by(|one, other| (one.due, &one.key).cmp(&(other.due, &other.key)));
-        Ok(items)
+        Ok(Due { items, complete })
     }
 
-    /// Due times, in nanoseconds, and keys of one part of the index, earliest first.
+    /// Due times, in nanoseconds, and keys of one part of the index, earliest first, and whether these
+    /// are all.
     async fn read_due_part(
         &self,
         part: u64,
         until: Timestamp,
         limit: usize,
-    ) -> Result<Vec<(i128, Key)>, PortError> {
+    ) -> Result<(Vec<(i128, Key)>, bool), PortError> {
         let request = self
             .client
             .query()
@@ -193,7 +194,7 @@ impl Table {
             }
             start = answer.last_evaluated_key.filter(|key| !key.is_empty());
             if start.is_none() || found.len() >= limit {
-                return Ok(found);
+                return Ok((found, start.is_none()));
             }
         }
     }

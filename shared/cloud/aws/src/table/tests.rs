@@ -366,7 +366,12 @@ async fn what_is_due_is_read_again_and_what_was_left_out_is_asked_for_again() {
     .await;
     let until = jiff::Timestamp::from_nanosecond(9).expect("a time");
     let due = aws.table("t").due(until, 10).await.expect("it answers");
-    let sorts: Vec<_> = due.iter().map(|item| item.key.sort.as_str()).collect();
+    assert!(due.complete);
+    let sorts: Vec<_> = due
+        .items
+        .iter()
+        .map(|item| item.key.sort.as_str())
+        .collect();
     assert_eq!(sorts, ["a", "c"]);
     let asked = service.asked();
     let mut parts: Vec<_> = asked[..4]

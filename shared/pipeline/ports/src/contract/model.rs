@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{get, get_many, query};
 use crate::memory::SplitMix64;
-use crate::{Item, Key, Page, Query, Row, Store, TransactError, Write};
+use crate::{Due, Item, Key, Page, Query, Row, Store, TransactError, Write};
 
 const PARTITIONS: [&str; 2] = ["a", "a#"];
 const SORTS: [&str; 8] = ["#", "/", "a", "a/", "a/b", "a~", "é", "\u{1f600}"];
@@ -54,11 +54,15 @@ pub async fn model<S: Store>(store: &S, choices: &[u64]) {
             }
             _ => {
                 let (until, limit) = (dice.time(), 1 + dice.roll(5));
-                let found = store.due(until, limit).await.expect("the store answers");
+                let Due {
+                    items: found,
+                    complete,
+                } = store.due(until, limit).await.expect("the store answers");
                 let due = |item: &Item| item.due.expect("only what is due was found");
                 assert!(found.is_sorted_by_key(due), "{found:?}");
                 let mut expected = model.due(until);
                 assert_eq!(found.len(), expected.len().min(limit));
+                assert_eq!(complete, expected.len() <= limit, "{found:?}");
                 // Items due at the same time come in any order.
                 let last = found.last().map(due);
                 expected.retain(|item| item.due < last);

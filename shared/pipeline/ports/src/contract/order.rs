@@ -218,7 +218,7 @@ pub(super) async fn due_follows_the_item<S: Store>(store: Arc<S>) {
     assert_eq!(due(store, at(9), 10).await, [""; 0]);
     done(store, vec![put_due(key("a"), 4, Some(at(1)))]).await;
     let found = store.due(at(1), 10).await.expect("the store answers");
-    assert_eq!(Some(&found[0]), get(store, &key("a")).await.as_ref());
+    assert_eq!(found.items.first(), get(store, &key("a")).await.as_ref());
     done(store, vec![delete(key("a"), 4)]).await;
     assert_eq!(due(store, at(9), 10).await, [""; 0]);
 }

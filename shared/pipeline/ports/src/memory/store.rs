@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::lock;
 use crate::limits;
-use crate::{Item, Key, Page, PortError, Query, Row, Store, TransactError, Write};
+use crate::{Due, Item, Key, Page, PortError, Query, Row, Store, TransactError, Write};
 
 /// A store that forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<Item>, PortError> {
+    async fn due(&self, until: Timestamp, limit: usize) -> Result<Due, PortError> {
         limits::check_items(limit)?;
         let items = lock(&self.items);
         let mut found: Vec<&Item> = items
@@ -77,7 +77,10 @@ impl Store for MemoryStore {
             .filter(|item| item.due.is_some_and(|due| due <= until))
             .collect();
         found.sort_by_key(|item| item.due); // stable: those due together stay in order of keys
-        Ok(found.into_iter().take(limit).cloned().collect())
+        Ok(Due {
+            complete: found.len() <= limit,
+            items: found.into_iter().take(limit).cloned().collect(),
+        })
     }
 
     async fn put_rows(&self, rows: Vec<Row>) -> Result<(), PortError> {
