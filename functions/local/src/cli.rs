@@ -40,7 +40,7 @@ Environment:
 Exit status: 0 success, 1 refused or findings, 2 error."
 )]
 pub struct Cli {
-    /// Address of Towline [default: http://127.0.0.1:8017]
+    /// Address of the Towline server [default: http://127.0.0.1:8017]
     #[arg(
         long,
         global = true,
@@ -53,7 +53,7 @@ pub struct Cli {
     /// Sign calls with AWS credentials instead of a token (Towline on AWS)
     #[arg(long, global = true, help_heading = "Everywhere")]
     sigv4: bool,
-    /// Print JSON, also for errors
+    /// Print JSON, including errors
     #[arg(long, global = true, help_heading = "Everywhere")]
     json: bool,
     /// Use colours: auto (on a terminal), always or never
@@ -73,7 +73,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the main job end to end with nothing but this binary
+    /// Show a push, a promotion and a rollback on a sample repository
     Demo(demo::Args),
     /// Run Towline on this machine for real repositories
     Serve(serve::Args),
@@ -84,7 +84,7 @@ enum Command {
     Ask(Query),
     /// Show a build's log
     Logs(logs::Logs),
-    /// List every decision of a person and what followed, or check that no record was changed
+    /// List every decision and what followed from it, or check that no record was changed
     Audit(audit::Audit),
 
     /// Promote an image to a stage
@@ -101,7 +101,7 @@ enum Command {
     Resume(command::Resume),
     /// Stop a build
     Cancel(command::OfBuild),
-    /// Build again what failed or was stopped
+    /// Retry a build that failed or was stopped
     Retry(command::OfBuild),
     /// Show which component each image repository belongs to, or release one
     Claims(claims::Claims),
@@ -123,7 +123,7 @@ enum Command {
     /// Build an image from files and push it, without Docker
     Pack(Box<pack::Pack>),
 
-    /// Deploy Towline to AWS, or what its components need
+    /// Deploy Towline to AWS, or create what components need there
     Deploy(Box<deploy::Args>),
     /// Set or rotate a secret of a stack on AWS
     Secret(secret::Args),

@@ -52,14 +52,14 @@ The buildspec is FILE, or the component's in .towline.yml, or buildspec.yml if t
 it shows that publishing works; its images are removed when the build ends. Commands can still push
 to other places. No run is recorded and nothing is promoted.
 
-Values of parameter-store and secrets-manager come from DIR/secrets.json, which only you may read:
+Values of parameter-store and secrets-manager come from DIR/secrets.json, which must have mode 600:
   {\"parameter-store\": {\"/shop/token\": \"…\"}, \"secrets-manager\": {\"shop/db\": {\"password\": \"…\"}}}
 Add another version of a secret as \"shop/db::AWSPREVIOUS\" or \"shop/db:::VERSION-ID\".
 Artifacts, logs and caches are kept in DIR/build.
 
 Exit status: 0 the build succeeded, 1 it failed or was refused, 2 it could not be started.")]
 pub struct Args {
-    /// Build on this machine; builds elsewhere are started by a push, or again by `towline retry`
+    /// Build on this machine; all other builds are started by a push or `towline retry`
     #[arg(long)]
     local: bool,
     /// The component [default: the only one]
@@ -70,7 +70,7 @@ pub struct Args {
     /// The repository, or a folder in it
     #[arg(long, value_name = "PATH", default_value = ".")]
     repo: PathBuf,
-    /// Variable of the project; not for secrets, which others could see; may be repeated
+    /// Variable of the project; may be repeated; not for secrets, because others could see them
     #[arg(long, value_name = "NAME=VALUE", value_parser = words::pair)]
     env: Vec<(String, String)>,
     /// Folder for secrets, artifacts, logs and caches
@@ -82,8 +82,7 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> Outcome {
     if !args.local {
         return refused(
-            "builds are started by a push, and again by `towline retry`; say --local to build the \
-             working tree on this machine",
+            "builds are started by a push or `towline retry`; use --local to build the working tree on this machine",
         );
     }
     let output = context.output;

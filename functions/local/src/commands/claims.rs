@@ -19,7 +19,7 @@ pub struct Claims {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Give up the claim of an image repository, so that another component can have it (owner only)
+    /// Release an image repository, so that another component can claim it (owner only)
     Release(command::Release),
 }
 

@@ -46,7 +46,7 @@ pub async fn run(args: Args, output: Output) -> Outcome {
     let scratch = tempfile::Builder::new()
         .prefix("towline-demo-")
         .tempdir()
-        .context("making a folder for the demo")?;
+        .context("creating a folder for the demo")?;
     let keep = args.keep.as_deref().unwrap_or(scratch.path());
     let (opened, story) = set_up(keep, args.docker, output).await?;
     let (stop, stopped) = watch::channel(false);
@@ -95,7 +95,7 @@ async fn set_up(place: &Path, docker: bool, output: Output) -> anyhow::Result<(O
     .await?;
     let url = format!("http://{}", opened.address())
         .parse()
-        .context("naming the machine")?;
+        .context("reading the address of the server")?;
     let story = Story {
         url,
         secret: Secret::new(&secret)?,
@@ -123,5 +123,5 @@ fn let_in(people: &People, login: &str, groups: &[&str]) -> anyhow::Result<Strin
         groups,
         ..Person::default()
     });
-    people.add(person, true)?.context("no token was made")
+    people.add(person, true)?.context("no token was created")
 }

@@ -49,7 +49,7 @@ pub struct Pack {
     /// Leave out files that match this glob, as .dockerignore does; may be repeated
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
-    /// Image below, by digest: HOST/REPOSITORY@sha256:…
+    /// Base image, by digest: HOST/REPOSITORY@sha256:…
     #[arg(long, value_name = "IMAGE")]
     base: Option<BaseReference>,
     /// Platform of the image; the base must be for it too
@@ -100,7 +100,7 @@ pub struct Pack {
     /// Allow plain HTTP to a registry beyond this machine; it shows layers and passwords to the network
     #[arg(long)]
     insecure_http: bool,
-    /// File that gets the digest of the image
+    /// File to write the image's digest to
     #[arg(long, value_name = "FILE")]
     output_file: Option<PathBuf>,
     /// Folder to write the image to as an OCI layout, instead of pushing it

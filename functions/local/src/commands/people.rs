@@ -55,7 +55,7 @@ pub struct Args {
 enum Action {
     /// Add a person; prints their token once, if they need one
     Add(Newcomer),
-    /// Change what is known about a person; their token stays
+    /// Change a person's entry; their token stays the same
     Change(Change),
     /// List everybody, without tokens
     List,
@@ -74,7 +74,7 @@ struct Newcomer {
     /// Email address of their commits; may be repeated
     #[arg(long = "email", value_name = "ADDRESS")]
     emails: Vec<String>,
-    /// Group they belong to; may be repeated, '*' is every group
+    /// Group they belong to; '*' means every group; may be repeated
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
     /// IAM role or user that signs their calls with --sigv4
@@ -99,7 +99,7 @@ struct Change {
     /// Email address of their commits; may be repeated
     #[arg(long = "email", value_name = "ADDRESS")]
     emails: Vec<String>,
-    /// Group they belong to; may be repeated, '*' is every group
+    /// Group they belong to; '*' means every group; may be repeated
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
     /// Repository they may see and act on; may be repeated

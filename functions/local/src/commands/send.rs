@@ -132,7 +132,7 @@ fn report(
     let (status, reason) = (said("status"), said("reason"));
     if status.is_empty() {
         return Err(anyhow!(
-            "the answer was {}, but not as Towline answers; is --to or --url right?",
+            "the answer was {}, which is not an answer of Towline; check --to or --url",
             delivered.status
         )
         .into());
@@ -359,7 +359,7 @@ fn described(git: &Git, fields: &[&str]) -> anyhow::Result<Commit> {
         message,
     ] = fields
     else {
-        return Err(anyhow!("git described a commit in an unknown way"));
+        return Err(anyhow!("git printed a commit in an unknown format"));
     };
     let account = |name: &str, email: &str| Account {
         name: name.to_owned(),

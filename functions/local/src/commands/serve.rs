@@ -45,7 +45,7 @@ pub struct Args {
     /// User that builds run as, which must own nothing else; needs root
     #[arg(long, value_name = "USER")]
     build_user: Option<String>,
-    /// Builds of one repository that may wait; older ones give way to newer ones
+    /// Builds of one repository that may wait; if there are more, older ones are superseded
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
     waiting: u16,
     /// Builds of one branch or tag that may wait, besides those of its newest push
@@ -88,7 +88,7 @@ pub async fn run(args: Args, output: Output) -> Outcome {
     welcome(opened.address(), &folder, &names, output)?;
     if is_shared {
         output.progress(
-            "builds run as the user of this process and can read its data; as root, give them another one with --build-user",
+            "builds run as the user of this process and can read its data; to run them as another user, start `towline serve` as root with --build-user",
         );
     }
     let (stop, stopped) = watch::channel(false);

@@ -123,7 +123,7 @@ fn summary(path: &Path, definition: &Definition) -> String {
     if !definition.not_executed.is_empty() {
         let _ = writeln!(
             text,
-            "\n{}; what needs it is refused, never skipped:",
+            "\n{}; anything that needs it is refused, never skipped:",
             paint(Style::Waiting, "Not supported by this version")
         );
     }

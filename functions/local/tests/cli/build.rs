@@ -224,8 +224,7 @@ fn what_cannot_be_built_is_said() {
     check(
         &session,
         &["build", "web"],
-        "! towline: builds are started by a push, and again by `towline retry`; say --local to build the working \
-         tree on this machine\n[exit 1]\n",
+        "! towline: builds are started by a push or `towline retry`; use --local to build the working tree on this machine\n[exit 1]\n",
     );
     check(
         &session,

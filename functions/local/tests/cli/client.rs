@@ -337,7 +337,7 @@ fn a_no_ends_with_1_and_what_cannot_be_with_2() {
             ! towline: reading the answer of [server]; is it the same version as this towline?: unknown variant `later`, expected one of `tags`, `commit`, `image`, `history`, `now`, `where`, `why`, `runs`, `queue`, `claims`, `log`, `audit`, `verify`, `done` at line 1 column 17
             [exit 2]
             $ towline runs
-            ! towline: [server] answered 302 Found, but not as Towline does; is --url (or TOWLINE_URL) right?
+            ! towline: [server] answered 302 Found, which is not an answer of Towline; check --url (or TOWLINE_URL)
             [exit 2]
             $ towline runs
             ! towline: [server] answered 500 Internal Server Error; the log says why, on AWS: aws logs tail /aws/lambda/towline-answer-chat

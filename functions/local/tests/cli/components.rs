@@ -286,6 +286,6 @@ fn a_component_is_given_what_its_definition_asks_for() {
         "{preset: docker}",
         &["--stack", "towline"],
         &[],
-        &["there is no stack towline here; name the stack of Towline with --stack"],
+        &["stack towline not found here; name Towline's stack with --stack"],
     );
 }

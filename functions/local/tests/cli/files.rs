@@ -52,7 +52,7 @@ fn a_good_definition_is_summed_up_with_what_is_not_executed_yet() {
           staging from build automatically, tagged staging
           prod from staging automatically, after 2 approvals by release-managers, tagged prod
 
-        Not supported by this version; what needs it is refused, never skipped:
+        Not supported by this version; anything that needs it is refused, never skipped:
           .towline.yml:18: stages.prod.gates[0].soak: promotions to prod are refused
         $ towline validate .
         good ./.towline.yml: pipeline shop
@@ -68,7 +68,7 @@ fn a_good_definition_is_summed_up_with_what_is_not_executed_yet() {
           staging from build automatically, tagged staging
           prod from staging automatically, after 2 approvals by release-managers, tagged prod
 
-        Not supported by this version; what needs it is refused, never skipped:
+        Not supported by this version; anything that needs it is refused, never skipped:
           ./.towline.yml:18: stages.prod.gates[0].soak: promotions to prod are refused
     "#]],
     );
@@ -91,7 +91,7 @@ fn a_definition_of_which_every_run_is_refused_is_not_good() {
             Components
               web (docker, Dockerfile) → acme/web, tagged {sha}-{build}
 
-            Not supported by this version; what needs it is refused, never skipped:
+            Not supported by this version; anything that needs it is refused, never skipped:
               .towline.yml:4: notify.slack: every run is refused
             [exit 1]
         "#]],

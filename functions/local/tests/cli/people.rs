@@ -160,13 +160,13 @@ fn the_last_one_who_administers_stays() {
     );
     expect_test::expect![[r#"
         $ towline people remove owner
-        ! towline: owner is the only one in every group; first add another with: towline people add LOGIN --group '*'
+        ! towline: owner is the only person in every group; first add another with: towline people add LOGIN --group '*'
         [exit 1]
         $ towline people change owner --group managers
-        ! towline: owner is the only one in every group; first add another with: towline people add LOGIN --group '*'
+        ! towline: owner is the only person in every group; first add another with: towline people add LOGIN --group '*'
         [exit 1]
         $ towline people change owner --only acme/shop
-        ! towline: owner is the only one in every group; first add another with: towline people add LOGIN --group '*'
+        ! towline: owner is the only person in every group; first add another with: towline people add LOGIN --group '*'
         [exit 1]
         $ towline people list
         LOGIN                 GROUPS                    REPOSITORIES              ALSO KNOWN AS

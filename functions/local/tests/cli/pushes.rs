@@ -176,7 +176,7 @@ fn what_is_answered_decides_how_it_ends() {
         ! towline: the push was not accepted: the push could not be stored; redeliver it
         [exit 2]
         $ towline send push
-        ! towline: the answer was 404 Not Found, but not as Towline answers; is --to or --url right?
+        ! towline: the answer was 404 Not Found, which is not an answer of Towline; check --to or --url
         [exit 2]
     "#]].assert_eq(&session.play(&[send; 5]));
 }

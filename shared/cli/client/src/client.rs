@@ -179,7 +179,7 @@ impl Client {
                 self.base()
             )
             .into()),
-            None => Err(anyhow!("{} answered {status}, but not as Towline does; is --url (or TOWLINE_URL) right?", self.base()).into()),
+            None => Err(anyhow!("{} answered {status}, which is not an answer of Towline; check --url (or TOWLINE_URL)", self.base()).into()),
         }
     }
 

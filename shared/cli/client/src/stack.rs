@@ -17,7 +17,7 @@ pub const STACK: &str = "towline";
 /// Where a stack is.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Place {
-    /// AWS region; else as `aws` has it
+    /// AWS region [default: the one `aws` uses]
     #[arg(long, value_name = "REGION", value_parser = label, help_heading = "AWS")]
     pub region: Option<String>,
     /// Profile of the AWS command line

@@ -28,7 +28,7 @@ Examples:
   towline iam --explain
 
 Prints a role for each component, and the policy that the repository of a build image needs.
-`towline deploy components` creates the same, with everything around it.")]
+`towline deploy components` creates these, with everything else a component needs.")]
 pub struct Iam {
     /// Only these components
     #[arg(value_name = "COMPONENT")]
@@ -49,7 +49,7 @@ pub struct Iam {
         hide_possible_values = true
     )]
     format: Format,
-    /// Print the line that each right is for instead
+    /// Print which line needs each permission, instead of the policies
     #[arg(long)]
     explain: bool,
     /// AWS connection that CodeBuild clones a private repository with
@@ -58,7 +58,7 @@ pub struct Iam {
     /// Bucket of the stack (its output BucketName), for long buildspecs and the preset pack
     #[arg(long, value_name = "NAME", value_parser = towline_client::stack::label)]
     bucket: Option<String>,
-    /// Another action: ecr:ListImages, ecr:DescribeImages, ecr:DescribeRepositories or ecr:GetRepositoryPolicy
+    /// Also allow this action: ecr:ListImages, ecr:DescribeImages, ecr:DescribeRepositories or ecr:GetRepositoryPolicy
     #[arg(long, value_name = "ACTION", value_parser = also)]
     also: Vec<&'static str>,
 }

@@ -51,7 +51,7 @@ enum Action {
         /// Generate one and print it once
         #[arg(long)]
         generate: bool,
-        /// Id or client id of a GitHub App; the secret is its private key then
+        /// Id or client id of a GitHub App; the secret is then its private key
         #[arg(long, value_name = "ID")]
         app_id: Option<String>,
         /// Do not ask before the oldest secret is invalidated

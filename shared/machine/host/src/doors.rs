@@ -56,7 +56,7 @@ pub(super) async fn serve(
 
 async fn nothing(request: Request) -> Response {
     let reason = format!(
-        "{} not found; there are /webhooks/github, /v1/…, /v2/…, /slack/commands and /healthz",
+        "{} not found; the paths are /webhooks/github, /v1/…, /v2/…, /slack/commands and /healthz",
         request.uri().path()
     );
     (StatusCode::NOT_FOUND, Json(json!({ "error": reason }))).into_response()

@@ -93,7 +93,7 @@ impl BuildKeys {
                 None => return Judged::ByOwner(rights, repository.clone()),
             },
             Access::Delete { .. } | Access::Catalog => {
-                Verdict::Deny("a build may neither delete nor list".into())
+                Verdict::Deny("a build may not delete or list images".into())
             }
         })
     }
@@ -206,7 +206,7 @@ impl Authority for Doorman {
 fn unsure(error: &HandlerError) -> Verdict {
     let error = error as &dyn std::error::Error;
     tracing::error!(error, "cannot read whose image repository it is");
-    Verdict::Unsure("it cannot be found out whose images these are; try again".into())
+    Verdict::Unsure("cannot tell whose images these are; try again".into())
 }
 
 fn judge_push(rights: &Rights, repository: &ImageRepository, tag: Option<&Tag>) -> Verdict {

@@ -28,14 +28,14 @@ pub enum NotChanged {
         login: String,
     },
     /// The login stands for Towline itself.
-    #[error("{login} is what Towline calls itself; choose another login")]
+    #[error("{login} is reserved for Towline itself; choose another login")]
     Reserved { login: String },
     /// The login is taken.
     #[error("{login} already exists; to create a new token, remove the person first")]
     Taken { login: String },
     /// Nobody would be left who may do everything.
     #[error(
-        "{login} is the only one in every group; first add another with: towline people add LOGIN --group '*'"
+        "{login} is the only person in every group; first add another with: towline people add LOGIN --group '*'"
     )]
     Last { login: String },
     /// The list does not have the login.

@@ -90,7 +90,7 @@ pub(super) async fn release(
                 "claim released"
             );
             return Ok(Answer::done(format!(
-                "{images} no longer belongs to {}; the next push of a default branch whose definition names it claims it",
+                "{images} no longer belongs to {}; it is claimed by the next push to a default branch whose definition names it",
                 released.component
             )));
         }

@@ -24,7 +24,7 @@ pub enum Command {
     Resume(Resume),
     /// Stop a build
     Cancel(OfBuild),
-    /// Build again what failed or was stopped
+    /// Retry a build that failed or was stopped
     Retry(OfBuild),
     /// Give up the claim of an image repository; in the terminal, `claims release`.
     #[command(skip)]

@@ -19,7 +19,7 @@ pub enum Query {
     Why(Why),
     /// List the newest runs
     Runs(Runs),
-    /// Show which builds run, and which wait for what
+    /// Show running builds, and what each waiting build waits for
     Queue(Queue),
     /// Show the builds and images of a commit
     Commit(Commit),
@@ -251,7 +251,7 @@ pub struct Audit {
     /// Only what this person decided, by login
     #[arg(long, value_name = "LOGIN")]
     pub person: Option<String>,
-    /// Only rows from then on: 2026-02-27T12:00 (UTC unless an offset follows) or '2h ago'
+    /// Only rows since this time: 2026-02-27T12:00 (UTC unless an offset follows) or '2h ago'
     #[arg(long, value_name = "TIME")]
     pub since: Option<Moment>,
     /// Only this repository

@@ -133,7 +133,7 @@ mod tests {
     fn what_is_accepted_is_in_the_queue_until_it_has_ended() {
         let world = World::new();
         let queue = || world.ask(Query::Queue(query::Queue::default()));
-        let empty = "no build runs or waits; see what has ended with: towline runs\n";
+        let empty = "no build is running or waiting; to see finished builds, run: towline runs\n";
         assert_eq!(queue(), empty);
         world.push("Fix the cart");
         world.act();

@@ -163,8 +163,8 @@ fn s11_branches_and_overrides_of_the_change_wait_for_it_too() {
             approve 1 by lee -> #1 approved by @lee; Promotion Due #1; #1 is in progress
             lease 1 for a -> #1 is in progress
             tagged 1 by a -> moved to 1 v1
-            offer 2 of evil -> #2 for 2 asked by towline; #2 refused by towline: promotion #2 was refused: 2222222 cannot be promoted to prod: evil is not the default branch, and source.branches is not set; 3333333 changes that, and holds once a promotion that contains it was approved under the rules before it
-            override 2 of evil by olga now -> denied @olga: promote 2222222: @olga does not have the right `override` yet; 3333333 gives it, and holds once a promotion that contains it was approved under the rules before it; refused: @olga does not have the right `override` yet; 3333333 gives it, and holds once a promotion that contains it was approved under the rules before it
+            offer 2 of evil -> #2 for 2 asked by towline; #2 refused by towline: promotion #2 was refused: 2222222 cannot be promoted to prod: evil is not the default branch, and source.branches is not set; 3333333 changes that, and takes effect once a promotion that contains it was approved under the old rules
+            override 2 of evil by olga now -> denied @olga: promote 2222222: @olga does not have the right `override` yet; 3333333 grants it, and takes effect once a promotion that contains it was approved under the old rules; refused: @olga does not have the right `override` yet; 3333333 grants it, and takes effect once a promotion that contains it was approved under the old rules
             offer 3 -> #3 for 3 asked by towline; #3 waits for approval 0/1 (by the rules before 3333333)
             approve 3 by lee -> #3 approved by @lee; Promotion Due #3; #3 is in progress
             lease 3 for a -> #3 is in progress

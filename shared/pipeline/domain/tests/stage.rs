@@ -356,7 +356,7 @@ fn a23_nobody_approves_when_there_are_more_authors_than_are_known() {
         "offer 3 by dana after 2:too-many\napprove 1 by lee",
         expect![[r#"
             offer 3 by dana after 2:too-many -> #1 for 3 asked by towline
-            approve 1 by lee -> denied @lee: approve: too many people took part in what 3333333 contains to know who did not, and approval.self is deny; someone with the right `override` can promote it with --override; refused: too many people took part in what 3333333 contains to know who did not, and approval.self is deny; someone with the right `override` can promote it with --override
+            approve 1 by lee -> denied @lee: approve: too many people took part in what 3333333 contains to list them all, so nobody can approve it (approval.self: deny); someone with the right `override` can promote it with --override; refused: too many people took part in what 3333333 contains to list them all, so nobody can approve it (approval.self: deny); someone with the right `override` can promote it with --override
             = nothing, #1 0/1
         "#]],
     );

@@ -207,7 +207,7 @@ pub enum GenerateError {
     },
     /// A variable that the build service, the shell or the loader reads; see [`reserved`].
     #[error(
-        "the variable `{name}` is reserved, it would change how the build itself runs: use another name"
+        "the variable `{name}` is reserved, because it would change how the build itself runs: use another name"
     )]
     Reserved { name: String },
     /// A variable of [`PROVIDED`].
@@ -248,7 +248,7 @@ pub enum GenerateError {
     },
     /// A setting of [`Common`] that a given buildspec must contain itself.
     #[error(
-        "a buildspec of your own decides about `{setting}` itself: move it from the definition into the buildspec"
+        "your own buildspec decides about `{setting}`: move it from the definition into the buildspec"
     )]
     NotWithGiven {
         /// What was set.
@@ -286,7 +286,7 @@ pub enum GenerateError {
     )]
     NoOutputs,
     /// More reports than a project may have.
-    #[error("CodeBuild accepts at most {most} reports per project: join some of them")]
+    #[error("CodeBuild accepts at most {most} reports per project: merge some of them")]
     Reports {
         /// How many it takes.
         most: usize,

@@ -124,7 +124,7 @@ impl Story {
             Err(Failure::Refused(reason)) => {
                 self.say("approval", &format!("by @kim refused: {reason}"))?;
             }
-            Ok(_) => return Err(anyhow!("the author's own approval was taken").into()),
+            Ok(_) => return Err(anyhow!("the author's own approval was accepted").into()),
             Err(failure) => return Err(failure),
         }
         let answer = self.approve(&self.lee, promotion).await?;
@@ -174,7 +174,7 @@ impl Story {
         };
         let payload = push_payload(&Sketch {
             repository: towline_source::local_id(self.repository.path())
-                .context("looking at the sample")?,
+                .context("reading the sample repository")?,
             repository_name: &self.repository.name(),
             default_branch: "main",
             git_ref: &GitRef::Branch("main".into()),
@@ -348,7 +348,7 @@ impl Story {
         self.output.text("\n$ towline history web prod\n")?;
         answer::print(self.output, &history)?;
         self.output.text(&format!(
-            "\nDone in {seconds:.1} s. Next:\n  towline generate definition      a first .towline.yml for your repository\n  towline serve --repo PATH        the same for real, with its data in one folder\n  towline --help                   everything else\n"
+            "\nDone in {seconds:.1} s. Next:\n  towline generate definition      a first .towline.yml for your repository\n  towline serve --repo PATH        run Towline for your repository, with its data in one folder\n  towline --help                   everything else\n"
         ))
     }
 }

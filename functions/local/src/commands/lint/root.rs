@@ -13,7 +13,7 @@ use towline_client::words::WordError;
 
 /// Facts about the project that are not in the files.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "What the files do not say about the project")]
+#[command(next_help_heading = "Facts about the project that are not in the files")]
 pub struct Project {
     /// Build image, such as aws/codebuild/standard:7.0
     #[arg(long, value_name = "IMAGE")]

@@ -255,7 +255,7 @@ impl Functions {
             fs::create_dir(folder.join("target"))?;
             symlink(self.folder(), folder.join("target/lambda"))
         };
-        laid().context("laying out what is uploaded")?;
+        laid().context("preparing the upload")?;
         Ok(path)
     }
 }

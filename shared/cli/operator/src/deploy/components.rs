@@ -49,7 +49,7 @@ pub struct Components {
     /// AWS connection that CodeBuild clones a private repository with
     #[arg(long, value_name = "ARN", value_parser = arn)]
     connection: Option<String>,
-    /// Stack of the Towline that builds them
+    /// Name of Towline's own stack
     #[arg(long, value_name = "NAME", default_value = STACK, value_parser = stack::stack_name)]
     stack: String,
     /// Another parameter of infra/component.yaml; may be repeated
@@ -263,10 +263,10 @@ impl Known {
         let without = "buildspecs of more than 25,600 characters fail";
         match &self.control {
             None => warnings.push(format!(
-                "there is no stack {control} here; name the stack of Towline with --stack, else {without}"
+                "stack {control} not found here; name Towline's stack with --stack, otherwise {without}"
             )),
             Some(stack) if stack.output(templates::BUCKET).is_none() => warnings.push(format!(
-                "the stack {control} has no bucket yet; run `towline deploy`, then deploy the components again, else {without}"
+                "the stack {control} has no bucket yet; run `towline deploy`, then deploy the components again, otherwise {without}"
             )),
             Some(_) => {}
         }

@@ -102,7 +102,7 @@ fn people(folder: &Folder) -> Findings {
             findings.good(format!("{} known", known.len()));
         }
         Ok(Some(_)) => findings.wrong(
-            "nobody is in every group, so nobody administers",
+            "nobody is in every group, so nobody can administer Towline",
             "towline people add LOGIN --group '*'",
         ),
         Err(error) => findings.wrong(

@@ -233,7 +233,7 @@ fn undelivered(
         ),
         0 => (
             "GitHub got no answer".to_owned(),
-            format!("fix what is found about the API, or wait if GitHub was down; then {again}"),
+            format!("fix the problems of the API, or wait if GitHub was down; then {again}"),
         ),
         status => (
             format!("the answer was {status}"),

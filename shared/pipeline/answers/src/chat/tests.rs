@@ -380,7 +380,7 @@ fn help_tells_every_word_and_one_in_full() {
               where    Show where a commit's images are, and what keeps them from the next stage
               why      Show why a commit was built or not
               runs     List the newest runs
-              queue    Show which builds run, and which wait for what
+              queue    Show running builds, and what each waiting build waits for
               commit   Show the builds and images of a commit
               tags     List a component's images and tags, newest first
               image    Show everything known about an image

@@ -48,7 +48,7 @@ fn sentence(answer: &Answer) -> Option<String> {
             commit.short()
         ),
         Answer::Audit { rows, breaks, .. } if rows.is_empty() && breaks.is_empty() => {
-            "no decision is recorded that fits; leave filters out to see all of them".into()
+            "no recorded decision matches; leave out filters to see all of them".into()
         }
         Answer::Verify { ledgers, .. } if ledgers.is_empty() => {
             "no ledgers yet; there is one for each stage that a push has reached".into()
@@ -61,7 +61,7 @@ fn sentence(answer: &Answer) -> Option<String> {
             waiting,
             complete: true,
         } if running.is_empty() && waiting.is_empty() => {
-            "no build runs or waits; see what has ended with: towline runs".into()
+            "no build is running or waiting; to see finished builds, run: towline runs".into()
         }
         Answer::Claims { claims } if claims.is_empty() => {
             "no image repository is claimed yet; the definition of a default branch claims those that it names"

@@ -401,7 +401,7 @@ fn a_queue_shows_what_runs_and_what_waits_for_what() {
     check(
         json!({"answer": "queue", "running": [], "waiting": [], "complete": true}),
         &expect![[r#"
-            no build runs or waits; see what has ended with: towline runs
+            no build is running or waiting; to see finished builds, run: towline runs
         "#]],
     );
 }

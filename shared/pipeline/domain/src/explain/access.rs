@@ -30,7 +30,7 @@ impl Display for Lacking {
             let change = change.short();
             return write!(
                 text,
-                " yet; {change} gives it, and holds once a promotion that contains it was approved under the rules before it"
+                " yet; {change} grants it, and takes effect once a promotion that contains it was approved under the old rules"
             );
         }
         match (self.right, self.groups.as_slice()) {

@@ -17,7 +17,7 @@ pub(super) fn superseded(build: &str, by: &RunId, crowded: Option<Crowded>) -> S
     match crowded {
         None => format!("{build} was superseded by a newer push of the same ref (run {by})"),
         Some(Crowded { of, most }) => format!(
-            "{build} was superseded by a newer build (run {by}): at most {most} builds of one {} may wait; retry it when fewer do",
+            "{build} was superseded by a newer build (run {by}): at most {most} builds of one {} may wait; retry it when fewer are waiting",
             of.word()
         ),
     }
@@ -60,7 +60,7 @@ impl Display for stage::Refusal {
             ),
             Self::AuthorsUnknown { commit, live } => write!(
                 text,
-                "too many people took part in what {} contains{} to know who did not, and approval.self is deny; someone with the right `override` can promote it with --override",
+                "too many people took part in what {} contains{} to list them all, so nobody can approve it (approval.self: deny); someone with the right `override` can promote it with --override",
                 commit.short(),
                 since(live.as_ref())
             ),
@@ -71,7 +71,7 @@ impl Display for stage::Refusal {
                 loosened_by,
             } => write!(
                 text,
-                "{} cannot be promoted to {stage}: {because}; {} changes that, and holds once a promotion that contains it was approved under the rules before it",
+                "{} cannot be promoted to {stage}: {because}; {} changes that, and takes effect once a promotion that contains it was approved under the old rules",
                 commit.short(),
                 loosened_by.short()
             ),

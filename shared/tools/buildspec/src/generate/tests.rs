@@ -436,7 +436,7 @@ fn what_cannot_be_built_safely_is_refused_with_what_to_change() {
         ),
     ];
     expect![[r#"
-        the variable `PATH` is reserved, it would change how the build itself runs: use another name
+        the variable `PATH` is reserved, because it would change how the build itself runs: use another name
         the variable `IMAGE_TAG` is set by Towline for every build: use another name
         `MY-NAME` is not the name of an environment variable: use letters, digits and `_`, no digit first
         the variable `TOKEN` comes from a secret store in the buildspec: do not set it in the definition too
@@ -447,8 +447,8 @@ fn what_cannot_be_built_safely_is_refused_with_what_to_change() {
         `/etc` is not a path inside the repository: write it relative, without `..` and line breaks
         `a
         b` is not a path inside the repository: write it relative, without `..` and line breaks
-        a buildspec of your own decides about `context` itself: move it from the definition into the buildspec
-        a buildspec of your own decides about `test` itself: move it from the definition into the buildspec
+        your own buildspec decides about `context`: move it from the definition into the buildspec
+        your own buildspec decides about `test`: move it from the definition into the buildspec
         the buildspec has 27077 characters; CodeBuild accepts at most 25600: move commands into a script of the repository
         the buildspec has 25723 characters; CodeBuild accepts at most 25600: move commands into a script of the repository
         the buildspec cannot be used

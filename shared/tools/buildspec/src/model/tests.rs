@@ -334,7 +334,7 @@ fn what_codebuild_would_refuse_or_run_as_nothing_is_refused() {
     check(
         "version: 0.2\nphases: {build: {<<: {commands: [a]}}}\n",
         expect![
-            "line 2, column 18: merge keys (`<<`) are not read, what they bring would be lost: write the keys out"
+            "line 2, column 18: merge keys (`<<`) are not supported, and what they add would be lost: write the keys out"
         ],
     );
     check(

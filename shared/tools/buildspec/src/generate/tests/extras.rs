@@ -113,7 +113,7 @@ fn what_codebuild_would_refuse_is_refused_before() {
     check(
         &|_, extras| extras.secrets = pairs(&[("AWS_PROFILE", "x")]),
         expect![
-            "the variable `AWS_PROFILE` is reserved, it would change how the build itself runs: use another name"
+            "the variable `AWS_PROFILE` is reserved, because it would change how the build itself runs: use another name"
         ],
     );
     check(
@@ -140,7 +140,7 @@ fn what_codebuild_would_refuse_is_refused_before() {
                 .map(|n| report(&format!("r{n}"), "JUNITXML"))
                 .collect();
         },
-        expect!["CodeBuild accepts at most 5 reports per project: join some of them"],
+        expect!["CodeBuild accepts at most 5 reports per project: merge some of them"],
     );
     check(
         &|_, extras| extras.reports = vec![report("unit", "JUNITXML"), report("unit", "JUNITXML")],

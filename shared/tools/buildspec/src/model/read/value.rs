@@ -253,8 +253,7 @@ impl Reader {
         // Quoted, it is a name like any other.
         let is_merge = matches!(&key.value, Value::Scalar { text, quoted: false } if text == "<<");
         if is_merge {
-            let message =
-                "merge keys (`<<`) are not read, what they bring would be lost: write the keys out";
+            let message = "merge keys (`<<`) are not supported, and what they add would be lost: write the keys out";
             self.note(ProblemKind::Wrong, key, message);
         }
         is_merge
