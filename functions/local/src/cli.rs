@@ -133,7 +133,7 @@ enum Command {
     Doctor(Box<doctor::Args>),
 }
 
-/// Runs what was typed.
+/// Runs the command that was typed.
 pub async fn run() -> ExitCode {
     let cli = Cli::parse();
     match cli.color {

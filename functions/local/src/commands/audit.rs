@@ -1,4 +1,4 @@
-//! `towline audit`: everything that people decided and what followed, and whether the ledgers are intact.
+//! `towline audit`: every decision and what followed from it, and whether the ledgers are intact.
 
 use clap::{Args, Subcommand};
 use towline_answers::audit::row::{AuditRow, LedgerState};
@@ -160,7 +160,8 @@ fn or_empty<T: ToString>(value: Option<&T>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
 }
 
-/// A cell. A spreadsheet calculates what begins like a formula, so that gets an apostrophe.
+/// A cell. A spreadsheet would calculate text that begins like a formula, so such text gets an
+/// apostrophe.
 fn cell(text: &str) -> String {
     let calculated = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let text = match calculated {

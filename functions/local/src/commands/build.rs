@@ -1,4 +1,4 @@
-//! `towline build --local`: runs one component's buildspec on the working tree, with nothing else running.
+//! `towline build --local`: runs one component's buildspec on the working tree. No server is needed.
 
 mod choose;
 mod registry;
@@ -78,7 +78,7 @@ pub struct Args {
     data: PathBuf,
 }
 
-/// Builds, showing the log as it grows, and prints how long each phase took.
+/// Runs the build, shows its log as it grows, and prints how long each phase took.
 pub async fn run(context: &Context, args: Args) -> Outcome {
     if !args.local {
         return refused(

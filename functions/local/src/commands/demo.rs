@@ -41,7 +41,7 @@ pub struct Args {
 /// Runs the demo; as JSON it prints one document at the end instead of the steps as they happen.
 ///
 /// # Errors
-/// When a step does not come about; the message says which and shows the log of a failed build.
+/// When a step fails; the message names the step and shows the log of a failed build.
 pub async fn run(args: Args, output: Output) -> Outcome {
     let scratch = tempfile::Builder::new()
         .prefix("towline-demo-")

@@ -69,7 +69,7 @@ struct Results {
     checked: Vec<Checked>,
     /// Definitions with mistakes.
     mistakes: Vec<Mistaken>,
-    /// What could not be read or fixed, with the reason.
+    /// Files that could not be read or fixed, with the reason.
     failed: Vec<(String, String)>,
     /// Places with findings: a Makefile is checked for every buildspec that calls it.
     places: BTreeSet<(String, usize, Code)>,
@@ -311,7 +311,7 @@ fn around(root: &Root, component: &Component, project: &Project, results: &mut R
     let mut spec = Buildspec::default();
     spec.phases.build.commands = commands;
     let names = build.env.iter().map(|(name, _)| name.clone());
-    // A value that is known only in a build can be anything.
+    // A value that is known only during a build can be anything.
     spec.env.variables = names.map(|name| (name, "$GIVEN".to_owned())).collect();
     let tree = Tree::new(folder);
     let context = lint::Context {

@@ -108,7 +108,7 @@ pub struct Pack {
     layout: Option<PathBuf>,
 }
 
-/// Words of a command.
+/// The words of a command.
 #[derive(Debug, Clone)]
 struct Words(Vec<String>);
 
@@ -195,8 +195,8 @@ pub async fn run(context: &Context, args: Pack) -> Outcome {
     context.output.text(&format!("{digest}\n"))
 }
 
-/// Refuses a root that a link of the repository leads out of: of the build's source, or of the
-/// repository that this runs in.
+/// Refuses a root that leads out of the repository through a link. The repository is the build's
+/// source, or the one that this command runs in.
 fn check_root(root: &Path) -> Outcome {
     let here = Path::new(".")
         .canonicalize()
@@ -209,7 +209,7 @@ fn check_root(root: &Path) -> Outcome {
     let Some(repository) = source.or_else(own) else {
         return Ok(());
     };
-    // The shell's name for this folder has the links that led here.
+    // The shell's name for this folder still contains the links that led here.
     let named = surroundings::variable("PWD").map(PathBuf::from);
     let named = named.filter(|named| named.canonicalize().is_ok_and(|named| named == here));
     let root = named.unwrap_or(here).join(root);
@@ -219,7 +219,7 @@ fn check_root(root: &Path) -> Outcome {
 fn plan(args: &Pack, credentials: Option<&Basic>) -> ImagePlan {
     let mut plan = ImagePlan::new(&args.root, args.platform.clone());
     plan.base = args.base.clone().map(|mut base| {
-        // The password is for the registry that is pushed to, and for no other.
+        // The password is only for the registry that receives the image.
         let ours = args
             .repository
             .as_ref()

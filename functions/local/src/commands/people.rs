@@ -17,7 +17,7 @@ use towline_host::Folder;
 use towline_host::people::{self, Changes, NotChanged, People, PeopleError};
 use towline_operator::secret::{Kept, NOTICED, Name};
 
-/// Attempts at a change while others also change the list.
+/// How often a change is tried while others also change the list.
 const TRIES: usize = 10;
 
 #[derive(Debug, clap::Args)]
@@ -91,7 +91,7 @@ struct Newcomer {
     slack: Vec<SlackUser>,
 }
 
-/// What to change. Each option replaces all values that there are.
+/// What to change. Each option replaces all present values.
 #[derive(Debug, clap::Args)]
 struct Change {
     /// Their login
@@ -209,7 +209,8 @@ fn entries(text: Option<String>) -> Outcome<Vec<Known>> {
         .context("the people secret is not valid JSON; set it to [] and add everybody again")?)
 }
 
-/// Changes the list on AWS; starts again with the new list if it was changed meanwhile.
+/// Changes the list on AWS. If somebody else changed it in the meantime, starts again with the new
+/// list.
 async fn change<T>(
     kept: &Kept<'_>,
     change: impl Fn(&mut Vec<Known>) -> Result<T, NotChanged>,

@@ -47,7 +47,7 @@ pub async fn run(context: &Context, args: Rollback) -> Outcome {
         if !context.output.confirm(&question)? {
             return refused("nothing has been changed");
         }
-        // Exactly the image that was confirmed, even if something else went live meanwhile.
+        // Exactly the image that was confirmed, even if another went live in the meantime.
         command.to = Some(target.image.to_string());
     }
     let place = wait::Place {

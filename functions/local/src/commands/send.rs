@@ -1,4 +1,4 @@
-//! `towline send`: sends what GitHub would send, signed as GitHub signs it.
+//! `towline send`: sends a push as GitHub would, with GitHub's signature.
 
 use std::path::PathBuf;
 
@@ -156,7 +156,7 @@ fn report(
             .output
             .text(&sentence(described, pushed, status, reason))?;
     }
-    // The answer 200 also means ignored, which is a refusal for the sender.
+    // The answer 200 can also mean that the push was ignored, which is a refusal for the sender.
     if status == "ignored" {
         Err(Failure::Found)
     } else {

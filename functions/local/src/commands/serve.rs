@@ -184,7 +184,7 @@ GitHub's webhook goes to http://{address}/webhooks/github; images are at {addres
     ))
 }
 
-/// The secrets that sign webhooks: from the environment, else generated and kept in the folder.
+/// The secrets that sign webhooks: from the environment, otherwise generated and kept in the folder.
 fn webhook_secrets(folder: &Folder) -> anyhow::Result<Secrets> {
     const CURRENT: &str = "TOWLINE_GITHUB_WEBHOOK_SECRET";
     const PREVIOUS: &str = "TOWLINE_GITHUB_WEBHOOK_SECRET_PREVIOUS";

@@ -63,8 +63,8 @@ pub fn run(context: &Context, args: &Validate) -> Outcome {
     }
 }
 
-/// Whether no run of this definition can build anything, because this version does not support a
-/// feature that the pipeline or every component uses.
+/// Whether no run of this definition can build anything. This is so if the pipeline or every component
+/// uses a feature that this version does not support.
 fn refuses_every_run(definition: &Definition) -> bool {
     let refused = |scope: &Scope| definition.not_executed_in(scope).next().is_some();
     let mut components = definition.components.iter();

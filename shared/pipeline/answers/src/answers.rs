@@ -52,7 +52,7 @@ pub enum Answer {
     Now {
         /// The requested moment, if one was given.
         at: Option<Timestamp>,
-        /// What is live, by component and stage, in the definition's order.
+        /// The live images, by component and stage, in the definition's order.
         live: Vec<Live>,
     },
     /// To [`super::Query::Where`].
@@ -64,7 +64,7 @@ pub enum Answer {
     /// To [`super::Query::Why`].
     Why {
         commit: CommitSha,
-        /// Why each thing happened or did not, run by run.
+        /// Why each component was built or not, run by run.
         reasons: Vec<Reason>,
     },
     /// To [`super::Query::Runs`].
@@ -74,11 +74,11 @@ pub enum Answer {
     },
     /// To [`super::Query::Queue`].
     Queue {
-        /// The builds that run, the oldest first.
+        /// The running builds, oldest first.
         running: Vec<InQueue>,
-        /// The builds that wait, in the order in which they start if that is known.
+        /// The waiting builds, in the order in which they will start, if that is known.
         waiting: Vec<InQueue>,
-        /// Whether these are all.
+        /// Whether the lists are complete.
         complete: bool,
     },
     /// To [`super::Query::Claims`].
@@ -94,23 +94,23 @@ pub enum Answer {
         text: String,
         /// Where to continue reading.
         next: u64,
-        /// Whether the build has ended: then nothing follows an empty text.
+        /// Whether the build has ended. If it has, nothing follows an empty text.
         ended: bool,
     },
     /// To [`super::Query::Audit`].
     Audit {
-        /// The rows, ledger by ledger, the newest of each first.
+        /// The rows, ledger by ledger, newest first in each.
         rows: Vec<AuditRow>,
-        /// The ledgers of which not all rows can be shown.
+        /// The ledgers of which some rows cannot be shown.
         breaks: Vec<LedgerState>,
-        /// Where to continue, if there may be more rows.
+        /// The place to continue at, if there may be more rows.
         next: Option<String>,
     },
     /// To [`super::Query::Verify`].
     Verify {
         /// The ledgers that were read to the end.
         ledgers: Vec<LedgerState>,
-        /// Where to continue, if there are more.
+        /// The place to continue at, if there are more ledgers.
         next: Option<String>,
     },
     /// To a [`super::Command`].
@@ -241,7 +241,7 @@ pub struct Waiting {
     pub commit: CommitSha,
     /// The image.
     pub digest: Digest,
-    /// What it waits for, in a clause that begins with a verb.
+    /// What it waits for, as a clause that begins with a verb.
     pub why: String,
     /// Whether it waits for an approval.
     #[serde(default)]
@@ -285,11 +285,11 @@ pub struct RunAnswer {
     pub at: Timestamp,
     /// Its state.
     pub status: RunStatus,
-    /// Why nothing of it is built, if so.
+    /// Why it builds nothing, if it does not.
     pub refused: Option<String>,
     /// What it builds.
     pub builds: Vec<BuildAnswer>,
-    /// What it does not build, and why not.
+    /// The components it does not build, and why not.
     pub skipped: Vec<Skipped>,
     /// Notes for people.
     pub notes: Vec<String>,
@@ -320,7 +320,7 @@ pub struct BuildAnswer {
     pub seconds: Option<i64>,
     /// Its image.
     pub digest: Option<Digest>,
-    /// The tags it was to push, the unique one first.
+    /// The tags it had to push, the unique one first.
     pub tags: Vec<Tag>,
     /// The stages its image is live in.
     pub stages: Vec<StageName>,
@@ -385,7 +385,7 @@ pub enum PlaceState {
     Live,
     /// It is waiting to enter.
     Waiting,
-    /// It is not going there.
+    /// It will not enter.
     Outside,
 }
 

@@ -11,10 +11,10 @@ use super::query;
 use super::sight::Sight;
 use super::{ChatError, Query, Refusal, audit, claims, images, log, lookup, queue, runs, stages};
 
-/// Answers a question of a person, who may be confined to some repositories.
+/// Answers a question for a person, who may be confined to some repositories.
 ///
 /// # Errors
-/// As [`ask`]; what the person may not see does not exist.
+/// As [`ask`]. For this person, things they may not see do not exist.
 pub async fn ask_as(
     context: Context<'_>,
     builds: &dyn Builds,
@@ -28,7 +28,7 @@ pub async fn ask_as(
 /// Answers a question about everything.
 ///
 /// # Errors
-/// When what is asked for does not exist or is ambiguous, or the store does not answer.
+/// When the thing asked for does not exist or is ambiguous, or the store does not answer.
 pub async fn ask(
     context: Context<'_>,
     builds: &dyn Builds,

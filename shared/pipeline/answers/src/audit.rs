@@ -1,4 +1,4 @@
-//! Reads and checks the ledgers: what every person decided, and what followed.
+//! Reads and checks the ledgers: everyone's decisions, and what followed from them.
 
 pub mod row;
 
@@ -33,7 +33,7 @@ struct Part {
     breaks: bool,
 }
 
-/// A ledger: whose it is, and its last row.
+/// A ledger: what it is about, and its last row.
 struct Ledger {
     repository: RepositoryName,
     name: Name,
@@ -41,7 +41,7 @@ struct Ledger {
 }
 
 impl Ledger {
-    /// Its rows from a place on, newest first.
+    /// Its rows from a given place on, newest first.
     async fn part(
         &self,
         context: Context<'_>,
@@ -85,7 +85,7 @@ impl Ledger {
         }
     }
 
-    /// Whether it can have rows that are asked for.
+    /// Whether it can contain rows that match the question.
     fn is_asked_for(&self, query: &Audit) -> bool {
         match &self.name {
             Name::Builds(_) => query.stage.is_none(),
@@ -141,7 +141,8 @@ async fn ledgers(
     Ok(ledgers)
 }
 
-/// Leaves out what was read before `after`, and says where to begin in the first ledger that is left.
+/// Leaves out the ledgers that were read before `after`, and says where to begin in the first one that
+/// is left.
 fn from(
     mut ledgers: Vec<Ledger>,
     after: Option<&String>,
@@ -156,8 +157,8 @@ fn from(
     Ok((ledgers, begun.then_some(place)))
 }
 
-/// The rows that are asked for, ledger by ledger, the newest of each first. Reads so many rows at
-/// most, so there may be none although more follow.
+/// The rows that match the question, ledger by ledger, newest first in each. Reads a limited number of
+/// rows, so the result can be empty although more follow.
 pub(super) async fn rows(context: Context<'_>, query: Audit) -> Result<Answer, ChatError> {
     let since = query.since.map(|since| {
         let now = context.now();
@@ -221,7 +222,8 @@ fn is_wanted(row: &AuditRow, query: &Audit, since: Option<Timestamp>) -> bool {
         })
 }
 
-/// Follows each ledger from its last row to its first. A ledger is in the answer in which it ends.
+/// Follows each ledger from its last row to its first. A ledger is part of the answer that reaches its
+/// end.
 pub(super) async fn verify(context: Context<'_>, query: Verify) -> Result<Answer, ChatError> {
     let all = ledgers(context, query.repository.as_ref()).await?;
     let (all, mut begun) = from(all, query.after.as_ref())?;

@@ -69,7 +69,7 @@ A REF is the first digits of a commit (3f9c2ab), a tag (:prod), the first digits
     let chat = names.iter().fold(chat, |chat, name| {
         chat.mut_subcommand(name, |command| command.hide(true))
     });
-    // Last, because the enums above bring their own.
+    // This comes last, because the enums above set their own.
     chat.about("Ask which image is where, since when and why.")
 }
 
@@ -87,7 +87,7 @@ pub(super) fn read(text: &str) -> Result<Typed, ChatWords> {
     if let Some(first) = words.first_mut() {
         *first = first.to_lowercase();
     }
-    // Checked first, because the rest may be valid on the command line.
+    // This is checked first, because the rest may be valid on the command line.
     if let Some(word) = meant(&words).filter(|word| elsewhere().contains(word)) {
         return Err(ChatWords::Elsewhere {
             word: word.clone(),

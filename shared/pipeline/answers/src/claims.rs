@@ -1,4 +1,4 @@
-//! Which component each image repository belongs to, and how its owner gives it up.
+//! Which component each image repository belongs to, and how the owner releases it.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ pub(super) async fn all(context: Context<'_>) -> Result<Answer, ChatError> {
     Ok(Answer::Claims { claims })
 }
 
-/// Releases a claim: the next definition of a default branch that names the image repository has it.
+/// Releases a claim. The next definition of a default branch that names the image repository gets it.
 pub(super) async fn release(
     context: Context<'_>,
     person: &Person,

@@ -37,8 +37,8 @@ impl Authenticate for People {
     }
 }
 
-/// All paths for people, the same on API Gateway and on one machine: `/v1/…` with a token,
-/// `/aws/v1/…` with an identity that the gateway verified, `/slack/commands` and `/healthz`.
+/// All paths for people: `/v1/…` with a token, `/aws/v1/…` with an identity that the gateway verified,
+/// `/slack/commands` and `/healthz`. They are the same behind API Gateway and on one machine.
 #[derive(Clone, Copy)]
 pub struct Door<'a> {
     /// The source of answers.
@@ -92,7 +92,8 @@ impl Door<'_> {
         // The scheme's name is case-insensitive (RFC 9110, section 11.1).
         let person = match shown.map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest.trim())) {
             Some((scheme, token)) if scheme == "bearer" => self.people.by_token(token),
-            // Requests that a browser can send on its own may only ask: another page could cause them.
+            // A browser sends credentials automatically, so another page could cause such a request. It
+            // may only ask.
             Some((scheme, pair)) if scheme == "basic" && request.method == "GET" => password(pair)
                 .and_then(|(login, token)| Some((login, self.people.by_token(&token)?)))
                 .filter(|(login, person)| person.login.eq_ignore_ascii_case(login))
@@ -150,7 +151,7 @@ impl Door<'_> {
     }
 }
 
-/// The door of a request with a token: `towline` names itself.
+/// The door of a request with a token: the command line `towline` names itself.
 fn token_door(request: &Request) -> Way {
     let agent = request.headers.only("user-agent");
     match agent.is_some_and(|agent| agent.starts_with("towline/")) {

@@ -30,7 +30,8 @@ pub(super) async fn tags(context: Context<'_>, query: Tags) -> Result<Answer, Ch
     for item in listed.items {
         let pointer = Read::<ImagePointer>::of(&item)?.value;
         let image = lookup::image(context, &pointer.repository, &pointer.digest).await?;
-        // If two processes recorded it at once, one has left a row with another time.
+        // If two processes recorded the image at the same time, one of them left a row with another
+        // time.
         let Some(image) = image.filter(|image| item.key.sort.starts_with(&keys::moment(image.at)))
         else {
             continue;
@@ -98,7 +99,7 @@ async fn answer(context: Context<'_>, image: Image) -> Result<ImageAnswer, ChatE
     })
 }
 
-/// The tags that the image's item has no space for.
+/// The tags for which the image's item has no space.
 async fn more_tags(context: Context<'_>, image: &Image) -> Result<Vec<Tag>, ChatError> {
     if !image.more_tags {
         return Ok(Vec::new());

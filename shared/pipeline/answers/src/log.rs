@@ -10,8 +10,8 @@ use super::answers::Answer;
 use super::query::Log;
 use super::{ChatError, Refusal, Thing, lookup, refused};
 
-/// The log of a build for several platforms is that of each, one after another: the bits of a
-/// position from this one on say which.
+/// The log of a build for several platforms is the logs of all platforms, one after another. The bits
+/// of a position from this one on say which platform.
 const PART: u32 = 40;
 
 /// A part of a build's log.

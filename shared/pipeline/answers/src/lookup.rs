@@ -186,7 +186,7 @@ pub(super) async fn build(
         Some(of) => context.read::<Run>(&keys::run(&of.value.run)).await?,
         None => None,
     };
-    // A row of a plan that was not committed leads to a build of another number.
+    // A row left by a plan that was not committed leads to a build with another number.
     let is_it = |of: &AttemptRef, run: &Run| {
         let attempt = run.attempt(&of.attempt);
         attempt.is_some_and(|(_, _, attempt)| attempt.build_number == number)

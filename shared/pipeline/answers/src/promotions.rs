@@ -59,7 +59,8 @@ pub(super) async fn promote(
     };
     if let Origin::Stage(origin) = &rule.from {
         let before = found.stage_key(origin);
-        // What was superseded there is part of the candidate, but was never offered here (A23).
+        // Images that were superseded there are part of the candidate, but were never offered here
+        // (A23).
         if let Some(stage) = context.read::<Stage>(&keys::stage(&before)).await? {
             let known = &stage.value.contributions;
             candidate.contributions.add_all(known);
@@ -143,7 +144,7 @@ fn said_of(context: Context<'_>, state: &Stage, promotion: &Promotion, rule: &St
 /// Whether an image may enter a stage.
 enum Fitness {
     Candidate(Box<Candidate>),
-    /// It may not, and why.
+    /// It may not, for this reason.
     Unfit(stage::Refusal),
 }
 

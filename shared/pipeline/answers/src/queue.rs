@@ -1,4 +1,4 @@
-//! Answers which builds run and which wait, and for what.
+//! Answers which builds run, and what the waiting builds wait for.
 
 use serde::{Deserialize, Serialize};
 use towline_domain::Timestamp;
@@ -13,7 +13,7 @@ use super::ChatError;
 use super::answers::Answer;
 use super::query::Queue;
 
-/// A build that runs or waits.
+/// A running or waiting build.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InQueue {
     /// The GitHub repository.
@@ -30,17 +30,17 @@ pub struct InQueue {
     pub pusher: String,
     /// Since when it runs or waits.
     pub since: Timestamp,
-    /// How many builds start before it, if that is known.
+    /// The number of builds that start before it, if that is known.
     pub before: Option<usize>,
-    /// What it waits for, in a clause.
+    /// What it waits for, as a clause.
     pub why: String,
 }
 
 /// The most items to look at; each owes something.
 const MOST_ITEMS: usize = 1_000;
 
-/// The builds that run or wait. Every such build is in a run that owes something, so the index of what
-/// is due finds all of them.
+/// The running and waiting builds. Each of them is in a run that owes something, so the index of due
+/// work finds them all.
 pub(super) async fn queue(
     context: Context<'_>,
     builds: &dyn Builds,
@@ -71,7 +71,7 @@ pub(super) async fn queue(
         }
     }
     running.sort_by_key(|line| (line.since, line.build));
-    // Those whose place the service does not know come last, the oldest first.
+    // Builds whose place the service does not know come last, oldest first.
     let place = |line: &InQueue| (line.before.unwrap_or(usize::MAX), line.since, line.build);
     waiting.sort_by_key(place);
     Ok(Answer::Queue {
@@ -100,7 +100,7 @@ fn stage_of(attempt: &Attempt) -> Option<Stage> {
     }
 }
 
-/// How many builds start before it, of all repositories.
+/// The number of builds, of all repositories, that start before it.
 fn before(attempt: &Attempt, order: Option<&[BuildId]>) -> Option<usize> {
     let build = attempt.build.as_ref()?;
     order?.iter().position(|known| known == build)

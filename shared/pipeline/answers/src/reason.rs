@@ -1,4 +1,4 @@
-//! Why something of a run happened or did not, as an answer.
+//! Why something in a run happened or did not, as an answer.
 
 use serde::{Deserialize, Serialize};
 use towline_domain::Timestamp;
@@ -18,7 +18,7 @@ pub struct Reason {
     pub component: Option<ComponentName>,
     /// Whether it was built.
     pub built: bool,
-    /// Whether the definition starts no run for such a push, which is not an error.
+    /// Whether the definition starts no run for such a push. This is not an error.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
     pub why: String,

@@ -179,7 +179,7 @@ pub enum Refusal {
         /// When.
         at: Timestamp,
     },
-    /// Not where an audit continues.
+    /// Not a place where an audit can continue.
     #[error("{0:?} is not the `next` of an earlier answer; leave it out to start at the beginning")]
     NotAPlace(String),
     /// The promotion has ended.
@@ -191,17 +191,17 @@ pub enum Refusal {
         /// Who ended it.
         by: Actor,
     },
-    /// A rule of stages denies it; the ledger says so too.
+    /// A rule of stages denies it. The ledger records the denial too.
     #[error(transparent)]
     Stage(#[from] stage::Refusal),
-    /// A rule of runs denies it; the ledger says so too.
+    /// A rule of runs denies it. The ledger records the denial too.
     #[error(transparent)]
     Run(#[from] run::Refusal),
 }
 
 impl Refusal {
-    /// Whether it denies what a person decided: then it is in the ledger, unless it concerns no stage
-    /// or build. Everything else could not be understood or found.
+    /// Whether it denies a person's decision. A denial is in the ledger, unless it concerns no stage or
+    /// build. All other refusals mean that something could not be understood or found.
     #[must_use]
     pub fn is_denial(&self) -> bool {
         matches!(
@@ -224,7 +224,7 @@ fn listed<T: ToString>(known: &[T]) -> String {
     known.join(", ")
 }
 
-/// The existing things, after a sentence that one was not found.
+/// The existing things, to follow a sentence that one was not found.
 fn there_are<T: ToString>(what: &str, known: &[T]) -> String {
     match known {
         [] => format!("; there are no {what} yet"),

@@ -40,7 +40,7 @@ pub(super) async fn newest(context: Context<'_>, query: Runs) -> Result<Answer, 
     Ok(Answer::Runs { runs })
 }
 
-/// The newest runs of a repository, by the order that was drawn for them: clocks may step back.
+/// The newest runs of a repository, by their order numbers, because clocks may step back.
 async fn in_order(
     context: Context<'_>,
     repository: RepositoryId,
@@ -56,7 +56,7 @@ async fn in_order(
         let Some(run) = context.read::<Run>(&keys::run(&pointer.run)).await? else {
             continue;
         };
-        // A plan that was not committed may have left a row in another place.
+        // A plan that was not committed may have left a row at another place.
         let run = run.value;
         if item.key == keys::run_by_order(repository, run.order, &run.id) {
             found.push_back(run);

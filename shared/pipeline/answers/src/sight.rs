@@ -1,4 +1,4 @@
-//! What a person may see and act on: everything, or the repositories that they are confined to.
+//! What a person may see and act on: everything, or only the repositories they are confined to.
 
 use towline_domain::person::Person;
 use towline_state::{Confined, Context, HandlerError};
@@ -18,7 +18,7 @@ impl<'a> Sight<'a> {
         Ok(Self { context, part })
     }
 
-    /// Everything that the person may see. What they may not see is as if it did not exist.
+    /// Everything that the person may see. All else is as if it did not exist.
     pub(crate) fn context(&self) -> Context<'_> {
         match &self.part {
             Some(part) => Context {

@@ -263,7 +263,7 @@ async fn standings(
     Ok(answers)
 }
 
-/// How the last promotion of an image ended, unless something newer has happened since.
+/// How the last promotion of an image ended, unless something newer has happened to the image since.
 async fn how_it_ended(
     context: Context<'_>,
     stage: &Stage,

@@ -1,4 +1,5 @@
-//! Carries out people's commands: checked, decided by the same rules as everything else, recorded.
+//! Carries out people's commands: checks them, decides by the same rules as for everything else, and
+//! records them.
 
 use towline_domain::intent::AttemptRef;
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
@@ -16,7 +17,8 @@ use super::given::{required, taken};
 use super::sight::Sight;
 use super::{ChatError, Command, claims, lookup, promotions};
 
-/// Carries out a command of `person`, or says why not. What they may not see does not exist.
+/// Carries out a command of `person`, or says why not. For this person, things they may not see do not
+/// exist.
 ///
 /// # Errors
 /// When it is not allowed, not possible or ambiguous, or the store does not answer. A denial is in
@@ -114,7 +116,7 @@ async fn cancel(
     ))
 }
 
-/// What a person lacks to operate builds of the run's repository.
+/// The right that a person lacks to operate builds of the run's repository.
 async fn lacks_operate(
     context: Context<'_>,
     person: &Person,

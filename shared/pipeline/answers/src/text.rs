@@ -73,7 +73,7 @@ fn short(digest: &Digest) -> String {
     format!("{}…", digest.short())
 }
 
-/// The commit of an image, if a build of ours made it.
+/// The commit of an image, if Towline built it.
 fn commit_cell(commit: Option<&CommitSha>) -> Cell {
     match commit {
         Some(commit) => Cell::plain(commit.short()),
@@ -342,7 +342,7 @@ fn run_table(runs: &[RunAnswer]) -> Vec<Line> {
     table.lines()
 }
 
-/// A build; with its state, unless all have that of their run.
+/// A build, with its state unless all builds have the state of their run.
 fn named(build: &BuildAnswer, alike: bool) -> String {
     let name = format!("{} build#{}", build.component, build.build);
     match alike {

@@ -1,4 +1,4 @@
-//! Chooses what is built: which component, with which buildspec and which variables.
+//! Chooses the component to build, its buildspec and its variables.
 
 use std::fs;
 use std::path::{Component as Part, Path, PathBuf};
@@ -191,7 +191,7 @@ impl Chosen {
             .unwrap_or_else(|| NO_COMPONENT.parse().expect("it is the name of a component"))
     }
 
-    /// What is built with which buildspec, in one sentence.
+    /// Says in one sentence what is built, and with which buildspec.
     pub(super) fn sentence(&self) -> String {
         let of = self.component.as_ref();
         let platforms = of.map_or(&[][..], |component| component.build.platforms.as_slice());

@@ -53,7 +53,7 @@ pub(super) struct Sample {
     pub(super) preset: Preset,
 }
 
-/// Fails with advice if no Docker daemon answers with the environment that builds get.
+/// Fails, with advice, if no Docker daemon answers in the environment that builds get.
 pub(super) async fn look_for_docker() -> anyhow::Result<()> {
     let seen = of_builds(surroundings::variable);
     let mut command = Command::new("docker");

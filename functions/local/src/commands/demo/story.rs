@@ -36,7 +36,7 @@ pub(super) struct Story {
     pub(super) output: Output,
 }
 
-/// An image that was built, and what is known of it.
+/// An image that was built, and what the demo knows about it.
 struct Built {
     build: u64,
     digest: Digest,

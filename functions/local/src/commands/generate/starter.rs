@@ -89,19 +89,20 @@ enum Guess {
 
 /// What a Makefile can do.
 struct Makefile {
-    /// Targets that build and publish, in the order they have to run.
+    /// Targets that build and publish, in the order in which they must run.
     build: Vec<&'static str>,
     /// Targets that clean up.
     always: Vec<&'static str>,
-    /// Whether `make login` logs in to where it publishes.
+    /// Whether `make login` logs in to the registry it publishes to.
     logs_in: bool,
     /// Whether `make version` prints what was built.
     tells_version: bool,
-    /// A variable that it asks Git for, unless it is set in the environment.
+    /// A variable whose value comes from Git, unless the environment sets it.
     version: Option<String>,
 }
 
-/// CodeBuild's own file comes first, then the files that say most about how to publish.
+/// CodeBuild's own file comes first, then the other files in the order of how much they say about
+/// publishing.
 fn build(folder: &Path) -> Guess {
     if folder.join(BUILDSPEC).is_file() {
         return Guess::Buildspec;

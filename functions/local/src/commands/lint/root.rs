@@ -130,7 +130,7 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// None yet; `here` is the current folder, without links and `..`.
+    /// No roots yet; `here` is the current folder, without links and `..`.
     pub fn new(here: PathBuf) -> Self {
         Self {
             here,

@@ -10,13 +10,13 @@ use towline_domain::names::RepositoryId;
 /// The name of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Name {
-    /// That of a repository's builds.
+    /// The ledger of a repository's builds.
     Builds(RepositoryId),
     Stage(StageKey),
 }
 
 impl Name {
-    /// By repository; that of its builds first.
+    /// Sorted by repository, with the ledger of its builds first.
     fn order(&self) -> (u64, Option<(&str, &str)>) {
         match self {
             Self::Builds(id) => (id.0, None),
@@ -44,7 +44,7 @@ impl Ord for Name {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) name: Name,
-    /// Its last row when reading it began.
+    /// The ledger's last row at the time when reading began.
     pub(super) head: Head,
     /// The row to read next.
     pub(super) rest: Head,

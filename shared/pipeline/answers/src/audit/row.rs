@@ -1,4 +1,5 @@
-//! A row of a ledger as an answer: who decided or did what, when, by which door, and the result.
+//! A row of a ledger as an answer: who decided or did what, when, through which door, and with what
+//! result.
 
 use serde::{Deserialize, Serialize};
 use towline_domain::Timestamp;
@@ -30,7 +31,7 @@ pub struct AuditRow {
     pub actor: String,
     pub action: Action,
     pub result: Outcome,
-    /// The door by which the person decided it; none for what followed from a decision.
+    /// The door through which the person decided; none for what followed from a decision.
     pub door: Option<Door>,
     /// Why: the person's words, or the rule's.
     pub reason: Option<String>,
@@ -86,7 +87,7 @@ impl Action {
     }
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -129,7 +130,7 @@ impl Outcome {
 }
 
 impl AuditRow {
-    /// A row that says nothing yet.
+    /// A row with no content yet.
     fn of<W: Serialize>(place: Where, row: &Row<W>, action: Action, result: Outcome) -> Self {
         Self {
             at: row.at,

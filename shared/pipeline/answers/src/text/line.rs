@@ -35,7 +35,7 @@ pub enum Style {
     Waiting,
     /// It failed or is held.
     Bad,
-    /// Said for completeness.
+    /// Less important.
     Quiet,
 }
 

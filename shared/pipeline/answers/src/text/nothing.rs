@@ -1,4 +1,4 @@
-//! Says what an answer without anything in it means, and what to do.
+//! Says what an empty answer means, and what to do.
 
 use towline_domain::names::{ComponentName, StageName};
 

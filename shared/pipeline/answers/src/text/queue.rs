@@ -1,4 +1,4 @@
-//! The builds that run and those that wait, as a table.
+//! The running and waiting builds, as a table.
 
 use towline_domain::Timestamp;
 use towline_domain::explain;
