@@ -1,7 +1,7 @@
-//! AWS through its own command line, `aws` version 1 or 2, one child process per call.
+//! Calls AWS through its own command line, `aws` version 1 or 2, with one child process per call.
 //!
 //! A call is a list of arguments, never text for a shell. A value follows `=` in the argument of its
-//! option, so it is never read as an option; one that would make `aws` read a file or an address is
+//! option, so it is never read as an option. A value that would make `aws` read a file or an address is
 //! refused. Secrets go to the child's standard input only.
 
 use std::ffi::OsString;
@@ -26,7 +26,7 @@ const AT_ONCE: usize = 6;
 /// Makes `aws` read a value from its standard input.
 const STDIN: &str = "file:///dev/stdin";
 
-/// The command line, for one region and one profile.
+/// The `aws` command line, for one region and one profile.
 #[derive(Debug, Clone)]
 pub struct AwsCli {
     region: Option<String>,
@@ -50,7 +50,7 @@ impl AwsCli {
         self
     }
 
-    /// Its region, unless `aws` finds it in its own settings.
+    /// Its region; none if `aws` finds it in its own settings.
     pub fn region(&self) -> Option<&str> {
         self.region.as_deref()
     }

@@ -27,7 +27,7 @@ pub struct Client {
     http: reqwest::Client,
 }
 
-/// How the caller identifies.
+/// How the caller authenticates.
 enum Caller {
     /// Not at all.
     Nobody,
@@ -73,7 +73,7 @@ impl Client {
             .redirect(Policy::none())
             .user_agent(concat!("towline/", env!("CARGO_PKG_VERSION")));
         if is_loopback(&base) {
-            // The environment's proxy is for the network, and does not reach this machine.
+            // The environment's proxy is for other machines, and cannot reach this one.
             builder = builder.no_proxy();
         }
         let http = builder.build().context("setting up HTTP")?;
@@ -94,7 +94,7 @@ impl Client {
     /// Asks a question.
     ///
     /// # Errors
-    /// Refused with the other end's sentence; impossible when nobody answers.
+    /// Refused, in the server's words, or an error when nobody answers.
     pub async fn ask(&self, query: &Query) -> Outcome<Answer> {
         let (word, fields) = parts(query, "query")?;
         let mut url = self.at(&self.route(&word));
@@ -164,7 +164,7 @@ impl Client {
             })?);
         }
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        // API Gateway itself rejects signatures, with its own format.
+        // API Gateway itself rejects signatures, in its own format.
         let said_by_gateway = body["message"].as_str().filter(|_| self.is_signed());
         match body["error"].as_str() {
             Some(_) if status == StatusCode::UNAUTHORIZED => refused(self.who()),
@@ -173,7 +173,7 @@ impl Client {
             }
             Some(reason) if status.is_client_error() => refused(reason),
             Some(reason) => Err(anyhow!("{} answered {status}: {reason}", self.base()).into()),
-            // It also answers itself if the function behind it fails.
+            // It also answers if the function behind it fails.
             None if status.is_server_error() => Err(anyhow!(
                 "{} answered {status}; the log says why, on AWS: aws logs tail /aws/lambda/towline-answer-chat",
                 self.base()

@@ -1,5 +1,5 @@
-//! Tokens and secrets: from the environment or from files, never from arguments, which everyone on
-//! the machine can read.
+//! Finds tokens and secrets in the environment or in files. Arguments are never used, because everyone
+//! on the machine can read them.
 
 use std::fs;
 use std::path::Path;
@@ -37,8 +37,8 @@ pub fn auth(sigv4: bool) -> anyhow::Result<Auth> {
 
 /// The caller's token, if one is found.
 ///
-/// What is not set is looked for where a `towline serve` in the same folder has left it, and then
-/// given only to this machine.
+/// If it is not set, the file that `towline serve` wrote in the same folder is used. That token is sent
+/// only to this machine.
 pub fn token(asked: &Url) -> anyhow::Result<Option<String>> {
     found("TOWLINE_TOKEN", asked, "owner.token")
 }
@@ -48,7 +48,7 @@ pub fn webhook_secret(asked: &Url) -> anyhow::Result<Option<String>> {
     found("TOWLINE_GITHUB_WEBHOOK_SECRET", asked, "webhook.secret")
 }
 
-/// Whether an address is one of this machine alone.
+/// Whether an address is a loopback address of this machine.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,

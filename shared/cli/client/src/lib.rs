@@ -1,4 +1,4 @@
-//! How a person's machine reaches Towline, on one machine or on AWS.
+//! How commands reach Towline, on one machine or on AWS.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 

@@ -34,8 +34,8 @@ struct Exported {
 }
 
 impl Signer {
-    /// With the credentials of the named profile, else those of the environment, else those that
-    /// `aws` would use.
+    /// Uses the credentials of the named profile, otherwise those of the environment, otherwise those
+    /// that `aws` would use.
     pub async fn find(api: &Url, place: &Place) -> anyhow::Result<Self> {
         let region = region_of(api).or_else(|| {
             if let Some(region) = &place.region {
@@ -116,7 +116,7 @@ fn of_environment() -> Option<Exported> {
     })
 }
 
-/// The credentials of the command line. Version 1 cannot export them, but has long-lived keys.
+/// The credentials of the `aws` command line. Version 1 cannot export them, but has long-lived keys.
 async fn of_aws(aws: &AwsCli) -> anyhow::Result<Exported> {
     let export = aws.call("configure", "export-credentials");
     let refused = match export.option("--format", "process").json().await {

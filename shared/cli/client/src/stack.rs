@@ -138,7 +138,7 @@ impl Stack {
     /// The stack of that name.
     ///
     /// # Errors
-    /// Impossible when it does not exist, or CloudFormation does not answer.
+    /// When it does not exist, or CloudFormation does not answer.
     pub async fn existing(aws: &AwsCli, name: &str) -> Outcome<Self> {
         let found = Self::find(aws, name).await?;
         let absent = || {

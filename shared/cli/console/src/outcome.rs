@@ -55,7 +55,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// Ends a command with this message and status 1.
+/// Ends a command with this message and exit status 1.
 pub fn refused<T>(reason: impl Into<String>) -> Outcome<T> {
     Err(Failure::Refused(reason.into()))
 }

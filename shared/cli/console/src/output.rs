@@ -79,14 +79,14 @@ impl Output {
             // If this fails too, there is no way left to report it.
             let _ = self.value(&json!({ "error": sentence }));
         } else {
-            // A sentence has no colours of its own, so any in it come from others.
+            // A sentence has no colours of its own, so any colours in it come from untrusted text.
             let lines: Vec<String> = sentence.lines().map(terminal::line).collect();
             let mark = paint(Style::Bad, "towline:");
             self.progress(&format!("{mark} {}", lines.join("\n")));
         }
     }
 
-    /// Asks a yes-or-no question on the terminal; none without a terminal.
+    /// Asks a yes-or-no question on the terminal. Returns none if there is no terminal.
     pub fn confirm(self, question: &str) -> Outcome<bool> {
         let failed = |error| anyhow::Error::new(error).context("asking on the terminal");
         let mut stderr = anstream::stderr();

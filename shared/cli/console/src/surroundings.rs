@@ -19,7 +19,7 @@ pub fn text(name: &str) -> Option<String> {
 /// A secret from the environment variable, or from the file that `NAME_FILE` names.
 ///
 /// # Errors
-/// When it is empty or cannot be read. An empty one is a mistake and does not count as unset.
+/// When it is empty or cannot be read. An empty value is a mistake and does not count as unset.
 pub fn secret(name: &str) -> anyhow::Result<Option<String>> {
     if let Some(value) = set(name) {
         let text = value

@@ -13,7 +13,7 @@ use towline_domain::untrusted::Untrusted;
 /// Columns of a line that are shown around a mistake.
 const WINDOW: usize = 100;
 
-/// The definition's path and bytes; of a folder, the file in it.
+/// The definition's path and bytes. For a folder, those of the file in it.
 pub fn read(path: &Path) -> anyhow::Result<(PathBuf, Vec<u8>)> {
     let path = if path.is_dir() {
         path.join(FILE)

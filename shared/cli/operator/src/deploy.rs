@@ -48,7 +48,7 @@ enum What {
 /// Deploys.
 ///
 /// # Errors
-/// Refused when a person says no or AWS does; impossible when tools, credentials or files are missing.
+/// Refused when a person or AWS says no; an error when tools, credentials or files are missing.
 pub async fn run(args: Args, output: Output) -> Outcome {
     match args.what {
         Some(What::Components(components)) => components::run(components, output).await,

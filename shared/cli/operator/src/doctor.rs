@@ -58,8 +58,8 @@ pub struct Args {
     place: Options,
 }
 
-/// Checks the stack, folder or address that is named, in this order; else the folder here, else the
-/// stack of the default name.
+/// Checks the stack, folder or address that is named, in this order; otherwise the folder here,
+/// otherwise the stack with the default name.
 ///
 /// # Errors
 /// `Found` if something is wrong, `Unsure` if a check could not run.

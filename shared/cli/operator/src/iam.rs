@@ -1,4 +1,4 @@
-//! `towline iam`: the least-privilege policies for builds, and the line that each right is for.
+//! `towline iam`: the least-privilege policies for builds, and which line needs each permission.
 
 mod around;
 mod needs;
@@ -90,7 +90,7 @@ fn also(text: &str) -> Result<&'static str, WordError> {
     })
 }
 
-/// Prints policies, or which line needs them.
+/// Prints the policies, or which line needs each permission.
 ///
 /// # Errors
 /// When the definition has mistakes or no such component, or account and region are missing.

@@ -86,7 +86,7 @@ const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 /// Sets a secret, or invalidates the previous one.
 ///
 /// # Errors
-/// Refused when the text is not such a secret; impossible when AWS or a file cannot be used.
+/// Refused when the text is not such a secret; an error when AWS or a file cannot be used.
 pub async fn run(args: Args, output: Output) -> Outcome {
     match args.action {
         Action::Set {
@@ -169,7 +169,7 @@ async fn set(
     done(output, &sentence, made)
 }
 
-/// Whether signatures by the secret before this version may still be accepted.
+/// Whether signatures by the previous secret may still be accepted.
 fn is_recent(version: &Version) -> bool {
     version
         .made

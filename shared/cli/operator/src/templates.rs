@@ -30,7 +30,7 @@ pub fn names(template: &str) -> Vec<&str> {
     names
 }
 
-/// One of these names that is not a parameter of a template, if any.
+/// The first of these names that is not a parameter of a template, if any.
 pub fn unknown_parameter<'a>(
     template: &str,
     mut names: impl Iterator<Item = &'a String>,

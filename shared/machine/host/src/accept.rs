@@ -22,7 +22,8 @@ use crate::places::{Exchange, Places};
 
 /// How long a request's head may take to arrive.
 const HEAD: Duration = Duration::from_secs(15);
-/// The most bytes that are read of a connection before they are needed, and so of a head.
+/// The most bytes of a connection that are read before they are needed. This limits a request's head
+/// too.
 const AHEAD: usize = 64 * 1024;
 /// How long running answers may take once the machine stops.
 const LAST: Duration = Duration::from_secs(5);
@@ -73,7 +74,7 @@ pub(super) async fn connections(
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             tokio::select! {
-                // A client may end its connection in any way.
+                // Clients end connections in many ways; none is an error here.
                 _ = connection => {}
                 _ = closed => {}
             }
@@ -84,7 +85,7 @@ pub(super) async fn connections(
     }
 }
 
-/// A body that tells its connection's place when it moves and when it ends.
+/// A body that reports to its connection's place when it moves and when it ends.
 struct Watched<B> {
     body: B,
     exchange: Option<Exchange>,

@@ -13,7 +13,8 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Bytes of all bodies together, those that arrive and those that are being answered.
+/// The most bytes of all bodies together: those that are arriving, and those whose requests are being
+/// answered.
 const MOST: usize = 64 * 1024 * 1024;
 /// The memory for bodies is allocated in blocks of this many bytes.
 const BLOCK: usize = 64 * 1024;
@@ -25,8 +26,8 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// The bodies in memory.
 ///
-/// If a piece does not fit, the body that began to arrive first is dropped. So an honest sender
-/// finishes, however many bodies are left half sent, and no request waits for another's body.
+/// If a piece does not fit, the body that began to arrive first is dropped. So an honest sender can
+/// finish, however many bodies are left half sent, and no request waits for another's body.
 pub(super) struct Bodies {
     most: usize,
     memory: Mutex<Memory>,
@@ -50,7 +51,7 @@ struct Part {
     _kept: oneshot::Sender<()>,
 }
 
-/// The part of the memory that a whole body uses, until this is dropped.
+/// The part of the memory that a complete body uses, until this is dropped.
 pub(super) struct Share {
     bodies: Arc<Bodies>,
     bytes: usize,
@@ -144,7 +145,7 @@ impl Bodies {
 }
 
 impl Memory {
-    /// Drops the body that began first of those that have bytes; `false` if none is arriving.
+    /// Of the bodies that have bytes, drops the one that began first; `false` if none is arriving.
     fn drop_oldest(&mut self) -> bool {
         let mut arriving = self.arriving.iter();
         let oldest = arriving.find(|(_, part)| part.length > 0);
@@ -187,7 +188,7 @@ impl Part {
     }
 }
 
-/// A body that arrives; its bytes are in [`Memory`], where another body may drop them.
+/// An arriving body. Its bytes are in [`Memory`], where another body may cause them to be dropped.
 struct Arriving {
     bodies: Arc<Bodies>,
     id: u64,
@@ -205,7 +206,7 @@ impl Arriving {
                 return Err(Refused::Full);
             }
         }
-        // It may have been the oldest itself.
+        // This body may have been the oldest itself.
         let arrived = memory.arriving.get_mut(&self.id).ok_or(Refused::Full)?;
         arrived.push(piece);
         memory.bytes += piece.len();

@@ -18,26 +18,27 @@ use towline_wire::eventbridge;
 use crate::feed::{feed_builds, feed_pushes};
 use crate::machine::Machine;
 
-/// Functions that run at the same time.
+/// The most functions that run at the same time.
 const WORKERS: usize = 4;
-/// Functions that read the source and run at the same time, apart from the others, so that a slow
-/// origin delays nothing else.
+/// The most functions that read the source at the same time. They are separate from the others, so that
+/// a slow origin delays nothing else.
 const SLOW_WORKERS: usize = 4;
-/// Waiting events of those; further ones stay owed in the store and are announced again.
+/// The most waiting events of such functions; further ones stay owed in the store and are announced
+/// again.
 const SLOW_QUEUE: usize = 1_000;
 /// Tries before an event is left to the sweep, as Lambda tries an asynchronous call three times.
 const MOST_TRIES: u32 = 3;
 /// How often stage tags are compared with the registry.
 const COMPARE: Duration = Duration::from_secs(10);
-/// How often the heads of repositories are compared, and how long a webhook may be on its way: a push
-/// without one is found within ten seconds.
+/// How often the heads of repositories are compared, and how long a webhook may be on its way. So a
+/// push without a webhook is found within ten seconds.
 const HEADS: Duration = Duration::from_secs(4);
 /// How often unused blobs are deleted.
 const TIDY: Duration = Duration::from_secs(3_600);
 /// The age at which an unused blob is deleted.
 const OLD: Duration = Duration::from_secs(24 * 3_600);
-/// The holder of leases in this process: the store lets only one process in, and an event is never
-/// handled twice at once.
+/// The holder of leases in this process. One name is enough: the store lets only one process in, and an
+/// event is never handled twice at once.
 const HOLDER: &str = "this machine";
 
 /// The tasks of a machine, except answering.
@@ -49,7 +50,7 @@ pub(super) struct Work {
 impl Work {
     /// Waits until `stop` is set and everything has ended.
     pub(super) async fn finish(mut self, mut stop: watch::Receiver<bool>) {
-        // A dropped sender means the same.
+        // A dropped sender means the same as a stop.
         let _ = stop.wait_for(|stop| *stop).await;
         self.machine.runner.close().await;
         while self.tasks.join_next().await.is_some() {}
@@ -108,7 +109,8 @@ async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) 
     }
 }
 
-/// Events that are being handled, so that one announced again meanwhile is not taken twice.
+/// The events that are being handled, so that an event that is announced again in the meantime is not
+/// taken twice.
 #[derive(Clone, Default)]
 struct InFlight(Arc<Mutex<HashSet<(String, String)>>>);
 
@@ -177,7 +179,7 @@ pub(super) async fn invoke(
 ) -> Result<(), Failed> {
     let mut attempt = 0;
     loop {
-        // A task of its own, so that a panic ends this call and nothing else (F18).
+        // The call runs in a task of its own, so that a panic ends only this call (F18).
         let (own, name, copy) = (Arc::clone(machine), function.to_owned(), event.clone());
         let called = tokio::spawn(async move { call(&own, &name, &copy).await });
         let failed = match called.await {
@@ -326,7 +328,7 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
     }
 }
 
-/// Has stage tags compared with the registry.
+/// Asks for a comparison of stage tags with the registry.
 async fn keep_comparing_tags(machine: Arc<Machine>) {
     loop {
         machine.clock.sleep(COMPARE).await;
@@ -337,7 +339,8 @@ async fn keep_comparing_tags(machine: Arc<Machine>) {
     }
 }
 
-/// Finds pushes without a webhook. Apart from the sweep, so that a slow origin delays nothing else.
+/// Finds pushes without a webhook. This loop is separate from the sweep, so that a slow origin delays
+/// nothing else.
 async fn keep_comparing_heads(machine: Arc<Machine>) {
     let source = machine.source.as_ref();
     let mut known = Vec::new();

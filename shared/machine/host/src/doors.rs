@@ -83,7 +83,7 @@ async fn github(State(doors): State<Doors>, request: Request) -> Response {
     respond(answer)
 }
 
-/// Everything else is answered by the same code as behind API Gateway.
+/// The same code as behind API Gateway answers everything else.
 async fn people(State(doors): State<Doors>, request: Request) -> Response {
     let (head, body) = split(request);
     let (body, _share) = match doors.bodies.read(body, 64 * 1024).await {

@@ -17,7 +17,7 @@ use crate::machine::Machine;
 
 /// Tries before an event is set aside: about ten minutes.
 const MOST_FEEDS: u32 = 24;
-/// Failures that no retry helps before it is set aside.
+/// Permanent failures before an event is set aside.
 const MOST_PERMANENT: u32 = 2;
 /// The longest time between two attempts at the same event.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -26,8 +26,8 @@ const MOST_FED: usize = 8;
 /// Build events taken at a time.
 const PORTION: usize = 100;
 
-/// Feeds in pushes to the registry, as events of ECR: those of one repository in their order, and those of several
-/// at the same time, so that none waits for another's.
+/// Feeds in pushes to the registry, as events of ECR. Pushes of one repository keep their order.
+/// Repositories are handled at the same time, so that none waits for another.
 pub(super) async fn feed_pushes(machine: Arc<Machine>) {
     let mut fed = JoinSet::new();
     let mut busy: HashMap<task::Id, ImageRepository> = HashMap::new();
@@ -108,7 +108,7 @@ pub(super) async fn feed_builds(machine: Arc<Machine>) {
             machine.runner.changed().notified().await;
         }
         for change in changes {
-            // What it could not tell is found by the sweep.
+            // The sweep finds the reports that could not be passed on.
             let _ = feed(&machine, &change.document).await;
             while let Err(error) = machine.runner.forget_events(change.id).await {
                 tracing::error!(
@@ -121,8 +121,8 @@ pub(super) async fn feed_builds(machine: Arc<Machine>) {
     }
 }
 
-/// Passes a foreign event to every function it is for, until each is done. One that fails for ten
-/// minutes, or twice in a way that no retry helps, is given up, so that it does not block the others
+/// Passes a foreign event to every function it is for, until each is done. An event that fails for ten
+/// minutes, or twice in a way that no retry can fix, is given up, so that it does not block the others
 /// forever (F17).
 async fn feed(machine: &Arc<Machine>, event: &Value) -> Option<Failed> {
     let mut given_up = None;

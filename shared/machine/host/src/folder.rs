@@ -85,7 +85,7 @@ impl Folder {
         let is_ours = fs::read_to_string(&mark).is_ok_and(|text| text == MARK_TEXT);
         if !is_ours {
             let entries = fs::read_dir(&path).map_err(FolderError::at(&path))?;
-            // A process that was killed before this leaves only a draft of the mark.
+            // A process that is killed before this point leaves only a draft of the mark.
             let draft = mark.with_extension("new");
             if entries.flatten().any(|entry| entry.path() != draft) {
                 return Err(FolderError::Foreign(path));

@@ -1,5 +1,5 @@
-//! Decides who may do what in the registry. People pull. A build pushes the tags of its own attempt while it
-//! runs, and pulls what belongs to its GitHub repository.
+//! Decides who may do what in the registry. People may pull. While a build runs, it may push the tags
+//! of its own attempt, and pull images of its GitHub repository.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,8 +21,8 @@ use towline_state::{Confined, Context, HandlerError, keys};
 
 use crate::machine::Machine;
 
-/// Creates and checks the passwords of builds: the build's id and a MAC. Their key is never on disk, where a
-/// build could read it; no build outlives the process that has it.
+/// Creates and checks the passwords of builds: the build's id and a MAC. The MAC's key is never on
+/// disk, where a build could read it. It can stay in memory, because no build outlives this process.
 #[derive(Clone)]
 pub struct BuildKeys {
     key: [u8; 32],
@@ -38,7 +38,7 @@ impl Default for BuildKeys {
     }
 }
 
-/// A build that shows its password.
+/// What a password says about a build.
 enum Shown {
     Running(Box<Rights>),
     Ended(BuildId),
@@ -47,7 +47,7 @@ enum Shown {
 /// What follows from a password.
 enum Judged {
     Now(Verdict),
-    /// The owner of the repository decides about a pull.
+    /// It depends on who owns the repository.
     ByOwner(Box<Rights>, ImageRepository),
 }
 
@@ -62,7 +62,7 @@ impl BuildKeys {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The build of a password, if it is one of ours.
+    /// The build that a password belongs to, if it is one of ours.
     fn shown(&self, password: &str) -> Option<Shown> {
         let (mac, build) = password.split_once('.')?;
         let mac = hex::decode(mac).ok()?;
@@ -99,7 +99,7 @@ impl BuildKeys {
     }
 }
 
-/// Decides about builds where nobody else has images.
+/// For a registry in which nobody else has images, so a build may pull from every repository.
 #[async_trait]
 impl Authority for BuildKeys {
     async fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict {
@@ -149,7 +149,7 @@ impl Doorman {
             || matches!(machine.keys.shown(password), Some(Shown::Running(_)))
     }
 
-    /// People who are confined pull images of their repositories.
+    /// People who are confined may pull images of their repositories only.
     async fn judge_confined(&self, person: &Person, images: &ImageRepository) -> Verdict {
         match self.sees(person, images).await {
             Ok(true) => Verdict::Allow,
@@ -172,8 +172,8 @@ impl Doorman {
         Ok(claim.is_some())
     }
 
-    /// Images of the build's own GitHub repository are open to it, and those that belong to none: people put
-    /// base images there.
+    /// A build may pull images of its own GitHub repository, and images in repositories that belong to
+    /// no component: the owner of the machine puts base images there.
     async fn judge_by_owner(&self, rights: &Rights, repository: &ImageRepository) -> Verdict {
         let claim = keys::claim(repository);
         match self.machine.context().read::<Claim>(&claim).await {
@@ -228,7 +228,7 @@ fn judge_push(rights: &Rights, repository: &ImageRepository, tag: Option<&Tag>) 
     }
 }
 
-/// The verdict about a pull, unless the owner of the repository decides.
+/// The verdict about a pull; none if it depends on who owns the repository.
 fn judge_pull(rights: &Rights, repository: &ImageRepository) -> Option<Verdict> {
     let own = rights.pushes.iter().map(|(known, _)| known);
     if own.chain(&rights.layers).any(|known| known == repository) {
@@ -254,8 +254,8 @@ fn judge_claim(
     }
 }
 
-/// People pull. Images come from builds, and tags move by promotion; only a person of every group,
-/// such as the owner, may push or delete directly.
+/// People may pull. Images come from builds, and promotions move tags. Only a person who is in every
+/// group, such as the owner, may push or delete directly.
 fn judge_person(person: &Person, access: Access<'_>) -> Verdict {
     let owns = person.groups.iter().any(|group| group == EVERY_GROUP);
     match access {

@@ -45,7 +45,7 @@ pub struct Config {
     pub concurrency: usize,
     /// Builds that may wait for their turn.
     pub room: Room,
-    /// The user that builds run as, if not our own.
+    /// The user that builds run as, if it is not the user of this process.
     pub build_user: Option<towline_runner::User>,
     /// The `towline` that builds find on their path.
     pub binary: PathBuf,
@@ -171,8 +171,8 @@ impl Machine {
     }
 }
 
-/// The address at which builds on this machine reach it, because an address that means "every
-/// interface" cannot be a target.
+/// The address at which builds on this machine reach it. An address that means "every interface" cannot
+/// be a target.
 fn from_here(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         SocketAddr::from((Ipv4Addr::LOCALHOST, address.port()))

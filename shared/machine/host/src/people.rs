@@ -18,7 +18,7 @@ const LOCK: &str = "people.lock";
 /// The login of the machine's owner.
 const OWNER: &str = "owner";
 
-/// Why a list of people is not changed.
+/// Why a list of people cannot be changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotChanged {
     /// The login is invalid.
@@ -33,7 +33,7 @@ pub enum NotChanged {
     /// The login is taken.
     #[error("{login} already exists; to create a new token, remove the person first")]
     Taken { login: String },
-    /// Nobody would be left who may do everything.
+    /// Nobody would be left who is in every group.
     #[error(
         "{login} is the only person in every group; first add another with: towline people add LOGIN --group '*'"
     )]
@@ -81,17 +81,17 @@ pub fn remove(entries: &mut Vec<Known>, login: &str) -> Result<(), NotChanged> {
     Ok(())
 }
 
-/// New values for what the list says of a person; `None` leaves a value as it is.
+/// New values for a person's entry; `None` leaves a value as it is.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
     pub emails: Option<Vec<String>>,
     pub groups: Option<Vec<String>>,
-    /// The repositories that they are confined to; none are all.
+    /// The repositories that they are confined to; an empty list means all.
     pub only: Option<Vec<RepositoryName>>,
     pub slack: Option<Vec<SlackUser>>,
 }
 
-/// Changes what a list says of a person. Their token stays.
+/// Changes a person's entry in a list. Their token stays the same.
 ///
 /// # Errors
 /// When the list does not have the login.
@@ -195,7 +195,7 @@ pub enum PeopleError {
 }
 
 impl People {
-    /// Opens the people of a folder; the owner, who belongs to every group, is always there at first.
+    /// Opens the people of a folder. A new list contains the owner, who belongs to every group.
     pub fn open(folder: &Folder) -> Result<Self, PeopleError> {
         let people = Self::at(folder);
         let _lock = people.folder.lock(LOCK)?;
@@ -204,7 +204,7 @@ impl People {
         let mut entries = people.entries()?;
         let owner = entries.iter_mut().find(|entry| entry.person.login == OWNER);
         match owner {
-            // The owner's token is what the file contains, so that it can be changed there.
+            // The owner's token is the content of the file, so that it can be changed there.
             Some(owner) if owner.token_sha256.as_ref() != Some(&token) => {
                 owner.token_sha256 = Some(token);
             }
@@ -271,14 +271,14 @@ impl People {
     /// Adds a person and returns their token, like [`add`].
     ///
     /// # Errors
-    /// When the login is taken or no login.
+    /// When the login is taken or invalid.
     pub fn add(&self, newcomer: Known, wanted: bool) -> Result<Option<String>, PeopleError> {
         let _lock = self.folder.lock(LOCK)?;
         let mut entries = self.entries()?;
         let is_owner = newcomer.person.login == OWNER;
         let token = add(&mut entries, newcomer, wanted)?;
         if let (true, Some(token)) = (is_owner, &token) {
-            // The owner's token is in a file, which changes with it.
+            // The owner's token is also in a file, which must change with it.
             write_private(&self.folder.token_file(), format!("{token}\n").as_bytes())?;
         }
         self.write(&entries)?;
@@ -293,7 +293,7 @@ impl People {
         self.without_leaving_nobody(login, |entries| remove(entries, login))
     }
 
-    /// Changes what is said of a person, like [`change`].
+    /// Changes a person's entry, like [`change`].
     ///
     /// # Errors
     /// When the login is not known, or nobody would administer any more.
@@ -322,7 +322,7 @@ impl People {
         self.find(|people| people.by_token(token))
     }
 
-    /// A person of the list as it is now.
+    /// A person in the current list.
     pub(crate) fn find(&self, who: impl FnOnce(&Everybody) -> Option<&Person>) -> Option<Person> {
         let stamp = self.stamp();
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Open connections.
+/// The most open connections.
 const MOST: usize = 512;
 /// Places that connections without credentials keep, so that a new one has time to send its request.
 const FOR_STRANGERS: usize = 128;
 
 /// All open connections. A new one never waits: if there is no place, another connection is closed.
 ///
-/// It is the one whose client has been silent for the longest, of the address with the most
-/// connections. Those that serve a request come last: one with credentials, or one that has
-/// arrived whole.
+/// Of the address with the most connections, the one whose client has been silent for the longest is
+/// closed. Connections that serve a request come last: a request with credentials, or one that has
+/// arrived completely.
 pub(super) struct Places {
     most: usize,
     for_strangers: usize,
@@ -173,7 +173,7 @@ impl Drop for Exchange {
     }
 }
 
-/// What counts as one address: of IPv6, the network that a provider gives to one customer.
+/// What counts as one address. For IPv6, this is the network that a provider gives to one customer.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(peer) => IpAddr::from((peer.to_bits() >> 64 << 64).to_be_bytes()),

@@ -1,4 +1,4 @@
-//! Opens a data folder for questions only: nothing is announced, and no build is started.
+//! Opens a data folder to ask questions only. Nothing is announced, and no build is started.
 
 use std::sync::Arc;
 
@@ -87,7 +87,7 @@ impl Reading {
     }
 }
 
-/// The pushes to the registry that could not be recorded, also while `towline serve` runs.
+/// The pushes to the registry that could not be recorded. This works while `towline serve` runs too.
 ///
 /// # Errors
 /// When the registry cannot be read.

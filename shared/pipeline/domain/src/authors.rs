@@ -1,4 +1,4 @@
-//! Who took part in what a candidate contains, push by push (A23).
+//! The people who took part in a candidate's changes, push by push (A23).
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The most bytes of names of one push. Offers to 16 stages have to fit into one item.
 pub const MOST_BYTES: usize = 8 * 1024;
 
-/// The most entries of a log, and of bytes in them; beyond that, the oldest are joined.
+/// The most entries of a log, and the most bytes in them. Beyond that, the oldest entries are joined.
 const MOST_ENTRIES: usize = 40;
 const MOST_BYTES_TOGETHER: usize = 16 * 1024;
 
@@ -20,7 +20,7 @@ pub struct Contribution {
     pub last: u64,
     /// Logins, addresses and names.
     pub authors: Vec<String>,
-    /// Whether there were more than could be kept. Then it is unknown who is not one of them.
+    /// Whether there were more people than could be kept. If so, nobody can be ruled out as an author.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
 }
@@ -35,7 +35,7 @@ impl Contribution {
             && other.authors.iter().all(knows)
     }
 
-    /// Joins an entry that counts whenever one of the two would.
+    /// Joins two entries into one that counts whenever either of them would.
     fn join(&mut self, other: Self) {
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
@@ -93,7 +93,7 @@ impl Contributions {
         }
     }
 
-    /// Who took part after one order number, up to another.
+    /// The people who took part after one order number, up to another.
     #[must_use]
     pub fn between(&self, after: u64, up_to: u64) -> Authors {
         let counts = |entry: &&Contribution| entry.last > after && entry.first <= up_to;

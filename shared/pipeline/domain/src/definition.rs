@@ -11,15 +11,16 @@ use crate::rights::Rights;
 /// The name of the file with the definition, at the root of a repository.
 pub const FILE: &str = ".towline.yml";
 
-/// Components a definition may have, and builds a push may start. The transaction that creates a run
-/// contains up to two claims for each component, and DynamoDB takes 100 writes in one.
+/// The most components of a definition, and the most builds that a push may start. The transaction that
+/// creates a run contains up to two claims for each component, and DynamoDB takes 100 writes in one
+/// transaction.
 pub const MOST_COMPONENTS: usize = 40;
 
 /// The most bytes of a buildspec. CodeBuild accepts fewer inline; a longer one is passed another way.
 pub const LONGEST_BUILDSPEC: usize = 64 * 1024;
 
-/// Image repositories whose names start with this hold image layers, apart by trust. No component can
-/// have one, because its builds could write there (A30).
+/// Image repositories whose names start with this hold image layers, separated by trust. No component
+/// can have such a repository, because its builds could write to it (A30).
 pub const LAYER_CACHES: &str = "towline-cache/";
 
 /// A whole definition.
@@ -31,9 +32,9 @@ pub struct Definition {
     pub source: Source,
     /// The components, in the order written; at least one.
     pub components: Vec<Component>,
-    /// The stages, each after the one it takes from; at most 64.
+    /// The stages, each after the stage it takes its images from; at most 64.
     pub stages: Vec<StageRule>,
-    /// Who may operate and override.
+    /// The groups that may operate and override.
     #[serde(default, skip_serializing_if = "Rights::is_default")]
     pub rights: Rights,
     /// Features that the definition uses and this version does not support; a run that needs one is refused.
@@ -142,7 +143,8 @@ pub struct Build {
     pub env: Vec<(String, String)>,
     /// The tags the build pushes; at least one differs for every attempt.
     pub tags: Vec<String>,
-    /// `os/architecture` of the image; if there are several, each is built on its own machines. At least one.
+    /// `os/architecture` of the image. If there are several, each is built on its own machine. At least
+    /// one.
     pub platforms: Vec<String>,
     /// Files that later stages may read, each known by its name without its extension (see [`crate::outputs`]).
     pub outputs: Vec<String>,
@@ -363,6 +365,6 @@ pub struct ApprovalRule {
     pub allow_self: bool,
     /// How long the promotion waits for approval.
     pub expires: Option<Duration>,
-    /// Whether a newer candidate replaces one that still waits.
+    /// Whether a newer candidate replaces one that is still waiting.
     pub supersede: bool,
 }

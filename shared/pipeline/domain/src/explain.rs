@@ -13,7 +13,7 @@ use crate::stage::{Candidate, Promotion, Stage, Wait, missing_approval};
 pub use notes::delay;
 pub use reasons::ending;
 
-/// The state of an attempt in one clause, or in one for each of its parts while they run.
+/// The state of an attempt, in one clause. While its parts run, in one clause for each part.
 #[must_use]
 pub fn attempt(attempt: &Attempt) -> String {
     let name = attempt.name();
@@ -40,8 +40,8 @@ pub fn attempt(attempt: &Attempt) -> String {
     }
 }
 
-/// What a build that has not ended waits for, in a clause; `before` says how many start before it, if
-/// that is known.
+/// What an unfinished build waits for, as a clause; `before` is the number of builds that start before
+/// it, if that is known.
 #[must_use]
 pub fn queued(attempt: &Attempt, before: Option<usize>) -> String {
     match (&attempt.state, before) {
@@ -85,9 +85,9 @@ fn parts(attempt: &Attempt) -> String {
 pub enum Standing {
     /// It is live there.
     Live,
-    /// It is on its way, or waits, and why.
+    /// It is on its way or waiting, with the reason.
     Waiting(String),
-    /// It does not enter automatically, and why not.
+    /// It does not enter automatically, with the reason.
     Outside(String),
 }
 
@@ -131,7 +131,7 @@ pub fn standing(
     })
 }
 
-/// Why a promotion waits, in a clause that begins with a verb.
+/// Why a promotion waits, as a clause that begins with a verb.
 #[must_use]
 pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Timestamp) -> String {
     match stage.wait_of(promotion, rule) {
@@ -154,7 +154,8 @@ pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Ti
     }
 }
 
-/// The approvals that a promotion still needs, also while it waits for something else: `1/2 approvals`.
+/// The approvals that a promotion has and needs, even while it waits for something else: `1/2
+/// approvals`.
 #[must_use]
 pub fn lacking(promotion: &Promotion, rule: &StageRule) -> Option<String> {
     match missing_approval(promotion, rule)? {
@@ -163,7 +164,7 @@ pub fn lacking(promotion: &Promotion, rule: &StageRule) -> Option<String> {
     }
 }
 
-/// Which rules a promotion waits under, if the definition has others now.
+/// The older rules that a promotion waits under, if the definition has changed since.
 #[must_use]
 pub fn loosened(promotion: &Promotion) -> String {
     let loosening = promotion.loosening.as_ref();

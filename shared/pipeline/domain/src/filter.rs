@@ -9,7 +9,7 @@ use crate::reason::{Because, NotAdmitted, Unchanged};
 pub enum ChangedFiles {
     /// All of them, by path from the repository's root.
     Known(Vec<String>),
-    /// Unknown, with the reason; then everything is built.
+    /// Unknown, with the reason. Everything is built in this case.
     Unknown(String),
 }
 

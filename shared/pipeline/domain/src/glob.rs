@@ -52,8 +52,8 @@ impl Glob {
         }
     }
 
-    /// What most patterns are: a name as it is, or everything in a folder. Compiling costs far more than
-    /// comparing, and a definition is read anew for each decision.
+    /// The form of most patterns: a literal name, or everything in a folder. Compiling a pattern costs
+    /// far more than comparing names, and a definition is read again for each decision.
     fn plainly(&self, candidate: &str) -> Option<bool> {
         let (name, is_folder) = match self.as_str().strip_suffix("/**") {
             Some(folder) => (folder, true),

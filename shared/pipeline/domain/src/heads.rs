@@ -1,4 +1,4 @@
-//! Decides which refs of a repository are where no push that we know of has moved them (F8).
+//! Finds the refs of a repository that have moved without a push that we know of (F8).
 //!
 //! [`Heads::then`] compares a list of refs with the one before. A difference stays open until a push
 //! explains it, so that a webhook has time to arrive, and then [`judge`] says what to do about it.
@@ -17,7 +17,7 @@ use crate::plan::Branch;
 /// The refs of a repository that start runs, as they were last seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heads {
-    /// Names the list of refs that this is from.
+    /// Identifies the list of refs that this comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<String>,
     pub rules: Rules,
@@ -57,7 +57,7 @@ pub struct Open {
     /// Where the ref is; none if it was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<CommitSha>,
-    /// When the ref was first seen to be elsewhere.
+    /// When the ref was first seen at another place.
     pub since: Timestamp,
 }
 
@@ -79,8 +79,8 @@ pub enum Verdict {
     Missed,
 }
 
-/// The refs whose first listing this is, because the repository or its rules are new. They were where
-/// they are before we watched them, so only those that were planned before can have a missing push.
+/// The refs that are listed for the first time, because the repository or its rules are new. They may
+/// have moved before we watched them, so only refs that were planned before can have a missing push.
 #[must_use]
 pub fn first_seen<'a>(
     before: Option<&Heads>,
@@ -98,7 +98,7 @@ pub fn first_seen<'a>(
 pub const MOST_OPEN: usize = 250;
 
 impl Heads {
-    /// The refs after a new list, with the moves since this one. `planned` has those of
+    /// The refs after a new list, with the moves since this list. `planned` has those refs of
     /// [`first_seen`] that have a run.
     #[must_use]
     pub fn then(
@@ -161,9 +161,9 @@ impl Heads {
         }
     }
 
-    /// Opens the moves that no list has shown: a ref may be back where the last list saw it, although a push
-    /// in between was planned. `planned` has the newest planned commits of branches, and `drawn` the next
-    /// order number before they were read.
+    /// Opens moves that no list has shown. A ref may be back where the last list saw it, although a
+    /// push in between was planned. `planned` has the newest planned commits of branches, and `drawn`
+    /// the next order number before they were read.
     pub fn recheck(&mut self, planned: &BTreeMap<GitRef, CommitSha>, drawn: u64, now: Timestamp) {
         let mut is_whole = true;
         for (git_ref, head) in planned {
@@ -189,7 +189,7 @@ impl Heads {
     }
 }
 
-/// An open move of a ref, and what is known of it.
+/// An open move of a ref, and what is known about the ref.
 #[derive(Debug, Clone, Copy)]
 pub struct Moved<'a> {
     pub open: &'a Open,
@@ -211,9 +211,9 @@ pub fn judge(moved: &Moved<'_>, patience: Duration, now: Timestamp) -> Verdict {
         newest,
     } = *moved;
     let explained = match (&open.at, commit) {
-        // A ref that was never planned has nothing to take back.
+        // If a ref was never planned, nothing has to be undone for it.
         (None, _) => branch.is_none_or(|branch| branch.deleted || branch.head.is_none()),
-        // A tag of something else than a commit is never built.
+        // A tag that does not lead to a commit is never built.
         (Some(_), None) => true,
         (Some(_), Some(commit)) => {
             let order = branch.map_or(0, |branch| branch.order);

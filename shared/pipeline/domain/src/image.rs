@@ -27,7 +27,7 @@ pub struct Claim {
     pub repository: RepositoryId,
     pub component: ComponentName,
     pub images: ImageRepository,
-    /// Whether it was released: then the next default branch that names the repository has it.
+    /// Whether it was released. If so, the next default branch that names the repository gets it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,
 }
@@ -51,12 +51,12 @@ pub struct Image {
     pub built: Option<Built>,
     /// The first tags ever seen on it, in order; at most [`MOST_TAGS`].
     pub tags: Vec<Tag>,
-    /// Whether there are more, each a row of its own.
+    /// Whether there are more tags, each in a row of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more_tags: bool,
 }
 
-/// Tags in an image's item, which has limited space.
+/// The most tags in an image's item, which has limited space.
 pub const MOST_TAGS: usize = 200;
 
 impl Image {

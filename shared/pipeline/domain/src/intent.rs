@@ -1,4 +1,4 @@
-//! What Towline owes: effects it has committed to, and times to look again; one variant each.
+//! What Towline owes: effects that it has committed to, and times at which to look again.
 
 use serde::{Deserialize, Serialize};
 
@@ -44,21 +44,21 @@ pub struct PushAccepted {
     pub forced: bool,
     /// Who pushed, by login.
     pub pusher: String,
-    /// Everyone who wrote or pushed it, by login and address; for refusing self-approval.
+    /// Everyone who wrote or pushed it, by login and address; used to refuse self-approval.
     pub authors: Vec<String>,
     /// Whether there were too many authors to keep.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub authors_cut: bool,
     /// First line of the head commit's message.
     pub title: Untrusted,
-    /// The head commit's message, of which the first 4,096 characters are kept; marks are searched
-    /// in all of it.
+    /// The head commit's message. The first 4,096 characters are kept, but marks are searched in the
+    /// whole message.
     pub message: Untrusted,
     /// When it was accepted.
     pub at: Timestamp,
 }
 
-/// Something to do or to check, which is announced until it is done.
+/// Something to do or to check. It is announced until it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Intent {
@@ -128,8 +128,8 @@ pub enum Intent {
         run: RunId,
         /// The component; none for the run as a whole.
         component: Option<ComponentName>,
-        /// What was to be shown when this became due. The handler shows the current state instead;
-        /// this text only makes a later change an intent of its own, which is not removed with this
+        /// The text to show when this became due. The handler shows the current state instead. This
+        /// text only makes a later change a different intent, which is not removed together with this
         /// one.
         shows: String,
     },
@@ -142,7 +142,7 @@ pub enum Intent {
         /// Like in [`Intent::BuildStatusDue`].
         shows: String,
     },
-    /// Show all changes of one transaction: one event, one read and one removal for all.
+    /// Show all changes of one transaction, with one event, one read and one removal for all of them.
     StatusesDue {
         /// Each a [`Intent::BuildStatusDue`] or [`Intent::StageStatusDue`].
         reports: Vec<Intent>,
@@ -211,7 +211,7 @@ impl Intent {
         matches!(self, Self::ImageDue { .. })
     }
 
-    /// Whether it is only a time to look again: `sweep` does that itself, and nothing is announced.
+    /// Whether it is only a time to look again. `sweep` looks itself, and nothing is announced.
     #[must_use]
     pub fn is_watch(&self) -> bool {
         match self {

@@ -18,8 +18,8 @@ pub struct Row<W = What> {
     pub at: Timestamp,
     /// Who decided.
     pub by: Actor,
-    /// The door by which a person decided it. None if it followed from another decision; rows of
-    /// earlier versions have none either.
+    /// The door through which a person decided it. None if it followed from another decision, or in
+    /// rows of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub door: Option<Door>,
     /// What was decided.
@@ -40,12 +40,12 @@ pub enum What {
         digest: Digest,
         /// The image's commit.
         commit: CommitSha,
-        /// Whether it goes back to an image that was live before.
+        /// Whether it returns to an image that was live before.
         rollback: bool,
         /// Why, in the words of the person.
         reason: Option<String>,
     },
-    /// A person with the right to override promotes an image without approval, and whatever its ref.
+    /// A person with the right to override promotes an image without approval, from any ref.
     Overridden {
         /// The promotion's number.
         promotion: u64,
@@ -108,7 +108,7 @@ pub enum What {
 }
 
 impl What {
-    /// Whether it is a decision, not what followed from one.
+    /// Whether it is a person's decision, and not a consequence of one.
     #[must_use]
     pub fn is_decision(&self) -> bool {
         match self {
@@ -124,7 +124,7 @@ impl What {
     }
 }
 
-/// What a row of a repository's ledger of builds records: the decisions of people about them.
+/// What a row of a repository's ledger of builds records: a person's decision about a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfBuild {
     pub component: ComponentName,
@@ -278,7 +278,8 @@ pub struct TagMove {
     pub by: Mover,
 }
 
-/// Where a tag points now. Its last move is part of it, and becomes a row of its own with the next move.
+/// Where a tag points now. This includes the tag's last move, which becomes a row of its own with the
+/// next move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagNow {
     pub repository: ImageRepository,

@@ -1,5 +1,5 @@
-//! Rules that the default branch has loosened, and that hold until a promotion with the change was
-//! approved under them: no push opens its own gate.
+//! Old rules that the default branch has loosened. They hold until a promotion with the change was
+//! approved under them, so that no push opens its own gate.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +17,9 @@ const MOST_OF_A_STAGE: usize = 20;
 pub struct Older {
     pub stage: StageName,
     pub gate: ApprovalRule,
-    /// The refs that it admitted.
+    /// The refs that were admitted.
     pub source: Source,
-    /// The default branch then.
+    /// The default branch at that time.
     pub branch: String,
     /// The groups that could override.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -37,7 +37,7 @@ impl Older {
         filter::admits(&self.source, git_ref, &self.branch, "").err()
     }
 
-    /// Whether something may enter the stage that these rules stop.
+    /// Whether the new rules admit something that these rules stop.
     fn is_loosened_by(&self, new: &Trusted) -> bool {
         let definition = &new.definition;
         let now = definition.stage(&self.stage);
@@ -52,7 +52,7 @@ impl Older {
             || overrule.any(|group| !self.overrule.contains(group))
     }
 
-    /// Whether the rules are the same, whatever loosened them.
+    /// Whether the rules are the same, regardless of what loosened them.
     fn is_like(&self, other: &Self) -> bool {
         let same_rules = self.gate == other.gate && self.overrule == other.overrule;
         let same_refs = self.source == other.source && self.branch == other.branch;
@@ -90,7 +90,8 @@ pub fn after(before: &Trusted, new: &Trusted) -> Vec<Older> {
     older
 }
 
-/// Keeps rules. Those that are kept already, or that are one too many, prolong others instead.
+/// Keeps rules. If the same rules are kept already, or there is no more room, other kept rules are
+/// prolonged instead.
 fn keep(older: &mut Vec<Older>, new: Older) {
     let is_of_stage = |known: &Older| known.stage == new.stage;
     let count = older.iter().filter(|known| is_of_stage(known)).count();
@@ -127,7 +128,7 @@ fn is_looser(old: &ApprovalRule, new: Option<&ApprovalRule>) -> bool {
     new.min < old.min || wider || longer || (new.allow_self && !old.allow_self)
 }
 
-/// The older rules that hold for a stage, which has accepted all changes up to an order number.
+/// The older rules that still hold for a stage that has accepted all changes up to an order number.
 pub fn in_force<'a>(
     trusted: &'a Trusted,
     stage: &'a StageName,

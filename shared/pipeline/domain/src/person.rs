@@ -15,9 +15,9 @@ pub const SYSTEM: &str = "towline";
 /// A known person, with the facts that decide their rights.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
-    /// The login, the one identity that counts towards a quorum.
+    /// The login, the only identity that counts towards a quorum.
     pub login: String,
-    /// Addresses of their commits, in lower case; for refusing self-approval (A23).
+    /// The addresses of their commits, in lower case; used to refuse self-approval (A23).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emails: Vec<String>,
     /// The groups they belong to; [`EVERY_GROUP`] stands for all of them.
@@ -26,12 +26,12 @@ pub struct Person {
     /// The repositories that they may see and act on; all, if none are named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<RepositoryName>,
-    /// The door they came in by; not part of the list of people.
+    /// The door that their request came through; not part of the list of people.
     #[serde(skip)]
     pub door: Option<Door>,
 }
 
-/// The door a person's request came in by.
+/// The door through which a person's request came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Door {
@@ -75,14 +75,15 @@ impl Person {
         self.groups.iter().any(|own| own == EVERY_GROUP)
     }
 
-    /// Whether they belong to any of the groups; without groups, every known person does.
+    /// Whether they belong to any of the groups. If there are no groups, every known person counts.
     #[must_use]
     pub fn is_in(&self, groups: &[String]) -> bool {
         are_in(&self.groups, groups)
     }
 }
 
-/// Whether a person with these own groups belongs to any of the others; without others, everyone does.
+/// Whether a person with the groups `own` belongs to any of the others. If there are no others,
+/// everyone counts.
 #[must_use]
 pub fn are_in(own: &[String], groups: &[String]) -> bool {
     groups.is_empty()

@@ -1,7 +1,7 @@
 //! Decides what a push leads to: which of its components are built, under which numbers and tags, and why.
 //!
-//! [`of`] decides from what is [`Known`]. While something is missing it returns what else it
-//! [`Wants`], so that the caller never guesses.
+//! [`of`] decides from what is [`Known`]. While something is missing, it returns what else it
+//! [`Wants`], so the caller never has to guess.
 
 mod claims;
 mod components;
@@ -22,7 +22,7 @@ use crate::run::{Run, RunKey};
 
 pub use known::{AtCommit, Base, Branch, Buildspec, Claimed, Drawn, Known, Trusted, Want, Wants};
 
-/// How long after its push a commit may appear.
+/// How long after its push a commit may take to appear.
 const COMMIT_COMES_WITHIN: Duration = Duration::from_secs(5 * 60);
 
 /// The result of planning a push.
@@ -36,8 +36,8 @@ pub enum Plan {
     Run(Box<Planned>),
 }
 
-/// A new run and the items that belong to it: the run is committed if its id is free, the others if
-/// they are unchanged since this was decided.
+/// A new run and the items that belong to it. The run is committed if its id is free, and the other
+/// items if they have not changed since this was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
     pub run: Run,
@@ -86,7 +86,7 @@ fn unnamed() -> PipelineName {
     "unnamed".parse().expect("a label")
 }
 
-/// The values of all, or what any of them wants.
+/// The values of all of them, or what any of them still wants.
 fn all<T>(items: impl IntoIterator<Item = Result<T, Wants>>) -> Result<Vec<T>, Wants> {
     let (mut values, mut wanted) = (Vec::new(), Vec::new());
     for item in items {
@@ -243,7 +243,8 @@ impl Planner<'_> {
     }
 }
 
-/// Where the definition uses features that this version does not support; none if it does not.
+/// The places in the definition that use features which this version does not support; none if there
+/// are none.
 fn not_executed(definition: &Definition, scope: &Scope) -> Option<Vec<String>> {
     let paths: Vec<String> = definition
         .not_executed_in(scope)

@@ -30,7 +30,7 @@ pub enum Refusal {
         at: CommitSha,
         /// The first mistake, with its place.
         first: String,
-        /// How many more there are.
+        /// The number of further mistakes.
         more: usize,
     },
     /// The definition uses features that this version does not support.
@@ -55,7 +55,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the definition intends it, so that nothing is wrong with the push.
+    /// Whether the definition intends this, so that nothing is wrong with the push.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         match self {
@@ -162,7 +162,7 @@ pub struct Unchanged {
     pub patterns: Vec<String>,
     /// Whether some files never cause a build.
     pub ignores: bool,
-    /// How many files changed.
+    /// The number of changed files.
     pub files: usize,
     /// The commit compared with.
     pub since: CommitSha,

@@ -54,14 +54,14 @@ pub struct Known {
     pub stage: Option<Stage>,
 }
 
-/// The result. The run and each tag are items of their own; only the image is listed.
+/// The result. The run and each tag are separate items; only the image is in lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recorded {
     /// The image after it, if it is new or has changed.
     pub image: Option<Image>,
     /// The lists to add it to.
     pub listed: Vec<List>,
-    /// A tag that its item has no space for.
+    /// A tag for which the image's item has no space.
     pub row: Option<Tag>,
     /// Tags whose state has changed: the one it was found under, and earlier ones of the same build.
     pub tags: Vec<TagNow>,
@@ -113,8 +113,8 @@ pub enum List {
     OfRef(GitRef),
 }
 
-/// Lists what is still to be looked up, given what is known; the answers can lead to more. Asking
-/// again for something that was not found is harmless, so call it until it asks for nothing new.
+/// Lists what must still be looked up, given what is known. The answers can lead to more, so call this
+/// until it asks for nothing new. Looking up something again that was not found does no harm.
 #[must_use]
 pub fn wants(found: &Found<'_>, known: &Known) -> Vec<Want> {
     let mut wants = vec![
@@ -143,8 +143,8 @@ pub fn drifted(found: &Found<'_>, known: &Known) -> Option<StageKey> {
     }
 }
 
-/// Whether the ledger has everything that a push event says: its consequences are committed before
-/// the move of the tag, or together with it.
+/// Whether the ledger has everything that a push event says. The event's consequences are committed
+/// before the move of the tag, or together with it.
 #[must_use]
 pub fn is_recorded(said: &Digest, tag: &Tag, now: Option<&TagNow>, image: Option<&Image>) -> bool {
     now.is_some_and(|now| now.digest == *said)
@@ -169,7 +169,8 @@ pub fn of(found: &Found<'_>, known: &Known, now: Timestamp) -> Recorded {
         own.into_iter()
             .flat_map(|own| own.own_earlier(found, known)),
     );
-    // The run is told of a foreign image too: while the attempt runs, it contradicts the evidence.
+    // The run is also told of a foreign image, because during the attempt such an image contradicts the
+    // evidence.
     if let Some(pushed) = &pushed {
         let contradicts = found.said.filter(|said| **said != found.image.digest);
         recorded.told = Some(Told {
@@ -201,12 +202,13 @@ impl<'a> Pushed<'a> {
         let of = known.expected.as_ref()?;
         let run = known.runs.iter().find(|run| run.id == of.run)?;
         let (_, _, attempt) = run.attempt(&of.attempt)?;
-        // A row of a plan that was not committed leads to an attempt with another tag.
+        // A row left by a plan that was not committed leads to an attempt with another tag.
         (attempt.unique_tag == *found.tag).then_some(Self { of, run, attempt })
     }
 
-    /// Whether the image is the attempt's own: the first one under its tag, and before the attempt ended.
-    /// Anything else was put there by somebody else, or cannot be told apart from that.
+    /// Whether the image is the attempt's own: the first one under its tag, and before the attempt
+    /// ended. Any other image was put there by somebody else, or cannot be told apart from such an
+    /// image.
     fn is_evidence(&self, found: &Found<'_>) -> bool {
         match &self.attempt.image {
             Some(own) => *own == found.image.digest,
@@ -238,7 +240,8 @@ impl<'a> Pushed<'a> {
         tags.filter(move |tag| *tag != unique)
     }
 
-    /// A build may push its other tags before its unique one: until then they looked like somebody else's.
+    /// A build may push its other tags before its unique one. Until then, those looked like somebody
+    /// else's.
     fn own_earlier(&self, found: &Found<'_>, known: &Known) -> Vec<TagNow> {
         let is_own = |now: &&TagNow| {
             now.tag != *found.tag
@@ -331,8 +334,8 @@ fn enter(
     if image.add_tag(found.tag) {
         recorded.row = Some(found.tag.clone());
     }
-    // The same bytes can be built again: then the newest build counts, unless it makes them a part
-    // of a larger image. Such a part is of no use alone, so it is in no list of its component.
+    // If the same bytes are built again, the newest build counts, unless it makes them a part of a
+    // larger image. Such a part is of no use alone, so it is in no list of its component.
     let is_part = pushed.is_some_and(|pushed| pushed.attempt.platform.is_some());
     let built = pushed.map(|pushed| pushed.built(found.claim));
     let number = |built: Option<&Built>| built.map_or(0, |built| built.build_number);
@@ -343,8 +346,8 @@ fn enter(
     if before == Some(&image) {
         return;
     }
-    // It is in the other lists since it was new; only a build of another ref adds one, or the first
-    // build that does not make it a part.
+    // The image has been in the other lists since it was new. Only a build of another ref adds a list,
+    // or the first build that does not make the image a part.
     let is_built_anew = before.is_none_or(|before| before.built != image.built);
     if before.is_none() {
         recorded.listed.push(List::ByDigest);

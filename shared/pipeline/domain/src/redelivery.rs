@@ -1,7 +1,7 @@
 //! Decides which deliveries of webhooks GitHub is asked to repeat (F8).
 //!
-//! GitHub repeats no delivery by itself, but does so on request for three days. A repeated delivery has the GUID of
-//! the first one, so an attempt that succeeded later heals it.
+//! GitHub does not repeat deliveries automatically, but does so on request for three days. A repeated
+//! delivery has the same GUID as the first one, so a later success settles the failure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +18,7 @@ const UNDER_WAY: Duration = Duration::from_secs(10 * 60);
 const MOST_ASKED: u32 = 2;
 /// The most requests in one round: GitHub takes 80 changes a minute (GitHub REST API, "Rate limits").
 const MOST_IN_ROUND: usize = 20;
-/// The most deliveries to remember, so that they fit into an item.
+/// The most deliveries to remember, so that they fit into one item.
 const MOST_KNOWN: usize = 2_000;
 
 /// One attempt to deliver a webhook.
@@ -50,11 +50,11 @@ struct Asked {
 pub struct Round {
     /// The deliveries to ask for.
     pub ask: Vec<String>,
-    /// Those that were answered 2xx since they were asked for.
+    /// The deliveries that were answered 2xx since they were asked for.
     pub healed: Vec<String>,
-    /// Those that failed again each time.
+    /// The deliveries that failed again each time.
     pub lost: Vec<String>,
-    /// What was asked for, once `ask` is done.
+    /// The deliveries that were asked for, once `ask` is done.
     pub after: Redeliveries,
 }
 

@@ -67,7 +67,7 @@ fn with_short_digests(text: &str) -> String {
     short
 }
 
-/// The line of a run as a whole: only if nothing of it may be built.
+/// The line of a run as a whole. There is one only if nothing of the run may be built.
 #[must_use]
 pub fn run(run: &Run) -> Option<Line> {
     let reason = run.refused.as_ref().filter(|_| run.shown)?;
@@ -158,8 +158,8 @@ pub fn builds_to_show(before: Option<&Run>, after: &Run) -> Vec<Intent> {
     changed.chain(whole).collect()
 }
 
-/// The line of a commit in a stage, from the stage's state: it waits to enter or it is live.
-/// Setting its tags takes about a second, so that is not shown.
+/// The line of a commit that is live in a stage or waits to enter it, from the stage's state. Setting
+/// tags takes only about a second, so that is not shown.
 #[must_use]
 pub fn stage(stage: &Stage, rule: &StageRule, commit: &CommitSha) -> Option<Line> {
     let its = |promotion: &&Promotion| promotion.candidate.commit == *commit;
@@ -185,7 +185,7 @@ fn waiting(stage: &Stage, rule: &StageRule, promotion: &Promotion) -> Option<Lin
             let rules = explain::loosened(promotion);
             format!("waits for approval {given}/{needed}{rules}{expiry}: towline approve {number}")
         }
-        // The image before it differs with every move; whether there is one does not.
+        // The previous image differs with every move; whether there is one does not.
         Wait::Turn { .. } => format!("promotion #{number} waits for its turn"),
         Wait::Hold(hold) => format!("waits: held by {}: {}", hold.by, hold.reason),
     };
@@ -325,7 +325,7 @@ pub fn stages_to_show(
     owed.collect()
 }
 
-/// What to show for a commit that has left the stage, or no longer waits for it.
+/// The line of a commit that has left the stage, or no longer waits for it.
 fn gone(before: Option<&Stage>, after: &Stage, rows: &[Row], commit: &CommitSha) -> Option<Line> {
     let its = |known: &&Promotion| known.candidate.commit == *commit;
     if after.waiting.iter().any(|known| its(&known)) {

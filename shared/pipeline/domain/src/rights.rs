@@ -6,7 +6,7 @@ use crate::definition::Definition;
 use crate::names::CommitSha;
 use crate::person::{Actor, Person};
 
-/// Who has the rights that no gate gives, in the default branch's last valid definition.
+/// The groups that have the rights which no gate gives, by the default branch's last valid definition.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rights {
     /// Groups that may operate; none means every group.
@@ -30,7 +30,7 @@ impl Rights {
             .unwrap_or_default()
     }
 
-    /// What a person lacks for a right; none if they have it.
+    /// Why a person does not have a right; none if they have it.
     #[must_use]
     pub fn lacks(&self, by: &Person, right: Right) -> Option<Lacking> {
         let (has, groups) = match right {
@@ -54,9 +54,9 @@ impl Rights {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
-    /// Promote what is admitted, cancel, retry, hold.
+    /// Promote images of admitted refs, cancel, retry, hold.
     Operate,
-    /// Promote what is not admitted, or without the approvals of a gate.
+    /// Promote images of refs that are not admitted, or without the approvals of a gate.
     Override,
 }
 
@@ -78,7 +78,7 @@ pub struct Lacking {
     pub right: Right,
     /// The groups that have it.
     pub groups: Vec<String>,
-    /// The change that gives it to more groups, and does not hold yet.
+    /// The change that gives it to more groups, and is not in effect yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loosened_by: Option<CommitSha>,
 }

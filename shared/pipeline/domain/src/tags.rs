@@ -113,7 +113,7 @@ pub fn of_attempt(build: &Build, values: Values<'_>) -> Result<AttemptTags, TagE
 /// attempt's unique tag with its platform appended, as in `4f2a91c-142-arm64`.
 ///
 /// # Errors
-/// When such a tag is not one, or is one of those the whole attempt gets.
+/// When such a tag is not valid, or is one of the whole attempt's tags.
 pub fn of_parts(platforms: &[String], tags: &AttemptTags) -> Result<Vec<(String, Tag)>, TagError> {
     if platforms.len() < 2 {
         return Ok(Vec::new());
@@ -150,7 +150,7 @@ pub fn outside_stages(definitions: &[&Definition], tags: &[Tag]) -> Result<(), T
 /// The build's environment variables with their placeholders filled in.
 ///
 /// # Errors
-/// When a value has a placeholder nobody knows.
+/// When a value has an unknown placeholder.
 pub fn environment(build: &Build, values: Values<'_>) -> Result<Vec<(String, String)>, TagError> {
     build
         .env

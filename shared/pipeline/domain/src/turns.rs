@@ -1,4 +1,4 @@
-//! Whose build starts next when several wait for a place, and which gives way when too many wait.
+//! Which build starts next when several wait for a place, and which build gives way when too many wait.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{CommitSha, GitRef, RepositoryId};
 
-/// The line that a build waits in: that of its ref, within that of its repository.
+/// The queue that a build waits in: the queue of its ref, within the queue of its repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Line {
     pub repository: RepositoryId,
-    /// Unknown for a build that an earlier version has queued.
+    /// Unknown for a build that was queued by an earlier version.
     pub git_ref: Option<GitRef>,
 }
 
@@ -19,7 +19,7 @@ pub struct Line {
 pub struct Waiting {
     pub line: Line,
     pub commit: CommitSha,
-    /// Whether it is of the default branch.
+    /// Whether it is a build of the default branch.
     pub is_trusted: bool,
 }
 
@@ -57,7 +57,8 @@ impl Crowd {
     }
 }
 
-/// Who had a turn when. A repository that has not had one for long comes first, then a ref of it.
+/// When each repository and ref had its last turn. The repository whose turn is the longest ago comes
+/// first, and likewise among its refs.
 #[derive(Debug, Clone, Default)]
 pub struct Turns {
     begun: u64,
@@ -68,8 +69,9 @@ pub struct Turns {
 impl Turns {
     /// The index of the build that starts next. `waiting` is in the order of requests.
     ///
-    /// First comes a repository with the fewest running builds, then one whose turn is the longest ago;
-    /// the same for its refs; and of one ref, the build that has waited the longest.
+    /// The repository with the fewest running builds comes first; among equals, the one whose turn is
+    /// the longest ago. The same order applies to its refs. Within a ref, the build that has waited the
+    /// longest starts.
     #[must_use]
     pub fn next<'a>(
         &self,
@@ -103,7 +105,7 @@ impl Turns {
         self.refs.insert(line.clone(), self.begun);
     }
 
-    /// Forgets the turns of all others, which come first when they return.
+    /// Forgets the turns of all other lines, which come first when they return.
     pub fn keep(&mut self, running: &[Line], waiting: &[Line]) {
         let lines = || running.iter().chain(waiting);
         self.repositories
@@ -134,7 +136,7 @@ impl Turns {
     }
 }
 
-/// The index of the smallest, and of equal ones the first.
+/// The index of the smallest; among equals, of the first.
 fn first<T: Ord>(all: impl Iterator<Item = T>) -> Option<usize> {
     let smallest = all
         .enumerate()
@@ -142,8 +144,9 @@ fn first<T: Ord>(all: impl Iterator<Item = T>) -> Option<usize> {
     smallest.map(|(index, _)| index)
 }
 
-/// The build that gives way to the one that came last, if too many wait: the index of an older one, and
-/// whose builds are too many. `waiting` is in the order of requests and ends with the new one.
+/// The build that gives way to the newest one, if too many wait: the index of an older build, and
+/// whether its repository or its ref has too many. `waiting` is in the order of requests and ends with
+/// the new one.
 ///
 /// Builds of one commit of one ref do not give way to each other. In a repository, builds of the default
 /// branch give way last, and those of the ref with the most first.

@@ -1,4 +1,4 @@
-//! Text that a stranger chose: it can be shown, or passed as a value, and nothing else.
+//! Text that a stranger chose. It can be shown or passed as a value, and nothing else.
 
 use serde::{Deserialize, Serialize};
 

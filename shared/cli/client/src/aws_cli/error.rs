@@ -11,7 +11,7 @@ const LONGEST_SAID: usize = 600;
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {
-    /// The person must install it.
+    /// The person must install `aws`.
     #[error(
         "`aws` is not on the PATH; install the AWS command line with `pip install awscli`, or version 2 as AWS describes"
     )]
@@ -22,7 +22,7 @@ pub enum AwsError {
         #[source]
         cause: io::Error,
     },
-    /// The person must sign in.
+    /// The person must sign in to AWS.
     #[error(
         "aws has no valid credentials ({said}); run `aws configure` or `aws sso login`, or name a profile with --profile"
     )]
@@ -66,7 +66,7 @@ impl AwsError {
             || matches!(code, "UnauthorizedOperation" | "403" | "Forbidden")
     }
 
-    /// Whether what was asked for does not exist.
+    /// Whether the thing that was asked for does not exist.
     pub fn is_absent(&self) -> bool {
         let code = self.code();
         let Self::Refused { said, .. } = self else {

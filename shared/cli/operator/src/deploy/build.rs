@@ -63,7 +63,7 @@ pub enum Functions {
 }
 
 impl Functions {
-    /// The folder that was named, else the checkout that this runs in.
+    /// The folder that was named, otherwise the checkout that this runs in.
     pub fn find(built: Option<&Path>, source: Option<&Path>, arch: Arch) -> Outcome<Self> {
         if let Some(folder) = built {
             let folder = folder
@@ -90,7 +90,7 @@ impl Functions {
         }
     }
 
-    /// The checkout's template, else the one in this binary.
+    /// The checkout's template, otherwise the one in this binary.
     ///
     /// # Errors
     /// When the checkout's cannot be read.
@@ -123,7 +123,7 @@ impl Functions {
         }
     }
 
-    /// The words after `cargo` that build them.
+    /// The arguments with which `cargo` builds them.
     pub fn command(&self, names: &[&str]) -> Vec<String> {
         let arch = match self {
             Self::Checkout { arch, .. } => *arch,
@@ -149,7 +149,7 @@ impl Functions {
         self.folder().join("tools").join(arch.name())
     }
 
-    /// The words after `cargo` that build it.
+    /// The arguments with which `cargo` builds it.
     pub fn tool_command(&self, arch: Arch) -> Vec<String> {
         let fixed = "lambda build --release --lambda-dir";
         let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();

@@ -1,4 +1,4 @@
-//! Calls to AWS of both deployments: who is signed in, and how to deploy a stack.
+//! The calls to AWS that both deployments need: who is signed in, and how to deploy a stack.
 
 use std::collections::BTreeMap;
 

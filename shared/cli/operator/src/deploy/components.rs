@@ -86,7 +86,7 @@ struct Known {
 /// Deploys the stacks one by one.
 ///
 /// # Errors
-/// Refused when a person or AWS says no; impossible when something it needs is missing.
+/// Refused when a person or AWS says no; an error when something it needs is missing.
 pub async fn run(args: Components, output: Output) -> Outcome {
     let (repository, definition) = args.defined.read(output)?;
     let named = args.parameters.iter().map(|(name, _)| name);

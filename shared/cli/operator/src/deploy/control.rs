@@ -75,7 +75,7 @@ pub struct Control {
 /// Deploys.
 ///
 /// # Errors
-/// Refused when a person or AWS says no; impossible when something it needs is missing.
+/// Refused when a person or AWS says no; an error when something it needs is missing.
 pub async fn run(args: Control, output: Output) -> Outcome {
     let wanted = Wanted::from(args.consent);
     let deployment = prepare(args).await?;

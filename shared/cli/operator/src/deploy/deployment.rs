@@ -21,7 +21,7 @@ use crate::templates;
 
 /// What CloudFormation may create: roles, and the resources that the SAM transform creates.
 const CAPABILITIES: [&str; 2] = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"];
-/// The outputs that a person needs; the others are for programs.
+/// The outputs that a person needs; all others are for programs.
 const SHOWN: [&str; 2] = ["ApiUrl", "WebhookUrl"];
 
 /// Everything that is known before anything is changed.
@@ -46,7 +46,7 @@ enum Step {
     /// Creates the bucket, or corrects its settings.
     Bucket(Call),
     Package,
-    /// Deploys the stack, with the tools that are uploaded by then.
+    /// Deploys the stack, with the tools that have been uploaded by then.
     Deploy,
     Upload(Arch),
 }

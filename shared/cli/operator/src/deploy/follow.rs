@@ -1,4 +1,5 @@
-//! Follows CloudFormation while it works: each resource created or changed, and why it failed.
+//! Follows CloudFormation while it works: prints each resource that is created or changed, and why it
+//! failed.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -43,7 +44,7 @@ impl Follow<'_> {
     /// Runs the deployment to its end; says whether anything changed.
     ///
     /// # Errors
-    /// Refused, with the reasons and what to do, when CloudFormation fails.
+    /// Refused when CloudFormation fails, with the reasons and what to do.
     pub async fn through(&self, deploy: Call) -> Outcome<bool> {
         let before = self.events().await?;
         let mut known: HashSet<String> = before.into_iter().map(|event| event.event_id).collect();

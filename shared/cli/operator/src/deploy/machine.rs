@@ -42,7 +42,7 @@ pub fn parameters(build: &Build, kept: &BTreeMap<&str, &str>) -> [(&'static str,
     ]
 }
 
-/// The environment of an image: from its name, else the previous value.
+/// The environment of an image: from its name, otherwise the previous value.
 fn environment<'a>(image: &str, kept: &BTreeMap<&str, &'a str>) -> &'a str {
     const LINUX: &str = "LINUX_CONTAINER";
     let is_arm = ["aarch64", "arm64"].iter().any(|word| image.contains(word));

@@ -19,7 +19,7 @@ pub struct Advice {
 /// Compares the template with the account.
 ///
 /// # Errors
-/// When Lambda does not answer, unless that is because nobody may ask.
+/// When Lambda does not answer, unless the caller is not allowed to ask.
 pub async fn advice(aws: &AwsCli, template: &str) -> Outcome<Option<Advice>> {
     let reserved = reserved(template);
     if reserved == 0 {

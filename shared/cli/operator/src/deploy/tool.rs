@@ -20,8 +20,8 @@ pub fn parameter(arch: Arch) -> &'static str {
     }
 }
 
-/// The processors to upload it for: those that were asked for, and those the stack has, because the
-/// stack's version changes too. A new stack gets the one that most builds use.
+/// The processors to upload it for: those that were asked for, and those that the stack has already,
+/// because the stack's version changes too. A new stack gets the processors that most builds use.
 pub fn wanted(asked: &[Arch], kept: &BTreeMap<&str, &str>) -> Vec<Arch> {
     let has = |arch: &Arch| kept.get(parameter(*arch)).is_some_and(|it| !it.is_empty());
     let mut wanted: Vec<Arch> = [Arch::X86, Arch::Arm64]

@@ -28,9 +28,9 @@ enum Absent {
     Wrong(Wrong),
     /// The same as an empty answer.
     Empty,
-    /// Nothing: another check reports it.
+    /// Report nothing: another check does.
     Silent,
-    /// Nothing, even if AWS refuses for another reason: few people may read it.
+    /// Report nothing, even if AWS refuses for another reason: few people may read it.
     Optional,
 }
 

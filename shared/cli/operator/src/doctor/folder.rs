@@ -53,7 +53,7 @@ pub async fn look(path: &Path, repositories: &[String], output: Output) -> Outco
 }
 
 fn opened(path: &Path, findings: &mut Findings) -> Option<Folder> {
-    // Opening the folder closes it to others, which is one of the checks.
+    // Opening the folder closes it to others, so this is checked first.
     let was_open = is_open(path);
     let folder = match Folder::existing(path) {
         Ok(folder) => folder,
@@ -93,7 +93,7 @@ fn opened(path: &Path, findings: &mut Findings) -> Option<Folder> {
     Some(folder)
 }
 
-/// Whether somebody may do everything.
+/// Whether somebody is in every group.
 fn people(folder: &Folder) -> Findings {
     let mut findings = Findings::of("People");
     match people::listed(folder) {

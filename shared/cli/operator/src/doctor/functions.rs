@@ -23,7 +23,7 @@ const GATEWAY: &str = "apigateway.amazonaws.com";
 /// The functions behind the API (infra/template.yaml).
 const DOORS: [&str; 2] = ["answer-chat", "receive-github"];
 
-/// One rule as it should be.
+/// An expected rule.
 struct Rule {
     function: &'static str,
     /// The name of the bus in rule files: `default` or `towline`.

@@ -84,7 +84,7 @@ impl<'a> Place<'a> {
     }
 
     /// How to undo changes made outside of CloudFormation, which compares with the last template and
-    /// not with what exists (CloudFormation user guide, "Using drift-aware change sets").
+    /// not with the existing resources (CloudFormation user guide, "Using drift-aware change sets").
     pub fn drift(&self) -> String {
         let keys = self.stack.parameters();
         let keys = keys.keys();

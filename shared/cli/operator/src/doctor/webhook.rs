@@ -190,7 +190,7 @@ async fn judge(
 }
 
 impl Hook {
-    /// The required settings, the problem if one is wrong, and its fix.
+    /// Each required setting, the problem if it is wrong, and the fix.
     fn settings(&self, ours: &Ours<'_>) -> [(bool, &'static str, String); 4] {
         let sends_pushes = self.events.iter().any(|it| it == "push" || it == "*");
         [

@@ -1,4 +1,4 @@
-//! The rights that a component's build needs, and the line that each is for.
+//! The permissions that a component's build needs, and the line that needs each of them.
 
 use towline_buildspec::Buildspec;
 use towline_buildspec::lint::Files;

@@ -1,4 +1,4 @@
-//! Prints the output of `iam`: policies, a template, or the line that each right is for.
+//! Prints the output of `iam`: policies, a template, or the line that needs each permission.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -58,7 +58,7 @@ const CHANGE: &str = "towline-change";
 /// One version of a secret.
 pub struct Version {
     pub id: String,
-    /// `None` if it was never set.
+    /// `None` if the secret was never set.
     pub text: Option<String>,
     /// When it was created, if known.
     pub made: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! The sentences for what people request, and for why they or an image may not.
+//! The sentences for people's requests, and for why a person or an image is not allowed.
 
 use std::fmt::{self, Display, Formatter};
 

@@ -23,7 +23,7 @@ pub(super) fn superseded(build: &str, by: &RunId, crowded: Option<Crowded>) -> S
     }
 }
 
-/// What comes after a commit that is live.
+/// Follows a phrase about changes: which live commit they came after.
 fn since(live: Option<&CommitSha>) -> String {
     live.map(|live| format!(" since {}, which is live", live.short()))
         .unwrap_or_default()
@@ -254,7 +254,7 @@ impl Display for NoParameters {
     }
 }
 
-/// Why a tag cannot be put on an image; `then` is what to do again after the fix.
+/// Why a tag cannot be put on an image; `then` names the action to repeat after the fix.
 fn not_tagged(why: &NotTagged, then: &str) -> String {
     match why {
         NotTagged::Gone => "the image no longer exists in the registry; build it again".into(),

@@ -9,11 +9,11 @@ use crate::image::Claim;
 use crate::names::{GitRef, RepositoryName};
 use crate::reason::Unbuildable;
 
-/// The new claims of a run's components; without those they already have.
+/// The new claims of a run's components, without the claims they already have.
 pub(super) type Claims = BTreeMap<Claimed, Claim>;
 
 impl Planner<'_> {
-    /// Claims what the component needs; returns why not if it belongs to another one.
+    /// Claims what the component needs, or returns the reason if that belongs to another component.
     pub(super) fn claim(
         &self,
         definition: &Definition,
@@ -36,7 +36,7 @@ impl Planner<'_> {
             match owner {
                 Some(owner) if is_same(owner, &claim) => {}
                 Some(owner) => return Ok(Some(claimed.taken(owner))),
-                // Anyone who may push to some branch could take what they name, for good (S13).
+                // Otherwise anyone who may push to some branch could permanently take any name (S13).
                 None if matches!(claimed, Claimed::Images(_)) && !self.is_on_default() => {
                     return Ok(Some(Unbuildable::NotClaimed {
                         images: claim.images,
@@ -77,8 +77,8 @@ impl Planner<'_> {
         Ok(is_kept.then_some(owner))
     }
 
-    /// Whether the other repository claimed a project by a name that it no longer has: its own
-    /// pushes say so, or this push does, because no two repositories have the same name.
+    /// Whether the other repository claimed a project under a name that it no longer has. Its own
+    /// pushes show this, or this push does, because no two repositories have the same name.
     fn has_another_name(&self, owner: &Claim, project: &Claimed) -> Result<bool, Wants> {
         let Some(name) = self.known.name(owner.repository)? else {
             return Ok(false);

@@ -77,8 +77,8 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Whether a component must be built: compared with its last build, and with the build in
-    /// progress, or a push that reverts a change would lose to it.
+    /// Whether a component must be built. It is compared with its last build and also with the build in
+    /// progress: otherwise a push that reverts a change would lose to that build.
     fn judge(&self, component: &Component) -> Result<Verdict, Wants> {
         let base = self.known.base(&component.name)?.map(|base| &base.commit);
         let since = |commit| self.known.changed_since(commit);

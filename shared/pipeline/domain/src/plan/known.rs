@@ -1,4 +1,4 @@
-//! The inputs of a plan: what was read so far, and what is still to be read.
+//! The inputs of a plan: what has been read so far, and what must still be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ impl Claimed {
         Self::Project(names::project(repository, component))
     }
 
-    /// Why a component cannot be built if this belongs to another one.
+    /// Why a component cannot be built, if this resource belongs to another one.
     pub(super) fn taken(&self, by: &Claim) -> Unbuildable {
         let owner = Owner {
             repository: by.repository,
@@ -57,9 +57,10 @@ pub struct Branch {
     pub order: u64,
     /// The newest run that builds each component.
     pub building: BTreeMap<ComponentName, RunId>,
-    /// Whether the ref was deleted since: images that it still builds are offered to no stage (F27).
+    /// Whether the ref was deleted since then. Images that it still builds are offered to no stage
+    /// (F27).
     pub deleted: bool,
-    /// Who took part in its pushes, built or not: a later commit contains what they pushed (A23).
+    /// Who took part in its pushes, built or not, because a later commit contains their changes (A23).
     #[serde(default, skip_serializing_if = "Contributions::is_empty")]
     pub contributions: Contributions,
 }
@@ -96,7 +97,7 @@ pub struct Trusted {
     /// The default branch; empty in records of earlier versions.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub branch: String,
-    /// Rules of before that still hold.
+    /// Old rules that still hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub older: Vec<Older>,
 }
@@ -160,7 +161,7 @@ pub enum Want {
     Run(RunId),
     /// The last build of the component on the pushed ref.
     Base(ComponentName),
-    /// The owner of this.
+    /// The owner of this resource.
     Claim(Claimed),
     /// The latest name of another repository.
     Name(RepositoryId),
@@ -190,7 +191,7 @@ impl Want {
     }
 }
 
-/// What is known: each map has the results, with `None` for what does not exist.
+/// What is known. Each map has the results, with `None` for things that do not exist.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// Whether states can be shown beside a commit.
@@ -223,7 +224,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// The part that others cannot change: the content of commits, and the drawn numbers.
+    /// The part that nobody can change: the content of commits, and the drawn numbers.
     #[must_use]
     pub fn lasting(self) -> Self {
         Self {

@@ -17,7 +17,7 @@ use crate::run::{Attempt, AttemptState, ComponentRun, NewAttempt, Run, RunKey};
 use crate::tags::Values;
 
 impl Planner<'_> {
-    /// The run that builds what was chosen.
+    /// The run that builds the chosen components.
     pub(super) fn build(
         &self,
         key: RunKey,
@@ -121,7 +121,7 @@ impl Planner<'_> {
         }
         let is_in_head = matches!(run.refused, Some(Refusal::Superseded { .. }));
         branch.contributions.add(Contribution {
-            // An older push that comes late is part of the newest planned one.
+            // An older push that arrives late is part of the newest planned one.
             first: if is_in_head { branch.order } else { run.order },
             last: run.order,
             authors: run.authors.clone(),
@@ -130,8 +130,8 @@ impl Planner<'_> {
         branch
     }
 
-    /// Stages, gates and approvers come from the default branch's newest valid definition; a push
-    /// of any other ref looks for it only if there is none yet.
+    /// Stages, gates and approvers come from the default branch's newest valid definition. A push of
+    /// any other ref looks for that definition only if none is known yet.
     fn trust(&self, definition: &Definition, order: u64) -> Result<Option<Trusted>, Wants> {
         let default_branch = GitRef::Branch(self.push.default_branch.clone());
         let known = self.known.trusted.as_ref();
@@ -179,7 +179,7 @@ impl Planner<'_> {
     }
 
     /// Unfinished builds of the same components in older runs of the ref no longer count. Finished
-    /// ones stay: nothing can change that they succeeded (I2).
+    /// builds stay, because a success never changes (I2).
     fn superseded(&self, run: &Run) -> Result<Vec<Intent>, Wants> {
         let mut intents = Vec::new();
         for component in run.components.keys() {
@@ -200,7 +200,7 @@ impl Planner<'_> {
         Ok(intents)
     }
 
-    /// Numbers for this many builds, drawn after the ref's newest run drew its own.
+    /// Numbers for this many builds, drawn after the ref's newest run drew its numbers.
     pub(super) fn drawn(&self, builds: u64) -> Result<Drawn, Wants> {
         let newest = self.known.branch.as_ref().map_or(0, |branch| branch.order);
         let known = self.known.numbers;
