@@ -1,8 +1,8 @@
 //! The id under which a registered repository is stored, regardless of which of its ids a push names (A7, A8).
 //!
-//! A repository has one canonical id, the first one seen. A folder on this machine has an id in its own
-//! range, which only identifies the clone, so its name decides. GitHub's ids are identities, and the name is
-//! only a label.
+//! A repository has one canonical id, the first one seen. A folder on this machine has an id in a range
+//! of its own. That id only identifies the clone, so the name decides. GitHub's ids are identities, and
+//! the name is only a label.
 
 use serde::{Deserialize, Serialize};
 use towline_domain::names::{RepositoryId, RepositoryName};

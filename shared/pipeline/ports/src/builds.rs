@@ -13,7 +13,7 @@ use crate::PortError;
 /// The processor of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
-    /// For `linux/amd64`, and all platforms without machines of their own.
+    /// For `linux/amd64`, and for all platforms that have no machines of their own.
     X86,
     /// For `linux/arm64` and `linux/arm/v7`.
     Arm,
@@ -41,7 +41,7 @@ pub enum Trust {
 }
 
 impl Trust {
-    /// The trust in a ref. Without a known default branch, none is trusted.
+    /// The trust in a ref. If the default branch is unknown, no ref is trusted.
     #[must_use]
     pub fn of(git_ref: &GitRef, default_branch: Option<&str>) -> Self {
         match git_ref {
@@ -77,7 +77,7 @@ pub struct StartBuild {
     pub privileged: bool,
     /// The buildspec: its text.
     pub buildspec: String,
-    /// Environment variables in plain text; everything that a stranger chose is here.
+    /// Environment variables in plain text. Everything that a stranger chose is passed here.
     pub environment: Vec<(String, String)>,
     /// How long it may run once it has started.
     pub timeout: Duration,
@@ -103,7 +103,7 @@ pub enum StartError {
     /// It can never be started with this request.
     #[error("{0}")]
     Refused(String),
-    /// It is unknown whether it was started: look for it before asking again.
+    /// It is unknown whether the build was started. Look for it before asking again.
     #[error(transparent)]
     Port(#[from] PortError),
 }

@@ -1,8 +1,8 @@
 //! Contract tests that every adapter of a port passes.
 //!
-//! [`store()`] is what a `Store` promises, case by case; [`model()`] compares one with a model of
-//! a few lines over any sequence of operations. The other ports have a function each, which takes a
-//! world: the adapter, and what the outside does to it.
+//! [`store()`] is what a `Store` promises, case by case; [`model()`] compares one with a model of a few
+//! lines over any sequence of operations. Each other port has one function. It takes a world: the
+//! adapter, and the actions of the outside on it.
 
 mod builds;
 mod bus;

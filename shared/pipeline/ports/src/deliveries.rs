@@ -9,8 +9,8 @@ use crate::{PortError, RepositoryRef};
 /// The webhooks that deliver pushes to us.
 #[async_trait]
 pub trait Deliveries: Send + Sync {
-    /// All attempts since then to deliver pushes, of every webhook to us that the credentials may read:
-    /// of these repositories, of their owners, and of the App.
+    /// All attempts since then to deliver pushes to us: by the webhooks of these repositories, of their
+    /// owners and of the App, as far as the credentials may read them.
     async fn attempts(
         &self,
         repositories: &[RepositoryRef],

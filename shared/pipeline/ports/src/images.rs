@@ -56,7 +56,7 @@ pub trait Images: Send + Sync {
         tag: &Tag,
     ) -> Result<Digest, PutTagError>;
 
-    /// Puts a tag on a digest without pulling or pushing layers. It may be there already.
+    /// Puts a tag on a digest without pulling or pushing layers. The tag may be there already.
     async fn put_tag(
         &self,
         repository: &ImageRepository,

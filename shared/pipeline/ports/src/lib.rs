@@ -1,8 +1,8 @@
 //! The outside services that Towline needs, one trait each; every adapter passes the same contract.
 //!
-//! Adapters are in `shared/machine` (one machine) and `shared/cloud`. The feature `memory` has
-//! strict ones in memory, for stories and simulation, and the contracts as tests. Handlers see only
-//! these traits.
+//! Adapters are in `shared/machine` (one machine) and `shared/cloud`. The feature `memory` has strict
+//! in-memory adapters for stories and simulation, and the contracts as tests. Handlers see only these
+//! traits.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -54,7 +54,7 @@ pub struct PortError {
 }
 
 impl PortError {
-    /// With the action and the cause.
+    /// An error with the action and the cause.
     pub fn new(
         doing: impl Into<String>,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -273,12 +273,12 @@ pub fn bytes_of(value: &impl Serialize) -> usize {
     }
 
     let mut counter = Counter(0);
-    // Nothing that we count can fail to be written: it has only maps with text for keys.
+    // Writing cannot fail here, because all maps have text as keys.
     let _ = serde_json::to_writer(&mut counter, value);
     counter.0
 }
 
-/// Without recursion, which a deeply nested value would turn into a crash.
+/// This uses no recursion, because a deeply nested value would then cause a crash.
 fn is_too_deep(body: &Value) -> bool {
     let mut within = vec![(body, 1)];
     while let Some((value, depth)) = within.pop() {

@@ -18,7 +18,7 @@ pub use source::{MemoryCommit, MemoryRepository, MemorySource};
 pub use statuses::MemoryStatuses;
 pub use store::MemoryStore;
 
-/// Locks; that a test panicked meanwhile is that test's concern.
+/// Locks. If another test panicked while it held the lock, that is ignored here.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,7 +8,8 @@ use crate::PortError;
 /// A secret that may change while we run.
 #[async_trait]
 pub trait KeptSecret: Send + Sync {
-    /// Its text, possibly cached; fresh after it was rejected. None while it is not set.
+    /// Its text, which may be cached unless the cached one was `refused`. None while the secret is not
+    /// set.
     ///
     /// # Errors
     /// When the store does not return it.

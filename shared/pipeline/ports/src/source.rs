@@ -62,11 +62,11 @@ pub enum FileAt {
 /// The branches and tags of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refs {
-    /// They are as in the answer with the mark that was given.
+    /// They are the same as in the answer that the given mark belongs to.
     Unchanged,
     /// All of them.
     Now {
-        /// Names this answer in the next question; none if that needs a whole answer again.
+        /// Identifies this answer in the next question; none if the next answer must be complete again.
         mark: Option<String>,
         /// The object of each: a commit, or for an annotated tag the tag's own object.
         refs: BTreeMap<GitRef, CommitSha>,
@@ -82,7 +82,7 @@ pub struct Brought {
     pub message: String,
     /// Its author: a login if there is one, otherwise a name.
     pub author: String,
-    /// Logins, names and addresses of everyone who wrote or committed what is new.
+    /// Logins, names and addresses of everyone who wrote or committed the new commits.
     pub people: Vec<String>,
     /// Whether there are more people than these.
     pub cut: bool,

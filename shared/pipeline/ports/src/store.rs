@@ -69,7 +69,7 @@ pub enum Write {
         /// When to look again.
         due: Option<Timestamp>,
     },
-    /// Removes an item that must still have the version that was read; if it does not exist, that
+    /// Removes an item that must still have the version that was read. If the item does not exist, that
     /// is not a conflict.
     Delete {
         key: Key,
@@ -93,8 +93,8 @@ impl Write {
 /// A record that is written without a version check: the last writer wins.
 ///
 /// Most rows lead to an item or repeat what it said, and have no effect without that item: `build#142`
-/// counts only if the attempt has that number. A repository's row has what its latest push said.
-/// A key holds rows or items that are changed by version, never both.
+/// counts only if the attempt has that number. A repository's row contains what its latest push said. A
+/// key holds rows or items that are changed by version, never both.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub key: Key,
@@ -207,7 +207,7 @@ pub trait Store: Send + Sync {
     /// Reads items of any partitions, 1 to 100 keys, none twice (DynamoDB API, `BatchGetItem`), in
     /// the order of the keys.
     ///
-    /// Each is as fresh as from [`Self::get`]; together they are no snapshot.
+    /// Each item is as fresh as from [`Self::get`]. Together, they are not a snapshot.
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError>;
 
     /// Reads items of one partition in order.
@@ -216,7 +216,7 @@ pub trait Store: Send + Sync {
     /// Items whose `due` is at or before `until`, earliest first, at most `limit` (1 to 1,000).
     async fn due(&self, until: Timestamp, limit: usize) -> Result<Due, PortError>;
 
-    /// Writes rows, 1 to 1,000, no key twice, over what is there; their version is 1.
+    /// Writes rows, 1 to 1,000, no key twice. They replace existing rows, and their version is 1.
     ///
     /// They are not written together: after an error, some of them may be there. So they are
     /// written before the item that makes them count, and have no effect without it.

@@ -1,4 +1,4 @@
-//! The time and random numbers of the machine, the only place that reads them.
+//! The time and random numbers of the machine. No other place reads them.
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ pub use stage::{decide_stage, tell_of_stage, to_stage};
 /// The result of a fact.
 #[derive(Debug)]
 pub enum Applied<S, R> {
-    /// It was accepted; this is the state after it.
+    /// The fact was accepted; this is the state after it.
     Taken(S),
     /// Its request is refused.
     Refused(R),

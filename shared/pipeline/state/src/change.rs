@@ -9,10 +9,11 @@ use crate::content::body;
 use crate::outbox::{Announced, Outbox, intent_id};
 use crate::read::Read;
 
-/// The most items of two changes to join; later additions still fit into DynamoDB's limit of 100.
+/// The most items of two changes that are joined, so that later additions still fit into DynamoDB's
+/// limit of 100.
 const MOST_TOGETHER: usize = 60;
 
-/// The result of one decision: its rows are written first, then its items together or not at all.
+/// The result of one decision. Its rows are written first, then its items, all together or not at all.
 #[derive(Debug, Default, Clone)]
 pub struct Change {
     pub(crate) rows: Vec<Row>,

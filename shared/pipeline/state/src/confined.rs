@@ -1,4 +1,4 @@
-//! The store as a person sees it who is confined to some repositories: nothing else is there.
+//! The store as seen by a person who is confined to some repositories. Nothing else exists in it.
 
 use std::collections::BTreeSet;
 
@@ -15,14 +15,15 @@ use crate::content::{HandlerError, decode};
 use crate::keys;
 use crate::records::Repository;
 
-/// Some repositories' part of a store. What is written through it follows from what was read through
-/// it, so writes are not checked.
+/// The part of a store that belongs to some repositories. Writes are not checked, because they follow
+/// from what was read through it.
 pub struct Confined<'a> {
     store: &'a dyn Store,
     seen: BTreeSet<RepositoryId>,
 }
 
-/// What says whose an item is. A key that is not in [`whose`] leads to nobody, and is not seen.
+/// What says to whom an item belongs. An item whose key is not in [`whose`] belongs to nobody, and is
+/// not visible.
 enum Whose {
     Repository(RepositoryId),
     /// The repository of the run.
@@ -94,7 +95,7 @@ fn claimant(item: &Item) -> Option<RepositoryId> {
     claim.map(|claim| claim.repository)
 }
 
-/// Whose the item with a key is.
+/// To whom the item with this key belongs.
 fn whose(key: &Key) -> Whose {
     let known = || {
         let mut parts = key.partition.split('#');
@@ -143,7 +144,7 @@ impl Store for Confined<'_> {
         let mut query = query.clone();
         let mut items: Vec<Item> = Vec::new();
         loop {
-            // What is not seen takes no place in a page.
+            // Invisible items do not count towards a page.
             let page = self.store.query(&query).await?;
             for item in page.items {
                 items.extend(self.seen(Some(item)).await?);

@@ -115,11 +115,11 @@ impl Context<'_> {
         self.carry_out(change, rounds, items).await
     }
 
-    /// Commits and announces; returns what is kept of the writes.
+    /// Commits and announces. Returns what is known about the written items.
     ///
-    /// Rows go first: they have no effect before the items that are written after them, together or
-    /// not at all. Intents in other items are removed last: acting on one again finds nothing to
-    /// do.
+    /// Rows go first, because they have no effect before the items are written. The items follow, all
+    /// together or not at all. Intents in other items are removed last, because acting on one again
+    /// finds nothing to do.
     async fn carry_out<T>(
         &self,
         change: Change,
@@ -152,7 +152,7 @@ impl Context<'_> {
         }
         self.announce(announcements).await;
         for id in elsewhere {
-            // The change is committed, so this is not its failure: the sweep announces the intent again.
+            // The change is committed, so it has not failed. The sweep announces the intent again.
             if let Err(error) = self.amend_if(&id, |_| true, |_| None).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
@@ -377,8 +377,8 @@ fn parts(change: Change, now: Timestamp) -> Parts {
     }
 }
 
-/// The item that stores an intent: the one it is about, otherwise the first that stores intents. None
-/// if all are full.
+/// The item that stores an intent: the item it is about, otherwise the first item that can store
+/// intents. None if all are full.
 fn owing(heads: &[Head], intent: &Intent, hash: &str) -> Option<usize> {
     let owner = owner(intent);
     let has_room = |head: &Head| head.outbox.find(hash).is_some() || !head.outbox.is_full();

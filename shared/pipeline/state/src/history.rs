@@ -58,7 +58,7 @@ pub struct Part<W> {
     pub rows: Vec<Row<W>>,
     /// Where to continue: the place before the last row. At sequence 0 the ledger is read.
     pub rest: Head,
-    /// Whether the row at `rest` is missing or was changed: nothing leads to older ones.
+    /// Whether the row at `rest` is missing or was changed, so that nothing leads to older rows.
     pub breaks: bool,
 }
 
@@ -107,7 +107,7 @@ pub async fn part<W: DeserializeOwned + Serialize>(
 }
 
 impl<W: DeserializeOwned + Serialize> Part<W> {
-    /// Takes a row if it is the expected one. Others are of decisions that were not committed.
+    /// Takes a row if it is the expected one. Other rows belong to decisions that were not committed.
     fn take(&mut self, item: &Item) {
         let Ok(row) = decode::<Row<W>>(&item.key, &item.body) else {
             return;

@@ -115,7 +115,7 @@ pub(crate) fn needed_for(intent: &Intent) -> Vec<Key> {
             keys::trusted_definition(stage.repository),
         ],
         Intent::StatusesDue { reports } => reports.iter().flat_map(needed_for).collect(),
-        // Planning says itself what it wants.
+        // Planning itself says what it wants.
         Intent::PushAccepted(_)
         | Intent::BuildStopDue { .. }
         | Intent::BuildWatchDue(_)

@@ -1,4 +1,4 @@
-//! Intents as they are owed, announced and announced again.
+//! Intents, from owing them to announcing them again.
 //!
 //! The intents of a push, a run or a stage are in its own item, so that they are committed with the
 //! state that causes them. Others are items of their own.
@@ -181,8 +181,8 @@ impl Outbox {
         self.owed.push(owed);
     }
 
-    /// When the item is due. The index has only one time per item, and moving it costs two writes,
-    /// so an earlier time that is indexed already stays.
+    /// When the item is due. The index has only one time per item, and moving it costs two writes. So
+    /// an earlier time stays if it is indexed already.
     pub(crate) fn due(&self, now: Timestamp) -> Option<Timestamp> {
         let first = self.owed.iter().map(|owed| owed.due).min()?;
         let sooner = self
@@ -326,7 +326,7 @@ pub(crate) fn first_due(intent: &Intent, now: Timestamp) -> Timestamp {
     }
 }
 
-/// How long until an intent is announced again: 30 s, doubling to ten minutes.
+/// How long until an intent is announced again: 30 s, doubling each time up to ten minutes.
 fn patience(tries: u32) -> Duration {
     PATIENCE
         .saturating_mul(1 << tries.min(6))

@@ -1,4 +1,5 @@
-//! Reads the items of one round of a decision: each once, and known ones in one request.
+//! Reads the items of one round of a decision, each once. Items that are known to be needed are read in
+//! one request.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +53,7 @@ impl<'a> Reads<'a> {
         self.context
     }
 
-    /// Reads those of these that are not known yet, one request for every hundred.
+    /// Reads the items under these keys that are not known yet, with one request for every hundred.
     pub async fn load(&mut self, keys: Vec<Key>) -> Result<(), HandlerError> {
         let mut open: Vec<Key> = keys;
         open.retain(|key| !self.known.contains_key(key));
@@ -153,7 +154,7 @@ impl<'a> Reads<'a> {
         self.load(known.into_keys().collect()).await
     }
 
-    /// Only what is known of one item.
+    /// Only what is known about one item.
     pub fn only(&self, key: &Key) -> Self {
         let known = self.known.get_key_value(key);
         let known = known.map(|(key, item)| (key.clone(), item.clone()));
@@ -236,12 +237,12 @@ impl<'a> Reads<'a> {
     /// Reads the intent an event announces, unless it is done, and what is needed to act on it.
     /// An event of ours without an intent can never be acted on: it is logged and dropped (F18).
     ///
-    /// What the event says of the intent is only used to guess what else to read.
+    /// The event's own data about the intent is only used to guess what else to read.
     pub async fn owed(&mut self, event: &Envelope) -> Result<Option<Owed>, HandlerError> {
         self.owed_with(event, needed_for).await
     }
 
-    /// As [`Self::owed`], with what `first` says that its reader begins with.
+    /// As [`Self::owed`], and also reads what `first` says that the handler begins with.
     pub async fn owed_with(
         &mut self,
         event: &Envelope,

@@ -1,4 +1,4 @@
-//! Draws the number of another attempt and asks the rules whether there can be one.
+//! Draws the number of another attempt, and asks the rules whether the attempt is allowed.
 
 use towline_domain::names::{ComponentName, RunId};
 use towline_domain::person::Person;

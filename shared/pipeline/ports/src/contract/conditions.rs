@@ -173,7 +173,7 @@ pub(super) async fn twelve_that_count_together_lose_no_step<S: Store + 'static>(
     assert_eq!(item.version, RIVALS * STEPS + 1);
 }
 
-/// Rows exist once they are acknowledged, replace earlier ones, and need no due time.
+/// Rows exist once they are acknowledged, and replace earlier ones. They need no due time.
 pub(super) async fn rows_are_there_when_acknowledged<S: Store>(store: Arc<S>) {
     let store = &*store;
     let row = |sort: &str, number: u64| Row {

@@ -38,7 +38,7 @@ pub async fn model<S: Store>(store: &S, choices: &[u64]) {
                 let page = query(store, &asked).await;
                 let expected = model.query(&asked);
                 assert_eq!(page.items, expected.items, "{asked:?}");
-                // At the very end, a store may not know yet that there is no more.
+                // At the very end, a store may not know yet that there are no more items.
                 if expected.next.is_some() {
                     assert_eq!(page.next, expected.next, "{asked:?}");
                 }

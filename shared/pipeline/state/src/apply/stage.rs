@@ -67,7 +67,7 @@ pub async fn decide_stage(
     Ok(decision)
 }
 
-/// Owes the offers of an image; a single one is decided now.
+/// Owes the offers of an image. A single offer is decided now.
 pub(super) async fn owe_offers(
     reads: &mut Reads<'_>,
     offers: Vec<Intent>,
@@ -184,7 +184,7 @@ async fn decide(
 /// Adds the rows of a decision.
 fn enter(before: Option<&Stage>, decision: &Decision, number: Option<u64>, change: &mut Change) {
     let key = &decision.stage.key;
-    // People name a promotion by its number, also when it needs nobody.
+    // People refer to a promotion by its number, even if it needs no approval.
     if let Some(number) = number {
         change.put(
             keys::numbered("promotion", number, key.repository),
@@ -194,7 +194,8 @@ fn enter(before: Option<&Stage>, decision: &Decision, number: Option<u64>, chang
     for row in &decision.rows {
         change.put(keys::row(keys::ledger(key), row), row);
     }
-    // The live image is in the stage; earlier ones are in rows, which repeat what was committed before.
+    // The live image is in the stage. Earlier images are in rows, which repeat what was committed
+    // before.
     let was = before.and_then(|before| before.pointer.as_ref());
     if let (true, Some(was)) = (decision.moved, was) {
         change.put(keys::pointer(key, was.since, was.version), was);
