@@ -21,7 +21,7 @@ impl<'a> Looked<'a> {
         }
     }
 
-    /// Whether a person was looked up who is not in the list.
+    /// Whether somebody was looked up who is not in the list.
     pub fn in_vain(&self) -> bool {
         self.in_vain.load(Ordering::Relaxed)
     }

@@ -408,7 +408,7 @@ impl BuildService {
         let minutes = minutes.or(told["timeoutInMinutes"].as_u64()).unwrap_or(60);
         let privileged = asked["privilegedModeOverride"].as_bool();
         let privileged = privileged.or(told["environment"]["privilegedMode"].as_bool());
-        // Where CodeBuild has no cache, the runner has one that no build of more trust reads.
+        // Where CodeBuild has no cache, the runner has one that no build of higher trust reads.
         let trust = match &asked["cacheOverride"] {
             Value::Null => Trust::DefaultBranch,
             cache if *cache == json!({"type": "NO_CACHE"}) => Trust::Other,

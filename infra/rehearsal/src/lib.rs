@@ -1,4 +1,4 @@
-//! Towline deployed on stand-ins for AWS. What is built, deployed and driven here is the real thing.
+//! Towline deployed on stand-ins for AWS. The functions, templates and commands are the real ones.
 //!
 //! ministack stands in for CloudFormation, API Gateway, Lambda, DynamoDB, EventBridge, Secrets Manager and
 //! ECR, the local runner for CodeBuild. A proxy between them and the functions records every request and

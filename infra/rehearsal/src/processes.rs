@@ -1,4 +1,4 @@
-//! The processes of functions, so that one can be killed in the middle of its work.
+//! Finds the processes of functions, so that one can be killed in the middle of its work.
 
 use std::fs;
 use std::net::SocketAddr;

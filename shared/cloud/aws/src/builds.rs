@@ -98,8 +98,8 @@ impl Builds for CodeBuild {
                 "CodeBuild project {project} not found; create it with `towline deploy components`"
             ))),
             Some("InvalidInputException") => {
-                // CodeBuild may answer this to a known token with other parameters; then the build
-                // exists already.
+                // CodeBuild may answer this if a known token comes with other parameters. In that case,
+                // the build exists already.
                 match self.find(&repository, &component, &attempt).await? {
                     Some(found) => Ok(found.build),
                     None => Err(StartError::Refused(format!(
@@ -204,8 +204,8 @@ impl CodeBuild {
     }
 
     /// Stores a buildspec that is too long for a request where CodeBuild reads it. It is named by its
-    /// content, so a repeated request is the same, and written each time, so that it does not expire
-    /// before its build.
+    /// content, so that a repeated request is the same. It is written each time, so that it does not
+    /// expire before its build.
     async fn put_aside(&self, request: &mut request::Request) -> Result<(), StartError> {
         let Some(text) = request.long_buildspec() else {
             return Ok(());

@@ -21,7 +21,7 @@ use crate::wait::pause;
 const PATIENCE: Patience = Patience::new(Duration::from_secs(2), Duration::from_secs(5), 3);
 
 /// For a whole announcement, with all its requests. The content is committed already, and `sweep`
-/// announces what failed, so it is not worth waiting long.
+/// announces failed events again, so it is not worth waiting long.
 const MOST_TIME: Duration = Duration::from_secs(6);
 
 /// Entries in one `PutEvents` (EventBridge API).

@@ -41,7 +41,7 @@ impl Aws {
     /// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace Mozilla's certificate authorities.
     /// CloudTrail and the services' logs show `app/towline-<function>` as the user agent.
     ///
-    /// If something is missing, the first request says so; a function starts in any case.
+    /// If something is missing, the first request fails and says so. A function starts in any case.
     #[expect(
         clippy::unused_async,
         reason = "a start may need to wait for something"

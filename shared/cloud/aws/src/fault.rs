@@ -75,7 +75,7 @@ where
 {
     let said = error.as_service_error().and_then(|said| said.meta().code());
     let fault = Fault::new(error);
-    // Every service's word for it begins alike (AWS service reference, "Common errors").
+    // Every service's error code for this begins the same way (AWS service reference, "Common errors").
     match said.is_some_and(|code| code.starts_with("AccessDenied")) {
         true => PortError::denied(doing, fault),
         false => PortError::new(doing, fault),

@@ -179,7 +179,7 @@ impl Ecr {
     ) -> Result<Option<RegistryImage>, PortError> {
         match self.stored(doing.clone(), repository, id).await? {
             Answer::Stored(stored) => {
-                // Any build may push here; a manifest that cannot be read has a digest too.
+                // Any build may push here, and even an unreadable manifest has a digest.
                 let document = Document::read(stored.manifest.as_bytes()).ok();
                 Ok(Some(RegistryImage {
                     digest: stored.digest,

@@ -23,8 +23,8 @@ const PATIENCE: Patience = Patience::new(Duration::from_secs(1), Duration::from_
 /// How long a secret is cached. A change may be unknown for that long, unless a signature fails first.
 const LASTS: Duration = Duration::from_secs(5 * 60);
 
-/// How long to use a secret that cannot be read again, so that an outage of Secrets Manager is not an
-/// outage of ours; no longer, so that a revoked secret ends.
+/// How long to use a secret that cannot be read again, so that an outage of Secrets Manager is no
+/// outage of Towline. It is limited, so that a revoked secret stops working.
 const OUTLASTS: Duration = Duration::from_secs(60 * 60);
 
 /// How long a version stays valid after it was replaced (A4).
@@ -143,7 +143,7 @@ impl CachedSecret {
             return self.fetch(&mut known, now).await;
         };
         let age = now.duration_since(at).unsigned_abs();
-        // A person who has just set a secret should not have to wait.
+        // A person who has just set the secret should not have to wait.
         let lasts = versions.current.as_ref().map_or(APART, |_| LASTS);
         let soon_again = age < OUTLASTS && known.is_hurried(now);
         if age < lasts || soon_again {
@@ -164,8 +164,9 @@ impl CachedSecret {
         }
     }
 
-    /// The secret, read now, with its previous version if it signs, because the cached one did not match;
-    /// none if that was done within the last ten seconds, so that floods of bad signatures cost nothing.
+    /// The secret, read now because the cached one did not match, with its previous version if it
+    /// signs. None if it was read within the last ten seconds, so that floods of bad signatures cost
+    /// nothing.
     ///
     /// # Errors
     ///

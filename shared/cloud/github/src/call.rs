@@ -57,7 +57,7 @@ impl From<PortError> for Failure {
     }
 }
 
-/// A reader waits until someone fixes the cause, because it needs the answer eventually.
+/// The caller waits until someone fixes the cause, because it needs the answer eventually.
 impl From<Failure> for PortError {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -239,7 +239,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Refuses to ask for what can wait while few requests are left.
+    /// Refuses a call that can wait while few requests are left.
     pub(crate) fn spare(&self, doing: &str) -> Result<(), PortError> {
         let now = self.github.clock.now();
         match self.github.budgets.short_until(self.whose(), now) {
@@ -322,7 +322,7 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Like [`Self::reach`], unless that was done recently.
+    /// Like [`Self::reach`], unless that was checked recently.
     pub(crate) async fn identify(&self, doing: &str) -> Result<(), Failure> {
         let now = self.github.clock.now();
         let known = lock(&self.github.identified)

@@ -155,7 +155,7 @@ async fn files_at(call: &Call<'_>, doing: &str, commit: &CommitSha) -> Result<Li
     if tree.truncated {
         return too_many();
     }
-    // A folder's files describe it already.
+    // A folder is described by its files already.
     let files = tree.tree.into_iter().filter(|entry| !entry.is_folder());
     let files = files.map(|entry| (entry.path, (entry.mode, entry.sha)));
     Ok(Listed::Files(files.collect()))

@@ -47,7 +47,7 @@ pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) accept: &'static str,
     pub(crate) body: Option<Bytes>,
-    /// The mark (`ETag`) of an answer that need not be repeated.
+    /// The `ETag` of an answer that need not be repeated.
     pub(crate) unless: Option<HeaderValue>,
     /// Most bytes of the answer.
     pub(crate) most: usize,

@@ -1,4 +1,4 @@
-//! Until when GitHub asks us to pause.
+//! Keeps the times until which GitHub asks us to pause.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -39,8 +39,8 @@ impl Pauses {
     }
 }
 
-/// Requests that are kept for what cannot wait: of the 5,000 an hour of a token or an installation
-/// (GitHub REST API, "Rate limits").
+/// Requests that are kept for calls that cannot wait, of the 5,000 an hour of a token or an
+/// installation (GitHub REST API, "Rate limits").
 const RESERVE: u32 = 500;
 
 /// The requests that are left, by rate limit, and when that ends.
@@ -48,7 +48,7 @@ const RESERVE: u32 = 500;
 pub(crate) struct Budgets(Mutex<HashMap<String, (u32, Timestamp)>>);
 
 impl Budgets {
-    /// Notes what an answer says is left.
+    /// Notes the remaining requests that an answer names.
     pub(crate) fn note(&self, whose: &str, answer: &Answer) {
         let left = number(answer, "x-ratelimit-remaining");
         let reset = number(answer, "x-ratelimit-reset").map(i64::from);
@@ -58,7 +58,7 @@ impl Budgets {
         }
     }
 
-    /// Until when only the reserve is left, if it is.
+    /// If only the reserve is left, until when.
     pub(crate) fn short_until(&self, whose: &str, now: Timestamp) -> Option<Timestamp> {
         let (left, reset) = lock(&self.0).get(whose).copied()?;
         (left < RESERVE && reset > now).then_some(reset)

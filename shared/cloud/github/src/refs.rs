@@ -1,4 +1,4 @@
-//! Where a repository's refs are, asked often and cheaply, and what their moves brought.
+//! Reads where a repository's refs are, often and cheaply, and which commits their moves brought.
 
 use std::collections::BTreeMap;
 
@@ -79,8 +79,9 @@ impl Described {
 }
 
 impl GitHub {
-    /// One request, which costs nothing of the rate limit if nothing has changed (GitHub REST API,
-    /// "Best practices", conditional requests): only with credentials, so nothing is asked without.
+    /// One request, which does not count against the rate limit if nothing has changed (GitHub REST
+    /// API, "Best practices", conditional requests): only with credentials, so nothing is asked
+    /// without.
     pub(crate) async fn list_refs(
         &self,
         repository: &RepositoryRef,
@@ -110,7 +111,7 @@ impl GitHub {
             if answer.status == StatusCode::NOT_MODIFIED {
                 return Ok(Refs::Unchanged);
             }
-            // An answer for another repository under this name would not have been known (A8).
+            // An answer for another repository under this name would not have been known already (A8).
             call.identify(doing).await?;
             // An empty repository has no refs.
             if answer.status == StatusCode::CONFLICT {

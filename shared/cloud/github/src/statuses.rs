@@ -16,8 +16,8 @@ use crate::http::{Ask, JSON, MOST};
 impl Statuses for GitHub {
     /// Shows a status. A longer description is cut.
     ///
-    /// Sent even if this process has shown the same: another process may have shown something else in
-    /// between, which would stay.
+    /// It is sent even if this process has shown the same before: another process may have shown
+    /// something else in between, which would stay otherwise.
     async fn set(
         &self,
         repository: &RepositoryRef,

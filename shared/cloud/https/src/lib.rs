@@ -1,7 +1,7 @@
 //! The HTTPS client of the functions, for AWS and GitHub: HTTP/1.1 over rustls with ring, with
 //! built-in certificate authorities.
 //!
-//! Looking up and decoding a system's certificates would cost more than all else of a start.
+//! Looking up and decoding the system's certificates would cost more than everything else in a start.
 
 #[cfg(test)]
 mod tests;

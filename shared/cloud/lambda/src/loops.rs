@@ -32,8 +32,8 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Handles events from a bus.
 ///
-/// Anything but an event can never be handled: it is logged and dropped. Lambda retries after a failure or
-/// panic, twice, then sends the event to the function's failure destination.
+/// Input that is not an event can never be handled, so it is logged and dropped. Lambda retries after a
+/// failure or panic, twice, then sends the event to the function's failure destination.
 ///
 /// # Errors
 /// When Lambda's API does not answer.
@@ -115,7 +115,7 @@ async fn serve(handle: impl AsyncFn(Bytes) -> Result<Value, Failure>) -> Result<
     runtime.run().await.map_err(Failure)
 }
 
-/// One invocation: ended before its timeout, and logged in any case.
+/// One invocation, which is ended before its timeout and logged in any case.
 async fn invoke(
     work: LocalBoxFuture<'_, Result<Value, Failure>>,
     context: Context,

@@ -6,12 +6,12 @@ use serde_json::json;
 use towline_wire::http::{Headers, Request, Response};
 use towline_wire::signature::{Secret, Secrets};
 
-/// Answers a request, and again with freshly read secrets if the cached ones did not match, because
-/// they may have been changed just now.
+/// Answers a request. If the cached secrets did not match, reads them again and answers once more,
+/// because they may have just been changed.
 ///
-/// A mismatch is a 401, or an `Err` with the answer to give if nothing is new: the caller is unknown, or
-/// a secret is not set or invalid. Any other answer is final, also 503, because the request may have had
-/// effects. `reread` returns whether anything is new; it must limit reads during floods of bad
+/// A mismatch is a 401, or an `Err` with the answer to give if nothing is new: the caller is unknown,
+/// or a secret is not set or invalid. Any other answer is final, even 503, because the request may have
+/// had effects. `reread` returns whether anything is new; it must limit reads during floods of bad
 /// signatures.
 pub async fn again(
     request: Request,
@@ -49,7 +49,7 @@ pub fn keys(
     Ok(Some(Secrets::new(current, previous)))
 }
 
-/// The answer while something required is unusable: 503. The reason is logged, not shown.
+/// The answer while something required cannot be used: 503. The reason is logged, not shown.
 pub fn unusable(what: &str, error: &(dyn Error + 'static)) -> Response {
     tracing::error!(error, "{what} cannot be used");
     refusal(503, &format!("{what} cannot be used; try again"))

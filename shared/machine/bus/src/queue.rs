@@ -33,7 +33,8 @@ impl LocalBus {
         (Self { router, queue }, receiver)
     }
 
-    /// The functions that handle an event of registry or runner, which keeps it until they are done.
+    /// The functions that handle an event of the registry or runner, which keeps the event until they
+    /// are done.
     #[must_use]
     pub fn functions(&self, event: &Value) -> Vec<String> {
         self.router.functions(event)

@@ -44,7 +44,7 @@ pub enum Verdict {
     Unknown,
     /// The person is known but not allowed. Answered with 403 and this sentence.
     Deny(String),
-    /// It cannot be found out now. Answered with 503 and this sentence, so that the client tries again.
+    /// This cannot be decided now. Answered with 503 and this sentence, so that the client tries again.
     Unsure(String),
 }
 
@@ -58,7 +58,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Those of HTTP Basic; anything else counts as missing.
+    /// The credentials of HTTP Basic. Anything else counts as missing.
     #[must_use]
     pub fn basic(headers: &HeaderMap) -> Option<Self> {
         let (scheme, encoded) = headers

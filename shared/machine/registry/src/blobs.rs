@@ -36,7 +36,7 @@ impl BlobFiles {
         self.shelf(digest).join(digest.hex())
     }
 
-    /// Moves a synced file to the path of its digest. On disk when this returns.
+    /// Moves a synced file to the path of its digest. The move is on disk when this returns.
     fn publish(&self, file: &Path, digest: &Digest) -> Result<(), RegistryError> {
         let doing = "moving an uploaded blob to";
         let shelf = self.shelf(digest);
@@ -74,7 +74,7 @@ impl BlobFiles {
     }
 }
 
-/// Creates a folder, on disk when this returns.
+/// Creates a folder, which is on disk when this returns.
 pub(crate) fn make_folder(path: &Path) -> Result<(), RegistryError> {
     match fs::create_dir(path) {
         Ok(()) => path.parent().map_or(Ok(()), sync_folder),
@@ -123,8 +123,8 @@ impl Registry {
     ) -> Result<Option<u64>, RegistryError> {
         let (repository, digest) = (repository.clone(), digest.clone());
         self.blocking(move |registry| {
-            // Noted before looking: garbage collection holds the notes until it is
-            // through, so it either keeps the blob or is seen to have deleted it.
+            // This is noted before looking. Garbage collection locks the notes until it is done, so it
+            // either keeps the blob, or has visibly deleted it.
             let before = registry.seen.lock().insert(digest.clone(), registry.now());
             let size = registry.database.read("looking for a blob", |view| {
                 linked_size(view, &repository, &digest)
@@ -215,7 +215,7 @@ impl Registry {
                 .and_then(|mut select| select.exists([digest.as_str()]))
                 .doing(doing)?;
             if !known {
-                // Inside the transaction, so that no collection runs in between.
+                // This happens inside the transaction, so that no collection runs in between.
                 self.inner().files.publish(file, digest)?;
                 transaction
                     .prepare_cached("INSERT INTO blobs (digest, size) VALUES (?1, ?2)")
@@ -248,8 +248,8 @@ impl Registry {
     }
 }
 
-/// Deletes files without a row: their push was interrupted before it was
-/// acknowledged, or their deletion was. Only at open, before uploads start.
+/// Deletes files without a row: their push was interrupted before it was acknowledged, or their
+/// deletion was. This runs only at open, before uploads start.
 pub(crate) fn delete_strays(files: &BlobFiles, view: &Connection) -> Result<(), RegistryError> {
     let doing = "looking for stray blob files";
     let mut select = view

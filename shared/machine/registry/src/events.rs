@@ -36,7 +36,7 @@ pub struct SetAside {
     pub reason: String,
 }
 
-/// Events that are kept aside.
+/// The most events that are kept aside.
 const MOST_SET_ASIDE: i64 = 1_000;
 
 impl Registry {
@@ -103,8 +103,8 @@ impl Registry {
         .await
     }
 
-    /// Sets an event aside that can never be handled, so that the next one of its repository is not kept
-    /// waiting. The newest such events are kept.
+    /// Sets aside an event that can never be handled, so that the next event of its repository need not
+    /// wait. The newest such events are kept.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Garbage: blobs that no manifest refers to.
+//! Collects garbage: blobs that no manifest refers to.
 
 use std::time::Duration;
 
@@ -44,8 +44,8 @@ impl Registry {
                     if uploads > 0 {
                         return Ok(Err(uploads));
                     }
-                    // Locked until the transaction is done: a blob requested before is noted and
-                    // kept; one requested meanwhile waits and then is gone.
+                    // Locked until the transaction is done. A blob that was requested before is noted
+                    // and kept. A request that comes meanwhile waits, and then finds no blob.
                     let mut seen = registry.seen.lock();
                     let before = now.saturating_sub(age_ms);
                     seen.retain(|_, at| *at >= before);

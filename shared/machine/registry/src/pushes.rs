@@ -17,7 +17,7 @@ use crate::registry::Registry;
 /// The largest config blob to read for the platform, in bytes.
 const CONFIG_LIMIT: u64 = 4 << 20;
 
-/// Tags that clients can put on one manifest. Each is a push that someone has to handle.
+/// The most tags that clients can put on one manifest. Each is a push that must be handled.
 const MOST_TAGS: i64 = 1_000;
 
 /// A manifest that was put.
@@ -228,7 +228,7 @@ fn insert_manifest(
     let doing = "recording a manifest";
     let json = |value| serde_json::to_string(value).expect("texts under text keys become JSON");
     let platforms = serde_json::to_string(&content.platforms).expect("plain structs become JSON");
-    // The same bytes have the same meaning, but their media type may change.
+    // The same bytes keep their meaning, but their media type may change.
     transaction
         .prepare_cached(
             "INSERT INTO manifests (repository, digest, media_type, bytes, subject, artifact_type,

@@ -43,7 +43,7 @@ pub(crate) struct Build {
     pub(crate) restored: Option<String>,
     pub(crate) groups: Vec<Leader>,
     session: Option<Session>,
-    /// The user of the shell, if not towline's own.
+    /// The user of the shell, if it is not towline's own.
     user: Option<User>,
     /// Whether the other user has received the shell's folder and variables.
     handed_over: bool,
@@ -123,7 +123,8 @@ impl Build {
     fn new(inner: Arc<Inner>, record: Record) -> io::Result<Self> {
         let rights = Rights::of(&record.request);
         let password = inner.config.registry.open(&record.id, rights);
-        // In the form that Docker stores, and that a build could print with its configuration.
+        // The password in the form that Docker stores, which a build could print with its
+        // configuration.
         let login = STANDARD.encode(format!("AWS:{password}"));
         let secrets = vec![password.clone(), login];
         let written = Arc::clone(&inner.written);
@@ -246,7 +247,7 @@ impl Build {
         )
     }
 
-    /// The user of the next command, if not towline's own.
+    /// The user of the next command, if it is not towline's own.
     pub(crate) fn user(&self) -> Option<&User> {
         self.user.as_ref()
     }
@@ -258,8 +259,9 @@ impl Build {
 
     /// Runs the following commands as the user of their phase, in that user's shell.
     ///
-    /// The other user continues with the folder and exported variables of the previous shell. What
-    /// that user exports later stays there: root must not run what another user has written.
+    /// The other user continues with the folder and exported variables of the previous shell. Variables
+    /// that this user exports later do not return to root's shell: root must not run what another user
+    /// has written.
     pub(crate) async fn run_as(&mut self, phase: &Phase) {
         if self.inner.config.build_user.is_some() {
             return;

@@ -84,8 +84,8 @@ impl Places {
 
     /// Puts a cache into the build's folders; returns lines for the log, and its key.
     ///
-    /// What the checkout has stays as it is, and nothing is written through a link of it. No
-    /// process of the build runs yet.
+    /// Files of the checkout stay as they are, and nothing is written through links in it. No process
+    /// of the build runs yet.
     pub(crate) fn restore(
         &self,
         key: &str,

@@ -1,7 +1,7 @@
 //! A control group for the processes of a build, which none of them can leave without root.
 //!
-//! There is one where the process may create groups below its own in the unified hierarchy (cgroups(7)),
-//! such as in a service with `Delegate=yes`. Elsewhere processes are found in `/proc`.
+//! A build has one if this process may create groups below its own in the unified hierarchy
+//! (cgroups(7)), as in a service with `Delegate=yes`. Otherwise processes are found in `/proc`.
 
 use std::fs;
 use std::io;

@@ -17,14 +17,15 @@ pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Opens the registry to builds while they run.
 pub trait RegistryAccess: Send + Sync {
-    /// Returns the password of a build that begins, which opens what these rights name.
+    /// Returns the password of a build that begins. The password gives access to what these rights
+    /// name.
     fn open(&self, build: &BuildId, rights: Rights) -> String;
 
-    /// A build ends: from now on, its password opens nothing.
+    /// A build ends. From now on, its password gives no access.
     fn close(&self, build: &BuildId);
 }
 
-/// The same password for every build, where the registry decides otherwise who may do what.
+/// The same password for every build, for a registry that decides in another way who may do what.
 #[derive(Debug, Clone)]
 pub struct OnePassword(pub String);
 
@@ -65,15 +66,15 @@ pub struct Config {
     pub concurrency: usize,
     /// How many builds may wait for their turn.
     pub room: Room,
-    /// The number of ended builds to keep with logs and artifacts, at least one; see
-    /// [`Config::KEEP`]. Other builds are unknown: requested again, they would run again.
+    /// The number of ended builds to keep with logs and artifacts, at least one; see [`Config::KEEP`].
+    /// Older builds are unknown; if they were requested again, they would run again.
     pub keep: usize,
     /// The file with the values of `parameter-store` and `secrets-manager`, readable by its owner only.
     /// It is read when a build needs a value.
     pub secrets: PathBuf,
     /// A folder that every user may enter, for builds that run as another user.
     pub common: PathBuf,
-    /// The user that all builds run as, if not towline's own.
+    /// The user that all builds run as, if it is not towline's own.
     pub build_user: Option<User>,
     /// The environment that builds get.
     pub machine: Machine,

@@ -71,7 +71,7 @@ impl Folder {
         let tool = self.bin().join("towline");
         match user {
             None => symlink(towline, tool)?,
-            // A user who may not enter its folder can run a copy.
+            // A user who may not enter the program's folder can run a copy.
             Some(_) => fs::copy(towline, tool).map(|_| ())?,
         }
         let secret = notes.join("registry-password");
@@ -120,7 +120,7 @@ impl Folder {
         if !self.0.exists() || fs::remove_dir_all(&self.0).is_ok() {
             return Ok(());
         }
-        // Root can remove everything, and must follow no path of a user.
+        // Root can remove everything, and must not follow a path that a user controls.
         if rustix::process::geteuid().is_root() {
             return fs::remove_dir_all(&self.0);
         }

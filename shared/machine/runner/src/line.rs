@@ -1,4 +1,4 @@
-//! The builds that wait: whose turn it is, and which give way when too many wait.
+//! The waiting builds: whose turn it is, and which give way when too many wait.
 
 use std::sync::{MutexGuard, PoisonError};
 
@@ -36,12 +36,12 @@ impl Inner {
         Ok(ordered.map(|build| build.id.clone()).collect())
     }
 
-    /// Who had a turn since the process started.
+    /// The turns since the process started.
     pub(crate) fn turns(&self) -> MutexGuard<'_, Turns> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The builds that run and those that wait.
+    /// The running and the waiting builds.
     async fn lines(&self, doing: &'static str) -> Result<(Vec<InLine>, Vec<InLine>), PortError> {
         let work = |transaction: &Transaction<'_>| {
             let running = database::in_line(transaction, State::Running)?;
@@ -65,7 +65,7 @@ pub(crate) fn make_room(
     place: &Place,
     now: Timestamp,
 ) -> Result<(), DatabaseError> {
-    // Only a run's builds can say what they gave way to.
+    // Only builds of a run can say what they gave way to.
     let Some(to) = new.request.run() else {
         return Ok(());
     };

@@ -78,7 +78,7 @@ impl Log {
         }
     }
 
-    /// Waits until all output is written, but not long for a process that still has the pipe open.
+    /// Waits until all output is written, but only briefly if a process still has the pipe open.
     pub(crate) async fn close(self) {
         drop(self.writer);
         drop(self.orders);

@@ -122,7 +122,8 @@ impl Build {
         }
     }
 
-    /// Reports runtimes whose version differs from the buildspec's; that fails nothing.
+    /// Reports runtimes whose version differs from the buildspec's. The build does not fail because of
+    /// this.
     async fn tell_runtimes(&self) {
         let wanted = &self.spec.phases.install.runtime_versions;
         if wanted.is_empty() {
@@ -198,8 +199,8 @@ impl Build {
         self.restored = found;
     }
 
-    /// Lets the user of all builds read the source, for what runs before the cache is restored. Nothing
-    /// is given to that user before: what runs could change it while we write to it.
+    /// Lets the user of all builds read the source, because commands run before the cache is restored.
+    /// Nothing belongs to that user yet: otherwise those commands could change it while we write to it.
     async fn show_source(&self) -> Result<(), Context> {
         let Some(user) = self.user().cloned() else {
             return Ok(());

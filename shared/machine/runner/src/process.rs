@@ -89,7 +89,7 @@ pub(crate) async fn end_all(folder: &Folder, of: Of<'_>) {
     tracing::warn!(build = %folder.source().display(), "some processes of the build do not end");
 }
 
-/// Kills every process of a user, as long as nothing that may run as it has begun.
+/// Kills every process of a user. Nothing that may run as this user must have begun.
 pub(crate) async fn end_of(user: &User, is_idle: impl Fn() -> bool) {
     let until = Instant::now() + GOING;
     loop {
@@ -137,7 +137,8 @@ fn members(folder: &Folder, of: &Of<'_>) -> Vec<i32> {
         .collect()
 }
 
-/// The living processes of a user. Who owns a folder in `/proc` says less: a process can change that.
+/// The living processes of a user. The owner of a folder in `/proc` is not used, because a process can
+/// change it.
 fn members_of(user: &User) -> Vec<i32> {
     let is_of = |pid: &i32| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -166,15 +166,16 @@ impl Inner {
         Ok(())
     }
 
-    /// Ends what builds have left running, if they have a user of their own and none of them runs.
+    /// Ends the processes that builds have left running, if builds have a user of their own and no
+    /// build runs.
     pub(crate) async fn end_strays(&self) {
         if let Some(user) = &self.config.build_user {
             process::end_of(user, || self.running().is_empty()).await;
         }
     }
 
-    /// Removes ended builds except the newest. What cannot be removed is tried again when the next build
-    /// ends.
+    /// Removes ended builds except the newest. If one cannot be removed, this is tried again when the
+    /// next build ends.
     pub(crate) async fn tidy(&self) {
         let keep = i64::try_from(self.config.keep.max(1)).unwrap_or(i64::MAX);
         let doing = "looking for builds that are not kept";
@@ -205,7 +206,7 @@ impl Inner {
         let old: Vec<_> = old.iter().map(paths).collect();
         let work = move |transaction: &rusqlite::Transaction<'_>| {
             for (build, log, artifacts) in old {
-                // The row last, so that a remaining file is found again.
+                // The row is removed last, so that a remaining file is found again.
                 match remove_kept(&log, &artifacts) {
                     Ok(()) => database::delete(transaction, &build)?,
                     Err(error) => {

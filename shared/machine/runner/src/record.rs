@@ -71,7 +71,7 @@ pub(crate) struct Request {
     pub(crate) repository_id: RepositoryId,
     pub(crate) repository: RepositoryName,
     pub(crate) commit: CommitSha,
-    /// None if an earlier version has queued the build.
+    /// None if the build was queued by an earlier version.
     #[serde(default)]
     pub(crate) git_ref: Option<GitRef>,
     /// Whether that is the default branch.

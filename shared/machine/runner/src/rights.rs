@@ -1,4 +1,4 @@
-//! What a build may do in the registry: what its variables tell it to do, and no more.
+//! What a build may do in the registry: only what its variables tell it to do.
 
 use towline_domain::names::{ImageRepository, RepositoryId, Tag};
 

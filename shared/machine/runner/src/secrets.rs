@@ -29,7 +29,7 @@ const CURRENT: &str = "AWSCURRENT";
 /// Names and values that a buildspec reads from the secret stores.
 ///
 /// # Errors
-/// When the file cannot be used or lacks something. The sentence contains no value.
+/// When the file cannot be used or something is missing in it. The sentence contains no value.
 pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, Said> {
     let wanted = Wanted::all(env)?;
     if wanted.is_empty() {

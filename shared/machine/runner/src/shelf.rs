@@ -1,10 +1,10 @@
-//! Where caches are kept between builds, apart by trust.
+//! Where caches are kept between builds, separated by trust.
 //!
 //! `cache/<repository id>/<project>` has a folder `default` for the default branch, and a folder `others`
 //! for all other refs. A cache in them is named by the hash of its ref and key.
 //!
-//! A build saves only caches of its own ref. It restores those, or those of the default branch. So what a
-//! build of one branch leaves reaches neither the default branch nor any other (A30).
+//! A build saves only caches of its own ref. It restores those, or those of the default branch. So the
+//! caches of one branch's builds reach neither the default branch nor any other branch (A30).
 
 use std::fmt::Write as _;
 use std::fs::{self, File};

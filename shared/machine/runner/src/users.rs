@@ -1,4 +1,5 @@
-//! The Linux users that builds run as: one for all, or those that a buildspec names with `run-as`.
+//! The Linux users that builds run as: one user for all builds, or the users that a buildspec names
+//! with `run-as`.
 
 use std::ffi::CString;
 use std::fs;
@@ -105,8 +106,8 @@ pub(crate) fn wanted(spec: &Buildspec, of_all: Option<&User>) -> Result<Option<U
     Ok(other)
 }
 
-/// The other user that a buildspec needs; none also if the buildspec or user is invalid, which is
-/// reported later in the build.
+/// The other user that a buildspec needs. Also none if the buildspec or user is invalid; the build
+/// reports that later.
 pub(crate) fn of_text(buildspec: &str, of_all: Option<&User>) -> Option<User> {
     if let Some(user) = of_all {
         return Some(user.clone());
@@ -138,8 +139,9 @@ fn user(line: &str) -> Option<User> {
 }
 
 impl User {
-    /// Makes the user the owner of a folder and its content; links themselves, not their targets. The
-    /// folder comes last, and no path is followed twice: a process of the user must not lead us elsewhere.
+    /// Makes the user the owner of a folder and its content. Links change their owner, not their
+    /// targets. The folder comes last, and no path is followed twice, so that a process of the user
+    /// cannot lead us elsewhere.
     pub(crate) fn own(&self, path: &Path) -> io::Result<()> {
         let folder = open(path, FOLDER, Mode::empty())?;
         self.own_content(&folder)?;
@@ -193,7 +195,7 @@ impl User {
                 | FileType::Unknown => continue,
             }
             fchown(&inner, None, self.gid())?;
-            // What its owner may read and enter, and not write.
+            // Read and enter permissions of the owner, without write.
             let owner = (mode & 0o500) >> 3;
             fchmod(&inner, Mode::from_raw_mode(mode & 0o7707 | owner))?;
         }

@@ -103,7 +103,7 @@ impl Mirror {
         if output.code == 0 {
             return self.has(commit).await;
         }
-        // Each server words a refusal differently. If it still answers, it did refuse.
+        // Servers word a refusal differently. If the server still answers, it was a refusal.
         let answers = [
             "ls-remote",
             "--quiet",

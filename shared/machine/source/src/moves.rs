@@ -1,4 +1,4 @@
-//! Where the refs of an origin are, and what their moves brought.
+//! Reads where the refs of an origin are, and which commits their moves brought.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -144,7 +144,7 @@ impl Mirror {
         }
     }
 
-    /// What commits say of themselves.
+    /// The authors and messages of commits.
     async fn said(&self, which: &[&str]) -> Result<Vec<Said>, PortError> {
         let format = "--format=%an%x00%ae%x00%cn%x00%ce%x00%B";
         let fixed = [
@@ -166,7 +166,7 @@ impl Mirror {
     }
 }
 
-/// What a commit says of itself.
+/// The authors and message of a commit.
 struct Said {
     /// Names and addresses of its author and committer.
     people: Vec<String>,

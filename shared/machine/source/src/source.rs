@@ -385,7 +385,7 @@ impl Repositories for GitSource {
         let _turn = self.admitting.lock().await;
         Ok(match admission::judge(&self.ids(), repository) {
             Judgement::Admitted(known) => Admission::Admitted(known),
-            // Waits for the disk, at most twice per repository.
+            // This waits for the disk, at most twice per repository.
             Judgement::Bind { name, binding } => {
                 let bound = self
                     .bindings()

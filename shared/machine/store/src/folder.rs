@@ -51,7 +51,7 @@ pub enum OpenError {
         /// The database.
         path: PathBuf,
     },
-    /// The database is damaged, or the disk is.
+    /// The database or the disk is damaged.
     #[error("{0}")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The system refuses another thread.
@@ -85,8 +85,8 @@ fn in_brackets(pid: Option<u32>) -> String {
 #[derive(Debug)]
 pub(crate) struct Folder {
     dir: PathBuf,
-    /// Locked until it is closed, which the system does however the process ends. The file stays:
-    /// if it were removed, two processes could each lock a file of that name.
+    /// Locked until it is closed, which the system does however the process ends. The file is not
+    /// removed, because then two processes could each lock a file of that name.
     _lock: File,
 }
 

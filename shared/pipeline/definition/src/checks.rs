@@ -12,8 +12,8 @@ use super::limits::{OUTPUTS_OF_A_RUN, TAKERS};
 use super::reader::{Report, unknown};
 use super::stages::ReadStage;
 
-/// No two components may push to one repository, because their tags would collide. None may push to where
-/// builds of the default branch read layers (A30).
+/// No two components may push to one repository, because their tags would collide. None may push to the
+/// repositories from which builds of the default branch read layers (A30).
 pub(super) fn components(report: &mut Report, components: &[ReadComponent<'_>]) {
     for (index, read) in components.iter().enumerate() {
         let same = |earlier: &&ReadComponent<'_>| {

@@ -99,7 +99,7 @@ impl std::error::Error for DefinitionErrors {}
 /// Reads a definition. Features that are not supported yet are listed in [`Definition::not_executed`].
 ///
 /// # Errors
-/// When it is no YAML, exceeds a limit, or says anything that is not understood.
+/// When it is not YAML, exceeds a limit, or contains anything unknown.
 pub fn read(bytes: &[u8]) -> Result<Definition, DefinitionErrors> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let good = &bytes[..error.valid_up_to()];

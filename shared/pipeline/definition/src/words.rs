@@ -70,7 +70,8 @@ pub(crate) const NEEDED_KEYS: &[(Kind, &str)] = &[
     (Kind::Inline, "inline"),
 ];
 
-/// CodeBuild has Linux machines of two architectures; images for others are built by emulation, or from files.
+/// CodeBuild has Linux machines of two architectures. Images for other architectures are built by
+/// emulation, or from files.
 pub(crate) const PLATFORMS: &[&str] = &[
     "linux/amd64",
     "linux/arm64",

@@ -32,7 +32,7 @@ pub struct SlackUser {
     user: String,
 }
 
-/// Why a text is no user of Slack.
+/// Why a text is not a user of Slack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("write a workspace and a user as Slack names them, such as T024BE7LD/U061F7AUR")]
 pub struct SlackUserError;
@@ -99,7 +99,7 @@ impl People {
     /// Reads the list.
     ///
     /// # Errors
-    /// When it is no JSON list of people; the error never quotes what it holds.
+    /// When it is not a JSON list of people. The error never quotes its content.
     pub fn decode(bytes: &[u8]) -> Result<Self, PeopleError> {
         serde_json::from_slice(bytes).map_err(|error| PeopleError {
             line: error.line(),
@@ -114,10 +114,10 @@ impl People {
         self.only(|known| known.token_sha256.as_deref() == Some(hash.as_str()))
     }
 
-    /// The person of an ARN that AWS has verified: the one with exactly this ARN, else the one
-    /// whose role the session is of. Two people with the same role are distinguished only by the
-    /// ARNs of their sessions, and only if they cannot choose them: see [`is_trustworthy`].
-    /// Otherwise the caller is unknown.
+    /// The person of an ARN that AWS has verified: the person with exactly this ARN, otherwise the
+    /// person with the role that the session belongs to. Two people with the same role are
+    /// distinguished only by the ARNs of their sessions, and only if they cannot choose these: see
+    /// [`is_trustworthy`]. Otherwise the caller is unknown.
     #[must_use]
     pub fn by_arn(&self, caller: &str) -> Option<&Person> {
         self.only(|known| known.arn.as_deref() == Some(caller) && is_trustworthy(caller))
@@ -267,7 +267,7 @@ mod tests {
             "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Shared_1f/eve@acme.example",
             None,
         );
-        // Who assumes an ordinary role says themselves what their session is called.
+        // A person who assumes an ordinary role chooses the session's name.
         check(
             "arn:aws:sts::111122223333:assumed-role/Chosen/max@acme.example",
             None,

@@ -130,7 +130,7 @@ pub fn verify(
     }
 }
 
-/// The code that the headers claim for a body, which may not have arrived yet.
+/// The code that the headers claim for a body. The body may not have arrived yet.
 ///
 /// # Errors
 /// When there is not exactly one well-formed signature.

@@ -14,7 +14,7 @@ pub const TIMESTAMP: &str = "x-slack-request-timestamp";
 /// Characters of a section's text (Slack Block Kit, section).
 pub const MOST_SECTION: usize = 3_000;
 
-/// Characters for the line that says how to see all of a cut answer.
+/// Characters reserved for the line that says how to see all of a shortened answer.
 const MOST_MORE: usize = 500;
 
 /// How old a request may be (Slack, "Verifying requests from Slack").

@@ -22,7 +22,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// self-tests and size slow down every cold start of a Lambda function.
 pub fn install_tls_provider() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // It fails only if another thread was faster, and then there is a provider.
+        // This fails only if another thread was faster, and then a provider exists.
         drop(rustls::crypto::ring::default_provider().install_default());
     }
 }
@@ -39,8 +39,8 @@ pub(crate) fn connect(registry: &Registry) -> Result<Client, PackError> {
         Transport::PlainOnLoopback | Transport::PlainAnywhere => ClientProtocol::Http,
     };
     install_tls_provider();
-    // The environment's proxy is for the network, and does not reach this machine. Giving the
-    // client a proxy of its own, which is never used, makes it ignore the environment's.
+    // The environment's proxy is for other machines, and cannot reach this one. Giving the client a
+    // proxy of its own, which is never used, makes it ignore the environment's.
     let (own_proxy, but_not_for) = match registry.host.is_loopback() {
         true => (
             Some("http://127.0.0.1:9".to_owned()),

@@ -1,4 +1,4 @@
-//! A build's log in CloudWatch Logs, which has lines and tokens, as a sequence of bytes.
+//! A build's log as a sequence of bytes. CloudWatch Logs has it as lines and tokens.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! The request of `StartBuild`, checked against limits of CodeBuild that its API model lacks.
+//! The request of `StartBuild`, checked against limits of CodeBuild that are not in its API model.
 
 use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::config::http::HttpResponse;
@@ -102,7 +102,7 @@ impl Request {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(SdkError::construction_failure)?;
-        // Lambda compute supports neither, and rejects a build that sets them.
+        // Lambda compute supports neither setting, and rejects a build that has one.
         let on_lambda = is_of_lambda(&build.image);
         // The project has one cache for all builds, so only those of the default branch use it (A30).
         // Builds on Lambda compute have no cache.

@@ -1,4 +1,5 @@
-//! The range of a partition that a query asks for, in DynamoDB's one condition on the sort key.
+//! The range of a partition that a query asks for, as the single condition that DynamoDB allows on the
+//! sort key.
 
 use towline_ports::Query;
 
@@ -40,7 +41,7 @@ pub(super) fn bounds(query: &Query) -> Option<Bounds<'_>> {
         Sorts::BeginWith(prefix) => after > prefix && !after.starts_with(prefix),
         Sorts::All => false,
     };
-    // DynamoDB rejects a start with nothing of the range after it.
+    // DynamoDB rejects a start after which nothing of the range follows.
     let is_last = match query.newest_first {
         true => after == prefix,
         false => query.up_to.as_deref() == Some(after),

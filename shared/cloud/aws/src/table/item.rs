@@ -56,7 +56,7 @@ pub(super) fn times(key: &Key, due: Option<Timestamp>) -> Vec<(&'static str, Att
         times.push((DUE, number(due.as_nanosecond())));
         times.push((DUE_SHARD, text(shard(key))));
     }
-    // What still owes something is never tidied up.
+    // An item that still owes something never expires.
     if due.is_none() && key.partition.starts_with(EXPIRING) {
         times.push((EXPIRES, number(now() + EXPIRES_AFTER_SECONDS)));
     }

@@ -199,8 +199,8 @@ impl Table {
         }
     }
 
-    /// Reads these items, in any order; missing ones are left out. It takes no longer than one call
-    /// may, however often DynamoDB leaves some out.
+    /// Reads these items, in any order; missing ones are left out. It takes no longer than one call may
+    /// take, however often DynamoDB leaves items out.
     async fn read_all(&self, keys: &[Key], doing: &str) -> Result<Vec<Attributes>, PortError> {
         let rounds = timeout(PATIENCE.operation, self.read_in_rounds(keys, doing)).await;
         rounds.unwrap_or_else(|late| Err(PortError::new(doing, late)))

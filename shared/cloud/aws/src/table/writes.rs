@@ -1,4 +1,4 @@
-//! Writes: single changes, transactions, and the meaning of each refusal.
+//! Writes single changes and transactions, and tells what each refusal means.
 
 use std::collections::HashMap;
 use std::time::Duration;

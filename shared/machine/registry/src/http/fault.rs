@@ -157,7 +157,7 @@ impl From<RegistryError> for Fault {
     }
 }
 
-/// What the client may know: nothing about our files.
+/// The part that the client may know, which says nothing about our files.
 fn server_message(error: &RegistryError) -> String {
     if matches!(error, RegistryError::DiskFull { .. }) {
         return error.to_string();

@@ -79,7 +79,7 @@ fn push(repository: &ImageRepository) -> Access<'_> {
     }
 }
 
-/// Ends an upload that only this request knows, also when the client disconnects.
+/// Ends an upload that only this request knows, even if the client disconnects.
 struct CancelOnDrop<'a> {
     registry: &'a Registry,
     repository: &'a ImageRepository,

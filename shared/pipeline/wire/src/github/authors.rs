@@ -1,4 +1,5 @@
-//! Who took part in a push: by login, address and name, with the co-authors that messages name.
+//! The people who took part in a push, by login, address and name, including the co-authors that
+//! messages name.
 
 use std::collections::HashSet;
 
@@ -11,7 +12,8 @@ use super::push::{Author, shown};
 /// (GitHub docs, "Email addresses reference").
 const NO_REPLY: &str = "@users.noreply.github.com";
 
-/// People of a push that no webhook told of, as a push keeps them, and whether there are more.
+/// The people of a push that no webhook reported, in the form that a push keeps, and whether there are
+/// more.
 #[must_use]
 pub fn authors(people: &[String]) -> (Vec<String>, bool) {
     let mut authors = Authors::default();
