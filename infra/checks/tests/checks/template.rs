@@ -116,7 +116,7 @@ fn what_is_reserved_is_what_the_parameter_says() {
         .as_str()
         .unwrap();
     assert!(
-        said.contains(&format!(" {together} together")),
+        said.contains(&format!(" {together} in total")),
         "{together}"
     );
 }

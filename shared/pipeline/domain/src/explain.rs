@@ -154,8 +154,8 @@ pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Ti
     }
 }
 
-/// The approvals that a promotion has and needs, even while it waits for something else: `1/2
-/// approvals`.
+/// The approvals that a promotion has and needs, even while it waits for something else:
+/// `1/2 approvals`.
 #[must_use]
 pub fn lacking(promotion: &Promotion, rule: &StageRule) -> Option<String> {
     match missing_approval(promotion, rule)? {
