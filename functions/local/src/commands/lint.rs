@@ -105,7 +105,7 @@ pub fn run(context: &Context, args: &Lint) -> Outcome {
     }
     let here = Path::new(".")
         .canonicalize()
-        .context("asking where this runs")?;
+        .context("finding the current folder")?;
     let mut roots = Roots::new(here);
     let found = find::below(&args.paths);
     let mut results = Results::default();

@@ -1,4 +1,4 @@
-//! `towline pack`: makes an image of files and pushes it, without a Docker daemon. Builds of the
+//! `towline pack`: makes an image from files and pushes it, without a Docker daemon. Builds of the
 //! preset `pack` run it.
 
 use std::collections::BTreeMap;
@@ -200,7 +200,7 @@ pub async fn run(context: &Context, args: Pack) -> Outcome {
 fn check_root(root: &Path) -> Outcome {
     let here = Path::new(".")
         .canonicalize()
-        .context("asking where this runs")?;
+        .context("finding the current folder")?;
     let source = surroundings::variable("CODEBUILD_SRC_DIR").map(PathBuf::from);
     let own = || {
         let above = here.ancestors().find(|folder| folder.join(".git").exists());

@@ -249,7 +249,7 @@ fn what_cannot_be_built_is_said() {
     check(
         &other,
         &["build", "--local", "web"],
-        "! towline: there is no [shop]/.towline.yml, so no component web; leave the name out to run buildspec.yml, \
+        "! towline: there is no [shop]/.towline.yml, so there is no component web; leave out the name to run buildspec.yml, \
          or name a buildspec with --spec\n[exit 1]\n",
     );
 }

@@ -315,7 +315,7 @@ fn everything_wrong_is_told_with_how_to_mend_it() {
 
         Dead letters
           ✘ events.amazonaws.com is not allowed to send messages to the queue → towline deploy --stack towline --region eu-west-1; if that changes nothing, see Drift below
-          ✘ messages in the queue: 3 → read them with `aws sqs receive-message --queue-url=https://sqs.eu-west-1.amazonaws.com/111122223333/dead --attribute-names=All --message-attribute-names=All --region=eu-west-1`, fix their cause, then empty the queue with `aws sqs purge-queue --queue-url=https://sqs.eu-west-1.amazonaws.com/111122223333/dead --region=eu-west-1`; the sweep announces again what is still owed
+          ✘ messages in the queue: 3 → read them with `aws sqs receive-message --queue-url=https://sqs.eu-west-1.amazonaws.com/111122223333/dead --attribute-names=All --message-attribute-names=All --region=eu-west-1`, fix their cause, then empty the queue with `aws sqs purge-queue --queue-url=https://sqs.eu-west-1.amazonaws.com/111122223333/dead --region=eu-west-1`; the sweep finds unfinished work again
 
         Secrets
           ✘ webhook is not set → towline secret set webhook --generate --stack towline --region eu-west-1, then paste the secret into GitHub

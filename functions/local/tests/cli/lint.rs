@@ -312,7 +312,7 @@ fn the_level_decides_what_fails_and_comments_what_is_meant() {
 
             1 warning in 1 file
             $ towline lint allowed.yml --level note
-            good 1 file; 1 allowed in the files
+            good 1 file; 1 allowed by comments
             $ towline lint allowed.yml --level info
             ! error: invalid value 'info' for '--level <LEVEL>': use error, warning or note
             !

@@ -146,7 +146,7 @@ async fn set(
         // Writing it again would only invalidate the previous one.
         return done(
             output,
-            &format!("the {word} secret of {stack} is already set to this"),
+            &format!("the {word} secret of {stack} is already set to this value"),
             None,
         );
     }

@@ -66,7 +66,7 @@ fn is_full(cause: &io::Error) -> bool {
     )
 }
 
-/// A folder of ours that only its owner can read.
+/// A data folder of Towline, which only its owner can read.
 #[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,

@@ -58,7 +58,7 @@ impl Mirror {
             return Ok(Refs::Unchanged);
         }
         let lines = listing.stdout.split(|byte| *byte == b'\n');
-        // A ref without a name of ours is never built.
+        // A ref that is neither a branch nor a tag is never built.
         let refs = lines.filter_map(|line| {
             let (object, name) = std::str::from_utf8(line).ok()?.split_once('\t')?;
             Some((name.parse().ok()?, object.parse().ok()?))

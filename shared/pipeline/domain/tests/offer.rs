@@ -277,7 +277,7 @@ fn the_default_branchs_definition_says_where_a_built_image_goes() {
     check(
         built(),
         deleted,
-        expect!["to no stage: its ref was deleted meanwhile"],
+        expect!["to no stage: its ref has been deleted"],
     );
 }
 

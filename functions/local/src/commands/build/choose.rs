@@ -77,7 +77,7 @@ fn component(args: &Args, top: &Path, output: Output) -> Outcome<Option<Componen
     if !path.exists() {
         return match &args.component {
             Some(name) => refused(format!(
-                "there is no {}, so no component {name}; leave the name out to run {USUAL_SPEC}, or \
+                "there is no {}, so there is no component {name}; leave out the name to run {USUAL_SPEC}, or \
                  name a buildspec with --spec",
                 path.display()
             )),

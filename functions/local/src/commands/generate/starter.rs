@@ -49,7 +49,7 @@ stages:
     from: staging
     promote: auto
     gates:
-      # One approval is enough, an author's too; `self: deny` would refuse those of authors.
+      # One approval is enough, even an author's; `self: deny` would refuse approvals by authors.
       - approval: {{min: 1, self: allow, expires: 24h}}
 "
     ))
@@ -145,7 +145,7 @@ impl std::fmt::Display for Guess {
 ",
             ),
             Self::Pack => text.write_str(
-                "      preset: pack # makes an image of files, without Docker
+                "      preset: pack # makes an image from files, without Docker
       # run: [./build.sh] # commands that make the files first
       root: . # the folder whose content becomes the image
       # entrypoint: [/bin/app]

@@ -137,7 +137,7 @@ fn summary(args: &Lint, results: &Results) -> String {
         .map(|checked| checked.report.allowed.len())
         .sum();
     if allowed > 0 {
-        more.push(format!("{allowed} allowed in the files"));
+        more.push(format!("{allowed} allowed by comments"));
     }
     if !more.is_empty() {
         // Writing to a string cannot fail.

@@ -185,7 +185,7 @@ pub async fn dead_letters(place: &Place<'_>) -> Vec<Findings> {
             |count| count == "0",
             "messages in the queue: {}",
             format!(
-                "read them with `{}`, fix their cause, then empty the queue with `{}`; the sweep announces again what is still owed",
+                "read them with `{}`, fix their cause, then empty the queue with `{}`; the sweep finds unfinished work again",
                 read.shown(),
                 call("purge-queue").shown()
             ),

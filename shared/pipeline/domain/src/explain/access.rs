@@ -57,7 +57,7 @@ impl Display for Unoffered {
             Self::NotAdmitted(reason) => {
                 write!(text, "by the default branch's .towline.yml, {reason}")
             }
-            Self::RefDeleted => text.write_str("its ref was deleted meanwhile"),
+            Self::RefDeleted => text.write_str("its ref has been deleted"),
         }
     }
 }

@@ -82,7 +82,7 @@ codes! {
     W016 "content-trust" "Docker content trust is being retired."
     W018 "version-0.1" "In version 0.1 each command runs in its own shell."
     W020 "region-mismatch" "A command contains a region that a variable also holds, or that differs from it."
-    W021 "registry-mismatch" "Account or region differ between files."
+    W021 "registry-mismatch" "An account or region differs between files."
     W030 "git-in-build" "Git is called, but the source has no Git metadata."
     W031 "short-commit-tag" "The only tag is a shortened commit hash."
     W032 "mutable-tag-in-immutable-repository" "`latest` is pushed to a repository with immutable tags."
