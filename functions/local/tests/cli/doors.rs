@@ -147,7 +147,7 @@ fn s20_on_a_full_disk_an_answer_says_where_space_is_missing() {
     let folder = folder.unwrap_or_else(|_| session.path("disk/data/store"));
     let missing = format!("no space left in {}", folder.display());
     assert!(
-        said.contains(&format!("{missing}; free some, and try again")),
+        said.contains(&format!("{missing}; free some space, and try again")),
         "{said}"
     );
 

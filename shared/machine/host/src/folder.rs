@@ -27,7 +27,7 @@ pub enum FolderError {
         cause: io::Error,
     },
     /// The disk is full.
-    #[error("no space left in {}; free some, and try again", folder.display())]
+    #[error("no space left in {}; free some space, and try again", folder.display())]
     Full {
         folder: PathBuf,
         /// The reason.

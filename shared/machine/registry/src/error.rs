@@ -74,7 +74,7 @@ pub enum RegistryError {
     ManifestInvalid(#[source] DocumentError),
     /// The manifest has as many tags as it can have.
     #[error(
-        "{digest} already has {limit} tags in {repository}, the most of one image; push under a tag it has, or delete tags"
+        "{digest} already has {limit} tags in {repository}, the maximum for one image; push under one of its tags, or delete tags"
     )]
     TooManyTags {
         repository: ImageRepository,
@@ -126,7 +126,7 @@ pub enum RegistryError {
     #[error("{limit} uploads are in progress, the maximum; try again later")]
     TooManyUploads { limit: usize },
     /// The blob is larger than the settings allow. The upload is deleted.
-    #[error("the blob is larger than {limit} bytes, the most this registry takes")]
+    #[error("the blob is larger than {limit} bytes, the maximum of this registry")]
     UploadTooLarge {
         /// The limit in bytes.
         limit: u64,

@@ -9,7 +9,7 @@ use towline_ports::PortError;
 /// Why SQLite failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    #[error("no space left in {}; free some, and try again", .dir.display())]
+    #[error("no space left in {}; free some space, and try again", .dir.display())]
     Full {
         dir: PathBuf,
         #[source]

@@ -17,8 +17,8 @@ pub enum OpenError {
         /// The process that has it open, if known.
         pid: Option<u32>,
     },
-    /// The folder cannot be made or written to.
-    #[error("the folder {} cannot be made or written to; check the path and who owns it", .dir.display())]
+    /// The folder cannot be created or written to.
+    #[error("the folder {} cannot be created or written to; check the path and who owns it", .dir.display())]
     Folder {
         /// The folder.
         dir: PathBuf,
@@ -27,7 +27,7 @@ pub enum OpenError {
         cause: io::Error,
     },
     /// The disk is full.
-    #[error("no space left in {}; free some, and try again", .dir.display())]
+    #[error("no space left in {}; free some space, and try again", .dir.display())]
     Full {
         /// The folder.
         dir: PathBuf,

@@ -105,12 +105,12 @@ fn a_folder_that_cannot_be_used_is_named_with_what_to_do() {
     let locked = dir.path().join("locked");
     fs::create_dir_all(locked.join("lock")).expect("a folder");
     for (dir, says) in [
-        (&file, "cannot be made or written to; check the path"),
+        (&file, "cannot be created or written to; check the path"),
         (
             &file.join("below"),
-            "cannot be made or written to; check the path",
+            "cannot be created or written to; check the path",
         ),
-        (&locked, "cannot be made or written to; check the path"),
+        (&locked, "cannot be created or written to; check the path"),
         (&taken, "cannot be written to; check who owns it"),
     ] {
         let error = refused(dir);

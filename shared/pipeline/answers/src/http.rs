@@ -104,7 +104,7 @@ pub fn encode(answer: Result<Answer, ChatError>) -> Response {
 /// What to tell a caller if there is no answer. More is in the log.
 pub(super) fn unanswered(cause: &HandlerError) -> String {
     match cause.shortage() {
-        Some(shortage) => format!("{shortage}; free some, and try again"),
+        Some(shortage) => format!("{shortage}; free some space, and try again"),
         None => "a service that Towline needs did not answer; try again".into(),
     }
 }

@@ -138,8 +138,7 @@ pub(super) fn in_order(report: &mut Report, stages: Vec<ReadStage<'_>>) -> Vec<S
         ordered.push(waiting.remove(position).rule);
     }
     for stage in waiting.iter().filter(|_| known) {
-        let message =
-            "this leads round in a circle and never to a build; start one stage with `from: build`";
+        let message = "these stages form a cycle that never leads to a build; start one stage with `from: build`";
         report.error(&stage.from, message);
     }
     ordered

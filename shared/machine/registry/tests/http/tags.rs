@@ -270,7 +270,7 @@ async fn s1_an_image_has_at_most_1000_tags() {
     assert_has(&refusal(put("one-more").await).await, "403 DENIED: sha256:");
     assert_has(
         &refusal(put("one-more").await).await,
-        "already has 1000 tags in team/app, the most of one image",
+        "already has 1000 tags in team/app, the maximum for one image",
     );
     assert_eq!(put("t999").await.status(), StatusCode::CREATED);
     assert_eq!(put(digest.as_str()).await.status(), StatusCode::CREATED);

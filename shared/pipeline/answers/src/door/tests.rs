@@ -233,7 +233,7 @@ fn s20_a_full_disk_is_named() {
     assert_eq!(response.status, 503);
     assert_eq!(
         error(&response),
-        "no space left in /var/lib/towline/store; free some, and try again"
+        "no space left in /var/lib/towline/store; free some space, and try again"
     );
     let other = http::encode(Err(PortError::because("write to the store").into()));
     assert!(error(&other).starts_with("a service that Towline needs"));
