@@ -138,7 +138,8 @@ pub(super) fn in_order(report: &mut Report, stages: Vec<ReadStage<'_>>) -> Vec<S
         ordered.push(waiting.remove(position).rule);
     }
     for stage in waiting.iter().filter(|_| known) {
-        let message = "these stages form a cycle that never leads to a build; start one stage with `from: build`";
+        let message =
+            "this leads into a cycle and never to a build; start one stage with `from: build`";
         report.error(&stage.from, message);
     }
     ordered

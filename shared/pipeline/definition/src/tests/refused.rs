@@ -288,14 +288,14 @@ fn stages_that_cannot_be_are_refused() {
         (
             "  - {name: a, from: b}\n  - {name: b, from: c}\n  - {name: c, from: a}",
             expect![[r#"
-                line 5, column 21: stages.a.from: these stages form a cycle that never leads to a build; start one stage with `from: build`
-                line 6, column 21: stages.b.from: these stages form a cycle that never leads to a build; start one stage with `from: build`
-                line 7, column 21: stages.c.from: these stages form a cycle that never leads to a build; start one stage with `from: build`"#]],
+                line 5, column 21: stages.a.from: this leads into a cycle and never to a build; start one stage with `from: build`
+                line 6, column 21: stages.b.from: this leads into a cycle and never to a build; start one stage with `from: build`
+                line 7, column 21: stages.c.from: this leads into a cycle and never to a build; start one stage with `from: build`"#]],
         ),
         (
             "  - {name: a, from: a}",
             expect![[
-                "line 5, column 21: stages.a.from: these stages form a cycle that never leads to a build; start one stage with `from: build`"
+                "line 5, column 21: stages.a.from: this leads into a cycle and never to a build; start one stage with `from: build`"
             ]],
         ),
         (
