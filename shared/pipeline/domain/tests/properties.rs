@@ -375,6 +375,12 @@ fn live(
         check(&stage, &fact, &decision);
         number += u64::from(decision.took_number);
         stage = decision.stage;
+        let numbers: BTreeSet<u64> = stage.waiting.iter().map(|known| known.number).collect();
+        assert_eq!(
+            numbers.len(),
+            stage.waiting.len(),
+            "each has a number of its own: {fact:?}"
+        );
     }
 }
 

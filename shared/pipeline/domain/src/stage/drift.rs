@@ -100,6 +100,11 @@ impl Step<'_> {
         if self.policy.rule.drift == Drift::Hold || self.is_held_for_a_tag() {
             return;
         }
+        // Two promotions of one decision would have one number. What was opened may set the tags
+        // itself, and the next fact comes soon: the sweep compares them again.
+        if self.decision.took_number {
+            return;
+        }
         let now = self.now;
         let stage = self.stage();
         stage.restored.retain(|at| *at + WINDOW > now);
