@@ -148,6 +148,7 @@ impl BuildService {
             keep: Config::KEEP,
             // The builds of the rehearsal need no secrets and no other user.
             secrets: "secrets.json".into(),
+            awaits_secrets: false,
             common: std::env::temp_dir(),
             build_user: None,
             machine: Machine {

@@ -221,6 +221,7 @@ fn config(folder: &Folder, snapshot: &Path, registry: &OwnRegistry) -> Config {
         room: Room::default(),
         keep: KEEP,
         secrets: folder.path("secrets.json"),
+        awaits_secrets: false,
         common: std::env::temp_dir(),
         build_user: None,
         machine: of_builds(surroundings::variable),

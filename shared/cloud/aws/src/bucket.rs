@@ -21,6 +21,7 @@ use http_body_util::{BodyExt as _, Collected, Limited};
 use hyper::{Request, StatusCode};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
+use towline_domain::obstacle::Service;
 use towline_ports::PortError;
 
 use crate::environment::Aws;
@@ -113,6 +114,7 @@ impl Bucket {
     pub(crate) async fn put_object(&self, key: &str, content: &str) -> Result<String, PutError> {
         let doing = || format!("putting {key} into the bucket {}", self.name);
         let failed = |cause: String| PortError::new(doing(), cause);
+        let denied = |cause: String| PortError::denied(Service::Aws, doing(), cause);
         let mut attempt = 0;
         loop {
             let answer = timeout(ATTEMPT, self.put(key, content)).await;
@@ -132,7 +134,7 @@ impl Bucket {
                         || matches!(&*code, "RequestTimeout" | "SlowDown" | "OperationAborted");
                     let said = format!("S3 answered {} {code}", status.as_u16());
                     if code == "AccessDenied" {
-                        return Err(failed(said + DENIED).into());
+                        return Err(denied(said + DENIED).into());
                     }
                     if !may_help {
                         return Err(failed(said).into());

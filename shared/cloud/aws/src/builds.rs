@@ -107,7 +107,7 @@ impl Builds for CodeBuild {
                     ))),
                 }
             }
-            _ => Err(PortError::new(doing, fault).into()),
+            _ => Err(failed(doing, &error).into()),
         }
     }
 

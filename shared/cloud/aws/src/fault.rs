@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId as _;
+use towline_domain::obstacle::Service;
 use towline_ports::PortError;
 
 /// The text of the SDK's error. The error itself is dropped, because its debug text contains the raw
@@ -77,7 +78,7 @@ where
     let fault = Fault::new(error);
     // Every service's error code for this begins the same way (AWS service reference, "Common errors").
     match said.is_some_and(|code| code.starts_with("AccessDenied")) {
-        true => PortError::denied(doing, fault),
+        true => PortError::denied(Service::Aws, doing, fault),
         false => PortError::new(doing, fault),
     }
 }

@@ -8,6 +8,7 @@ use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
+use towline_domain::obstacle::Service;
 use towline_ports::admission::is_local;
 use towline_ports::{PortError, RepositoryRef, StatusError};
 
@@ -61,19 +62,15 @@ impl From<PortError> for Failure {
 impl From<Failure> for PortError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Never(why) => Self::because(why),
+            Failure::Never(why) => Self::denied(Service::Git, "asking GitHub", why),
             Failure::Later(error) => error,
         }
     }
 }
 
-/// A status is useless later.
 impl From<Failure> for StatusError {
     fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Never(why) => Self::Refused(why),
-            Failure::Later(error) => Self::Port(error),
-        }
+        Self::Port(failure.into())
     }
 }
 

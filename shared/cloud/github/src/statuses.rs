@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use hyper::{Method, StatusCode};
 use serde_json::json;
 use towline_domain::names::CommitSha;
+use towline_domain::obstacle::Service;
 use towline_ports::statuses::MOST_DESCRIPTION;
-use towline_ports::{CommitStatus, RepositoryRef, StatusError, StatusState, Statuses};
+use towline_ports::{CommitStatus, PortError, RepositoryRef, StatusError, StatusState, Statuses};
 
 use crate::GitHub;
 use crate::call::{Failure, Purpose};
@@ -25,11 +26,9 @@ impl Statuses for GitHub {
         status: &CommitStatus,
     ) -> Result<(), StatusError> {
         if matches!(self.credentials.read().await?, Credentials::None) {
-            return Err(StatusError::Refused(
-                "the credentials for GitHub are not set, so no status is shown; store a token or a \
-                 GitHub App in the secret"
-                    .into(),
-            ));
+            let why = "the credentials are not set, so no status is shown; store a token or a GitHub App \
+                       in the secret";
+            return Err(PortError::denied(Service::Git, "showing a status", why).into());
         }
         let name = &repository.name;
         let doing = &format!("showing {:?} at {name} {}", status.context, commit.short());

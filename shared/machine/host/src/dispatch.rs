@@ -1,6 +1,8 @@
 //! Runs the functions: takes events from the queue, sweeps, and keeps the loops that feed in foreign events.
 
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use towline_bus::Queued;
+use towline_domain::obstacle::Service;
 use towline_handlers::{
     HandlerError, advance_stages, deploy_images, plan_runs, promote_images, record_images,
     start_builds, sweep,
@@ -309,6 +312,12 @@ impl Future for EndWithMe {
     }
 }
 
+/// Tells one state of a file from the next; none if it cannot be read.
+fn stamp(file: &Path) -> Option<(u64, u64, i64, i64)> {
+    let known = std::fs::metadata(file).ok()?;
+    Some((known.ino(), known.len(), known.mtime(), known.mtime_nsec()))
+}
+
 async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
     if let Err(error) = sweep::announce_all(machine.context()).await {
         tracing::error!(
@@ -316,8 +325,18 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
             "cannot announce open intents"
         );
     }
+    let mut secrets = stamp(&machine.build_secrets);
     loop {
         machine.clock.sleep(period).await;
+        let now = stamp(&machine.build_secrets);
+        if std::mem::replace(&mut secrets, now) != now {
+            let released = machine.context().release(Service::Secrets, |_| true).await;
+            if let Err(error) = released {
+                // They are tried again at their time.
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "cannot announce the builds that wait for a secret");
+            }
+        }
         match sweep::handle(machine.context(), &machine.runner).await {
             Ok(swept) if swept != sweep::Swept::default() => tracing::debug!(?swept, "swept"),
             Ok(_) => {}

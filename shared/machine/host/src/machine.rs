@@ -106,6 +106,8 @@ pub(crate) struct Machine {
     pub(crate) settings: Settings,
     pub(crate) clock: SystemClock,
     pub(crate) keys: BuildKeys,
+    /// The file with the secrets of builds.
+    pub(crate) build_secrets: PathBuf,
 }
 
 impl Machine {
@@ -152,6 +154,7 @@ impl Machine {
             runner,
             source,
             people,
+            build_secrets: build_secrets(&config.folder),
             secrets: config.secrets,
             slack: config.slack,
             settings,
@@ -192,6 +195,10 @@ fn hosts(address: SocketAddr, names: Vec<String>) -> Vec<String> {
     own.into_iter().chain(names).collect()
 }
 
+fn build_secrets(folder: &Folder) -> PathBuf {
+    folder.path("secrets.json")
+}
+
 /// How builds run here.
 fn runner(
     config: &Config,
@@ -205,7 +212,8 @@ fn runner(
         concurrency: config.concurrency,
         room: config.room,
         keep: towline_runner::Config::KEEP,
-        secrets: config.folder.path("secrets.json"),
+        secrets: build_secrets(&config.folder),
+        awaits_secrets: true,
         common: std::env::temp_dir(),
         build_user: config.build_user.clone(),
         machine: config.builds.clone(),

@@ -72,6 +72,8 @@ pub struct Config {
     /// The file with the values of `parameter-store` and `secrets-manager`, readable by its owner only.
     /// It is read when a build needs a value.
     pub secrets: PathBuf,
+    /// Whether a build whose values are not there is asked for again later. Otherwise it fails.
+    pub awaits_secrets: bool,
     /// A folder that every user may enter, for builds that run as another user.
     pub common: PathBuf,
     /// The user that all builds run as, if it is not towline's own.

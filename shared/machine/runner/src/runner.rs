@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
+use towline_buildspec::Buildspec;
 use towline_domain::names::{AttemptId, BuildId, ComponentName, RepositoryName};
+use towline_domain::obstacle::Service;
 use towline_domain::run::{BuildReport, BuildStatus};
 use towline_ports::{Builds, PortError, StartBuild, StartError};
 use towline_wire::codebuild::Phase;
@@ -19,6 +21,7 @@ use crate::event::{self, StateChange, state_change};
 use crate::line;
 use crate::queue::Inner;
 use crate::record::{Context, PhaseStatus, Record, Request, State};
+use crate::secrets;
 
 /// The most bytes of a log in one answer.
 const LOG_PART: u64 = 256 * 1024;
@@ -134,6 +137,31 @@ impl Runner {
     }
 }
 
+impl Runner {
+    /// Whether the secrets of a new build are there, so that it can wait for them.
+    async fn check_secrets(&self, project: &str, build: &StartBuild) -> Result<(), StartError> {
+        if !self.inner.config.awaits_secrets {
+            return Ok(());
+        }
+        let Ok((spec, _)) = Buildspec::read(&build.buildspec) else {
+            return Ok(()); // the build says what is wrong with it
+        };
+        let Some(lacks) = secrets::missing(&self.inner.config.secrets, &spec.env) else {
+            return Ok(());
+        };
+        let (repository, component) = (&build.repository.name, &build.component);
+        if self
+            .find(repository, component, &build.attempt)
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let doing = format!("starting a build of {project}");
+        Err(PortError::denied(Service::Secrets, doing, lacks.to_string()).into())
+    }
+}
+
 impl Drop for Runner {
     fn drop(&mut self) {
         self.inner.closing.send_replace(true);
@@ -151,6 +179,7 @@ impl Builds for Runner {
         let id: BuildId = text
             .parse()
             .map_err(|error| StartError::Refused(format!("invalid build name: {error}")))?;
+        self.check_secrets(&project, &build).await?;
         let request = Request::from(build);
         let (now, room) = (self.inner.now(), self.inner.config.room);
         let place = self.inner.place.clone();

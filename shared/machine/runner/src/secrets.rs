@@ -58,6 +58,12 @@ pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, S
     Err(format!("{} does not have {missing}", file.display()).into())
 }
 
+/// What the file lacks, if it is something that a person can add there: then a build waits for it.
+pub(crate) fn missing(file: &Path, env: &Env) -> Option<Said> {
+    Wanted::all(env).ok()?; // a reference that can never be resolved is the build's failure
+    resolve(file, env).err()
+}
+
 /// What to mask: each value, and the lines of a value that has several.
 pub(crate) fn masks(values: &[(String, String)]) -> Vec<String> {
     let lines = |value: &String| -> Vec<String> {

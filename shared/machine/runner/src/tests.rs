@@ -70,6 +70,7 @@ fn config(dir: &Path, concurrency: usize) -> Config {
         room: Room::default(),
         keep: Config::KEEP,
         secrets: dir.join("secrets.json"),
+        awaits_secrets: false,
         common: "/tmp".into(),
         build_user: None,
         machine: Machine {

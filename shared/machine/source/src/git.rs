@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+use towline_domain::obstacle::Service;
 use towline_domain::untrusted::Untrusted;
 use towline_ports::PortError;
 
@@ -62,9 +63,27 @@ impl Output {
         let said = String::from_utf8_lossy(&self.stderr).trim().to_owned();
         let said = said.lines().collect::<Vec<_>>().join("; ");
         let said = Untrusted::text(&said, 1000).display();
-        PortError::new(doing, format!("git exited with {}: {said}", self.code))
+        let is_denied = DENIALS.iter().any(|denial| said.contains(denial));
+        let said = format!("git exited with {}: {said}", self.code);
+        match is_denied {
+            true => PortError::denied(Service::Git, doing, said),
+            false => PortError::new(doing, said),
+        }
     }
 }
+
+/// What `git` and `ssh` say, in English, when credentials are missing or not enough: `git` asks for them
+/// where there is no terminal, or the server refuses them.
+const DENIALS: [&str; 8] = [
+    "Authentication failed",
+    "could not read Username",
+    "could not read Password",
+    "Host key verification failed",
+    "Permission denied (",
+    "Repository not found",
+    "The requested URL returned error: 403",
+    "Invalid username or",
+];
 
 /// The most characters of `git`'s message that are kept.
 const MOST_STDERR: usize = 16 * 1024;

@@ -246,10 +246,11 @@ async fn not_planned(context: Context<'_>, prefix: &str) -> Result<Option<Refusa
     for item in context.store.query(&query).await?.items {
         let read = Read::<Inbox>::of(&item)?;
         let push = &read.value;
-        if let (Some(commit), false) = (&push.commit, read.outbox.owed().is_empty()) {
+        if let (Some(commit), [owed, ..]) = (&push.commit, read.outbox.owed()) {
             return Ok(Some(Refusal::NotPlanned {
                 commit: commit.clone(),
                 at: push.at,
+                obstacle: owed.obstacle.clone(),
             }));
         }
     }

@@ -8,6 +8,7 @@ use towline_domain::ledger::Ending;
 use towline_domain::names::{
     BuildId, CommitSha, ComponentName, Digest, ImageRepository, RepositoryName, StageName,
 };
+use towline_domain::obstacle::Obstacle;
 use towline_domain::person::Actor;
 use towline_domain::{run, stage};
 use towline_state::keys::PREFIX_DIGITS;
@@ -111,11 +112,13 @@ pub enum Refusal {
     #[error("no accepted push has a commit that begins with {0}")]
     NoCommit(String),
     /// The push was accepted and its builds are not decided yet.
-    #[error("the push of {} was accepted at {} and is not planned yet; try again in a moment", commit.short(), minute(*at))]
+    #[error("the push of {} was accepted at {} and is not planned yet; {}", commit.short(), minute(*at), until(obstacle.as_ref()))]
     NotPlanned {
         commit: CommitSha,
         /// When it was accepted.
         at: Timestamp,
+        /// What a person must put right first.
+        obstacle: Option<Obstacle>,
     },
     /// Several commits begin with the digits.
     #[error(
@@ -212,6 +215,14 @@ impl Refusal {
                 | Self::CarriedOut { .. }
                 | Self::NotOwner { .. }
         )
+    }
+}
+
+/// What a push that is not planned waits for.
+fn until(obstacle: Option<&Obstacle>) -> String {
+    match obstacle {
+        None => "try again in a moment".into(),
+        Some(obstacle) => obstacle.to_string(),
     }
 }
 

@@ -72,8 +72,10 @@ pub fn queued(attempt: &Attempt, before: Option<usize>) -> String {
 fn parts(attempt: &Attempt) -> String {
     if attempt.index().is_some() {
         let number = attempt.build_number;
+        let why = attempt.waiting.as_ref().map(|why| format!(": {why}"));
         return format!(
-            "build#{number} succeeded on every platform; its image index has not been pushed yet"
+            "build#{number} succeeded on every platform; its image index has not been pushed yet{}",
+            why.unwrap_or_default()
         );
     }
     let parts: Vec<String> = attempt.legs.iter().map(self::attempt).collect();
@@ -135,7 +137,10 @@ pub fn standing(
 #[must_use]
 pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Timestamp) -> String {
     match stage.wait_of(promotion, rule) {
-        None => "is in progress".into(),
+        None => match &promotion.obstacle {
+            Some(obstacle) => format!("cannot be carried out: {obstacle}"),
+            None => "is in progress".into(),
+        },
         Some(Wait::Approval { given, needed }) => {
             let expiry = promotion
                 .expires_at

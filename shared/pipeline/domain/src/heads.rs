@@ -26,6 +26,9 @@ pub struct Heads {
     /// Moves that no known push explains yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub open: BTreeMap<GitRef, Open>,
+    /// Whether the refs could not be read the last time, because a person must put something right.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub denied: bool,
     /// The next order number of a run at the last comparison.
     #[serde(default)]
     pub drawn: u64,
@@ -156,6 +159,7 @@ impl Heads {
             rules,
             refs,
             open,
+            denied: false,
             drawn: before.drawn,
             checked: before.checked,
         }

@@ -83,12 +83,6 @@ pub enum NotTagged {
     Gone,
     /// The tag is immutable, and is on another image.
     Immutable { tag: Tag },
-    /// Towline may not tag images there.
-    Denied {
-        repository: ImageRepository,
-        /// The registry's message.
-        said: String,
-    },
     /// All attempts have failed.
     GivenUp {
         /// How often.

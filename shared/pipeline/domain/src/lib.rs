@@ -26,6 +26,7 @@ pub mod record;
 
 pub mod deployment;
 pub mod loosened;
+pub mod obstacle;
 pub mod offer;
 pub mod run;
 pub mod stage;

@@ -178,7 +178,12 @@ pub fn live(stage: &Stage, commit: &CommitSha) -> Option<Line> {
 
 fn waiting(stage: &Stage, rule: &StageRule, promotion: &Promotion) -> Option<Line> {
     let number = promotion.number;
-    let text = match stage.wait_of(promotion, rule)? {
+    let Some(wait) = stage.wait_of(promotion, rule) else {
+        let obstacle = promotion.obstacle.as_ref()?;
+        let text = format!("promotion #{number} cannot be carried out: {obstacle}");
+        return Some(Line::new(Standing::Pending, &text));
+    };
+    let text = match wait {
         Wait::Approval { given, needed } => {
             let expiry = promotion.expires_at.map(explain::minute);
             let expiry = expiry.map(|at| format!(" until {at}")).unwrap_or_default();

@@ -18,6 +18,7 @@ use crate::ledger::{Head, Row};
 use crate::names::{
     CommitSha, Digest, GitRef, ImageRepository, RepositoryName, RunId, StageName, Tag,
 };
+use crate::obstacle::Obstacle;
 use crate::person::{Actor, Person};
 use crate::plan::Trusted;
 
@@ -281,6 +282,8 @@ pub enum Fact {
         holder: String,
         why: Failure,
     },
+    /// A person must put something right before the tags can be set.
+    Obstructed { promotion: u64, by: Obstacle },
     /// All attempts to set the tags failed.
     GivenUp {
         promotion: u64,

@@ -264,6 +264,7 @@ fn promotion(image: u64) -> Promotion {
         overridden: false,
         approvals: Vec::new(),
         acting: true,
+        obstacle: None,
     }
 }
 

@@ -11,6 +11,8 @@ use towline_wire::codebuild::{self, StateChange};
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
+use crate::settling::settle;
+
 /// Acts on a `CodeBuild Build State Change`, and on `Image Recorded`, `Build Superseded`,
 /// `Build Retry Due` and `Image Ready`.
 ///
@@ -77,7 +79,8 @@ async fn intent(context: Context<'_>, event: &Envelope) -> Result<(), HandlerErr
         return Ok(());
     };
     let span = owed.span();
-    act(reads, &owed).instrument(span).await
+    let acted = act(reads, &owed).instrument(span).await;
+    settle(context, &owed, acted).await
 }
 
 async fn act(reads: Reads<'_>, owed: &Owed) -> Result<(), HandlerError> {

@@ -15,6 +15,8 @@ use towline_state::keys;
 use towline_state::records::Repository;
 use towline_state::{Context, HandlerError};
 
+use crate::settling::settle;
+
 /// Acts on `Deploy Due`: announces `Image Promoted` on our bus, with everything that a deployer needs.
 ///
 /// The event's id is the promotion's, so that a repeated event is recognized.
@@ -26,7 +28,7 @@ pub async fn handle(context: Context<'_>, event: &Envelope) -> Result<(), Handle
     let Some(owed) = reads.owed(event).await? else {
         return Ok(());
     };
-    async {
+    let acted = async {
         let Intent::DeployDue {
             stage: key,
             promotion,
@@ -64,8 +66,8 @@ pub async fn handle(context: Context<'_>, event: &Envelope) -> Result<(), Handle
         context.bus.announce(vec![announcement]).await?;
         reads.finish(&owed).await
     }
-    .instrument(owed.span())
-    .await
+    .instrument(owed.span());
+    settle(context, &owed, acted.await).await
 }
 
 enum Parameters {

@@ -17,5 +17,6 @@ pub mod sweep;
 
 mod accepting;
 mod recording;
+mod settling;
 
 pub use towline_state::{Context, HandlerError};

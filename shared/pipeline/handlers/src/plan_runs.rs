@@ -18,6 +18,8 @@ use towline_state::{Context, HandlerError, Reads, Rounds};
 
 use look::Look;
 
+use crate::settling::settle;
+
 /// Acts on `Push Accepted`.
 ///
 /// # Errors
@@ -32,7 +34,7 @@ pub async fn handle(
     let Some(owed) = reads.owed_with(event, look::first).await? else {
         return Ok(());
     };
-    async {
+    let acted = async {
         let Intent::PushAccepted(push) = &owed.intent else {
             return Ok(());
         };
@@ -52,6 +54,6 @@ pub async fn handle(
             }
         }
     }
-    .instrument(owed.span())
-    .await
+    .instrument(owed.span());
+    settle(context, &owed, acted.await).await
 }

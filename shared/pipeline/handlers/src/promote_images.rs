@@ -10,7 +10,6 @@ use towline_domain::definition::{Origin, StageRule};
 use towline_domain::image::{Image, NotTagged};
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Mover, TagNow};
-use towline_domain::names::ImageRepository;
 use towline_domain::person::Actor;
 use towline_domain::stage::{self, Fact, Failure, Lease, Promotion, Stage};
 use towline_domain::{Timestamp, deployment, record};
@@ -23,14 +22,11 @@ use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
 use crate::recording::{put_tag_row, save_tag};
+use crate::settling::settle;
 
 /// How long a lease lasts: twice the 30 s that its function may run, so that a stalled one is dead
 /// before the next begins (F32).
 const LEASE: Duration = Duration::from_secs(60);
-
-/// How many denials may be temporary, because a change of permissions takes AWS a while: about a
-/// quarter of an hour.
-const MOST_DENIALS: u32 = 5;
 
 /// Acts on `Promotion Due` and `Index Due`. `holder` is a word for this writer: a new one for every
 /// invocation where several can run at once, always the same one where only one process can.
@@ -47,7 +43,7 @@ pub async fn handle(
     let Some(owed) = reads.owed(event).await? else {
         return Ok(());
     };
-    async {
+    let acted = async {
         match &owed.intent {
             Intent::PromotionDue { stage, promotion } => {
                 promote(reads, images, holder, &owed, stage, *promotion).await
@@ -69,8 +65,8 @@ pub async fn handle(
             | Intent::PromotionWatchDue { .. } => Ok(()),
         }
     }
-    .instrument(owed.span())
-    .await
+    .instrument(owed.span());
+    settle(context, &owed, acted.await).await
 }
 
 async fn promote(
@@ -99,10 +95,10 @@ async fn promote(
         .load(needed_to_promote(key, definition, &promotion))
         .await?;
     if !lease(&mut reads, key, number, holder).await? {
-        // It stays owed, with its tries, which also count denials.
+        // It stays owed: another writer is at work.
         return Ok(());
     }
-    match carry_out(&mut reads, images, owed, key, rule, &promotion).await? {
+    match carry_out(&mut reads, images, key, rule, &promotion).await? {
         None => finish(reads, key, owed, rule, &promotion, holder).await,
         Some(why) => {
             let fact = Fact::TagRefused {
@@ -121,7 +117,6 @@ async fn promote(
 async fn carry_out(
     reads: &mut Reads<'_>,
     images: &dyn Images,
-    owed: &Owed,
     key: &StageKey,
     rule: &StageRule,
     promotion: &Promotion,
@@ -139,28 +134,18 @@ async fn carry_out(
     match put_tags(images, rule, promotion).await {
         Ok(()) => Ok(None),
         Err(error) => {
-            let why = not_tagged(error, &candidate.repository, owed.tries)?;
+            let why = not_tagged(error)?;
             Ok(Some(Failure::Tag { why }))
         }
     }
 }
 
 /// Why the tags can never be set, so that a retry is useless.
-fn not_tagged(
-    error: PutTagError,
-    images: &ImageRepository,
-    tries: u32,
-) -> Result<NotTagged, HandlerError> {
+fn not_tagged(error: PutTagError) -> Result<NotTagged, HandlerError> {
     match error {
         PutTagError::Gone => Ok(NotTagged::Gone),
         PutTagError::Immutable { tag } => Ok(NotTagged::Immutable { tag }),
-        PutTagError::Port(error) => match error.denial() {
-            Some(said) if tries >= MOST_DENIALS => Ok(NotTagged::Denied {
-                repository: images.clone(),
-                said,
-            }),
-            Some(_) | None => Err(error.into()),
-        },
+        PutTagError::Port(error) => Err(error.into()),
     }
 }
 

@@ -15,6 +15,7 @@ use towline_wire::eventbridge::{self, Envelope};
 use tracing::Instrument as _;
 
 use crate::recording::record;
+use crate::settling::settle;
 
 /// How long an image may be missing after its build succeeded, before the attempt fails.
 const MISSING: Duration = Duration::from_secs(30);
@@ -150,7 +151,7 @@ async fn due(
     let Some(owed) = reads.owed(event).await? else {
         return Ok(());
     };
-    async {
+    let acted = async {
         let Intent::ImageDue {
             of,
             repository,
@@ -177,6 +178,6 @@ async fn due(
         // Otherwise it stays owed and is announced again, which counts the lookups.
         Ok(())
     }
-    .instrument(owed.span())
-    .await
+    .instrument(owed.span());
+    settle(context, &owed, acted.await).await
 }

@@ -16,6 +16,8 @@ use towline_state::keys;
 use towline_state::records::RunPointer;
 use towline_state::{Context, HandlerError};
 
+use crate::settling::settle;
+
 /// How often a line is shown again because it changed meanwhile.
 const MOST_ROUNDS: usize = 5;
 /// Rows of a stage's ledger to search for a commit that has left it.
@@ -45,7 +47,7 @@ pub async fn handle(
     let Some(owed) = reads.owed(event).await? else {
         return Ok(());
     };
-    async {
+    let acted = async {
         let mut reports: Vec<Report> = owed.intent.reports().iter().map(Report::of).collect();
         if reports.is_empty() {
             return Ok(());
@@ -72,8 +74,8 @@ pub async fn handle(
         }
         Err(HandlerError::Contended(owed.id.clone()))
     }
-    .instrument(owed.span())
-    .await
+    .instrument(owed.span());
+    settle(context, &owed, acted.await).await
 }
 
 /// One line to show.

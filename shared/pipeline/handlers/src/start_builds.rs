@@ -26,6 +26,8 @@ use towline_state::{Context, HandlerError, Owed, milliseconds};
 pub use step::Settings;
 use step::{Known, Step, step};
 
+use crate::settling::settle;
+
 /// How long the same token surely returns the same build: CodeBuild forgets it after five minutes
 /// (CodeBuild API, `StartBuild`), minus one for clocks that disagree.
 const TOKEN_LASTS: Duration = Duration::from_secs(4 * 60);
@@ -44,7 +46,7 @@ pub async fn handle(
     let Some(owed) = reads.owed(event).await? else {
         return Ok(());
     };
-    async {
+    let acted = async {
         match &owed.intent {
             Intent::BuildDue(of) => start(reads, builds, settings, &owed, of).await,
             Intent::BuildStopDue { build } => {
@@ -67,8 +69,8 @@ pub async fn handle(
             | Intent::PromotionWatchDue { .. } => Ok(()),
         }
     }
-    .instrument(owed.span())
-    .await
+    .instrument(owed.span());
+    settle(context, &owed, acted.await).await
 }
 
 async fn start(

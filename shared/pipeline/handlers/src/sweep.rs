@@ -165,7 +165,9 @@ pub async fn announce_all(context: Context<'_>) -> Result<usize, HandlerError> {
 async fn announce_again(context: Context<'_>, due: Vec<Owed>, swept: &mut Swept) {
     let mut announcements = Vec::new();
     for owed in due {
-        if owed.tries >= MOST_TRIES {
+        if owed.tries >= MOST_TRIES
+            && (owed.obstacle.is_none() || !owed.intent.reports().is_empty())
+        {
             match give_up(context, &owed).await {
                 Ok(true) => {
                     swept.given_up += 1;

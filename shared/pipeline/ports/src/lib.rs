@@ -8,6 +8,8 @@
 
 use std::path::PathBuf;
 
+use towline_domain::obstacle::{Obstacle, Service};
+
 pub mod admission;
 pub mod builds;
 pub mod bus;
@@ -45,7 +47,8 @@ pub use store::{Due, Item, Key, Page, Query, Row, Store, TransactError, Write};
 #[error("{doing}")]
 pub struct PortError {
     doing: String,
-    is_denied: bool,
+    /// Who denies it, if a person must put something right first.
+    denied: Option<Service>,
     is_permanent: bool,
     /// The folder that has no space left.
     full: Option<PathBuf>,
@@ -61,7 +64,7 @@ impl PortError {
     ) -> Self {
         Self {
             doing: doing.into(),
-            is_denied: false,
+            denied: None,
             is_permanent: false,
             full: None,
             cause: Some(cause.into()),
@@ -79,14 +82,15 @@ impl PortError {
         }
     }
 
-    /// Like [`Self::new`], if Towline lacks the permission. A change of permissions may take a
-    /// service a while, so a retry may still help.
+    /// Like [`Self::new`], if a person must put something right first: a permission, credentials, a
+    /// secret. A retry helps once that is done.
     pub fn denied(
+        by: Service,
         doing: impl Into<String>,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self {
-            is_denied: true,
+            denied: Some(by),
             ..Self::new(doing, cause)
         }
     }
@@ -116,18 +120,22 @@ impl PortError {
         self.is_permanent
     }
 
-    /// The service's message, if it denied permission.
+    /// What a person must put right first, if that is why.
     #[must_use]
-    pub fn denial(&self) -> Option<String> {
-        let cause = self.cause.as_ref().filter(|_| self.is_denied)?;
-        Some(cause.to_string())
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        let by = self.denied?;
+        let said = match &self.cause {
+            Some(cause) => cause.to_string(),
+            None => self.doing.clone(),
+        };
+        Some(Obstacle { by, said })
     }
 
     /// With the action, if there is no further cause.
     pub fn because(doing: impl Into<String>) -> Self {
         Self {
             doing: doing.into(),
-            is_denied: false,
+            denied: None,
             is_permanent: false,
             full: None,
             cause: None,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use towline_domain::obstacle::Obstacle;
 use towline_ports::{Key, PortError};
 
 /// Why a handler did not finish. A retry may help.
@@ -33,6 +34,15 @@ impl HandlerError {
             Self::Port(error) => error.is_permanent(),
             Self::Unreadable { .. } => true,
             Self::Contended(_) => false,
+        }
+    }
+
+    /// What a person must put right first, if that is why.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        match self {
+            Self::Port(error) => error.obstacle(),
+            Self::Contended(_) | Self::Unreadable { .. } => None,
         }
     }
 

@@ -350,6 +350,7 @@ fn parts(change: Change, now: Timestamp) -> Parts {
             intent,
             since: now,
             tries: 0,
+            obstacle: None,
         };
         if !owed.intent.is_watch() && !owed.intent.can_wait() {
             announcements.push(announcement(&owed, now, &guesses));

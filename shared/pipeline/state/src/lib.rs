@@ -10,6 +10,7 @@ mod confined;
 mod content;
 mod context;
 mod needs;
+mod obstacles;
 mod outbox;
 mod read;
 mod reads;

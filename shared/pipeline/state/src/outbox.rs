@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use towline_domain::Timestamp;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::names::{ComponentName, RunId};
+use towline_domain::obstacle::Obstacle;
 use towline_ports::limits::bytes_of;
 use towline_ports::{Announcement, Item, Key};
 use towline_wire::eventbridge;
@@ -25,6 +26,8 @@ use crate::needs::MOST_GUESSED;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest time between two announcements of one intent.
 pub(crate) const MOST_PATIENCE: Duration = Duration::from_secs(600);
+/// The same, if a person must put something right first.
+const RAREST: Duration = Duration::from_secs(3600);
 /// How often a bound build is looked up.
 const WATCH: Duration = Duration::from_secs(60);
 
@@ -45,6 +48,9 @@ pub struct Owed {
     pub tries: u32,
     /// When to announce it again.
     pub due: Timestamp,
+    /// What a person must put right first, if that is why it failed the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<Obstacle>,
 }
 
 impl Owed {
@@ -52,9 +58,10 @@ impl Owed {
     #[must_use]
     pub fn again(&self, now: Timestamp) -> Self {
         let tries = self.tries + 1;
-        let wait = match self.intent.is_watch() {
-            true => WATCH,
-            false => patience(tries),
+        let wait = match (self.intent.is_watch(), &self.obstacle) {
+            (true, _) => WATCH,
+            (false, None) => patience(tries).min(MOST_PATIENCE),
+            (false, Some(_)) => patience(tries).min(RAREST),
         };
         Self {
             tries,
@@ -326,9 +333,7 @@ pub(crate) fn first_due(intent: &Intent, now: Timestamp) -> Timestamp {
     }
 }
 
-/// How long until an intent is announced again: 30 s, doubling each time up to ten minutes.
+/// How long until an intent is announced again: 30 s, doubling each time.
 fn patience(tries: u32) -> Duration {
-    PATIENCE
-        .saturating_mul(1 << tries.min(6))
-        .min(MOST_PATIENCE)
+    PATIENCE.saturating_mul(1 << tries.min(8))
 }

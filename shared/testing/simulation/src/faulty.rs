@@ -1,6 +1,6 @@
 //! The in-memory adapters behind ports that inject faults.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use towline_domain::names::{
     AttemptId, BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, RepositoryName,
     Tag,
 };
+use towline_domain::obstacle::Service;
 use towline_domain::run::{BuildReport, BuildStatus};
 use towline_ports::memory::{
     MemoryBuilds, MemoryBus, MemoryImages, MemorySource, MemoryStatuses, MemoryStore, SplitMix64,
@@ -324,6 +325,8 @@ pub struct FaultyImages {
     pub(crate) news: Mutex<Vec<(ImageRepository, Tag, Digest)>>,
     /// Whether it denies setting any tag.
     pub(crate) denies: AtomicBool,
+    /// How often it has.
+    pub(crate) denied: AtomicU32,
 }
 
 impl FaultyImages {
@@ -333,10 +336,17 @@ impl FaultyImages {
         &self.inner
     }
 
+    /// How often it denied setting a tag.
+    #[must_use]
+    pub fn denied(&self) -> u32 {
+        self.denied.load(Ordering::Relaxed)
+    }
+
     fn check_denied(&self) -> Result<(), PortError> {
         if self.denies.load(Ordering::Relaxed) {
+            self.denied.fetch_add(1, Ordering::Relaxed);
             let said = "AccessDeniedException: not authorized to perform: ecr:PutImage";
-            return Err(PortError::denied("putting a tag on", said));
+            return Err(PortError::denied(Service::Aws, "putting a tag on", said));
         }
         Ok(())
     }

@@ -283,6 +283,7 @@ impl World {
                 watch: Arc::clone(&watch),
                 news: Default::default(),
                 denies: Default::default(),
+                denied: Default::default(),
             },
             source: FaultySource {
                 inner: source,
@@ -337,9 +338,9 @@ impl World {
         self.crash_after_start = true;
     }
 
-    /// From now on, the registry denies setting any tag.
-    pub fn deny_tags(&mut self) {
-        self.ports.images.denies.store(true, Ordering::Relaxed);
+    /// Whether the registry denies setting any tag from now on.
+    pub fn deny_tags(&mut self, denies: bool) {
+        self.ports.images.denies.store(denies, Ordering::Relaxed);
     }
 
     /// GitHub's signing key.

@@ -41,23 +41,29 @@ fn check(found: &str, expected: &Expect) {
 }
 
 #[test]
-fn a_promotion_that_is_denied_ends_although_every_failure_is_tried_twice_more() {
+fn a_promotion_that_is_denied_waits_and_goes_on_once_it_is_allowed() {
     for late in [0, 20, 40] {
         let mut world = World::quiet();
         world.retries = true;
-        world.deny_tags();
+        world.deny_tags(true);
         world.pass(Duration::from_secs(late));
         world.push("main", "first", &[]);
-        world.settle();
+        world.pass(Duration::from_secs(5 * 3600));
+        let tries = world.ports.images.denied();
+        assert!(
+            (4..40).contains(&tries),
+            "ever more rarely: {tries} times in five hours"
+        );
         check(
             &statuses(&world),
             &expect![[r#"
             towline/build/backend: Success: build#1 succeeded: sha256:6909be62…
             towline/build/web: Success: build#2 succeeded: sha256:e620e7c2…
-            towline/staging/backend: Failure: promotion #1 failed: Towline may not tag
-            towline/staging/web: Failure: promotion #2 failed: Towline may not tag
         "#]],
         );
+        world.deny_tags(false);
+        world.pass(Duration::from_secs(3600 + 120));
+        check(&statuses(&world), &expect![[r#""#]]);
     }
 }
 

@@ -299,10 +299,11 @@ fn a_part_whose_image_is_gone_fails_with_the_reason() {
 }
 
 #[test]
-fn an_index_that_ecr_lets_nobody_put_ends_the_build_and_says_what_to_do() {
+fn an_index_that_ecr_lets_nobody_put_waits_and_says_what_to_do() {
     let mut world = shop();
-    world.deny_tags();
+    world.deny_tags(true);
     world.push("main", "first", &[]);
+    world.pass(20 * MINUTE);
     // What stages wait for is not there either, so that the world is not at rest.
     check_view(
         &mut world,

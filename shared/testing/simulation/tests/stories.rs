@@ -901,11 +901,11 @@ fn f34_of_two_runs_of_one_commit_the_newer_is_shown_whichever_ends_last() {
 }
 
 #[test]
-fn tags_that_ecr_lets_nobody_put_on_end_the_promotion_and_say_what_to_do() {
+fn tags_that_ecr_lets_nobody_put_on_wait_and_say_what_to_do() {
     let mut world = World::quiet();
-    world.deny_tags();
+    world.deny_tags(true);
     let commit = world.push("main", "first", &[]);
-    world.settle();
+    world.pass(20 * MINUTE);
     expect![[r#"
         main first: backend succeeded; web succeeded
         backend/staging: nothing

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use crate::obstacle::{Obstacle, Service};
 use crate::reason::count;
 use crate::run::{Delay, Note};
 
@@ -18,7 +19,23 @@ impl Display for Delay {
     fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy { said } => text.write_str(said),
+            Self::Denied(obstacle) => obstacle.fmt(text),
         }
+    }
+}
+
+impl Display for Obstacle {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        let Self { by, said } = self;
+        match by {
+            Service::Git => write!(text, "the repository cannot be reached: {said}"),
+            Service::Aws => write!(
+                text,
+                "AWS denies it (`towline doctor` lists what is missing): {said}"
+            ),
+            Service::Secrets => write!(text, "a secret is missing: {said}"),
+        }?;
+        text.write_str("; it goes on once that is put right")
     }
 }
 

@@ -236,7 +236,7 @@ impl Display for Meddled {
 impl Display for stage::Failure {
     fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tag { why } => text.write_str(&not_tagged(why, "promote")),
+            Self::Tag { why } => text.write_str(&not_tagged(why)),
             Self::Parameters { stage, why } => write!(text, "the parameters of {stage}: {why}"),
         }
     }
@@ -254,15 +254,12 @@ impl Display for NoParameters {
     }
 }
 
-/// Why a tag cannot be put on an image; `then` names the action to repeat after the fix.
-fn not_tagged(why: &NotTagged, then: &str) -> String {
+/// Why a tag cannot be put on an image.
+fn not_tagged(why: &NotTagged) -> String {
     match why {
         NotTagged::Gone => "the image no longer exists in the registry; build it again".into(),
         NotTagged::Immutable { tag } => format!(
             "tag {tag} is immutable and points to another image; exclude it from tag immutability, or use another tag"
-        ),
-        NotTagged::Denied { repository, said } => format!(
-            "Towline may not tag images in {repository}: give that ECR repository the tag towline, as infra/component.yaml does (`towline doctor` lists what else is missing), then {then} again; ECR said: {said}"
         ),
         NotTagged::GivenUp { tries, since } => {
             format!("the tags could not be set: {}", given_up(*tries, *since))
@@ -396,7 +393,7 @@ impl Display for NotStarted {
 impl Display for NoIndex {
     fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tag { why } => text.write_str(&not_tagged(why, "build")),
+            Self::Tag { why } => text.write_str(&not_tagged(why)),
             Self::Parts { said } => text.write_str(said),
         }
     }

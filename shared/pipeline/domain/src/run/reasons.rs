@@ -6,6 +6,7 @@ use super::BuildStatus;
 use crate::Timestamp;
 use crate::image::NotTagged;
 use crate::names::{CommitSha, ComponentName, Digest, ImageRepository, RunId, Tag};
+use crate::obstacle::Obstacle;
 use crate::rights::Lacking;
 use crate::tags::TagError;
 use crate::turns::Crowd;
@@ -73,6 +74,8 @@ pub enum Delay {
         /// In the service's words.
         said: String,
     },
+    /// A person must put something right first.
+    Denied(Obstacle),
 }
 
 /// Too many builds waited for a place.

@@ -11,6 +11,7 @@ use crate::image::NotTagged;
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
 use crate::names::Digest;
+use crate::obstacle::Obstacle;
 use crate::person::{Actor, Door};
 
 /// Images that rollbacks left and that are remembered.
@@ -62,6 +63,7 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
             holder,
             why,
         } => step.tag_refused(*promotion, holder, why),
+        Fact::Obstructed { promotion, by } => step.obstruct(*promotion, by),
         Fact::GivenUp {
             promotion,
             tries,
@@ -262,6 +264,18 @@ impl Step<'_> {
     pub(super) fn tag_refused(&mut self, number: u64, holder: &str, why: &Failure) {
         if self.holds_lease(holder) {
             self.give_up(number, why.clone());
+        }
+    }
+
+    /// It keeps its turn: nothing else could be promoted before a person has acted.
+    pub(super) fn obstruct(&mut self, number: u64, by: &Obstacle) {
+        let mut waiting = self.stage().waiting.iter_mut();
+        let found = waiting.find(|known| known.number == number && known.acting);
+        if let Some(known) = found
+            && known.obstacle.as_ref() != Some(by)
+        {
+            known.obstacle = Some(by.clone());
+            self.decision.changed = true;
         }
     }
 

@@ -330,6 +330,7 @@ impl Step<'_> {
             overridden,
             approvals: Vec::new(),
             acting: false,
+            obstacle: None,
         };
         self.stage().waiting.push(promotion);
         if let Some(reason) = self.wants_too_much() {

@@ -8,6 +8,7 @@ use super::{Candidate, Wait};
 use crate::Timestamp;
 use crate::definition::{ApprovalRule, StageRule};
 use crate::names::CommitSha;
+use crate::obstacle::Obstacle;
 use crate::person::{Actor, are_in};
 
 /// A request to move one digest into the stage, until it ends.
@@ -45,6 +46,9 @@ pub struct Promotion {
     /// Whether it is in progress: its tags are being set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub acting: bool,
+    /// What a person must put right before its tags can be set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<Obstacle>,
 }
 
 /// One person's approval.

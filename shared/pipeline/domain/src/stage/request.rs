@@ -27,6 +27,7 @@ impl Fact {
             | Self::LeaseRequested { .. }
             | Self::Tagged { .. }
             | Self::TagRefused { .. }
+            | Self::Obstructed { .. }
             | Self::GivenUp { .. }
             | Self::ExpiryDue { .. }
             | Self::TagMovedOutside { .. } => None,

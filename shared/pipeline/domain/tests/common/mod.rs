@@ -16,6 +16,7 @@ use towline_domain::image::NotTagged;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Row, What, WhatOfBuild};
 use towline_domain::names::{AttemptId, ComponentName, Digest, GitRef, RepositoryId, Tag};
+use towline_domain::obstacle::{Obstacle, Service};
 use towline_domain::person::{Door, Person};
 use towline_domain::plan::Trusted;
 use towline_domain::reason::Because;
@@ -571,6 +572,13 @@ pub fn stage_fact(line: &str, now: Timestamp) -> stage::Fact {
             holder: (*holder).into(),
             why: stage::Failure::Tag {
                 why: NotTagged::Gone,
+            },
+        },
+        ["obstructed", promotion] => stage::Fact::Obstructed {
+            promotion: good(promotion),
+            by: Obstacle {
+                by: Service::Aws,
+                said: "AccessDenied".into(),
             },
         },
         ["give", "up", promotion] => stage::Fact::GivenUp {

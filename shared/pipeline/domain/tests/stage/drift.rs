@@ -171,3 +171,51 @@ fn f35_a_tag_moved_from_outside_is_put_back_when_the_stage_is_resumed() {
         "#]],
     );
 }
+
+/// The rollback replaces the hold for the tag, and so the tag would be put back in the same decision:
+/// under the number of the rollback, which is taken.
+#[test]
+fn s6_a_tag_is_not_put_back_under_the_number_of_another_promotion() {
+    check(
+        "auto; approval 1",
+        "offer 1\napprove 1 by park\nlease 1 for a\ntagged 1 by a\noffer 2\napprove 2 by park\nlease 2 for a\ntagged 2 by a\noutside prod on 9\nlease 3 for a\nuntaggable 3 by a\nrollback 1 by lee\nlease 4 for a\ntagged 4 by a",
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline
+            approve 1 by park -> #1 approved by @park; Promotion Due #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            offer 2 -> #2 for 2 asked by towline
+            approve 2 by park -> #2 approved by @park; Promotion Due #2
+            lease 2 for a -> noted
+            tagged 2 by a -> moved to 2 v2
+            outside prod on 9 -> prod drifted to 9; #3 back to 2 asked by towline; Promotion Due #3
+            lease 3 for a -> noted
+            untaggable 3 by a -> #3 failed by towline: promotion #3 failed: the image no longer exists in the registry; build it again; held by towline: tag prod was moved to sha256:00000000 outside Towline
+            rollback 1 by lee -> held by @lee: rollback; #4 back to 1 asked by @lee; Promotion Due #4
+            lease 4 for a -> noted
+            tagged 4 by a -> moved to 1 v3
+            = 1 v3, held
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_person_must_put_right_is_kept_with_the_promotion_that_acts() {
+    check(
+        "auto; approval 1",
+        "offer 1\nobstructed 1\napprove 1 by park\nlease 1 for a\nobstructed 1\nobstructed 1\noffer 2\nlease 1 for a\ntagged 1 by a\nobstructed 1",
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline
+            obstructed 1 -> nothing
+            approve 1 by park -> #1 approved by @park; Promotion Due #1
+            lease 1 for a -> noted
+            obstructed 1 -> noted
+            obstructed 1 -> nothing
+            offer 2 -> #2 for 2 asked by towline
+            lease 1 for a -> nothing
+            tagged 1 by a -> moved to 1 v1
+            obstructed 1 -> nothing
+            = 1 v1, #2 0/1
+        "#]],
+    );
+}

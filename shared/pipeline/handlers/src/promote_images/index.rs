@@ -56,7 +56,7 @@ pub(super) async fn act(
         Ok(fact) => fact,
         Err(Stop::Failed(error)) => return Err(error),
         Err(Stop::Tag(error)) => {
-            let why = super::not_tagged(error, repository, owed.tries)?;
+            let why = super::not_tagged(error)?;
             Fact::IndexRefused(attempt.id.clone(), NoIndex::Tag { why })
         }
     };

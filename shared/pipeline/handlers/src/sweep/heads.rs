@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use towline_domain::heads::{self, Heads, Listed, Open, Rules, Verdict};
 use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
+use towline_domain::obstacle::Service;
 use towline_domain::plan::{Branch, Trusted};
 use towline_domain::reason::Refusal;
 use towline_domain::run::Run;
@@ -93,7 +94,7 @@ pub async fn compare_heads(
                 repository,
                 patience: round.patience,
             };
-            comparison.run(admitted)
+            comparison.round(admitted)
         });
         for (result, repository) in join_all(several).await.into_iter().zip(some) {
             match result {
@@ -143,8 +144,18 @@ impl Comparison<'_> {
         self.repository.id
     }
 
+    /// Returns how many pushes it found. That the refs may not be read is remembered.
+    async fn round(self, admitted: &dyn Repositories) -> Result<usize, HandlerError> {
+        let found = self.run(admitted).await;
+        let obstacle = found.as_ref().err().and_then(HandlerError::obstacle);
+        if obstacle.is_some_and(|obstacle| obstacle.by == Service::Git) {
+            self.remember().await?;
+        }
+        found
+    }
+
     /// Returns how many pushes it found.
-    async fn run(self, admitted: &dyn Repositories) -> Result<usize, HandlerError> {
+    async fn run(&self, admitted: &dyn Repositories) -> Result<usize, HandlerError> {
         let named = RepositoryRef {
             id: self.id(),
             name: self.repository.name.clone(),
@@ -161,10 +172,12 @@ impl Comparison<'_> {
         let numbers = reads.value::<Numbers>(&numbers).await?;
         let drawn = numbers.map_or(0, |numbers| numbers.order);
         let seen = self.heads(&mut reads, &repository, before).await?;
-        let is_new = before.is_some_and(|before| before.checked != drawn);
+        let was_denied = before.is_some_and(|before| before.denied);
+        let is_new = was_denied || before.is_some_and(|before| before.checked != drawn);
         let Some(mut heads) = seen.or_else(|| before.filter(|_| is_new).cloned()) else {
             return Ok(0);
         };
+        heads.denied = false;
         if heads.checked != drawn {
             let planned = self.newest_planned(&mut reads, &heads).await?;
             heads.recheck(&planned, drawn, self.context.now());
@@ -188,7 +201,29 @@ impl Comparison<'_> {
             // On a conflict, another sweep has compared the same; the next round goes on from there.
             self.context.commit(change, &mut Rounds::default()).await?;
         }
+        if was_denied {
+            self.context.release(Service::Git, |_| true).await?;
+        }
         Ok(found)
+    }
+
+    /// Remembers that a person must put something right, so that the round in which that is done
+    /// announces what waits for it.
+    async fn remember(&self) -> Result<(), HandlerError> {
+        let key = keys::heads(self.id());
+        let read = self.context.read::<Heads>(&key).await?;
+        let heads = read.as_ref().map(|read| read.value.clone());
+        let heads = Heads {
+            denied: true,
+            ..heads.unwrap_or_default()
+        };
+        if read.as_ref().is_some_and(|read| read.value.denied) {
+            return Ok(());
+        }
+        let mut change = Change::default();
+        change.save(key, read.as_ref(), &heads);
+        self.context.commit(change, &mut Rounds::default()).await?;
+        Ok(())
     }
 
     /// Where the refs are now, and which moves are open; none if there is nothing to do.

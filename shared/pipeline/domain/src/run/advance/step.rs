@@ -51,7 +51,8 @@ impl Step<'_> {
     }
 
     pub(super) fn delay(&mut self, why: &Delay) {
-        if self.attempt.state == AttemptState::Due {
+        let is_index_owed = self.attempt.index().is_some() && !self.attempt.state.is_terminal();
+        if self.attempt.state == AttemptState::Due || is_index_owed {
             self.attempt.waiting = Some(why.clone());
         }
     }

@@ -1,0 +1,75 @@
+//! What becomes of an intent after its function has acted on it: it waits for a person if something was
+//! denied, and takes others with it that waited for the same.
+
+use towline_domain::intent::Intent;
+use towline_domain::obstacle::Obstacle;
+use towline_domain::run::{self, Delay};
+use towline_domain::stage;
+use towline_state::{Context, HandlerError, Owed, apply};
+
+/// The outcome of acting on an intent. A denial is recorded, with the intent and with the build or
+/// promotion that waits for it, and is no failure any more: it would be tried again too often.
+pub(crate) async fn settle(
+    context: Context<'_>,
+    owed: &Owed,
+    outcome: Result<(), HandlerError>,
+) -> Result<(), HandlerError> {
+    match (outcome, &owed.obstacle) {
+        (Ok(()), None) => Ok(()),
+        (Ok(()), Some(gone)) => {
+            if context.still_owes(owed).await? {
+                return Ok(()); // another is at work on it
+            }
+            let released = context.release(gone.by, |_| true).await?;
+            tracing::info!(released, "what was denied is possible again");
+            Ok(())
+        }
+        (Err(error), _) => {
+            let Some(obstacle) = error.obstacle() else {
+                return Err(error);
+            };
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "it waits until a person has put this right"
+            );
+            tell(context, &owed.intent, &obstacle).await?;
+            context.obstruct(owed, &obstacle).await
+        }
+    }
+}
+
+/// Tells the build or promotion that waits.
+async fn tell(
+    context: Context<'_>,
+    intent: &Intent,
+    obstacle: &Obstacle,
+) -> Result<(), HandlerError> {
+    match intent {
+        Intent::BuildDue(of) | Intent::IndexDue(of) => {
+            let why = Delay::Denied(obstacle.clone());
+            let fact = run::Fact::BuildDelayed(of.attempt.clone(), why);
+            apply::to_run(context, &of.run, &fact, None).await?;
+        }
+        Intent::PromotionDue { stage, promotion } => {
+            let fact = stage::Fact::Obstructed {
+                promotion: *promotion,
+                by: obstacle.clone(),
+            };
+            apply::to_stage(context, stage, &fact, None).await?;
+        }
+        Intent::PushAccepted(_)
+        | Intent::BuildStopDue { .. }
+        | Intent::ImageDue { .. }
+        | Intent::BuildRetryDue { .. }
+        | Intent::BuildSuperseded { .. }
+        | Intent::ImageRecorded { .. }
+        | Intent::ImageReady { .. }
+        | Intent::DeployDue { .. }
+        | Intent::BuildStatusDue { .. }
+        | Intent::StageStatusDue { .. }
+        | Intent::StatusesDue { .. }
+        | Intent::BuildWatchDue(_)
+        | Intent::PromotionWatchDue { .. } => {}
+    }
+    Ok(())
+}
