@@ -1,7 +1,5 @@
 //! The `towline` command: runs everything on one machine, and talks to a deployed server.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 mod cli;
 mod commands;
 

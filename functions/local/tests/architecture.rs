@@ -305,12 +305,10 @@ fn forbidden(uses: &[Use<'_>]) -> Vec<String> {
         let Some((_, folder, may)) = PACKAGES.iter().find(|(name, _, _)| *name == it.user) else {
             return false;
         };
-        match it.kind {
-            DependencyKind::Development => {
-                !(folder.starts_with("shared/machine/") && it.used == "towline-handlers")
-            }
-            _ => may.iter().any(|name| it.used == format!("towline-{name}")),
+        if it.kind == DependencyKind::Development {
+            return !(folder.starts_with("shared/machine/") && it.used == "towline-handlers");
         }
+        may.iter().any(|name| it.used == format!("towline-{name}"))
     };
     let bad = uses.iter().filter(|it| !allowed(it));
     bad.map(|it| format!("{} uses {}", it.user, it.used))

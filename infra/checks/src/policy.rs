@@ -53,9 +53,9 @@ impl<'a> Statement<'a> {
 
 /// One string or a list of strings; computed values are skipped.
 fn texts(value: &Value) -> Vec<&str> {
-    match value {
-        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
-        one => one.as_str().into_iter().collect(),
+    match value.as_array() {
+        Some(all) => all.iter().filter_map(Value::as_str).collect(),
+        None => value.as_str().into_iter().collect(),
     }
 }
 
@@ -76,7 +76,7 @@ fn collect<'a>(of: &'a str, value: &'a Value, found: &mut Vec<Statement<'a>>) {
         }
         Value::Object(entries) => entries.values().for_each(|value| collect(of, value, found)),
         Value::Array(items) => items.iter().for_each(|value| collect(of, value, found)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -1,5 +1,10 @@
 //! CloudFormation's YAML as JSON: `!Ref X` is `{"Ref": "X"}`, `!Sub` is `{"Fn::Sub": …}`.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the events are foreign, and all but a few are errors at their place"
+)]
+
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 use serde_json::{Map, Value};
 

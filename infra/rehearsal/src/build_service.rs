@@ -410,10 +410,13 @@ impl BuildService {
         let privileged = asked["privilegedModeOverride"].as_bool();
         let privileged = privileged.or(told["environment"]["privilegedMode"].as_bool());
         // Where CodeBuild has no cache, the runner has one that no build of higher trust reads.
-        let trust = match &asked["cacheOverride"] {
-            Value::Null => Trust::DefaultBranch,
-            cache if *cache == json!({"type": "NO_CACHE"}) => Trust::Other,
-            cache => return Err(Refusal::invalid(format!("no cache is like {cache}"))),
+        let cache = &asked["cacheOverride"];
+        let trust = if cache.is_null() {
+            Trust::DefaultBranch
+        } else if *cache == json!({"type": "NO_CACHE"}) {
+            Trust::Other
+        } else {
+            return Err(Refusal::invalid(format!("no cache is like {cache}")));
         };
         let version = asked["sourceVersion"].as_str().unwrap_or_default();
         let there: Vec<(String, String)> = environment

@@ -231,9 +231,10 @@ fn one_repository_for_each_role_and_every_action_once() {
         let mut actions = Vec::new();
         let mut repositories = Vec::new();
         for statement in statements {
-            match &statement["Action"] {
-                Value::Array(list) => actions.extend(list.clone()),
-                one => actions.push(one.clone()),
+            let action = &statement["Action"];
+            match action.as_array() {
+                Some(list) => actions.extend(list.clone()),
+                None => actions.push(action.clone()),
             }
             if statement["Resource"] == "*" {
                 assert_eq!(statement["Action"], "ecr:GetAuthorizationToken");

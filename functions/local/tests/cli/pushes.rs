@@ -63,7 +63,7 @@ fn received(server: &Server) -> (Box<Push>, Value) {
     let delivery = github::delivery(&request.headers).unwrap();
     match github::decode(&delivery, &verified).unwrap() {
         Event::Moved(push) => (push, serde_json::from_str(&body).unwrap()),
-        other => panic!("{other:?}"),
+        other @ (Event::Ping | Event::Deleted(_) | Event::Ignored { .. }) => panic!("{other:?}"),
     }
 }
 

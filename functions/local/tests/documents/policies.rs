@@ -63,7 +63,7 @@ fn listed(value: &Value) -> Vec<&str> {
     match value {
         Value::String(one) => vec![one],
         Value::Array(all) => all.iter().map(|one| one.as_str().unwrap()).collect(),
-        other => panic!("{other}"),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => panic!("{value}"),
     }
 }
 

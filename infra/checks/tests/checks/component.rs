@@ -22,9 +22,10 @@ fn text(value: &Value, parameters: &Values<'_>) -> String {
         let items = list(&arguments[1], parameters);
         return items[usize::try_from(index).expect("a small index")].clone();
     }
-    let (text_of, mut known) = match &value["Fn::Sub"] {
-        Value::Array(arguments) => (arguments[0].as_str(), with(&arguments[1], parameters)),
-        one => (one.as_str(), parameters.clone()),
+    let sub = &value["Fn::Sub"];
+    let (text_of, mut known) = match sub.as_array() {
+        Some(arguments) => (arguments[0].as_str(), with(&arguments[1], parameters)),
+        None => (sub.as_str(), parameters.clone()),
     };
     let mut text = text_of.or(value.as_str()).expect("a text").to_owned();
     for (name, value) in &mut known {

@@ -22,10 +22,11 @@ fn rules(template: &Template) -> BTreeMap<String, BTreeMap<String, Value>> {
     let mut found: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
     for (function, _, properties) in template.functions() {
         for rule in rules_of(properties) {
-            let bus = match &rule["EventBusName"] {
-                Value::String(name) => name.clone(),
-                bus if *bus == reference("Bus") => "towline".to_owned(),
-                other => panic!("{other} is no bus"),
+            let bus = &rule["EventBusName"];
+            let bus = match bus.as_str() {
+                Some(name) => name.to_owned(),
+                None if *bus == reference("Bus") => "towline".to_owned(),
+                None => panic!("{bus} is no bus"),
             };
             let of = found.entry(function.to_owned()).or_default();
             assert_eq!(

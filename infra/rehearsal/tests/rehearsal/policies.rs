@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::ensure;
-use serde_json::{Value, json};
+use serde_json::Value;
 use towline_rehearsal::recording::Request;
 use towline_rehearsal::stack::{FUNCTIONS, STACK};
 
@@ -161,9 +161,9 @@ fn allowed(details: &Value, role: &str) -> BTreeSet<String> {
 
 /// A value in a policy, alone or as a list.
 fn list(value: &Value) -> Vec<Value> {
-    match value {
-        Value::Array(all) => all.clone(),
-        Value::Null => Vec::new(),
-        one => vec![json!(one)],
+    match value.as_array() {
+        Some(all) => all.clone(),
+        None if value.is_null() => Vec::new(),
+        None => vec![value.clone()],
     }
 }

@@ -1,7 +1,5 @@
 //! How commands reach Towline, on one machine or on AWS.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 pub mod aws_cli;
 pub mod client;
 pub mod context;

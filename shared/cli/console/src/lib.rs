@@ -1,7 +1,5 @@
 //! Terminal output of all commands: colours, JSON, questions, logs and exit status.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 pub mod outcome;
 pub mod output;
 pub mod process;

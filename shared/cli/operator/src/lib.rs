@@ -1,7 +1,5 @@
 //! Commands for operators of Towline: deploy it, set its secrets, print policies, find problems.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 pub mod defined;
 pub mod definition;
 pub mod deploy;

@@ -2,8 +2,6 @@
 //!
 //! A function enables exactly what its role allows. Start at [`Aws`].
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 mod environment;
 mod fault;
 mod http;

@@ -7,8 +7,6 @@
 //!
 //! It shares the HTTPS client with AWS, and connects on first use.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 mod address;
 mod app;
 mod call;

@@ -1,7 +1,5 @@
 //! All of Towline in one process: store, bus, registry, build runner and source.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 pub mod around;
 pub mod people;
 pub mod reading;

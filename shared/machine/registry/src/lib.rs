@@ -4,8 +4,6 @@
 //! methods do the same in process. Every accepted manifest is committed together with a
 //! [`PushEvent`].
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 mod authority;
 mod blobs;
 mod database;

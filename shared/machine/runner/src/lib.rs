@@ -3,8 +3,6 @@
 //! [`Runner::open`] returns the port; [`Runner::next_events`] reports on builds in the form of CodeBuild's
 //! events. It finds the processes of builds in `/proc`, so it runs only on Linux.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 mod artifacts;
 mod build;
 mod cache;

@@ -4,8 +4,6 @@
 //! disk takes most of the time (`writer`). Reads have their own connections and see the last commit
 //! (`readers`).
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 mod fault;
 mod folder;
 mod readers;

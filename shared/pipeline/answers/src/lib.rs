@@ -3,8 +3,6 @@
 //!
 //! The command line, chat and the HTTP API all use [`ask`] and [`tell`], so that their answers cannot differ.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 pub mod answers;
 mod ask;
 pub mod audit;

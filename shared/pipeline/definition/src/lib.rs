@@ -1,7 +1,5 @@
 //! Reads `.towline.yml` into the domain's definition, or refuses it with the place of every mistake.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 mod build;
 pub mod buildspec;
 mod checks;

@@ -205,9 +205,11 @@ fn built() -> Run {
 }
 
 fn offered(offers: &[Intent]) -> String {
-    let stages = offers.iter().map(|offer| match offer {
-        Intent::ImageReady { stage, .. } => stage.stage.as_str(),
-        other => panic!("{other:?} is no offer"),
+    let stages = offers.iter().map(|offer| {
+        let Intent::ImageReady { stage, .. } = offer else {
+            panic!("{offer:?} is no offer");
+        };
+        stage.stage.as_str()
     });
     stages.collect::<Vec<_>>().join(" ")
 }

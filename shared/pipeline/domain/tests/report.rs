@@ -52,9 +52,11 @@ fn check_build(facts: &str, expect: Expect) {
         run = run::advance(run, &run_fact(line), at(second)).run;
         let now = report::build(&run, &component);
         let owed = report::builds_to_show(Some(&before), &run);
-        let told = owed.iter().map(|intent| match intent {
-            Intent::BuildStatusDue { shows, .. } => shows.clone(),
-            other => panic!("{other:?} shows nothing"),
+        let told = owed.iter().map(|intent| {
+            let Intent::BuildStatusDue { shows, .. } = intent else {
+                panic!("{intent:?} shows nothing");
+            };
+            shows.clone()
         });
         let told: Vec<String> = told.collect();
         let line = match &now {

@@ -3,8 +3,6 @@
 //! Every handler does the same: decode, load, decide (pure, in `towline-domain`), commit, announce.
 //! `Err` means that a retry may help; what can never succeed is recorded and dropped.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 pub mod advance_stages;
 pub mod deploy_images;
 pub mod plan_runs;

@@ -4,8 +4,6 @@
 //! in-memory adapters for stories and simulation, and the contracts as tests. Handlers see only these
 //! traits.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 use std::path::PathBuf;
 
 use towline_domain::obstacle::{Obstacle, Service};

@@ -1,7 +1,5 @@
 //! Stores the state: keys, records, reads, commits and intents.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 pub mod apply;
 pub mod retry;
 

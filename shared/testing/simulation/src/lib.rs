@@ -5,8 +5,6 @@
 //! future that stops at every I/O step, where it may be killed, so "crash at step k" is a dropped
 //! future. The invariants ([`watch`]) are checked at every commit.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 pub mod ablation;
 mod acts;
 pub mod campaign;

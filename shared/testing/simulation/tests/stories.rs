@@ -1095,9 +1095,11 @@ fn f29_an_image_that_is_gone_fails_its_promotion_and_leaves_the_stage() {
     }
     let ended = world.watch.look(|known| {
         let rows = known.rows.values().flatten();
-        let mut last = rows.filter_map(|row| match &row.what {
-            What::Ended { promotion, how } => Some(explain::ending(*promotion, how, None)),
-            _ => None,
+        let mut last = rows.filter_map(|row| {
+            let What::Ended { promotion, how } = &row.what else {
+                return None;
+            };
+            Some(explain::ending(*promotion, how, None))
         });
         last.next_back()
     });

@@ -1,8 +1,6 @@
 //! The typed CodeBuild buildspec: read, generated from presets, linted and printed; it knows
 //! nothing of Towline's other crates.
 
-#![warn(clippy::wildcard_enum_match_arm)]
-
 pub mod generate;
 pub mod images;
 #[cfg(feature = "lint")]

@@ -65,9 +65,10 @@ impl<W: Write> Gzip<W> {
             let status = step
                 .status
                 .map_err(|error| io::Error::other(format!("deflate failed: {error:?}")))?;
-            let is_done = match flush {
-                MZFlush::Finish => status == MZStatus::StreamEnd,
-                _ => input.is_empty(),
+            let is_done = if flush == MZFlush::Finish {
+                status == MZStatus::StreamEnd
+            } else {
+                input.is_empty()
             };
             if is_done {
                 self.block.clear();

@@ -53,7 +53,7 @@ async fn files_are_read_at_the_commit_and_nothing_else_is() {
     {
         FileAt::Found(bytes) => Some(String::from_utf8(bytes).unwrap()),
         FileAt::Missing => None,
-        other => panic!("{path:?}: {other:?}"),
+        other @ (FileAt::TooLarge { .. } | FileAt::NoCommit) => panic!("{path:?}: {other:?}"),
     };
     for (commit, path, expected) in [
         (&first, ".towline.yml", Some("one")),

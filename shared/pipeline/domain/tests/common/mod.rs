@@ -386,7 +386,15 @@ pub fn intent_text(intent: &Intent) -> String {
         Intent::PromotionDue { promotion, .. } | Intent::PromotionWatchDue { promotion, .. } => {
             format!("{kind} #{promotion}")
         }
-        _ => kind.into(),
+        Intent::PushAccepted(_)
+        | Intent::IndexDue(_)
+        | Intent::BuildSuperseded { .. }
+        | Intent::ImageRecorded { .. }
+        | Intent::ImageReady { .. }
+        | Intent::DeployDue { .. }
+        | Intent::BuildStatusDue { .. }
+        | Intent::StageStatusDue { .. }
+        | Intent::StatusesDue { .. } => kind.into(),
     }
 }
 

@@ -441,6 +441,10 @@ impl World {
     }
 
     /// The intents besides the builds, which are shown already.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a plan owes no other intent, new ones included"
+    )]
     fn owed(&self, intent: &Intent) -> Option<String> {
         match intent {
             Intent::BuildDue(_) => None,
