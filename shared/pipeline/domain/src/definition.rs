@@ -270,6 +270,20 @@ pub enum Preset {
     Inline { text: String },
 }
 
+impl Preset {
+    /// Whether its builds need Docker, and so CodeBuild's privileged mode.
+    #[must_use]
+    pub fn needs_docker(&self) -> bool {
+        match self {
+            Self::Docker { .. }
+            | Self::Make { .. }
+            | Self::Buildspec { .. }
+            | Self::Inline { .. } => true,
+            Self::Pack { .. } => false,
+        }
+    }
+}
+
 /// The rules for promotions into one stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageRule {

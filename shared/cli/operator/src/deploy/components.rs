@@ -235,15 +235,13 @@ impl Known {
             Some(patterns) => patterns.to_owned(),
             None => tags::moving(&self.definition, component).join(","),
         };
-        // As in `start_builds`: only `pack` works without a Docker daemon.
-        let needs_docker = !matches!(component.build.preset, Preset::Pack { .. });
         let build = &component.build;
         let given = [
             ("Repository", self.repository.to_string()),
             ("Component", component.name.to_string()),
             ("ImageRepository", component.repository.to_string()),
             (STAGE_TAGS, stage_tags),
-            ("Privileged", needs_docker.to_string()),
+            ("Privileged", build.preset.needs_docker().to_string()),
             ("BuildImage", machine::image(build).to_owned()),
             ("Secrets", asked.secrets.join(",")),
             ("Parameters", asked.parameters.join(",")),

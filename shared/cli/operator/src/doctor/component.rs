@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use towline_domain::definition::{Component, Definition, Preset};
+use towline_domain::definition::{Component, Definition};
 use towline_domain::names::RepositoryName;
 use towline_ports::StartBuild;
 
@@ -158,7 +158,7 @@ impl<'a> Looked<'a> {
         let Self { place, name, .. } = self;
         let call = place.call("codebuild", "batch-get-projects");
         let call = call.option("--names", project);
-        let needs_docker = !matches!(self.component.build.preset, Preset::Pack { .. });
+        let needs_docker = self.component.build.preset.needs_docker();
         let help = &place.components_back;
         Check::read(GROUP, format!("{name}: its CodeBuild project"), call)
             .must(

@@ -1,7 +1,7 @@
 //! Decides what to do about a due build, as a plain function.
 
 use towline_domain::Timestamp;
-use towline_domain::definition::{Component, Definition, Preset};
+use towline_domain::definition::{Component, Definition};
 use towline_domain::intent::AttemptRef;
 use towline_domain::run::{Attempt, AttemptState, Fact, NotStarted, Run};
 use towline_ports::{Architecture, RepositoryRef, StartBuild, Trust};
@@ -110,20 +110,9 @@ fn request(
         image_repository: component.repository.clone(),
         image: build.image_for(platform).to_owned(),
         architecture: own.map(|platform| Architecture::of(platform)),
-        privileged: needs_docker(&build.preset),
+        privileged: build.preset.needs_docker(),
         buildspec: buildspec.clone(),
         environment,
         timeout: build.timeout,
     })
-}
-
-/// Docker in a build needs CodeBuild's privileged mode; `pack` works without.
-fn needs_docker(preset: &Preset) -> bool {
-    match preset {
-        Preset::Docker { .. }
-        | Preset::Make { .. }
-        | Preset::Buildspec { .. }
-        | Preset::Inline { .. } => true,
-        Preset::Pack { .. } => false,
-    }
 }
