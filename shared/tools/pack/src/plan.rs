@@ -9,7 +9,9 @@ use towline_oci::Platform;
 
 use crate::error::Refusal;
 use crate::reference::BaseReference;
-use crate::tree::WHITEOUT;
+
+/// The beginning of names that delete files of the layers below (OCI image specification, "Whiteouts").
+pub(crate) const WHITEOUT: &str = ".wh.";
 
 /// Everything that decides an image's digest. Two equal plans with equal files give the same
 /// digest, on any machine and at any time.

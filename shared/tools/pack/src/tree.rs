@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{PackError, Refusal};
-use crate::plan::{Destination, ImagePlan};
+use crate::plan::{Destination, ImagePlan, WHITEOUT};
 use crate::select::{Inherited, Selection};
 
 /// The most links to follow in one path, as on Linux.
@@ -88,9 +88,6 @@ pub(crate) fn resolve_root(root: &Path) -> Result<PathBuf, PackError> {
 fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
-
-/// The beginning of names that delete files of the layers below (OCI image specification, "Whiteouts").
-pub(crate) const WHITEOUT: &str = ".wh.";
 
 fn refuse_whiteout(place: &Path) -> Result<(), PackError> {
     let name = place.file_name().unwrap_or_default();
