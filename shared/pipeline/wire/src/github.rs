@@ -5,6 +5,7 @@ pub mod compose;
 mod push;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::borrow::Cow;
 

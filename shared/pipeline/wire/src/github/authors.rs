@@ -3,10 +3,11 @@
 
 use std::collections::HashSet;
 
+use serde::Deserialize;
 use towline_domain::authors::MOST_BYTES;
-use towline_domain::untrusted::co_authors;
+use towline_domain::untrusted::{Untrusted, co_authors};
 
-use super::push::{Author, shown};
+use super::text::Text;
 
 /// The domain of addresses that GitHub gives to people who hide theirs: `ID+LOGIN@` or `LOGIN@`
 /// (GitHub docs, "Email addresses reference").
@@ -21,6 +22,17 @@ pub fn authors(people: &[String]) -> (Vec<String>, bool) {
         authors.add_address(person);
     }
     (authors.names, authors.cut)
+}
+
+/// A person as GitHub writes them beside a commit.
+#[derive(Deserialize)]
+pub(super) struct Author<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    email: Option<Text<'a>>,
+    #[serde(borrow)]
+    username: Option<Text<'a>>,
 }
 
 /// The authors of a push.
@@ -86,4 +98,9 @@ impl Authors {
         }
         self.names.push(name);
     }
+}
+
+/// A name or address on one line without control characters, cut to 200 characters (A10).
+pub(super) fn shown(text: &str) -> String {
+    Untrusted::first_line(text).display()
 }

@@ -1,15 +1,13 @@
 //! GitHub's `push` event; only the needed fields are read.
 
-use std::borrow::Cow;
-use std::ops::Deref;
-
 use serde::Deserialize;
 use towline_domain::Timestamp;
 use towline_domain::intent::PushAccepted;
 use towline_domain::names::{CommitSha, GitRef, NameError, RepositoryId, RepositoryName};
 use towline_domain::untrusted::Untrusted;
 
-use super::authors::Authors;
+use super::authors::{Author, Authors, shown};
+use super::text::Text;
 use super::{Event, GithubError};
 
 /// The most commits that GitHub lists in one push (GitHub REST description, `webhook-push`).
@@ -182,18 +180,6 @@ struct Body<'a> {
     sender: Option<Sender<'a>>,
 }
 
-/// A text that is borrowed from the body unless it has an escape.
-#[derive(Deserialize, Default)]
-pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl Deref for Text<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
 #[derive(Deserialize)]
 struct HeadCommit<'a> {
     #[serde(borrow)]
@@ -215,16 +201,6 @@ struct Listed<'a> {
     author: Option<Author<'a>>,
     #[serde(borrow)]
     committer: Option<Author<'a>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Author<'a> {
-    #[serde(borrow)]
-    pub(super) name: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) email: Option<Text<'a>>,
-    #[serde(borrow)]
-    pub(super) username: Option<Text<'a>>,
 }
 
 /// `created_at` and `pushed_at` are numbers here and texts elsewhere, so they are not read.
@@ -384,9 +360,4 @@ fn refused(field: &'static str, error: &NameError) -> GithubError {
         field,
         reason: error.to_string(),
     }
-}
-
-/// A name or address on one line without control characters, cut to 200 characters (A10).
-pub(super) fn shown(text: &str) -> String {
-    Untrusted::first_line(text).display()
 }
