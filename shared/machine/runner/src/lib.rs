@@ -14,6 +14,7 @@ mod environment;
 mod event;
 mod files;
 mod folder;
+mod inner;
 mod keep;
 mod line;
 mod log;

@@ -12,7 +12,7 @@ use towline_wire::codebuild;
 
 use crate::database::{self, DatabaseError, InLine};
 use crate::event::{Place, state_change};
-use crate::queue::Inner;
+use crate::inner::Inner;
 use crate::record::{Context, PhaseStatus, Record, State};
 
 impl Inner {

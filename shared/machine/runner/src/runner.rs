@@ -18,8 +18,8 @@ use crate::config::{Config, OpenError};
 use crate::database;
 use crate::environment;
 use crate::event::{self, StateChange, state_change};
+use crate::inner::Inner;
 use crate::line;
-use crate::queue::Inner;
 use crate::record::{Context, PhaseStatus, Record, Request, State};
 use crate::secrets;
 
