@@ -9,12 +9,14 @@ mod blobs;
 mod database;
 mod error;
 mod events;
+mod files;
 mod garbage;
 mod http;
 mod images;
 mod manifest;
 mod port;
 mod pushes;
+mod received;
 mod registry;
 mod uploads;
 

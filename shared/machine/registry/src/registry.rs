@@ -1,16 +1,18 @@
 //! The handle of an open registry, and the state its parts share.
 
+use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
+use towline_oci::Digest;
 
-use crate::blobs::{BlobFiles, Seen, delete_strays};
 use crate::database::Database;
 use crate::error::RegistryError;
-use crate::uploads::Uploads;
+use crate::files::{BlobFiles, delete_strays};
+use crate::received::Uploads;
 
 /// The time, in milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -53,6 +55,16 @@ pub(crate) struct Inner {
 impl Inner {
     pub(crate) fn now(&self) -> i64 {
         (self.clock)()
+    }
+}
+
+/// When a client was last told that a blob exists, because it may rely on that.
+#[derive(Default)]
+pub(crate) struct Seen(Mutex<HashMap<Digest, i64>>);
+
+impl Seen {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<Digest, i64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

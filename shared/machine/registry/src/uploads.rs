@@ -1,12 +1,8 @@
 //! Uploads: blobs streamed to a file and hashed as they arrive.
 
-use std::collections::HashMap;
 use std::error::Error;
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fs::File;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,8 +13,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use towline_oci::{Digest, ImageRepository};
 
-use crate::blobs::make_folder;
 use crate::error::RegistryError;
+use crate::received::{Received, Sink, Upload};
 use crate::registry::Registry;
 
 /// Bytes to collect before writing.
@@ -33,39 +29,6 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// The most uploads in progress; each has an open file.
 const AT_ONCE: usize = 256;
 
-/// All uploads in progress. They end with the process, and their clients start again.
-pub(crate) struct Uploads {
-    folder: PathBuf,
-    opened_at_ms: i64,
-    started: AtomicU64,
-    open: Mutex<HashMap<String, Upload>>,
-}
-
-struct Upload {
-    repository: ImageRepository,
-    active_at_ms: i64,
-    sink: Sink,
-}
-
-/// The holder of the lock may write.
-pub(crate) type Sink = Arc<TurnMutex<Received>>;
-
-/// The received part of a blob. Its file is deleted with it, unless it was published.
-pub(crate) struct Received {
-    file: File,
-    path: PathBuf,
-    size: u64,
-    hasher: Sha256,
-    ended: bool,
-}
-
-impl Drop for Received {
-    fn drop(&mut self) {
-        // A published file has been moved. If deleting fails, the next open deletes the file.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
 /// The range of a chunk in its blob, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChunkRange {
@@ -76,52 +39,6 @@ pub(crate) struct ChunkRange {
 impl ChunkRange {
     pub(crate) fn length(self) -> u64 {
         self.last - self.first + 1
-    }
-}
-
-impl Uploads {
-    /// Opens the folder and deletes uploads of an earlier process.
-    pub(crate) fn open(dir: &Path, now: i64) -> Result<Self, RegistryError> {
-        let folder = dir.join("uploads");
-        match fs::remove_dir_all(&folder) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                let doing = "deleting unfinished uploads in";
-                return Err(RegistryError::file(doing, &folder, source));
-            }
-            _ => make_folder(&folder)?,
-        }
-        Ok(Self {
-            folder,
-            opened_at_ms: now,
-            started: AtomicU64::new(0),
-            open: Mutex::default(),
-        })
-    }
-
-    /// Drops uploads that are idle since `before_ms`; returns how many are left. An upload that is being
-    /// written is not idle.
-    pub(crate) fn drop_idle(&self, before_ms: i64) -> usize {
-        let mut open = self.lock();
-        open.retain(|_, upload| {
-            upload.active_at_ms >= before_ms || upload.sink.try_lock().is_err()
-        });
-        open.len()
-    }
-
-    fn touch(&self, id: &str, now: i64) {
-        if let Some(upload) = self.lock().get_mut(id) {
-            upload.active_at_ms = now;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Upload>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The names contain the time of opening, so that none is reused after a restart.
-    fn next_id(&self) -> String {
-        let count = self.started.fetch_add(1, Ordering::Relaxed);
-        format!("{:x}-{count:x}", self.opened_at_ms)
     }
 }
 
@@ -339,32 +256,11 @@ impl Batch {
     }
 }
 
-impl Received {
-    fn write(&mut self, parts: &[Bytes]) -> Result<(), RegistryError> {
-        for part in parts {
-            // At a position, so that the rest of a failed or refused chunk is overwritten.
-            self.file.write_all_at(part, self.size).map_err(|source| {
-                RegistryError::file("writing to the upload", &self.path, source)
-            })?;
-            self.hasher.update(part);
-            self.size += part.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn sync(&self) -> Result<(), RegistryError> {
-        self.file
-            .set_len(self.size)
-            .and_then(|()| self.file.sync_all())
-            .map_err(|source| RegistryError::file("syncing the upload", &self.path, source))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-    use std::sync::atomic::AtomicI64;
+    use std::sync::atomic::{AtomicI64, Ordering};
 
     use futures::stream;
     use tempfile::TempDir;
