@@ -6,19 +6,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use towline_bus::Queued;
 use towline_domain::obstacle::Service;
-use towline_handlers::{
-    HandlerError, advance_stages, deploy_images, plan_runs, promote_images, record_images,
-    start_builds, sweep,
-};
+use towline_handlers::sweep;
 use towline_ports::Clock as _;
-use towline_wire::eventbridge;
 
 use crate::feed::{feed_builds, feed_pushes};
+use crate::invoke::invoke;
 use crate::machine::Machine;
 
 /// The most functions that run at the same time.
@@ -29,8 +25,6 @@ const SLOW_WORKERS: usize = 4;
 /// The most waiting events of such functions; further ones stay owed in the store and are announced
 /// again.
 const SLOW_QUEUE: usize = 1_000;
-/// Tries before an event is left to the sweep, as Lambda tries an asynchronous call three times.
-const MOST_TRIES: u32 = 3;
 /// How often stage tags are compared with the registry.
 const COMPARE: Duration = Duration::from_secs(10);
 /// How often the heads of repositories are compared, and how long a webhook may be on its way. So a
@@ -40,9 +34,6 @@ const HEADS: Duration = Duration::from_secs(4);
 const TIDY: Duration = Duration::from_secs(3_600);
 /// The age at which an unused blob is deleted.
 const OLD: Duration = Duration::from_secs(24 * 3_600);
-/// The holder of leases in this process. One name is enough: the store lets only one process in, and an
-/// event is never handled twice at once.
-const HOLDER: &str = "this machine";
 
 /// The tasks of a machine, except answering.
 pub(super) struct Work {
@@ -163,102 +154,6 @@ impl Lane {
             // An event that still fails is owed in the store, and the sweep announces it again.
             let _ = invoke(&self.machine, &key.0, &event).await;
             self.in_flight.leave(&key);
-        }
-    }
-}
-
-/// Why a function did not take an event.
-pub(super) struct Failed {
-    pub(super) reason: String,
-    /// Whether a retry never helps.
-    pub(super) is_permanent: bool,
-}
-
-/// Calls a function with an event, again if it fails and a retry may help.
-pub(super) async fn invoke(
-    machine: &Arc<Machine>,
-    function: &str,
-    event: &Value,
-) -> Result<(), Failed> {
-    let mut attempt = 0;
-    loop {
-        // The call runs in a task of its own, so that a panic ends only this call (F18).
-        let (own, name, copy) = (Arc::clone(machine), function.to_owned(), event.clone());
-        let called = tokio::spawn(async move { call(&own, &name, &copy).await });
-        let failed = match called.await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => {
-                let is_permanent = error.is_permanent();
-                let reason = chain(&error);
-                tracing::warn!(function, error = reason, "failed");
-                Failed {
-                    reason,
-                    is_permanent,
-                }
-            }
-            Err(error) => {
-                tracing::error!(function, %error, "panicked");
-                Failed {
-                    reason: format!("{function} panicked"),
-                    is_permanent: true,
-                }
-            }
-        };
-        attempt += 1;
-        if failed.is_permanent || attempt == MOST_TRIES {
-            return Err(failed);
-        }
-        let pause = Duration::from_millis(25 << (2 * attempt));
-        machine.clock.sleep(pause).await;
-    }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
-async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), HandlerError> {
-    let envelope = match eventbridge::read(event.clone()) {
-        Ok(envelope) => envelope,
-        Err(error) => {
-            tracing::error!(
-                function,
-                error = &error as &dyn std::error::Error,
-                "dropped"
-            );
-            return Ok(());
-        }
-    };
-    let context = machine.context();
-    match function {
-        "plan-runs" => {
-            plan_runs::handle(
-                context,
-                machine.source.as_ref(),
-                &plan_runs::Settings::default(),
-                &envelope,
-            )
-            .await
-        }
-        "start-builds" => {
-            start_builds::handle(context, &machine.runner, &machine.settings, &envelope).await
-        }
-        "record-images" => record_images::handle(context, &machine.registry, &envelope).await,
-        "advance-stages" => advance_stages::handle(context, &machine.runner, &envelope).await,
-        "promote-images" => {
-            promote_images::handle(context, &machine.registry, HOLDER, &envelope).await
-        }
-        "deploy-images" => deploy_images::handle(context, &envelope).await,
-        other => {
-            tracing::error!(function = other, "no such function");
-            Ok(())
         }
     }
 }

@@ -17,7 +17,7 @@ use towline_handlers::receive_github::{self, MOST_BYTES};
 use towline_wire::http as wire;
 use towline_wire::people::SlackUser;
 
-use super::keys::Doorman;
+use super::doorman::Doorman;
 use crate::accept::{self, HasCredentials};
 use crate::bodies::{Bodies, discard};
 use crate::machine::Machine;

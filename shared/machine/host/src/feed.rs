@@ -12,7 +12,7 @@ use towline_registry::PushEvent;
 use towline_wire::ecr::{self, Action, ImageAction};
 use towline_wire::eventbridge::{LOCAL_REGION, NO_ACCOUNT};
 
-use crate::dispatch::{Failed, invoke};
+use crate::invoke::{Failed, invoke};
 use crate::machine::Machine;
 
 /// Tries before an event is set aside: about ten minutes.

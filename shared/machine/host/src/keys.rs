@@ -1,25 +1,18 @@
-//! Decides who may do what in the registry. People may pull. While a build runs, it may push the tags
-//! of its own attempt, and pull images of its GitHub repository.
+//! The passwords of builds, and what each opens in the registry: a build pushes the tags of its own attempt
+//! while it runs, and pulls what belongs to its GitHub repository.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::ExposeSecret as _;
 use sha2::Sha256;
 use towline_domain::definition::LAYER_CACHES;
 use towline_domain::names::{BuildId, ImageRepository, RepositoryId, Tag};
-use towline_domain::person::{EVERY_GROUP, Person};
 use towline_ports::system::random_bytes;
 use towline_registry::{Access, Authority, Credentials, Verdict};
 use towline_runner::{RegistryAccess, Rights};
-use towline_state::records::Claim;
-use towline_state::{Confined, Context, HandlerError, keys};
-
-use crate::machine::Machine;
 
 /// Creates and checks the passwords of builds: the build's id and a MAC. The MAC's key is never on
 /// disk, where a build could read it. It can stay in memory, because no build outlives this process.
@@ -38,14 +31,14 @@ impl Default for BuildKeys {
     }
 }
 
-/// What a password says about a build.
-enum Shown {
+/// A build that shows its password.
+pub(super) enum Shown {
     Running(Box<Rights>),
     Ended(BuildId),
 }
 
 /// What follows from a password.
-enum Judged {
+pub(super) enum Judged {
     Now(Verdict),
     /// It depends on who owns the repository.
     ByOwner(Box<Rights>, ImageRepository),
@@ -62,8 +55,8 @@ impl BuildKeys {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The build that a password belongs to, if it is one of ours.
-    fn shown(&self, password: &str) -> Option<Shown> {
+    /// The build of a password, if it is one of ours.
+    pub(super) fn shown(&self, password: &str) -> Option<Shown> {
         let (mac, build) = password.split_once('.')?;
         let mac = hex::decode(mac).ok()?;
         self.mac(build).verify_slice(&mac).ok()?;
@@ -75,7 +68,7 @@ impl BuildKeys {
         })
     }
 
-    fn judge_build(&self, password: &str, access: Access<'_>) -> Judged {
+    pub(super) fn judge_build(&self, password: &str, access: Access<'_>) -> Judged {
         let rights = match self.shown(password) {
             None => return Judged::Now(Verdict::Unknown),
             Some(Shown::Ended(build)) => {
@@ -124,91 +117,6 @@ impl RegistryAccess for BuildKeys {
     }
 }
 
-/// Decides about requests to the registry.
-pub(super) struct Doorman {
-    pub(super) machine: Arc<Machine>,
-}
-
-impl Doorman {
-    /// Whether a request has the token of a person or the password of a running build.
-    pub(super) fn knows(&self, headers: &HeaderMap) -> bool {
-        let bearer = || {
-            let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| Credentials {
-                user: String::new(),
-                password: token.trim().into(),
-            })
-        };
-        let Some(credentials) = Credentials::basic(headers).or_else(bearer) else {
-            return false;
-        };
-        let password = credentials.password.expose_secret();
-        let machine = &self.machine;
-        machine.people.authenticate(password).is_some()
-            || matches!(machine.keys.shown(password), Some(Shown::Running(_)))
-    }
-
-    /// People who are confined may pull images of their repositories only.
-    async fn judge_confined(&self, person: &Person, images: &ImageRepository) -> Verdict {
-        match self.sees(person, images).await {
-            Ok(true) => Verdict::Allow,
-            Ok(false) => Verdict::Deny(format!(
-                "no repository that {} may see has images in {images}",
-                person.login
-            )),
-            Err(error) => unsure(&error),
-        }
-    }
-
-    async fn sees(&self, person: &Person, images: &ImageRepository) -> Result<bool, HandlerError> {
-        let context = self.machine.context();
-        let confined = Confined::to(context, &person.only).await?;
-        let context = Context {
-            store: &confined,
-            ..context
-        };
-        let claim = context.read::<Claim>(&keys::claim(images)).await?;
-        Ok(claim.is_some())
-    }
-
-    /// A build may pull images of its own GitHub repository, and images in repositories that belong to
-    /// no component: the owner of the machine puts base images there.
-    async fn judge_by_owner(&self, rights: &Rights, repository: &ImageRepository) -> Verdict {
-        let claim = keys::claim(repository);
-        match self.machine.context().read::<Claim>(&claim).await {
-            Ok(claim) => judge_claim(rights, repository, claim.map(|read| read.value.repository)),
-            Err(error) => unsure(&error),
-        }
-    }
-}
-
-#[async_trait]
-impl Authority for Doorman {
-    async fn judge(&self, credentials: Option<&Credentials>, access: Access<'_>) -> Verdict {
-        let Some(credentials) = credentials else {
-            return Verdict::Unknown;
-        };
-        let password = credentials.password.expose_secret();
-        if let Some(person) = self.machine.people.authenticate(password) {
-            if let (Access::Pull { repository }, false) = (&access, person.only.is_empty()) {
-                return self.judge_confined(&person, repository).await;
-            }
-            return judge_person(&person, access);
-        }
-        match self.machine.keys.judge_build(password, access) {
-            Judged::Now(verdict) => verdict,
-            Judged::ByOwner(rights, repository) => self.judge_by_owner(&rights, &repository).await,
-        }
-    }
-}
-
-fn unsure(error: &HandlerError) -> Verdict {
-    let error = error as &dyn std::error::Error;
-    tracing::error!(error, "cannot read whose image repository it is");
-    Verdict::Unsure("cannot tell whose images these are; try again".into())
-}
-
 fn judge_push(rights: &Rights, repository: &ImageRepository, tag: Option<&Tag>) -> Verdict {
     let own = rights.pushes.iter();
     let Some((_, tags)) = own.clone().find(|(known, _)| known == repository) else {
@@ -241,7 +149,7 @@ fn judge_pull(rights: &Rights, repository: &ImageRepository) -> Option<Verdict> 
     })
 }
 
-fn judge_claim(
+pub(super) fn judge_claim(
     rights: &Rights,
     repository: &ImageRepository,
     owner: Option<RepositoryId>,
@@ -250,29 +158,6 @@ fn judge_claim(
         None => Verdict::Allow,
         Some(_) => Verdict::Deny(format!(
             "this build may pull images of its own GitHub repository; {repository} belongs to another"
-        )),
-    }
-}
-
-/// People may pull. Images come from builds, and promotions move tags. Only a person who is in every
-/// group, such as the owner, may push or delete directly.
-fn judge_person(person: &Person, access: Access<'_>) -> Verdict {
-    let owns = person.groups.iter().any(|group| group == EVERY_GROUP);
-    match access {
-        Access::Ping => Verdict::Allow,
-        Access::Push { .. } | Access::Delete { .. } | Access::Catalog
-            if !person.only.is_empty() =>
-        {
-            Verdict::Deny(format!(
-                "{} is confined to some repositories, and may only pull their images",
-                person.login
-            ))
-        }
-        Access::Pull { .. } | Access::Catalog => Verdict::Allow,
-        Access::Push { .. } | Access::Delete { .. } if owns => Verdict::Allow,
-        Access::Push { .. } | Access::Delete { .. } => Verdict::Deny(format!(
-            "{} may pull; images are pushed by builds and moved by promotions",
-            person.login
         )),
     }
 }
@@ -355,40 +240,5 @@ mod tests {
         check("towline-cache/trusted/acme/web", None, true);
         check("towline-cache/trusted/acme/api", None, false);
         check("rival/web", Some(8), false);
-    }
-
-    #[test]
-    fn people_pull_and_the_owner_may_mend() {
-        let person = |groups: &[&str]| Person {
-            login: "bob".into(),
-            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-            ..Person::default()
-        };
-        let repository = "acme/web".parse().expect("a repository");
-        let push = Access::Push {
-            repository: &repository,
-            tag: None,
-        };
-        let pull = Access::Pull {
-            repository: &repository,
-        };
-        let delete = Access::Delete {
-            repository: &repository,
-        };
-        assert_eq!(judge_person(&person(&["release"]), pull), Verdict::Allow);
-        let confined = Person {
-            only: vec!["acme/shop".parse().expect("a repository")],
-            ..person(&["*"])
-        };
-        for access in [push, delete, Access::Catalog] {
-            assert!(matches!(judge_person(&confined, access), Verdict::Deny(_)));
-        }
-        for access in [push, delete] {
-            assert!(matches!(
-                judge_person(&person(&["release"]), access),
-                Verdict::Deny(_)
-            ));
-            assert_eq!(judge_person(&person(&["*"]), access), Verdict::Allow);
-        }
     }
 }

@@ -1,0 +1,116 @@
+//! Calls one function with an event, as Lambda would.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use towline_handlers::{
+    HandlerError, advance_stages, deploy_images, plan_runs, promote_images, record_images,
+    start_builds,
+};
+use towline_ports::Clock as _;
+use towline_wire::eventbridge;
+
+use crate::machine::Machine;
+
+/// Tries before an event is left to the sweep, as Lambda tries an asynchronous call three times.
+const MOST_TRIES: u32 = 3;
+/// The holder of leases in this process: the store lets only one process in, and an event is never
+/// handled twice at once.
+const HOLDER: &str = "this machine";
+
+/// Why a function did not take an event.
+pub(super) struct Failed {
+    pub(super) reason: String,
+    /// Whether a retry never helps.
+    pub(super) is_permanent: bool,
+}
+
+/// Calls a function with an event, again if it fails and a retry may help.
+pub(super) async fn invoke(
+    machine: &Arc<Machine>,
+    function: &str,
+    event: &Value,
+) -> Result<(), Failed> {
+    let mut attempt = 0;
+    loop {
+        // A task of its own, so that a panic ends this call and nothing else (F18).
+        let (own, name, copy) = (Arc::clone(machine), function.to_owned(), event.clone());
+        let called = tokio::spawn(async move { call(&own, &name, &copy).await });
+        let failed = match called.await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => {
+                let is_permanent = error.is_permanent();
+                let reason = chain(&error);
+                tracing::warn!(function, error = reason, "failed");
+                Failed {
+                    reason,
+                    is_permanent,
+                }
+            }
+            Err(error) => {
+                tracing::error!(function, %error, "panicked");
+                Failed {
+                    reason: format!("{function} panicked"),
+                    is_permanent: true,
+                }
+            }
+        };
+        attempt += 1;
+        if failed.is_permanent || attempt == MOST_TRIES {
+            return Err(failed);
+        }
+        let pause = Duration::from_millis(25 << (2 * attempt));
+        machine.clock.sleep(pause).await;
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), HandlerError> {
+    let envelope = match eventbridge::read(event.clone()) {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            tracing::error!(
+                function,
+                error = &error as &dyn std::error::Error,
+                "dropped"
+            );
+            return Ok(());
+        }
+    };
+    let context = machine.context();
+    match function {
+        "plan-runs" => {
+            plan_runs::handle(
+                context,
+                machine.source.as_ref(),
+                &plan_runs::Settings::default(),
+                &envelope,
+            )
+            .await
+        }
+        "start-builds" => {
+            start_builds::handle(context, &machine.runner, &machine.settings, &envelope).await
+        }
+        "record-images" => record_images::handle(context, &machine.registry, &envelope).await,
+        "advance-stages" => advance_stages::handle(context, &machine.runner, &envelope).await,
+        "promote-images" => {
+            promote_images::handle(context, &machine.registry, HOLDER, &envelope).await
+        }
+        "deploy-images" => deploy_images::handle(context, &envelope).await,
+        other => {
+            tracing::error!(function = other, "no such function");
+            Ok(())
+        }
+    }
+}
