@@ -2,13 +2,13 @@
 
 use towline_domain::definition::{Origin, StageRule};
 use towline_domain::explain;
-use towline_domain::image::Image;
+use towline_domain::image::{Candidate, Image};
 use towline_domain::intent::StageKey;
 use towline_domain::ledger::What;
 use towline_domain::names::RepositoryName;
 use towline_domain::person::Person;
 use towline_domain::run::Run;
-use towline_domain::stage::{self, Candidate, Fact, Pointer, Promotion, Request, Stage, Wait};
+use towline_domain::stage::{self, Fact, Pointer, Promotion, Request, Stage, Wait};
 use towline_state::apply::{Applied, to_stage};
 use towline_state::records::Branch;
 use towline_state::{Context, Reads, history, keys, needed};

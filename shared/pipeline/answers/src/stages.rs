@@ -3,10 +3,11 @@
 use towline_domain::Timestamp;
 use towline_domain::definition::StageRule;
 use towline_domain::explain::{self, Standing};
+use towline_domain::image::Candidate;
 use towline_domain::ledger::What;
 use towline_domain::names::{ComponentName, Digest, StageName};
 use towline_domain::run::Run;
-use towline_domain::stage::{Candidate, Pointer, Promotion, Stage};
+use towline_domain::stage::{Pointer, Promotion, Stage};
 use towline_state::Context;
 use towline_state::history;
 use towline_state::keys;

@@ -4,7 +4,7 @@
 use towline_domain::intent::AttemptRef;
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
 use towline_domain::person::Person;
-use towline_domain::rights::{Lacking, Right, Rights};
+use towline_domain::rights::{Lacking, Right};
 use towline_domain::run::{self, ComponentRun, Run};
 use towline_domain::stage::Fact;
 use towline_state::apply::{to_run, to_stage};
@@ -123,7 +123,9 @@ async fn lacks_operate(
     run: &Run,
 ) -> Result<Option<Lacking>, ChatError> {
     let definition = Reads::from(context).trusted(run.key.repository).await?;
-    Ok(Rights::of(definition.as_ref()).lacks(person, Right::Operate))
+    // Before there is a definition, those of one that names none.
+    let rights = definition.map(|known| known.rights).unwrap_or_default();
+    Ok(rights.lacks(person, Right::Operate))
 }
 
 async fn retry(

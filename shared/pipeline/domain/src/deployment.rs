@@ -1,10 +1,10 @@
 //! The parameters of a deployment: the stage's, filled in from the build that made the image.
 
 use crate::definition::{Definition, StageRule};
+use crate::image::Candidate;
 use crate::names::ComponentName;
 use crate::outputs::{self, NoParameters};
 use crate::run::Run;
-use crate::stage::Candidate;
 use crate::tags::Values;
 
 /// The run that built the image, with the definition it follows.

@@ -6,9 +6,10 @@ mod reasons;
 
 use crate::Timestamp;
 use crate::definition::{Promote, StageRule};
+use crate::image::Candidate;
 use crate::names::Digest;
 use crate::run::{Attempt, AttemptState};
-use crate::stage::{Candidate, Promotion, Stage, Wait, missing_approval};
+use crate::stage::{Promotion, Stage, Wait, missing_approval};
 
 pub use notes::delay;
 pub use reasons::ending;

@@ -1,10 +1,12 @@
-//! An image in the ledger: its origin and its tags.
+//! An image, in the ledger and as a candidate for a stage.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::authors::Contributions;
 use crate::names::{
-    CommitSha, ComponentName, Digest, GitRef, ImageRepository, RepositoryId, RunId, Tag,
+    CommitSha, ComponentName, Digest, GitRef, ImageRepository, RepositoryId, RepositoryName, RunId,
+    Tag,
 };
 
 /// An image as the registry holds it.
@@ -104,4 +106,41 @@ pub struct Built {
     pub run: RunId,
     /// The build's number.
     pub build_number: u64,
+}
+
+/// An image that may enter a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The image.
+    pub digest: Digest,
+    pub commit: CommitSha,
+    /// The ref it was pushed to.
+    pub git_ref: GitRef,
+    /// The run that built it.
+    pub run: RunId,
+    /// The run's order among the runs of its ref.
+    pub order: u64,
+    /// The repository it is in.
+    pub repository: ImageRepository,
+    /// The build that made it.
+    pub build_number: u64,
+    /// Who pushed it or wrote something of that push, by login and address.
+    pub authors: Vec<String>,
+    /// Who took part in what else it may contain. Only an offer has this; the stage keeps it for all
+    /// its candidates.
+    #[serde(default, skip_serializing_if = "Contributions::is_empty")]
+    pub contributions: Contributions,
+    /// The repository to show its state in; none if states are not shown there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown_in: Option<RepositoryName>,
+}
+
+impl Candidate {
+    /// The candidate as a stage keeps it.
+    pub(crate) fn kept(&self) -> Self {
+        Self {
+            contributions: Contributions::default(),
+            ..self.clone()
+        }
+    }
 }

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::image::Candidate;
 use crate::names::{
     AttemptId, BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, RepositoryId,
     RepositoryName, RunId, StageName, Tag,
 };
-use crate::stage::Candidate;
 use crate::untrusted::Untrusted;
 
 /// One attempt of one component in one run.

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::Timestamp;
 use crate::names::{CommitSha, ComponentName, Digest, GitRef, ImageRepository, RunId, Tag};
 use crate::person::{Actor, Door};
-use crate::run;
+use crate::run::reasons as run;
 use crate::stage::reasons::{Failure, HoldReason, Refusal, Request};
 
 /// One row of a ledger: a stage's, unless it says otherwise.

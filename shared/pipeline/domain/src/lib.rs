@@ -28,6 +28,7 @@ pub mod obstacle;
 pub mod offer;
 pub mod run;
 pub mod stage;
+pub mod trusted;
 pub mod turns;
 
 pub mod intent;

@@ -1,43 +1,15 @@
 //! Old rules that the default branch has loosened. They hold until a promotion with the change was
 //! approved under them, so that no push opens its own gate.
 
-use serde::{Deserialize, Serialize};
-
 use crate::definition::{ApprovalRule, Source};
-use crate::filter;
-use crate::names::{CommitSha, GitRef, StageName};
-use crate::plan::Trusted;
-use crate::reason::NotAdmitted;
+use crate::names::StageName;
+use crate::trusted::{Older, Trusted};
 
 /// The most rules to keep of one stage.
 const MOST_OF_A_STAGE: usize = 20;
 
-/// The rules of a stage before a definition that loosened them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Older {
-    pub stage: StageName,
-    pub gate: ApprovalRule,
-    /// The refs that were admitted.
-    pub source: Source,
-    /// The default branch at that time.
-    pub branch: String,
-    /// The groups that could override.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub overrule: Vec<String>,
-    /// The commit that loosened them.
-    pub commit: CommitSha,
-    /// Its order number.
-    pub order: u64,
-}
-
 impl Older {
-    /// Why images of a ref were not admitted.
-    #[must_use]
-    pub fn not_admitted(&self, git_ref: &GitRef) -> Option<NotAdmitted> {
-        filter::admits(&self.source, git_ref, &self.branch, "").err()
-    }
-
-    /// Whether the new rules admit something that these rules stop.
+    /// Whether something may enter the stage that these rules stop.
     fn is_loosened_by(&self, new: &Trusted) -> bool {
         let definition = &new.definition;
         let now = definition.stage(&self.stage);

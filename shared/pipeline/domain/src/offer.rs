@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::authors::Contributions;
 use crate::definition::{Definition, Origin};
 use crate::filter;
+use crate::image::Candidate;
 use crate::intent::{AttemptRef, Intent, StageKey};
 use crate::names::{BuildId, ComponentName, ImageRepository, StageName, Tag};
 use crate::reason::NotAdmitted;
 use crate::run::{Attempt, AttemptState, Run};
-use crate::stage::{Candidate, Stage};
+use crate::stage::Stage;
 
 /// What follows from a change of a run, besides its intents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -19,8 +19,9 @@ use crate::names::PipelineName;
 use crate::reason::Refusal;
 use crate::report;
 use crate::run::{Run, RunKey};
+use crate::trusted::Trusted;
 
-pub use known::{AtCommit, Base, Branch, Buildspec, Claimed, Drawn, Known, Trusted, Want, Wants};
+pub use known::{AtCommit, Base, Branch, Buildspec, Claimed, Drawn, Known, Want, Wants};
 
 /// How long after its push a commit may take to appear.
 const COMMIT_COMES_WITHIN: Duration = Duration::from_secs(5 * 60);

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::definition::Definition;
 use crate::names::CommitSha;
 use crate::person::{Actor, Person};
 
@@ -20,14 +19,6 @@ pub struct Rights {
 impl Rights {
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
-    }
-
-    /// The rights in a definition; before there is one, those of a definition that names none.
-    #[must_use]
-    pub fn of(definition: Option<&Definition>) -> Self {
-        definition
-            .map(|known| known.rights.clone())
-            .unwrap_or_default()
     }
 
     /// Why a person does not have a right; none if they have it.

@@ -3,8 +3,9 @@
 mod advance;
 mod attempt;
 mod note;
-mod reasons;
+pub(crate) mod reasons;
 mod retry;
+mod status;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Timestamp;
 use crate::authors::Contributions;
+use crate::image::Candidate;
 use crate::intent::Intent;
 use crate::ledger::OfBuild;
 use crate::names::{
@@ -21,7 +23,6 @@ use crate::names::{
 };
 use crate::person::Person;
 use crate::reason::{self, Because, Skipped};
-use crate::stage::Candidate;
 use crate::untrusted::Untrusted;
 
 pub use advance::advance;
@@ -32,6 +33,7 @@ pub use reasons::{
     Request,
 };
 pub use retry::another_attempt;
+pub use status::{BuildStatus, RunStatus};
 
 /// Automatic attempts if a build fails through no fault of the repository.
 pub const MOST_ATTEMPTS: u32 = 3;
@@ -155,39 +157,6 @@ impl ComponentRun {
     }
 }
 
-/// The state of a build, as CodeBuild reports it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum BuildStatus {
-    /// Queued or running.
-    InProgress,
-    /// Every phase succeeded.
-    Succeeded,
-    /// A command failed.
-    Failed,
-    /// CodeBuild itself failed.
-    Fault,
-    /// A person stopped it.
-    Stopped,
-    /// It ran too long.
-    TimedOut,
-}
-
-impl BuildStatus {
-    /// CodeBuild's word for it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::InProgress => "IN_PROGRESS",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Failed => "FAILED",
-            Self::Fault => "FAULT",
-            Self::Stopped => "STOPPED",
-            Self::TimedOut => "TIMED_OUT",
-        }
-    }
-}
-
 /// A report about a build, from an event or a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildReport {
@@ -307,47 +276,6 @@ pub struct Said {
     pub by: Person,
     /// What was decided.
     pub what: OfBuild,
-}
-
-/// The state of a run as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunStatus {
-    /// Nothing of it may be built.
-    Refused,
-    /// The definition starts no run for such a push.
-    Skipped,
-    /// There was nothing to build.
-    Nothing,
-    /// Something is still being built.
-    Building,
-    /// Something is inconsistent.
-    Held,
-    /// Something failed.
-    Failed,
-    /// A person stopped something.
-    Cancelled,
-    /// A newer run took over.
-    Superseded,
-    /// Everything was built.
-    Succeeded,
-}
-
-impl RunStatus {
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Skipped => "skipped",
-            Self::Nothing => "nothing to build",
-            Self::Building => "building",
-            Self::Held => "held",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Superseded => "superseded",
-            Self::Succeeded => "succeeded",
-        }
-    }
 }
 
 impl Run {

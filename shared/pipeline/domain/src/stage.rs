@@ -13,14 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::authors::{Authors, Contributions};
 use crate::definition::{Concurrency, Definition, StageRule};
+use crate::image::Candidate;
 use crate::intent::{Intent, StageKey};
 use crate::ledger::{Head, Row};
-use crate::names::{
-    CommitSha, Digest, GitRef, ImageRepository, RepositoryName, RunId, StageName, Tag,
-};
+use crate::names::{Digest, StageName, Tag};
 use crate::obstacle::Obstacle;
 use crate::person::{Actor, Person};
-use crate::plan::Trusted;
+use crate::trusted::Trusted;
 
 pub use advance::advance;
 pub use promotion::{Approval, Loosening, Promotion};
@@ -30,43 +29,6 @@ pub(crate) use promotion::missing_approval;
 
 /// The most waiting promotions of one stage; a further one replaces the oldest.
 pub const MOST_WAITING: usize = 20;
-
-/// An image that may enter a stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Candidate {
-    /// The image.
-    pub digest: Digest,
-    pub commit: CommitSha,
-    /// The ref it was pushed to.
-    pub git_ref: GitRef,
-    /// The run that built it.
-    pub run: RunId,
-    /// The run's order among the runs of its ref.
-    pub order: u64,
-    /// The repository it is in.
-    pub repository: ImageRepository,
-    /// The build that made it.
-    pub build_number: u64,
-    /// Who pushed it or wrote something of that push, by login and address.
-    pub authors: Vec<String>,
-    /// Who took part in what else it may contain. Only an offer has this; the stage keeps it for all
-    /// its candidates.
-    #[serde(default, skip_serializing_if = "Contributions::is_empty")]
-    pub contributions: Contributions,
-    /// The repository to show its state in; none if states are not shown there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shown_in: Option<RepositoryName>,
-}
-
-impl Candidate {
-    /// The candidate as a stage keeps it.
-    fn kept(&self) -> Self {
-        Self {
-            contributions: Contributions::default(),
-            ..self.clone()
-        }
-    }
-}
 
 /// The live image of a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,9 +12,9 @@ use expect_test::{Expect, expect};
 use towline_domain::definition::{Definition, Glob, Source};
 use towline_domain::explain;
 use towline_domain::loosened;
-use towline_domain::plan::Trusted;
 use towline_domain::rights::Rights;
 use towline_domain::stage::{Policy, advance};
+use towline_domain::trusted::Trusted;
 
 fn list(text: &str) -> Vec<String> {
     let parts = text.split(',').filter(|part| !part.is_empty());

@@ -2,7 +2,8 @@
 
 pub use towline_domain::image::Claim;
 pub use towline_domain::ledger::TagNow;
-pub use towline_domain::plan::{Base, Branch, Trusted};
+pub use towline_domain::plan::{Base, Branch};
+pub use towline_domain::trusted::Trusted;
 
 use serde::{Deserialize, Serialize};
 use towline_domain::Timestamp;

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use towline_domain::definition::Deploy;
+use towline_domain::image::Candidate;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Ending, Head, Row, What};
 use towline_domain::names::{CommitSha, ComponentName, GitRef, RepositoryId};
 use towline_domain::reason::Refusal;
 use towline_domain::report::{self, Line};
 use towline_domain::run::{AttemptState, Run, RunStatus};
-use towline_domain::stage::{Candidate, HoldReason, Stage, Wait};
+use towline_domain::stage::{HoldReason, Stage, Wait};
 
 use towline_wire::eventbridge::Promoted;
 

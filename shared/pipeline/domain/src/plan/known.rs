@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::authors::Contributions;
 use crate::definition::Definition;
-use crate::filter::{self, ChangedFiles};
+use crate::filter::ChangedFiles;
 use crate::image::Claim;
-use crate::loosened::Older;
 use crate::names::{
     self, CommitSha, ComponentName, GitRef, ImageRepository, RepositoryId, RepositoryName, RunId,
 };
-use crate::reason::{NotAdmitted, Owner, Refusal, Unbuildable};
+use crate::reason::{Owner, Refusal, Unbuildable};
 use crate::run::Run;
+use crate::trusted::Trusted;
 
 /// A resource that belongs to only one component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,35 +83,6 @@ pub struct Base {
     pub run: RunId,
     /// The name of the buildspec it was built with.
     pub buildspec: String,
-}
-
-/// The definition that applies to a repository's stages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trusted {
-    /// Its content.
-    pub definition: Definition,
-    /// The commit of the default branch that it comes from.
-    pub commit: CommitSha,
-    /// That commit's order number; an older one never replaces it.
-    pub order: u64,
-    /// The default branch; empty in records of earlier versions.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub branch: String,
-    /// Old rules that still hold.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub older: Vec<Older>,
-}
-
-impl Trusted {
-    /// Why the definition does not admit images of a ref.
-    #[must_use]
-    pub fn not_admitted(&self, git_ref: &GitRef) -> Option<NotAdmitted> {
-        let source = &self.definition.source;
-        if self.branch.is_empty() && source.branches.is_empty() {
-            return None; // it is not known which branch that is
-        }
-        filter::admits(source, git_ref, &self.branch, "").err()
-    }
 }
 
 /// The definition at a commit.

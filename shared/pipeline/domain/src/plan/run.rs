@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::components::{Chosen, ToBuild};
-use super::known::{AtCommit, Branch, Drawn, Trusted, Want, Wants};
+use super::known::{AtCommit, Branch, Drawn, Want, Wants};
 use super::{Claimed, Plan, Planned, Planner};
 use crate::authors::Contribution;
 use crate::definition::{Component, Definition, MOST_COMPONENTS, Origin};
@@ -15,6 +15,7 @@ use crate::reason::{Refusal, Skipped, Unbuildable};
 use crate::report;
 use crate::run::{Attempt, AttemptState, ComponentRun, NewAttempt, Run, RunKey};
 use crate::tags::Values;
+use crate::trusted::Trusted;
 
 impl Planner<'_> {
     /// The run that builds the chosen components.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::BuildStatus;
+use super::status::BuildStatus;
 use crate::Timestamp;
 use crate::image::NotTagged;
 use crate::names::{CommitSha, ComponentName, Digest, ImageRepository, RunId, Tag};

@@ -2,12 +2,12 @@
 
 use super::opening::Asked;
 use super::{
-    Candidate, Decision, Fact, Failure, Lease, Pointer, Policy, Promotion, Refusal, Request, Stage,
+    Decision, Fact, Failure, Lease, Pointer, Policy, Promotion, Refusal, Request, Stage,
     missing_approval,
 };
 use crate::Timestamp;
 use crate::definition::{Deploy, Promote};
-use crate::image::NotTagged;
+use crate::image::{Candidate, NotTagged};
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
 use crate::names::Digest;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::advance::Step;
 use super::opening::Asked;
-use super::{Candidate, HoldReason, Meddled, Promotion, Refusal, Request};
+use super::{HoldReason, Meddled, Promotion, Refusal, Request};
 use crate::definition::{Drift, Promote};
+use crate::image::Candidate;
 use crate::ledger::What;
 use crate::names::{Digest, Tag};
 use crate::person::{Actor, Person};

@@ -2,17 +2,17 @@
 
 use super::advance::Step;
 use super::said::not_in;
-use super::{
-    Candidate, HoldReason, Loosening, MOST_WAITING, Promotion, Refusal, Request, missing_approval,
-};
+use super::{HoldReason, Loosening, MOST_WAITING, Promotion, Refusal, Request, missing_approval};
 use crate::authors::Contribution;
 use crate::definition::{ApprovalRule, Concurrency, Promote};
+use crate::image::Candidate;
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
-use crate::loosened::{self, Older};
+use crate::loosened;
 use crate::names::GitRef;
 use crate::person::{Actor, Person};
 use crate::rights::{Lacking, Right, Rights};
+use crate::trusted::Older;
 
 /// What a person asks for with an image, and why.
 #[derive(Clone, Copy)]

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, Wait};
+use super::Wait;
 use crate::Timestamp;
 use crate::definition::{ApprovalRule, StageRule};
+use crate::image::Candidate;
 use crate::names::CommitSha;
 use crate::obstacle::Obstacle;
 use crate::person::{Actor, are_in};

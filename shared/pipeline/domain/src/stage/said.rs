@@ -2,7 +2,8 @@
 
 use super::advance::Step;
 use super::opening::{Asked, requested};
-use super::{Approval, Candidate, Hold, HoldReason, Promotion, Refusal, Request};
+use super::{Approval, Hold, HoldReason, Promotion, Refusal, Request};
+use crate::image::Candidate;
 use crate::ledger::{Ending, What};
 use crate::person::{Actor, Person};
 use crate::rights::Right;

@@ -12,21 +12,21 @@ use towline_domain::definition::{
     ApprovalRule, Concurrency, Definition, Drift, Origin, Promote, Source, StageRule,
 };
 use towline_domain::explain;
-use towline_domain::image::NotTagged;
+use towline_domain::image::{Candidate, NotTagged};
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Row, What, WhatOfBuild};
 use towline_domain::names::{AttemptId, ComponentName, Digest, GitRef, RepositoryId, Tag};
 use towline_domain::obstacle::{Obstacle, Service};
 use towline_domain::person::{Door, Person};
-use towline_domain::plan::Trusted;
 use towline_domain::reason::Because;
 use towline_domain::rights::Rights;
 use towline_domain::run::{
     self, Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, Crowded, Delay, GaveWay,
     NewAttempt, NoIndex, NotRetried, NotStarted, Run, RunKey,
 };
-use towline_domain::stage::{self, Candidate, Lease, Policy, Stage};
+use towline_domain::stage::{self, Lease, Policy, Stage};
 use towline_domain::tags::{self, AttemptTags, TagError};
+use towline_domain::trusted::Trusted;
 use towline_domain::turns::Crowd;
 use towline_domain::untrusted::Untrusted;
 

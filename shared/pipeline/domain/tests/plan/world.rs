@@ -17,6 +17,7 @@ use towline_domain::plan::{
 use towline_domain::reason::{Refusal, Unbuildable};
 use towline_domain::rights::Rights;
 use towline_domain::run::{Attempt, AttemptState, BuildStatus, Failure, Run};
+use towline_domain::trusted::Trusted;
 use towline_domain::untrusted::Untrusted;
 
 use crate::common::{at, good, rule};
@@ -131,7 +132,7 @@ pub struct World {
     runs: BTreeMap<RunId, Run>,
     claims: BTreeMap<Claimed, Claim>,
     names: BTreeMap<RepositoryId, RepositoryName>,
-    trusted: Option<plan::Trusted>,
+    trusted: Option<Trusted>,
     bad_buildspecs: BTreeMap<ComponentName, Buildspec>,
     next: Drawn,
     now: u64,

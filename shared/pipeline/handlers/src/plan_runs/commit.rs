@@ -2,8 +2,9 @@
 
 use towline_domain::image::Claim;
 use towline_domain::intent::{AttemptRef, Intent};
-use towline_domain::plan::{AtCommit, Branch, Claimed, Planned, Trusted};
+use towline_domain::plan::{AtCommit, Branch, Claimed, Planned};
 use towline_domain::run::{Attempt, Run};
+use towline_domain::trusted::Trusted;
 use towline_ports::Key;
 
 use towline_state::records::{Buildspec, RunPointer};

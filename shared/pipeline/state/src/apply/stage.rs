@@ -1,10 +1,11 @@
 //! Applies facts to stages.
 
 use towline_domain::definition::Scope;
+use towline_domain::image::Candidate;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::offer;
 use towline_domain::report;
-use towline_domain::stage::{self, Candidate, Decision, Fact, Policy, Refusal, Stage};
+use towline_domain::stage::{self, Decision, Fact, Policy, Refusal, Stage};
 
 use super::Applied;
 use crate::change::Change;

@@ -3,9 +3,9 @@
 use serde_json::Value;
 use towline_domain::Timestamp;
 use towline_domain::authors::Contributions;
+use towline_domain::image::Candidate;
 use towline_domain::intent::{AttemptRef, Intent, PushAccepted, StageKey};
 use towline_domain::names::RepositoryId;
-use towline_domain::stage::Candidate;
 use towline_domain::untrusted::Untrusted;
 use towline_wire::eventbridge::{self, Promoted};
 

@@ -8,10 +8,11 @@ use towline_domain::intent::{PushAccepted, StageKey};
 use towline_domain::names::{CommitSha, ComponentName, Digest, GitRef};
 use towline_domain::person::Person;
 use towline_domain::plan::{
-    self, AtCommit, Branch, Buildspec, Claimed, Drawn, Known, Plan, Planned, Trusted, Want,
+    self, AtCommit, Branch, Buildspec, Claimed, Drawn, Known, Plan, Planned, Want,
 };
 use towline_domain::run::Run;
 use towline_domain::stage::Policy;
+use towline_domain::trusted::Trusted;
 use towline_domain::untrusted::Untrusted;
 
 use crate::shop;
