@@ -2,6 +2,8 @@
 //! may contain.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "architecture/handlers.rs"]
+mod handlers;
 #[path = "architecture/sizes.rs"]
 mod sizes;
 
