@@ -45,7 +45,10 @@ async fn a_build_waits_for_a_secret_and_starts_once_it_is_there() {
         why.contains("a secret is missing").then(|| why.to_owned())
     };
     let why = server.until(&client(), &path, PATIENCE, waits).await;
-    assert!(why.contains("TOKEN (secrets-manager shop/npm:token)"), "{why}");
+    assert!(
+        why.contains("TOKEN (secrets-manager shop/npm:token)"),
+        "{why}"
+    );
     assert!(why.ends_with("it goes on once that is put right"), "{why}");
     let queue = server.ask(&client(), "queue").await.unwrap();
     let why = queue["waiting"][0]["why"].as_str().unwrap();
@@ -53,14 +56,20 @@ async fn a_build_waits_for_a_secret_and_starts_once_it_is_there() {
 
     let file = data.join("secrets.json");
     let new = data.join("new");
-    fs::write(&new, r#"{"secrets-manager": {"shop/npm": {"token": "t0ken"}}}"#).unwrap();
+    fs::write(
+        &new,
+        r#"{"secrets-manager": {"shop/npm": {"token": "t0ken"}}}"#,
+    )
+    .unwrap();
     fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
     fs::rename(&new, &file).unwrap();
     let live = |answer: &Value| {
         let image = &answer["live"][0]["image"];
         (image["commit"] == commit.as_str()).then_some(())
     };
-    server.until(&client(), "now?stage=staging", PATIENCE, live).await;
+    server
+        .until(&client(), "now?stage=staging", PATIENCE, live)
+        .await;
     let answer = server.ask(&client(), &path).await.unwrap();
     let build = &answer["runs"][0]["builds"][0];
     assert_eq!(build["attempt"], 1, "nothing failed meanwhile: {answer}");
