@@ -6,6 +6,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use towline_domain::filter::ChangedFiles;
 use towline_domain::names::CommitSha;
+use towline_domain::reason::NotCompared;
 use towline_ports::{PortError, Relation, RepositoryRef};
 
 use crate::GitHub;
@@ -130,7 +131,7 @@ async fn compared(
 enum Listed {
     Files(Files),
     /// Why they are unavailable.
-    Unknown(String),
+    Unknown(NotCompared),
 }
 
 async fn files_at(call: &Call<'_>, doing: &str, commit: &CommitSha) -> Result<Listed, PortError> {
@@ -138,16 +139,10 @@ async fn files_at(call: &Call<'_>, doing: &str, commit: &CommitSha) -> Result<Li
     let answer = call.get(doing, &path.then("?recursive=1")).await?;
     if is_absent(&answer) {
         call.reach(doing).await?;
-        let name = &call.repository.name;
-        let reason = format!("{name} does not have the commit {commit}");
-        return Ok(Listed::Unknown(reason));
+        return Ok(Listed::Unknown(NotCompared::NoCommit(commit.clone())));
     }
     // GitHub returns at most 100,000 entries or 7 MB (GitHub REST API, "Get a tree").
-    let too_many = || {
-        let commit = commit.short();
-        let reason = format!("{commit} has more files than GitHub lists");
-        Ok(Listed::Unknown(reason))
-    };
+    let too_many = || Ok(Listed::Unknown(NotCompared::NotListed(commit.clone())));
     if answer.status == StatusCode::OK && answer.body.is_none() {
         return too_many();
     }
@@ -163,7 +158,7 @@ async fn files_at(call: &Call<'_>, doing: &str, commit: &CommitSha) -> Result<Li
 
 fn known(files: BTreeSet<String>) -> ChangedFiles {
     if files.len() > MOST_CHANGED {
-        return ChangedFiles::Unknown(format!("more than {MOST_CHANGED} files changed"));
+        return ChangedFiles::Unknown(NotCompared::TooManyChanged(MOST_CHANGED));
     }
     ChangedFiles::Known(files.into_iter().collect())
 }

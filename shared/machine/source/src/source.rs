@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use towline_domain::filter::ChangedFiles;
 use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
+use towline_domain::reason::NotCompared;
 use towline_domain::untrusted::Untrusted;
 use towline_ports::admission::{self, Ids, Judgement, Known, same_name};
 use towline_ports::{
@@ -224,8 +225,7 @@ impl Source for GitSource {
         let mirror = self.known(repository)?;
         for commit in [base, head] {
             if !mirror.ensure(commit).await? {
-                let reason = format!("{} does not have the commit {commit}", mirror.name);
-                return Ok(ChangedFiles::Unknown(reason));
+                return Ok(ChangedFiles::Unknown(NotCompared::NoCommit(commit.clone())));
             }
         }
         let arguments = [
@@ -245,8 +245,8 @@ impl Source for GitSource {
             .map(|name| String::from_utf8_lossy(name).into_owned())
             .collect();
         if output.cut || files.len() > MOST_CHANGED {
-            let reason = format!("more than {MOST_CHANGED} files changed");
-            return Ok(ChangedFiles::Unknown(reason));
+            let why = NotCompared::TooManyChanged(MOST_CHANGED);
+            return Ok(ChangedFiles::Unknown(why));
         }
         if output.code != 0 {
             return Err(output.error(format!("comparing commits of {}", mirror.name)));

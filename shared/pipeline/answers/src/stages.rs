@@ -106,7 +106,7 @@ fn reason_of(pointer: &Pointer) -> String {
     match (&pointer.reason, pointer.rollback) {
         (Some(reason), true) => format!("rollback #{}: {reason}", pointer.promotion),
         (None, true) => format!("rollback #{}", pointer.promotion),
-        (Some(reason), false) => reason.clone(),
+        (Some(reason), false) => reason.to_string(),
         (None, false) => format!("promotion #{}", pointer.promotion),
     }
 }

@@ -13,7 +13,7 @@ pub const FILE: &str = ".towline.yml";
 
 /// The most components of a definition, and the most builds that a push may start. The transaction that
 /// creates a run contains up to two claims for each component, and DynamoDB takes 100 writes in one
-/// transaction.
+/// transaction. The builds are in the run's item, which every event of one of them writes again.
 pub const MOST_COMPONENTS: usize = 40;
 
 /// The most bytes of a buildspec. CodeBuild accepts fewer inline; a longer one is passed another way.

@@ -2,7 +2,7 @@
 
 use crate::definition::{Component, Source};
 use crate::names::{CommitSha, GitRef};
-use crate::reason::{Because, NotAdmitted, Unchanged};
+use crate::reason::{Because, NotAdmitted, NotCompared, Unchanged};
 
 /// The files that differ between two commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum ChangedFiles {
     /// All of them, by path from the repository's root.
     Known(Vec<String>),
     /// Unknown, with the reason. Everything is built in this case.
-    Unknown(String),
+    Unknown(NotCompared),
 }
 
 /// Whether a component is built.

@@ -7,7 +7,7 @@ use crate::Timestamp;
 use crate::names::{CommitSha, ComponentName, Digest, GitRef, ImageRepository, RunId, Tag};
 use crate::person::{Actor, Door};
 use crate::run::reasons as run;
-use crate::stage::reasons::{Failure, HoldReason, Refusal, Request};
+use crate::stage::reasons::{Failure, HoldReason, Refusal, Request, Why};
 
 /// One row of a ledger: a stage's, unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +42,8 @@ pub enum What {
         commit: CommitSha,
         /// Whether it returns to an image that was live before.
         rollback: bool,
-        /// Why, in the words of the person.
-        reason: Option<String>,
+        /// Why.
+        reason: Option<Why>,
     },
     /// A person with the right to override promotes an image without approval, from any ref.
     Overridden {

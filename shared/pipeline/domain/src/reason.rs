@@ -112,6 +112,21 @@ pub enum NotAdmitted {
     NoPattern(GitRef),
 }
 
+/// Why it is not known which files changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum NotCompared {
+    /// One of the commits is gone.
+    #[error("the repository does not have the commit {}", .0.short())]
+    NoCommit(CommitSha),
+    /// More files changed than are compared.
+    #[error("more than {0} files changed")]
+    TooManyChanged(usize),
+    /// The source does not list all files of a commit.
+    #[error("{} has more files than GitHub lists", .0.short())]
+    NotListed(CommitSha),
+}
+
 /// Why a component is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
@@ -121,7 +136,7 @@ pub enum Because {
     NeverBuilt,
     /// The changes are unknown.
     #[error("built to be safe: {0}")]
-    Unknown(String),
+    Unknown(NotCompared),
     /// A file changed.
     #[error(
         "{file}{} changed since {}{}",

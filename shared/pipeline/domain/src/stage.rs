@@ -23,7 +23,7 @@ use crate::trusted::Trusted;
 
 pub use advance::advance;
 pub use promotion::{Approval, Loosening, Promotion};
-pub use reasons::{Failure, Hold, HoldReason, Refusal, Request};
+pub use reasons::{Failure, Hold, HoldReason, Meddled, Refusal, Request, Why};
 
 pub(crate) use promotion::missing_approval;
 
@@ -44,9 +44,9 @@ pub struct Pointer {
     /// Whether it was a rollback.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rollback: bool,
-    /// Why, in the words of the person.
+    /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<Why>,
     /// Since when.
     pub since: Timestamp,
 }
@@ -90,14 +90,6 @@ pub struct Stage {
     /// The writer that may set the stage's tags now, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
-}
-
-/// A tag of a stage that somebody else put on another image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meddled {
-    pub tag: Tag,
-    /// The image it was moved to.
-    pub digest: Digest,
 }
 
 #[expect(

@@ -10,6 +10,7 @@ use towline_domain::definition::{Build, Component, Glob, Source};
 use towline_domain::explain::{self, Standing};
 use towline_domain::filter::{self, ChangedFiles, Verdict};
 use towline_domain::names::{CommitSha, GitRef};
+use towline_domain::reason::NotCompared;
 use towline_domain::run::{self, Run};
 use towline_domain::stage;
 use towline_domain::tags::{self, Values};
@@ -180,7 +181,7 @@ fn a_component_is_built_for_a_reason_and_not_built_for_one() {
     let any = component("backend", "backend/**", "", "");
     let never = filter::judge(&any, None, &changed(""));
     expect!["yes: no successful build on this ref yet"].assert_eq(&words(never));
-    let unknown = ChangedFiles::Unknown("history was rewritten".into());
+    let unknown = ChangedFiles::Unknown(NotCompared::TooManyChanged(9));
     expect!["yes: built to be safe: history was rewritten"].assert_eq(&words(filter::judge(
         &any,
         Some(&base),
@@ -199,7 +200,7 @@ fn files_of_no_component_are_reported() {
         filter::outside_every_component(&components, &files),
         ["Makefile", "ci/run"]
     );
-    let unknown = ChangedFiles::Unknown("why".into());
+    let unknown = ChangedFiles::Unknown(NotCompared::TooManyChanged(9));
     assert!(filter::outside_every_component(&components, &unknown).is_empty());
     let whole = [component("backend", "", "", "")];
     assert!(filter::outside_every_component(&whole, &files).is_empty());

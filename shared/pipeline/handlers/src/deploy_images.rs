@@ -130,7 +130,7 @@ async fn announcement(
         promotion: pointer.promotion,
         rollback: pointer.rollback,
         by: pointer.by.to_string(),
-        reason: pointer.reason.clone(),
+        reason: pointer.reason.as_ref().map(ToString::to_string),
         parameters: parameters.into_iter().collect(),
         at: pointer.since,
     };

@@ -227,7 +227,7 @@ async fn changed_files_are_all_of_them_or_not_to_be_had() {
         expected.assert_eq(&match changed.expect("it answers") {
             ChangedFiles::Known(files) if files.len() > 9 => format!("{} files", files.len()),
             ChangedFiles::Known(files) => files.join(" "),
-            ChangedFiles::Unknown(why) => why,
+            ChangedFiles::Unknown(why) => why.to_string(),
         });
     };
     check(&base, &base, expect![""]).await;

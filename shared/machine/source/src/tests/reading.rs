@@ -1,6 +1,7 @@
 //! Files, refs and commits of real repositories, evil refs included.
 
 use towline_domain::filter::ChangedFiles;
+use towline_domain::reason::NotCompared;
 use towline_ports::{FileAt, Refs, Relation, contract};
 
 use super::*;
@@ -191,7 +192,7 @@ async fn too_many_changed_files_are_unknown() {
     let changed = source.changed_files(&repository, &first, &second).await;
     assert_eq!(
         changed.unwrap(),
-        ChangedFiles::Unknown("more than 10000 files changed".into())
+        ChangedFiles::Unknown(NotCompared::TooManyChanged(10_000))
     );
 }
 

@@ -176,7 +176,10 @@ impl AuditRow {
                 commit,
                 rollback,
                 reason,
-            } => of(moving(rollback), Outcome::Opened).moving(promotion, commit, digest, reason),
+            } => {
+                let reason = reason.map(|why| why.to_string());
+                of(moving(rollback), Outcome::Opened).moving(promotion, commit, digest, reason)
+            }
             What::Overridden {
                 promotion,
                 digest,

@@ -10,7 +10,7 @@ use crate::names::{CommitSha, Digest, RunId, StageName, Tag};
 use crate::outputs::NoParameters;
 use crate::person::Actor;
 use crate::run::{self, Contradiction, Crowded, NoIndex, NotRetried, NotStarted};
-use crate::stage::{self, Hold, HoldReason, Meddled};
+use crate::stage::{self, Hold, HoldReason, Meddled, Why};
 
 /// Why a newer run took over.
 pub(super) fn superseded(build: &str, by: &RunId, crowded: Option<Crowded>) -> String {
@@ -230,6 +230,25 @@ fn moved_outside(text: &mut Formatter<'_>, tag: &Tag, digest: &Digest) -> fmt::R
 impl Display for Meddled {
     fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
         moved_outside(text, &self.tag, &self.digest)
+    }
+}
+
+impl Display for Why {
+    fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Said(reason) => text.write_str(reason),
+            Self::Approved { promotion, by } => {
+                let said = by.iter().map(|(login, comment)| match comment {
+                    Some(comment) => format!("{login} “{comment}”"),
+                    None => login.clone(),
+                });
+                let said: Vec<String> = said.collect();
+                let said = said.join(", ");
+                write!(text, "approval #{promotion} ({}: {said})", by.len())
+            }
+            Self::Moved(meddled) => meddled.fmt(text),
+            Self::PutBack => text.write_str("the tag was put back"),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::opening::Asked;
 use super::{
-    Decision, Fact, Failure, Lease, Pointer, Policy, Promotion, Refusal, Request, Stage,
+    Decision, Fact, Failure, Lease, Pointer, Policy, Promotion, Refusal, Request, Stage, Why,
     missing_approval,
 };
 use crate::Timestamp;
@@ -33,7 +33,10 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
             candidate,
             by,
             reason,
-        } => step.request(candidate, by, Asked::Promotion(reason.as_deref())),
+        } => {
+            let why = reason.clone().map(Why::Said);
+            step.request(candidate, by, Asked::Promotion(why.as_ref()));
+        }
         Fact::OverrideRequested {
             candidate,
             by,
@@ -366,23 +369,13 @@ impl Step<'_> {
     }
 }
 
-/// Who approved, for the history: `approval #57 (2: lee, park)`.
-fn approved_by(promotion: &Promotion) -> Option<String> {
-    if promotion.approvals.is_empty() {
-        return None;
-    }
-    let said = promotion
-        .approvals
-        .iter()
-        .map(|approval| match &approval.comment {
-            Some(comment) => format!("{} “{comment}”", approval.login),
-            None => approval.login.clone(),
-        });
-    let said: Vec<String> = said.collect();
-    Some(format!(
-        "approval #{} ({}: {})",
-        promotion.number,
-        said.len(),
-        said.join(", ")
-    ))
+fn approved_by(promotion: &Promotion) -> Option<Why> {
+    let by = promotion.approvals.iter();
+    let by: Vec<_> = by
+        .map(|approval| (approval.login.clone(), approval.comment.clone()))
+        .collect();
+    (!by.is_empty()).then_some(Why::Approved {
+        promotion: promotion.number,
+        by,
+    })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::advance::Step;
 use super::opening::Asked;
-use super::{HoldReason, Meddled, Promotion, Refusal, Request};
+use super::{HoldReason, Meddled, Promotion, Refusal, Request, Why};
 use crate::definition::{Drift, Promote};
 use crate::image::Candidate;
 use crate::ledger::What;
@@ -116,14 +116,14 @@ impl Step<'_> {
         }
         let stage = self.stage();
         stage.restored.push(now);
-        let reason = stage.meddled.as_ref().map(ToString::to_string);
-        self.put_back(&live, Actor::System, reason.as_deref());
+        let why = stage.meddled.clone().map(Why::Moved);
+        self.put_back(&live, Actor::System, why.as_ref());
     }
 
     /// Opens a promotion of the live image and begins with it, before any other makes another image live.
-    fn put_back(&mut self, live: &Candidate, by: Actor, reason: Option<&str>) {
+    fn put_back(&mut self, live: &Candidate, by: Actor, why: Option<&Why>) {
         self.stage().drifted = false;
-        self.open(live, true, by, Asked::Promotion(reason));
+        self.open(live, true, by, Asked::Promotion(why));
         let number = self.policy.next_number;
         if self.decision.stage.promotion(number).is_some() {
             self.begin(number);
@@ -158,7 +158,7 @@ impl Step<'_> {
         let drifted = self.decision.stage.drifted && !acts;
         match self.live().filter(|_| drifted).cloned() {
             // An image that was offered meanwhile is promoted once the tag is back.
-            Some(live) => self.put_back(&live, by.into(), Some("the tag was put back")),
+            Some(live) => self.put_back(&live, by.into(), Some(&Why::PutBack)),
             None if self.policy.rule.promote == Promote::Auto => self.ask_for_offered(),
             None => {}
         }

@@ -2,7 +2,9 @@
 
 use super::advance::Step;
 use super::said::not_in;
-use super::{HoldReason, Loosening, MOST_WAITING, Promotion, Refusal, Request, missing_approval};
+use super::{
+    HoldReason, Loosening, MOST_WAITING, Promotion, Refusal, Request, Why, missing_approval,
+};
 use crate::authors::Contribution;
 use crate::definition::{ApprovalRule, Concurrency, Promote};
 use crate::image::Candidate;
@@ -17,7 +19,7 @@ use crate::trusted::Older;
 /// What a person asks for with an image, and why.
 #[derive(Clone, Copy)]
 pub(super) enum Asked<'a> {
-    Promotion(Option<&'a str>),
+    Promotion(Option<&'a Why>),
     Override(&'a str),
 }
 
@@ -29,10 +31,10 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn reason(self) -> Option<&'a str> {
+    fn why(self) -> Option<Why> {
         match self {
-            Self::Promotion(reason) => reason,
-            Self::Override(reason) => Some(reason),
+            Self::Promotion(why) => why.cloned(),
+            Self::Override(reason) => Some(Why::Said(reason.into())),
         }
     }
 }
@@ -260,7 +262,8 @@ impl Step<'_> {
             let reason = reason.map(Into::into);
             self.hold(by.into(), HoldReason::RolledBack { reason });
         }
-        self.open(candidate, true, by.into(), Asked::Promotion(reason));
+        let why = reason.map(|reason| Why::Said(reason.into()));
+        self.open(candidate, true, by.into(), Asked::Promotion(why.as_ref()));
     }
 
     /// Why a person may not undo what approvers decided: they are not one of them. Where no groups
@@ -322,7 +325,7 @@ impl Step<'_> {
             candidate: candidate.kept(),
             rollback,
             by,
-            reason: asked.reason().map(Into::into),
+            reason: asked.why(),
             at: self.now,
             expires_at,
             gates,
@@ -431,7 +434,7 @@ pub(super) fn requested(
             digest,
             commit,
             rollback,
-            reason: reason.map(Into::into),
+            reason: reason.cloned(),
         },
         Asked::Override(reason) => What::Overridden {
             promotion,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::Wait;
+use super::{Wait, Why};
 use crate::Timestamp;
 use crate::definition::{ApprovalRule, StageRule};
 use crate::image::Candidate;
@@ -24,9 +24,9 @@ pub struct Promotion {
     pub rollback: bool,
     /// Who requested it.
     pub by: Actor,
-    /// Why, in their words.
+    /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<Why>,
     /// When.
     pub at: Timestamp,
     /// When it stops waiting for approval.

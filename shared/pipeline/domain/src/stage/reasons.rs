@@ -236,6 +236,31 @@ pub enum HoldReason {
     },
 }
 
+/// A tag of a stage that somebody else put on another image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meddled {
+    pub tag: Tag,
+    /// The image it was moved to.
+    pub digest: Digest,
+}
+
+/// Why an image goes live, or went live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// In the words of the person who asked for it.
+    Said(String),
+    /// These people approved it, by login, with their comments.
+    Approved {
+        promotion: u64,
+        by: Vec<(String, Option<String>)>,
+    },
+    /// A tag was moved outside Towline, and is put back.
+    Moved(Meddled),
+    /// A person had the tag put back.
+    PutBack,
+}
+
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"

@@ -2,7 +2,7 @@
 
 use super::advance::Step;
 use super::opening::{Asked, requested};
-use super::{Approval, Hold, HoldReason, Promotion, Refusal, Request};
+use super::{Approval, Hold, HoldReason, Promotion, Refusal, Request, Why};
 use crate::image::Candidate;
 use crate::ledger::{Ending, What};
 use crate::person::{Actor, Person};
@@ -115,7 +115,7 @@ impl Step<'_> {
         if let Some(known) = waiting.find(|known| known.number == number) {
             known.overridden = true;
             known.by = by.into();
-            known.reason = Some(reason.into());
+            known.reason = Some(Why::Said(reason.into()));
         }
     }
 

@@ -14,6 +14,7 @@ use towline_domain::names::{
 use towline_domain::plan::{
     self, AtCommit, Base, Branch, Buildspec, Claimed, Drawn, Known, Plan, Planned, Want,
 };
+use towline_domain::reason::NotCompared;
 use towline_domain::reason::{Refusal, Unbuildable};
 use towline_domain::rights::Rights;
 use towline_domain::run::{Attempt, AttemptState, BuildStatus, Failure, Run};
@@ -305,7 +306,7 @@ impl World {
             }
             Want::Changed(base) => {
                 let changed = match self.unknown.contains(&base) {
-                    true => ChangedFiles::Unknown("history was rewritten".into()),
+                    true => ChangedFiles::Unknown(NotCompared::TooManyChanged(9)),
                     false => ChangedFiles::Known(self.changed(&base, &push.commit)),
                 };
                 known.changed.insert(base, changed);

@@ -300,7 +300,7 @@ fn a_commit_may_come_after_its_push_but_not_for_ever() {
 }
 
 #[test]
-fn a_push_starts_as_many_builds_as_fit_into_one_transaction() {
+fn a_push_starts_forty_builds_at_most() {
     let refused =
         "refused: a push starts at most 40 builds, one for each platform; split the pipeline";
     for (components, expected) in [(5, "planned"), (6, refused)] {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use towline_domain::filter::ChangedFiles;
 use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
+use towline_domain::reason::NotCompared;
 use towline_domain::untrusted::Untrusted;
 
 use super::lock;
@@ -177,11 +178,8 @@ impl Source for MemorySource {
         self.read(repository, |repository| {
             let files = |commit| repository.commits.get(commit).map(|commit| &commit.files);
             let (Some(before), Some(after)) = (files(base), files(head)) else {
-                return ChangedFiles::Unknown(format!(
-                    "{} or {} is not there any more",
-                    base.short(),
-                    head.short()
-                ));
+                let gone = if files(base).is_none() { base } else { head };
+                return ChangedFiles::Unknown(NotCompared::NoCommit(gone.clone()));
             };
             let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
             let changed = |path: &&String| before.get(*path) != after.get(*path);
