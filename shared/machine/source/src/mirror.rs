@@ -118,6 +118,15 @@ impl Mirror {
         Ok(false)
     }
 
+    /// Creates the mirror, if it does not exist yet.
+    pub(crate) async fn prepare(&self) -> Result<(), PortError> {
+        if self.folder.exists() {
+            return Ok(());
+        }
+        let _turn = self.fetching.lock().await;
+        self.create().await
+    }
+
     /// Fetches all current branches and tags.
     pub(crate) async fn refresh(&self) -> Result<(), PortError> {
         let _turn = self.fetching.lock().await;

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
-use towline_domain::names::CommitSha;
+use towline_domain::names::{CommitSha, GitRef};
 use towline_domain::untrusted::co_authors;
 use towline_ports::{Brought, PortError, Refs};
 
@@ -67,6 +67,42 @@ impl Mirror {
             refs: refs.collect(),
             mark: Some(hash),
         })
+    }
+
+    /// Where a branch of the origin is, which is asked without fetching: that may take long, and what is
+    /// missing can be fetched later.
+    pub(crate) async fn branch(&self, git_ref: &GitRef) -> Result<Option<CommitSha>, PortError> {
+        self.prepare().await?;
+        let full = git_ref.full();
+        let arguments = [
+            "ls-remote",
+            "--quiet",
+            "--refs",
+            "--end-of-options",
+            &self.location,
+            &full,
+        ];
+        let patience = Patience::Ask;
+        let listing = git::run(
+            &self.surroundings,
+            &self.folder,
+            &arguments,
+            patience,
+            MOST_REFS,
+        )
+        .await?;
+        if listing.code != 0 || listing.cut {
+            return Err(listing.error(format!("reading a ref of {}", self.name)));
+        }
+        // The name is a pattern to git, which also fits the ends of longer names.
+        let found = listing
+            .stdout
+            .split(|byte| *byte == b'\n')
+            .find_map(|line| {
+                let (object, name) = std::str::from_utf8(line).ok()?.split_once('\t')?;
+                (name == full).then(|| object.parse().ok())?
+            });
+        Ok(found)
     }
 
     /// Whether an origin on another machine was asked a moment ago; otherwise, it is asked now.

@@ -260,7 +260,11 @@ impl Source for GitSource {
         git_ref: &GitRef,
     ) -> Result<Option<CommitSha>, PortError> {
         let mirror = self.known(repository)?;
-        mirror.refresh().await?;
+        match git_ref {
+            GitRef::Branch(_) => return mirror.branch(git_ref).await,
+            // What a tag of an object leads to is only known once that is fetched.
+            GitRef::Tag(_) => mirror.refresh().await?,
+        }
         let full = git_ref.full();
         // Git would read an invalid ref as an expression below.
         let legal = mirror.look(&["check-ref-format", &full], FEW).await?;

@@ -237,6 +237,9 @@ async fn a_new_commit_is_fetched_once_it_is_asked_for() {
     fs::write(mirror.join("packed-refs.lock"), "").unwrap();
     drop(source);
     let source = world.source();
+    let later = world.commit("later");
+    let found = source.file(&repository, &later, "late", 10).await.unwrap();
+    assert_eq!(found, FileAt::Found(b"yes".into()));
     world.git(&["branch", "-q", "-m", "main", "trunk"]);
     assert_eq!(source.head(&repository, &main).await.unwrap(), None);
 }

@@ -123,7 +123,7 @@ async fn a_repository_that_is_no_repository_says_so() {
     let repository = known(&source).remove(0);
     let main = GitRef::Branch("main".into());
     let error = source.head(&repository, &main).await.unwrap_err();
-    assert_eq!(error.to_string(), "fetching acme/empty");
+    assert_eq!(error.to_string(), "reading a ref of acme/empty");
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(
         cause.contains("does not appear to be a git repository"),
