@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use towline_answers::answers::{Live, Move};
+use towline_answers::audit::row::{AuditRow, Outcome as Ended};
 use towline_answers::{Answer, Query, query};
 use towline_domain::names::{ComponentName, RepositoryName, StageName};
 
@@ -97,10 +98,14 @@ async fn ended(context: &Context, client: &Client, promotion: u64, place: &Place
             return Ok(moved);
         }
         let Some(why) = waiting else {
-            return refused(format!(
-                "promotion #{promotion} ended without changing {} of {}; see: towline now {}",
-                place.stage, place.component, place.stage
-            ));
+            let unknown = || {
+                format!(
+                    "promotion #{promotion} ended without changing {} of {}; see: towline now {}",
+                    place.stage, place.component, place.stage
+                )
+            };
+            let ended = how_it_ended(client, promotion, place).await;
+            return refused(ended.unwrap_or_else(unknown));
         };
         if why != said && !context.output.is_json() {
             context.output.progress(&format!("  {why}"));
@@ -122,6 +127,27 @@ async fn waiting(client: &Client, promotion: u64, place: &Place) -> Outcome<Opti
     Ok(waiting
         .find(|waiting| waiting.promotion == promotion)
         .map(|waiting| waiting.why))
+}
+
+/// How a promotion ended, in a sentence, from the stage's ledger; none if that does not say.
+async fn how_it_ended(client: &Client, promotion: u64, place: &Place) -> Option<String> {
+    let query = Query::Audit(query::Audit {
+        component: Some(place.component.clone()),
+        stage: Some(place.stage.clone()),
+        repository: place.repository.clone(),
+        ..query::Audit::default()
+    });
+    let Ok(Answer::Audit { rows, .. }) = client.ask(&query).await else {
+        return None;
+    };
+    let says_it = |row: &AuditRow| {
+        let ended = match row.result {
+            Ended::Superseded | Ended::Expired | Ended::Refused | Ended::Failed => true,
+            Ended::Opened | Ended::Done | Ended::Denied | Ended::Live | Ended::Noticed => false,
+        };
+        ended && row.promotion == Some(promotion)
+    };
+    rows.into_iter().find(says_it)?.reason
 }
 
 async fn moved(client: &Client, promotion: u64, place: &Place) -> Outcome<Option<Move>> {

@@ -656,28 +656,46 @@ fn waiting_ends_when_the_promotion_does() {
             > GET /v1/history?component=backend&limit=20&stage=prod
         "#]],
     );
-    check(
-        &[
-            opened,
+    let audit = |reason: Option<&str>| {
+        let row = |reason: &&str| {
+            json!({"at": "2026-03-02T10:20:00Z", "actor": "towline", "action": "promote",
+            "result": "refused", "door": null, "reason": reason, "repository": "acme/shop", "component": "backend",
+            "stage": "prod", "promotion": 58, "build": null, "commit": null, "digest": null, "sequence": 9,
+            "hash": "8".repeat(64)})
+        };
+        let rows: Vec<Value> = reason.iter().map(row).collect();
+        (
+            200,
+            json!({"answer": "audit", "rows": rows, "breaks": [], "next": null}),
+        )
+    };
+    for (audited, said) in [
+        (
+            audit(None),
+            "promotion #58 ended without changing prod of backend; see: towline now prod",
+        ),
+        (
+            audit(Some(
+                "promotion #58 was refused: 3f9c2ab is no longer on main",
+            )),
+            "promotion #58 was refused: 3f9c2ab is no longer on main",
+        ),
+    ] {
+        let answers = [
+            opened.clone(),
             now(Some(waits)),
             history(false),
             now(None),
             history(false),
-        ],
-        &[&["promote", "backend", "3f9c2ab", "prod", "--wait"]],
-        &expect![[r#"
-            $ towline promote backend 3f9c2ab prod --wait
-            promotion #58 of 3f9c2ab to prod is open
-            !   promotion #58 waits for approval 0/1
-            ! towline: promotion #58 ended without changing prod of backend; see: towline now prod
-            [exit 1]
-            > POST /v1/promote {"component":"backend","image":"3f9c2ab","stage":"prod"}
-            > GET /v1/now?component=backend&stage=prod
-            > GET /v1/history?component=backend&limit=20&stage=prod
-            > GET /v1/now?component=backend&stage=prod
-            > GET /v1/history?component=backend&limit=20&stage=prod
-        "#]],
-    );
+            audited,
+        ];
+        let server = Server::saying(&answers);
+        let session = Session::new().set("TOWLINE_URL", &server.url);
+        let output = session.towline(&["promote", "backend", "3f9c2ab", "prod", "--wait"]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(error, format!("  {waits}\ntowline: {said}\n"));
+        assert_eq!(output.status.code(), Some(1));
+    }
     check(
         &[
             now(Some(waits)),
