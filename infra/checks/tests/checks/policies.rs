@@ -132,6 +132,7 @@ fn what_changes_the_world_is_for_those_who_have_to() {
             &[
                 "answer-chat",
                 "plan-runs",
+                "promote-images",
                 "receive-github",
                 "report-status",
                 "sweep",

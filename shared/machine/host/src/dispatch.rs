@@ -19,11 +19,12 @@ use crate::machine::Machine;
 
 /// The most functions that run at the same time.
 const WORKERS: usize = 4;
-/// The most functions that read the source at the same time. They are separate from the others, so that
-/// a slow origin delays nothing else.
+/// The functions that read the source. Each has its own workers, so that a slow origin delays no other function, and
+/// a long fetch for a plan delays no rollback.
+const SLOW: [&str; 2] = ["plan-runs", "promote-images"];
+/// The most of each of these that run at the same time.
 const SLOW_WORKERS: usize = 4;
-/// The most waiting events of such functions; further ones stay owed in the store and are announced
-/// again.
+/// The most waiting events of each; further ones stay owed in the store and are announced again.
 const SLOW_QUEUE: usize = 1_000;
 /// How often stage tags are compared with the registry.
 const COMPARE: Duration = Duration::from_secs(10);
@@ -60,24 +61,24 @@ pub(super) fn start(
 ) -> Work {
     let mut tasks = JoinSet::new();
     let in_flight = InFlight::default();
-    let (slow, slow_queue) = mpsc::channel(SLOW_QUEUE);
-    let fast = Lane {
+    let lane = |queue: mpsc::Receiver<Queued>, apart| Lane {
         machine: Arc::clone(machine),
         queue: Arc::new(queue.into()),
         in_flight: in_flight.clone(),
-        slow: Some(slow),
+        apart,
     };
-    let slow = Lane {
-        machine: Arc::clone(machine),
-        queue: Arc::new(slow_queue.into()),
-        in_flight,
-        slow: None,
-    };
+    let mut apart = Vec::new();
+    for function in SLOW {
+        let (queue, queued) = mpsc::channel(SLOW_QUEUE);
+        apart.push((function, queue));
+        let slow = lane(queued, Vec::new());
+        for _ in 0..SLOW_WORKERS {
+            tasks.spawn(until(stop.clone(), slow.clone().work()));
+        }
+    }
+    let fast = lane(queue, apart);
     for _ in 0..WORKERS {
         tasks.spawn(until(stop.clone(), fast.clone().work()));
-    }
-    for _ in 0..SLOW_WORKERS {
-        tasks.spawn(until(stop.clone(), slow.clone().work()));
     }
     let loops = [
         Loop::Pushes,
@@ -130,8 +131,8 @@ struct Lane {
     machine: Arc<Machine>,
     queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Queued>>>,
     in_flight: InFlight,
-    /// The lane for functions that read the source.
-    slow: Option<mpsc::Sender<Queued>>,
+    /// Functions with a lane of their own.
+    apart: Vec<(&'static str, mpsc::Sender<Queued>)>,
 }
 
 impl Lane {
@@ -141,9 +142,10 @@ impl Lane {
             let Some(Queued { function, event }) = next else {
                 return;
             };
-            if let Some(slow) = self.slow.as_ref().filter(|_| function == "plan-runs") {
+            let mut apart = self.apart.iter();
+            if let Some((_, own)) = apart.find(|(name, _)| *name == function) {
                 // A full queue loses nothing: the intent is owed in the store.
-                let _ = slow.try_send(Queued { function, event });
+                let _ = own.try_send(Queued { function, event });
                 continue;
             }
             let id = event["id"].as_str().unwrap_or_default().to_owned();

@@ -105,7 +105,8 @@ async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), Ha
         "record-images" => record_images::handle(context, &machine.registry, &envelope).await,
         "advance-stages" => advance_stages::handle(context, &machine.runner, &envelope).await,
         "promote-images" => {
-            promote_images::handle(context, &machine.registry, HOLDER, &envelope).await
+            let (images, source) = (&machine.registry, machine.source.as_ref());
+            promote_images::handle(context, images, source, HOLDER, &envelope).await
         }
         "deploy-images" => deploy_images::handle(context, &envelope).await,
         other => {

@@ -309,7 +309,13 @@ impl World {
                     )),
                     now(record_images::handle(context, images, &event)),
                     now(advance_stages::handle(context, &self.builds, &event)),
-                    now(promote_images::handle(context, images, "writer", &event)),
+                    now(promote_images::handle(
+                        context,
+                        images,
+                        &self.source,
+                        "writer",
+                        &event,
+                    )),
                 ] {
                     done.expect("the world answers");
                 }

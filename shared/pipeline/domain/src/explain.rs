@@ -1,6 +1,7 @@
 //! Explains why something waits or did not happen, from the same rules that decide it.
 
 mod access;
+mod ending;
 mod notes;
 mod reasons;
 
@@ -11,8 +12,8 @@ use crate::names::Digest;
 use crate::run::{Attempt, AttemptState};
 use crate::stage::{Promotion, Stage, Wait, missing_approval};
 
+pub use ending::ending;
 pub use notes::delay;
-pub use reasons::ending;
 
 /// The state of an attempt, in one clause. While its parts run, in one clause for each part.
 #[must_use]
@@ -151,6 +152,9 @@ pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Ti
             format!("waits for approval {given}/{needed}{rules}{expiry}")
         }
         Some(Wait::Turn { after }) => format!("waits for #{after} before it"),
+        Some(Wait::Source { said }) => {
+            format!("waits: cannot check whether its commit is still on a ref: {said}")
+        }
         Some(Wait::Hold(hold)) => format!(
             "waits: held by {}: {}{}",
             hold.by,
@@ -166,7 +170,7 @@ pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Ti
 pub fn lacking(promotion: &Promotion, rule: &StageRule) -> Option<String> {
     match missing_approval(promotion, rule)? {
         Wait::Approval { given, needed } => Some(format!("{given}/{needed} approvals")),
-        Wait::Turn { .. } | Wait::Hold(_) => None,
+        Wait::Turn { .. } | Wait::Hold(_) | Wait::Source { .. } => None,
     }
 }
 

@@ -59,8 +59,7 @@ impl Glob {
             Some(folder) => (folder, true),
             None => (self.as_str(), false),
         };
-        let is_plain = !name.contains(['*', '?', '[', ']', '{', '}', ',', '\\']);
-        is_plain.then(|| {
+        is_plain(name).then(|| {
             let rest = candidate.strip_prefix(name);
             rest.is_some_and(|rest| match is_folder {
                 true => rest.starts_with('/'),
@@ -80,6 +79,16 @@ impl Glob {
     pub fn as_str(&self) -> &str {
         self.glob.glob()
     }
+
+    /// The only name that it matches; none if it is more than a name.
+    #[must_use]
+    pub fn as_name(&self) -> Option<&str> {
+        Some(self.as_str()).filter(|text| is_plain(text))
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.contains(['*', '?', '[', ']', '{', '}', ',', '\\'])
 }
 
 impl std::fmt::Debug for Glob {

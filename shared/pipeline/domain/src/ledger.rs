@@ -193,11 +193,28 @@ pub enum Ending {
         /// Why not.
         why: Refusal,
     },
+    /// No ref that the stage admits contains its commit any more, so no earlier approval counts.
+    CommitRemoved {
+        commit: CommitSha,
+        /// The refs that were looked at.
+        refs: Vec<GitRef>,
+        /// Further admitted refs, which are too many to look at.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        more: usize,
+    },
     /// Its tags were not set.
     Failed {
         /// Why not.
         why: Failure,
     },
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Ending {
@@ -207,7 +224,7 @@ impl Ending {
             Self::Superseded { .. } | Self::Overtaken { .. } | Self::RolledBack => "superseded",
             Self::Rejected { .. } => "rejected",
             Self::Expired { .. } => "expired",
-            Self::Refused { .. } => "refused",
+            Self::Refused { .. } | Self::CommitRemoved { .. } => "refused",
             Self::Failed { .. } => "failed",
         }
     }

@@ -282,7 +282,7 @@ fn not_executed(paths: &[String]) -> String {
 }
 
 /// The name of a ref, safe to show: a stranger chose it.
-fn shown(git_ref: &GitRef) -> String {
+pub(crate) fn shown(git_ref: &GitRef) -> String {
     git_ref.name().escape_debug().to_string()
 }
 

@@ -193,6 +193,10 @@ fn waiting(stage: &Stage, rule: &StageRule, promotion: &Promotion) -> Option<Lin
         // The previous image differs with every move; whether there is one does not.
         Wait::Turn { .. } => format!("promotion #{number} waits for its turn"),
         Wait::Hold(hold) => format!("waits: held by {}: {}", hold.by, hold.reason),
+        // The source's words may differ with every try.
+        Wait::Source { .. } => {
+            format!("promotion #{number} waits until its commit can be checked against the source")
+        }
     };
     Some(Line::new(Standing::Pending, &text))
 }
@@ -211,6 +215,7 @@ fn ended(promotion: u64, how: &Ending) -> Line {
         Ending::Rejected { .. }
         | Ending::Expired { .. }
         | Ending::Refused { .. }
+        | Ending::CommitRemoved { .. }
         | Ending::Failed { .. } => Standing::Failure,
     };
     Line::new(standing, &explain::ending(promotion, how, None))

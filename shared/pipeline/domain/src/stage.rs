@@ -1,6 +1,7 @@
 //! A stage of a component: its live image, its waiting promotions, and the reasons they wait.
 
 mod advance;
+pub mod contained;
 mod drift;
 mod opening;
 mod promotion;
@@ -22,6 +23,7 @@ use crate::person::{Actor, Person};
 use crate::trusted::Trusted;
 
 pub use advance::advance;
+pub use contained::OnRefs;
 pub use promotion::{Approval, Loosening, Promotion};
 pub use reasons::{Failure, Hold, HoldReason, Meddled, Refusal, Request, Why};
 
@@ -254,6 +256,8 @@ pub enum Fact {
         /// Why not.
         reason: Refusal,
     },
+    /// The source was asked which refs contain the commit of a promotion, before its tags are set.
+    CommitLookedUp { promotion: u64, found: OnRefs },
     /// The time for approval may be over.
     ExpiryDue { promotion: u64 },
     /// A tag of the stage was found on another image.
@@ -315,6 +319,11 @@ pub enum Wait {
     },
     /// The stage is held.
     Hold(Hold),
+    /// The source cannot say whether a ref still contains its commit.
+    Source {
+        /// Why not.
+        said: String,
+    },
 }
 
 impl Stage {
@@ -368,6 +377,9 @@ impl Stage {
         }
         if let Some(wait) = missing_approval(promotion, rule) {
             return Some(wait);
+        }
+        if let Some(said) = promotion.unchecked.clone() {
+            return Some(Wait::Source { said });
         }
         let older = self.waiting.iter().find(|other| match rule.concurrency {
             Concurrency::Queue if !promotion.rollback => {

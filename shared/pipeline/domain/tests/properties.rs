@@ -354,6 +354,8 @@ fn any_stage_fact() -> impl Strategy<Value = String> {
         4 => (1..6u64, select(&["a", "b"][..])).prop_map(|(number, who)| format!("lease {number} for {who}")),
         6 => (1..6u64, select(&["a", "b"][..])).prop_map(|(number, who)| format!("tagged {number} by {who}")),
         1 => (1..6u64, select(&["a", "b"][..])).prop_map(|(number, who)| format!("untaggable {number} by {who}")),
+        2 => (1..6u64, select(&["contained", "unknown: no answer", "not on refs/heads/main"][..]))
+            .prop_map(|(number, found)| format!("commit of {number} {found}")),
         1 => (1..6u64).prop_map(|number| format!("expire {number}")),
         1 => (1..9u64).prop_map(|order| format!("outside prod on {order}")),
     ]
@@ -491,7 +493,8 @@ proptest! {
         live(rules, &facts, |_, fact, decision| {
             let now = times.next().expect("one for each fact");
             let by_machine = matches!(fact, stage::Fact::Offered(_) | stage::Fact::Tagged { .. }
-                | stage::Fact::TagRefused { .. } | stage::Fact::ExpiryDue { .. } | stage::Fact::TagMovedOutside { .. });
+                | stage::Fact::TagRefused { .. } | stage::Fact::CommitLookedUp { .. }
+                | stage::Fact::ExpiryDue { .. } | stage::Fact::TagMovedOutside { .. });
             if by_machine && decision.refused.is_none() {
                 let again = stage::advance(decision.stage.clone(), fact, policy(&rule, &[], 99), now);
                 assert!(again.rows.is_empty() && !again.changed, "{fact:?}: {again:?}");

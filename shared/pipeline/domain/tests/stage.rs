@@ -6,6 +6,8 @@
 )]
 
 mod common;
+#[path = "stage/contained.rs"]
+mod contained;
 #[path = "stage/drift.rs"]
 mod drift;
 #[path = "stage/rollbacks.rs"]
@@ -63,6 +65,7 @@ fn stage_text(stage: &Stage, rules: &str) -> String {
             Some(Wait::Approval { given, needed }) => format!("{given}/{needed}"),
             Some(Wait::Turn { after }) => format!("after #{after}"),
             Some(Wait::Hold(_)) => "held".into(),
+            Some(Wait::Source { said }) => format!("unchecked ({said})"),
         };
         text += &format!(", #{} {why}", promotion.number);
     }

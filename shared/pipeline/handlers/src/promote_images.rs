@@ -2,6 +2,7 @@
 //! Also puts the index of images built for several platforms, because only this function may set
 //! any tag.
 
+mod contained;
 mod index;
 
 use std::time::Duration;
@@ -13,7 +14,7 @@ use towline_domain::ledger::{Mover, TagNow};
 use towline_domain::person::Actor;
 use towline_domain::stage::{self, Fact, Failure, Lease, Promotion, Stage};
 use towline_domain::{Timestamp, deployment, record};
-use towline_ports::{Images, PutTagError};
+use towline_ports::{Images, PutTagError, Source};
 use towline_state::{
     Change, Context, HandlerError, Owed, Reads, Rounds, apply, keys, milliseconds,
     needed_to_promote,
@@ -32,10 +33,11 @@ const LEASE: Duration = Duration::from_secs(60);
 /// invocation where several can run at once, always the same one where only one process can.
 ///
 /// # Errors
-/// When the store or the registry does not answer; the intent stays owed.
+/// When the store, the registry or the source does not answer; the intent stays owed.
 pub async fn handle(
     context: Context<'_>,
     images: &dyn Images,
+    source: &dyn Source,
     holder: &str,
     event: &Envelope,
 ) -> Result<(), HandlerError> {
@@ -46,7 +48,7 @@ pub async fn handle(
     let acted = async {
         match &owed.intent {
             Intent::PromotionDue { stage, promotion } => {
-                promote(reads, images, holder, &owed, stage, *promotion).await
+                promote(reads, images, source, holder, &owed, (stage, *promotion)).await
             }
             Intent::IndexDue(of) => index::act(reads, images, &owed, of).await,
             Intent::PushAccepted(_)
@@ -72,15 +74,16 @@ pub async fn handle(
 async fn promote(
     mut reads: Reads<'_>,
     images: &dyn Images,
+    source: &dyn Source,
     holder: &str,
     owed: &Owed,
-    key: &StageKey,
-    number: u64,
+    (key, number): (&StageKey, u64),
 ) -> Result<(), HandlerError> {
     let context = reads.context();
     let stage = reads.value::<Stage>(&keys::stage(key)).await?;
-    let promotion = stage.and_then(|stage| stage.promotion(number).cloned());
-    let Some(promotion) = promotion.filter(|promotion| promotion.acting) else {
+    let promotion = stage.as_ref().and_then(|stage| stage.promotion(number));
+    let promotion = promotion.filter(|known| known.acting || known.unchecked.is_some());
+    let (Some(promotion), Some(stage)) = (promotion.cloned(), stage) else {
         return context.finish(owed).await;
     };
     let definition = reads.trusted(key.repository).await?;
@@ -94,6 +97,9 @@ async fn promote(
     reads
         .load(needed_to_promote(key, definition, &promotion))
         .await?;
+    if !contained::may_act(&mut reads, source, owed, &stage, &promotion).await? {
+        return Ok(());
+    }
     if !lease(&mut reads, key, number, holder).await? {
         // It stays owed: another writer is at work.
         return Ok(());

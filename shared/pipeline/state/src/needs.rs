@@ -21,7 +21,7 @@ pub fn needed(key: &StageKey) -> Vec<Key> {
     ]
 }
 
-/// The items for carrying out a promotion: its image, the stage's tags and the next stages.
+/// The items for carrying out a promotion: its image, its repository, the stage's tags and the next stages.
 pub fn needed_to_promote(
     key: &StageKey,
     definition: &Definition,
@@ -38,7 +38,8 @@ pub fn needed_to_promote(
             ..key.clone()
         })
     });
-    let known = needed(key).into_iter().chain([image]);
+    let repository = keys::repository(key.repository);
+    let known = needed(key).into_iter().chain([image, repository]);
     known
         .chain(tags.map(|tag| keys::tag(images, tag)))
         .chain(behind)

@@ -69,6 +69,7 @@ impl World {
                 Some(Wait::Approval { given, needed }) => format!("has {given} of {needed} yes"),
                 Some(Wait::Turn { .. }) => "waits its turn".into(),
                 Some(Wait::Hold(_)) => "waits for the hold".into(),
+                Some(Wait::Source { .. }) => "waits for the source".into(),
             };
             let _ = write!(text, "; {} {why}", title(&promotion.candidate));
         }
@@ -397,7 +398,7 @@ fn was_turned_away(rows: &[Row], candidate: &Candidate) -> bool {
     });
     let ended = |number: u64| {
         rows.iter().any(|row| {
-            matches!(&row.what, What::Ended { promotion, how: Ending::Rejected { .. } | Ending::Failed { .. } } if *promotion == number)
+            matches!(&row.what, What::Ended { promotion, how: Ending::Rejected { .. } | Ending::Failed { .. } | Ending::CommitRemoved { .. } } if *promotion == number)
         })
     };
     requested.any(ended)

@@ -623,7 +623,8 @@ impl World {
                             advance_stages::handle(context, &ports.builds, &event).await
                         }
                         "promote-images" => {
-                            promote_images::handle(context, &ports.images, &holder, &event).await
+                            let (images, source) = (&ports.images, &ports.source);
+                            promote_images::handle(context, images, source, &holder, &event).await
                         }
                         "report-status" => {
                             let settings = report_status::Settings::default();

@@ -217,18 +217,18 @@ fn f8_s7_a_move_back_to_a_commit_whose_push_came_too_late_is_found() {
     check(
         &mut world,
         expect![[r#"
-        main first: backend succeeded; web succeeded
-        main third: backend succeeded
-        main second: refused: superseded: 5817c01 is newer on main and is already planned
-        main second: backend succeeded
-        backend/prod: nothing; second has 0 of 2 yes
-        backend/staging: second
-        web/prod: nothing; first has 0 of 2 yes
-        web/staging: first
-        > 202 accepted
-        > 202 accepted
-        > 202 accepted
-    "#]],
+            main first: backend succeeded; web succeeded
+            main third: backend succeeded
+            main second: refused: superseded: ad25e00 is newer on main and is already planned
+            main second: backend succeeded
+            backend/prod: nothing; second has 0 of 2 yes
+            backend/staging: second
+            web/prod: nothing; first has 0 of 2 yes
+            web/staging: first
+            > 202 accepted
+            > 202 accepted
+            > 202 accepted
+        "#]],
     );
 }
 

@@ -116,19 +116,19 @@ fn s4_a28_an_image_of_a_ref_that_main_does_not_admit_needs_an_override() {
     check(
         &mut world,
         expect![[r#"
-        main first: backend succeeded; web succeeded
-        main rights:
-        evil evil: backend succeeded; web succeeded
-        main next: backend succeeded; web succeeded
-        backend/prod: first; next has 0 of 2 yes
-        backend/staging: next
-        web/prod: first; next has 0 of 2 yes
-        web/staging: next
-        > refused: @mallory does not have the right `operate`; everyone in a group has it
-        > refused: @mallory does not have the right `override`; these groups have it: release-managers
-        > refused: b7e643c cannot be promoted to staging: by the default branch's .towline.yml, branch evil matches no pattern in source.branches; members of the groups in its rights.override can promote it with --override
-        > promotion #5 of b7e643c to staging: tagging the image
-    "#]],
+            main first: backend succeeded; web succeeded
+            main rights:
+            evil evil: backend succeeded; web succeeded
+            main next: backend succeeded; web succeeded
+            backend/prod: first; next has 0 of 2 yes
+            backend/staging: next
+            web/prod: first; next has 0 of 2 yes
+            web/staging: next
+            > refused: @mallory does not have the right `operate`; everyone in a group has it
+            > refused: @mallory does not have the right `override`; these groups have it: release-managers
+            > refused: a3a1059 cannot be promoted to staging: by the default branch's .towline.yml, branch evil matches no pattern in source.branches; members of the groups in its rights.override can promote it with --override
+            > promotion #5 of a3a1059 to staging: tagging the image
+        "#]],
     );
 }
 
@@ -214,17 +214,17 @@ fn s11_a_push_that_removes_a_gate_is_not_promoted_without_it() {
     check(
         &mut world,
         expect![[r#"
-        main first: backend succeeded; web succeeded
-        main open: backend succeeded
-        main next: backend succeeded
-        main free: backend succeeded
-        backend/prod: first; open has 0 of 2 yes; next waits its turn; free has 0 of 2 yes
-        backend/staging: free
-        web/prod: first
-        web/staging: first
-        > promotion #8 to prod: approved; waiting for approval 1/2 (by the rules before 48f7a25), expires in 23h 59m
-        > promotion #8 to prod: approved; waiting for promotion #6
-    "#]],
+            main first: backend succeeded; web succeeded
+            main open: backend succeeded
+            main next: backend succeeded
+            main free: backend succeeded
+            backend/prod: first; open has 0 of 2 yes; next waits its turn; free has 0 of 2 yes
+            backend/staging: free
+            web/prod: first
+            web/staging: first
+            > promotion #8 to prod: approved; waiting for approval 1/2 (by the rules before 14c0e21), expires in 23h 59m
+            > promotion #8 to prod: approved; waiting for promotion #6
+        "#]],
     );
 }
 
@@ -240,16 +240,16 @@ fn s5_a23_who_wrote_an_earlier_commit_or_is_named_in_a_trailer_approves_no_later
     check(
         &mut world,
         expect![[r#"
-        main first: backend succeeded; web succeeded
-        main second: backend succeeded
-        main third: backend succeeded
-        backend/prod: first; third has 1 of 2 yes
-        backend/staging: third
-        web/prod: first
-        web/staging: first
-        > refused: @lee pushed or wrote something that 97c0c58 contains since c8ac692, which is live; someone else must approve it (approval.self: deny)
-        > refused: @park pushed or wrote 97c0c58; someone else must approve it (approval.self: deny)
-        > promotion #8 to prod: approved; waiting for approval 1/2, expires in 23h 59m
-    "#]],
+            main first: backend succeeded; web succeeded
+            main second: backend succeeded
+            main third: backend succeeded
+            backend/prod: first; third has 1 of 2 yes
+            backend/staging: third
+            web/prod: first
+            web/staging: first
+            > refused: @lee pushed or wrote something that 1c5e342 contains since c8ac692, which is live; someone else must approve it (approval.self: deny)
+            > refused: @park pushed or wrote 1c5e342; someone else must approve it (approval.self: deny)
+            > promotion #8 to prod: approved; waiting for approval 1/2, expires in 23h 59m
+        "#]],
     );
 }

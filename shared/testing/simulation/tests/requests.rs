@@ -38,7 +38,7 @@ fn what_one_run_asks_for() {
         answer-chat: (index units) 2, (write units) 2, (writes) 2, announce 1, get many 1, put rows 1, query 1, transact 1
         deploy-images: (index units) 0, (write units) 1, (writes) 1, announce 1, get many 1, transact 1
         plan-runs: (index units) 2, (write units) 11, (writes) 8, announce 1, compare 2, get 1, get a file 1, get a ref 1, get many 2, put rows 1, transact 3
-        promote-images: (index units) 0, (write units) 24, (writes) 17, DescribeImages 2, PutImage 2, announce 2, get many 2, put rows 2, transact 5
+        promote-images: (index units) 0, (write units) 24, (writes) 17, DescribeImages 2, PutImage 2, announce 2, get a ref 2, get many 2, put rows 2, transact 5
         receive-github: (index units) 1, (write units) 1, (writes) 1, admit 1, announce 1, get many 1, transact 1
         record-images: (index units) 2, (write units) 14, (writes) 9, DescribeImages 2, get 4, get many 4, put rows 2, transact 2
         report-status: (index units) 3, (write units) 4, (writes) 4, POST a status 6, get many 8, query 1, transact 4
@@ -63,7 +63,7 @@ fn what_the_first_run_asks_for() {
         answer-chat: (index units) 2, (write units) 2, (writes) 2, announce 1, get many 1, put rows 1, query 1, transact 1
         deploy-images: (index units) 0, (write units) 1, (writes) 1, announce 1, get many 1, transact 1
         plan-runs: (index units) 2, (write units) 21, (writes) 15, announce 1, get 1, get a file 1, get many 2, put rows 1, transact 3
-        promote-images: (index units) 1, (write units) 21, (writes) 14, DescribeImages 2, PutImage 2, announce 2, get many 2, put rows 2, transact 5
+        promote-images: (index units) 1, (write units) 21, (writes) 14, DescribeImages 2, PutImage 2, announce 2, get a ref 2, get many 2, put rows 2, transact 5
         receive-github: (index units) 1, (write units) 4, (writes) 2, admit 1, announce 1, get many 1, transact 1
         record-images: (index units) 2, (write units) 13, (writes) 8, DescribeImages 2, get 4, get many 4, put rows 1, transact 2
         report-status: (index units) 3, (write units) 4, (writes) 4, POST a status 5, get many 8, transact 4

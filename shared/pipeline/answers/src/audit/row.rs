@@ -273,6 +273,7 @@ fn why_ended(promotion: u64, how: Ending, by: &Actor) -> String {
         | Ending::RolledBack
         | Ending::Expired { .. }
         | Ending::Refused { .. }
+        | Ending::CommitRemoved { .. }
         | Ending::Failed { .. }) => explain::ending(promotion, &how, Some(by)),
     }
 }
@@ -305,7 +306,9 @@ fn ended(how: &Ending) -> (Action, Outcome) {
             (Action::Promote, Outcome::Superseded)
         }
         Ending::Expired { .. } => (Action::Promote, Outcome::Expired),
-        Ending::Refused { .. } => (Action::Promote, Outcome::Refused),
+        Ending::Refused { .. } | Ending::CommitRemoved { .. } => {
+            (Action::Promote, Outcome::Refused)
+        }
         Ending::Failed { .. } => (Action::Promote, Outcome::Failed),
     }
 }

@@ -2,13 +2,11 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{minute, span};
+use super::minute;
 use crate::Timestamp;
 use crate::image::NotTagged;
-use crate::ledger::Ending;
 use crate::names::{CommitSha, Digest, RunId, StageName, Tag};
 use crate::outputs::NoParameters;
-use crate::person::Actor;
 use crate::run::{self, Contradiction, Crowded, NoIndex, NotRetried, NotStarted};
 use crate::stage::{self, Hold, HoldReason, Meddled, Why};
 
@@ -257,6 +255,13 @@ impl Display for stage::Failure {
         match self {
             Self::Tag { why } => text.write_str(&not_tagged(why)),
             Self::Parameters { stage, why } => write!(text, "the parameters of {stage}: {why}"),
+            Self::Source { said, tries, since } => {
+                let tried = given_up(*tries, *since);
+                write!(
+                    text,
+                    "cannot check whether its commit is still on a ref: {said}; {tried}"
+                )
+            }
         }
     }
 }
@@ -288,49 +293,6 @@ fn not_tagged(why: &NotTagged) -> String {
 
 fn given_up(tries: u32, since: Timestamp) -> String {
     format!("tried {tries} times since {}", minute(since))
-}
-
-/// How a promotion ended without moving its stage, in a sentence, with the person if there was one.
-#[must_use]
-pub fn ending(promotion: u64, how: &Ending, by: Option<&Actor>) -> String {
-    let by = match by {
-        Some(by @ Actor::Person(_)) => format!(" by {by}"),
-        Some(Actor::System) | None => String::new(),
-    };
-    let ended = match how {
-        Ending::Superseded { by, commit } => {
-            format!("was superseded by #{by} ({})", commit.short())
-        }
-        Ending::Overtaken { live } => {
-            format!("was superseded: {} is live and not older", live.short())
-        }
-        Ending::RolledBack => format!("was superseded by a rollback{by}"),
-        Ending::Rejected { reason } => format!("was rejected{by}: {reason}"),
-        Ending::Expired {
-            approvals,
-            since,
-            until,
-        } => {
-            let who = if *approvals == 0 {
-                "nobody"
-            } else {
-                "nobody else"
-            };
-            format!("expired: {who} approved it within {}", wait(*since, *until))
-        }
-        Ending::Refused { why } => format!("was refused: {why}"),
-        Ending::Failed { why } => format!("failed: {why}"),
-    };
-    format!("promotion #{promotion} {ended}")
-}
-
-/// A duration for people: `24 h`.
-fn wait(from: Timestamp, to: Timestamp) -> String {
-    let seconds = to.duration_since(from).as_secs().unsigned_abs();
-    match (seconds / 3_600, seconds % 3_600) {
-        (hours @ 1..=72, 0) => format!("{hours} h"),
-        _ => span(from, to),
-    }
 }
 
 impl std::error::Error for run::Refusal {}

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::Timestamp;
 use crate::definition::{Deploy, Promote};
-use crate::image::{Candidate, NotTagged};
+use crate::image::Candidate;
 use crate::intent::Intent;
 use crate::ledger::{Ending, What};
 use crate::names::Digest;
@@ -71,16 +71,13 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
             promotion,
             tries,
             since,
-        } => {
-            let (tries, since) = (*tries, *since);
-            let why = NotTagged::GivenUp { tries, since };
-            step.give_up(*promotion, Failure::Tag { why });
-        }
+        } => step.given_up(*promotion, *tries, *since),
         Fact::Denied {
             by,
             request,
             reason,
         } => step.deny(by.into(), None, request.clone(), reason.clone()),
+        Fact::CommitLookedUp { promotion, found } => step.looked_up(*promotion, found),
         Fact::ExpiryDue { promotion } => step.expire(*promotion),
         Fact::TagMovedOutside { tag, digest } => step.drift(tag, digest),
     }

@@ -334,6 +334,7 @@ impl Step<'_> {
             approvals: Vec::new(),
             acting: false,
             obstacle: None,
+            unchecked: None,
         };
         self.stage().waiting.push(promotion);
         if let Some(reason) = self.wants_too_much() {

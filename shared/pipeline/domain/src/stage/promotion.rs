@@ -50,6 +50,9 @@ pub struct Promotion {
     /// What a person must put right before its tags can be set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub obstacle: Option<Obstacle>,
+    /// Why the source could not say whether a ref still contains its commit; until it can, this waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchecked: Option<String>,
 }
 
 /// One person's approval.
@@ -78,6 +81,13 @@ pub struct Loosening {
 }
 
 impl Promotion {
+    /// Whether a ref that the stage admits must contain its commit. Not for a rollback or for tags that are
+    /// put back: undoing must be possible whatever happened to a ref, and without the source.
+    #[must_use]
+    pub fn needs_its_commit(&self) -> bool {
+        !self.rollback && !self.overridden
+    }
+
     /// The gates that it must pass: those of when it was requested, and the present one.
     pub(crate) fn gates<'a>(
         &'a self,

@@ -281,4 +281,13 @@ pub enum Failure {
         /// Why not.
         why: NoParameters,
     },
+    /// The source never said whether a ref still contains its commit.
+    Source {
+        /// Why not.
+        said: String,
+        /// The number of attempts.
+        tries: u32,
+        /// Since when.
+        since: Timestamp,
+    },
 }

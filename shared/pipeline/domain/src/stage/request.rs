@@ -29,6 +29,7 @@ impl Fact {
             | Self::TagRefused { .. }
             | Self::Obstructed { .. }
             | Self::GivenUp { .. }
+            | Self::CommitLookedUp { .. }
             | Self::ExpiryDue { .. }
             | Self::TagMovedOutside { .. } => None,
         }

@@ -114,6 +114,7 @@ impl Step<'_> {
         let mut waiting = self.stage().waiting.iter_mut();
         if let Some(known) = waiting.find(|known| known.number == number) {
             known.overridden = true;
+            known.unchecked = None;
             known.by = by.into();
             known.reason = Some(Why::Said(reason.into()));
         }

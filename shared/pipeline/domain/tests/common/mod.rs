@@ -24,7 +24,7 @@ use towline_domain::run::{
     self, Attempt, AttemptState, BuildReport, BuildStatus, ComponentRun, Crowded, Delay, GaveWay,
     NewAttempt, NoIndex, NotRetried, NotStarted, Run, RunKey,
 };
-use towline_domain::stage::{self, Lease, Policy, Stage};
+use towline_domain::stage::{self, Lease, OnRefs, Policy, Stage};
 use towline_domain::tags::{self, AttemptTags, TagError};
 use towline_domain::trusted::Trusted;
 use towline_domain::turns::Crowd;
@@ -593,6 +593,22 @@ pub fn stage_fact(line: &str, now: Timestamp) -> stage::Fact {
             promotion: good(promotion),
             tries: 50,
             since: at(0),
+        },
+        ["commit", "of", promotion, found @ ..] => stage::Fact::CommitLookedUp {
+            promotion: good(promotion),
+            found: match found {
+                ["contained"] => OnRefs::Contained,
+                ["unknown:", said @ ..] => OnRefs::Unknown { said: text(said) },
+                ["not", "on", refs] => OnRefs::Removed {
+                    refs: refs.split(',').map(good).collect(),
+                    more: 0,
+                },
+                ["not", "on", refs, "and", more, "unseen"] => OnRefs::Removed {
+                    refs: refs.split(',').map(good).collect(),
+                    more: good(more),
+                },
+                _ => panic!("{line:?} says nothing of a commit"),
+            },
         },
         ["expire", promotion] => stage::Fact::ExpiryDue {
             promotion: good(promotion),
