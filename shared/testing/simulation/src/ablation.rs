@@ -43,6 +43,8 @@ pub enum Mechanism {
     Supersede,
     /// An approval counts for one promotion.
     ApprovalBinding,
+    /// Before its tags are set, a promotion's commit is looked for on the refs.
+    CommitCheck,
     /// An accepted push stays owed until it is planned.
     Inbox,
     /// Rows are written before the item that makes them count.
@@ -66,6 +68,7 @@ impl Mechanism {
             Self::Announcing => "announcing again",
             Self::Supersede => "supersede",
             Self::ApprovalBinding => "approval binding",
+            Self::CommitCheck => "commit check",
             Self::Inbox => "inbox",
             Self::RowsFirst => "rows before head",
             Self::Rows => "rows",
@@ -95,6 +98,7 @@ pub const ABLATIONS: &[Ablation] = &[
     alone(&[Mechanism::Announcing], Weather::Rough),
     alone(&[Mechanism::Supersede], Weather::Calm),
     rare(&[Mechanism::ApprovalBinding], Weather::Calm),
+    alone(&[Mechanism::CommitCheck], Weather::Calm),
     alone(&[Mechanism::Inbox], Weather::Rough),
     alone(&[Mechanism::RowsFirst], Weather::Calm),
     alone(&[Mechanism::Rows], Weather::Calm),

@@ -247,6 +247,15 @@ impl Chance {
         }
     }
 
+    /// Whether this function takes the current step.
+    pub(crate) fn is_acting(&self, function: &str) -> bool {
+        self.state().acting == function
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// From now on, requests are not counted, which saves time.
     pub(crate) fn count_nothing(&self) {
         self.state().counts = false;

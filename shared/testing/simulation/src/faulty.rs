@@ -147,6 +147,7 @@ impl Store for FaultyStore {
             let version = |item: Option<&Item>| item.map_or(0, |item| item.version);
             self.chance.trace_key(key, self.inner.look(key, version));
         }
+        self.watch.time_is(self.chance.now());
         self.watch.committed(&keys, &self.inner);
         let late = std::mem::take(&mut *self.late());
         if !late.is_empty() {
@@ -497,7 +498,8 @@ impl Source for FaultySource {
         git_ref: &GitRef,
     ) -> Result<Option<CommitSha>, PortError> {
         self.chance.before("get a ref").await?;
-        if self.chance.lacks(Mechanism::HeadCheck) {
+        let is_planned = !self.chance.is_acting("promote-images");
+        if is_planned && self.chance.lacks(Mechanism::HeadCheck) {
             let pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
             return Ok(pushed.clone());
         }
@@ -511,6 +513,10 @@ impl Source for FaultySource {
         second: &CommitSha,
     ) -> Result<Relation, PortError> {
         self.chance.before("compare").await?;
+        let is_promoted = self.chance.is_acting("promote-images");
+        if is_promoted && self.chance.lacks(Mechanism::CommitCheck) {
+            return Ok(Relation::Behind);
+        }
         self.inner.relation(repository, first, second).await
     }
 

@@ -9,6 +9,7 @@ pub mod ablation;
 mod acts;
 pub mod campaign;
 pub mod chance;
+mod contained;
 pub mod faulty;
 pub mod plan;
 pub mod rest;

@@ -54,7 +54,18 @@ impl World {
             at: now,
             files: content,
         };
-        source.push(self.at, &git_ref, commit)
+        let commit = source.push(self.at, &git_ref, commit);
+        self.ref_moved(&git_ref);
+        commit
+    }
+
+    /// Tells the watch what a ref contains now.
+    fn ref_moved(&self, git_ref: &GitRef) {
+        let source = &self.ports.source.inner;
+        let (at, now) = (self.at, self.now());
+        source.change(at, |repository| {
+            self.watch.ref_moved((at, git_ref), repository, now);
+        });
     }
 
     /// Commits and pushes: GitHub delivers a signed webhook.
@@ -100,6 +111,7 @@ impl World {
         source.change(self.at, |repository| {
             repository.refs.insert(git_ref.clone(), commit.clone())
         });
+        self.ref_moved(git_ref);
     }
 
     /// Moves a branch to an existing commit, or creates it there: GitHub delivers a signed webhook.
@@ -135,6 +147,7 @@ impl World {
         source.change(self.at, |repository| {
             repository.refs.remove(&git_ref);
         });
+        self.ref_moved(&git_ref);
         self.deleted.insert((self.at, git_ref.clone()));
         self.told_of(&git_ref, "deletes it");
         let request = self.delivery(&git_ref, before.as_ref(), None, "");

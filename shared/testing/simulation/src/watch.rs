@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use towline_domain::definition::{Definition, Origin, StageRule};
@@ -11,17 +13,21 @@ use towline_domain::heads::Heads;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::ledger::{Head, Row, What};
 use towline_domain::names::{
-    AttemptId, BuildId, CommitSha, Digest, ImageRepository, RepositoryId, RunId, Tag,
+    AttemptId, BuildId, CommitSha, Digest, GitRef, ImageRepository, RepositoryId, RunId, Tag,
 };
 use towline_domain::run::{Attempt, AttemptState, BuildStatus, Failure, Run};
 use towline_domain::stage::{Promotion, Stage};
-use towline_ports::memory::MemoryStore;
+use towline_ports::memory::{MemoryRepository, MemoryStore};
 use towline_ports::{CommitStatus, Item, Key, Row as StoreRow};
 
+use crate::contained::Contained;
 use crate::shop;
 
 /// The most bytes of intents in one item, so that the item stays below the size limit of a store.
 const MOST_OWED_BYTES: usize = 200 << 10;
+
+/// How long an invocation lives, and a step more.
+const MOST_LIFE: Duration = Duration::from_secs(31);
 
 /// So few intents in one item are never too many bytes.
 const FEW: usize = 16;
@@ -63,6 +69,10 @@ pub struct Known {
     pub pushed: BTreeSet<(ImageRepository, Tag, Digest)>,
     /// Tags that outsiders pushed.
     pub meddled: BTreeSet<Tag>,
+    /// What the refs contain.
+    pub contained: Contained,
+    /// The time of the last commit.
+    pub now: Timestamp,
     pub violations: Vec<String>,
 }
 
@@ -83,6 +93,20 @@ impl Watch {
 
     pub(crate) fn meddled(&self, tag: &Tag) {
         self.known().meddled.insert(tag.clone());
+    }
+
+    pub(crate) fn ref_moved(
+        &self,
+        place: (RepositoryId, &GitRef),
+        repository: &MemoryRepository,
+        now: Timestamp,
+    ) {
+        self.known().contained.moved(place, repository, now);
+    }
+
+    /// A transaction was committed now.
+    pub(crate) fn time_is(&self, now: Timestamp) {
+        self.known().now = now;
     }
 
     pub(crate) fn build_ended(&self, build: &BuildId, status: BuildStatus) {
@@ -493,10 +517,38 @@ impl Known {
                 self.begins(&after, promotion);
             }
         }
+        if before.lease.is_none() && after.lease.is_some() {
+            self.tags_begin(&after);
+        }
         if before.pointer != after.pointer {
             self.moves(&before, &after);
         }
         self.stages.insert(key, after);
+    }
+
+    /// Checks a promotion whose tags are about to be set: while this invocation lived, an admitted ref
+    /// contained its commit.
+    fn tags_begin(&mut self, stage: &Stage) {
+        let mut waiting = stage.waiting.iter();
+        let Some(promotion) = waiting.find(|known| known.acting) else {
+            return;
+        };
+        if !promotion.needs_its_commit() {
+            return;
+        }
+        let repository = stage.key.repository;
+        let definitions = self.definitions.get(&repository);
+        let admits = |git_ref: &GitRef| {
+            let mut definitions = definitions.into_iter().flatten();
+            definitions.any(|known| filter::admits(&known.source, git_ref, "main", "").is_ok())
+        };
+        let commit = &promotion.candidate.commit;
+        let since = self.now - MOST_LIFE;
+        let holds = (self.contained).was_since((repository, commit), admits, since);
+        let (number, short) = (promotion.number, commit.short().to_owned());
+        self.must(holds, || {
+            format!("F26: #{number} begins although no admitted ref contains {short}")
+        });
     }
 
     fn history(&mut self, before: &Stage, after: &Stage, rows: &[Row]) {
@@ -522,6 +574,14 @@ impl Known {
         });
     }
 
+    /// Whether the ledger says that a person promotes it without approval, and from any ref.
+    fn is_overridden(&self, stage: &Stage, number: u64) -> bool {
+        let mut rows = self.rows.get(&stage.key).into_iter().flatten();
+        rows.any(
+            |row| matches!(row.what, What::Overridden { promotion, .. } if promotion == number),
+        )
+    }
+
     /// Checks a promotion that starts: it must not have to wait any more.
     fn begins(&mut self, stage: &Stage, promotion: &Promotion) {
         if promotion.rollback {
@@ -539,7 +599,9 @@ impl Known {
             format!("I8: #{number} is older than what is live")
         });
         let rule = self.rule(&stage.key).and_then(|rule| rule.approval.clone());
-        let Some(rule) = rule else { return };
+        let Some(rule) = rule.filter(|_| !self.is_overridden(stage, number)) else {
+            return;
+        };
         let rows = self.rows.get(&stage.key).into_iter().flatten();
         let said_yes: BTreeSet<String> = rows
             .filter_map(|row| match (&row.what, &row.by) {
@@ -613,9 +675,7 @@ impl Known {
         let mut definitions = self.definitions.get(&key.repository).into_iter().flatten();
         let admitted =
             definitions.any(|known| filter::admits(&known.source, &git_ref, "main", "").is_ok());
-        let overridden = self.rows.get(&key).into_iter().flatten().any(|row| {
-            matches!(row.what, What::Overridden { promotion, .. } if promotion == live.promotion)
-        });
+        let overridden = self.is_overridden(after, live.promotion);
         self.must(admitted || overridden || live.rollback, || {
             format!(
                 "I7: {digest} is of {}, which no definition admits",
