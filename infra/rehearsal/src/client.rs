@@ -41,6 +41,11 @@ impl Client {
         })
     }
 
+    /// One that shares connections.
+    pub(crate) fn over(http: reqwest::Client, address: SocketAddr) -> Self {
+        Self { address, http }
+    }
+
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

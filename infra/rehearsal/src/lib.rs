@@ -14,8 +14,10 @@ pub mod package;
 pub mod processes;
 pub mod proxy;
 pub mod recording;
+pub mod registry;
 pub mod shop;
 pub mod stack;
+pub mod surroundings;
 pub mod table;
 
 /// The region: one without a special address for queues in the AWS command line, which would override

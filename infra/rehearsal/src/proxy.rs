@@ -1,5 +1,5 @@
-//! A proxy between the functions and AWS: records and checks requests, injects failures, and detects pushes
-//! to the registry, for which the emulator sends no event.
+//! A proxy between the functions and AWS: records and checks requests, injects failures, refuses what the
+//! emulator should, and detects pushes to the registry, for which it sends no event.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -17,10 +17,11 @@ use tokio::sync::mpsc;
 use towline_wire::ecr::{self, Action, ImageAction};
 
 use crate::build_service::BuildService;
-use crate::client;
+use crate::client::{self, Client};
 use crate::model::{Models, Violation};
 use crate::processes;
 use crate::recording::{Recording, Request};
+use crate::registry;
 use crate::{ACCOUNT, REGION};
 
 /// The most bytes of a request; an image layer may be large.
@@ -69,7 +70,7 @@ struct Shared {
 
 /// The emulator behind the proxy.
 struct Upstream {
-    address: SocketAddr,
+    client: Client,
     process: u32,
 }
 
@@ -117,7 +118,8 @@ impl Proxy {
 
     /// Sets the emulator to forward to; call it once.
     pub fn forward_to(&self, address: SocketAddr, process: u32) {
-        let _already = self.shared.upstream.set(Upstream { address, process });
+        let client = Client::over(self.shared.http.clone(), address);
+        let _already = self.shared.upstream.set(Upstream { client, process });
     }
 
     /// Sets the service that answers for CodeBuild; call it once.
@@ -211,19 +213,18 @@ impl Shared {
         }
         let (status, answer) = match fault {
             Some(Fault::DeadBefore) => (0, Value::Null),
-            Some(Fault::Refused(kind)) => (400, json!({"__type": kind, "message": "on request"})),
+            Some(Fault::Refused(kind)) => error((kind, "on request".into())),
             Some(Fault::DeadAfter) | None if service == "codebuild" => {
                 let builds = self.builds.get().context("nobody plays CodeBuild yet")?;
                 builds.answer(operation, &asked).await
             }
-            Some(Fault::DeadAfter) | None => {
-                let answered = self
-                    .forward(reqwest::Method::POST, path, headers, body)
-                    .await?;
-                let status = answered.status().as_u16();
-                let bytes = answered.bytes().await?;
-                (status, serde_json::from_slice(&bytes).unwrap_or_default())
+            Some(Fault::DeadAfter) | None if operation == "PutImage" => {
+                match registry::refusal(&self.upstream()?.client, &asked).await {
+                    Some(refusal) => error(refusal),
+                    None => self.answered(path, headers, body).await?,
+                }
             }
+            Some(Fault::DeadAfter) | None => self.answered(path, headers, body).await?,
         };
         if operation == "PutImage" && status == 200 {
             self.tell_retagged(&asked, &answer);
@@ -299,6 +300,24 @@ impl Shared {
         Ok(response.body(Body::from(answered.bytes().await?))?)
     }
 
+    /// The emulator's answer to a request of a JSON protocol.
+    async fn answered(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> anyhow::Result<(u16, Value)> {
+        let method = reqwest::Method::POST;
+        let answered = self.forward(method, path, headers, body).await?;
+        let status = answered.status().as_u16();
+        let bytes = answered.bytes().await?;
+        Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
+    }
+
+    fn upstream(&self) -> anyhow::Result<&Upstream> {
+        self.upstream.get().context("there is no emulator yet")
+    }
+
     async fn forward(
         &self,
         method: reqwest::Method,
@@ -306,10 +325,10 @@ impl Shared {
         headers: &HeaderMap,
         body: Bytes,
     ) -> anyhow::Result<reqwest::Response> {
-        let upstream = self.upstream.get().context("there is no emulator yet")?;
+        let address = self.upstream()?.client.address();
         let mut request = self
             .http
-            .request(method, format!("http://{}{path}", upstream.address))
+            .request(method, format!("http://{address}{path}"))
             .body(body);
         for (name, value) in headers {
             if !HOP.contains(&name.as_str()) {
@@ -375,6 +394,11 @@ impl Shared {
         // There may be no receiver.
         let _ = self.pushes.send(event);
     }
+}
+
+/// The status and body of an error with this code and message.
+fn error((kind, message): (&'static str, String)) -> (u16, Value) {
+    (400, json!({"__type": kind, "message": message}))
 }
 
 /// Headers that concern one connection, or that are recreated for the next. The host stays, because it

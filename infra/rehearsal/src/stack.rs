@@ -1,8 +1,8 @@
 //! The stand-ins, and Towline deployed on them as a person would deploy it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
@@ -22,20 +22,12 @@ use crate::model::Models;
 use crate::package::pack;
 use crate::proxy::Proxy;
 use crate::shop::Shop;
+use crate::surroundings::Surroundings;
 
 /// The name of the stack.
 pub const STACK: &str = "towline";
 
 pub use towline_bus::rules::FUNCTIONS;
-
-/// Paths on this machine.
-pub struct Surroundings {
-    /// The Python environment with ministack and the AWS command line.
-    pub venv: PathBuf,
-    /// The folder with the binaries of the functions and of `towline`.
-    pub binaries: PathBuf,
-    pub search_path: OsString,
-}
 
 /// The whole deployment. Fields end in this order.
 pub struct Stack {

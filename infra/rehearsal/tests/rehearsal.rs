@@ -15,12 +15,10 @@ mod policies;
 #[path = "rehearsal/stories.rs"]
 mod stories;
 
-use std::env;
-use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Context as _;
-use towline_rehearsal::stack::{Stack, Surroundings};
+use towline_rehearsal::stack::Stack;
+use towline_rehearsal::surroundings::Surroundings;
 
 use driver::Driver;
 
@@ -53,25 +51,12 @@ async fn told(name: &str, story: impl Future<Output = anyhow::Result<()>>) -> an
     outcome
 }
 
-fn surroundings() -> anyhow::Result<Surroundings> {
-    let venv = env::var_os("TOWLINE_MINISTACK_VENV");
-    let venv = venv.context("TOWLINE_MINISTACK_VENV names no Python environment")?;
-    let this = env::current_exe()?;
-    // target/debug/deps/<this>: the functions are two folders up by default.
-    let beside = this.ancestors().nth(2).map(PathBuf::from);
-    let named = env::var_os("TOWLINE_BINARIES").map(PathBuf::from);
-    Ok(Surroundings {
-        venv: PathBuf::from(venv),
-        binaries: named.or(beside).context("where are the functions?")?,
-        search_path: env::var_os("PATH").unwrap_or_default(),
-    })
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "needs stand-ins for AWS: `.ci/run rehearsal`"]
 async fn what_is_deployed_does_the_whole_job() -> anyhow::Result<()> {
     let began = Instant::now();
-    let stack = Stack::deploy(surroundings()?, driver::REPOSITORIES, driver::github()).await?;
+    let around = Surroundings::from_environment()?;
+    let stack = Stack::deploy(around, driver::REPOSITORIES, driver::github()).await?;
     println!("deployed in {:.1} s", began.elapsed().as_secs_f64());
     let driver = Driver::new(&stack).await?;
     let mut outcomes = Outcomes::default();

@@ -24,7 +24,7 @@ use crate::{Item, Key, Page, Query, Store, TransactError, Write};
 
 pub use builds::{BuildsWorld, builds};
 pub use bus::{BusWorld, DETAIL_TYPE, bus};
-pub use images::{ImagesWorld, images};
+pub use images::{IMAGE_REPOSITORY, ImagesWorld, images};
 pub use model::model;
 pub use source::{HISTORY, SourceCommit, source};
 pub use statuses::{StatusesWorld, statuses};

@@ -14,7 +14,8 @@ pub const DETAIL_TYPE: &str = "Build Due";
 pub trait BusWorld: Send + Sync {
     fn bus(&self) -> &dyn Bus;
 
-    /// The details that have arrived since the last call, in any order.
+    /// The details that have arrived since the last call, in any order. Everything that was announced
+    /// before has arrived by then, or never will.
     async fn arrived(&self) -> Vec<Value>;
 }
 

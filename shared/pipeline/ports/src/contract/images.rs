@@ -11,6 +11,9 @@ use crate::{Images, PutTagError, RegistryImage};
 
 const INDEX: &str = ManifestKind::OciIndex.as_str();
 
+/// The only repository that exists.
+pub const IMAGE_REPOSITORY: &str = "acme/shop";
+
 /// A registry, and pushes of builds to it.
 #[async_trait]
 pub trait ImagesWorld: Send + Sync {
@@ -23,7 +26,7 @@ pub trait ImagesWorld: Send + Sync {
 
 /// Panics unless a registry keeps the contract of [`Images`].
 pub async fn images(world: &dyn ImagesWorld) {
-    let shop: ImageRepository = "acme/shop".parse().expect("a repository");
+    let shop: ImageRepository = IMAGE_REPOSITORY.parse().expect("a repository");
     nothing_is_there_before_it_is_pushed(world, &shop).await;
     let one = pushed(world, &shop, "one").await;
     let two = pushed(world, &shop, "two").await;

@@ -1,12 +1,12 @@
-//! The contract of `Store` on two stand-ins for DynamoDB, each at the address that its variable holds.
-//!
-//! Ignored unless asked for: `.ci/run rehearsal` installs and starts them.
+//! The table on two stand-ins for DynamoDB, each at the address that its variable holds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use towline_aws::{Aws, Table, table::schema};
 use towline_ports::contract;
 use towline_ports::memory::SplitMix64;
+
+use crate::aws;
 
 /// Sequences of operations that are compared with the model, and operations in each.
 const SEQUENCES: u64 = 24;
@@ -26,12 +26,7 @@ impl Tables {
         )]
         let endpoint = std::env::var(variable);
         let endpoint = endpoint.unwrap_or_else(|error| panic!("{variable}: {error}"));
-        let aws = Aws::from_variables("rehearsal", move |name| match name {
-            "AWS_ENDPOINT_URL_DYNAMODB" => Some(endpoint.clone()),
-            "AWS_REGION" => Some("eu-west-1".to_owned()),
-            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
-            _ => None,
-        });
+        let aws = aws(endpoint);
         Self {
             aws,
             made: AtomicU64::new(0),
