@@ -1,9 +1,12 @@
 //! The table on two stand-ins for DynamoDB, each at the address that its variable holds.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use towline_aws::{Aws, Table, table::schema};
-use towline_ports::contract;
+use async_trait::async_trait;
+use towline_aws::{Aws, Table, TableRepositories, table::schema};
+use towline_ports::Repositories;
+use towline_ports::contract::{self, RepositoriesWorld};
 use towline_ports::memory::SplitMix64;
 
 use crate::aws;
@@ -44,9 +47,22 @@ impl Tables {
     }
 }
 
-async fn keeps_the_contract(variable: &str) {
+/// The repositories that may push, in a table.
+struct Kept(Table);
+
+#[async_trait]
+impl RepositoriesWorld for Kept {
+    async fn open(&self) -> Arc<dyn Repositories> {
+        let names = contract::REGISTERED.map(|(_, name)| name).join(",");
+        let repositories = TableRepositories::new(self.0.clone(), &names);
+        Arc::new(repositories.expect("names"))
+    }
+}
+
+async fn keeps_the_contracts(variable: &str) {
     let tables = Tables::at(variable);
     contract::store(async || tables.make().await).await;
+    contract::repositories(&Kept(tables.make().await)).await;
     for seed in 0..SEQUENCES {
         let mut dice = SplitMix64::new(seed);
         let choices: Vec<u64> = (0..OPERATIONS).map(|_| dice.draw()).collect();
@@ -57,12 +73,12 @@ async fn keeps_the_contract(variable: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a stand-in for DynamoDB: `.ci/run rehearsal`"]
-async fn it_keeps_the_contract_on_ministack() {
-    keeps_the_contract("TOWLINE_MINISTACK").await;
+async fn it_keeps_the_contracts_on_ministack() {
+    keeps_the_contracts("TOWLINE_MINISTACK").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a stand-in for DynamoDB: `.ci/run rehearsal`"]
-async fn it_keeps_the_contract_on_dynamodb_local() {
-    keeps_the_contract("TOWLINE_DYNAMODB_LOCAL").await;
+async fn it_keeps_the_contracts_on_dynamodb_local() {
+    keeps_the_contracts("TOWLINE_DYNAMODB_LOCAL").await;
 }

@@ -18,7 +18,7 @@ const LOCAL: u64 = 1 << 52;
 
 /// The local id with these 48 bits; higher bits are dropped.
 #[must_use]
-pub fn local(bits: u64) -> RepositoryId {
+pub const fn local(bits: u64) -> RepositoryId {
     RepositoryId(LOCAL | (bits & ((1 << BITS) - 1)))
 }
 

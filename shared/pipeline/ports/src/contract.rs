@@ -1,4 +1,4 @@
-//! Contract tests that every adapter of a port passes.
+//! Contract tests that every adapter of a port passes, and the version in memory.
 //!
 //! [`store()`] is what a `Store` promises, case by case; [`model()`] compares one with a model of a few
 //! lines over any sequence of operations. Each other port has one function. It takes a world: the
@@ -7,6 +7,7 @@
 mod builds;
 mod bus;
 mod images;
+mod repositories;
 mod source;
 mod statuses;
 
@@ -26,6 +27,7 @@ pub use builds::{BuildsWorld, builds};
 pub use bus::{BusWorld, DETAIL_TYPE, bus};
 pub use images::{IMAGE_REPOSITORY, ImagesWorld, images};
 pub use model::model;
+pub use repositories::{REGISTERED, RepositoriesWorld, repositories};
 pub use source::{HISTORY, SourceCommit, source};
 pub use statuses::{StatusesWorld, statuses};
 

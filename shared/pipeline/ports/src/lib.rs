@@ -1,8 +1,9 @@
-//! The outside services that Towline needs, one trait each; every adapter passes the same contract.
+//! The outside services that Towline needs, one trait each. Handlers see only these traits.
 //!
-//! Adapters are in `shared/machine` (one machine) and `shared/cloud`. The feature `memory` has strict
-//! in-memory adapters for stories and simulation, and the contracts as tests. Handlers see only these
-//! traits.
+//! Adapters are in `shared/machine` (one machine) and `shared/cloud`. The feature `memory` has
+//! strict ones in memory, for stories and simulation, and a contract for each port that has several
+//! adapters; all of them pass it. [`Deliveries`], [`KeptSecret`] and [`Clock`] have none
+//! (ARCHITECTURE.md, "Decisions and reasons").
 
 use std::path::PathBuf;
 

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use towline_domain::names::RepositoryId;
+use towline_ports::contract::{self, RepositoriesWorld};
 use towline_ports::memory::MemoryStore;
 use towline_ports::{
-    Admission, Due, Item, Key, Page, PortError, Query, Repositories as _, RepositoryRef, Row,
+    Admission, Due, Item, Key, Page, PortError, Query, Repositories, RepositoryRef, Row,
     Store, TransactError, Write, admission,
 };
 
@@ -82,6 +83,19 @@ async fn admit(of: &TableRepositories<Counted>, id: u64, name: &str) -> String {
 
 fn open(store: &Counted, names: &str) -> TableRepositories<Counted> {
     TableRepositories::new(store.clone(), names).expect("names")
+}
+
+#[async_trait]
+impl RepositoriesWorld for Counted {
+    async fn open(&self) -> Arc<dyn Repositories> {
+        let names = contract::REGISTERED.map(|(_, name)| name);
+        Arc::new(open(self, &names.join(",")))
+    }
+}
+
+#[tokio::test]
+async fn a7_a8_it_keeps_the_contract_of_repositories() {
+    contract::repositories(&Counted::default()).await;
 }
 
 #[test]

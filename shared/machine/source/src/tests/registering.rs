@@ -1,8 +1,43 @@
 //! Which repositories are let in, under which name, id and origin.
 
-use towline_ports::{Admission, Repositories as _, admission};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use towline_ports::contract::{self, RepositoriesWorld};
+use towline_ports::{Admission, Repositories, admission};
 
 use super::*;
+
+/// Registered by an address or, in a folder, with an id of this machine until the first push.
+struct Mirrored {
+    world: World,
+    in_folder: Option<&'static str>,
+}
+
+#[async_trait]
+impl RepositoriesWorld for Mirrored {
+    async fn open(&self) -> Arc<dyn Repositories> {
+        let registered = contract::REGISTERED.map(|(_, text)| match self.in_folder {
+            Some(folder) if folder == text => registered(text, &self.world.origin()),
+            _ => Registered {
+                name: name(text),
+                origin: format!("https://git.example.com/{text}.git")
+                    .parse()
+                    .unwrap(),
+            },
+        });
+        Arc::new(open(self.world.dir.path(), registered.into()).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a7_a8_it_keeps_the_contract_of_repositories() {
+    let named = contract::REGISTERED.map(|(_, name)| name);
+    for in_folder in named.map(Some).into_iter().chain([None]) {
+        let world = World::new();
+        contract::repositories(&Mirrored { world, in_folder }).await;
+    }
+}
 
 #[tokio::test]
 async fn a7_a8_an_id_is_bound_once_and_for_good() {

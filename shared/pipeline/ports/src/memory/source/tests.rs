@@ -1,7 +1,9 @@
 //! The memory source keeps the contract, and reads what it was given.
 
+use std::sync::Arc;
+
 use super::*;
-use crate::contract;
+use crate::contract::{self, RepositoriesWorld};
 
 const SHOP: RepositoryId = RepositoryId(7);
 
@@ -38,6 +40,26 @@ async fn it_keeps_the_contract() {
     }
     let commits = commits.try_into().expect("three commits");
     contract::source(&source, &repository, &commits).await;
+}
+
+/// The repositories of [`contract::REGISTERED`]; memory knows the ids from the start.
+struct Kept(Arc<MemorySource>);
+
+#[async_trait]
+impl RepositoriesWorld for Kept {
+    async fn open(&self) -> Arc<dyn Repositories> {
+        Arc::<MemorySource>::clone(&self.0)
+    }
+}
+
+#[tokio::test]
+async fn a7_a8_it_keeps_the_contract_of_repositories() {
+    let source = Arc::new(MemorySource::new());
+    for (id, name) in contract::REGISTERED {
+        let name = name.parse().expect("a name");
+        source.add(id, MemoryRepository::new(name));
+    }
+    contract::repositories(&Kept(source)).await;
 }
 
 #[tokio::test]
