@@ -39,6 +39,7 @@ stages:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root: `.ci/run root`"]
 async fn s14_builds_of_another_user_read_no_data_and_leave_nothing_running() {
     let scratch = tempfile::tempdir().expect("a folder");
     // Nothing but the data folder itself keeps the build out.
@@ -48,15 +49,6 @@ async fn s14_builds_of_another_user_read_no_data_and_leave_nothing_running() {
     repository.write(".towline.yml", &definition(&data));
     let mut before = "0".repeat(40);
     let options = ["--build-user", USER];
-    if !is_root() {
-        let (output, said) = refused(&data, &repository, &options);
-        assert_eq!(output, Some(2), "{said}");
-        assert!(
-            said.contains(&format!("only root can run builds as {USER}")),
-            "{said}"
-        );
-        return;
-    }
     let server = Server::with(&data, &[&repository.path], &options);
     for kept in ["", "word"] {
         repository.write("page", &before);
@@ -122,9 +114,4 @@ fn left() -> Option<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let found = text.lines().find(|line| line.ends_with("sleep 1007"));
     found.map(str::to_owned)
-}
-
-fn is_root() -> bool {
-    let output = Command::new("id").arg("-u").output().expect("id runs");
-    output.stdout == b"0\n"
 }

@@ -48,13 +48,17 @@ impl User {
     pub fn for_builds(name: &str) -> Result<Self, UserError> {
         let table = fs::read_to_string("/etc/passwd").map_err(UserError::Users)?;
         let user = named(&table, name).ok_or_else(|| UserError::Unknown(name.into()))?;
-        let own = rustix::process::geteuid();
-        if user.uid == own.as_raw() {
-            return Err(UserError::Same(name.into()));
+        user.allowed_to(rustix::process::geteuid())
+    }
+
+    /// The user, if a process of `own` may run all builds as it.
+    fn allowed_to(self, own: Uid) -> Result<Self, UserError> {
+        if self.uid == own.as_raw() {
+            return Err(UserError::Same(self.name));
         }
         match own.is_root() {
-            true => Ok(user),
-            false => Err(UserError::NotRoot(name.into())),
+            true => Ok(self),
+            false => Err(UserError::NotRoot(self.name)),
         }
     }
 }
@@ -69,7 +73,11 @@ pub(crate) fn name_of<'a>(spec: &'a Buildspec, phase: &'a Phase) -> Option<&'a s
 /// # Errors
 /// When it cannot be used, with the reason.
 pub(crate) fn wanted(spec: &Buildspec, of_all: Option<&User>) -> Result<Option<User>, Said> {
-    let own = rustix::process::geteuid().as_raw();
+    wanted_by(rustix::process::geteuid(), spec, of_all)
+}
+
+fn wanted_by(own: Uid, spec: &Buildspec, of_all: Option<&User>) -> Result<Option<User>, Said> {
+    let own = own.as_raw();
     let mut other: Option<User> = of_all.cloned();
     for phase in PhaseName::ALL.map(|name| spec.phases.get(name)) {
         let runs = !phase.commands.is_empty() || !phase.finally.is_empty();
@@ -226,4 +234,88 @@ fn names(folder: &OwnedFd) -> io::Result<Vec<CString>> {
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A user of every Linux, like `root` and `daemon`.
+    const NOBODY: &str = "nobody";
+
+    fn uid(name: &str) -> u32 {
+        let users = fs::read_to_string("/etc/passwd").expect("there are users");
+        named(&users, name).expect("a user").uid
+    }
+
+    #[test]
+    fn s14_only_root_runs_all_builds_as_another_user() {
+        let user = User {
+            name: "games".into(),
+            uid: 5,
+            gid: 60,
+        };
+        for (own, expected) in [
+            (0, ""),
+            (
+                1000,
+                "only root can run builds as games; start towline as root",
+            ),
+            (
+                5,
+                "games is the user of towline itself; name another one, which owns nothing else",
+            ),
+        ] {
+            let allowed = user.clone().allowed_to(Uid::from_raw(own));
+            let refused = allowed.map_err(|error| error.to_string());
+            let said = refused.err().unwrap_or_default();
+            assert_eq!(said, expected, "as {own}");
+        }
+    }
+
+    #[test]
+    fn only_root_runs_commands_as_the_users_they_name() {
+        let (nobody, stranger) = (uid(NOBODY), 4_000_000);
+        let (same, other) = ("{commands: [a]}", "{run-as: daemon, commands: [a]}");
+        for (own, user, install, expected) in [
+            (0, NOBODY, same, NOBODY),
+            (nobody, NOBODY, same, "no other"),
+            (
+                stranger,
+                NOBODY,
+                same,
+                "run-as: nobody needs root, but towline does not run as root",
+            ),
+            (0, "root", same, "no other"),
+            (0, "root", other, "daemon"),
+            (
+                stranger,
+                "root",
+                same,
+                "run-as: root needs root, but towline does not run as root",
+            ),
+            (
+                0,
+                NOBODY,
+                other,
+                "run-as: daemon and nobody: a build can use only one user besides root here",
+            ),
+        ] {
+            let text = format!(
+                "version: 0.2
+run-as: {user}
+phases:
+  install: {install}
+  build: {{commands: [b]}}
+"
+            );
+            let (spec, _) = Buildspec::read(&text).expect("a buildspec");
+            let said = match wanted_by(Uid::from_raw(own), &spec, None) {
+                Ok(Some(user)) => user.name,
+                Ok(None) => "no other".to_owned(),
+                Err(refused) => refused.into(),
+            };
+            assert_eq!(said, expected, "{user} and {install} as {own}");
+        }
+    }
 }
