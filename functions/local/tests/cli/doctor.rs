@@ -243,7 +243,7 @@ fn a_sound_stack_is_found_sound() {
 }
 
 #[test]
-fn everything_wrong_is_told_with_how_to_mend_it() {
+fn every_problem_is_shown_with_its_fix() {
     let server = Server::saying(&[(502, json!({"message": "Internal Server Error"}))]);
     let mut sick = stack(&server.url);
     sick["Stacks"][0]["StackStatus"] = json!("UPDATE_ROLLBACK_COMPLETE");

@@ -546,7 +546,7 @@ async fn the_doctor_is_obeyed(driver: &Driver<'_>) -> Told {
     }
     for finding in wrong {
         let command = finding.split_once("→ aws ").map(|(_, words)| words);
-        let command = command.with_context(|| format!("no command mends {finding}"))?;
+        let command = command.with_context(|| format!("no command fixes {finding}"))?;
         let words: Vec<&str> = command.split_whitespace().collect();
         driver.stack.aws(&words).await?;
     }

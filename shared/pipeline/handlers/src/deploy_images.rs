@@ -1,4 +1,4 @@
-//! Deploys an image that is now live in a stage, in the stage's way.
+//! Announces an image that is now live in a stage to your own deployers.
 
 use towline_domain::deployment;
 use towline_domain::image::Image;

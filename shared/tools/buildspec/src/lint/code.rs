@@ -93,7 +93,7 @@ codes! {
     W044 "docker-hub-unauthenticated" "A base image is pulled from Docker Hub without a login."
     W045 "secret-in-plain-text" "`env.variables` or a command contains what looks like a secret."
     W046 "shadowed-variable" "A variable replaces one that CodeBuild or the AWS CLI reads."
-    N001 "odd" "CodeBuild accepts this, but it is probably a mistake or undocumented."
+    N001 "suspicious" "CodeBuild accepts this, but it is probably a mistake or undocumented."
     N002 "unused-allow" "A comment allows a finding that does not occur."
 }
 

@@ -47,7 +47,7 @@ pub enum ProblemKind {
     /// A key that CodeBuild does not have, elsewhere.
     UnknownKey,
     /// Valid, but probably not intended.
-    Odd,
+    Suspicious,
     /// CodeBuild accepts it, although its user guide says otherwise.
     Lenient,
 }
@@ -65,7 +65,7 @@ impl ProblemKind {
             Self::UnknownPhase
             | Self::UnknownSection
             | Self::UnknownKey
-            | Self::Odd
+            | Self::Suspicious
             | Self::Lenient => false,
         }
     }

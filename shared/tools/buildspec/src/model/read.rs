@@ -107,7 +107,7 @@ impl Reader {
         match phases {
             Some(key) if spec.phases.is_idle() && spec.batch.is_none() => {
                 let message = "no phase has a command: this buildspec builds nothing";
-                self.note(ProblemKind::Odd, key, message);
+                self.note(ProblemKind::Suspicious, key, message);
             }
             None if spec.batch.is_none() => {
                 let message =
@@ -190,7 +190,7 @@ impl Reader {
                     if name != PhaseName::Install {
                         let message =
                             format!("`runtime-versions` is read only in `install`, not in {place}");
-                        self.note(ProblemKind::Odd, key, message);
+                        self.note(ProblemKind::Suspicious, key, message);
                     }
                     phase.runtime_versions = self.pairs(value, "`runtime-versions`");
                 }
@@ -199,7 +199,7 @@ impl Reader {
                 "steps" => {
                     let message =
                         "`steps` are GitHub Actions steps, which only CodeBuild itself runs";
-                    self.note(ProblemKind::Odd, key, message);
+                    self.note(ProblemKind::Suspicious, key, message);
                     phase.steps = self.steps(value);
                 }
                 _ => self.unknown(key, value, &place, PHASE_KEYS, &mut phase.other),
@@ -207,7 +207,7 @@ impl Reader {
         }
         if !phase.steps.is_empty() && !phase.commands.is_empty() {
             let message = format!("{place} has `steps` and `commands`: use only one of them");
-            self.note(ProblemKind::Odd, node, message);
+            self.note(ProblemKind::Suspicious, node, message);
         }
         phase
     }
@@ -224,7 +224,11 @@ impl Reader {
         for item in value::items(node) {
             match &item.value {
                 Value::Scalar { .. } if item.is_null() => {
-                    self.note(ProblemKind::Odd, item, "an empty command is left out");
+                    self.note(
+                        ProblemKind::Suspicious,
+                        item,
+                        "an empty command is left out",
+                    );
                 }
                 Value::Scalar { text, .. } => commands.push(text.clone()),
                 Value::Mapping(_) | Value::Sequence(_) => {

@@ -1,4 +1,4 @@
-//! How good, odd and wrong buildspecs are read, and that printing loses nothing.
+//! How good, suspicious and wrong buildspecs are read, and that printing loses nothing.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(
@@ -435,10 +435,10 @@ reports: {unit: {files: [a], file-format: junit}}
         Lenient 7:20 `out`
         Wrong 7:40 `perhaps`
         Wrong 8:37 `keep`
-        Odd 8:8 `{fallback-keys: [a], action: keep}`
-        Odd 9:22 `{identifier: a-b}`
-        Odd 9:8 `{build-list: [{identifier: a-b}], build-fanout: {}}`
-        Odd 10:43 `junit`
+        Suspicious 8:8 `{fallback-keys: [a], action: keep}`
+        Suspicious 9:22 `{identifier: a-b}`
+        Suspicious 9:8 `{build-list: [{identifier: a-b}], build-fanout: {}}`
+        Suspicious 10:43 `junit`
         NoVersion 1:1 `phases:`"#]]
     .assert_eq(&told.join("\n"));
     assert_eq!(reading.spec.phases.build.commands, ["make"]);

@@ -1,4 +1,4 @@
-//! How good, odd and hostile documents are read.
+//! How good, unusual and hostile documents are read.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(

@@ -56,12 +56,13 @@ fn note(spec: &Spec<'_>, problem: &Problem) -> Option<Note> {
             Code::E006,
             "CodeBuild ignores this key and everything under it.",
         ),
-        ProblemKind::Odd | ProblemKind::Lenient => (
+        ProblemKind::Suspicious | ProblemKind::Lenient => (
             Code::N001,
             "CodeBuild accepts this, but probably not as intended.",
         ),
     };
-    let is_steps = problem.kind == ProblemKind::Odd && problem.message.starts_with("`steps` are");
+    let is_steps =
+        problem.kind == ProblemKind::Suspicious && problem.message.starts_with("`steps` are");
     if is_steps {
         return None;
     }

@@ -52,7 +52,7 @@ impl Reader {
         }
         if batch.forms.len() > 1 {
             let message = "a batch takes one of `build-list`, `build-graph`, `build-matrix` and `build-fanout`";
-            self.note(ProblemKind::Odd, node, message);
+            self.note(ProblemKind::Suspicious, node, message);
         }
         Some(batch)
     }
@@ -83,7 +83,7 @@ impl Reader {
         }
         if !is_identifier(&build.identifier) {
             let message = "a build of a batch has an `identifier` of letters, digits and `_`, at most 128 of them";
-            self.note(ProblemKind::Odd, node, message);
+            self.note(ProblemKind::Suspicious, node, message);
         }
         build
     }
@@ -103,7 +103,7 @@ impl Reader {
         }
         if env.compute_type.is_some() && env.fleet.is_some() {
             let message = "`compute-type` and `fleet` cannot be used together";
-            self.note(ProblemKind::Odd, node, message);
+            self.note(ProblemKind::Suspicious, node, message);
         }
         Some(env)
     }

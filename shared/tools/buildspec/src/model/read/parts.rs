@@ -69,7 +69,7 @@ impl Reader {
                         .filter(|format| !is_known_format(format))
                     {
                         let message = format!("CodeBuild has no report format `{format}`");
-                        self.note(ProblemKind::Odd, value, message);
+                        self.note(ProblemKind::Suspicious, value, message);
                     }
                 }
                 _ => self.unknown(key, value, "a report group", REPORT_KEYS, &mut report.other),
@@ -122,7 +122,7 @@ impl Reader {
                     if cache.fallback_keys.len() > MOST_FALLBACK_KEYS {
                         let message =
                             format!("a cache has at most {MOST_FALLBACK_KEYS} fallback keys");
-                        self.note(ProblemKind::Odd, value, message);
+                        self.note(ProblemKind::Suspicious, value, message);
                     }
                 }
                 "action" => cache.action = self.cache_action(value),
@@ -131,7 +131,7 @@ impl Reader {
         }
         if cache.key.is_none() && !cache.fallback_keys.is_empty() {
             let message = "`fallback-keys` are ignored without a `key`";
-            self.note(ProblemKind::Odd, node, message);
+            self.note(ProblemKind::Suspicious, node, message);
         }
         Some(cache)
     }
