@@ -131,11 +131,11 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
     ("towline-https", "shared/cloud/https", &[]),
     ("towline-aws", "shared/cloud/aws", REMOTE),
     ("towline-github", "shared/cloud/github", REMOTE),
-    // Shared by all functions on Lambda: of the adapters it knows the table and the bus.
+    // Shared by all functions on Lambda: of the adapters it knows the table, the bus and GitHub.
     (
         "towline-lambda",
         "shared/cloud/lambda",
-        &["domain", "wire", "ports", "state", "aws"],
+        &["domain", "wire", "ports", "state", "aws", "github"],
     ),
     ("towline", "functions/local", CLI),
     ("receive-github", "functions/receive-github", ON_LAMBDA),

@@ -1,11 +1,9 @@
 //! Plans the run of an accepted push.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use towline_github::{FromSecret, GitHub};
 use towline_handlers::plan_runs::{self, Tool};
-use towline_lambda::{Failure, Start, SystemClock, Tools, events, run, settings};
+use towline_lambda::{Failure, Start, Tools, events, run, settings};
 
 const NAME: &str = "plan-runs";
 
@@ -17,17 +15,7 @@ async fn main() -> ExitCode {
 async fn serve() -> Result<(), Failure> {
     let start = Start::of(NAME).await?;
     let context = start.context();
-    let clock = Arc::new(SystemClock);
-    let asked = settings::<towline_lambda::GitHub>()?;
-    let secret = start.aws.secrets().cached(asked.secret, clock.clone());
-    let github = GitHub::new(
-        towline_github::Settings {
-            api: asked.api.parse()?,
-            ..towline_github::Settings::default()
-        },
-        Arc::new(FromSecret(secret)),
-        clock,
-    );
+    let github = start.github(None)?;
     let settings = plan_runs::Settings {
         tools: tools(settings::<Tools>()?),
     };

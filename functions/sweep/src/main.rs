@@ -1,11 +1,9 @@
 //! Finds lost events, lost webhooks and unfinished work, every minute.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use towline_aws::TableRepositories;
-use towline_github::{FromSecret, GitHub};
 use towline_handlers::sweep;
 use towline_lambda::{Failure, Links, Registered, Start, SystemClock, run, schedule, settings};
 use towline_ports::Clock as _;
@@ -30,18 +28,7 @@ async fn serve() -> Result<(), Failure> {
     let builds = start.aws.builds();
     let registered = settings::<Registered>()?;
     let repositories = TableRepositories::new(start.table.clone(), &registered.repositories)?;
-    let clock = Arc::new(SystemClock);
-    let asked = settings::<towline_lambda::GitHub>()?;
-    let secret = start.aws.secrets().cached(asked.secret, clock.clone());
-    let github = GitHub::new(
-        towline_github::Settings {
-            api: asked.api.parse()?,
-            patience: ONE_CALL,
-            ..towline_github::Settings::default()
-        },
-        Arc::new(FromSecret(secret)),
-        clock,
-    );
+    let github = start.github(Some(ONE_CALL))?;
     let address = settings::<Links>()?.url;
     let url = format!("{}/webhooks/github", address.as_deref().unwrap_or_default());
     let webhooks = github.webhooks(url);

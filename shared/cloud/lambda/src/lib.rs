@@ -1,11 +1,13 @@
 //! Shared by all functions on Lambda: settings, clock, log, metrics and event loop.
 //!
 //! A function's `main` is [`run`] with its adapters and one loop: [`events`] from a bus, [`requests`] from
-//! API Gateway, or [`schedule`] from a timer. Of the adapters, this crate knows only the
-//! table and the bus, which every function has; it knows no handler.
+//! API Gateway, or [`schedule`] from a timer. Of the adapters, this crate knows the table and the bus,
+//! which every function has, and with the feature `github` GitHub; it knows no handler.
 
 mod envelope;
 mod failure;
+#[cfg(feature = "github")]
+mod github;
 pub mod http_api;
 mod log;
 mod loops;
@@ -21,9 +23,7 @@ use towline_ports::Clock as _;
 pub use envelope::{EnvelopeError, envelope};
 pub use failure::Failure;
 pub use loops::{events, requests, schedule};
-pub use settings::{
-    Builds, Callers, GitHub, Links, Registered, SettingError, Tools, Webhook, settings,
-};
+pub use settings::{Builds, Callers, Links, Registered, SettingError, Tools, Webhook, settings};
 pub use signed::{again, keys, refusal, unusable};
 pub use start::Start;
 pub use towline_ports::system::SystemClock;

@@ -28,14 +28,14 @@ pub fn settings<T: Concern>() -> Result<T, SettingError> {
 
 /// The source of variables.
 #[derive(Clone, Copy)]
-pub struct Variables(fn(&str) -> Option<String>);
+pub struct Variables(pub(crate) fn(&str) -> Option<String>);
 
 impl Variables {
-    fn needed(self, name: &'static str) -> Result<String, SettingError> {
+    pub(crate) fn needed(self, name: &'static str) -> Result<String, SettingError> {
         self.optional(name).ok_or(SettingError::Missing(name))
     }
 
-    fn optional(self, name: &str) -> Option<String> {
+    pub(crate) fn optional(self, name: &str) -> Option<String> {
         (self.0)(name).filter(|value| !value.trim().is_empty())
     }
 }
@@ -121,24 +121,6 @@ impl Concern for Registered {
     }
 }
 
-/// The access to GitHub.
-pub struct GitHub {
-    /// The ARN of the secret.
-    pub secret: String,
-    /// The address of the API.
-    pub api: String,
-}
-
-impl Concern for GitHub {
-    fn read(from: Variables) -> Result<Self, SettingError> {
-        let api = from.optional("TOWLINE_GITHUB_API");
-        Ok(Self {
-            secret: from.needed("TOWLINE_GITHUB_SECRET_ID")?,
-            api: api.unwrap_or_else(|| "https://api.github.com".into()),
-        })
-    }
-}
-
 /// The ARNs of the secrets that authenticate callers.
 pub struct Callers {
     /// Signs Slack's requests.
@@ -208,15 +190,13 @@ mod tests {
     #[test]
     fn what_is_missing_or_blank_is_named() {
         let blank = Variables(|name| match name {
-            "TOWLINE_TABLE" | "TOWLINE_GITHUB_SECRET_ID" => Some("set".into()),
+            "TOWLINE_TABLE" => Some("set".into()),
             _ => Some(" ".into()),
         });
         let missing = |name| Some(SettingError::Missing(name));
         assert_eq!(State::read(blank).err(), missing("TOWLINE_BUS"));
         assert_eq!(Webhook::read(blank).err(), missing("TOWLINE_REPOSITORIES"));
         assert_eq!(Links::read(blank).map(|it| it.url), Ok(None));
-        let api = GitHub::read(blank).map(|it| it.api);
-        assert_eq!(api.as_deref(), Ok("https://api.github.com"));
         assert_eq!(
             SettingError::Missing("TOWLINE_TABLE").to_string(),
             "TOWLINE_TABLE is not set; infra/template.yaml sets it"
