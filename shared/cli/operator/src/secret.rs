@@ -301,7 +301,15 @@ mod tests {
             Name::Github,
             r#"{"tokens": "x"}"#,
             None,
-            Err(r#"GitHub's secret is neither {"token": …} nor {"app_id": …, "private_key": …}"#),
+            Err(
+                r#"GitHub's secret has an unknown key or value; it needs "token", or "app_id" and "private_key", all strings"#,
+            ),
+        );
+        check(
+            Name::Github,
+            "{}",
+            None,
+            Err("GitHub's secret is empty; set a token, or an App with its private key"),
         );
         let key = "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----";
         check(

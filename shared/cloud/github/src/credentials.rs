@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use towline_ports::{KeptSecret, PortError};
+use towline_wire::github::{Access, AccessError};
 
 use crate::key::{AppKey, KeyError};
 
@@ -28,92 +28,29 @@ pub enum Credentials {
 /// Why a text does not contain credentials. Says how to fix that, and never shows the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
-    /// It is not a JSON object.
-    #[error(
-        "GitHub's secret is not a JSON object (line {line}, column {column}); write \
-         {{\"token\": \"…\"}} or {{\"app_id\": \"…\", \"private_key\": \"…\"}}"
-    )]
-    NotJson {
-        /// The line of the error.
-        line: usize,
-        column: usize,
-    },
-    /// It has an unknown key, or only half of what is needed.
     #[error("GitHub's secret {0}")]
-    Wrong(&'static str),
+    Written(AccessError),
     /// The private key cannot be used.
     #[error("the private_key of GitHub's secret {0}")]
     Key(#[from] KeyError),
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    token: Option<String>,
-    app_id: Option<Id>,
-    private_key: Option<String>,
-}
-
-/// The number of an App may be written with or without quotes.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Id {
-    Text(String),
-    Number(u64),
-}
-
 impl Credentials {
-    /// Reads a secret: `{"token": "…"}`, `{"app_id": "…", "private_key": "…"}`, or `{}`, `unset` or
-    /// nothing, which is [`Credentials::None`].
+    /// Reads a secret in the form of [`Access`].
     ///
     /// # Errors
-    /// When it is anything else, or the private key cannot be used.
+    /// When it has another form, or the private key cannot be used.
     pub fn from_json(text: &str) -> Result<Self, CredentialsError> {
-        use CredentialsError::Wrong;
-        let text = text.trim();
-        if text.is_empty() || text == "unset" {
-            return Ok(Self::None);
-        }
-        let written: Written = serde_json::from_str(text).map_err(|error| {
-            if error.is_data() {
-                return Wrong(
-                    "has an unknown key or value; it needs \"token\", or \"app_id\" and \
-                         \"private_key\", all strings",
-                );
-            }
-            CredentialsError::NotJson {
-                line: error.line(),
-                column: error.column(),
-            }
-        })?;
-        match (written.token, written.app_id, written.private_key) {
-            (None, None, None) => Ok(Self::None),
-            (Some(token), None, None) => {
-                let token = SecretString::from(token.trim());
-                match token.expose_secret() {
-                    "" => Err(Wrong("has an empty token; set it, or write {}")),
-                    text if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                        Ok(Self::Token(token))
-                    }
-                    _ => Err(Wrong("has a token with invalid characters")),
+        Ok(
+            match Access::read(text).map_err(CredentialsError::Written)? {
+                Access::None => Self::None,
+                Access::Token(token) => Self::Token(token),
+                Access::App { id, private_key } => {
+                    AppKey::new(&id, &private_key)?;
+                    Self::App { id, private_key }
                 }
-            }
-            (None, Some(id), Some(private_key)) => {
-                let id = match id {
-                    Id::Text(text) => text.trim().to_owned(),
-                    Id::Number(number) => number.to_string(),
-                };
-                if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
-                    return Err(Wrong("has an invalid app_id; use the App's client id"));
-                }
-                let private_key = SecretString::from(private_key.trim());
-                AppKey::new(&id, &private_key)?;
-                Ok(Self::App { id, private_key })
-            }
-            (None, Some(_), None) => Err(Wrong("has app_id, but no private_key; add it")),
-            (None, None, Some(_)) => Err(Wrong("has private_key, but no app_id; add it")),
-            (Some(_), _, _) => Err(Wrong("has a token and a GitHub App; keep only one")),
-        }
+            },
+        )
     }
 }
 
@@ -203,7 +140,10 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_secret_is_said_without_showing_it() {
         let app = |key: &str| json!({"app_id": "1", "private_key": key}).to_string();
-        let elliptic = "-----BEGIN EC PRIVATE KEY-----\nSFVOVEVSMg==\n-----END EC PRIVATE KEY-----";
+        let key = |kind: &str, content: &str| {
+            format!("-----BEGIN {kind}-----\n{content}\n-----END {kind}-----")
+        };
+        let elliptic = "EC PRIVATE KEY";
         for (text, expected) in [
             (
                 "hunter2",
@@ -260,14 +200,22 @@ mod tests {
             ),
             (
                 &app("hunter2"),
-                "the private_key of GitHub's secret is not a private key in PEM",
+                "GitHub's secret has an incomplete private_key",
             ),
             (
                 &app(&KEY[..KEY.len() / 2]),
-                "the private_key of GitHub's secret is not a private key",
+                "GitHub's secret has an incomplete private_key",
             ),
             (
-                &app(elliptic),
+                &app(&key(elliptic, "SFVOVEVSMg==")),
+                "GitHub's secret has an incomplete private_key",
+            ),
+            (
+                &app(&key("PRIVATE KEY", "hunter2!")),
+                "the private_key of GitHub's secret is not a private key in PEM",
+            ),
+            (
+                &app(&key("PRIVATE KEY", "SFVOVEVSMg==")),
                 "the private_key of GitHub's secret is not an RSA key",
             ),
         ] {

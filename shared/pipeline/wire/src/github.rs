@@ -1,5 +1,6 @@
-//! GitHub's webhooks: the kind of event, and the content of a push.
+//! GitHub's formats: webhooks with the content of a push, and the secret for its API.
 
+mod access;
 mod authors;
 pub mod compose;
 mod push;
@@ -12,6 +13,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+pub use access::{Access, AccessError};
 pub use authors::authors;
 pub use push::{Deletion, MOST_COMMITS, Push};
 

@@ -1,58 +1,16 @@
 //! Checks GitHub's secret as functions read it.
 
-use serde::Deserialize;
+use towline_wire::github::Access;
 
-/// Checks that functions can use it; they read it as towline-github does, `Credentials`.
+/// Checks that functions can use it. Whether the private key is one is only checked by a function, which signs with it.
 ///
 /// # Errors
 /// With what is wrong, as the rest of a sentence that never shows the secret.
-pub fn github(text: &str) -> Result<(), &'static str> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Written {
-        token: Option<String>,
-        app_id: Option<Id>,
-        private_key: Option<String>,
-    }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Id {
-        Text(String),
-        Number(u64),
-    }
-    const SHAPE: &str = r#"is neither {"token": …} nor {"app_id": …, "private_key": …}"#;
-    let written: Written = serde_json::from_str(text).map_err(|_| SHAPE)?;
-    let one_word = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_graphic());
-    match (written.token, written.app_id, written.private_key) {
-        (Some(token), None, None) if one_word(token.trim()) => Ok(()),
-        (Some(_), None, None) => Err("has a token that is not one word"),
-        (None, Some(id), Some(key)) => {
-            let id = match id {
-                Id::Text(text) => text.trim().to_owned(),
-                Id::Number(number) => number.to_string(),
-            };
-            if !one_word(&id) {
-                return Err("has an app_id that is not the App's client id or number");
-            }
-            let kinds = ["RSA PRIVATE KEY", "PRIVATE KEY"];
-            // Text around the key, such as a tool's comments, is ignored.
-            let is_whole = |kind: &&str| {
-                let (begin, end) = (
-                    format!("-----BEGIN {kind}-----"),
-                    format!("-----END {kind}-----"),
-                );
-                key.split_once(&begin)
-                    .is_some_and(|(_, rest)| rest.contains(&end))
-            };
-            if !kinds.iter().any(is_whole) {
-                return Err(
-                    "has an incomplete private key: include the whole file, with its BEGIN and END lines",
-                );
-            }
-            Ok(())
-        }
-        (Some(_), _, _) => Err("has a token and a GitHub App; keep one"),
-        (None, _, _) => Err(SHAPE),
+pub fn github(text: &str) -> Result<(), String> {
+    match Access::read(text) {
+        Ok(Access::Token(_) | Access::App { .. }) => Ok(()),
+        Ok(Access::None) => Err("is empty; set a token, or an App with its private key".into()),
+        Err(wrong) => Err(wrong.to_string()),
     }
 }
 
@@ -87,6 +45,7 @@ mod tests {
             json!({ "app_id": "1234" }),
             json!({ "private_key": APP_KEY }),
             json!(["ghp_x"]),
+            json!("ghp_x"),
         ] {
             let text = secret.to_string();
             let taken = Credentials::from_json(&text).is_ok();

@@ -1,0 +1,128 @@
+//! What the stored secret gives access to GitHub with, as people write it.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+/// The content of the secret.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Nothing: `{}`, `unset`, or an empty text.
+    None,
+    /// `{"token": "…"}`
+    Token(SecretString),
+    /// `{"app_id": "…", "private_key": "…"}`
+    App {
+        /// Its client id or its number.
+        id: String,
+        /// Its private key in PEM. Only its first and last lines have been checked.
+        private_key: SecretString,
+    },
+}
+
+/// Why a text is not such a secret: the rest of a sentence, which says how to fix that and never shows the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    #[error(
+        "is not a JSON object (line {line}, column {column}); write {{\"token\": \"…\"}} or \
+         {{\"app_id\": \"…\", \"private_key\": \"…\"}}"
+    )]
+    NotJson {
+        /// The line of the error.
+        line: usize,
+        column: usize,
+    },
+    /// It has an unknown key, or only half of what is needed.
+    #[error("{0}")]
+    Wrong(&'static str),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    token: Option<String>,
+    app_id: Option<Id>,
+    private_key: Option<String>,
+}
+
+/// The number of an App may be written with or without quotes.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Text(String),
+    Number(u64),
+}
+
+impl Access {
+    /// # Errors
+    /// When the text is anything else.
+    pub fn read(text: &str) -> Result<Self, AccessError> {
+        let text = text.trim();
+        if text.is_empty() || text == "unset" {
+            return Ok(Self::None);
+        }
+        let written: Written =
+            serde_json::from_str(text).map_err(|error| match error.is_data() {
+                true => AccessError::Wrong(
+                    "has an unknown key or value; it needs \"token\", or \"app_id\" and \
+                 \"private_key\", all strings",
+                ),
+                false => AccessError::NotJson {
+                    line: error.line(),
+                    column: error.column(),
+                },
+            })?;
+        written.checked().map_err(AccessError::Wrong)
+    }
+}
+
+impl Written {
+    fn checked(self) -> Result<Access, &'static str> {
+        match (self.token, self.app_id, self.private_key) {
+            (None, None, None) => Ok(Access::None),
+            (Some(token), None, None) => {
+                let token = SecretString::from(token.trim());
+                match token.expose_secret() {
+                    "" => Err("has an empty token; set it, or write {}"),
+                    text if is_one_word(text) => Ok(Access::Token(token)),
+                    _ => Err("has a token with invalid characters"),
+                }
+            }
+            (None, Some(id), Some(private_key)) => {
+                let id = match id {
+                    Id::Text(text) => text.trim().to_owned(),
+                    Id::Number(number) => number.to_string(),
+                };
+                if id.is_empty() || !is_one_word(&id) {
+                    return Err("has an invalid app_id; use the App's client id");
+                }
+                let private_key = SecretString::from(private_key.trim());
+                if !is_whole(private_key.expose_secret()) {
+                    return Err(
+                        "has an incomplete private_key; paste the whole file from GitHub, with its \
+                         BEGIN and END lines, and line ends as \\n",
+                    );
+                }
+                Ok(Access::App { id, private_key })
+            }
+            (None, Some(_), None) => Err("has app_id, but no private_key; add it"),
+            (None, None, Some(_)) => Err("has private_key, but no app_id; add it"),
+            (Some(_), _, _) => Err("has a token and a GitHub App; keep only one"),
+        }
+    }
+}
+
+fn is_one_word(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether the key begins and ends. Text around it, such as a tool's comments, is ignored.
+fn is_whole(key: &str) -> bool {
+    ["RSA PRIVATE KEY", "PRIVATE KEY"].iter().any(|kind| {
+        let (begin, end) = (
+            format!("-----BEGIN {kind}-----"),
+            format!("-----END {kind}-----"),
+        );
+        key.split_once(&begin)
+            .is_some_and(|(_, rest)| rest.contains(&end))
+    })
+}
