@@ -46,6 +46,8 @@ struct Sums {
     steps: u64,
     moves: u64,
     orphans: u64,
+    /// The sum of all traces, in which their order does not matter.
+    traces: u64,
     broken: Vec<Broken>,
 }
 
@@ -55,6 +57,7 @@ impl Sums {
         self.steps += outcome.steps;
         self.moves += outcome.moves;
         self.orphans += outcome.orphans;
+        self.traces = self.traces.wrapping_add(outcome.hash);
         if !outcome.faults.is_empty() {
             let (name, faults, view) = (weather.word(), outcome.faults, outcome.view);
             let told = format!("{name} seed {seed}: {}\n{view}", faults.join("\n"));
@@ -134,7 +137,7 @@ impl fmt::Display for Seeds {
         let cores = seconds * self.threads as f64;
         write!(
             f,
-            "{}: {} seeds from {} in {seconds:.0} s on {} threads, {} events, {} I/O steps, {} promotions, {} rows of decisions that lost; {:.0} events and {:.0} steps per second and thread; {} broken",
+            "{}: {} seeds from {} in {seconds:.0} s on {} threads, {} events, {} I/O steps, {} promotions, {} rows of decisions that lost; {:.0} events and {:.0} steps per second and thread; traces {:016x}; {} broken",
             self.weather.word(),
             self.seeds,
             self.first,
@@ -145,6 +148,7 @@ impl fmt::Display for Seeds {
             self.sums.orphans,
             self.sums.events as f64 / cores,
             self.sums.steps as f64 / cores,
+            self.sums.traces,
             self.broken.len()
         )?;
         for broken in self.broken.iter().take(MOST_TOLD) {
