@@ -1,6 +1,6 @@
 //! Patterns for paths and refs.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 /// A path or ref pattern: `*` within one part, `**` across parts, `{a,b}`, `[a-z]`.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Glob {
+pub struct Glob(Arc<Shared>);
+
+/// A pattern, which every copy of a definition shares.
+struct Shared {
     glob: globset::Glob,
     /// Compiled when it is first needed: definitions are read far more often than they are matched.
     matcher: OnceLock<GlobMatcher>,
@@ -37,10 +40,8 @@ impl Glob {
             .backslash_escape(true)
             .build()
             .map_err(|error| broken(error.kind().to_string()))?;
-        Ok(Self {
-            glob,
-            matcher: OnceLock::new(),
-        })
+        let matcher = OnceLock::new();
+        Ok(Self(Arc::new(Shared { glob, matcher })))
     }
 
     /// Whether the pattern matches the whole of `candidate`.
@@ -69,15 +70,15 @@ impl Glob {
     }
 
     fn compiled(&self, candidate: &str) -> bool {
-        self.matcher
-            .get_or_init(|| self.glob.compile_matcher())
-            .is_match(candidate)
+        let Shared { glob, matcher } = &*self.0;
+        let matcher = matcher.get_or_init(|| glob.compile_matcher());
+        matcher.is_match(candidate)
     }
 
     /// The pattern as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.glob.glob()
+        self.0.glob.glob()
     }
 
     /// The only name that it matches; none if it is more than a name.
