@@ -14,6 +14,10 @@ use towline_simulation::shrink::{shrink, story};
 use towline_simulation::world::router;
 use towline_simulation::{Plan, Weather, campaign};
 
+/// A third of the time goes into small allocations, which it does in half of what the system's takes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Run the real handlers in a world that loses, repeats, reorders and kills
 #[derive(Debug, Parser)]
 struct Arguments {
