@@ -22,16 +22,16 @@ impl NameError {
     }
 }
 
-/// Declares a newtype over `String` that only its check can create, with the traits of a name.
+/// Declares a newtype over a shared text that only its check can create, with the traits of a name.
+/// Names are copied far more often than they are read.
 ///
 /// A crate that uses this needs `serde`.
 #[macro_export]
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $expected:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(std::sync::Arc<str>);
 
         impl $name {
             /// The text as it was given.
@@ -46,7 +46,7 @@ macro_rules! name {
             fn from_str(text: &str) -> Result<Self, $crate::NameError> {
                 let check: fn(&str) -> bool = $check;
                 if check(text) {
-                    Ok(Self(text.to_owned()))
+                    Ok(Self(text.into()))
                 } else {
                     Err($crate::NameError::new(text, $expected))
                 }
@@ -62,7 +62,33 @@ macro_rules! name {
 
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0
+                name.as_str().to_owned()
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+
+                impl serde::de::Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        to.write_str("a string")
+                    }
+
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
             }
         }
 
@@ -101,7 +127,7 @@ impl Digest {
     /// The digest from a hasher.
     #[must_use]
     pub fn finish(hasher: Sha256) -> Self {
-        Self(format!("sha256:{}", hex::encode(hasher.finalize())))
+        Self(format!("sha256:{}", hex::encode(hasher.finalize())).into())
     }
 
     /// The 64 hexadecimal digits without the algorithm.
