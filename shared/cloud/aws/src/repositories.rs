@@ -280,7 +280,7 @@ fn name_key(name: &RepositoryName) -> Key {
 fn write(key: Key, item: &impl Serialize, version: Option<u64>) -> Result<Write, PortError> {
     let body = serde_json::to_value(item)
         .map_err(|error| PortError::new(format!("writing the binding {:?}", key.sort), error))?;
-    let due = None;
+    let (body, due) = (body.into(), None);
     Ok(match version {
         None => Write::Create { key, body, due },
         Some(version) => Write::Replace {

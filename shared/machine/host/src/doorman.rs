@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_pull_and_the_owner_may_mend() {
+    fn everyone_may_pull_and_only_the_owner_may_push_or_delete() {
         let person = |groups: &[&str]| Person {
             login: "bob".into(),
             groups: groups.iter().map(|group| (*group).to_owned()).collect(),

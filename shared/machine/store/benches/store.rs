@@ -53,7 +53,7 @@ async fn write(store: Arc<SqliteStore>, round: u64, writer: u64) {
     for number in 0..EACH {
         let create = |kind: &str| Write::Create {
             key: Key::new(&partition, format!("{kind}/{number}")),
-            body: json!({ "text": "x".repeat(1_000) }),
+            body: json!({ "text": "x".repeat(1_000) }).into(),
             due: None,
         };
         let writes = vec![create("fact"), create("intent")];

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use rusqlite::types::{ToSql, Type};
 use rusqlite::{Connection, Row, params};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use towline_ports::{Due, Item, Key, Page, PortError, Query};
 
@@ -118,7 +119,7 @@ pub(crate) fn query(connection: &Connection, query: &Query) -> rusqlite::Result<
     let mut items = rows.collect::<rusqlite::Result<Vec<Item>>>()?;
     let more = items.len() > query.limit;
     items.truncate(query.limit);
-    let last = items.last().map(|item| item.key.sort.clone());
+    let last = items.last().map(|item| item.key.sort.to_string());
     Ok(Page {
         items,
         next: last.filter(|_| more),
@@ -145,7 +146,7 @@ pub(crate) fn due(
 fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
     let unreadable =
         |column, kind, error| rusqlite::Error::FromSqlConversionFailure(column, kind, error);
-    let body = serde_json::from_str(row.get_ref(3)?.as_str()?)
+    let body: Value = serde_json::from_str(row.get_ref(3)?.as_str()?)
         .map_err(|error| unreadable(3, Type::Text, error.into()))?;
     let due = row
         .get::<_, Option<i128>>(4)?
@@ -155,7 +156,7 @@ fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
     Ok(Item {
         key: Key::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?),
         version: row.get::<_, i64>(2)?.cast_unsigned(),
-        body,
+        body: body.into(),
         due,
     })
 }

@@ -273,7 +273,7 @@ mod tests {
         let (answer, answered) = oneshot::channel();
         let create = |sort: &&str| Write::Create {
             key: Key::new("p", *sort),
-            body: json!({}),
+            body: json!({}).into(),
             due: None,
         };
         let job = Job {
@@ -311,7 +311,10 @@ mod tests {
             match answer {
                 Ok(()) => assert_eq!(number % 2, 0),
                 Err(TransactError::Conflict(key)) => {
-                    assert_eq!((number % 2, key.sort), (1, (number / 2).to_string()));
+                    assert_eq!(
+                        (number % 2, key.sort.to_string()),
+                        (1, (number / 2).to_string())
+                    );
                 }
                 Err(TransactError::Port(error)) => panic!("{error:?}"),
             }

@@ -31,7 +31,7 @@ async fn fill(store: &SqliteStore, items: u64) {
     for number in 0..items {
         let write = Write::Create {
             key: Key::new("p", format!("{number:04}")),
-            body: json!({ "text": "x".repeat(2_000) }),
+            body: json!({ "text": "x".repeat(2_000) }).into(),
             due: Some(Timestamp::UNIX_EPOCH),
         };
         store.transact(vec![write]).await.expect("it is free");

@@ -64,7 +64,7 @@ async fn write_as(store: Arc<SqliteStore>, task: u32) {
         let sort = format!("{round}/{task}/{number}");
         let create = |partition: &str| Write::Create {
             key: Key::new(partition, &sort),
-            body: json!({ "text": "x".repeat(500) }),
+            body: json!({ "text": "x".repeat(500) }).into(),
             due: None,
         };
         let writes = vec![create("one"), create("other")];
@@ -119,7 +119,7 @@ async fn all(store: &SqliteStore, partition: &str) -> Vec<String> {
     let mut query = Query::all(partition);
     loop {
         let page = store.query(&query).await.expect("it answers");
-        sorts.extend(page.items.into_iter().map(|item| item.key.sort));
+        sorts.extend(page.items.into_iter().map(|item| item.key.sort.to_string()));
         let Some(next) = page.next else {
             return sorts;
         };

@@ -86,7 +86,7 @@ impl Rows {
 
     fn of(&self, repository: RepositoryId) -> Option<&Item> {
         let id = repository.to_string();
-        self.0.iter().find(|row| row.key.sort == id)
+        self.0.iter().find(|row| *row.key.sort == *id)
     }
 }
 

@@ -68,7 +68,7 @@ fn body(number: u64) -> Value {
 fn create(key: Key, number: u64) -> Write {
     Write::Create {
         key,
-        body: body(number),
+        body: body(number).into(),
         due: None,
     }
 }
@@ -77,7 +77,7 @@ fn replace(key: Key, version: u64, number: u64) -> Write {
     Write::Replace {
         key,
         version,
-        body: body(number),
+        body: body(number).into(),
         due: None,
     }
 }
@@ -93,7 +93,7 @@ fn put(key: Key, number: u64) -> Write {
 fn put_due(key: Key, number: u64, due: Option<Timestamp>) -> Write {
     Write::Put {
         key,
-        body: body(number),
+        body: body(number).into(),
         due,
     }
 }
@@ -135,12 +135,12 @@ async fn query(store: &impl Store, query: &Query) -> Page {
 
 async fn due(store: &impl Store, until: Timestamp, limit: usize) -> Vec<String> {
     let due = store.due(until, limit).await.expect("the store answers");
-    due.items.into_iter().map(|item| item.key.sort).collect()
+    due.items
+        .into_iter()
+        .map(|item| item.key.sort.to_string())
+        .collect()
 }
 
 fn sorts(page: &Page) -> Vec<&str> {
-    page.items
-        .iter()
-        .map(|item| item.key.sort.as_str())
-        .collect()
+    page.items.iter().map(|item| &*item.key.sort).collect()
 }

@@ -1,11 +1,12 @@
 //! The store: items under keys, which change together or not at all, and only if they are unchanged
 //! since they were read.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde_json::Value;
 
-use crate::PortError;
+use crate::{Content, PortError};
 
 /// The key of an item: a partition and a sort key.
 ///
@@ -13,17 +14,17 @@ use crate::PortError;
 /// empty (DynamoDB developer guide, "Constraints").
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    pub partition: String,
+    pub partition: Arc<str>,
     /// The sort key.
-    pub sort: String,
+    pub sort: Arc<str>,
 }
 
 impl Key {
     /// A key of these parts.
-    pub fn new(partition: impl Into<String>, sort: impl Into<String>) -> Self {
+    pub fn new(partition: impl AsRef<str>, sort: impl AsRef<str>) -> Self {
         Self {
-            partition: partition.into(),
-            sort: sort.into(),
+            partition: partition.as_ref().into(),
+            sort: sort.as_ref().into(),
         }
     }
 }
@@ -35,7 +36,7 @@ pub struct Item {
     /// 1 when created, one more with every change; set by the store.
     pub version: u64,
     /// Its content: a JSON object of at most 300 KiB (DynamoDB accepts 400 KB with names).
-    pub body: Value,
+    pub body: Content,
     /// When to look at it again, if ever; [`Store::due`] finds it then.
     pub due: Option<Timestamp>,
 }
@@ -47,7 +48,7 @@ pub enum Write {
     Create {
         key: Key,
         /// The content.
-        body: Value,
+        body: Content,
         /// When to look again.
         due: Option<Timestamp>,
     },
@@ -57,7 +58,7 @@ pub enum Write {
         /// The version that was read.
         version: u64,
         /// The content.
-        body: Value,
+        body: Content,
         /// When to look again.
         due: Option<Timestamp>,
     },
@@ -65,7 +66,7 @@ pub enum Write {
     Put {
         key: Key,
         /// The content.
-        body: Value,
+        body: Content,
         /// When to look again.
         due: Option<Timestamp>,
     },
@@ -99,7 +100,7 @@ impl Write {
 pub struct Row {
     pub key: Key,
     /// Its content.
-    pub body: Value,
+    pub body: Content,
 }
 
 /// Items of one partition, in order.

@@ -60,7 +60,7 @@ impl Change {
     /// Writes a row. It is written before the items, without a version check.
     pub fn put(&mut self, key: Key, value: &impl Serialize) {
         self.withdraw(&key);
-        let body = body(value);
+        let body = body(value).into();
         self.rows.push(Row { key, body });
     }
 

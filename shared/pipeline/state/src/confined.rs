@@ -62,7 +62,7 @@ impl<'a> Confined<'a> {
             Whose::Run(run) => self.of_run(&run).await?,
             Whose::Images(images) => self.of_images(&images).await?,
             Whose::Claim => claimant(item),
-            Whose::Attempt => match decode::<AttemptRef>(&item.key, &item.body) {
+            Whose::Attempt => match decode::<AttemptRef>(item) {
                 Ok(of) => self.of_run(&of.run).await?,
                 Err(_) => None,
             },
@@ -73,7 +73,7 @@ impl<'a> Confined<'a> {
 
     async fn of_run(&self, run: &RunId) -> Result<Option<RepositoryId>, PortError> {
         let item = self.store.get(&keys::run(run)).await?;
-        let run = item.and_then(|item| decode::<Run>(&item.key, &item.body).ok());
+        let run = item.and_then(|item| decode::<Run>(&item).ok());
         Ok(run.map(|run| run.key.repository))
     }
 
@@ -91,7 +91,7 @@ impl<'a> Confined<'a> {
 }
 
 fn claimant(item: &Item) -> Option<RepositoryId> {
-    let claim = decode::<Claim>(&item.key, &item.body).ok();
+    let claim = decode::<Claim>(item).ok();
     claim.map(|claim| claim.repository)
 }
 
@@ -149,7 +149,7 @@ impl Store for Confined<'_> {
             for item in page.items {
                 items.extend(self.seen(Some(item)).await?);
                 if items.len() == query.limit {
-                    let next = items.last().map(|last| last.key.sort.clone());
+                    let next = items.last().map(|last| last.key.sort.to_string());
                     return Ok(Page { items, next });
                 }
             }

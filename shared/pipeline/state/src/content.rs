@@ -1,10 +1,12 @@
 //! Converts values to and from the contents of items, and has the errors of handlers.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use towline_domain::obstacle::Obstacle;
-use towline_ports::{Key, PortError};
+use towline_ports::{Item, Key, PortError};
 
 /// Why a handler did not finish. A retry may help.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +64,19 @@ pub fn body(value: &impl Serialize) -> Value {
         .expect("what we keep holds only strings, numbers, lists and maps with string keys")
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(key: &Key, body: &Value) -> Result<T, HandlerError> {
-    T::deserialize(body).map_err(|cause| HandlerError::Unreadable {
-        key: key.partition.clone(),
+/// What a content can be decoded to.
+pub trait Stored: DeserializeOwned + Clone + Send + Sync + 'static {}
+
+impl<T: DeserializeOwned + Clone + Send + Sync + 'static> Stored for T {}
+
+/// The value in an item's content, decoded unless it was before.
+pub(crate) fn decode<T: Stored>(item: &Item) -> Result<Arc<T>, HandlerError> {
+    item.body.decoded(|json| decode_json(&item.key, json))
+}
+
+pub(crate) fn decode_json<T: DeserializeOwned>(key: &Key, json: &Value) -> Result<T, HandlerError> {
+    T::deserialize(json).map_err(|cause| HandlerError::Unreadable {
+        key: key.partition.to_string(),
         cause,
     })
 }

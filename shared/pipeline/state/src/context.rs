@@ -1,15 +1,15 @@
 //! Commits a decision: its rows, then the items that make them count, then the announcements.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use towline_domain::Timestamp;
 use towline_domain::intent::Intent;
 use towline_ports::limits::MOST_ROWS;
 use towline_ports::{Announcement, Bus, Clock, Item, Key, Query, Row, Store, TransactError, Write};
 
 use crate::change::{Change, Head};
-use crate::content::{HandlerError, body, decode};
+use crate::content::{HandlerError, Stored, body, decode};
 use crate::keys;
 use crate::outbox::{
     Announced, MOST_PATIENCE, Outbox, Owed, PATIENCE, announcement, first_due, id_in, intent_id,
@@ -49,10 +49,7 @@ impl Context<'_> {
     }
 
     /// Reads a value.
-    pub async fn read<T: DeserializeOwned>(
-        &self,
-        key: &Key,
-    ) -> Result<Option<Read<T>>, HandlerError> {
+    pub async fn read<T: Stored>(&self, key: &Key) -> Result<Option<Read<T>>, HandlerError> {
         let item = self.store.get(key).await?;
         item.as_ref().map(Read::of).transpose()
     }
@@ -61,7 +58,7 @@ impl Context<'_> {
     ///
     /// # Errors
     /// When the store does not answer, or has a value that this version cannot read.
-    pub async fn list<T: DeserializeOwned>(&self, query: &Query) -> Result<Vec<T>, HandlerError> {
+    pub async fn list<T: Stored>(&self, query: &Query) -> Result<Vec<T>, HandlerError> {
         let mut query = query.clone();
         let mut values = Vec::new();
         loop {
@@ -79,7 +76,7 @@ impl Context<'_> {
     ///
     /// # Errors
     /// As [`Self::list`].
-    pub async fn whole<T: DeserializeOwned>(
+    pub async fn whole<T: Stored>(
         &self,
         partition: impl Into<String>,
     ) -> Result<Vec<T>, HandlerError> {
@@ -169,7 +166,7 @@ impl Context<'_> {
     async fn next_round(&self, rounds: &mut Rounds, key: Key) -> Result<(), HandlerError> {
         rounds.left -= 1;
         if rounds.left == 0 {
-            return Err(HandlerError::Contended(key.partition));
+            return Err(HandlerError::Contended(key.partition.to_string()));
         }
         self.back_off(MOST_TRIES - rounds.left).await;
         Ok(())
@@ -266,13 +263,13 @@ impl Context<'_> {
             (true, [owed, ..]) => Write::Replace {
                 key,
                 version,
-                body: body(owed),
+                body: body(owed).into(),
                 due: outbox.due(self.now()),
             },
             (false, _) => Write::Replace {
                 key,
                 version,
-                body: outbox.within(item.body),
+                body: outbox.within(item.body.into_json()).into(),
                 due: outbox.due(self.now()),
             },
         };
@@ -361,7 +358,7 @@ fn parts(change: Change, now: Timestamp) -> Parts {
                 let key = keys::intent(&hash);
                 writes.push(Write::Put {
                     key,
-                    body: body(&owed),
+                    body: body(&owed).into(),
                     due: Some(owed.due),
                 });
             }
@@ -395,7 +392,7 @@ impl Head {
     fn write(self, now: Timestamp) -> Write {
         let (key, body, due) = (
             self.key,
-            self.outbox.within(self.body),
+            self.outbox.within(self.body).into(),
             self.outbox.due(now),
         );
         match self.version {

@@ -1,7 +1,8 @@
 //! Reads rows, and returns only those that an item refers to.
 
+use std::sync::Arc;
+
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use towline_domain::Timestamp;
 use towline_domain::intent::StageKey;
 use towline_domain::ledger::{Head, Row};
@@ -9,7 +10,7 @@ use towline_domain::stage::{Pointer, Stage};
 use towline_ports::{Item, Query};
 
 use crate::Context;
-use crate::content::{HandlerError, decode};
+use crate::content::{HandlerError, Stored, decode};
 use crate::keys;
 use crate::read::Read;
 
@@ -67,7 +68,7 @@ pub struct Part<W> {
 ///
 /// # Errors
 /// When the store does not answer.
-pub async fn part<W: DeserializeOwned + Serialize>(
+pub async fn part<W: Stored + Serialize>(
     context: Context<'_>,
     partition: &str,
     from: &Head,
@@ -88,7 +89,7 @@ pub async fn part<W: DeserializeOwned + Serialize>(
             if part.rows.len() == most || part.rest.sequence == 0 {
                 break;
             }
-            if item.key.sort > keys::last_row(part.rest.sequence - 1) {
+            if *item.key.sort > *keys::last_row(part.rest.sequence - 1) {
                 part.take(&item);
             } else {
                 part.breaks = true; // all rows with the expected number were there
@@ -106,10 +107,10 @@ pub async fn part<W: DeserializeOwned + Serialize>(
     Ok(part)
 }
 
-impl<W: DeserializeOwned + Serialize> Part<W> {
+impl<W: Stored + Serialize> Part<W> {
     /// Takes a row if it is the expected one. Other rows belong to decisions that were not committed.
     fn take(&mut self, item: &Item) {
-        let Ok(row) = decode::<Row<W>>(&item.key, &item.body) else {
+        let Ok(row) = decode::<Row<W>>(item) else {
             return;
         };
         if row.sequence != self.rest.sequence || row.hash() != self.rest.hash {
@@ -121,7 +122,7 @@ impl<W: DeserializeOwned + Serialize> Part<W> {
         };
         // The first row follows nothing.
         self.breaks = self.rest.sequence == 0 && self.rest != Head::default();
-        self.rows.push(row);
+        self.rows.push(Arc::unwrap_or_clone(row));
     }
 }
 

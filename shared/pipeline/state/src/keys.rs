@@ -90,7 +90,7 @@ pub fn run(id: &RunId) -> Key {
 /// Whether a key is that of a run.
 #[must_use]
 pub fn is_run(key: &Key) -> bool {
-    key.partition.starts_with("RUN#") && key.sort == "run"
+    key.partition.starts_with("RUN#") && &*key.sort == "run"
 }
 
 /// A content that many runs of a repository share, by its hash: stored once.

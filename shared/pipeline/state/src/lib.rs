@@ -23,7 +23,7 @@ pub mod records;
 
 pub use change::Change;
 pub use confined::Confined;
-pub use content::{HandlerError, body};
+pub use content::{HandlerError, Stored, body};
 pub use context::{Context, Rounds, milliseconds};
 pub use needs::{needed, needed_to_promote};
 pub use outbox::{Outbox, Owed, announcement, intent_id};

@@ -3,6 +3,7 @@
 //! The intents of a push, a run or a stage are in its own item, so that they are committed with the
 //! state that causes them. Others are items of their own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use towline_wire::eventbridge;
 use tracing::Span;
 use tracing::field::Empty;
 
-use crate::content::{HandlerError, body, decode};
+use crate::content::{HandlerError, body, decode, decode_json};
 use crate::keys;
 use crate::needs::MOST_GUESSED;
 
@@ -133,7 +134,7 @@ const OWES: &str = "owes";
 /// The intents of one item, and when it is due because of them.
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
-    owed: Vec<Owed>,
+    owed: Arc<Vec<Owed>>,
     indexed: Option<Timestamp>,
 }
 
@@ -144,10 +145,10 @@ impl Outbox {
     /// When this version cannot read it.
     pub fn of(item: &Item) -> Result<Self, HandlerError> {
         let owed = match is_intent(&item.key) {
-            true => vec![decode(&item.key, &item.body)?],
+            true => Arc::new(vec![Owed::clone(&*decode(item)?)]),
             false => match item.body.get(OWES) {
-                Some(owed) => decode(&item.key, owed)?,
-                None => Vec::new(),
+                Some(owed) => item.body.decoded(|_| decode_json(&item.key, owed))?,
+                None => Arc::default(),
             },
         };
         Ok(Self {
@@ -169,7 +170,7 @@ impl Outbox {
 
     /// Whether there is no room for another intent, so that the item stays below its size limit.
     pub(crate) fn is_full(&self) -> bool {
-        self.owed.len() >= MOST_OWED || bytes_of(&self.owed) >= MOST_OWED_BYTES
+        self.owed.len() >= MOST_OWED || bytes_of(&*self.owed) >= MOST_OWED_BYTES
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<&Owed> {
@@ -179,13 +180,15 @@ impl Outbox {
 
     /// Removes an intent, by its id or by its hash alone.
     pub fn remove(&mut self, id: &str) {
-        self.owed.retain(|owed| hash_of(&owed.id) != hash_of(id));
+        if self.find(id).is_some() {
+            Arc::make_mut(&mut self.owed).retain(|owed| hash_of(&owed.id) != hash_of(id));
+        }
     }
 
     /// Adds an intent; replaces one with the same content.
     pub fn put(&mut self, owed: Owed) {
         self.remove(&owed.id);
-        self.owed.push(owed);
+        Arc::make_mut(&mut self.owed).push(owed);
     }
 
     /// When the item is due. The index has only one time per item, and moving it costs two writes. So
@@ -203,7 +206,7 @@ impl Outbox {
         if let Some(fields) = content.as_object_mut() {
             match self.owed.is_empty() {
                 true => drop(fields.remove(OWES)),
-                false => drop(fields.insert(OWES.into(), body(&self.owed))),
+                false => drop(fields.insert(OWES.into(), body(&*self.owed))),
             }
         }
         content
@@ -282,7 +285,7 @@ pub fn announcement(owed: &Owed, now: Timestamp, guesses: &[Key]) -> Announcemen
     let mut detail = eventbridge::detail(&owed.id, &owed.intent, now);
     if !guesses.is_empty() {
         let keys = guesses.iter().take(MOST_GUESSED);
-        let keys = keys.map(|key| (&key.partition, &key.sort));
+        let keys = keys.map(|key| (&*key.partition, &*key.sort));
         detail["reads"] = json!(keys.collect::<Vec<_>>());
     }
     Announcement {

@@ -1,9 +1,10 @@
 //! Values read from the store, with their version and intents.
 
-use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
 use towline_ports::Item;
 
-use crate::content::{HandlerError, decode};
+use crate::content::{HandlerError, Stored, decode};
 use crate::outbox::Outbox;
 
 /// A value as it was read.
@@ -16,11 +17,11 @@ pub struct Read<T> {
     pub outbox: Outbox,
 }
 
-impl<T: DeserializeOwned> Read<T> {
+impl<T: Stored> Read<T> {
     /// An item as a value.
     pub fn of(item: &Item) -> Result<Self, HandlerError> {
         Ok(Self {
-            value: decode(&item.key, &item.body)?,
+            value: Arc::unwrap_or_clone(decode(item)?),
             version: item.version,
             outbox: Outbox::of(item)?,
         })

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize as _;
-use serde::de::DeserializeOwned;
 use towline_domain::definition::Definition;
 use towline_domain::intent::Intent;
 use towline_domain::names::{ComponentName, RepositoryId, RunId};
@@ -15,7 +14,7 @@ use towline_wire::eventbridge::{self, Envelope};
 
 use crate::Context;
 use crate::change::Change;
-use crate::content::HandlerError;
+use crate::content::{HandlerError, Stored};
 use crate::context::Rounds;
 use crate::keys;
 use crate::needs::{guessed, needed_for};
@@ -72,18 +71,12 @@ impl<'a> Reads<'a> {
     }
 
     /// A value, read unless it is known.
-    pub async fn read<T: DeserializeOwned>(
-        &mut self,
-        key: &Key,
-    ) -> Result<Option<Read<T>>, HandlerError> {
+    pub async fn read<T: Stored>(&mut self, key: &Key) -> Result<Option<Read<T>>, HandlerError> {
         self.item(key).await?.map(Read::of).transpose()
     }
 
     /// Like [`Self::read`], for a value that will not be saved.
-    pub async fn value<T: DeserializeOwned>(
-        &mut self,
-        key: &Key,
-    ) -> Result<Option<T>, HandlerError> {
+    pub async fn value<T: Stored>(&mut self, key: &Key) -> Result<Option<T>, HandlerError> {
         Ok(self.read(key).await?.map(|read| read.value))
     }
 

@@ -4,6 +4,7 @@
 //! mechanism looks at.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -164,24 +165,32 @@ impl fmt::Display for Found {
 }
 
 /// An item as a handler sees it.
-pub(crate) fn read(chance: &Chance, mut item: Item) -> Item {
+pub(crate) fn read(chance: &Chance, item: Item) -> Item {
     let partition = &item.key.partition;
-    if partition.starts_with("RUN#") && chance.lacks(Mechanism::Binding) {
-        let components = item.body["components"].as_object_mut().into_iter();
+    let forgets = partition.starts_with("RUN#") && chance.lacks(Mechanism::Binding);
+    let is_stage = partition.starts_with("STAGES#");
+    let ends = is_stage && chance.lacks(Mechanism::SerialWriter);
+    let shares = is_stage && chance.lacks(Mechanism::ApprovalBinding);
+    if !forgets && !ends && !shares {
+        return item;
+    }
+    let mut body = item.body.into_json();
+    if forgets {
+        let components = body["components"].as_object_mut().into_iter();
         for component in components.flat_map(|known| known.values_mut()) {
             forget_builds(&mut component["attempts"]);
         }
-    } else if partition.starts_with("STAGES#") {
-        if chance.lacks(Mechanism::SerialWriter)
-            && let Some(lease) = item.body.get_mut("lease")
-        {
-            lease["until"] = json!("1970-01-01T00:00:00Z");
-        }
-        if chance.lacks(Mechanism::ApprovalBinding) {
-            share_approvals(&mut item.body);
-        }
     }
-    item
+    if ends && let Some(lease) = body.get_mut("lease") {
+        lease["until"] = json!("1970-01-01T00:00:00Z");
+    }
+    if shares {
+        share_approvals(&mut body);
+    }
+    Item {
+        body: body.into(),
+        ..item
+    }
 }
 
 fn forget_builds(attempts: &mut Value) {
@@ -232,8 +241,12 @@ pub(crate) fn write(chance: &Chance, writes: &mut [Write]) {
         if drops && key.partition.starts_with("INBOX#") {
             *due = None;
         }
-        if forgets && let Some(owes) = body.get_mut("owes").and_then(Value::as_array_mut) {
-            owes.retain(|owed| owed["intent"]["type"] != "build_superseded");
+        if forgets && body.get("owes").is_some() {
+            let mut json = mem::take(body).into_json();
+            if let Some(owes) = json["owes"].as_array_mut() {
+                owes.retain(|owed| owed["intent"]["type"] != "build_superseded");
+            }
+            *body = json.into();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use towline_domain::definition::Deploy;
 use towline_domain::image::Candidate;
@@ -23,9 +24,13 @@ impl World {
     /// The open intents, except watches for things that wait for a person.
     #[must_use]
     pub fn owed(&self) -> Vec<Intent> {
-        let for_a_person = |intent: &&Intent| !matches!(intent, Intent::PromotionWatchDue { .. });
         self.watch
-            .look(|known| known.owed.values().filter(for_a_person).cloned().collect())
+            .look(|known| known.owed.values().filter(is_work).cloned().collect())
+    }
+
+    pub(crate) fn owes_nothing(&self) -> bool {
+        self.watch
+            .look(|known| !known.owed.values().any(|intent| is_work(&intent)))
     }
 
     /// Runs, stages and the registry's stage tags in words, without random numbers.
@@ -33,7 +38,7 @@ impl World {
     pub fn view(&self) -> String {
         self.watch.look(|known| {
             let mut text = String::new();
-            let mut runs: Vec<&Run> = known.runs.values().collect();
+            let mut runs: Vec<&Run> = known.runs.values().map(Arc::as_ref).collect();
             runs.sort_by_key(|run| run.order);
             for run in runs {
                 let _ = writeln!(text, "{}", of_run(run));
@@ -161,7 +166,7 @@ impl World {
     fn not_shown(&self, known: &Known) -> Vec<String> {
         // If a commit has several runs, the newest that shows anything counts.
         let mut right: BTreeMap<(RepositoryId, CommitSha, String), Vec<Line>> = BTreeMap::new();
-        let mut runs: Vec<&Run> = known.runs.values().collect();
+        let mut runs: Vec<&Run> = known.runs.values().map(Arc::as_ref).collect();
         runs.sort_by_key(|run| run.order);
         for run in runs {
             let mut tell = |context: String, line: Option<Line>| {
@@ -275,6 +280,11 @@ impl World {
     }
 }
 
+/// Whether an intent does not wait for a person.
+fn is_work(intent: &&Intent) -> bool {
+    !matches!(intent, Intent::PromotionWatchDue { .. })
+}
+
 /// The name of a repository that is not the shop.
 fn of_other(repository: RepositoryId) -> String {
     match repository {
@@ -316,7 +326,7 @@ fn has_run(known: &Known, repository: RepositoryId, git_ref: &GitRef, head: &Com
         let is_old = matches!(run.refused, Some(Refusal::Superseded { .. }));
         run.key.commit == *head && run.refused.is_some() && !is_old
     };
-    let runs = known.runs.values().filter(counts);
+    let runs = known.runs.values().map(Arc::as_ref).filter(counts);
     if runs.clone().any(is_refused) {
         return true;
     }
@@ -336,7 +346,7 @@ fn left_behind(known: &Known, deleted: &BTreeSet<(RepositoryId, GitRef)>) -> Vec
         let place = (run.key.repository, run.key.git_ref.clone());
         !deleted.contains(&place)
     };
-    for run in known.runs.values().filter(is_kept) {
+    for run in known.runs.values().map(Arc::as_ref).filter(is_kept) {
         let repository = run.key.repository;
         for (name, component) in &run.components {
             let made = component.attempts.iter();

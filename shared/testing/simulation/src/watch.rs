@@ -1,7 +1,8 @@
 //! Checks the invariants after every commit and at every effect; each check names the invariant's id.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,10 +16,11 @@ use towline_domain::ledger::{Head, Row, What};
 use towline_domain::names::{
     AttemptId, BuildId, CommitSha, Digest, GitRef, ImageRepository, RepositoryId, RunId, Tag,
 };
+use towline_domain::plan::Trusted;
 use towline_domain::run::{Attempt, AttemptState, BuildStatus, Failure, Run};
 use towline_domain::stage::{Promotion, Stage};
 use towline_ports::memory::{MemoryRepository, MemoryStore};
-use towline_ports::{CommitStatus, Item, Key, Row as StoreRow};
+use towline_ports::{CommitStatus, Content, Item, Key, Row as StoreRow};
 
 use crate::contained::Contained;
 use crate::shop;
@@ -42,9 +44,9 @@ pub struct Watch {
 #[derive(Debug, Default, Clone)]
 pub struct Known {
     /// Every run.
-    pub runs: BTreeMap<RunId, Run>,
+    pub runs: BTreeMap<RunId, Arc<Run>>,
     /// Every stage.
-    pub stages: BTreeMap<StageKey, Stage>,
+    pub stages: BTreeMap<StageKey, Arc<Stage>>,
     /// The rows of every stage's ledger.
     pub rows: BTreeMap<StageKey, Vec<Row>>,
     /// Every image that was ever live in a stage.
@@ -52,11 +54,11 @@ pub struct Known {
     /// The definitions that applied to the stages of a repository; the last one does now.
     pub definitions: BTreeMap<RepositoryId, Vec<Definition>>,
     /// Where the refs of a repository were when they were last compared.
-    pub heads: BTreeMap<RepositoryId, Heads>,
+    pub heads: BTreeMap<RepositoryId, Arc<Heads>>,
     /// Every intent that was ever committed.
     pub intents: Vec<Intent>,
     /// Every row of a ledger that was written, whether its stage names it or not.
-    pub written: BTreeMap<Key, Row>,
+    pub written: BTreeMap<Key, Arc<Row>>,
     /// The open intents, by their item and id.
     pub owed: BTreeMap<(Key, String), Intent>,
     /// The builds of each attempt.
@@ -153,7 +155,7 @@ impl Watch {
 
     pub(crate) fn tag_is_put(&self, tag: &Tag, digest: &Digest) {
         let mut known = self.known();
-        let acts = |stage: &Stage| {
+        let acts = |stage: &Arc<Stage>| {
             stage
                 .waiting
                 .iter()
@@ -229,7 +231,7 @@ impl Watch {
         let mut known = self.known();
         for row in rows {
             if row.key.partition.starts_with("LEDGER#") {
-                known.row(&row.key, value(&row.body));
+                known.row(&row.key, content(&row.body));
             }
         }
     }
@@ -243,28 +245,37 @@ impl Watch {
                 let Some(item) = item else { return };
                 let id = |of: &str| key.partition.strip_prefix(of)?.parse().ok();
                 if let Some(id) = id("DEFINITION#").map(RepositoryId) {
-                    let definition = value(&item.body["definition"]);
-                    known.definitions.entry(id).or_default().push(definition);
+                    let trusted: Arc<Trusted> = content(&item.body);
+                    let definitions = known.definitions.entry(id).or_default();
+                    definitions.push(trusted.definition.clone());
                 } else if let Some(id) = id("HEADS#").map(RepositoryId) {
-                    known.heads.insert(id, value(&item.body));
+                    known.heads.insert(id, content(&item.body));
                 }
             });
         }
         for key in changed {
-            let is_run = key.partition.starts_with("RUN#") && key.sort == "run";
+            let is_run = key.partition.starts_with("RUN#") && &*key.sort == "run";
             let is_stage = key.partition.starts_with("STAGES#");
             if is_run {
-                let run = store.look(key, |item| item.map(|item| value(&item.body)));
+                let run = store.look(key, |item| item.map(|item| content(&item.body)));
                 if let Some(run) = run {
                     known.run(run);
                 }
             } else if is_stage {
-                let stage = store.look(key, |item| item.map(|item| value(&item.body)));
+                let stage = store.look(key, |item| item.map(|item| content(&item.body)));
                 if let Some(stage) = stage {
                     known.stage(stage);
                 }
             }
         }
+    }
+}
+
+/// The value in an item's content, as a handler reads it.
+fn content<T: DeserializeOwned + Send + Sync + 'static>(body: &Content) -> Arc<T> {
+    let decoded = body.decoded(|json| Ok::<T, Infallible>(value(json)));
+    match decoded {
+        Ok(decoded) => decoded,
     }
 }
 
@@ -290,7 +301,7 @@ impl Known {
     /// Records the intents of an item.
     fn owes(&mut self, key: &Key, item: Option<&Item>) {
         let owed = match item {
-            Some(item) if key.partition.starts_with("INTENT#") => std::slice::from_ref(&item.body),
+            Some(item) if key.partition.starts_with("INTENT#") => std::slice::from_ref(&*item.body),
             Some(item) => item.body["owes"].as_array().map_or(&[][..], Vec::as_slice),
             None => &[],
         };
@@ -319,7 +330,7 @@ impl Known {
         }
     }
 
-    fn row(&mut self, key: &Key, row: Row) {
+    fn row(&mut self, key: &Key, row: Arc<Row>) {
         let known = self.written.get(key);
         let same = known.is_none_or(|known| *known == row);
         self.must(same, || format!("I3: a row was rewritten: {key:?}"));
@@ -336,7 +347,8 @@ impl Known {
         let mut rows = Vec::new();
         while head.sequence > before.ledger.sequence {
             let sort = format!("{:012}#{}", head.sequence, &head.hash[..16]);
-            let Some(row) = self.written.get(&Key::new(&of, &sort)).cloned() else {
+            let known = self.written.get(&Key::new(&of, &sort));
+            let Some(row) = known.map(|row| Row::clone(row)) else {
                 self.violations
                     .push(format!("I3: {of} names row {sort}, which is not there"));
                 break;
@@ -358,7 +370,7 @@ impl Known {
         self.written.len() - named
     }
 
-    fn run(&mut self, after: Run) {
+    fn run(&mut self, after: Arc<Run>) {
         self.must(after.id == after.key.id(), || {
             format!("I1: run {} is not that of its key", after.id)
         });
@@ -498,10 +510,10 @@ impl Known {
         });
     }
 
-    fn stage(&mut self, after: Stage) {
+    fn stage(&mut self, after: Arc<Stage>) {
         let key = after.key.clone();
         let before = self.stages.remove(&key);
-        let before = before.unwrap_or_else(|| Stage::new(key.clone()));
+        let before = before.unwrap_or_else(|| Arc::new(Stage::new(key.clone())));
         let rows = self.named(&before, &after);
         self.history(&before, &after, &rows);
         self.rows.entry(key.clone()).or_default().extend(rows);

@@ -402,7 +402,7 @@ impl World {
         };
         self.active.is_empty()
             && !self.queue.values().any(under_way)
-            && self.owed().is_empty()
+            && self.owes_nothing()
             && self.has_compared()
     }
 

@@ -185,7 +185,7 @@ fn what_no_longer_waits_is_no_longer_looked_after() {
         world.settle();
     }
     let prod = kept(&world, "STAGES#");
-    let prod = prod.iter().find(|item| item.key.sort == "backend/prod");
+    let prod = prod.iter().find(|item| &*item.key.sort == "backend/prod");
     let body = &prod.expect("prod has something waiting").body;
     assert_eq!(body["waiting"].as_array().map(Vec::len), Some(1));
     assert_eq!(body["owes"].as_array().map(Vec::len), Some(1));

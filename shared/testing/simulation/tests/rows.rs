@@ -108,7 +108,7 @@ fn of_two_writers_one_leaves_rows_that_nobody_believes() {
     let expected: Vec<u64> = (1..=stage.ledger.sequence).collect();
     assert_eq!(said, expected, "after the winner has written");
     assert!(!found.contains(&lost), "{found:#?}");
-    let kept = Query::all(orphan.key.partition.clone());
+    let kept = Query::all(orphan.key.partition.to_string());
     let kept = now(world.ports.store.inner().query(&kept)).expect("a page");
     assert_eq!(kept.items.len(), found.len() + 1);
 }

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use serde_json::Value;
 use towline_ports::limits::MOST_BODY;
 use towline_ports::{Item, Key, PortError};
 
@@ -105,7 +106,7 @@ pub(super) fn read(mut attributes: Attributes) -> Result<Item, PortError> {
         }
         _ => return Err(missing(BODY)),
     };
-    let body = body.map_err(|error| unreadable("the content")(error.into()))?;
+    let body: Value = body.map_err(|error| unreadable("the content")(error.into()))?;
     let due = match attributes.get(DUE) {
         Some(AttributeValue::N(number)) => {
             let nanoseconds: i128 = number.parse().map_err(|error: std::num::ParseIntError| {
@@ -119,7 +120,7 @@ pub(super) fn read(mut attributes: Attributes) -> Result<Item, PortError> {
     Ok(Item {
         key,
         version,
-        body,
+        body: body.into(),
         due,
     })
 }

@@ -110,7 +110,7 @@ impl Table {
                 return Ok(page);
             }
             if page.items.len() >= query.limit {
-                page.next = page.items.last().map(|item| item.key.sort.clone());
+                page.next = page.items.last().map(|item| item.key.sort.to_string());
                 return Ok(page);
             }
         }

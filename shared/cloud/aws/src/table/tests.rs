@@ -1,7 +1,7 @@
 //! The requests to DynamoDB, and the meaning of each refusal.
 
 use serde_json::{Value, json};
-use towline_ports::{Key, Query, Row, Store as _, TransactError, Write};
+use towline_ports::{Content, Key, Query, Row, Store as _, TransactError, Write};
 
 use crate::testing::{Answer, Service, broken, ok, refused, refused_with, said};
 
@@ -12,7 +12,7 @@ fn key(sort: &str) -> Key {
 fn create(sort: &str) -> Write {
     Write::Create {
         key: key(sort),
-        body: json!({}),
+        body: json!({}).into(),
         due: None,
     }
 }
@@ -44,7 +44,7 @@ async fn write(writes: Vec<Write>, answers: Vec<Answer>) -> (String, Vec<String>
 #[tokio::test]
 async fn one_change_is_no_transaction_and_each_refusal_means_one_thing() {
     let due = Some(jiff::Timestamp::UNIX_EPOCH);
-    let body = json!({});
+    let body = Content::from(json!({}));
     let put = Write::Put {
         key: key("a"),
         body: body.clone(),
@@ -185,7 +185,7 @@ async fn a_repeated_transaction_has_the_same_token_and_a_new_one_another() {
     // Received facts have an expiry, computed from the time.
     let put = Write::Put {
         key: Key::new("INBOX#1", "s"),
-        body: json!({}),
+        body: json!({}).into(),
         due: Some(jiff::Timestamp::UNIX_EPOCH),
     };
     let writes = vec![create("a"), put];
@@ -235,7 +235,7 @@ async fn what_came_in_and_owes_nothing_may_be_forgotten_after_a_month_and_nothin
         ("RUN#INBOX#", None, false),
     ] {
         let (service, aws) = Service::start([ok(json!({})), ok(json!({}))]).await;
-        let (key, body) = (Key::new(partition, "s"), json!({}));
+        let (key, body) = (Key::new(partition, "s"), Content::from(json!({})));
         let table = aws.table("t");
         let create = Write::Create {
             key: key.clone(),
@@ -261,7 +261,7 @@ async fn rows_are_written_in_batches_and_what_was_left_out_again() {
     let rows = |many: usize| {
         let row = |number: usize| Row {
             key: key(&number.to_string()),
-            body: json!({}),
+            body: json!({}).into(),
         };
         (0..many).map(row).collect::<Vec<_>>()
     };
@@ -283,7 +283,7 @@ async fn rows_are_written_in_batches_and_what_was_left_out_again() {
 
 #[tokio::test]
 async fn a_long_content_is_kept_deflated_and_read_as_it_was() {
-    let body = json!({ "text": "the same again ".repeat(100) });
+    let body = Content::from(json!({ "text": "the same again ".repeat(100) }));
     let (service, aws) = Service::start([ok(json!({}))]).await;
     let write = Write::Create {
         key: key("a"),
@@ -317,11 +317,7 @@ async fn a_query_goes_on_over_pages_until_it_has_what_was_asked_for() {
         .query(&Query::all("p").limit(3))
         .await
         .expect("it answers");
-    let sorts: Vec<_> = found
-        .items
-        .iter()
-        .map(|item| item.key.sort.as_str())
-        .collect();
+    let sorts: Vec<_> = found.items.iter().map(|item| &*item.key.sort).collect();
     assert_eq!(
         (sorts, found.next.as_deref()),
         (vec!["a", "c", "d"], Some("d"))
@@ -367,11 +363,7 @@ async fn what_is_due_is_read_again_and_what_was_left_out_is_asked_for_again() {
     let until = jiff::Timestamp::from_nanosecond(9).expect("a time");
     let due = aws.table("t").due(until, 10).await.expect("it answers");
     assert!(due.complete);
-    let sorts: Vec<_> = due
-        .items
-        .iter()
-        .map(|item| item.key.sort.as_str())
-        .collect();
+    let sorts: Vec<_> = due.items.iter().map(|item| &*item.key.sort).collect();
     assert_eq!(sorts, ["a", "c"]);
     let asked = service.asked();
     let mut parts: Vec<_> = asked[..4]

@@ -265,11 +265,11 @@ fn tamper(world: &World, partition: &str, sequence: u64, with: impl Fn(&mut Valu
     let rows = StoreQuery::all(partition).prefix(format!("{sequence:012}"));
     let page = now(world.store().query(&rows)).expect("a page");
     let rows = page.items.into_iter().map(|item| {
-        let mut body = item.body;
+        let mut body = item.body.into_json();
         with(&mut body);
         StoreRow {
             key: item.key,
-            body,
+            body: body.into(),
         }
     });
     now(world.store().put_rows(rows.collect())).expect("rows");

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
 use towline_definition::{self as definition, DefinitionErrors, FILE};
 use towline_domain::definition::Preset;
 use towline_domain::intent::{Intent, PushAccepted};
@@ -13,7 +12,7 @@ use towline_ports::{FileAt, Key, Relation, RepositoryRef, Source, StartBuild};
 
 use towline_state::numbers::draw;
 use towline_state::records::Repository;
-use towline_state::{HandlerError, Reads, body, keys};
+use towline_state::{HandlerError, Reads, Stored, body, keys};
 
 use towline_definition::buildspec::{self, Settings};
 
@@ -203,7 +202,7 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    async fn value<T: DeserializeOwned>(&mut self, key: &Key) -> Result<Option<T>, HandlerError> {
+    async fn value<T: Stored>(&mut self, key: &Key) -> Result<Option<T>, HandlerError> {
         Ok(self.reads.read(key).await?.map(|read| read.value))
     }
 

@@ -178,7 +178,7 @@ pub(super) async fn rows_are_there_when_acknowledged<S: Store>(store: Arc<S>) {
     let store = &*store;
     let row = |sort: &str, number: u64| Row {
         key: key(sort),
-        body: body(number),
+        body: body(number).into(),
     };
     let many = (0..120).map(|number| row(&format!("{number:03}"), number));
     store.put_rows(many.collect()).await.expect("rows");
@@ -186,7 +186,7 @@ pub(super) async fn rows_are_there_when_acknowledged<S: Store>(store: Arc<S>) {
     assert_eq!(found.len(), 120);
     store.put_rows(vec![row("007", 700)]).await.expect("a row");
     let again = get(store, &key("007")).await.expect("it was written");
-    assert_eq!((again.version, again.body), (1, body(700)));
+    assert_eq!((again.version, again.body), (1, body(700).into()));
     assert_eq!(again.due, None);
 }
 
@@ -202,7 +202,7 @@ pub(super) async fn the_rows_of_a_loser_stay_beside_those_of_the_winner<S: Store
             tasks.spawn(async move {
                 let row = Row {
                     key: Key::new("rows", format!("{version:02}#{number:02}")),
-                    body: body(number),
+                    body: body(number).into(),
                 };
                 store.put_rows(vec![row]).await.expect("a row");
                 won(&*store, vec![replace(key("head"), version, number)]).await

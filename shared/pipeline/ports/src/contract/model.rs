@@ -132,7 +132,7 @@ impl Model {
     }
 
     fn query(&self, query: &Query) -> Page {
-        let behind = |sort: &String, after: &String| {
+        let behind = |sort: &str, after: &str| {
             if query.newest_first {
                 sort < after
             } else {
@@ -141,9 +141,12 @@ impl Model {
         };
         let mut items = self.0.clone();
         items.retain(|Item { key, .. }| {
-            key.partition == query.partition
+            *key.partition == *query.partition
                 && key.sort.starts_with(&query.prefix)
-                && query.up_to.as_ref().is_none_or(|up_to| key.sort <= *up_to)
+                && query
+                    .up_to
+                    .as_ref()
+                    .is_none_or(|up_to| *key.sort <= **up_to)
                 && query
                     .after
                     .as_ref()
@@ -155,7 +158,7 @@ impl Model {
         }
         let more = items.len() > query.limit;
         items.truncate(query.limit);
-        let last = items.last().map(|item| item.key.sort.clone());
+        let last = items.last().map(|item| item.key.sort.to_string());
         Page {
             items,
             next: last.filter(|_| more),
@@ -208,7 +211,7 @@ impl Dice {
         for _ in 0..=self.roll(4) {
             let key = self.key();
             if rows.iter().all(|row| row.key != key) {
-                let body = json!({ "row": self.roll(1_000) });
+                let body = json!({ "row": self.roll(1_000) }).into();
                 rows.push(Row { key, body });
             }
         }
@@ -221,7 +224,7 @@ impl Dice {
             1 => model.version(&key) + 1,
             _ => model.version(&key),
         };
-        let body = json!({ "number": self.roll(1_000) });
+        let body = json!({ "number": self.roll(1_000) }).into();
         let due = (self.roll(2) == 0).then(|| self.time());
         match self.roll(6) {
             0..2 => Write::Create { key, body, due },

@@ -57,7 +57,7 @@ async fn walk(store: &impl Store, mut query: Query) -> Vec<String> {
     loop {
         let page = super::query(store, &query).await;
         assert!(page.items.len() <= query.limit);
-        found.extend(page.items.into_iter().map(|item| item.key.sort));
+        found.extend(page.items.into_iter().map(|item| item.key.sort.to_string()));
         let Some(next) = page.next else {
             return found;
         };
@@ -166,7 +166,7 @@ pub(super) async fn partitions_are_apart<S: Store>(store: Arc<S>) {
         assert!(
             page.items
                 .iter()
-                .all(|item| item.key.partition == partition)
+                .all(|item| *item.key.partition == *partition)
         );
     }
     for partition in ["c", "a%", "1"] {

@@ -11,6 +11,7 @@ use crate::{Item, Key, Query, Row, Store, TransactError, Write};
 
 fn create_body(key: Key, body: Value) -> Write {
     let due = None;
+    let body = body.into();
     Write::Create { key, body, due }
 }
 
@@ -46,14 +47,14 @@ pub(super) async fn contents_come_back_as_they_were_given<S: Store>(store: Arc<S
     for ((body, due), key) in bodies.into_iter().zip(times).zip(keys) {
         let write = Write::Create {
             key: key.clone(),
-            body: body.clone(),
+            body: body.clone().into(),
             due,
         };
         done(&*store, vec![write]).await;
         let expected = Item {
             key: key.clone(),
             version: 1,
-            body,
+            body: body.into(),
             due,
         };
         assert_eq!(get(&*store, &key).await, Some(expected));
@@ -138,7 +139,7 @@ async fn refuses_writes(store: &impl Store) {
 async fn refuses_rows(store: &impl Store) {
     let row = |sort: &str, body: Value| Row {
         key: key(sort),
-        body,
+        body: body.into(),
     };
     for (name, rows) in [
         ("no row", vec![]),

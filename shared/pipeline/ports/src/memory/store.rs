@@ -1,6 +1,6 @@
 //! A `Store` in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -13,7 +13,45 @@ use crate::{Due, Item, Key, Page, PortError, Query, Row, Store, TransactError, W
 /// A store that forgets everything when it is dropped.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    items: Mutex<BTreeMap<Key, Item>>,
+    items: Mutex<Items>,
+}
+
+#[derive(Debug, Default)]
+struct Items {
+    by_key: BTreeMap<Key, Item>,
+    /// The keys of items that are due at some time.
+    by_due: BTreeSet<(Timestamp, Key)>,
+}
+
+impl Items {
+    fn put(&mut self, item: Item) {
+        let key = item.key.clone();
+        let due = item.due;
+        let before = self.by_key.insert(key.clone(), item);
+        let before = before.and_then(|before| before.due);
+        if before != due {
+            self.index(key, before, due);
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        let before = self.by_key.remove(key);
+        if let Some(Item { key, due, .. }) = before {
+            self.index(key, due, None);
+        }
+    }
+
+    fn index(&mut self, key: Key, before: Option<Timestamp>, now: Option<Timestamp>) {
+        let mut place = (Timestamp::MIN, key);
+        if let Some(before) = before {
+            place.0 = before;
+            self.by_due.remove(&place);
+        }
+        if let Some(now) = now {
+            place.0 = now;
+            self.by_due.insert(place);
+        }
+    }
 }
 
 impl MemoryStore {
@@ -25,13 +63,13 @@ impl MemoryStore {
 
     /// Looks at an item without copying it.
     pub fn look<T>(&self, key: &Key, look: impl FnOnce(Option<&Item>) -> T) -> T {
-        look(lock(&self.items).get(key))
+        look(lock(&self.items).by_key.get(key))
     }
 
     /// All items, in the order of their keys.
     #[must_use]
     pub fn dump(&self) -> Vec<Item> {
-        lock(&self.items).values().cloned().collect()
+        lock(&self.items).by_key.values().cloned().collect()
     }
 }
 
@@ -39,12 +77,12 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, PortError> {
         limits::check_key(key)?;
-        Ok(lock(&self.items).get(key).cloned())
+        Ok(lock(&self.items).by_key.get(key).cloned())
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, PortError> {
         limits::check_keys(keys)?;
-        let items = lock(&self.items);
+        let items = &lock(&self.items).by_key;
         Ok(keys.iter().map(|key| items.get(key).cloned()).collect())
     }
 
@@ -52,9 +90,10 @@ impl Store for MemoryStore {
         limits::check_query(query)?;
         let items = lock(&self.items);
         let mut found: Vec<&Item> = items
+            .by_key
             .range(Key::new(&query.partition, "")..)
             .map(|(_, item)| item)
-            .take_while(|item| item.key.partition == query.partition)
+            .take_while(|item| *item.key.partition == *query.partition)
             .filter(|item| is_asked_for(query, &item.key.sort))
             .collect();
         if query.newest_first {
@@ -62,7 +101,7 @@ impl Store for MemoryStore {
         }
         let more = found.len() > query.limit;
         found.truncate(query.limit);
-        let last = found.last().map(|item| item.key.sort.clone());
+        let last = found.last().map(|item| item.key.sort.to_string());
         Ok(Page {
             next: last.filter(|_| more),
             items: found.into_iter().cloned().collect(),
@@ -72,14 +111,12 @@ impl Store for MemoryStore {
     async fn due(&self, until: Timestamp, limit: usize) -> Result<Due, PortError> {
         limits::check_items(limit)?;
         let items = lock(&self.items);
-        let mut found: Vec<&Item> = items
-            .values()
-            .filter(|item| item.due.is_some_and(|due| due <= until))
-            .collect();
-        found.sort_by_key(|item| item.due); // stable: those due together stay in order of keys
+        let due = items.by_due.iter().take_while(|(due, _)| *due <= until);
+        let mut found = due.filter_map(|(_, key)| items.by_key.get(key));
+        let some = found.by_ref().take(limit).cloned().collect();
         Ok(Due {
-            complete: found.len() <= limit,
-            items: found.into_iter().take(limit).cloned().collect(),
+            items: some,
+            complete: found.next().is_none(),
         })
     }
 
@@ -87,13 +124,12 @@ impl Store for MemoryStore {
         limits::check_rows(&rows)?;
         let mut items = lock(&self.items);
         for Row { key, body } in rows {
-            let item = Item {
-                key: key.clone(),
+            items.put(Item {
+                key,
                 version: 1,
                 body,
                 due: None,
-            };
-            items.insert(key, item);
+            });
         }
         Ok(())
     }
@@ -101,7 +137,7 @@ impl Store for MemoryStore {
     async fn transact(&self, writes: Vec<Write>) -> Result<(), TransactError> {
         limits::check_writes(&writes).map_err(PortError::from)?;
         let mut items = lock(&self.items);
-        if let Some(write) = writes.iter().find(|write| !holds(write, &items)) {
+        if let Some(write) = writes.iter().find(|write| !holds(write, &items.by_key)) {
             return Err(TransactError::Conflict(write.key().clone()));
         }
         for write in writes {
@@ -109,18 +145,15 @@ impl Store for MemoryStore {
                 Write::Create { key, body, due }
                 | Write::Replace { key, body, due, .. }
                 | Write::Put { key, body, due } => {
-                    let version = items.get(&key).map_or(0, |item| item.version) + 1;
-                    let item = Item {
-                        key: key.clone(),
-                        version,
+                    let before = items.by_key.get(&key).map_or(0, |item| item.version);
+                    items.put(Item {
+                        key,
+                        version: before + 1,
                         body,
                         due,
-                    };
-                    items.insert(key, item);
+                    });
                 }
-                Write::Delete { key, .. } => {
-                    items.remove(&key);
-                }
+                Write::Delete { key, .. } => items.remove(&key),
             }
         }
         Ok(())
@@ -169,7 +202,7 @@ mod tests {
         let store = MemoryStore::new();
         let put = |partition: &str, sort: &str| Write::Put {
             key: Key::new(partition, sort),
-            body: json!({}),
+            body: json!({}).into(),
             due: None,
         };
         let writes = vec![put("b", "1"), put("a", "2"), put("a", "1")];

@@ -89,7 +89,12 @@ fn items(id: u64) -> Vec<(Key, Value)> {
 async fn s22_items_of_other_repositories_are_not_there() {
     let store = MemoryStore::new();
     let rows = [7, 8].into_iter().flat_map(items);
-    let rows = rows.map(|(key, body)| Row { key, body }).collect();
+    let rows = rows
+        .map(|(key, body)| Row {
+            key,
+            body: body.into(),
+        })
+        .collect();
     store.put_rows(rows).await.expect("rows");
     let clock = MemoryClock::new(Timestamp::UNIX_EPOCH, 1);
     let bus = MemoryBus::new();
@@ -128,7 +133,7 @@ async fn s22_what_nobody_can_place_is_not_there() {
     ];
     let rows = strange.map(|partition| Row {
         key: key(partition),
-        body: json!({}),
+        body: json!({}).into(),
     });
     store.put_rows(rows.to_vec()).await.expect("rows");
     let confined = Confined {
@@ -146,7 +151,7 @@ async fn s22_what_is_not_seen_takes_no_place_in_a_page() {
     let store = MemoryStore::new();
     let known = |id: u64| Row {
         key: keys::numbered("build", 1, RepositoryId(id)),
-        body: json!({}),
+        body: json!({}).into(),
     };
     store
         .put_rows((1..=60).map(known).collect())
@@ -160,7 +165,7 @@ async fn s22_what_is_not_seen_takes_no_place_in_a_page() {
     let first = confined.query(&query).await.expect("the store");
     let sorts = |page: &Page| -> Vec<String> {
         let items = page.items.iter();
-        items.map(|item| item.key.sort.clone()).collect()
+        items.map(|item| item.key.sort.to_string()).collect()
     };
     assert_eq!(sorts(&first), ["30"]);
     let query = Query {
