@@ -111,7 +111,7 @@ pub fn event(action: &ImageAction) -> Value {
             detail[key] = json!(value);
         }
     }
-    eventbridge::envelope(&Envelope {
+    eventbridge::envelope(Envelope {
         id: action.id.clone(),
         detail_type: DETAIL_TYPE.into(),
         source: SOURCE.into(),

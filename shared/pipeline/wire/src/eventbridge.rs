@@ -94,7 +94,7 @@ pub fn detail(intent_id: &str, intent: &Intent, at: Timestamp) -> Value {
 /// One of our events with EventBridge's envelope.
 #[must_use]
 pub fn own(id: &str, detail_type: &str, detail: &Value, at: Timestamp) -> Value {
-    envelope(&Envelope {
+    envelope(Envelope {
         id: id.into(),
         detail_type: detail_type.into(),
         source: SOURCE.into(),
@@ -201,8 +201,8 @@ pub fn intent_id(envelope: &Envelope) -> Result<&str, ShapeError> {
 
 /// Writes an envelope.
 #[must_use]
-pub fn envelope(event: &Envelope) -> Value {
-    json!({
+pub fn envelope(event: Envelope) -> Value {
+    let mut value = json!({
         "version": "0",
         "id": event.id,
         "detail-type": event.detail_type,
@@ -211,8 +211,10 @@ pub fn envelope(event: &Envelope) -> Value {
         "time": event.time,
         "region": event.region,
         "resources": event.resources,
-        "detail": event.detail,
-    })
+    });
+    // Moved, because the macro would copy it.
+    value["detail"] = event.detail;
+    value
 }
 
 #[cfg(test)]
@@ -236,7 +238,7 @@ mod tests {
         assert_eq!(intent_id(&envelope).unwrap(), "intent-1");
         assert_eq!(envelope.detail_type, "Build Stop Due");
         assert_eq!(envelope.time, moment());
-        assert_eq!(super::envelope(&envelope), event);
+        assert_eq!(super::envelope(envelope.clone()), event);
         let read: Intent = serde_json::from_value(envelope.detail["intent"].clone()).unwrap();
         assert_eq!(read, intent);
     }

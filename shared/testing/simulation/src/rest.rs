@@ -289,7 +289,7 @@ impl World {
                 &announcement.detail,
                 announcement.at,
             );
-            self.emit(&event);
+            self.emit(event);
         }
         for news in self.ports.builds.take_news() {
             match news {
@@ -390,7 +390,7 @@ impl World {
     fn image_event(&mut self, repository: &ImageRepository, tag: &Tag, digest: &Digest) {
         if !self.withheld.images {
             let event = self.image_pushed(repository, tag, digest);
-            self.emit(&event);
+            self.emit(event);
         }
     }
 
@@ -414,7 +414,7 @@ impl World {
     fn build_event(&mut self, id: &BuildId, start: &StartBuild, status: BuildStatus) {
         if !self.withheld.builds {
             let event = self.build_changed(id, start, Status::Known(status));
-            self.emit(&event);
+            self.emit(event);
         }
     }
 

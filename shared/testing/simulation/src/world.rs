@@ -59,7 +59,7 @@ pub enum Job {
     /// A webhook arrives.
     Webhook(Request),
     /// An event for a function, and the number of earlier tries.
-    Event(String, Value, u32),
+    Event(String, Arc<Value>, u32),
     /// A minute has passed.
     Sweep,
     /// A person sends a command.
@@ -467,7 +467,7 @@ impl World {
                 }
                 self.deliveries += 1;
                 self.keep(&job);
-                let work = self.work(Job::clone(&job));
+                let work = self.work(Arc::clone(&job));
                 let now = self.now();
                 self.active.push(Invocation {
                     job,
@@ -561,14 +561,14 @@ impl World {
                     && (self.retries || (self.by_chance && self.chance.below(2) == 0)) =>
             {
                 let wait = Duration::from_secs(60 * u64::from(tries + 1));
-                let job = Job::Event(function.clone(), event.clone(), tries + 1);
+                let job = Job::Event(function.clone(), Arc::clone(event), tries + 1);
                 self.later(wait, Happening::Job(Arc::new(job)));
             }
             (Job::Event(..) | Job::Sweep, _) => {}
         }
     }
 
-    fn work(&mut self, job: Job) -> Work {
+    fn work(&mut self, job: Arc<Job>) -> Work {
         let ports = Arc::clone(&self.ports);
         let holder = match self.chance.lacks(Mechanism::Fence) {
             true => "the writer".to_owned(),
@@ -587,11 +587,10 @@ impl World {
                 clock: &clock,
             };
             let told = |error: &dyn std::error::Error| error.to_string();
-            match job {
+            match &*job {
                 Job::Webhook(request) => {
                     let response =
-                        receive_github::handle(context, &ports.source, &ports.secrets, request)
-                            .await;
+                        receive_github::handle(context, &ports.source, secrets, request).await;
                     let text = String::from_utf8_lossy(&response.body).into_owned();
                     let body: Value = serde_json::from_str(&text).unwrap_or_default();
                     let word = body["status"].as_str().unwrap_or("?").to_owned();
@@ -601,10 +600,12 @@ impl World {
                     }
                 }
                 Job::Event(function, event, _) => {
-                    let event = eventbridge::read(event).map_err(|error| told(&error))?;
+                    let event =
+                        eventbridge::read(Value::clone(event)).map_err(|error| told(&error))?;
                     let done = match function.as_str() {
                         "plan-runs" => {
                             plan_runs::handle(
+                    let (secrets, request) = (&ports.secrets, request.clone());
                                 context,
                                 &ports.source,
                                 &plan_runs::Settings::default(),
@@ -653,7 +654,7 @@ impl World {
                     Ok(format!("{swept:?} {}", compared.found))
                 }
                 Job::Person(person, command) => {
-                    match towline_answers::tell(context, &person, command).await {
+                    match towline_answers::tell(context, person, command.clone()).await {
                         Ok(towline_answers::Answer::Done { message, .. }) => Ok(message),
                         Ok(other) => Ok(format!("{other:?}")),
                         Err(ChatError::Refused(why)) => Ok(format!("refused: {why}")),
@@ -665,10 +666,11 @@ impl World {
     }
 
     /// Puts an event on the bus, which may lose it, duplicate it or delay it.
-    pub fn emit(&mut self, event: &Value) {
+    pub fn emit(&mut self, event: Value) {
+        let event = Arc::new(event);
         let profile = self.chance.profile();
         let kind = event["detail-type"].as_str().unwrap_or_default();
-        for function in self.router.functions(event) {
+        for function in self.router.functions(&event) {
             let told = |what: &str| format!("{kind} for {function} {what}");
             let twice = self.everything_twice
                 || self
@@ -680,7 +682,7 @@ impl World {
                     continue;
                 }
                 let wait = self.chance.late(profile.delay, || told("is late"));
-                let job = Job::Event(function.clone(), event.clone(), 0);
+                let job = Job::Event(function.clone(), Arc::clone(&event), 0);
                 self.later(wait, Happening::Job(Arc::new(job)));
             }
         }

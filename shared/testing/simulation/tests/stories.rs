@@ -543,7 +543,7 @@ fn a27_an_event_that_contradicts_the_registry_is_held() {
         .parse()
         .expect("a digest");
     let event = world.image_pushed(&start.image_repository, &unique, &other);
-    world.emit(&event);
+    world.emit(event.clone());
     check(
         &mut world,
         expect![[r#"
@@ -624,7 +624,7 @@ fn f33_i11_events_of_our_own_retag_change_nothing() {
     let digest = world.ports.images.inner().tags(&backend())[&tag("staging")].clone();
     drop(world.chance.take_requests());
     let event = world.image_pushed(&backend(), &tag("staging"), &digest);
-    world.emit(&event);
+    world.emit(event.clone());
     world.settle();
     assert_eq!(world.ports.store.inner().dump(), before);
     // The registry is not read: one read of the ledger is enough.
@@ -760,7 +760,7 @@ fn f18_f19_poison_is_dropped_and_an_unknown_status_is_asked_after() {
     poison["detail"]["build-id"] = "nonsense".into();
     let odd = world.build_changed(&id, &start, Status::Unknown("ODD".into()));
     for event in [poison, odd] {
-        world.invoke(Job::Event("advance-stages".into(), event, 0));
+        world.invoke(Job::Event("advance-stages".into(), event.into(), 0));
     }
     check(
         &mut world,

@@ -19,7 +19,7 @@ pub fn event(change: &StateChange) -> Value {
         None if running => "SUBMITTED",
         Some(_) | None => "COMPLETED",
     };
-    eventbridge::envelope(&Envelope {
+    eventbridge::envelope(Envelope {
         id: change.id.clone(),
         detail_type: DETAIL_TYPE.into(),
         source: SOURCE.into(),
