@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use towline_answers::Command;
-use towline_domain::names::{BuildId, CommitSha, Digest, GitRef, ImageRepository, Tag};
+use towline_domain::names::{
+    BuildId, CommitSha, Digest, GitRef, ImageRepository, RepositoryId, Tag,
+};
 use towline_domain::run::BuildStatus;
-use towline_ports::StartBuild;
 use towline_ports::memory::MemoryCommit;
 use towline_ports::memory::SplitMix64;
+use towline_ports::{Key, StartBuild};
 use towline_wire::codebuild::{self, Phase, StateChange, Status};
 use towline_wire::ecr::{self, Action, ImageAction};
 use towline_wire::eventbridge;
@@ -194,6 +196,12 @@ impl World {
             let heads = known.heads.get(&self.at).zip(git_ref.as_ref());
             heads.is_some_and(|(heads, git_ref)| heads.rules.admit(git_ref))
         })
+    }
+
+    /// Whether a push of a repository was ever accepted.
+    pub(crate) fn has_pushed(&self, id: RepositoryId) -> bool {
+        let key = Key::new("REPOSITORIES", id.to_string());
+        self.ports.store.inner.look(&key, |item| item.is_some())
     }
 
     /// Whether the last comparison of heads saw every ref where it is, and left nothing open.

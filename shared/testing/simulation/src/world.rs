@@ -77,6 +77,16 @@ impl Job {
         }
     }
 
+    /// The repository whose stage tags are to be compared with the registry.
+    fn compares(&self) -> Option<RepositoryId> {
+        let Self::Event(_, event, _) = self else {
+            return None;
+        };
+        let is_due = event["detail-type"] == eventbridge::STAGE_TAGS;
+        let id = event["detail"]["repository"].as_u64();
+        id.filter(|_| is_due).map(RepositoryId)
+    }
+
     /// The commit of the push that is to be planned.
     fn pushed(&self) -> Option<CommitSha> {
         let Self::Event(_, event, _) = self else {
@@ -232,6 +242,8 @@ pub struct World {
     pub at: RepositoryId,
     /// The commit that main was at before it last moved back or forth.
     pub(crate) left: BTreeMap<RepositoryId, CommitSha>,
+    /// When the last comparison of a repository's stage tags began, of those that were not cut off.
+    pub(crate) tags_compared: BTreeMap<RepositoryId, Timestamp>,
     /// Refs that were ever deleted.
     pub(crate) deleted: BTreeSet<(RepositoryId, GitRef)>,
     /// Earlier webhooks and events.
@@ -320,6 +332,7 @@ impl World {
             router: Arc::clone(router),
             at: shop::REPOSITORY,
             left: BTreeMap::new(),
+            tags_compared: BTreeMap::new(),
             deleted: BTreeSet::new(),
             kept: VecDeque::new(),
             queue: BTreeMap::new(),
@@ -531,6 +544,9 @@ impl World {
         let mut context = task::Context::from_waker(Waker::noop());
         if let Poll::Ready(result) = self.active[one].work.as_mut().poll(&mut context) {
             let invocation = self.active.swap_remove(one);
+            if let Some(id) = invocation.job.compares().filter(|_| result.is_ok()) {
+                self.tags_compared.insert(id, invocation.since);
+            }
             self.ended(invocation.job, result);
         }
     }
@@ -589,6 +605,7 @@ impl World {
             let told = |error: &dyn std::error::Error| error.to_string();
             match &*job {
                 Job::Webhook(request) => {
+                    let (secrets, request) = (&ports.secrets, request.clone());
                     let response =
                         receive_github::handle(context, &ports.source, secrets, request).await;
                     let text = String::from_utf8_lossy(&response.body).into_owned();
@@ -605,7 +622,6 @@ impl World {
                     let done = match function.as_str() {
                         "plan-runs" => {
                             plan_runs::handle(
-                    let (secrets, request) = (&ports.secrets, request.clone());
                                 context,
                                 &ports.source,
                                 &plan_runs::Settings::default(),
