@@ -166,7 +166,7 @@ impl<S: Store> TableRepositories<S> {
                     })?;
                     bound.ids.insert(RepositoryId(id), item.version);
                 } else {
-                    let read = serde_json::from_value(item.body).map_err(broken)?;
+                    let read = serde_json::from_value(item.body.into_json()).map_err(broken)?;
                     let NameItem { name, binding } = read;
                     let version = item.version;
                     let kept = BoundName {

@@ -265,6 +265,7 @@ fn promotion(image: u64) -> Promotion {
         approvals: Vec::new(),
         acting: true,
         obstacle: None,
+        unchecked: None,
     }
 }
 

@@ -306,9 +306,9 @@ impl Context<'_> {
     }
 }
 
-fn values_of<T: DeserializeOwned>(items: &[Item], values: &mut Vec<T>) -> Result<(), HandlerError> {
+fn values_of<T: Stored>(items: &[Item], values: &mut Vec<T>) -> Result<(), HandlerError> {
     for item in items {
-        values.push(decode(&item.key, &item.body)?);
+        values.push(decode(item).map(Arc::unwrap_or_clone)?);
     }
     Ok(())
 }

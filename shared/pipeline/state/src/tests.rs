@@ -258,7 +258,7 @@ async fn a_list_is_read_to_its_end() {
     let world = World::new();
     let rows = (0..1_001).map(|number| Row {
         key: Key::new("P", format!("{number:04}")),
-        body: json!({ "number": number }),
+        body: json!({ "number": number }).into(),
     });
     let rows: Vec<Row> = rows.collect();
     for rows in rows.chunks(1_000) {

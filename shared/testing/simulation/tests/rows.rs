@@ -42,7 +42,7 @@ fn prod(world: &World) -> Stage {
         let prod = stages.find(|stage| stage.key.stage.as_str() == "prod");
         prod.cloned()
     });
-    stage.expect("something waits for prod")
+    Stage::clone(&stage.expect("something waits for prod"))
 }
 
 /// Pushes without a mechanism.
@@ -87,7 +87,7 @@ fn of_two_writers_one_leaves_rows_that_nobody_believes() {
     lost.sequence += 1;
     let orphan = Row {
         key: towline_state::keys::row(towline_state::keys::ledger(&stage.key), &lost),
-        body: serde_json::to_value(&lost).expect("JSON"),
+        body: serde_json::to_value(&lost).expect("JSON").into(),
     };
     now(world.ports.store.inner().put_rows(vec![orphan.clone()])).expect("a row");
     let found = now(history::ledger(context(&world), &stage, 100)).expect("rows");

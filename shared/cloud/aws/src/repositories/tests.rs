@@ -9,8 +9,8 @@ use towline_domain::names::RepositoryId;
 use towline_ports::contract::{self, RepositoriesWorld};
 use towline_ports::memory::MemoryStore;
 use towline_ports::{
-    Admission, Due, Item, Key, Page, PortError, Query, Repositories, RepositoryRef, Row,
-    Store, TransactError, Write, admission,
+    Admission, Due, Item, Key, Page, PortError, Query, Repositories, RepositoryRef, Row, Store,
+    TransactError, Write, admission,
 };
 
 use super::TableRepositories;

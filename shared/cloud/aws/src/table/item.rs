@@ -45,8 +45,8 @@ pub(super) fn content(body: String) -> AttributeValue {
 /// The key attributes of an item.
 pub(super) fn key(key: &Key) -> Attributes {
     HashMap::from([
-        (PARTITION.to_owned(), text(&key.partition)),
-        (SORT.to_owned(), text(&key.sort)),
+        (PARTITION.to_owned(), text(&*key.partition)),
+        (SORT.to_owned(), text(&*key.sort)),
     ])
 }
 

@@ -29,7 +29,7 @@ async fn set_aside() {
     let body = json!({"owes": "an unknown form"});
     let put = Write::Put {
         key: key.clone(),
-        body: body.clone(),
+        body: body.clone().into(),
         due: Some(Timestamp::UNIX_EPOCH),
     };
     store.transact(vec![put]).await.expect("it is new");

@@ -112,7 +112,7 @@ async fn s22_items_of_other_repositories_are_not_there() {
             let keys = [key.clone()];
             let many = confined.get_many(&keys).await.expect("the store");
             assert_eq!(many[0].is_some(), is_seen, "{key:?}");
-            let page = confined.query(&Query::all(&key.partition)).await;
+            let page = confined.query(&Query::all(&*key.partition)).await;
             let page = page.expect("the store");
             let keys: Vec<&Key> = page.items.iter().map(|item| &item.key).collect();
             assert_eq!(keys.contains(&&key), is_seen, "{key:?}");
