@@ -1,16 +1,17 @@
 //! Checks GitHub's secret as functions read it.
 
-use towline_wire::github::Access;
+use towline_wire::github::{Access, AccessError};
 
 /// Checks that functions can use it. Whether the private key is one is only checked by a function, which signs with it.
 ///
 /// # Errors
 /// With what is wrong, as the rest of a sentence that never shows the secret.
-pub fn github(text: &str) -> Result<(), String> {
-    match Access::read(text) {
-        Ok(Access::Token(_) | Access::App { .. }) => Ok(()),
-        Ok(Access::None) => Err("is empty; set a token, or an App with its private key".into()),
-        Err(wrong) => Err(wrong.to_string()),
+pub fn github(text: &str) -> Result<(), AccessError> {
+    match Access::read(text)? {
+        Access::Token(_) | Access::App { .. } => Ok(()),
+        Access::None => Err(AccessError::Wrong(
+            "is empty; set a token, or an App with its private key",
+        )),
     }
 }
 
