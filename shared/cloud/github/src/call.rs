@@ -62,7 +62,7 @@ impl From<PortError> for Failure {
 impl From<Failure> for PortError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Never(why) => Self::denied(Service::Git, "asking GitHub", why),
+            Failure::Never(why) => Self::because(why).denied_by(Service::Git),
             Failure::Later(error) => error,
         }
     }

@@ -26,9 +26,9 @@ impl Statuses for GitHub {
         status: &CommitStatus,
     ) -> Result<(), StatusError> {
         if matches!(self.credentials.read().await?, Credentials::None) {
-            let why = "the credentials are not set, so no status is shown; store a token or a GitHub App \
+            let why = "the credentials for GitHub are not set, so no status is shown; store a token or a GitHub App \
                        in the secret";
-            return Err(PortError::denied(Service::Git, "showing a status", why).into());
+            return Err(PortError::because(why).denied_by(Service::Git).into());
         }
         let name = &repository.name;
         let doing = &format!("showing {:?} at {name} {}", status.context, commit.short());

@@ -13,6 +13,7 @@ use towline_ports::memory::{
     MemoryBuilds, MemoryBus, MemoryClock, MemoryCommit, MemoryImages, MemoryRepository,
     MemorySource, MemoryStore,
 };
+use towline_ports::{RepositoryRef, Source as _};
 use towline_wire::eventbridge;
 use towline_wire::github::compose::{Account, Commit, Sketch, push_payload};
 use towline_wire::http::Request;
@@ -193,8 +194,13 @@ impl World {
             ("Dockerfile", "FROM scratch\n"),
         ];
         let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
+        let shop = RepositoryRef {
+            id: SHOP,
+            name: "acme/shop".parse().expect("a name"),
+        };
+        let before = now(self.source.head(&shop, &main)).expect("it answers");
         let after = MemoryCommit {
-            parents: Vec::new(),
+            parents: before.into_iter().collect(),
             title: title.into(),
             author: "dana".into(),
             at,

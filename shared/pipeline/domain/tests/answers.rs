@@ -182,7 +182,7 @@ fn a_component_is_built_for_a_reason_and_not_built_for_one() {
     let never = filter::judge(&any, None, &changed(""));
     expect!["yes: no successful build on this ref yet"].assert_eq(&words(never));
     let unknown = ChangedFiles::Unknown(NotCompared::TooManyChanged(9));
-    expect!["yes: built to be safe: history was rewritten"].assert_eq(&words(filter::judge(
+    expect!["yes: built to be safe: more than 9 files changed"].assert_eq(&words(filter::judge(
         &any,
         Some(&base),
         &unknown,

@@ -146,7 +146,7 @@ fn when_nobody_can_say_what_changed_everything_is_built() {
               claims towline-acme-shop-web
               trusts a
             push main b -> run 2, building
-              web: #2 bbbbbbb-2: built to be safe: history was rewritten
+              web: #2 bbbbbbb-2: built to be safe: more than 9 files changed
         "#]],
     );
 }

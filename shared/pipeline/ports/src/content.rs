@@ -105,11 +105,15 @@ mod tests {
     fn a_content_is_decoded_once_to_each_type() {
         let content = Content::from(json!([1, 2]));
         let copy = content.clone();
-        let numbers = content.decoded(|json| Vec::<u64>::deserialize(json)).expect("numbers");
+        let numbers = content
+            .decoded(|json| Vec::<u64>::deserialize(json))
+            .expect("numbers");
         let never = |_: &Value| -> Result<Vec<u64>, ()> { Err(()) };
         let again = copy.decoded(never).expect("what it was decoded to");
         assert!(Arc::ptr_eq(&numbers, &again));
-        let pair = copy.decoded(|json| <(u8, u8)>::deserialize(json)).expect("a pair");
+        let pair = copy
+            .decoded(|json| <(u8, u8)>::deserialize(json))
+            .expect("a pair");
         assert_eq!((&*numbers, *pair), (&vec![1, 2], (1, 2)));
     }
 

@@ -90,9 +90,15 @@ impl PortError {
         doing: impl Into<String>,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
+        Self::new(doing, cause).denied_by(by)
+    }
+
+    /// The same error, if a person must put something right first.
+    #[must_use]
+    pub fn denied_by(self, by: Service) -> Self {
         Self {
             denied: Some(by),
-            ..Self::new(doing, cause)
+            ..self
         }
     }
 

@@ -16,9 +16,9 @@ use towline_domain::ledger::{Head, Row, What};
 use towline_domain::names::{
     AttemptId, BuildId, CommitSha, Digest, GitRef, ImageRepository, RepositoryId, RunId, Tag,
 };
-use towline_domain::trusted::Trusted;
 use towline_domain::run::{Attempt, AttemptState, BuildStatus, Failure, Run};
 use towline_domain::stage::{Promotion, Stage};
+use towline_domain::trusted::Trusted;
 use towline_ports::memory::{MemoryRepository, MemoryStore};
 use towline_ports::{CommitStatus, Content, Item, Key, Row as StoreRow};
 

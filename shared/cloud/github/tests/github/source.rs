@@ -243,13 +243,13 @@ async fn changed_files_are_all_of_them_or_not_to_be_had() {
     check(
         &base,
         &unknown(),
-        expect!["acme/shop does not have the commit ffffffffffffffffffffffffffffffffffffffff"],
+        expect!["the repository does not have the commit fffffff"],
     )
     .await;
     check(
         &unknown(),
         &base,
-        expect!["acme/shop does not have the commit ffffffffffffffffffffffffffffffffffffffff"],
+        expect!["the repository does not have the commit fffffff"],
     )
     .await;
 

@@ -149,10 +149,10 @@ async fn what_never_will_be_shown_is_refused_and_the_rest_may_be_tried_again() {
     expect![[r#"
         never: GitHub rejected the status (422 No commit found for SHA: ffffffffffffffffffffffffffffffffffffffff)
         never: GitHub rejected the status (422 Validation Failed; This SHA and context has reached the maximum number of statuses.)
-        never: showing "towline/build/backend" at acme/hidden 5d89aa8: cannot see the repository acme/hidden on GitHub (404 Not Found); give the credentials access to it
-        never: showing "towline/build/backend" at acme/shop 5d89aa8: acme/shop is now the repository 7, not 9, which was admitted
-        never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub answered 403 Resource not accessible by integration; give the credentials "Commit statuses: write" there
-        never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub refuses the token; store a valid one in the secret (401)
+        later: showing "towline/build/backend" at acme/hidden 5d89aa8: cannot see the repository acme/hidden on GitHub (404 Not Found); give the credentials access to it
+        later: showing "towline/build/backend" at acme/shop 5d89aa8: acme/shop is now the repository 7, not 9, which was admitted
+        later: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub answered 403 Resource not accessible by integration; give the credentials "Commit statuses: write" there
+        later: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub refuses the token; store a valid one in the secret (401)
         later: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub's rate limit is used up until 2026-03-01T12:01:39Z"#]].assert_eq(&said.join("\n"));
 }
 
@@ -198,7 +198,7 @@ async fn what_an_app_or_a_secret_lacks_is_said_once_and_for_all() {
     }
     expect![[r#"
         shown
-        never: asking GitHub for a token for acme/shop: the GitHub App is not installed on acme/shop; install it there
-        never: asking GitHub for a token for acme/shop: GitHub answered 422 The permissions requested are not granted to this installation.; the GitHub App needs the permission {"statuses":"write"} for it, accepted by the owner
-        never: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub's secret has an unknown key or value; it needs "token", or "app_id" and "private_key", all strings"#]].assert_eq(&said.join("\n"));
+        later: asking GitHub for a token for acme/shop: the GitHub App is not installed on acme/shop; install it there
+        later: asking GitHub for a token for acme/shop: GitHub answered 422 The permissions requested are not granted to this installation.; the GitHub App needs the permission {"statuses":"write"} for it, accepted by the owner
+        later: showing "towline/build/backend" at acme/shop 5d89aa8: GitHub's secret has an unknown key or value; it needs "token", or "app_id" and "private_key", all strings"#]].assert_eq(&said.join("\n"));
 }

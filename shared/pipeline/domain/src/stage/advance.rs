@@ -1,6 +1,6 @@
 //! Decides what follows from a fact that concerns a stage.
 
-use super::opening::Asked;
+use super::request::Asked;
 use super::{
     Decision, Fact, Failure, Lease, Pointer, Policy, Promotion, Refusal, Request, Stage, Why,
     missing_approval,

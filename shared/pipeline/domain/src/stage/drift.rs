@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::advance::Step;
-use super::opening::Asked;
+use super::request::Asked;
 use super::{HoldReason, Meddled, Promotion, Refusal, Request, Why};
 use crate::definition::{Drift, Promote};
 use crate::image::Candidate;

@@ -1,6 +1,7 @@
 //! Opens promotions of a stage: for images that arrive, and for requests of promotions and rollbacks.
 
 use super::advance::Step;
+use super::request::{Asked, requested};
 use super::said::not_in;
 use super::{
     HoldReason, Loosening, MOST_WAITING, Promotion, Refusal, Request, Why, missing_approval,
@@ -15,29 +16,6 @@ use crate::names::GitRef;
 use crate::person::{Actor, Person};
 use crate::rights::{Lacking, Right, Rights};
 use crate::trusted::Older;
-
-/// What a person asks for with an image, and why.
-#[derive(Clone, Copy)]
-pub(super) enum Asked<'a> {
-    Promotion(Option<&'a Why>),
-    Override(&'a str),
-}
-
-impl<'a> Asked<'a> {
-    fn right(self) -> Right {
-        match self {
-            Self::Promotion(_) => Right::Operate,
-            Self::Override(_) => Right::Override,
-        }
-    }
-
-    fn why(self) -> Option<Why> {
-        match self {
-            Self::Promotion(why) => why.cloned(),
-            Self::Override(reason) => Some(Why::Said(reason.into())),
-        }
-    }
-}
 
 impl Step<'_> {
     /// An image has arrived; remembers the newest, and promotes it if the rule says so.
@@ -418,32 +396,6 @@ impl Step<'_> {
                 how,
             },
         );
-    }
-}
-
-/// The row of a request: an override is one of its own kind.
-pub(super) fn requested(
-    promotion: u64,
-    candidate: &Candidate,
-    rollback: bool,
-    asked: Asked<'_>,
-) -> What {
-    let (digest, commit) = (candidate.digest.clone(), candidate.commit.clone());
-    match asked {
-        Asked::Promotion(reason) => What::Requested {
-            promotion,
-            digest,
-            commit,
-            rollback,
-            reason: reason.cloned(),
-        },
-        Asked::Override(reason) => What::Overridden {
-            promotion,
-            digest,
-            commit,
-            git_ref: candidate.git_ref.clone(),
-            reason: reason.into(),
-        },
     }
 }
 

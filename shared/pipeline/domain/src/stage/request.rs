@@ -1,9 +1,11 @@
 //! What people request of a stage, and the denial of it.
 
-use super::{Decision, Fact, Refusal, Request, Stage};
+use super::{Decision, Fact, Refusal, Request, Stage, Why};
 use crate::Timestamp;
+use crate::image::Candidate;
 use crate::ledger::What;
 use crate::person::{Actor, Person};
+use crate::rights::Right;
 
 impl Fact {
     /// What a person requests by it: who, the promotion that it is about, and what.
@@ -54,5 +56,54 @@ impl Decision {
         }
         decision.refused = Some(why);
         decision
+    }
+}
+
+/// What a person asks for with an image, and why.
+#[derive(Clone, Copy)]
+pub(super) enum Asked<'a> {
+    Promotion(Option<&'a Why>),
+    Override(&'a str),
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn right(self) -> Right {
+        match self {
+            Self::Promotion(_) => Right::Operate,
+            Self::Override(_) => Right::Override,
+        }
+    }
+
+    pub(super) fn why(self) -> Option<Why> {
+        match self {
+            Self::Promotion(why) => why.cloned(),
+            Self::Override(reason) => Some(Why::Said(reason.into())),
+        }
+    }
+}
+
+/// The row of a request: an override is one of its own kind.
+pub(super) fn requested(
+    promotion: u64,
+    candidate: &Candidate,
+    rollback: bool,
+    asked: Asked<'_>,
+) -> What {
+    let (digest, commit) = (candidate.digest.clone(), candidate.commit.clone());
+    match asked {
+        Asked::Promotion(reason) => What::Requested {
+            promotion,
+            digest,
+            commit,
+            rollback,
+            reason: reason.cloned(),
+        },
+        Asked::Override(reason) => What::Overridden {
+            promotion,
+            digest,
+            commit,
+            git_ref: candidate.git_ref.clone(),
+            reason: reason.into(),
+        },
     }
 }

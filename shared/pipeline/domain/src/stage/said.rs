@@ -1,7 +1,7 @@
 //! Applies people's requests to a stage: approval, rejection, hold and resume.
 
 use super::advance::Step;
-use super::opening::{Asked, requested};
+use super::request::{Asked, requested};
 use super::{Approval, Hold, HoldReason, Promotion, Refusal, Request, Why};
 use crate::image::Candidate;
 use crate::ledger::{Ending, What};
