@@ -69,6 +69,16 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// What AWS denies: its code and the action, without the numbers of the account and the request.
+fn brief(code: &str, said: &str) -> String {
+    let action = said.split("not authorized to perform: ").nth(1);
+    let action = action.and_then(|rest| rest.split_whitespace().next());
+    match action {
+        Some(action) => format!("{code}: {action}"),
+        None => code.to_owned(),
+    }
+}
+
 /// A port's error, from what was being done and the SDK's error.
 pub(crate) fn failed<E>(doing: impl Into<String>, error: &SdkError<E, HttpResponse>) -> PortError
 where
@@ -78,7 +88,10 @@ where
     let fault = Fault::new(error);
     // Every service's error code for this begins the same way (AWS service reference, "Common errors").
     match said.is_some_and(|code| code.starts_with("AccessDenied")) {
-        true => PortError::denied(Service::Aws, doing, fault),
+        true => {
+            let brief = brief(said.unwrap_or_default(), &fault.to_string());
+            PortError::denied(Service::Aws, doing, fault).briefly(brief)
+        }
         false => PortError::new(doing, fault),
     }
 }

@@ -105,7 +105,7 @@ async fn mint(call: &Call<'_>, app: &AppKey) -> Result<Option<Given>, Failure> {
         StatusCode::OK => answer.json(doing)?,
         StatusCode::UNAUTHORIZED => return Ok(None),
         StatusCode::NOT_FOUND => {
-            return Err(Failure::Never(format!(
+            return Err(Failure::Denied(format!(
                 "{doing}: the GitHub App is not installed on {name}; install it there"
             )));
         }
@@ -136,7 +136,7 @@ async fn mint(call: &Call<'_>, app: &AppKey) -> Result<Option<Given>, Failure> {
     match answer.status {
         StatusCode::CREATED => Ok(Some(answer.json(doing)?)),
         StatusCode::UNAUTHORIZED => Ok(None),
-        _ => Err(Failure::Never(format!(
+        _ => Err(Failure::Denied(format!(
             "{doing}: GitHub answered {}; the GitHub App needs the permission {permissions} for \
              it, accepted by the owner",
             answer.refusal()

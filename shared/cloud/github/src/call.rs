@@ -48,7 +48,7 @@ pub(crate) struct Call<'a> {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// It fails until someone does what the sentence says.
-    Never(String),
+    Denied(String),
     Later(PortError),
 }
 
@@ -62,7 +62,7 @@ impl From<PortError> for Failure {
 impl From<Failure> for PortError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Never(why) => Self::because(why).denied_by(Service::Git),
+            Failure::Denied(why) => Self::because(why).denied_by(Service::Git),
             Failure::Later(error) => error,
         }
     }
@@ -137,9 +137,11 @@ impl Call<'_> {
                 Credentials::App { .. } => {
                     "the GitHub App; store its id and a private key in the secret"
                 }
-                Credentials::Unusable(error) => return Failure::Never(format!("{doing}: {error}")),
+                Credentials::Unusable(error) => {
+                    return Failure::Denied(format!("{doing}: {error}"));
+                }
             };
-            Failure::Never(format!("{doing}: GitHub refuses {refused} (401)"))
+            Failure::Denied(format!("{doing}: GitHub refuses {refused} (401)"))
         })
     }
 
@@ -298,7 +300,7 @@ impl Call<'_> {
         let answer = self.get(doing, &self.path()).await?;
         let RepositoryRef { id, name } = self.repository;
         if answer.status != StatusCode::OK {
-            return Err(Failure::Never(format!(
+            return Err(Failure::Denied(format!(
                 "{doing}: cannot see the repository {name} on GitHub ({}); give the credentials access \
                  to it",
                 answer.refusal()
@@ -306,7 +308,7 @@ impl Call<'_> {
         }
         let known: Known = answer.json(doing)?;
         if !is_local(*id) && known.id != id.0 {
-            return Err(Failure::Never(format!(
+            return Err(Failure::Denied(format!(
                 "{doing}: {name} is now the repository {}, not {id}, which was admitted",
                 known.id
             )));

@@ -167,7 +167,7 @@ impl Webhooks<'_> {
         let answer = match call.get(doing, &path.then("?per_page=100")).await {
             Ok(answer) => answer,
             // An App without the permission gets no token for it.
-            Err(Failure::Never(why)) => {
+            Err(Failure::Denied(why)) => {
                 tracing::debug!(why, "webhooks are not read");
                 return Ok(Vec::new());
             }

@@ -4,9 +4,8 @@ use async_trait::async_trait;
 use hyper::{Method, StatusCode};
 use serde_json::json;
 use towline_domain::names::CommitSha;
-use towline_domain::obstacle::Service;
 use towline_ports::statuses::MOST_DESCRIPTION;
-use towline_ports::{CommitStatus, PortError, RepositoryRef, StatusError, StatusState, Statuses};
+use towline_ports::{CommitStatus, RepositoryRef, StatusError, StatusState, Statuses};
 
 use crate::GitHub;
 use crate::call::{Failure, Purpose};
@@ -26,9 +25,11 @@ impl Statuses for GitHub {
         status: &CommitStatus,
     ) -> Result<(), StatusError> {
         if matches!(self.credentials.read().await?, Credentials::None) {
-            let why = "the credentials for GitHub are not set, so no status is shown; store a token or a GitHub App \
-                       in the secret";
-            return Err(PortError::because(why).denied_by(Service::Git).into());
+            return Err(StatusError::Refused(
+                "the credentials for GitHub are not set, so no status is shown; store a token or a \
+                 GitHub App in the secret"
+                    .into(),
+            ));
         }
         let name = &repository.name;
         let doing = &format!("showing {:?} at {name} {}", status.context, commit.short());
@@ -53,7 +54,7 @@ impl Statuses for GitHub {
                 let hint = "give the credentials \"Commit statuses: write\"";
                 let said = answer.refusal();
                 let why = format!("{doing}: GitHub answered {said}; {hint} there");
-                Err(Failure::Never(why).into())
+                Err(Failure::Denied(why).into())
             }
             _ => Err(answer.error(doing).into()),
         }

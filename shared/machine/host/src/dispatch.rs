@@ -227,7 +227,7 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
         machine.clock.sleep(period).await;
         let now = stamp(&machine.build_secrets);
         if std::mem::replace(&mut secrets, now) != now {
-            let released = machine.context().release(Service::Secrets, |_| true).await;
+            let released = machine.context().release(Service::Secrets).await;
             if let Err(error) = released {
                 // They are tried again at their time.
                 let error = &error as &dyn std::error::Error;

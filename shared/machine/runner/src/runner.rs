@@ -158,7 +158,7 @@ impl Runner {
             return Ok(());
         }
         let doing = format!("starting a build of {project}");
-        Err(PortError::denied(Service::Secrets, doing, lacks.to_string()).into())
+        Err(PortError::denied(Service::Secrets, doing, lacks).into())
     }
 }
 

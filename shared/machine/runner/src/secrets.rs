@@ -59,9 +59,12 @@ pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, S
 }
 
 /// What the file lacks, if it is something that a person can add there: then a build waits for it.
-pub(crate) fn missing(file: &Path, env: &Env) -> Option<Said> {
+pub(crate) fn missing(file: &Path, env: &Env) -> Option<String> {
     Wanted::all(env).ok()?; // a reference that can never be resolved is the build's failure
-    resolve(file, env).err()
+    let lacks = resolve(file, env).err()?.to_string();
+    // Everybody who may ask reads this, so it does not say where the folder is.
+    let path = file.display().to_string();
+    Some(lacks.replace(&path, "secrets.json in the data folder"))
 }
 
 /// What to mask: each value, and the lines of a value that has several.

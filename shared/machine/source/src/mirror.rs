@@ -27,6 +27,8 @@ pub(crate) struct Mirror {
     pub(crate) surroundings: Surroundings,
     /// When its refs were last asked for.
     pub(crate) asked: std::sync::Mutex<Option<Instant>>,
+    /// What was denied then, if anything.
+    pub(crate) denied: std::sync::Mutex<Option<String>>,
     /// Held while fetching, so that a repository is fetched once at a time.
     fetching: Mutex<()>,
 }
@@ -61,6 +63,7 @@ impl Mirror {
             location,
             surroundings,
             asked: std::sync::Mutex::default(),
+            denied: std::sync::Mutex::default(),
             fetching: Mutex::new(()),
         })
     }

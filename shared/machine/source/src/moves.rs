@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use towline_domain::names::{CommitSha, GitRef};
+use towline_domain::obstacle::Service;
 use towline_domain::untrusted::co_authors;
 use towline_ports::{Brought, PortError, Refs};
 
@@ -30,7 +31,11 @@ impl Mirror {
     /// The refs of the origin, which is asked without fetching; the mark is a hash of its answer.
     pub(crate) async fn refs(&self, mark: Option<&str>) -> Result<Refs, PortError> {
         if mark.is_some() && self.was_asked() {
-            return Ok(Refs::Unchanged);
+            // It is not asked more often if it fails, and nobody may think that it has answered.
+            return match self.denial() {
+                Some(said) => Err(PortError::because(said).denied_by(Service::Git)),
+                None => Ok(Refs::Unchanged),
+            };
         }
         let arguments = [
             "ls-remote",
@@ -50,8 +55,11 @@ impl Mirror {
         )
         .await?;
         if listing.code != 0 || listing.cut {
-            return Err(listing.error(format!("listing the refs of {}", self.name)));
+            let error = listing.error(format!("listing the refs of {}", self.name));
+            self.remember(error.obstacle().map(|obstacle| obstacle.said));
+            return Err(error);
         }
+        self.remember(None);
         let hash = Sha256::digest(&listing.stdout);
         let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         if mark == Some(hash.as_str()) {
@@ -103,6 +111,17 @@ impl Mirror {
                 (name == full).then(|| object.parse().ok())?
             });
         Ok(found)
+    }
+
+    /// What was denied when the origin was last asked.
+    fn denial(&self) -> Option<String> {
+        let denied = self.denied.lock();
+        denied.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, denial: Option<String>) {
+        let denied = self.denied.lock();
+        *denied.unwrap_or_else(PoisonError::into_inner) = denial;
     }
 
     /// Whether an origin on another machine was asked a moment ago; otherwise, it is asked now.

@@ -135,6 +135,7 @@ fn said_of(context: Context<'_>, state: &Stage, promotion: &Promotion, rule: &St
                 "waiting, because the source cannot be asked whether its commit is still on a ref: {said}"
             )
         }
+        Some(Wait::Person(obstacle)) => format!("waiting: {obstacle}"),
         Some(Wait::Hold(hold)) => format!(
             "waiting, because {} is held by {}: {}{}",
             rule.name,

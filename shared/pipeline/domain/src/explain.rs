@@ -13,7 +13,7 @@ use crate::run::{Attempt, AttemptState};
 use crate::stage::{Promotion, Stage, Wait, missing_approval};
 
 pub use ending::ending;
-pub use notes::delay;
+pub use notes::{beside_commit, delay};
 
 /// The state of an attempt, in one clause. While its parts run, in one clause for each part.
 #[must_use]
@@ -53,6 +53,7 @@ pub fn queued(attempt: &Attempt, before: Option<usize>) -> String {
             }
             None => "its start".into(),
         },
+        (AttemptState::Building, _) if attempt.waiting.is_some() => parts(attempt),
         (AttemptState::Building, _) if attempt.started_at.is_some() => "nothing; it runs".into(),
         (AttemptState::Building, Some(0)) => "a free place; it is next".into(),
         (AttemptState::Building, Some(1)) => "a free place; 1 build is before it".into(),
@@ -139,10 +140,8 @@ pub fn standing(
 #[must_use]
 pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Timestamp) -> String {
     match stage.wait_of(promotion, rule) {
-        None => match &promotion.obstacle {
-            Some(obstacle) => format!("cannot be carried out: {obstacle}"),
-            None => "is in progress".into(),
-        },
+        None => "is in progress".into(),
+        Some(Wait::Person(obstacle)) => format!("waits: {obstacle}"),
         Some(Wait::Approval { given, needed }) => {
             let expiry = promotion
                 .expires_at
@@ -170,7 +169,7 @@ pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Ti
 pub fn lacking(promotion: &Promotion, rule: &StageRule) -> Option<String> {
     match missing_approval(promotion, rule)? {
         Wait::Approval { given, needed } => Some(format!("{given}/{needed} approvals")),
-        Wait::Turn { .. } | Wait::Hold(_) | Wait::Source { .. } => None,
+        Wait::Turn { .. } | Wait::Hold(_) | Wait::Source { .. } | Wait::Person(_) => None,
     }
 }
 

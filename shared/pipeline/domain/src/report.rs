@@ -10,7 +10,7 @@ use crate::ledger::{Ending, Row, What};
 use crate::names::{CommitSha, ComponentName, Digest, RepositoryName};
 use crate::person::Actor;
 use crate::reason::Skipped;
-use crate::run::{Attempt, AttemptState, MOST_ATTEMPTS, Run};
+use crate::run::{Attempt, AttemptState, Delay, MOST_ATTEMPTS, Run};
 use crate::stage::{Decision, Promotion, Stage, Wait};
 use crate::untrusted::Untrusted;
 
@@ -102,12 +102,21 @@ fn attempt(attempt: &Attempt) -> Option<Line> {
     let (standing, text) = match &attempt.state {
         AttemptState::Due => {
             let (platform, why) = attempt.delay()?;
-            let why = explain::delay(platform, why);
+            let why = match why {
+                Delay::Busy { .. } => explain::delay(platform, why),
+                Delay::Denied(obstacle) => explain::beside_commit(obstacle),
+            };
             let text = format!("build#{number} is queued: {why}");
             (Standing::Pending, text)
         }
         AttemptState::Building => {
-            let text = format!("build#{number} was started");
+            let text = match &attempt.waiting {
+                Some(Delay::Denied(obstacle)) => {
+                    let why = explain::beside_commit(obstacle);
+                    format!("the image index of build#{number} is not pushed yet: {why}")
+                }
+                Some(Delay::Busy { .. }) | None => format!("build#{number} was started"),
+            };
             (Standing::Pending, text)
         }
         AttemptState::Succeeded => {
@@ -178,12 +187,8 @@ pub fn live(stage: &Stage, commit: &CommitSha) -> Option<Line> {
 
 fn waiting(stage: &Stage, rule: &StageRule, promotion: &Promotion) -> Option<Line> {
     let number = promotion.number;
-    let Some(wait) = stage.wait_of(promotion, rule) else {
-        let obstacle = promotion.obstacle.as_ref()?;
-        let text = format!("promotion #{number} cannot be carried out: {obstacle}");
-        return Some(Line::new(Standing::Pending, &text));
-    };
-    let text = match wait {
+    let text = match stage.wait_of(promotion, rule)? {
+        Wait::Person(obstacle) => format!("waits: {}", explain::beside_commit(&obstacle)),
         Wait::Approval { given, needed } => {
             let expiry = promotion.expires_at.map(explain::minute);
             let expiry = expiry.map(|at| format!(" until {at}")).unwrap_or_default();

@@ -239,7 +239,12 @@ pub enum Fact {
         why: Failure,
     },
     /// A person must put something right before the tags can be set.
-    Obstructed { promotion: u64, by: Obstacle },
+    Obstructed {
+        promotion: u64,
+        /// The writer.
+        holder: String,
+        by: Obstacle,
+    },
     /// All attempts to set the tags failed.
     GivenUp {
         promotion: u64,
@@ -324,6 +329,8 @@ pub enum Wait {
         /// Why not.
         said: String,
     },
+    /// A person must put something right before its tags can be set.
+    Person(Obstacle),
 }
 
 impl Stage {
@@ -381,6 +388,14 @@ impl Stage {
         if let Some(said) = promotion.unchecked.clone() {
             return Some(Wait::Source { said });
         }
+        if let Some(obstacle) = promotion.obstacle.clone() {
+            return Some(Wait::Person(obstacle));
+        }
+        self.turn_of(promotion, rule)
+    }
+
+    /// What a promotion waits for that waits for nothing but its turn.
+    fn turn_of(&self, promotion: &Promotion, rule: &StageRule) -> Option<Wait> {
         let older = self.waiting.iter().find(|other| match rule.concurrency {
             Concurrency::Queue if !promotion.rollback => {
                 other.acting || other.number < promotion.number

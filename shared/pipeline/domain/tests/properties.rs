@@ -356,6 +356,7 @@ fn any_stage_fact() -> impl Strategy<Value = String> {
         1 => (1..6u64, select(&["a", "b"][..])).prop_map(|(number, who)| format!("untaggable {number} by {who}")),
         2 => (1..6u64, select(&["contained", "unknown: no answer", "not on refs/heads/main"][..]))
             .prop_map(|(number, found)| format!("commit of {number} {found}")),
+        1 => (1..6u64, select(&["a", "b"][..])).prop_map(|(number, who)| format!("obstructed {number} by {who}")),
         1 => (1..6u64).prop_map(|number| format!("expire {number}")),
         1 => (1..9u64).prop_map(|order| format!("outside prod on {order}")),
     ]

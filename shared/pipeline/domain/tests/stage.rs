@@ -65,6 +65,7 @@ fn stage_text(stage: &Stage, rules: &str) -> String {
             Some(Wait::Approval { given, needed }) => format!("{given}/{needed}"),
             Some(Wait::Turn { after }) => format!("after #{after}"),
             Some(Wait::Hold(_)) => "held".into(),
+            Some(Wait::Person(_)) => "obstructed".into(),
             Some(Wait::Source { said }) => format!("unchecked ({said})"),
         };
         text += &format!(", #{} {why}", promotion.number);

@@ -82,7 +82,8 @@ async fn promote(
     let context = reads.context();
     let stage = reads.value::<Stage>(&keys::stage(key)).await?;
     let promotion = stage.as_ref().and_then(|stage| stage.promotion(number));
-    let promotion = promotion.filter(|known| known.acting || known.unchecked.is_some());
+    let promotion = promotion
+        .filter(|known| known.acting || known.unchecked.is_some() || known.obstacle.is_some());
     let (Some(promotion), Some(stage)) = (promotion.cloned(), stage) else {
         return context.finish(owed).await;
     };
@@ -104,7 +105,16 @@ async fn promote(
         // It stays owed: another writer is at work.
         return Ok(());
     }
-    match carry_out(&mut reads, images, key, rule, &promotion).await? {
+    let done = carry_out(&mut reads, images, key, rule, &promotion).await;
+    if let Some(by) = done.as_ref().err().and_then(HandlerError::obstacle) {
+        let fact = Fact::Obstructed {
+            promotion: number,
+            holder: holder.into(),
+            by,
+        };
+        apply::to_stage(context, key, &fact, None).await?;
+    }
+    match done? {
         None => finish(reads, key, owed, rule, &promotion, holder).await,
         Some(why) => {
             let fact = Fact::TagRefused {

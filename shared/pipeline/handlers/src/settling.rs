@@ -1,10 +1,9 @@
-//! What becomes of an intent after its function has acted on it: it waits for a person if something was
-//! denied, and takes others with it that waited for the same.
+//! What becomes of an intent after its function has acted on it: if something was denied, it waits for a
+//! person; if that is over, others that wait for the same service are announced.
 
 use towline_domain::intent::Intent;
 use towline_domain::obstacle::Obstacle;
 use towline_domain::run::{self, Delay};
-use towline_domain::stage;
 use towline_state::{Context, HandlerError, Owed, apply};
 
 /// The outcome of acting on an intent. A denial is recorded, with the intent and with the build or
@@ -20,12 +19,14 @@ pub(crate) async fn settle(
             if context.still_owes(owed).await? {
                 return Ok(()); // another is at work on it
             }
-            let released = context.release(gone.by, |_| true).await?;
-            tracing::info!(released, "what was denied is possible again");
-            Ok(())
+            tracing::info!(by = ?gone.by, "what was denied is possible again");
+            context.passed(gone.by).await
         }
-        (Err(error), _) => {
+        (Err(error), before) => {
             let Some(obstacle) = error.obstacle() else {
+                if before.is_some() {
+                    context.obstruct(owed, None).await?;
+                }
                 return Err(error);
             };
             tracing::warn!(
@@ -33,12 +34,12 @@ pub(crate) async fn settle(
                 "it waits until a person has put this right"
             );
             tell(context, &owed.intent, &obstacle).await?;
-            context.obstruct(owed, &obstacle).await
+            context.obstruct(owed, Some(&obstacle)).await
         }
     }
 }
 
-/// Tells the build or promotion that waits.
+/// Tells the build that waits. A promotion is told with the lease of its writer.
 async fn tell(
     context: Context<'_>,
     intent: &Intent,
@@ -50,13 +51,6 @@ async fn tell(
             let fact = run::Fact::BuildDelayed(of.attempt.clone(), why);
             apply::to_run(context, &of.run, &fact, None).await?;
         }
-        Intent::PromotionDue { stage, promotion } => {
-            let fact = stage::Fact::Obstructed {
-                promotion: *promotion,
-                by: obstacle.clone(),
-            };
-            apply::to_stage(context, stage, &fact, None).await?;
-        }
         Intent::PushAccepted(_)
         | Intent::BuildStopDue { .. }
         | Intent::ImageDue { .. }
@@ -64,6 +58,7 @@ async fn tell(
         | Intent::BuildSuperseded { .. }
         | Intent::ImageRecorded { .. }
         | Intent::ImageReady { .. }
+        | Intent::PromotionDue { .. }
         | Intent::DeployDue { .. }
         | Intent::BuildStatusDue { .. }
         | Intent::StageStatusDue { .. }

@@ -48,6 +48,7 @@ pub struct Swept {
 pub async fn handle(context: Context<'_>, builds: &dyn Builds) -> Result<Swept, HandlerError> {
     let now = context.now();
     let mut swept = Swept::default();
+    context.release_passed().await?;
     let items = context.store.due(now, MOST_AT_ONCE).await?.items;
     let oldest = items.iter().filter_map(|item| item.due).min();
     tracing::info!(
@@ -165,9 +166,7 @@ pub async fn announce_all(context: Context<'_>) -> Result<usize, HandlerError> {
 async fn announce_again(context: Context<'_>, due: Vec<Owed>, swept: &mut Swept) {
     let mut announcements = Vec::new();
     for owed in due {
-        if owed.tries >= MOST_TRIES
-            && (owed.obstacle.is_none() || !owed.intent.reports().is_empty())
-        {
+        if owed.tries >= MOST_TRIES && !waits_for_a_person(&owed) {
             match give_up(context, &owed).await {
                 Ok(true) => {
                     swept.given_up += 1;
@@ -184,6 +183,29 @@ async fn announce_again(context: Context<'_>, due: Vec<Owed>, swept: &mut Swept)
     }
     swept.announced += announcements.len();
     context.announce(announcements).await;
+}
+
+/// Whether nothing but a person's action can bring it on, and something waits for it.
+fn waits_for_a_person(owed: &Owed) -> bool {
+    let is_wanted = match &owed.intent {
+        Intent::BuildStopDue { .. }
+        | Intent::BuildStatusDue { .. }
+        | Intent::StageStatusDue { .. }
+        | Intent::StatusesDue { .. } => false,
+        Intent::PushAccepted(_)
+        | Intent::BuildDue(_)
+        | Intent::ImageDue { .. }
+        | Intent::IndexDue(_)
+        | Intent::BuildRetryDue { .. }
+        | Intent::BuildSuperseded { .. }
+        | Intent::ImageRecorded { .. }
+        | Intent::ImageReady { .. }
+        | Intent::PromotionDue { .. }
+        | Intent::DeployDue { .. }
+        | Intent::BuildWatchDue(_)
+        | Intent::PromotionWatchDue { .. } => true,
+    };
+    owed.obstacle.is_some() && is_wanted
 }
 
 /// Ends an intent that never succeeded, and whatever waits for it, in one commit. Returns `false` for

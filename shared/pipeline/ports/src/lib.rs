@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 
 use towline_domain::obstacle::{Obstacle, Service};
+use towline_domain::untrusted::Untrusted;
 
 pub mod admission;
 pub mod builds;
@@ -43,6 +44,9 @@ pub use source::{
 pub use statuses::{CommitStatus, StatusError, StatusState, Statuses};
 pub use store::{Due, Item, Key, Page, Query, Row, Store, TransactError, Write};
 
+/// The most characters of a denial that are kept.
+const LONGEST_DENIAL: usize = 300;
+
 /// Why a service did not answer. A retry may help, unless it is permanent.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}")]
@@ -50,6 +54,8 @@ pub struct PortError {
     doing: String,
     /// Who denies it, if a person must put something right first.
     denied: Option<Service>,
+    /// What it denies, without what only a log should have.
+    brief: Option<String>,
     is_permanent: bool,
     /// The folder that has no space left.
     full: Option<PathBuf>,
@@ -66,6 +72,7 @@ impl PortError {
         Self {
             doing: doing.into(),
             denied: None,
+            brief: None,
             is_permanent: false,
             full: None,
             cause: Some(cause.into()),
@@ -91,6 +98,15 @@ impl PortError {
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::new(doing, cause).denied_by(by)
+    }
+
+    /// What is denied, for everybody who may ask: the cause may have numbers of accounts and requests.
+    #[must_use]
+    pub fn briefly(self, said: String) -> Self {
+        Self {
+            brief: Some(said),
+            ..self
+        }
     }
 
     /// The same error, if a person must put something right first.
@@ -131,10 +147,12 @@ impl PortError {
     #[must_use]
     pub fn obstacle(&self) -> Option<Obstacle> {
         let by = self.denied?;
-        let said = match &self.cause {
-            Some(cause) => cause.to_string(),
-            None => self.doing.clone(),
+        let said = match (&self.brief, &self.cause) {
+            (Some(brief), _) => brief.clone(),
+            (None, Some(cause)) => cause.to_string(),
+            (None, None) => self.doing.clone(),
         };
+        let said = Untrusted::text(&said, LONGEST_DENIAL).display();
         Some(Obstacle { by, said })
     }
 
@@ -143,6 +161,7 @@ impl PortError {
         Self {
             doing: doing.into(),
             denied: None,
+            brief: None,
             is_permanent: false,
             full: None,
             cause: None,

@@ -205,6 +205,7 @@ impl Context<'_> {
             Some(Owed {
                 tries,
                 due,
+                obstacle: None,
                 ..owed.clone()
             })
         };

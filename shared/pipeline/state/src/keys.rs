@@ -8,6 +8,7 @@ use towline_domain::ledger::Row;
 use towline_domain::names::{
     BuildId, CommitSha, ComponentName, Digest, GitRef, ImageRepository, RepositoryId, RunId, Tag,
 };
+use towline_domain::obstacle::Service;
 use towline_ports::Key;
 
 /// Digits of a commit or digest that name its partition; a prefix must have at least as many.
@@ -48,6 +49,27 @@ pub fn push(commit: &CommitSha, semantic_key: &str) -> Key {
 /// A repository that has pushed.
 pub fn repository(id: RepositoryId) -> Key {
     Key::new(REPOSITORIES, format!("{id}"))
+}
+
+/// Services that allow again what they denied.
+pub(crate) const PASSED: &str = "PASSED";
+
+pub(crate) fn passed(by: Service) -> Key {
+    Key::new(PASSED, word_of(by))
+}
+
+/// The service of such a key.
+pub(crate) fn passed_by(key: &Key) -> Option<Service> {
+    let all = [Service::Git, Service::Aws, Service::Secrets];
+    all.into_iter().find(|by| word_of(*by) == &*key.sort)
+}
+
+fn word_of(by: Service) -> &'static str {
+    match by {
+        Service::Git => "git",
+        Service::Aws => "aws",
+        Service::Secrets => "secrets",
+    }
 }
 
 /// The partition of all repositories.

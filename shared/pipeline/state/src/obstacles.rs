@@ -1,28 +1,31 @@
 //! Work that waits until a person has put something right: it is owed with the obstacle, tried ever more
 //! rarely, and announced at once when the obstacle is gone.
 
+use serde_json::json;
 use towline_domain::Timestamp;
 use towline_domain::obstacle::{Obstacle, Service};
+use towline_ports::{Query, Row, TransactError, Write};
 
 use crate::content::HandlerError;
 use crate::context::Context;
+use crate::keys;
 use crate::outbox::{Outbox, Owed, announcement, place};
 
 /// The most items to look through.
 const MOST_ITEMS: usize = 1_000;
 
 impl Context<'_> {
-    /// Records with an intent what a person must put right first.
+    /// Records with an intent what a person must put right first, or that it is something else now.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn obstruct(&self, owed: &Owed, by: &Obstacle) -> Result<(), HandlerError> {
-        if owed.obstacle.as_ref() == Some(by) {
+    pub async fn obstruct(&self, owed: &Owed, by: Option<&Obstacle>) -> Result<(), HandlerError> {
+        if owed.obstacle.as_ref() == by {
             return Ok(()); // the sweep has postponed it already
         }
         let obstructed = |owed: &Owed| {
             Some(Owed {
-                obstacle: Some(by.clone()),
+                obstacle: by.cloned(),
                 ..owed.clone()
             })
         };
@@ -43,50 +46,63 @@ impl Context<'_> {
             .is_some_and(|owed| owed.since == read.since))
     }
 
-    /// Announces everything at once that waits for a person to put something right at `by`, if `counts`
-    /// says so; returns how much. What is still denied then waits again.
+    /// Remembers that a service allows again what it denied, for [`Self::release_passed`].
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn release(
-        &self,
-        by: Service,
-        counts: impl Fn(&Owed) -> bool,
-    ) -> Result<usize, HandlerError> {
-        let now = self.now();
-        let waits = |owed: &Owed| {
-            let obstacle = owed.obstacle.as_ref();
-            obstacle.is_some_and(|obstacle| obstacle.by == by) && counts(owed)
+    pub async fn passed(&self, by: Service) -> Result<(), HandlerError> {
+        let row = Row {
+            key: keys::passed(by),
+            body: json!({ "at": self.now() }).into(),
         };
-        let mut announcements = Vec::new();
-        for item in self.store.due(Timestamp::MAX, MOST_ITEMS).await?.items {
-            let mut outbox = Outbox::of(&item)?;
-            let waiting: Vec<Owed> = outbox
-                .owed()
-                .iter()
-                .filter(|it| waits(it))
-                .cloned()
-                .collect();
-            if waiting.is_empty() {
-                continue;
+        Ok(self.store.put_rows(vec![row]).await?)
+    }
+
+    /// Announces at once what waits for services that allow again what they denied. Only `sweep` and one
+    /// machine do, because only they may list what is owed.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn release_passed(&self) -> Result<(), HandlerError> {
+        let page = self.store.query(&Query::all(keys::PASSED)).await?;
+        for item in page.items {
+            if let Some(by) = keys::passed_by(&item.key) {
+                self.release(by).await?;
             }
-            for owed in &waiting {
-                outbox.put(
-                    Owed {
-                        obstacle: None,
-                        tries: 0,
-                        ..owed.clone()
-                    }
-                    .again(now),
-                );
-            }
-            // On a conflict somebody else is at work on it, and it is tried again at its time.
-            if self.keep(item, &outbox).await? {
-                announcements.extend(waiting.iter().map(|owed| announcement(owed, now, &[])));
+            let done = Write::Delete {
+                key: item.key,
+                version: item.version,
+            };
+            match self.store.transact(vec![done]).await {
+                Ok(()) | Err(TransactError::Conflict(_)) => {}
+                Err(TransactError::Port(error)) => return Err(error.into()),
             }
         }
-        let count = announcements.len();
+        Ok(())
+    }
+
+    /// Announces everything at once that waits for a person to put something right at `by`. What is still
+    /// denied goes on waiting, no shorter than before.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn release(&self, by: Service) -> Result<(), HandlerError> {
+        let now = self.now();
+        let waits = |owed: &Owed| owed.obstacle.as_ref().is_some_and(|it| it.by == by);
+        let mut announcements = Vec::new();
+        for item in self.store.due(Timestamp::MAX, MOST_ITEMS).await?.items {
+            let Ok(outbox) = Outbox::of(&item) else {
+                continue; // the sweep reports and sets it aside
+            };
+            let waiting = outbox.owed().iter().filter(|owed| waits(owed));
+            announcements.extend(waiting.map(|owed| announcement(owed, now, &[])));
+        }
+        tracing::info!(
+            ?by,
+            count = announcements.len(),
+            "announced what was denied"
+        );
         self.announce(announcements).await;
-        Ok(count)
+        Ok(())
     }
 }

@@ -75,6 +75,7 @@ impl World {
                 Some(Wait::Turn { .. }) => "waits its turn".into(),
                 Some(Wait::Hold(_)) => "waits for the hold".into(),
                 Some(Wait::Source { .. }) => "waits for the source".into(),
+                Some(Wait::Person(_)) => "waits for a person".into(),
             };
             let _ = write!(text, "; {} {why}", title(&promotion.candidate));
         }

@@ -24,18 +24,33 @@ impl Display for Delay {
     }
 }
 
+/// An obstacle in a line beside a commit, which everybody may read: without the service's words.
+#[must_use]
+pub fn beside_commit(obstacle: &Obstacle) -> String {
+    let what = what_is_denied(obstacle.by);
+    format!("{what}; ask Towline why")
+}
+
+fn what_is_denied(by: Service) -> &'static str {
+    match by {
+        Service::Git => "access to the repository is denied",
+        Service::Aws => "AWS denies it",
+        Service::Secrets => "build secrets cannot be used",
+    }
+}
+
 impl Display for Obstacle {
     fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
         let Self { by, said } = self;
-        match by {
-            Service::Git => write!(text, "the repository cannot be reached: {said}"),
-            Service::Aws => write!(
-                text,
-                "AWS denies it (`towline doctor` lists what is missing): {said}"
-            ),
-            Service::Secrets => write!(text, "a secret is missing: {said}"),
-        }?;
-        text.write_str("; it goes on once that is put right")
+        let what = what_is_denied(*by);
+        let hint = match by {
+            Service::Aws => " (`towline doctor` lists missing permissions)",
+            Service::Git | Service::Secrets => "",
+        };
+        write!(
+            text,
+            "{what}{hint}: {said}; it continues once this is fixed"
+        )
     }
 }
 

@@ -66,7 +66,11 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
             holder,
             why,
         } => step.tag_refused(*promotion, holder, why),
-        Fact::Obstructed { promotion, by } => step.obstruct(*promotion, by),
+        Fact::Obstructed {
+            promotion,
+            holder,
+            by,
+        } => step.obstruct(*promotion, holder, by),
         Fact::GivenUp {
             promotion,
             tries,
@@ -156,7 +160,8 @@ impl Step<'_> {
             .decision
             .stage
             .promotion(number)
-            .is_some_and(|promotion| promotion.acting);
+            .is_some_and(|promotion| promotion.acting)
+            || self.may_go_on(number);
         let now = self.now;
         let taken = self
             .decision
@@ -170,7 +175,12 @@ impl Step<'_> {
             self.decision.refused = Some(Refusal::LeaseTaken { promotion: number });
         } else {
             self.decision.changed |= self.decision.stage.lease.as_ref() != Some(lease);
-            self.stage().lease = Some(lease.clone());
+            let stage = self.stage();
+            stage.lease = Some(lease.clone());
+            let mut waiting = stage.waiting.iter_mut();
+            if let Some(known) = waiting.find(|known| known.number == number) {
+                known.acting = true;
+            }
         }
     }
 
@@ -267,16 +277,52 @@ impl Step<'_> {
         }
     }
 
-    /// It keeps its turn: nothing else could be promoted before a person has acted.
-    pub(super) fn obstruct(&mut self, number: u64, by: &Obstacle) {
-        let mut waiting = self.stage().waiting.iter_mut();
-        let found = waiting.find(|known| known.number == number && known.acting);
-        if let Some(known) = found
-            && known.obstacle.as_ref() != Some(by)
-        {
-            known.obstacle = Some(by.clone());
-            self.decision.changed = true;
+    /// While it waits for a person it is not in progress, so that people can reject it, and nothing else
+    /// waits for it.
+    pub(super) fn obstruct(&mut self, number: u64, holder: &str, by: &Obstacle) {
+        let known = self.decision.stage.promotion(number);
+        let Some(before) = known.filter(|known| known.acting).cloned() else {
+            return;
+        };
+        if !self.holds_lease(holder) {
+            return;
         }
+        self.stage().lease = None;
+        let mut waiting = self.stage().waiting.iter_mut();
+        if let Some(known) = waiting.find(|known| known.number == number) {
+            known.acting = false;
+            known.obstacle = Some(by.clone());
+        }
+        self.decision.changed = true;
+        self.watch_again(&before);
+    }
+
+    /// The watch of a promotion's expiry ended when it began.
+    pub(super) fn watch_again(&mut self, begun: &Promotion) {
+        if let Some(at) = begun.expires_at {
+            let stage = self.decision.stage.key.clone();
+            self.decision.intents.push(Intent::PromotionWatchDue {
+                stage,
+                promotion: begun.number,
+                at,
+            });
+        }
+    }
+
+    /// Whether a promotion that waits for a person would be in progress otherwise.
+    fn may_go_on(&self, number: u64) -> bool {
+        let stage = &self.decision.stage;
+        let free = !stage.waiting.iter().any(|known| known.acting);
+        let known = stage
+            .promotion(number)
+            .filter(|known| known.obstacle.is_some());
+        known.is_some_and(|known| {
+            let unobstructed = Promotion {
+                obstacle: None,
+                ..known.clone()
+            };
+            free && stage.wait_of(&unobstructed, self.policy.rule).is_none()
+        })
     }
 
     pub(super) fn give_up(&mut self, number: u64, why: Failure) {

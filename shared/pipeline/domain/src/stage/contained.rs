@@ -7,7 +7,6 @@ use super::{Failure, Promotion, Refusal, Stage};
 use crate::Timestamp;
 use crate::glob::Glob;
 use crate::image::NotTagged;
-use crate::intent::Intent;
 use crate::ledger::Ending;
 use crate::loosened;
 use crate::names::{CommitSha, GitRef};
@@ -97,7 +96,8 @@ impl Step<'_> {
     pub(super) fn looked_up(&mut self, number: u64, found: &OnRefs) {
         let known = self.decision.stage.promotion(number);
         let is_asked_for = |known: &&Promotion| {
-            known.needs_its_commit() && (known.acting || known.unchecked.is_some())
+            known.needs_its_commit()
+                && (known.acting || known.unchecked.is_some() || known.obstacle.is_some())
         };
         let Some(promotion) = known.filter(is_asked_for).cloned() else {
             return;
@@ -132,14 +132,8 @@ impl Step<'_> {
         known.unchecked = said.cloned();
         let changed = *known != *before;
         self.decision.changed |= changed;
-        // The watch ended when it began.
-        if let (true, false, Some(at)) = (before.acting, acting, before.expires_at) {
-            let stage = self.decision.stage.key.clone();
-            self.decision.intents.push(Intent::PromotionWatchDue {
-                stage,
-                promotion: before.number,
-                at,
-            });
+        if before.acting && !acting {
+            self.watch_again(before);
         }
     }
 

@@ -582,8 +582,9 @@ pub fn stage_fact(line: &str, now: Timestamp) -> stage::Fact {
                 why: NotTagged::Gone,
             },
         },
-        ["obstructed", promotion] => stage::Fact::Obstructed {
+        ["obstructed", promotion, "by", holder] => stage::Fact::Obstructed {
             promotion: good(promotion),
+            holder: (*holder).into(),
             by: Obstacle {
                 by: Service::Aws,
                 said: "AccessDenied".into(),

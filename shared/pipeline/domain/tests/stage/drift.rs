@@ -200,22 +200,26 @@ fn s6_a_tag_is_not_put_back_under_the_number_of_another_promotion() {
 }
 
 #[test]
-fn what_a_person_must_put_right_is_kept_with_the_promotion_that_acts() {
+fn a_promotion_that_waits_for_a_person_is_not_in_progress_and_can_be_rejected() {
     check(
         "auto; approval 1",
-        "offer 1\nobstructed 1\napprove 1 by park\nlease 1 for a\nobstructed 1\nobstructed 1\noffer 2\nlease 1 for a\ntagged 1 by a\nobstructed 1",
+        "offer 1\nobstructed 1 by a\nlease 1 for a\napprove 1 by park\nlease 1 for a\nobstructed 1 by b\nobstructed 1 by a\nobstructed 1 by a\noffer 2\napprove 2 by park\nlease 2 for b\nlease 1 for a\nobstructed 1 by a\nreject 1 by lee no\nlease 2 for b\ntagged 2 by b\nlease 1 for a",
         expect![[r#"
             offer 1 -> #1 for 1 asked by towline
-            obstructed 1 -> nothing
+            obstructed 1 by a -> nothing
+            lease 1 for a -> refused: promotion #1 is not in progress
             approve 1 by park -> #1 approved by @park; Promotion Due #1
             lease 1 for a -> noted
-            obstructed 1 -> noted
-            obstructed 1 -> nothing
+            obstructed 1 by b -> nothing
+            obstructed 1 by a -> noted
+            obstructed 1 by a -> nothing
             offer 2 -> #2 for 2 asked by towline
+            approve 2 by park -> #2 approved by @park
+            lease 2 for b -> refused: promotion #2 is not in progress
+            lease 1 for a -> noted
+            tagged 2 by b -> nothing
             lease 1 for a -> nothing
-            tagged 1 by a -> moved to 1 v1
-            obstructed 1 -> nothing
-            = 1 v1, #2 0/1
+            = nothing, #1 acts, #2 after #1
         "#]],
     );
 }

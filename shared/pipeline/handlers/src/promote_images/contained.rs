@@ -44,6 +44,7 @@ pub(super) async fn may_act(
     let looked_up = look_up(reads, source, stage, &promotion.candidate).await?;
     let (found, error) = match looked_up {
         Ok(OnRefs::Contained) if promotion.acting => return Ok(true),
+        Ok(OnRefs::Contained) if promotion.unchecked.is_none() => return Ok(true),
         Ok(found) => (found, None),
         Err(error) => (OnRefs::Unknown { said: said(&error) }, Some(error)),
     };

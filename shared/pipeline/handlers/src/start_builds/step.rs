@@ -3,7 +3,7 @@
 use towline_domain::Timestamp;
 use towline_domain::definition::{Component, Definition};
 use towline_domain::intent::AttemptRef;
-use towline_domain::run::{Attempt, AttemptState, Fact, NotStarted, Run};
+use towline_domain::run::{Attempt, AttemptState, Delay, Fact, NotStarted, Run};
 use towline_ports::{Architecture, RepositoryRef, StartBuild, Trust};
 
 use super::environment::{BuildOf, EnvironmentError};
@@ -48,7 +48,8 @@ pub(super) fn step<'a>(
     if attempt.state != AttemptState::Due {
         return Step::Nothing;
     }
-    if now >= attempt.deadline {
+    // What waits for a person has no deadline.
+    if now >= attempt.deadline && !matches!(attempt.waiting, Some(Delay::Denied(_))) {
         return Step::GiveUp(Box::new(Fact::DeadlinePassed(attempt.id.clone())));
     }
     match request(known, component, attempt, settings) {

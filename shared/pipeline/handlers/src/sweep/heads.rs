@@ -196,14 +196,14 @@ impl Comparison<'_> {
             }
             heads.open.remove(&git_ref);
         }
+        if was_denied {
+            self.context.passed(Service::Git).await?;
+        }
         if before != Some(&heads) {
             let mut change = Change::default();
             change.save(key, read.as_ref(), &heads);
             // On a conflict, another sweep has compared the same; the next round goes on from there.
             self.context.commit(change, &mut Rounds::default()).await?;
-        }
-        if was_denied {
-            self.context.release(Service::Git, |_| true).await?;
         }
         Ok(found)
     }

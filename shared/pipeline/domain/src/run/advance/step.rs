@@ -28,7 +28,11 @@ impl Step<'_> {
             Some(bound) if bound == build => {}
             None if self.may_bind() => {
                 self.attempt.build = Some(build.clone());
-                self.attempt.waiting = None;
+                if let Some(Delay::Denied(_)) = self.attempt.waiting.take() {
+                    // It has waited for a person; its own time begins now.
+                    let time = self.attempt.deadline.duration_since(self.attempt.due_at);
+                    self.attempt.deadline = self.now + time.unsigned_abs();
+                }
                 self.attempt.state = AttemptState::Building;
                 self.intents.push(Intent::BuildWatchDue(self.of.clone()));
                 self.settle();
