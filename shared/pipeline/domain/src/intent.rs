@@ -183,6 +183,30 @@ impl Intent {
         }
     }
 
+    /// Whether both show the same line beside the same commit.
+    #[must_use]
+    pub fn is_same_line(&self, other: &Self) -> bool {
+        if let Self::BuildStatusDue { run, component, .. } = self
+            && let Self::BuildStatusDue {
+                run: other,
+                component: of,
+                ..
+            } = other
+        {
+            return (run, component) == (other, of);
+        }
+        if let Self::StageStatusDue { stage, commit, .. } = self
+            && let Self::StageStatusDue {
+                stage: other,
+                commit: of,
+                ..
+            } = other
+        {
+            return (stage, commit) == (other, of);
+        }
+        false
+    }
+
     /// The statuses to show; empty for other intents.
     #[must_use]
     pub fn reports(&self) -> &[Self] {

@@ -14,7 +14,7 @@ use towline_state::Reads;
 use towline_state::history;
 use towline_state::keys;
 use towline_state::records::RunPointer;
-use towline_state::{Context, HandlerError};
+use towline_state::{Context, HandlerError, Owed};
 
 use crate::settling::settle;
 
@@ -69,13 +69,28 @@ pub async fn handle(
                 reads.again().await?;
             }
             if reads.versions() == seen {
-                return reads.finish(&owed).await;
+                return finish(&reads, &owed).await;
             }
         }
         Err(HandlerError::Contended(owed.id.clone()))
     }
     .instrument(owed.span());
     settle(context, &owed, acted.await).await
+}
+
+/// Ends an intent, unless an earlier one of the same line is still owed: an invocation for that one
+/// may be about to show what it read before, and die then, when another has ended its intent. So this
+/// one stays owed, and shows the line once more when the sweep announces it again.
+async fn finish(reads: &Reads<'_>, owed: &Owed) -> Result<(), HandlerError> {
+    let own = owed.intent.reports();
+    let is_same = |other: &Intent| {
+        let mut lines = other.reports().iter();
+        lines.any(|line| own.iter().any(|own| own.is_same_line(line)))
+    };
+    match reads.owes_earlier(owed, is_same)? {
+        true => Ok(()),
+        false => reads.finish(owed).await,
+    }
 }
 
 /// One line to show.

@@ -222,6 +222,25 @@ impl<'a> Reads<'a> {
         self.context.finish(owed).await
     }
 
+    /// Whether the item of an intent owes another one since earlier for which `is_asked_for` is true.
+    ///
+    /// # Errors
+    /// When this version cannot read the item.
+    pub fn owes_earlier(
+        &self,
+        owed: &Owed,
+        is_asked_for: impl Fn(&Intent) -> bool,
+    ) -> Result<bool, HandlerError> {
+        let item = self.known.get(&outbox::place(&owed.id));
+        let item = item.and_then(Option::as_ref);
+        let outbox = item.map(Outbox::of).transpose()?.unwrap_or_default();
+        let mut earlier = outbox
+            .owed()
+            .iter()
+            .filter(|known| known.since < owed.since);
+        Ok(earlier.any(|known| is_asked_for(&known.intent)))
+    }
+
     /// Forgets an item that someone is about to change.
     pub fn forget(&mut self, key: &Key) {
         self.known.remove(key);
