@@ -6,6 +6,7 @@ use serde_json::json;
 use towline_domain::Timestamp;
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::names::RepositoryId;
+use towline_domain::obstacle::{Obstacle, Service};
 use towline_ports::memory::{MemoryBus, MemoryClock, MemoryStore};
 use towline_ports::{Item, Key, Query, Row, Store as _};
 
@@ -96,10 +97,11 @@ fn watch(promotion: u64, at: Timestamp) -> Intent {
 
 /// What is owed where nothing else is written.
 async fn alone(world: &World, intent: Intent) -> Owed {
+    let intent_of = intent.clone();
     let mut change = Change::default();
     change.owe(intent);
     world.commit(change).await;
-    let key = world.keys("INTENT#").pop().expect("it lies there alone");
+    let key = keys::intent(&crate::intent_id(&intent_of));
     world.owed(&key).await.remove(0)
 }
 
@@ -274,4 +276,62 @@ async fn a_list_is_read_to_its_end() {
     assert_eq!(whole[1_000], json!({ "number": 1_000 }));
     let listed: Vec<serde_json::Value> = context.list(&Query::all("P")).await.expect("readable");
     assert_eq!(listed.len(), 1_000);
+}
+
+/// What waits for a service is announced once that allows something again; what waits for another is not.
+#[tokio::test]
+async fn what_was_denied_is_announced_when_the_service_allows_it_again() {
+    let world = World::new();
+    let context = world.context();
+    for (promotion, by) in [(1, Some(Service::Aws)), (2, Some(Service::Git)), (3, None)] {
+        let owed = alone(&world, due(promotion)).await;
+        let obstacle = by.map(|by| Obstacle {
+            by,
+            said: "denied".into(),
+        });
+        let obstructed = context.obstruct(&owed, obstacle.as_ref()).await;
+        obstructed.expect("the store answers");
+    }
+    let announced = async || {
+        context.release_passed().await.expect("the store answers");
+        let taken = world.bus.take();
+        let taken = taken
+            .iter()
+            .map(|it| it.detail["intent"]["promotion"].clone());
+        taken.collect::<Vec<_>>()
+    };
+    drop(world.bus.take());
+    assert_eq!(announced().await, [json!(null); 0]);
+    context
+        .passed(Service::Aws)
+        .await
+        .expect("the store answers");
+    context
+        .passed(Service::Secrets)
+        .await
+        .expect("the store answers");
+    assert_eq!(announced().await, [json!(1)]);
+    assert_eq!(announced().await, [json!(null); 0], "once");
+}
+
+/// The time between two tries doubles, to an hour if a person must act and to ten minutes otherwise.
+#[tokio::test]
+async fn what_waits_for_a_person_is_tried_ever_more_rarely() {
+    let world = World::new();
+    let mut owed = alone(&world, due(1)).await;
+    for (obstacle, most) in [(None, 600), (Some(Service::Aws), 3_600)] {
+        owed.tries = 0;
+        owed.obstacle = obstacle.map(|by| Obstacle {
+            by,
+            said: "denied".into(),
+        });
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            owed = owed.again(owed.due);
+            let waited = owed.again(owed.due).due.duration_since(owed.due);
+            waits.push(waited.as_secs());
+        }
+        assert!(waits.is_sorted() && waits[0] <= 120, "{waits:?}");
+        assert_eq!(waits.last(), Some(&most), "{waits:?}");
+    }
 }

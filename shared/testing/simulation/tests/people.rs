@@ -126,8 +126,8 @@ fn s4_a28_an_image_of_a_ref_that_main_does_not_admit_needs_an_override() {
             web/staging: next
             > refused: @mallory does not have the right `operate`; everyone in a group has it
             > refused: @mallory does not have the right `override`; these groups have it: release-managers
-            > refused: a3a1059 cannot be promoted to staging: by the default branch's .towline.yml, branch evil matches no pattern in source.branches; members of the groups in its rights.override can promote it with --override
-            > promotion #5 of a3a1059 to staging: tagging the image
+            > refused: 51294a7 cannot be promoted to staging: by the default branch's .towline.yml, branch evil matches no pattern in source.branches; members of the groups in its rights.override can promote it with --override
+            > promotion #5 of 51294a7 to staging: tagging the image
         "#]],
     );
 }

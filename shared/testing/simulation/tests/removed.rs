@@ -25,7 +25,13 @@ fn told(world: &mut World) -> String {
         let ended = rows.filter_map(|row| match &row.what {
             What::Ended { promotion, how } => Some(explain::ending(*promotion, how, None)),
             What::Overridden { reason, .. } => Some(format!("override: {reason}")),
-            _ => None,
+            What::Requested { .. }
+            | What::Approved { .. }
+            | What::Denied { .. }
+            | What::Moved { .. }
+            | What::Held { .. }
+            | What::Resumed
+            | What::Drifted { .. } => None,
         });
         ended.map(|text| text + "\n").collect::<String>()
     });

@@ -908,16 +908,17 @@ fn tags_that_ecr_lets_nobody_put_on_wait_and_say_what_to_do() {
     world.pass(20 * MINUTE);
     expect![[r#"
         main first: backend succeeded; web succeeded
-        backend/staging: nothing
-        web/staging: nothing
+        backend/staging: nothing; first waits for a person
+        web/staging: nothing; first waits for a person
     "#]]
     .assert_eq(&world.view());
     expect![[r#"
         towline/build/backend: Success: build#1 succeeded: sha256:6909be62…
         towline/build/web: Success: build#2 succeeded: sha256:e620e7c2…
-        towline/staging/backend: Failure: promotion #1 failed: Towline may not tag images in acme/backend: give that ECR repository the tag towline, as infra/component.yaml does (`t…
-        towline/staging/web: Failure: promotion #2 failed: Towline may not tag images in acme/web: give that ECR repository the tag towline, as infra/component.yaml does (`towli…
-    "#]].assert_eq(&statuses(&world, &commit));
+        towline/staging/backend: Pending: waits: AWS denies it; ask Towline why
+        towline/staging/web: Pending: waits: AWS denies it; ask Towline why
+    "#]]
+    .assert_eq(&statuses(&world, &commit));
 }
 
 #[test]

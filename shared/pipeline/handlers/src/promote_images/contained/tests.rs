@@ -349,7 +349,12 @@ impl World {
             What::Ended { promotion, how } => Some(explain::ending(*promotion, how, None)),
             What::Overridden { reason, .. } => Some(format!("override: {reason}")),
             What::Moved { promotion, .. } => Some(format!("promotion #{promotion} went live")),
-            _ => None,
+            What::Requested { .. }
+            | What::Approved { .. }
+            | What::Denied { .. }
+            | What::Held { .. }
+            | What::Resumed
+            | What::Drifted { .. } => None,
         };
         let ended = rows.iter().rev().filter_map(said);
         let waiting = stage.waiting.iter().map(|promotion| {
@@ -366,7 +371,7 @@ impl World {
     }
 }
 
-fn check(admits: &str, own: &str, refs: &str, expect: Expect) {
+fn check(admits: &str, own: &str, refs: &str, expect: &Expect) {
     let world = World::new(admits, refs);
     world.offer(own);
     assert_eq!(world.act(), "");
@@ -381,7 +386,7 @@ fn f26_s12_a_commit_is_promoted_if_an_admitted_ref_contains_it() {
         "",
         "main",
         "main=b",
-        expect![[r#"
+        &expect![[r#"
         head
         promotion #1 went live
     "#]],
@@ -390,7 +395,7 @@ fn f26_s12_a_commit_is_promoted_if_an_admitted_ref_contains_it() {
         "",
         "main",
         "main=c",
-        expect![[r#"
+        &expect![[r#"
         head, compare
         promotion #1 went live
     "#]],
@@ -399,7 +404,7 @@ fn f26_s12_a_commit_is_promoted_if_an_admitted_ref_contains_it() {
         "main release/1",
         "main",
         "main=d release/1=c",
-        expect![[r#"
+        &expect![[r#"
             head, compare, head, compare
             promotion #1 went live
         "#]],
@@ -408,7 +413,7 @@ fn f26_s12_a_commit_is_promoted_if_an_admitted_ref_contains_it() {
         "main release/*",
         "main",
         "main=d release/1=b",
-        expect![[r#"
+        &expect![[r#"
             head, compare, list
             promotion #1 went live
         "#]],
@@ -417,7 +422,7 @@ fn f26_s12_a_commit_is_promoted_if_an_admitted_ref_contains_it() {
         "main release/*",
         "release/2",
         "main=c release/1=a",
-        expect![[r#"
+        &expect![[r#"
             head, list, compare, compare
             promotion #1 went live
         "#]],
@@ -426,7 +431,7 @@ fn f26_s12_a_commit_is_promoted_if_an_admitted_ref_contains_it() {
         "main tag:v*",
         "main",
         "main=d tag:v1=b",
-        expect![[r#"
+        &expect![[r#"
         head, compare, list
         promotion #1 went live
     "#]],
@@ -435,7 +440,7 @@ fn f26_s12_a_commit_is_promoted_if_an_admitted_ref_contains_it() {
         "main tag:v*",
         "tag:v1",
         "main=a tag:v1=b",
-        expect![[r#"
+        &expect![[r#"
         head
         promotion #1 went live
     "#]],
@@ -448,7 +453,7 @@ fn f26_s12_a_commit_is_not_promoted_if_none_contains_it() {
         "",
         "main",
         "main=d",
-        expect![[r#"
+        &expect![[r#"
         head, compare
         promotion #1 was refused: b is no longer on main; promote it again once it is back, or with --override
     "#]],
@@ -457,7 +462,7 @@ fn f26_s12_a_commit_is_not_promoted_if_none_contains_it() {
         "",
         "main",
         "main=d topic=b tag:v1=b",
-        expect![[r#"
+        &expect![[r#"
         head, compare
         promotion #1 was refused: b is no longer on main; promote it again once it is back, or with --override
     "#]],
@@ -466,7 +471,7 @@ fn f26_s12_a_commit_is_not_promoted_if_none_contains_it() {
         "",
         "main",
         "topic=b",
-        expect![[r#"
+        &expect![[r#"
         head
         promotion #1 was refused: b is no longer on main; promote it again once it is back, or with --override
     "#]],
@@ -475,7 +480,7 @@ fn f26_s12_a_commit_is_not_promoted_if_none_contains_it() {
         "main release/*",
         "release/1",
         "main=a topic=c",
-        expect![[r#"
+        &expect![[r#"
             head, list, compare
             promotion #1 was refused: b is no longer on release/1 or main; promote it again once it is back, or with --override
         "#]],
@@ -484,7 +489,7 @@ fn f26_s12_a_commit_is_not_promoted_if_none_contains_it() {
         "main release/*",
         "main",
         "main=d release/1=a release/2=d other=c",
-        expect![[r#"
+        &expect![[r#"
             head, compare, list, compare, compare
             promotion #1 was refused: b is no longer on main, release/1 or release/2; promote it again once it is back, or with --override
         "#]],
@@ -499,7 +504,7 @@ fn f26_s12_more_refs_than_can_be_looked_at_are_counted() {
         "main r*",
         "main",
         &refs,
-        expect![[r#"
+        &expect![[r#"
         head, compare, list, compare, compare, compare, compare, compare, compare, compare, compare, compare, compare, compare, compare, compare, compare, compare, compare, compare, compare, compare
         promotion #1 was refused: b is no longer on main, r10, r11 or 17 more refs (11 further refs were not looked at); promote it again once it is back, or with --override
     "#]],
@@ -509,7 +514,7 @@ fn f26_s12_more_refs_than_can_be_looked_at_are_counted() {
         "main r*",
         "main",
         &format!("{refs} r39=b"),
-        expect![[r#"
+        &expect![[r#"
         head, compare, list
         promotion #1 went live
     "#]],
