@@ -42,17 +42,18 @@ async fn a_build_waits_for_a_secret_and_starts_once_it_is_there() {
     let waits = |answer: &Value| {
         let build = &answer["runs"][0]["builds"][0];
         let why = build["why"].as_str()?;
-        why.contains("a secret is missing").then(|| why.to_owned())
+        why.contains("build secrets cannot be used")
+            .then(|| why.to_owned())
     };
     let why = server.until(&client(), &path, PATIENCE, waits).await;
     assert!(
         why.contains("TOKEN (secrets-manager shop/npm:token)"),
         "{why}"
     );
-    assert!(why.ends_with("it goes on once that is put right"), "{why}");
+    assert!(why.ends_with("it continues once this is fixed"), "{why}");
     let queue = server.ask(&client(), "queue").await.unwrap();
     let why = queue["waiting"][0]["why"].as_str().unwrap();
-    assert!(why.contains("a secret is missing"), "{queue}");
+    assert!(why.contains("build secrets cannot be used"), "{queue}");
 
     let file = data.join("secrets.json");
     let new = data.join("new");

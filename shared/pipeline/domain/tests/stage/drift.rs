@@ -217,9 +217,12 @@ fn a_promotion_that_waits_for_a_person_is_not_in_progress_and_can_be_rejected() 
             approve 2 by park -> #2 approved by @park
             lease 2 for b -> refused: promotion #2 is not in progress
             lease 1 for a -> noted
-            tagged 2 by b -> nothing
-            lease 1 for a -> nothing
-            = nothing, #1 acts, #2 after #1
+            obstructed 1 by a -> noted
+            reject 1 by lee no -> #1 rejected by @lee: promotion #1 was rejected by @lee: no; Promotion Due #2
+            lease 2 for b -> noted
+            tagged 2 by b -> moved to 2 v1
+            lease 1 for a -> refused: promotion #1 is not in progress
+            = 2 v1
         "#]],
     );
 }
