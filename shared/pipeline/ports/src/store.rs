@@ -181,7 +181,7 @@ pub struct Page {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Due {
     pub items: Vec<Item>,
-    /// Whether these are all.
+    /// Whether these are surely all. With as many as the limit, a store may not know that.
     pub complete: bool,
 }
 
