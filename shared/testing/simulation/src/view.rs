@@ -379,7 +379,10 @@ fn left_behind(known: &Known, deleted: &BTreeSet<(RepositoryId, GitRef)>) -> Vec
                     || live.rollback
             }) || stage.left.contains(&candidate.digest);
             let rows = known.rows.get(&stage.key).map_or(&[][..], Vec::as_slice);
-            !there && stage.hold.is_none() && !was_turned_away(rows, candidate)
+            !there
+                && stage.hold.is_none()
+                && !was_turned_away(rows, candidate)
+                && !rows.iter().any(gave_way_to_nothing)
         })
         .map(|(place, (_, candidate))| {
             let name = &place.1;
@@ -394,6 +397,18 @@ fn left_behind(known: &Known, deleted: &BTreeSet<(RepositoryId, GitRef)>) -> Vec
             )
         })
         .collect()
+}
+
+/// Whether an image was removed by a force-push after it had taken the place of older ones: those are not
+/// offered again by themselves, a person promotes one.
+fn gave_way_to_nothing(row: &Row) -> bool {
+    matches!(
+        &row.what,
+        What::Ended {
+            how: Ending::CommitRemoved { .. },
+            ..
+        }
+    )
 }
 
 /// Whether somebody rejected an image, or its promotion failed.
