@@ -399,8 +399,8 @@ fn left_behind(known: &Known, deleted: &BTreeSet<(RepositoryId, GitRef)>) -> Vec
         .collect()
 }
 
-/// Whether an image was removed by a force-push after it had taken the place of older ones: those are not
-/// offered again by themselves, a person promotes one.
+/// Whether a promotion ended because a force-push removed its commit. Older images that it superseded are not
+/// offered again, so someone has to promote one.
 fn gave_way_to_nothing(row: &Row) -> bool {
     matches!(
         &row.what,

@@ -102,7 +102,7 @@ impl Step<'_> {
         let Some(promotion) = known.filter(is_asked_for).cloned() else {
             return;
         };
-        // Whoever has the lease has asked too, and may be setting the tags.
+        // The holder of the lease has already asked, and may be setting the tags.
         if promotion.acting && self.decision.stage.lease.is_some() {
             self.decision.refused = Some(Refusal::LeaseTaken { promotion: number });
             return;

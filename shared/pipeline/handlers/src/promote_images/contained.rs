@@ -41,7 +41,19 @@ pub(super) async fn may_act(
     if !promotion.needs_its_commit() || is_begun {
         return Ok(true);
     }
-    let looked_up = look_up(reads, source, stage, &promotion.candidate).await?;
+    let candidate = &promotion.candidate;
+    let looked_up = match search(reads, source, stage, candidate).await? {
+        Some(search) => {
+            let context = reads.context();
+            let until = context.now() + LONGEST;
+            search
+                .run(&candidate.git_ref, || context.now() > until)
+                .await
+        }
+        None => Err(PortError::because(
+            "reading which refs the repository admits: it has not pushed yet",
+        )),
+    };
     let (found, error) = match looked_up {
         Ok(OnRefs::Contained) if promotion.acting => return Ok(true),
         Ok(OnRefs::Contained) if promotion.unchecked.is_none() => return Ok(true),
@@ -65,25 +77,24 @@ pub(super) async fn may_act(
     }
 }
 
-/// Looks the commit up. Usually that takes one request, or two if its ref has moved on.
-async fn look_up(
+/// Prepares to look the commit up; none before the repository's first push.
+async fn search<'a>(
     reads: &mut Reads<'_>,
-    source: &dyn Source,
-    stage: &Stage,
-    candidate: &Candidate,
-) -> Result<Result<OnRefs, PortError>, HandlerError> {
+    source: &'a dyn Source,
+    stage: &'a Stage,
+    candidate: &'a Candidate,
+) -> Result<Option<Search<'a>>, HandlerError> {
     let id = stage.key.repository;
     let key = keys::trusted_definition(id);
     let trusted = reads.value::<Trusted>(&key).await?;
     let known = reads.value::<Repository>(&keys::repository(id)).await?;
     let Some((mut trusted, known)) = trusted.zip(known) else {
-        let doing = "reading which refs the repository admits: it has not pushed yet";
-        return Ok(Err(PortError::because(doing)));
+        return Ok(None);
     };
     if trusted.branch.is_empty() {
         trusted.branch = known.default_branch; // a record of an earlier version
     }
-    let search = Search {
+    Ok(Some(Search {
         source,
         repository: RepositoryRef {
             id,
@@ -91,12 +102,8 @@ async fn look_up(
         },
         commit: &candidate.commit,
         stage,
-        trusted: &trusted,
-    };
-    let context = reads.context();
-    let until = context.now() + LONGEST;
-    let is_late = || context.now() > until;
-    Ok(search.run(&candidate.git_ref, is_late).await)
+        trusted,
+    }))
 }
 
 /// An error with its causes, in one line.
@@ -115,14 +122,15 @@ struct Search<'a> {
     repository: RepositoryRef,
     commit: &'a CommitSha,
     stage: &'a Stage,
-    trusted: &'a Trusted,
+    trusted: Trusted,
 }
 
 impl Search<'_> {
-    /// Looks at the candidate's own ref first, then at the others that the stage admits.
+    /// Looks the commit up, which usually takes one request, or two if its ref has moved on. Looks at the
+    /// candidate's own ref first, then at the others that the stage admits.
     async fn run(&self, own: &GitRef, is_late: impl Fn() -> bool) -> Result<OnRefs, PortError> {
         let mut refs = Vec::new();
-        if self.stage.admits(self.trusted, own) {
+        if self.stage.admits(&self.trusted, own) {
             if self.is_on(own).await? {
                 return Ok(OnRefs::Contained);
             }
@@ -157,7 +165,7 @@ impl Search<'_> {
     /// The refs that the stage admits, and where they are, if that is known: without patterns, they need
     /// not be listed.
     async fn others(&self) -> Result<Others, PortError> {
-        let all: Vec<(GitRef, Option<CommitSha>)> = match named(self.trusted) {
+        let all: Vec<(GitRef, Option<CommitSha>)> = match named(&self.trusted) {
             Some(named) => named.into_iter().map(|git_ref| (git_ref, None)).collect(),
             None => match self.source.refs(&self.repository, None).await? {
                 Refs::Now { refs, .. } => {
@@ -176,7 +184,7 @@ impl Search<'_> {
         let all = all.into_iter();
         Ok(self
             .stage
-            .admitted(self.trusted, self.commit, all, MOST_REFS))
+            .admitted(&self.trusted, self.commit, all, MOST_REFS))
     }
 
     async fn is_on_known(
