@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use towline_domain::names::{RepositoryId, RepositoryName};
 use towline_ports::admission::{Binding, Ids, Judgement, Known, judge, same_name};
 use towline_ports::{
-    Admission, Key, PortError, Query, Repositories, RepositoryRef, Store, TransactError, Write,
+    Admission, Key, PortError, Query, Remedy, Repositories, RepositoryRef, Store, TransactError,
+    Write,
 };
 
 /// The partition of all items here: few and small, read with one request.
@@ -254,10 +255,10 @@ impl<S: Store> Repositories for TableRepositories<S> {
                 Judgement::Impostor { name, known } => {
                     return Ok(Admission::Impostor {
                         known,
-                        remedy: format!(
-                            "delete the item {:?} in the partition {PARTITION:?} of the table, then push again",
-                            name_key(&name).sort
-                        ),
+                        remedy: Remedy::DeleteItem {
+                            partition: PARTITION.into(),
+                            sort: name_key(&name).sort.to_string(),
+                        },
                     });
                 }
             }

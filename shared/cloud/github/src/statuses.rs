@@ -5,7 +5,7 @@ use hyper::{Method, StatusCode};
 use serde_json::json;
 use towline_domain::names::CommitSha;
 use towline_ports::statuses::MOST_DESCRIPTION;
-use towline_ports::{CommitStatus, RepositoryRef, StatusError, StatusState, Statuses};
+use towline_ports::{CommitStatus, RepositoryRef, StatusError, StatusState, Statuses, Unshown};
 
 use crate::GitHub;
 use crate::call::{Failure, Purpose};
@@ -25,11 +25,7 @@ impl Statuses for GitHub {
         status: &CommitStatus,
     ) -> Result<(), StatusError> {
         if matches!(self.credentials.read().await?, Credentials::None) {
-            return Err(StatusError::Refused(
-                "the credentials for GitHub are not set, so no status is shown; store a token or a \
-                 GitHub App in the secret"
-                    .into(),
-            ));
+            return Err(Unshown::NoCredentials.into());
         }
         let name = &repository.name;
         let doing = &format!("showing {:?} at {name} {}", status.context, commit.short());
@@ -46,10 +42,10 @@ impl Statuses for GitHub {
         let answer = call.ask(doing, &path, &ask).await?;
         match answer.status {
             StatusCode::CREATED => Ok(()),
-            StatusCode::UNPROCESSABLE_ENTITY => Err(StatusError::Refused(format!(
-                "GitHub rejected the status ({})",
-                answer.refusal()
-            ))),
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                let said = answer.refusal();
+                Err(Unshown::Rejected { said }.into())
+            }
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 let hint = "give the credentials \"Commit statuses: write\"";
                 let said = answer.refusal();

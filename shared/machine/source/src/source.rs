@@ -13,8 +13,8 @@ use towline_domain::reason::NotCompared;
 use towline_domain::untrusted::Untrusted;
 use towline_ports::admission::{self, Ids, Judgement, Known, same_name};
 use towline_ports::{
-    Admission, Brought, CommitInfo, FileAt, PortError, Refs, Relation, Repositories, RepositoryRef,
-    Source,
+    Admission, Brought, CommitInfo, FileAt, PortError, Refs, Relation, Remedy, Repositories,
+    RepositoryRef, Source,
 };
 
 use crate::bindings::Bindings;
@@ -400,10 +400,10 @@ impl Repositories for GitSource {
             Judgement::Unknown => Admission::Unknown,
             Judgement::Impostor { name, known } => Admission::Impostor {
                 known,
-                remedy: format!(
-                    "stop Towline, remove {name} from {}, and start it again",
-                    self.bindings().path().display()
-                ),
+                remedy: Remedy::EditFile {
+                    file: self.bindings().path().to_owned(),
+                    name,
+                },
             },
         })
     }

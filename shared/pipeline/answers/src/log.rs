@@ -1,6 +1,5 @@
 //! Answers questions about the log of a build, part by part.
 
-use towline_domain::explain;
 use towline_domain::names::BuildId;
 use towline_domain::run::Attempt;
 use towline_ports::Builds;
@@ -37,7 +36,7 @@ pub(super) async fn part(
         let bytes = match &part.build {
             Some(build) => bytes_of(builds, build, at).await?,
             None if ended && parts.len() == 1 => {
-                return refused(Refusal::NoLog(explain::attempt(part)));
+                return refused(Refusal::NoLog(Box::new(part.clone())));
             }
             None => Vec::new(),
         };

@@ -1,5 +1,7 @@
 //! Carries out promotions, rollbacks, approvals and rejections.
 
+use towline_domain::authors::Contributions;
+use towline_domain::choice;
 use towline_domain::definition::{Origin, StageRule};
 use towline_domain::explain;
 use towline_domain::image::{Candidate, Image};
@@ -48,9 +50,10 @@ pub(super) async fn promote(
     let found = lookup::component(context, &command.component, command.repository.as_ref()).await?;
     let (key, rule) = found.stage(&command.stage)?;
     let image = one_image(context, &found, &command.image).await?;
-    let mut candidate = match candidate(context, &image).await? {
-        Fitness::Candidate(candidate) => *candidate,
-        Fitness::Unfit(reason) => {
+    let (run, contributions) = origins(context, &image).await?;
+    let mut candidate = match choice::candidate(&image, run.as_ref(), contributions) {
+        Ok(candidate) => candidate,
+        Err(reason) => {
             let request = Request::PromoteImage {
                 digest: image.digest,
             };
@@ -65,13 +68,10 @@ pub(super) async fn promote(
             let known = &stage.value.contributions;
             candidate.contributions.add_all(known);
         }
-        if !was_live(context, &before, &candidate).await? {
+        let history = pointers(context, &before).await?;
+        let allowed = choice::from_origin(&candidate, origin, &history, &command.stage);
+        if let Err(reason) = allowed {
             let commit = candidate.commit;
-            let reason = stage::Refusal::NotFromOrigin {
-                commit: commit.clone(),
-                origin: origin.clone(),
-                stage: command.stage,
-            };
             return deny(context, person, &key, Request::Promote { commit }, reason).await;
         }
     }
@@ -147,47 +147,19 @@ fn said_of(context: Context<'_>, state: &Stage, promotion: &Promotion, rule: &St
     }
 }
 
-/// Whether an image may enter a stage.
-enum Fitness {
-    Candidate(Box<Candidate>),
-    /// It may not, for this reason.
-    Unfit(stage::Refusal),
-}
-
-/// An image as a candidate: Towline built it, with all the evidence (I6, I7).
-async fn candidate(context: Context<'_>, image: &Image) -> Result<Fitness, ChatError> {
+/// The run that built an image, and who took part in the pushes of its ref.
+async fn origins(
+    context: Context<'_>,
+    image: &Image,
+) -> Result<(Option<Run>, Contributions), ChatError> {
     let Some(built) = &image.built else {
-        let digest = image.digest.clone();
-        return Ok(Fitness::Unfit(stage::Refusal::NotBuilt { digest }));
+        return Ok((None, Contributions::default()));
     };
     let run = context.read::<Run>(&keys::run(&built.run)).await?;
-    let attempt = run.as_ref().and_then(|run| {
-        let component = run.value.components.get(&built.component)?;
-        let mut attempts = component.attempts.iter();
-        attempts.find(|attempt| attempt.build_number == built.build_number)
-    });
-    let mut legs = attempt.iter().flat_map(|attempt| &attempt.legs);
-    if let Some(leg) = legs.find(|leg| leg.image.as_ref() == Some(&image.digest)) {
-        return Ok(Fitness::Unfit(stage::Refusal::OnePlatform {
-            digest: image.digest.clone(),
-            part: leg.name(),
-            build: leg.build_number,
-        }));
-    }
-    let candidate = run.as_ref().zip(attempt);
-    let candidate =
-        candidate.and_then(|(run, attempt)| run.value.candidate(&built.component, attempt));
-    let candidate = candidate.filter(|candidate| candidate.digest == image.digest);
-    let Some((mut candidate, run)) = candidate.zip(run) else {
-        return Ok(Fitness::Unfit(stage::Refusal::NotSucceeded {
-            build: built.build_number,
-            commit: built.commit.clone(),
-        }));
-    };
-    let branch = keys::branch(run.value.key.repository, &candidate.git_ref);
+    let branch = keys::branch(built.source, &built.git_ref);
     let branch = context.read::<Branch>(&branch).await?;
-    candidate.contributions = branch.map(|it| it.value.contributions).unwrap_or_default();
-    Ok(Fitness::Candidate(Box::new(candidate)))
+    let contributions = branch.map(|branch| branch.value.contributions);
+    Ok((run.map(|run| run.value), contributions.unwrap_or_default()))
 }
 
 /// The one image of the component that the reference names.
@@ -216,16 +188,6 @@ async fn pointers(context: Context<'_>, key: &StageKey) -> Result<Vec<Pointer>, 
     Ok(history::pointers(context, key, MOST_MOVES).await?)
 }
 
-async fn was_live(
-    context: Context<'_>,
-    key: &StageKey,
-    candidate: &Candidate,
-) -> Result<bool, ChatError> {
-    let history = pointers(context, key).await?;
-    let is_it = |pointer: &Pointer| pointer.candidate.digest == candidate.digest;
-    Ok(history.iter().any(is_it))
-}
-
 pub(super) async fn roll_back(
     context: Context<'_>,
     person: &Person,
@@ -235,26 +197,18 @@ pub(super) async fn roll_back(
     let found = lookup::component(context, &command.component, command.repository.as_ref()).await?;
     let (key, rule) = found.stage(&command.stage)?;
     let history = pointers(context, &key).await?;
-    let candidate = match &command.to {
-        None => match before_the_last(&history, &key) {
-            Ok(candidate) => candidate,
-            Err(reason) => return deny(context, person, &key, Request::GoBack, reason).await,
-        },
-        Some(reference) => {
-            let image = one_image(context, &found, reference).await?;
-            let mut known = history.iter();
-            let known = known.find(|pointer| pointer.candidate.digest == image.digest);
-            let Some(pointer) = known else {
-                let digest = image.digest;
-                let reason = stage::Refusal::NeverLive {
-                    digest: digest.clone(),
-                    component: command.component,
-                    stage: command.stage,
-                };
-                let request = Request::RollBackTo { digest };
-                return deny(context, person, &key, request, reason).await;
+    let to = match &command.to {
+        None => None,
+        Some(reference) => Some(one_image(context, &found, reference).await?.digest),
+    };
+    let candidate = match choice::to_roll_back_to(to.as_ref(), &history, &key) {
+        Ok(candidate) => candidate,
+        Err(reason) => {
+            let request = match to {
+                None => Request::GoBack,
+                Some(digest) => Request::RollBackTo { digest },
             };
-            pointer.candidate.clone()
+            return deny(context, person, &key, request, reason).await;
         }
     };
     let fact = Fact::RollbackRequested {
@@ -264,25 +218,6 @@ pub(super) async fn roll_back(
     };
     let state = taken(to_stage(context, &key, &fact, None).await?)?;
     Ok(opened(context, &state, &candidate, rule))
-}
-
-/// The image that was live before the current one, skipping images that a rollback left.
-fn before_the_last(history: &[Pointer], key: &StageKey) -> Result<Candidate, stage::Refusal> {
-    let Some(live) = history.first() else {
-        return Err(stage::Refusal::NothingLive {
-            component: key.component.clone(),
-            stage: key.stage.clone(),
-        });
-    };
-    let mut older = history.iter();
-    let older = older.find(|pointer| pointer.candidate.order < live.candidate.order);
-    match older {
-        Some(pointer) => Ok(pointer.candidate.clone()),
-        None => Err(stage::Refusal::NothingOlder {
-            commit: live.candidate.commit.clone(),
-            stage: key.stage.clone(),
-        }),
-    }
 }
 
 pub(super) async fn approve(

@@ -10,7 +10,8 @@ use towline_domain::names::{
 };
 use towline_domain::obstacle::Obstacle;
 use towline_domain::person::Actor;
-use towline_domain::{run, stage};
+use towline_domain::run::{self, Attempt};
+use towline_domain::stage;
 use towline_state::keys::PREFIX_DIGITS;
 
 /// The longest reason or comment, in characters.
@@ -150,9 +151,9 @@ pub enum Refusal {
     /// The log of a build is no longer kept.
     #[error("the log of {0} is no longer available")]
     LogGone(BuildId),
-    /// The build ended before it wrote anything; how it ended.
-    #[error("{0}")]
-    NoLog(String),
+    /// The attempt ended before its build wrote anything.
+    #[error("{}", explain::attempt(.0))]
+    NoLog(Box<Attempt>),
     /// A reason or comment is too long.
     #[error("the text is longer than {LONGEST_TEXT} characters; shorten it")]
     TooLong,

@@ -20,7 +20,7 @@ pub use notes::{beside_commit, delay};
 pub fn attempt(attempt: &Attempt) -> String {
     let name = attempt.name();
     match &attempt.state {
-        AttemptState::Due | AttemptState::Building if !attempt.legs.is_empty() => parts(attempt),
+        AttemptState::Due | AttemptState::Building if !attempt.parts.is_empty() => parts(attempt),
         AttemptState::Due => match &attempt.waiting {
             Some(why) => format!("{name} is waiting to start: {why}"),
             None => format!("{name} is waiting to start"),
@@ -81,7 +81,7 @@ fn parts(attempt: &Attempt) -> String {
             why.unwrap_or_default()
         );
     }
-    let parts: Vec<String> = attempt.legs.iter().map(self::attempt).collect();
+    let parts: Vec<String> = attempt.parts.iter().map(self::attempt).collect();
     parts.join("; ")
 }
 

@@ -13,6 +13,8 @@ use crate::definition::Source;
 use crate::filter;
 use crate::names::{CommitSha, GitRef};
 use crate::plan::Branch;
+use crate::reason::Refusal;
+use crate::run::Run;
 
 /// The refs of a repository that start runs, as they were last seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,5 +233,50 @@ pub fn judge(moved: &Moved<'_>, patience: Duration, now: Timestamp) -> Verdict {
     match now < open.since + patience {
         true => Verdict::Wait,
         false => Verdict::Missed,
+    }
+}
+
+/// The order of the newest of a commit's runs on a ref: its push may have been refused. A run that was
+/// superseded when its push came late says nothing about a later move back to it.
+#[must_use]
+pub fn newest(runs: &[Run], git_ref: &GitRef) -> Option<u64> {
+    let is_late = |run: &Run| matches!(run.refused, Some(Refusal::Superseded { .. }));
+    let runs = runs.iter();
+    let its = runs.filter(|run| run.key.git_ref == *git_ref && !is_late(run));
+    its.map(|run| run.order).max()
+}
+
+/// What no webhook told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missed {
+    Push {
+        /// The commit before; none if the ref was created.
+        before: Option<CommitSha>,
+        /// The object that the ref leads to now.
+        after: CommitSha,
+        commit: CommitSha,
+    },
+    Deletion {
+        before: CommitSha,
+    },
+    /// The ref is gone again, and nobody has seen it.
+    Nothing,
+}
+
+/// What an open move was that is [`Verdict::Missed`]. `branch` is the ref as it was planned, and `commit`
+/// the one that the move leads to.
+#[must_use]
+pub fn missed(open: &Open, branch: Option<&Branch>, commit: Option<CommitSha>) -> Missed {
+    let planned = branch.filter(|branch| !branch.deleted);
+    let planned = planned.and_then(|branch| branch.head.clone());
+    let before = open.from.clone().or(planned);
+    match (open.at.clone(), commit, before) {
+        (Some(after), Some(commit), before) => Missed::Push {
+            before,
+            after,
+            commit,
+        },
+        (_, _, Some(before)) => Missed::Deletion { before },
+        (_, _, None) => Missed::Nothing,
     }
 }

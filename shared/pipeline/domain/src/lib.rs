@@ -18,11 +18,14 @@ pub mod redelivery;
 pub mod rights;
 pub mod tags;
 
+pub mod arrival;
 pub mod image;
 pub mod plan;
 pub mod record;
 
+pub mod choice;
 pub mod deployment;
+pub mod given_up;
 pub mod loosened;
 pub mod obstacle;
 pub mod offer;

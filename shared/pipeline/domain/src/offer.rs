@@ -74,7 +74,7 @@ impl FollowUp {
                 tag: attempt.unique_tag.clone(),
             });
         }
-        if attempt.legs.is_empty() {
+        if attempt.parts.is_empty() {
             self.over.push(Intent::BuildWatchDue(of.clone()));
         }
         if attempt.state == AttemptState::Succeeded && attempt.platform.is_none() {

@@ -236,8 +236,11 @@ pub enum Unbuildable {
     #[error("{0}")]
     File(BadFile),
     /// No buildspec can be generated for it.
-    #[error("{0}")]
-    Buildspec(String),
+    #[error("{said}")]
+    Buildspec {
+        /// The buildspec generator's message.
+        said: String,
+    },
     /// The push already starts as many builds as allowed.
     #[error("a push starts at most {most} builds, one for each platform; split the pipeline")]
     TooMany {

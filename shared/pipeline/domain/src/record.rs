@@ -1,6 +1,8 @@
 //! Decides what follows from an image that was read from the registry under a tag: which build made it, who moved
 //! the tag, and which run to tell.
 
+use std::time::Duration;
+
 use crate::Timestamp;
 use crate::definition::Definition;
 use crate::image::{Built, Claim, Image, RegistryImage};
@@ -9,6 +11,11 @@ use crate::ledger::{Mover, TagNow};
 use crate::names::{Digest, GitRef, RunId, Tag};
 use crate::run::{self, Attempt, Run};
 use crate::stage::Stage;
+
+/// How long an image may be missing after its build succeeded, before the attempt fails.
+const MISSING: Duration = Duration::from_secs(30);
+/// The fewest lookups before that.
+const FEWEST_LOOKUPS: u32 = 2;
 
 /// An image that was read from the registry.
 #[derive(Debug, Clone, Copy)]
@@ -180,6 +187,12 @@ pub fn of(found: &Found<'_>, known: &Known, now: Timestamp) -> Recorded {
         });
     }
     recorded
+}
+
+/// Whether a successful build has pushed nothing: its tag was looked up often enough, and for long enough.
+#[must_use]
+pub fn is_missing(lookups: u32, since: Timestamp, now: Timestamp) -> bool {
+    lookups >= FEWEST_LOOKUPS && now >= since + MISSING
 }
 
 /// The image with these further tags, unless it has them all, and those that become rows.

@@ -74,6 +74,18 @@ pub fn run(run: &Run) -> Option<Line> {
     Some(Line::new(Standing::Failure, &reason.to_string()))
 }
 
+/// The line of a commit for a component, or for a run as a whole. A commit has one line for all its runs, on
+/// any ref: that of the newest run that has one.
+#[must_use]
+pub fn newest(runs: &[Run], component: Option<&ComponentName>) -> Option<Line> {
+    let line = |of: &Run| match component {
+        None => run(of),
+        Some(component) => build(of, component),
+    };
+    let lines = runs.iter().filter_map(|of| Some((of.order, line(of)?)));
+    Some(lines.max_by_key(|(order, _)| *order)?.1)
+}
+
 /// The line of a component's build. There is none until its build was started or is delayed, which
 /// takes only a second or two.
 #[must_use]
@@ -165,6 +177,25 @@ pub fn builds_to_show(before: Option<&Run>, after: &Run) -> Vec<Intent> {
         shows: line.text,
     });
     changed.chain(whole).collect()
+}
+
+/// What to look up for the line of a commit in a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// The stage's rule, for [`stage`]: the reason for waiting depends on it.
+    Rule,
+    /// The stage's ledger, for [`stage_before`]: the commit has left the stage, or never entered it.
+    Ledger,
+}
+
+/// What must still be looked up; nothing for a commit that is [`live`].
+#[must_use]
+pub fn wants(stage: &Stage, commit: &CommitSha) -> Option<Want> {
+    let mut waiting = stage.waiting.iter();
+    if waiting.any(|promotion| promotion.candidate.commit == *commit) {
+        return Some(Want::Rule);
+    }
+    live(stage, commit).is_none().then_some(Want::Ledger)
 }
 
 /// The line of a commit that is live in a stage or waits to enter it, from the stage's state. Setting

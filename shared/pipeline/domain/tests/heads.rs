@@ -6,7 +6,7 @@ use std::time::Duration;
 use towline_domain::Timestamp;
 use towline_domain::definition::{Glob, Source};
 use towline_domain::heads::{
-    Heads, Listed, MOST_OPEN, Moved, Open, Rules, Verdict, first_seen, judge,
+    Heads, Listed, MOST_OPEN, Missed, Moved, Open, Rules, Verdict, first_seen, judge, missed,
 };
 use towline_domain::names::{CommitSha, GitRef};
 use towline_domain::plan::Branch;
@@ -295,4 +295,41 @@ fn a_check_that_finds_no_room_is_not_over() {
     heads.refs.insert(name(0), commit("c"));
     heads.recheck(&planned, 7, at(2));
     assert_eq!((heads.open.len(), heads.checked), (MOST_OPEN, 7));
+}
+
+/// What a move was: `a->b` at a ref that was planned at `a`, was deleted at `a`, or never planned (`-`).
+fn what_was_missed(from: Option<&str>, to: Option<&str>, planned: Option<(&str, bool)>) -> String {
+    let open = Open {
+        from: from.map(commit),
+        at: to.map(commit),
+        since: at(0),
+    };
+    let branch = planned.map(|(head, deleted)| Branch {
+        head: Some(commit(head)),
+        deleted,
+        ..Branch::default()
+    });
+    let letter = |commit: &CommitSha| commit.as_str()[..1].to_owned();
+    match missed(&open, branch.as_ref(), to.map(commit)) {
+        Missed::Push { before, after, .. } => {
+            let before = before.as_ref().map_or("-".into(), letter);
+            format!("push {before}->{}", letter(&after))
+        }
+        Missed::Deletion { before } => format!("deletion of {}", letter(&before)),
+        Missed::Nothing => "nothing".into(),
+    }
+}
+
+#[test]
+fn f8_a_missed_move_is_a_push_or_a_deletion() {
+    let at_a = Some(("a", false));
+    assert_eq!(what_was_missed(Some("a"), Some("b"), at_a), "push a->b");
+    assert_eq!(what_was_missed(None, Some("b"), at_a), "push a->b");
+    assert_eq!(what_was_missed(None, Some("b"), None), "push -->b");
+    assert_eq!(what_was_missed(Some("a"), None, at_a), "deletion of a");
+    assert_eq!(what_was_missed(None, None, at_a), "deletion of a");
+    assert_eq!(what_was_missed(None, None, Some(("a", true))), "nothing");
+    // It was created again where it was deleted.
+    let deleted = Some(("a", true));
+    assert_eq!(what_was_missed(None, Some("b"), deleted), "push -->b");
 }

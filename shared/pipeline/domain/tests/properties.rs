@@ -96,12 +96,12 @@ fn check_run_step(before: &Run, after: &Run) {
         for (position, old) in component.attempts.iter().enumerate() {
             let new = &after.components[name].attempts[position];
             check_attempt_step(old, new);
-            assert_eq!(old.legs.len(), new.legs.len());
-            for (old, new) in old.legs.iter().zip(&new.legs) {
+            assert_eq!(old.parts.len(), new.parts.len());
+            for (old, new) in old.parts.iter().zip(&new.parts) {
                 check_attempt_step(old, new);
             }
             let ended = new.state.is_terminal();
-            let open = new.legs.iter().any(|leg| !leg.state.is_terminal());
+            let open = new.parts.iter().any(|part| !part.state.is_terminal());
             assert!(!(ended && open), "its parts end with it");
         }
     }
@@ -238,10 +238,10 @@ proptest! {
                 prop_assert_eq!(&attempt.image, &Some(common::digest(9)));
                 let put = format!("{}: index 9", attempt.number);
                 prop_assert!(said.contains(&put));
-                for (number, leg) in (1..).zip(&attempt.legs) {
+                for (number, part) in (1..).zip(&attempt.parts) {
                     let of = format!("{}/{}", attempt.number, ["amd64", "arm64"][number - 1]);
                     let reported = format!("{of}: report {number} SUCCEEDED");
-                    prop_assert!(leg.build.is_some() && leg.image.is_some() && said.contains(&reported));
+                    prop_assert!(part.build.is_some() && part.image.is_some() && said.contains(&reported));
                 }
             }
         }
@@ -267,7 +267,7 @@ proptest! {
             }
             let index = run::advance(run, &run_fact("index 9"), at(9)).run;
             let attempt = index.components.values().next().expect("one").latest().clone();
-            let builds: Vec<_> = attempt.legs.iter().map(|leg| leg.build.clone()).collect();
+            let builds: Vec<_> = attempt.parts.iter().map(|part| part.build.clone()).collect();
             (attempt.state, attempt.image, due, if ending == "SUCCEEDED" { builds } else { vec![] })
         };
         let usual = live(&facts);

@@ -131,7 +131,7 @@ impl World {
         let component = run.components.values_mut().next().expect("its component");
         let attempt = &mut component.attempts[0];
         attempt.build_number = number;
-        for part in &mut attempt.legs {
+        for part in &mut attempt.parts {
             part.build_number = number;
         }
         if let Some(first) = tags.first() {

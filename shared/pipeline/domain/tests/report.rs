@@ -16,7 +16,7 @@ use towline_domain::intent::Intent;
 use towline_domain::ledger::Row;
 use towline_domain::names::{CommitSha, ComponentName};
 use towline_domain::reason::{BadFile, Refusal, Skipped, Unbuildable, Unchanged};
-use towline_domain::report::{self, Line, MOST_CHARACTERS, Standing};
+use towline_domain::report::{self, Line, MOST_CHARACTERS, Standing, Want};
 use towline_domain::run::{self, Run};
 use towline_domain::stage::{self, Fact, Stage};
 
@@ -250,7 +250,11 @@ fn beside_its_commit(mut fact: Fact) -> Fact {
 /// The line of a commit now, from state and ledger, as an intent's handler finds it.
 fn found(stage: &Stage, rule: &StageRule, rows: &[Row], commit: &CommitSha) -> Option<Line> {
     let newest_first: Vec<Row> = rows.iter().rev().cloned().collect();
-    report::stage(stage, rule, commit).or_else(|| report::stage_before(&newest_first, commit))
+    match report::wants(stage, commit) {
+        Some(Want::Rule) => report::stage(stage, rule, commit),
+        Some(Want::Ledger) => report::stage_before(&newest_first, commit),
+        None => report::live(stage, commit),
+    }
 }
 
 /// What is to be shown after each fact, commit by commit; `wait N` lets N seconds pass.

@@ -1,5 +1,6 @@
 //! Stores pushes, whether a webhook announced them or the sweep found them.
 
+use towline_domain::arrival::{self, Stored, Told};
 use towline_domain::intent::Intent;
 use towline_wire::github::{Deletion, Push};
 
@@ -7,23 +8,6 @@ use towline_state::keys;
 use towline_state::records::{Branch, Inbox, Repository};
 use towline_state::{Change, Context, HandlerError, Rounds, intent_id};
 use towline_state::{Read, Reads};
-
-/// Who told of a push.
-pub(crate) enum Told {
-    /// A webhook, with its delivery id.
-    ByWebhook(String),
-    /// The sweep, which has seen where the ref is.
-    BySweep,
-}
-
-impl Told {
-    fn delivery(&self) -> String {
-        match self {
-            Self::ByWebhook(delivery) => delivery.clone(),
-            Self::BySweep => "found by the sweep".into(),
-        }
-    }
-}
 
 /// What became of a push.
 pub(crate) enum Accepted {
@@ -51,11 +35,12 @@ pub(crate) async fn accept(
     loop {
         let known = reads.read::<Inbox>(&key).await?;
         let branch = reads.value::<Branch>(&branch).await?;
-        // A ref may repeat an earlier move, so a known push is a duplicate only while the ref is still
-        // there or the push is not planned yet. Otherwise plan-runs asks where the ref is now.
-        let stands = branch.is_some_and(|branch| branch.is_at(&push.commit));
-        let is_owed = |known: &Read<Inbox>| !known.outbox.owed().is_empty();
-        if known.as_ref().is_some_and(|known| stands || is_owed(known)) {
+        let stored = match &known {
+            None => Stored::Never,
+            Some(known) if known.outbox.owed().is_empty() => Stored::Planned,
+            Some(_) => Stored::Owed,
+        };
+        if arrival::is_duplicate(stored, branch.as_ref(), &push.commit) {
             return Ok(Accepted::Known);
         }
         let accepted = push.clone().accepted(now);
@@ -70,7 +55,7 @@ pub(crate) async fn accept(
         let mut change = Change::default();
         let inbox = Inbox {
             at: now,
-            delivery: told.delivery(),
+            delivery: told.delivery().to_owned(),
             commit: Some(commit.clone()),
         };
         change.save(key.clone(), known.as_ref(), &inbox);
@@ -107,20 +92,16 @@ pub(crate) async fn note_deletion(
     loop {
         reads.load(vec![key.clone(), inbox.clone()]).await?;
         let branch = reads.read::<Branch>(&key).await?;
-        let known = reads.version(&inbox).await? > 0;
-        // A webhook may be a repetition of one from before the ref was created again.
-        let is_news = |branch: &Read<Branch>| match told {
-            Told::ByWebhook(_) => !known,
-            Told::BySweep => !branch.value.deleted,
-        };
+        let noted = reads.version(&inbox).await? > 0;
+        let is_news = |branch: &Read<Branch>| arrival::is_news(told, noted, Some(&branch.value));
         let Some(branch) = branch.filter(is_news) else {
             return Ok(());
         };
         let mut change = Change::default();
-        if !known {
+        if !noted {
             let noted = Inbox {
                 at: context.now(),
-                delivery: told.delivery(),
+                delivery: told.delivery().to_owned(),
                 commit: None,
             };
             change.create(inbox.clone(), &noted);

@@ -1,6 +1,7 @@
 //! Receives signed webhooks: checks size and signature, then parses; answers 2xx only for what is durable.
 
 use serde_json::json;
+use towline_domain::arrival::Told;
 use towline_ports::admission::is_local;
 use towline_ports::{Admission, Repositories, RepositoryRef};
 use towline_wire::github::{self, Deletion, Event, Push};
@@ -9,7 +10,7 @@ use towline_wire::signature::{self, Secrets};
 
 use towline_state::{Context, HandlerError};
 
-use crate::accepting::{self, Accepted, Told};
+use crate::accepting::{self, Accepted};
 
 /// The largest accepted body: the most that Lambda passes in one request (Lambda API, `Invoke`).
 pub const MOST_BYTES: usize = 6 * 1024 * 1024;

@@ -1,7 +1,5 @@
 //! Records the registry's content in the ledger: every image, every move of a tag.
 
-use std::time::Duration;
-
 use towline_domain::image::{Claim, Image};
 use towline_domain::intent::Intent;
 use towline_domain::ledger::TagNow;
@@ -16,12 +14,6 @@ use tracing::Instrument as _;
 
 use crate::recording::record;
 use crate::settling::settle;
-
-/// How long an image may be missing after its build succeeded, before the attempt fails.
-const MISSING: Duration = Duration::from_secs(30);
-
-/// The least number of lookups before that.
-const FEWEST_LOOKS: u32 = 2;
 
 /// Acts on an `ECR Image Action`, on `Image Due`: the image a successful build should have
 /// pushed (F7), and on `Stage Tags Due`.
@@ -171,7 +163,7 @@ async fn due(
             };
             return record(reads, images, &found, Some(&owed.id)).await;
         }
-        if owed.tries >= FEWEST_LOOKS && context.now() >= owed.since + MISSING {
+        if record::is_missing(owed.tries, owed.since, context.now()) {
             let fact = Fact::ImageMissing(of.attempt.clone());
             apply::to_run(reads, &of.run, &fact, Some(&owed.id)).await?;
         }

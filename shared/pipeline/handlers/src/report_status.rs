@@ -2,7 +2,7 @@
 
 use towline_domain::intent::{Intent, StageKey};
 use towline_domain::names::{CommitSha, ComponentName, RepositoryName, RunId};
-use towline_domain::report::{self, Line, Standing};
+use towline_domain::report::{self, Line, Standing, Want};
 use towline_domain::run::Run;
 use towline_domain::stage::Stage;
 use towline_ports::{CommitStatus, Key, RepositoryRef, StatusError, StatusState, Statuses};
@@ -143,12 +143,12 @@ impl<'a> Report<'a> {
         let status = now.status(settings);
         let was_shown = match statuses.set(&now.repository, &now.commit, &status).await {
             Ok(()) => true,
-            Err(StatusError::Refused(reason)) => {
+            Err(StatusError::Refused(why)) => {
                 tracing::warn!(
                     repository = now.repository.name.as_str(),
                     commit = now.commit.short(),
                     context = status.context,
-                    reason,
+                    reason = why.to_string(),
                     "not shown beside the commit"
                 );
                 false
@@ -197,11 +197,6 @@ async fn of_run(
         return Ok(None);
     };
     let run = run.value;
-    let line_of = |run: &Run| match component {
-        None => report::run(run),
-        Some(component) => report::build(run, component),
-    };
-    // A commit has one line for all its runs, on any ref: that of the newest run that has one.
     let beside = keys::commit(&run.key.commit, run.key.repository);
     let beside = reads.read::<RunPointer>(&beside).await?;
     let beside: Vec<Key> = beside
@@ -210,20 +205,17 @@ async fn of_run(
         .map(keys::run)
         .collect();
     reads.load(beside.clone()).await?;
-    let mut newest = line_of(&run).map(|line| (run.order, line));
+    let mut runs = vec![run];
     for key in beside {
-        let other = reads.read::<Run>(&key).await?.map(|read| read.value);
-        let line = other.and_then(|other| Some((other.order, line_of(&other)?)));
-        newest = newest
-            .into_iter()
-            .chain(line)
-            .max_by_key(|(order, _)| *order);
+        runs.extend(reads.value::<Run>(&key).await?);
     }
+    let line = report::newest(&runs, component);
+    let run = runs.swap_remove(0);
     let context = match component {
         None => "towline/run".into(),
         Some(component) => format!("towline/build/{component}"),
     };
-    Ok(newest.map(|(_, line)| line).map(|line| Shown {
+    Ok(line.map(|line| Shown {
         repository: RepositoryRef {
             id: run.key.repository,
             name: run.repository_name,
@@ -262,18 +254,17 @@ async fn line_of_stage(
     stage: &Stage,
     commit: &CommitSha,
 ) -> Result<Option<Line>, HandlerError> {
-    let waits = |known: &&towline_domain::stage::Promotion| known.candidate.commit == *commit;
-    if stage.waiting.iter().any(|known| waits(&known)) {
-        // The reason for waiting depends on the stage's rule.
-        let definition = reads.trusted(key.repository).await?;
-        let rule = definition
-            .as_ref()
-            .and_then(|known| known.stage(&key.stage));
-        return Ok(rule.and_then(|rule| report::stage(stage, rule, commit)));
+    match report::wants(stage, commit) {
+        Some(Want::Rule) => {
+            let definition = reads.trusted(key.repository).await?;
+            let rule = definition.as_ref();
+            let rule = rule.and_then(|known| known.stage(&key.stage));
+            Ok(rule.and_then(|rule| report::stage(stage, rule, commit)))
+        }
+        Some(Want::Ledger) => {
+            let rows = history::ledger(reads.context(), stage, MOST_ROWS).await?;
+            Ok(report::stage_before(&rows, commit))
+        }
+        None => Ok(report::live(stage, commit)),
     }
-    if let Some(line) = report::live(stage, commit) {
-        return Ok(Some(line));
-    }
-    let rows = history::ledger(reads.context(), stage, MOST_ROWS).await?;
-    Ok(report::stage_before(&rows, commit))
 }

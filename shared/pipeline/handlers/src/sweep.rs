@@ -10,9 +10,9 @@ pub use heads::{Compared, Failed, Round, compare_heads};
 pub use redeliver::{Redelivered, redeliver};
 
 use towline_domain::Timestamp;
-use towline_domain::image::NotTagged;
+use towline_domain::given_up::{self, GivenUp};
 use towline_domain::intent::{AttemptRef, Intent};
-use towline_domain::run::{BuildStatus, Fact, NoIndex, NotRetried, NotStarted, Run};
+use towline_domain::run::{BuildStatus, Fact, Run};
 use towline_domain::stage;
 use towline_ports::{Announcement, Builds, Item};
 use towline_wire::eventbridge;
@@ -185,85 +185,26 @@ async fn announce_again(context: Context<'_>, due: Vec<Owed>, swept: &mut Swept)
     context.announce(announcements).await;
 }
 
-/// Whether nothing but a person's action can bring it on, and something waits for it.
 fn waits_for_a_person(owed: &Owed) -> bool {
-    let is_wanted = match &owed.intent {
-        Intent::BuildStopDue { .. }
-        | Intent::BuildStatusDue { .. }
-        | Intent::StageStatusDue { .. }
-        | Intent::StatusesDue { .. } => false,
-        Intent::PushAccepted(_)
-        | Intent::BuildDue(_)
-        | Intent::ImageDue { .. }
-        | Intent::IndexDue(_)
-        | Intent::BuildRetryDue { .. }
-        | Intent::BuildSuperseded { .. }
-        | Intent::ImageRecorded { .. }
-        | Intent::ImageReady { .. }
-        | Intent::PromotionDue { .. }
-        | Intent::DeployDue { .. }
-        | Intent::BuildWatchDue(_)
-        | Intent::PromotionWatchDue { .. } => true,
-    };
-    owed.obstacle.is_some() && is_wanted
+    owed.obstacle.is_some() && given_up::is_waited_for(&owed.intent)
 }
 
 /// Ends an intent that never succeeded, and whatever waits for it, in one commit. Returns `false` for
-/// an intent that is never given up: GitHub got its answer, or nothing else would find the work again.
+/// an intent that is never given up.
 async fn give_up(context: Context<'_>, owed: &Owed) -> Result<bool, HandlerError> {
     let (tries, since) = (owed.tries, owed.since);
-    let given_up = match &owed.intent {
-        Intent::BuildDue(of) => {
-            let why = NotStarted::GivenUp { tries, since };
-            let fact = Fact::BuildRefused(of.attempt.clone(), why);
-            apply::to_run(context, &of.run, &fact, Some(&owed.id)).await?;
-            true
+    let decided = given_up::of(&owed.intent, tries, since);
+    let given_up = decided.is_some();
+    match decided {
+        None => {}
+        Some(GivenUp::Run(run, fact)) => {
+            apply::to_run(context, &run, &fact, Some(&owed.id)).await?;
         }
-        Intent::IndexDue(of) => {
-            let why = NotTagged::GivenUp { tries, since };
-            let fact = Fact::IndexRefused(of.attempt.clone(), NoIndex::Tag { why });
-            apply::to_run(context, &of.run, &fact, Some(&owed.id)).await?;
-            true
+        Some(GivenUp::Stage(stage, fact)) => {
+            apply::to_stage(context, &stage, &fact, Some(&owed.id)).await?;
         }
-        Intent::BuildRetryDue {
-            run,
-            component,
-            after,
-        } => {
-            let fact = Fact::RetryRefused {
-                component: component.clone(),
-                after: *after,
-                why: NotRetried::GivenUp { tries, since },
-            };
-            apply::to_run(context, run, &fact, Some(&owed.id)).await?;
-            true
-        }
-        Intent::PromotionDue { stage, promotion } => {
-            let fact = stage::Fact::GivenUp {
-                promotion: *promotion,
-                tries,
-                since,
-            };
-            apply::to_stage(context, stage, &fact, Some(&owed.id)).await?;
-            true
-        }
-        // Nothing waits for a status; a build has reached its time limit long ago.
-        Intent::BuildStatusDue { .. }
-        | Intent::StageStatusDue { .. }
-        | Intent::StatusesDue { .. }
-        | Intent::BuildStopDue { .. } => {
-            context.finish(owed).await?;
-            true
-        }
-        Intent::PushAccepted(_)
-        | Intent::ImageDue { .. }
-        | Intent::BuildSuperseded { .. }
-        | Intent::ImageRecorded { .. }
-        | Intent::ImageReady { .. }
-        | Intent::DeployDue { .. }
-        | Intent::BuildWatchDue(_)
-        | Intent::PromotionWatchDue { .. } => false,
-    };
+        Some(GivenUp::Nothing) => context.finish(owed).await?,
+    }
     tracing::warn!(
         intent = owed.id,
         kind = owed.intent.detail_type(),

@@ -39,9 +39,10 @@ pub use deliveries::Deliveries;
 pub use images::{Images, PutTagError, RegistryImage, StoredManifest};
 pub use secret::KeptSecret;
 pub use source::{
-    Admission, Brought, CommitInfo, FileAt, Refs, Relation, Repositories, RepositoryRef, Source,
+    Admission, Brought, CommitInfo, FileAt, Refs, Relation, Remedy, Repositories, RepositoryRef,
+    Source,
 };
-pub use statuses::{CommitStatus, StatusError, StatusState, Statuses};
+pub use statuses::{CommitStatus, StatusError, StatusState, Statuses, Unshown};
 pub use store::{Due, Item, Key, Page, Query, Row, Store, TransactError, Write};
 
 /// The most characters of a denial that are kept.

@@ -1,6 +1,7 @@
 //! Source code: the content of a repository at a commit, and how commits relate.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -163,9 +164,22 @@ pub enum Admission {
     Impostor {
         /// The repository the name belongs to.
         known: RepositoryId,
-        /// What to do if the other repository is the right one: the end of a sentence.
-        remedy: String,
+        /// How to release the name, if the other repository is the right one.
+        remedy: Remedy,
     },
+}
+
+/// How a person releases the name of a registered repository.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Remedy {
+    /// Removes it from the file of known names, which is read at start.
+    #[error("stop Towline, remove {name} from {file}, and start it again", file = file.display())]
+    EditFile { name: RepositoryName, file: PathBuf },
+    /// Deletes the item of the table.
+    #[error(
+        "delete the item {sort:?} in the partition {partition:?} of the table, then push again"
+    )]
+    DeleteItem { partition: String, sort: String },
 }
 
 /// The repositories that may push.

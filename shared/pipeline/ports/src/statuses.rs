@@ -33,12 +33,27 @@ pub struct CommitStatus {
     pub target_url: Option<String>,
 }
 
+/// Why a status will never be shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unshown {
+    #[error(
+        "the credentials for GitHub are not set, so no status is shown; store a token or a GitHub App in the secret"
+    )]
+    NoCredentials,
+    /// The service refuses exactly this status.
+    #[error("GitHub rejected the status ({said})")]
+    Rejected {
+        /// The service's message.
+        said: String,
+    },
+}
+
 /// Why a status is not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
-    /// It never will be shown; the sentence says why.
-    #[error("{0}")]
-    Refused(String),
+    /// It never will be shown.
+    #[error(transparent)]
+    Refused(#[from] Unshown),
     /// A retry may help.
     #[error(transparent)]
     Port(#[from] PortError),

@@ -199,8 +199,8 @@ fn forget_builds(attempts: &mut Value) {
             if attempt["state"]["state"] == "building" {
                 attempt.remove("build");
             }
-            if let Some(legs) = attempt.get_mut("legs") {
-                forget_builds(legs);
+            if let Some(parts) = attempt.get_mut("parts") {
+                forget_builds(parts);
             }
         }
     }

@@ -461,10 +461,10 @@ impl Known {
         self.must(!back, || format!("I2: {} went back to due", before.id));
         let kept = before.build.is_none() || before.build == after.build;
         self.must(kept, || format!("I5: {} changed its build", before.id));
-        for (position, leg) in before.legs.iter().enumerate() {
-            self.attempt(leg, after.legs.get(position));
+        for (position, part) in before.parts.iter().enumerate() {
+            self.attempt(part, after.parts.get(position));
         }
-        let runs = after.legs.iter().any(|leg| !leg.state.is_terminal());
+        let runs = after.parts.iter().any(|part| !part.state.is_terminal());
         self.must(!(runs && after.state.is_terminal()), || {
             format!("I14: {} ended without its parts", after.id)
         });
@@ -490,8 +490,8 @@ impl Known {
     }
 
     fn evidence(&mut self, repository: &ImageRepository, attempt: &Attempt) {
-        for leg in &attempt.legs {
-            self.evidence(repository, leg);
+        for part in &attempt.parts {
+            self.evidence(repository, part);
         }
         if attempt.state != AttemptState::Succeeded {
             return;

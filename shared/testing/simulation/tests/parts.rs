@@ -56,7 +56,7 @@ fn check(world: &mut World, expect: Expect) {
 fn check_view(world: &mut World, expect: Expect) {
     world.settle();
     let attempt = attempt(world);
-    let parts = attempt.legs.iter().map(|leg| leg.state.word());
+    let parts = attempt.parts.iter().map(|part| part.state.word());
     let parts: Vec<&str> = parts.collect();
     let why = match &attempt.state {
         AttemptState::Failed { .. } | AttemptState::Held { .. } => explain::attempt(&attempt),
@@ -89,13 +89,13 @@ fn check_index(world: &World) {
     let staging: Tag = "staging".parse().expect("a tag");
     assert_eq!(tags[&staging], digest);
     let children: Vec<Digest> = attempt
-        .legs
+        .parts
         .iter()
-        .filter_map(|leg| leg.image.clone())
+        .filter_map(|part| part.image.clone())
         .collect();
     assert_eq!(children.len(), 2);
-    for leg in &attempt.legs {
-        assert_eq!(Some(&tags[&leg.unique_tag]), leg.image.as_ref());
+    for part in &attempt.parts {
+        assert_eq!(Some(&tags[&part.unique_tag]), part.image.as_ref());
     }
     let read = futures_now(images.manifest(&backend(), &digest));
     let index: serde_json::Value = serde_json::from_str(&read).expect("an index is JSON");
@@ -283,7 +283,10 @@ fn a_part_whose_image_is_gone_fails_with_the_reason() {
     world.next_builds.extend([quick, slow, slow]);
     world.push("main", "first", &[]);
     world.pass(10 * MINUTE);
-    let images = attempt(&world).legs.into_iter().filter_map(|leg| leg.image);
+    let images = attempt(&world)
+        .parts
+        .into_iter()
+        .filter_map(|part| part.image);
     for digest in images {
         assert!(world.ports.images.inner().delete(&backend(), &digest));
     }

@@ -75,6 +75,7 @@ async fn admit(of: &TableRepositories<Counted>, id: u64, name: &str) -> String {
         Admission::Admitted(known) => format!("{} {}", known.id, known.name),
         Admission::Unknown => "unknown".to_owned(),
         Admission::Impostor { known, remedy } => {
+            let remedy = remedy.to_string();
             assert!(remedy.starts_with("delete the item \"name#"), "{remedy}");
             format!("impostor of {known}")
         }

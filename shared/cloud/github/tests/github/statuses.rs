@@ -8,7 +8,9 @@ use serde_json::json;
 use towline_domain::names::RepositoryId;
 use towline_github::memory::{APP_KEY, App, Fault, MemoryGitHub, Status, Token};
 use towline_github::{Credentials, FromSecret};
-use towline_ports::{CommitStatus, RepositoryRef, StatusError, StatusState, Statuses as _};
+use towline_ports::{
+    CommitStatus, RepositoryRef, StatusError, StatusState, Statuses as _, Unshown,
+};
 
 use crate::{MAIN, World, process, shop, unknown, words, world, world_with};
 
@@ -168,7 +170,10 @@ async fn without_credentials_nothing_is_shown_and_nobody_is_asked() {
         ..
     } = world_with(none, shop, |_| ()).await;
     let refused = github.set(&shop, &head, &built("x")).await;
-    assert!(matches!(refused, Err(StatusError::Refused(_))));
+    assert!(matches!(
+        refused,
+        Err(StatusError::Refused(Unshown::NoCredentials))
+    ));
     assert_eq!(server.github().requests, [""; 0]);
 }
 

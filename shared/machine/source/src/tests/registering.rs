@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use towline_ports::contract::{self, RepositoriesWorld};
-use towline_ports::{Admission, Repositories, admission};
+use towline_ports::{Admission, Remedy, Repositories, admission};
 
 use super::*;
 
@@ -66,10 +66,10 @@ async fn a7_a8_an_id_is_bound_once_and_for_good() {
     let file = file.join("data/repositories.json");
     let impostor = |id, name: &str| Admission::Impostor {
         known: RepositoryId(id),
-        remedy: format!(
-            "stop Towline, remove {name} from {}, and start it again",
-            file.display()
-        ),
+        remedy: Remedy::EditFile {
+            name: super::name(name),
+            file: file.clone(),
+        },
     };
     let clone = admission::local(1).0;
     let claims = [

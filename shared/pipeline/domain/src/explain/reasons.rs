@@ -359,7 +359,10 @@ pub(super) fn failure(build: u64, platform: Option<&str>, why: &run::Failure) ->
 impl Display for NotStarted {
     fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { said } => text.write_str(said),
+            Self::Refused { said } | Self::Variables { said } => text.write_str(said),
+            Self::Placeholder { component, error } => {
+                write!(text, "components.{component}.build.env: {error}")
+            }
             Self::GivenUp { tries, since } => {
                 write!(
                     text,
@@ -375,7 +378,19 @@ impl Display for NoIndex {
     fn fmt(&self, text: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tag { why } => text.write_str(&not_tagged(why)),
-            Self::Parts { said } => text.write_str(said),
+            Self::Platform { said } => text.write_str(said),
+            Self::OtherPlatform { platform, digest } => write!(
+                text,
+                "the build for {platform} pushed an index, {digest}, without an image for {platform}"
+            ),
+            Self::Unreadable {
+                platform,
+                digest,
+                said,
+            } => write!(
+                text,
+                "the manifest {digest} for {platform} cannot be read: {said}"
+            ),
         }
     }
 }

@@ -34,7 +34,7 @@ pub struct Attempt {
     /// Its parts, one for each platform, if there are several. It has no build itself then: once
     /// every part has succeeded, the index of their images is put under its tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub legs: Vec<Attempt>,
+    pub parts: Vec<Attempt>,
     /// When it became due.
     pub due_at: Timestamp,
     /// When it is given up.
@@ -157,7 +157,7 @@ pub struct NewAttempt {
     /// All its tags, the unique one first.
     pub tags: Vec<Tag>,
     /// Its platforms, each with the tag that only its part can push; none if there is only one.
-    pub legs: Vec<(String, Tag)>,
+    pub parts: Vec<(String, Tag)>,
     /// How long its build may run.
     pub timeout: Duration,
 }
@@ -175,7 +175,7 @@ impl NewAttempt {
         let tags = tags::of_attempt(build, values)?;
         let new = Self {
             build_number: values.build_number,
-            legs: tags::of_parts(&build.platforms, &tags)?,
+            parts: tags::of_parts(&build.platforms, &tags)?,
             unique_tag: tags.unique,
             tags: tags.all,
             timeout: build.timeout,
@@ -187,8 +187,8 @@ impl NewAttempt {
     /// Every tag that it or one of its parts pushes.
     #[must_use]
     pub fn all_tags(&self) -> Vec<Tag> {
-        let legs = self.legs.iter().map(|(_, tag)| tag);
-        self.tags.iter().chain(legs).cloned().collect()
+        let parts = self.parts.iter().map(|(_, tag)| tag);
+        self.tags.iter().chain(parts).cloned().collect()
     }
 }
 
@@ -207,7 +207,7 @@ impl Attempt {
 
     /// The id of the part of an attempt for one platform.
     #[must_use]
-    pub fn leg_id(whole: &AttemptId, platform: &str) -> AttemptId {
+    pub fn part_id(whole: &AttemptId, platform: &str) -> AttemptId {
         Self::id_of(&[whole.as_str(), platform])
     }
 
@@ -229,22 +229,22 @@ impl Attempt {
     #[must_use]
     pub fn due(id: AttemptId, number: u32, new: NewAttempt, now: Timestamp) -> Self {
         let deadline = now + Self::QUEUE + new.timeout + Self::SLACK;
-        let legs = new.legs.into_iter().map(|(platform, tag)| Self {
+        let parts = new.parts.into_iter().map(|(platform, tag)| Self {
             platform: Some(platform.clone()),
             ..Self::due(
-                Self::leg_id(&id, &platform),
+                Self::part_id(&id, &platform),
                 number,
                 NewAttempt {
                     build_number: new.build_number,
                     unique_tag: tag.clone(),
                     tags: vec![tag],
-                    legs: Vec::new(),
+                    parts: Vec::new(),
                     timeout: new.timeout,
                 },
                 now,
             )
         });
-        let legs = legs.collect();
+        let parts = parts.collect();
         Self {
             id,
             number,
@@ -253,7 +253,7 @@ impl Attempt {
             interrupted: 0,
             unique_tag: new.unique_tag,
             tags: new.tags,
-            legs,
+            parts,
             due_at: now,
             deadline,
             build: None,
@@ -300,22 +300,22 @@ impl Attempt {
 
     /// It and its parts.
     pub fn all(&self) -> impl Iterator<Item = &Self> {
-        std::iter::once(self).chain(&self.legs)
+        std::iter::once(self).chain(&self.parts)
     }
 
     /// The attempts with a build of their own: its parts, or itself if it has none.
     pub fn builds(&self) -> impl Iterator<Item = &Self> {
         self.all()
-            .filter(|attempt| attempt.platform.is_some() || attempt.legs.is_empty())
+            .filter(|attempt| attempt.platform.is_some() || attempt.parts.is_empty())
     }
 
     /// The images of its parts by platform, once every part has succeeded.
     #[must_use]
     pub fn index(&self) -> Option<Vec<(&str, &Digest)>> {
-        let legs = self.legs.iter();
-        let children: Option<Vec<_>> = legs
-            .map(|leg| match leg.state {
-                AttemptState::Succeeded => leg.platform.as_deref().zip(leg.image.as_ref()),
+        let parts = self.parts.iter();
+        let children: Option<Vec<_>> = parts
+            .map(|part| match part.state {
+                AttemptState::Succeeded => part.platform.as_deref().zip(part.image.as_ref()),
                 AttemptState::Due
                 | AttemptState::Building
                 | AttemptState::Failed { .. }

@@ -157,9 +157,19 @@ impl Failure {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
 pub enum NotStarted {
-    /// Its request was refused.
+    /// The build service refused the request.
     Refused {
         /// The service's message.
+        said: String,
+    },
+    /// A variable of the definition has a placeholder that cannot be filled in.
+    Placeholder {
+        component: ComponentName,
+        error: TagError,
+    },
+    /// CodeBuild would not accept the variables of the definition.
+    Variables {
+        /// The buildspec generator's message.
         said: String,
     },
     /// All attempts to start it failed.
@@ -177,9 +187,23 @@ pub enum NotStarted {
 pub enum NoIndex {
     /// The registry rejects it, or it could not be put under its tag.
     Tag { why: NotTagged },
-    /// The images of the parts cannot form an index.
-    Parts {
-        /// Why not.
+    /// The name of a platform is invalid.
+    Platform {
+        /// The parser's message.
+        said: String,
+    },
+    /// The build for a platform pushed an index without an image for it.
+    OtherPlatform {
+        platform: String,
+        /// The index.
+        digest: Digest,
+    },
+    /// The registry's manifest for a platform cannot be read.
+    Unreadable {
+        platform: String,
+        /// The manifest.
+        digest: Digest,
+        /// The parser's message.
         said: String,
     },
 }

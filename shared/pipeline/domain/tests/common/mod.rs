@@ -130,7 +130,7 @@ pub fn new_attempt_in_parts(number: u64) -> NewAttempt {
     };
     let platforms = ["linux/amd64", "linux/arm64"].map(str::to_owned);
     NewAttempt {
-        legs: tags::of_parts(&platforms, &tags).expect("good tags"),
+        parts: tags::of_parts(&platforms, &tags).expect("good tags"),
         ..new
     }
 }
@@ -142,7 +142,7 @@ pub fn new_attempt(number: u64) -> NewAttempt {
         build_number: number,
         unique_tag: tag.clone(),
         tags: vec![tag],
-        legs: Vec::new(),
+        parts: Vec::new(),
         timeout: Duration::from_secs(3_600),
     }
 }
@@ -182,7 +182,7 @@ pub fn run_fact(line: &str) -> run::Fact {
     let of = attempt_id(good(number));
     let of = match platform {
         "" => of,
-        short => Attempt::leg_id(&of, &format!("linux/{short}")),
+        short => Attempt::part_id(&of, &format!("linux/{short}")),
     };
     let component: ComponentName = good("backend");
     let words: Vec<&str> = line.split(' ').collect();
@@ -264,7 +264,9 @@ pub fn run_fact(line: &str) -> run::Fact {
         },
         ["no", "index", why] => run::Fact::IndexRefused(
             of,
-            NoIndex::Parts {
+            NoIndex::Unreadable {
+                platform: "linux/arm64".into(),
+                digest: digest(1),
                 said: (*why).into(),
             },
         ),
@@ -346,7 +348,7 @@ pub fn run_text(run: &Run) -> String {
                     String::new()
                 }
             };
-            let parts = attempt.legs.iter().map(|leg| leg.state.word());
+            let parts = attempt.parts.iter().map(|part| part.state.word());
             let parts: Vec<&str> = parts.collect();
             let parts = match parts.as_slice() {
                 [] => String::new(),
@@ -369,12 +371,12 @@ pub fn intent_text(intent: &Intent) -> String {
                 let whole = attempt_id(*number);
                 ["amd64", "arm64"]
                     .iter()
-                    .any(|short| of.attempt == Attempt::leg_id(&whole, &format!("linux/{short}")))
+                    .any(|short| of.attempt == Attempt::part_id(&whole, &format!("linux/{short}")))
             });
             let Some(number) = number else {
                 return kind.into();
             };
-            let amd64 = Attempt::leg_id(&attempt_id(number), "linux/amd64");
+            let amd64 = Attempt::part_id(&attempt_id(number), "linux/amd64");
             let short = if of.attempt == amd64 {
                 "amd64"
             } else {

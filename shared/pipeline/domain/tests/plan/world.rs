@@ -202,7 +202,9 @@ impl World {
                     .insert(good(component), Buildspec::NoCommit);
             }
             ("buildspec", [component, "bad"]) => {
-                let bad = Buildspec::Bad(Unbuildable::Buildspec("line 1: a tab".into()));
+                let bad = Buildspec::Bad(Unbuildable::Buildspec {
+                    said: "line 1: a tab".into(),
+                });
                 self.bad_buildspecs.insert(good(component), bad);
             }
             ("authors", [git_ref, between]) => {
@@ -465,7 +467,7 @@ impl World {
 
 /// The tags of an attempt and of its parts.
 fn tags_text(attempt: &Attempt) -> String {
-    let parts = attempt.legs.iter().flat_map(|leg| &leg.tags);
+    let parts = attempt.parts.iter().flat_map(|part| &part.tags);
     let tags = attempt.tags.iter().chain(parts);
     tags.map(Tag::as_str).collect::<Vec<_>>().join(" ")
 }

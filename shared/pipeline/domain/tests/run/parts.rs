@@ -208,8 +208,8 @@ fn a26_what_somebody_else_has_put_under_the_tag_of_an_index_is_held() {
             1/amd64: image 1 -> building [succeeded, due]
             1/arm64: report 2 SUCCEEDED -> building [succeeded, building]; Build Watch Due 1/arm64; Image Due aaaaaaa-1-arm64
             1/arm64: image 2 -> building [succeeded, succeeded]; Index Due
-            no index denied -> failed [succeeded, succeeded] (the image index of build#1 was not pushed: denied)
-            index 9 -> failed [succeeded, succeeded] (the image index of build#1 was not pushed: denied); unchanged
+            no index denied -> failed [succeeded, succeeded] (the image index of build#1 was not pushed: the manifest sha256:0000000000000000000000000000000000000000000000000000000000000001 for linux/arm64 cannot be read: denied)
+            index 9 -> failed [succeeded, succeeded] (the image index of build#1 was not pushed: the manifest sha256:0000000000000000000000000000000000000000000000000000000000000001 for linux/arm64 cannot be read: denied); unchanged
         "#]],
     );
 }
@@ -224,7 +224,7 @@ fn the_tag_of_a_part_is_the_unique_one_with_its_platform() {
             all: tags,
         };
         let text = match tags::of_parts(&platforms, &tags) {
-            Ok(legs) => legs.iter().map(|(_, tag)| format!("{tag} ")).collect(),
+            Ok(parts) => parts.iter().map(|(_, tag)| format!("{tag} ")).collect(),
             Err(error) => error.to_string(),
         };
         expect.assert_eq(text.trim());

@@ -249,7 +249,9 @@ impl<'a> Look<'a> {
                 self.texts.insert(name.clone(), text);
                 Buildspec::Good { name }
             }
-            Err(error) => Buildspec::Bad(Unbuildable::Buildspec(error.to_string())),
+            Err(error) => Buildspec::Bad(Unbuildable::Buildspec {
+                said: error.to_string(),
+            }),
         })
     }
 

@@ -5,7 +5,7 @@ use towline_domain::intent::AttemptRef;
 use towline_domain::names::{Digest, ImageRepository};
 use towline_domain::record::Found;
 use towline_domain::run::{Attempt, Fact, NoIndex, Run};
-use towline_oci::PlatformImage;
+use towline_oci::{IndexError, PlatformImage};
 use towline_ports::{Images, PortError, PutTagError};
 use towline_state::{Context, HandlerError, Owed, Reads, apply, keys};
 
@@ -64,6 +64,26 @@ pub(super) async fn act(
     Ok(())
 }
 
+fn no_index(error: IndexError) -> NoIndex {
+    match error {
+        IndexError::Platform(error) => NoIndex::Platform {
+            said: error.to_string(),
+        },
+        IndexError::OtherPlatform { platform, digest } => {
+            NoIndex::OtherPlatform { platform, digest }
+        }
+        IndexError::Unreadable {
+            platform,
+            digest,
+            cause,
+        } => NoIndex::Unreadable {
+            platform,
+            digest,
+            said: cause.to_string(),
+        },
+    }
+}
+
 /// Puts the index under every tag of the attempt, the unique one first, and records each in the
 /// ledger, without waiting for events.
 async fn put(
@@ -76,13 +96,7 @@ async fn put(
     let (repository, unique) = (&claim.images, &attempt.unique_tag);
     let index = match towline_oci::index(&manifests(images, repository, children).await?) {
         Ok(index) => index,
-        Err(error) => {
-            let said = error.to_string();
-            return Ok(Fact::IndexRefused(
-                attempt.id.clone(),
-                NoIndex::Parts { said },
-            ));
-        }
+        Err(error) => return Ok(Fact::IndexRefused(attempt.id.clone(), no_index(error))),
     };
     let is_put = |found: Digest| Fact::IndexPut {
         attempt: attempt.id.clone(),

@@ -7,6 +7,7 @@ use towline_domain::names::{
     AttemptId, CommitSha, ComponentName, GitRef, ImageRepository, RunId, StageName, Tag,
 };
 use towline_domain::outputs;
+use towline_domain::run::NotStarted;
 use towline_domain::tags::{self, TagError, Values, slug};
 use towline_ports::{RepositoryRef, Trust};
 use towline_wire::codebuild;
@@ -24,6 +25,19 @@ pub enum EnvironmentError {
     /// CodeBuild does not accept a value.
     #[error(transparent)]
     Value(#[from] GenerateError),
+}
+
+impl From<EnvironmentError> for NotStarted {
+    fn from(error: EnvironmentError) -> Self {
+        match error {
+            EnvironmentError::Placeholder { component, error } => {
+                Self::Placeholder { component, error }
+            }
+            EnvironmentError::Value(error) => Self::Variables {
+                said: error.to_string(),
+            },
+        }
+    }
 }
 
 /// The facts for a build's variables.

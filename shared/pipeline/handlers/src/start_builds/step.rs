@@ -3,7 +3,7 @@
 use towline_domain::Timestamp;
 use towline_domain::definition::{Component, Definition};
 use towline_domain::intent::AttemptRef;
-use towline_domain::run::{Attempt, AttemptState, Delay, Fact, NotStarted, Run};
+use towline_domain::run::{Attempt, AttemptState, Delay, Fact, Run};
 use towline_ports::{Architecture, RepositoryRef, StartBuild, Trust};
 
 use super::environment::{BuildOf, EnvironmentError};
@@ -55,9 +55,8 @@ pub(super) fn step<'a>(
     match request(known, component, attempt, settings) {
         Ok(request) => Step::Start(attempt, Box::new(request)),
         Err(error) => {
-            let said = error.to_string();
-            let why = NotStarted::Refused { said };
-            Step::GiveUp(Box::new(Fact::BuildRefused(attempt.id.clone(), why)))
+            let fact = Fact::BuildRefused(attempt.id.clone(), error.into());
+            Step::GiveUp(Box::new(fact))
         }
     }
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::join_all;
-use towline_domain::heads::{self, Heads, Listed, Open, Rules, Verdict};
+use towline_domain::arrival::Told;
+use towline_domain::heads::{self, Heads, Listed, Missed, Open, Rules, Verdict};
 use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
 use towline_domain::obstacle::Service;
 use towline_domain::plan::Branch;
-use towline_domain::reason::Refusal;
 use towline_domain::run::Run;
 use towline_domain::trusted::Trusted;
 use towline_domain::untrusted::Untrusted;
@@ -17,7 +17,7 @@ use towline_state::records::{Numbers, Repository, RunPointer};
 use towline_state::{Change, Context, HandlerError, Read, Reads, Rounds, keys};
 use towline_wire::github::{self, Deletion, Push};
 
-use crate::accepting::{self, Accepted, Told};
+use crate::accepting::{self, Accepted};
 
 /// Repositories compared at the same time.
 const AT_ONCE: usize = 8;
@@ -350,8 +350,7 @@ impl Comparison<'_> {
         Ok((verdict, commit))
     }
 
-    /// The order of the newest run of a commit on a ref: its push may have been refused. A run that was
-    /// superseded when its push came late says nothing about a later move back to it.
+    /// The order of the newest run of a commit on a ref.
     async fn newest(
         &self,
         reads: &mut Reads<'_>,
@@ -364,14 +363,11 @@ impl Comparison<'_> {
         };
         let runs: Vec<_> = pointer.runs().map(keys::run).collect();
         reads.load(runs.clone()).await?;
-        let mut newest = None;
+        let mut found = Vec::new();
         for run in runs {
-            let run = reads.value::<Run>(&run).await?;
-            let is_late = |run: &Run| matches!(run.refused, Some(Refusal::Superseded { .. }));
-            let run = run.filter(|run| run.key.git_ref == *git_ref && !is_late(run));
-            newest = newest.max(run.map(|run| run.order));
+            found.extend(reads.value::<Run>(&run).await?);
         }
-        Ok(newest)
+        Ok(heads::newest(&found, git_ref))
     }
 
     /// Accepts the push or the deletion that no webhook told of; returns whether it was news.
@@ -385,20 +381,23 @@ impl Comparison<'_> {
     ) -> Result<bool, HandlerError> {
         let branch = keys::branch(self.id(), git_ref);
         let planned = reads.value::<Branch>(&branch).await?;
-        let planned = planned.filter(|branch| !branch.deleted);
-        let before = open.from.clone().or(planned.and_then(|branch| branch.head));
-        let (Some(after), Some(commit)) = (&open.at, commit) else {
-            let Some(before) = before else {
-                return Ok(false);
-            };
-            let deletion = Deletion {
-                repository: repository.id,
-                repository_name: repository.name.clone(),
-                git_ref: git_ref.clone(),
+        let (before, after, commit) = match heads::missed(open, planned.as_ref(), commit) {
+            Missed::Nothing => return Ok(false),
+            Missed::Deletion { before } => {
+                let deletion = Deletion {
+                    repository: repository.id,
+                    repository_name: repository.name.clone(),
+                    git_ref: git_ref.clone(),
+                    before,
+                };
+                accepting::note_deletion(self.context, &deletion, &Told::BySweep).await?;
+                return Ok(true);
+            }
+            Missed::Push {
                 before,
-            };
-            accepting::note_deletion(self.context, &deletion, &Told::BySweep).await?;
-            return Ok(true);
+                after,
+                commit,
+            } => (before, after, commit),
         };
         let brought = self.source.brought(repository, before.as_ref(), &commit);
         let Some(brought) = brought.await? else {
@@ -412,7 +411,7 @@ impl Comparison<'_> {
             default_branch: self.repository.default_branch.clone(),
             git_ref: git_ref.clone(),
             before,
-            after: after.clone(),
+            after,
             commit,
             forced: brought.forced,
             pusher: Untrusted::first_line(&brought.author).display(),

@@ -17,8 +17,8 @@ use towline_domain::untrusted::Untrusted;
 use super::lock;
 use crate::admission::{self, Binding, Ids, Judgement, Known};
 use crate::{
-    Admission, Brought, CommitInfo, FileAt, PortError, Refs, Relation, Repositories, RepositoryRef,
-    Source,
+    Admission, Brought, CommitInfo, FileAt, PortError, Refs, Relation, Remedy, Repositories,
+    RepositoryRef, Source,
 };
 
 /// Admitted repositories.
@@ -302,7 +302,10 @@ impl Repositories for MemorySource {
             Judgement::Unknown => Admission::Unknown,
             Judgement::Impostor { name, known } => Admission::Impostor {
                 known,
-                remedy: format!("add {name} with the other id"),
+                remedy: Remedy::EditFile {
+                    name,
+                    file: "memory".into(),
+                },
             },
         })
     }

@@ -8,7 +8,7 @@ use towline_domain::names::{CommitSha, RepositoryId};
 
 use super::lock;
 use crate::statuses::MOST_DESCRIPTION;
-use crate::{CommitStatus, RepositoryRef, StatusError, Statuses};
+use crate::{CommitStatus, RepositoryRef, StatusError, Statuses, Unshown};
 
 type ByContext = BTreeMap<(RepositoryId, CommitSha, String), CommitStatus>;
 
@@ -45,8 +45,8 @@ impl Statuses for MemoryStatuses {
         status: &CommitStatus,
     ) -> Result<(), StatusError> {
         if status.description.chars().count() > MOST_DESCRIPTION {
-            let reason = format!("the description is over {MOST_DESCRIPTION} characters");
-            return Err(StatusError::Refused(reason));
+            let said = format!("the description is over {MOST_DESCRIPTION} characters");
+            return Err(Unshown::Rejected { said }.into());
         }
         // GitHub treats contexts that differ only in case as the same.
         let key = (

@@ -9,13 +9,13 @@ impl Step<'_> {
     /// Changes the named part, and then the whole attempt as a consequence.
     pub(super) fn part(&mut self, take: impl FnOnce(&mut Step<'_>)) {
         let was_complete = self.attempt.index().is_some();
-        let mut legs = std::mem::take(&mut self.attempt.legs);
-        if let Some(leg) = legs.iter_mut().find(|leg| leg.id == self.of.attempt) {
+        let mut parts = std::mem::take(&mut self.attempt.parts);
+        if let Some(part) = parts.iter_mut().find(|part| part.id == self.of.attempt) {
             let mut step = Step {
                 of: self.of.clone(),
                 commit: self.commit,
                 repository: self.repository,
-                attempt: leg,
+                attempt: part,
                 intents: self.intents,
                 notes: Vec::new(),
                 now: self.now,
@@ -23,7 +23,7 @@ impl Step<'_> {
             take(&mut step);
             self.notes.append(&mut step.notes);
         }
-        self.attempt.legs = legs;
+        self.attempt.parts = parts;
         self.of.attempt = self.attempt.id.clone();
         if !self.attempt.state.is_terminal() {
             self.follow_parts(was_complete);
@@ -32,19 +32,19 @@ impl Step<'_> {
 
     /// If one part ends without success, the others end too; once all have succeeded, their index is owed.
     fn follow_parts(&mut self, was_complete: bool) {
-        let legs = &self.attempt.legs;
-        let failed = legs
+        let parts = &self.attempt.parts;
+        let failed = parts
             .iter()
-            .find(|leg| leg.state.is_terminal() && leg.state != AttemptState::Succeeded);
-        if let Some(leg) = failed {
-            let state = leg.state.clone();
-            self.attempt.ended_at = leg.ended_at;
+            .find(|part| part.state.is_terminal() && part.state != AttemptState::Succeeded);
+        if let Some(part) = failed {
+            let state = part.state.clone();
+            self.attempt.ended_at = part.ended_at;
             self.end(&state);
             self.try_again();
             return;
         }
-        self.attempt.started_at = legs.iter().filter_map(|leg| leg.started_at).min();
-        if legs.iter().all(|leg| leg.state == AttemptState::Due) {
+        self.attempt.started_at = parts.iter().filter_map(|part| part.started_at).min();
+        if parts.iter().all(|part| part.state == AttemptState::Due) {
             return;
         }
         let complete = self.attempt.index().is_some();
@@ -70,10 +70,12 @@ impl Step<'_> {
             self.end(&AttemptState::Held { why });
             return;
         }
-        let legs = &mut self.attempt.legs;
-        self.attempt.ended_at = legs.iter().filter_map(|leg| leg.ended_at).max();
+        let parts = &mut self.attempt.parts;
+        self.attempt.ended_at = parts.iter().filter_map(|part| part.ended_at).max();
         // Kept once: if several parts have an output of the same name, the first platform's.
-        let left = legs.iter_mut().map(|leg| std::mem::take(&mut leg.outputs));
+        let left = parts
+            .iter_mut()
+            .map(|part| std::mem::take(&mut part.outputs));
         for (name, value) in left.flatten() {
             self.attempt.outputs.entry(name).or_insert(value);
         }

@@ -45,7 +45,7 @@ impl Step<'_> {
 
     /// An attempt with parts has no build of its own.
     fn may_bind(&self) -> bool {
-        !self.attempt.state.is_terminal() && self.attempt.legs.is_empty()
+        !self.attempt.state.is_terminal() && self.attempt.parts.is_empty()
     }
 
     pub(super) fn refuse(&mut self, why: &NotStarted) {
@@ -236,8 +236,8 @@ fn end(attempt: &mut Attempt, state: &AttemptState, now: Timestamp, intents: &mu
     if attempt.state.is_terminal() {
         return;
     }
-    for leg in &mut attempt.legs {
-        end(leg, state, now, intents);
+    for part in &mut attempt.parts {
+        end(part, state, now, intents);
     }
     if let (Some(build), false) = (&attempt.build, attempt.build_succeeded) {
         intents.push(Intent::BuildStopDue {

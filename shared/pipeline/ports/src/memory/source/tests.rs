@@ -147,7 +147,10 @@ async fn a7_a8_repositories_are_admitted_by_id_and_never_by_name() {
     };
     let impostor = |id, name: &str| Admission::Impostor {
         known: RepositoryId(id),
-        remedy: format!("add {name} with the other id"),
+        remedy: Remedy::EditFile {
+            name: name.parse().expect("a name"),
+            file: "memory".into(),
+        },
     };
     let cloned: RepositoryName = "acme/cloned".parse().expect("a name");
     let local = admission::local(1);
