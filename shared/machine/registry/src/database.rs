@@ -9,26 +9,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::error::RegistryError;
 
 /// The newest known layout; stored in the file's `user_version`.
-const LAYOUT: i64 = 2;
+const LAYOUT: i64 = LAYOUTS.len() as i64;
 
-/// The steps from each layout to the next, starting with an empty file.
-const LAYOUTS: [&str; 2] = [FIRST, SET_ASIDE];
-
-const SET_ASIDE: &str = "
-CREATE INDEX events_by_repository ON events (repository, id);
-
--- Events that could not be handled, with the reason.
-CREATE TABLE set_aside (
-    id INTEGER PRIMARY KEY,
-    repository TEXT NOT NULL,
-    digest TEXT NOT NULL,
-    tag TEXT,
-    at_ms INTEGER NOT NULL,
-    reason TEXT NOT NULL
-) STRICT;
-";
-
-const FIRST: &str = "
+/// The steps from each layout to the next, starting with an empty file. A released step never changes.
+const LAYOUTS: [&str; 1] = ["
 CREATE TABLE repositories (
     name TEXT NOT NULL PRIMARY KEY,
     created_at_ms INTEGER NOT NULL
@@ -90,7 +74,18 @@ CREATE TABLE events (
     media_type TEXT NOT NULL,
     at_ms INTEGER NOT NULL
 ) STRICT;
-";
+CREATE INDEX events_by_repository ON events (repository, id);
+
+-- Events that could not be handled, with the reason.
+CREATE TABLE set_aside (
+    id INTEGER PRIMARY KEY,
+    repository TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    tag TEXT,
+    at_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+"];
 
 /// One connection that writes, and one that reads without waiting for it.
 pub(crate) struct Database {

@@ -154,8 +154,8 @@ pub fn set_aside(dir: &Path) -> Result<Vec<SetAside>, RegistryError> {
     let layout: i64 = view
         .query_row("PRAGMA user_version", (), |row| row.get(0))
         .doing(doing)?;
-    if layout < 2 {
-        return Ok(Vec::new());
+    if layout == 0 {
+        return Ok(Vec::new()); // another process is creating it
     }
     let mut select = view
         .prepare("SELECT repository, digest, tag, at_ms, reason FROM set_aside ORDER BY id")

@@ -13,37 +13,31 @@ use crate::event::StateChange;
 use crate::record::{Record, State};
 
 /// The steps from each layout to the next, starting with an empty file. The file's `user_version`
-/// counts the steps done.
-const LAYOUTS: [&str; 2] = [
-    "CREATE TABLE builds (
-    -- The order in which they were asked for.
+/// counts the steps done. A released step never changes.
+const LAYOUTS: [&str; 1] = ["
+CREATE TABLE builds (
+    -- The order in which they were requested.
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     attempt TEXT NOT NULL UNIQUE,
     project TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'ended')),
-    record TEXT NOT NULL
+    record TEXT NOT NULL,
+    -- The order in which they ended, without a clock; NULL until then.
+    ended INTEGER
 ) STRICT;
 CREATE INDEX builds_by_state ON builds (state, sequence);
-CREATE INDEX builds_by_project ON builds (project);
+CREATE INDEX builds_by_end ON builds (ended) WHERE ended IS NOT NULL;
+
+-- How many builds a project has had, including deleted ones.
+CREATE TABLE projects (project TEXT PRIMARY KEY, builds INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 -- AUTOINCREMENT, so that the id of a forgotten event is never given again.
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     document TEXT NOT NULL
-) STRICT;",
-    "
--- The order in which they ended; none for those that did not. No clock is asked.
-ALTER TABLE builds ADD COLUMN ended INTEGER;
-UPDATE builds SET ended = sequence WHERE state = 'ended';
-CREATE INDEX builds_by_end ON builds (ended) WHERE ended IS NOT NULL;
-
--- How many builds a project had, those included that are not kept any more.
-CREATE TABLE projects (project TEXT PRIMARY KEY, builds INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO projects SELECT project, count(*) FROM builds GROUP BY project;
-DROP INDEX builds_by_project;
-",
-];
+) STRICT;
+"];
 
 /// Why the database could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +147,7 @@ pub(crate) fn in_line(
                 'repository_id', record -> '$.request.repository_id',
                 'git_ref', record ->> '$.request.git_ref',
                 'commit', record ->> '$.request.commit',
-                'is_trusted', coalesce(record ->> '$.request.is_trusted', 0) <> 0)
+                'is_trusted', record ->> '$.request.is_trusted')
          FROM builds WHERE state = ?1 ORDER BY sequence",
     )?;
     let texts = select.query_map([state.word()], |row| row.get::<_, String>(0))?;
@@ -179,7 +173,7 @@ pub(crate) fn in_line(
 struct Row {
     id: BuildId,
     repository_id: RepositoryId,
-    git_ref: Option<GitRef>,
+    git_ref: GitRef,
     commit: CommitSha,
     is_trusted: u8,
 }

@@ -34,7 +34,6 @@ pub(crate) struct Record {
     /// The shell, while it runs.
     pub(crate) leader: Option<Leader>,
     /// The other user that commands run as; it decides where the build's folder is.
-    #[serde(default)]
     pub(crate) run_as: Option<User>,
     /// The control group of its processes, while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,11 +70,8 @@ pub(crate) struct Request {
     pub(crate) repository_id: RepositoryId,
     pub(crate) repository: RepositoryName,
     pub(crate) commit: CommitSha,
-    /// None if the build was queued by an earlier version.
-    #[serde(default)]
-    pub(crate) git_ref: Option<GitRef>,
+    pub(crate) git_ref: GitRef,
     /// Whether that is the default branch.
-    #[serde(default)]
     pub(crate) is_trusted: bool,
     pub(crate) image_repository: ImageRepository,
     pub(crate) image: String,
@@ -105,7 +101,7 @@ impl From<StartBuild> for Request {
             repository_id: build.repository.id,
             repository: build.repository.name,
             commit: build.commit,
-            git_ref: Some(build.git_ref),
+            git_ref: build.git_ref,
             is_trusted: match build.trust {
                 Trust::DefaultBranch => true,
                 Trust::Other => false,

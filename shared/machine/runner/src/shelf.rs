@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
-use towline_domain::names::GitRef;
 
 use crate::record::Record;
 
@@ -68,11 +67,10 @@ impl Shelves {
                 trusted: None,
             };
         }
-        let git_ref = request.git_ref.as_ref().map(GitRef::full);
         Self {
             own: Shelf {
                 folder: folder.join("others"),
-                git_ref: git_ref.unwrap_or_default(),
+                git_ref: request.git_ref.full(),
                 most: MOST_OF_OTHERS,
             },
             trusted: Some(trusted),

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::folder::OpenError;
 
-/// Each step upgrades the database from the layout of its index to the next; never changed after a release.
+/// Each step upgrades the database from the layout of its index to the next. A released step never changes.
 const MIGRATIONS: [&str; 1] = ["
 -- `due` is a count of nanoseconds since 1970: 16 bytes that compare as the numbers do.
 -- Text compares byte by byte, as the port asks. The table keeps its hidden row ids: items of a

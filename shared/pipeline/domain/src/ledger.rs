@@ -18,8 +18,7 @@ pub struct Row<W = What> {
     pub at: Timestamp,
     /// Who decided.
     pub by: Actor,
-    /// The door through which a person decided it. None if it followed from another decision, or in
-    /// rows of earlier versions.
+    /// The door through which a person decided it. None if it followed from another decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub door: Option<Door>,
     /// What was decided.

@@ -47,10 +47,7 @@ pub fn after(before: &Trusted, new: &Trusted) -> Vec<Older> {
                 skip_message: Vec::new(), // it admits pushes, not images
                 ..source.clone()
             },
-            branch: match before.branch.is_empty() {
-                true => new.branch.clone(), // a record of an earlier version
-                false => before.branch.clone(),
-            },
+            branch: before.branch.clone(),
             overrule: before.definition.rights.overrule.clone(),
             commit: new.commit.clone(),
             order: new.order,

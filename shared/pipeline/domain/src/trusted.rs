@@ -16,10 +16,9 @@ pub struct Trusted {
     pub commit: CommitSha,
     /// That commit's order number; an older one never replaces it.
     pub order: u64,
-    /// The default branch; empty in records of earlier versions.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    /// The default branch.
     pub branch: String,
-    /// Rules of before that still hold.
+    /// Earlier rules that still hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub older: Vec<Older>,
 }
@@ -29,9 +28,6 @@ impl Trusted {
     #[must_use]
     pub fn not_admitted(&self, git_ref: &GitRef) -> Option<NotAdmitted> {
         let source = &self.definition.source;
-        if self.branch.is_empty() && source.branches.is_empty() {
-            return None; // it is not known which branch that is
-        }
         filter::admits(source, git_ref, &self.branch, "").err()
     }
 }

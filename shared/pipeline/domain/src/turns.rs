@@ -10,8 +10,7 @@ use crate::names::{CommitSha, GitRef, RepositoryId};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Line {
     pub repository: RepositoryId,
-    /// Unknown for a build that was queued by an earlier version.
-    pub git_ref: Option<GitRef>,
+    pub git_ref: GitRef,
 }
 
 /// A build that waits for a place.

@@ -12,7 +12,7 @@ fn line(text: &str) -> Line {
     let (repository, branch) = text.split_at(1);
     Line {
         repository: RepositoryId(good(repository)),
-        git_ref: Some(GitRef::Branch(branch.into())),
+        git_ref: GitRef::Branch(branch.into()),
     }
 }
 
@@ -113,7 +113,7 @@ proptest! {
     ) {
         let line = |repository, branch: &str| Line {
             repository: RepositoryId(repository),
-            git_ref: Some(GitRef::Branch(branch.into())),
+            git_ref: GitRef::Branch(branch.into()),
         };
         let mut waiting: Vec<Line> = flood.iter().map(|branch| line(1, branch)).collect();
         waiting.extend(others.iter().map(|repository| line(*repository, "main")));

@@ -119,34 +119,3 @@ phases: {{build: {{commands: ['echo here > {out}; until [ -e {gate} ]; do sleep 
     world.end(&last).await;
     world.keeps(8, &[8]).await;
 }
-
-#[tokio::test]
-async fn a_folder_of_before_is_opened_with_its_builds_in_order() {
-    let world = keeping(3, 1).await;
-    for number in 1..=3 {
-        let build = world.start(number, LEAVES_ARTIFACTS).await;
-        world.end(&build).await;
-    }
-    let World {
-        dir,
-        commit,
-        runner,
-    } = world;
-    runner.close().await;
-    drop(runner);
-    // As layout 1 had it.
-    let file = rusqlite::Connection::open(dir.path().join("data/builds.sqlite")).unwrap();
-    file.execute_batch(
-        "DROP INDEX builds_by_end; ALTER TABLE builds DROP COLUMN ended; DROP TABLE projects;
-         CREATE INDEX builds_by_project ON builds (project); PRAGMA user_version = 1;",
-    )
-    .unwrap();
-    drop(file);
-    let world = World::reopened(dir, commit, |config| config.keep = 2).await;
-    world.keeps(3, &[2, 3]).await;
-    let build = world.start(4, LEAVES_ARTIFACTS).await;
-    world.end(&build).await;
-    world.keeps(4, &[3, 4]).await;
-    let log = world.log(&build).await;
-    assert!(log.contains("\nnumber 4\n"), "{log}");
-}

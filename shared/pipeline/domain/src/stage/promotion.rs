@@ -63,9 +63,8 @@ pub struct Approval {
     /// When.
     pub at: Timestamp,
     pub comment: Option<String>,
-    /// Their groups then: a gate of other groups does not count them. None in records of earlier versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub groups: Option<Vec<String>>,
+    /// Their groups then: a gate of other groups does not count them.
+    pub groups: Vec<String>,
     /// Whether it was their own work: a gate that denies that does not count them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own_work: bool,
@@ -111,8 +110,7 @@ impl Promotion {
     /// How many approvals count for a gate.
     fn approved(&self, gate: &ApprovalRule) -> u32 {
         let counts = |approval: &&Approval| {
-            let groups = approval.groups.as_ref();
-            let is_in = groups.is_none_or(|own| are_in(own, &gate.groups));
+            let is_in = are_in(&approval.groups, &gate.groups);
             is_in && (gate.allow_self || !approval.own_work)
         };
         let counted = self.approvals.iter().filter(counts);

@@ -30,7 +30,7 @@ impl Step<'_> {
                 login: by.login.clone(),
                 at: now,
                 comment: comment.map(Into::into),
-                groups: Some(by.groups.clone()),
+                groups: by.groups.clone(),
                 own_work,
             });
         }

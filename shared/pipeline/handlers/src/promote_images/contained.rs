@@ -88,12 +88,9 @@ async fn search<'a>(
     let key = keys::trusted_definition(id);
     let trusted = reads.value::<Trusted>(&key).await?;
     let known = reads.value::<Repository>(&keys::repository(id)).await?;
-    let Some((mut trusted, known)) = trusted.zip(known) else {
+    let Some((trusted, known)) = trusted.zip(known) else {
         return Ok(None);
     };
-    if trusted.branch.is_empty() {
-        trusted.branch = known.default_branch; // a record of an earlier version
-    }
     Ok(Some(Search {
         source,
         repository: RepositoryRef {
