@@ -98,7 +98,7 @@ fn of_size(bytes: usize) -> String {
 }
 
 #[test]
-fn j_a_secret_that_could_not_be_read_at_a_cold_start_is_read_for_the_next_delivery() {
+fn a_secret_that_could_not_be_read_at_a_cold_start_is_read_for_the_next_delivery() {
     for refusals in [
         &[(400, "AccessDeniedException")][..],
         &[(400, "DecryptionFailure")],
@@ -112,7 +112,7 @@ fn j_a_secret_that_could_not_be_read_at_a_cold_start_is_read_for_the_next_delive
 }
 
 #[test]
-fn j_later_deliveries_need_no_connection_of_their_own() {
+fn later_deliveries_need_no_connection_of_their_own() {
     let aws = aws();
     assert_eq!(deliver(&aws, (1..=10).map(numbered).collect()), [202; 10]);
     // All services have the same address, so one would be enough; two may be needed at times.
@@ -120,7 +120,7 @@ fn j_later_deliveries_need_no_connection_of_their_own() {
 }
 
 #[test]
-fn j_a_push_that_is_delivered_three_times_is_built_once() {
+fn a_push_that_is_delivered_three_times_is_built_once() {
     let aws = aws();
     // GitHub's page redelivers with the same id, a person's tool with another.
     let again = with_headers(&json!({"x-github-delivery": "other"}));
@@ -132,7 +132,7 @@ fn j_a_push_that_is_delivered_three_times_is_built_once() {
 }
 
 #[test]
-fn j_a_signature_that_is_missing_or_sha_1_alone_is_answered_401() {
+fn a_signature_that_is_missing_or_sha_1_alone_is_answered_401() {
     let aws = aws();
     let deliveries = [
         json!({"x-hub-signature-256": null}),
@@ -146,14 +146,14 @@ fn j_a_signature_that_is_missing_or_sha_1_alone_is_answered_401() {
 }
 
 #[test]
-fn j_a_body_in_base64_is_taken() {
+fn a_body_in_base64_is_taken() {
     let aws = aws();
     assert_eq!(deliver(&aws, vec![PUSH_BASE64.into()]), [202]);
     assert_eq!(aws.announced(), ["Push Accepted"]);
 }
 
 #[test]
-fn j_a_body_of_more_than_256_kb_is_taken() {
+fn a_body_of_more_than_256_kb_is_taken() {
     for bytes in [256 * 1024, 1_000_000, 4_000_000] {
         let aws = aws();
         assert_eq!(deliver(&aws, vec![of_size(bytes)]), [202], "{bytes}");
@@ -162,7 +162,7 @@ fn j_a_body_of_more_than_256_kb_is_taken() {
 }
 
 #[test]
-fn j_a_false_content_length_is_not_believed() {
+fn a_false_content_length_is_not_believed() {
     for length in ["0", "262145", "99999999999999999999", "-1", "many"] {
         let aws = aws();
         let push = with_headers(&json!({"content-length": length}));
