@@ -23,7 +23,7 @@ use towline_operator::{deploy, doctor, iam, secret};
     max_term_width = 100,
     after_help = "\
 Start with:
-  towline demo                           watch a push reach production, in ten seconds
+  towline demo                           watch a push reach production, in a second or two
   towline serve --repo ~/code/shop       run Towline for one of your repositories
   towline send push --repo ~/code/shop   send it a push as GitHub would
 
@@ -35,7 +35,7 @@ Environment:
   TOWLINE_TOKEN, TOWLINE_TOKEN_FILE        your token [default on this machine: .towline-data/owner.token]
   TOWLINE_AUTH=sigv4                       as --sigv4
   TOWLINE_GITHUB_WEBHOOK_SECRET(_FILE)     signs pushes of `send`
-  NO_COLOR                                 no colours
+  NO_COLOR                                 no colors
 
 Exit status: 0 success, 1 refused or findings, 2 error."
 )]
@@ -56,7 +56,7 @@ pub struct Cli {
     /// Print JSON, including errors
     #[arg(long, global = true, help_heading = "Everywhere")]
     json: bool,
-    /// Use colours: auto (on a terminal), always or never
+    /// Use colors: auto (on a terminal), always or never
     #[arg(
         long,
         global = true,
