@@ -1,4 +1,4 @@
-//! Prints an answer: as text with colours, or as JSON.
+//! Prints an answer: as text with colors, or as JSON.
 
 use towline_answers::Answer;
 use towline_answers::text::{self, Line, Style as Meaning};

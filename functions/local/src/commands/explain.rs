@@ -59,7 +59,7 @@ fn list() -> String {
         let _ = writeln!(
             text,
             "{} {:width$}  {}",
-            paint(colour(*code), code.as_str()),
+            paint(color(*code), code.as_str()),
             code.name(),
             code.about()
         );
@@ -67,7 +67,7 @@ fn list() -> String {
     text
 }
 
-fn colour(code: Code) -> Style {
+fn color(code: Code) -> Style {
     match code.level() {
         Level::Error => Style::Bad,
         Level::Warning => Style::Waiting,
@@ -80,7 +80,7 @@ fn text(explanation: &Explanation) -> String {
     let report = explanation.report();
     let mut text = format!(
         "{} {}: {}\n\n{}\n",
-        paint(colour(code), code.as_str()),
+        paint(color(code), code.as_str()),
         code.name(),
         code.about(),
         wrapped(&explanation.why)

@@ -509,13 +509,13 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn colours_are_for_those_who_ask_or_sit_at_a_terminal() {
+fn colors_are_for_those_who_ask_or_sit_at_a_terminal() {
     let session = Session::new();
     session.write(".towline.yml", DEFINITION);
-    let coloured =
+    let colored =
         |session: &Session, arguments: &[&str]| session.towline(arguments).stdout.contains(&0x1b);
-    assert!(!coloured(&session, &["validate"]));
-    assert!(coloured(&session, &["validate", "--color", "always"]));
-    assert!(!coloured(&session, &["validate", "--color", "never"]));
-    assert!(!coloured(&session.set("NO_COLOR", "1"), &["validate"]));
+    assert!(!colored(&session, &["validate"]));
+    assert!(colored(&session, &["validate", "--color", "always"]));
+    assert!(!colored(&session, &["validate", "--color", "never"]));
+    assert!(!colored(&session.set("NO_COLOR", "1"), &["validate"]));
 }

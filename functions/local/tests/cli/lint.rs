@@ -552,7 +552,7 @@ fn s15_names_of_files_and_sections_cannot_command_a_terminal() {
             let output = session.towline(&[arguments, &["--color", color]].concat());
             let text = [output.stdout, output.stderr].concat();
             let text = String::from_utf8(text).unwrap();
-            let label = format!("{arguments:?} with {color} colours: {text:?}");
+            let label = format!("{arguments:?} with {color} colors: {text:?}");
             assert!(!text.contains(['\u{202e}', '\r', '\u{7}']), "{label}");
             assert!(!text.contains("\u{1b}[2J"), "{label}");
             assert!(!text.contains("\u{1b}[31mforged"), "{label}");

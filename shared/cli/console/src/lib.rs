@@ -1,4 +1,4 @@
-//! Terminal output of all commands: colours, JSON, questions, logs and exit status.
+//! Terminal output of all commands: colors, JSON, questions, logs and exit status.
 
 pub mod outcome;
 pub mod output;

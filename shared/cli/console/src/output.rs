@@ -1,4 +1,4 @@
-//! Prints answers: as text, with colours if the terminal shows them, or as JSON.
+//! Prints answers: as text, with colors if the terminal shows them, or as JSON.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -42,7 +42,7 @@ impl Output {
         print(&format!("{}\n", terminal::json(&text)))
     }
 
-    /// Prints text; colours appear only where they can be shown, and other control sequences are
+    /// Prints text; colors appear only where they can be shown, and other control sequences are
     /// escaped.
     pub fn text(self, text: &str) -> Outcome {
         print(&terminal::shown(text))
@@ -79,7 +79,7 @@ impl Output {
             // If this fails too, there is no way left to report it.
             let _ = self.value(&json!({ "error": sentence }));
         } else {
-            // A sentence has no colours of its own, so any colours in it come from untrusted text.
+            // A sentence has no colors of its own, so any colors in it come from untrusted text.
             let lines: Vec<String> = sentence.lines().map(terminal::line).collect();
             let mark = paint(Style::Bad, "towline:");
             self.progress(&format!("{mark} {}", lines.join("\n")));

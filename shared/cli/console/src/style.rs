@@ -1,8 +1,8 @@
-//! Colours by meaning.
+//! Colors by meaning.
 
 use anstyle::{AnsiColor, Style as Ansi};
 
-/// The meaning of a part of a line, which decides its colour.
+/// The meaning of a part of a line, which decides its color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     Plain,
@@ -34,7 +34,7 @@ impl Style {
     }
 }
 
-/// A text in the colour of its meaning. Without colours, the text alone.
+/// A text in the color of its meaning. Without colors, the text alone.
 pub fn paint(style: Style, text: &str) -> String {
     let ansi = style.ansi();
     format!("{ansi}{text}{ansi:#}")

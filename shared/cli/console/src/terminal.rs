@@ -1,20 +1,20 @@
-//! Makes text safe for a terminal: colours pass; characters and sequences that move the cursor, hide
+//! Makes text safe for a terminal: colors pass; characters and sequences that move the cursor, hide
 //! text or change its direction do not.
 
 use std::fmt::Write as _;
 use std::io;
 
-/// The longest colour sequence that passes.
+/// The longest color sequence that passes.
 const LONGEST: usize = 32;
 
-/// A text as a terminal may show it: lines and colours stay, other control characters and invisible
+/// A text as a terminal may show it: lines and colors stay, other control characters and invisible
 /// ones are escaped, as `\u{202e}`.
 pub fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
         if let Some((parameters, after)) = sequence(rest) {
-            push_colour(&mut shown, parameters);
+            push_color(&mut shown, parameters);
             rest = after;
             continue;
         }
@@ -28,7 +28,7 @@ pub fn shown(text: &str) -> String {
     shown
 }
 
-/// A text from others, such as a file's name, as a part of one line: line breaks and colours are
+/// A text from others, such as a file's name, as a part of one line: line breaks and colors are
 /// escaped too.
 pub fn line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
@@ -65,17 +65,17 @@ fn push(shown: &mut String, character: char) {
     }
 }
 
-/// The parameters of the colour sequence that a text begins with, and the text behind it.
+/// The parameters of the color sequence that a text begins with, and the text behind it.
 fn sequence(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix("\u{1b}[")?;
-    let is_colour = |byte: u8| byte.is_ascii_digit() || matches!(byte, b';' | b':');
+    let is_color = |byte: u8| byte.is_ascii_digit() || matches!(byte, b';' | b':');
     let mut beginning = inner.bytes().take(LONGEST + 1);
-    let (parameters, after) = inner.split_at(beginning.position(|byte| !is_colour(byte))?);
+    let (parameters, after) = inner.split_at(beginning.position(|byte| !is_color(byte))?);
     Some((parameters, after.strip_prefix('m')?))
 }
 
-/// Adds a colour sequence without the parameter that hides text.
-fn push_colour(shown: &mut String, parameters: &str) {
+/// Adds a color sequence without the parameter that hides text.
+fn push_color(shown: &mut String, parameters: &str) {
     const HIDDEN: &str = "8";
     let mut kept = Vec::new();
     let mut parts = parameters.split(';');
@@ -84,7 +84,7 @@ fn push_colour(shown: &mut String, parameters: &str) {
             continue;
         }
         let mut group = vec![part];
-        // In `38;5;8` and `48;2;8;8;8`, the numbers behind the first belong to one colour.
+        // In `38;5;8` and `48;2;8;8;8`, the numbers behind the first belong to one color.
         if matches!(number(part), "38" | "48" | "58") && !part.contains(':') {
             let Some(mode) = parts.next() else { break };
             let more = match number(mode) {
@@ -148,7 +148,7 @@ impl<W: io::Write> io::Write for Lines<W> {
     }
 }
 
-/// A filter for the output of builds: control sequences other than colours are removed, invisible
+/// A filter for the output of builds: control sequences other than colors are removed, invisible
 /// characters are escaped. It remembers a sequence split between two parts.
 #[derive(Debug, Default)]
 pub struct Harmless {
@@ -204,7 +204,7 @@ impl Harmless {
             (State::Escape, ']' | 'P' | '_' | '^' | 'X') => State::Operating,
             (State::Escape, _) => State::Text,
             (State::Control(parameters), 'm') => {
-                push_colour(shown, &parameters);
+                push_color(shown, &parameters);
                 State::Text
             }
             (State::Control(mut parameters), '0'..='9' | ';' | ':')
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_pass_and_nothing_else_does() {
+    fn colors_pass_and_nothing_else_does() {
         let check = |parts: &[&str], expected: &str| {
             let mut filter = Harmless::default();
             let passed: String = parts.iter().map(|part| filter.pass(part)).collect();

@@ -11,18 +11,18 @@ use crate::reports;
 impl Build {
     /// CodeBuild's phase `UPLOAD_ARTIFACTS`, also for failed builds.
     pub(crate) async fn upload(&mut self) -> Result<(), Context> {
-        self.summarise_reports().await;
+        self.summarize_reports().await;
         let kept = self.keep_artifacts().await;
         self.save_cache().await;
         kept
     }
 
-    async fn summarise_reports(&mut self) {
+    async fn summarize_reports(&mut self) {
         for (group, report) in self.spec.reports.clone() {
             let source = self.folder.source();
             let named = group.clone();
             let read =
-                aside(move |awaited| reports::summarise(&named, &report, &source, awaited)).await;
+                aside(move |awaited| reports::summarize(&named, &report, &source, awaited)).await;
             let said = read.unwrap_or_else(|error| vec![format!("Report {group}: {error}")]);
             for line in said {
                 self.say(&line).await;

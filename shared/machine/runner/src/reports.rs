@@ -41,7 +41,7 @@ struct Summary {
 }
 
 /// Lines about a report group. Failed tests do not fail the build; the command that ran them does.
-pub(crate) fn summarise(
+pub(crate) fn summarize(
     group: &str,
     report: &Report,
     source: &Path,
@@ -301,9 +301,9 @@ mod tests {
             external,
             "Report unit: 1 tests in 0 files: 0 passed, 1 failed &e;",
         );
-        let colours = "<testsuite><testcase name='a&#27;[2Jb'><failure/></testcase></testsuite>";
+        let colors = "<testsuite><testcase name='a&#27;[2Jb'><failure/></testcase></testsuite>";
         let mut summary = Summary::default();
-        assert_eq!(count(colours, &mut summary), Ok(()));
+        assert_eq!(count(colors, &mut summary), Ok(()));
         assert!(!summary.names[0].contains('\u{1b}'), "{:?}", summary.names);
         let deep = "<a>".repeat(100_000);
         check(&deep, "elements are nested more than 64 deep");

@@ -18,7 +18,7 @@ pub fn is_valid(text: &str) -> bool {
 /// Two texts may become the same tag (`a/b` and `a-b`), so a name that must be unique is built from
 /// a commit and a build, never from a branch.
 #[must_use]
-pub fn sanitise(text: &str) -> String {
+pub fn sanitize(text: &str) -> String {
     let mut tag: String = text
         .chars()
         .map(|character| {
@@ -59,22 +59,22 @@ mod tests {
             ("a$(id)", "a--id-"),
             (long.as_str(), &long[..LONGEST]),
         ] {
-            assert_eq!(sanitise(text), tag, "{text}");
+            assert_eq!(sanitize(text), tag, "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn a11_whatever_comes_in_a_valid_tag_comes_out_and_stays(text in any::<String>()) {
-            let tag = sanitise(&text);
+            let tag = sanitize(&text);
             prop_assert!(is_valid(&tag), "{tag:?}");
-            prop_assert_eq!(sanitise(&tag), tag);
+            prop_assert_eq!(sanitize(&tag), tag);
         }
 
         #[test]
         fn a_valid_tag_is_left_alone(text in "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}") {
             prop_assert!(is_valid(&text));
-            prop_assert_eq!(sanitise(&text), text);
+            prop_assert_eq!(sanitize(&text), text);
         }
 
         #[test]

@@ -81,7 +81,7 @@ keeping the artifacts: the pattern {pattern:?} leads outside the source"
 }
 
 #[tokio::test]
-async fn reports_are_summarised_of_failed_builds_too() {
+async fn reports_are_summarized_of_failed_builds_too() {
     check(
         "'mkdir -p out/deep; echo \"<testsuite><testcase classname=\\\"shop.Cart\\\" name=\\\"adds\\\"/><testcase name=\\\"loses\\\"><failure/></testcase></testsuite>\" >out/deep/a.xml', \
          'echo \"<testsuite><testcase name=\\\"b\\\"><skipped/></testcase></testsuite>\" >out/b.xml; echo \"<testsuite>\" >out/c.xml; ln -s /etc/passwd out/d.xml; false'",

@@ -300,7 +300,7 @@ fn what_is_wrong_is_said_with_what_to_type_instead() {
 }
 
 #[test]
-fn a_slip_of_the_fingers_is_recognised() {
+fn a_slip_of_the_fingers_is_recognized() {
     check(
         "tag backend",
         expect![[r#"

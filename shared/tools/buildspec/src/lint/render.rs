@@ -7,7 +7,7 @@ use super::{Code, Finding, Level, Report};
 use crate::yaml::Span;
 
 /// The findings with their lines, for people. `read` returns the text of a file by the name in a
-/// finding; `styled` is for a terminal with colours.
+/// finding; `styled` is for a terminal with colors.
 pub fn to_text(report: &Report, read: &dyn Fn(&str) -> Option<String>, styled: bool) -> String {
     let renderer = if styled {
         Renderer::styled()

@@ -15,7 +15,7 @@ use towline_pack::{BaseReference, Registry, Target, Transport};
 /// `user:secret`, as Basic authentication encodes it.
 const CREDENTIALS: &str = "Basic dXNlcjpzZWNyZXQ=";
 
-/// A registry's unusual behaviour.
+/// A registry's unusual behavior.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Habit {
     Usual,
