@@ -110,16 +110,16 @@ async fn a34_s10_a_flood_of_branches_delays_another_repository_by_one_build() {
             "local/tools",
             "main",
             &other[..7],
-            "a free place; it is next",
+            "a free slot; it is next",
         ],
     );
     in_line(
         3,
-        &["local/shop", "b5", "a free place; 1 build is before it"],
+        &["local/shop", "b5", "a free slot; 1 build is ahead of it"],
     );
     in_line(
         7,
-        &["local/shop", "b9", "a free place; 5 builds are before it"],
+        &["local/shop", "b9", "a free slot; 5 builds are ahead of it"],
     );
     let only = server.towline(&["queue", "--repository", "local/tools"]);
     assert_eq!(only.lines().count(), 2, "{only}");

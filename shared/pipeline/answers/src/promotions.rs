@@ -131,14 +131,11 @@ fn said_of(context: Context<'_>, state: &Stage, promotion: &Promotion, rule: &St
         }
         Some(Wait::Turn { after }) => format!("waiting for promotion #{after}"),
         Some(Wait::Source { said }) => {
-            format!(
-                "waiting, because the source cannot be asked whether its commit is still on a ref: {said}"
-            )
+            format!("waiting: cannot check whether its commit is still on a ref: {said}")
         }
         Some(Wait::Person(obstacle)) => format!("waiting: {obstacle}"),
         Some(Wait::Hold(hold)) => format!(
-            "waiting, because {} is held by {}: {}{}",
-            rule.name,
+            "held by {}: {}{}",
             hold.by,
             hold.reason,
             explain::lacking(promotion, rule)

@@ -55,10 +55,10 @@ pub fn queued(attempt: &Attempt, before: Option<usize>) -> String {
         },
         (AttemptState::Building, _) if attempt.waiting.is_some() => parts(attempt),
         (AttemptState::Building, _) if attempt.started_at.is_some() => "nothing; it runs".into(),
-        (AttemptState::Building, Some(0)) => "a free place; it is next".into(),
-        (AttemptState::Building, Some(1)) => "a free place; 1 build is before it".into(),
+        (AttemptState::Building, Some(0)) => "a free slot; it is next".into(),
+        (AttemptState::Building, Some(1)) => "a free slot; 1 build is ahead of it".into(),
         (AttemptState::Building, Some(before)) => {
-            format!("a free place; {before} builds are before it")
+            format!("a free slot; {before} builds are ahead of it")
         }
         (AttemptState::Building, None) => "the build service to begin it".into(),
         (
@@ -150,12 +150,12 @@ pub fn waits_for(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Ti
             let rules = loosened(promotion);
             format!("waits for approval {given}/{needed}{rules}{expiry}")
         }
-        Some(Wait::Turn { after }) => format!("waits for #{after} before it"),
+        Some(Wait::Turn { after }) => format!("waits for promotion #{after}"),
         Some(Wait::Source { said }) => {
             format!("waits: cannot check whether its commit is still on a ref: {said}")
         }
         Some(Wait::Hold(hold)) => format!(
-            "waits: held by {}: {}{}",
+            "is held by {}: {}{}",
             hold.by,
             hold.reason,
             lacking(promotion, rule).map_or_else(String::new, |lacks| format!("; {lacks}"))

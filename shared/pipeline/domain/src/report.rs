@@ -228,7 +228,7 @@ fn waiting(stage: &Stage, rule: &StageRule, promotion: &Promotion) -> Option<Lin
         }
         // The previous image differs with every move; whether there is one does not.
         Wait::Turn { .. } => format!("promotion #{number} waits for its turn"),
-        Wait::Hold(hold) => format!("waits: held by {}: {}", hold.by, hold.reason),
+        Wait::Hold(hold) => format!("held by {}: {}", hold.by, hold.reason),
         // The source's words may differ with every try.
         Wait::Source { .. } => {
             format!("promotion #{number} waits until its commit can be checked against the source")

@@ -628,8 +628,8 @@ fn what_this_version_does_not_execute_is_refused_by_name() {
         &["stages.prod.deploy.ecs", "stages.prod.verify"],
         "offer 1\npromote 1 by lee",
         expect![[r#"
-            offer 1 -> #1 for 1 asked by towline; #1 refused by towline: promotion #1 was refused: this version of Towline does not support stages.prod.deploy.ecs, stages.prod.verify; remove it from the definition, or promote by other means; refused: this version of Towline does not support stages.prod.deploy.ecs, stages.prod.verify; remove it from the definition, or promote by other means
-            promote 1 by lee -> #2 for 1 asked by @lee; #2 refused by towline: promotion #2 was refused: this version of Towline does not support stages.prod.deploy.ecs, stages.prod.verify; remove it from the definition, or promote by other means; refused: this version of Towline does not support stages.prod.deploy.ecs, stages.prod.verify; remove it from the definition, or promote by other means
+            offer 1 -> #1 for 1 asked by towline; #1 refused by towline: promotion #1 was refused: this version of Towline does not support stages.prod.deploy.ecs, stages.prod.verify; remove it from the definition to continue; refused: this version of Towline does not support stages.prod.deploy.ecs, stages.prod.verify; remove it from the definition to continue
+            promote 1 by lee -> #2 for 1 asked by @lee; #2 refused by towline: promotion #2 was refused: this version of Towline does not support stages.prod.deploy.ecs, stages.prod.verify; remove it from the definition to continue; refused: this version of Towline does not support stages.prod.deploy.ecs, stages.prod.verify; remove it from the definition to continue
             = nothing
         "#]],
     );

@@ -387,13 +387,13 @@ fn a_queue_shows_what_runs_and_what_waits_for_what() {
         json!({
             "answer": "queue",
             "running": [line(142, "acme/shop", json!(null), "nothing; it runs")],
-            "waiting": [line(143, "acme/shop", json!(0), "a free place; it is next"), arm],
+            "waiting": [line(143, "acme/shop", json!(0), "a free slot; it is next"), arm],
             "complete": false,
         }),
         &expect![[r#"
             BUILD                      REPOSITORY  COMPONENT  COMMIT   REF   BY    FOR     WAITS FOR
             build#142                  acme/shop   web        3f9c2ab  main  @kim  2m 30s  nothing; it runs
-            build#143                  acme/shop   web        3f9c2ab  main  @kim  2m 30s  a free place; it is next
+            build#143                  acme/shop   web        3f9c2ab  main  @kim  2m 30s  a free slot; it is next
             build#144 for linux/arm64  acme/tools  web        3f9c2ab  main  @kim  2m 30s  its start
             there may be more: too much is in progress to show all
         "#]],

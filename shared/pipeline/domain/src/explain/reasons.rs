@@ -173,7 +173,7 @@ impl Display for stage::Refusal {
             Self::NotHeld { stage } => write!(text, "{stage} is not held"),
             Self::NotExecuted { wants } => write!(
                 text,
-                "this version of Towline does not support {}; remove it from the definition, or promote by other means",
+                "this version of Towline does not support {}; remove it from the definition to continue",
                 wants.join(", ")
             ),
             Self::NotActing { promotion } => {

@@ -172,8 +172,8 @@ fn a_rollback_into_a_stage_that_wants_too_much_does_nothing_by_half() {
         &["stages.prod.deploy"],
         "offer 1\nrollback 2 by lee",
         expect![[r#"
-            offer 1 -> #1 for 1 asked by towline; #1 refused by towline: promotion #1 was refused: this version of Towline does not support stages.prod.deploy; remove it from the definition, or promote by other means; refused: this version of Towline does not support stages.prod.deploy; remove it from the definition, or promote by other means
-            rollback 2 by lee -> denied @lee: roll back to 2222222: this version of Towline does not support stages.prod.deploy; remove it from the definition, or promote by other means; refused: this version of Towline does not support stages.prod.deploy; remove it from the definition, or promote by other means
+            offer 1 -> #1 for 1 asked by towline; #1 refused by towline: promotion #1 was refused: this version of Towline does not support stages.prod.deploy; remove it from the definition to continue; refused: this version of Towline does not support stages.prod.deploy; remove it from the definition to continue
+            rollback 2 by lee -> denied @lee: roll back to 2222222: this version of Towline does not support stages.prod.deploy; remove it from the definition to continue; refused: this version of Towline does not support stages.prod.deploy; remove it from the definition to continue
             = nothing
         "#]],
     );
