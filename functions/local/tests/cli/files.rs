@@ -158,7 +158,7 @@ fn every_mistake_is_shown_where_it_is() {
             }
             [exit 1]
             $ towline validate tab.yml
-            tab.yml:2:1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces
+            tab.yml:2:1: YAML allows only spaces for indentation: replace the tab with spaces
               2 |  pipeline: x
                 | ^
             1 mistake in tab.yml

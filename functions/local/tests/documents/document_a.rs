@@ -97,8 +97,8 @@ async fn a2_a_push_of_the_document_as_given_builds_nothing_and_says_why() {
         (pushed.state.as_str(), pushed.why.as_str()),
         (
             "not built",
-            "refused: the buildspec cannot be used: line 4, column 1: a tab indents this line, \
-             YAML takes only spaces there: replace the tab with spaces"
+            "refused: the buildspec cannot be used: line 4, column 1: YAML allows only \
+             spaces for indentation: replace the tab with spaces"
         )
     );
     pushed.published_nothing().await;

@@ -461,7 +461,7 @@ fn a33_what_is_too_much_is_refused_at_once() {
         (
             "version: 1\n\tpipeline: p\n".to_owned(),
             expect![[
-                "line 2, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
+                "line 2, column 1: YAML allows only spaces for indentation: replace the tab with spaces"
             ]],
         ),
         (

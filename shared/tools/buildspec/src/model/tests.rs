@@ -344,7 +344,7 @@ fn what_codebuild_would_refuse_or_run_as_nothing_is_refused() {
     check(
         "version: 0.2\nphases:\n\tbuild:\n\t\tcommands: [make]\n",
         expect![
-            "line 3, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
+            "line 3, column 1: YAML allows only spaces for indentation: replace the tab with spaces"
         ],
     );
 }

@@ -34,8 +34,7 @@ pub(super) fn refuse_control_characters(text: &str) -> Result<(), YamlError> {
     ))
 }
 
-const TAB_INDENTS: &str =
-    "a tab indents this line, YAML takes only spaces there: replace the tab with spaces";
+const TAB_INDENTS: &str = "YAML allows only spaces for indentation: replace the tab with spaces";
 
 /// The parser accepts a tab before some nodes where YAML and CodeBuild's parser do not.
 pub(super) fn refuse_tab_indent(

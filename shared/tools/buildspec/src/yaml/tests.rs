@@ -185,49 +185,49 @@ fn a_tab_that_indents_is_named_with_line_and_column() {
     check(
         "a:\n\tb: c\n",
         expect![
-            "line 2, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
+            "line 2, column 1: YAML allows only spaces for indentation: replace the tab with spaces"
         ],
     );
     check(
         "a:\n  b:\n  \t- c\n",
         expect![
-            "line 3, column 3: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
+            "line 3, column 3: YAML allows only spaces for indentation: replace the tab with spaces"
         ],
     );
     check(
         "\ta: b\n",
         expect![
-            "line 1, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
+            "line 1, column 1: YAML allows only spaces for indentation: replace the tab with spaces"
         ],
     );
     check(
         "phases:\n  build:\n    commands:\n\t  - make\n",
         expect![
-            "line 4, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
+            "line 4, column 1: YAML allows only spaces for indentation: replace the tab with spaces"
         ],
     );
     check(
         "\tversion: 0.2\n\tphases:\n",
         expect![
-            "line 1, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
+            "line 1, column 1: YAML allows only spaces for indentation: replace the tab with spaces"
         ],
     );
     check(
         "a:\n  - b\n\t- c\n",
         expect![
-            "line 3, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
+            "line 3, column 1: YAML allows only spaces for indentation: replace the tab with spaces"
         ],
     );
     check(
         "a: {b: 1,\n\tc: 2}\n",
         expect![
-            "line 2, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
+            "line 2, column 1: YAML allows only spaces for indentation: replace the tab with spaces"
         ],
     );
     check(
         "a: \"b\n\tc\"\n",
         expect![
-            "line 2, column 1: a tab indents this line, YAML takes only spaces there: replace the tab with spaces"
+            "line 2, column 1: YAML allows only spaces for indentation: replace the tab with spaces"
         ],
     );
     check(

@@ -152,7 +152,7 @@ pub(super) fn unreadable(
     let line_end = source.line(error.line.max(1)).end;
     let tabs = yaml::indenting_tabs(&source.text);
     let Some(width) = detabbed(&source.text).map(|(_, width)| width) else {
-        let is_tab = error.message.contains("tab indents");
+        let is_tab = error.message.contains("replace the tab");
         let code = if is_tab { Code::E001 } else { Code::E000 };
         let range = if is_tab {
             at..at + 1
