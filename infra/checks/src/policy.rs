@@ -59,7 +59,6 @@ fn texts(value: &Value) -> Vec<&str> {
     }
 }
 
-/// All statements of all policies.
 #[must_use]
 pub fn statements(template: &Template) -> Vec<Statement<'_>> {
     let mut found = Vec::new();

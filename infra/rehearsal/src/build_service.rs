@@ -78,7 +78,6 @@ pub struct Settings {
     /// The host and port that builds push to, regardless of the registry's name, as name resolution in
     /// their network would do.
     pub registry: String,
-    /// The search path of builds.
     pub search_path: std::ffi::OsString,
     /// The folder of each repository's clone, by its name.
     pub clones: HashMap<String, PathBuf>,

@@ -230,7 +230,6 @@ fn data_folder(venv: &Path) -> anyhow::Result<PathBuf> {
     bail!("there is no botocore below {}", lib.display())
 }
 
-/// The newest model of a service.
 fn newest(folder: &Path) -> anyhow::Result<Value> {
     let entries = std::fs::read_dir(folder)
         .with_context(|| format!("reading the models in {}", folder.display()))?;

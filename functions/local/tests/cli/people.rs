@@ -7,7 +7,6 @@ use crate::slack::Server;
 
 const SECRET: &str = "a secret of tests, long enough for anybody";
 
-/// A definition with one component.
 fn definition(component: &str) -> String {
     format!(
         "\

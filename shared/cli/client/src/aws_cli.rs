@@ -217,7 +217,6 @@ impl Call {
     }
 }
 
-/// A running call.
 pub struct Running {
     child: Child,
     name: String,

@@ -9,7 +9,6 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads one policy document.
     pub fn read(document: &Value) -> Self {
         let mut policy = Self::default();
         policy.take(document);

@@ -12,7 +12,6 @@ const EVERYBODY: &str = "EveryFunction";
 pub const CONTROL: &str = include_str!("../../../../infra/template.yaml");
 /// Its path in a checkout.
 pub const CONTROL_PATH: &str = "infra/template.yaml";
-/// The template for one component.
 pub const COMPONENT: &str = include_str!("../../../../infra/component.yaml");
 
 /// Where the template looks for binaries, from its own folder.

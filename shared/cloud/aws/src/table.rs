@@ -36,7 +36,6 @@ pub struct Table {
 }
 
 impl Aws {
-    /// The table of this name.
     #[must_use]
     pub fn table(&self, name: impl Into<String>) -> Table {
         Table::new(Client::new(&self.patient(&PATIENCE)), name)

@@ -30,7 +30,6 @@ impl Start {
     }
 }
 
-/// The access to GitHub.
 struct Access {
     /// The ARN of the secret.
     secret: String,

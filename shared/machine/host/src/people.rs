@@ -30,7 +30,6 @@ pub enum NotChanged {
     /// The login stands for Towline itself.
     #[error("{login} is reserved for Towline itself; choose another login")]
     Reserved { login: String },
-    /// The login is taken.
     #[error("{login} already exists; to create a new token, remove the person first")]
     Taken { login: String },
     /// Nobody would be left who is in every group.

@@ -69,7 +69,6 @@ pub enum RegistryError {
         /// The tag or digest asked for.
         reference: String,
     },
-    /// The manifest is invalid.
     #[error("the manifest is refused")]
     ManifestInvalid(#[source] DocumentError),
     /// The manifest has as many tags as it can have.

@@ -32,7 +32,6 @@ pub struct SetAside {
     pub tag: Option<Tag>,
     /// When the manifest was pushed, in milliseconds since 1970.
     pub at_ms: i64,
-    /// Why not.
     pub reason: String,
 }
 

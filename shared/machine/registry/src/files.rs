@@ -58,7 +58,6 @@ impl BlobFiles {
         File::open(&path).map_err(|source| RegistryError::file("opening the blob", &path, source))
     }
 
-    /// The digests of all files.
     fn list(&self) -> Result<Vec<Digest>, RegistryError> {
         let mut digests = Vec::new();
         for shelf in entries(&self.folder)? {

@@ -20,7 +20,6 @@ const CONFIG_LIMIT: u64 = 4 << 20;
 /// The most tags that clients can put on one manifest. Each is a push that must be handled.
 const MOST_TAGS: i64 = 1_000;
 
-/// A manifest that was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PutManifest {
     pub(crate) digest: Digest,

@@ -53,7 +53,6 @@ pub(crate) fn repository_url(record: &Record) -> String {
     format!("https://github.com/{}.git", record.request.repository)
 }
 
-/// A phase in an event.
 pub(crate) fn phase(phase: &Phase) -> codebuild::Phase {
     codebuild::Phase {
         name: phase.kind.word().into(),

@@ -70,7 +70,6 @@ impl Quota {
     }
 }
 
-/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     File,

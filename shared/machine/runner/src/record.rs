@@ -237,7 +237,6 @@ impl Record {
         StartBuild::project(&self.request.repository, &self.request.component)
     }
 
-    /// The phase it is in.
     pub(crate) fn current(&self) -> PhaseKind {
         self.phases
             .last()

@@ -12,7 +12,6 @@ pub enum OpenError {
     /// Another process has it open, or this one has.
     #[error("{} is in use by another towline{}; stop it or use another folder", .dir.display(), in_brackets(*.pid))]
     InUse {
-        /// The folder.
         dir: PathBuf,
         /// The process that has it open, if known.
         pid: Option<u32>,
@@ -20,7 +19,6 @@ pub enum OpenError {
     /// The folder cannot be created or written to.
     #[error("the folder {} cannot be created or written to; check the path and who owns it", .dir.display())]
     Folder {
-        /// The folder.
         dir: PathBuf,
         /// The system's reason.
         #[source]
@@ -29,7 +27,6 @@ pub enum OpenError {
     /// The disk is full.
     #[error("no space left in {}; free some space, and try again", .dir.display())]
     Full {
-        /// The folder.
         dir: PathBuf,
         /// The system's reason.
         #[source]

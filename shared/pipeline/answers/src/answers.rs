@@ -88,7 +88,6 @@ pub enum Answer {
     },
     /// To [`super::Query::Log`].
     Log {
-        /// The build's number.
         build: u64,
         /// The log, from the requested byte on; invalid UTF-8 is replaced.
         text: String,
@@ -158,7 +157,6 @@ impl Answer {
 pub struct ImageLine {
     /// The tags of its build first, then all others except stage tags.
     pub tags: Vec<Tag>,
-    /// The image.
     pub digest: Digest,
     /// Its commit, if Towline built it.
     pub commit: Option<CommitSha>,
@@ -175,7 +173,6 @@ pub struct ImageLine {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageAnswer {
     pub repository: ImageRepository,
-    /// The image.
     pub digest: Digest,
     /// The manifest's media type.
     pub media_type: String,
@@ -184,7 +181,6 @@ pub struct ImageAnswer {
     pub platforms: Vec<String>,
     /// When it was first seen.
     pub at: Timestamp,
-    /// Its build.
     pub built: Option<Built>,
     /// Every tag ever seen on it.
     pub tags: Vec<TagState>,
@@ -217,15 +213,12 @@ pub struct Live {
     pub waiting: Vec<Waiting>,
 }
 
-/// The image that is live.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LiveImage {
-    /// The image.
     pub digest: Digest,
     pub commit: CommitSha,
     /// Its build's number.
     pub build: u64,
-    /// Since when.
     pub since: Timestamp,
     /// Who moved it there.
     pub by: String,
@@ -239,7 +232,6 @@ pub struct Waiting {
     pub promotion: u64,
     /// The image's commit.
     pub commit: CommitSha,
-    /// The image.
     pub digest: Digest,
     /// What it waits for, as a clause that begins with a verb.
     pub why: String,
@@ -251,7 +243,6 @@ pub struct Waiting {
 /// One move of a stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Move {
-    /// When.
     pub at: Timestamp,
     /// The stage's first tag.
     pub tag: Tag,
@@ -261,7 +252,6 @@ pub struct Move {
     pub to: CommitSha,
     /// The image that is live after it.
     pub digest: Digest,
-    /// Who moved it.
     pub by: String,
     pub why: String,
     /// The promotion's number.
@@ -283,11 +273,9 @@ pub struct RunAnswer {
     pub pusher: String,
     /// When the push was accepted.
     pub at: Timestamp,
-    /// Its state.
     pub status: RunStatus,
     /// Why it builds nothing, if it does not.
     pub refused: Option<String>,
-    /// What it builds.
     pub builds: Vec<BuildAnswer>,
     /// The components it does not build, and why not.
     pub skipped: Vec<Skipped>,
@@ -299,7 +287,6 @@ pub struct RunAnswer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Skipped {
     pub component: ComponentName,
-    /// Why not.
     pub reason: String,
 }
 
@@ -307,7 +294,6 @@ pub struct Skipped {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BuildAnswer {
     pub component: ComponentName,
-    /// The build's number.
     pub build: u64,
     /// The attempt, from 1.
     pub attempt: u32,
@@ -393,7 +379,6 @@ pub enum PlaceState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     pub component: ComponentName,
-    /// The build's number.
     pub build: u64,
     /// The image, once there is one.
     pub digest: Option<Digest>,
@@ -417,11 +402,9 @@ pub struct PlaceInStage {
 /// Why automatic promotions to a stage are paused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// Who holds it.
     pub by: Actor,
     /// Why, in a sentence.
     pub reason: String,
-    /// Since when.
     pub since: Timestamp,
 }
 

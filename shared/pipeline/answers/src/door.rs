@@ -13,7 +13,6 @@ use towline_state::Context;
 
 /// Finds people by their credentials.
 pub trait Authenticate: Send + Sync {
-    /// The person with this token.
     fn by_token(&self, token: &str) -> Option<Person>;
 
     /// The person with this ARN, which AWS has verified.

@@ -33,7 +33,6 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// The key of one of its stages.
     pub(super) fn stage_key(&self, stage: &StageName) -> StageKey {
         StageKey {
             repository: self.repository.id,
@@ -42,7 +41,6 @@ impl Found {
         }
     }
 
-    /// One of its stages, with its rule.
     pub(super) fn stage(&self, stage: &StageName) -> Result<(StageKey, &StageRule), Refusal> {
         let rule = rule_of(&self.definition, stage)?;
         Ok((self.stage_key(stage), rule))

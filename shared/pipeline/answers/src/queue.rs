@@ -21,7 +21,6 @@ pub struct InQueue {
     pub git_ref: GitRef,
     pub commit: CommitSha,
     pub component: ComponentName,
-    /// The build's number.
     pub build: u64,
     /// Its platform, if the component has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,7 +18,6 @@ use super::stages::{found, live_in, stages_of};
 use super::words::limited;
 use super::{ChatError, Refusal, refused};
 
-/// The newest runs.
 pub(super) async fn newest(context: Context<'_>, query: Runs) -> Result<Answer, ChatError> {
     let limit = limited(query.limit);
     let all = lookup::repositories(context).await?;

@@ -119,11 +119,9 @@ pub struct Component {
     pub watch: Vec<Glob>,
     /// Files that never cause a build.
     pub ignore: Vec<Glob>,
-    /// How it is built.
     pub build: Build,
 }
 
-/// How a component is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
     /// How its buildspec is made.

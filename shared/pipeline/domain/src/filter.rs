@@ -16,7 +16,6 @@ pub enum ChangedFiles {
 /// Whether a component is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is.
     Build(Because),
     /// It is not.
     Skip(Unchanged),

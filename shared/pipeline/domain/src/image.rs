@@ -37,7 +37,6 @@ pub struct Claim {
 /// An image in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
-    /// The repository it is in.
     pub repository: ImageRepository,
     /// Its identity.
     pub digest: Digest,
@@ -89,7 +88,6 @@ pub enum NotTagged {
     GivenUp {
         /// How often.
         tries: u32,
-        /// Since when.
         since: Timestamp,
     },
 }
@@ -104,14 +102,12 @@ pub struct Built {
     /// The ref that was pushed.
     pub git_ref: GitRef,
     pub run: RunId,
-    /// The build's number.
     pub build_number: u64,
 }
 
 /// An image that may enter a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// The image.
     pub digest: Digest,
     pub commit: CommitSha,
     /// The ref it was pushed to.
@@ -120,7 +116,6 @@ pub struct Candidate {
     pub run: RunId,
     /// The run's order among the runs of its ref.
     pub order: u64,
-    /// The repository it is in.
     pub repository: ImageRepository,
     /// The build that made it.
     pub build_number: u64,

@@ -72,7 +72,6 @@ pub enum Intent {
     ImageDue {
         /// Whose image.
         of: AttemptRef,
-        /// The attempt.
         repository: ImageRepository,
         /// The attempt's unique tag.
         tag: Tag,

@@ -35,20 +35,17 @@ pub enum What {
     Requested {
         /// Its number.
         promotion: u64,
-        /// The image.
         digest: Digest,
         /// The image's commit.
         commit: CommitSha,
         /// Whether it returns to an image that was live before.
         rollback: bool,
-        /// Why.
         reason: Option<Why>,
     },
     /// A person with the right to override promotes an image without approval, from any ref.
     Overridden {
         /// The promotion's number.
         promotion: u64,
-        /// The image.
         digest: Digest,
         /// The image's commit.
         commit: CommitSha,
@@ -92,10 +89,7 @@ pub enum What {
         version: u64,
     },
     /// The stage was held: automatic promotions are paused.
-    Held {
-        /// Why.
-        reason: HoldReason,
-    },
+    Held { reason: HoldReason },
     /// The hold was lifted.
     Resumed,
     /// A tag of the stage was found on another image than the one promoted.
@@ -127,9 +121,7 @@ impl What {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfBuild {
     pub component: ComponentName,
-    /// The build's number.
     pub build: u64,
-    /// The commit that it builds.
     pub commit: CommitSha,
     /// What was decided about it.
     #[serde(flatten)]
@@ -150,7 +142,6 @@ pub enum WhatOfBuild {
     /// A request was denied; nothing changed.
     Denied {
         request: run::Request,
-        /// Why.
         reason: run::Refusal,
     },
 }
@@ -167,10 +158,7 @@ pub enum Ending {
         commit: CommitSha,
     },
     /// Something that is not older is already live.
-    Overtaken {
-        /// The commit of what is live.
-        live: CommitSha,
-    },
+    Overtaken { live: CommitSha },
     /// The stage was rolled back while it waited.
     RolledBack,
     /// A person rejected it.
@@ -188,10 +176,7 @@ pub enum Ending {
         until: Timestamp,
     },
     /// It is not allowed.
-    Refused {
-        /// Why not.
-        why: Refusal,
-    },
+    Refused { why: Refusal },
     /// No ref that the stage admits contains its commit any more, so no earlier approval counts.
     CommitRemoved {
         commit: CommitSha,
@@ -202,10 +187,7 @@ pub enum Ending {
         more: usize,
     },
     /// Its tags were not set.
-    Failed {
-        /// Why not.
-        why: Failure,
-    },
+    Failed { why: Failure },
 }
 
 #[expect(
@@ -279,7 +261,6 @@ impl<W: Serialize> Row<W> {
     }
 }
 
-/// One move of a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagMove {
     /// Its number among the moves of this tag, from 1.
@@ -290,7 +271,6 @@ pub struct TagMove {
     pub from: Option<Digest>,
     /// The digest after.
     pub to: Digest,
-    /// Who moved it.
     pub by: Mover,
 }
 
@@ -304,12 +284,10 @@ pub struct TagNow {
     pub digest: Digest,
     /// The number of moves so far.
     pub sequence: u64,
-    /// Since when.
     pub since: Timestamp,
     /// The digest before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Digest>,
-    /// Who moved it.
     pub by: Mover,
 }
 
@@ -350,16 +328,11 @@ impl TagNow {
     }
 }
 
-/// Who moved a tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Mover {
     /// A build of Towline pushed it.
-    Build {
-        run: RunId,
-        /// The build's number.
-        number: u64,
-    },
+    Build { run: RunId, number: u64 },
     /// A promotion set it.
     Promotion {
         /// The promotion's number.

@@ -146,7 +146,6 @@ impl GitRef {
         }
     }
 
-    /// The full ref.
     #[must_use]
     pub fn full(&self) -> String {
         match self {

@@ -32,7 +32,6 @@ pub enum OutputError {
     /// The build has no such output.
     #[error("build#{build} left no output {name}; build the commit again")]
     Missing {
-        /// The build's number.
         build: u64,
         /// The output's name.
         name: String,
@@ -40,7 +39,6 @@ pub enum OutputError {
     /// A key is requested, but the output is not JSON.
     #[error("{{output.{path}}} asks for a key, but the output {name} of build#{build} is not JSON")]
     NotJson {
-        /// The build's number.
         build: u64,
         /// The output's name.
         name: String,
@@ -52,7 +50,6 @@ pub enum OutputError {
         "the output {name} of build#{build} has no text, number or truth value at {{output.{path}}}"
     )]
     NoValue {
-        /// The build's number.
         build: u64,
         /// The output's name.
         name: String,
@@ -66,10 +63,7 @@ pub enum OutputError {
 #[serde(tag = "missing", rename_all = "snake_case")]
 pub enum NoParameters {
     /// The build that made the image is no longer known.
-    Build {
-        /// The build's number.
-        build: u64,
-    },
+    Build { build: u64 },
     /// One of them reads a missing output.
     Output {
         /// What is wrong with it.

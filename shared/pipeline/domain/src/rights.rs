@@ -64,10 +64,8 @@ impl Right {
 /// A right that a person does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lacking {
-    /// Who.
     pub by: Actor,
     pub right: Right,
-    /// The groups that have it.
     pub groups: Vec<String>,
     /// The change that gives it to more groups, and is not in effect yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -131,7 +131,6 @@ pub struct Run {
     pub shown: bool,
 }
 
-/// One component of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentRun {
     pub repository: ImageRepository,
@@ -161,7 +160,6 @@ impl ComponentRun {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildReport {
     pub build: BuildId,
-    /// Its state.
     pub status: BuildStatus,
     /// The commit that it builds, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,9 +218,7 @@ pub enum Fact {
     /// A person asks to stop a build.
     CancelRequested {
         component: ComponentName,
-        /// The build's number.
         build: u64,
-        /// Who.
         by: Person,
     },
     /// Another attempt is requested after attempt `after`.
@@ -237,12 +233,10 @@ pub enum Fact {
     /// A person's request was denied before it reached the run's state.
     Denied {
         component: ComponentName,
-        /// The build's number.
         build: u64,
         /// Who requested it.
         by: Person,
         request: Request,
-        /// Why not.
         reason: Refusal,
     },
     /// There can be no attempt after attempt `after`.
@@ -272,7 +266,6 @@ pub struct Decision {
 /// A person's decision about a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
-    /// Who.
     pub by: Person,
     /// What was decided.
     pub what: OfBuild,

@@ -46,10 +46,8 @@ pub struct Pointer {
     /// Whether it was a rollback.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rollback: bool,
-    /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Why>,
-    /// Since when.
     pub since: Timestamp,
 }
 
@@ -169,56 +167,39 @@ pub enum Fact {
     PromotionRequested {
         /// The image.
         candidate: Candidate,
-        /// Who.
         by: Person,
-        /// Why.
         reason: Option<String>,
     },
     /// A person requests a promotion that no gate stops, from any ref.
     OverrideRequested {
         /// The image.
         candidate: Candidate,
-        /// Who.
         by: Person,
-        /// Why.
         reason: String,
     },
     /// A person approves.
     Approved {
         promotion: u64,
-        /// Who.
         by: Person,
         comment: Option<String>,
     },
     /// A person rejects.
     Rejected {
         promotion: u64,
-        /// Who.
         by: Person,
-        /// Why.
         reason: String,
     },
     /// A person requests a rollback.
     RollbackRequested {
         /// The image, from the stage's own history (A29).
         candidate: Candidate,
-        /// Who.
         by: Person,
-        /// Why.
         reason: Option<String>,
     },
     /// A person holds the stage.
-    HoldRequested {
-        /// Who.
-        by: Person,
-        /// Why.
-        reason: String,
-    },
+    HoldRequested { by: Person, reason: String },
     /// A person removes the hold.
-    ResumeRequested {
-        /// Who.
-        by: Person,
-    },
+    ResumeRequested { by: Person },
     /// A writer requests the lease of the stage's tags.
     LeaseRequested {
         promotion: u64,
@@ -250,7 +231,6 @@ pub enum Fact {
         promotion: u64,
         /// The number of attempts.
         tries: u32,
-        /// Since when.
         since: Timestamp,
     },
     /// A request was denied before it reached the stage's state.
@@ -258,7 +238,6 @@ pub enum Fact {
         /// Who requested it.
         by: Person,
         request: Request,
-        /// Why not.
         reason: Refusal,
     },
     /// The source was asked which refs contain the commit of a promotion, before its tags are set.

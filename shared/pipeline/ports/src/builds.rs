@@ -34,7 +34,6 @@ impl Architecture {
 /// the same trust or less, never more (A30).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// The default branch.
     DefaultBranch,
     /// Any other branch, or a tag.
     Other,
@@ -58,7 +57,6 @@ pub struct StartBuild {
     pub attempt: AttemptId,
     /// The component; with the repository it names the CodeBuild project.
     pub component: ComponentName,
-    /// The repository to build.
     pub repository: super::RepositoryRef,
     /// The commit to check out.
     pub commit: CommitSha,

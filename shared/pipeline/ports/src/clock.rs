@@ -8,7 +8,6 @@ use jiff::Timestamp;
 /// Time, waiting and random numbers.
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// The time now.
     fn now(&self) -> Timestamp;
 
     /// Waits.

@@ -33,7 +33,6 @@ pub enum PutTagError {
 /// A registry of images.
 #[async_trait]
 pub trait Images: Send + Sync {
-    /// The image with a tag.
     async fn by_tag(
         &self,
         repository: &ImageRepository,

@@ -36,7 +36,6 @@ pub enum LimitError {
     /// Too many keys, or none.
     #[error("1 to {MOST_KEYS} keys are read at once, not {0}")]
     Keys(usize),
-    /// One key asked for twice.
     #[error("a key is asked for once, but {:?} twice", (&.0.partition, &.0.sort))]
     AskedTwice(Key),
     /// Too many rows, or none.

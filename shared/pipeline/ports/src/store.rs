@@ -15,7 +15,6 @@ use crate::{Content, PortError};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     pub partition: Arc<str>,
-    /// The sort key.
     pub sort: Arc<str>,
 }
 
@@ -29,7 +28,6 @@ impl Key {
     }
 }
 
-/// An item of the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
     pub key: Key,
@@ -47,7 +45,6 @@ pub enum Write {
     /// Writes an item whose key must be free.
     Create {
         key: Key,
-        /// The content.
         body: Content,
         /// When to look again.
         due: Option<Timestamp>,
@@ -57,7 +54,6 @@ pub enum Write {
         key: Key,
         /// The version that was read.
         version: u64,
-        /// The content.
         body: Content,
         /// When to look again.
         due: Option<Timestamp>,
@@ -65,7 +61,6 @@ pub enum Write {
     /// Writes an item regardless of its version.
     Put {
         key: Key,
-        /// The content.
         body: Content,
         /// When to look again.
         due: Option<Timestamp>,
@@ -99,7 +94,6 @@ impl Write {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     pub key: Key,
-    /// Its content.
     pub body: Content,
 }
 

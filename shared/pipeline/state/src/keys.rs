@@ -247,7 +247,6 @@ pub fn tag_moves(repository: &ImageRepository, tag: &Tag) -> String {
     format!("MOVES#{repository}:{tag}")
 }
 
-/// One move of a tag.
 pub fn tag_move(repository: &ImageRepository, tag: &Tag, at: Timestamp, sequence: u64) -> Key {
     Key::new(
         tag_moves(repository, tag),

@@ -43,7 +43,6 @@ pub struct Owed {
     /// Its id: the hash of its content, and its item.
     pub id: String,
     pub intent: Intent,
-    /// Since when.
     pub since: Timestamp,
     /// How often it was announced again.
     pub tries: u32,

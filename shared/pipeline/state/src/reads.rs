@@ -47,7 +47,6 @@ impl<'a> From<Context<'a>> for Reads<'a> {
 }
 
 impl<'a> Reads<'a> {
-    /// The context they are read in.
     pub fn context(&self) -> Context<'a> {
         self.context
     }

@@ -84,7 +84,6 @@ pub struct ImageTag {
 /// A received fact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inbox {
-    /// When.
     pub at: Timestamp,
     /// Its delivery id.
     pub delivery: String,

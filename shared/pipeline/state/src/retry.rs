@@ -13,7 +13,6 @@ use crate::reads::Reads;
 pub enum Retry {
     /// The fact that requests it.
     Asked(Fact),
-    /// It is refused.
     Refused(NotRetried),
 }
 

@@ -122,7 +122,6 @@ pub struct Promoted {
     pub stage: StageName,
     /// The image repository, without the registry's host.
     pub image_repository: ImageRepository,
-    /// The image.
     pub digest: Digest,
     /// Every tag it has had.
     pub tags: Vec<Tag>,

@@ -10,7 +10,6 @@ use towline_domain::person::Person;
 /// A person and their credentials. The token itself is not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
-    /// Who.
     #[serde(flatten)]
     pub person: Person,
     /// SHA-256 of their token, in hexadecimal.
@@ -84,7 +83,6 @@ impl fmt::Display for SlackUser {
     }
 }
 
-/// All people.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct People(pub Vec<Known>);
@@ -130,7 +128,6 @@ impl People {
             })
     }
 
-    /// The person with this user in Slack.
     #[must_use]
     pub fn by_slack(&self, user: &SlackUser) -> Option<&Person> {
         self.only(|known| known.slack.contains(user))

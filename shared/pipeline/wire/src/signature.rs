@@ -17,7 +17,6 @@ pub const SHORTEST_SECRET: usize = 32;
 pub struct VerifiedBody(Vec<u8>);
 
 impl VerifiedBody {
-    /// The signed bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -103,7 +102,6 @@ pub enum SignatureError {
     /// There are several.
     #[error("the header X-Hub-Signature-256 is repeated")]
     Several,
-    /// It is malformed.
     #[error("the header X-Hub-Signature-256 is not `sha256=` and 64 lower-case hexadecimal digits")]
     Malformed,
     /// It is not ours.

@@ -38,7 +38,6 @@ pub enum SlackError {
     /// It was signed in the future.
     #[error("the request is from the future; check this machine's clock")]
     Future,
-    /// It is not Slack's.
     #[error(
         "the signature does not match the body; check that the app's signing secret is the one set here"
     )]

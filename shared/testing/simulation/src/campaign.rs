@@ -39,7 +39,6 @@ pub struct Outcome {
     pub view: String,
 }
 
-/// Lives a plan.
 #[must_use]
 pub fn live(plan: &Plan, router: &Arc<Router>) -> Outcome {
     live_in(&mut World::new(plan.seed, plan.profile, router), plan)

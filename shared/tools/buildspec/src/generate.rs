@@ -197,14 +197,10 @@ pub enum GenerateError {
         /// Its length.
         characters: usize,
     },
-    /// Not the name of an environment variable.
     #[error(
         "`{name}` is not the name of an environment variable: use letters, digits and `_`, no digit first"
     )]
-    Name {
-        /// The text.
-        name: String,
-    },
+    Name { name: String },
     /// A variable that the build service, the shell or the loader reads; see [`reserved`].
     #[error(
         "the variable `{name}` is reserved, because it would change how the build itself runs: use another name"
@@ -225,27 +221,18 @@ pub enum GenerateError {
     #[error(
         "`{path}` is not a path inside the repository: write it relative, without `..` and line breaks"
     )]
-    Path {
-        /// The text.
-        path: String,
-    },
+    Path { path: String },
     /// Not the name of a Makefile target.
     #[error(
         "`{target}` is not a Makefile target: use letters, digits and `_ . / -`, no `-` or `.` first"
     )]
-    Target {
-        /// The text.
-        target: String,
-    },
+    Target { target: String },
     /// A make preset without a target.
     #[error("the preset `make` has no targets to build: name them under `make: {{build: [...]}}`")]
     NoTargets,
     /// A base image that could change under its name.
     #[error("the base image `{base}` has no digest: write it as `name@sha256:<64 hex digits>`")]
-    Base {
-        /// The text.
-        base: String,
-    },
+    Base { base: String },
     /// A setting of [`Common`] that a given buildspec must contain itself.
     #[error(
         "your own buildspec decides about `{setting}`: move it from the definition into the buildspec"
@@ -259,19 +246,14 @@ pub enum GenerateError {
         "the variable `{name}` has {characters} characters; CodeBuild accepts at most {LONGEST_VALUE}: shorten it, or keep it in a file of the repository"
     )]
     ValueTooLong {
-        /// The variable.
         name: String,
         /// How long its value is.
         characters: usize,
     },
-    /// Not a reference to a secret.
     #[error(
         "`{name}` is not a reference to a secret: write `secret-id`, or `secret-id:json-key`, on one line"
     )]
-    Reference {
-        /// The variable.
-        name: String,
-    },
+    Reference { name: String },
     /// A report that CodeBuild would refuse.
     #[error(
         "the report `{name}` needs a name of letters, digits, `-` and `_`, files, and one of the formats {}", REPORT_FORMATS.join(", ")

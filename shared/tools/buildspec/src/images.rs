@@ -17,12 +17,10 @@ pub struct Image {
     pub runtimes: Vec<Runtime>,
 }
 
-/// A runtime of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runtime {
     /// Its name, such as `golang`.
     pub name: &'static str,
-    /// The versions that are in the image.
     pub versions: Vec<&'static str>,
     /// Whether any other version is installed when the build starts.
     pub any_other: bool,

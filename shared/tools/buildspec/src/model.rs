@@ -18,7 +18,6 @@ pub type Pairs = Vec<(String, String)>;
 /// Keys that are kept and printed but not understood, in the order of the document.
 pub type Others = Vec<(String, Raw)>;
 
-/// One buildspec.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Buildspec {
     /// Its version of the format.
@@ -35,7 +34,6 @@ pub struct Buildspec {
     pub phases: Phases,
     /// Test reports by group name or ARN.
     pub reports: Vec<(String, Report)>,
-    /// The artifacts of a build.
     pub artifacts: Option<Artifacts>,
     /// The cache between builds.
     pub cache: Option<Cache>,
@@ -68,7 +66,6 @@ pub struct Env {
     pub exported_variables: Vec<String>,
     /// Whether CodeBuild's Git credential helper is used.
     pub git_credential_helper: Option<bool>,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -92,7 +89,6 @@ pub struct Proxy {
     pub upload_artifacts: Option<bool>,
     /// Whether CloudWatch logs are sent through it; no if absent.
     pub logs: Option<bool>,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -119,7 +115,6 @@ pub enum PhaseName {
     PostBuild,
 }
 
-/// One phase.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Phase {
     /// The Linux user; overrides that of the buildspec.
@@ -135,7 +130,6 @@ pub struct Phase {
     /// GitHub Actions steps, instead of commands; only CodeBuild itself runs them, and only for a
     /// source on GitHub.
     pub steps: Vec<Step>,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -154,7 +148,6 @@ pub struct Step {
     pub env: Pairs,
     /// A script instead of an action.
     pub run: Option<String>,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -185,7 +178,6 @@ pub struct Report {
     pub discard_paths: Option<bool>,
     /// The format as written, such as `JUNITXML`.
     pub file_format: Option<String>,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -208,7 +200,6 @@ pub struct Artifacts {
     pub s3_prefix: Option<String>,
     /// Further artifacts by identifier.
     pub secondary: Vec<(String, Artifacts)>,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -223,7 +214,6 @@ pub struct Cache {
     pub fallback_keys: Vec<String>,
     /// What to do with the cache; both if absent.
     pub action: Option<CacheAction>,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -248,7 +238,6 @@ pub enum Raw {
 }
 
 impl CacheAction {
-    /// Its spelling.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -259,7 +248,6 @@ impl CacheAction {
 }
 
 impl Version {
-    /// Its spelling.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -270,7 +258,6 @@ impl Version {
 }
 
 impl Shell {
-    /// Its spelling.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -286,7 +273,6 @@ impl PhaseName {
     /// All of them in the order they run.
     pub const ALL: [Self; 4] = [Self::Install, Self::PreBuild, Self::Build, Self::PostBuild];
 
-    /// Its spelling.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

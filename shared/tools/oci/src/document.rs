@@ -34,7 +34,6 @@ pub enum DocumentError {
     KindsDiffer {
         /// Their own media type.
         own: String,
-        /// The header's.
         header: String,
     },
     /// They have no media type.

@@ -30,7 +30,6 @@ pub enum IndexError {
     /// The registry's content is not an image.
     #[error("reading the manifest {digest} for {platform}")]
     Unreadable {
-        /// The platform it is for.
         platform: String,
         digest: Digest,
         /// What is wrong with it.
@@ -39,11 +38,7 @@ pub enum IndexError {
     },
     /// The index that was built for a platform has no image for it.
     #[error("the build for {platform} pushed an index, {digest}, without an image for {platform}")]
-    OtherPlatform {
-        platform: String,
-        /// The index.
-        digest: Digest,
-    },
+    OtherPlatform { platform: String, digest: Digest },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -46,9 +46,7 @@ pub enum PackError {
     File {
         /// The action, such as `read`.
         action: &'static str,
-        /// The file or folder.
         path: PathBuf,
-        /// The system's error.
         source: io::Error,
     },
     /// A document is invalid.
@@ -69,16 +67,13 @@ pub enum PackError {
     #[error("not allowed to {action} {reference}; check the credentials for this registry")]
     NotAllowed {
         action: &'static str,
-        /// The image or blob.
         reference: String,
-        /// The registry's answer.
         source: Box<OciDistributionError>,
     },
     /// The registry could not be reached or refused; a retry may help.
     #[error("cannot {action} {reference}")]
     Registry {
         action: &'static str,
-        /// The image or blob.
         reference: String,
         /// The registry's answer, or the network's error.
         source: Box<OciDistributionError>,
@@ -87,7 +82,6 @@ pub enum PackError {
     #[error("cannot {action} {reference}: no progress for {seconds} seconds")]
     Stalled {
         action: &'static str,
-        /// The image or blob.
         reference: String,
         /// How long nothing happened.
         seconds: u64,

@@ -212,7 +212,6 @@ pub struct ExposedPort {
     protocol: Protocol,
 }
 
-/// The protocol of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Protocol {
     Tcp,

@@ -31,21 +31,18 @@ const PIECE: usize = 256 * 1024;
 pub enum Progress {
     /// The registry has it already.
     Present {
-        /// The blob.
         digest: Digest,
         /// Its size in bytes.
         size: u64,
     },
     /// The registry has copied it from another of its repositories.
     Mounted {
-        /// The blob.
         digest: Digest,
         /// Its size in bytes.
         size: u64,
     },
     /// It is being sent; reported for every piece, the last time with `sent` equal to `size`.
     Sent {
-        /// The blob.
         digest: Digest,
         /// The number of bytes sent so far.
         sent: u64,

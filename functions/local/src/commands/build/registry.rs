@@ -31,7 +31,6 @@ pub(super) struct Serving {
     task: JoinHandle<()>,
 }
 
-/// What was pushed.
 #[derive(Debug, Serialize)]
 pub(super) struct Pushed {
     pub(super) repository: String,

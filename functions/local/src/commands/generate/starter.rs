@@ -77,11 +77,9 @@ fn label(folder: &Path) -> String {
 
 /// How a folder appears to be built.
 enum Guess {
-    /// It has a buildspec.
     Buildspec,
     /// It has a Makefile that can publish.
     Make(Makefile),
-    /// It has a Dockerfile.
     Docker,
     /// It has files.
     Pack,

@@ -42,7 +42,6 @@ pub(super) fn content(body: String) -> AttributeValue {
     AttributeValue::B(Blob::new(deflated))
 }
 
-/// The key attributes of an item.
 pub(super) fn key(key: &Key) -> Attributes {
     HashMap::from([
         (PARTITION.to_owned(), text(&*key.partition)),
@@ -83,7 +82,6 @@ pub(super) fn whole(
     attributes
 }
 
-/// Reads an item.
 pub(super) fn read(mut attributes: Attributes) -> Result<Item, PortError> {
     let (partition, sort) = (
         take(&mut attributes, PARTITION)?,

@@ -28,7 +28,6 @@ struct Served {
     address: SocketAddr,
 }
 
-/// All routes.
 pub(super) fn all(github: Arc<Mutex<MemoryGitHub>>, address: SocketAddr) -> Router {
     Router::new()
         .fallback(answer)

@@ -39,10 +39,8 @@ pub struct AuditRow {
     pub place: Where,
     /// The promotion's number.
     pub promotion: Option<u64>,
-    /// The build's number.
     pub build: Option<u64>,
     pub commit: Option<CommitSha>,
-    /// The image.
     pub digest: Option<Digest>,
     /// Its number in its ledger.
     pub sequence: u64,
@@ -93,7 +91,6 @@ impl Action {
 pub enum Outcome {
     /// A promotion or rollback was opened.
     Opened,
-    /// It was done.
     Done,
     /// It was denied, and changed nothing.
     Denied,
@@ -107,7 +104,6 @@ pub enum Outcome {
     Refused,
     /// The promotion ended: its tags could not be set.
     Failed,
-    /// It was noticed.
     Noticed,
 }
 

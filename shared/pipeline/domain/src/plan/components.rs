@@ -14,7 +14,6 @@ use crate::run::{AttemptState, Note, Run};
 /// The most changed files that a note names.
 const MOST_NAMED: usize = 3;
 
-/// A component to build.
 pub(super) struct ToBuild<'a> {
     pub(super) component: &'a Component,
     pub(super) because: Because,

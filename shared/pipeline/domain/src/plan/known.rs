@@ -103,7 +103,6 @@ pub enum AtCommit {
 /// The buildspec of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Buildspec {
-    /// A buildspec.
     Good {
         /// Its name in the store.
         name: String,
@@ -128,7 +127,6 @@ pub struct Drawn {
 /// Something to look up before a push can be planned.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
-    /// The run of this id.
     Run(RunId),
     /// The last build of the component on the pushed ref.
     Base(ComponentName),

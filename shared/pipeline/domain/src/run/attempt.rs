@@ -89,10 +89,7 @@ pub enum AttemptState {
         why: Failure,
     },
     /// A person stopped it.
-    Cancelled {
-        /// Who.
-        by: Actor,
-    },
+    Cancelled { by: Actor },
     /// A newer run took over.
     Superseded {
         /// The newer run.
@@ -150,7 +147,6 @@ impl AttemptState {
 /// The numbers and tags of a new attempt, drawn before the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAttempt {
-    /// The build's number.
     pub build_number: u64,
     /// The tag only it can push.
     pub unique_tag: Tag,
@@ -225,7 +221,6 @@ impl Attempt {
         .expect("hexadecimal digits in UUID form")
     }
 
-    /// An attempt that is due now.
     #[must_use]
     pub fn due(id: AttemptId, number: u32, new: NewAttempt, now: Timestamp) -> Self {
         let deadline = now + Self::QUEUE + new.timeout + Self::SLACK;

@@ -33,7 +33,6 @@ pub enum Note {
     /// The image of a component is offered to no stage.
     NotOffered {
         component: ComponentName,
-        /// Why not.
         why: Unoffered,
     },
 }

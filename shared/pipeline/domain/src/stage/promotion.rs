@@ -24,10 +24,8 @@ pub struct Promotion {
     pub rollback: bool,
     /// Who requested it.
     pub by: Actor,
-    /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Why>,
-    /// When.
     pub at: Timestamp,
     /// When it stops waiting for approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,9 +56,7 @@ pub struct Promotion {
 /// One person's approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
-    /// Who.
     pub login: String,
-    /// When.
     pub at: Timestamp,
     pub comment: Option<String>,
     /// Their groups then: a gate of other groups does not count them.

@@ -13,11 +13,8 @@ use crate::rights::Lacking;
 /// A pause of automatic promotions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// Who holds it.
     pub by: Actor,
-    /// Why.
     pub reason: HoldReason,
-    /// Since when.
     pub since: Timestamp,
 }
 
@@ -25,33 +22,26 @@ pub struct Hold {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "asked", rename_all = "snake_case")]
 pub enum Request {
-    /// A promotion.
     Promote {
         /// The image's commit.
         commit: CommitSha,
     },
     /// A promotion of an image whose commit is unknown or does not count.
     PromoteImage {
-        /// The image.
         digest: Digest,
     },
     /// A rollback to the image before.
     GoBack,
-    /// A rollback.
     RollBack {
         /// The image's commit.
         commit: CommitSha,
     },
     /// A rollback to an image whose commit is unknown.
     RollBackTo {
-        /// The image.
         digest: Digest,
     },
-    /// An approval.
     Approve,
-    /// A rejection.
     Reject,
-    /// A hold.
     Hold,
     /// Removing the hold.
     Resume,
@@ -66,44 +56,41 @@ pub enum Refusal {
     /// The default branch's definition has no such stage.
     NoStage {
         stage: StageName,
-        /// The stages it has.
         known: Vec<StageName>,
     },
     /// The promotion has ended, or never existed.
-    Closed { promotion: u64 },
+    Closed {
+        promotion: u64,
+    },
     /// The stage does not require approval, or no longer.
-    NeedsNoApproval { promotion: u64 },
-    /// They have approved it before.
+    NeedsNoApproval {
+        promotion: u64,
+    },
     ApprovedBefore {
         promotion: u64,
-        /// Who.
         by: Actor,
     },
-    /// It has expired.
-    Expired { promotion: u64 },
+    Expired {
+        promotion: u64,
+    },
     /// They wrote or pushed the commit themselves.
     IsAuthor {
-        /// Who.
         by: Actor,
         commit: CommitSha,
     },
     /// They wrote, committed or pushed something that the commit contains and the live image does not.
     IsAuthorSince {
-        /// Who.
         by: Actor,
         commit: CommitSha,
-        /// The commit of what is live.
         live: Option<CommitSha>,
     },
     /// More people took part than are remembered, so nobody is known not to be one of them.
     AuthorsUnknown {
         commit: CommitSha,
-        /// The commit of what is live.
         live: Option<CommitSha>,
     },
     /// They belong to none of the groups.
     NotInGroup {
-        /// Who.
         by: Actor,
         /// The groups, at least one.
         groups: Vec<String>,
@@ -127,7 +114,9 @@ pub enum Refusal {
         loosened_by: CommitSha,
     },
     /// Its tags are already being set.
-    InProgress { promotion: u64 },
+    InProgress {
+        promotion: u64,
+    },
     /// The image waits to enter.
     Waiting {
         /// The image's commit.
@@ -146,7 +135,6 @@ pub enum Refusal {
     Older {
         /// The image's commit.
         commit: CommitSha,
-        /// The commit of what is live.
         live: CommitSha,
         stage: StageName,
     },
@@ -160,12 +148,10 @@ pub enum Refusal {
     },
     /// Towline did not build the image.
     NotBuilt {
-        /// The image.
         digest: Digest,
     },
     /// The image is for one of several platforms.
     OnePlatform {
-        /// The image.
         digest: Digest,
         /// The build of that platform.
         part: String,
@@ -173,7 +159,10 @@ pub enum Refusal {
         build: u64,
     },
     /// The build that made the image has not succeeded.
-    NotSucceeded { build: u64, commit: CommitSha },
+    NotSucceeded {
+        build: u64,
+        commit: CommitSha,
+    },
     /// Nothing was live in the stage.
     NothingLive {
         component: ComponentName,
@@ -187,28 +176,41 @@ pub enum Refusal {
     },
     /// The image was never live here, so a rollback to it is impossible.
     NeverLive {
-        /// The image.
         digest: Digest,
         component: ComponentName,
         stage: StageName,
     },
     /// The stage is held, so nothing can be promoted.
-    Held { stage: StageName, hold: Box<Hold> },
+    Held {
+        stage: StageName,
+        hold: Box<Hold>,
+    },
     /// The stage is held, so it cannot be held again.
-    HeldBefore { stage: StageName, hold: Box<Hold> },
+    HeldBefore {
+        stage: StageName,
+        hold: Box<Hold>,
+    },
     /// There is no hold.
-    NotHeld { stage: StageName },
+    NotHeld {
+        stage: StageName,
+    },
     /// The definition uses features that this version does not support.
     NotExecuted {
         /// The features, by their path in the file.
         wants: Vec<String>,
     },
     /// The promotion is not in progress.
-    NotActing { promotion: u64 },
+    NotActing {
+        promotion: u64,
+    },
     /// Another writer has the stage's lease.
-    LeaseTaken { promotion: u64 },
+    LeaseTaken {
+        promotion: u64,
+    },
     /// The writer no longer has the stage's lease.
-    LeaseLost { promotion: u64 },
+    LeaseLost {
+        promotion: u64,
+    },
 }
 
 /// Why a stage is held.
@@ -276,18 +278,13 @@ pub enum Failure {
     /// A tag cannot be set.
     Tag { why: NotTagged },
     /// A parameter of its deployment has no value.
-    Parameters {
-        stage: StageName,
-        /// Why not.
-        why: NoParameters,
-    },
+    Parameters { stage: StageName, why: NoParameters },
     /// The source never said whether a ref still contains its commit.
     Source {
         /// Why not.
         said: String,
         /// The number of attempts.
         tries: u32,
-        /// Since when.
         since: Timestamp,
     },
 }

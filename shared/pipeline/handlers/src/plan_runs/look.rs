@@ -279,7 +279,6 @@ enum File {
     NoCommit,
 }
 
-/// The key of a claim.
 pub(super) fn key_of(claimed: &Claimed) -> Key {
     match claimed {
         Claimed::Images(images) => keys::claim(images),

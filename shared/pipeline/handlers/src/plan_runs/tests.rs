@@ -128,7 +128,6 @@ impl World {
         (response.status, reason.to_owned())
     }
 
-    /// What was announced.
     fn announced(&self) -> Envelope {
         let announcement = self.bus.take().pop().expect("something is announced");
         let event = eventbridge::own(

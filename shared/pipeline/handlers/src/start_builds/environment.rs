@@ -45,7 +45,6 @@ impl From<EnvironmentError> for NotStarted {
 pub struct BuildOf<'a> {
     /// `host[:port]` of the registry it pushes to.
     pub registry: &'a str,
-    /// The repository it builds.
     pub repository: &'a RepositoryRef,
     pub commit: &'a CommitSha,
     /// The ref that was pushed.
@@ -67,7 +66,6 @@ pub struct BuildOf<'a> {
     pub whole: &'a AttemptId,
     /// The tag that only the whole attempt pushes: that of the index if there are parts.
     pub whole_tag: &'a Tag,
-    /// The build's number.
     pub build_number: u64,
     /// All tags that it pushes, the unique one first.
     pub tags: &'a [Tag],

@@ -30,7 +30,6 @@ pub(super) enum Step<'a> {
     Nothing,
     /// Do not start it, and why.
     GiveUp(Box<Fact>),
-    /// Start the build of this attempt.
     Start(&'a Attempt, Box<StartBuild>),
 }
 

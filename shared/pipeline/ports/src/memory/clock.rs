@@ -17,7 +17,6 @@ pub struct MemoryClock {
 }
 
 impl MemoryClock {
-    /// A clock with this time and seed.
     #[must_use]
     pub fn new(now: Timestamp, seed: u64) -> Self {
         Self {

@@ -29,17 +29,14 @@ pub struct MemorySource {
     real: Mutex<BTreeMap<RepositoryId, RepositoryId>>,
 }
 
-/// One repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryRepository {
     /// Its name now.
     pub name: RepositoryName,
-    /// All of its commits.
     pub commits: BTreeMap<CommitSha, MemoryCommit>,
     pub refs: BTreeMap<GitRef, CommitSha>,
 }
 
-/// One commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryCommit {
     /// Its parents; none for the first one.

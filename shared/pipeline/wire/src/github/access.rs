@@ -26,11 +26,7 @@ pub enum AccessError {
         "is not a JSON object (line {line}, column {column}); write {{\"token\": \"…\"}} or \
          {{\"app_id\": \"…\", \"private_key\": \"…\"}}"
     )]
-    NotJson {
-        /// The line of the error.
-        line: usize,
-        column: usize,
-    },
+    NotJson { line: usize, column: usize },
     /// It has an unknown key, or only half of what is needed.
     #[error("{0}")]
     Wrong(&'static str),

@@ -24,9 +24,7 @@ pub struct Sketch<'a> {
     pub commits: &'a [Commit],
     /// Whether history was rewritten.
     pub forced: bool,
-    /// Who pushes.
     pub pusher: &'a Account,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -42,7 +40,6 @@ pub struct Commit {
     pub at: Timestamp,
     /// Who wrote it.
     pub author: Account,
-    /// Who committed it.
     pub committer: Account,
     /// Files it added.
     pub added: Vec<String>,

@@ -84,7 +84,6 @@ pub struct Deletion {
     pub repository: RepositoryId,
     /// Its name now.
     pub repository_name: RepositoryName,
-    /// The deleted ref.
     pub git_ref: GitRef,
     /// Its last commit.
     pub before: CommitSha,

@@ -177,7 +177,6 @@ impl Rules {
         }
     }
 
-    /// Which push a commit is of.
     pub(super) fn push_of(&self, commit: &CommitSha) -> usize {
         usize::from(*commit != self.pushes[0].commit)
     }

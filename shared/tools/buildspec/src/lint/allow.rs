@@ -12,7 +12,6 @@ pub(super) struct Allow {
     pub(super) range: Range<usize>,
     /// The codes, or what is wrong with the comment.
     pub(super) codes: Result<Vec<Code>, &'static str>,
-    /// Why.
     pub(super) reason: String,
     /// The bytes for which it allows them.
     scope: Range<usize>,

@@ -11,7 +11,6 @@ pub struct Batch {
     pub fast_fail: Option<bool>,
     /// The builds; CodeBuild accepts one form.
     pub forms: Vec<BatchForm>,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -42,7 +41,6 @@ pub struct BatchBuild {
     pub env: Option<BatchEnv>,
     /// Whether the batch may succeed without it.
     pub ignore_failure: Option<bool>,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -61,7 +59,6 @@ pub struct BatchEnv {
     pub kind: Option<String>,
     /// Further variables.
     pub variables: Pairs,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -72,7 +69,6 @@ pub struct Matrix {
     pub fixed: Option<Static>,
     /// The settings that differ.
     pub dynamic: Option<Dynamic>,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -83,7 +79,6 @@ pub struct Static {
     pub ignore_failure: Option<bool>,
     /// The environment they share.
     pub env: Option<BatchEnv>,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -100,7 +95,6 @@ pub struct Dynamic {
     pub variables: Vec<(String, Vec<String>)>,
     /// Other keys of `env`.
     pub other_env: Others,
-    /// Other keys.
     pub other: Others,
 }
 
@@ -111,7 +105,6 @@ pub struct Fanout {
     pub parallelism: Option<String>,
     /// Whether the batch may succeed without one of them.
     pub ignore_failure: Option<bool>,
-    /// Other keys.
     pub other: Others,
 }
 

@@ -22,9 +22,7 @@ pub struct Problem {
     pub kind: ProblemKind,
     /// The problem and its fix, without the place.
     pub message: String,
-    /// Its place.
     pub span: Span,
-    /// Its bytes.
     pub range: Range<usize>,
 }
 
@@ -76,7 +74,6 @@ impl ProblemKind {
 pub struct Warning {
     /// The problem and its fix, without the place.
     pub message: String,
-    /// Its place.
     pub span: Span,
 }
 

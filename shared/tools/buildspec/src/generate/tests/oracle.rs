@@ -155,7 +155,6 @@ impl Machine {
         format!("{calls}{}", String::from_utf8(output).unwrap())
     }
 
-    /// The machine without one tool.
     pub(super) fn without(self, tool: &str) -> Self {
         fs::remove_file(self.folder.path().join("tools").join(tool)).unwrap();
         self

@@ -8,7 +8,6 @@ pub(crate) enum Guard {
     None,
     /// It has succeeded so far.
     Succeeding,
-    /// It has failed.
     Failing,
 }
 

@@ -6,7 +6,6 @@ use tree_sitter::Node;
 
 use super::{DEEPEST, named_children};
 
-/// One word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Word {
     /// Its place in the command's text.
@@ -24,19 +23,13 @@ pub(crate) enum Part {
     Variable(String),
     /// `${NAME:-default}`, `${NAME:0:7}` and similar: the name and the rest.
     Expansion {
-        /// The variable.
         name: String,
         /// Everything after the name, such as `:-latest`.
         rest: String,
-        /// Its place.
         range: Range<usize>,
     },
     /// `$(...)` with the script inside.
-    Output {
-        script: String,
-        /// Its place.
-        range: Range<usize>,
-    },
+    Output { script: String, range: Range<usize> },
     /// Anything else that only the shell knows.
     Unknown,
 }
