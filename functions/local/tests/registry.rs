@@ -1,4 +1,5 @@
-//! What builds may do in the registry, through the real binary: each build shows its password to the test and waits.
+//! What builds may do in the registry, through the real binary: each build shows its password to the test
+//! and waits.
 
 mod common;
 

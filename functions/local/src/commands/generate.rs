@@ -26,7 +26,8 @@ pub struct Generate {
 /// What is generated.
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Print the buildspec that a run of a component uses (with the preset pack, CodeBuild's also downloads `towline`)
+    /// Print the buildspec that a run of a component uses (with the preset pack, CodeBuild's also
+    /// downloads `towline`)
     Buildspec(Buildspec),
     /// Print a first .towline.yml, guessed from the files of a folder
     Definition(Starter),

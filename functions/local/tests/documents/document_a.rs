@@ -27,7 +27,8 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// The component the document means; its tags are what the document pushes, after one that tells builds apart.
+/// The component the document means; its tags are what the document pushes, after one that tells builds
+/// apart.
 const BUILD: &str = r#"{buildspec: buildspec.yml, tags: ["{sha7}-{build}", "{sha7}"]}"#;
 
 const DOCKER: &str = r#"{preset: docker, tags: ["{sha}", "{sha7}-{build}"]}"#;
@@ -204,7 +205,8 @@ fn a6_phases_outside_phases_would_build_nothing_and_pass() {
     assert_eq!(images(&built).len(), 1, "{log}");
 }
 
-/// The document asks `sts` for the account. Towline puts the registry's address, which has it, into the environment.
+/// The document asks `sts` for the account. Towline puts the registry's address, which has it, into the
+/// environment.
 fn a7_the_account_is_given_where_the_document_asks_for_it() {
     let shop = shop().fixed().without_sts();
     let (failed, log) = shop.fails_locally_for_want_of("sts get-caller-identity");

@@ -304,7 +304,8 @@ fn b14_git_in_the_makefile_is_found_unless_the_version_is_given() {
     }
 }
 
-/// Through CodePipeline there is no `.git`: the Makefile's own version is empty then, and ours is the build's.
+/// Through CodePipeline there is no `.git`: the Makefile's own version is empty then, and ours is the
+/// build's.
 fn b14_a_build_without_git_takes_the_version_it_is_given() {
     // As in a source without Git's files: they are removed by the first target, and Git looks nowhere else.
     let without_git = |build: &str| {
@@ -332,8 +333,9 @@ fn b14_a_build_without_git_takes_the_version_it_is_given() {
     assert!(!log.contains(": digest: sha256:"), "{log}");
 }
 
-/// A force-push while a build runs does not move it: it builds the commit of its webhook, says so in every variable,
-/// and its image is that commit's. A build of another commit is held, which the tests of `run` in the domain hold.
+/// A force-push while a build runs does not move it: it builds the commit of its webhook, says so in
+/// every variable, and its image is that commit's. A build of another commit is held, which the tests of
+/// `run` in the domain hold.
 async fn b15_a_build_runs_at_the_commit_of_its_webhook_wherever_the_branch_goes() {
     let shop = pack();
     let run = [
@@ -537,8 +539,8 @@ async fn b23_a_signed_push_starts_a_run_and_nothing_else_does() {
     assert_eq!(runs["runs"].as_array().map(Vec::len), Some(1), "{runs}");
 }
 
-/// AWS has no part in which workflow it is: the text handed to the builds port is what runs here, and CodeBuild
-/// gets the same by `StartBuild`, which the adapter's own tests hold.
+/// AWS has no part in which workflow it is: the text handed to the builds port is what runs here, and
+/// CodeBuild gets the same by `StartBuild`, which the adapter's own tests hold.
 async fn b24_the_build_runs_the_workflow_of_the_pushed_commit() {
     let shop = pack().built_by(r#"{buildspec: ci.yml, tags: ["{sha7}-{build}"]}"#);
     shop.write(

@@ -1,7 +1,8 @@
 //! A harness like Rust's own that knows, when it runs, what a test needs and this machine lacks.
 //!
-//! Rust's own harness can ignore a test only when it is compiled. Here a test that needs a missing program is listed
-//! with what it needs, and counted as ignored, never as passed; `-- --include-ignored` runs it all the same.
+//! Rust's own harness can ignore a test only when it is compiled. Here a test that needs a missing
+//! program is listed with what it needs, and counted as ignored, never as passed; `-- --include-ignored`
+//! runs it all the same.
 
 use std::process::Command;
 

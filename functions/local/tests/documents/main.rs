@@ -1,19 +1,22 @@
-//! The two documents this project starts from, run: a test for each of their lines, named by it. Beside them `presets`:
-//! one repository for each preset, from a signed push to prod.
+//! The two documents this project starts from, run: a test for each of their lines, named by it. Beside
+//! them `presets`: one repository for each preset, from a signed push to prod.
 //!
-//! No test reaches AWS or a Docker daemon. `docker`, `docker-compose`, `dockerd` and `aws` are the scripts of `tools/`,
-//! before those of the machine: they send every address of ECR, of any account and region, to the registry of the
-//! Towline under test, and refuse what they do not know. Git, make and all else are the machine's.
+//! No test reaches AWS or a Docker daemon. `docker`, `docker-compose`, `dockerd` and `aws` are the
+//! scripts of `tools/`, before those of the machine: they send every address of ECR, of any account and
+//! region, to the registry of the Towline under test, and refuse what they do not know. Git, make and all
+//! else are the machine's.
 //!
-//! The folders of `shapes/` stand for the documents' repositories: their buildspec, Makefile and Dockerfile, with shell
-//! scripts for the programs, and base images that are empty. They differ from the documents' own text: comments are in
-//! English, document B's account is 111122223333, and its buildspec keeps `version.json`. Most builds run after edits,
-//! which the tests make:
-//! - document A's buildspec after `towline lint --fix`, and for a push with a command that pushes each promised tag;
-//! - `sbcntr-backend` with the account's number in its buildspec, and after `--fix`; for a push with the tag that
-//!   Towline gives and with its last two commands for a good build alone;
-//! - `todobackend` with `dockerd` instead of `/usr/local/bin/dockerd`, so that the script is found, after `--fix`, and
-//!   with the Makefile's `aws ecr get-login`, which version 2 of the AWS CLI does not have, replaced.
+//! The folders of `shapes/` stand for the documents' repositories: their buildspec, Makefile and
+//! Dockerfile, with shell scripts for the programs, and base images that are empty. They differ from the
+//! documents' own text: comments are in English, document B's account is 111122223333, and its buildspec
+//! keeps `version.json`. Most builds run after edits, which the tests make:
+//! - document A's buildspec after `towline lint --fix`, and for a push with a command that pushes each
+//!   promised tag;
+//! - `sbcntr-backend` with the account's number in its buildspec, and after `--fix`; for a push with the
+//!   tag that Towline gives and with its last two commands for a good build alone;
+//! - `todobackend` with `dockerd` instead of `/usr/local/bin/dockerd`, so that the script is found, after
+//!   `--fix`, and with the Makefile's `aws ecr get-login`, which version 2 of the AWS CLI does not have,
+//!   replaced.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../common/mod.rs"]

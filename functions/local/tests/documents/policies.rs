@@ -255,7 +255,8 @@ fn b2_b3_repositories_and_roles_are_a_cloudformation_template() {
     );
 }
 
-/// A stack for each component by `aws` itself, so that a profile with a second factor works as it does by hand.
+/// A stack for each component by `aws` itself, so that a profile with a second factor works as it does by
+/// hand.
 fn b3_components_are_installed_with_a_profile_that_asks_for_a_second_factor() {
     let shop = shop();
     let deploy = [

@@ -1,5 +1,5 @@
-//! The shape of document A's repository: login and push in `post_build`, content trust, a task definition, a fixed
-//! architecture.
+//! The shape of document A's repository: login and push in `post_build`, content trust, a task
+//! definition, a fixed architecture.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! The shape of document B's repository: a Makefile that does the work, Compose, two tags of one build, `version.json`.
+//! The shape of document B's repository: a Makefile that does the work, Compose, two tags of one build,
+//! `version.json`.
 
 use serde_json::{Value, json};
 

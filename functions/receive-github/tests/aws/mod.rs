@@ -187,7 +187,8 @@ impl World {
     }
 }
 
-/// The item after one part of a transaction; this function writes whole items, and bodies without a condition.
+/// The item after one part of a transaction; this function writes whole items, and bodies without a
+/// condition.
 fn written(part: &Value) -> Value {
     if let Some(put) = part.get("Put") {
         return put["Item"].clone();

@@ -58,7 +58,8 @@ pub struct Iam {
     /// Bucket of the stack (its output BucketName), for long buildspecs and the preset pack
     #[arg(long, value_name = "NAME", value_parser = towline_client::stack::label)]
     bucket: Option<String>,
-    /// Also allow this action: ecr:ListImages, ecr:DescribeImages, ecr:DescribeRepositories or ecr:GetRepositoryPolicy
+    /// Also allow this action: ecr:ListImages, ecr:DescribeImages, ecr:DescribeRepositories or
+    /// ecr:GetRepositoryPolicy
     #[arg(long, value_name = "ACTION", value_parser = also)]
     also: Vec<&'static str>,
 }

@@ -60,7 +60,8 @@ impl Policy {
         self.of("Allow", action).any(|it| of_service(&it))
             && !self
                 .of("Deny", action)
-                // A denial with a condition, such as for requests without encryption, does not deny everything.
+                // A denial with a condition, such as for requests without encryption, does not deny
+                // everything.
                 .any(|it| it["Condition"].is_null() && of_service(&it))
     }
 

@@ -303,7 +303,8 @@ fn verified(image: &Image) -> Result<Stored, Unbelievable> {
     })
 }
 
-/// The platforms of an index. For a manifest, they are in its configuration, which would have to be downloaded.
+/// The platforms of an index. For a manifest, they are in its configuration, which would have to be
+/// downloaded.
 fn platforms(document: &Document) -> Vec<String> {
     let entries = match document {
         Document::Index(index) => index.manifests().as_slice(),

@@ -117,7 +117,8 @@ async fn mint(call: &Call<'_>, app: &AppKey) -> Result<Option<Given>, Failure> {
         Purpose::Hooks => json!({"repository_hooks": "write"}),
     };
     let id = call.repository.id;
-    // By its id if GitHub returned it, so that a token never reaches a repository that took over the name (A8).
+    // By its id if GitHub returned it, so that a token never reaches a repository that took over the name
+    // (A8).
     let body = if is_local(id) {
         let name = name.as_str().rsplit('/').next();
         json!({"repositories": [name], "permissions": permissions})

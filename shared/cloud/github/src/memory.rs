@@ -44,7 +44,8 @@ use crate::lock;
 pub use access::{App, Installation, Token};
 pub use repository::{Commit, Delivery, File, Hook, Repository, Status};
 
-/// The private key of an [`App`] created with [`App::new`], in PEM (PKCS#8). It is public and protects nothing.
+/// The private key of an [`App`] created with [`App::new`], in PEM (PKCS#8). It is public and protects
+/// nothing.
 pub const APP_KEY: &str = include_str!("memory/app-key.pem");
 
 pub struct MemoryGitHub {

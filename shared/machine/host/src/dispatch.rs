@@ -19,8 +19,8 @@ use crate::machine::Machine;
 
 /// The most functions that run at the same time.
 const WORKERS: usize = 4;
-/// The functions that read the source. Each has its own workers, so that a slow origin delays no other function, and
-/// a long fetch for a plan delays no rollback.
+/// The functions that read the source. Each has its own workers, so that a slow origin delays no other
+/// function, and a long fetch for a plan delays no rollback.
 const SLOW: [&str; 2] = ["plan-runs", "promote-images"];
 /// The most of each of these that run at the same time.
 const SLOW_WORKERS: usize = 4;

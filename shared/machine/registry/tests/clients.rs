@@ -1,7 +1,7 @@
 //! The registry with real clients: `docker` and `skopeo`.
 //!
-//! Ignored unless asked for: it needs both programs and a running Docker daemon, as `.ci/run clients` has them.
-//! `TOWLINE_DOCKER` names another `docker` to run.
+//! Ignored unless asked for: it needs both programs and a running Docker daemon, as `.ci/run clients` has
+//! them. `TOWLINE_DOCKER` names another `docker` to run.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;

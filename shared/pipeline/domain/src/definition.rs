@@ -144,7 +144,8 @@ pub struct Build {
     /// `os/architecture` of the image. If there are several, each is built on its own machine. At least
     /// one.
     pub platforms: Vec<String>,
-    /// Files that later stages may read, each known by its name without its extension (see [`crate::outputs`]).
+    /// Files that later stages may read, each known by its name without its extension (see
+    /// [`crate::outputs`]).
     pub outputs: Vec<String>,
     /// The container's name in `imagedefinitions.json`; the component's name if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

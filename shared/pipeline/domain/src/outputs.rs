@@ -93,8 +93,8 @@ fn placeholders(template: &str) -> impl Iterator<Item = &str> {
 /// The parameters of a deployment of an image: the stage's, with placeholders filled in from the
 /// build that made the image.
 ///
-/// One stage can hold several components; a parameter that reads an output this component does not have is left
-/// out.
+/// One stage can hold several components; a parameter that reads an output this component does not have
+/// is left out.
 ///
 /// # Errors
 /// When a parameter has no value.

@@ -94,7 +94,8 @@ async fn promote(
     ) else {
         return context.postpone(owed).await;
     };
-    // Everything needed to finish is read before the tags are set; if it changes until then, it is read again.
+    // Everything needed to finish is read before the tags are set; if it changes until then, it is read
+    // again.
     reads
         .load(needed_to_promote(key, definition, &promotion))
         .await?;

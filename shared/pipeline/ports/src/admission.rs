@@ -1,4 +1,5 @@
-//! The id under which a registered repository is stored, regardless of which of its ids a push names (A7, A8).
+//! The id under which a registered repository is stored, regardless of which of its ids a push names (A7,
+//! A8).
 //!
 //! A repository has one canonical id, the first one seen. A folder on this machine has an id in a range
 //! of its own. That id only identifies the clone, so the name decides. GitHub's ids are identities, and

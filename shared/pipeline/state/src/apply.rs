@@ -1,4 +1,5 @@
-//! Applies facts to the stored state: loads, decides in `towline-domain`, commits, and repeats after conflicts.
+//! Applies facts to the stored state: loads, decides in `towline-domain`, commits, and repeats after
+//! conflicts.
 
 mod run;
 mod stage;

@@ -103,7 +103,8 @@ impl Change {
         self.forgotten.extend(other.forgotten);
     }
 
-    /// Adds another change; returns it if both are too large for one transaction or would write the same item.
+    /// Adds another change; returns it if both are too large for one transaction or would write the same
+    /// item.
     pub fn take_in(&mut self, other: Self) -> Option<Self> {
         let is_here = |key: &Key| {
             let heads = self.heads.iter().map(|head| &head.key);

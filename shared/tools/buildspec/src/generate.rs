@@ -27,7 +27,8 @@ pub use shell::quote;
 
 use crate::model::{Buildspec, Env, Phases, ReadError, Shell};
 
-/// The most characters CodeBuild takes as an inline buildspec (not in its API model; AWS CDK pull request 14974).
+/// The most characters CodeBuild takes as an inline buildspec (not in its API model; AWS CDK pull request
+/// 14974).
 pub const INLINE_LIMIT: usize = 25_600;
 
 /// The settings that all presets share.
@@ -90,7 +91,8 @@ pub struct Docker {
     pub target: Option<String>,
     /// The platform of the image.
     pub platform: Platform,
-    /// Whether layers are kept in the registry between builds, under the names in `$CACHE_FROM` and `$CACHE_TO`.
+    /// Whether layers are kept in the registry between builds, under the names in `$CACHE_FROM` and
+    /// `$CACHE_TO`.
     pub layer_cache: bool,
     /// Build arguments; without a value, the environment variable of that name is passed.
     pub arguments: Vec<(String, Option<String>)>,
@@ -123,7 +125,8 @@ pub enum Platform {
 /// A build with the repository's own Makefile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Make {
-    /// Targets of the `build` phase in order, the one that publishes last; the first that fails ends the build.
+    /// Targets of the `build` phase in order, the one that publishes last; the first that fails ends the
+    /// build.
     pub build: Vec<String>,
     /// Targets that run in `post_build` even after a failure; their own failures are ignored.
     pub always: Vec<String>,

@@ -1,11 +1,11 @@
 //! Finds what will go wrong on CodeBuild, before a build runs.
 //!
-//! [`lint`] reads a buildspec and the files around it. A finding has a place, what will happen on CodeBuild and what
-//! to do about it. [`fix`] fixes what can be fixed automatically. Nothing here touches a disk: files come through
-//! [`Files`].
+//! [`lint`] reads a buildspec and the files around it. A finding has a place, what will happen on
+//! CodeBuild and what to do about it. [`fix`] fixes what can be fixed automatically. Nothing here touches
+//! a disk: files come through [`Files`].
 //!
-//! To allow a finding, add a comment with a reason on its line, on the line above, or above the first key for the
-//! whole file:
+//! To allow a finding, add a comment with a reason on its line, on the line above, or above the first key
+//! for the whole file:
 //!
 //! ```yaml
 //! # towline: allow W031 because tags of seven characters are what our users know

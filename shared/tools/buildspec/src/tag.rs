@@ -3,7 +3,8 @@
 /// The longest tag that a registry accepts.
 pub const LONGEST: usize = 128;
 
-/// Whether `text` is a tag: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}` (OCI distribution specification, "Pulling manifests").
+/// Whether `text` is a tag: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}` (OCI distribution specification, "Pulling
+/// manifests").
 #[must_use]
 pub fn is_valid(text: &str) -> bool {
     let starts_well = text

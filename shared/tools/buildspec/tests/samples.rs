@@ -1,6 +1,8 @@
-//! Reads, lints and fixes every sample buildspec in the folder that `TOWLINE_SAMPLES` named when this test was built.
+//! Reads, lints and fixes every sample buildspec in the folder that `TOWLINE_SAMPLES` named when this
+//! test was built.
 //!
-//! The samples belong to others and are not part of this repository, so these tests are ignored unless asked for.
+//! The samples belong to others and are not part of this repository, so these tests are ignored unless
+//! asked for.
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Whatever is generated is what a JSON Schema made of CodeBuild's documentation takes.
 //!
-//! The schema lies in the folder that `TOWLINE_SAMPLES` named when this test was built. It is not part of this
-//! repository, so these tests are ignored unless asked for.
+//! The schema lies in the folder that `TOWLINE_SAMPLES` named when this test was built. It is not part of
+//! this repository, so these tests are ignored unless asked for.
 
 use std::fs;
 use std::path::Path;

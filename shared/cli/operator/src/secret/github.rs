@@ -2,7 +2,8 @@
 
 use towline_wire::github::{Access, AccessError};
 
-/// Checks that functions can use it. Whether the private key is one is only checked by a function, which signs with it.
+/// Checks that functions can use it. Whether the private key is one is only checked by a function, which
+/// signs with it.
 ///
 /// # Errors
 /// With what is wrong, as the rest of a sentence that never shows the secret.

@@ -10,8 +10,8 @@ use crate::tags::Values;
 /// run's definition, `trusted` the one that applies to the stages: a build may not push the tag of
 /// a stage in either.
 ///
-/// `own` is the definition the run follows, `trusted` the one that rules the stages: a build may push the tag of
-/// no stage of either.
+/// `own` is the definition the run follows, `trusted` the one that rules the stages: a build may push the
+/// tag of no stage of either.
 ///
 /// # Errors
 /// When there can be no such attempt.

@@ -11,8 +11,8 @@ use crate::ledger::What;
 use crate::names::{Digest, Tag};
 use crate::person::{Actor, Person};
 
-/// How often the tags of a stage are put back within [`WINDOW`]; after that the stage is held, because two who
-/// put the same tag on different images would go on forever.
+/// How often the tags of a stage are put back within [`WINDOW`]; after that the stage is held, because
+/// two who put the same tag on different images would go on forever.
 const MOST_RESTORED: usize = 3;
 
 const WINDOW: Duration = Duration::from_secs(3_600);

@@ -19,7 +19,8 @@ pub enum Access {
     },
 }
 
-/// Why a text is not such a secret: the rest of a sentence, which says how to fix that and never shows the text.
+/// Why a text is not such a secret: the rest of a sentence, which says how to fix that and never shows
+/// the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
     #[error(

@@ -38,7 +38,8 @@ impl Call {
         self.words.get(self.start + 1..).unwrap_or_default()
     }
 
-    /// Its constant arguments that are not options, such as `ecr get-login` in `aws ecr get-login --region x`.
+    /// Its constant arguments that are not options, such as `ecr get-login` in `aws ecr get-login
+    /// --region x`.
     pub(crate) fn verbs(&self) -> Vec<&str> {
         self.arguments()
             .iter()

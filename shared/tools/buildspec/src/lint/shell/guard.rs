@@ -102,7 +102,8 @@ fn yoda(before: &str) -> Guard {
     }
 }
 
-/// Whether a script for another shell ends with an error unless the build succeeds, so that its command fails.
+/// Whether a script for another shell ends with an error unless the build succeeds, so that its command
+/// fails.
 pub(super) fn script_stops(script: &str) -> bool {
     let Some((condition, rest)) = script.split_once(';').or_else(|| script.split_once("||")) else {
         return false;
