@@ -114,6 +114,7 @@ impl Chance {
         self.state().happened.clone()
     }
 
+    /// Takes a mechanism out.
     pub fn take_out(&self, mechanism: Mechanism) {
         self.state().out.insert(mechanism);
     }

@@ -99,6 +99,7 @@ impl Deed {
 }
 
 impl Plan {
+    /// The plan of a seed.
     #[must_use]
     pub fn of(seed: u64, weather: Weather) -> Self {
         let mut lots = SplitMix64::new(seed ^ PLANNING);

@@ -40,6 +40,7 @@ pub struct Watch {
     known: Mutex<Known>,
 }
 
+/// The knowledge of the watch.
 #[derive(Debug, Default, Clone)]
 pub struct Known {
     /// Every run.
@@ -60,6 +61,7 @@ pub struct Known {
     pub written: BTreeMap<Key, Arc<Row>>,
     /// The open intents, by their item and id.
     pub owed: BTreeMap<(Key, String), Intent>,
+    /// The builds of each attempt.
     pub of_attempt: BTreeMap<AttemptId, Vec<BuildId>>,
     /// Whether no clock is wrong, so that no attempt has a second build.
     pub right_clocks: bool,
@@ -290,6 +292,7 @@ fn value<T: DeserializeOwned>(body: &Value) -> T {
 }
 
 impl Known {
+    /// The rule of a stage.
     #[must_use]
     pub fn rule(&self, key: &StageKey) -> Option<&StageRule> {
         let definitions = self.definitions.get(&key.repository)?;

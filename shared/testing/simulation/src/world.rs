@@ -67,6 +67,7 @@ pub enum Job {
 }
 
 impl Job {
+    /// The function for the job.
     pub(crate) fn function(&self) -> &str {
         match self {
             Self::Webhook(_) => "receive-github",
@@ -135,11 +136,13 @@ pub(crate) enum Happening {
 pub struct BuildPlan {
     /// How long it takes.
     pub takes: Duration,
+    /// How it ends.
     pub ends: BuildStatus,
     /// What it pushes before it ends.
     pub pushes: Pushes,
 }
 
+/// What a build pushes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushes {
     /// An image of its own.
@@ -358,6 +361,7 @@ impl World {
         Secret::new(SECRET).expect("a secret that is long enough")
     }
 
+    /// The time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.ports.clock.now()
