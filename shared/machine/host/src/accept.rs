@@ -22,10 +22,9 @@ use crate::places::{Exchange, Places};
 
 /// How long a request's head may take to arrive.
 const HEAD: Duration = Duration::from_secs(15);
-/// The most bytes of a connection that are read before they are needed. This limits a request's head
-/// too.
+/// The most bytes to buffer for a connection; this also limits the size of a request's head.
 const AHEAD: usize = 64 * 1024;
-/// How long running answers may take once the machine stops.
+/// How long answers in progress may take once the machine stops.
 const LAST: Duration = Duration::from_secs(5);
 
 /// Whether the headers have valid credentials.
@@ -85,7 +84,7 @@ pub(super) async fn connections(
     }
 }
 
-/// A body that reports to its connection's place when it moves and when it ends.
+/// A body that tells its connection's place when bytes move and when it ends.
 struct Watched<B> {
     body: B,
     exchange: Option<Exchange>,

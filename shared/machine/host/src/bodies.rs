@@ -26,8 +26,8 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// The bodies in memory.
 ///
-/// If a piece does not fit, the body that began to arrive first is dropped. So an honest sender can
-/// finish, however many bodies are left half sent, and no request waits for another's body.
+/// If a piece does not fit, the body that began to arrive first is dropped. So an honest client can
+/// finish even if many other bodies are never completed, and no request waits for another's body.
 pub(super) struct Bodies {
     most: usize,
     memory: Mutex<Memory>,
@@ -43,8 +43,7 @@ struct Memory {
 
 /// What has arrived of a body.
 struct Part {
-    /// Of [`BLOCK`] bytes each, except the last. A text that grows in one piece would leave holes of
-    /// many sizes in the memory.
+    /// Each has [`BLOCK`] bytes, except the last. One growing buffer per body would fragment the memory.
     blocks: Vec<Vec<u8>>,
     length: usize,
     /// Its reader gives up when this is dropped.
@@ -156,7 +155,7 @@ impl Memory {
         true
     }
 
-    /// The bytes of a body that arrives, which no longer count.
+    /// Stops counting an arriving body, and returns its bytes.
     fn remove(&mut self, id: u64) -> Option<Part> {
         let part = self.arriving.remove(&id)?;
         self.bytes -= part.length;

@@ -1,4 +1,5 @@
-//! Runs the functions: takes events from the queue, sweeps, and keeps the loops that feed in foreign events.
+//! Runs the functions: takes events from the queue, sweeps, and runs the loops that take in events from
+//! outside.
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -36,7 +37,7 @@ const TIDY: Duration = Duration::from_secs(3_600);
 /// The age at which an unused blob is deleted.
 const OLD: Duration = Duration::from_secs(24 * 3_600);
 
-/// The tasks of a machine, except answering.
+/// The tasks of a machine, except answering requests.
 pub(super) struct Work {
     tasks: JoinSet<()>,
     machine: Arc<Machine>,
@@ -131,7 +132,7 @@ struct Lane {
     machine: Arc<Machine>,
     queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Queued>>>,
     in_flight: InFlight,
-    /// Functions with a lane of their own.
+    /// Functions that have their own lane.
     apart: Vec<(&'static str, mpsc::Sender<Queued>)>,
 }
 
@@ -209,7 +210,7 @@ impl Future for EndWithMe {
     }
 }
 
-/// Tells one state of a file from the next; none if it cannot be read.
+/// Differs for each version of a file; none if it cannot be read.
 fn stamp(file: &Path) -> Option<(u64, u64, i64, i64)> {
     let known = std::fs::metadata(file).ok()?;
     Some((known.ino(), known.len(), known.mtime(), known.mtime_nsec()))
@@ -229,7 +230,7 @@ async fn keep_sweeping(machine: Arc<Machine>, period: Duration) {
         if std::mem::replace(&mut secrets, now) != now {
             let released = machine.context().release(Service::Secrets).await;
             if let Err(error) = released {
-                // They are tried again at their time.
+                // They are still retried when they are due.
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "cannot announce the builds that wait for a secret");
             }

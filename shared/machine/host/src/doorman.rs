@@ -1,4 +1,4 @@
-//! Decides who may do what in the registry: people pull, and builds do what their password opens.
+//! Decides who may do what in the registry: people pull, and builds do what their password permits.
 
 use std::sync::Arc;
 
@@ -97,8 +97,11 @@ impl Authority for Doorman {
 
 fn unsure(error: &HandlerError) -> Verdict {
     let error = error as &dyn std::error::Error;
-    tracing::error!(error, "cannot read whose image repository it is");
-    Verdict::Unsure("it cannot be found out whose images these are; try again".into())
+    tracing::error!(
+        error,
+        "cannot read which component owns the image repository"
+    );
+    Verdict::Unsure("cannot read which component these images belong to; try again".into())
 }
 
 /// People pull. Images come from builds, and tags move by promotion; only a person of every group,

@@ -1,4 +1,4 @@
-//! Feeds in what happened in the registry and the runner, as events of ECR and CodeBuild.
+//! Passes on what happened in the registry and the runner, as events of ECR and CodeBuild.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ const MOST_FEEDS: u32 = 24;
 const MOST_PERMANENT: u32 = 2;
 /// The longest time between two attempts at the same event.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Repositories whose pushes are fed in at the same time.
+/// Repositories whose pushes are passed on at the same time.
 const MOST_FED: usize = 8;
 /// Build events taken at a time.
 const PORTION: usize = 100;
 
-/// Feeds in pushes to the registry, as events of ECR. Pushes of one repository keep their order.
+/// Passes on pushes to the registry as events of ECR. Pushes of one repository keep their order.
 /// Repositories are handled at the same time, so that none waits for another.
 pub(super) async fn feed_pushes(machine: Arc<Machine>) {
     let mut fed = JoinSet::new();
@@ -90,7 +90,7 @@ fn image_action(event: &PushEvent) -> Value {
     })
 }
 
-/// Feeds in the runner's reports, as events of CodeBuild.
+/// Passes on the runner's reports as events of CodeBuild.
 pub(super) async fn feed_builds(machine: Arc<Machine>) {
     loop {
         let changes = match machine.runner.next_events(0, PORTION).await {

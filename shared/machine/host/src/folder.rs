@@ -18,7 +18,7 @@ const SHORTEST_SECRET: usize = 32;
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// The system refuses.
+    /// The operating system reports an error.
     #[error("using {}", path.display())]
     System {
         path: PathBuf,

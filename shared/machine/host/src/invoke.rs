@@ -15,8 +15,8 @@ use crate::machine::Machine;
 
 /// Tries before an event is left to the sweep, as Lambda tries an asynchronous call three times.
 const MOST_TRIES: u32 = 3;
-/// The holder of leases in this process: the store lets only one process in, and an event is never
-/// handled twice at once.
+/// The holder of this process's leases. One name is enough: only one process can open the store, and it
+/// never handles an event twice at the same time.
 const HOLDER: &str = "this machine";
 
 /// Why a function did not take an event.

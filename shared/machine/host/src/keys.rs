@@ -1,4 +1,4 @@
-//! The passwords of builds, and what each opens in the registry: a build pushes the tags of its own attempt
+//! The passwords of builds, and what each permits in the registry: a build pushes the tags of its own attempt
 //! while it runs, and pulls what belongs to its GitHub repository.
 
 use std::collections::HashMap;
@@ -31,13 +31,13 @@ impl Default for BuildKeys {
     }
 }
 
-/// A build that shows its password.
+/// The build that a password belongs to.
 pub(super) enum Shown {
     Running(Box<Rights>),
     Ended(BuildId),
 }
 
-/// What follows from a password.
+/// What a password permits.
 pub(super) enum Judged {
     Now(Verdict),
     /// It depends on who owns the repository.

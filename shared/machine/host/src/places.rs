@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 /// The most open connections.
 const MOST: usize = 512;
-/// Places that connections without credentials keep, so that a new one has time to send its request.
+/// Places reserved for connections without credentials, so that a new one has time to send its request.
 const FOR_STRANGERS: usize = 128;
 
 /// All open connections. A new one never waits: if there is no place, another connection is closed.
@@ -32,7 +32,7 @@ struct Table {
 
 struct Taken {
     peer: IpAddr,
-    /// The last event of its client: it sent something, or took something.
+    /// The number of its client's last event: it sent or received something.
     active: u64,
     /// The number of its current exchange.
     exchange: u64,
@@ -125,12 +125,12 @@ impl Table {
 }
 
 impl Place {
-    /// Begins to receive a request. From its end on, it is served.
+    /// Begins to receive a request. Once it is complete, it is being served.
     pub(super) fn request(&self, has_credentials: bool) -> Exchange {
         self.begin(has_credentials, true)
     }
 
-    /// Begins to send an answer. From its end on, the connection waits for its client.
+    /// Begins to send an answer. Once it is sent, the connection waits for its client.
     pub(super) fn answer(&self, has_credentials: bool) -> Exchange {
         self.begin(has_credentials, false)
     }
@@ -150,7 +150,7 @@ impl Place {
 }
 
 impl Exchange {
-    /// The client has sent or taken a piece.
+    /// The client has sent or received a piece.
     pub(super) fn moved(&self) {
         self.update(|_| ());
     }

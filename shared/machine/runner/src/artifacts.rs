@@ -164,8 +164,8 @@ fn copy(file: File, bytes: u64, target: &Path, name: &Path) -> io::Result<()> {
     copy.set_permissions(fs::Permissions::from_mode(mode))
 }
 
-/// Where something with that name is kept. With `discard-paths` the last file of a name wins, and it
-/// is not written through a link.
+/// Where a file or link is kept. With `discard-paths`, the last file of a name wins; it is not written
+/// through a link.
 fn make_room(target: &Path, name: &Path) -> io::Result<PathBuf> {
     fs::create_dir_all(target)?;
     files::make_way(target, name)?;

@@ -252,7 +252,7 @@ impl Build {
         self.user.as_ref()
     }
 
-    /// Where the shell and we exchange files.
+    /// Where the shell and this process exchange files.
     pub(crate) fn control(&self) -> Control {
         self.folder.control(self.user.as_ref())
     }
@@ -376,10 +376,11 @@ impl Build {
     }
 }
 
-/// How long to wait before writing the end of a build again.
+/// How long to wait before storing the end of a build again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Closes the registry to a build, then writes its end and its event, and retries until that succeeds.
+/// Revokes the build's access to the registry, then stores its end and its event, and retries until that
+/// succeeds.
 pub(crate) async fn conclude(inner: &Inner, mut record: Record, status: BuildStatus) {
     inner.config.registry.close(&record.id);
     let now = inner.now();
@@ -393,7 +394,7 @@ pub(crate) async fn conclude(inner: &Inner, mut record: Record, status: BuildSta
         });
         match written.await {
             Ok(()) => break,
-            Err(error) => tracing::error!(build = %id, %error, "a build's end was not written"),
+            Err(error) => tracing::error!(build = %id, %error, "the end of a build was not stored"),
         }
         sleep(AGAIN).await;
     }

@@ -57,7 +57,7 @@ impl Paths {
                 (None, Some(path)) => (&mut source, path),
                 (None, None) => (&mut source, path.clone()),
             };
-            // The name of a folder means its whole content.
+            // A folder's name stands for its whole content.
             let path = path.trim_end_matches('/');
             let all = [path.to_owned(), format!("{path}/**")];
             match Patterns::new(&all) {

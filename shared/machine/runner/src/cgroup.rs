@@ -24,8 +24,8 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Group(PathBuf);
 
 impl Group {
-    /// A group below that of this process for the build in this folder, which no other build has; none if
-    /// there can be none.
+    /// Creates a group for the build in this folder, below the group of this process; none if that is not
+    /// possible here.
     pub(crate) fn create(folder: &Path) -> Option<Self> {
         let name = Digest::of(folder.as_os_str().as_bytes());
         let group = own()?.join(format!("towline-{}", name.hex()));

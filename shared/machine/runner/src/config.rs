@@ -15,7 +15,7 @@ use crate::users::User;
 
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Opens the registry to builds while they run.
+/// Gives builds access to the registry while they run.
 pub trait RegistryAccess: Send + Sync {
     /// Returns the password of a build that begins. The password gives access to what these rights
     /// name.
@@ -25,7 +25,7 @@ pub trait RegistryAccess: Send + Sync {
     fn close(&self, build: &BuildId);
 }
 
-/// The same password for every build, for a registry that decides in another way who may do what.
+/// The same password for every build, for a registry that checks rights in another way.
 #[derive(Debug, Clone)]
 pub struct OnePassword(pub String);
 
@@ -72,7 +72,7 @@ pub struct Config {
     /// The file with the values of `parameter-store` and `secrets-manager`, readable by its owner only.
     /// It is read when a build needs a value.
     pub secrets: PathBuf,
-    /// Whether a build whose values are not there is asked for again later. Otherwise it fails.
+    /// Whether a build whose secrets are missing is requested again later. Otherwise it fails.
     pub awaits_secrets: bool,
     /// A folder that every user may enter, for builds that run as another user.
     pub common: PathBuf,
@@ -83,8 +83,8 @@ pub struct Config {
     pub now: Now,
     /// The program `towline` in builds.
     pub towline_binary: PathBuf,
-    /// The address of the registry, `host:port`, if builds that an earlier process has queued must
-    /// get the current one.
+    /// The address of the registry, `host:port`. Builds that an earlier process has queued get this one, if
+    /// it is given.
     pub registry_address: Option<String>,
     /// Gives builds their passwords for the registry.
     pub registry: Arc<dyn RegistryAccess>,

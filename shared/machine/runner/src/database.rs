@@ -199,7 +199,7 @@ pub(crate) fn next_number(
     Ok(count.query_row([project], |row| row.get(0))?)
 }
 
-/// The ended builds, without the last `keep`.
+/// The ended builds, except the last `keep`.
 pub(crate) fn beyond(
     transaction: &Transaction<'_>,
     keep: i64,

@@ -34,7 +34,7 @@ impl Folder {
         self.0.join("bin")
     }
 
-    /// Where the shell and we exchange files.
+    /// Where the shell and this process exchange files.
     pub(crate) fn control(&self, user: Option<&User>) -> Control {
         let folder = self.0.join("control");
         let notes = match user {

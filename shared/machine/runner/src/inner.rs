@@ -93,7 +93,7 @@ impl Inner {
         Folder::new(&builds, record.request.attempt.as_str())
     }
 
-    /// Where builds of other users run, because they may not enter our folder.
+    /// Where builds of other users run, because they may not enter the runner's folder.
     pub(crate) fn common(&self) -> PathBuf {
         let hash = Sha256::digest(self.config.dir.as_os_str().as_bytes());
         let word: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -117,7 +117,7 @@ impl Inner {
         self.database.call("reading a build", work).await
     }
 
-    /// Ends what builds have left running, if they have a user of their own and none of them runs.
+    /// Ends what builds have left running, if builds have their own user and none of them runs.
     pub(crate) async fn end_strays(&self) {
         if let Some(user) = &self.config.build_user {
             process::end_of(user, || self.running().is_empty()).await;

@@ -56,8 +56,8 @@ fn lines_of(builds: &[InLine]) -> Vec<Line> {
     lines.collect()
 }
 
-/// Ends older builds of the repository and the ref of a build that was just queued, until no more wait
-/// than may.
+/// Makes room for a build that was just queued: ends older builds of its repository and ref until the
+/// limits are met.
 pub(crate) fn make_room(
     transaction: &Transaction<'_>,
     new: &Record,

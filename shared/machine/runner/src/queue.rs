@@ -1,4 +1,4 @@
-//! The queue of builds: which runs next, and how builds end that ran when the process died.
+//! The queue of builds: which one runs next, and how builds end that were running when the process died.
 
 use std::fs;
 use std::io;
@@ -20,14 +20,14 @@ use crate::process::{self, Leader, Of};
 use crate::record::{Context, PhaseKind, PhaseStatus, Record, State};
 use crate::users;
 
-/// Why builds ended that ran when the process died.
+/// Why builds ended that were running when the process died.
 const RESTARTED: &str = "towline was restarted while the build ran";
 
 /// How long to wait if the queue cannot be read.
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl Inner {
-    /// Ends the builds that ran when the last process died, with their processes and folders (F37).
+    /// Ends the builds that were running when the last process died, with their processes and folders (F37).
     pub(crate) async fn recover(&self) -> Result<(), PortError> {
         let doing = "looking for builds that were running";
         while let Some(mut record) = self.database.call(doing, database::any_running).await? {

@@ -301,7 +301,7 @@ impl Record {
         contexts.any(|context| context.code == codebuild::INTERRUPTED)
     }
 
-    /// The names of the outputs that the build was asked for.
+    /// The names of the outputs that the build was asked to export.
     fn output_names(&self) -> &str {
         let names = self.request.variable(codebuild::OUTPUTS_VARIABLE);
         names.unwrap_or_default()

@@ -138,7 +138,7 @@ impl Runner {
 }
 
 impl Runner {
-    /// Whether the secrets of a new build are there, so that it can wait for them.
+    /// Denies the start of a build whose secrets are missing, so that it waits for them.
     async fn check_secrets(&self, project: &str, build: &StartBuild) -> Result<(), StartError> {
         if !self.inner.config.awaits_secrets {
             return Ok(());

@@ -58,7 +58,7 @@ pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, S
     Err(format!("{} does not have {missing}", file.display()).into())
 }
 
-/// What the file lacks, if it is something that a person can add there: then a build waits for it.
+/// What is missing in the file, if a person can add it there: then a build waits for it.
 pub(crate) fn missing(file: &Path, env: &Env) -> Option<String> {
     Wanted::all(env).ok()?; // a reference that can never be resolved is the build's failure
     let lacks = resolve(file, env).err()?.to_string();

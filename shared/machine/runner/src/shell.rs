@@ -1,9 +1,10 @@
 //! The one shell of a build, which runs command after command so that `cd` and `export` persist.
 //!
-//! The shell's standard input is a socket to us: a line in asks it to run the command file, a line out is
-//! the command's exit status. Commands themselves read from `/dev/null`. A command that ends the
-//! shell (`exit 3`) has failed with that status, and the next command gets a new shell with the folder
-//! and the exported variables of the previous command.
+//! The shell's standard input is a socket to this process. A line that this process sends asks the shell
+//! to run the command file; the line that the shell returns is the command's exit status. Commands
+//! themselves read from `/dev/null`. A command that ends the shell (`exit 3`) has failed with that
+//! status, and the next command gets a new shell with the folder and the exported variables of the
+//! previous command.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -38,7 +39,7 @@ pub(crate) struct Session {
     control: Control,
 }
 
-/// The folder where the shell and we exchange notes.
+/// The folder where the shell and this process exchange files.
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
     pub(crate) folder: PathBuf,

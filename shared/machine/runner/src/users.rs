@@ -240,7 +240,7 @@ fn names(folder: &OwnedFd) -> io::Result<Vec<CString>> {
 mod tests {
     use super::*;
 
-    /// A user of every Linux, like `root` and `daemon`.
+    /// A user that every Linux has, like `root` and `daemon`.
     const NOBODY: &str = "nobody";
 
     fn uid(name: &str) -> u32 {
