@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a4_a_refused_signature_is_checked_once_more_with_secrets_read_anew() {
+    fn a4_a_refused_signature_is_checked_again_with_fresh_secrets() {
         let check = |first, anew, second, status, done: &str| {
             assert_eq!(answered(first, anew, second), (status, done.into()));
         };

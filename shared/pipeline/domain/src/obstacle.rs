@@ -14,8 +14,8 @@ pub enum Service {
     Secrets,
 }
 
-/// A denial. It lasts until a person puts something right. So the work is tried again ever more rarely, and
-/// at once after something else that the same service denied has succeeded.
+/// A denial. It lasts until a person fixes something. So the work is retried with growing pauses, and at
+/// once when something else that the same service denied succeeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Obstacle {
     pub by: Service,

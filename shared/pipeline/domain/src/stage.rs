@@ -373,7 +373,7 @@ impl Stage {
         self.turn_of(promotion, rule)
     }
 
-    /// What a promotion waits for that waits for nothing but its turn.
+    /// The promotion that must end first, if any.
     fn turn_of(&self, promotion: &Promotion, rule: &StageRule) -> Option<Wait> {
         let older = self.waiting.iter().find(|other| match rule.concurrency {
             Concurrency::Queue if !promotion.rollback => {

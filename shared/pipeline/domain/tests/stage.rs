@@ -457,7 +457,7 @@ fn s4_what_waits_keeps_the_gate_it_was_requested_under() {
 }
 
 #[test]
-fn s4_an_approval_of_before_counts_only_if_the_present_gate_would_count_it() {
+fn s4_an_earlier_approval_counts_only_if_the_present_gate_would_count_it() {
     check(
         "anybody; self; keep; approval 2",
         "offer 1\napprove 1 by mallory\napprove 1 by dana\nrule approval 2",

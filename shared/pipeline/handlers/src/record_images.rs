@@ -127,7 +127,7 @@ async fn compare(
                 image: &image,
                 said: None,
             };
-            // Read anew: what was read here may be old by now.
+            // Reads again, because what was read above may be outdated.
             record(Reads::from(context), images, &found, None).await?;
         }
     }

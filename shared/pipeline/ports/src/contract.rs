@@ -44,7 +44,7 @@ pub async fn store<S: Store + 'static>(make: impl AsyncFn() -> S) {
     conditions::twelve_that_count_together_lose_no_step(fresh().await).await;
     conditions::rows_are_there_when_acknowledged(fresh().await).await;
     conditions::the_rows_of_a_loser_stay_beside_those_of_the_winner(fresh().await).await;
-    conditions::whoever_was_answered_reads_what_was_written(fresh().await).await;
+    conditions::a_write_that_was_answered_is_read_back(fresh().await).await;
     order::sorts_are_in_the_order_of_their_bytes(fresh().await).await;
     order::a_prefix_finds_what_begins_with_it_and_nothing_else(fresh().await).await;
     order::a_query_ends_where_it_is_told_and_continues_where_it_stopped(fresh().await).await;

@@ -1,5 +1,5 @@
-//! Work that waits until a person has put something right: it is owed with the obstacle, tried ever more
-//! rarely, and announced at once when the obstacle is gone.
+//! Work that waits until a person has fixed something: it is owed with the obstacle, retried with growing
+//! pauses, and announced at once when the obstacle is gone.
 
 use serde_json::json;
 use towline_domain::Timestamp;

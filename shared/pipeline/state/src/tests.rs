@@ -190,7 +190,7 @@ async fn what_is_owed_again_while_it_is_being_ended_stays() {
             std::slice::from_ref(&again)
         );
     }
-    // And in one commit: what is owed anew outlives its end.
+    // Also in one commit: an intent that is owed again is not deleted.
     let mut change = Change::default();
     change.done(&again.id);
     change.owe(due(1));

@@ -1,4 +1,4 @@
-//! One seed's hour: everyone acts, faults happen all the way, and then there is peace.
+//! Runs one seed: for an hour everyone acts and faults happen; then the faults stop and work settles.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub fn live(plan: &Plan, router: &Arc<Router>) -> Outcome {
     live_in(&mut World::new(plan.seed, plan.profile, router), plan)
 }
 
-/// Lives a plan, and keeps what happens in words: acts and faults, or every invocation too.
+/// Lives a plan, and describes what happens: acts and faults, or also every invocation.
 #[must_use]
 pub fn tell(plan: &Plan, in_full: bool, router: &Arc<Router>) -> Outcome {
     let mut world = World::new(plan.seed, plan.profile, router);
@@ -84,7 +84,7 @@ fn live_in(world: &mut World, plan: &Plan) -> Outcome {
 }
 
 impl World {
-    /// Lives a plan until everything has come to rest; returns what does not hold then.
+    /// Lives a plan until nothing is left to do; returns what does not hold then.
     fn live(&mut self, plan: &Plan) -> Vec<String> {
         self.by_chance = true;
         self.chance.count_nothing();
@@ -131,7 +131,7 @@ impl World {
     }
 
     /// Lets time pass until the stage tags of every repository were compared with the registry. An
-    /// invocation may still run out of time, and nobody owes a comparison, so some come to nothing.
+    /// invocation may still run out of time, and a comparison is not owed, so some are lost.
     fn compare_tags(&mut self) {
         let from = self.now();
         let known = [shop::REPOSITORY, shop::OTHER].into_iter();

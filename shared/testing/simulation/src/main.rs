@@ -14,11 +14,11 @@ use towline_simulation::shrink::{shrink, story};
 use towline_simulation::world::router;
 use towline_simulation::{Plan, Weather, campaign};
 
-/// A third of the time goes into small allocations, which it does in half of what the system's takes.
+/// A third of the time goes into small allocations, which this allocator makes twice as fast as the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Run the real handlers in a world that loses, repeats, reorders and kills
+/// Run the real handlers in a simulated world with lost, repeated and late events, and crashes
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Number of seeds per profile
@@ -33,10 +33,10 @@ struct Arguments {
     /// Number of threads; one per core if not given
     #[arg(long)]
     threads: Option<usize>,
-    /// Shrink this seed to the shortest story that still breaks, and tell it; needs --profile
+    /// Shrink this seed to the shortest story that still fails, and print it; needs --profile
     #[arg(long, value_name = "SEED", requires = "profile")]
     shrink: Option<u64>,
-    /// Tell everything that happens in this seed, every invocation included; needs --profile
+    /// Print everything that happens in this seed, including every invocation; needs --profile
     #[arg(
         long,
         value_name = "SEED",
@@ -47,7 +47,7 @@ struct Arguments {
     /// Try every order of everything that can happen to two pushes, up to this many distinct states
     #[arg(long, value_name = "STATES")]
     scope: Option<usize>,
-    /// Take out one mechanism after the other, and say what notices
+    /// Remove one mechanism at a time, and print which invariant notices
     #[arg(long)]
     ablations: bool,
 }
@@ -81,11 +81,11 @@ impl First {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Profile {
-    /// An ordinary day
+    /// Some faults, as on an ordinary day
     Calm,
-    /// A day on which nothing works as it should
+    /// Frequent faults of every kind
     Rough,
-    /// Times in which most of everything fails
+    /// Outages in which most requests fail
     Outage,
     /// Strangers, people without rights, repetitions, wrong clocks
     Hostile,
@@ -104,7 +104,7 @@ impl From<Profile> for Weather {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // A world that breaks says so in its result.
+    // A panic is part of the seed's result.
     panic::set_hook(Box::new(|_| {}));
     println!("commit {}", commit());
     let weather = arguments.profile.map(Weather::from);
@@ -140,14 +140,14 @@ fn run(arguments: &Arguments, weather: Option<Weather>) -> bool {
     holds
 }
 
-/// Tells everything that happens in a seed; returns whether it breaks nothing.
+/// Prints everything that happens in a seed; returns whether it breaks nothing.
 fn all_of(seed: u64, weather: Weather) -> bool {
     let outcome = campaign::tell(&Plan::of(seed, weather), true, &router());
     println!("{}{}", story(&outcome), outcome.view);
     outcome.faults.is_empty()
 }
 
-/// Shrinks a seed and tells what is left; returns whether it breaks nothing.
+/// Shrinks a seed and prints what is left; returns whether it breaks nothing.
 fn shortest(seed: u64, weather: Weather) -> bool {
     match shrink(&Plan::of(seed, weather), &router()) {
         None => {

@@ -14,10 +14,10 @@ use crate::plan::Plan;
 use crate::weather::Weather;
 use crate::world::router;
 
-/// So many of the first seeds are run twice, to see that both are the same.
+/// The number of first seeds that are run twice, to check that both runs are the same.
 const TWICE: u64 = 25;
 
-/// Seeds that broke are told of up to this number.
+/// The most broken seeds to describe.
 const MOST_TOLD: usize = 10;
 
 /// The result of these seeds.
@@ -93,13 +93,13 @@ impl Seeds {
         }
     }
 
-    /// Rows of ledgers that were written for decisions which came to nothing.
+    /// Rows of ledgers that were written for decisions that were not committed.
     #[must_use]
     pub fn orphans(&self) -> u64 {
         self.sums.orphans
     }
 
-    /// Events that handlers got.
+    /// Events that handlers received.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.sums.events

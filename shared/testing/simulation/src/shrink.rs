@@ -19,7 +19,7 @@ const MOST_WORLDS: u32 = 3_000;
 pub struct Shrunk {
     /// What is left of the plan.
     pub plan: Plan,
-    /// Acts and faults before.
+    /// Acts and faults before shrinking.
     pub before: (usize, usize),
     /// How many worlds were tried.
     pub worlds: u32,
@@ -93,7 +93,7 @@ impl Search<'_> {
         invariant(&live(plan, self.router)).as_ref() == Some(&self.breaks)
     }
 
-    /// Takes the change if the plan still breaks the same.
+    /// Keeps the change if the plan still breaks the same invariant.
     fn attempt(&mut self, left: &mut Plan, change: Plan) -> bool {
         let still = self.worlds < MOST_WORLDS && self.still(&change);
         if still {
@@ -154,7 +154,7 @@ impl Search<'_> {
         }
     }
 
-    /// One thing after another, and no day without sweeps, if that breaks the same.
+    /// Removes concurrency and days without sweeps, if the plan still breaks the same invariant.
     fn simplify(&mut self, left: &mut Plan) {
         let mut one = left.clone();
         one.profile.concurrency = 1;

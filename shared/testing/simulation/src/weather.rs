@@ -15,7 +15,7 @@ pub enum Fault {
     LostAnswer,
     /// CodeBuild has no capacity.
     Busy,
-    /// A transaction meets another one that changes nothing.
+    /// A transaction conflicts with another one that changes nothing.
     Conflict,
     /// An event or a webhook arrives twice.
     Duplicate,
@@ -27,7 +27,7 @@ pub enum Fault {
     Delay,
     /// The clock of an invocation is wrong.
     Skew,
-    /// An invocation stands still for up to half a minute.
+    /// An invocation pauses for up to half a minute.
     Stall,
     /// A build fails, pushes nothing, pushes twice, or takes long.
     BadBuild,
@@ -77,7 +77,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// No faults, and one thing after another: for stories.
+    /// No faults and no concurrency, for stories.
     pub const QUIET: Self = Self {
         name: "quiet",
         crash: 0,
@@ -97,7 +97,7 @@ impl Profile {
         jump: 250,
     };
 
-    /// The most of an ordinary day.
+    /// The highest rates on an ordinary day.
     pub const CALM: Self = Self {
         name: "calm",
         crash: 4,
@@ -117,7 +117,7 @@ impl Profile {
         jump: 250,
     };
 
-    /// The most of a day with faults everywhere.
+    /// The highest rates on a day with faults everywhere.
     pub const ROUGH: Self = Self {
         name: "rough",
         crash: 120,
@@ -186,7 +186,7 @@ impl Profile {
         *place = often;
     }
 
-    /// A profile of a seed: each kind of fault is left out, as often as here, or anything between.
+    /// Draws the rates of a seed: each kind of fault is left out, as frequent as here, or anything between.
     #[must_use]
     pub fn drawn(self, lots: &mut SplitMix64) -> Self {
         let mut drawn = self;
@@ -216,7 +216,7 @@ pub enum Weather {
     Calm,
     /// Faults everywhere.
     Rough,
-    /// Times in which most of everything fails, and then perhaps a day without sweeps.
+    /// Outages in which most steps fail, and then perhaps a day without sweeps.
     Outage,
     /// Strangers push tags, people ask for what they may not, old deliveries and events come again,
     /// and clocks differ by ten minutes.
@@ -236,7 +236,7 @@ impl Weather {
         }
     }
 
-    /// The most that its seeds draw.
+    /// The highest rates that its seeds draw.
     #[must_use]
     pub fn profile(self) -> Profile {
         let name = self.word();

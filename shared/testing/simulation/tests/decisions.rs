@@ -127,7 +127,7 @@ fn s23_a_crash_at_any_step_of_a_decision_leaves_it_once() {
             world.settle();
             crashed += u32::from(world.crash_at.is_none());
             assert_eq!(world.answers.len() - before, 1, "{:?}", world.answers);
-            // Who got no answer asks again, and is told that it was done before.
+            // A person who got no answer asks again, and is told that it is already done.
             let rows = decisions(&world);
             let done = rows.iter().filter(|row| row.result.word() == "done");
             // The build may have ended before a second request.

@@ -1,4 +1,4 @@
-//! Pushes whose webhook is lost for good: the sweep finds them where the refs are (F8).
+//! Pushes whose webhook never arrives: the sweep finds them by comparing refs (F8).
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -13,7 +13,7 @@ use towline_simulation::{Job, Mechanism, Plan, Weather, World, live};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The shop after its first push, of which nothing that follows is announced.
+/// The shop after its first push. No later webhook arrives.
 fn shop() -> World {
     let mut world = World::quiet();
     world.push("main", "first", &[]);

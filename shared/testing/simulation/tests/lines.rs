@@ -14,7 +14,7 @@ use towline_wire::eventbridge;
 const LINE: &str = "towline/build/backend";
 const SOON: Duration = Duration::from_secs(10);
 
-/// Announces the owed line of the first build that was to show this.
+/// Announces the owed line that starts with this text.
 fn announce(world: &mut World, text: &str) {
     let is_meant = |intent: &&Intent| matches!(intent, Intent::BuildStatusDue { shows, .. } if shows.starts_with(text));
     let owed = world.watch.look(|known| {
@@ -49,7 +49,7 @@ fn a_line_that_was_read_before_and_is_shown_late_does_not_stay() {
     world.pass(SOON);
     world.ports.statuses.fail(None);
 
-    // One invocation reads that the build was started, and stands still. Another shows that it was
+    // One invocation reads that the build was started, and pauses. Another shows that it was
     // superseded, and a third ends what the first was to do.
     announce(&mut world, "build#1 was superseded");
     announce(&mut world, "build#1 was started");

@@ -1,4 +1,4 @@
-//! Stories about timing: retried, planned at once, looked for too early.
+//! Stories about timing: retries, simultaneous plans, and reads that come too early.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ fn a_promotion_that_is_denied_waits_and_goes_on_once_it_is_allowed() {
         let tries = world.ports.images.denied();
         assert!(
             (4..40).contains(&tries),
-            "ever more rarely: {tries} times in five hours"
+            "with growing pauses: {tries} tries in five hours"
         );
         check(
             &statuses(&world),
@@ -64,7 +64,7 @@ fn a_promotion_that_is_denied_waits_and_goes_on_once_it_is_allowed() {
         "#]],
         );
         world.deny_tags(false);
-        // The first that is tried again brings the other with it.
+        // When one is tried again and succeeds, the other is announced too.
         let until = world.now() + Duration::from_secs(3600);
         let live = |world: &World| statuses(world).matches("Success: went live").count();
         while live(&world) == 0 {
@@ -111,7 +111,7 @@ fn an_image_is_looked_for_twice_before_it_is_missing() {
     let looked = world.chance.take_requests();
     let looks = looked.get(&("record-images".into(), "DescribeImages".into()));
     assert_eq!(looks, Some(&2), "one for each component");
-    // Only now it comes, without a word.
+    // The image arrives only now, without an event.
     let (_, start) = world.ports.builds.inner().started().swap_remove(0);
     let tags = variable(&start, "IMAGE_TAGS").split(' ');
     for tag in tags.filter_map(|tag| tag.parse().ok()) {
@@ -184,8 +184,8 @@ fn s13_of_two_first_pushes_at_once_the_default_branch_claims() {
     }
 }
 
-/// Of sixty images that come to prod only the newest waits: what the others waited for is looked
-/// after by nobody, and the stage's item stays small.
+/// Of sixty images that are offered to prod only the newest waits: nothing is owed for the others, and
+/// the stage's item stays small.
 #[test]
 fn what_no_longer_waits_is_no_longer_looked_after() {
     let mut world = World::quiet();

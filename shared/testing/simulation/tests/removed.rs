@@ -120,7 +120,7 @@ fn f26_s12_a_commit_that_was_forced_away_does_not_go_live_by_approvals() {
     let prod = shown.iter().find(|it| it.context == "towline/prod/backend");
     let prod = prod.map(|status| status.description.as_str());
     expect!["promotion #6 was refused: 09ee3d7 is no longer on main; promote it again once it is back, or with --override"].assert_eq(prod.unwrap_or_default());
-    // By hand it is the same, and who may override needs no ref.
+    // The same holds for a request; a person who may override needs no ref.
     ask(&mut world, "lee", promote("build#3", None));
     ask(&mut world, "lee", approve(7));
     ask(&mut world, "park", approve(7));

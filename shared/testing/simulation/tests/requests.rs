@@ -1,4 +1,4 @@
-//! The requests of one run to AWS and GitHub: counted, so that there are none without need.
+//! Counts the requests of one run to AWS and GitHub, so that none is unnecessary.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! Rows are written before the item that makes them count: the effects of one without the other.
+//! Rows are written before the item that makes them count: what happens if only one of them is written.
 
 use std::future::Future;
 use std::pin::pin;

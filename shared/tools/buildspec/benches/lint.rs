@@ -1,6 +1,6 @@
 //! How long a typical buildspec takes to be read and linted, and hostile ones to be refused.
 //!
-//! `cargo bench -p towline-buildspec --bench lint`; the numbers to hold are in the comments.
+//! `cargo bench -p towline-buildspec --bench lint`; the limits are in the comments.
 
 use std::hint::black_box;
 use std::time::Duration;

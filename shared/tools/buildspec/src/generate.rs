@@ -2,8 +2,8 @@
 //!
 //! The text depends on the definition alone. Everything that a stranger can choose (branch, tag,
 //! title) or that differs from build to build is passed as environment variables of StartBuild,
-//! listed in [`PROVIDED`], and used as `"$NAME"`. What the definition itself says (folders,
-//! arguments, targets) is in the text, quoted for the shell.
+//! listed in [`PROVIDED`], and used as `"$NAME"`. The definition's own values (folders, arguments,
+//! targets) are in the text, quoted for the shell.
 //!
 //! Every generated build publishes last: tests come first, `post_build` only cleans up and never
 //! fails a good build.
@@ -273,7 +273,7 @@ pub enum GenerateError {
     /// More reports than a project may have.
     #[error("CodeBuild accepts at most {most} reports per project: merge some of them")]
     Reports {
-        /// How many it takes.
+        /// The most that CodeBuild accepts.
         most: usize,
     },
     /// A program that cannot be downloaded safely.
@@ -297,7 +297,7 @@ pub enum GenerateError {
 /// The same input gives the same text, byte for byte.
 ///
 /// # Errors
-/// When the definition says something that cannot be built, or not safely; the message says what to change.
+/// When the definition asks for something that cannot be built safely; the message says what to change.
 pub fn generate(common: &Common, preset: &Preset) -> Result<String, GenerateError> {
     generate_with(common, preset, &Extras::default())
 }

@@ -1,6 +1,6 @@
-//! Whatever is generated is what a JSON Schema made of CodeBuild's documentation takes.
+//! Generated buildspecs are valid by a JSON Schema that was made from CodeBuild's documentation.
 //!
-//! The schema lies in the folder that `TOWLINE_SAMPLES` named when this test was built. It is not part of
+//! The schema is in the folder that `TOWLINE_SAMPLES` named when this test was built. It is not part of
 //! this repository, so these tests are ignored unless asked for.
 
 use std::fs;

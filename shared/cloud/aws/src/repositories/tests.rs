@@ -118,7 +118,7 @@ fn a_setting_is_names_and_owners_and_nothing_wider() {
 }
 
 #[tokio::test]
-async fn a7_a8_a_name_is_bound_to_the_id_of_its_first_push_for_good() {
+async fn a7_a8_a_name_is_bound_permanently_to_the_id_of_its_first_push() {
     let (local, other) = (admission::local(1).0, admission::local(2).0);
     let cloned = format!("{local} acme/cloned");
     let store = Counted::default();

@@ -204,7 +204,7 @@ async fn a_secret_that_nobody_has_set_is_none() {
 }
 
 #[tokio::test]
-async fn whoever_has_filled_a_secret_waits_ten_seconds_at_most() {
+async fn a_secret_that_was_just_set_counts_within_ten_seconds() {
     let story = Story::begin([holds("unset"), holds("real")]).await;
     for (passed, expected, reads) in [(0, None, 1), (9, None, 0), (1, Some("real"), 1)] {
         story.pass(passed).await;

@@ -394,7 +394,7 @@ async fn what_is_due_is_read_again_and_what_was_left_out_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn an_item_that_is_none_of_ours_is_an_error_and_no_panic() {
+async fn an_item_of_another_shape_is_an_error_and_no_panic() {
     for (attribute, value) in [
         ("version", json!({ "N": "-1" })),
         ("version", json!({ "BOOL": true })),

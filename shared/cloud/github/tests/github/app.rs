@@ -170,7 +170,7 @@ async fn a8_an_app_finds_a_renamed_repository_by_its_old_name() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_revoked_is_made_anew() {
+async fn a_revoked_token_is_requested_again() {
     let mut shop = shop();
     shop.push(MAIN, "Begin", &[]);
     let world = world_with(Arc::new(app(APP_KEY)), shop, |memory| {

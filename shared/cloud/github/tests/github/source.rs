@@ -79,7 +79,7 @@ async fn a_file_is_what_the_commit_holds_at_the_path() {
 }
 
 #[tokio::test]
-async fn a24_whatever_a_ref_is_called_it_is_that_ref_that_is_asked_for() {
+async fn a24_a_ref_is_requested_by_exactly_its_name() {
     let names = [
         "main",
         "feature/cart",

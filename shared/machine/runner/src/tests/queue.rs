@@ -6,7 +6,7 @@ use towline_wire::{codebuild, eventbridge};
 use super::*;
 
 #[tokio::test]
-async fn f10_an_attempt_is_started_once_for_ever() {
+async fn f10_an_attempt_is_started_only_once() {
     let world = World::new(1).await;
     let spec = "version: 0.2\nphases: {build: {commands: ['echo x >> \"$OUT\"']}}\n";
     let out = world.path("out");

@@ -40,7 +40,7 @@ async fn a7_a8_it_keeps_the_contract_of_repositories() {
 }
 
 #[tokio::test]
-async fn a7_a8_an_id_is_bound_once_and_for_good() {
+async fn a7_a8_an_id_is_bound_permanently() {
     let world = World::new();
     let repositories = || {
         vec![

@@ -112,7 +112,7 @@ fn a_fault_of_one_part_tries_all_of_them_again() {
 }
 
 #[test]
-fn whoever_ends_an_attempt_ends_its_parts() {
+fn ending_an_attempt_ends_its_parts() {
     check_parts(
         "1/amd64: bound 1
          cancel lee

@@ -66,13 +66,13 @@ pub(super) async fn may_act(
     };
     let told = apply::to_stage(reads.clone(), &stage.key, &fact, None).await?;
     match (error, told) {
-        // It stays owed, and is asked again.
+        // The intent stays owed, so the source is asked again.
         (Some(error), _) => Err(error.into()),
         (None, Applied::Taken(after)) if after.promotion(promotion.number).is_none() => {
             reads.context().finish(owed).await?;
             Ok(false)
         }
-        // If it acts now, that owes it anew.
+        // If the promotion acts now, a new intent is owed.
         (None, Applied::Taken(_) | Applied::Refused(_)) => Ok(false),
     }
 }

@@ -215,7 +215,7 @@ pub(super) async fn the_rows_of_a_loser_stay_beside_those_of_the_winner<S: Store
     assert_eq!(rows.len(), 10 * RIVALS as usize);
 }
 
-pub(super) async fn whoever_was_answered_reads_what_was_written<S: Store + 'static>(store: Arc<S>) {
+pub(super) async fn a_write_that_was_answered_is_read_back<S: Store + 'static>(store: Arc<S>) {
     let mut tasks = JoinSet::new();
     for number in 0..RIVALS {
         let store = Arc::clone(&store);

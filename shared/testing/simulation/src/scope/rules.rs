@@ -100,7 +100,7 @@ impl Rules {
         }
     }
 
-    /// Plans a push, and looks up whatever that wants.
+    /// Plans a push, and looks up what the plan needs.
     pub(super) fn plan(
         &self,
         push: usize,

@@ -36,7 +36,7 @@ const CHOOSE_BUILDER: &str = concat!(
 );
 
 /// The daemon's own builder keeps layers only locally. Without the other builder, whose image comes
-/// from Docker Hub, the build is slower but not worse. ECR accepts a cache only as an image
+/// from Docker Hub, the build is slower but otherwise the same. ECR accepts a cache only as an image
 /// manifest (ECR user guide, "Amazon ECR supports build cache"), and an error while writing it does
 /// not fail the build.
 const USE_CACHE: &str = concat!(
@@ -46,8 +46,8 @@ const USE_CACHE: &str = concat!(
     "else echo 'no layers are kept: docker buildx has no builder for it here'; fi",
 );
 
-/// With its layers, which a daemon that outlives the build would keep. Each part of an attempt has
-/// its own builder.
+/// Removes the builder with its layers, which a daemon that outlives the build would keep. Each part of
+/// an attempt has its own builder.
 const FORGET_BUILDER: &str =
     r#"docker buildx rm "towline-$TOWLINE_ATTEMPT" > /dev/null 2>&1 || true"#;
 

@@ -4,8 +4,8 @@ use super::names::refuse_unless_free;
 use super::{Common, Extras, GenerateError, outputs, print};
 use crate::model::Buildspec;
 
-/// The unchanged text if the definition adds nothing, otherwise a new print with the definition's
-/// variables, secrets and outputs.
+/// The unchanged text if the definition adds nothing; otherwise the buildspec is printed again, with the
+/// definition's variables, secrets and outputs.
 ///
 /// A variable of the definition overrides one of the buildspec, as it would if it were passed to StartBuild.
 pub(super) fn buildspec(

@@ -1,4 +1,4 @@
-//! The catalogue of codes and their descriptions.
+//! The catalog of codes and their descriptions.
 
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

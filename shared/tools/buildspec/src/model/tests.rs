@@ -12,7 +12,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
-/// The print of the result with its warnings, or the error.
+/// The result as printed, with its warnings, or the error.
 fn outcome(text: &str) -> String {
     match Buildspec::read(text) {
         Ok((spec, warnings)) => {

@@ -13,8 +13,8 @@ use super::{Limits, Node, Span, Value, YamlError};
 /// A byte order mark and CRLF line ends are accepted.
 ///
 /// # Errors
-/// When the text is not YAML, holds a key twice, a second document or a key that is no scalar,
-/// uses what [`Limits::aliases`] forbids, or exceeds the limits.
+/// When the text is not YAML, has a duplicate key, a second document or a key that is not a scalar, uses
+/// what [`Limits::aliases`] forbids, or exceeds the limits.
 pub fn read(text: &str, limits: Limits) -> Result<Node, YamlError> {
     let whole = text.len();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

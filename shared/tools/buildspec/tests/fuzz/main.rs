@@ -2,7 +2,7 @@
 //! wrong result.
 //!
 //! Each target uses bytes to change one of the files in `tests/corpus`, so that most inputs are
-//! almost buildspecs. `BOLERO_RANDOM_ITERATIONS` sets more than the few of every day.
+//! almost buildspecs. `BOLERO_RANDOM_ITERATIONS` sets how many; the default is few.
 
 #![cfg(feature = "lint")]
 
@@ -90,7 +90,7 @@ fn lints() {
             }
             to_text(&report, &|_| Some(text.clone()), true);
             assert!(to_json(&report).is_object());
-            // Each log contains the whole catalogue, so it is for many inputs.
+            // Each log contains the whole catalog, so it is for many inputs.
             let mut reports = reports.lock().unwrap_or_else(PoisonError::into_inner);
             reports.push(report);
             if reports.len() == 20 {

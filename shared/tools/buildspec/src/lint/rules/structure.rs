@@ -83,7 +83,7 @@ fn note(spec: &Spec<'_>, problem: &Problem) -> Option<Note> {
     Some(note.fixed_by(edits))
 }
 
-/// Whether a section is for others: other tools keep their own in buildspecs, and anchors need a place.
+/// Whether a section is not for CodeBuild: other tools keep their own in buildspecs, and some hold anchors.
 fn is_of_others(spec: &Spec<'_>, problem: &Problem) -> bool {
     let entries = spec.reading.root.as_mapping().unwrap_or_default();
     let Some((key, value)) = entries.iter().find(|(key, _)| key.range == problem.range) else {

@@ -1,4 +1,4 @@
-//! Printing loses nothing: reading the print of any buildspec gives it back.
+//! Printing loses nothing: a printed buildspec reads back as the same buildspec.
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
