@@ -301,7 +301,7 @@ fn uses(metadata: &Metadata) -> Vec<Use<'_>> {
     uses
 }
 
-/// Uses that the picture does not have. Tests may use more, but an adapter never uses a handler.
+/// Uses that the picture does not allow. Tests may use more, but an adapter never uses a handler.
 fn forbidden(uses: &[Use<'_>]) -> Vec<String> {
     let allowed = |it: &Use<'_>| {
         let Some((_, folder, may)) = PACKAGES.iter().find(|(name, _, _)| *name == it.user) else {
@@ -463,7 +463,7 @@ fn one_machine_needs_nothing_of_aws() {
     }
     let linked = reachable(&needs, "towline");
     assert!(linked.contains("towline-domain"), "Cargo.lock was misread");
-    // Signing calls to a deployed API is the only part of AWS in a person's machine.
+    // Signing calls to a deployed API is the only part of AWS on a person's machine.
     let aws: Vec<_> = linked
         .iter()
         .filter(|name| name.starts_with("aws-sdk-") || **name == "aws-config")

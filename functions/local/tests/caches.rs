@@ -1,4 +1,5 @@
-//! What builds reach, through the real binary: what others kept, apart by trust, and nothing of the server.
+//! What builds can read, through the real binary: caches of other builds, separated by trust, and nothing
+//! of the server.
 
 mod common;
 #[path = "caches/user.rs"]
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A definition whose builds print what was kept, and keep a word. It lets the branch be built.
+/// A definition whose builds print the word in the cache, and store another one. It admits the branch.
 fn definition(branch: &str, word: &str) -> String {
     format!(
         "\

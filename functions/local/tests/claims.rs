@@ -1,4 +1,4 @@
-//! The real binary: who can take an image repository, who sees that, and who gives it up.
+//! The real binary: who can claim an image repository, who sees the claim, and who can release it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
@@ -56,7 +56,7 @@ async fn s13_only_a_default_branch_claims_and_only_the_owner_releases() {
     let answer = server.until(&client(), &path, PATIENCE, built).await;
     assert_eq!(answer["runs"][0]["status"], "succeeded", "{answer:#}");
 
-    // A branch names what belongs to nobody: it is not built, and takes nothing.
+    // A branch names an image repository that belongs to nobody: it is not built, and claims nothing.
     repository.git(&["checkout", "-q", "-b", "evil"]);
     let evil = write("payments");
     let zeros = "0".repeat(40);

@@ -1,4 +1,4 @@
-//! The real binary without webhooks: a push is found where its branch is.
+//! The real binary without webhooks: a push is found by looking at its branch.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
@@ -51,7 +51,7 @@ async fn f8_s7_a_commit_without_a_webhook_is_found_and_its_late_webhook_is_a_dup
     let at = "now?stage=staging";
     server.until(&client(), at, PATIENCE, live(&first)).await;
 
-    // Nobody tells of it.
+    // No webhook is sent.
     repository.write("index.html", "1");
     let second = repository.commit("second");
     let began = Instant::now();

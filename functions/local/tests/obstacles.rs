@@ -1,4 +1,4 @@
-//! The real binary while something waits that only a person can put right.
+//! The real binary while work waits for something that only a person can fix.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
@@ -24,8 +24,8 @@ stages:
   - {name: staging, from: build}
 "#;
 
-/// A build whose secret is not there does not fail: it says what is missing, and starts as soon as that
-/// is there.
+/// A build whose secret is missing does not fail: it says what is missing, and starts as soon as it is
+/// added.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_build_waits_for_a_secret_and_starts_once_it_is_there() {
     let scratch = tempfile::tempdir().unwrap();

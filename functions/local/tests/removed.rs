@@ -88,7 +88,7 @@ async fn f26_s12_a_commit_that_was_forced_away_goes_live_by_an_override_only() {
     );
     server.until(&http, prod, PATIENCE, live(&first)).await;
 
-    // By the command line, which waits for the end and says the same.
+    // The command line waits for the end and says the same.
     let again = server.towline(&["promote", "web", &second, "prod", "--json"]);
     let again: Value = serde_json::from_str(&again).unwrap();
     approve(again["promotion"].as_u64().unwrap()).await;

@@ -23,7 +23,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// One that is started so.
+    /// A process that is started this way.
     pub fn new(name: &'static str, command: &[&PathBuf], environment: &[(&str, &str)]) -> Self {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Self {

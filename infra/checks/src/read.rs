@@ -23,7 +23,7 @@ pub enum ReadError {
     NotAKey(String),
     #[error("the key {0} is there twice")]
     Twice(String),
-    /// Anchors, aliases and whatever else YAML has.
+    /// Anchors, aliases and everything else of YAML.
     #[error("CloudFormation does not accept {0}")]
     NotAccepted(String),
     #[error("{0} is not a function")]

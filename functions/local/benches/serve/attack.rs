@@ -23,7 +23,7 @@ const BAD: u32 = 100;
 /// The pause between two pieces of a slow body, and before a closed connection is opened again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// An attack that goes on.
+/// A running attack.
 pub struct Attack {
     tasks: JoinSet<()>,
     people: tokio::task::JoinHandle<Measured>,
@@ -38,7 +38,7 @@ struct Counts {
     refused: AtomicUsize,
 }
 
-/// What became of it.
+/// The result of an attack.
 pub struct Attacked {
     /// How long people waited meanwhile.
     pub people: Measured,
@@ -48,7 +48,7 @@ pub struct Attacked {
 }
 
 impl Attack {
-    /// Begins, and returns once the silent connections are open.
+    /// Starts the attack; returns once the silent connections are open.
     pub async fn begin(server: &Server) -> Self {
         let address: SocketAddr = server
             .url

@@ -26,7 +26,7 @@ enum Action {
 /// Shows the claims, or releases one.
 ///
 /// # Errors
-/// When it is not done, or the answer cannot be printed.
+/// When it is denied or fails, or the answer cannot be printed.
 pub async fn run(context: &Context, args: Claims) -> Outcome {
     match args.action {
         None => read::run(context, Query::Claims(query::Claims {})).await,

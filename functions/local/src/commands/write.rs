@@ -33,7 +33,7 @@ pub struct Approve {
 /// Runs the command and prints the answer.
 ///
 /// # Errors
-/// When it is not done, or the answer cannot be printed.
+/// When it is denied or fails, or the answer cannot be printed.
 pub async fn run(context: &Context, command: Command) -> Outcome {
     let answer = context.client().await?.tell(&command).await?;
     answer::print(context.output, &answer)

@@ -1,4 +1,4 @@
-//! Builds of a user of their own.
+//! Builds that run as another user than the server.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,7 @@ use std::process::Command;
 use super::{PATIENCE, succeeded};
 use crate::common::{Repository, SECRET, Server, client, deliver};
 
-/// A user of every Linux that no test runs anything else as.
+/// A user that every Linux has, and that nothing else in the tests runs as.
 const USER: &str = "games";
 
 /// A build that looks around, keeps a file, and leaves two processes: in a session of its own with
@@ -92,7 +92,7 @@ fn s14_a_user_that_builds_cannot_have_is_refused() {
     }
 }
 
-/// How a server ends that does not start, and what it says.
+/// The exit status and the error of a server that does not start.
 fn refused(data: &Path, repository: &Repository, options: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_towline"))
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])

@@ -1,4 +1,4 @@
-//! Document A line by line: the buildspec of `sbcntr-backend` in the shape a note gives it, and its role.
+//! Document A line by line: the buildspec of `sbcntr-backend` as a note shows it, and its role.
 
 use expect_test::expect;
 use serde_json::{Value, json};
@@ -27,8 +27,8 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// The component the document means; its tags are what the document pushes, after one that tells builds
-/// apart.
+/// The component that the document describes. Its tags are those that the document pushes, after one that
+/// differs for each build.
 const BUILD: &str = r#"{buildspec: buildspec.yml, tags: ["{sha7}-{build}", "{sha7}"]}"#;
 
 const DOCKER: &str = r#"{preset: docker, tags: ["{sha}", "{sha7}-{build}"]}"#;
@@ -260,7 +260,7 @@ fn a9_the_address_of_the_image_is_put_together_by_us() {
     let composed = r#""$ECR_REGISTRY/$IMAGE_REPO:"#;
     assert!(text.contains(composed), "{text}");
     assert!(!text.contains("dkr.ecr"), "{text}");
-    // What the document puts together by hand is that address.
+    // The document puts this address together by hand.
     let asks = "{inline: 'version: 0.2\n\n      phases: {build: {commands: [\"echo at $ECR_REGISTRY/$IMAGE_REPO\"]}}'}";
     let (built, log) = shop.built_by(asks).built_locally(&[]);
     let address = log

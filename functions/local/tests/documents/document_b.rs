@@ -324,7 +324,7 @@ fn b14_a_build_without_git_takes_the_version_it_is_given() {
             .any(|name| name.contains(&format!(":{commit}."))),
         "{versions:?}"
     );
-    // Left to itself, the Makefile finds no version, and nothing is published.
+    // On its own, the Makefile finds no version, and nothing is published.
     let asks = "export APP_VERSION=$CODEBUILD_RESOLVED_SOURCE_VERSION.$BUILD_ID";
     let shop = without_git(OWN).with("buildspec.yml", asks, "export GIT_DIR=.git");
     let (failed, log) = shop.fails_locally(&[]);
@@ -335,7 +335,7 @@ fn b14_a_build_without_git_takes_the_version_it_is_given() {
 
 /// A force-push while a build runs does not move it: it builds the commit of its webhook, says so in
 /// every variable, and its image is that commit's. A build of another commit is held, which the tests of
-/// `run` in the domain hold.
+/// `run` in the domain check.
 async fn b15_a_build_runs_at_the_commit_of_its_webhook_wherever_the_branch_goes() {
     let shop = pack();
     let run = [
@@ -539,8 +539,8 @@ async fn b23_a_signed_push_starts_a_run_and_nothing_else_does() {
     assert_eq!(runs["runs"].as_array().map(Vec::len), Some(1), "{runs}");
 }
 
-/// AWS has no part in which workflow it is: the text handed to the builds port is what runs here, and
-/// CodeBuild gets the same by `StartBuild`, which the adapter's own tests hold.
+/// The workflow does not depend on AWS: the text that the builds port receives is what runs here, and
+/// CodeBuild receives the same by `StartBuild`, as the adapter's own tests check.
 async fn b24_the_build_runs_the_workflow_of_the_pushed_commit() {
     let shop = pack().built_by(r#"{buildspec: ci.yml, tags: ["{sha7}-{build}"]}"#);
     shop.write(

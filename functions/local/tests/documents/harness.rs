@@ -2,7 +2,7 @@
 //!
 //! Rust's own harness can ignore a test only when it is compiled. Here a test that needs a missing
 //! program is listed with what it needs, and counted as ignored, never as passed; `-- --include-ignored`
-//! runs it all the same.
+//! runs it anyway.
 
 use std::process::Command;
 

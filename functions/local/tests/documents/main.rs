@@ -1,10 +1,10 @@
-//! The two documents this project starts from, run: a test for each of their lines, named by it. Beside
-//! them `presets`: one repository for each preset, from a signed push to prod.
+//! Runs the two documents this project starts from: a test for each of their lines, named after it.
+//! `presets` has one repository for each preset, from a signed push to prod.
 //!
 //! No test reaches AWS or a Docker daemon. `docker`, `docker-compose`, `dockerd` and `aws` are the
 //! scripts of `tools/`, before those of the machine: they send every address of ECR, of any account and
-//! region, to the registry of the Towline under test, and refuse what they do not know. Git, make and all
-//! else are the machine's.
+//! region, to the registry of the Towline under test, and refuse what they do not know. Git, make and
+//! everything else are the machine's.
 //!
 //! The folders of `shapes/` stand for the documents' repositories: their buildspec, Makefile and
 //! Dockerfile, with shell scripts for the programs, and base images that are empty. They differ from the

@@ -36,7 +36,7 @@ async fn check(build: &str, files: &[(&str, &str)]) {
     check_as(build, files, IMAGE, |_| {}, nothing).await;
 }
 
-/// As [`check`], of an image with manifests of this kind, which are looked at besides, as is the log.
+/// Like [`check`], for an image with manifests of this kind; also checks these and the log.
 async fn check_as(
     build: &str,
     files: &[(&str, &str)],

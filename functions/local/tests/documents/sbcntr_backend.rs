@@ -123,7 +123,7 @@ async fn a12_the_shape_goes_from_push_to_prod() {
     pushed.promoted().await;
 }
 
-/// What deployments of CodePipeline read, written by a build that has pushed, and by no other.
+/// What deployments of CodePipeline read, written only by a build that has pushed.
 fn a12_what_to_deploy_is_written_by_a_good_build_alone() {
     let shop = given().built_by(
         r#"{preset: docker, test: [make validate], outputs: [imagedefinitions.json, imageDetail.json], container: app, tags: ["{sha7}-{build}"]}"#,

@@ -99,7 +99,7 @@ struct Makefile {
     version: Option<String>,
 }
 
-/// CodeBuild's own file comes first, then the other files in the order of how much they say about
+/// CodeBuild's own file comes first, then the other files, starting with those that say most about
 /// publishing.
 fn build(folder: &Path) -> Guess {
     if folder.join(BUILDSPEC).is_file() {

@@ -8,7 +8,7 @@ use towline_definition::FILE;
 
 use towline_client::tree;
 
-/// Folders with other people's files, or with files of tools.
+/// Folders with third-party files, or with files of tools.
 const PASSED_OVER: [&str; 8] = [
     ".git",
     ".hg",

@@ -132,7 +132,7 @@ async fn a7_a8_a_name_is_bound_permanently_to_the_id_of_its_first_push() {
         (other, "acme/shop", "7 acme/shop"),
         // Renamed, even to an unregistered name.
         (7, "elsewhere/shop", "7 acme/shop"),
-        // All of an owner, whatever the case.
+        // All repositories of an owner, regardless of case.
         (20, "corp/one", "20 corp/one"),
         (21, "Corp/two", "21 Corp/two"),
         (22, "corp/ONE", "impostor of 20"),

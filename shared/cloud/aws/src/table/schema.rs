@@ -59,7 +59,7 @@ pub(crate) fn shard(key: &Key) -> String {
 ///
 /// # Errors
 ///
-/// When DynamoDB does not make it.
+/// When DynamoDB cannot create it.
 pub async fn create(client: &Client, name: &str) -> Result<(), PortError> {
     let doing = || format!("creating the table {name}");
     let build = |error| PortError::new(doing(), error);
