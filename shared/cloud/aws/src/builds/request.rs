@@ -138,9 +138,9 @@ impl Request {
 }
 
 /// Whether an image runs only on CodeBuild's Lambda compute, such as
-/// `aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs22`. It has no Docker, and builds end after 15
-/// minutes (CodeBuild user guide, "Limitations of AWS Lambda compute"; it answers a timeout with "Cannot
-/// specify timeoutInMinutes for lambda compute").
+/// `aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs22`. It has no Docker, and builds end after 15 minutes
+/// (CodeBuild user guide, "Limitations of AWS Lambda compute"; it answers a timeout with "Cannot specify
+/// timeoutInMinutes for lambda compute").
 fn is_of_lambda(image: &str) -> bool {
     image.starts_with("aws/codebuild/") && image.contains("-lambda-standard:")
 }
