@@ -53,7 +53,6 @@ impl Work {
     }
 }
 
-/// Starts all tasks.
 pub(super) fn start(
     machine: &Arc<Machine>,
     queue: mpsc::Receiver<Queued>,

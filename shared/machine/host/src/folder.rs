@@ -22,7 +22,6 @@ pub enum FolderError {
     #[error("using {}", path.display())]
     System {
         path: PathBuf,
-        /// The reason.
         #[source]
         cause: io::Error,
     },
@@ -30,7 +29,6 @@ pub enum FolderError {
     #[error("no space left in {}; free some space, and try again", folder.display())]
     Full {
         folder: PathBuf,
-        /// The reason.
         #[source]
         cause: io::Error,
     },

@@ -29,7 +29,6 @@ use towline_ports::system::SystemClock;
 
 /// The parts and settings of a machine.
 pub struct Config {
-    /// The data folder.
     pub folder: Folder,
     /// The address to listen on; port 0 chooses a free one.
     pub listen: SocketAddr,
@@ -85,7 +84,6 @@ pub enum MachineError {
     )]
     Listen {
         address: SocketAddr,
-        /// The reason.
         #[source]
         cause: std::io::Error,
     },

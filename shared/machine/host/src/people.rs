@@ -183,7 +183,6 @@ pub enum PeopleError {
     /// The file is invalid.
     #[error("{} is not valid: {cause}; fix or remove it", path.display())]
     Broken {
-        /// The file.
         path: PathBuf,
         /// The mistake in it.
         cause: String,
@@ -235,7 +234,6 @@ impl People {
         }
     }
 
-    /// All people.
     pub fn entries(&self) -> Result<Vec<Known>, PeopleError> {
         match fs::read(&self.path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| self.broken(&error)),

@@ -20,7 +20,6 @@ pub enum OpenError {
     #[error("the folder {} cannot be created or written to; check the path and who owns it", .dir.display())]
     Folder {
         dir: PathBuf,
-        /// The system's reason.
         #[source]
         cause: io::Error,
     },
@@ -28,14 +27,12 @@ pub enum OpenError {
     #[error("no space left in {}; free some space, and try again", .dir.display())]
     Full {
         dir: PathBuf,
-        /// The system's reason.
         #[source]
         cause: io::Error,
     },
     /// A newer version wrote it.
     #[error("{} was written by a newer towline (layout {found}, this one knows {known}); use that version or another folder", .path.display())]
     Newer {
-        /// The database.
         path: PathBuf,
         /// Its layout.
         found: i64,
@@ -44,10 +41,7 @@ pub enum OpenError {
     },
     /// The file system lacks a feature that a store needs.
     #[error("{} is on a file system without shared memory, such as a network share; use a folder on a local disk", .path.display())]
-    NoLocalDisk {
-        /// The database.
-        path: PathBuf,
-    },
+    NoLocalDisk { path: PathBuf },
     /// The database or the disk is damaged.
     #[error("{0}")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),

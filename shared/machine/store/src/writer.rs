@@ -38,7 +38,6 @@ struct Job {
 }
 
 impl Writer {
-    /// Starts the thread.
     pub(crate) fn start(connection: Connection, path: PathBuf) -> Result<Self, OpenError> {
         let (jobs, waiting) = mpsc::channel(MOST_WAITING);
         let thread = thread::Builder::new()

@@ -161,7 +161,6 @@ pub struct ImageLine {
     /// Its commit, if Towline built it.
     pub commit: Option<CommitSha>,
     pub git_ref: Option<GitRef>,
-    /// Its build's number.
     pub build: Option<u64>,
     /// When it was first seen.
     pub at: Timestamp,
@@ -217,7 +216,6 @@ pub struct Live {
 pub struct LiveImage {
     pub digest: Digest,
     pub commit: CommitSha,
-    /// Its build's number.
     pub build: u64,
     pub since: Timestamp,
     /// Who moved it there.
@@ -230,7 +228,6 @@ pub struct LiveImage {
 pub struct Waiting {
     /// Its number.
     pub promotion: u64,
-    /// The image's commit.
     pub commit: CommitSha,
     pub digest: Digest,
     /// What it waits for, as a clause that begins with a verb.
@@ -254,7 +251,6 @@ pub struct Move {
     pub digest: Digest,
     pub by: String,
     pub why: String,
-    /// The promotion's number.
     pub promotion: u64,
     /// Whether it was a rollback.
     pub rollback: bool,
@@ -367,7 +363,6 @@ impl From<&AttemptState> for BuildState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlaceState {
-    /// It is live there.
     Live,
     /// It is waiting to enter.
     Waiting,

@@ -88,7 +88,6 @@ fn parts(attempt: &Attempt) -> String {
 /// The state of an image in a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It is live there.
     Live,
     /// It is on its way or waiting, with the reason.
     Waiting(String),

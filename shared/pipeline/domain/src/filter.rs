@@ -17,7 +17,6 @@ pub enum ChangedFiles {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Build(Because),
-    /// It is not.
     Skip(Unchanged),
 }
 

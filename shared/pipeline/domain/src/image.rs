@@ -12,7 +12,6 @@ use crate::names::{
 /// An image as the registry holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryImage {
-    /// Its identity.
     pub digest: Digest,
     /// The manifest's media type.
     pub media_type: String,
@@ -38,7 +37,6 @@ pub struct Claim {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     pub repository: ImageRepository,
-    /// Its identity.
     pub digest: Digest,
     /// The manifest's media type.
     pub media_type: String,

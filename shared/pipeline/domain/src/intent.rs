@@ -109,11 +109,7 @@ pub enum Intent {
         candidate: Box<Candidate>,
     },
     /// Put a stage's tags on a promoted digest.
-    PromotionDue {
-        stage: StageKey,
-        /// The promotion's number.
-        promotion: u64,
-    },
+    PromotionDue { stage: StageKey, promotion: u64 },
     /// Carry out the deployment of an image that is now live.
     DeployDue {
         stage: StageKey,
@@ -151,9 +147,7 @@ pub enum Intent {
     /// Check whether a promotion's approval has expired.
     PromotionWatchDue {
         stage: StageKey,
-        /// The promotion's number.
         promotion: u64,
-        /// When it expires.
         at: Timestamp,
     },
 }

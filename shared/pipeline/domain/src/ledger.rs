@@ -16,12 +16,10 @@ pub struct Row<W = What> {
     pub sequence: u64,
     /// When it was decided.
     pub at: Timestamp,
-    /// Who decided.
     pub by: Actor,
     /// The door through which a person decided it. None if it followed from another decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub door: Option<Door>,
-    /// What was decided.
     pub what: W,
     /// Hash of the row before; 64 zeros for the first.
     pub previous: String,
@@ -36,7 +34,6 @@ pub enum What {
         /// Its number.
         promotion: u64,
         digest: Digest,
-        /// The image's commit.
         commit: CommitSha,
         /// Whether it returns to an image that was live before.
         rollback: bool,
@@ -44,10 +41,8 @@ pub enum What {
     },
     /// A person with the right to override promotes an image without approval, from any ref.
     Overridden {
-        /// The promotion's number.
         promotion: u64,
         digest: Digest,
-        /// The image's commit.
         commit: CommitSha,
         /// The ref it was pushed to.
         git_ref: GitRef,
@@ -77,7 +72,6 @@ pub enum What {
         /// How, and why.
         how: Ending,
     },
-    /// The stage moved.
     Moved {
         /// The promotion that moved it.
         promotion: u64,
@@ -172,7 +166,6 @@ pub enum Ending {
         approvals: u32,
         /// When it started to wait.
         since: Timestamp,
-        /// When it expired.
         until: Timestamp,
     },
     /// It is not allowed.
@@ -334,12 +327,7 @@ pub enum Mover {
     /// A build of Towline pushed it.
     Build { run: RunId, number: u64 },
     /// A promotion set it.
-    Promotion {
-        /// The promotion's number.
-        number: u64,
-        /// Who requested it.
-        by: Actor,
-    },
+    Promotion { number: u64, by: Actor },
     /// Someone else; ECR's events do not say who (ECR user guide, "Amazon ECR events").
     Outside,
 }

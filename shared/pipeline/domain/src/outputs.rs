@@ -31,16 +31,11 @@ pub enum OutputError {
     },
     /// The build has no such output.
     #[error("build#{build} left no output {name}; build the commit again")]
-    Missing {
-        build: u64,
-        /// The output's name.
-        name: String,
-    },
+    Missing { build: u64, name: String },
     /// A key is requested, but the output is not JSON.
     #[error("{{output.{path}}} asks for a key, but the output {name} of build#{build} is not JSON")]
     NotJson {
         build: u64,
-        /// The output's name.
         name: String,
         /// The whole placeholder, without `output.`.
         path: String,
@@ -51,7 +46,6 @@ pub enum OutputError {
     )]
     NoValue {
         build: u64,
-        /// The output's name.
         name: String,
         /// The whole placeholder, without `output.`.
         path: String,

@@ -94,7 +94,6 @@ fn fingerprint(parts: &[&str]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     pub id: RunId,
-    /// Its identity.
     pub key: RunKey,
     /// The repository's name at the time of the push.
     pub repository_name: RepositoryName,
@@ -234,7 +233,6 @@ pub enum Fact {
     Denied {
         component: ComponentName,
         build: u64,
-        /// Who requested it.
         by: Person,
         request: Request,
         reason: Refusal,
@@ -255,7 +253,6 @@ pub struct Decision {
     pub run: Run,
     /// Whether the run changed.
     pub changed: bool,
-    /// The new intents.
     pub intents: Vec<Intent>,
     /// Why a request was not granted.
     pub refused: Option<Refusal>,
@@ -267,7 +264,6 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     pub by: Person,
-    /// What was decided.
     pub what: OfBuild,
 }
 

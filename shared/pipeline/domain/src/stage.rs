@@ -41,7 +41,6 @@ pub struct Pointer {
     pub candidate: Candidate,
     /// The promotion that moved it here.
     pub promotion: u64,
-    /// Who requested that.
     pub by: Actor,
     /// Whether it was a rollback.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -55,7 +54,6 @@ pub struct Pointer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stage {
     pub key: StageKey,
-    /// The live image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<Pointer>,
     /// Why automatic promotions are paused, if they are.
@@ -235,7 +233,6 @@ pub enum Fact {
     },
     /// A request was denied before it reached the stage's state.
     Denied {
-        /// Who requested it.
         by: Person,
         request: Request,
         reason: Refusal,
@@ -263,7 +260,6 @@ pub struct Decision {
     pub rows: Vec<Row>,
     /// Whether the pointer moved; it is the stage's newest.
     pub moved: bool,
-    /// The new intents.
     pub intents: Vec<Intent>,
     /// Whether the offered number was taken.
     pub took_number: bool,

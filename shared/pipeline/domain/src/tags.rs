@@ -28,7 +28,6 @@ pub enum TagError {
         "{template:?} has {{{name}}}, which is not a placeholder; there are {{sha}}, {{sha7}}, {{build}}, {{build_uuid}}, {{branch_slug}} and, in tags and parameters, {{env.NAME}}"
     )]
     UnknownPlaceholder {
-        /// The whole template.
         template: String,
         /// The name in the braces.
         name: String,
@@ -41,7 +40,6 @@ pub enum TagError {
         "{template:?} gives {tag:?}, which is not an image tag: 1 to 128 of A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'"
     )]
     NotATag {
-        /// The whole template.
         template: String,
         /// The result.
         tag: String,
@@ -55,18 +53,10 @@ pub enum TagError {
     #[error(
         "the image for {platform} alone would get tag {tag:?}, which is not an image tag; make the tags shorter"
     )]
-    PartNotATag {
-        /// The part's platform.
-        platform: String,
-        tag: String,
-    },
+    PartNotATag { platform: String, tag: String },
     /// The whole attempt has a tag that one of its parts needs.
     #[error("tag {tag} is that of the image for {platform} alone; rename this one")]
-    PartTaken {
-        /// The part's platform.
-        platform: String,
-        tag: Tag,
-    },
+    PartTaken { platform: String, tag: Tag },
     /// Only promotions move the tag (A26).
     #[error("{0} belongs to a stage; a build may not push it")]
     OfStage(Tag),

@@ -46,7 +46,6 @@ pub struct Older {
     pub overrule: Vec<String>,
     /// The commit that loosened them.
     pub commit: CommitSha,
-    /// Its order number.
     pub order: u64,
 }
 

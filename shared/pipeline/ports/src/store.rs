@@ -196,7 +196,6 @@ pub enum TransactError {
 /// transaction survives a crash of the process and a loss of power.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Reads one item.
     async fn get(&self, key: &Key) -> Result<Option<Item>, PortError>;
 
     /// Reads items of any partitions, 1 to 100 keys, none twice (DynamoDB API, `BatchGetItem`), in

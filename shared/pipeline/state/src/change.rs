@@ -92,7 +92,6 @@ impl Change {
         self.forgotten.push(intent_id(intent));
     }
 
-    /// Adds another change.
     pub fn add(&mut self, other: Self) {
         self.rows.extend(other.rows);
         self.heads.extend(other.heads);

@@ -156,7 +156,6 @@ impl Outbox {
         })
     }
 
-    /// All intents.
     #[must_use]
     pub fn owed(&self) -> &[Owed] {
         &self.owed

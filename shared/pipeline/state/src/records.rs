@@ -15,7 +15,6 @@ use towline_domain::names::{
 /// A repository that has pushed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Repository {
-    /// Its identity.
     pub id: RepositoryId,
     /// Its latest name.
     pub name: RepositoryName,

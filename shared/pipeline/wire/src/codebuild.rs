@@ -79,7 +79,6 @@ pub fn outputs(names: &str, exported: &[(String, String)]) -> Outputs {
 /// registry calls required.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StateChange {
-    /// The event's id.
     pub id: String,
     /// When it was sent; for a final status, when the build ended.
     pub at: Timestamp,
@@ -130,9 +129,7 @@ pub struct Phase {
     pub name: String,
     /// How it ended; none while it runs.
     pub status: Option<String>,
-    /// When it began.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// Its messages.
     pub context: Vec<String>,

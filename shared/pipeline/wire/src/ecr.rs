@@ -16,18 +16,13 @@ pub const DETAIL_TYPE: &str = "ECR Image Action";
 /// Something happened to an image. It is only a hint: the registry's content counts (A27).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageAction {
-    /// The event's id.
     pub id: String,
-    /// When it happened.
     pub at: Timestamp,
-    /// The registry's account.
     pub account: String,
-    /// The registry's region.
     pub region: String,
     pub repository: ImageRepository,
     /// What happened.
     pub action: Action,
-    /// Whether it succeeded.
     pub succeeded: bool,
     /// The image, if the event names it.
     pub digest: Option<Digest>,

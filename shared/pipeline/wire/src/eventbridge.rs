@@ -34,7 +34,6 @@ pub struct Envelope {
     pub account: String,
     /// The region, if given.
     pub region: String,
-    /// When it happened.
     pub time: Timestamp,
     /// The ARNs it is about.
     pub resources: Vec<String>,
@@ -127,7 +126,6 @@ pub struct Promoted {
     pub tags: Vec<Tag>,
     /// The image that was live before.
     pub previous: Option<Digest>,
-    /// The image's commit.
     pub commit: CommitSha,
     /// The ref it was pushed to, in full.
     #[serde(rename = "ref")]
@@ -140,7 +138,6 @@ pub struct Promoted {
     pub promotion: u64,
     /// Whether this returns to an image that was live before.
     pub rollback: bool,
-    /// Who requested it.
     pub by: String,
     /// The reason, as the person who requested or approved it gave it.
     pub reason: Option<String>,
@@ -198,7 +195,6 @@ pub fn intent_id(envelope: &Envelope) -> Result<&str, ShapeError> {
         })
 }
 
-/// Writes an envelope.
 #[must_use]
 pub fn envelope(event: Envelope) -> Value {
     let mut value = json!({

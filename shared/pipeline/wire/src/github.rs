@@ -61,7 +61,6 @@ pub enum GithubError {
     /// A header is missing or malformed.
     #[error("the header {name} is missing, repeated or not {expected}")]
     Header {
-        /// The header.
         name: &'static str,
         /// What it should be.
         expected: &'static str,
@@ -75,7 +74,6 @@ pub enum GithubError {
     /// The body does not match the event's name.
     #[error("the body is not that of a `{event}` event")]
     Shape {
-        /// The event's name.
         event: &'static str,
         /// What is wrong with it.
         #[source]

@@ -37,7 +37,6 @@ pub struct AuditRow {
     pub reason: Option<String>,
     #[serde(flatten)]
     pub place: Where,
-    /// The promotion's number.
     pub promotion: Option<u64>,
     pub build: Option<u64>,
     pub commit: Option<CommitSha>,

@@ -53,7 +53,6 @@ impl Claimed {
 pub struct Branch {
     /// The newest commit that was planned.
     pub head: Option<CommitSha>,
-    /// Its order number.
     pub order: u64,
     /// The newest run that builds each component.
     pub building: BTreeMap<ComponentName, RunId>,
@@ -145,7 +144,6 @@ pub enum Want {
     Buildspec(ComponentName),
     /// Numbers for a run with this many builds.
     Numbers {
-        /// How many builds.
         builds: u64,
     },
 }

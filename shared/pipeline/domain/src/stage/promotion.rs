@@ -22,7 +22,6 @@ pub struct Promotion {
     /// Whether it is a rollback.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rollback: bool,
-    /// Who requested it.
     pub by: Actor,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Why>,
@@ -53,7 +52,6 @@ pub struct Promotion {
     pub unchecked: Option<String>,
 }
 
-/// One person's approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
     pub login: String,

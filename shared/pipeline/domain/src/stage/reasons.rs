@@ -23,7 +23,6 @@ pub struct Hold {
 #[serde(tag = "asked", rename_all = "snake_case")]
 pub enum Request {
     Promote {
-        /// The image's commit.
         commit: CommitSha,
     },
     /// A promotion of an image whose commit is unknown or does not count.
@@ -33,7 +32,6 @@ pub enum Request {
     /// A rollback to the image before.
     GoBack,
     RollBack {
-        /// The image's commit.
         commit: CommitSha,
     },
     /// A rollback to an image whose commit is unknown.
@@ -119,7 +117,6 @@ pub enum Refusal {
     },
     /// The image waits to enter.
     Waiting {
-        /// The image's commit.
         commit: CommitSha,
         stage: StageName,
         /// The number of the waiting promotion.
@@ -127,20 +124,17 @@ pub enum Refusal {
     },
     /// The image is live.
     Live {
-        /// The image's commit.
         commit: CommitSha,
         stage: StageName,
     },
     /// Something newer is live.
     Older {
-        /// The image's commit.
         commit: CommitSha,
         live: CommitSha,
         stage: StageName,
     },
     /// The image has not been live where the stage takes its images from.
     NotFromOrigin {
-        /// The image's commit.
         commit: CommitSha,
         /// The stage where it should have been.
         origin: StageName,

@@ -18,7 +18,6 @@ pub struct MemoryBus {
 }
 
 impl MemoryBus {
-    /// An empty bus.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

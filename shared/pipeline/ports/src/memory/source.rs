@@ -63,7 +63,6 @@ impl MemoryCommit {
 }
 
 impl MemoryRepository {
-    /// An empty repository.
     #[must_use]
     pub fn new(name: RepositoryName) -> Self {
         Self {

@@ -19,7 +19,6 @@ pub struct MemoryStatuses {
 }
 
 impl MemoryStatuses {
-    /// No statuses.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -3,7 +3,6 @@
 /// What is known about the build where something runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Guard {
-    /// Nothing.
     #[default]
     None,
     /// It has succeeded so far.
@@ -12,7 +11,6 @@ pub(crate) enum Guard {
 }
 
 impl Guard {
-    /// Both hold.
     pub(crate) fn and(self, other: Self) -> Self {
         if other == Self::None { self } else { other }
     }
