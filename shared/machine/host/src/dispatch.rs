@@ -286,7 +286,7 @@ async fn keep_comparing_heads(machine: Arc<Machine>) {
     }
 }
 
-/// Deletes blobs that no image needs any more.
+/// Deletes blobs that no image needs.
 async fn keep_tidy(machine: Arc<Machine>) {
     loop {
         machine.clock.sleep(TIDY).await;

@@ -285,7 +285,7 @@ impl People {
     /// Removes a person; their token is invalid from then on.
     ///
     /// # Errors
-    /// When the login is not known, or nobody would administer any more.
+    /// When the login is not known, or no administrator would be left.
     pub fn remove(&self, login: &str) -> Result<(), PeopleError> {
         self.without_leaving_nobody(login, |entries| remove(entries, login))
     }
@@ -293,7 +293,7 @@ impl People {
     /// Changes a person's entry, like [`change`].
     ///
     /// # Errors
-    /// When the login is not known, or nobody would administer any more.
+    /// When the login is not known, or no administrator would be left.
     pub fn change(&self, login: &str, changes: Changes) -> Result<(), PeopleError> {
         self.without_leaving_nobody(login, |entries| change(entries, login, changes))
     }

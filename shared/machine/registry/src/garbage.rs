@@ -72,8 +72,7 @@ impl Registry {
     }
 }
 
-/// Removes unreferenced blobs from their repositories; returns those that no repository has
-/// any more.
+/// Removes unreferenced blobs from their repositories; returns those that are left in no repository.
 fn delete_rows(
     transaction: &Transaction<'_>,
     before: i64,

@@ -7,7 +7,7 @@ use towline_domain::run::{self, Delay};
 use towline_state::{Context, HandlerError, Owed, apply};
 
 /// The outcome of acting on an intent. A denial is recorded, with the intent and with the build or
-/// promotion that waits for it, and is no failure any more: it would be tried again too often.
+/// promotion that waits for it. It does not count as a failure, which would be retried too often.
 pub(crate) async fn settle(
     context: Context<'_>,
     owed: &Owed,

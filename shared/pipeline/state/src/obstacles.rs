@@ -81,8 +81,8 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Announces everything at once that waits for a person to put something right at `by`. What is still
-    /// denied goes on waiting, no shorter than before.
+    /// Announces everything at once that waits for a person to fix something at `by`. What is still denied
+    /// continues to wait, with pauses as long as before.
     ///
     /// # Errors
     /// When the store does not answer.

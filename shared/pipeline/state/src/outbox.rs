@@ -161,7 +161,7 @@ impl Outbox {
         &self.owed
     }
 
-    /// The intents to announce or to look up by now.
+    /// The intents that are due to be announced or looked up.
     pub fn due_by(&self, now: Timestamp) -> impl Iterator<Item = &Owed> {
         self.owed.iter().filter(move |owed| owed.due <= now)
     }

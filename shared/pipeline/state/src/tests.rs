@@ -254,7 +254,7 @@ async fn a_number_of_a_round_that_came_to_nothing_is_drawn_again_unless_others_h
     assert_eq!(draw(&mut reads).await, 5, "4 may have been used");
 }
 
-/// A list goes on where a page of the store ends: DynamoDB ends one at 1 MB, and each store at 1,000.
+/// A list continues where a page of the store ends: DynamoDB ends one at 1 MB, and each store at 1,000.
 #[tokio::test]
 async fn a_list_is_read_to_its_end() {
     let world = World::new();

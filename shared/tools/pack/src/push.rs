@@ -62,8 +62,8 @@ pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 ///
 /// # Errors
 ///
-/// Refuses a target without tags and plain HTTP beyond this machine. When it fails half way
-/// the registry may have some blobs and tags; pushing again goes on from there.
+/// Refuses a target without tags and plain HTTP beyond this machine. If it fails halfway,
+/// the registry may have some blobs and tags; pushing again continues from there.
 pub async fn push(
     image: &Image,
     target: &Target,

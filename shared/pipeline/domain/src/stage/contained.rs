@@ -13,7 +13,7 @@ use crate::names::{CommitSha, GitRef};
 use crate::person::Actor;
 use crate::trusted::Trusted;
 
-/// What the source says of a candidate's commit.
+/// What the source says about a candidate's commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnRefs {
     /// A ref that the stage admits contains it.
@@ -92,7 +92,7 @@ impl Stage {
 }
 
 impl Step<'_> {
-    /// Lets a promotion wait or go on, or ends it, by what the source says of its commit.
+    /// Lets a promotion wait or continue, or ends it, depending on what the source says about its commit.
     pub(super) fn looked_up(&mut self, number: u64, found: &OnRefs) {
         let known = self.decision.stage.promotion(number);
         let is_asked_for = |known: &&Promotion| {

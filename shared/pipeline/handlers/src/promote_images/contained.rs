@@ -25,7 +25,7 @@ const AT_ONCE: usize = 5;
 /// After this time nothing more is asked, so that the function has time left to say so.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Whether a promotion may go on. If not, the stage is told what the source says of its commit.
+/// Whether a promotion may continue. If not, the stage receives what the source says about its commit.
 ///
 /// # Errors
 /// When the store or the source does not answer.

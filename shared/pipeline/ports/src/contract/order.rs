@@ -100,7 +100,7 @@ pub(super) async fn a_query_ends_where_it_is_told_and_continues_where_it_stopped
                 let found = walk(store, query.clone().limit(limit)).await;
                 assert_eq!(found, expected, "{query:?}, limit {limit}");
             }
-            // The item to continue after need not exist any more.
+            // The item to continue after may have been deleted.
             for after in all().into_iter().chain(["a\u{1}", "0"]) {
                 let query = Query {
                     after: Some(after.to_owned()),
