@@ -65,13 +65,13 @@ impl Change {
     }
 
     pub fn owe(&mut self, intent: Intent) {
-        self.owe_guessing(intent, Vec::new());
+        self.owe_with_reads(intent, Vec::new());
     }
 
     /// Like [`Self::owe`]; the intent's handler will want to read these keys too.
-    pub fn owe_guessing(&mut self, intent: Intent, guesses: Vec<Key>) {
+    pub fn owe_with_reads(&mut self, intent: Intent, reads: Vec<Key>) {
         if !self.intents.iter().any(|known| known.intent == intent) {
-            self.intents.push(Announced { intent, guesses });
+            self.intents.push(Announced { intent, reads });
         }
     }
 
@@ -95,8 +95,8 @@ impl Change {
     pub fn add(&mut self, other: Self) {
         self.rows.extend(other.rows);
         self.heads.extend(other.heads);
-        for Announced { intent, guesses } in other.intents {
-            self.owe_guessing(intent, guesses);
+        for Announced { intent, reads } in other.intents {
+            self.owe_with_reads(intent, reads);
         }
         self.done.extend(other.done);
         self.forgotten.extend(other.forgotten);

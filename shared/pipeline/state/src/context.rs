@@ -338,7 +338,7 @@ fn parts(change: Change, now: Timestamp) -> Parts {
         heads.iter_mut().for_each(|head| head.outbox.remove(hash));
     }
     let mut announcements = Vec::new();
-    for Announced { intent, guesses } in together(change.intents) {
+    for Announced { intent, reads } in together(change.intents) {
         let hash = intent_id(&intent);
         let place = owing(&heads, &intent, &hash);
         let id = place.map_or_else(|| hash.clone(), |place| id_in(&heads[place].key, &hash));
@@ -351,7 +351,7 @@ fn parts(change: Change, now: Timestamp) -> Parts {
             obstacle: None,
         };
         if !owed.intent.is_watch() && !owed.intent.can_wait() {
-            announcements.push(announcement(&owed, now, &guesses));
+            announcements.push(announcement(&owed, now, &reads));
         }
         match place {
             Some(place) => heads[place].outbox.put(owed),

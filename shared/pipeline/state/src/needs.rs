@@ -10,7 +10,7 @@ use towline_wire::eventbridge::Envelope;
 use crate::keys;
 
 /// The most keys in an announcement: together with those that its intent always needs, one request is enough.
-pub const MOST_GUESSED: usize = 60;
+pub const MOST_READS: usize = 60;
 
 /// The items for a decision about a stage.
 pub fn needed(key: &StageKey) -> Vec<Key> {
@@ -77,10 +77,10 @@ pub(crate) fn carried(stage: &Stage, definition: &Definition, intent: &Intent) -
 }
 
 /// The keys in an announcement.
-pub(crate) fn guessed(event: &Envelope) -> impl Iterator<Item = Key> {
+pub(crate) fn announced_reads(event: &Envelope) -> impl Iterator<Item = Key> {
     let keys = Vec::<(String, String)>::deserialize(&event.detail["reads"]).unwrap_or_default();
     keys.into_iter()
-        .take(MOST_GUESSED)
+        .take(MOST_READS)
         .map(|(partition, sort)| Key::new(partition, sort))
 }
 

@@ -21,7 +21,7 @@ use tracing::field::Empty;
 
 use crate::content::{HandlerError, body, decode, decode_json};
 use crate::keys;
-use crate::needs::MOST_GUESSED;
+use crate::needs::MOST_READS;
 
 /// How long a handler may take before its intent is announced again.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -275,14 +275,14 @@ pub fn intent_id(intent: &Intent) -> String {
 #[derive(Debug, Clone)]
 pub(crate) struct Announced {
     pub(crate) intent: Intent,
-    pub(crate) guesses: Vec<Key>,
+    pub(crate) reads: Vec<Key>,
 }
 
 /// The announcement of an intent, with the keys that its handler will want.
-pub fn announcement(owed: &Owed, now: Timestamp, guesses: &[Key]) -> Announcement {
+pub fn announcement(owed: &Owed, now: Timestamp, reads: &[Key]) -> Announcement {
     let mut detail = eventbridge::detail(&owed.id, &owed.intent, now);
-    if !guesses.is_empty() {
-        let keys = guesses.iter().take(MOST_GUESSED);
+    if !reads.is_empty() {
+        let keys = reads.iter().take(MOST_READS);
         let keys = keys.map(|key| (&*key.partition, &*key.sort));
         detail["reads"] = json!(keys.collect::<Vec<_>>());
     }
@@ -300,13 +300,13 @@ pub(crate) fn together(intents: Vec<Announced>) -> Vec<Announced> {
         .into_iter()
         .partition(|owed| !owed.intent.reports().is_empty());
     if reports.len() > 1 {
-        let guesses = reports.iter_mut();
-        let guesses = guesses
-            .flat_map(|owed| std::mem::take(&mut owed.guesses))
+        let reads = reports.iter_mut();
+        let reads = reads
+            .flat_map(|owed| std::mem::take(&mut owed.reads))
             .collect();
         let reports = reports.into_iter().map(|owed| owed.intent).collect();
         let intent = Intent::StatusesDue { reports };
-        others.push(Announced { intent, guesses });
+        others.push(Announced { intent, reads });
     } else {
         others.extend(reports);
     }

@@ -17,7 +17,7 @@ use crate::change::Change;
 use crate::content::{HandlerError, Stored};
 use crate::context::Rounds;
 use crate::keys;
-use crate::needs::{guessed, needed_for};
+use crate::needs::{announced_reads, needed_for};
 use crate::outbox::{self, Outbox, Owed, is_intent};
 use crate::read::Read;
 use crate::records::{Buildspec, Trusted};
@@ -248,7 +248,7 @@ impl<'a> Reads<'a> {
     /// Reads the intent an event announces, unless it is done, and what is needed to act on it.
     /// An event of ours without an intent can never be acted on: it is logged and dropped (F18).
     ///
-    /// The event's own data about the intent is only used to guess what else to read.
+    /// The event's own data about the intent says only what else to read.
     pub async fn owed(&mut self, event: &Envelope) -> Result<Option<Owed>, HandlerError> {
         self.owed_with(event, needed_for).await
     }
@@ -273,7 +273,7 @@ impl<'a> Reads<'a> {
         let place = outbox::place(id);
         let said = Intent::deserialize(&event.detail["intent"]);
         let mut needed = said.as_ref().map(first).unwrap_or_default();
-        needed.extend(guessed(event));
+        needed.extend(announced_reads(event));
         needed.push(place.clone());
         needed.retain(|key| check_key(key).is_ok());
         self.load(needed).await?;

@@ -38,7 +38,7 @@ pub(super) async fn commit(
         change.save(key, read.as_ref(), trusted);
     }
     for intent in &planned.intents {
-        change.owe_guessing(intent.clone(), read_next(run, intent));
+        change.owe_with_reads(intent.clone(), read_next(run, intent));
     }
     let committed = context.commit(change, rounds).await?;
     if committed {

@@ -96,7 +96,7 @@ pub async fn decide_run(
         change.save(keys::run(&before.id), Some(read), &decision.run);
         let beside = keys::commit(&before.key.commit, before.key.repository);
         for intent in report::builds_to_show(Some(&before), &decision.run) {
-            change.owe_guessing(intent, vec![beside.clone()]);
+            change.owe_with_reads(intent, vec![beside.clone()]);
         }
     }
     Ok(Told { before, decision })

@@ -176,7 +176,7 @@ async fn decide(
     }
     for intent in &decision.intents {
         let carried = carried(&decision.stage, &trusted.definition, intent);
-        change.owe_guessing(intent.clone(), carried);
+        change.owe_with_reads(intent.clone(), carried);
     }
     enter(before, &decision, number, change);
     Ok(decision)
