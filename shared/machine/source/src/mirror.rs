@@ -3,9 +3,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
 use towline_domain::names::{CommitSha, RepositoryId, RepositoryName};
 use towline_ports::PortError;
 
@@ -15,6 +16,9 @@ use crate::orphans;
 
 /// Enough for a list of ids or a message.
 pub(crate) const FEW: usize = 64 * 1024;
+
+/// How long to wait for a fetch that another has begun.
+pub(crate) const LONGEST_TURN: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 10_000 });
 
 /// A registered repository with its mirror.
 pub(crate) struct Mirror {
@@ -30,7 +34,7 @@ pub(crate) struct Mirror {
     /// What was denied then, if anything.
     pub(crate) denied: std::sync::Mutex<Option<String>>,
     /// Held while fetching, so that a repository is fetched once at a time.
-    fetching: Mutex<()>,
+    pub(crate) fetching: Mutex<()>,
 }
 
 impl Mirror {
@@ -80,12 +84,26 @@ impl Mirror {
         .await
     }
 
-    /// Whether the commit exists, after fetching if necessary; an error if the origin does not answer.
+    /// Whether the commit exists, after fetching if necessary; an error if the origin does not answer, or if
+    /// another fetch takes long.
     pub(crate) async fn ensure(&self, commit: &CommitSha) -> Result<bool, PortError> {
         if self.has(commit).await? {
             return Ok(true);
         }
+        let _turn = self.turn().await?;
+        self.fetch(commit).await
+    }
+
+    /// As [`Self::ensure`], for a build, which waits for another fetch as long as that takes.
+    pub(crate) async fn ensure_patiently(&self, commit: &CommitSha) -> Result<bool, PortError> {
+        if self.has(commit).await? {
+            return Ok(true);
+        }
         let _turn = self.fetching.lock().await;
+        self.fetch(commit).await
+    }
+
+    async fn fetch(&self, commit: &CommitSha) -> Result<bool, PortError> {
         if self.has(commit).await? {
             return Ok(true);
         }
@@ -126,14 +144,27 @@ impl Mirror {
         if self.folder.exists() {
             return Ok(());
         }
-        let _turn = self.fetching.lock().await;
+        let _turn = self.turn().await?;
         self.create().await
     }
 
     /// Fetches all current branches and tags.
     pub(crate) async fn refresh(&self) -> Result<(), PortError> {
-        let _turn = self.fetching.lock().await;
+        let _turn = self.turn().await?;
         self.fetch_refs().await
+    }
+
+    /// Waits until nobody else fetches, but not for long: whoever asks again later keeps no worker busy that
+    /// other repositories need.
+    async fn turn(&self) -> Result<MutexGuard<'_, ()>, PortError> {
+        timeout(LONGEST_TURN, self.fetching.lock())
+            .await
+            .map_err(|_| {
+                PortError::because(format!(
+                    "fetching {}: an earlier fetch of it has not ended yet",
+                    self.name
+                ))
+            })
     }
 
     async fn has(&self, commit: &CommitSha) -> Result<bool, PortError> {

@@ -114,7 +114,8 @@ impl GitSource {
         commit: &CommitSha,
     ) -> Result<Option<PathBuf>, PortError> {
         let mirror = self.known(repository)?;
-        Ok(mirror.ensure(commit).await?.then(|| mirror.folder.clone()))
+        let is_there = mirror.ensure_patiently(commit).await?;
+        Ok(is_there.then(|| mirror.folder.clone()))
     }
 
     fn bindings(&self) -> MutexGuard<'_, Bindings> {
@@ -153,7 +154,7 @@ impl GitSource {
         self.mirrors.get(found)
     }
 
-    fn known(&self, repository: &RepositoryRef) -> Result<&Mirror, PortError> {
+    pub(crate) fn known(&self, repository: &RepositoryRef) -> Result<&Mirror, PortError> {
         self.mirror(repository.id).ok_or_else(|| {
             PortError::because(format!(
                 "{} (id {}) is not registered here",

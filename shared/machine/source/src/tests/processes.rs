@@ -107,3 +107,27 @@ fn commands_left_at_work_in_a_mirror_are_gone_before_it_is_opened() {
         assert_eq!(other.wait().unwrap().code(), Some(9));
     }
 }
+
+#[tokio::test]
+async fn s10_who_asks_for_a_commit_does_not_wait_long_for_another_fetch() {
+    let world = World::new();
+    let first = world.commit("Begin");
+    let source = world.source();
+    let repository = world.repository();
+    let mirror = source.known(&repository).unwrap();
+    let fetch = mirror.fetching.lock().await;
+    let refused = source.commit(&repository, &first).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "fetching acme/shop: an earlier fetch of it has not ended yet"
+    );
+    // A build waits.
+    let build = source.mirror_with(&repository, &first);
+    let ends = async {
+        tokio::time::sleep(mirror::LONGEST_TURN * 2).await;
+        drop(fetch);
+    };
+    let (found, ()) = tokio::join!(build, ends);
+    assert!(found.unwrap().is_some());
+    assert!(source.commit(&repository, &first).await.is_ok());
+}
