@@ -21,11 +21,11 @@ use http_body_util::{BodyExt as _, Collected, Limited};
 use hyper::{Request, StatusCode};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
+use towline_domain::causes::with_causes;
 use towline_domain::obstacle::Service;
 use towline_ports::PortError;
 
 use crate::environment::Aws;
-use crate::fault::chain;
 use crate::http::Connections;
 use crate::wait::pause;
 
@@ -159,7 +159,7 @@ impl Bucket {
         let answer = client
             .request(request)
             .await
-            .map_err(|error| NotAsked::Failed(chain(&error)))?;
+            .map_err(|error| NotAsked::Failed(with_causes(&error)))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MOST_SAID).collect().await;
         let body = body.map(Collected::to_bytes).unwrap_or_default();
@@ -171,14 +171,14 @@ impl Bucket {
         let credentials = self.config.credentials_provider();
         let credentials = credentials.ok_or(NotAsked::NoCredentials)?;
         let credentials = credentials.provide_credentials().await;
-        let credentials = credentials.map_err(|error| NotAsked::Failed(chain(&error)))?;
+        let credentials = credentials.map_err(|error| NotAsked::Failed(with_causes(&error)))?;
         let address = format!("{}/{key}", self.address(region.as_ref()));
         let app = self.config.app_name().map(ToString::to_string);
         let request = Request::put(&address)
             .header("content-type", "text/plain; charset=utf-8")
             .header("user-agent", format!("app/{}", app.unwrap_or_default()))
             .body(SdkBody::from(content));
-        let mut request = request.map_err(|error| NotAsked::Failed(chain(&error)))?;
+        let mut request = request.map_err(|error| NotAsked::Failed(with_causes(&error)))?;
 
         let mut settings = SigningSettings::default();
         // Specific to S3 (S3 API, "Authenticating Requests (AWS Signature Version 4)").
@@ -198,18 +198,18 @@ impl Bucket {
             .time(now)
             .settings(settings)
             .build()
-            .map_err(|error| NotAsked::Failed(chain(&error)))?;
+            .map_err(|error| NotAsked::Failed(with_causes(&error)))?;
         let headers = request.headers().iter();
         let headers =
             headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         let body = SignableBody::Precomputed(hex::encode(Sha256::digest(content)));
         let signable = SignableRequest::new("PUT", &address, headers, body);
         let signed = sign(
-            signable.map_err(|error| NotAsked::Failed(chain(&error)))?,
+            signable.map_err(|error| NotAsked::Failed(with_causes(&error)))?,
             &params.into(),
         );
         let (instructions, _) = signed
-            .map_err(|error| NotAsked::Failed(chain(&error)))?
+            .map_err(|error| NotAsked::Failed(with_causes(&error)))?
             .into_parts();
         instructions.apply_to_request_http1x(&mut request);
         Ok(request)

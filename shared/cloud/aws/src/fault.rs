@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId as _;
+use towline_domain::causes::with_causes;
 use towline_domain::obstacle::Service;
 use towline_ports::PortError;
 
@@ -49,24 +50,13 @@ impl Fault {
                 format!("unreadable answer with status {status}")
             }
             SdkError::ConstructionFailure(_) => match error.source() {
-                Some(cause) => chain(cause),
+                Some(cause) => with_causes(cause),
                 None => "the request could not be made".to_owned(),
             },
             _ => "the request failed".to_owned(),
         };
         Self(text)
     }
-}
-
-/// The texts of an error and its sources.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// What AWS denies: its code and the action, without the numbers of the account and the request.

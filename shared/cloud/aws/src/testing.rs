@@ -11,6 +11,8 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+pub(crate) use towline_domain::causes::with_causes as said;
+
 use crate::Aws;
 
 /// One answer of the script.
@@ -161,15 +163,4 @@ async fn answer(
             (StatusCode::BAD_REQUEST, body).into_response()
         }
     }
-}
-
-/// The texts of an error and its sources.
-pub(crate) fn said(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

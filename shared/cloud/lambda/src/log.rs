@@ -6,6 +6,7 @@ use std::io::Write as _;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use towline_domain::causes::with_causes;
 use towline_ports::Clock as _;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -14,7 +15,6 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::failure::with_causes;
 use crate::settings::NotALevel;
 use crate::{metric, settings};
 use towline_ports::system::SystemClock;

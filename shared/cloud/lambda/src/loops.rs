@@ -15,13 +15,14 @@ use lambda_runtime::tower::Service;
 use lambda_runtime::tower::layer::layer_fn;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use serde_json::Value;
+use towline_domain::causes::with_causes;
 use towline_ports::Clock as _;
 use towline_wire::eventbridge::Envelope;
 use towline_wire::http::{Request, Response};
 use tracing::Instrument as _;
 
 use crate::envelope::envelope;
-use crate::failure::{Failure, with_causes};
+use crate::failure::Failure;
 use crate::http_api::{self, RequestError};
 use crate::signed::refusal;
 use towline_ports::system::SystemClock;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use towline_domain::causes::with_causes;
 use towline_handlers::{
     HandlerError, advance_stages, deploy_images, plan_runs, promote_images, record_images,
     start_builds,
@@ -41,7 +42,7 @@ pub(super) async fn invoke(
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => {
                 let is_permanent = error.is_permanent();
-                let reason = chain(&error);
+                let reason = with_causes(&error);
                 tracing::warn!(function, error = reason, "failed");
                 Failed {
                     reason,
@@ -63,17 +64,6 @@ pub(super) async fn invoke(
         let pause = Duration::from_millis(25 << (2 * attempt));
         machine.clock.sleep(pause).await;
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), HandlerError> {

@@ -125,18 +125,11 @@ fn is_image_config(config: &Descriptor) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error;
+    use towline_domain::causes::with_causes;
 
     use super::*;
 
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-    fn said(error: &dyn Error) -> String {
-        match error.source() {
-            Some(cause) => format!("{error}: {}", said(cause)),
-            None => error.to_string(),
-        }
-    }
 
     #[track_caller]
     fn check(kind: ManifestKind, json: &str, expected: &str) {
@@ -149,7 +142,7 @@ mod tests {
                 parsed.layers_size,
                 parsed.artifact_type,
             ),
-            Err(error) => said(&error),
+            Err(error) => with_causes(&error),
         };
         assert!(found.contains(expected), "{found:?} lacks {expected:?}");
     }

@@ -1,24 +1,13 @@
 //! A store's folder: opened again, opened twice, damaged, or unusable.
 
-use std::error::Error;
 use std::fs;
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde_json::json;
+use towline_domain::causes::with_causes as said;
 use towline_ports::{Key, Query, Store, Write};
 use towline_store::{OpenError, SqliteStore};
-
-/// The text of an error and its causes.
-fn said(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
-}
 
 fn refused(dir: &Path) -> OpenError {
     match SqliteStore::open(dir) {

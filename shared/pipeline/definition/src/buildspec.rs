@@ -3,6 +3,7 @@
 use towline_buildspec::generate::{
     self, Common, Docker, Extras, Login, Make, MakeLogin, Output, Pack, Platform, Tool,
 };
+use towline_domain::causes::with_causes;
 use towline_domain::definition::{self, Build, Component, LONGEST_BUILDSPEC, Preset};
 
 /// The environment that builds run in.
@@ -32,13 +33,6 @@ pub enum BuildspecError {
     /// The repository's own buildspec is not text.
     #[error("{0} is not UTF-8")]
     NotUtf8(String),
-}
-
-/// An error and its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let causes: Vec<String> = causes.map(ToString::to_string).collect();
-    causes.join(": ")
 }
 
 /// The text for a component, byte for byte as CodeBuild gets it; `file` is the repository's own

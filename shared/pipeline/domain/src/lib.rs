@@ -4,6 +4,7 @@
 //! function returns the same for the same arguments. `ARCHITECTURE.md` shows who calls what.
 
 pub mod authors;
+pub mod causes;
 pub mod names;
 pub mod person;
 pub mod untrusted;

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use towline_domain::arrival::Told;
+use towline_domain::causes::with_causes;
 use towline_ports::admission::is_local;
 use towline_ports::{Admission, Repositories, RepositoryRef};
 use towline_wire::github::{self, Deletion, Event, Push};
@@ -155,13 +156,4 @@ fn answer(status: u16, word: &str, reason: &str) -> Response {
             .to_string()
             .into_bytes(),
     }
-}
-
-/// An error and its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

@@ -13,7 +13,7 @@ use towline_ports::{
     CommitStatus, PortError, RepositoryRef, Source as _, StatusState, Statuses as _,
 };
 
-use crate::{MAIN, World, shop, words, world_with};
+use crate::{MAIN, World, shop, with_causes, world_with};
 
 const PKCS1: &str = include_str!("app-key.pkcs1.pem");
 
@@ -139,7 +139,7 @@ async fn credentials_that_github_refuses_are_read_again_once() {
         let requests = world.server.github().requests.len();
         said.push(match head {
             Ok(head) => format!("{} after {requests} requests", head.is_some()),
-            Err(error) => format!("{} after {requests} requests", words(&error)),
+            Err(error) => format!("{} after {requests} requests", with_causes(&error)),
         });
     }
     expect![[r#"
@@ -210,7 +210,7 @@ async fn what_an_app_lacks_is_said() {
         })
         .await;
         let head = world.github.head(&world.shop, &main_branch()).await;
-        said.push(words(&head.expect_err("it lacks something")));
+        said.push(with_causes(&head.expect_err("it lacks something")));
     }
     expect![[r#"
         asking GitHub for a token for acme/shop: the GitHub App is not installed on acme/shop; install it there

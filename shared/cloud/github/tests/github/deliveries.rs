@@ -9,7 +9,7 @@ use towline_github::Credentials;
 use towline_github::memory::{APP_KEY, App, Delivery, Hook};
 use towline_ports::{Clock as _, Deliveries as _};
 
-use crate::{World, shop, words, world, world_with};
+use crate::{World, shop, with_causes, world, world_with};
 
 const OURS: &str = "https://towline.example/webhooks/github";
 
@@ -142,5 +142,5 @@ async fn f8_credentials_that_may_read_no_webhooks_find_none() {
     check(&world, &[]).await;
     let webhooks = world.github.webhooks(OURS.into());
     let error = webhooks.repeat("guid-11").await.expect_err("it is unknown");
-    assert!(words(&error).contains("not listed"));
+    assert!(with_causes(&error).contains("not listed"));
 }

@@ -15,7 +15,7 @@ use towline_github::{Credentials, GitHub, Settings};
 use towline_ports::memory::MemoryClock;
 use towline_ports::{Clock as _, RepositoryRef, Source as _};
 
-use crate::{MAIN, World, process, shop, words, world};
+use crate::{MAIN, World, process, shop, with_causes, world};
 
 /// The result of a question, its duration, and the number of requests.
 async fn check(faults: &[Fault], expected: Expect) {
@@ -32,7 +32,7 @@ async fn check(faults: &[Fault], expected: Expect) {
     let info = github.commit(&shop, &head).await;
     let what = match info {
         Ok(info) => info.expect("it is there").title.display(),
-        Err(error) => words(&error),
+        Err(error) => with_causes(&error),
     };
     let seconds = clock.now().duration_since(start).as_secs();
     let requests = server.github().requests.len();
@@ -89,7 +89,7 @@ async fn nobody_is_asked_before_github_allows_it() {
     for (repository, after) in [(&shop, 0), (&shop, 100), (&other, 100), (&shop, 50)] {
         clock.advance(Duration::from_secs(after));
         let error = github.head(repository, &main).await.expect_err("a pause");
-        assert!(words(&error).ends_with("used up until 2026-03-01T12:05:00Z"));
+        assert!(with_causes(&error).ends_with("used up until 2026-03-01T12:05:00Z"));
         assert_eq!(server.github().requests.len(), 1);
     }
     // The last ten seconds are waited for.
@@ -126,7 +126,7 @@ async fn an_answer_that_does_not_come_is_not_waited_for() {
     server.github().faults.extend(vec![never; 9]);
     let error = github.commit(&shop, &commit).await.expect_err("no answer");
     expect!["reading the commit 5d89aa8 of acme/shop: waiting for GitHub: deadline has elapsed"]
-        .assert_eq(&words(&error));
+        .assert_eq(&with_causes(&error));
     server.github().faults.clear();
 }
 
@@ -143,6 +143,6 @@ async fn a_github_that_is_not_there_is_an_error() {
         .commit(&shop, &commit)
         .await
         .expect_err("nobody there");
-    let words = words(&error);
+    let words = with_causes(&error);
     assert!(words.starts_with("reading the commit"), "{words}");
 }

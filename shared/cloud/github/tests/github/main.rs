@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use towline_domain::causes::with_causes;
 use towline_domain::names::{CommitSha, RepositoryId};
 use towline_github::memory::{MemoryGitHub, Repository, Server, Token};
 use towline_github::{Credentials, CredentialsSource, GitHub, Settings};
+use towline_ports::RepositoryRef;
 use towline_ports::memory::MemoryClock;
-use towline_ports::{PortError, RepositoryRef};
 
 const MAIN: &str = "refs/heads/main";
 
@@ -81,15 +82,4 @@ fn shop() -> Repository {
 
 fn unknown() -> CommitSha {
     "f".repeat(40).parse().expect("a commit id")
-}
-
-/// An error and all of its causes, without the address of the server.
-fn words(error: &PortError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -11,7 +11,7 @@ use towline_github::memory::Fault::{Exhausted, RetryAfter};
 use towline_github::memory::{Commit, File};
 use towline_ports::{Refs, Source as _};
 
-use crate::{MAIN, World, process, shop, unknown, words, world};
+use crate::{MAIN, World, process, shop, unknown, with_causes, world};
 
 const LISTING: &str = "GET /repos/acme/shop/git/matching-refs/";
 
@@ -68,7 +68,11 @@ async fn f8_a_round_is_left_out_while_a_limit_asks_for_it() {
         server.github().faults.push_back(fault.clone());
         for _ in 0..3 {
             let error = github.refs(&shop, None).await.expect_err("a pause");
-            assert!(words(&error).contains("rate limit"), "{}", words(&error));
+            assert!(
+                with_causes(&error).contains("rate limit"),
+                "{}",
+                with_causes(&error)
+            );
         }
         assert_eq!(server.github().requests, [LISTING], "{fault:?}");
         clock.advance(Duration::from_secs(3600));
@@ -90,7 +94,7 @@ async fn f8_the_last_requests_are_kept_for_what_cannot_wait() {
     assert!(github.commit(&shop, &head).await.is_ok());
     let error = github.refs(&shop, None).await.expect_err("few are left");
     let said = "listing the refs of acme/shop: GitHub's rate limit is nearly used up until 2026-03-01T12:30:00Z";
-    assert_eq!(words(&error), said);
+    assert_eq!(with_causes(&error), said);
     assert!(github.commit(&shop, &head).await.is_ok());
     clock.advance(Duration::from_secs(1800));
     server.github().left = None;
@@ -109,7 +113,7 @@ async fn f8_nothing_is_asked_without_credentials() {
     } = world(shop).await;
     let nobody = process(&server, Arc::new(Credentials::None), clock);
     let error = nobody.refs(&shop, None).await.expect_err("it costs");
-    assert!(words(&error).contains("it needs credentials"));
+    assert!(with_causes(&error).contains("it needs credentials"));
     assert!(server.github().requests.is_empty());
 }
 

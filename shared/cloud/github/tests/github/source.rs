@@ -9,7 +9,7 @@ use towline_domain::names::{CommitSha, GitRef};
 use towline_github::memory::{Commit, Fault, File, Repository};
 use towline_ports::{FileAt, Relation, RepositoryRef, Source as _, Statuses as _};
 
-use crate::{MAIN, World, shop, unknown, words, world};
+use crate::{MAIN, World, shop, unknown, with_causes, world};
 
 fn commit(parents: &[&CommitSha], files: Vec<(String, File)>) -> Commit {
     Commit {
@@ -346,7 +346,7 @@ async fn check_unreachable(world: &World, repository: &RepositoryRef, expected: 
         github.relation(repository, one, other).await.err(),
         github.commit(repository, one).await.err(),
     ];
-    let errors = errors.map(|error| words(&error.expect("it is an error")));
+    let errors = errors.map(|error| with_causes(&error.expect("it is an error")));
     expected.assert_eq(&errors.join("\n"));
 }
 
@@ -454,7 +454,7 @@ async fn a24_no_redirect_leads_to_another_place() {
         world.server.github().faults.push_back(fault);
         let main = GitRef::Branch("main".into());
         let head = world.github.head(&world.shop, &main).await;
-        let error = words(&head.expect_err("it is not followed"));
+        let error = with_causes(&head.expect_err("it is not followed"));
         assert!(
             error.ends_with(", which is not followed"),
             "{location}: {error}"

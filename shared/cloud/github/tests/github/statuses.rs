@@ -12,13 +12,13 @@ use towline_ports::{
     CommitStatus, RepositoryRef, StatusError, StatusState, Statuses as _, Unshown,
 };
 
-use crate::{MAIN, World, process, shop, unknown, words, world, world_with};
+use crate::{MAIN, World, process, shop, unknown, with_causes, world, world_with};
 
 fn outcome(set: Result<(), StatusError>) -> String {
     match set {
         Ok(()) => "shown".into(),
         Err(StatusError::Refused(why)) => format!("never: {why}"),
-        Err(StatusError::Port(error)) => format!("later: {}", words(&error)),
+        Err(StatusError::Port(error)) => format!("later: {}", with_causes(&error)),
     }
 }
 

@@ -1,9 +1,8 @@
 //! Errors in the protocol's form: a status, a code, a sentence.
 
-use std::error::Error;
-
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use towline_domain::causes::with_causes;
 
 use crate::error::RegistryError;
 
@@ -148,10 +147,10 @@ impl From<RegistryError> for Fault {
             | E::Name(_) => (StatusCode::INTERNAL_SERVER_ERROR, Code::Unknown),
         };
         let message = if status.is_server_error() {
-            tracing::error!(error = chain(&error), "the registry failed");
+            tracing::error!(error = with_causes(&error), "the registry failed");
             server_message(&error)
         } else {
-            chain(&error)
+            with_causes(&error)
         };
         Self::new(status, code, message)
     }
@@ -163,16 +162,6 @@ fn server_message(error: &RegistryError) -> String {
         return error.to_string();
     }
     "internal error; see the registry's log".to_owned()
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 impl IntoResponse for Fault {

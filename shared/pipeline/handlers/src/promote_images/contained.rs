@@ -3,10 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use towline_domain::causes::with_causes;
 use towline_domain::image::Candidate;
 use towline_domain::names::{CommitSha, GitRef};
 use towline_domain::stage::contained::{Others, named};
@@ -103,15 +103,9 @@ async fn search<'a>(
     }))
 }
 
-/// An error with its causes, in one line.
+/// An error with its causes, safe to store and to show.
 fn said(error: &PortError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    Untrusted::first_line(&text).display()
+    Untrusted::first_line(&with_causes(error)).display()
 }
 
 struct Search<'a> {
