@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use hyper::header::{HeaderValue, LINK};
+use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -296,15 +296,9 @@ impl Deliveries for Webhooks<'_> {
     }
 }
 
-/// Where the next page of a list begins (GitHub REST API, "Using pagination").
+/// Where the next page of a list begins.
 fn cursor(answer: &Answer) -> Option<String> {
-    let links = answer.headers.get_all(LINK).iter();
-    let mut links = links.filter_map(|link| link.to_str().ok());
-    let next = links.find_map(|links| {
-        let mut links = links.split(',');
-        links.find(|link| link.contains("rel=\"next\""))
-    })?;
-    let (_, rest) = next.split_once("cursor=")?;
+    let (_, rest) = answer.next_page()?.split_once("cursor=")?;
     let cursor = rest.split(['&', '>', ';']).next()?;
     Some(cursor.to_owned())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, USER_AGENT,
 };
 use hyper::{Method, Request, StatusCode, Uri};
 use serde::Deserialize;
@@ -59,6 +59,16 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// None if it was larger than allowed.
     pub(crate) body: Option<Vec<u8>>,
+}
+
+impl Answer {
+    /// The link to the next page of a list, if there is one (GitHub REST API, "Using pagination").
+    pub(crate) fn next_page(&self) -> Option<&str> {
+        let links = self.headers.get_all(LINK).iter();
+        let links = links.filter_map(|links| links.to_str().ok());
+        let mut links = links.flat_map(|links| links.split(','));
+        links.find(|link| link.contains("rel=\"next\""))
+    }
 }
 
 impl Client {

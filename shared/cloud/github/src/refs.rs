@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hyper::header::{ETAG, HeaderValue, LINK};
+use hyper::header::{ETAG, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use towline_domain::names::{CommitSha, GitRef};
@@ -12,7 +12,7 @@ use towline_ports::{Brought, PortError, Refs, RepositoryRef};
 use crate::GitHub;
 use crate::call::{Call, Purpose};
 use crate::credentials::Credentials;
-use crate::http::{Answer, Ask, JSON, MOST};
+use crate::http::{Ask, JSON, MOST};
 use crate::source::{Reference, found, is_absent};
 
 /// The most bytes of a list of refs; GitHub lists those of pull requests too.
@@ -119,7 +119,7 @@ impl GitHub {
             }
             let listed: Vec<Reference> = found(&answer, doing)?;
             refs.extend(listed.into_iter().filter_map(Reference::of_a_run));
-            if !has_more(&answer) {
+            if !answer.next_page().is_some() {
                 let tag = answer.headers.get(ETAG).filter(|_| page == 1);
                 mark = tag.and_then(|tag| tag.to_str().ok().map(str::to_owned));
                 break;
@@ -220,19 +220,12 @@ async fn new_commits(
         between.straight = matches!(new.status.as_str(), "ahead" | "identical");
         let people = new.commits.into_iter().flat_map(Described::people);
         between.people.extend(people);
-        between.cut = has_more(&answer);
+        between.cut = answer.next_page().is_some();
         if !between.cut {
             break;
         }
     }
     Ok(between)
-}
-
-/// Whether there is another page (GitHub REST API, "Using pagination").
-fn has_more(answer: &Answer) -> bool {
-    let links = answer.headers.get_all(LINK).iter();
-    let mut links = links.filter_map(|link| link.to_str().ok());
-    links.any(|link| link.contains("rel=\"next\""))
 }
 
 impl Reference {
