@@ -12,6 +12,7 @@ use towline_domain::definition::{
     Component, Definition, Origin, Preset, Promote, Scope, StageRule,
 };
 use towline_domain::names::Tag;
+use towline_domain::reason::count;
 
 use towline_client::context::Context;
 use towline_console::outcome::{Failure, Outcome};
@@ -180,11 +181,8 @@ fn stage_line(stage: &StageRule) -> String {
         } else {
             line(&rule.groups.join(", "))
         };
-        format!(
-            ", after {} approval{} by {people}",
-            rule.min,
-            if rule.min == 1 { "" } else { "s" }
-        )
+        let approvals = count(rule.min, "approval");
+        format!(", after {approvals} by {people}")
     });
     let tags: Vec<&str> = stage.tags.iter().map(Tag::as_str).collect();
     format!(

@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use towline_console::style::{Style, paint};
 use towline_console::terminal;
 use towline_definition::{DefinitionErrors, FILE};
+use towline_domain::reason::count;
 use towline_domain::untrusted::Untrusted;
 
 /// Columns of a line that are shown around a mistake.
@@ -56,12 +57,11 @@ pub fn mistakes(path: &Path, source: &str, errors: &DefinitionErrors) -> String 
     if let Some(more) = all.lines().last().filter(|line| line.starts_with("and ")) {
         let _ = writeln!(text, "{more}");
     }
-    let count = errors.errors().len();
-    let noun = if count == 1 { "mistake" } else { "mistakes" };
+    let mistakes = count(errors.errors().len(), "mistake");
     let _ = writeln!(
         text,
         "{}",
-        paint(Style::Bad, &format!("{count} {noun} in {file}"))
+        paint(Style::Bad, &format!("{mistakes} in {file}"))
     );
     text
 }

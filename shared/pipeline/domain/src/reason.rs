@@ -266,7 +266,8 @@ pub struct Owner {
 
 /// `1 file`, `2 files`.
 #[must_use]
-pub fn count(number: usize, noun: &str) -> String {
+pub fn count(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 

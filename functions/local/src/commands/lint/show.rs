@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use towline_buildspec::lint::{self, Code, Level, Report};
 use towline_console::style::{Style, paint};
 use towline_console::terminal::line;
+use towline_domain::reason::count;
 
 use super::{Checked, Lint, Mistaken, Results, fix};
 use towline_console::outcome::Outcome;
@@ -98,7 +99,7 @@ fn codes(applied: &[Code]) -> String {
 }
 
 fn summary(args: &Lint, results: &Results) -> String {
-    let count = |level: Level| {
+    let found = |level: Level| {
         results
             .findings()
             .filter(|finding| finding.code.level() == level)
@@ -111,16 +112,16 @@ fn summary(args: &Lint, results: &Results) -> String {
         .sum();
     let parts = [
         (mistakes, "mistake", Style::Bad),
-        (count(Level::Error), "error", Style::Bad),
-        (count(Level::Warning), "warning", Style::Waiting),
-        (count(Level::Note), "note", Style::Quiet),
+        (found(Level::Error), "error", Style::Bad),
+        (found(Level::Warning), "warning", Style::Waiting),
+        (found(Level::Note), "note", Style::Quiet),
     ];
     let parts: Vec<String> = parts
         .into_iter()
-        .filter(|(count, _, _)| *count > 0)
-        .map(|(count, noun, style)| paint(style, &many(count, noun)))
+        .filter(|(number, _, _)| *number > 0)
+        .map(|(number, noun, style)| paint(style, &count(number, noun)))
         .collect();
-    let files = many(results.files.len(), "file");
+    let files = count(results.files.len(), "file");
     let mut text = match (parts.is_empty(), results.failed.is_empty()) {
         (false, _) => format!("{} in {files}", parts.join(", ")),
         (true, true) => format!("{} {files}", paint(Style::Good, "good")),
@@ -144,11 +145,6 @@ fn summary(args: &Lint, results: &Results) -> String {
         let _ = write!(text, "; {}", more.join(", "));
     }
     text
-}
-
-fn many(count: usize, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
 }
 
 fn json(results: &Results) -> Value {

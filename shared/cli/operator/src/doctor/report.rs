@@ -6,6 +6,7 @@ use towline_client::aws_cli::AwsError;
 use towline_console::outcome::{Failure, Outcome};
 use towline_console::output::Output;
 use towline_console::style::{Style, paint};
+use towline_domain::reason::count;
 use towline_domain::untrusted::Untrusted;
 
 /// Everything that was found so far.
@@ -190,18 +191,14 @@ fn line(finding: &Finding) -> String {
 }
 
 fn total(wrong: usize, unknown: usize) -> (Style, String) {
-    let things = |count: usize, one: &str| match count {
-        1 => format!("1 {one}"),
-        _ => format!("{count} {one}s"),
-    };
-    let checks = format!("{} could not run", things(unknown, "check"));
+    let checks = format!("{} could not run", count(unknown, "check"));
     match (wrong, unknown) {
         (0, 0) => (Style::Good, "No problems found.".into()),
-        (_, 0) => (Style::Bad, format!("{} found.", things(wrong, "problem"))),
+        (_, 0) => (Style::Bad, format!("{} found.", count(wrong, "problem"))),
         (0, _) => (Style::Waiting, format!("No problems found, but {checks}.")),
         (_, _) => (
             Style::Bad,
-            format!("{} found; {checks}.", things(wrong, "problem")),
+            format!("{} found; {checks}.", count(wrong, "problem")),
         ),
     }
 }

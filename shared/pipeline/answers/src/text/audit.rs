@@ -1,5 +1,7 @@
 //! Renders rows of the ledgers, and whether the ledgers are intact.
 
+use towline_domain::reason::count;
+
 use super::line::{Line, Style};
 use super::moment;
 use super::table::{Cell, Table};
@@ -71,13 +73,6 @@ fn place(place: &Where) -> String {
     }
 }
 
-fn counted(many: u64, word: &str) -> String {
-    match many {
-        1 => format!("1 {word}"),
-        many => format!("{many} {word}s"),
-    }
-}
-
 /// Ledgers line by line, then how many there are.
 pub(super) fn ledgers(ledgers: &[LedgerState]) -> Vec<Line> {
     let rows: u64 = ledgers.iter().map(|known| known.rows).sum();
@@ -86,11 +81,10 @@ pub(super) fn ledgers(ledgers: &[LedgerState]) -> Vec<Line> {
         0 => "all intact".to_owned(),
         broken => format!("{broken} broken"),
     };
-    let many = u64::try_from(ledgers.len()).unwrap_or(u64::MAX);
     let sum = format!(
         "{} with {}, {state}",
-        counted(many, "ledger"),
-        counted(rows, "row")
+        count(ledgers.len(), "ledger"),
+        count(rows, "row")
     );
     let each = ledgers.iter().map(ledger);
     each.chain([Line::of(Style::Strong, sum)]).collect()
@@ -103,7 +97,7 @@ fn ledger(known: &LedgerState) -> Line {
             Style::Plain,
             format!(
                 "  {place}: {}, the last is {}",
-                counted(known.rows, "row"),
+                count(known.rows, "row"),
                 known.hash
             ),
         ),
