@@ -129,7 +129,12 @@ const PACKAGES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("towline-https", "shared/cloud/https", &[]),
-    ("towline-aws", "shared/cloud/aws", REMOTE),
+    (
+        "towline-aws",
+        "shared/cloud/aws",
+        // CodeBuild's images, which say what a build may ask for.
+        &["domain", "wire", "ports", "https", "buildspec", "oci"],
+    ),
     ("towline-github", "shared/cloud/github", REMOTE),
     // Shared by all functions on Lambda: of the adapters it knows the table, the bus and GitHub.
     (

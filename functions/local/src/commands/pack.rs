@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use serde_json::json;
+use towline_domain::definition::USUAL_PLATFORM;
 use towline_oci::{Digest, ImageRepository, NameError, Platform, Tag};
 use towline_pack::{
     BaseReference, Basic, Destination, ExposedPort, Host, Image, ImagePlan, PackError, Progress,
@@ -53,7 +54,7 @@ pub struct Pack {
     #[arg(long, value_name = "IMAGE")]
     base: Option<BaseReference>,
     /// Platform of the image; the base must be for it too
-    #[arg(long, value_name = "OS/ARCHITECTURE", default_value = "linux/amd64")]
+    #[arg(long, value_name = "OS/ARCHITECTURE", default_value = USUAL_PLATFORM)]
     platform: Platform,
     /// Program the image runs, as a JSON list of words or one word
     #[arg(long, value_name = "JSON")]

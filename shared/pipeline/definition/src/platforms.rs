@@ -1,16 +1,15 @@
 //! Reads the platforms of an image, and the CodeBuild image that builds each.
 
+use towline_buildspec::images::{is_for_arm, is_provided};
+use towline_domain::definition::Architecture;
+
 use super::limits::PLATFORMS;
 use super::reader::{Fields, Report};
 use super::scalars::is_image;
 use super::words;
 
-/// The default build image for `arm64`.
+/// The CodeBuild image of a build for ARM that names none.
 const ARM_IMAGE: &str = "aws/codebuild/amazonlinux-aarch64-standard:3.0";
-
-/// The names of CodeBuild's own images contain their architecture (CodeBuild user guide, "Docker
-/// images provided by CodeBuild").
-const ARM_NAME: &str = "aarch64";
 
 /// The platforms, if any are written.
 pub(super) fn read(report: &mut Report, fields: &Fields<'_>) -> Option<Vec<String>> {
@@ -71,11 +70,8 @@ pub(super) fn images(
     };
     if place.node.as_mapping().is_none() {
         let image = report.shaped(&place, expected, is_image);
-        if let Some(image) = image
-            .as_deref()
-            .filter(|image| image.starts_with("aws/codebuild/"))
-        {
-            let runs_here = |platform: &&String| is_arm(platform) == image.contains(ARM_NAME);
+        if let Some(image) = image.as_deref().filter(|image| is_provided(image)) {
+            let runs_here = |platform: &&String| is_arm(platform) == is_for_arm(image);
             if several && let Some(other) = platforms.iter().find(|platform| !runs_here(platform)) {
                 report.error(
                     &place,
@@ -111,7 +107,7 @@ pub(super) fn images(
 }
 
 fn is_arm(platform: &str) -> bool {
-    platform.starts_with("linux/arm")
+    Architecture::of(platform) == Architecture::Arm
 }
 
 fn is_platform(text: &str) -> bool {

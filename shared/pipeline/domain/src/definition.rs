@@ -23,6 +23,12 @@ pub const LONGEST_BUILDSPEC: usize = 64 * 1024;
 /// can have such a repository, because its builds could write to it (A30).
 pub const LAYER_CACHES: &str = "towline-cache/";
 
+/// The CodeBuild image of a build that names none.
+pub const USUAL_IMAGE: &str = "aws/codebuild/standard:7.0";
+
+/// The platform of an image that names none.
+pub const USUAL_PLATFORM: &str = "linux/amd64";
+
 /// A whole definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
@@ -177,13 +183,13 @@ impl Default for Build {
                 args: Vec::new(),
             },
             context: ".".into(),
-            image: "aws/codebuild/standard:7.0".into(),
+            image: USUAL_IMAGE.into(),
             images: Vec::new(),
             runtime: Vec::new(),
             test: Vec::new(),
             env: Vec::new(),
             tags: vec!["{sha}-{build}".into()],
-            platforms: vec!["linux/amd64".into()],
+            platforms: vec![USUAL_PLATFORM.into()],
             outputs: Vec::new(),
             container: None,
             secrets: Vec::new(),
@@ -201,6 +207,26 @@ impl Build {
     pub fn image_for(&self, platform: &str) -> &str {
         let own = self.images.iter().find(|(known, _)| known == platform);
         own.map_or(&self.image, |(_, image)| image)
+    }
+}
+
+/// The processor of a build's machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// For `linux/amd64`, and for all platforms that have no machines of their own.
+    X86,
+    /// For `linux/arm64` and `linux/arm/v7`.
+    Arm,
+}
+
+impl Architecture {
+    /// The processor that builds for a platform.
+    #[must_use]
+    pub fn of(platform: &str) -> Self {
+        match platform.split('/').nth(1) {
+            Some("arm" | "arm64") => Self::Arm,
+            _ => Self::X86,
+        }
     }
 }
 

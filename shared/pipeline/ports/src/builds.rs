@@ -3,32 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use towline_domain::definition::Architecture;
 use towline_domain::names::{
     AttemptId, BuildId, CommitSha, ComponentName, GitRef, ImageRepository, RepositoryName,
 };
 use towline_domain::run::BuildReport;
 
 use crate::PortError;
-
-/// The processor of a machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Architecture {
-    /// For `linux/amd64`, and for all platforms that have no machines of their own.
-    X86,
-    /// For `linux/arm64` and `linux/arm/v7`.
-    Arm,
-}
-
-impl Architecture {
-    /// The processor that builds for a platform.
-    #[must_use]
-    pub fn of(platform: &str) -> Self {
-        match platform.split('/').nth(1) {
-            Some("arm" | "arm64") => Self::Arm,
-            _ => Self::X86,
-        }
-    }
-}
 
 /// How far the ref of a build is trusted. What a build leaves for later builds may reach builds of
 /// the same trust or less, never more (A30).

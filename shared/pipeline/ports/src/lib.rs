@@ -31,7 +31,7 @@ pub mod contract;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 
-pub use builds::{Architecture, Builds, StartBuild, StartError, Trust};
+pub use builds::{Builds, StartBuild, StartError, Trust};
 pub use bus::{Announcement, Bus};
 pub use clock::Clock;
 pub use content::Content;

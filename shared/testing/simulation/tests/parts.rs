@@ -8,10 +8,11 @@
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
+use towline_domain::definition::Architecture;
 use towline_domain::explain;
 use towline_domain::names::{Digest, ImageRepository, Tag};
 use towline_domain::run::{Attempt, AttemptState, BuildStatus};
-use towline_ports::{Architecture, Images as _};
+use towline_ports::Images as _;
 use towline_simulation::rest::variable;
 use towline_simulation::shop::definition_in_parts;
 use towline_simulation::world::router;

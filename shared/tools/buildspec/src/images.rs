@@ -48,10 +48,19 @@ pub fn is_provided(name: &str) -> bool {
     name.starts_with("aws/codebuild/")
 }
 
-/// Whether an image runs on Lambda compute, where no Docker daemon can run.
+/// Whether an image runs only on CodeBuild's Lambda compute, such as
+/// `aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs22`. No Docker daemon can run there, and builds end
+/// after 15 minutes (CodeBuild user guide, "Limitations of AWS Lambda compute").
 #[must_use]
 pub fn is_for_lambda(name: &str) -> bool {
     is_provided(name) && name.contains("-lambda-standard:")
+}
+
+/// Whether an image runs on ARM machines, if its name says so. The names of CodeBuild's own images do
+/// (CodeBuild user guide, "Docker images provided by CodeBuild").
+#[must_use]
+pub fn is_for_arm(name: &str) -> bool {
+    ["aarch64", "arm64"].iter().any(|word| name.contains(word))
 }
 
 impl Image {
@@ -178,8 +187,26 @@ mod tests {
         }
         assert_eq!(all().iter().filter(|image| image.maintained).count(), 6);
         assert!(all().iter().all(|image| image.runtimes.len() >= 7));
-        assert!(is_for_lambda(
-            "aws/codebuild/amazonlinux-aarch64-lambda-standard:go1.24"
-        ));
+    }
+
+    #[test]
+    fn a_name_says_where_an_image_runs() {
+        for (name, on_lambda, on_arm) in [
+            (
+                "aws/codebuild/amazonlinux-aarch64-lambda-standard:go1.24",
+                true,
+                true,
+            ),
+            (
+                "aws/codebuild/amazonlinux-aarch64-standard:3.0",
+                false,
+                true,
+            ),
+            ("aws/codebuild/standard:7.0", false, false),
+            ("acme/x-lambda-standard:1-arm64", false, true),
+        ] {
+            assert_eq!(is_for_lambda(name), on_lambda, "{name}");
+            assert_eq!(is_for_arm(name), on_arm, "{name}");
+        }
     }
 }

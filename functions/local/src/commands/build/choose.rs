@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use towline_definition::buildspec::{self, Settings};
 use towline_definition::{self as definition, FILE};
-use towline_domain::definition::{Component, Definition, Preset, Scope};
+use towline_domain::definition::{
+    Component, Definition, Preset, Scope, USUAL_IMAGE, USUAL_PLATFORM,
+};
 use towline_domain::names::{AttemptId, CommitSha, ComponentName, GitRef, ImageRepository};
 use towline_domain::tags::{self, Values};
 use towline_handlers::start_builds::BuildOf;
@@ -26,12 +28,6 @@ const USUAL_SPEC: &str = "buildspec.yml";
 
 /// The name of a build without a component.
 const NO_COMPONENT: &str = "build";
-
-/// The image of a build that names none.
-const USUAL_IMAGE: &str = "aws/codebuild/standard:7.0";
-
-/// The platform of a build that names none.
-const MACHINE: &str = "linux/amd64";
 
 /// The timeout of a build without a component: the default of CodeBuild's projects.
 const USUAL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
@@ -223,7 +219,7 @@ impl Chosen {
             None => vec!["local".parse().expect("it is a tag")],
         };
         let platform = build.and_then(|build| build.platforms.first());
-        let platform = platform.map_or(MACHINE, String::as_str);
+        let platform = platform.map_or(USUAL_PLATFORM, String::as_str);
         let (component, image_repository) = (self.name(), self.image_repository());
         let repository = RepositoryRef {
             id: self.repository.id,

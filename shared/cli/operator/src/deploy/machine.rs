@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use towline_domain::definition::{Build, Component, Preset};
-use towline_ports::Architecture;
+use towline_buildspec::images;
+use towline_domain::definition::{Architecture, Build, Component, Preset};
 
 use super::build::Arch;
 
@@ -45,20 +45,13 @@ pub fn parameters(build: &Build, kept: &BTreeMap<&str, &str>) -> [(&'static str,
 /// The environment of an image: from its name, otherwise the previous value.
 fn environment<'a>(image: &str, kept: &BTreeMap<&str, &'a str>) -> &'a str {
     const LINUX: &str = "LINUX_CONTAINER";
-    let is_arm = ["aarch64", "arm64"].iter().any(|word| image.contains(word));
-    match (is_arm, is_of_lambda(image)) {
+    match (images::is_for_arm(image), images::is_for_lambda(image)) {
         (true, true) => "ARM_LAMBDA_CONTAINER",
         (false, true) => "LINUX_LAMBDA_CONTAINER",
         (true, false) => "ARM_CONTAINER",
-        (false, false) if image.starts_with("aws/codebuild/") => LINUX,
+        (false, false) if images::is_provided(image) => LINUX,
         (false, false) => kept.get(ENVIRONMENT).copied().unwrap_or(LINUX),
     }
-}
-
-/// Whether CodeBuild runs this image on its Lambda compute only. For such an image, start-builds
-/// sends no settings for Docker and timeout, which Lambda compute rejects.
-fn is_of_lambda(image: &str) -> bool {
-    image.starts_with("aws/codebuild/") && image.contains("-lambda-standard:")
 }
 
 /// Why no build could run with these parameters.
@@ -66,11 +59,11 @@ pub fn wrong(given: &BTreeMap<String, String>, component: &Component) -> Option<
     let (name, build) = (&component.name, &component.build);
     let (environment, size) = (&given[ENVIRONMENT], &given[COMPUTE]);
     let on_lambda = environment.contains(LAMBDA);
-    let mut images = build
+    let mut all = build
         .platforms
         .iter()
         .map(|platform| build.image_for(platform));
-    if let Some(image) = images.find(|image| is_of_lambda(image) != on_lambda) {
+    if let Some(image) = all.find(|image| images::is_for_lambda(image) != on_lambda) {
         return Some(format!(
             "{name}: {ENVIRONMENT}={environment} does not fit its image {image}: CodeBuild's Lambda compute runs images such as aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs22, and they run nowhere else"
         ));

@@ -9,7 +9,9 @@ use aws_sdk_codebuild::operation::start_build::{
 use aws_sdk_codebuild::types::{
     CacheType, EnvironmentType, EnvironmentVariable, EnvironmentVariableType, ProjectCache,
 };
-use towline_ports::{Architecture, StartBuild, Trust};
+use towline_buildspec::images::is_for_lambda;
+use towline_domain::definition::Architecture;
+use towline_ports::{StartBuild, Trust};
 
 /// The most characters of a buildspec in the request; CodeBuild reads a longer one from a bucket.
 pub(super) const LONGEST_BUILDSPEC: usize = 25_600;
@@ -102,8 +104,9 @@ impl Request {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(SdkError::construction_failure)?;
-        // Lambda compute supports neither setting, and rejects a build that has one.
-        let on_lambda = is_of_lambda(&build.image);
+        // Lambda compute supports neither privileged mode nor a timeout, and rejects a build that has one
+        // ("Cannot specify timeoutInMinutes for lambda compute").
+        let on_lambda = is_for_lambda(&build.image);
         // The project has one cache for all builds, so only those of the default branch use it (A30).
         // Builds on Lambda compute have no cache.
         let cache = match build.trust {
@@ -135,14 +138,6 @@ impl Request {
             .send_with(client)
             .await
     }
-}
-
-/// Whether an image runs only on CodeBuild's Lambda compute, such as
-/// `aws/codebuild/amazonlinux-x86_64-lambda-standard:nodejs22`. It has no Docker, and builds end after 15 minutes
-/// (CodeBuild user guide, "Limitations of AWS Lambda compute"; it answers a timeout with "Cannot specify
-/// timeoutInMinutes for lambda compute").
-fn is_of_lambda(image: &str) -> bool {
-    image.starts_with("aws/codebuild/") && image.contains("-lambda-standard:")
 }
 
 /// The machine for one platform of several, regardless of the project.

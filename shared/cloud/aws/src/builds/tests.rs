@@ -8,9 +8,10 @@ mod long;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use towline_domain::definition::Architecture;
 use towline_domain::names::{AttemptId, BuildId, ComponentName, RepositoryId, RepositoryName};
 use towline_domain::run::BuildStatus;
-use towline_ports::{Architecture, Builds as _, RepositoryRef, StartBuild, StartError, Trust};
+use towline_ports::{Builds as _, RepositoryRef, StartBuild, StartError, Trust};
 
 use crate::testing::{Answer, Service, broken, ok, refused, said};
 

@@ -9,6 +9,8 @@ use crate::schema::types::{
     LoginWord, Named, Outputs, Path, PlainWord, PlatformWord, Ports, PresetWord, ReportName,
     Scalar, SecretReference, Targets, Texts, User, Value, VariableName, Version, Workdir,
 };
+#[cfg(feature = "schema")]
+use towline_domain::definition::{USUAL_IMAGE, USUAL_PLATFORM};
 
 mapping! {
     /// How the component is built.
@@ -17,7 +19,7 @@ mapping! {
         /// What generates the buildspec. Default: buildspec or inline if that key is present, otherwise docker.
         preset: Option<PresetWord>,
         /// The CodeBuild image the build runs in, or one image per platform.
-        #[schemars(extend("default" = "aws/codebuild/standard:7.0"))]
+        #[schemars(extend("default" = USUAL_IMAGE))]
         image: Option<BuildImage>,
         /// Environment variables of the build. Values may contain {sha}, {sha7}, {build}, {build_uuid} and
         /// {branch_slug}.
@@ -38,7 +40,7 @@ mapping! {
         /// and a key of its JSON.
         secrets: Option<Named<VariableName, SecretReference>>,
         /// The platform of the image.
-        #[schemars(extend("default" = "linux/amd64"))]
+        #[schemars(extend("default" = USUAL_PLATFORM))]
         platform: Option<PlatformWord>,
         /// The platforms of the image; set either platform or platforms. Each platform is a build of its own,
         /// and together they are one image.

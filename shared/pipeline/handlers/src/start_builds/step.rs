@@ -1,10 +1,10 @@
 //! Decides what to do about a due build, as a plain function.
 
 use towline_domain::Timestamp;
-use towline_domain::definition::{Component, Definition};
+use towline_domain::definition::{Architecture, Component, Definition};
 use towline_domain::intent::AttemptRef;
 use towline_domain::run::{Attempt, AttemptState, Delay, Fact, Run};
-use towline_ports::{Architecture, RepositoryRef, StartBuild, Trust};
+use towline_ports::{RepositoryRef, StartBuild, Trust};
 
 use super::environment::{BuildOf, EnvironmentError};
 
