@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
+use towline_buildspec::generate::quote;
 
 mod error;
 
@@ -123,10 +124,7 @@ impl Call {
     /// The command with region and profile, for people to read or repeat.
     pub fn shown(&self) -> String {
         let words = std::iter::once("aws".to_owned()).chain(self.words());
-        words
-            .map(|word| quoted(&word))
-            .collect::<Vec<_>>()
-            .join(" ")
+        words.map(|word| quote(&word)).collect::<Vec<_>>().join(" ")
     }
 
     fn words(&self) -> impl Iterator<Item = String> {
@@ -235,17 +233,6 @@ impl Running {
             return Ok(());
         }
         Err(refusal(name, &String::from_utf8_lossy(&output.stderr)))
-    }
-}
-
-/// A word quoted for a shell.
-pub fn quoted(word: &str) -> String {
-    let plain =
-        |character: char| character.is_ascii_alphanumeric() || "-_./:=,@+%".contains(character);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

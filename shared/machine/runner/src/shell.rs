@@ -203,5 +203,5 @@ fn code(status: ExitStatus) -> i32 {
 
 /// A path as one word of a shell.
 pub(crate) fn quote(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+    towline_buildspec::generate::quote(&path.display().to_string())
 }

@@ -9,9 +9,9 @@ use std::process::Stdio;
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
 use tokio::process::Command;
+use towline_buildspec::generate::quote;
 
 use crate::templates;
-use towline_client::aws_cli::quoted;
 use towline_console::outcome::{Outcome, refused};
 use towline_console::output::Output;
 
@@ -295,7 +295,7 @@ async fn cargo(root: &Path, words: Vec<String>) -> Outcome<bool> {
 
 /// The command as a person would type it.
 pub fn shown(words: &[String]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let quoted: Vec<String> = words.iter().map(|word| quote(word)).collect();
     format!("cargo {}", quoted.join(" "))
 }
 

@@ -4,7 +4,8 @@ use super::GenerateError;
 
 /// `text` as one word of a POSIX shell, readable if nothing needs quoting.
 ///
-/// For values of the definition only; a stranger's text is never part of a command, quoted or not.
+/// In a build, for values of the definition only: a stranger's text is never part of its commands, quoted
+/// or not.
 #[must_use]
 pub fn quote(text: &str) -> String {
     let is_plain =
