@@ -1,6 +1,7 @@
 //! A deployed stack: its place, its state, its parameters and outputs.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::anyhow;
 use clap::Args;
@@ -91,13 +92,66 @@ pub fn stack_name(text: &str) -> Result<String, WordError> {
     )
 }
 
+/// CloudFormation's word for the state of a stack, such as `UPDATE_COMPLETE`, and what it means for the next
+/// deployment (CloudFormation API, `StackStatus`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub struct StackStatus {
+    word: String,
+    state: StackState,
+}
+
+/// What the state of a stack means for the next deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StackState {
+    /// The last deployment succeeded.
+    Deployed,
+    /// The last deployment failed and was undone, or left the stack in another state that can be updated.
+    Failed,
+    /// The stack was never complete; it must be deleted before it can be deployed.
+    NeverComplete,
+    /// A rollback failed, and must be continued first.
+    Stuck,
+    /// A change set was made and never executed.
+    OnlyReviewed,
+    /// A deployment is in progress.
+    Busy,
+}
+
+impl StackStatus {
+    pub fn state(&self) -> StackState {
+        self.state
+    }
+}
+
+impl From<String> for StackStatus {
+    fn from(word: String) -> Self {
+        let state = match word.as_str() {
+            "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => StackState::Deployed,
+            "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" => {
+                StackState::NeverComplete
+            }
+            "UPDATE_ROLLBACK_FAILED" => StackState::Stuck,
+            "REVIEW_IN_PROGRESS" => StackState::OnlyReviewed,
+            word if word.ends_with("_IN_PROGRESS") => StackState::Busy,
+            _ => StackState::Failed,
+        };
+        Self { word, state }
+    }
+}
+
+impl fmt::Display for StackStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.word)
+    }
+}
+
 /// A stack as CloudFormation describes it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Stack {
-    /// Its state, such as `UPDATE_COMPLETE`.
     #[serde(rename = "StackStatus")]
-    pub status: String,
+    pub status: StackStatus,
     #[serde(default)]
     parameters: Vec<Parameter>,
     #[serde(default)]

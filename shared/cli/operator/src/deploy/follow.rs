@@ -10,7 +10,7 @@ use towline_domain::untrusted::Untrusted;
 use towline_ports::Clock as _;
 
 use towline_client::aws_cli::{AwsCli, AwsError, Call};
-use towline_client::stack::Stack;
+use towline_client::stack::{Stack, StackState, StackStatus};
 use towline_console::outcome::{Failure, Outcome, refused};
 use towline_console::output::Output;
 use towline_ports::system::SystemClock;
@@ -95,16 +95,15 @@ impl Follow<'_> {
     }
 
     fn tell(&self, event: &Event) {
-        let is_stack = event.resource_type == "AWS::CloudFormation::Stack";
-        let status = event.resource_status.as_str();
-        let (style, verb) = match status {
-            _ if status.ends_with("_FAILED") => (Style::Bad, "failed"),
-            _ if status.contains("ROLLBACK_IN_PROGRESS") && is_stack => (Style::Bad, "rollback"),
-            _ if is_stack => return,
-            "CREATE_COMPLETE" => (Style::Good, "created"),
-            "UPDATE_COMPLETE" => (Style::Good, "updated"),
-            "DELETE_COMPLETE" => (Style::Quiet, "deleted"),
-            _ => return,
+        let (style, verb) = match event.step() {
+            Step::Failed => (Style::Bad, "failed"),
+            Step::RollingBack if event.is_of_stack() => (Style::Bad, "rollback"),
+            Step::Created if !event.is_of_stack() => (Style::Good, "created"),
+            Step::Updated if !event.is_of_stack() => (Style::Good, "updated"),
+            Step::Deleted if !event.is_of_stack() => (Style::Quiet, "deleted"),
+            Step::RollingBack | Step::Created | Step::Updated | Step::Deleted | Step::Other => {
+                return;
+            }
         };
         let line = format!(
             "  {}  {:<34}  {}",
@@ -128,13 +127,9 @@ impl Follow<'_> {
             text += &format!("\n  {error}");
         }
         let stack = Stack::find(self.aws, self.stack).await.ok().flatten();
-        let status = stack.map(|stack| stack.status).unwrap_or_default();
-        Failure::Refused(format!("{text}\n{}", self.advice(&status)))
-    }
-
-    fn advice(&self, status: &str) -> String {
-        advice(self.aws, self.stack, status)
-            .unwrap_or_else(|| "Fix that, then run the same command again.".into())
+        let advice = stack.and_then(|stack| advice(self.aws, self.stack, &stack.status));
+        let advice = advice.unwrap_or_else(|| "Fix that, then run the same command again.".into());
+        Failure::Refused(format!("{text}\n{advice}"))
     }
 }
 
@@ -150,39 +145,61 @@ pub fn must_be_free(aws: &AwsCli, name: &str, stack: Option<&Stack>) -> Outcome 
 }
 
 /// What must be done before a stack in that state can be deployed.
-fn advice(aws: &AwsCli, stack: &str, status: &str) -> Option<String> {
+fn advice(aws: &AwsCli, stack: &str, status: &StackStatus) -> Option<String> {
     let call = |operation| {
         aws.call("cloudformation", operation)
             .option("--stack-name", stack)
             .shown()
     };
-    match status {
-        "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" | "DELETE_FAILED" => {
-            Some(format!(
-                "The stack was never complete and is {status}. Delete it with `{}`, fix the cause, then run the same command again.",
-                call("delete-stack")
-            ))
-        }
-        "UPDATE_ROLLBACK_FAILED" => Some(format!(
+    match status.state() {
+        StackState::NeverComplete => Some(format!(
+            "The stack was never complete and is {status}. Delete it with `{}`, fix the cause, then run the same command again.",
+            call("delete-stack")
+        )),
+        StackState::Stuck => Some(format!(
             "The stack is stuck in a rollback. Run `{}`, fix the cause, then run the same command again.",
             call("continue-update-rollback")
         )),
-        "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE" => None,
-        // Left by a change set that was never executed.
-        "REVIEW_IN_PROGRESS" => None,
-        _ if status.ends_with("_IN_PROGRESS") => Some(format!(
+        StackState::Busy => Some(format!(
             "Another deployment is in progress ({status}). Run the same command again when `{}` shows that it has ended.",
             call("describe-stacks")
         )),
-        _ => None,
+        StackState::Deployed | StackState::Failed | StackState::OnlyReviewed => None,
     }
 }
 
+/// What an event says of its resource, or of the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Created,
+    Updated,
+    Deleted,
+    Failed,
+    RollingBack,
+    /// Begun, or cleaned up.
+    Other,
+}
+
 impl Event {
+    fn step(&self) -> Step {
+        match self.resource_status.as_str() {
+            "CREATE_COMPLETE" => Step::Created,
+            "UPDATE_COMPLETE" => Step::Updated,
+            "DELETE_COMPLETE" => Step::Deleted,
+            status if status.ends_with("_FAILED") => Step::Failed,
+            status if status.contains("ROLLBACK_IN_PROGRESS") => Step::RollingBack,
+            _ => Step::Other,
+        }
+    }
+
+    fn is_of_stack(&self) -> bool {
+        self.resource_type == "AWS::CloudFormation::Stack"
+    }
+
     /// Whether it is a cause, and not a consequence of another failure.
     fn is_a_cause(&self) -> bool {
-        self.resource_status.ends_with("_FAILED")
-            && self.resource_type != "AWS::CloudFormation::Stack"
+        self.step() == Step::Failed
+            && !self.is_of_stack()
             && !self
                 .resource_status_reason
                 .to_lowercase()

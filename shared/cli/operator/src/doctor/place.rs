@@ -1,7 +1,7 @@
 //! The stack to check, and the commands that repair it.
 
 use towline_client::aws_cli::{AwsCli, Call};
-use towline_client::stack::{Place as Options, Stack};
+use towline_client::stack::{Place as Options, Stack, StackState};
 
 use super::report::Findings;
 
@@ -62,16 +62,14 @@ impl<'a> Place<'a> {
     /// Whether the last deployment ended well.
     pub fn status(&self) -> Findings {
         let mut findings = Findings::of("Stack");
-        let status = self.stack.status.as_str();
-        match status {
-            "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => {
-                findings.good(format!("deployed ({status})"));
-            }
-            _ if status.ends_with("_IN_PROGRESS") => findings.unknown(
+        let status = &self.stack.status;
+        match status.state() {
+            StackState::Deployed => findings.good(format!("deployed ({status})")),
+            StackState::Busy | StackState::OnlyReviewed => findings.unknown(
                 format!("a deployment is in progress ({status})"),
                 "run this again when it has ended",
             ),
-            _ => {
+            StackState::Failed | StackState::NeverComplete | StackState::Stuck => {
                 let events = self.call("cloudformation", "describe-stack-events");
                 let events = events.option("--stack-name", self.name).shown();
                 findings.wrong(
