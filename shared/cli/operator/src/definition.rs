@@ -53,9 +53,8 @@ pub fn mistakes(path: &Path, source: &str, errors: &DefinitionErrors) -> String 
             text.push_str(&pointed(line, error.line, error.column));
         }
     }
-    let all = errors.to_string();
-    if let Some(more) = all.lines().last().filter(|line| line.starts_with("and ")) {
-        let _ = writeln!(text, "{more}");
+    if errors.unlisted() > 0 {
+        let _ = writeln!(text, "and {} more", errors.unlisted());
     }
     let mistakes = count(errors.errors().len(), "mistake");
     let _ = writeln!(

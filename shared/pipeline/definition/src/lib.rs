@@ -64,6 +64,24 @@ impl DefinitionErrors {
         &self.errors
     }
 
+    /// The first mistake in the file.
+    #[must_use]
+    pub fn first(&self) -> &DefinitionError {
+        self.errors.first().expect("there is at least one mistake")
+    }
+
+    /// How many mistakes there are after the first.
+    #[must_use]
+    pub fn more(&self) -> usize {
+        self.errors.len() - 1 + self.unlisted
+    }
+
+    /// How many mistakes are not in [`Self::errors`].
+    #[must_use]
+    pub fn unlisted(&self) -> usize {
+        self.unlisted
+    }
+
     fn new(mut errors: Vec<DefinitionError>) -> Self {
         let unlisted = errors.len().saturating_sub(limits::MISTAKES);
         errors.truncate(limits::MISTAKES);

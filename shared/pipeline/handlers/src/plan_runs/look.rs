@@ -287,11 +287,9 @@ pub(super) fn key_of(claimed: &Claimed) -> Key {
 }
 
 fn mistakes(at: &CommitSha, errors: &DefinitionErrors) -> Refusal {
-    let all = errors.to_string();
-    let mut lines = all.lines();
     Refusal::Mistakes {
         at: at.clone(),
-        first: lines.next().unwrap_or_default().to_owned(),
-        more: lines.count(),
+        first: errors.first().to_string(),
+        more: errors.more(),
     }
 }
