@@ -31,6 +31,13 @@ pub enum Command {
     Release(Release),
 }
 
+impl Command {
+    /// Their names in the API, in the order above.
+    pub const NAMES: &[&str] = &[
+        "promote", "approve", "reject", "rollback", "hold", "resume", "cancel", "retry", "release",
+    ];
+}
+
 /// The image and stage of a promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields)]

@@ -41,11 +41,13 @@ pub fn decode(request: &Request) -> Result<Call, Response> {
         "GET" | "HEAD" => {
             let fields = form_urlencoded::parse(request.query.as_bytes()).into_owned();
             let fields = fields.map(|(name, value)| (name.clone(), typed_value(&name, value)));
-            typed("query", &word, fields.collect()).map(Call::Ask)
+            typed("query", Query::NAMES, &word, fields.collect()).map(Call::Ask)
         }
         "POST" if request.body.len() > MOST_BYTES => Err(error(413, "the body is too large")),
         "POST" => match serde_json::from_slice::<Value>(&request.body) {
-            Ok(Value::Object(fields)) => typed("command", &word, fields).map(Call::Tell),
+            Ok(Value::Object(fields)) => {
+                typed("command", Command::NAMES, &word, fields).map(Call::Tell)
+            }
             Ok(_) => Err(error(400, "the body must be a JSON object")),
             Err(cause) => Err(error(400, &format!("the body is not JSON: {cause}"))),
         },
@@ -67,18 +69,14 @@ fn typed_value(name: &str, value: String) -> Value {
 
 fn typed<T: DeserializeOwned>(
     tag: &str,
+    known: &[&str],
     word: &str,
     mut fields: Map<String, Value>,
 ) -> Result<T, Response> {
     fields.insert(tag.into(), Value::String(word.into()));
     serde_json::from_value(Value::Object(fields)).map_err(|cause| {
-        let text = cause.to_string();
-        let status = if text.starts_with("unknown variant") {
-            404
-        } else {
-            400
-        };
-        error(status, &text)
+        let status = if known.contains(&word) { 400 } else { 404 };
+        error(status, &cause.to_string())
     })
 }
 
@@ -129,5 +127,24 @@ pub(super) fn respond(status: u16, body: &Value) -> Response {
         status,
         headers,
         body: body.to_string().into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names that serde takes, which it only lists in an error.
+    fn names<T: DeserializeOwned + std::fmt::Debug>(tag: &str) -> Vec<String> {
+        let read = serde_json::from_value::<T>(json!({ tag: "" }));
+        let text = read.expect_err("no word is empty").to_string();
+        let words = text.split('`').skip(3).step_by(2);
+        words.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_name_is_known() {
+        assert_eq!(names::<Query>("query"), Query::NAMES);
+        assert_eq!(names::<Command>("command"), Command::NAMES);
     }
 }

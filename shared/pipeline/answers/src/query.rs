@@ -44,6 +44,12 @@ pub enum Query {
 }
 
 impl Query {
+    /// Their names in the API, in the order above.
+    pub const NAMES: &[&str] = &[
+        "now", "where", "why", "runs", "queue", "commit", "tags", "image", "history", "claims",
+        "log", "audit", "verify",
+    ];
+
     /// The requested number of lines, for questions that have one.
     #[must_use]
     pub fn limit(&self) -> Option<usize> {

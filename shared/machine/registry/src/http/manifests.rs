@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
+use http_body_util::LengthLimitError;
 use towline_oci::{ImageRepository, Reference};
 
 use super::exchange::{Asked, DOCKER_CONTENT_DIGEST, header_text, respond};
@@ -101,7 +102,7 @@ async fn receive(body: Body) -> Result<Bytes, RegistryError> {
     to_bytes(body, LIMIT).await.map_err(|error| {
         let too_large = error
             .source()
-            .is_some_and(|cause| cause.to_string().contains("length limit exceeded"));
+            .is_some_and(|cause| cause.is::<LengthLimitError>());
         if too_large {
             RegistryError::ManifestTooLarge { limit: LIMIT }
         } else {
