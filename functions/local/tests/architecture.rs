@@ -588,7 +588,10 @@ fn no_error_is_a_plain_text() {
         let plain = lines.filter(|(_, line)| {
             let results = line.match_indices("Result<").map(|(at, _)| at);
             let mut after = results.map(|at| &line[at..]);
-            after.any(|result| result.contains(", String>") && !result.contains("Map<"))
+            after.any(|result| {
+                let texts = [", String>", ", &'static str>", ", &str>"];
+                texts.iter().any(|text| result.contains(text)) && !result.contains("Map<")
+            })
         });
         found.extend(plain.map(|(number, line)| format!("{path}:{number}: {}", line.trim())));
     }

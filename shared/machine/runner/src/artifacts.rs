@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use towline_buildspec::model::Artifacts;
 
-use crate::files::{self, Awaited, Kind, Patterns, Quota};
+use crate::files::{self, Awaited, Kind, Patterns, Quota, TooMuch};
 use crate::said::Said;
 
 /// The most to keep of one artifact.
@@ -149,10 +149,10 @@ fn collect(
     Ok(collected)
 }
 
-fn too_much(what: &str) -> String {
+fn too_much(what: TooMuch) -> String {
     match what {
-        "files" => format!("the artifacts have more than {} files", QUOTA.files),
-        _ => format!("the artifacts have more than {} MiB", QUOTA.bytes >> 20),
+        TooMuch::Files => format!("the artifacts have more than {} files", QUOTA.files),
+        TooMuch::Bytes => format!("the artifacts have more than {} MiB", QUOTA.bytes >> 20),
     }
 }
 

@@ -61,11 +61,18 @@ pub(crate) struct Quota {
     pub(crate) bytes: u64,
 }
 
+/// Which part of a quota is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TooMuch {
+    Files,
+    Bytes,
+}
+
 impl Quota {
     /// Counts one more file.
-    pub(crate) fn take(&mut self, bytes: u64) -> Result<(), &'static str> {
-        self.files = self.files.checked_sub(1).ok_or("files")?;
-        self.bytes = self.bytes.checked_sub(bytes).ok_or("bytes")?;
+    pub(crate) fn take(&mut self, bytes: u64) -> Result<(), TooMuch> {
+        self.files = self.files.checked_sub(1).ok_or(TooMuch::Files)?;
+        self.bytes = self.bytes.checked_sub(bytes).ok_or(TooMuch::Bytes)?;
         Ok(())
     }
 }
@@ -289,9 +296,9 @@ mod tests {
         };
         for (sizes, expected) in [
             (vec![10, 0], Ok(())),
-            (vec![10, 1], Err("bytes")),
-            (vec![0, 0, 0], Err("files")),
-            (vec![u64::MAX], Err("bytes")),
+            (vec![10, 1], Err(TooMuch::Bytes)),
+            (vec![0, 0, 0], Err(TooMuch::Files)),
+            (vec![u64::MAX], Err(TooMuch::Bytes)),
         ] {
             let mut quota = whole;
             let taken = sizes.iter().try_for_each(|bytes| quota.take(*bytes));

@@ -102,6 +102,25 @@ enum Place<'a> {
     },
 }
 
+/// Why the file has no value for a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum NoValue {
+    #[error("no such name in \"parameter-store\"")]
+    NoParameter,
+    #[error("no such name in \"secrets-manager\"")]
+    NoSecret,
+    #[error("the secret has no such JSON key")]
+    NoKey,
+    #[error("the value is not a string")]
+    NotText,
+    #[error("the value is neither a string nor an object")]
+    NeitherTextNorObject,
+    #[error("the value contains a NUL")]
+    Nul,
+    #[error("the value is longer than 128 KiB")]
+    TooLong,
+}
+
 impl std::fmt::Display for Wanted<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let store = match self.place {
@@ -166,40 +185,40 @@ impl<'a> Wanted<'a> {
         })
     }
 
-    fn value(&self, stores: &Stores) -> Result<String, &'static str> {
+    fn value(&self, stores: &Stores) -> Result<String, NoValue> {
         let value = match &self.place {
             Place::Parameter => match stores.parameters.get(self.reference) {
                 Some(Value::String(text)) => text.clone(),
-                Some(_) => return Err("the value is not a string"),
-                None => return Err("no such name in \"parameter-store\""),
+                Some(_) => return Err(NoValue::NotText),
+                None => return Err(NoValue::NoParameter),
             },
             Place::Secret { entry, short, key } => {
                 let secrets = &stores.secrets;
                 let short = || secrets.get(short.as_deref()?);
                 let secret = secrets.get(entry).or_else(short);
                 let Some(secret) = secret else {
-                    return Err("no such name in \"secrets-manager\"");
+                    return Err(NoValue::NoSecret);
                 };
                 part(secret, *key)?
             }
         };
         match value {
-            value if value.contains('\0') => Err("the value contains a NUL"),
-            value if value.len() > LONGEST_VALUE => Err("the value is longer than 128 KiB"),
+            value if value.contains('\0') => Err(NoValue::Nul),
+            value if value.len() > LONGEST_VALUE => Err(NoValue::TooLong),
             value => Ok(value),
         }
     }
 }
 
 /// A secret, or the value of one of its keys.
-fn part(secret: &Value, key: Option<&str>) -> Result<String, &'static str> {
+fn part(secret: &Value, key: Option<&str>) -> Result<String, NoValue> {
     let Some(key) = key else {
         if let Value::String(text) = secret {
             return Ok(text.clone());
         }
         return match secret.is_object() {
             true => Ok(secret.to_string()),
-            false => Err("the value is neither a string nor an object"),
+            false => Err(NoValue::NeitherTextNorObject),
         };
     };
     let parsed: Option<Value> = match secret.as_str() {
@@ -209,7 +228,7 @@ fn part(secret: &Value, key: Option<&str>) -> Result<String, &'static str> {
     match parsed.as_ref().and_then(|secret| secret.get(key)) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => Ok(other.to_string()),
-        None => Err("the secret has no such JSON key"),
+        None => Err(NoValue::NoKey),
     }
 }
 

@@ -2,17 +2,25 @@
 
 use towline_wire::github::{Access, AccessError};
 
+/// Why functions could not use it: the rest of a sentence, which never shows the secret.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAccess {
+    #[error(transparent)]
+    Unreadable(#[from] AccessError),
+    /// It would only read public repositories, which needs no secret.
+    #[error("is empty; set a token, or an App with its private key")]
+    Empty,
+}
+
 /// Checks that functions can use it. Whether the private key is one is only checked by a function, which
 /// signs with it.
 ///
 /// # Errors
 /// With what is wrong, as the rest of a sentence that never shows the secret.
-pub fn github(text: &str) -> Result<(), AccessError> {
+pub fn github(text: &str) -> Result<(), NoAccess> {
     match Access::read(text)? {
         Access::Token(_) | Access::App { .. } => Ok(()),
-        Access::None => Err(AccessError::Wrong(
-            "is empty; set a token, or an App with its private key",
-        )),
+        Access::None => Err(NoAccess::Empty),
     }
 }
 

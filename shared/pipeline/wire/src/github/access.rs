@@ -28,9 +28,28 @@ pub enum AccessError {
          {{\"app_id\": \"…\", \"private_key\": \"…\"}}"
     )]
     NotJson { line: usize, column: usize },
-    /// It has an unknown key, or only half of what is needed.
-    #[error("{0}")]
-    Wrong(&'static str),
+    /// It has an unknown key or a value of another type.
+    #[error(
+        "has an unknown key or value; it needs \"token\", or \"app_id\" and \"private_key\", all strings"
+    )]
+    Unknown,
+    #[error("has an empty token; set it, or write {{}}")]
+    EmptyToken,
+    #[error("has a token with invalid characters")]
+    InvalidToken,
+    #[error("has an invalid app_id; use the App's client id")]
+    InvalidApp,
+    #[error(
+        "has an incomplete private_key; paste the whole file from GitHub, with its BEGIN and END lines, and \
+         line ends as \\n"
+    )]
+    IncompleteKey,
+    #[error("has app_id, but no private_key; add it")]
+    NoKey,
+    #[error("has private_key, but no app_id; add it")]
+    NoApp,
+    #[error("has a token and a GitHub App; keep only one")]
+    Both,
 }
 
 #[derive(Deserialize)]
@@ -59,29 +78,26 @@ impl Access {
         }
         let written: Written =
             serde_json::from_str(text).map_err(|error| match error.is_data() {
-                true => AccessError::Wrong(
-                    "has an unknown key or value; it needs \"token\", or \"app_id\" and \
-                 \"private_key\", all strings",
-                ),
+                true => AccessError::Unknown,
                 false => AccessError::NotJson {
                     line: error.line(),
                     column: error.column(),
                 },
             })?;
-        written.checked().map_err(AccessError::Wrong)
+        written.checked()
     }
 }
 
 impl Written {
-    fn checked(self) -> Result<Access, &'static str> {
+    fn checked(self) -> Result<Access, AccessError> {
         match (self.token, self.app_id, self.private_key) {
             (None, None, None) => Ok(Access::None),
             (Some(token), None, None) => {
                 let token = SecretString::from(token.trim());
                 match token.expose_secret() {
-                    "" => Err("has an empty token; set it, or write {}"),
+                    "" => Err(AccessError::EmptyToken),
                     text if is_one_word(text) => Ok(Access::Token(token)),
-                    _ => Err("has a token with invalid characters"),
+                    _ => Err(AccessError::InvalidToken),
                 }
             }
             (None, Some(id), Some(private_key)) => {
@@ -90,20 +106,17 @@ impl Written {
                     Id::Number(number) => number.to_string(),
                 };
                 if id.is_empty() || !is_one_word(&id) {
-                    return Err("has an invalid app_id; use the App's client id");
+                    return Err(AccessError::InvalidApp);
                 }
                 let private_key = SecretString::from(private_key.trim());
                 if !is_whole(private_key.expose_secret()) {
-                    return Err(
-                        "has an incomplete private_key; paste the whole file from GitHub, with its \
-                         BEGIN and END lines, and line ends as \\n",
-                    );
+                    return Err(AccessError::IncompleteKey);
                 }
                 Ok(Access::App { id, private_key })
             }
-            (None, Some(_), None) => Err("has app_id, but no private_key; add it"),
-            (None, None, Some(_)) => Err("has private_key, but no app_id; add it"),
-            (Some(_), _, _) => Err("has a token and a GitHub App; keep only one"),
+            (None, Some(_), None) => Err(AccessError::NoKey),
+            (None, None, Some(_)) => Err(AccessError::NoApp),
+            (Some(_), _, _) => Err(AccessError::Both),
         }
     }
 }

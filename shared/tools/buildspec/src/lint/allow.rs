@@ -11,10 +11,23 @@ pub(super) struct Allow {
     /// The place of the comment.
     pub(super) range: Range<usize>,
     /// The codes, or what is wrong with the comment.
-    pub(super) codes: Result<Vec<Code>, &'static str>,
+    pub(super) codes: Result<Vec<Code>, BadAllow>,
     pub(super) reason: String,
     /// The bytes for which it allows them.
     scope: Range<usize>,
+}
+
+/// What is wrong with a comment that should allow findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadAllow {
+    #[error("it gives no reason")]
+    NoReason,
+    #[error("it names no code")]
+    NoCode,
+    #[error("it names an unknown code")]
+    UnknownCode,
+    #[error("it names a code that cannot be allowed")]
+    NotAllowed,
 }
 
 const MARK: &str = "# towline: allow";
@@ -79,9 +92,9 @@ fn comment(line: &str) -> Option<usize> {
     (before.is_empty() || before.ends_with([' ', '\t'])).then_some(start)
 }
 
-fn parse(codes: &str, reason: &str) -> Result<Vec<Code>, &'static str> {
+fn parse(codes: &str, reason: &str) -> Result<Vec<Code>, BadAllow> {
     if reason.trim().is_empty() {
-        return Err("it gives no reason");
+        return Err(BadAllow::NoReason);
     }
     let codes: Option<Vec<Code>> = codes
         .split([',', ' '])
@@ -89,11 +102,9 @@ fn parse(codes: &str, reason: &str) -> Result<Vec<Code>, &'static str> {
         .map(Code::parse)
         .collect();
     match codes {
-        Some(codes) if codes.iter().any(|code| !code.can_be_allowed()) => {
-            Err("it names a code that cannot be allowed")
-        }
+        Some(codes) if codes.iter().any(|code| !code.can_be_allowed()) => Err(BadAllow::NotAllowed),
         Some(codes) if !codes.is_empty() => Ok(codes),
-        Some(_) => Err("it names no code"),
-        None => Err("it names an unknown code"),
+        Some(_) => Err(BadAllow::NoCode),
+        None => Err(BadAllow::UnknownCode),
     }
 }
