@@ -1,18 +1,57 @@
 //! The functions and the rules of `events/rules`, listed here and nowhere else.
 
-/// Every function by its name, which is also the name of its folder, module and rule.
-pub const FUNCTIONS: &[&str] = &[
-    "receive-github",
-    "plan-runs",
-    "start-builds",
-    "record-images",
-    "advance-stages",
-    "promote-images",
-    "deploy-images",
-    "report-status",
-    "answer-chat",
-    "sweep",
-];
+use std::fmt;
+
+macro_rules! functions {
+    ($($function:ident $name:literal,)*) => {
+        /// Every function.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Function {
+            $($function,)*
+        }
+
+        /// The names of all functions.
+        pub const FUNCTIONS: &[&str] = &[$($name,)*];
+
+        impl Function {
+            /// Its name, which is also the name of its folder, module and rule.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$function => $name,)*
+                }
+            }
+
+            /// The function of that name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$function),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+functions! {
+    ReceiveGithub "receive-github",
+    PlanRuns "plan-runs",
+    StartBuilds "start-builds",
+    RecordImages "record-images",
+    AdvanceStages "advance-stages",
+    PromoteImages "promote-images",
+    DeployImages "deploy-images",
+    ReportStatus "report-status",
+    AnswerChat "answer-chat",
+    Sweep "sweep",
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
 
 macro_rules! rules {
     ($($function:literal),*) => {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use towline_bus::Queued;
+use towline_bus::rules::Function;
 use towline_domain::obstacle::Service;
 use towline_handlers::sweep;
 use towline_ports::Clock as _;
@@ -22,7 +23,7 @@ use crate::machine::Machine;
 const WORKERS: usize = 4;
 /// The functions that read the source. Each has its own workers, so that a slow origin delays no other
 /// function, and a long fetch for a plan delays no rollback.
-const SLOW: [&str; 2] = ["plan-runs", "promote-images"];
+const SLOW: [Function; 2] = [Function::PlanRuns, Function::PromoteImages];
 /// The most of each of these that run at the same time.
 const SLOW_WORKERS: usize = 4;
 /// The most waiting events of each; further ones stay owed in the store and are announced again.
@@ -107,17 +108,17 @@ async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) 
 /// The events that are being handled, so that an event that is announced again in the meantime is not
 /// taken twice.
 #[derive(Clone, Default)]
-struct InFlight(Arc<Mutex<HashSet<(String, String)>>>);
+struct InFlight(Arc<Mutex<HashSet<(Function, String)>>>);
 
 impl InFlight {
-    fn enter(&self, key: &(String, String)) -> bool {
+    fn enter(&self, key: &(Function, String)) -> bool {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(key.clone())
     }
 
-    fn leave(&self, key: &(String, String)) {
+    fn leave(&self, key: &(Function, String)) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -132,7 +133,7 @@ struct Lane {
     queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Queued>>>,
     in_flight: InFlight,
     /// Functions that have their own lane.
-    apart: Vec<(&'static str, mpsc::Sender<Queued>)>,
+    apart: Vec<(Function, mpsc::Sender<Queued>)>,
 }
 
 impl Lane {
@@ -143,7 +144,7 @@ impl Lane {
                 return;
             };
             let mut apart = self.apart.iter();
-            if let Some((_, own)) = apart.find(|(name, _)| *name == function) {
+            if let Some((_, own)) = apart.find(|(slow, _)| *slow == function) {
                 // A full queue loses nothing: the intent is owed in the store.
                 let _ = own.try_send(Queued { function, event });
                 continue;
@@ -154,7 +155,7 @@ impl Lane {
                 continue;
             }
             // An event that still fails is owed in the store, and the sweep announces it again.
-            let _ = invoke(&self.machine, &key.0, &event).await;
+            let _ = invoke(&self.machine, function, &event).await;
             self.in_flight.leave(&key);
         }
     }

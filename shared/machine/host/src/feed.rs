@@ -128,12 +128,12 @@ async fn feed(machine: &Arc<Machine>, event: &Value) -> Option<Failed> {
     let mut given_up = None;
     for function in machine.bus.functions(event) {
         let (mut rounds, mut permanent) = (0, 0);
-        while let Err(failed) = invoke(machine, &function, event).await {
+        while let Err(failed) = invoke(machine, function, event).await {
             rounds += 1;
             permanent += u32::from(failed.is_permanent);
             if rounds == MOST_FEEDS || permanent == MOST_PERMANENT {
                 let reason = &failed.reason;
-                tracing::error!(function, %event, reason, "gave up on an event; see `towline doctor`");
+                tracing::error!(function = function.name(), %event, reason, "gave up on an event; see `towline doctor`");
                 given_up = Some(failed);
                 break;
             }

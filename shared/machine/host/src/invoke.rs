@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use towline_bus::rules::Function;
 use towline_domain::causes::with_causes;
 use towline_handlers::{
     HandlerError, advance_stages, deploy_images, plan_runs, promote_images, record_images,
@@ -30,27 +31,27 @@ pub(super) struct Failed {
 /// Calls a function with an event, again if it fails and a retry may help.
 pub(super) async fn invoke(
     machine: &Arc<Machine>,
-    function: &str,
+    function: Function,
     event: &Value,
 ) -> Result<(), Failed> {
     let mut attempt = 0;
     loop {
         // A task of its own, so that a panic ends this call and nothing else (F18).
-        let (own, name, copy) = (Arc::clone(machine), function.to_owned(), event.clone());
-        let called = tokio::spawn(async move { call(&own, &name, &copy).await });
+        let (own, copy) = (Arc::clone(machine), event.clone());
+        let called = tokio::spawn(async move { call(&own, function, &copy).await });
         let failed = match called.await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => {
                 let is_permanent = error.is_permanent();
                 let reason = with_causes(&error);
-                tracing::warn!(function, error = reason, "failed");
+                tracing::warn!(function = function.name(), error = reason, "failed");
                 Failed {
                     reason,
                     is_permanent,
                 }
             }
             Err(error) => {
-                tracing::error!(function, %error, "panicked");
+                tracing::error!(function = function.name(), %error, "panicked");
                 Failed {
                     reason: format!("{function} panicked"),
                     is_permanent: true,
@@ -66,12 +67,12 @@ pub(super) async fn invoke(
     }
 }
 
-async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), HandlerError> {
+async fn call(machine: &Machine, function: Function, event: &Value) -> Result<(), HandlerError> {
     let envelope = match eventbridge::read(event.clone()) {
         Ok(envelope) => envelope,
         Err(error) => {
             tracing::error!(
-                function,
+                function = function.name(),
                 error = &error as &dyn std::error::Error,
                 "dropped"
             );
@@ -80,7 +81,7 @@ async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), Ha
     };
     let context = machine.context();
     match function {
-        "plan-runs" => {
+        Function::PlanRuns => {
             plan_runs::handle(
                 context,
                 machine.source.as_ref(),
@@ -89,18 +90,29 @@ async fn call(machine: &Machine, function: &str, event: &Value) -> Result<(), Ha
             )
             .await
         }
-        "start-builds" => {
+        Function::StartBuilds => {
             start_builds::handle(context, &machine.runner, &machine.settings, &envelope).await
         }
-        "record-images" => record_images::handle(context, &machine.registry, &envelope).await,
-        "advance-stages" => advance_stages::handle(context, &machine.runner, &envelope).await,
-        "promote-images" => {
+        Function::RecordImages => {
+            record_images::handle(context, &machine.registry, &envelope).await
+        }
+        Function::AdvanceStages => {
+            advance_stages::handle(context, &machine.runner, &envelope).await
+        }
+        Function::PromoteImages => {
             let (images, source) = (&machine.registry, machine.source.as_ref());
             promote_images::handle(context, images, source, HOLDER, &envelope).await
         }
-        "deploy-images" => deploy_images::handle(context, &envelope).await,
-        other => {
-            tracing::error!(function = other, "no such function");
+        Function::DeployImages => deploy_images::handle(context, &envelope).await,
+        // One machine owes no statuses; doors and the loop of the sweep call the others.
+        Function::ReportStatus
+        | Function::ReceiveGithub
+        | Function::AnswerChat
+        | Function::Sweep => {
+            tracing::error!(
+                function = function.name(),
+                "no event calls it on one machine"
+            );
             Ok(())
         }
     }
