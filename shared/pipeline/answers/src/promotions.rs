@@ -10,7 +10,7 @@ use towline_domain::ledger::What;
 use towline_domain::names::RepositoryName;
 use towline_domain::person::Person;
 use towline_domain::run::Run;
-use towline_domain::stage::{self, Fact, Pointer, Promotion, Request, Stage, Wait};
+use towline_domain::stage::{self, Fact, Pointer, Request, Stage};
 use towline_state::apply::{Applied, to_stage};
 use towline_state::records::Branch;
 use towline_state::{Context, Reads, history, keys, needed};
@@ -104,7 +104,7 @@ fn opened(context: Context<'_>, state: &Stage, candidate: &Candidate, rule: &Sta
         true => "rollback",
         false => "promotion",
     };
-    let wait = said_of(context, state, promotion, rule);
+    let wait = explain::waiting(state, promotion, rule, context.now()).participle();
     Answer::done_to_promotion(
         format!(
             "{kind} #{} of {commit} to {}: {wait}",
@@ -112,36 +112,6 @@ fn opened(context: Context<'_>, state: &Stage, candidate: &Candidate, rule: &Sta
         ),
         promotion.number,
     )
-}
-
-/// The next step of a promotion, in the stage's current state.
-fn said_of(context: Context<'_>, state: &Stage, promotion: &Promotion, rule: &StageRule) -> String {
-    match state.wait_of(promotion, rule) {
-        None => "tagging the image".into(),
-        Some(Wait::Approval { given, needed }) => {
-            let expiry = promotion.expires_at.map(|at| {
-                let left = explain::span(context.now(), at);
-                format!(", expires in {left}")
-            });
-            format!(
-                "waiting for approval {given}/{needed}{}{}",
-                explain::loosened(promotion),
-                expiry.unwrap_or_default()
-            )
-        }
-        Some(Wait::Turn { after }) => format!("waiting for promotion #{after}"),
-        Some(Wait::Source { said }) => {
-            format!("waiting: cannot check whether its commit is still on a ref: {said}")
-        }
-        Some(Wait::Person(obstacle)) => format!("waiting: {obstacle}"),
-        Some(Wait::Hold(hold)) => format!(
-            "held by {}: {}{}",
-            hold.by,
-            hold.reason,
-            explain::lacking(promotion, rule)
-                .map_or_else(String::new, |lacks| format!("; {lacks}"))
-        ),
-    }
 }
 
 /// The run that built an image, and who took part in the pushes of its ref.
@@ -234,7 +204,8 @@ pub(super) async fn approve(
     let rule = rule.and_then(|definition| definition.stage(&key.stage));
     let next = match (state.promotion(number), rule) {
         (Some(promotion), Some(rule)) => {
-            format!("; {}", said_of(context, &state, promotion, rule))
+            let wait = explain::waiting(&state, promotion, rule, context.now());
+            format!("; {}", wait.participle())
         }
         (Some(_), None) => format!("; waiting, because {} is no longer defined", key.stage),
         (None, _) => String::new(),

@@ -204,7 +204,7 @@ fn waits(
         commit: promotion.candidate.commit.clone(),
         digest: promotion.candidate.digest.clone(),
         why: match rule {
-            Some(rule) => explain::waits_for(stage, promotion, rule, now),
+            Some(rule) => explain::waiting(stage, promotion, rule, now).to_string(),
             None => "waits: the stage is no longer defined".into(),
         },
         for_approval: !promotion.acting && lacks.is_some(),
@@ -248,10 +248,14 @@ async fn standings(
         let since = stage.pointer.as_ref().map(|pointer| pointer.since);
         let (state, since, why) = match explain::standing(stage, rule, candidate, context.now()) {
             Standing::Live => (PlaceState::Live, since, None),
-            Standing::Waiting(why) => (PlaceState::Waiting, None, Some(why)),
+            Standing::Waiting(why) => {
+                let why = format!("promotion #{} {why}", why.promotion);
+                (PlaceState::Waiting, None, Some(why))
+            }
             Standing::Outside(why) => {
                 let ended = how_it_ended(context, stage, candidate).await?;
-                (PlaceState::Outside, None, Some(ended.unwrap_or(why)))
+                let why = ended.unwrap_or_else(|| why.to_string());
+                (PlaceState::Outside, None, Some(why))
             }
         };
         answers.push(PlaceInStage {

@@ -388,7 +388,7 @@ fn an_image_is_told_where_it_stands_by_the_rule_that_holds_it_back() {
         expect.assert_eq(
             &match explain::standing(&stage, &rule, &candidate(order), at(60)) {
                 Standing::Live => "live".into(),
-                Standing::Waiting(why) => format!("waiting: {why}"),
+                Standing::Waiting(why) => format!("waiting: promotion #{} {why}", why.promotion),
                 Standing::Outside(why) => format!("outside: {why}"),
             },
         );

@@ -116,7 +116,7 @@ fn check(rules: &str, facts: &str, expect: Expect) {
         parts.extend(decision.refused.map(|why| format!("refused: {why}")));
         for promotion in &stage.waiting {
             let rule = &trusted.definition.stages[0];
-            let waits = explain::waits_for(&stage, promotion, rule, at(0));
+            let waits = explain::waiting(&stage, promotion, rule, at(0));
             parts.push(format!("#{} {waits}", promotion.number));
         }
         text += &format!("{line} -> {}\n", parts.join("; "));

@@ -359,7 +359,7 @@ impl World {
         let ended = rows.iter().rev().filter_map(said);
         let waiting = stage.waiting.iter().map(|promotion| {
             let rule = &trusted.definition.stages[0];
-            let why = explain::waits_for(&stage, promotion, rule, self.context().now());
+            let why = explain::waiting(&stage, promotion, rule, self.context().now());
             format!("promotion #{} {why}", promotion.number)
         });
         let asked = std::mem::take(&mut *self.source.asked.lock().expect("nobody panicked"));
