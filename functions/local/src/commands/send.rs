@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use towline_console::style::{Style, paint};
 use towline_domain::names::{CommitSha, GitRef, RepositoryName};
@@ -80,7 +81,8 @@ pub async fn run(context: &Context, args: Send) -> Outcome {
     let secret = credentials::webhook_secret(&address)?.ok_or_else(|| {
         anyhow!("the push must be signed; set TOWLINE_GITHUB_WEBHOOK_SECRET, or TOWLINE_GITHUB_WEBHOOK_SECRET_FILE to the file that holds it (towline serve prints its path)")
     })?;
-    let secret = Secret::new(&secret).context("the webhook secret cannot be used")?;
+    let secret =
+        Secret::new(secret.expose_secret()).context("the webhook secret cannot be used")?;
     let pushed = Pushed::read(&described, &push)?;
     if push.commit.is_none() && has_changes(&described) {
         let note = "note: the folder has uncommitted changes, which are not part of the push";

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, StatusCode, Url};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use towline_answers::{Answer, Command, Query};
@@ -32,7 +33,7 @@ enum Caller {
     /// Not at all.
     Nobody,
     /// By a token.
-    Bearer(String),
+    Bearer(SecretString),
     /// By a signature with AWS credentials.
     Signed(Signer),
 }
@@ -85,7 +86,7 @@ impl Client {
     }
 
     /// A client with a person's token.
-    pub fn with_token(base: Url, token: String) -> Outcome<Self> {
+    pub fn with_token(base: Url, token: SecretString) -> Outcome<Self> {
         let mut client = Self::anonymous(base)?;
         client.caller = Caller::Bearer(token);
         Ok(client)
@@ -140,7 +141,7 @@ impl Client {
 
     async fn answer(&self, request: RequestBuilder) -> Outcome<Answer> {
         let request = match &self.caller {
-            Caller::Bearer(token) => request.bearer_auth(token),
+            Caller::Bearer(token) => request.bearer_auth(token.expose_secret()),
             Caller::Signed(_) | Caller::Nobody => request,
         };
         let mut request = request.build().context("writing the call")?;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use reqwest::Url;
+use secrecy::SecretString;
 
 use towline_console::surroundings;
 
@@ -39,12 +40,12 @@ pub fn auth(sigv4: bool) -> anyhow::Result<Auth> {
 ///
 /// If it is not set, the file that `towline serve` wrote in the same folder is used. That token is sent
 /// only to this machine.
-pub fn token(asked: &Url) -> anyhow::Result<Option<String>> {
+pub fn token(asked: &Url) -> anyhow::Result<Option<SecretString>> {
     found("TOWLINE_TOKEN", asked, "owner.token")
 }
 
 /// The secret that signs webhooks; found like [`token`].
-pub fn webhook_secret(asked: &Url) -> anyhow::Result<Option<String>> {
+pub fn webhook_secret(asked: &Url) -> anyhow::Result<Option<SecretString>> {
     found("TOWLINE_GITHUB_WEBHOOK_SECRET", asked, "webhook.secret")
 }
 
@@ -61,9 +62,9 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn found(variable: &str, asked: &Url, left: &str) -> anyhow::Result<Option<String>> {
+fn found(variable: &str, asked: &Url, left: &str) -> anyhow::Result<Option<SecretString>> {
     if let Some(text) = surroundings::secret(variable)? {
-        return Ok(Some(text.trim_end().to_owned()));
+        return Ok(Some(text.trim_end().into()));
     }
     let path = Path::new(DATA_FOLDER).join(left);
     if !is_loopback(asked) || !path.is_file() {
@@ -75,6 +76,6 @@ fn found(variable: &str, asked: &Url, left: &str) -> anyhow::Result<Option<Strin
             "{} is empty; delete it, and restart `towline serve`, which makes a new one",
             path.display()
         )),
-        text => Ok(Some(text.to_owned())),
+        text => Ok(Some(text.into())),
     }
 }

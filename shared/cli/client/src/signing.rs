@@ -7,6 +7,7 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use reqwest::{Request, Url};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use towline_ports::Clock as _;
 
@@ -29,8 +30,8 @@ pub struct Signer {
 #[serde(rename_all = "PascalCase")]
 struct Exported {
     access_key_id: String,
-    secret_access_key: String,
-    session_token: Option<String>,
+    secret_access_key: SecretString,
+    session_token: Option<SecretString>,
 }
 
 impl Signer {
@@ -54,8 +55,10 @@ impl Signer {
         };
         let credentials = Credentials::new(
             exported.access_key_id,
-            exported.secret_access_key,
-            exported.session_token,
+            exported.secret_access_key.expose_secret(),
+            exported
+                .session_token
+                .map(|token| token.expose_secret().to_owned()),
             None,
             "towline",
         );
@@ -111,8 +114,8 @@ fn region_of(api: &Url) -> Option<String> {
 fn of_environment() -> Option<Exported> {
     Some(Exported {
         access_key_id: surroundings::text("AWS_ACCESS_KEY_ID")?,
-        secret_access_key: surroundings::text("AWS_SECRET_ACCESS_KEY")?,
-        session_token: surroundings::text("AWS_SESSION_TOKEN"),
+        secret_access_key: surroundings::text("AWS_SECRET_ACCESS_KEY")?.into(),
+        session_token: surroundings::text("AWS_SESSION_TOKEN").map(SecretString::from),
     })
 }
 
@@ -147,8 +150,8 @@ async fn of_aws(aws: &AwsCli) -> anyhow::Result<Exported> {
     };
     Ok(Exported {
         access_key_id,
-        secret_access_key,
-        session_token: get("aws_session_token").await,
+        secret_access_key: secret_access_key.into(),
+        session_token: get("aws_session_token").await.map(SecretString::from),
     })
 }
 

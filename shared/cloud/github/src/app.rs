@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hyper::{Method, StatusCode};
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use towline_domain::names::RepositoryId;
@@ -41,7 +41,7 @@ struct Installation {
 
 #[derive(Deserialize)]
 struct Given {
-    token: String,
+    token: SecretString,
     expires_at: Timestamp,
 }
 
@@ -67,7 +67,7 @@ impl Tokens {
         let Some(given) = mint(call, &app).await? else {
             return Ok(None);
         };
-        let token = SecretString::from(given.token.trim());
+        let token = SecretString::from(given.token.expose_secret().trim());
         let minted = Minted {
             token: token.clone(),
             expires: given.expires_at,

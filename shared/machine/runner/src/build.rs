@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -34,9 +35,9 @@ pub(crate) struct Build {
     pub(crate) folder: Folder,
     pub(crate) succeeding: bool,
     pub(crate) log: Log,
-    pub(crate) password: String,
+    pub(crate) password: SecretString,
     /// Values from the secret stores, which must not be shown.
-    pub(crate) secrets: Vec<(String, String)>,
+    pub(crate) secrets: Vec<(String, SecretString)>,
     /// The key of the cache, once it is known.
     pub(crate) cache_key: Option<String>,
     /// The key of the cache that was restored.
@@ -138,7 +139,7 @@ impl Build {
             spec: Buildspec::default(),
             succeeding: true,
             log,
-            password,
+            password: password.into(),
             secrets: Vec::new(),
             cache_key: None,
             restored: None,

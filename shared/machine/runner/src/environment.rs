@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use towline_buildspec::model::Buildspec;
 
 use crate::config::Machine;
@@ -61,7 +62,7 @@ pub(crate) fn base(folder: &Folder, machine: &Machine) -> Variables {
 pub(crate) fn all(
     record: &Record,
     spec: &Buildspec,
-    secrets: &[(String, String)],
+    secrets: &[(String, SecretString)],
     folder: &Folder,
     machine: &Machine,
     place: &Place,
@@ -71,8 +72,11 @@ pub(crate) fn all(
     let mut set = |name: &str, value: &str| variables.push((name.into(), value.into()));
     set("AWS_DEFAULT_REGION", &place.region);
     set("AWS_REGION", &place.region);
-    let of_spec = spec.env.variables.iter().chain(secrets);
-    for (name, value) in of_spec.chain(&record.request.environment) {
+    let secrets = secrets
+        .iter()
+        .map(|(name, value)| (name, value.expose_secret()));
+    let of_spec = plain(&spec.env.variables).chain(secrets);
+    for (name, value) in of_spec.chain(plain(&record.request.environment)) {
         match name.as_str() {
             "PATH" => variables.push((name.clone(), search_path(folder, value.as_ref()))),
             _ => variables.push((name.clone(), value.into())),
@@ -82,6 +86,10 @@ pub(crate) fn all(
         variables.push((format!("CODEBUILD_{name}"), value));
     }
     variables
+}
+
+fn plain(pairs: &[(String, String)]) -> impl Iterator<Item = (&String, &str)> {
+    pairs.iter().map(|(name, value)| (name, value.as_str()))
 }
 
 /// The user guide's "Environment variables in build environments", without those that only

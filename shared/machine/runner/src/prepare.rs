@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::SystemTime;
 
+use secrecy::ExposeSecret as _;
 use tokio::process::Command;
 use towline_buildspec::Buildspec;
 use towline_buildspec::model::{Cache, CacheAction, Version};
@@ -36,7 +37,7 @@ impl Build {
         self.folder.prepare(
             &config.towline_binary,
             plugins.as_deref(),
-            &self.password,
+            self.password.expose_secret(),
             user,
         )
     }

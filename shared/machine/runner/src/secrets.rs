@@ -9,6 +9,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 use towline_buildspec::model::Env;
 
@@ -30,7 +31,7 @@ const CURRENT: &str = "AWSCURRENT";
 ///
 /// # Errors
 /// When the file cannot be used or something is missing in it. The sentence contains no value.
-pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, Said> {
+pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, SecretString)>, Said> {
     let wanted = Wanted::all(env)?;
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -47,7 +48,7 @@ pub(crate) fn resolve(file: &Path, env: &Env) -> Result<Vec<(String, String)>, S
     let mut missing = Vec::new();
     for wanted in wanted {
         match wanted.value(&stores) {
-            Ok(value) => found.push((wanted.name.to_owned(), value)),
+            Ok(value) => found.push((wanted.name.to_owned(), value.into())),
             Err(why) => missing.push(format!("{wanted}: {why}")),
         }
     }
@@ -68,18 +69,17 @@ pub(crate) fn missing(file: &Path, env: &Env) -> Option<String> {
 }
 
 /// What to mask: each value, and the lines of a value that has several.
-pub(crate) fn masks(values: &[(String, String)]) -> Vec<String> {
-    let lines = |value: &String| -> Vec<String> {
+pub(crate) fn masks(values: &[(String, SecretString)]) -> Vec<String> {
+    let lines = |value: &str| -> Vec<String> {
         let lines = value.lines().map(str::trim);
         lines
             .filter(|line| line.len() >= SHORTEST_LINE)
             .map(str::to_owned)
             .collect()
     };
-    let whole = values.iter().map(|(_, value)| value.trim_end().to_owned());
-    whole
-        .chain(values.iter().flat_map(|(_, value)| lines(value)))
-        .collect()
+    let values = || values.iter().map(|(_, value)| value.expose_secret());
+    let whole = values().map(|value| value.trim_end().to_owned());
+    whole.chain(values().flat_map(lines)).collect()
 }
 
 /// A variable and the place of its value.
@@ -324,7 +324,7 @@ mod tests {
         };
         pairs.push(("NAME".into(), name.into()));
         let found = match resolve(&path, &env) {
-            Ok(values) => values[0].1.clone(),
+            Ok(values) => values[0].1.expose_secret().to_owned(),
             Err(error) => {
                 let error = error.to_string();
                 assert!(
@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn a31_a_secret_of_several_lines_is_masked_line_by_line() {
         let key = "-----BEGIN-----\nMIIEpAIB\n}\n-----END-----\n";
-        let values = [("KEY".to_owned(), key.to_owned())];
+        let values = [("KEY".to_owned(), SecretString::from(key))];
         let lines = ["-----BEGIN-----", "MIIEpAIB", "-----END-----"];
         assert_eq!(masks(&values), [&[key.trim_end()], &lines[..]].concat());
     }

@@ -309,7 +309,7 @@ impl Story {
     }
 
     fn client(&self, token: &str) -> Outcome<Client> {
-        Client::with_token(self.url.clone(), token.to_owned())
+        Client::with_token(self.url.clone(), token.into())
     }
 
     fn say(&self, step: &str, what: &str) -> Outcome {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -76,7 +77,7 @@ pub async fn look(place: &Place<'_>, repositories: &BTreeSet<RepositoryName>) ->
     let base = surroundings::text("TOWLINE_GITHUB_API");
     let github = GitHub {
         base: base.unwrap_or_else(|| "https://api.github.com".into()),
-        token,
+        token: token.into(),
     };
     let arn = place.stack.output(Name::Webhook.output());
     let secret = place
@@ -131,7 +132,7 @@ async fn redelivery(
     };
     let github = GitHub {
         base: base.to_owned(),
-        token: token.trim().to_owned(),
+        token: token.trim().into(),
     };
     for repository in repositories {
         let path = format!("/repos/{repository}/hooks?per_page=100");
@@ -276,7 +277,7 @@ fn recent(deliveries: &[Delivery], since: Timestamp) -> usize {
 
 struct GitHub {
     base: String,
-    token: String,
+    token: SecretString,
 }
 
 impl GitHub {
@@ -290,7 +291,7 @@ impl GitHub {
         let url = format!("{}{path}", self.base.trim_end_matches('/'));
         let request = http
             .get(url)
-            .bearer_auth(&self.token)
+            .bearer_auth(self.token.expose_secret())
             .header("accept", "application/vnd.github+json")
             .header("x-github-api-version", "2022-11-28");
         let response = request.send().await.map_err(reqwest::Error::without_url);

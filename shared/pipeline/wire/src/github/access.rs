@@ -55,9 +55,9 @@ pub enum AccessError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    token: Option<String>,
+    token: Option<SecretString>,
     app_id: Option<Id>,
-    private_key: Option<String>,
+    private_key: Option<SecretString>,
 }
 
 /// The number of an App may be written with or without quotes.
@@ -93,7 +93,7 @@ impl Written {
         match (self.token, self.app_id, self.private_key) {
             (None, None, None) => Ok(Access::None),
             (Some(token), None, None) => {
-                let token = SecretString::from(token.trim());
+                let token = SecretString::from(token.expose_secret().trim());
                 match token.expose_secret() {
                     "" => Err(AccessError::EmptyToken),
                     text if is_one_word(text) => Ok(Access::Token(token)),
@@ -108,7 +108,7 @@ impl Written {
                 if id.is_empty() || !is_one_word(&id) {
                     return Err(AccessError::InvalidApp);
                 }
-                let private_key = SecretString::from(private_key.trim());
+                let private_key = SecretString::from(private_key.expose_secret().trim());
                 if !is_whole(private_key.expose_secret()) {
                     return Err(AccessError::IncompleteKey);
                 }
