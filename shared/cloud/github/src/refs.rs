@@ -119,7 +119,7 @@ impl GitHub {
             }
             let listed: Vec<Reference> = found(&answer, doing)?;
             refs.extend(listed.into_iter().filter_map(Reference::of_a_run));
-            if !answer.next_page().is_some() {
+            if answer.next_page().is_none() {
                 let tag = answer.headers.get(ETAG).filter(|_| page == 1);
                 mark = tag.and_then(|tag| tag.to_str().ok().map(str::to_owned));
                 break;

@@ -1,6 +1,6 @@
 //! `/v2/<name>/manifests/<reference>`
 
-use std::error::Error as _;
+use std::error::Error;
 
 use axum::body::{Body, to_bytes};
 use axum::http::request::Parts;
@@ -102,7 +102,7 @@ async fn receive(body: Body) -> Result<Bytes, RegistryError> {
     to_bytes(body, LIMIT).await.map_err(|error| {
         let too_large = error
             .source()
-            .is_some_and(|cause| cause.is::<LengthLimitError>());
+            .is_some_and(<dyn Error>::is::<LengthLimitError>);
         if too_large {
             RegistryError::ManifestTooLarge { limit: LIMIT }
         } else {
