@@ -584,6 +584,7 @@ fn no_error_is_a_plain_text() {
     let mut found = Vec::new();
     for path in files().into_iter().filter(is_source) {
         let source = text(&path);
+        let (source, _tests) = source.split_once("\nmod tests {").unwrap_or((&source, ""));
         let lines = (1..).zip(source.lines());
         let plain = lines.filter(|(_, line)| {
             let results = line.match_indices("Result<").map(|(at, _)| at);

@@ -56,7 +56,7 @@ pub fn mistakes(path: &Path, source: &str, errors: &DefinitionErrors) -> String 
     if errors.unlisted() > 0 {
         let _ = writeln!(text, "and {} more", errors.unlisted());
     }
-    let mistakes = count(errors.errors().len(), "mistake");
+    let mistakes = count(errors.more() + 1, "mistake");
     let _ = writeln!(
         text,
         "{}",

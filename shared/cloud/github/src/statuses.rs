@@ -5,7 +5,7 @@ use hyper::{Method, StatusCode};
 use serde_json::json;
 use towline_domain::names::CommitSha;
 use towline_ports::statuses::MOST_DESCRIPTION;
-use towline_ports::{CommitStatus, RepositoryRef, StatusError, StatusState, Statuses, Unshown};
+use towline_ports::{CommitStatus, NotShown, RepositoryRef, StatusError, StatusState, Statuses};
 
 use crate::GitHub;
 use crate::call::{Failure, Purpose};
@@ -25,7 +25,7 @@ impl Statuses for GitHub {
         status: &CommitStatus,
     ) -> Result<(), StatusError> {
         if matches!(self.credentials.read().await?, Credentials::None) {
-            return Err(Unshown::NoCredentials.into());
+            return Err(NotShown::NoCredentials.into());
         }
         let name = &repository.name;
         let doing = &format!("showing {:?} at {name} {}", status.context, commit.short());
@@ -44,7 +44,7 @@ impl Statuses for GitHub {
             StatusCode::CREATED => Ok(()),
             StatusCode::UNPROCESSABLE_ENTITY => {
                 let said = answer.refusal();
-                Err(Unshown::Rejected { said }.into())
+                Err(NotShown::Rejected { said }.into())
             }
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 let hint = "give the credentials \"Commit statuses: write\"";

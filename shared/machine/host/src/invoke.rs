@@ -109,10 +109,7 @@ async fn call(machine: &Machine, function: Function, event: &Value) -> Result<()
         | Function::ReceiveGithub
         | Function::AnswerChat
         | Function::Sweep => {
-            tracing::error!(
-                function = function.name(),
-                "no event calls it on one machine"
-            );
+            tracing::error!(function = function.name(), "not called on one machine");
             Ok(())
         }
     }

@@ -17,8 +17,8 @@ use crate::orphans;
 /// Enough for a list of ids or a message.
 pub(crate) const FEW: usize = 64 * 1024;
 
-/// How long to wait for a fetch that another has begun.
-pub(crate) const LONGEST_TURN: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 10_000 });
+/// How long to wait for another caller's fetch. Functions try three times.
+const LONGEST_TURN: Duration = Duration::from_secs(3);
 
 /// A registered repository with its mirror.
 pub(crate) struct Mirror {
@@ -35,6 +35,8 @@ pub(crate) struct Mirror {
     pub(crate) denied: std::sync::Mutex<Option<String>>,
     /// Held while fetching, so that a repository is fetched once at a time.
     pub(crate) fetching: Mutex<()>,
+    /// How long to wait for that.
+    pub(crate) patience: Duration,
 }
 
 impl Mirror {
@@ -69,6 +71,7 @@ impl Mirror {
             asked: std::sync::Mutex::default(),
             denied: std::sync::Mutex::default(),
             fetching: Mutex::new(()),
+            patience: LONGEST_TURN,
         })
     }
 
@@ -94,8 +97,8 @@ impl Mirror {
         self.fetch(commit).await
     }
 
-    /// As [`Self::ensure`], for a build, which waits for another fetch as long as that takes.
-    pub(crate) async fn ensure_patiently(&self, commit: &CommitSha) -> Result<bool, PortError> {
+    /// As [`Self::ensure`], but waits for another fetch as long as it takes: a build blocks nobody else.
+    pub(crate) async fn ensure_for_build(&self, commit: &CommitSha) -> Result<bool, PortError> {
         if self.has(commit).await? {
             return Ok(true);
         }
@@ -154,17 +157,14 @@ impl Mirror {
         self.fetch_refs().await
     }
 
-    /// Waits until nobody else fetches, but not for long: whoever asks again later keeps no worker busy that
-    /// other repositories need.
+    /// Waits a short time for another fetch to end. A caller that fails is retried, so it does not block a
+    /// worker that other repositories need.
     async fn turn(&self) -> Result<MutexGuard<'_, ()>, PortError> {
-        timeout(LONGEST_TURN, self.fetching.lock())
-            .await
-            .map_err(|_| {
-                PortError::because(format!(
-                    "fetching {}: an earlier fetch of it has not ended yet",
-                    self.name
-                ))
-            })
+        let turn = timeout(self.patience, self.fetching.lock()).await;
+        turn.map_err(|_| {
+            let doing = format!("fetching {}", self.name);
+            PortError::new(doing, "another fetch is still running")
+        })
     }
 
     async fn has(&self, commit: &CommitSha) -> Result<bool, PortError> {

@@ -114,7 +114,7 @@ impl GitSource {
         commit: &CommitSha,
     ) -> Result<Option<PathBuf>, PortError> {
         let mirror = self.known(repository)?;
-        let is_there = mirror.ensure_patiently(commit).await?;
+        let is_there = mirror.ensure_for_build(commit).await?;
         Ok(is_there.then(|| mirror.folder.clone()))
     }
 
@@ -154,7 +154,7 @@ impl GitSource {
         self.mirrors.get(found)
     }
 
-    pub(crate) fn known(&self, repository: &RepositoryRef) -> Result<&Mirror, PortError> {
+    fn known(&self, repository: &RepositoryRef) -> Result<&Mirror, PortError> {
         self.mirror(repository.id).ok_or_else(|| {
             PortError::because(format!(
                 "{} (id {}) is not registered here",

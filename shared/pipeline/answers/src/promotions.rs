@@ -1,6 +1,5 @@
 //! Carries out promotions, rollbacks, approvals and rejections.
 
-use towline_domain::authors::Contributions;
 use towline_domain::choice;
 use towline_domain::definition::{Origin, StageRule};
 use towline_domain::explain;
@@ -50,10 +49,9 @@ pub(super) async fn promote(
     let found = lookup::component(context, &command.component, command.repository.as_ref()).await?;
     let (key, rule) = found.stage(&command.stage)?;
     let image = one_image(context, &found, &command.image).await?;
-    let (run, contributions) = origins(context, &image).await?;
-    let mut candidate = match choice::candidate(&image, run.as_ref(), contributions) {
-        Ok(candidate) => candidate,
-        Err(reason) => {
+    let mut candidate = match candidate(context, &image).await? {
+        Fitness::Candidate(candidate) => *candidate,
+        Fitness::Unfit(reason) => {
             let request = Request::PromoteImage {
                 digest: image.digest,
             };
@@ -69,7 +67,7 @@ pub(super) async fn promote(
             candidate.contributions.add_all(known);
         }
         let history = pointers(context, &before).await?;
-        let allowed = choice::from_origin(&candidate, origin, &history, &command.stage);
+        let allowed = choice::check_origin(&candidate, origin, &history, &command.stage);
         if let Err(reason) = allowed {
             let commit = candidate.commit;
             return deny(context, person, &key, Request::Promote { commit }, reason).await;
@@ -114,19 +112,31 @@ fn opened(context: Context<'_>, state: &Stage, candidate: &Candidate, rule: &Sta
     )
 }
 
-/// The run that built an image, and who took part in the pushes of its ref.
-async fn origins(
-    context: Context<'_>,
-    image: &Image,
-) -> Result<(Option<Run>, Contributions), ChatError> {
-    let Some(built) = &image.built else {
-        return Ok((None, Contributions::default()));
+/// An image as a candidate, or why it may enter no stage.
+async fn candidate(context: Context<'_>, image: &Image) -> Result<Fitness, ChatError> {
+    let run = match &image.built {
+        Some(built) => context.read::<Run>(&keys::run(&built.run)).await?,
+        None => None,
     };
-    let run = context.read::<Run>(&keys::run(&built.run)).await?;
-    let branch = keys::branch(built.source, &built.git_ref);
-    let branch = context.read::<Branch>(&branch).await?;
-    let contributions = branch.map(|branch| branch.value.contributions);
-    Ok((run.map(|run| run.value), contributions.unwrap_or_default()))
+    let run = run.map(|run| run.value);
+    let mut candidate = match choice::candidate(image, run.as_ref()) {
+        Ok(candidate) => candidate,
+        Err(reason) => return Ok(Fitness::Unfit(reason)),
+    };
+    if let Some(run) = run {
+        let branch = keys::branch(run.key.repository, &candidate.git_ref);
+        let branch = context.read::<Branch>(&branch).await?;
+        let known = branch.map(|branch| branch.value.contributions);
+        candidate.contributions = known.unwrap_or_default();
+    }
+    Ok(Fitness::Candidate(Box::new(candidate)))
+}
+
+/// Whether an image may enter a stage.
+enum Fitness {
+    Candidate(Box<Candidate>),
+    /// It may not, for this reason.
+    Unfit(stage::Refusal),
 }
 
 /// The one image of the component that the reference names.

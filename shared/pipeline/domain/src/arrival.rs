@@ -4,22 +4,22 @@
 use crate::names::CommitSha;
 use crate::plan::Branch;
 
-/// Who told of a push or a deletion.
+/// Who reported a push or a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum Reporter {
     /// A webhook, with its delivery id.
-    ByWebhook(String),
+    Webhook(String),
     /// The sweep, which has seen where the ref is.
-    BySweep,
+    Sweep,
 }
 
-impl Told {
+impl Reporter {
     /// The delivery to record.
     #[must_use]
     pub fn delivery(&self) -> &str {
         match self {
-            Self::ByWebhook(delivery) => delivery,
-            Self::BySweep => "found by the sweep",
+            Self::Webhook(delivery) => delivery,
+            Self::Sweep => "found by the sweep",
         }
     }
 }
@@ -47,9 +47,9 @@ pub fn is_duplicate(stored: Stored, branch: Option<&Branch>, commit: &CommitSha)
 /// Whether a deletion must be recorded with the ref. A webhook may repeat one from before the ref was
 /// created again, which was `noted` then; a ref that was never pushed needs no record.
 #[must_use]
-pub fn is_news(told: &Told, noted: bool, branch: Option<&Branch>) -> bool {
-    branch.is_some_and(|branch| match told {
-        Told::ByWebhook(_) => !noted,
-        Told::BySweep => !branch.deleted,
+pub fn is_news(reporter: &Reporter, noted: bool, branch: Option<&Branch>) -> bool {
+    branch.is_some_and(|branch| match reporter {
+        Reporter::Webhook(_) => !noted,
+        Reporter::Sweep => !branch.deleted,
     })
 }

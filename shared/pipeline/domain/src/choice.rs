@@ -1,22 +1,17 @@
-//! Decides which image a person's promotion or rollback carries.
+//! Decides which image a person's promotion or rollback uses.
 
-use crate::authors::Contributions;
 use crate::image::{Candidate, Image};
 use crate::intent::StageKey;
 use crate::names::{Digest, StageName};
 use crate::run::Run;
 use crate::stage::{Pointer, Refusal};
 
-/// An image as a candidate: Towline built it, with all the evidence (I6, I7). `run` is the run that built it,
-/// and `contributions` those of its ref.
+/// An image as a candidate, without the contributions of its ref: Towline built it, with all the evidence
+/// (I6, I7). `run` is the run that built it.
 ///
 /// # Errors
 /// When the image may enter no stage, and why.
-pub fn candidate(
-    image: &Image,
-    run: Option<&Run>,
-    contributions: Contributions,
-) -> Result<Candidate, Refusal> {
+pub fn candidate(image: &Image, run: Option<&Run>) -> Result<Candidate, Refusal> {
     let Some(built) = &image.built else {
         let digest = image.digest.clone();
         return Err(Refusal::NotBuilt { digest });
@@ -36,29 +31,24 @@ pub fn candidate(
     }
     let candidate = run.zip(attempt);
     let candidate = candidate.and_then(|(run, attempt)| run.candidate(&built.component, attempt));
-    match candidate.filter(|candidate| candidate.digest == image.digest) {
-        Some(candidate) => Ok(Candidate {
-            contributions,
-            ..candidate
-        }),
-        None => Err(Refusal::NotSucceeded {
-            build: built.build_number,
-            commit: built.commit.clone(),
-        }),
-    }
+    let candidate = candidate.filter(|candidate| candidate.digest == image.digest);
+    candidate.ok_or_else(|| Refusal::NotSucceeded {
+        build: built.build_number,
+        commit: built.commit.clone(),
+    })
 }
 
 /// Checks that a candidate has been live in the stage it must come from. `history` is what was live there.
 ///
 /// # Errors
 /// When it was never live there.
-pub fn from_origin(
+pub fn check_origin(
     candidate: &Candidate,
     origin: &StageName,
     history: &[Pointer],
     stage: &StageName,
 ) -> Result<(), Refusal> {
-    match live_once(history, &candidate.digest) {
+    match was_live(history, &candidate.digest) {
         Some(_) => Ok(()),
         None => Err(Refusal::NotFromOrigin {
             commit: candidate.commit.clone(),
@@ -79,7 +69,7 @@ pub fn to_roll_back_to(
     key: &StageKey,
 ) -> Result<Candidate, Refusal> {
     if let Some(digest) = digest {
-        let known = live_once(history, digest);
+        let known = was_live(history, digest);
         return known.ok_or_else(|| Refusal::NeverLive {
             digest: digest.clone(),
             component: key.component.clone(),
@@ -103,7 +93,7 @@ pub fn to_roll_back_to(
     }
 }
 
-fn live_once(history: &[Pointer], digest: &Digest) -> Option<Candidate> {
+fn was_live(history: &[Pointer], digest: &Digest) -> Option<Candidate> {
     let mut history = history.iter();
     let found = history.find(|pointer| pointer.candidate.digest == *digest)?;
     Some(found.candidate.clone())

@@ -69,7 +69,7 @@ pub fn of(intent: &Intent, tries: u32, since: Timestamp) -> Option<GivenUp> {
     }
 }
 
-/// Whether something waits for the intent: if a person must put something right first, it is not given up.
+/// Whether something waits for the intent. If so, it is not given up while a person must fix something first.
 #[must_use]
 pub fn is_waited_for(intent: &Intent) -> bool {
     match intent {

@@ -246,7 +246,7 @@ pub fn newest(runs: &[Run], git_ref: &GitRef) -> Option<u64> {
     its.map(|run| run.order).max()
 }
 
-/// What no webhook told of.
+/// A move that no webhook reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missed {
     Push {
@@ -259,7 +259,7 @@ pub enum Missed {
     Deletion {
         before: CommitSha,
     },
-    /// The ref is gone again, and nobody has seen it.
+    /// The ref was created and deleted, and never planned.
     Nothing,
 }
 

@@ -14,7 +14,7 @@ use crate::stage::Stage;
 
 /// How long an image may be missing after its build succeeded, before the attempt fails.
 const MISSING: Duration = Duration::from_secs(30);
-/// The fewest lookups before that.
+/// The minimum number of lookups before that.
 const FEWEST_LOOKUPS: u32 = 2;
 
 /// An image that was read from the registry.

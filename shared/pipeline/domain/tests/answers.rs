@@ -435,7 +435,7 @@ fn an_image_is_told_where_it_stands_by_the_rule_that_holds_it_back() {
         "approval 2",
         "offer 1\nhold by lee freeze",
         1,
-        expect!["waiting: promotion #1 is held by @lee: freeze; 0/2 approvals"],
+        expect!["waiting: promotion #1 waits: prod is held by @lee: freeze; 0/2 approvals"],
     );
     check(
         "auto",

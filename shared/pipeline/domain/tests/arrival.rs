@@ -1,7 +1,7 @@
 //! Which pushes and deletions are news.
 
 use expect_test::expect;
-use towline_domain::arrival::{Stored, Told, is_duplicate, is_news};
+use towline_domain::arrival::{Reporter, Stored, is_duplicate, is_news};
 use towline_domain::names::CommitSha;
 use towline_domain::plan::Branch;
 
@@ -50,18 +50,18 @@ fn s2_a_known_push_is_a_duplicate_only_while_its_ref_is_there() {
 }
 
 #[test]
-fn f27_a_repeated_webhook_does_not_delete_a_ref_that_was_created_again() {
+fn s2_a_repeated_webhook_does_not_delete_a_ref_that_was_created_again() {
     let mut text = String::new();
-    for told in [Told::ByWebhook("5c1d".into()), Told::BySweep] {
+    for reporter in [Reporter::Webhook("5c1d".into()), Reporter::Sweep] {
         for noted in [false, true] {
             for place in ["-", "at a", "was a"] {
                 let branch = branch(place);
-                let answer = match is_news(&told, noted, branch.as_ref()) {
+                let answer = match is_news(&reporter, noted, branch.as_ref()) {
                     true => "news",
                     false => "nothing new",
                 };
                 let before = if noted { ", noted before" } else { "" };
-                text += &format!("{}{before}, {place}: {answer}\n", told.delivery());
+                text += &format!("{}{before}, {place}: {answer}\n", reporter.delivery());
             }
         }
     }

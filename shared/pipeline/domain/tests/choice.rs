@@ -11,7 +11,6 @@ use common::{
     at, candidate, digest, good, new_run, new_run_in_parts, new_stage, number_of, run_fact,
 };
 use expect_test::{Expect, expect};
-use towline_domain::authors::Contributions;
 use towline_domain::choice;
 use towline_domain::image::{Built, Image};
 use towline_domain::names::RepositoryId;
@@ -51,14 +50,13 @@ fn after(mut run: Run, facts: &str) -> Run {
 /// Whether the image may be promoted after these facts about its run.
 fn check(run: Run, facts: &str, number: u64, expect: Expect) {
     let run = after(run, facts);
-    let answer = match choice::candidate(&image(&run, number), Some(&run), Contributions::default())
-    {
+    let answer = match choice::candidate(&image(&run, number), Some(&run)) {
         Ok(candidate) => format!(
             "image {} of {}",
             number_of(&candidate.digest),
             candidate.commit.short()
         ),
-        Err(refusal) => refusal.to_string().replace(&"0".repeat(50), "…"),
+        Err(refusal) => refusal.to_string(),
     };
     expect.assert_eq(&answer);
 }
@@ -101,14 +99,10 @@ fn i6_only_an_image_that_its_build_is_known_to_have_made_may_be_promoted() {
         built: None,
         ..image(&run, 1)
     };
-    let refused = choice::candidate(&foreign, Some(&run), Contributions::default());
-    expect!["image sha256:00000000 was not built by Towline"].assert_eq(
-        &refused
-            .expect_err("nobody built it")
-            .to_string()
-            .replace(&"0".repeat(50), "…"),
-    );
-    let gone = choice::candidate(&image(&run, 1), None, Contributions::default());
+    let refused = choice::candidate(&foreign, Some(&run));
+    expect!["image sha256:00000000 was not built by Towline"]
+        .assert_eq(&refused.expect_err("nobody built it").to_string());
+    let gone = choice::candidate(&image(&run, 1), None);
     expect!["build#1 of aaaaaaa has not succeeded, so its image cannot be promoted"]
         .assert_eq(&gone.expect_err("its run is gone").to_string());
 }
@@ -133,7 +127,7 @@ fn back(live: &str, to: Option<u64>, expect: Expect) {
     let found = choice::to_roll_back_to(to.as_ref(), &history(live), &new_stage().key);
     let answer = match found {
         Ok(candidate) => format!("image {}", number_of(&candidate.digest)),
-        Err(refusal) => refusal.to_string().replace(&"0".repeat(50), "…"),
+        Err(refusal) => refusal.to_string(),
     };
     expect.assert_eq(&answer);
 }
@@ -166,7 +160,7 @@ fn a_rollback_returns_to_what_was_live_before_and_never_forward() {
 #[test]
 fn a_promotion_carries_only_what_was_live_in_the_stage_before() {
     let allowed = |number: u64, live: &str| {
-        choice::from_origin(
+        choice::check_origin(
             &candidate(number),
             &good("staging"),
             &history(live),

@@ -7,7 +7,7 @@ use expect_test::expect;
 use towline_domain::given_up::{self, GivenUp};
 use towline_domain::intent::{AttemptRef, Intent};
 
-/// One intent of each kind that the handlers act on.
+/// One intent of each kind but `PushAccepted`.
 fn intents() -> Vec<Intent> {
     let run = new_run().id;
     let stage = new_stage().key;
@@ -55,6 +55,11 @@ fn intents() -> Vec<Intent> {
             component: good("backend"),
             by: good("00112233aabbccdd"),
         },
+        Intent::ImageRecorded {
+            of: of.clone(),
+            digest: candidate(1).digest,
+            contradicts: None,
+        },
         Intent::ImageReady {
             stage: stage.clone(),
             candidate: Box::new(candidate(1)),
@@ -82,16 +87,11 @@ fn what_waits_for_an_intent_that_is_given_up_is_told() {
             Some(GivenUp::Nothing) => "no longer owed".into(),
             Some(GivenUp::Run(run, fact)) => {
                 assert_eq!(run, new_run().id);
-                let fact = format!("{fact:?}");
-                format!(
-                    "the run: {}",
-                    fact.split(['(', ' ']).next().expect("a name")
-                )
+                format!("the run hears {fact:?}")
             }
             Some(GivenUp::Stage(stage, fact)) => {
                 assert_eq!(stage, new_stage().key);
-                let fact = format!("{fact:?}");
-                format!("the stage: {}", fact.split(' ').next().expect("a name"))
+                format!("the stage hears {fact:?}")
             }
         };
         let waited_for = match given_up::is_waited_for(&intent) {
@@ -101,16 +101,17 @@ fn what_waits_for_an_intent_that_is_given_up_is_told() {
         text += &format!("{}: {follows}{waited_for}\n", intent.detail_type());
     }
     expect![[r#"
-        Build Due: the run: BuildRefused
-        Index Due: the run: IndexRefused
-        Build Retry Due: the run: RetryRefused
-        Promotion Due: the stage: GivenUp
+        Build Due: the run hears BuildRefused("4b57b82b-43bf-8543-a95f-07d69ced8c2b", GivenUp { tries: 50, since: 2026-03-02T09:00:00Z })
+        Index Due: the run hears IndexRefused("4b57b82b-43bf-8543-a95f-07d69ced8c2b", Tag { why: GivenUp { tries: 50, since: 2026-03-02T09:00:00Z } })
+        Build Retry Due: the run hears RetryRefused { component: "backend", after: 1, why: GivenUp { tries: 50, since: 2026-03-02T09:00:00Z } }
+        Promotion Due: the stage hears GivenUp { promotion: 4, tries: 50, since: 2026-03-02T09:00:00Z }
         Build Stop Due: no longer owed, even if a person must act first
         Build Status Due: no longer owed, even if a person must act first
         Stage Status Due: no longer owed, even if a person must act first
         Statuses Due: no longer owed, even if a person must act first
         Image Due: never given up
         Build Superseded: never given up
+        Image Recorded: never given up
         Image Ready: never given up
         Deploy Due: never given up
         Build Watch Due: never given up

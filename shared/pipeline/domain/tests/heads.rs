@@ -1,15 +1,21 @@
 //! Which refs are where no push has moved them, and what follows.
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use common::new_run;
 use towline_domain::Timestamp;
 use towline_domain::definition::{Glob, Source};
 use towline_domain::heads::{
     Heads, Listed, MOST_OPEN, Missed, Moved, Open, Rules, Verdict, first_seen, judge, missed,
+    newest,
 };
 use towline_domain::names::{CommitSha, GitRef};
 use towline_domain::plan::Branch;
+use towline_domain::reason::Refusal;
+use towline_domain::run::Run;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -332,4 +338,29 @@ fn f8_a_missed_move_is_a_push_or_a_deletion() {
     // It was created again where it was deleted.
     let deleted = Some(("a", true));
     assert_eq!(what_was_missed(None, Some("b"), deleted), "push -->b");
+}
+
+#[test]
+fn f8_a_run_that_came_too_late_does_not_explain_a_later_move() {
+    let run = |order: u64, name: &str, refused: Option<Refusal>| {
+        let mut run = new_run();
+        run.key.git_ref = git_ref(name);
+        Run {
+            order,
+            refused,
+            ..run
+        }
+    };
+    let late = Refusal::Superseded {
+        by: commit("b"),
+        git_ref: git_ref("main"),
+    };
+    let runs = [
+        run(3, "main", None),
+        run(4, "tags/v1", None),
+        run(5, "main", Some(late)),
+    ];
+    assert_eq!(newest(&runs, &git_ref("main")), Some(3));
+    assert_eq!(newest(&runs, &git_ref("tags/v1")), Some(4));
+    assert_eq!(newest(&runs, &git_ref("topic")), None);
 }

@@ -493,3 +493,10 @@ fn a_stages_tag_is_moved_by_a_promotion_or_has_drifted() {
         "#]],
     );
 }
+
+#[test]
+fn an_image_is_missing_after_two_lookups_and_thirty_seconds() {
+    assert!(!record::is_missing(1, at(0), at(60)));
+    assert!(!record::is_missing(2, at(0), at(29)));
+    assert!(record::is_missing(2, at(0), at(30)));
+}

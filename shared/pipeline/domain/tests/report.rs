@@ -477,3 +477,30 @@ fn a_line_is_cut_to_what_github_takes_but_never_what_to_type() {
         "#]],
     );
 }
+
+#[test]
+fn f34_a_commit_shows_the_newest_of_its_runs_that_has_a_line() {
+    let component: ComponentName = good("backend");
+    let after = |order: u64, facts: &str| {
+        let mut run = Run {
+            order,
+            ..shown_run()
+        };
+        for (second, line) in (1..).zip(facts.lines()) {
+            run = run::advance(run, &run_fact(line), at(second)).run;
+        }
+        run
+    };
+    let older = after(3, "bound b1\nreport b1 SUCCEEDED\nimage 1");
+    let newer = after(5, "bound b2");
+    let silent = after(7, "");
+    let newest = |runs: &[Run]| {
+        let line = report::newest(runs, Some(&component));
+        line.as_ref().map_or("-".into(), shown)
+    };
+    let all = [newer.clone(), older.clone(), silent.clone()];
+    expect!["● build#1 was started"].assert_eq(&newest(&all));
+    assert_eq!(newest(&[silent.clone(), older.clone()]), newest(&[older]));
+    assert_eq!(newest(&[silent]), "-");
+    assert_eq!(report::newest(&[newer], None), None);
+}

@@ -1,6 +1,6 @@
 //! Stores pushes, whether a webhook announced them or the sweep found them.
 
-use towline_domain::arrival::{self, Stored, Told};
+use towline_domain::arrival::{self, Reporter, Stored};
 use towline_domain::intent::Intent;
 use towline_wire::github::{Deletion, Push};
 
@@ -21,7 +21,7 @@ pub(crate) enum Accepted {
 pub(crate) async fn accept(
     context: Context<'_>,
     push: Push,
-    told: &Told,
+    reporter: &Reporter,
 ) -> Result<Accepted, HandlerError> {
     let now = context.now();
     let semantic_key = push.key();
@@ -55,7 +55,7 @@ pub(crate) async fn accept(
         let mut change = Change::default();
         let inbox = Inbox {
             at: now,
-            delivery: told.delivery().to_owned(),
+            delivery: reporter.delivery().to_owned(),
             commit: Some(commit.clone()),
         };
         change.save(key.clone(), known.as_ref(), &inbox);
@@ -69,7 +69,7 @@ pub(crate) async fn accept(
                 repository = named.name.as_str(),
                 commit = commit.short(),
                 git_ref = push.git_ref.full().escape_debug().to_string(),
-                found = matches!(told, Told::BySweep),
+                found = matches!(reporter, Reporter::Sweep),
                 "push accepted"
             );
             return Ok(Accepted::New { id });
@@ -83,7 +83,7 @@ pub(crate) async fn accept(
 pub(crate) async fn note_deletion(
     context: Context<'_>,
     deletion: &Deletion,
-    told: &Told,
+    reporter: &Reporter,
 ) -> Result<(), HandlerError> {
     let inbox = keys::inbox(&deletion.key());
     let key = keys::branch(deletion.repository, &deletion.git_ref);
@@ -93,7 +93,8 @@ pub(crate) async fn note_deletion(
         reads.load(vec![key.clone(), inbox.clone()]).await?;
         let branch = reads.read::<Branch>(&key).await?;
         let noted = reads.version(&inbox).await? > 0;
-        let is_news = |branch: &Read<Branch>| arrival::is_news(told, noted, Some(&branch.value));
+        let is_news =
+            |branch: &Read<Branch>| arrival::is_news(reporter, noted, Some(&branch.value));
         let Some(branch) = branch.filter(is_news) else {
             return Ok(());
         };
@@ -101,7 +102,7 @@ pub(crate) async fn note_deletion(
         if !noted {
             let noted = Inbox {
                 at: context.now(),
-                delivery: told.delivery().to_owned(),
+                delivery: reporter.delivery().to_owned(),
                 commit: None,
             };
             change.create(inbox.clone(), &noted);

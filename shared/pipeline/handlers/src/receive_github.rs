@@ -1,7 +1,7 @@
 //! Receives signed webhooks: checks size and signature, then parses; answers 2xx only for what is durable.
 
 use serde_json::json;
-use towline_domain::arrival::Told;
+use towline_domain::arrival::Reporter;
 use towline_domain::causes::with_causes;
 use towline_ports::admission::is_local;
 use towline_ports::{Admission, Repositories, RepositoryRef};
@@ -99,7 +99,7 @@ async fn delete(
             repository: known.id,
             ..deletion
         };
-        accepting::note_deletion(context, &deletion, &Told::ByWebhook(delivery)).await?;
+        accepting::note_deletion(context, &deletion, &Reporter::Webhook(delivery)).await?;
     }
     Ok(answer(200, "ignored", &reason))
 }
@@ -119,7 +119,7 @@ async fn accept(
         return Ok(answer(200, "ignored", &reason));
     }
     Ok(
-        match accepting::accept(context, push, &Told::ByWebhook(delivery)).await? {
+        match accepting::accept(context, push, &Reporter::Webhook(delivery)).await? {
             Accepted::New { id } => answer(202, "accepted", &id),
             Accepted::Known => answer(200, "duplicate", "this push was already received"),
         },

@@ -42,7 +42,7 @@ pub use source::{
     Admission, Brought, CommitInfo, FileAt, Refs, Relation, Remedy, Repositories, RepositoryRef,
     Source,
 };
-pub use statuses::{CommitStatus, StatusError, StatusState, Statuses, Unshown};
+pub use statuses::{CommitStatus, NotShown, StatusError, StatusState, Statuses};
 pub use store::{Due, Item, Key, Page, Query, Row, Store, TransactError, Write};
 
 /// The most characters of a denial that are kept.

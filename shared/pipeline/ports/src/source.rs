@@ -172,10 +172,10 @@ pub enum Admission {
 /// How a person releases the name of a registered repository.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Remedy {
-    /// Removes it from the file of known names, which is read at start.
+    /// Remove the name from the file, which is read only at startup.
     #[error("stop Towline, remove {name} from {file}, and start it again", file = file.display())]
     EditFile { name: RepositoryName, file: PathBuf },
-    /// Deletes the item of the table.
+    /// Delete the item from the table.
     #[error(
         "delete the item {sort:?} in the partition {partition:?} of the table, then push again"
     )]

@@ -35,12 +35,12 @@ pub struct CommitStatus {
 
 /// Why a status will never be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unshown {
+pub enum NotShown {
     #[error(
         "the credentials for GitHub are not set, so no status is shown; store a token or a GitHub App in the secret"
     )]
     NoCredentials,
-    /// The service refuses exactly this status.
+    /// GitHub rejected this status; others may be accepted.
     #[error("GitHub rejected the status ({said})")]
     Rejected {
         /// The service's message.
@@ -53,7 +53,7 @@ pub enum Unshown {
 pub enum StatusError {
     /// It never will be shown.
     #[error(transparent)]
-    Refused(#[from] Unshown),
+    Refused(#[from] NotShown),
     /// A retry may help.
     #[error(transparent)]
     Port(#[from] PortError),

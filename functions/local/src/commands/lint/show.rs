@@ -108,7 +108,7 @@ fn summary(args: &Lint, results: &Results) -> String {
     let mistakes: usize = results
         .mistakes
         .iter()
-        .map(|mistaken| mistaken.errors.errors().len())
+        .map(|mistaken| mistaken.errors.more() + 1)
         .sum();
     let parts = [
         (mistakes, "mistake", Style::Bad),

@@ -9,7 +9,7 @@ use towline_domain::names::RepositoryId;
 use towline_github::memory::{APP_KEY, App, Fault, MemoryGitHub, Status, Token};
 use towline_github::{Credentials, FromSecret};
 use towline_ports::{
-    CommitStatus, RepositoryRef, StatusError, StatusState, Statuses as _, Unshown,
+    CommitStatus, NotShown, RepositoryRef, StatusError, StatusState, Statuses as _,
 };
 
 use crate::{MAIN, World, process, shop, unknown, with_causes, world, world_with};
@@ -172,7 +172,7 @@ async fn without_credentials_nothing_is_shown_and_nobody_is_asked() {
     let refused = github.set(&shop, &head, &built("x")).await;
     assert!(matches!(
         refused,
-        Err(StatusError::Refused(Unshown::NoCredentials))
+        Err(StatusError::Refused(NotShown::NoCredentials))
     ));
     assert_eq!(server.github().requests, [""; 0]);
 }

@@ -109,25 +109,31 @@ fn commands_left_at_work_in_a_mirror_are_gone_before_it_is_opened() {
 }
 
 #[tokio::test]
-async fn s10_who_asks_for_a_commit_does_not_wait_long_for_another_fetch() {
+async fn only_a_build_waits_until_another_fetch_has_ended() {
     let world = World::new();
     let first = world.commit("Begin");
-    let source = world.source();
-    let repository = world.repository();
-    let mirror = source.known(&repository).unwrap();
-    let fetch = mirror.fetching.lock().await;
-    let refused = source.commit(&repository, &first).await.unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        "fetching acme/shop: an earlier fetch of it has not ended yet"
-    );
-    // A build waits.
-    let build = source.mirror_with(&repository, &first);
-    let ends = async {
-        tokio::time::sleep(mirror::LONGEST_TURN * 2).await;
-        drop(fetch);
+    let surroundings = Surroundings {
+        search_path: env!("PATH").into(),
+        home: None,
     };
-    let (found, ()) = tokio::join!(build, ends);
-    assert!(found.unwrap().is_some());
-    assert!(source.commit(&repository, &first).await.is_ok());
+    let Registered { name, origin } = registered("acme/shop", &world.origin());
+    let mirrors = world.dir.path().join("mirrors");
+    let mut mirror = mirror::Mirror::new(name, &origin, &mirrors, surroundings).unwrap();
+    mirror.patience = std::time::Duration::ZERO;
+    let fetch = mirror.fetching.lock().await;
+    let refused = mirror.ensure(&first).await.unwrap_err();
+    let refused = towline_domain::causes::with_causes(&refused);
+    assert_eq!(
+        refused,
+        "fetching acme/shop: another fetch is still running"
+    );
+    let mut build = std::pin::pin!(mirror.ensure_for_build(&first));
+    tokio::select! {
+        biased;
+        done = &mut build => panic!("it did not wait: {done:?}"),
+        () = std::future::ready(()) => {}
+    }
+    drop(fetch);
+    assert!(build.await.unwrap());
+    assert!(mirror.ensure(&first).await.unwrap());
 }

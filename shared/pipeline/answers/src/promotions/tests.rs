@@ -80,7 +80,7 @@ fn an_approval_in_a_queue_or_a_held_stage_promises_nothing() {
     check(
         &world,
         approve(2),
-        expect!["promotion #2 to prod: approved; held by @lee: freeze"],
+        expect!["promotion #2 to prod: approved; waiting: prod is held by @lee: freeze"],
     );
     let resume = Command::Resume(Resume {
         component: "web".parse().expect("a name"),

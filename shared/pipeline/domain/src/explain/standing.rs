@@ -6,7 +6,7 @@ use super::span;
 use crate::Timestamp;
 use crate::definition::{Promote, StageRule};
 use crate::image::Candidate;
-use crate::names::CommitSha;
+use crate::names::{CommitSha, StageName};
 use crate::stage::{Hold, Promotion, Stage, Wait, missing_approval};
 
 /// The state of an image in a stage.
@@ -24,13 +24,14 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
     pub promotion: u64,
-    /// Nothing if its tags are being set.
+    stage: StageName,
+    /// None while its tags are being set.
     wait: Option<Wait>,
     /// The approvals that it has and needs.
     approvals: Option<(u32, u32)>,
     /// The commit that changed the rules it waits under.
     loosened: Option<CommitSha>,
-    /// How long it waits for approval.
+    /// Time left for approval.
     left: Option<String>,
 }
 
@@ -84,6 +85,7 @@ pub fn waiting(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Time
     let loosening = promotion.loosening.as_ref();
     Waiting {
         promotion: promotion.number,
+        stage: rule.name.clone(),
         wait: stage.wait_of(promotion, rule),
         approvals: approvals(promotion, rule),
         loosened: loosening.map(|it| it.commit.clone()),
@@ -91,25 +93,22 @@ pub fn waiting(stage: &Stage, promotion: &Promotion, rule: &StageRule, now: Time
     }
 }
 
-/// The words of a clause that depend on what is before it.
+/// The words that differ with the text before the clause.
 struct Form {
     in_progress: &'static str,
     waits: &'static str,
-    held: &'static str,
 }
 
 /// After a promotion: `promotion #5 waits for …`.
 const VERB: Form = Form {
     in_progress: "is in progress",
     waits: "waits",
-    held: "is held",
 };
 
 /// After a colon: `promotion #5: waiting for …`.
 const PARTICIPLE: Form = Form {
     in_progress: "tagging the image",
     waits: "waiting",
-    held: "held",
 };
 
 impl Waiting {
@@ -120,7 +119,7 @@ impl Waiting {
     }
 
     fn clause(&self, form: &Form) -> String {
-        let (waits, held) = (form.waits, form.held);
+        let waits = form.waits;
         match &self.wait {
             None => form.in_progress.into(),
             Some(Wait::Person(obstacle)) => format!("{waits}: {obstacle}"),
@@ -140,7 +139,8 @@ impl Waiting {
             Some(Wait::Hold(hold)) => {
                 let lacks = self.approvals.map(lacks).map(|lacks| format!("; {lacks}"));
                 let lacks = lacks.unwrap_or_default();
-                format!("{held} by {}: {}{lacks}", hold.by, hold.reason)
+                let (stage, by) = (&self.stage, &hold.by);
+                format!("{waits}: {stage} is held by {by}: {}{lacks}", hold.reason)
             }
         }
     }

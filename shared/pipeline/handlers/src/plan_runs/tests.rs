@@ -190,7 +190,7 @@ fn a8_f1_a_clone_and_a_webhook_push_the_same_repository() {
     assert_eq!(world.deliver(canonical(), &sha), (200, known.clone()));
     assert_eq!(world.deliver(admission::local(2), &sha), (200, known));
     let sentence = "acme/shop is registered as repository 7, but this push is from 8; if 8 is right, \
-                    add acme/shop with the other id";
+                    stop Towline, remove acme/shop from memory, and start it again";
     assert_eq!(
         world.deliver(RepositoryId(8), &sha),
         (200, sentence.to_owned())

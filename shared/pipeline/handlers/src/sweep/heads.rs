@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::join_all;
-use towline_domain::arrival::Told;
+use towline_domain::arrival::Reporter;
 use towline_domain::heads::{self, Heads, Listed, Missed, Open, Rules, Verdict};
 use towline_domain::names::{CommitSha, GitRef, RepositoryId, RepositoryName};
 use towline_domain::obstacle::Service;
@@ -40,7 +40,7 @@ pub struct Round {
 /// The result of a comparison.
 #[derive(Debug, Default)]
 pub struct Compared {
-    /// Pushes and deletions that no webhook had told of.
+    /// Pushes and deletions that no webhook had reporter of.
     pub found: usize,
     /// Repositories that could not be compared.
     pub failed: Vec<Failed>,
@@ -370,7 +370,7 @@ impl Comparison<'_> {
         Ok(heads::newest(&found, git_ref))
     }
 
-    /// Accepts the push or the deletion that no webhook told of; returns whether it was news.
+    /// Accepts the push or the deletion that no webhook reporter of; returns whether it was news.
     async fn missed(
         &self,
         reads: &mut Reads<'_>,
@@ -390,7 +390,7 @@ impl Comparison<'_> {
                     git_ref: git_ref.clone(),
                     before,
                 };
-                accepting::note_deletion(self.context, &deletion, &Told::BySweep).await?;
+                accepting::note_deletion(self.context, &deletion, &Reporter::Sweep).await?;
                 return Ok(true);
             }
             Missed::Push {
@@ -419,7 +419,7 @@ impl Comparison<'_> {
             authors_cut: cut || brought.cut,
             message: brought.message,
         };
-        let accepted = accepting::accept(self.context, push, &Told::BySweep).await?;
+        let accepted = accepting::accept(self.context, push, &Reporter::Sweep).await?;
         Ok(matches!(accepted, Accepted::New { .. }))
     }
 }

@@ -8,7 +8,7 @@ use towline_domain::names::{CommitSha, RepositoryId};
 
 use super::lock;
 use crate::statuses::MOST_DESCRIPTION;
-use crate::{CommitStatus, RepositoryRef, StatusError, Statuses, Unshown};
+use crate::{CommitStatus, NotShown, RepositoryRef, StatusError, Statuses};
 
 type ByContext = BTreeMap<(RepositoryId, CommitSha, String), CommitStatus>;
 
@@ -45,7 +45,7 @@ impl Statuses for MemoryStatuses {
     ) -> Result<(), StatusError> {
         if status.description.chars().count() > MOST_DESCRIPTION {
             let said = format!("the description is over {MOST_DESCRIPTION} characters");
-            return Err(Unshown::Rejected { said }.into());
+            return Err(NotShown::Rejected { said }.into());
         }
         // GitHub treats contexts that differ only in case as the same.
         let key = (
