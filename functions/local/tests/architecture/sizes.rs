@@ -18,10 +18,6 @@ const LONGER: &[(&str, &str)] = &[
         "shared/pipeline/domain/src/explain/reasons.rs",
         "a table: one sentence for each refusal",
     ),
-    (
-        "shared/testing/simulation/src/",
-        "test support: a world, its faults and its watchers",
-    ),
 ];
 
 #[test]

@@ -7,11 +7,12 @@ use towline_answers::{Command, command};
 use towline_domain::names::{CommitSha, GitRef, ImageRepository, Tag};
 use towline_ports::memory::SplitMix64;
 
+use crate::github::with_header;
+use crate::job::Job;
 use crate::plan::{Act, Deed};
-use crate::rest::with_header;
 use crate::shop;
 use crate::weather::draw_below;
-use crate::world::{Happening, Job, World};
+use crate::world::{Happening, World};
 
 /// How many webhooks and events are kept, to come again.
 const MOST_KEPT: usize = 64;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use towline_ports::memory::{MemoryClock, SplitMix64};
 use towline_ports::{Clock as _, Key, PortError};
 
-use crate::ablation::Mechanism;
+use crate::mechanism::Mechanism;
 use crate::weather::{Fault, Profile};
 
 /// The n-th time that a fault of a kind could have happened.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use towline_ports::memory::SplitMix64;
 
-use crate::ablation::Mechanism;
 use crate::chance::Occurrence;
+use crate::mechanism::Mechanism;
 use crate::shop;
 use crate::weather::{Profile, Weather, draw_below};
 

@@ -5,8 +5,11 @@
 //! approves for a second time. The handlers are reduced to what they commit; what they decide is decided by
 //! `plan::of`, `run::advance` and `stage::advance`. The search is depth first over all states.
 
+mod handlers;
 mod model;
+mod note;
 mod rules;
+mod steps;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use model::State;
 use rules::Rules;
+use steps::Step;
 
 /// What the search found.
 #[derive(Debug)]
@@ -37,9 +41,9 @@ pub struct Scope {
 /// A state on the way, and the steps from it that are still to be taken.
 struct Visit {
     state: State,
-    open: Vec<model::Step>,
+    open: Vec<Step>,
     /// The step that led here.
-    by: Option<model::Step>,
+    by: Option<Step>,
 }
 
 /// Searches at most this many states.

@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use towline_domain::names::GitRef;
 use towline_domain::run::BuildStatus;
 use towline_ports::Item;
-use towline_simulation::rest::variable;
+use towline_simulation::aws::variable;
 use towline_simulation::shop::{DEFINITION, REPOSITORY};
 use towline_simulation::world::router;
 use towline_simulation::{BuildPlan, Job, Profile, Pushes, World};

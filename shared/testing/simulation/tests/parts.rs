@@ -13,7 +13,7 @@ use towline_domain::explain;
 use towline_domain::names::{Digest, ImageRepository, Tag};
 use towline_domain::run::{Attempt, AttemptState, BuildStatus};
 use towline_ports::Images as _;
-use towline_simulation::rest::variable;
+use towline_simulation::aws::variable;
 use towline_simulation::shop::definition_in_parts;
 use towline_simulation::world::router;
 use towline_simulation::{BuildPlan, Plan, Pushes, Weather, World, live};

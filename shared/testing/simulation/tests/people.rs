@@ -9,7 +9,7 @@ use expect_test::{Expect, expect};
 use serde_json::Value;
 use towline_answers::{Command, command};
 use towline_simulation::World;
-use towline_simulation::rest::signed;
+use towline_simulation::github::signed;
 use towline_simulation::shop::DEFINITION;
 
 /// The end of a world: its stages in words, and the answers to people.

@@ -1,0 +1,25 @@
+//! The event bus.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use towline_ports::memory::MemoryBus;
+use towline_ports::{Announcement, Bus, PortError};
+
+use crate::chance::Chance;
+use crate::hidden;
+
+pub struct FaultyBus {
+    pub(crate) inner: MemoryBus,
+    pub(crate) chance: Arc<Chance>,
+}
+
+#[async_trait]
+impl Bus for FaultyBus {
+    async fn announce(&self, mut announcements: Vec<Announcement>) -> Result<(), PortError> {
+        self.chance.before("announce").await?;
+        hidden::announce(&self.chance, &mut announcements);
+        self.inner.announce(announcements).await?;
+        self.chance.after("announce").await
+    }
+}
