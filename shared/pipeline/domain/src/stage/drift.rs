@@ -22,7 +22,10 @@ impl Step<'_> {
     /// [`Step::restore`] or a person.
     pub(super) fn drift(&mut self, tag: &Tag, digest: &Digest) {
         let stage = &self.decision.stage;
-        let ours = |known: &Promotion| known.acting && known.candidate.digest == *digest;
+        // One that waits for a person may have set some of its tags before it was denied the others.
+        let ours = |known: &Promotion| {
+            (known.acting || known.obstacle.is_some()) && known.candidate.digest == *digest
+        };
         let expected = self.live().is_some_and(|live| live.digest == *digest)
             || stage.waiting.iter().any(ours);
         if expected {

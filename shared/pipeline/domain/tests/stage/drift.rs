@@ -41,6 +41,29 @@ fn s6_f35_a_tag_moved_from_outside_is_put_back_at_once() {
 }
 
 #[test]
+fn f33_a_tag_that_was_set_before_the_next_was_denied_is_not_one_from_outside() {
+    check(
+        "auto",
+        &format!(
+            "{FIRST_IS_LIVE}\noffer 2\nlease 2 for a\nobstructed 2 by a\noutside prod on 2\noutside prod on 9\nreject 2 by lee no\noutside prod on 2"
+        ),
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            lease 1 for a -> noted
+            tagged 1 by a -> moved to 1 v1
+            offer 2 -> #2 for 2 asked by towline; Promotion Due #2
+            lease 2 for a -> noted
+            obstructed 2 by a -> noted
+            outside prod on 2 -> nothing
+            outside prod on 9 -> prod drifted to 9; #3 back to 1 asked by towline; Promotion Due #3
+            reject 2 by lee no -> #2 rejected by @lee: promotion #2 was rejected by @lee: no
+            outside prod on 2 -> prod drifted to 2
+            = 1 v1, #3 acts
+        "#]],
+    );
+}
+
+#[test]
 fn s6_f35_a_tag_moved_while_ours_is_written_is_put_back_afterwards() {
     check(
         "auto; approval 1",
