@@ -269,9 +269,11 @@ fn left(to: &CommitSha, by: &Actor, at: Timestamp) -> Line {
 pub fn stage_before(rows: &[Row], commit: &CommitSha) -> Option<Line> {
     let asked = rows.iter().find_map(|row| requested(row, commit))?;
     let last = match end_of(rows, asked) {
-        None => asked,
+        // Its tags are being set; or it moved the stage, and one that was asked for earlier may have done so
+        // after it.
+        None => moved_to(rows, rows.len(), commit).filter(|_| has_moved(rows, asked))?,
         // A promotion that ended while an earlier one of the commit was live changed no line.
-        Some((at, how)) => match live_at(&rows[at..], commit) {
+        Some((at, how)) => match moved_to(rows, at, commit).or(live_at(&rows[at..], commit)) {
             Some(live) => live,
             None => return Some(ended(asked, how)),
         },
@@ -280,6 +282,19 @@ pub fn stage_before(rows: &[Row], commit: &CommitSha) -> Option<Line> {
     let move_after = rows[..at].iter().rev().find(|row| moved(row).is_some());
     let back = move_after.and_then(|after| rollback(rows, after));
     Some(back.unwrap_or_else(|| went_live(rows[at].at, last)))
+}
+
+fn has_moved(rows: &[Row], number: u64) -> bool {
+    rows.iter().any(|row| moved(row) == Some(number))
+}
+
+/// The newest promotion of the commit that moved the stage after the row at this place.
+fn moved_to(rows: &[Row], place: usize, commit: &CommitSha) -> Option<u64> {
+    let its = |number: &u64| {
+        rows.iter()
+            .any(|row| requested(row, commit) == Some(*number))
+    };
+    rows[..place].iter().filter_map(moved).find(its)
 }
 
 /// The promotion by which the commit was live when the first of these rows was written.

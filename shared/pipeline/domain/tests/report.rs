@@ -504,3 +504,25 @@ fn f34_a_commit_shows_the_newest_of_its_runs_that_has_a_line() {
     assert_eq!(newest(&[silent]), "-");
     assert_eq!(report::newest(&[newer], None), None);
 }
+
+#[test]
+fn f34_what_moved_the_stage_last_is_shown_even_if_it_was_asked_for_first() {
+    let rule = rule("auto");
+    let (mut stage, mut number) = (new_stage(), 1);
+    let (mut rows, mut commits) = (Vec::new(), Vec::new());
+    let facts = "offer 1\nlease 1 for a\ntagged 1 by a\noutside prod on 9\nlease 2 for a\nobstructed 2 by a\noutside prod on 8\nlease 3 for a\ntagged 3 by a\nlease 2 for a\ntagged 2 by a\noffer 2\nlease 4 for a\ntagged 4 by a";
+    for line in facts.lines() {
+        let fact = beside_its_commit(stage_fact(line, at(0)));
+        let decision = stage::advance(stage, &fact, policy(&rule, &[], number), at(0));
+        number += u64::from(decision.took_number);
+        rows.extend(decision.rows);
+        stage = decision.stage;
+        let live = stage.pointer.as_ref();
+        commits.extend(live.map(|live| (live.promotion, live.candidate.commit.clone())));
+    }
+    commits.dedup();
+    let order: Vec<u64> = commits.iter().map(|(promotion, _)| *promotion).collect();
+    assert_eq!(order, [1, 3, 2, 4]);
+    let line = found(&stage, &rule, &rows, &commits[0].1).expect("a line");
+    assert_eq!(line.text, "went live 2026-03-02 09:00 UTC (promotion #2)");
+}
