@@ -134,10 +134,10 @@ pub(super) fn respond(status: u16, body: &Value) -> Response {
 mod tests {
     use super::*;
 
-    /// The names that serde takes, which it only lists in an error.
+    /// The names that serde accepts; only its error lists them.
     fn names<T: DeserializeOwned + std::fmt::Debug>(tag: &str) -> Vec<String> {
         let read = serde_json::from_value::<T>(json!({ tag: "" }));
-        let text = read.expect_err("no word is empty").to_string();
+        let text = read.expect_err("an empty name is unknown").to_string();
         let words = text.split('`').skip(3).step_by(2);
         words.map(str::to_owned).collect()
     }

@@ -28,7 +28,7 @@ pub struct Heads {
     /// Moves that no known push explains yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub open: BTreeMap<GitRef, Open>,
-    /// Whether the refs could not be read the last time, because a person must put something right.
+    /// Whether the refs could not be read the last time, because a person must fix something.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub denied: bool,
     /// The next order number of a run at the last comparison.

@@ -217,7 +217,7 @@ pub enum Fact {
         holder: String,
         why: Failure,
     },
-    /// A person must put something right before the tags can be set.
+    /// A person must fix something before the tags can be set.
     Obstructed {
         promotion: u64,
         /// The writer.
@@ -304,7 +304,7 @@ pub enum Wait {
         /// Why not.
         said: String,
     },
-    /// A person must put something right before its tags can be set.
+    /// A person must fix something before its tags can be set.
     Person(Obstacle),
 }
 

@@ -53,7 +53,7 @@ const LONGEST_DENIAL: usize = 300;
 #[error("{doing}")]
 pub struct PortError {
     doing: String,
-    /// Who denies it, if a person must put something right first.
+    /// Who denies it, if a person must fix something first.
     denied: Option<Service>,
     /// What it denies, without what only a log should have.
     brief: Option<String>,
@@ -91,7 +91,7 @@ impl PortError {
         }
     }
 
-    /// Like [`Self::new`], if a person must put something right first: a permission, credentials, a
+    /// Like [`Self::new`], if a person must fix something first: a permission, credentials, a
     /// secret. A retry helps once that is done.
     pub fn denied(
         by: Service,
@@ -110,7 +110,7 @@ impl PortError {
         }
     }
 
-    /// The same error, if a person must put something right first.
+    /// The same error, if a person must fix something first.
     #[must_use]
     pub fn denied_by(self, by: Service) -> Self {
         Self {

@@ -27,7 +27,7 @@ use crate::needs::MOST_READS;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest time between two announcements of one intent.
 pub(crate) const MOST_PATIENCE: Duration = Duration::from_secs(600);
-/// The same, if a person must put something right first.
+/// The same, if a person must fix something first.
 const RAREST: Duration = Duration::from_secs(3600);
 /// How often a bound build is looked up.
 const WATCH: Duration = Duration::from_secs(60);

@@ -44,7 +44,7 @@ pub fn live(plan: &Plan, router: &Arc<Router>) -> Outcome {
     live_in(&mut World::new(plan.seed, plan.profile, router), plan)
 }
 
-/// Lives a plan, and describes what happens: acts and faults, or also every invocation.
+/// Runs a plan, and describes what happens: acts and faults, or also every invocation.
 #[must_use]
 pub fn tell(plan: &Plan, in_full: bool, router: &Arc<Router>) -> Outcome {
     let mut world = World::new(plan.seed, plan.profile, router);

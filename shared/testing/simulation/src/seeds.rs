@@ -17,7 +17,7 @@ use crate::world::router;
 /// The number of first seeds that are run twice, to check that both runs are the same.
 const TWICE: u64 = 25;
 
-/// The most broken seeds to describe.
+/// The maximum number of broken seeds to describe.
 const MOST_TOLD: usize = 10;
 
 /// The result of these seeds.

@@ -168,7 +168,7 @@ fn advice(aws: &AwsCli, stack: &str, status: &StackStatus) -> Option<String> {
     }
 }
 
-/// What an event says of its resource, or of the stack.
+/// What an event says about its resource, or of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Created,
@@ -176,7 +176,7 @@ enum Step {
     Deleted,
     Failed,
     RollingBack,
-    /// Begun, or cleaned up.
+    /// Started, cleaning up, or any other status.
     Other,
 }
 

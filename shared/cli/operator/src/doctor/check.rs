@@ -1,7 +1,7 @@
 //! A check of AWS as data: what to read, what the answer must be, and how to fix it.
 //!
-//! The checks of the folder, the API, webhooks and pointers are code: each asks something else than AWS,
-//! and its good line is made of the answer, where a row of this table only knows what is wrong.
+//! The checks of the folder, the API, webhooks and pointers are code: they do not only read AWS, and their
+//! success lines quote the answer. A row of this table only says what is wrong.
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};

@@ -74,7 +74,7 @@ pub enum Delay {
         /// In the service's words.
         said: String,
     },
-    /// A person must put something right first.
+    /// A person must fix something first.
     Denied(Obstacle),
 }
 

@@ -208,7 +208,7 @@ impl Comparison<'_> {
         Ok(found)
     }
 
-    /// Remembers that a person must put something right, so that the round in which that is done
+    /// Remembers that a person must fix something, so that the round in which that is done
     /// announces what waits for it.
     async fn remember(&self) -> Result<(), HandlerError> {
         let key = keys::heads(self.id());
