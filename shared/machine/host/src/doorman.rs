@@ -8,8 +8,8 @@ use axum::http::header::AUTHORIZATION;
 use secrecy::ExposeSecret as _;
 use towline_domain::names::ImageRepository;
 use towline_domain::person::{EVERY_GROUP, Person};
+use towline_ports::Rights;
 use towline_registry::{Access, Authority, Credentials, Verdict};
-use towline_runner::Rights;
 use towline_state::records::Claim;
 use towline_state::{Confined, Context, HandlerError, keys};
 

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::ExposeSecret as _;
 use sha2::Sha256;
-use towline_domain::definition::LAYER_CACHES;
 use towline_domain::names::{BuildId, ImageRepository, RepositoryId, Tag};
+use towline_ports::Rights;
 use towline_ports::system::random_bytes;
 use towline_registry::{Access, Authority, Credentials, Verdict};
-use towline_runner::{RegistryAccess, Rights};
+use towline_runner::RegistryAccess;
 
 /// Creates and checks the passwords of builds: the build's id and a MAC. The MAC's key is never on
 /// disk, where a build could read it. It can stay in memory, because no build outlives this process.
@@ -118,34 +118,19 @@ impl RegistryAccess for BuildKeys {
 }
 
 fn judge_push(rights: &Rights, repository: &ImageRepository, tag: Option<&Tag>) -> Verdict {
-    let own = rights.pushes.iter();
-    let Some((_, tags)) = own.clone().find(|(known, _)| known == repository) else {
-        let own: Vec<&str> = own.map(|(known, _)| known.as_str()).collect();
-        let own = own.join(" and ");
-        return Verdict::Deny(format!("this build may push to {own}, not to {repository}"));
-    };
-    match tag.filter(|tag| !tags.contains(tag)) {
+    match rights.objection_to_push(repository, tag) {
         None => Verdict::Allow,
-        Some(tag) => {
-            let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-            let tags = tags.join(", ");
-            Verdict::Deny(format!(
-                "this build may push the tags {tags} to {repository}, not {tag}; a component's `build.tags` lists what its builds push, and promotions move the tags of stages"
-            ))
-        }
+        Some(objection) => Verdict::Deny(objection),
     }
 }
 
 /// The verdict about a pull; none if it depends on who owns the repository.
 fn judge_pull(rights: &Rights, repository: &ImageRepository) -> Option<Verdict> {
-    let own = rights.pushes.iter().map(|(known, _)| known);
-    if own.chain(&rights.layers).any(|known| known == repository) {
-        return Some(Verdict::Allow);
-    }
-    repository.as_str().starts_with(LAYER_CACHES).then(|| {
-        Verdict::Deny(format!(
+    Some(match rights.may_pull(repository)? {
+        true => Verdict::Allow,
+        false => Verdict::Deny(format!(
             "this build may not read the layers in {repository}"
-        ))
+        )),
     })
 }
 

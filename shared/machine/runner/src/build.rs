@@ -24,7 +24,6 @@ use crate::inner::Inner;
 use crate::log::{self, Log};
 use crate::process::{self, Leader, Of};
 use crate::record::{Context, PhaseKind, PhaseStatus, Record, State};
-use crate::rights::Rights;
 use crate::shell::{Control, Session};
 use crate::users::{self, User};
 
@@ -122,7 +121,9 @@ async fn told(flag: &mut watch::Receiver<bool>) {
 
 impl Build {
     fn new(inner: Arc<Inner>, record: Record) -> io::Result<Self> {
-        let rights = Rights::of(&record.request);
+        let request = &record.request;
+        let (id, images) = (request.repository_id, &request.image_repository);
+        let rights = towline_ports::Rights::of(id, images, &request.environment);
         let password = inner.config.registry.open(&record.id, rights);
         // The password in the form that Docker stores, which a build could print with its
         // configuration.

@@ -8,9 +8,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use towline_domain::names::{BuildId, CommitSha};
 use towline_domain::turns::Room;
-use towline_ports::{PortError, RepositoryRef};
+use towline_ports::{PortError, RepositoryRef, Rights};
 
-use crate::rights::Rights;
 use crate::users::User;
 
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;

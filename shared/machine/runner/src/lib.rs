@@ -25,7 +25,6 @@ mod queue;
 mod record;
 mod refusals;
 mod reports;
-mod rights;
 mod runner;
 mod runtimes;
 mod said;
@@ -38,6 +37,5 @@ mod users;
 
 pub use config::{Checkout, Config, Machine, Now, OnePassword, OpenError, RegistryAccess};
 pub use event::StateChange;
-pub use rights::Rights;
 pub use runner::Runner;
 pub use users::{User, UserError};

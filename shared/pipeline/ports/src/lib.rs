@@ -17,6 +17,7 @@ pub mod clock;
 pub mod content;
 pub mod deliveries;
 pub mod images;
+pub mod rights;
 pub mod secret;
 pub mod source;
 pub mod statuses;
@@ -37,6 +38,7 @@ pub use clock::Clock;
 pub use content::Content;
 pub use deliveries::Deliveries;
 pub use images::{Images, PutTagError, RegistryImage, StoredManifest};
+pub use rights::Rights;
 pub use secret::KeptSecret;
 pub use source::{
     Admission, Brought, CommitInfo, FileAt, Refs, Relation, Remedy, Repositories, RepositoryRef,
