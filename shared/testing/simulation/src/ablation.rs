@@ -39,6 +39,11 @@ pub const ABLATIONS: &[Ablation] = &[
     alone(&[Mechanism::Inbox], Weather::Rough),
     alone(&[Mechanism::RowsFirst], Weather::Calm),
     alone(&[Mechanism::Rows], Weather::Calm),
+    alone(&[Mechanism::Authors], Weather::Calm),
+    alone(&[Mechanism::CacheTrust], Weather::Calm),
+    alone(&[Mechanism::TagPassword], Weather::Calm),
+    alone(&[Mechanism::Fairness], Weather::Calm),
+    alone(&[Mechanism::Release], Weather::Calm),
 ];
 
 const fn alone(out: &'static [Mechanism], weather: Weather) -> Ablation {

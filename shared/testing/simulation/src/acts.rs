@@ -36,6 +36,7 @@ impl World {
         let mut lots = Lots(SplitMix64::new(act.lots));
         let before = self.at;
         self.at = lots.one(&[shop::REPOSITORY, shop::REPOSITORY, shop::OTHER]);
+        self.who = lots.one(&["dana", "dana", "kim"]).into();
         match act.deed {
             Deed::Push => {
                 let branch = branch(&mut lots);
@@ -51,7 +52,7 @@ impl World {
             Deed::GoBack => self.somebody_goes_back(act, &mut lots),
             Deed::Delete => self.somebody_deletes(act, &mut lots),
             Deed::Command => {
-                let login = lots.one(&["lee", "park", "lee", "park", "dana", "mallory"]);
+                let login = lots.one(&["lee", "park", "lee", "park", "dana", "kim", "mallory"]);
                 self.somebody_commands(login, &mut lots);
             }
             Deed::Overreach => {
@@ -183,11 +184,11 @@ impl World {
 
     /// Something that arrived before arrives again.
     fn somebody_replays(&mut self, lots: &mut Lots) {
-        if self.kept.is_empty() {
+        if self.earlier.is_empty() {
             return;
         }
-        let which = draw_below(&mut lots.0, self.kept.len());
-        let job = Arc::clone(&self.kept[which]);
+        let which = draw_below(&mut lots.0, self.earlier.len());
+        let job = Arc::clone(&self.earlier[which]);
         self.chance
             .tell(|| format!("an earlier {} arrives again", job.function()));
         self.later(Duration::ZERO, Happening::Job(job));
@@ -197,10 +198,10 @@ impl World {
     pub(crate) fn keep(&mut self, job: &Arc<Job>) {
         match **job {
             Job::Webhook(_) | Job::Event(..) if self.by_chance => {
-                if self.kept.len() == MOST_KEPT {
-                    self.kept.pop_front();
+                if self.earlier.len() == MOST_KEPT {
+                    self.earlier.pop_front();
                 }
-                self.kept.push_back(Arc::clone(job));
+                self.earlier.push_back(Arc::clone(job));
             }
             Job::Webhook(_) | Job::Event(..) | Job::Sweep | Job::Person(..) => {}
         }

@@ -50,7 +50,10 @@ impl World {
                     must(false, format!("I3: {key:?}: {why}"));
                 }
             }
-            for ((place, _), intent) in &known.owed {
+            let owed = known.owed.iter();
+            for (place, intent) in
+                owed.flat_map(|(place, owed)| owed.values().map(move |it| (place, it)))
+            {
                 if let Intent::PromotionWatchDue {
                     stage, promotion, ..
                 } = intent

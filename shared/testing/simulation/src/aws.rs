@@ -1,20 +1,12 @@
-//! CodeBuild, ECR and EventBridge: builds end, images land, and events say so.
+//! ECR and EventBridge: images land, and events say so.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
-use towline_domain::names::{BuildId, Digest, ImageRepository, Tag};
-use towline_domain::run::BuildStatus;
-use towline_ports::StartBuild;
-use towline_ports::memory::SplitMix64;
-use towline_wire::codebuild::{self, Phase, StateChange, Status};
+use towline_domain::names::{Digest, ImageRepository, Tag};
 use towline_wire::ecr::{self, Action, ImageAction};
 use towline_wire::eventbridge;
 
-use crate::build::{BuildPlan, Pushes};
-use crate::faulty::BuildNews;
 use crate::job::Job;
 use crate::weather::Fault;
 use crate::world::{Happening, World};
@@ -62,83 +54,9 @@ impl World {
             );
             self.emit(event);
         }
-        for news in self.ports.builds.take_news() {
-            match news {
-                BuildNews::Started(id, start) => {
-                    self.build_event(&id, &start, BuildStatus::InProgress);
-                    let plan = self.next_plan();
-                    let stopped = Happening::BuildEnds(id, start, plan);
-                    self.later(plan.takes, stopped);
-                }
-                BuildNews::Stopped(id) => self.watch.build_ended(&id, BuildStatus::Stopped),
-            }
-        }
+        self.hear_of_builds();
         for (repository, tag, digest) in self.ports.images.take_news() {
             self.image_event(&repository, &tag, &digest);
-        }
-    }
-
-    fn next_plan(&mut self) -> BuildPlan {
-        if let Some(plan) = self.next_builds.pop_front() {
-            return plan;
-        }
-        if !self.by_chance {
-            return BuildPlan::default();
-        }
-        let usual = BuildPlan {
-            takes: Duration::from_secs(20) + self.chance.up_to(Duration::from_secs(580)),
-            ..BuildPlan::default()
-        };
-        let told = || "a build goes wrong".into();
-        let Some(how) = self.chance.struck(Fault::BadBuild, told) else {
-            return usual;
-        };
-        let mut lots = SplitMix64::new(how);
-        let ends = match lots.draw() % 100 {
-            0..30 => BuildStatus::Failed,
-            30..45 => BuildStatus::Fault,
-            45..50 => BuildStatus::TimedOut,
-            _ => BuildStatus::Succeeded,
-        };
-        let pushes = match lots.draw() % 100 {
-            0..10 => Pushes::Nothing,
-            10..20 => Pushes::Twice,
-            20..50 => Pushes::SameImage,
-            _ => Pushes::Image,
-        };
-        BuildPlan {
-            ends,
-            pushes,
-            ..usual
-        }
-    }
-
-    /// A build pushes its image and ends, unless it was stopped before.
-    pub(crate) fn build_ends(&mut self, id: &BuildId, start: &StartBuild, plan: BuildPlan) {
-        let stopped = self
-            .watch
-            .look(|known| known.builds.get(id).copied().flatten())
-            .is_some();
-        if !stopped && plan.pushes != Pushes::Nothing {
-            let own = match plan.pushes {
-                Pushes::SameImage => start.component.to_string(),
-                Pushes::Image | Pushes::Nothing | Pushes::Twice => id.to_string(),
-            };
-            self.push_image(start, &own);
-            if plan.pushes == Pushes::Twice {
-                self.push_image(start, &format!("{own} again"));
-            }
-        }
-        let report = self.ports.builds.inner.finish(id, plan.ends);
-        self.watch.build_ended(id, report.status);
-        self.build_event(id, start, report.status);
-    }
-
-    fn push_image(&mut self, start: &StartBuild, manifest: &str) {
-        let tags = variable(start, "IMAGE_TAGS").split(' ');
-        let tags: Vec<Tag> = tags.filter_map(|tag| tag.parse().ok()).collect();
-        for tag in tags {
-            self.image_lands(&start.image_repository, &tag, manifest);
         }
     }
 
@@ -148,7 +66,12 @@ impl World {
         self.image_lands(repository, tag, manifest)
     }
 
-    fn image_lands(&mut self, repository: &ImageRepository, tag: &Tag, manifest: &str) -> Digest {
+    pub(crate) fn image_lands(
+        &mut self,
+        repository: &ImageRepository,
+        tag: &Tag,
+        manifest: &str,
+    ) -> Digest {
         let images = &self.ports.images.inner;
         let digest = images
             .push(repository, tag, manifest.as_bytes())
@@ -181,48 +104,4 @@ impl World {
             media_type: None,
         })
     }
-
-    fn build_event(&mut self, id: &BuildId, start: &StartBuild, status: BuildStatus) {
-        if !self.withheld.builds {
-            let event = self.build_changed(id, start, Status::Known(status));
-            self.emit(event);
-        }
-    }
-
-    /// CodeBuild's event of a build that has started or ended.
-    #[must_use]
-    pub fn build_changed(&self, id: &BuildId, start: &StartBuild, status: Status) -> Value {
-        let phase = Phase {
-            name: "BUILD".into(),
-            status: Some("FAILED".into()),
-            started_at: None,
-            ended_at: None,
-            context: vec!["COMMAND_EXECUTION_ERROR: exit status 1".into()],
-        };
-        let failed = matches!(status, Status::Known(BuildStatus::Failed));
-        codebuild::event(&StateChange {
-            id: format!("codebuild-{id}"),
-            at: self.now(),
-            account: eventbridge::NO_ACCOUNT.into(),
-            region: "eu-central-1".into(),
-            build: id.clone(),
-            status,
-            project: StartBuild::project(&start.repository.name, &start.component),
-            commit: Some(start.commit.clone()),
-            started_at: None,
-            environment: start.environment.clone(),
-            phases: if failed { vec![phase] } else { Vec::new() },
-        })
-    }
-}
-
-/// A variable of a build's environment.
-#[must_use]
-pub fn variable<'a>(start: &'a StartBuild, name: &str) -> &'a str {
-    let environment: BTreeMap<&str, &str> = start
-        .environment
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    environment.get(name).copied().unwrap_or_default()
 }

@@ -1,8 +1,11 @@
-//! How a build goes: how long it takes, what it pushes, how it ends.
+//! How a build goes, and what it was told.
 
 use std::time::Duration;
 
 use towline_domain::run::BuildStatus;
+use towline_ports::StartBuild;
+
+/// How long a build takes, what it pushes, how it ends.
 
 #[derive(Debug, Clone, Copy)]
 pub struct BuildPlan {
@@ -12,6 +15,8 @@ pub struct BuildPlan {
     pub ends: BuildStatus,
     /// What it pushes before it ends.
     pub pushes: Pushes,
+    /// Whether it also pushes where it may not, and after its end.
+    pub strays: bool,
 }
 
 /// What a build pushes.
@@ -33,6 +38,15 @@ impl Default for BuildPlan {
             takes: Duration::from_secs(120),
             ends: BuildStatus::Succeeded,
             pushes: Pushes::Image,
+            strays: false,
         }
     }
+}
+
+/// A variable of a build's environment.
+#[must_use]
+pub fn variable<'a>(start: &'a StartBuild, name: &str) -> &'a str {
+    let mut all = start.environment.iter().rev();
+    let found = all.find(|(known, _)| known == name);
+    found.map_or("", |(_, value)| value)
 }

@@ -103,6 +103,11 @@ impl World {
             until: start + *until,
         });
         self.chance.set_storms(storms.collect());
+        self.places.most = plan.places;
+        if let Some((from, until)) = plan.denied {
+            self.later(from, Happening::Denies(true));
+            self.later(until, Happening::Denies(false));
+        }
         for act in &plan.acts {
             self.later(act.at, Happening::Act(act.clone()));
         }
@@ -124,6 +129,8 @@ impl World {
             jump: plan.profile.jump,
             ..Profile::QUIET
         });
+        self.is_peaceful = true;
+        self.watch.begins_peace();
         self.settle();
         self.compare_tags();
         self.settle();

@@ -44,7 +44,7 @@ impl World {
         let commit = MemoryCommit {
             parents,
             title: title.into(),
-            author: "dana".into(),
+            author: self.who.clone(),
             at: now,
             files: content,
         };
@@ -74,9 +74,9 @@ impl World {
         let commit = self.commit(branch, title, files);
         self.chance.tell(|| {
             let paths: Vec<&str> = files.iter().map(|(path, _)| *path).collect();
-            let (at, short) = (shop::name_of(self.at), commit.short());
+            let (at, short, who) = (shop::name_of(self.at), commit.short(), &self.who);
             format!(
-                "dana pushes “{title}” ({short}) to {branch} of {at}: {}",
+                "{who} pushes “{title}” ({short}) to {branch} of {at}: {}",
                 paths.join(", ")
             )
         });
@@ -130,7 +130,8 @@ impl World {
 
     fn told_of(&self, git_ref: &GitRef, what: &str) {
         let (at, name) = (shop::name_of(self.at), git_ref.name());
-        self.chance.tell(|| format!("dana {what} ({at} {name})"));
+        let who = &self.who;
+        self.chance.tell(|| format!("{who} {what} ({at} {name})"));
     }
 
     /// Deletes a branch: GitHub delivers a signed webhook.
@@ -238,6 +239,14 @@ impl World {
         self.delivery(&git_ref, before, Some(after), message)
     }
 
+    fn author_of(&self, commit: &CommitSha) -> Account {
+        let source = &self.ports.source.inner;
+        source.change(self.at, |repository| {
+            let known = repository.commits.get(commit);
+            account(known.map_or(&self.who, |known| &known.author))
+        })
+    }
+
     fn delivery(
         &self,
         git_ref: &GitRef,
@@ -245,18 +254,15 @@ impl World {
         after: Option<&CommitSha>,
         message: &str,
     ) -> Request {
-        let dana = Account {
-            name: "Dana".into(),
-            email: "dana@acme.example".into(),
-            login: Some("dana".into()),
-        };
+        let pusher = account(&self.who);
+        let author = after.map_or_else(|| pusher.clone(), |after| self.author_of(after));
         let commit = after.map(|after| Commit {
             id: after.clone(),
             tree: "f".repeat(40),
             message: message.into(),
             at: self.now(),
-            author: dana.clone(),
-            committer: dana.clone(),
+            author: author.clone(),
+            committer: author.clone(),
             added: Vec::new(),
             removed: Vec::new(),
             modified: Vec::new(),
@@ -271,11 +277,20 @@ impl World {
             head: None,
             commits: commit.as_slice(),
             forced: false,
-            pusher: &dana,
+            pusher: &pusher,
             at: self.now(),
         });
         let name = after.or(before).map_or("none", CommitSha::short);
         signed(&body, &format!("delivery-{name}"))
+    }
+}
+
+/// A developer's account on GitHub.
+fn account(login: &str) -> Account {
+    Account {
+        name: login.into(),
+        email: format!("{login}@acme.example"),
+        login: Some(login.into()),
     }
 }
 

@@ -5,8 +5,9 @@
 use std::mem;
 
 use serde_json::{Value, json};
-use towline_ports::{Announcement, Item, Write};
+use towline_ports::{Announcement, Item, Query, StartBuild, Trust, Write};
 
+use crate::build::variable;
 use crate::chance::Chance;
 use crate::mechanism::Mechanism;
 
@@ -17,7 +18,8 @@ pub(crate) fn read(chance: &Chance, item: Item) -> Item {
     let is_stage = partition.starts_with("STAGES#");
     let ends = is_stage && chance.lacks(Mechanism::SerialWriter);
     let shares = is_stage && chance.lacks(Mechanism::ApprovalBinding);
-    if !forgets && !ends && !shares {
+    let trusts = is_stage && chance.lacks(Mechanism::Authors);
+    if !forgets && !ends && !shares && !trusts {
         return item;
     }
     let mut body = item.body.into_json();
@@ -32,6 +34,9 @@ pub(crate) fn read(chance: &Chance, item: Item) -> Item {
     }
     if shares {
         share_approvals(&mut body);
+    }
+    if trusts && let Some(stage) = body.as_object_mut() {
+        stage.remove("contributions");
     }
     Item {
         body: body.into(),
@@ -95,6 +100,26 @@ pub(crate) fn write(chance: &Chance, writes: &mut [Write]) {
             *body = json.into();
         }
     }
+}
+
+/// A build as it is requested: if caches are not kept apart, every ref uses those of the default branch.
+pub(crate) fn start(chance: &Chance, build: &mut StartBuild) {
+    if !chance.lacks(Mechanism::CacheTrust) {
+        return;
+    }
+    build.trust = Trust::DefaultBranch;
+    let from = variable(build, "CACHE_FROM").rsplit(' ').next();
+    let of_trusted = from.unwrap_or_default().to_owned();
+    for (name, value) in &mut build.environment {
+        if name == "CACHE_TO" || name == "CACHE_FROM" {
+            value.clone_from(&of_trusted);
+        }
+    }
+}
+
+/// What waits for a service that allows again what it denied.
+pub(crate) fn is_hidden(chance: &Chance, query: &Query) -> bool {
+    &*query.partition == "PASSED" && chance.lacks(Mechanism::Release)
 }
 
 /// Announcements as they reach the bus.

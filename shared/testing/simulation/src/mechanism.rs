@@ -33,6 +33,16 @@ pub enum Mechanism {
     RowsFirst,
     /// Rows are written at all.
     Rows,
+    /// A stage remembers who took part in what was offered since its live image.
+    Authors,
+    /// Caches are kept apart by the trust in the ref.
+    CacheTrust,
+    /// A build's password opens the registry for the tags of its attempt, while it runs.
+    TagPassword,
+    /// Repositories take turns when builds wait for a place.
+    Fairness,
+    /// What was denied is tried again at once when the service allows it.
+    Release,
 }
 
 impl Mechanism {
@@ -54,6 +64,11 @@ impl Mechanism {
             Self::Inbox => "inbox",
             Self::RowsFirst => "rows before head",
             Self::Rows => "rows",
+            Self::Authors => "authors since live",
+            Self::CacheTrust => "trust of caches",
+            Self::TagPassword => "tag password",
+            Self::Fairness => "fairness",
+            Self::Release => "release of obstacles",
         }
     }
 }

@@ -28,6 +28,10 @@ pub struct Plan {
     pub acts: Vec<Act>,
     /// Times in which most of everything fails, from the start.
     pub storms: Vec<(Duration, Duration)>,
+    /// How many builds run at once.
+    pub places: usize,
+    /// From when until when the registry denies setting tags: until a person allows it again.
+    pub denied: Option<(Duration, Duration)>,
     /// How long no sweep takes place after the last act.
     pub silence: Duration,
     /// The faults that happen, if not those of the profile.
@@ -125,12 +129,19 @@ impl Plan {
                 silence
             };
         }
+        let places = [1, 2, 3, 20][draw_below(&mut lots, 4)];
+        let denied = lots.draw().is_multiple_of(4).then(|| {
+            let from = below(&mut lots, HOUR);
+            (from, HOUR + below(&mut lots, HOUR))
+        });
         Self {
             seed,
             weather,
             profile,
             acts,
             storms,
+            places,
+            denied,
             silence,
             only: None,
             without: BTreeSet::new(),

@@ -48,10 +48,12 @@ impl Ports {
                 chance: Arc::clone(chance),
                 watch: Arc::clone(watch),
                 late: Mutex::default(),
+                written: Mutex::default(),
             },
             bus: FaultyBus {
                 inner: MemoryBus::new(),
                 chance: Arc::clone(chance),
+                watch: Arc::clone(watch),
             },
             builds: FaultyBuilds {
                 inner: MemoryBuilds::new(Arc::clone(&clock), PLACES),

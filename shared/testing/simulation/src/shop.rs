@@ -31,11 +31,14 @@ stages:
     deploy: {event: {}}
 "#;
 
-/// The same shop, which also builds tags.
+/// The same shop, which also builds tags, and keeps layers.
 #[must_use]
 pub fn definition_with_tags() -> String {
     let source = r#"source: {branches: [main, "release/**"], tags: ["v*"],"#;
-    DEFINITION.replacen(r#"source: {branches: [main, "release/**"],"#, source, 1)
+    let layers = "build: {preset: docker, layer_cache: registry,";
+    DEFINITION
+        .replacen(r#"source: {branches: [main, "release/**"],"#, source, 1)
+        .replacen("build: {preset: docker,", layers, 1)
 }
 
 /// The same shop with a backend for two platforms.
@@ -84,10 +87,10 @@ pub fn repository_name() -> RepositoryName {
     "acme/shop".parse().expect("a repository's name")
 }
 
-/// A person by login: lee, park and dana manage releases, others do not.
+/// A person by login: lee, park, dana and kim manage releases, others do not.
 #[must_use]
 pub fn person(login: &str) -> Person {
-    let manages = ["lee", "park", "dana"].contains(&login);
+    let manages = ["lee", "park", "dana", "kim"].contains(&login);
     Person {
         login: login.into(),
         emails: vec![format!("{login}@acme.example")],

@@ -50,7 +50,10 @@ impl World {
     fn is_settled(&self) -> bool {
         let under_way = |happening: &Happening| match happening {
             Happening::Job(job) => !matches!(**job, Job::Sweep),
-            Happening::BuildEnds(..) | Happening::Act(_) | Happening::Recreate(..) => true,
+            Happening::BuildEnds(..)
+            | Happening::Act(_)
+            | Happening::Denies(_)
+            | Happening::Recreate(..) => true,
         };
         self.active.is_empty()
             && !self.queue.values().any(under_way)
@@ -123,6 +126,13 @@ impl World {
             }
             Happening::BuildEnds(id, start, plan) => self.build_ends(&id, &start, plan),
             Happening::Act(act) => self.act(&act),
+            Happening::Denies(denies) => {
+                self.chance.tell(|| match denies {
+                    true => "from now on, the registry denies setting tags".into(),
+                    false => "the registry allows setting tags again".into(),
+                });
+                self.deny_tags(denies);
+            }
             Happening::Recreate(at, branch, commit, title) => {
                 let before = std::mem::replace(&mut self.at, at);
                 if self.head(&branch).is_none() {
@@ -191,6 +201,10 @@ impl World {
             let invocation = self.active.swap_remove(one);
             if let Some(id) = invocation.job.compares().filter(|_| result.is_ok()) {
                 self.tags_compared.insert(id, invocation.since);
+            }
+            let swept = matches!(*invocation.job, Job::Sweep) && result.is_ok();
+            if swept && self.is_peaceful {
+                self.watch.swept(invocation.since);
             }
             self.ended(invocation.job, result);
         }

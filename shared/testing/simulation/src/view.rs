@@ -1,5 +1,6 @@
 //! The state of the world in words, for stories.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -17,13 +18,18 @@ impl World {
     /// The open intents, except watches for things that wait for a person.
     #[must_use]
     pub fn owed(&self) -> Vec<Intent> {
-        self.watch
-            .look(|known| known.owed.values().filter(is_work).cloned().collect())
+        self.watch.look(|known| {
+            let owed = known.owed.values().flat_map(BTreeMap::values);
+            let work = owed.filter(|intent| is_work(known, intent));
+            work.cloned().collect()
+        })
     }
 
     pub(crate) fn owes_nothing(&self) -> bool {
-        self.watch
-            .look(|known| !known.owed.values().any(|intent| is_work(&intent)))
+        self.watch.look(|known| {
+            let mut owed = known.owed.values().flat_map(BTreeMap::values);
+            !owed.any(|intent| is_work(known, intent))
+        })
     }
 
     /// Runs, stages and the registry's stage tags in words, without random numbers.
@@ -97,9 +103,31 @@ impl World {
     }
 }
 
-/// Whether an intent does not wait for a person.
-fn is_work(intent: &&Intent) -> bool {
-    !matches!(intent, Intent::PromotionWatchDue { .. })
+/// Whether an intent does not wait for a person. A promotion that was denied stays owed; if somebody then
+/// holds the stage, it is tried in vain until that ends.
+fn is_work(known: &Known, intent: &Intent) -> bool {
+    match intent {
+        Intent::PromotionWatchDue { .. } => false,
+        Intent::PromotionDue { stage, promotion } => {
+            let stage = known.stages.get(stage).filter(|stage| stage.hold.is_some());
+            let promotion = stage.and_then(|stage| stage.promotion(*promotion));
+            promotion.is_none_or(|promotion| promotion.acting || promotion.rollback)
+        }
+        Intent::PushAccepted(_)
+        | Intent::BuildDue(_)
+        | Intent::BuildStopDue { .. }
+        | Intent::ImageDue { .. }
+        | Intent::IndexDue(_)
+        | Intent::BuildRetryDue { .. }
+        | Intent::BuildSuperseded { .. }
+        | Intent::ImageRecorded { .. }
+        | Intent::ImageReady { .. }
+        | Intent::DeployDue { .. }
+        | Intent::BuildStatusDue { .. }
+        | Intent::StageStatusDue { .. }
+        | Intent::StatusesDue { .. }
+        | Intent::BuildWatchDue(_) => true,
+    }
 }
 
 /// The name of a repository that is not the shop.

@@ -1,6 +1,8 @@
 //! Checks the invariants after every commit and at every effect; each check names the invariant's id.
 
+mod allowed;
 mod effects;
+mod obstacles;
 mod runs;
 mod stages;
 
@@ -25,6 +27,7 @@ use towline_ports::memory::{MemoryRepository, MemoryStore};
 use towline_ports::{Content, Item, Key, Row as StoreRow};
 
 use crate::contained::Contained;
+use allowed::Allowed;
 
 /// The most bytes of intents in one item, so that the item stays below the size limit of a store.
 const MOST_OWED_BYTES: usize = 200 << 10;
@@ -53,12 +56,11 @@ pub struct Known {
     pub definitions: BTreeMap<RepositoryId, Vec<Definition>>,
     /// Where the refs of a repository were when they were last compared.
     pub heads: BTreeMap<RepositoryId, Arc<Heads>>,
-    /// Every intent that was ever committed.
-    pub intents: Vec<Intent>,
+    allowed: Allowed,
     /// Every row of a ledger that was written, whether its stage names it or not.
     pub written: BTreeMap<Key, Arc<Row>>,
-    /// The open intents, by their item and id.
-    pub owed: BTreeMap<(Key, String), Intent>,
+    /// The open intents of each item, by their id.
+    pub owed: BTreeMap<Key, BTreeMap<String, Intent>>,
     /// The builds of each attempt.
     pub of_attempt: BTreeMap<AttemptId, Vec<BuildId>>,
     /// Whether no clock is wrong, so that no attempt has a second build.
@@ -67,6 +69,12 @@ pub struct Known {
     pub builds: BTreeMap<BuildId, Option<BuildStatus>>,
     /// Every push to the registry.
     pub pushed: BTreeSet<(ImageRepository, Tag, Digest)>,
+    /// The open intents that wait for a person to put something right, by their id, and at what service.
+    pub obstructed: BTreeMap<String, String>,
+    /// Those that must be announced by now, and since when: the service allows again what it denied.
+    pub released: BTreeMap<String, Timestamp>,
+    /// The tags that were put on images which have not become live since.
+    pub put: BTreeSet<(Tag, Digest)>,
     /// Tags that outsiders pushed.
     pub meddled: BTreeSet<Tag>,
     /// What the refs contain.
@@ -91,6 +99,10 @@ impl Watch {
         self.known().pushed.insert(push);
     }
 
+    pub(crate) fn tag_was_put(&self, tag: &Tag, digest: &Digest) {
+        self.known().put.insert((tag.clone(), digest.clone()));
+    }
+
     pub(crate) fn meddled(&self, tag: &Tag) {
         self.known().meddled.insert(tag.clone());
     }
@@ -113,17 +125,24 @@ impl Watch {
         self.known().builds.insert(build.clone(), Some(status));
     }
 
+    /// Something else that does not hold.
+    pub(crate) fn violated(&self, what: String) {
+        self.known().violations.push(what);
+    }
+
     /// From now on, a second build of an attempt is a violation, or not.
     pub(crate) fn expects_right_clocks(&self, right: bool) {
         self.known().right_clocks = right;
     }
 
     /// Checks rows, which have no effect yet.
-    pub(crate) fn rows_are_put(&self, rows: &[StoreRow]) {
+    pub(crate) fn rows_are_put(&self, rows: &[StoreRow], now: Timestamp) {
         let mut known = self.known();
         for row in rows {
             if row.key.partition.starts_with("LEDGER#") {
                 known.row(&row.key, content(&row.body));
+            } else if &*row.key.partition == "PASSED" {
+                known.released(&row.key.sort, now);
             }
         }
     }
@@ -203,22 +222,27 @@ impl Known {
                 format!("I14: {key:?} owes {} intents of {bytes} bytes", owed.len())
             });
         }
-        let id = |owed: &Value| owed["id"].as_str().unwrap_or_default().to_owned();
-        let before = self.owed.range((key.clone(), String::new())..);
-        let before = before.take_while(|((place, _), _)| place == key);
-        let is_gone = |place: &&(Key, String)| !owed.iter().any(|owed| owed["id"] == place.1);
-        let gone = before.map(|(place, _)| place).filter(is_gone);
-        for place in gone.cloned().collect::<Vec<_>>() {
-            self.owed.remove(&place);
+        let mut known = self.owed.remove(key).unwrap_or_default();
+        let is_gone = |id: &&String| !owed.iter().any(|owed| owed["id"] == **id);
+        let gone: Vec<String> = known.keys().filter(is_gone).cloned().collect();
+        for id in gone {
+            self.waits_no_more(&id);
+            known.remove(&id);
         }
         for owed in owed {
-            let place = (key.clone(), id(owed));
-            if !self.owed.contains_key(&place) {
-                let intent: Intent = value(&owed["intent"]);
-                self.intents.extend_from_slice(intent.reports());
-                self.intents.push(intent.clone());
-                self.owed.insert(place, intent);
+            let id = owed["id"].as_str().unwrap_or_default();
+            match owed["obstacle"]["by"].as_str() {
+                Some(by) => drop(self.obstructed.insert(id.into(), by.into())),
+                None => self.waits_no_more(id),
             }
+            if !known.contains_key(id) {
+                let intent: Intent = value(&owed["intent"]);
+                self.allowed.add(&intent);
+                known.insert(id.into(), intent);
+            }
+        }
+        if !known.is_empty() {
+            self.owed.insert(key.clone(), known);
         }
     }
 

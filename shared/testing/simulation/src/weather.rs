@@ -31,10 +31,12 @@ pub enum Fault {
     Stall,
     /// A build fails, pushes nothing, pushes twice, or takes long.
     BadBuild,
+    /// The index of what is due does not show yet what was written in the last minute.
+    Lag,
 }
 
 impl Fault {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Crash,
         Self::Error,
         Self::LostAnswer,
@@ -47,6 +49,7 @@ impl Fault {
         Self::Skew,
         Self::Stall,
         Self::BadBuild,
+        Self::Lag,
     ];
 }
 
@@ -70,6 +73,7 @@ pub struct Profile {
     pub skew: u64,
     pub stall: u64,
     pub bad_build: u64,
+    pub lag: u64,
     /// The most concurrent invocations.
     pub concurrency: usize,
     /// The clock jumps ahead to the next event although invocations are still running.
@@ -93,6 +97,7 @@ impl Profile {
         skew: 0,
         stall: 0,
         bad_build: 0,
+        lag: 0,
         concurrency: 1,
         jump: 250,
     };
@@ -113,6 +118,7 @@ impl Profile {
         skew: 0,
         stall: 4,
         bad_build: 3_500,
+        lag: 500,
         concurrency: 4,
         jump: 250,
     };
@@ -133,6 +139,7 @@ impl Profile {
         skew: 0,
         stall: 100,
         bad_build: 3_500,
+        lag: 5_000,
         concurrency: 8,
         jump: 250,
     };
@@ -165,6 +172,7 @@ impl Profile {
             Fault::Skew => self.skew,
             Fault::Stall => self.stall,
             Fault::BadBuild => self.bad_build,
+            Fault::Lag => self.lag,
         }
     }
 
@@ -182,6 +190,7 @@ impl Profile {
             Fault::Skew => &mut self.skew,
             Fault::Stall => &mut self.stall,
             Fault::BadBuild => &mut self.bad_build,
+            Fault::Lag => &mut self.lag,
         };
         *place = often;
     }

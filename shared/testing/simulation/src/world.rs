@@ -18,6 +18,8 @@ use crate::build::BuildPlan;
 use crate::chance::Chance;
 use crate::invocation::Invocation;
 use crate::job::Job;
+use crate::kept::Kept;
+use crate::places::Places;
 use crate::plan::Act;
 use crate::ports::Ports;
 use crate::shop;
@@ -32,6 +34,8 @@ pub(crate) enum Happening {
     BuildEnds(BuildId, Box<StartBuild>, BuildPlan),
     /// Somebody does something.
     Act(Act),
+    /// From now on, the registry denies setting tags, or not.
+    Denies(bool),
     /// A branch comes back where it was.
     Recreate(RepositoryId, String, CommitSha, String),
 }
@@ -62,6 +66,14 @@ pub struct World {
     pub withheld: Withheld,
     /// The definition in the first commit.
     pub definition: String,
+    /// The places where builds run.
+    pub(crate) places: Places,
+    /// What builds keep for later ones.
+    pub(crate) kept: Kept,
+    /// The developer who pushes.
+    pub who: String,
+    /// Whether nothing fails any more.
+    pub(crate) is_peaceful: bool,
     /// The plans of the next builds; afterwards the default, or a random one.
     pub next_builds: VecDeque<BuildPlan>,
     /// Every answer to a webhook or person, newest last.
@@ -90,7 +102,7 @@ pub struct World {
     /// Refs that were ever deleted.
     pub(crate) deleted: BTreeSet<(RepositoryId, GitRef)>,
     /// Earlier webhooks and events.
-    pub(crate) kept: VecDeque<Arc<Job>>,
+    pub(crate) earlier: VecDeque<Arc<Job>>,
     pub(crate) queue: BTreeMap<(Timestamp, u64), Happening>,
     pub(crate) sequence: u64,
     pub(crate) active: Vec<Invocation>,
@@ -117,6 +129,10 @@ impl World {
             watch,
             withheld: Withheld::default(),
             definition: shop::DEFINITION.into(),
+            places: Places::default(),
+            kept: Kept::default(),
+            who: "dana".into(),
+            is_peaceful: false,
             next_builds: VecDeque::new(),
             answers: Vec::new(),
             crash_at: None,
@@ -131,7 +147,7 @@ impl World {
             left: BTreeMap::new(),
             tags_compared: BTreeMap::new(),
             deleted: BTreeSet::new(),
-            kept: VecDeque::new(),
+            earlier: VecDeque::new(),
             queue: BTreeMap::new(),
             sequence: 0,
             active: Vec::new(),

@@ -18,9 +18,9 @@ const SOON: Duration = Duration::from_secs(10);
 fn announce(world: &mut World, text: &str) {
     let is_meant = |intent: &&Intent| matches!(intent, Intent::BuildStatusDue { shows, .. } if shows.starts_with(text));
     let owed = world.watch.look(|known| {
-        let mut owed = known.owed.iter();
+        let mut owed = known.owed.values().flatten();
         let found = owed.find(|(_, intent)| is_meant(intent));
-        found.map(|((_, id), intent)| (id.clone(), intent.clone()))
+        found.map(|(id, intent)| (id.clone(), intent.clone()))
     });
     let (id, intent) = owed.expect("the line is owed");
     let (kind, at) = (intent.detail_type(), world.now());

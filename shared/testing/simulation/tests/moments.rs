@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use towline_domain::names::GitRef;
 use towline_domain::run::BuildStatus;
 use towline_ports::Item;
-use towline_simulation::aws::variable;
+use towline_simulation::build::variable;
 use towline_simulation::shop::{DEFINITION, REPOSITORY};
 use towline_simulation::world::router;
 use towline_simulation::{BuildPlan, Job, Profile, Pushes, World};
@@ -105,6 +105,7 @@ fn an_image_is_looked_for_twice_before_it_is_missing() {
         takes: 2 * MINUTE,
         ends: BuildStatus::Succeeded,
         pushes: Pushes::Nothing,
+        strays: false,
     }]);
     world.push("main", "first", &[]);
     world.pass(2 * MINUTE + Duration::from_secs(95));

@@ -13,7 +13,7 @@ use towline_domain::explain;
 use towline_domain::names::{Digest, ImageRepository, Tag};
 use towline_domain::run::{Attempt, AttemptState, BuildStatus};
 use towline_ports::Images as _;
-use towline_simulation::aws::variable;
+use towline_simulation::build::variable;
 use towline_simulation::shop::definition_in_parts;
 use towline_simulation::world::router;
 use towline_simulation::{BuildPlan, Plan, Pushes, Weather, World, live};
@@ -35,6 +35,7 @@ fn plan(ends: BuildStatus, pushes: Pushes) -> BuildPlan {
         takes: 2 * MINUTE,
         ends,
         pushes,
+        strays: false,
     }
 }
 

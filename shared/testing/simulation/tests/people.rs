@@ -28,13 +28,12 @@ fn push(world: &mut World, login: &str, message: &str) {
     let before = world.head("main");
     let file = ("backend/main.rs", message);
     let title = message.lines().next().unwrap_or_default();
+    world.who = login.into();
     let commit = world.commit("main", title, &[file]);
     let body = world
         .webhook("main", before.as_ref(), &commit, message)
         .body;
-    let body = String::from_utf8(body).expect("JSON is text");
-    let body = body.replace("dana", login).replace("Dana", login);
-    let body: Value = serde_json::from_str(&body).expect("JSON");
+    let body: Value = serde_json::from_slice(&body).expect("JSON");
     world.deliver(signed(&body, &format!("{login}-{}", commit.short())));
     world.settle();
 }
@@ -247,8 +246,8 @@ fn s5_a23_who_wrote_an_earlier_commit_or_is_named_in_a_trailer_approves_no_later
             backend/staging: third
             web/prod: first
             web/staging: first
-            > refused: @lee pushed or wrote something that 1c5e342 contains since c8ac692, which is live; someone else must approve it (approval.self: deny)
-            > refused: @park pushed or wrote 1c5e342; someone else must approve it (approval.self: deny)
+            > refused: @lee pushed or wrote something that 6d022a7 contains since c8ac692, which is live; someone else must approve it (approval.self: deny)
+            > refused: @park pushed or wrote 6d022a7; someone else must approve it (approval.self: deny)
             > promotion #8 to prod: approved; waiting for approval 1/2, expires in 23h 59m
         "#]],
     );

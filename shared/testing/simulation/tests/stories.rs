@@ -16,7 +16,7 @@ use towline_domain::ledger::What;
 use towline_domain::names::{BuildId, CommitSha, ComponentName, ImageRepository, Tag};
 use towline_domain::run::BuildStatus;
 use towline_ports::StartBuild;
-use towline_simulation::aws::variable;
+use towline_simulation::build::variable;
 use towline_simulation::github::{signed, with_header};
 use towline_simulation::shop::{DEFINITION, REPOSITORY};
 use towline_simulation::world::router;
@@ -82,6 +82,7 @@ fn plan(ends: BuildStatus, pushes: Pushes) -> BuildPlan {
         takes: 2 * MINUTE,
         ends,
         pushes,
+        strays: false,
     }
 }
 

@@ -9,6 +9,7 @@ use towline_ports::memory::MemoryBuilds;
 use towline_ports::{Builds, PortError, StartBuild, StartError};
 
 use crate::chance::Chance;
+use crate::hidden;
 use crate::mechanism::Mechanism;
 use crate::watch::Watch;
 use crate::weather::Fault;
@@ -53,13 +54,14 @@ impl FaultyBuilds {
 
 #[async_trait]
 impl Builds for FaultyBuilds {
-    async fn start(&self, build: StartBuild) -> Result<BuildId, StartError> {
+    async fn start(&self, mut build: StartBuild) -> Result<BuildId, StartError> {
         self.chance.before("StartBuild").await?;
         let said = || "CodeBuild has no capacity".into();
         if self.chance.strikes(Fault::Busy, said) {
             return Err(StartError::Busy("AccountLimitExceeded".into()));
         }
         self.watch.build_starts(&build.attempt);
+        hidden::start(&self.chance, &mut build);
         if self.chance.lacks(Mechanism::Token) {
             self.inner.forget();
         }

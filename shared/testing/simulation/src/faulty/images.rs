@@ -100,6 +100,7 @@ impl Images for FaultyImages {
         self.watch.tag_is_put(tag, digest);
         self.check_denied()?;
         self.inner.put_tag(repository, digest, tag).await?;
+        self.watch.tag_was_put(tag, digest);
         self.news
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,6 +1,8 @@
 //! The store, watched at every commit.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -14,17 +16,31 @@ use crate::mechanism::Mechanism;
 use crate::watch::Watch;
 use crate::weather::Fault;
 
+/// How far the index of what is due is behind, at most, in milliseconds.
+const MOST_LAG: u64 = 60_000;
+
 pub struct FaultyStore {
     pub(crate) inner: MemoryStore,
     pub(crate) chance: Arc<Chance>,
     pub(crate) watch: Arc<Watch>,
     /// Without [`Mechanism::RowsFirst`]: the rows that are not written yet.
     pub(crate) late: Mutex<Vec<Row>>,
+    /// When each item was last written.
+    pub(crate) written: Mutex<BTreeMap<Key, Timestamp>>,
 }
 
 impl FaultyStore {
     fn late(&self) -> MutexGuard<'_, Vec<Row>> {
         self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn written(&self) -> MutexGuard<'_, BTreeMap<Key, Timestamp>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_written(&self, keys: &[Key], now: Timestamp) {
+        let written = keys.iter().map(|key| (key.clone(), now));
+        self.written().extend(written);
     }
 
     fn keep_back(&self, rows: &mut Vec<Row>) {
@@ -64,6 +80,12 @@ impl Store for FaultyStore {
 
     async fn query(&self, query: &Query) -> Result<Page, PortError> {
         self.chance.before("query").await?;
+        if hidden::is_hidden(&self.chance, query) {
+            return Ok(Page {
+                items: Vec::new(),
+                next: None,
+            });
+        }
         self.inner.query(query).await
     }
 
@@ -75,7 +97,15 @@ impl Store for FaultyStore {
                 complete: true,
             });
         }
-        self.inner.due(until, limit).await
+        let mut due = self.inner.due(until, limit).await?;
+        let lags = || "the index of what is due is behind".into();
+        if let Some(how) = self.chance.struck(Fault::Lag, lags) {
+            let shown = self.chance.now() - Duration::from_millis(how % MOST_LAG);
+            let written = self.written();
+            due.items
+                .retain(|item| written.get(&item.key).is_none_or(|at| *at <= shown));
+        }
+        Ok(due)
     }
 
     async fn put_rows(&self, mut rows: Vec<Row>) -> Result<(), PortError> {
@@ -95,7 +125,7 @@ impl Store for FaultyStore {
         for row in &written {
             self.chance.trace_key(&row.key, 1);
         }
-        self.watch.rows_are_put(&written);
+        self.watch.rows_are_put(&written, self.chance.now());
         if !written.is_empty() {
             self.inner.put_rows(written).await?;
         }
@@ -131,12 +161,14 @@ impl Store for FaultyStore {
             let version = |item: Option<&Item>| item.map_or(0, |item| item.version);
             self.chance.trace_key(key, self.inner.look(key, version));
         }
-        self.watch.time_is(self.chance.now());
+        let now = self.chance.now();
+        self.note_written(&keys, now);
+        self.watch.time_is(now);
         self.watch.committed(&keys, &self.inner);
         let late = std::mem::take(&mut *self.late());
         if !late.is_empty() {
             self.inner.put_rows(late.clone()).await?;
-            self.watch.rows_are_put(&late);
+            self.watch.rows_are_put(&late, self.chance.now());
         }
         self.chance.after("transact").await?;
         Ok(())

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use towline_domain::intent::Intent;
 use towline_domain::names::{AttemptId, BuildId, CommitSha, Digest, ImageRepository, Tag};
 use towline_domain::run::Attempt;
 use towline_domain::stage::Stage;
 use towline_ports::CommitStatus;
 
-use super::Watch;
+use super::{Known, Watch};
 
 impl Watch {
     /// Returns whether the build is new.
@@ -29,18 +28,27 @@ impl Watch {
 
     pub(crate) fn build_starts(&self, attempt: &AttemptId) {
         let mut known = self.known();
-        let owed =
-            |intent: &Intent| matches!(intent, Intent::BuildDue(of) if of.attempt == *attempt);
-        let holds = known.intents.iter().any(owed);
+        let holds = known.allowed.builds.contains(attempt);
         known.must(holds, || {
             format!("I4: a build of {attempt} that nobody owed")
         });
     }
 
+    /// A build pushes an image: only while it runs, and only under the tags of its attempt (S6).
+    pub(crate) fn build_pushes(&self, build: &BuildId, attempt: &AttemptId, tag: &Tag) {
+        let mut known = self.known();
+        let runs = known.builds.get(build) == Some(&None);
+        known.must(runs, || format!("S6: {build} pushes {tag} after its end"));
+        let mut own = known.runs.values().filter_map(|run| run.attempt(attempt));
+        let is_own = own.any(|(_, _, attempt)| attempt.tags.contains(tag));
+        known.must(is_own, || {
+            format!("S6: {build} pushes {tag}, which is not a tag of {attempt}")
+        });
+    }
+
     pub(crate) fn build_stops(&self, build: &BuildId) {
         let mut known = self.known();
-        let owed = |intent: &Intent| matches!(intent, Intent::BuildStopDue { build: known } if known == build);
-        let holds = known.intents.iter().any(owed);
+        let holds = known.allowed.stops.contains(build);
         known.must(holds, || format!("I4: a stop of {build} that nobody owed"));
     }
 
@@ -73,12 +81,8 @@ impl Watch {
         digest: &Digest,
     ) {
         let mut known = self.known();
-        let owed = known.intents.iter().filter_map(|intent| {
-            let Intent::IndexDue(of) = intent else {
-                return None;
-            };
-            known.runs.get(&of.run)?.attempt(&of.attempt)
-        });
+        let owed = known.allowed.indexes.iter();
+        let owed = owed.filter_map(|of| known.runs.get(&of.run)?.attempt(&of.attempt));
         let is_meant = |attempt: &Attempt| {
             let parts = attempt.index().unwrap_or_default();
             attempt.tags.contains(tag)
@@ -96,25 +100,7 @@ impl Watch {
 
     pub(crate) fn status_is_set(&self, commit: &CommitSha, status: &CommitStatus) {
         let mut known = self.known();
-        let owed = |intent: &Intent| {
-            if let Intent::StageStatusDue {
-                stage, commit: of, ..
-            } = intent
-            {
-                let context = || format!("towline/{}/{}", stage.stage, stage.component);
-                return of == commit && status.context == context();
-            }
-            let Intent::BuildStatusDue { run, component, .. } = intent else {
-                return false;
-            };
-            let context = || match component {
-                None => "towline/run".into(),
-                Some(component) => format!("towline/build/{component}"),
-            };
-            let run = known.runs.get(run);
-            run.is_some_and(|run| run.key.commit == *commit) && status.context == context()
-        };
-        let holds = known.intents.iter().any(owed);
+        let holds = is_allowed(&known, commit, &status.context);
         known.must(holds, || {
             format!(
                 "I4: {} of {} that nobody owed",
@@ -123,4 +109,26 @@ impl Watch {
             )
         });
     }
+}
+
+/// Whether a status is about a run of the commit, or about the commit in a stage, and was ever owed.
+fn is_allowed(known: &Known, commit: &CommitSha, context: &str) -> bool {
+    let mut words = context.split('/').skip(1);
+    let (Some(first), second) = (words.next(), words.next()) else {
+        return false;
+    };
+    let component = second.and_then(|second| second.parse().ok());
+    let stage = first.parse().ok().zip(component.clone());
+    let in_stage = stage.is_some_and(|(stage, component)| {
+        let of = (commit.clone(), stage, component);
+        known.allowed.of_stages.contains(&of)
+    });
+    let of_runs = || {
+        let mut runs = known.runs.values().filter(|run| run.key.commit == *commit);
+        runs.any(|run| {
+            let of = (run.id.clone(), component.clone());
+            known.allowed.of_builds.contains(&of)
+        })
+    };
+    in_stage || (matches!(first, "run" | "build") && of_runs())
 }

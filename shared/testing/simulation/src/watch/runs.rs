@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use towline_domain::intent::Intent;
 use towline_domain::names::ImageRepository;
 use towline_domain::run::{Attempt, AttemptState, BuildStatus, Failure, Run};
 
@@ -63,8 +62,8 @@ impl Known {
                     .components
                     .get(name)
                     .is_some_and(|component| !component.latest().state.is_terminal());
-                let ends = |intent: &Intent| matches!(intent, Intent::BuildSuperseded { run: of, component, .. } if *of == run.id && component == name);
-                if runs && !self.intents.iter().any(ends) {
+                let ends = (run.id.clone(), name.clone());
+                if runs && !self.allowed.superseded.contains(&ends) {
                     forgotten.push(format!(
                         "I10: run {} builds {name} beside the newer run {}, and nobody ends that",
                         run.id, new.id

@@ -8,7 +8,8 @@ use towline_domain::definition::Origin;
 use towline_domain::filter;
 use towline_domain::intent::StageKey;
 use towline_domain::ledger::{Head, Row, What};
-use towline_domain::names::GitRef;
+use towline_domain::names::{CommitSha, GitRef};
+use towline_domain::person::Actor;
 use towline_domain::run::AttemptState;
 use towline_domain::stage::{Promotion, Stage};
 use towline_ports::Key;
@@ -77,11 +78,16 @@ impl Known {
         let mut head = before.ledger.clone();
         for row in rows {
             if let What::Drifted { tag, digest } = &row.what {
+                // A promotion that was denied some of its tags, and then ended, left the others.
+                let mut waiting = before.waiting.iter();
+                let waits = waiting.any(|known| known.candidate.digest == *digest);
+                let is_left = !waits && self.put.contains(&(tag.clone(), digest.clone()));
                 let meddled = self.meddled.contains(tag);
-                self.must(meddled, || {
+                self.must(meddled || is_left, || {
                     format!("F33: nobody outside moved {tag} to {digest}")
                 });
             }
+            self.approves(before, row);
             self.must(
                 row.sequence == head.sequence + 1 && row.previous == head.hash,
                 || format!("I3: row {} does not follow {head:?}", row.sequence),
@@ -93,6 +99,36 @@ impl Known {
         }
         self.must(head == after.ledger, || {
             format!("I3: the ledger of {:?} stands elsewhere", after.key)
+        });
+    }
+
+    /// Checks an approval: where the gate says so, nobody approves what they wrote since the live image.
+    fn approves(&mut self, before: &Stage, row: &Row) {
+        let What::Approved {
+            promotion, commit, ..
+        } = &row.what
+        else {
+            return;
+        };
+        let (Some(promotion), Actor::Person(login)) = (before.promotion(*promotion), &row.by)
+        else {
+            return;
+        };
+        let rule = self
+            .rule(&before.key)
+            .and_then(|rule| rule.approval.as_ref());
+        if rule.is_none_or(|rule| rule.allow_self) {
+            return;
+        }
+        let live = before.pointer.as_ref().map(|live| &live.candidate.commit);
+        // A push whose webhook is late or lost was not known when the image was offered (S26).
+        let order = promotion.candidate.order;
+        let runs = self.runs.values().filter(|run| run.order <= order);
+        let is_known = |wrote: &CommitSha| runs.clone().any(|run| run.key.commit == *wrote);
+        let wrote = self.contained.wrote(login, (live, commit), is_known);
+        self.must(!wrote, || {
+            let short = commit.short();
+            format!("A23: {login} approves {short}, and wrote a part of it since what is live")
         });
     }
 
@@ -134,7 +170,7 @@ impl Known {
                         commit,
                         ..
                     },
-                    towline_domain::person::Actor::Person(login),
+                    Actor::Person(login),
                 ) if *promotion == number => {
                     let exact = *digest == stage.promotion(number)?.candidate.digest
                         && *commit == stage.promotion(number)?.candidate.commit;
@@ -215,6 +251,7 @@ impl Known {
                 format!("I7: {digest} skipped a stage before {key:?}")
             });
         }
+        self.put.retain(|(_, on)| *on != digest);
         self.lived.insert((key, digest));
     }
 
