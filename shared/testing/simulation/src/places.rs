@@ -56,7 +56,7 @@ impl Places {
     pub(crate) fn join(&mut self, build: Waiting) {
         let line = Line {
             repository: build.start.repository.id,
-            git_ref: Some(build.start.git_ref.clone()),
+            git_ref: build.start.git_ref.clone(),
         };
         self.waiting.push((build, line));
     }

@@ -69,7 +69,7 @@ pub struct Known {
     pub builds: BTreeMap<BuildId, Option<BuildStatus>>,
     /// Every push to the registry.
     pub pushed: BTreeSet<(ImageRepository, Tag, Digest)>,
-    /// The open intents that wait for a person to put something right, by their id, and at what service.
+    /// The open intents that wait for a person to fix something, by their id, and at what service.
     pub obstructed: BTreeMap<String, String>,
     /// Those that must be announced by now, and since when: the service allows again what it denied.
     pub released: BTreeMap<String, Timestamp>,
