@@ -203,6 +203,9 @@ pub enum Fact {
         promotion: u64,
         /// The requested lease.
         lease: Lease,
+        /// Whether this writer has asked the source whether a ref still contains the commit. Who has not
+        /// relies on the writer that has the lease.
+        asked: bool,
     },
     /// The tags were set and read back.
     Tagged {

@@ -22,6 +22,7 @@ use towline_state::{
 use towline_wire::eventbridge::Envelope;
 use tracing::Instrument as _;
 
+use self::contained::Allowed;
 use crate::recording::{put_tag_row, save_tag};
 use crate::settling::settle;
 
@@ -99,10 +100,11 @@ async fn promote(
     reads
         .load(needed_to_promote(key, definition, &promotion))
         .await?;
-    if !contained::may_act(&mut reads, source, owed, &stage, &promotion).await? {
+    let allowed = contained::may_act(&mut reads, source, owed, &stage, &promotion).await?;
+    let Allowed::Yes { asked } = allowed else {
         return Ok(());
-    }
-    if !lease(&mut reads, key, number, holder).await? {
+    };
+    if !lease(&mut reads, key, number, holder, asked).await? {
         // It stays owed: another writer is at work.
         return Ok(());
     }
@@ -172,6 +174,7 @@ async fn lease(
     key: &StageKey,
     promotion: u64,
     holder: &str,
+    asked: bool,
 ) -> Result<bool, HandlerError> {
     let context = reads.context();
     let mut rounds = Rounds::default();
@@ -181,7 +184,11 @@ async fn lease(
             until: context.now() + LEASE,
             meddled: false,
         };
-        let fact = Fact::LeaseRequested { promotion, lease };
+        let fact = Fact::LeaseRequested {
+            promotion,
+            lease,
+            asked,
+        };
         let mut change = Change::default();
         let decision = apply::decide_stage(reads, key, &fact, &mut change).await?;
         if reads.commit(change, &mut rounds).await? {

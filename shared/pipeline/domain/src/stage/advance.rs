@@ -59,7 +59,11 @@ pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) ->
         } => step.roll_back(candidate, by, reason.as_deref()),
         Fact::HoldRequested { by, reason } => step.ask_to_hold(by, reason),
         Fact::ResumeRequested { by } => step.resume(by),
-        Fact::LeaseRequested { promotion, lease } => step.take_lease(*promotion, lease),
+        Fact::LeaseRequested {
+            promotion,
+            lease,
+            asked,
+        } => step.take_lease(*promotion, lease, *asked),
         Fact::Tagged { promotion, holder } => step.tagged(*promotion, holder),
         Fact::TagRefused {
             promotion,
@@ -155,7 +159,11 @@ impl Step<'_> {
             .is_some_and(|last| last.digest == candidate.digest)
     }
 
-    pub(super) fn take_lease(&mut self, number: u64, lease: &Lease) {
+    pub(super) fn take_lease(&mut self, number: u64, lease: &Lease, asked: bool) {
+        let promotion = self.decision.stage.promotion(number);
+        // If another was denied meanwhile, its lease is gone, and what it had asked the source with it (F26).
+        let must_ask = promotion.is_some_and(Promotion::needs_its_commit)
+            && self.decision.stage.lease.is_none();
         let acts = self
             .decision
             .stage
@@ -171,6 +179,8 @@ impl Step<'_> {
             .is_some_and(|held| held.until > now && held.holder != lease.holder);
         if !acts {
             self.decision.refused = Some(Refusal::NotActing { promotion: number });
+        } else if must_ask && !asked {
+            self.decision.refused = Some(Refusal::LeaseLost { promotion: number });
         } else if taken {
             self.decision.refused = Some(Refusal::LeaseTaken { promotion: number });
         } else {

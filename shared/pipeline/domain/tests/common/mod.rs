@@ -565,7 +565,8 @@ pub fn stage_fact(line: &str, now: Timestamp) -> stage::Fact {
             reason: text(reason),
         },
         ["resume", "by", login] => stage::Fact::ResumeRequested { by: person(login) },
-        ["lease", promotion, "for", holder] => stage::Fact::LeaseRequested {
+        ["lease", promotion, "for", holder, unasked @ ..] => stage::Fact::LeaseRequested {
+            asked: unasked != ["without", "asking"],
             promotion: good(promotion),
             lease: Lease {
                 holder: (*holder).into(),

@@ -47,6 +47,27 @@ fn f26_the_refs_that_were_looked_at_are_named() {
 }
 
 #[test]
+fn f26_s12_a_writer_that_has_not_asked_relies_only_on_a_lease_that_is_still_there() {
+    check(
+        "auto",
+        "offer 1\nlease 1 for a without asking\nlease 1 for a\nobstructed 1 by a\nlease 1 for b without asking\nlease 1 for b\nwait 61\nlease 1 for c without asking\ntagged 1 by c\noverride 2 of main by olga must go\nlease 2 for a without asking",
+        expect![[r#"
+            offer 1 -> #1 for 1 asked by towline; Promotion Due #1
+            lease 1 for a without asking -> refused: the lease for promotion #1 was lost
+            lease 1 for a -> noted
+            obstructed 1 by a -> noted
+            lease 1 for b without asking -> refused: the lease for promotion #1 was lost
+            lease 1 for b -> noted
+            lease 1 for c without asking -> noted
+            tagged 1 by c -> moved to 1 v1
+            override 2 of main by olga must go -> #2 override for 2 by @olga: must go; Promotion Due #2
+            lease 2 for a without asking -> noted
+            = 1 v1, #2 acts
+        "#]],
+    );
+}
+
+#[test]
 fn f26_s12_who_may_override_promotes_it_all_the_same() {
     check(
         "approval 1",

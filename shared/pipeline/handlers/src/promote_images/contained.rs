@@ -25,6 +25,17 @@ const AT_ONCE: usize = 5;
 /// After this time nothing more is asked, so that the function has time left to say so.
 const LONGEST: Duration = Duration::from_secs(10);
 
+/// Whether a promotion may continue.
+pub(super) enum Allowed {
+    /// Its writer may take the lease.
+    Yes {
+        /// Whether the source was asked, or need not be.
+        asked: bool,
+    },
+    /// The stage has heard what the source says about its commit.
+    No,
+}
+
 /// Whether a promotion may continue. If not, the stage receives what the source says about its commit.
 ///
 /// # Errors
@@ -35,11 +46,12 @@ pub(super) async fn may_act(
     owed: &Owed,
     stage: &Stage,
     promotion: &Promotion,
-) -> Result<bool, HandlerError> {
+) -> Result<Allowed, HandlerError> {
     // With the lease it was begun by a writer that had asked, and may have set a tag.
     let is_begun = promotion.acting && stage.lease.is_some();
     if !promotion.needs_its_commit() || is_begun {
-        return Ok(true);
+        let asked = !is_begun;
+        return Ok(Allowed::Yes { asked });
     }
     let candidate = &promotion.candidate;
     let looked_up = match search(reads, source, stage, candidate).await? {
@@ -55,8 +67,9 @@ pub(super) async fn may_act(
         )),
     };
     let (found, error) = match looked_up {
-        Ok(OnRefs::Contained) if promotion.acting => return Ok(true),
-        Ok(OnRefs::Contained) if promotion.unchecked.is_none() => return Ok(true),
+        Ok(OnRefs::Contained) if promotion.acting || promotion.unchecked.is_none() => {
+            return Ok(Allowed::Yes { asked: true });
+        }
         Ok(found) => (found, None),
         Err(error) => (OnRefs::Unknown { said: said(&error) }, Some(error)),
     };
@@ -70,10 +83,10 @@ pub(super) async fn may_act(
         (Some(error), _) => Err(error.into()),
         (None, Applied::Taken(after)) if after.promotion(promotion.number).is_none() => {
             reads.context().finish(owed).await?;
-            Ok(false)
+            Ok(Allowed::No)
         }
         // If the promotion acts now, a new intent is owed.
-        (None, Applied::Taken(_) | Applied::Refused(_)) => Ok(false),
+        (None, Applied::Taken(_) | Applied::Refused(_)) => Ok(Allowed::No),
     }
 }
 

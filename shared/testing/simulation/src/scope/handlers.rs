@@ -249,6 +249,8 @@ impl State {
         let fact = stage::Fact::LeaseRequested {
             promotion: number.into(),
             lease,
+            // The small scope has no source.
+            asked: true,
         };
         self.stage_fact(&fact, rules)?;
         let held = self.stage.0.lease.as_ref();
