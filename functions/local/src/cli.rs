@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::{ColorChoice, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ColorChoice, CommandFactory as _, Parser, Subcommand};
 use towline_answers::{Command as Told, Query, command};
 
 use crate::commands::{
@@ -135,7 +136,7 @@ enum Command {
 
 /// Runs the command that was typed.
 pub async fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| with_plain_usage(error).exit());
     match cli.color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,
@@ -154,6 +155,28 @@ pub async fn run() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// The error without the options in its usage that the environment has set: clap names those as if they
+/// were required.
+fn with_plain_usage(mut error: clap::Error) -> clap::Error {
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string);
+    let names_url = usage.is_some_and(|usage| usage.contains("--url"));
+    let is_given = std::env::args().any(|word| word.starts_with("--url"));
+    if error.kind() != ErrorKind::MissingRequiredArgument || !names_url || is_given {
+        return error;
+    }
+    let mut root = Cli::command();
+    root.build();
+    let mut command = &mut root;
+    for word in std::env::args().skip(1) {
+        if command.find_subcommand(&word).is_some() {
+            command = command.find_subcommand_mut(&word).expect("it was found");
+        }
+    }
+    let usage = ContextValue::StyledStr(command.render_usage());
+    error.insert(ContextKind::Usage, usage);
+    error
 }
 
 async fn run_command(context: &Context, command: Command) -> Outcome {

@@ -365,7 +365,7 @@ fn a_no_ends_with_1_and_what_cannot_be_with_2() {
 fn nobody_listening_is_told_with_what_to_do() {
     // Port 1 is never chosen as a free port.
     let session = Session::new().set("TOWLINE_URL", "http://127.0.0.1:1");
-    let text = session.play(&[&["runs"], &["runs", "--json"]]);
+    let text = session.play(&[&["runs"], &["runs", "--json"], &["approve"]]);
     expect![[r#"
         $ towline runs
         ! towline: nothing answers at http://127.0.0.1:1 (Connection refused (os error 111)); start it with `towline serve --repo FOLDER`, or name another with --url or TOWLINE_URL
@@ -374,6 +374,14 @@ fn nobody_listening_is_told_with_what_to_do() {
         {
           "error": "nothing answers at http://127.0.0.1:1 (Connection refused (os error 111)); start it with `towline serve --repo FOLDER`, or name another with --url or TOWLINE_URL"
         }
+        [exit 2]
+        $ towline approve
+        ! error: the following required arguments were not provided:
+        !   <N>
+        !
+        ! Usage: towline approve [OPTIONS] <N> [COMMENT]
+        !
+        ! For more information, try '--help'.
         [exit 2]
     "#]].assert_eq(&text);
 }
