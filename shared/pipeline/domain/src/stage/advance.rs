@@ -20,13 +20,7 @@ const MOST_LEFT: usize = 20;
 /// Decides what follows from a fact. The same fact twice changes nothing the second time (I11).
 #[must_use]
 pub fn advance(stage: Stage, fact: &Fact, policy: Policy<'_>, now: Timestamp) -> Decision {
-    let decision = Decision::undecided(stage);
-    let mut step = Step {
-        decision,
-        policy,
-        now,
-        door: fact.request().and_then(|(by, _, _)| by.door),
-    };
+    let mut step = Step::new(stage, fact, policy, now);
     match fact {
         Fact::Offered(candidate) => step.offer(candidate),
         Fact::PromotionRequested {
@@ -103,6 +97,17 @@ pub(super) struct Step<'a> {
     pub(super) now: Timestamp,
     /// The door of the person who decides, until the row of the decision is there.
     door: Option<Door>,
+}
+
+impl<'a> Step<'a> {
+    fn new(stage: Stage, fact: &Fact, policy: Policy<'a>, now: Timestamp) -> Self {
+        Self {
+            decision: Decision::undecided(stage),
+            policy,
+            now,
+            door: fact.request().and_then(|(by, _, _)| by.door),
+        }
+    }
 }
 
 impl Step<'_> {
