@@ -6,7 +6,6 @@ use towline_domain::run::BuildStatus;
 use towline_ports::StartBuild;
 
 /// How long a build takes, what it pushes, how it ends.
-
 #[derive(Debug, Clone, Copy)]
 pub struct BuildPlan {
     /// How long it takes.
